@@ -37,13 +37,13 @@ static bool may_stop_soon(const Target *target, int wait_timeout_seconds, double
                           double *seen, long *pid)
 {
     const double now = clock_seconds();
-    bool running;
 
-    if (target_server_running(target, &running, pid, NULL) && running)
+    if (pid_file_find_server(target->directory, NULL, pid, NULL) && *pid != 0)
     {
         *seen = now;
-        return now - begin <
-               (pid_file_is_stopping(target->directory) ? wait_timeout_seconds : STOP_SECONDS);
+        return now - begin < (pid_file_has_status(target->directory, PID_FILE_STOPPING)
+                                  ? wait_timeout_seconds
+                                  : STOP_SECONDS);
     }
     return server_process_find(target->directory, pid, NULL) && *pid != 0 &&
            now - *seen < STOP_SECONDS;
@@ -53,10 +53,9 @@ static bool may_stop_soon(const Target *target, int wait_timeout_seconds, double
 static void tell_of_wait(const Target *target, long pid)
 {
     long server;
-    bool running;
 
-    if (target_server_running(target, &running, &server, NULL) && running &&
-        !pid_file_is_stopping(target->directory))
+    if (pid_file_find_server(target->directory, NULL, &server, NULL) && server != 0 &&
+        !pid_file_has_status(target->directory, PID_FILE_STOPPING))
         log_info("the target server (PID %ld) is running; waiting up to %d s for it to stop", pid,
                  STOP_SECONDS);
     else
@@ -273,14 +272,13 @@ static bool error_target_running(const char *directory, long pid, Error *error)
 static bool check_target_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->clusters->target.control.state;
-    bool running;
     long pid;
 
     if (given->may_run)
         return true;
-    if (!target_server_running(&given->clusters->target, &running, &pid, error))
+    if (!pid_file_find_server(given->clusters->target.directory, NULL, &pid, error))
         return false;
-    if (running)
+    if (pid != 0)
         return error_target_running(given->clusters->target.directory, pid, error);
     /* Without that option an unclean target is fine: its WAL is read to the true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
@@ -298,7 +296,6 @@ static bool check_source_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->state->control.state;
     const char *directory = given->options->source_directory;
-    bool found, running = false;
     long pid;
 
     if (given->clusters->source->is_server || state == STATE_SHUTDOWNED ||
@@ -306,9 +303,7 @@ static bool check_source_stopped(const Given *given, Error *error)
         return true;
     error_set(error, ERROR_FAILED,
               "source data directory must be shut down cleanly"); /* contract */
-    if (!pid_file_find_server(directory, &found, &running, &pid, NULL))
-        running = false;
-    if (running)
+    if (pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0)
     {
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
         return error_hint_stop("Rewind from that server with --source-server, or stop it",

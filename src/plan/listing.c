@@ -4,6 +4,7 @@
 #include "format/page.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "source/directory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,7 +170,8 @@ static bool find_hash_indexes(const Target *target, Listing *listing, Error *err
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
-    if (!target_list(target, collect_file, listing, error) ||
+    if (!data_directory_list(target->directory, target->control.version, true, collect_file,
+                             listing, error) ||
         !sort_and_check(listing, "target", error))
         return false;
     find_mounts(target, listing);

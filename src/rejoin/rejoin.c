@@ -20,14 +20,15 @@ static bool find_target(Rejoin *rejoin, Error *error)
 
     if (!target_open(rejoin->arena, rejoin->options->target, target, error) ||
         !directory_control_read(target->directory, &target->control, error) ||
-        !target_server_running(target, &rejoin->running, &rejoin->pid, error))
+        !pid_file_find_server(target->directory, NULL, &rejoin->pid, error))
         return false;
     configuration.directory = target->directory;
     is_debians = configuration_find_debian(&configuration, target->control.version, &cluster);
     if (!server_control_find(target, rejoin->options, is_debians ? &cluster : NULL, rejoin->arena,
                              &rejoin->control, error))
         return false;
-    rejoin->running = rejoin->running && !pid_file_is_stopping(target->directory);
+    if (pid_file_has_status(target->directory, PID_FILE_STOPPING))
+        rejoin->pid = 0;
     rejoin->report.was_primary = target_was_primary(target);
     return true;
 }
@@ -45,7 +46,7 @@ static bool start_server(Rejoin *rejoin, Error *error)
                    "writes until one is promoted.");
     }
     log_info("starting the target's server: %s", rejoin->control.start);
-    if (!server_control_start(&rejoin->control, &rejoin->target, error))
+    if (!server_control_start(&rejoin->control, error))
         return false;
     rejoin->report.started = true;
     return true;
@@ -146,7 +147,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
 static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
 {
     *follows = false;
-    if (!rejoin->running)
+    if (rejoin->pid == 0)
         return true;
     if (!check_before_stop(rejoin, error))
         return false;
@@ -165,11 +166,11 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     if (!server_control_save(&rejoin->control, error))
         return false;
     rejoin_forget_server(rejoin);
-    rejoin->report.stopped = server_control_stop(&rejoin->control, &rejoin->target,
-                                                 rejoin->options->wait_timeout_seconds, error);
+    rejoin->report.stopped =
+        server_control_stop(&rejoin->control, rejoin->options->wait_timeout_seconds, error);
     if (!rejoin->report.stopped)
         /* The command was interrupted, or its time was over. */
-        rejoin->report.stopping = pid_file_is_stopping(rejoin->target.directory);
+        rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     return rejoin->report.stopped;
 }
 
@@ -182,7 +183,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *
         return false;
     if (follows)
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
-    else if (options->dry_run && rejoin->running)
+    else if (options->dry_run && rejoin->pid != 0)
     {
         run->look.divergence.needed = true; /* as far as can be known */
         return true;
@@ -220,7 +221,6 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *
 static void complete_run(Rejoin *rejoin, Run *run)
 {
     Target *target = &run->look.clusters.target;
-    bool running;
     long pid;
 
     if (run->look.arena == NULL)
@@ -232,8 +232,8 @@ static void complete_run(Rejoin *rejoin, Run *run)
     if (run->source.description == NULL && rejoin->source != NULL)
         run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
     rejoin->report.running = rejoin->target.directory != NULL &&
-                             target_server_running(&rejoin->target, &running, &pid, NULL) &&
-                             running && process_works_in(pid, rejoin->target.directory);
+                             pid_file_find_server(rejoin->target.directory, NULL, &pid, NULL) &&
+                             pid != 0 && process_works_in(pid, rejoin->target.directory);
     if (rejoin->control.start != NULL)
         rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
 }

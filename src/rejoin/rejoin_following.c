@@ -267,14 +267,13 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     for (;;)
     {
         Standing standing;
-        bool running;
         long pid;
 
         if (!find_standing(rejoin, &standing, error) ||
-            !target_server_running(&rejoin->target, &running, &pid, error))
+            !pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
             return false;
         *follows = streams_from_source(rejoin, &standing);
-        if (*follows || !running || standing.target.state == TARGET_SILENT ||
+        if (*follows || pid == 0 || standing.target.state == TARGET_SILENT ||
             (standing.target.state == TARGET_ANSWERS && !standing.target.in_recovery))
             return true;
         if (standing.target.state == TARGET_STARTING || standing.target.replayed != before)
@@ -432,12 +431,11 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
 /* Fail if it is pointless to wait longer. */
 static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Error *error)
 {
-    bool running;
     long pid;
 
-    if (!target_server_running(&rejoin->target, &running, &pid, error))
+    if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
         return false;
-    if (!running)
+    if (pid == 0)
     {
         error_set(error, ERROR_FAILED, "the target's server has ended");
         server_control_add_log(&rejoin->control, true, error);

@@ -17,8 +17,7 @@ typedef struct Rejoin
     const Options *options;
     Arena *arena;
     Target target;
-    bool running; /* the target's server, when this began; not one that is stopping already */
-    long pid;
+    long pid; /* of the target's server, when this began; 0: none ran, or it was being stopped */
     ServerControl control;
     RejoinResult report;
     Source *source;       /* NULL: not connected */

@@ -12,6 +12,7 @@
 #include "recovery_start/recovery_start.h"
 #include "stage/work_directories.h"
 #include "target/configuration.h"
+#include "target/pid_file.h"
 #include "wal_store/histories.h"
 
 #include <stdlib.h>
@@ -156,8 +157,9 @@ static bool find_running_server(Look *look, Error *error)
 {
     long pid;
 
-    if (!target_server_running(&look->clusters.target, &look->running, &pid, error))
+    if (!pid_file_find_server(target_directory(look), NULL, &pid, error))
         return false;
+    look->running = pid != 0;
     look->pending = !look->running && apply_may_be_pending(target_directory(look));
     return true;
 }
@@ -276,7 +278,6 @@ static bool do_without_source(Look *look, Error *error)
 static bool claim_target(const Look *look, Error *error)
 {
     const Target *target = &look->clusters.target;
-    bool running;
     long pid;
 
     if (!look->locks || look->options->dry_run || look->waited_for_lock || look->problems.count > 0)
@@ -284,7 +285,7 @@ static bool claim_target(const Look *look, Error *error)
     /* A server may have come and gone since pg_control was read: better told before the work. */
     if (interlock_claim_pid_file(look->interlock, error))
         return commit_check_control(target->directory, target->control.bytes, error);
-    return target_server_running(target, &running, &pid, NULL) && !running;
+    return pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
 }
 
 /* Find the source's position, the places of both WALs, and both histories. */

@@ -246,9 +246,9 @@ static bool finish_unneeded(Run *run, Error *error)
 {
     const Options *options = run->look.options;
     const Clusters *clusters = &run->look.clusters;
-    const Target *target = &clusters->target;
+    const char *target = clusters->target.directory;
     const Lsn needed_from = run->look.divergence.target_end;
-    bool found, running;
+    bool found;
     long pid;
 
     log_info("no rewind required"); /* contract */
@@ -264,8 +264,8 @@ static bool finish_unneeded(Run *run, Error *error)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_find_server(target->directory, &found, &running, &pid, error) ||
-        (found && !running && !interlock_claim_pid_file(run->look.interlock, error)))
+    if (!pid_file_find_server(target, &found, &pid, error) ||
+        (found && pid == 0 && !interlock_claim_pid_file(run->look.interlock, error)))
         return false;
     return (run->standby_settings == NULL ||
             standby_files_write(clusters, run->standby_settings, options->keep, error)) &&

@@ -208,18 +208,16 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
 {
     for (int attempt = 1; attempt <= CLAIM_ATTEMPTS_MAX; attempt++)
     {
-        bool exists;
-        bool found;
-        bool running;
+        bool exists, found;
         long pid;
 
         if (!file_link(interlock->temporary_path, interlock->path, &exists, error))
             return false;
         if (!exists)
             return true;
-        if (!pid_file_find_server(interlock->directory, &found, &running, &pid, error))
+        if (!pid_file_find_server(interlock->directory, &found, &pid, error))
             return false;
-        if (running)
+        if (pid != 0)
         {
             error_set(error, ERROR_FAILED, "lock file \"%s\" already exists", interlock->path);
             return error_hint(error,

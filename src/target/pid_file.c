@@ -65,21 +65,11 @@ bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other)
            strcmp(one->shmem_key, other->shmem_key) == 0;
 }
 
-static bool has_status(const char *directory, const char *word)
+bool pid_file_has_status(const char *directory, const char *status)
 {
     PidFileServer server;
 
-    return pid_file_read(directory, &server) && strncmp(server.status, word, strlen(word)) == 0;
-}
-
-bool pid_file_is_stopping(const char *directory)
-{
-    return has_status(directory, "stopping"); /* PM_STATUS_STOPPING */
-}
-
-bool pid_file_is_closed_standby(const char *directory)
-{
-    return has_status(directory, "standby"); /* PM_STATUS_STANDBY */
+    return pid_file_read(directory, &server) && strncmp(server.status, status, strlen(status)) == 0;
 }
 
 /* The positive number with which a line begins, or 0. */
@@ -314,21 +304,22 @@ static bool error_empty_pid_file(const char *path, const char *directory, Error 
                              "crashed while starting. If no server is starting, remove the file.");
 }
 
-bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
-                          Error *error)
+bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, text = {0};
     PidFileServer server;
     TextCursor digits;
-    bool negative;
+    bool exists, negative;
     uint32_t number;
+    long named;
 
-    *running = false;
     *pid = 0;
     path_in(&path, directory, PID_FILE);
-    if (!file_read_all(buffer_string(&path), PID_FILE_SIZE_MAX, &text, found, error))
+    if (!file_read_all(buffer_string(&path), PID_FILE_SIZE_MAX, &text, &exists, error))
         return false;
-    if (!*found)
+    if (found != NULL)
+        *found = exists;
+    if (!exists)
         return true;
     if (text.size == 0)
         return error_empty_pid_file(buffer_string(&path), directory, error);
@@ -344,7 +335,8 @@ bool pid_file_find_server(const char *directory, bool *found, bool *running, lon
         return error_hint(error, "No server can start while the file exists. Find out which "
                                  "program created it, then remove it.");
     }
-    *pid = number > INT_MAX ? 0 : (long) number; /* PID_FILE_NOBODY is no process's */
-    *running = names_live_server(directory, negative ? -*pid : *pid, &server);
+    named = number > INT_MAX ? 0 : (long) number; /* PID_FILE_NOBODY is no process's */
+    if (names_live_server(directory, negative ? -named : named, &server))
+        *pid = named;
     return true;
 }

@@ -37,22 +37,21 @@ void pid_file_parse(const Buffer *text, PidFileServer *server);
 /* True if both files name one server process. */
 bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
 
-/* True if postmaster.pid says that the server is being stopped (line 8, 10 and later). */
-bool pid_file_is_stopping(const char *directory);
-
-/* True if it says that the server is a standby that takes no connections (hot_standby = off). */
-bool pid_file_is_closed_standby(const char *directory);
+/* True if line 8 of postmaster.pid says so (10 and later): the server is being stopped, or is a
+ * standby that takes no connections (hot_standby = off). */
+bool pid_file_has_status(const char *directory, const char *status);
+#define PID_FILE_STOPPING "stopping" /* PM_STATUS_STOPPING in utils/pidfile.h */
+#define PID_FILE_STANDBY "standby"   /* PM_STATUS_STANDBY */
 
 /*
- * Look for the server that postmaster.pid in this directory names. *found: the file exists.
- * *running: it names a live process that may be a server here. That is neither this process nor its
- * parent, nor another user's than the directory's owner, nor one that began after the file was
- * written and works elsewhere, nor one that has ended and was not waited for; with a negative pid
- * only one that may be a single-user backend. *pid has no sign; 0: none. Fails on an empty file and
- * on a first line that is not a number: a server may be starting.
+ * Look for the server that postmaster.pid in this directory names. *pid: a live process that may be
+ * a server here; 0: none. A server is neither this process nor its parent, nor another user's than
+ * the directory's owner, nor one that began after the file was written and works elsewhere, nor one
+ * that has ended and was not waited for; with a negative pid only one that may be a single-user
+ * backend. *found, which may be NULL: the file exists. Fails on an empty file and on a first line
+ * that is not a number: a server may be starting.
  */
-MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
-                                     Error *error);
+MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error);
 
 /*
  * True if a server that ran in this very directory has left postmaster.pid. False without the file,

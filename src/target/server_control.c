@@ -321,7 +321,6 @@ bool server_control_find(const Target *target, const Options *options, const Deb
                          Arena *arena, ServerControl *control, Error *error)
 {
     const char *saved;
-    bool running;
     long pid;
 
     *control =
@@ -329,15 +328,15 @@ bool server_control_find(const Target *target, const Options *options, const Deb
                         .directory = target->directory,
                         .log = arena_printf(arena, "%s/" SERVER_CONTROL_LOG, target->directory),
                         .config_file = options->config_file};
-    if (!target_server_running(target, &running, &pid, error))
+    if (!pid_file_find_server(target->directory, NULL, &pid, error))
         return false;
     if (debian != NULL)
         use_pg_ctlcluster(debian, target->control.version, arena, control);
     else if ((options->stop_command == NULL || options->start_command == NULL) &&
              !use_pg_ctl(target, options, arena, control, error))
         return false;
-    saved = running ? NULL : read_saved_command(control);
-    if (running)
+    saved = pid != 0 ? NULL : read_saved_command(control);
+    if (pid != 0)
         use_systemctl(pid, arena, control);
     if (saved != NULL)
         control->start = saved;
@@ -374,36 +373,31 @@ static bool error_command(const ServerControl *control, const char *command, con
     return error_detail(error, "What it printed is in \"%s\".", control->log);
 }
 
-/* Wait until no server runs; *gone false: one still runs at the deadline. */
-static bool wait_until_gone(const Target *target, double deadline, bool *gone, long *pid,
-                            Error *error)
+/* Wait until no server runs; *pid: one still runs at the deadline, or 0. */
+static bool wait_until_gone(const ServerControl *control, double deadline, long *pid, Error *error)
 {
     for (;;)
     {
-        bool running;
-
-        if (!target_server_running(target, &running, pid, error))
+        if (!pid_file_find_server(control->directory, NULL, pid, error))
             return false;
-        *gone = !running;
-        if (*gone || clock_seconds() >= deadline)
+        if (*pid == 0 || clock_seconds() >= deadline)
             return true;
         if (!stop_pause(STOP_POLL_MILLISECONDS, error))
             return false;
     }
 }
 
-bool server_control_stop(ServerControl *control, const Target *target, int timeout_seconds,
-                         Error *error)
+bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error)
 {
     const double deadline = clock_seconds() + timeout_seconds;
     char what[256];
-    bool ended_well, gone;
+    bool ended_well;
     long pid;
 
     if (!run_command(control, control->stop, what, &ended_well, error) ||
-        !wait_until_gone(target, ended_well ? deadline : 0, &gone, &pid, error))
+        !wait_until_gone(control, ended_well ? deadline : 0, &pid, error))
         return false;
-    if (gone)
+    if (pid == 0)
         return true;
     if (ended_well)
     {
@@ -418,16 +412,16 @@ bool server_control_stop(ServerControl *control, const Target *target, int timeo
                              "--start-command.");
 }
 
-bool server_control_start(ServerControl *control, const Target *target, Error *error)
+bool server_control_start(ServerControl *control, Error *error)
 {
     char what[256];
-    bool ended_well, running;
+    bool ended_well;
     long pid;
 
     if (!run_command(control, control->start, what, &ended_well, error) ||
-        !target_server_running(target, &running, &pid, error))
+        !pid_file_find_server(control->directory, NULL, &pid, error))
         return false;
-    if (running)
+    if (pid != 0)
         return true; /* also where pg_ctl has waited for its whole time */
     if (ended_well)
         error_set(error, ERROR_FAILED, "the target's server is not running after it was started");

@@ -62,14 +62,13 @@ MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
 void server_control_forget(const ServerControl *control);
 
 /* Stop the server, and wait at most that long until it is gone. An error where it goes on. */
-MUST_CHECK bool server_control_stop(ServerControl *control, const Target *target,
-                                    int timeout_seconds, Error *error);
+MUST_CHECK bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error);
 
 /*
  * Run the start command. Succeeds as soon as a server is there, though it may not take connections
  * yet: its recovery takes its time.
  */
-MUST_CHECK bool server_control_start(ServerControl *control, const Target *target, Error *error);
+MUST_CHECK bool server_control_start(ServerControl *control, Error *error);
 
 /* Add the last lines of the server's log since the last command to the error's detail: all, or
  * those that name a failure. */

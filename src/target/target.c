@@ -114,13 +114,6 @@ bool target_read(Target *target, Error *error)
            find_timeline(target, error);
 }
 
-bool target_server_running(const Target *target, bool *running, long *pid, Error *error)
-{
-    bool found;
-
-    return pid_file_find_server(target->directory, &found, running, pid, error);
-}
-
 bool target_was_primary(const Target *target)
 {
     return !target_was_standby(target);
@@ -136,10 +129,4 @@ bool target_was_standby(const Target *target)
 bool target_crashed_as_primary(const Target *target)
 {
     return target_was_primary(target) && target->control.state != STATE_SHUTDOWNED;
-}
-
-bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
-{
-    return data_directory_list(target->directory, target->control.version, true, visit, context,
-                               error);
 }

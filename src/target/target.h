@@ -38,10 +38,6 @@ MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target,
 /* Read pg_control, PG_VERSION (must fit it) and backup_label. */
 MUST_CHECK bool target_read(Target *target, Error *error);
 
-/* *running: by postmaster.pid a server runs there (pid_file_find_server in pid_file.h, also for
- * errors). *pid is for messages. */
-MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
-
 /* By pg_control: the role in which its server ran last. */
 bool target_was_primary(const Target *target);
 bool target_was_standby(const Target *target);
@@ -49,11 +45,6 @@ bool target_was_standby(const Target *target);
 /* By pg_control: it was a primary that did not shut down, so that the last of its WAL may not be on
  * the disk. */
 bool target_crashed_as_primary(const Target *target);
-
-/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. A
- * directory that cannot be read is marked, and passed over. */
-MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
-                            Error *error);
 
 /* ---- written_since_stop.c ---- */
 

@@ -127,7 +127,7 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
 /* The state of a server that takes no connection now. */
 static TargetState find_state_by_file(const char *directory)
 {
-    return pid_file_is_closed_standby(directory) ? TARGET_SILENT : TARGET_STARTING;
+    return pid_file_has_status(directory, PID_FILE_STANDBY) ? TARGET_SILENT : TARGET_STARTING;
 }
 
 /* TARGET_ANSWERS: there is a connection. */

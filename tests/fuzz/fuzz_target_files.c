@@ -4,6 +4,7 @@
  * it gets that version's numbers and a CRC that fits.
  */
 #include "target/target.h"
+#include "target/pid_file.h"
 #include "format/crc32c.h"
 
 #include "../every_version.h"
@@ -39,11 +40,10 @@ static void read_target(void)
     static Error error;
     Arena *arena = arena_create();
     char *command = NULL;
-    bool running;
     long pid = -1;
 
     target = (Target){.directory = TARGET};
-    if (target_server_running(&target, &running, &pid, &error) && pid < 0)
+    if (pid_file_find_server(TARGET, NULL, &pid, &error) && pid < 0)
         __builtin_trap();
     if (target_read(&target, &error) && target.control.version->recovery_settings == RECOVERY_CONF &&
         target_restore_command(arena, &target, NULL, NULL, &command, &error) && command[0] == '\0')

@@ -150,7 +150,7 @@ static void test_a_second_pg_rewind_does_not_get_it(void **state)
 /* A process that has ended, and whose parent has not asked how. */
 static void test_a_zombie_is_no_server(void **state)
 {
-    bool found, running;
+    bool found;
     long named;
     pid_t pid = fork();
     siginfo_t info;
@@ -160,23 +160,22 @@ static void test_a_zombie_is_no_server(void **state)
         _exit(0);
     assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
     make_pid_file(pid, "/data\n4000000000\n");
-    assert_true(pid_file_find_server(".", &found, &running, &named, &error));
+    assert_true(pid_file_find_server(".", &found, &named, &error));
     assert_true(found);
-    assert_false(running);
-    assert_int_equal(named, pid);
+    assert_int_equal(named, 0);
     waitpid(pid, NULL, 0);
 }
 
 static void test_a_server_that_is_stopping(void **state)
 {
     (void) state;
-    assert_false(pid_file_is_stopping("."));
+    assert_false(pid_file_has_status(".", PID_FILE_STOPPING));
     make_pid_file(1, "/data\n1700000000\n5432\n/tmp\nlocalhost\n  5432001         0\nstopping\n");
-    assert_true(pid_file_is_stopping("."));
+    assert_true(pid_file_has_status(".", PID_FILE_STOPPING));
     make_pid_file(1, "/data\n1700000000\n5432\n/tmp\nlocalhost\n  5432001         0\nready   \n");
-    assert_false(pid_file_is_stopping("."));
+    assert_false(pid_file_has_status(".", PID_FILE_STOPPING));
     make_pid_file(1, "/data\n1700000000\n");
-    assert_false(pid_file_is_stopping("."));
+    assert_false(pid_file_has_status(".", PID_FILE_STOPPING));
 }
 
 static void test_a_killed_pg_rewind_leaves_no_lock(void **state)
@@ -317,7 +316,6 @@ static void test_live_processes_are_respected(void **state)
     pid_t other = start_process("other");
     char lines[64], here[PATH_MAX];
     bool found;
-    bool running;
     long pid;
     pid_t elsewhere;
 
@@ -335,8 +333,8 @@ static void test_live_processes_are_respected(void **state)
     snprintf(lines, sizeof(lines), "/data\n%lld\n5432\n\n\n\n", (long long) time(NULL));
     make_pid_file(-server, lines);
     check_refused("already exists");
-    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
-    assert_true(found && running);
+    assert_true(pid_file_find_server(".", &found, &pid, &error));
+    assert_true(found);
     assert_int_equal(pid, server);
     make_pid_file(-other, "/data\n1700000000\n5432\n\n\n  5432001    123456\n");
     check_refused("already exists");
@@ -346,23 +344,23 @@ static void test_live_processes_are_respected(void **state)
     elsewhere = start_process("postgres");
     assert_int_equal(chdir(here), 0);
     make_pid_file(elsewhere, "/data\n1700000000\n");
-    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
-    assert_true(found && !running);
+    assert_true(pid_file_find_server(".", &found, &pid, &error));
+    assert_true(found && pid == 0);
     check_claimed();
     end_process(elsewhere);
     make_pid_file(1, "/data\n1000000000\n"); /* as a rule another user's */
-    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
-    assert_true(found && !running);
+    assert_true(pid_file_find_server(".", &found, &pid, &error));
+    assert_true(found && pid == 0);
     make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");
-    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
-    assert_true(found && !running);
+    assert_true(pid_file_find_server(".", &found, &pid, &error));
+    assert_true(found && pid == 0);
     check_claimed();
 
     /* No backend's name and no shared memory key: a pg_rewind that was killed, its number in use
      * again. */
     make_pid_file(-other, "/data\n1700000000\n5432\n\n\n\n");
-    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
-    assert_true(found && !running);
+    assert_true(pid_file_find_server(".", &found, &pid, &error));
+    assert_true(found && pid == 0);
     check_claimed();
     end_process(server);
     end_process(other);

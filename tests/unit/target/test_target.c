@@ -1,4 +1,6 @@
 #include "target/target.h"
+#include "source/directory.h"
+#include "target/pid_file.h"
 
 #include "../source/directory.h"
 
@@ -143,14 +145,13 @@ static void test_a_damaged_control_file_is_refused(void **state)
 static void test_a_running_server_is_seen(void **state)
 {
     Target *target = make_target(version_of_major(15));
-    bool running = true;
     long pid;
     pid_t server;
     char text[64];
 
     (void) state;
-    assert_true(target_server_running(target, &running, &pid, &error));
-    assert_false(running);
+    assert_true(pid_file_find_server(target->directory, NULL, &pid, &error));
+    assert_int_equal(pid, 0);
     server = fork();
     if (server == 0)
     {
@@ -159,17 +160,16 @@ static void test_a_running_server_is_seen(void **state)
     }
     snprintf(text, sizeof(text), "%d\n/data\n%lld\n", (int) server, (long long) time(NULL));
     make_text("data/postmaster.pid", text);
-    assert_true(target_server_running(target, &running, &pid, &error));
-    assert_true(running);
+    assert_true(pid_file_find_server(target->directory, NULL, &pid, &error));
     assert_int_equal(pid, server);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
     make_text("data/postmaster.pid", "-2147483648\npg_rewind was interrupted here\n");
-    assert_true(target_server_running(target, &running, &pid, &error));
-    assert_false(running);
+    assert_true(pid_file_find_server(target->directory, NULL, &pid, &error));
+    assert_int_equal(pid, 0);
     make_text("data/postmaster.pid", "0\n"); /* of an earlier version */
-    assert_true(target_server_running(target, &running, &pid, &error));
-    assert_false(running);
+    assert_true(pid_file_find_server(target->directory, NULL, &pid, &error));
+    assert_int_equal(pid, 0);
 }
 
 /* A program that pretends to be postgres of that version and prints its arguments when asked for a
@@ -304,7 +304,7 @@ static void test_the_walk_follows_the_servers_links_only(void **state)
     assert_int_equal(symlink("nowhere", "data/dangling"), 0);
     assert_int_equal(mkfifo("data/fifo", 0600), 0);
 
-    assert_true(target_list(target, collect, &list, &error));
+    assert_true(data_directory_list(target->directory, target->control.version, true, collect, &list, &error));
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
         if (strstr(buffer_string(&list), expected[i]) == NULL)
             fail_msg("not listed: %s", expected[i]);
