@@ -246,7 +246,7 @@ static bool finish_unneeded(Run *run, Error *error)
 {
     const Options *options = run->look.options;
     const Clusters *clusters = &run->look.clusters;
-    const char *target = clusters->target.directory;
+    const Target *target = &clusters->target;
     const Lsn needed_from = run->look.divergence.target_end;
     bool found;
     long pid;
@@ -264,7 +264,7 @@ static bool finish_unneeded(Run *run, Error *error)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_find_server(target, &found, &pid, error) ||
+    if (!pid_file_find_server(target->directory, &found, &pid, error) ||
         (found && pid == 0 && !interlock_claim_pid_file(run->look.interlock, error)))
         return false;
     return (run->standby_settings == NULL ||

@@ -13,29 +13,20 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A directory of server programs: the path before and after the major number; after NULL: there is
- * no number in it. */
-typedef struct ProgramPlace
-{
-    const char *before;
-    const char *after;
-} ProgramPlace;
-
-static const ProgramPlace program_places[] = {
-    {"/usr/lib/postgresql/", "/bin"},   /* Debian, Ubuntu */
-    {"/usr/pgsql-", "/bin"},            /* PostgreSQL's own packages for Red Hat and SUSE */
-    {"/usr/lib/postgresql", "/bin"},    /* SUSE */
-    {"/usr/lib64/postgresql-", "/bin"}, /* Gentoo */
-    {"/usr/libexec/postgresql", ""},    /* Alpine */
-    {"/usr/local/pgsql/bin", NULL},     /* built from source */
-    {"/usr/local/pgsql-", "/bin"},
-    {"/usr/local/bin", NULL}, /* container images */
-    {"/opt/postgresql/", "/bin"},
-    {"/opt/pgsql-", "/bin"},      /* Arch */
-    {"/opt/PostgreSQL/", "/bin"}, /* EnterpriseDB's installer */
-    {"/opt/bitnami/postgresql/bin", NULL},
-    {"/opt/pgpro/std-", "/bin"},
-};
+/* The directories in which distributions put the programs; "*" stands for the major number. */
+static const char distributions[] = "/usr/lib/postgresql/*/bin:"   /* Debian, Ubuntu */
+                                    "/usr/pgsql-*/bin:"            /* PGDG on Red Hat and SUSE */
+                                    "/usr/lib/postgresql*/bin:"    /* SUSE */
+                                    "/usr/lib64/postgresql-*/bin:" /* Gentoo */
+                                    "/usr/libexec/postgresql*:"    /* Alpine */
+                                    "/usr/local/pgsql/bin:"        /* built from source */
+                                    "/usr/local/pgsql-*/bin:"
+                                    "/usr/local/bin:" /* container images */
+                                    "/opt/postgresql/*/bin:"
+                                    "/opt/pgsql-*/bin:"      /* Arch */
+                                    "/opt/PostgreSQL/*/bin:" /* EnterpriseDB's installer */
+                                    "/opt/bitnami/postgresql/bin:"
+                                    "/opt/pgpro/std-*/bin";
 
 /* Take the program of that name in the directory if it is of that major version; any minor version
  * will do. */
@@ -59,11 +50,10 @@ static bool try_program(Arena *arena, const char *name, const char *directory,
     return true;
 }
 
-static bool find_program_in_path(Arena *arena, const char *name, const Version *version,
-                                 char **program)
+/* The directories are as in PATH. */
+static bool try_directories(Arena *arena, const char *name, const char *position,
+                            const Version *version, char **program)
 {
-    const char *position = getenv("PATH");
-
     while (position != NULL && *position != '\0')
     {
         const size_t length = strcspn(position, ":");
@@ -77,27 +67,22 @@ static bool find_program_in_path(Arena *arena, const char *name, const Version *
     return false;
 }
 
-/* Try the directories in which distributions put the programs. */
-static bool find_program_of_distribution(Arena *arena, const char *name, const Version *version,
-                                         char **program)
+static const char *directories_of_distributions(const Version *version, Buffer *directories)
 {
-    for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
+    for (const char *byte = distributions; *byte != '\0'; byte++)
     {
-        const ProgramPlace *place = &program_places[i];
-        const char *directory = place->before;
-
-        if (place->after != NULL)
-            directory = arena_printf(arena, "%s%s%s", place->before, version->name, place->after);
-        if (try_program(arena, name, directory, version, program))
-            return true;
+        if (*byte == '*')
+            buffer_append_string(directories, version->name);
+        else
+            buffer_append_u8(directories, (uint8_t) *byte);
     }
-    return false;
+    return buffer_string(directories);
 }
 
 bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,
                          char **program, Error *error)
 {
-    AUTO_BUFFER Buffer own = {0};
+    AUTO_BUFFER Buffer directories = {0}, own = {0};
 
     *program = NULL;
     if (bindir != NULL)
@@ -112,8 +97,9 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
     }
     (void) !((process_own_directory(&own, NULL) &&
               try_program(arena, name, buffer_string(&own), version, program)) ||
-             find_program_in_path(arena, name, version, program) ||
-             find_program_of_distribution(arena, name, version, program));
+             try_directories(arena, name, getenv("PATH"), version, program) ||
+             try_directories(arena, name, directories_of_distributions(version, &directories),
+                             version, program));
     return true;
 }
 
