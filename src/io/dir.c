@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,6 +91,32 @@ bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *foun
         return visit_names(fd, path, visit, context, error);
     return (errno == ENOENT && found != NULL) ||
            error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+}
+
+static int compare_names(const void *one, const void *other)
+{
+    return strcmp(*(const char *const *) one, *(const char *const *) other);
+}
+
+bool dir_list(const char *path, Arena *arena, const char ***names, Error *error)
+{
+    AUTO_FD int fd = open_directory(AT_FDCWD, path, true);
+    AUTO_BUFFER Buffer text = {0};
+    size_t count = 0;
+
+    *names = arena_allocate(arena, sizeof(**names));
+    if (fd < 0)
+        return errno == ENOENT ||
+               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+    if (!read_names(fd, path, &text, error))
+        return false;
+    *names =
+        arena_allocate(arena, (text.size / 2 + 1) * sizeof(**names)); /* a byte and a NUL each */
+    for (size_t position = 0; position < text.size; position += strlen((*names)[count++]) + 1)
+        (*names)[count] = arena_strdup(arena, (const char *) text.bytes + position);
+    if (count > 0)
+        qsort(*names, count, sizeof(**names), compare_names);
+    return true;
 }
 
 /* ---- The walk ---- */

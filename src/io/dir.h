@@ -7,6 +7,7 @@
 #ifndef IO_DIR_H
 #define IO_DIR_H
 
+#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -42,6 +43,10 @@ MUST_CHECK bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, v
 typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
 MUST_CHECK bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found,
                           Error *error);
+
+/* The same names as a list of the arena's, ascending by bytes, up to a NULL; it is empty for a
+ * missing directory, and after an error. */
+MUST_CHECK bool dir_list(const char *path, Arena *arena, const char ***names, Error *error);
 
 /*
  * Remove path and all below it. A link at path or below it is removed itself and not followed, even

@@ -62,8 +62,7 @@ static Configuration target_configuration(const Rejoin *rejoin)
 static void find_names(Rejoin *rejoin)
 {
     const Configuration configuration = target_configuration(rejoin);
-    const SettingsReader reader = configuration_reader(&configuration);
-    const Settings settings = configuration_read(&configuration, &reader);
+    const Settings settings = configuration_read(&configuration, NULL);
     const char *conninfo = configuration_recovery_setting(
         &configuration, rejoin->target.control.version, false, "primary_conninfo");
     const char *name =

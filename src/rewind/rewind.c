@@ -38,8 +38,6 @@ static bool find_next_start(Run *run, Error *error)
                                                             : &look->clusters.target.control,
                                   .plan = planned->known ? &planned->plan : NULL,
                                   .source_files = &planned->source_files,
-                                  .target_files = &planned->target_files,
-                                  .config_file = look->clusters.target.config_file,
                                   .standby_settings = run->standby_settings,
                                   .write_recovery_conf = look->options->write_recovery_conf,
                                   .slots = run->slots,

@@ -11,6 +11,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#define INCLUDED_MAX 1001 /* files of one directory; settings_read takes fewer in all */
+
 /* ---- files as the rewound target will have them ---- */
 
 typedef struct RewoundTarget
@@ -81,8 +83,8 @@ static const char *const *list_rewound_directory(void *context, const char *dire
 
     if (directory[0] == '/' || input->plan == NULL || plan_keeps(input->plan, directory))
         return rewound->present.list(rewound->present.context, directory, arena);
-    names = arena_allocate(arena, (CONFIGURATION_NAMES_MAX + 1) * sizeof(*names));
-    for (size_t i = 0; i < input->source_files->count && count < CONFIGURATION_NAMES_MAX; i++)
+    names = arena_allocate(arena, (INCLUDED_MAX + 1) * sizeof(*names));
+    for (size_t i = 0; i < input->source_files->count && count < INCLUDED_MAX; i++)
     {
         const char *path = input->source_files->files[i].path;
 
@@ -256,20 +258,16 @@ static const char *slot_name(const ListedFile *file)
 static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
     const NextStartInput *input = rewound->input;
-    const Listing *target = input->target_files, *source = input->source_files;
+    const Listing *source = input->source_files;
+    const bool removed = input->plan != NULL || input->slots_dropped;
+    TargetSlots slots = input->slots;
 
-    for (size_t i = 0; input->plan == NULL && i < input->slots.count; i++)
-        add_slot(next, rewound->arena,
-                 (AffectedSlot){input->slots.slots[i].name, input->slots.slots[i].type,
-                                input->slots_dropped ? "removed" : "kept"});
-    for (size_t i = 0; input->plan != NULL && i < target->count; i++)
-    {
-        const char *name = slot_name(&target->files[i]);
-
-        if (name != NULL)
-            add_slot(next, rewound->arena,
-                     (AffectedSlot){name, target_slot_type(input->target, name), "removed"});
-    }
+    if (input->plan != NULL)
+        (void) !target_slots_read(input->target, rewound->arena, &slots, NULL);
+    for (size_t i = 0; i < slots.count; i++)
+        add_slot(
+            next, rewound->arena,
+            (AffectedSlot){slots.slots[i].name, slots.slots[i].type, removed ? "removed" : "kept"});
     if (input->plan == NULL || input->target->control.version->exclusion_lists)
         return;
     for (size_t i = 0; i < source->count; i++)
@@ -344,7 +342,7 @@ static Settings read_recovery_settings(const RewoundTarget *rewound, const Setti
     const NextStartInput *input = rewound->input;
     Settings settings = {.arena = rewound->arena};
 
-    if (input->target->control.version->recovery_settings != RECOVERY_CONF)
+    if (!standby_uses_recovery_conf(input->target->control.version))
         return *now;
     if (input->plan == NULL || !input->write_recovery_conf ||
         plan_keeps(input->plan, "recovery.conf"))
@@ -367,7 +365,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
                               NextStart *next)
 {
     const NextStartInput *input = rewound->input;
-    const bool in_file = input->target->control.version->recovery_settings == RECOVERY_CONF;
+    const bool in_file = standby_uses_recovery_conf(input->target->control.version);
     const StandbySettings *written = input->standby_settings;
     const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
@@ -402,7 +400,7 @@ static void set_written(const NextStartInput *input, Settings *now)
 {
     const StandbySettings *written = input->standby_settings;
 
-    if (written == NULL || input->target->control.version->recovery_settings == RECOVERY_CONF)
+    if (written == NULL || standby_uses_recovery_conf(input->target->control.version))
         return;
     settings_set(now, "primary_conninfo", written->conninfo);
     if (written->slot != NULL)
@@ -411,7 +409,8 @@ static void set_written(const NextStartInput *input, Settings *now)
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
 {
-    const Configuration configuration = {input->target->directory, input->config_file, arena};
+    const Configuration configuration = {input->target->directory, input->target->config_file,
+                                         arena};
     RewoundTarget rewound = {
         .input = input, .arena = arena, .present = configuration_reader(&configuration)};
     const SettingsReader reader = {read_rewound_file, list_rewound_directory, rewound.present.below,

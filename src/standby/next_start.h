@@ -71,11 +71,9 @@ typedef struct NextStartInput
     const Control *control;      /* what the target has or gets */
     const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
     const Listing *source_files; /* that the plan was made from */
-    const Listing *target_files;
-    const char *config_file;                 /* --config-file, or NULL */
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
     bool write_recovery_conf;                /* -R */
-    TargetSlots slots;                       /* of a former primary that needs no rewind */
+    TargetSlots slots;                       /* of a former primary, without a plan */
     bool slots_dropped;                      /* --drop-slots: they are, or would be */
 } NextStartInput;
 

@@ -11,7 +11,7 @@
 #define RECOVERY_CONF_PATH "recovery.conf"
 #define SETTINGS_SIZE_MAX (16 * 1024 * 1024)
 
-static bool uses_recovery_conf(const Version *version)
+bool standby_uses_recovery_conf(const Version *version)
 {
     return version->recovery_settings == RECOVERY_CONF;
 }
@@ -19,7 +19,7 @@ static bool uses_recovery_conf(const Version *version)
 /* The file that holds the settings of recovery. */
 static const char *settings_file(const Version *version)
 {
-    return uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
+    return standby_uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
 }
 
 const char *const *standby_written_files(const Version *version)
@@ -27,21 +27,21 @@ const char *const *standby_written_files(const Version *version)
     static const char *const one[] = {RECOVERY_CONF_PATH, NULL};
     static const char *const two[] = {SETTINGS_PATH, SIGNAL_PATH, NULL};
 
-    return uses_recovery_conf(version) ? one : two;
+    return standby_uses_recovery_conf(version) ? one : two;
 }
 
 const char *standby_unwanted_file(const Version *version)
 {
-    return uses_recovery_conf(version) ? NULL : RECOVERY_SIGNAL_PATH;
+    return standby_uses_recovery_conf(version) ? NULL : RECOVERY_SIGNAL_PATH;
 }
 
 /* Set in a file's text what makes the server a standby of the source. */
 static void put_settings(const Version *version, const StandbySettings *settings, Buffer *text)
 {
-    if (uses_recovery_conf(version))
+    if (standby_uses_recovery_conf(version))
         setting_replace(text, "standby_mode", "on");
     setting_replace(text, "primary_conninfo", settings->conninfo);
-    if (uses_recovery_conf(version))
+    if (standby_uses_recovery_conf(version))
         setting_replace(text, "recovery_target_timeline", "latest");
     if (settings->slot != NULL)
         setting_replace(text, "primary_slot_name", settings->slot);
@@ -67,12 +67,12 @@ bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *cluster
 
     if (plan_keeps(plan, name))
         success = read_targets_settings(clusters, &text, error);
-    else if (!uses_recovery_conf(version))
+    else if (!standby_uses_recovery_conf(version))
         success =
             source->operations->read_file(source, name, SETTINGS_SIZE_MAX, &text, &found, error);
     put_settings(version, settings, &text);
     return success && stage_content(stage, name, text.bytes, text.size, error) &&
-           (uses_recovery_conf(version) || stage_content(stage, SIGNAL_PATH, "", 0, error));
+           (standby_uses_recovery_conf(version) || stage_content(stage, SIGNAL_PATH, "", 0, error));
 }
 
 static bool write_file(const char *directory, const char *name, const void *bytes, size_t size,
@@ -93,13 +93,13 @@ bool standby_files_write(const Clusters *clusters, const StandbySettings *settin
     const char *name = settings_file(version), *kept_by;
     AUTO_BUFFER Buffer text = {0}, unwanted = {0};
 
-    if ((!uses_recovery_conf(version) || keep_matches(keep, name, &kept_by)) &&
+    if ((!standby_uses_recovery_conf(version) || keep_matches(keep, name, &kept_by)) &&
         !read_targets_settings(clusters, &text, error))
         return false;
     put_settings(version, settings, &text);
     if (!write_file(directory, name, text.bytes, text.size, error))
         return false;
-    return uses_recovery_conf(version) ||
+    return standby_uses_recovery_conf(version) ||
            (write_file(directory, SIGNAL_PATH, "", 0, error) &&
             (keep_matches(keep, RECOVERY_SIGNAL_PATH, &kept_by) ||
              file_remove(path_in(&unwanted, directory, RECOVERY_SIGNAL_PATH), error)));

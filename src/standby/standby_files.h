@@ -11,6 +11,9 @@
 #include "plan/plan.h"
 #include "standby/standby_settings.h"
 
+/* True if recovery.conf holds the settings of recovery, and makes a standby. */
+bool standby_uses_recovery_conf(const Version *version);
+
 /* For a plan: the files that -R writes, up to a NULL. */
 const char *const *standby_written_files(const Version *version);
 

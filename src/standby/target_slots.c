@@ -33,7 +33,8 @@ static const char *slot_path(Buffer *path, const Target *target, const char *nam
     return buffer_string(path);
 }
 
-const char *target_slot_type(const Target *target, const char *name)
+/* physical or logical; NULL: its state cannot be read. */
+static const char *find_slot_type(const Target *target, const char *name)
 {
     AUTO_BUFFER Buffer path = {0}, state = {0};
     bool found;
@@ -45,14 +46,6 @@ const char *target_slot_type(const Target *target, const char *name)
                : NULL;
 }
 
-typedef struct SlotList
-{
-    const Target *target;
-    Arena *arena;
-    TargetSlot *slots;
-    size_t count;
-} SlotList;
-
 static bool is_dropped(const char *name)
 {
     const size_t length = strlen(name), suffix = strlen(DROPPED_SUFFIX);
@@ -60,43 +53,29 @@ static bool is_dropped(const char *name)
     return length >= suffix && strcmp(name + length - suffix, DROPPED_SUFFIX) == 0;
 }
 
-/* A DirNameVisitor. */
-static bool add_target_slot(void *context, const char *name, Error *error)
-{
-    SlotList *list = context;
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool found;
-
-    if (list->count == TARGET_SLOTS_MAX || is_dropped(name))
-        return true;
-    if (!file_lstat(slot_path(&path, list->target, name, ""), &status, &found, error))
-        return false;
-    if (found && S_ISDIR(status.st_mode))
-        list->slots[list->count++] = (TargetSlot){.name = arena_strdup(list->arena, name),
-                                                  .type = target_slot_type(list->target, name)};
-    return true;
-}
-
-static int compare_slots(const void *one, const void *other)
-{
-    return strcmp(((const TargetSlot *) one)->name, ((const TargetSlot *) other)->name);
-}
-
 bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, Error *error)
 {
-    SlotList list = {.target = target,
-                     .arena = arena,
-                     .slots = arena_allocate(arena, TARGET_SLOTS_MAX * sizeof(*list.slots))};
     AUTO_BUFFER Buffer path = {0};
+    const char **names;
+    struct stat status;
+    size_t count = 0;
     bool found;
 
     *slots = (TargetSlots){0};
-    if (!dir_names(path_in(&path, target->directory, SLOTS_DIRECTORY), add_target_slot, &list,
-                   &found, error))
+    if (!dir_list(path_in(&path, target->directory, SLOTS_DIRECTORY), arena, &names, error))
         return false;
-    qsort(list.slots, list.count, sizeof(*list.slots), compare_slots);
-    *slots = (TargetSlots){list.slots, list.count};
+    while (names[count] != NULL)
+        count++;
+    slots->slots = arena_allocate(arena, (count + 1) * sizeof(*slots->slots));
+    for (; *names != NULL; names++)
+    {
+        if (is_dropped(*names))
+            continue;
+        if (!file_lstat(slot_path(&path, target, *names, ""), &status, &found, error))
+            return false;
+        if (found && S_ISDIR(status.st_mode))
+            slots->slots[slots->count++] = (TargetSlot){*names, find_slot_type(target, *names)};
+    }
     return true;
 }
 

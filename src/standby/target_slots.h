@@ -20,21 +20,16 @@ typedef struct TargetSlot
 
 typedef struct TargetSlots
 {
-    const TargetSlot *slots; /* ascending by name */
+    TargetSlot *slots; /* ascending by name */
     size_t count;
 } TargetSlots;
 
 /* "physical" or "logical", by pg_replslot/NAME/state; NULL where this is no slot's state. */
 const char *slot_state_type(const void *state, size_t size);
 
-#define TARGET_SLOTS_MAX 10000 /* more are not read */
-
 /* The slots as they are on the disk, which a running server may change. In the arena. */
 MUST_CHECK bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots,
                                   Error *error);
-
-/* physical or logical, of pg_replslot/NAME; NULL: its state cannot be read. */
-const char *target_slot_type(const Target *target, const char *name);
 
 /*
  * Drop them, as a server does (ReplicationSlotDropPtr, replication/slot.c): each is renamed to

@@ -34,37 +34,12 @@ static bool read_configuration_file(void *context, const char *name, Buffer *con
                        file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, NULL));
 }
 
-typedef struct DirectoryNames
-{
-    Arena *arena;
-    const char **items;
-    size_t count;
-} DirectoryNames;
-
-static bool add_name(void *context, const char *name, Error *error)
-{
-    DirectoryNames *names = context;
-
-    (void) error;
-    if (names->count < CONFIGURATION_NAMES_MAX)
-        names->items[names->count++] = arena_strdup(names->arena, name);
-    return true;
-}
-
-static int compare_names(const void *one, const void *other)
-{
-    return strcmp(*(const char *const *) one, *(const char *const *) other);
-}
-
 static const char *const *list_directory(void *context, const char *directory, Arena *arena)
 {
-    DirectoryNames names = {
-        arena, arena_allocate(arena, (CONFIGURATION_NAMES_MAX + 1) * sizeof(*names.items)), 0};
-    bool found;
+    const char **names;
 
-    if (dir_names(full_path(context, directory), add_name, &names, &found, NULL))
-        qsort(names.items, names.count, sizeof(*names.items), compare_names);
-    return names.items;
+    (void) !dir_list(full_path(context, directory), arena, &names, NULL);
+    return names;
 }
 
 SettingsReader configuration_reader(const Configuration *configuration)
@@ -99,8 +74,11 @@ static const char *find_configuration_path(const Configuration *configuration)
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader)
 {
     const char *path = find_configuration_path(configuration);
+    const SettingsReader own = configuration_reader(configuration);
     Settings settings = {.arena = configuration->arena};
 
+    if (reader == NULL)
+        reader = &own;
     if (path != NULL)
         settings_read(&settings, reader, path);
     settings_read(&settings, reader, ALTER_SYSTEM_PATH);
@@ -164,7 +142,7 @@ const char *configuration_recovery_setting(const Configuration *configuration,
     const char *value;
 
     if (version->recovery_settings != RECOVERY_CONF)
-        settings = configuration_read(configuration, &reader);
+        settings = configuration_read(configuration, NULL);
     else
     {
         if (former)
@@ -224,8 +202,7 @@ const char **configuration_named_files(const Configuration *configuration, size_
         {"ssl_crl_dir", NULL},           {"ssl_dh_params_file", NULL},
     };
     const size_t named_count = sizeof(named) / sizeof(named[0]);
-    const SettingsReader reader = configuration_reader(configuration);
-    const Settings settings = configuration_read(configuration, &reader);
+    const Settings settings = configuration_read(configuration, NULL);
     const char **files = arena_allocate(configuration->arena, (settings.file_count + named_count) *
                                                                   LINKS_MAX * sizeof(*files));
 
@@ -246,8 +223,7 @@ const char **configuration_named_files(const Configuration *configuration, size_
 
 const char *configuration_log_directory(const Configuration *configuration)
 {
-    const SettingsReader reader = configuration_reader(configuration);
-    const Settings settings = configuration_read(configuration, &reader);
+    const Settings settings = configuration_read(configuration, NULL);
     const char *value = settings_value(&settings, "log_directory");
     const char *path =
         value != NULL ? configuration_path_in_target(configuration, "", value) : NULL;

@@ -41,12 +41,10 @@ bool configuration_find_debian(const Configuration *configuration, const Version
  * that of Debian's cluster. NULL: the default. */
 const char *configuration_find_file(const Configuration *configuration, const Version *version);
 
-#define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
-
 /* Reads files as they are in the target now. The configuration must live as long as the reader. */
 SettingsReader configuration_reader(const Configuration *configuration);
 
-/* Reads all settings, of files that come from the reader. */
+/* Reads all settings, of files that come from the reader; NULL: as they are in the target now. */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
 /*

@@ -5,73 +5,78 @@
 #include "io/place.h"
 
 #include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define SHARED_MAX 1024 /* directories of the target; a cluster has few tablespaces */
-#define NAME_SIZE 64
-
-/* The directories that the target has outside its data directory. */
-typedef struct Outside
+/* A directory of a cluster that may be a link, and where it is. */
+typedef struct ClusterDirectory
 {
-    const char *target_directory;
-    struct
-    {
-        Place place;
-        char name[NAME_SIZE]; /* pg_wal, pg_xlog, pg_tblspc/16400 */
-    } places[SHARED_MAX];
-    size_t count;
-} Outside;
-
-/* A data directory, while the directories that may be links are visited. */
-typedef struct Cluster
-{
-    const char *directory;
-    Outside *outside;
-    bool (*visit)(const struct Cluster *cluster, const char *path, const char *name, Error *error);
-    bool shares; /* a directory with the target, and the error says which */
-} Cluster;
-
-/* ---- The target's ---- */
-
-/* Add a directory that is a link. */
-static bool add_place(const Cluster *cluster, const char *path, const char *name, Error *error)
-{
-    Outside *outside = cluster->outside;
-    struct stat status;
+    const char *name; /* pg_wal, pg_xlog, pg_tblspc/16400 */
     Place place;
+} ClusterDirectory;
+
+static bool is_link(const char *path)
+{
+    struct stat status;
     bool found;
 
-    (void) error;
-    if (outside->count < SHARED_MAX && file_lstat(path, &status, &found, NULL) && found &&
-        S_ISLNK(status.st_mode) && place_find(path, &place, &found, NULL) && place.is_directory)
-    {
-        outside->places[outside->count].place = place;
-        snprintf(outside->places[outside->count++].name, NAME_SIZE, "%s", name);
-    }
-    return true;
+    return file_lstat(path, &status, &found, NULL) && found && S_ISLNK(status.st_mode);
 }
 
-/* ---- The others' ---- */
-
-/* An error if the directory is one of the target's. */
-static bool check_place(const Cluster *other, const char *path, const char *name, Error *error)
+/* List them all or, of the target, only the links; up to one without a name. Those that cannot be
+ * looked at are passed over. */
+static const ClusterDirectory *list_directories(const char *cluster, bool only_links, Arena *arena)
 {
-    const Outside *outside = other->outside;
-    bool found;
-    Place place;
+    const char **tablespaces;
+    ClusterDirectory *directories;
+    size_t names = 2, count = 0;
 
-    if (!place_find(path, &place, &found, NULL) || !place.is_directory)
-        return true;
-    for (size_t i = 0; i < outside->count; i++)
+    (void) !dir_list(arena_printf(arena, "%s/pg_tblspc", cluster), arena, &tablespaces, NULL);
+    while (tablespaces[names - 2] != NULL)
+        names++;
+    directories = arena_allocate(arena, (names + 1) * sizeof(*directories));
+    for (size_t i = 0; i < names; i++)
     {
-        if (!place_same(&place, &outside->places[i].place))
+        const char *name = i == 0   ? "pg_wal"
+                           : i == 1 ? "pg_xlog" /* before 10 */
+                                    : arena_printf(arena, "pg_tblspc/%s", tablespaces[i - 2]);
+        const char *path = arena_printf(arena, "%s/%s", cluster, name);
+        Place place;
+        bool found;
+
+        if ((!only_links || is_link(path)) && place_find(path, &place, &found, NULL) &&
+            place.is_directory)
+            directories[count++] = (ClusterDirectory){name, place};
+    }
+    return directories;
+}
+
+/* The target, and its directories that are links. */
+typedef struct TargetLinks
+{
+    const char *target;
+    const ClusterDirectory *directories;
+} TargetLinks;
+
+/* An error if a directory of that cluster is one of them. */
+static bool check_cluster(const TargetLinks *links, const char *cluster, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const ClusterDirectory *other = list_directories(cluster, false, arena);
+
+    if (place_is(cluster, links->target))
+        return true;
+    for (; other->name != NULL; other++)
+    {
+        const ClusterDirectory *own = links->directories;
+
+        while (own->name != NULL && !place_same(&own->place, &other->place))
+            own++;
+        if (own->name == NULL)
             continue;
         error_set(error, ERROR_FAILED,
-                  "directory \"%s/%s\" of the target belongs to another cluster",
-                  outside->target_directory, outside->places[i].name);
-        error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", name, other->directory);
+                  "directory \"%s/%s\" of the target belongs to another cluster", links->target,
+                  own->name);
+        error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", other->name, cluster);
         return error_hint(error,
                           "Check -D. If it is right, the target is a copy whose symbolic links "
                           "were copied unchanged: give it directories of its own, with copies of "
@@ -80,74 +85,29 @@ static bool check_place(const Cluster *other, const char *path, const char *name
     return true;
 }
 
-/* ---- Visiting ---- */
-
-static bool visit_directory(Cluster *cluster, const char *name, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-
-    if (!cluster->visit(cluster, path_in(&path, cluster->directory, name), name, error))
-        cluster->shares = true;
-    return !cluster->shares;
-}
-
-/* A DirNameVisitor. */
-static bool visit_tablespace(void *context, const char *name, Error *error)
-{
-    char path[NAME_SIZE];
-
-    return snprintf(path, sizeof(path), "pg_tblspc/%s", name) >= (int) sizeof(path) ||
-           visit_directory(context, path, error);
-}
-
-/* Visit the directories of a cluster that may lie elsewhere; those that cannot be read are passed
- * over. */
-static void visit_cluster(Cluster *cluster, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    bool found;
-
-    if (visit_directory(cluster, "pg_wal", error) &&
-        visit_directory(cluster, "pg_xlog", error)) /* before 10 */
-        (void) !dir_names(path_in(&path, cluster->directory, "pg_tblspc"), visit_tablespace,
-                          cluster, &found, error);
-}
-
-static bool check_cluster(Outside *outside, const char *directory, Error *error)
-{
-    Cluster other = {.directory = directory, .outside = outside, .visit = check_place};
-
-    if (!place_is(directory, outside->target_directory))
-        visit_cluster(&other, error);
-    return !other.shares;
-}
-
-static bool check_process(void *context, const char *name, Error *error)
-{
-    AUTO_BUFFER Buffer marker = {0}, directory = {0};
-    struct stat status;
-    char cwd[64];
-    bool found;
-
-    if (!isdigit((unsigned char) name[0]) ||
-        snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", name) >= (int) sizeof(cwd))
-        return true;
-    return !file_stat(path_in(&marker, cwd, "PG_VERSION"), &status, &found, NULL) || !found ||
-           !file_read_link(cwd, &directory, NULL) ||
-           check_cluster(context, buffer_string(&directory), error);
-}
-
 bool neighbours_check(const char *target_directory, const char *source_directory, Error *error)
 {
-    Outside *outside = memory_allocate_zeroed(1, sizeof(*outside));
-    Cluster target = {.directory = target_directory, .outside = outside, .visit = add_place};
-    bool found, success = true;
+    AUTO_ARENA Arena *arena = arena_create();
+    const TargetLinks links = {target_directory, list_directories(target_directory, true, arena)};
+    const char **processes;
 
-    outside->target_directory = target_directory;
-    visit_cluster(&target, NULL);
-    if (outside->count > 0)
-        success = (source_directory == NULL || check_cluster(outside, source_directory, error)) &&
-                  dir_names("/proc", check_process, outside, &found, error);
-    free(outside);
-    return success;
+    if (links.directories->name == NULL)
+        return true;
+    if ((source_directory != NULL && !check_cluster(&links, source_directory, error)) ||
+        !dir_list("/proc", arena, &processes, error))
+        return false;
+    for (; *processes != NULL; processes++)
+    {
+        const char *cwd = arena_printf(arena, "/proc/%s/cwd", *processes);
+        AUTO_BUFFER Buffer cluster = {0};
+        struct stat status;
+        bool found;
+
+        if (isdigit((unsigned char) (*processes)[0]) &&
+            file_stat(arena_printf(arena, "%s/PG_VERSION", cwd), &status, &found, NULL) && found &&
+            file_read_link(cwd, &cluster, NULL) &&
+            !check_cluster(&links, buffer_string(&cluster), error))
+            return false;
+    }
+    return true;
 }

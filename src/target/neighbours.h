@@ -1,7 +1,7 @@
 /*
  * Other clusters on this machine that use a directory which the target takes for its own: its
  * pg_wal or the place of a tablespace, where these are links. A data directory that was copied with
- * its links is such a target: whatever is written there is written to the other cluster.
+ * its links is such a target: what is written there is written to the other cluster.
  */
 #ifndef TARGET_NEIGHBOURS_H
 #define TARGET_NEIGHBOURS_H

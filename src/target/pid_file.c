@@ -198,41 +198,26 @@ bool error_hint_process(long pid, const char *directory, Error *error)
                       pid);
 }
 
-/* Looking for a process of a server. */
-typedef struct ServerSearch
-{
-    const char *directory;
-    long pid;
-} ServerSearch;
-
-static bool check_server_process(void *context, const char *name, Error *error)
-{
-    static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
-    ServerSearch *search = context;
-    TextCursor digits = text_cursor(name);
-    uint32_t pid;
-    char program[64];
-
-    (void) error;
-    if (!text_take_u32(&digits, &pid) || !text_at_end(&digits) ||
-        !find_program_name(pid, program, sizeof(program)))
-        return true;
-    for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
-    {
-        if (strcmp(program, programs[i]) == 0 && process_works_in(pid, search->directory))
-            search->pid = pid;
-    }
-    return true;
-}
-
 bool server_process_find(const char *directory, long *pid, Error *error)
 {
-    ServerSearch search = {.directory = directory};
-    bool found;
+    static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
+    char program[64];
 
-    if (!dir_names("/proc", check_server_process, &search, &found, error))
+    *pid = 0;
+    if (!dir_list("/proc", arena, &names, error))
         return false;
-    *pid = search.pid;
+    for (; *names != NULL; names++)
+    {
+        const long number = (long) number_of(*names);
+
+        if (number == 0 || !find_program_name(number, program, sizeof(program)))
+            continue;
+        for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
+            if (strcmp(program, programs[i]) == 0 && process_works_in(number, directory))
+                *pid = number;
+    }
     return true;
 }
 

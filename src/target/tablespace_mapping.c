@@ -81,17 +81,6 @@ bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Erro
     return success;
 }
 
-void tablespace_mappings_free(TablespaceMappings *mappings)
-{
-    for (size_t i = 0; i < mappings->count; i++)
-    {
-        free(mappings->mappings[i].from);
-        free(mappings->mappings[i].to);
-    }
-    free(mappings->mappings);
-    *mappings = (TablespaceMappings){0};
-}
-
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location)
 {
     for (size_t i = 0; i < mappings->count; i++)
@@ -102,41 +91,28 @@ const char *tablespace_mapped(const TablespaceMappings *mappings, const char *lo
     return NULL;
 }
 
-/* Looking through pg_tblspc for a link that leads to a place. */
-typedef struct OwnSearch
-{
-    const char *directory; /* PGDATA/pg_tblspc */
-    const Place *place;
-    bool found;
-} OwnSearch;
-
-static bool compare_own(void *context, const char *name, Error *error)
-{
-    OwnSearch *search = context;
-    AUTO_BUFFER Buffer path = {0};
-    Place place;
-    bool found;
-
-    if (!place_find(path_in(&path, search->directory, name), &place, &found, error))
-        return false;
-    if (found && place_same(&place, search->place))
-        search->found = true;
-    return true;
-}
-
 bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
                            Error *error)
 {
-    AUTO_BUFFER Buffer directory = {0};
-    Place place;
-    OwnSearch search = {path_in(&directory, target_directory, "pg_tblspc"), &place, false};
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *directory = arena_printf(arena, "%s/pg_tblspc", target_directory);
+    const char **names;
+    Place wanted, place;
     bool found;
 
     *own = false;
-    if (!place_find(location, &place, &found, error) ||
-        (found && !dir_names(search.directory, compare_own, &search, &found, error)))
+    if (!place_find(location, &wanted, &found, error))
         return false;
-    *own = search.found;
+    if (!found)
+        return true;
+    if (!dir_list(directory, arena, &names, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        if (!place_find(arena_printf(arena, "%s/%s", directory, *names), &place, &found, error))
+            return false;
+        *own = *own || (found && place_same(&place, &wanted));
+    }
     return true;
 }
 

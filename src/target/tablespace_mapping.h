@@ -31,8 +31,6 @@ typedef struct TablespaceMappings
 MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text,
                                        Error *error);
 
-void tablespace_mappings_free(TablespaceMappings *mappings);
-
 /* The place on the target for the source's tablespace at `location`; NULL: no mapping names it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
 
