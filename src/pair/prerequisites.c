@@ -6,7 +6,7 @@
 #include "source/encryption.h"
 #include "target/neighbours.h"
 #include "target/pid_file.h"
-#include "io/file.h"
+#include "io/place.h"
 
 #define STOP_SECONDS 5 /* for a server to be stopped, and for its processes to notice that */
 #define STOP_POLL_MILLISECONDS 20
@@ -28,58 +28,43 @@ typedef struct Given
     bool may_run;             /* the target's server runs, and will be stopped */
 } Given;
 
-/*
- * Is it worth to wait longer for the target's server to be gone? *pid: its process. begin: when the
- * wait began; *seen: when it was last there, by its pid file. That is removed first: its processes
- * get their own time, however long the stop took.
- */
-static bool may_stop_soon(const Target *target, int wait_timeout_seconds, double begin,
-                          double *seen, long *pid)
-{
-    const double now = clock_seconds();
-
-    if (pid_file_find_server(target->directory, NULL, pid, NULL) && *pid != 0)
-    {
-        *seen = now;
-        return now - begin < (pid_file_has_status(target->directory, PID_FILE_STOPPING)
-                                  ? wait_timeout_seconds
-                                  : STOP_SECONDS);
-    }
-    return server_process_find(target->directory, pid, NULL) && *pid != 0 &&
-           now - *seen < STOP_SECONDS;
-}
-
-/* Nobody may have asked a server that runs to stop. */
-static void tell_of_wait(const Target *target, long pid)
-{
-    long server;
-
-    if (pid_file_find_server(target->directory, NULL, &server, NULL) && server != 0 &&
-        !pid_file_has_status(target->directory, PID_FILE_STOPPING))
-        log_info("the target server (PID %ld) is running; waiting up to %d s for it to stop", pid,
-                 STOP_SECONDS);
-    else
-        log_info("waiting for the target server (PID %ld) to stop", pid);
-}
-
 bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error)
 {
     const double begin = clock_seconds();
-    double seen = begin;
+    double seen = begin; /* when the server was last there, by its pid file */
     bool told = false;
-    long pid;
 
-    while (may_stop_soon(target, wait_timeout_seconds, begin, &seen, &pid))
+    for (;;)
     {
-        if (!told && clock_seconds() - begin > SILENT_SECONDS)
+        const double now = clock_seconds();
+        bool running, stopping;
+        long pid;
+
+        running = pid_file_find_server(target->directory, NULL, &pid, NULL) && pid != 0;
+        stopping = running && pid_file_has_status(target->directory, PID_FILE_STOPPING);
+        if (running && now - begin >= (stopping ? wait_timeout_seconds : STOP_SECONDS))
+            return true;
+        if (running)
+            seen = now;
+        /* The pid file is removed first: what is left of the server has its own time, however long
+         * the stop took. */
+        else if (!server_process_find(target->directory, &pid, NULL) || pid == 0 ||
+                 now - seen >= STOP_SECONDS)
+            return true;
+        if (!told && now - begin > SILENT_SECONDS)
         {
-            tell_of_wait(target, pid);
+            /* Nobody may have asked a server that runs to stop. */
+            if (running && !stopping)
+                log_info("the target server (PID %ld) is running; waiting up to %d s for it to "
+                         "stop",
+                         pid, STOP_SECONDS);
+            else
+                log_info("waiting for the target server (PID %ld) to stop", pid);
             told = true;
         }
         if (!stop_pause(STOP_POLL_MILLISECONDS, error))
             return false;
     }
-    return true;
 }
 
 /* The two are no pair, and one of them may be another good cluster. */
@@ -108,18 +93,6 @@ static bool check_same_system(const Given *given, Error *error)
     return error_hint_addresses(given, error);
 }
 
-static bool describe_versions(const Given *given, Error *error)
-{
-    const Control *source = &given->state->control;
-    const Control *target = &given->clusters->target.control;
-
-    return error_detail(error,
-                        "Source (PostgreSQL %s, catalog version %u) and target (PostgreSQL %s, "
-                        "catalog version %u) differ in version or block sizes.",
-                        source->version->name, source->catalog_version, target->version->name,
-                        target->catalog_version);
-}
-
 static bool check_same_version(const Given *given, Error *error)
 {
     const Control *source = &given->state->control;
@@ -132,18 +105,20 @@ static bool check_same_version(const Given *given, Error *error)
         source->wal_block_size == target->wal_block_size &&
         source->wal_segment_size == target->wal_segment_size)
         return true;
-    /* The right cluster after all, but one of the two was made over: blocks and WAL of one mean
-     * nothing to the other, compared or not. */
+    /* Of one system: it is the right cluster, but one of the two was made over. Blocks and WAL of
+     * one mean nothing to the other, compared or not. */
     if (systems_are_same(given))
-    {
         error_set(error, ERROR_IMPOSSIBLE,
                   "clusters are not compatible with this version of pg_rewind"); /* contract */
-        return describe_versions(given, error);
-    }
-    error_set(error, ERROR_FAILED,
-              "clusters are not compatible with this version of pg_rewind"); /* contract */
-    describe_versions(given, error);
-    return error_hint_addresses(given, error);
+    else
+        error_set(error, ERROR_FAILED,
+                  "clusters are not compatible with this version of pg_rewind"); /* contract */
+    error_detail(error,
+                 "Source (PostgreSQL %s, catalog version %u) and target (PostgreSQL %s, "
+                 "catalog version %u) differ in version or block sizes.",
+                 source->version->name, source->catalog_version, target->version->name,
+                 target->catalog_version);
+    return !systems_are_same(given) && error_hint_addresses(given, error);
 }
 
 /* state NULL: whether the source is encrypted is not known, and what is wrong with the target is.
@@ -154,10 +129,8 @@ static bool check_not_encrypted(const Given *given, Error *error)
            (given->state == NULL || encryption_check_source(given->clusters->source, error));
 }
 
-static bool check_hints_logged(const Given *given, Error *error)
+static bool check_hints_logged(const Control *target, Error *error)
 {
-    const Control *target = &given->clusters->target.control;
-
     if (target->data_checksum_version != 0 || target->wal_log_hints)
         return true;
     error_set(error, ERROR_FAILED,
@@ -196,15 +169,13 @@ static bool check_same_checksums(const Given *given, Error *error)
 }
 
 /* With checksums hints are logged; but not before they were enabled. */
-static bool check_checksums_are_old(const Given *given, Error *error)
+static bool check_checksums_are_old(const Target *target, const WalShape *shape, Error *error)
 {
-    const Control *target = &given->clusters->target.control;
     bool rewritten;
 
-    if (target->data_checksum_version == 0 || target->wal_log_hints)
+    if (target->control.data_checksum_version == 0 || target->control.wal_log_hints)
         return true;
-    if (!target_rewritten_since_stop(&given->clusters->target, &given->clusters->shape, &rewritten,
-                                     error))
+    if (!target_written_since_stop(target, shape, WRITTEN_ALL, &rewritten, error))
         return false;
     if (!rewritten)
         return true;
@@ -213,21 +184,11 @@ static bool check_checksums_are_old(const Given *given, Error *error)
     error_detail(error,
                  "Every file in \"%s/base\" was written after that. Hint bits that were set "
                  "before, without \"wal_log_hints\", were not WAL-logged.",
-                 given->clusters->target.directory);
+                 target->directory);
     error_hint(error,
                "Compare all blocks instead with --compare. If the directory was only copied after "
                "the server stopped, copy it again and preserve the times of its files.");
     return error_remedy(error, REMEDY_COMPARE);
-}
-
-/* No server starts as a standby where pg_control says minimal. */
-static bool check_target_logged(const Given *given, Error *error)
-{
-    if (given->clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)
-        return true;
-    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
-    error_detail(error, "Changes made with it were not WAL-logged.");
-    return error_hint_compare(error);
 }
 
 /*
@@ -251,12 +212,10 @@ static bool check_no_process_left(const Given *given, Error *error)
 /* "Stop it: pg_ctl stop -D DIRECTORY" */
 static bool error_hint_stop(const char *before, const char *directory, Error *error)
 {
-    Buffer word = {0};
+    AUTO_BUFFER Buffer word = {0};
 
     buffer_append_word(&word, directory);
-    error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
-    buffer_free(&word);
-    return false;
+    return error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
 }
 
 static bool error_target_running(const char *directory, long pid, Error *error)
@@ -337,15 +296,8 @@ static bool check_source_complete(const Given *given, Error *error)
 
 static bool check_not_same_directory(const Given *given, Error *error)
 {
-    struct stat source, target;
-    bool found;
-
-    if (given->clusters->source->is_server)
-        return true;
-    if (!file_stat(given->options->source_directory, &source, &found, error) ||
-        !file_stat(given->clusters->target.directory, &target, &found, error))
-        return false;
-    if (source.st_dev != target.st_dev || source.st_ino != target.st_ino)
+    if (given->clusters->source->is_server ||
+        !place_is(given->options->source_directory, given->clusters->target.directory))
         return true;
     error_set(error, ERROR_FAILED, "source and target are the same directory");
     error_hint_addresses(given, error);
@@ -361,7 +313,7 @@ static bool check_own_directories(const Given *given, Error *error)
 
 static bool check_may_checkpoint(const Given *given, Error *error)
 {
-    Arena *arena;
+    AUTO_ARENA Arena *arena = arena_create();
     SourceRole role;
     bool may;
 
@@ -371,17 +323,13 @@ static bool check_may_checkpoint(const Given *given, Error *error)
         return false;
     if (may)
         return true;
-    arena = arena_create();
-    if (source_server_role(given->clusters->source, arena, &role, error))
-    {
-        error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
-        error_hint(error,
-                   "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, a member of "
-                   "pg_checkpoint:\n    GRANT pg_checkpoint TO %s;",
-                   role.name);
-    }
-    arena_destroy(arena);
-    return false;
+    if (!source_server_role(given->clusters->source, arena, &role, error))
+        return false;
+    error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
+    return error_hint(error,
+                      "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, a member "
+                      "of pg_checkpoint:\n    GRANT pg_checkpoint TO %s;",
+                      role.name);
 }
 
 /* The easiest mistake: the address of the target's own server as that of the source. */
@@ -462,18 +410,22 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
 
 void prerequisites_check_hints(const Clusters *clusters, Problems *problems)
 {
-    const Given given = {.clusters = clusters};
+    const Target *target = &clusters->target;
     Error problem;
 
-    if (!check_hints_logged(&given, &problem) || !check_checksums_are_old(&given, &problem))
+    if (!check_hints_logged(&target->control, &problem) ||
+        !check_checksums_are_old(target, &clusters->shape, &problem))
         problems_add(problems, &problem);
 }
 
 void prerequisites_check_level(const Clusters *clusters, Problems *problems)
 {
-    const Given given = {.clusters = clusters};
     Error problem;
 
-    if (!check_target_logged(&given, &problem))
-        problems_add(problems, &problem);
+    if (clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)
+        return;
+    error_set(&problem, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
+    error_detail(&problem, "Changes made with it were not WAL-logged.");
+    error_hint_compare(&problem);
+    problems_add(problems, &problem);
 }

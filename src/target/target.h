@@ -48,22 +48,21 @@ bool target_crashed_as_primary(const Target *target);
 
 /* ---- written_since_stop.c ---- */
 
-/*
- * *rewritten: a program wrote to every file of the databases since the server was shut down, as
- * pg_checksums does. The files' times are compared with that of the WAL segment that has the last
- * record, or where that is gone of the checkpoint; false unless the server was shut down. One older
- * file is enough: as a rule the first one that is looked at. A file that begins with a page that
- * was never used does not count.
- */
-MUST_CHECK bool target_rewritten_since_stop(const Target *target, const WalShape *shape,
-                                            bool *rewritten, Error *error);
+/* The files of relations that a program wrote to. */
+typedef enum FilesWritten
+{
+    WRITTEN_ANY, /* pg_checksums of 15 and later writes only pages whose checksum does not fit */
+    WRITTEN_ALL  /* every file of the databases: pg_checksums --enable does, as a rule */
+} FilesWritten;
 
 /*
- * *written: a program wrote to a file of a relation since the server was shut down. pg_checksums of
- * 15 and later writes only pages whose checksum does not fit. The same times are compared.
+ * *written: that was done since the server was shut down; false unless it was. The files' times are
+ * compared with that of the WAL segment that has the last record, or where that is gone of the
+ * checkpoint. With WRITTEN_ALL one older file is enough: as a rule the first one that is looked at.
+ * A file that begins with a page that was never used does not count there.
  */
 MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
-                                          bool *written, Error *error);
+                                          FilesWritten which, bool *written, Error *error);
 
 /* ---- server_program.c ---- */
 

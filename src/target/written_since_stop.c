@@ -143,38 +143,20 @@ static bool follows_tablespace(void *context, const char *path)
     return relpath_is_tablespace(path);
 }
 
-/* Walk until a file decides. *untouched: no file need be looked at. */
-static bool search_files(WrittenSearch *search, const WalShape *shape, bool *untouched,
-                         Error *error)
+bool target_written_since_stop(const Target *target, const WalShape *shape, FilesWritten which,
+                               bool *written, Error *error)
 {
-    return find_stop(search->target, shape, &search->stop, untouched, error) &&
-           (*untouched ||
-            dir_walk(search->target->directory, check_time, follows_tablespace, search, error) ||
-            search->decided);
-}
-
-bool target_rewritten_since_stop(const Target *target, const WalShape *shape, bool *rewritten,
-                                 Error *error)
-{
-    WrittenSearch search = {.target = target, .all = true};
-    bool untouched;
-
-    *rewritten = false;
-    if (!search_files(&search, shape, &untouched, error))
-        return false;
-    *rewritten = search.any && !search.decided;
-    return true;
-}
-
-bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
-                               Error *error)
-{
-    WrittenSearch search = {.target = target};
+    WrittenSearch search = {.target = target, .all = which == WRITTEN_ALL};
     bool untouched;
 
     *written = false;
-    if (!search_files(&search, shape, &untouched, error))
+    if (!find_stop(target, shape, &search.stop, &untouched, error))
         return false;
-    *written = search.decided;
+    if (untouched)
+        return true;
+    if (!dir_walk(target->directory, check_time, follows_tablespace, &search, error) &&
+        !search.decided)
+        return false;
+    *written = search.all ? search.any && !search.decided : search.decided;
     return true;
 }
