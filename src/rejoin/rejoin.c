@@ -1,4 +1,4 @@
-#include "rejoin/rejoin_parts.h"
+#include "rejoin/rejoin.h"
 
 #include "apply/apply.h"
 #include "base/log.h"

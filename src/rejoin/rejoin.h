@@ -7,24 +7,10 @@
 
 #include "base/error.h"
 #include "options.h"
+#include "rejoin/rejoin_following.h"
 #include "rewind/run.h"
 
 #include <stdbool.h>
-
-/* What was done with the target's server. */
-typedef struct RejoinResult
-{
-    bool stopped, started;     /* by this run */
-    bool stopping;             /* asked to stop by this run, and not stopped yet */
-    bool running;              /* at the end */
-    bool followed;             /* it streams from the source and has replayed the WAL up to */
-    Lsn awaited;               /* what the source had when the server was started; LSN_INVALID */
-    bool was_primary;          /* before the rewind */
-    const char *start_command; /* NULL: not known */
-    Lsn sent, replayed; /* when it followed; of pg_stat_replication, empty where the role may not
-                           see it: */
-    char application_name[128], sync_state[32];
-} RejoinResult;
 
 /*
  * As rewind_run. Succeeds when the server follows the source and has replayed what the source had

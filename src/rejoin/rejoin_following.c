@@ -1,4 +1,4 @@
-#include "rejoin/rejoin_parts.h"
+#include "rejoin/rejoin_following.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -58,13 +58,20 @@ static Configuration target_configuration(const Rejoin *rejoin)
                            .arena = rejoin->arena};
 }
 
+static const char *recovery_setting(const Rejoin *rejoin, const char *name)
+{
+    const Configuration configuration = target_configuration(rejoin);
+
+    return configuration_recovery_setting(&configuration, rejoin->target.control.version, false,
+                                          name);
+}
+
 /* The names that its WAL receiver may give: its own, or the defaults of different versions. */
 static void find_names(Rejoin *rejoin)
 {
     const Configuration configuration = target_configuration(rejoin);
     const Settings settings = configuration_read(&configuration, NULL);
-    const char *conninfo = configuration_recovery_setting(
-        &configuration, rejoin->target.control.version, false, "primary_conninfo");
+    const char *conninfo = recovery_setting(rejoin, "primary_conninfo");
     const char *name =
         conninfo != NULL ? conninfo_value(conninfo, "application_name", rejoin->arena) : NULL;
     const char *cluster = settings_value(&settings, "cluster_name");
@@ -81,43 +88,30 @@ static void find_names(Rejoin *rejoin)
     rejoin->names[count] = NULL;
 }
 
-typedef struct Address
-{
-    const char *conninfo;
-    Arena *arena;
-    bool same;
-} Address;
-
-/* A ConnectionOption: one of the source's connection. */
-static bool compare_address(void *context, const char *keyword, const char *value, Error *error)
-{
-    Address *address = context;
-    const char *own;
-
-    (void) error;
-    if (strcmp(keyword, "host") != 0 && strcmp(keyword, "hostaddr") != 0 &&
-        strcmp(keyword, "port") != 0)
-        return true;
-    own = conninfo_value(address->conninfo, keyword, address->arena);
-    if (own == NULL && strcmp(keyword, "port") == 0)
-        own = "5432";
-    address->same = address->same && own != NULL && strcmp(own, value) == 0;
-    return true;
-}
-
 /* True if the target's primary_conninfo leads where -R would have it lead. */
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
-    const Configuration configuration = target_configuration(rejoin);
-    Address address = {.conninfo = configuration_recovery_setting(&configuration,
-                                                                  rejoin->target.control.version,
-                                                                  false, "primary_conninfo"),
-                       .arena = rejoin->arena,
-                       .same = true};
+    const char *conninfo = recovery_setting(rejoin, "primary_conninfo");
+    const char *wanted = rejoin->settings.conninfo;
+    AUTO_BUFFER Buffer keyword = {0}, value = {0};
 
-    return address.conninfo != NULL &&
-           connection_options(source_connection(rejoin->source), compare_address, &address, NULL) &&
-           address.same;
+    if (conninfo == NULL)
+        return false;
+    while (conninfo_next(&wanted, &keyword, &value))
+    {
+        const char *name = buffer_string(&keyword);
+        const bool is_port = strcmp(name, "port") == 0;
+        const char *own;
+
+        if (!is_port && strcmp(name, "host") != 0 && strcmp(name, "hostaddr") != 0)
+            continue;
+        own = conninfo_value(conninfo, name, rejoin->arena);
+        if (own == NULL && is_port)
+            own = "5432";
+        if (own == NULL || strcmp(own, buffer_string(&value)) != 0)
+            return false;
+    }
+    return true;
 }
 
 /* How things stand at one moment. */
@@ -130,7 +124,8 @@ typedef struct Standing
 static void ask_target(Rejoin *rejoin, TargetAnswer *answer)
 {
     if (rejoin->server == NULL)
-        rejoin->server = target_server_open(rejoin->target.directory, rejoin->source);
+        rejoin->server =
+            target_server_open(rejoin->arena, rejoin->target.directory, rejoin->source);
     target_server_ask(rejoin->server, answer);
 }
 
@@ -228,7 +223,6 @@ static Lsn received_position(const Standing *standing)
 void rejoin_find_slot_user(Rejoin *rejoin)
 {
     const char *slot = rejoin->options->slot;
-    const Configuration configuration = target_configuration(rejoin);
     TargetAnswer answer;
     const char *used;
 
@@ -241,10 +235,7 @@ void rejoin_find_slot_user(Rejoin *rejoin)
         rejoin->names[0] = arena_strdup(rejoin->arena, answer.name);
         rejoin->names[1] = NULL;
     }
-    used = answer.slot[0] != '\0'
-               ? answer.slot
-               : configuration_recovery_setting(&configuration, rejoin->target.control.version,
-                                                false, "primary_slot_name");
+    used = answer.slot[0] != '\0' ? answer.slot : recovery_setting(rejoin, "primary_slot_name");
     rejoin->settings.target_uses_slot = used != NULL && strcmp(used, slot) == 0;
     rejoin->settings.slot_users = rejoin->names;
 }
@@ -329,32 +320,25 @@ static void show_progress(Wait *wait, Lsn replayed)
     }
 }
 
-/* done: it has caught up, though maybe with a record that is not whole. */
-static void end_progress(const Wait *wait, bool done)
-{
-    if (wait->shown != LSN_INVALID)
-        progress_end(done);
-}
-
 /* The length of the record that begins there in the WAL that the target has received; 0: unknown.
  */
 static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Lsn begin)
 {
     const uint64_t segment = wal_segment_of(shape, begin);
-    char name[WAL_NAME_SIZE], path[PATH_SIZE];
     uint8_t bytes[4]; /* xl_tot_len, access/xlogrecord.h (9.3, 9.4: access/xlog.h) */
-    size_t length = 0;
-    bool found, read;
-    int fd = -1;
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    size_t length;
+    AUTO_FD int fd = -1;
 
     wal_segment_name(shape, rejoin->state.position.timeline, segment, name);
-    read = snprintf(path, sizeof(path), "%s/%s/%s", rejoin->target.directory,
-                    shape->version->wal_directory, name) < (int) sizeof(path) &&
-           file_open_read(path, &fd, &found, NULL) && found &&
-           file_read_at(fd, path, bytes, sizeof(bytes), begin - wal_segment_start(shape, segment),
-                        &length, NULL);
-    file_close(fd);
-    return read && length == sizeof(bytes) ? load_u32(bytes) : 0;
+    buffer_printf(&path, "%s/%s/%s", rejoin->target.directory, shape->version->wal_directory, name);
+    return file_open_read(buffer_string(&path), &fd, NULL, NULL) &&
+                   file_read_at(fd, buffer_string(&path), bytes, sizeof(bytes),
+                                begin - wal_segment_start(shape, segment), &length, NULL) &&
+                   length == sizeof(bytes)
+               ? load_u32(bytes)
+               : 0;
 }
 
 /*
@@ -500,7 +484,8 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
     log_info("waiting until the target has replayed the source's WAL up to %s",
              LSN_TEXT(rejoin->target.control.version, wait.end));
     follows = watch_server(rejoin, &wait, &standing, error);
-    end_progress(&wait, follows);
+    if (wait.shown != LSN_INVALID)
+        progress_end(follows); /* also with a last record that is not whole */
     if (follows)
         note_following(rejoin, &standing);
     return follows;

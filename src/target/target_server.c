@@ -9,7 +9,6 @@
 
 #include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,10 +17,10 @@
 #define STATE_COLUMNS 7
 #define WAYS_MAX 2
 
-/* With the functions of the two positions, and with RECEIVER or NO_RECEIVER. */
-static const char state_sql[] =
-    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"
-    "  %s";
+/* With the functions of the two positions; then RECEIVER or NO_RECEIVER. */
+#define STATE                                                                                      \
+    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"                   \
+    "  "
 #define RECEIVER                                                                                   \
     "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
     "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                      \
@@ -33,11 +32,10 @@ static const char state_sql[] =
 
 struct TargetServer
 {
-    Arena *arena;
     const char *directory;
-    Buffer ways[WAYS_MAX]; /* user and password: connection strings, without an address */
-    int way_count;
-    int way; /* the one that is tried now; way_count: none works */
+    const char *ways[WAYS_MAX + 1]; /* user and password: connection strings, without an address;
+                                       up to a NULL */
+    const char **way;               /* the one that is tried now; at the NULL none works */
     Connection *connection;
     double last_attempt;
 };
@@ -52,32 +50,31 @@ static bool append_identity(void *context, const char *keyword, const char *valu
     return true;
 }
 
-TargetServer *target_server_open(const char *directory, Source *source)
+TargetServer *target_server_open(Arena *arena, const char *directory, Source *source)
 {
-    TargetServer *server = memory_allocate_zeroed(1, sizeof(*server));
+    TargetServer *server = arena_allocate(arena, sizeof(*server));
     struct Connection *connection = source_connection(source);
     const struct passwd *user = getpwuid(geteuid());
+    AUTO_BUFFER Buffer own = {0}, sources = {0};
+    int count = 0;
 
-    server->arena = arena_create();
-    server->directory = arena_strdup(server->arena, directory);
+    server->directory = directory;
+    server->way = server->ways;
     server->last_attempt = clock_seconds() - 1;
     if (user != NULL)
-        conninfo_append(&server->ways[server->way_count++], "user", user->pw_name);
-    if (connection != NULL &&
-        connection_options(connection, append_identity, &server->ways[server->way_count], NULL))
-        server->way_count++;
+    {
+        conninfo_append(&own, "user", user->pw_name);
+        server->ways[count++] = arena_strdup(arena, buffer_string(&own));
+    }
+    if (connection != NULL && connection_options(connection, append_identity, &sources, NULL))
+        server->ways[count++] = arena_strdup(arena, buffer_string(&sources));
     return server;
 }
 
 void target_server_close(TargetServer *server)
 {
-    if (server == NULL)
-        return;
-    connection_close(server->connection);
-    for (int i = 0; i < WAYS_MAX; i++)
-        buffer_free(&server->ways[i]);
-    arena_destroy(server->arena);
-    free(server);
+    if (server != NULL)
+        connection_close(server->connection);
 }
 
 /* Append the address at which the server listens, as postmaster.pid says. */
@@ -99,7 +96,7 @@ static bool append_address(const char *directory, Buffer *conninfo)
 
 /* Connect with one identity. Settings of the environment for the source's connection must not keep
  * us from this one. A server that is not of a known version is an error that lasts. */
-static Connection *connect_one_way(const TargetServer *server, const Buffer *way, Error *error)
+static Connection *connect_one_way(const TargetServer *server, Error *error)
 {
     AUTO_BUFFER Buffer conninfo = {0};
     Connection *connection;
@@ -107,7 +104,7 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
     ConnectionRefusal refusal;
 
     error->kind = ERROR_RETRY; /* it has not written its address yet */
-    buffer_append(&conninfo, way->bytes, way->size);
+    buffer_append_string(&conninfo, *server->way);
     if (!append_address(server->directory, &conninfo))
         return NULL;
     conninfo_append(&conninfo, "dbname", "postgres");
@@ -137,13 +134,12 @@ static TargetState connect_to_target(TargetServer *server)
 
     if (server->connection != NULL)
         return TARGET_ANSWERS;
-    if (server->way < server->way_count &&
-        clock_seconds() - server->last_attempt < RECONNECT_SECONDS)
+    if (*server->way != NULL && clock_seconds() - server->last_attempt < RECONNECT_SECONDS)
         return find_state_by_file(server->directory);
-    for (; server->way < server->way_count; server->way++)
+    for (; *server->way != NULL; server->way++)
     {
         server->last_attempt = clock_seconds();
-        server->connection = connect_one_way(server, &server->ways[server->way], &error);
+        server->connection = connect_one_way(server, &error);
         if (server->connection != NULL)
             return TARGET_ANSWERS;
         if (error.kind == ERROR_RETRY)
@@ -186,31 +182,26 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
     return true;
 }
 
-static void make_state_query(const ServerSql *names, char *sql, size_t size)
-{
-    char receiver[512];
-
-    snprintf(receiver, sizeof(receiver), names->receiver_view ? RECEIVER : NO_RECEIVER,
-             names->received_position);
-    snprintf(sql, size, state_sql, names->received_position, names->replayed_position, receiver);
-}
-
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
-    const Version *version;
-    char sql[1024];
+    AUTO_BUFFER Buffer sql = {0};
+    const ServerSql *names;
     bool success;
 
     *answer = (TargetAnswer){.state = connect_to_target(server)};
     if (answer->state != TARGET_ANSWERS)
         return;
-    version = server_version(server->connection);
-    make_state_query(&version->sql, sql, sizeof(sql));
-    success =
-        connection_begin(server->connection, instance, NULL) &&
-        connection_rows(server->connection, &(Query){.sql = sql, .column_count = STATE_COLUMNS},
-                        take_state, answer, NULL);
+    names = &server_version(server->connection)->sql;
+    if (names->receiver_view)
+        buffer_printf(&sql, STATE RECEIVER, names->received_position, names->replayed_position);
+    else
+        buffer_printf(&sql, STATE NO_RECEIVER, names->received_position, names->replayed_position,
+                      names->received_position);
+    success = connection_begin(server->connection, instance, NULL) &&
+              connection_rows(server->connection,
+                              &(Query){.sql = buffer_string(&sql), .column_count = STATE_COLUMNS},
+                              take_state, answer, NULL);
     connection_end(server->connection);
     if (success)
         return;

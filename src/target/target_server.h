@@ -31,10 +31,11 @@ typedef struct TargetAnswer
 typedef struct TargetServer TargetServer;
 
 /*
- * The server of a directory. It is asked as the user of the operating system, or else as the role
- * of the source's connection, whose password is tried. target_server_close in any case.
+ * The server of a directory, in the arena with all that belongs to it. It is asked as the user of
+ * the operating system, or else as the role of the source's connection, whose password is tried.
+ * target_server_close, before the arena is destroyed, closes the connection.
  */
-TargetServer *target_server_open(const char *directory, Source *source);
+TargetServer *target_server_open(Arena *arena, const char *directory, Source *source);
 void target_server_close(TargetServer *server); /* NULL is allowed */
 
 /* Ask it; may be repeated. A server that refuses us for good is not asked again. */

@@ -1,16 +1,29 @@
 /*
- * The inside of --rejoin: what the source and the target's server say of each other
- * (rejoin_following.c), for the story (rejoin.c).
+ * Whether the target's server follows the source, by what both say of each other.
  */
-#ifndef REJOIN_REJOIN_PARTS_H
-#define REJOIN_REJOIN_PARTS_H
+#ifndef REJOIN_REJOIN_FOLLOWING_H
+#define REJOIN_REJOIN_FOLLOWING_H
 
 #include "target/server_control.h"
 #include "target/target_server.h"
-#include "rejoin/rejoin.h"
 #include "standby/standby_settings.h"
 
-#define REJOIN_NAMES_MAX 3
+#define REJOIN_NAMES_MAX 2
+
+/* What was done with the target's server. */
+typedef struct RejoinResult
+{
+    bool stopped, started;     /* by this run */
+    bool stopping;             /* asked to stop by this run, and not stopped yet */
+    bool running;              /* at the end */
+    bool followed;             /* it streams from the source and has replayed WAL up to `awaited` */
+    Lsn awaited;               /* the source's end when the server was started, or LSN_INVALID */
+    bool was_primary;          /* before the rewind */
+    const char *start_command; /* NULL: not known */
+    /* When it followed, by pg_stat_replication; empty where the role may not see it. */
+    Lsn sent, replayed;
+    char application_name[128], sync_state[32];
+} RejoinResult;
 
 typedef struct Rejoin
 {
@@ -38,14 +51,15 @@ void rejoin_forget_server(Rejoin *rejoin);
 void rejoin_forget_source(Rejoin *rejoin);
 
 /* Set *follows if the server that runs is a standby that streams from the source, or soon will,
- * such as one that an earlier run has started? It is watched as long as it comes further. */
+ * such as one that an earlier run has started. It is watched as long as it makes progress. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
 
 /* Note in rejoin->settings whether the target's own server, a standby, uses --slot of the source,
  * as far as can be known. Asks the target. */
 void rejoin_find_slot_user(Rejoin *rejoin);
 
-/* Until the server that was started has replayed what the source had, or --rejoin-timeout. */
+/* Wait until the server that was started has replayed what the source had, or for
+ * --rejoin-timeout. */
 MUST_CHECK bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error);
 
 #endif
