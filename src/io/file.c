@@ -302,6 +302,15 @@ bool file_lstat(const char *path, struct stat *status, bool *found, Error *error
     return stat_result(lstat(path, status), path, found, error);
 }
 
+bool file_exists(const char *directory, const char *name)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
+
+    return file_lstat(path_in(&path, directory, name), &status, &found, NULL) && found;
+}
+
 bool file_remove(const char *path, Error *error)
 {
     return file_remove_at(AT_FDCWD, path, path, error);

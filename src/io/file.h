@@ -108,6 +108,10 @@ MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found,
                           Error *error); /* follows links */
 MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, Error *error);
 
+/* True if there is something of that name in the directory, be it a link; false also where that
+ * cannot be found out. */
+bool file_exists(const char *directory, const char *name);
+
 /* Removing something that is not there succeeds. */
 MUST_CHECK bool file_remove(const char *path, Error *error);
 MUST_CHECK bool file_remove_directory(const char *path, Error *error);

@@ -124,12 +124,10 @@ bool configuration_find_debian(const Configuration *configuration, const Version
 
 const char *configuration_find_file(const Configuration *configuration, const Version *version)
 {
-    struct stat status;
     DebianCluster cluster;
-    bool found;
 
     if (configuration->config_file != NULL ||
-        !file_lstat(full_path(configuration, CONFIGURATION_PATH), &status, &found, NULL) || found)
+        file_exists(configuration->directory, CONFIGURATION_PATH))
         return configuration->config_file;
     return configuration_find_debian(configuration, version, &cluster) ? cluster.config_file : NULL;
 }

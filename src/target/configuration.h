@@ -12,8 +12,6 @@
 #include "format/settings.h"
 #include "format/versions.h"
 
-#include <stddef.h>
-
 typedef struct Configuration
 {
     const char *directory;   /* the target's data directory */

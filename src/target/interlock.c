@@ -35,7 +35,8 @@ typedef enum PidFileState
 } PidFileState;
 
 /*
- * The races with servers. Other pg_rewinds are kept out by the lock before any of these steps.
+ * Servers can start at any time: these steps make the races with them harmless. The lock keeps
+ * other pg_rewinds out before any of these steps.
  *
  * 1. The complete file is written beside postmaster.pid, and then linked there. A server never
  *    reads a part of it. A link does not replace a file: a server that made its own file first

@@ -10,8 +10,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-
 typedef struct Interlock Interlock;
 
 /* Lock against other pg_rewinds. Another one has the lock: *interlock is NULL, and no error. Writes

@@ -100,11 +100,8 @@ bool neighbours_check(const char *target_directory, const char *source_directory
     {
         const char *cwd = arena_printf(arena, "/proc/%s/cwd", *processes);
         AUTO_BUFFER Buffer cluster = {0};
-        struct stat status;
-        bool found;
 
-        if (isdigit((unsigned char) (*processes)[0]) &&
-            file_stat(arena_printf(arena, "%s/PG_VERSION", cwd), &status, &found, NULL) && found &&
+        if (isdigit((unsigned char) (*processes)[0]) && file_exists(cwd, "PG_VERSION") &&
             file_read_link(cwd, &cluster, NULL) &&
             !check_cluster(&links, buffer_string(&cluster), error))
             return false;

@@ -5,11 +5,7 @@
 #ifndef TARGET_TABLESPACE_MAPPING_H
 #define TARGET_TABLESPACE_MAPPING_H
 
-#include "base/error.h"
 #include "format/versions.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 typedef struct TablespaceMapping
 {

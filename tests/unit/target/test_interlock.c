@@ -377,6 +377,18 @@ static void test_files_that_say_nothing_are_errors(void **state)
     check_refused("bogus data in lock file");
 }
 
+/* Write the file of another process over what is there; it is not ours then, and stays. */
+static void check_file_of_another_stays(Interlock *interlock)
+{
+    bool ours = true;
+
+    make_pid_file(12345, "/data\n");
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_false(ours);
+    interlock_release(interlock);
+    assert_true(exists("postmaster.pid"));
+}
+
 static void test_a_foreign_file_is_noticed_and_left(void **state)
 {
     Interlock *interlock = acquire();
@@ -387,25 +399,16 @@ static void test_a_foreign_file_is_noticed_and_left(void **state)
     assert_int_equal(unlink("postmaster.pid"), 0);
     assert_true(interlock_still_ours(interlock, &ours, &error));
     assert_false(ours);
-    make_pid_file(12345, "/data\n");
-    assert_true(interlock_still_ours(interlock, &ours, &error));
-    assert_false(ours);
-    interlock_release(interlock);
-    assert_true(exists("postmaster.pid"));
+    check_file_of_another_stays(interlock);
 }
 
 static void test_the_same_file_with_other_content_is_not_ours(void **state)
 {
     Interlock *interlock = acquire();
-    bool ours = true;
 
     (void) state;
     assert_true(interlock_claim_pid_file(interlock, &error));
-    make_pid_file(12345, "/data\n"); /* in place */
-    assert_true(interlock_still_ours(interlock, &ours, &error));
-    assert_false(ours);
-    interlock_release(interlock);
-    assert_true(exists("postmaster.pid"));
+    check_file_of_another_stays(interlock); /* in place */
 }
 
 static void test_an_interrupted_run_stays_visible(void **state)
