@@ -100,55 +100,57 @@ bool pid_file_is_own(const char *directory)
 
 typedef struct Process
 {
-    char state;   /* 'Z': it has ended, and its parent has not waited for it, as process 1 of a
-                     container may never do */
-    time_t start; /* in seconds since 1970; 0: not known */
+    char name[64]; /* of its program, at most 15 bytes; empty: not known */
+    char state;    /* 'Z': it has ended, and its parent has not waited for it, as process 1 of a
+                      container may never do */
+    int64_t start; /* in ticks since the machine was started */
 } Process;
 
-/* Find out about the process with this number, or "self": boot time, and its start in ticks. */
+/* Find out about the process with this number, or "self". */
 static Process find_process(const char *number)
 {
-    AUTO_BUFFER Buffer path = {0}, stat = {0}, system = {0};
-    const long ticks_per_second = sysconf(_SC_CLK_TCK);
-    const char *position, *boot;
+    AUTO_BUFFER Buffer path = {0}, stat = {0};
+    const char *name, *position;
     Process process = {0};
 
     buffer_printf(&path, "/proc/%s/stat", number);
     if (!file_read_all(buffer_string(&path), PROC_FILE_SIZE_MAX, &stat, NULL, NULL))
         return process;
     /* Field 2 is the program's name in parentheses and may hold anything. */
+    name = strchr(buffer_string(&stat), '(');
     position = strrchr(buffer_string(&stat), ')');
-    if (position == NULL || position[1] != ' ')
+    if (name == NULL || position == NULL || position[1] != ' ')
         return process;
+    snprintf(process.name, sizeof(process.name), "%.*s", (int) (position - name - 1), name + 1);
     process.state = position[2];
     for (int field = 3; position != NULL && field <= START_FIELD; field++)
         position = strchr(position + 1, ' ');
-    if (position == NULL || ticks_per_second <= 0 ||
-        !file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &system, NULL, NULL))
-        return process;
-    boot = strstr(buffer_string(&system), "\nbtime ");
-    if (boot != NULL && number_of(boot + strlen("\nbtime ")) > 0)
-        process.start = (time_t) (number_of(boot + strlen("\nbtime ")) +
-                                  number_of(position + 1) / ticks_per_second);
+    if (position != NULL)
+        process.start = number_of(position + 1);
     return process;
+}
+
+/* When the process began, in seconds since 1970; 0: not known. */
+static time_t find_start(const Process *process)
+{
+    const long ticks_per_second = sysconf(_SC_CLK_TCK);
+    AUTO_BUFFER Buffer system = {0};
+    const char *boot;
+
+    if (process->start == 0 || ticks_per_second <= 0 ||
+        !file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &system, NULL, NULL))
+        return 0;
+    boot = strstr(buffer_string(&system), "\nbtime ");
+    return boot != NULL && number_of(boot + strlen("\nbtime ")) > 0
+               ? (time_t) (number_of(boot + strlen("\nbtime ")) + process->start / ticks_per_second)
+               : 0;
 }
 
 time_t pid_file_own_start(void)
 {
-    return find_process("self").start;
-}
+    const Process self = find_process("self");
 
-/* Find the name of the program that a process runs; false if it cannot be found. */
-static bool find_program_name(long pid, char *name, size_t size)
-{
-    AUTO_BUFFER Buffer path = {0}, text = {0};
-    bool found;
-
-    buffer_printf(&path, "/proc/%ld/comm", pid);
-    if (!file_read_all(buffer_string(&path), PROC_FILE_SIZE_MAX, &text, &found, NULL) || !found)
-        return false;
-    snprintf(name, size, "%.*s", (int) strcspn(buffer_string(&text), "\n"), buffer_string(&text));
-    return true;
+    return find_start(&self);
 }
 
 bool process_works_in(long pid, const char *directory)
@@ -203,7 +205,6 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
     AUTO_ARENA Arena *arena = arena_create();
     const char **names;
-    char program[64];
 
     *pid = 0;
     if (!dir_list("/proc", arena, &names, error))
@@ -211,11 +212,10 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     for (; *names != NULL; names++)
     {
         const long number = (long) number_of(*names);
+        const Process process = number > 0 ? find_process(*names) : (Process){0};
 
-        if (number == 0 || !find_program_name(number, program, sizeof(program)))
-            continue;
         for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
-            if (strcmp(program, programs[i]) == 0 && process_works_in(number, directory))
+            if (strcmp(process.name, programs[i]) == 0 && process_works_in(number, directory))
                 *pid = number;
     }
     return true;
@@ -229,13 +229,12 @@ bool server_process_find(const char *directory, long *pid, Error *error)
  * after the file; we never do. What is left is a backend that is just starting, or a pid that was
  * given to another cluster's.
  */
-static bool is_single_user_backend(long pid, const PidFileServer *server, bool is_younger)
+static bool is_single_user_backend(const Process *process, const PidFileServer *server,
+                                   bool is_younger)
 {
-    char name[64];
-
-    if (server->shmem_key[0] != '\0' || !find_program_name(pid, name, sizeof(name)))
+    if (server->shmem_key[0] != '\0' || process->name[0] == '\0')
         return true; /* not known: assume the worse */
-    return strstr(name, "postgres") != NULL && !is_younger;
+    return strstr(process->name, "postgres") != NULL && !is_younger;
 }
 
 /* A server runs as the owner of its data directory, or refuses to start. */
@@ -258,6 +257,7 @@ static bool names_live_server(const char *directory, long number, const PidFileS
     const int64_t written = number_of(server->start_time);
     char digits[32];
     Process process;
+    time_t start;
     bool is_younger;
 
     if (pid == 0 || pid == getpid() || pid == getppid() || pid == supervise_caller())
@@ -268,10 +268,10 @@ static bool names_live_server(const char *directory, long number, const PidFileS
     process = find_process(digits);
     if (process.state == 'Z')
         return false;
-    is_younger =
-        process.start != 0 && written > 0 && process.start - CLOCK_TOLERANCE_SECONDS > written;
+    start = find_start(&process);
+    is_younger = start != 0 && written > 0 && start - CLOCK_TOLERANCE_SECONDS > written;
     if (number < 0)
-        return is_single_user_backend(pid, server, is_younger);
+        return is_single_user_backend(&process, server, is_younger);
     return process_works_in(pid, directory) || !is_younger;
 }
 

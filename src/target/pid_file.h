@@ -6,9 +6,7 @@
 #define TARGET_PID_FILE_H
 
 #include "base/buffer.h"
-#include "base/error.h"
 
-#include <stdbool.h>
 #include <time.h>
 
 #define PID_FILE "postmaster.pid"

@@ -104,15 +104,9 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
 }
 
 /* Without a postgresql.conf in the data directory, a setting may only seem not to be set. */
-static bool hint_at_config_file(const Target *target, const char *config_file, Error *error)
+static bool hint_at_config_file(const Target *target, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool found;
-
-    if (config_file != NULL ||
-        (file_stat(path_in(&path, target->directory, "postgresql.conf"), &status, &found, NULL) &&
-         found))
+    if (target->config_file != NULL || file_exists(target->directory, "postgresql.conf"))
         return false;
     error_hint(error, "The data directory has no postgresql.conf: name the server's main "
                       "configuration file with --config-file.");
@@ -121,10 +115,11 @@ static bool hint_at_config_file(const Target *target, const char *config_file, E
 
 /* Ask postgres -C restore_command, which the contract demands where the program is found. */
 static bool query_restore_command(Arena *arena, const Target *target, const char *program,
-                                  const char *config_file, const char **command, Error *error)
+                                  const char **command, Error *error)
 {
-    const char *setting =
-        config_file != NULL ? arena_printf(arena, "config_file=%s", config_file) : NULL;
+    const char *setting = target->config_file != NULL
+                              ? arena_printf(arena, "config_file=%s", target->config_file)
+                              : NULL;
     const char *const arguments[] = {
         program, "-D", target->directory, "-C", "restore_command", setting != NULL ? "-c" : NULL,
         setting, NULL};
@@ -144,16 +139,16 @@ static bool query_restore_command(Arena *arena, const Target *target, const char
     error_set(error, ERROR_FAILED, /* contract */
               "could not read \"restore_command\" from target cluster");
     error_detail(error, "The program \"%s\" failed: %s.", program, described);
-    if (!hint_at_config_file(target, config_file, error))
+    if (!hint_at_config_file(target, error))
         error_hint(error, "Fix the problem reported above, or give the command with "
                           "--restore-command.");
     return false;
 }
 
-bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
-                            const char *config_file, char **command, Error *error)
+bool target_restore_command(Arena *arena, const Target *target, const char *bindir, char **command,
+                            Error *error)
 {
-    const Configuration configuration = {target->directory, config_file, arena};
+    const Configuration configuration = {target->directory, target->config_file, arena};
     const Version *version = target->control.version;
     const bool is_setting = version->recovery_settings != RECOVERY_CONF;
     const char *found = NULL;
@@ -168,14 +163,14 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
                     version->name);
     if (program == NULL)
         found = configuration_recovery_setting(&configuration, version, true, "restore_command");
-    else if (!query_restore_command(arena, target, program, config_file, &found, error))
+    else if (!query_restore_command(arena, target, program, &found, error))
         return false;
     if (found == NULL || found[0] == '\0')
     {
         error_set(error, ERROR_FAILED, /* contract */
                   "\"restore_command\" is not set in the target cluster");
         if (is_setting)
-            (void) hint_at_config_file(target, config_file, error);
+            (void) hint_at_config_file(target, error);
         return error_hint(error, "Set it there, give a command with --restore-command, or omit "
                                  "--restore-target-wal if no WAL is missing.");
     }

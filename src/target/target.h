@@ -5,12 +5,9 @@
 #define TARGET_TARGET_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "source/source.h"
 #include "format/control.h"
 #include "format/walpage.h"
-
-#include <stdbool.h>
 
 typedef struct Target
 {
@@ -77,10 +74,9 @@ MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Versio
 /*
  * Find restore_command of the target's configuration: by `postgres -C` (12 and later) of a program
  * that target_find_program finds; where it finds none, with a warning, by reading the configuration
- * files. Before 12 from recovery.conf, else recovery.done. config_file NULL: the default. Not set:
- * the contract's error.
+ * files. Before 12 from recovery.conf, else recovery.done. Not set: the contract's error.
  */
 MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
-                                       const char *config_file, char **command, Error *error);
+                                       char **command, Error *error);
 
 #endif

@@ -8,8 +8,6 @@
 #include "source/source.h"
 #include "format/versions.h"
 
-#include <stdbool.h>
-
 typedef enum TargetState
 {
     TARGET_SILENT,   /* it cannot be asked: it refuses us, or takes no connections in recovery */

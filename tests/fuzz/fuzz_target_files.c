@@ -46,7 +46,7 @@ static void read_target(void)
     if (pid_file_find_server(TARGET, NULL, &pid, &error) && pid < 0)
         __builtin_trap();
     if (target_read(&target, &error) && target.control.version->recovery_settings == RECOVERY_CONF &&
-        target_restore_command(arena, &target, NULL, NULL, &command, &error) && command[0] == '\0')
+        target_restore_command(arena, &target, NULL, &command, &error) && command[0] == '\0')
         __builtin_trap();
     arena_destroy(arena);
 }

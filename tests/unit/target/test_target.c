@@ -193,21 +193,22 @@ static void make_program(const char *directory, const char *version)
 
 static void test_the_program_is_asked(void **state)
 {
-    const Target *target = make_target(version_of_major(15));
+    Target *target = make_target(version_of_major(15));
     char *command;
 
     (void) state;
     make_program("bin", "15.1 (Debian 15.1-1)");
-    assert_true(target_restore_command(arena, target, "bin", NULL, &command, &error));
+    assert_true(target_restore_command(arena, target, "bin", &command, &error));
     assert_string_equal(command,
                         arena_printf(arena, "-D %s -C restore_command", target->directory));
-    assert_true(target_restore_command(arena, target, "bin", "/etc/pg.conf", &command, &error));
+    target->config_file = "/etc/pg.conf";
+    assert_true(target_restore_command(arena, target, "bin", &command, &error));
     assert_string_equal(command,
                         arena_printf(arena, "-D %s -C restore_command -c config_file=/etc/pg.conf",
                                      target->directory));
 
     make_text("fail", "");
-    assert_false(target_restore_command(arena, target, "bin", NULL, &command, &error));
+    assert_false(target_restore_command(arena, target, "bin", &command, &error));
     assert_string_equal(error.message, "could not read \"restore_command\" from target cluster");
 }
 
@@ -225,12 +226,12 @@ static void test_the_program_is_found_in_path(void **state)
     snprintf(old, sizeof(old), "%s", getenv("PATH"));
     snprintf(path, sizeof(path), "wrong::missing:also_wrong:right:%s", old);
     setenv("PATH", path, 1);
-    assert_true(target_restore_command(arena, target, NULL, NULL, &command, &error));
+    assert_true(target_restore_command(arena, target, NULL, &command, &error));
     setenv("PATH", old, 1);
     assert_string_equal(command,
                         arena_printf(arena, "-D %s -C restore_command", target->directory));
 
-    assert_false(target_restore_command(arena, target, "wrong", NULL, &command, &error));
+    assert_false(target_restore_command(arena, target, "wrong", &command, &error));
     assert_string_equal(error.message,
                         "no program \"postgres\" of version 15 was found in directory \"wrong\"");
 }
@@ -241,17 +242,17 @@ static void test_recovery_conf_of_old_versions(void **state)
     char *command;
 
     (void) state;
-    assert_false(target_restore_command(arena, target, NULL, NULL, &command, &error));
+    assert_false(target_restore_command(arena, target, NULL, &command, &error));
     assert_string_equal(error.message, "\"restore_command\" is not set in the target cluster");
     make_text("data/recovery.done", "restore_command = 'cp /old/%f %p'\n");
-    assert_true(target_restore_command(arena, target, NULL, NULL, &command, &error));
+    assert_true(target_restore_command(arena, target, NULL, &command, &error));
     assert_string_equal(command, "cp /old/%f %p");
     make_text("data/recovery.conf", "standby_mode = on\nrestore_command = 'cp ''/a b/%f'' %p'\n");
-    assert_true(target_restore_command(arena, target, NULL, NULL, &command, &error));
+    assert_true(target_restore_command(arena, target, NULL, &command, &error));
     assert_string_equal(command, "cp '/a b/%f' %p");
     make_text("data/recovery.conf", "include 'more.conf'\n");
     make_text("data/more.conf", "restore_command = 'included %f'\n");
-    assert_true(target_restore_command(arena, target, NULL, NULL, &command, &error));
+    assert_true(target_restore_command(arena, target, NULL, &command, &error));
     assert_string_equal(command, "included %f");
 }
 
