@@ -1,5 +1,6 @@
 #include "standby/next_start.h"
 
+#include "format/relpath.h"
 #include "format/settings.h"
 #include "io/file.h"
 #include "plan/keep.h"
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #define INCLUDED_MAX 1001 /* files of one directory; settings_read takes fewer in all */
 
@@ -77,7 +77,6 @@ static const char *const *list_rewound_directory(void *context, const char *dire
 {
     const RewoundTarget *rewound = context;
     const NextStartInput *input = rewound->input;
-    const size_t length = strlen(directory);
     const char **names;
     size_t count = 0;
 
@@ -86,22 +85,12 @@ static const char *const *list_rewound_directory(void *context, const char *dire
     names = arena_allocate(arena, (INCLUDED_MAX + 1) * sizeof(*names));
     for (size_t i = 0; i < input->source_files->count && count < INCLUDED_MAX; i++)
     {
-        const char *path = input->source_files->files[i].path;
+        const char *name = relpath_below(input->source_files->files[i].path, directory);
 
-        if (strncmp(path, directory, length) == 0 && path[length] == '/' &&
-            strchr(path + length + 1, '/') == NULL)
-            names[count++] = path + length + 1;
+        if (name != NULL && strchr(name, '/') == NULL)
+            names[count++] = name;
     }
     return names;
-}
-
-static bool exists_in_target(const Target *target, const char *path)
-{
-    AUTO_BUFFER Buffer full = {0};
-    struct stat status;
-    bool found;
-
-    return file_lstat(path_in(&full, target->directory, path), &status, &found, NULL) && found;
 }
 
 static bool will_exist(const NextStartInput *input, const char *path)
@@ -109,7 +98,7 @@ static bool will_exist(const NextStartInput *input, const char *path)
     const FileOwner owner = find_owner(input, path);
 
     return owner == OWNER_SOURCE ||
-           (owner == OWNER_TARGET && exists_in_target(input->target, path));
+           (owner == OWNER_TARGET && file_exists(input->target->directory, path));
 }
 
 /* ---- settings and files that differ ---- */
@@ -244,13 +233,10 @@ static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
 /* The name of the slot whose directory this is, or NULL. */
 static const char *slot_name(const ListedFile *file)
 {
-    static const char prefix[] = "pg_replslot/";
-    const size_t length = strlen(prefix);
+    const char *name =
+        file->type == FILE_DIRECTORY ? relpath_below(file->path, "pg_replslot") : NULL;
 
-    return file->type == FILE_DIRECTORY && strncmp(file->path, prefix, length) == 0 &&
-                   strchr(file->path + length, '/') == NULL
-               ? file->path + length
-               : NULL;
+    return name != NULL && strchr(name, '/') == NULL ? name : NULL;
 }
 
 /* A rewind removes the target's slots; the source's come with its files, where its version lists
@@ -329,7 +315,7 @@ static const char *find_manager(const Target *target)
                     {"postgresql-auto-failover.conf", "pg_auto_failover"}};
 
     for (size_t i = 0; i < sizeof(managers) / sizeof(managers[0]); i++)
-        if (exists_in_target(target, managers[i].file))
+        if (file_exists(target->directory, managers[i].file))
             return managers[i].name;
     return NULL;
 }

@@ -5,16 +5,12 @@
 #define STANDBY_NEXT_START_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "source/source.h"
 #include "target/target.h"
 #include "plan/listing.h"
 #include "plan/plan.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 /* A setting of the target that differs from its former value. NULL: not set. No passwords. */
 typedef struct ChangedSetting

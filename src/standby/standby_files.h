@@ -5,7 +5,6 @@
 #define STANDBY_STANDBY_FILES_H
 
 #include "stage/stage.h"
-#include "base/error.h"
 #include "pair/clusters.h"
 #include "format/versions.h"
 #include "plan/plan.h"

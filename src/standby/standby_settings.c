@@ -9,7 +9,6 @@
 #include "target/configuration.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #define OPTIONS_MAX 100 /* libpq has about 50 */
 
@@ -17,8 +16,10 @@
 typedef struct OptionList
 {
     Arena *arena;
-    const char *keywords[OPTIONS_MAX];
-    const char *values[OPTIONS_MAX];
+    struct
+    {
+        const char *keyword, *value;
+    } items[OPTIONS_MAX];
     size_t count;
 } OptionList;
 
@@ -27,9 +28,7 @@ typedef struct Conninfos
 {
     OptionList string;     /* what the source's string sets itself */
     OptionList connection; /* what the connection to the source has, from wherever */
-    OptionList left_out;   /* of string, what the version does not know; no values */
     OptionList former;
-    bool former_is_unreadable;
     const char *password;   /* that the source asked for, and took; NULL: it asked for none */
     bool former_is_sources; /* the source has the very same one: that is where it came from */
     OptionList result;
@@ -40,11 +39,11 @@ static bool add_option(void *context, const char *keyword, const char *value, Er
     OptionList *list = context;
 
     (void) error;
-    if (list->count == OPTIONS_MAX)
-        return true;
-    list->keywords[list->count] = arena_strdup(list->arena, keyword);
-    list->values[list->count] = arena_strdup(list->arena, value);
-    list->count++;
+    if (list->count < OPTIONS_MAX)
+    {
+        list->items[list->count].keyword = arena_strdup(list->arena, keyword);
+        list->items[list->count++].value = arena_strdup(list->arena, value);
+    }
     return true;
 }
 
@@ -52,8 +51,8 @@ static bool add_option(void *context, const char *keyword, const char *value, Er
 static const char *option_value(const OptionList *list, const char *keyword)
 {
     for (size_t i = list->count; i > 0; i--)
-        if (strcmp(list->keywords[i - 1], keyword) == 0)
-            return list->values[i - 1];
+        if (strcmp(list->items[i - 1].keyword, keyword) == 0)
+            return list->items[i - 1].value;
     return NULL;
 }
 
@@ -179,8 +178,8 @@ static void merge(Conninfos *conninfos)
 
     for (size_t i = 0; i < connection->count; i++)
     {
-        const char *keyword = connection->keywords[i];
-        const char *value = connection->values[i];
+        const char *keyword = connection->items[i].keyword;
+        const char *value = connection->items[i].value;
 
         if (is_kept(conninfos, keyword))
             value = option_value(former, keyword);
@@ -190,10 +189,12 @@ static void merge(Conninfos *conninfos)
             (void) add_option(result, keyword, value, NULL);
     }
     for (size_t i = 0; i < former->count; i++)
-        if (option_value(result, former->keywords[i]) == NULL &&
-            is_kept(conninfos, former->keywords[i]))
-            (void) add_option(result, former->keywords[i],
-                              option_value(former, former->keywords[i]), NULL);
+    {
+        const char *keyword = former->items[i].keyword;
+
+        if (option_value(result, keyword) == NULL && is_kept(conninfos, keyword))
+            (void) add_option(result, keyword, option_value(former, keyword), NULL);
+    }
 }
 
 static void list_differences(const Conninfos *conninfos, Arena *arena, StandbySettings *settings)
@@ -205,10 +206,10 @@ static void list_differences(const Conninfos *conninfos, Arena *arena, StandbySe
     settings->changed = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->changed));
     for (size_t i = 0; i < former->count; i++)
     {
-        const char *keyword = former->keywords[i];
+        const char *keyword = former->items[i].keyword;
         const char *value = option_value(former, keyword);
 
-        if (former->values[i] != value || is_among(keyword, of_no_interest))
+        if (former->items[i].value != value || is_among(keyword, of_no_interest))
             continue;
         if (!same_text(option_value(&conninfos->result, keyword), value))
             settings->changed[settings->changed_count++] = keyword;
@@ -234,27 +235,15 @@ static void list_files(const OptionList *result, const Configuration *configurat
     settings->files = arena_allocate(configuration->arena, OPTIONS_MAX * sizeof(*settings->files));
     for (size_t i = 0; i < result->count; i++)
     {
-        const char *path = configuration_path_in_target(configuration, "", result->values[i]);
-        AUTO_BUFFER Buffer full = {0};
-        struct stat status;
-        bool found;
+        const char *path = configuration_path_in_target(configuration, "", result->items[i].value);
 
-        if (option_names_file(result->keywords[i]) && path != NULL &&
-            file_lstat(path_in(&full, configuration->directory, path), &status, &found, NULL) &&
-            found)
+        if (option_names_file(result->items[i].keyword) && path != NULL &&
+            file_exists(configuration->directory, path))
             settings->files[settings->file_count++] = path;
     }
 }
 
 /* ---- what there is to warn of ---- */
-
-static void look_at_password(const Conninfos *conninfos, StandbySettings *settings)
-{
-    settings->password_is_written = option_value(&conninfos->string, "password") != NULL;
-    settings->password_is_lacking = !settings->password_is_written && conninfos->password != NULL &&
-                                    option_value(&conninfos->connection, "password") != NULL &&
-                                    option_value(&conninfos->result, "password") == NULL;
-}
 
 void standby_settings_warn(const StandbySettings *settings)
 {
@@ -280,21 +269,18 @@ void standby_settings_warn(const StandbySettings *settings)
 
 /* ---- options that the target's libpq may not know ---- */
 
-/* Keep the options that the standby's version knows; move the others to left_out, if not NULL. */
-static void leave_out_unknown(const Version *version, OptionList *list, OptionList *left_out)
+/* Keep the options that the standby's version knows; note the others in settings, if not NULL. */
+static void leave_out_unknown(const Version *version, OptionList *list, StandbySettings *settings)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < list->count; i++)
     {
         if (version->conninfo_options == NULL ||
-            is_among(list->keywords[i], version->conninfo_options))
-        {
-            list->keywords[count] = list->keywords[i];
-            list->values[count++] = list->values[i];
-        }
-        else if (left_out != NULL)
-            left_out->keywords[left_out->count++] = list->keywords[i];
+            is_among(list->items[i].keyword, version->conninfo_options))
+            list->items[count++] = list->items[i];
+        else if (settings != NULL)
+            settings->left_out[settings->left_out_count++] = list->items[i].keyword;
     }
     list->count = count;
 }
@@ -315,7 +301,8 @@ static void add_dbname(const Version *version, const struct Connection *connecti
 }
 
 static bool read_conninfos(const Options *options, const Clusters *clusters,
-                           const Configuration *configuration, Conninfos *conninfos, Error *error)
+                           const Configuration *configuration, Conninfos *conninfos,
+                           StandbySettings *settings, Error *error)
 {
     Arena *arena = configuration->arena;
     const char *dbname = connection_explicit_dbname(options->source_server, arena);
@@ -332,12 +319,12 @@ static bool read_conninfos(const Options *options, const Clusters *clusters,
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
         !connection_options(connection, add_option, &conninfos->connection, error))
         return false;
-    leave_out_unknown(clusters->shape.version, &conninfos->string, &conninfos->left_out);
+    leave_out_unknown(clusters->shape.version, &conninfos->string, settings);
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
     if (former != NULL)
-        conninfos->former_is_unreadable = !parse_former(former, &conninfos->former);
+        settings->former_is_unreadable = !parse_former(former, &conninfos->former);
     add_dbname(clusters->shape.version, connection, dbname, conninfos);
     return former == NULL ||
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
@@ -351,19 +338,23 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     AUTO_BUFFER Buffer text = {0};
 
-    *settings = (StandbySettings){.slot = options->slot, .slot_is_made = options->create_slot};
-    if (!read_conninfos(options, clusters, &configuration, conninfos, error))
+    *settings = (StandbySettings){
+        .slot = options->slot,
+        .slot_is_made = options->create_slot,
+        .version = clusters->shape.version,
+        .left_out = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->left_out))};
+    if (!read_conninfos(options, clusters, &configuration, conninfos, settings, error))
         return false;
     merge(conninfos);
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);
-    settings->former_is_unreadable = conninfos->former_is_unreadable;
-    settings->version = clusters->shape.version;
-    settings->left_out = conninfos->left_out.keywords;
-    settings->left_out_count = conninfos->left_out.count;
-    look_at_password(conninfos, settings);
+    settings->password_is_written = option_value(&conninfos->string, "password") != NULL;
+    settings->password_is_lacking = !settings->password_is_written && conninfos->password != NULL &&
+                                    option_value(&conninfos->connection, "password") != NULL &&
+                                    option_value(&conninfos->result, "password") == NULL;
     for (size_t i = 0; i < conninfos->result.count; i++)
-        conninfo_append(&text, conninfos->result.keywords[i], conninfos->result.values[i]);
+        conninfo_append(&text, conninfos->result.items[i].keyword,
+                        conninfos->result.items[i].value);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
     return true;
 }

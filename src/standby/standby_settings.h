@@ -6,12 +6,8 @@
 #define STANDBY_STANDBY_SETTINGS_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "pair/clusters.h"
 #include "options.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 #define STREAMING_REMEDIES_MAX 2
 
@@ -28,8 +24,8 @@ typedef struct StandbySettings
     const char **files; /* of the target that conninfo names, relative: certificates and the like;
                            the rewind must not remove them */
     size_t file_count;
-    const Version *version;      /* of the standby */
-    const char *const *left_out; /* options of the source's string that the version does not know */
+    const Version *version; /* of the standby */
+    const char **left_out;  /* options of the source's string that the version does not know */
     size_t left_out_count;
     bool former_is_unreadable; /* the former one: nothing of it is kept */
     bool password_is_written;  /* that of the source's string */

@@ -6,13 +6,10 @@
 #define STANDBY_STREAMING_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "base/log.h"
 #include "pair/clusters.h"
 #include "options.h"
 #include "standby/standby_settings.h"
-
-#include <stdbool.h>
 
 /*
  * Look at the role and try the connection; with --slot look at the slot too, which the target's own

@@ -7,10 +7,7 @@
 #define STANDBY_TARGET_SLOTS_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "target/target.h"
-
-#include <stddef.h>
 
 typedef struct TargetSlot
 {
