@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+static bool error_modified(Error *error)
+{
+    return error_set(error, ERROR_FAILED, /* contract */
+                     "source system was modified while pg_rewind was running");
+}
+
 bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
                              Error *error)
 {
@@ -12,14 +18,12 @@ bool source_state_read_again(Source *source, const SourceState *before, SourceSt
     if (!source->is_server)
     {
         if (memcmp(state.control.bytes, before->control.bytes, sizeof(state.control.bytes)) != 0)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "source system was modified while pg_rewind was running");
+            return error_modified(error);
         *now = state;
         return true;
     }
     if (state.control.system_identifier != before->control.system_identifier)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "source system was modified while pg_rewind was running");
+        return error_modified(error);
     if (state.control.state != STATE_IN_PRODUCTION &&
         state.control.state != STATE_IN_ARCHIVE_RECOVERY)
         return error_set(error, ERROR_FAILED, /* contract */
@@ -28,7 +32,7 @@ bool source_state_read_again(Source *source, const SourceState *before, SourceSt
         return false;
     if (state.position.timeline != before->position.timeline)
     {
-        error_set(error, ERROR_FAILED, "source system was modified while pg_rewind was running");
+        error_modified(error);
         return error_detail(error, "It went from timeline %u to %u.", before->position.timeline,
                             state.position.timeline);
     }

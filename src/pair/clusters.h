@@ -4,13 +4,10 @@
 #ifndef PAIR_CLUSTERS_H
 #define PAIR_CLUSTERS_H
 
-#include "base/error.h"
 #include "source/source.h"
 #include "target/target.h"
 #include "format/history.h"
 #include "format/walpage.h"
-
-#include <stdbool.h>
 
 /*
  * Both clusters as they were found. Nothing changes them afterwards. The histories' entries, and

@@ -4,12 +4,9 @@
 #ifndef PAIR_PREREQUISITES_H
 #define PAIR_PREREQUISITES_H
 
-#include "base/error.h"
 #include "base/log.h"
 #include "pair/clusters.h"
 #include "options.h"
-
-#include <stdbool.h>
 
 /*
  * A manager may call us while the server is still stopping, or its processes have not noticed yet
