@@ -14,18 +14,11 @@
 static bool find_target(Rejoin *rejoin, Error *error)
 {
     Target *target = &rejoin->target;
-    Configuration configuration = {.arena = rejoin->arena};
-    DebianCluster cluster;
-    bool is_debians;
 
     if (!target_open(rejoin->arena, rejoin->options->target, target, error) ||
         !directory_control_read(target->directory, &target->control, error) ||
-        !pid_file_find_server(target->directory, NULL, &rejoin->pid, error))
-        return false;
-    configuration.directory = target->directory;
-    is_debians = configuration_find_debian(&configuration, target->control.version, &cluster);
-    if (!server_control_find(target, rejoin->options, is_debians ? &cluster : NULL, rejoin->arena,
-                             &rejoin->control, error))
+        !pid_file_find_server(target->directory, NULL, &rejoin->pid, error) ||
+        !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error))
         return false;
     if (pid_file_has_status(target->directory, PID_FILE_STOPPING))
         rejoin->pid = 0;
@@ -69,16 +62,11 @@ static bool check_own_process(const Rejoin *rejoin, Error *error)
  */
 static bool target_has_timeline(const Target *target, Timeline timeline)
 {
-    AUTO_BUFFER Buffer path = {0};
-    char below[64];
-    struct stat status;
-    bool found;
+    char path[64];
 
-    if (timeline == control_timeline(&target->control))
-        return true;
-    snprintf(below, sizeof(below), "%s/%08X.history", target->control.version->wal_directory,
+    snprintf(path, sizeof(path), "%s/%08X.history", target->control.version->wal_directory,
              timeline);
-    return file_stat(path_in(&path, target->directory, below), &status, &found, NULL) && found;
+    return timeline == control_timeline(&target->control) || file_exists(target->directory, path);
 }
 
 /* A primary must not become the standby of its standby: no server would take writes. */
@@ -96,7 +84,8 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
                              "--source-server.");
 }
 
-/* Will the standby be able to stream? Of its slot, as if the target's server were stopped. */
+/* Check that the standby will be able to stream: with its slot as if the target's server were
+ * stopped. */
 static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *error)
 {
     Problems problems = {0};
@@ -109,21 +98,8 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *err
            problems_check(&problems, error);
 }
 
-/* The look that the rewind takes later, and that it must not fail by then. */
-static bool look_before_stop(Look *look, Error *error)
-{
-    bool result;
-
-    log_set_amount(LOG_WARNINGS);
-    result =
-        look_open(look, error) && look_identify_target(look, error) && look_at_pair(look, error);
-    log_set_amount(LOG_ALL);
-    if (!result && error_worst_kind(error) == ERROR_RETRY)
-        log_hint("The server is only stopped once the source can be reached.");
-    return result;
-}
-
-/* Fail before the stop if the rewind would fail after it: a service is not stopped without need. */
+/* Fail before the stop if the rewind would fail after it: a service is not stopped without need.
+ * The look is the one that the rewind takes later. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
     Look look = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true};
@@ -131,7 +107,12 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
 
     if (!check_own_process(rejoin, error))
         return false;
-    result = look_before_stop(&look, error);
+    log_set_amount(LOG_WARNINGS);
+    result =
+        look_open(&look, error) && look_identify_target(&look, error) && look_at_pair(&look, error);
+    log_set_amount(LOG_ALL);
+    if (!result && error_worst_kind(error) == ERROR_RETRY)
+        log_hint("The server is only stopped once the source can be reached.");
     /* The source stays connected: it is asked for more before the stop. */
     rejoin->source = look.clusters.source;
     rejoin->state = look.source;

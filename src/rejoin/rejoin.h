@@ -5,12 +5,9 @@
 #ifndef REJOIN_REJOIN_H
 #define REJOIN_REJOIN_H
 
-#include "base/error.h"
 #include "options.h"
 #include "rejoin/rejoin_following.h"
 #include "rewind/run.h"
-
-#include <stdbool.h>
 
 /*
  * As rewind_run. Succeeds when the server follows the source and has replayed what the source had

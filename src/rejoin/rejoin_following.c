@@ -118,7 +118,9 @@ static bool is_configured_for_source(const Rejoin *rejoin)
 typedef struct Standing
 {
     SourceStandby standby; /* what the source says */
-    TargetAnswer target;   /* what the target says */
+    TargetAnswer target;   /* what the target says; where it does not answer, the positions are as
+                              the source knows them */
+    bool streams;          /* the source sends to the target */
 } Standing;
 
 static void ask_target(Rejoin *rejoin, TargetAnswer *answer)
@@ -127,18 +129,6 @@ static void ask_target(Rejoin *rejoin, TargetAnswer *answer)
         rejoin->server =
             target_server_open(rejoin->arena, rejoin->target.directory, rejoin->source);
     target_server_ask(rejoin->server, answer);
-}
-
-/* One that answers says for itself whether it receives, since whenever. */
-static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
-{
-    const char *since = rejoin->since;
-
-    ask_target(rejoin, &standing->target);
-    if (standing->target.state == TARGET_ANSWERS && !rejoin->report.started)
-        since = "0";
-    return source_server_find_standby(rejoin->source, rejoin->names, since, &standing->standby,
-                                      error);
 }
 
 /* When the server that runs was started, by the source's clock. Up to a second too early, so that
@@ -205,16 +195,25 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
            source_says_so;
 }
 
-static Lsn replayed_position(const Standing *standing)
+/* A target that answers says for itself whether it receives, since whenever. */
+static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 {
-    return standing->target.state == TARGET_ANSWERS ? standing->target.replayed
-                                                    : standing->standby.replayed;
-}
+    TargetAnswer *target = &standing->target;
+    const char *since = rejoin->since;
 
-static Lsn received_position(const Standing *standing)
-{
-    return standing->target.state == TARGET_ANSWERS ? standing->target.received
-                                                    : standing->standby.flushed;
+    ask_target(rejoin, target);
+    if (target->state == TARGET_ANSWERS && !rejoin->report.started)
+        since = "0";
+    if (!source_server_find_standby(rejoin->source, rejoin->names, since, &standing->standby,
+                                    error))
+        return false;
+    standing->streams = streams_from_source(rejoin, standing);
+    if (target->state != TARGET_ANSWERS)
+    {
+        target->replayed = standing->standby.replayed;
+        target->received = standing->standby.flushed;
+    }
+    return true;
 }
 
 /* ---- Before the server is stopped ---- */
@@ -262,7 +261,7 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
         if (!find_standing(rejoin, &standing, error) ||
             !pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
             return false;
-        *follows = streams_from_source(rejoin, &standing);
+        *follows = standing.streams;
         if (*follows || pid == 0 || standing.target.state == TARGET_SILENT ||
             (standing.target.state == TARGET_ANSWERS && !standing.target.in_recovery))
             return true;
@@ -363,14 +362,16 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
  */
 static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
 {
-    if (!streams_from_source(rejoin, standing))
+    const Lsn replayed = standing->target.replayed;
+
+    if (!standing->streams)
         return false;
-    if (replayed_position(standing) >= wait->end)
+    if (replayed >= wait->end)
         return true;
-    return received_position(standing) >= wait->end &&
+    return standing->target.received >= wait->end &&
            clock_seconds() - wait->still >= STANDSTILL_SECONDS &&
            (wait->end % rejoin->target.control.wal_block_size == 0 ||
-            last_record_waits(rejoin, replayed_position(standing), wait->end));
+            last_record_waits(rejoin, replayed, wait->end));
 }
 
 /* A standby that has replayed all the source's WAL follows, also while the source's transactions
@@ -385,9 +386,9 @@ static bool has_caught_up(const Rejoin *rejoin, Wait *wait, const Standing *stan
                                 clock_seconds() - wait->there >= PATIENCE_SECONDS);
 }
 
-static const char *describe_receiving(const Rejoin *rejoin, const Standing *standing)
+static const char *describe_receiving(const Standing *standing)
 {
-    if (streams_from_source(rejoin, standing))
+    if (standing->streams)
         return "receives the source's WAL";
     if (standing->target.state != TARGET_ANSWERS && !standing->standby.all_visible)
         return "this role cannot see whether it receives the source's WAL";
@@ -406,7 +407,7 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
     error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
                  wait->replayed == LSN_INVALID ? "(unknown)" : LSN_TEXT(version, wait->replayed),
-                 LSN_TEXT(version, wait->end), describe_receiving(rejoin, standing));
+                 LSN_TEXT(version, wait->end), describe_receiving(standing));
     server_control_add_log(&rejoin->control, false, error);
     return false;
 }
@@ -441,7 +442,7 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
 
     report->followed = true;
     report->sent = standby->sent;
-    report->replayed = replayed_position(standing);
+    report->replayed = standing->target.replayed;
     snprintf(report->application_name, sizeof(report->application_name), "%s", name);
     snprintf(report->sync_state, sizeof(report->sync_state), "%s", standby->sync_state);
     log_info("the target follows the source: standby \"%s\" is streaming%s%s, replayed up to %s",
@@ -462,7 +463,7 @@ static bool watch_server(Rejoin *rejoin, Wait *wait, Standing *standing, Error *
     {
         if (!find_standing(rejoin, standing, error) || !check_still_there(rejoin, standing, error))
             return false;
-        show_progress(wait, replayed_position(standing));
+        show_progress(wait, standing->target.replayed);
         if (has_caught_up(rejoin, wait, standing))
             return true;
         if (clock_seconds() - wait->begin >= rejoin->options->rejoin_timeout_seconds)

@@ -10,7 +10,7 @@
 
 #define REJOIN_NAMES_MAX 2
 
-/* What was done with the target's server. */
+/* The target's server: what --rejoin did with it, and how it ended. */
 typedef struct RejoinResult
 {
     bool stopped, started;     /* by this run */

@@ -317,9 +317,11 @@ void server_control_forget(const ServerControl *control)
     (void) !file_remove(saved_path(control), NULL);
 }
 
-bool server_control_find(const Target *target, const Options *options, const DebianCluster *debian,
-                         Arena *arena, ServerControl *control, Error *error)
+bool server_control_find(const Target *target, const Options *options, Arena *arena,
+                         ServerControl *control, Error *error)
 {
+    const Configuration configuration = {.directory = target->directory, .arena = arena};
+    DebianCluster debian;
     const char *saved;
     long pid;
 
@@ -330,8 +332,8 @@ bool server_control_find(const Target *target, const Options *options, const Deb
                         .config_file = options->config_file};
     if (!pid_file_find_server(target->directory, NULL, &pid, error))
         return false;
-    if (debian != NULL)
-        use_pg_ctlcluster(debian, target->control.version, arena, control);
+    if (configuration_find_debian(&configuration, target->control.version, &debian))
+        use_pg_ctlcluster(&debian, target->control.version, arena, control);
     else if ((options->stop_command == NULL || options->start_command == NULL) &&
              !use_pg_ctl(target, options, arena, control, error))
         return false;

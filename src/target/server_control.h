@@ -6,14 +6,9 @@
 #define TARGET_SERVER_CONTROL_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "target/configuration.h"
 #include "target/target.h"
 #include "options.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /*
  * Holds what the commands print, and what a server that pg_ctl starts prints until its logging
@@ -44,13 +39,12 @@ typedef struct ServerControl
 
 /*
  * Find the commands. Those of the options come first. A server that runs as the systemd unit
- * postgresql* is systemctl's, a cluster in Debian's layout (debian, else NULL) pg_ctlcluster's, all
- * others pg_ctl's, which starts them with the options that they had (postmaster.opts). A command
- * that server_control_save kept is used for a server that is stopped, unless the server was started
+ * postgresql* is systemctl's, a cluster in Debian's layout pg_ctlcluster's, all others pg_ctl's,
+ * which starts them with the options that they had (postmaster.opts). A command that
+ * server_control_save kept is used for a server that is stopped, unless the server was started
  * since then. Fails when pg_ctl is needed and not there. All is in the arena.
  */
-MUST_CHECK bool server_control_find(const Target *target, const Options *options,
-                                    const DebianCluster *debian, Arena *arena,
+MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
 
 /*
