@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "format/relpath.h"
+#include "format/settings.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -9,43 +10,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Copy one side of the mapping, up to an "=" without a backslash or the end; returns what follows
- * it. */
-static const char *take_side(const char *text, char *side)
+/* Take one side of the mapping, up to an "=" without a backslash or the end. */
+static const char *take_side(const char **text, Arena *arena)
 {
-    for (; *text != '\0' && *text != '='; text++)
+    AUTO_BUFFER Buffer side = {0};
+
+    for (; **text != '\0' && **text != '='; (*text)++)
     {
-        if (text[0] == '\\' && text[1] == '=')
-            text++;
-        *side++ = *text;
+        if ((*text)[0] == '\\' && (*text)[1] == '=')
+            (*text)++;
+        buffer_append_u8(&side, (uint8_t) * *text);
     }
-    *side = '\0';
-    return text;
+    return arena_strdup(arena, buffer_string(&side));
 }
 
 /* "/a//b/" and "/a/b" are one place. */
-static void make_canonical(char *path)
+static const char *make_canonical(const char *path, Arena *arena)
 {
-    char *out = path;
+    const char *root = path + strspn(path, "/") - 1;
+    const char *below = settings_path(arena, "", root + 1);
 
-    for (const char *in = path; *in != '\0'; in++)
-    {
-        if (*in != '/' || out == path || out[-1] != '/')
-            *out++ = *in;
-    }
-    while (out > path + 1 && out[-1] == '/')
-        out--;
-    *out = '\0';
+    return below != NULL ? arena_printf(arena, "/%s", below) : root;
 }
 
-static bool read_mapping(const TablespaceMappings *mappings, const char *text, char *from, char *to,
-                         Error *error)
+bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)
 {
-    const char *rest = take_side(text, from);
+    const char *rest = text, *from, *to = "";
 
-    to[0] = '\0';
+    if (mappings->arena == NULL)
+        mappings->arena = arena_create();
+    from = take_side(&rest, mappings->arena);
     if (*rest == '=')
-        rest = take_side(rest + 1, to);
+    {
+        rest++;
+        to = take_side(&rest, mappings->arena);
+    }
     if (*rest == '=')
         return error_set(error, ERROR_FAILED, "multiple \"=\" signs in tablespace mapping");
     if (from[0] == '\0' || to[0] == '\0')
@@ -56,29 +55,13 @@ static bool read_mapping(const TablespaceMappings *mappings, const char *text, c
         return error_set(error, ERROR_FAILED,
                          "%s directory is not an absolute path in tablespace mapping: %s",
                          from[0] != '/' ? "old" : "new", from[0] != '/' ? from : to);
-    make_canonical(from);
-    make_canonical(to);
-    return tablespace_mapped(mappings, from) == NULL ||
-           error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
-}
-
-bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)
-{
-    TablespaceMapping mapping = {.from = memory_allocate(strlen(text) + 1),
-                                 .to = memory_allocate(strlen(text) + 1)};
-    const bool success = read_mapping(mappings, text, mapping.from, mapping.to, error);
-
-    if (success)
-    {
-        ARRAY_GROW(mappings->mappings, mappings->count);
-        mappings->mappings[mappings->count++] = mapping;
-    }
-    else
-    {
-        free(mapping.from);
-        free(mapping.to);
-    }
-    return success;
+    from = make_canonical(from, mappings->arena);
+    if (tablespace_mapped(mappings, from) != NULL)
+        return error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
+    ARRAY_GROW(mappings->mappings, mappings->count);
+    mappings->mappings[mappings->count++] =
+        (TablespaceMapping){from, make_canonical(to, mappings->arena)};
+    return true;
 }
 
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location)

@@ -5,18 +5,20 @@
 #ifndef TARGET_TABLESPACE_MAPPING_H
 #define TARGET_TABLESPACE_MAPPING_H
 
+#include "base/arena.h"
 #include "format/versions.h"
 
 typedef struct TablespaceMapping
 {
-    char *from; /* the location on the source */
-    char *to;   /* the one on the target; both absolute, without a slash at the end */
+    const char *from; /* the location on the source */
+    const char *to;   /* the one on the target; both absolute, without a slash at the end */
 } TablespaceMapping;
 
 typedef struct TablespaceMappings
 {
     TablespaceMapping *mappings;
     size_t count;
+    Arena *arena; /* holds the locations; made by tablespace_mapping_add */
 } TablespaceMappings;
 
 /*

@@ -14,7 +14,7 @@ static Arena *arena;
 static KeepPattern patterns[] = {{"mine", 4, false}, {"/etc/found", 10, true}};
 static Keep keep = {.patterns = patterns, .count = 2, .configuration = true};
 static TablespaceMapping mappings[] = {{"/a", "/b"}};
-static TablespaceMappings tablespaces = {mappings, 1};
+static TablespaceMappings tablespaces = {.mappings = mappings, .count = 1};
 
 static const char *missing(const char *text, const char *other, bool still_heeded)
 {

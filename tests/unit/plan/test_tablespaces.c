@@ -12,11 +12,7 @@ static Error error;
 
 static void forget(TablespaceMappings *mappings)
 {
-    for (size_t i = 0; i < mappings->count; i++)
-    {
-        free(mappings->mappings[i].from);
-        free(mappings->mappings[i].to);
-    }
+    arena_destroy(mappings->arena);
     free(mappings->mappings);
 }
 
@@ -31,6 +27,7 @@ static void test_both_sides_of_a_mapping_are_read(void **state)
         {"/with\\=sign=/other\\=sign", "/with=sign", "/other=sign"},
         {"/back\\slash=/b", "/back\\slash", "/b"},
         {"/=/b", "/", "/b"},
+        {"//=/b/./c/../d", "/", "/b/d"},
     };
 
     (void) state;
