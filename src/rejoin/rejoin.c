@@ -20,6 +20,7 @@ static bool find_target(Rejoin *rejoin, Error *error)
         !pid_file_find_server(target->directory, NULL, &rejoin->pid, error) ||
         !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error))
         return false;
+    target->config_file = rejoin->control.config_file;
     if (pid_file_has_status(target->directory, PID_FILE_STOPPING))
         rejoin->pid = 0;
     rejoin->report.was_primary = target_was_primary(target);
@@ -98,8 +99,8 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *err
            problems_check(&problems, error);
 }
 
-/* Fail before the stop if the rewind would fail after it: a service is not stopped without need.
- * The look is the one that the rewind takes later. */
+/* A service must not be stopped for nothing. So the look that the rewind takes later, and all else
+ * that could fail after the stop, comes before it. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
     Look look = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true};

@@ -50,26 +50,16 @@ void rejoin_forget_source(Rejoin *rejoin)
     rejoin->source = NULL;
 }
 
-/* The target's configuration as its next start finds it. */
-static Configuration target_configuration(const Rejoin *rejoin)
-{
-    return (Configuration){.directory = rejoin->target.directory,
-                           .config_file = rejoin->control.config_file,
-                           .arena = rejoin->arena};
-}
-
+/* A setting of the target's next start. */
 static const char *recovery_setting(const Rejoin *rejoin, const char *name)
 {
-    const Configuration configuration = target_configuration(rejoin);
-
-    return configuration_recovery_setting(&configuration, rejoin->target.control.version, false,
-                                          name);
+    return configuration_recovery_setting(&rejoin->target, rejoin->arena, false, name);
 }
 
 /* The names that its WAL receiver may give: its own, or the defaults of different versions. */
 static void find_names(Rejoin *rejoin)
 {
-    const Configuration configuration = target_configuration(rejoin);
+    const Configuration configuration = target_configuration(&rejoin->target, rejoin->arena);
     const Settings settings = configuration_read(&configuration, NULL);
     const char *conninfo = recovery_setting(rejoin, "primary_conninfo");
     const char *name =

@@ -1,5 +1,5 @@
 /*
- * Whether the target's server follows the source, by what both say of each other.
+ * Finds out whether the target's server follows the source, and waits for it: both are asked.
  */
 #ifndef REJOIN_REJOIN_FOLLOWING_H
 #define REJOIN_REJOIN_FOLLOWING_H

@@ -73,8 +73,7 @@ static bool plan_files(Run *run, bool first, Error *error)
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
-    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         run->look.arena};
+    const Configuration configuration = target_configuration(&clusters->target, run->look.arena);
     const char *logs = configuration_log_directory(&configuration);
     Planned *planned = &run->planned;
     PlanInput *input = &planned->input;

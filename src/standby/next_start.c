@@ -395,8 +395,7 @@ static void set_written(const NextStartInput *input, Settings *now)
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
 {
-    const Configuration configuration = {input->target->directory, input->target->config_file,
-                                         arena};
+    const Configuration configuration = target_configuration(input->target, arena);
     RewoundTarget rewound = {
         .input = input, .arena = arena, .present = configuration_reader(&configuration)};
     const SettingsReader reader = {read_rewound_file, list_rewound_directory, rewound.present.below,

@@ -50,7 +50,7 @@ typedef struct NextStart
     bool has_source;            /* it knows where to get WAL from */
     bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
     bool stray_recovery_conf;   /* it will not start with that one */
-    bool stray_recovery_signal; /* it would end recovery by itself */
+    bool stray_recovery_signal; /* with that one recovery would end */
     bool wal_for_archive_only;  /* of the source: hot_standby = on does not start with it (9.3 to
                                    9.5) */
     const char *stop_setting;   /* with which replay would not go on to the end, or NULL */

@@ -300,14 +300,12 @@ static void add_dbname(const Version *version, const struct Connection *connecti
         (void) add_option(&conninfos->connection, "dbname", named, NULL);
 }
 
-static bool read_conninfos(const Options *options, const Clusters *clusters,
-                           const Configuration *configuration, Conninfos *conninfos,
-                           StandbySettings *settings, Error *error)
+static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
+                           Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
-    Arena *arena = configuration->arena;
     const char *dbname = connection_explicit_dbname(options->source_server, arena);
-    const char *former = configuration_recovery_setting(configuration, clusters->shape.version,
-                                                        true, "primary_conninfo");
+    const char *former =
+        configuration_recovery_setting(&clusters->target, arena, true, "primary_conninfo");
     struct Connection *connection = source_connection(clusters->source);
     const char *password;
 
@@ -333,8 +331,7 @@ static bool read_conninfos(const Options *options, const Clusters *clusters,
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
                            StandbySettings *settings, Error *error)
 {
-    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         arena};
+    const Configuration configuration = target_configuration(&clusters->target, arena);
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     AUTO_BUFFER Buffer text = {0};
 
@@ -343,7 +340,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         .slot_is_made = options->create_slot,
         .version = clusters->shape.version,
         .left_out = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->left_out))};
-    if (!read_conninfos(options, clusters, &configuration, conninfos, settings, error))
+    if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
         return false;
     merge(conninfos);
     list_differences(conninfos, arena, settings);

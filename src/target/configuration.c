@@ -132,15 +132,21 @@ const char *configuration_find_file(const Configuration *configuration, const Ve
     return configuration_find_debian(configuration, version, &cluster) ? cluster.config_file : NULL;
 }
 
-const char *configuration_recovery_setting(const Configuration *configuration,
-                                           const Version *version, bool former, const char *name)
+Configuration target_configuration(const Target *target, Arena *arena)
 {
-    const SettingsReader reader = configuration_reader(configuration);
-    Settings settings = {.arena = configuration->arena};
+    return (Configuration){target->directory, target->config_file, arena};
+}
+
+const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,
+                                           const char *name)
+{
+    const Configuration configuration = target_configuration(target, arena);
+    const SettingsReader reader = configuration_reader(&configuration);
+    Settings settings = {.arena = arena};
     const char *value;
 
-    if (version->recovery_settings != RECOVERY_CONF)
-        settings = configuration_read(configuration, NULL);
+    if (target->control.version->recovery_settings != RECOVERY_CONF)
+        settings = configuration_read(&configuration, NULL);
     else
     {
         if (former)

@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "format/settings.h"
-#include "format/versions.h"
+#include "target/target.h"
 
 typedef struct Configuration
 {
@@ -18,6 +18,8 @@ typedef struct Configuration
     const char *config_file; /* Target.config_file */
     Arena *arena;            /* gets all that the functions below return */
 } Configuration;
+
+Configuration target_configuration(const Target *target, Arena *arena);
 
 /* A cluster in the layout of Debian's postgresql-common. */
 typedef struct DebianCluster
@@ -49,8 +51,8 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
  * Returns a setting of recovery; NULL: it is not set, or blank. Up to 11 it is in recovery.conf,
  * and `former` also takes it from recovery.done, which that becomes by a promotion.
  */
-const char *configuration_recovery_setting(const Configuration *configuration,
-                                           const Version *version, bool former, const char *name);
+const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,
+                                           const char *name);
 
 /* Returns the path relative to the data directory of a file that a setting in the file `base`
  * names; NULL: it lies outside. */

@@ -43,7 +43,7 @@ typedef enum PidFileState
  *    keeps it.
  * 2. If a file is there, it is judged (pid_file_find_server). A live server is an error. A stale
  *    file is moved away, then step 1 is repeated. A server that starts in between replaces the
- *    stale file by its own. We may move that one away; then the server stops by itself when it
+ *    stale file by its own. We may move that one away; then the server stops when it next
  *    looks for its file, and the commit finds that pg_control has changed (commit_check_control).
  * 3. A crashed server's file is renamed to PID_FILE_KEPT, never removed before the commit. After a
  *    kill the next run finds it (interlock_remove_leftover) and puts it back, unless a server's

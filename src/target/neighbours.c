@@ -79,8 +79,8 @@ static bool check_cluster(const TargetLinks *links, const char *cluster, Error *
         error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", other->name, cluster);
         return error_hint(error,
                           "Check -D. If it is right, the target is a copy whose symbolic links "
-                          "were copied unchanged: give it directories of its own, with copies of "
-                          "the files.");
+                          "were copied unchanged: give the target its own directories, with "
+                          "copies of the files.");
     }
     return true;
 }

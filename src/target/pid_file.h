@@ -11,9 +11,8 @@
 
 #define PID_FILE "postmaster.pid"
 /*
- * Begins the file of an interrupted rewind: the pid of no process. Its opposite does not exist in
- * 32 bits, so every server refuses to start ("bogus data in lock file"), and pg_ctl, pg_autoctl,
- * Patroni and others find no process of that number and log nothing about it.
+ * Begins the file of an interrupted rewind: the pid of no process, with which every server refuses
+ * to start (design/interruption.md, "A server, from the commit to the end").
  */
 #define PID_FILE_NOBODY "-2147483648"
 

@@ -287,8 +287,7 @@ static const char *saved_path(const ServerControl *control)
     return arena_printf(control->arena, "%s/" SAVED_COMMAND, control->directory);
 }
 
-/* Read the command that was kept; NULL if there is none, or if the server was started since then.
- */
+/* Read the command that was kept; NULL if none was, or if the server was started since then. */
 static const char *read_saved_command(const ServerControl *control)
 {
     const char *path = saved_path(control);

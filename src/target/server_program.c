@@ -148,7 +148,6 @@ static bool query_restore_command(Arena *arena, const Target *target, const char
 bool target_restore_command(Arena *arena, const Target *target, const char *bindir, char **command,
                             Error *error)
 {
-    const Configuration configuration = {target->directory, target->config_file, arena};
     const Version *version = target->control.version;
     const bool is_setting = version->recovery_settings != RECOVERY_CONF;
     const char *found = NULL;
@@ -162,7 +161,7 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
                     "read from the configuration files",
                     version->name);
     if (program == NULL)
-        found = configuration_recovery_setting(&configuration, version, true, "restore_command");
+        found = configuration_recovery_setting(target, arena, true, "restore_command");
     else if (!query_restore_command(arena, target, program, &found, error))
         return false;
     if (found == NULL || found[0] == '\0')
