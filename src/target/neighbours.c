@@ -26,6 +26,7 @@ static bool is_link(const char *path)
  * looked at are passed over. */
 static const ClusterDirectory *list_directories(const char *cluster, bool only_links, Arena *arena)
 {
+    static const char *const fixed[] = {"pg_wal", "pg_xlog"}; /* the second before 10 */
     const char **tablespaces;
     ClusterDirectory *directories;
     size_t names = 2, count = 0;
@@ -36,9 +37,8 @@ static const ClusterDirectory *list_directories(const char *cluster, bool only_l
     directories = arena_allocate(arena, (names + 1) * sizeof(*directories));
     for (size_t i = 0; i < names; i++)
     {
-        const char *name = i == 0   ? "pg_wal"
-                           : i == 1 ? "pg_xlog" /* before 10 */
-                                    : arena_printf(arena, "pg_tblspc/%s", tablespaces[i - 2]);
+        const char *name =
+            i < 2 ? fixed[i] : arena_printf(arena, "pg_tblspc/%s", tablespaces[i - 2]);
         const char *path = arena_printf(arena, "%s/%s", cluster, name);
         Place place;
         bool found;
