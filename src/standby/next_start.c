@@ -201,11 +201,8 @@ static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
 
 static bool is_written(const NextStartInput *input, const char *path)
 {
-    const char *const *written = standby_written_files(input->target->control.version);
-
-    while (*written != NULL && strcmp(*written, path) != 0)
-        written++;
-    return input->write_recovery_conf && *written != NULL;
+    return input->write_recovery_conf &&
+           is_among(path, standby_written_files(input->target->control.version));
 }
 
 /* -R writes also into a file that is otherwise kept: that one is not as it was. */

@@ -56,7 +56,7 @@ static const char *option_value(const OptionList *list, const char *keyword)
     return NULL;
 }
 
-static bool is_among(const char *keyword, const char *const *keywords)
+bool is_among(const char *keyword, const char *const *keywords)
 {
     for (; *keywords != NULL; keywords++)
         if (strcmp(keyword, *keywords) == 0)

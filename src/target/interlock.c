@@ -190,10 +190,8 @@ static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *o
     return true;
 }
 
-/*
- * Move a stale postmaster.pid away. A server's file is kept: it names the shared memory, which the
- * next server checks for processes that still use it, and tells the directory from a copy.
- */
+/* Move a stale postmaster.pid away. A server's file is kept (design/interruption.md, "A server,
+ * until the commit"). */
 static bool put_aside_pid_file(const Interlock *interlock, Error *error)
 {
     bool found, of_server;
