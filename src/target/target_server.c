@@ -148,44 +148,29 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
-/* Take the application_name of a WAL receiver's connection string, which sets one of two options.
- */
-static void take_receiver_name(const char *conninfo, char *name, size_t size)
+static void take_state(char *const *values, Arena *arena, TargetAnswer *answer)
 {
-    AUTO_ARENA Arena *arena = arena_create();
-    const char *value = conninfo_value(conninfo, "application_name", arena);
+    TextCursor timeline = text_cursor(values[4] != NULL ? values[4] : "");
+    const char *conninfo = values[6] != NULL ? values[6] : "";
+    const char *name = conninfo_value(conninfo, "application_name", arena);
 
-    if (value == NULL)
-        value = conninfo_value(conninfo, "fallback_application_name", arena);
-    snprintf(name, size, "%s", value != NULL ? value : "");
-}
-
-/* A ConnectionRow. */
-static bool take_state(void *context, const ConnectionValue *columns, Error *error)
-{
-    TargetAnswer *answer = context;
-    const char *values[STATE_COLUMNS];
-    TextCursor timeline;
-
-    (void) error;
-    for (int i = 0; i < STATE_COLUMNS; i++)
-        values[i] = columns[i].bytes != NULL ? columns[i].bytes : "";
-    answer->in_recovery = values[0][0] == 't';
-    answer->received = lsn_of_text(columns[1].bytes);
-    answer->replayed = lsn_of_text(columns[2].bytes);
-    answer->receives = strcmp(values[3], "streaming") == 0;
-    timeline = text_cursor(values[4]);
-    if (!text_take_u32(&timeline, &answer->timeline))
-        answer->timeline = 0;
-    snprintf(answer->slot, sizeof(answer->slot), "%s", values[5]);
-    take_receiver_name(values[6], answer->name, sizeof(answer->name));
-    return true;
+    if (name == NULL) /* a WAL receiver's connection string sets one of the two */
+        name = conninfo_value(conninfo, "fallback_application_name", arena);
+    answer->in_recovery = values[0] != NULL && values[0][0] == 't';
+    answer->received = lsn_of_text(values[1]);
+    answer->replayed = lsn_of_text(values[2]);
+    answer->receives = values[3] != NULL && strcmp(values[3], "streaming") == 0;
+    (void) text_take_u32(&timeline, &answer->timeline);
+    snprintf(answer->slot, sizeof(answer->slot), "%s", values[5] != NULL ? values[5] : "");
+    snprintf(answer->name, sizeof(answer->name), "%s", name != NULL ? name : "");
 }
 
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
+    AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer sql = {0};
+    char *values[STATE_COLUMNS];
     const ServerSql *names;
     bool success;
 
@@ -199,12 +184,15 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
         buffer_printf(&sql, STATE NO_RECEIVER, names->received_position, names->replayed_position,
                       names->received_position);
     success = connection_begin(server->connection, instance, NULL) &&
-              connection_rows(server->connection,
-                              &(Query){.sql = buffer_string(&sql), .column_count = STATE_COLUMNS},
-                              take_state, answer, NULL);
+              connection_row(server->connection, arena,
+                             &(Query){.sql = buffer_string(&sql), .column_count = STATE_COLUMNS},
+                             values, NULL);
     connection_end(server->connection);
     if (success)
+    {
+        take_state(values, arena, answer);
         return;
+    }
     connection_close(server->connection);
     server->connection = NULL;
     *answer = (TargetAnswer){.state = find_state_by_file(server->directory)};
