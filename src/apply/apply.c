@@ -38,7 +38,6 @@
 #include <unistd.h>
 
 #define NEW_LABEL_PATH WORK_DIRECTORY "/backup_label"
-#define BALLAST_NAME "ballast"
 #define SYNC_BATCH 256
 
 /* A finish under way. */

@@ -30,6 +30,7 @@
 
 #define WORK_DIRECTORY "pg_rewind.work"
 #define JOURNAL_NAME "journal"
+#define BALLAST_NAME "ballast" /* holds the space that the apply will allocate on a root */
 #define JOURNAL_PATH WORK_DIRECTORY "/" JOURNAL_NAME
 #define RUN_ID_SIZE 33
 

@@ -4,7 +4,7 @@
 #include "format/backup_label.h"
 #include "format/relpath.h"
 #include "io/file.h"
-#include "stage/space.h"
+#include "stage/roots.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,16 +15,13 @@
 
 #define ALWAYS_WRITTEN_COUNT 4
 
-/* The plan that is checked, and what it needs on each root. */
+/* The plan that is checked, and the roots with what it needs there. */
 typedef struct Check
 {
     const Plan *plan;
     /* Directories in which we make names, whatever the plan says. */
     const char *always_written[ALWAYS_WRITTEN_COUNT];
     Roots roots;
-    FileSpace *space;    /* of each root */
-    StagedSpace *staged; /* of each root */
-    uint64_t *reserved;  /* of each root, bytes */
     Problems problems;
 } Check;
 
@@ -282,7 +279,7 @@ static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
     const char *local = check_path(check, entry->path, &buffer);
-    const size_t root = roots_of(&check->roots, entry->path);
+    Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
     FileUse use = FILE_USE_PATCH;
 
     if (entry->action == ACTION_CREATE)
@@ -292,9 +289,8 @@ static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
     if (entry->type == FILE_REGULAR && entry->on_target &&
         !check_file(check, entry, local, &use, error))
         return false;
-    space_add_staged(check->plan, entry, use == FILE_USE_COPY, check->roots.roots[root].unit,
-                     &check->staged[root]);
-    check->staged[0].bytes += space_of_journal(check->plan, entry, &check->roots.roots[root]);
+    space_add_staged(check->plan, entry, use == FILE_USE_COPY, root->space.unit, &root->staged);
+    check->roots.roots[0].staged.bytes += space_of_journal(check->plan, entry, root);
     return true;
 }
 
@@ -323,13 +319,14 @@ static bool check_entries(Check *check, Error *error)
 static void count_wal(Check *check, const WalSpace *wal)
 {
     AUTO_BUFFER Buffer inside = {0};
-    const size_t root = roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
+    Root *first = check->roots.roots;
+    Root *root = first + roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
 
-    check->staged[root].bytes += wal->written_bytes;
+    root->staged.bytes += wal->written_bytes;
     if (!wal->is_fetched)
-        check->staged[0].bytes += wal->fetched_bytes;
-    if (root != 0)
-        check->staged[root].bytes += wal->fetched_bytes;
+        first->staged.bytes += wal->fetched_bytes;
+    if (root != first)
+        root->staged.bytes += wal->fetched_bytes;
 }
 
 static unsigned long long megabytes(uint64_t bytes)
@@ -342,17 +339,19 @@ static void check_file_system(Check *check, size_t first)
 {
     AUTO_BUFFER Buffer place = {0};
     const Root *root = &check->roots.roots[first];
-    const FileSpace *space = &check->space[first];
+    const FileSpace *space = &root->space;
     uint64_t files = FILES_MARGIN, staged = 0, reserved = 0, needed;
     Error problem;
 
     for (size_t other = first; other < check->roots.count; other++)
     {
-        if (check->roots.roots[other].place.device != root->place.device)
+        const Root *sharing = &check->roots.roots[other];
+
+        if (sharing->place.device != root->place.device)
             continue;
-        staged += check->staged[other].bytes;
-        files += check->staged[other].files;
-        reserved += check->reserved[other];
+        staged += sharing->staged.bytes;
+        files += sharing->staged.files;
+        reserved += sharing->reserved;
     }
     needed = staged + reserved;
     needed += SPACE_MARGIN + needed / SPACE_MARGIN_PART;
@@ -391,7 +390,7 @@ static bool is_first_of_device(const Roots *roots, size_t root)
 
 static bool check_roots_space(Check *check, const WalSpace *wal, Error *error)
 {
-    if (!space_to_reserve(&check->roots, check->plan, check->reserved, error))
+    if (!roots_reserve(&check->roots, check->plan, error))
         return false;
     count_wal(check, wal);
     for (size_t root = 0; root < check->roots.count; root++)
@@ -402,16 +401,6 @@ static bool check_roots_space(Check *check, const WalSpace *wal, Error *error)
     return true;
 }
 
-static bool measure_roots(Arena *arena, Check *check, Error *error)
-{
-    const size_t count = check->roots.count;
-
-    check->space = arena_allocate(arena, count * sizeof(FileSpace));
-    check->staged = arena_allocate(arena, count * sizeof(StagedSpace));
-    check->reserved = arena_allocate(arena, count * sizeof(uint64_t));
-    return space_measure(&check->roots, check->space, error);
-}
-
 bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -420,8 +409,7 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
         .always_written = {"", "global", plan->wal_directory,
                            arena_printf(arena, "%s/archive_status", plan->wal_directory)}};
 
-    if (!roots_find(arena, target_directory, plan, &check.roots, error) ||
-        !measure_roots(arena, &check, error))
+    if (!roots_find(arena, target_directory, plan, &check.roots, error))
         return false;
     report_conflicts(&check);
     check_staging_directories(&check);

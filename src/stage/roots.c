@@ -3,13 +3,16 @@
 #include "apply/journal.h"
 #include "format/backup_label.h"
 #include "format/relpath.h"
-#include "io/file.h"
 #include "target/tablespace_mapping.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define TABLESPACES "pg_tblspc/"
+#define STAT_BLOCK_SIZE 512        /* of st_blocks, see stat(2) */
+#define NAME_SPACE 64              /* of a directory, for a name beside its length */
+#define JOURNAL_ENTRY_SPACE 128    /* an entry beside its strings */
+#define JOURNAL_STAGED_NAME_MAX 40 /* "/f12345", "/data" */
 
 /* A work directory, a file that marks commit and end, or the pid file: only apply touches those. */
 static bool is_reserved(const char *path)
@@ -55,23 +58,28 @@ static void *grow_in(Arena *arena, void *items, size_t count, size_t item_size)
     return grown;
 }
 
-static void add_root(Arena *arena, Roots *roots, const char *prefix, const char *directory,
-                     const Place *place)
+/* `local` leads to a directory that is there, on the root's mount. */
+static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char *directory,
+                     const char *local, const Place *place, Error *error)
 {
     const char *slash = directory[0] == '\0' ? "" : "/";
+    FileSpace space;
 
     for (size_t index = 0; index < roots->count; index++)
     {
         if (strcmp(roots->roots[index].prefix, prefix) == 0)
-            return;
+            return true;
     }
+    if (!file_space(local, &space, error))
+        return false;
     roots->roots = grow_in(arena, roots->roots, roots->count, sizeof(Root));
     roots->roots[roots->count++] =
         (Root){.prefix = arena_strdup(arena, prefix),
                .directory = arena_strdup(arena, directory),
                .work = arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, slash),
                .place = *place,
-               .unit = 1};
+               .space = space};
+    return true;
 }
 
 /* A location that is absent lies on the mount of the directory it will be made in. */
@@ -79,6 +87,7 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
 {
     AUTO_BUFFER Buffer parent = {0};
     NewLocation location = {.link = entry->path, .path = entry->link_target};
+    const char *local = location.path;
     bool found = false;
     Place place;
 
@@ -87,14 +96,15 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
         if (!place_find(location.path, &place, &found, error))
             return false;
         location.missing = !found;
-        if (!found && !place_find(path_parent(&parent, location.path), &place, &found, error))
+        if (!found)
+            local = path_parent(&parent, location.path);
+        if (!found && !place_find(local, &place, &found, error))
             return false;
     }
     roots->locations = grow_in(arena, roots->locations, roots->location_count, sizeof(location));
     roots->locations[roots->location_count++] = location;
-    if (found && !place_same_mount(&place, &roots->roots[0].place))
-        add_root(arena, roots, location.link, location.path, &place);
-    return true;
+    return !found || place_same_mount(&place, &roots->roots[0].place) ||
+           add_root(arena, roots, location.link, location.path, local, &place, error);
 }
 
 /* Go down to a directory of the target; where the mount changes a root begins. */
@@ -116,8 +126,10 @@ static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, s
             return false;
         if (!found)
             return true; /* to be made, on the mount of what is there */
-        if (!place_same_mount(&place, &above))
-            add_root(arena, roots, buffer_string(&prefix), buffer_string(&prefix), &place);
+        if (!place_same_mount(&place, &above) &&
+            !add_root(arena, roots, buffer_string(&prefix), buffer_string(&prefix),
+                      buffer_string(&path), &place, error))
+            return false;
         above = place;
     }
     return true;
@@ -144,7 +156,8 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
         return false;
     if (!found)
         return error_set(error, ERROR_FAILED, "directory \"%s\" does not exist", target_directory);
-    add_root(arena, roots, "", "", &place);
+    if (!add_root(arena, roots, "", "", target_directory, &place, error))
+        return false;
     for (size_t index = 0; index < sizeof(always) / sizeof(always[0]); index++)
     {
         if (!find_on_the_way(arena, roots, always[index], strlen(always[index]), error))
@@ -178,6 +191,114 @@ size_t roots_of(const Roots *roots, const char *path)
             best = index;
     }
     return best;
+}
+
+/* ---- Space ---- */
+
+static uint64_t round_up(uint64_t bytes, uint64_t unit)
+{
+    return unit > 0 ? (bytes + unit - 1) / unit * unit : bytes;
+}
+
+void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
+                      StagedSpace *staged)
+{
+    uint64_t offset = 0, size;
+
+    if (entry->type != FILE_REGULAR || entry->wal || entry->action == ACTION_REMOVE)
+        return;
+    if (entry->action == ACTION_COPY || copied)
+    {
+        staged->bytes += round_up(entry->source_size, unit);
+        staged->files++;
+        return;
+    }
+    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
+        staged->bytes += size;
+}
+
+uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root)
+{
+    const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX;
+    uint64_t bytes = JOURNAL_ENTRY_SPACE + strlen(entry->path) + of_staged;
+    uint64_t offset = 0, size;
+
+    if (entry->link_target != NULL)
+        bytes += strlen(entry->link_target);
+    if (!plan_stays_in_place(entry) || entry->wal)
+        return bytes;
+    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
+        bytes += JOURNAL_ENTRY_SPACE + of_staged;
+    return bytes;
+}
+
+/* Bytes of the ranges that lie below the target's size, rounded to what is allocated at once. */
+static uint64_t overwritten_bytes(const Plan *plan, const PlanEntry *entry, uint64_t unit)
+{
+    uint64_t bytes = 0, offset = 0, size;
+
+    for (; plan_next_range(plan, entry, &offset, &size) && offset < entry->target_size;
+         offset += size)
+    {
+        const uint64_t end =
+            offset + size < entry->target_size ? offset + size : entry->target_size;
+
+        bytes += round_up(end, unit) - offset / unit * unit;
+    }
+    return bytes;
+}
+
+/* By how much a file that stays in place will grow on the disk. */
+static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry *entry,
+                           uint64_t unit, uint64_t *bytes, Error *error)
+{
+    const uint64_t whole = round_up(entry->target_size, unit);
+    const uint64_t overwritten = overwritten_bytes(plan, entry, unit);
+    AUTO_BUFFER Buffer local = {0};
+    struct stat status;
+    uint64_t allocated;
+    bool found;
+
+    *bytes = 0;
+    if (plan_final_size(entry) > entry->target_size)
+        *bytes = round_up(plan_final_size(entry), unit) - whole;
+    if (overwritten == 0)
+        return true;
+    if (!file_lstat(target_path(&local, roots->target_directory, entry->path), &status, &found,
+                    error))
+        return false;
+    allocated = found ? (uint64_t) status.st_blocks * STAT_BLOCK_SIZE : whole;
+    if (allocated < whole)
+        *bytes += overwritten < whole - allocated ? overwritten : whole - allocated;
+    return true;
+}
+
+bool roots_reserve(Roots *roots, const Plan *plan, Error *error)
+{
+    PathParent last = {0};
+
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        const PlanEntry *entry = &plan->entries[index];
+        Root *root = &roots->roots[roots_of(roots, entry->path)];
+        const uint64_t unit = root->space.unit;
+        uint64_t growth = 0;
+
+        if (!entry_has_effect(entry) || entry->action == ACTION_REMOVE || entry->wal)
+            continue;
+        if (entry->type == FILE_REGULAR && entry->on_target && plan_stays_in_place(entry) &&
+            !growth_of_file(roots, plan, entry, unit, &growth, error))
+            return false;
+        if (entry->action == ACTION_CREATE)
+            growth += unit;
+        if (!entry->on_target)
+            growth += strlen(entry->path + path_parent_length(entry->path)) + NAME_SPACE;
+        /* A directory gets new names: it may take one unit more than these. */
+        if (!entry->on_target && path_parent_changes(&last, entry->path))
+            growth += unit;
+        root->reserved += growth;
+    }
+    return true;
 }
 
 /* ---- Locations of new tablespaces ---- */

@@ -1,17 +1,31 @@
 /*
- * The mounts that hold parts of the target. Each has one work directory.
+ * The mounts that hold parts of the target, each with one work directory, and the space that a plan
+ * needs there: for what is staged, and for what the apply will allocate later, which the ballast
+ * reserves until then.
  *
  * A staged file must be on the mount of its destination, so that a rename installs it. All paths
  * are relative to PGDATA, or absolute for the location of a new tablespace, whose link does not
  * exist before the apply.
+ *
+ * Where a block that is overwritten gets a new place, a clone of the file is patched while staging
+ * (copy_target_file in fetch.c). Where that cannot be (snapshots, files that share blocks with a
+ * copy) the apply may need more: then it waits until an administrator makes room.
  */
 #ifndef STAGE_ROOTS_H
 #define STAGE_ROOTS_H
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "io/file.h"
 #include "io/place.h"
 #include "plan/plan.h"
+
+/* Staging puts this on a root. */
+typedef struct StagedSpace
+{
+    uint64_t bytes;
+    uint64_t files;
+} StagedSpace;
 
 typedef struct Root
 {
@@ -19,8 +33,9 @@ typedef struct Root
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* directory/pg_rewind.work */
     Place place;
-    uint64_t unit;        /* of allocation there, in bytes; 1: not asked yet */
-    bool copies_on_write; /* a block that is overwritten there gets a new place */
+    FileSpace space;    /* of its file system, when the roots were found */
+    StagedSpace staged; /* counted by stage_check */
+    uint64_t reserved;  /* bytes: see roots_reserve */
 } Root;
 
 /* A tablespace that the target does not have yet. */
@@ -61,6 +76,20 @@ MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, Prob
 /* The plan does something with this entry. False for our own files and those that mark the commit.
  */
 bool entry_has_effect(const PlanEntry *entry);
+
+/* Add what is staged for an entry that is no WAL. copied: the file cannot be patched in place, and
+ * a copy of it will be. unit: of allocation, in bytes. */
+void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
+                      StagedSpace *staged);
+
+/* An entry of the plan takes at most this in the journal. */
+uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root);
+
+/*
+ * Count the bytes that the apply allocates on each root: files grow, holes in them are filled,
+ * directories are made and get new names.
+ */
+MUST_CHECK bool roots_reserve(Roots *roots, const Plan *plan, Error *error);
 
 /* Set the buffer to the directory that an absolute path is in, and return it. */
 const char *path_parent(Buffer *buffer, const char *path);

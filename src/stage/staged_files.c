@@ -62,7 +62,7 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, size_t in
         return copy_target_file(stage, entry, index, false, &made, error);
     /* Blocks get new places there in any case: now, while there may be none, not after the commit.
      */
-    if (stage->roots.roots[root].copies_on_write &&
+    if (stage->roots.roots[root].space.copies_on_write &&
         !copy_target_file(stage, entry, index, true, &made, error))
         return false;
     if (made || stage->data_fds[root] >= 0)

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "io/dir.h"
 #include "io/file.h"
-#include "stage/space.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 
 #define PLACES_NAME "places"
 #define README_NAME "README"
-#define BALLAST_NAME "ballast"
 #define PLACES_SIZE_MAX (16u * 1024 * 1024)
 
 /* ---- Removing work directories ---- */
@@ -187,30 +185,20 @@ static bool make_directories(const Stage *stage, Error *error)
     return true;
 }
 
-static bool reserve_on_root(const Stage *stage, const Root *root, uint64_t bytes, Error *error)
-{
-    AUTO_BUFFER Buffer name = {0}, buffer = {0};
-    const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
-    AUTO_FD int fd = -1;
-
-    return file_create(path, &fd, error) && file_reserve(fd, path, bytes, error);
-}
-
 /* Reserve the space that the apply will allocate, so that it is there after the commit. */
 static bool make_ballast(Stage *stage, const Plan *plan, Error *error)
 {
-    const size_t count = stage->roots.count;
-    AUTO_ARENA Arena *arena = arena_create();
-    uint64_t *growth = arena_allocate(arena, count * sizeof(*growth));
-    FileSpace *space = arena_allocate(arena, count * sizeof(*space));
-
-    if (!space_measure(&stage->roots, space, error) ||
-        !space_to_reserve(&stage->roots, plan, growth, error))
+    if (!roots_reserve(&stage->roots, plan, error))
         return false;
-    for (size_t root = 0; root < count; root++)
+    for (size_t index = 0; index < stage->roots.count; index++)
     {
-        if (growth[root] > 0 &&
-            !reserve_on_root(stage, &stage->roots.roots[root], growth[root], error))
+        const Root *root = &stage->roots.roots[index];
+        AUTO_BUFFER Buffer name = {0}, buffer = {0};
+        const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
+        AUTO_FD int fd = -1;
+
+        if (root->reserved > 0 &&
+            (!file_create(path, &fd, error) || !file_reserve(fd, path, root->reserved, error)))
             return false;
     }
     return true;

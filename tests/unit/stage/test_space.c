@@ -3,7 +3,7 @@
  */
 #include "rewind.h"
 
-#include "stage/space.h"
+#include "stage/roots.h"
 
 #define UNIT 4096
 
@@ -15,16 +15,15 @@ static uint64_t reserved(PlanEntry entry)
 {
     const Plan plan = {
         .entries = &entry, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
-    uint64_t bytes[4];
     Roots roots;
 
     if (!roots_find(arena, "target", &plan, &roots, &error))
         fail_msg("%s", error.message);
     assert_int_equal(roots.count, 1);
-    roots.roots[0].unit = UNIT;
-    if (!space_to_reserve(&roots, &plan, bytes, &error))
+    roots.roots[0].space.unit = UNIT;
+    if (!roots_reserve(&roots, &plan, &error))
         fail_msg("%s", error.message);
-    return bytes[0];
+    return roots.roots[0].reserved;
 }
 
 /* A file of count blocks of which blocks [from, end) are fetched. */
