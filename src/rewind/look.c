@@ -10,7 +10,7 @@
 #include "io/scratch.h"
 #include "pair/prerequisites.h"
 #include "recovery_start/recovery_start.h"
-#include "stage/work_directories.h"
+#include "stage/stage.h"
 #include "target/configuration.h"
 #include "target/pid_file.h"
 #include "wal_store/histories.h"
@@ -405,9 +405,7 @@ static bool find_in_archives(SourceWal *wal, uint64_t segment, bool *found, Erro
     AUTO_BUFFER Buffer path = {0};
     bool may_take;
 
-    return source_wal_find(wal, segment, &path, &may_take, found, error) &&
-           (*found || !source_wal_ask_target_command(wal) ||
-            source_wal_find(wal, segment, &path, &may_take, found, error));
+    return source_wal_find(wal, segment, &path, &may_take, found, error);
 }
 
 /* Set *segment to the first one of the WAL to be replayed that neither the target keeps nor the

@@ -8,7 +8,7 @@
 #include "plan/plan.h"
 #include "stage/check.h"
 #include "stage/staged_wal.h"
-#include "stage/work_directories.h"
+#include "stage/stage.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "target/pid_file.h"
@@ -58,9 +58,9 @@ static bool check_plan(const Run *run, Error *error)
     const Look *look = &run->look;
     const Clusters *clusters = &look->clusters;
     const Planned *planned = &run->planned;
-    const WalSpace wal = staged_wal_space(
-        clusters, look->source_wal, run->start.wal_from,
-        source_state_wal_end(&planned->source, look->divergence.lsn), look->options->dry_run);
+    const WalSpace wal =
+        staged_wal_space(look->source_wal, run->start.wal_from,
+                         source_state_wal_end(&planned->source, look->divergence.lsn));
 
     return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal,
                            &look->divergence, error) &&
@@ -103,7 +103,7 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
 static void add_fetched(Run *run)
 {
     StageStatistics *sum = &run->fetched;
-    const StageStatistics *more = stage_statistics(run->staged.stage);
+    const StageStatistics *more = &run->staged.stage->statistics;
 
     for (int kind = 0; kind < KIND_COUNT; kind++)
         sum->fetched_bytes_by_kind[kind] += more->fetched_bytes_by_kind[kind];

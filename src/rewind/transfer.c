@@ -8,9 +8,7 @@
 #include "plan/classify.h"
 #include "plan/plan.h"
 #include "recovery_start/recovery_start.h"
-#include "stage/stage_journal.h"
 #include "stage/staged_wal.h"
-#include "stage/work_directories.h"
 #include "standby/standby_files.h"
 
 #include <stdio.h>
@@ -107,7 +105,7 @@ static void leave_out_replayed_files(const Run *run, const ScanResult *chain)
         if ((entry->twophase && entry->action == ACTION_COPY &&
              is_future_twophase(version, &start->chosen, chain, entry)) ||
             plan_becomes_unlogged(&planned->input, &evidence, entry))
-            stage_leave_out(run->staged.stage, i);
+            stage_leave_out(run->staged.stage, entry);
     }
 }
 
@@ -164,8 +162,7 @@ static bool stage_files(Run *run, const StagedWal *wal, Error *error)
      * is younger than its end. */
     if (!staged_wal_add(wal, &next_segment, source_state_wal_end(&planned->source, divergence),
                         false, error) ||
-        !stage_fetch(staged->stage, clusters->source, &planned->plan, error) ||
-        !read_source_last(run, error))
+        !stage_fetch(staged->stage, clusters->source, error) || !read_source_last(run, error))
         return false;
     staged->source_end = source_state_wal_end(&staged->source, divergence);
     return staged_wal_add(wal, &next_segment, staged->source_end, true, error) &&
@@ -179,10 +176,8 @@ bool transfer_make(Run *run, bool final, Error *error)
     const RecoveryStart *start = &run->start;
     const Plan *plan = &run->planned.plan;
     Staged *staged = &run->staged;
-    StagedWal wal = {.clusters = clusters,
-                     .source_wal = run->look.source_wal,
+    StagedWal wal = {.source_wal = run->look.source_wal,
                      .input = &run->planned.input,
-                     .plan = plan,
                      .from = start->wal_from,
                      .archives_always = run->next_start->archives_always};
     ReplayHazard hazard;
@@ -272,5 +267,5 @@ bool transfer_finish(Run *run, Error *error)
     log_progress_message("creating backup label and updating control file"); /* contract */
     return (settings == NULL ||
             standby_files_stage(stage, plan, &run->look.clusters, settings, error)) &&
-           make_journal_head(run, &head, error) && stage_finish(stage, plan, &head, error);
+           make_journal_head(run, &head, error) && stage_finish(stage, &head, error);
 }

@@ -1,5 +1,10 @@
 /*
- * stage_fetch compares, then fetches, in the workers that the source grants.
+ * stage_fetch makes the files of the stage, compares, fetches in the workers that the source
+ * grants, and gives the files that were staged whole their size and mode.
+ *
+ * Of the files that are copied whole and have one size on both sides, those that are equal need not
+ * be fetched. A server computes a digest of each piece; a directory as source is compared by its
+ * bytes. A piece that differs, or that grew, makes its file one that is fetched.
  *
  * Nothing is held for a whole plan. Blocks of files that stay in place get their place in the
  * root's data file as they are handed out, and are fetched into it however often a connection is
@@ -8,16 +13,21 @@
  * Where the source is a directory of this machine, nothing is fetched and no digest computed: files
  * are compared by their bytes and copied by the kernel.
  */
-#include "stage/staged_files.h"
+#include "stage/stage.h"
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "source/file_pieces.h"
+#include "stage/check.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define COPY_SIZE (64u * 1024 * 1024) /* between two looks for signals */
+#define COMPARED_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
+#define COMPARED_BATCH_BYTES_MAX (64u * 1024 * 1024)
 #define FETCH_BATCH_BYTES_MAX (16u * 1024 * 1024)
 #define RANGE_SIZE_MAX (1024u * 1024 * 1024)
 #define GATHER_SIZE (1024u * 1024)
@@ -36,24 +46,274 @@ typedef struct FileFetcher
     uint64_t gathered_offset;
 } FileFetcher;
 
+/* A comparison, then a fetch, each of all entries in order. */
 typedef struct FileFetch
 {
     Stage *stage; /* its lock guards index and offset */
     Source *source;
-    const Plan *plan;
+    const Plan *plan;      /* the stage's */
+    int workers;           /* that the source has granted */
     size_t index;          /* the entry at hand */
     uint64_t offset;       /* in its file: what comes next */
-    FileFetcher *fetchers; /* of each worker */
+    FileFetcher *fetchers; /* of each worker that fetches */
 } FileFetch;
+
+/* ---- The files of the stage, before the fetch ---- */
+
+static bool copy_target_bytes(FileRange from, FileRange to, uint64_t limit, Error *error)
+{
+    uint64_t copied = COPY_SIZE;
+
+    while (from.offset < limit && copied == COPY_SIZE)
+    {
+        const uint64_t left = limit - from.offset;
+
+        if (!stop_check(error) ||
+            !file_copy_range(&from, &to, left < COPY_SIZE ? left : COPY_SIZE, &copied, error))
+            return false;
+        to.offset = from.offset += copied;
+    }
+    return true;
+}
+
+/* Stage a copy of the target's own file, to be changed instead of it. With only_clone: if that
+ * costs nothing (*made). */
+static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clone, bool *made,
+                             Error *error)
+{
+    AUTO_BUFFER Buffer target_buffer = {0}, buffer = {0};
+    const char *target = stage_local(stage, entry->path, &target_buffer);
+    const char *local = stage_entry_local(stage, entry, &buffer);
+    AUTO_FD int from = -1;
+    int to = -1;
+    bool ok = file_open_read(target, &from, NULL, error) && file_create(local, &to, error);
+
+    *made = false;
+    if (ok && only_clone)
+        file_clone(from, to, made);
+    else if (ok)
+        ok = *made = copy_target_bytes((FileRange){from, target, 0}, (FileRange){to, local, 0},
+                                       entry->source_size, error);
+    written_keep(stage->written, to, local);
+    if (*made)
+        stage_found_file(stage, entry)->copied = true;
+    return ok && (*made || file_remove(local, error));
+}
+
+/* A file that is to be patched, or a private copy of it, which will replace it. */
+static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *error)
+{
+    AUTO_BUFFER Buffer name = {0}, path = {0};
+    const size_t root = roots_of(&stage->roots, entry->path);
+    bool made = false;
+    FileUse use;
+
+    if (!stage_file_use(stage_local(stage, entry->path, &path), &use, error) ||
+        use == FILE_USE_GONE)
+        return false;
+    if (use == FILE_USE_COPY)
+        return copy_target_file(stage, entry, false, &made, error);
+    /* Blocks get new places there in any case: now, while there may be none, not after the commit.
+     */
+    if (stage->roots.roots[root].space.copies_on_write &&
+        !copy_target_file(stage, entry, true, &made, error))
+        return false;
+    if (made || stage->data_fds[root] >= 0)
+        return true;
+    path_in(&name, stage->roots.roots[root].work, DATA_NAME);
+    return file_create(stage_local(stage, buffer_string(&name), &path), &stage->data_fds[root],
+                       error);
+}
+
+/* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
+ * recovery rebuilds, for which the space is taken now. So it is for a file that is written past the
+ * cache: several threads then need not wait for each other to make it longer. */
+static bool prepare_whole_file(const Stage *stage, const PlanEntry *entry, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    const char *local = stage_entry_local(stage, entry, &path);
+    int fd = -1;
+    const bool ok =
+        file_create(local, &fd, error) && file_reserve(fd, local, entry->source_size, error);
+
+    written_keep(stage->written, fd, local);
+    return ok;
+}
+
+static bool prepare_files(Stage *stage, Error *error)
+{
+    for (size_t index = 0; index < stage->plan->count; index++)
+    {
+        const PlanEntry *entry = &stage->plan->entries[index];
+        bool ok = true;
+
+        if (stage_is_patched(stage, entry))
+            ok = prepare_patched_file(stage, entry, error);
+        else if (stage_is_whole(stage, entry) &&
+                 (entry->source_size == 0 || entry->rebuilt != NULL ||
+                  stage_is_written_direct(stage, entry)))
+            ok = prepare_whole_file(stage, entry, error);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* ---- Comparing ---- */
+
+static bool is_compared(const Stage *stage, const PlanEntry *entry)
+{
+    return entry->compare && entry->on_target && entry->source_size == entry->target_size &&
+           entry->source_size > 0 && stage_is_whole(stage, entry);
+}
+
+static bool next_compared_file(void *context, PieceRange *range)
+{
+    FileFetch *fetch = context;
+    const Plan *plan = fetch->plan;
+
+    while (fetch->index < plan->count)
+    {
+        const size_t index = fetch->index++;
+        const PlanEntry *entry = &plan->entries[index];
+
+        if (!is_compared(fetch->stage, entry))
+            continue;
+        assert(entry->rebuilt == NULL);
+        *range = (PieceRange){.file = index, .path = entry->path, .size = entry->source_size};
+        return true;
+    }
+    return false;
+}
+
+/* One byte more at the end: a file that has grown is not equal. */
+static uint32_t size_to_compare(void *context, const FilePiece *piece)
+{
+    const FileFetch *fetch = context;
+    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+
+    return piece->offset + piece->size == entry->source_size ? piece->size + 1 : piece->size;
+}
+
+static uint64_t bytes_to_compare(const FileFetch *fetch)
+{
+    const Plan *plan = fetch->plan;
+    uint64_t bytes = 0;
+
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        if (is_compared(fetch->stage, &plan->entries[index]))
+            bytes += plan->entries[index].source_size;
+    }
+    return bytes;
+}
+
+static void note_difference(Stage *stage, const PlanEntry *entry)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage_found_file(stage, entry)->differs = true;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+/* By the digest that came, or by the bytes. */
+static bool compare_with_answer(void *context, PieceWorker *worker, const FilePiece *piece,
+                                const uint8_t *bytes, size_t size, Error *error)
+{
+    FileFetch *fetch = context;
+    const Source *source = fetch->source;
+    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const PieceAnswer answer = {source->directory != NULL ? DIGEST_NONE : source->digest, bytes,
+                                size};
+    size_t length;
+
+    if (bytes == NULL)
+    {
+        stage_leave_out(fetch->stage, entry);
+        return true;
+    }
+    if (source->directory == NULL && size != DIGEST_SIZE)
+        return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
+    if (!piece_read_target(&worker->file, fetch->stage->target_directory, piece, worker->bytes,
+                           &length, error))
+        return false;
+    progress_add(piece->size);
+    if (length != piece->size || (answer.digest == DIGEST_NONE && size != length) ||
+        !piece_answer_equals(&answer, piece->size, 0, worker->bytes, length))
+        note_difference(fetch->stage, entry);
+    return true;
+}
+
+/* A file that was compared, is there and does not differ is equal. */
+static void note_equal_files(const FileFetch *fetch)
+{
+    Stage *stage = fetch->stage;
+
+    for (size_t index = 0; index < fetch->plan->count; index++)
+    {
+        const PlanEntry *entry = &fetch->plan->entries[index];
+        FoundFile *finding = stage_found_file(stage, entry);
+
+        if (!is_compared(stage, entry) || finding->differs)
+            continue;
+        finding->equal = true;
+        stage->statistics.compared_bytes += entry->source_size;
+    }
+}
+
+static bool compare_files(FileFetch *fetch, Error *error)
+{
+    Source *source = fetch->source;
+    FilePieces pieces = {.source = source,
+                         .question = ASK_DIGEST,
+                         .piece_size = rate_piece(source->rate, COMPARED_PIECE_SIZE),
+                         .batch_pieces_max = FETCH_COUNT_MAX,
+                         .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
+                         .bytes_size = COMPARED_PIECE_SIZE + 1,
+                         .context = fetch,
+                         .lock = &fetch->stage->lock,
+                         .next_range = next_compared_file,
+                         .size_to_ask = size_to_compare,
+                         .take_answer = compare_with_answer};
+    bool ok;
+
+    if (source->directory == NULL && source->digest == DIGEST_NONE)
+        return true;
+    progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(fetch));
+    ok = file_pieces_ask(&pieces, fetch->workers, error);
+    progress_end(ok);
+    if (ok)
+        note_equal_files(fetch);
+    return ok;
+}
 
 /* ---- Which ranges, and where they are put ---- */
 
-/* A range of a file that stays in place comes next in the data file of its root. */
+/*
+ * A range of a file that stays in place comes next in the data file of its root. That is noted: the
+ * journal is written from these notes. Entries come in the order of the plan, each with ascending
+ * offsets, and the lock is held.
+ */
 static void place_in_data_file(Stage *stage, const PlanEntry *entry, PieceRange *range)
 {
-    range->destination = roots_of(&stage->roots, entry->path);
-    range->destination_offset =
-        stage_place(stage, range->destination, range->file, range->offset, (uint32_t) range->size);
+    const size_t root = roots_of(&stage->roots, entry->path);
+    const uint32_t size = (uint32_t) range->size;
+    const Placement placed = {.offset = range->offset,
+                              .data_offset = stage->data_size[root],
+                              .index = (uint32_t) range->file,
+                              .size = size};
+    Placement *last = NULL;
+
+    assert(range->file <= UINT32_MAX);
+    if (stage->placements.size > 0)
+        last = (Placement *) (stage->placements.bytes + stage->placements.size) - 1;
+    if (last != NULL && last->index == placed.index && last->offset + last->size == placed.offset &&
+        last->size <= UINT32_MAX - size)
+        last->size += size;
+    else
+        buffer_append(&stage->placements, &placed, sizeof(placed));
+    stage->data_size[root] += size;
+    range->destination = root;
+    range->destination_offset = placed.data_offset;
 }
 
 static bool next_fetched_range(void *context, PieceRange *range)
@@ -64,10 +324,10 @@ static bool next_fetched_range(void *context, PieceRange *range)
     for (; fetch->index < fetch->plan->count; fetch->index++, fetch->offset = 0)
     {
         const PlanEntry *entry = &fetch->plan->entries[fetch->index];
-        const bool laid_out = stage_is_laid_out(stage, entry, fetch->index);
+        const bool laid_out = stage_is_laid_out(stage, entry);
         uint64_t size;
 
-        if ((!laid_out && !stage_is_whole(stage, entry, fetch->index)) ||
+        if ((!laid_out && !stage_is_whole(stage, entry)) ||
             !plan_next_range(fetch->plan, entry, &fetch->offset, &size))
             continue;
         if (size > RANGE_SIZE_MAX)
@@ -91,7 +351,7 @@ static uint32_t size_to_fetch(void *context, const FilePiece *piece)
     const bool may_have_grown = entry->kind != KIND_RELATION && entry->kind != KIND_FORK &&
                                 entry->source_size <= FETCH_SIZE_MAX &&
                                 piece->offset + piece->size == entry->source_size &&
-                                !stage_is_laid_out(fetch->stage, entry, piece->file);
+                                !stage_is_laid_out(fetch->stage, entry);
 
     return may_have_grown ? FETCH_SIZE_MAX : piece->size;
 }
@@ -101,10 +361,11 @@ static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t
     Stage *stage = fetch->stage;
     const PlanEntry *entry = &fetch->plan->entries[piece->file];
     const uint64_t end = piece->offset + size;
+    FoundFile *found = stage_found_file(stage, entry);
 
     pthread_mutex_lock(&stage->lock);
-    if (size < piece->size && end < stage->findings[piece->file].actual_size)
-        stage->findings[piece->file].actual_size = end;
+    if (size < piece->size && end < found->actual_size)
+        found->actual_size = end;
     stage->statistics.fetched_bytes += size;
     stage->statistics.fetched_bytes_by_kind[entry->kind] += size;
     pthread_mutex_unlock(&stage->lock);
@@ -124,19 +385,19 @@ static bool open_staged_file(const FileFetch *fetch, PieceWorker *worker, const 
 
     if (staged->purpose == piece->path)
         return true;
-    if (!open_file_switch(staged, stage_entry_local(stage, entry, piece->file, &path),
-                          OPEN_TO_CREATE, NULL, error))
+    if (!open_file_switch(staged, stage_entry_local(stage, entry, &path), OPEN_TO_CREATE, NULL,
+                          error))
         return false;
     staged->purpose = piece->path;
     fetch->fetchers[worker->number].direct = fetch->source->is_server &&
-                                             stage_is_written_direct(stage, entry, piece->file) &&
+                                             stage_is_written_direct(stage, entry) &&
                                              file_set_direct(staged->fd, true);
     return true;
 }
 
 static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
 {
-    return stage_is_laid_out(fetch->stage, &fetch->plan->entries[piece->file], piece->file);
+    return stage_is_laid_out(fetch->stage, &fetch->plan->entries[piece->file]);
 }
 
 /* Find the place to which a piece is written. */
@@ -244,7 +505,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
 
     if (bytes == NULL)
     {
-        stage_note_gone(fetch->stage, piece->file);
+        stage_leave_out(fetch->stage, &fetch->plan->entries[piece->file]);
         return true;
     }
     if (size > piece->asked_size)
@@ -273,7 +534,7 @@ static bool copy_source_file(void *context, PieceWorker *worker, const FilePiece
 
     if (file == NULL)
     {
-        stage_note_gone(fetch->stage, piece->file);
+        stage_leave_out(fetch->stage, &fetch->plan->entries[piece->file]);
         return true;
     }
     if (!find_destination(fetch, worker, piece, &destination, error) ||
@@ -288,13 +549,10 @@ static bool copy_source_file(void *context, PieceWorker *worker, const FilePiece
 
 /* ---- All files ---- */
 
-static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *error)
+static bool fetch_files(FileFetch *fetch, Error *error)
 {
-    FileFetch fetch = {.stage = stage,
-                       .source = source,
-                       .plan = plan,
-                       .fetchers =
-                           memory_allocate_zeroed((size_t) stage->workers, sizeof(FileFetcher))};
+    Stage *stage = fetch->stage;
+    Source *source = fetch->source;
     FilePieces pieces = {.source = source,
                          .question = ASK_BYTES,
                          .piece_size = rate_piece(source->rate, FETCH_SIZE_MAX),
@@ -302,7 +560,7 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
                          .batch_bytes_max = FETCH_BATCH_BYTES_MAX,
                          .bytes_size = GATHER_SIZE + FETCH_SIZE_MAX,
                          .written = stage->written,
-                         .context = &fetch,
+                         .context = fetch,
                          .lock = &stage->lock,
                          .next_range = next_fetched_range,
                          .size_to_ask = size_to_fetch,
@@ -311,22 +569,46 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
                          .end_batch = write_gathered};
     bool ok;
 
+    fetch->index = 0;
+    fetch->fetchers = memory_allocate_zeroed((size_t) fetch->workers, sizeof(FileFetcher));
     /* Files that were found equal are not fetched. */
-    progress_begin(PROGRESS_FETCH, plan->fetch_bytes - stage->statistics.compared_bytes);
-    ok = file_pieces_ask(&pieces, stage->workers, error);
+    progress_begin(PROGRESS_FETCH, stage->plan->fetch_bytes - stage->statistics.compared_bytes);
+    ok = file_pieces_ask(&pieces, fetch->workers, error);
     progress_end(ok);
-    free(fetch.fetchers);
+    free(fetch->fetchers);
     return ok;
 }
 
-/* Finish the files that were staged whole. */
-static bool conclude_fetch(const Stage *stage, const Plan *plan, Error *error)
+/* Not earlier: with mode 0400 we could not open it again. */
+static bool conclude_file(const Stage *stage, const PlanEntry *entry, Error *error)
 {
-    for (size_t index = 0; index < plan->count; index++)
-    {
-        const PlanEntry *entry = &plan->entries[index];
+    const FoundFile *found = stage_found_file(stage, entry);
+    const bool resized = found->actual_size != SIZE_AS_PLANNED || found->copied;
+    AUTO_BUFFER Buffer path = {0};
+    const char *local = stage_entry_local(stage, entry, &path);
+    mode_t mode = file_mode();
+    int fd = -1;
+    bool ok;
 
-        if (stage_is_whole(stage, entry, index) && !stage_conclude_file(stage, entry, index, error))
+    if (entry->on_target && !stage_mode(stage, entry->path, &mode, error))
+        return false;
+    if (!resized && mode == file_mode())
+        return true;
+    ok = file_open_or_create(local, &fd, error) &&
+         (!resized || file_truncate(fd, local, stage_final_size(stage, entry), error)) &&
+         file_set_mode(fd, local, mode, error);
+    written_keep(stage->written, fd, local);
+    return ok;
+}
+
+/* Give the files that were staged whole their size and mode. */
+static bool conclude_files(const Stage *stage, Error *error)
+{
+    for (size_t index = 0; index < stage->plan->count; index++)
+    {
+        const PlanEntry *entry = &stage->plan->entries[index];
+
+        if (stage_is_whole(stage, entry) && !conclude_file(stage, entry, error))
             return false;
     }
     return true;
@@ -338,20 +620,21 @@ static bool conclude_fetch(const Stage *stage, const Plan *plan, Error *error)
  * everything is copied, so that no change is missed: neither between the list and the copy, nor in
  * a file that is empty or was equal.
  */
-static bool check_source_sizes(const Stage *stage, const Source *source, const Plan *plan,
-                               Error *error)
+static bool check_source_sizes(const FileFetch *fetch, Error *error)
 {
-    for (size_t index = 0; index < plan->count; index++)
+    const Stage *stage = fetch->stage;
+
+    for (size_t index = 0; index < fetch->plan->count; index++)
     {
-        const PlanEntry *entry = &plan->entries[index];
+        const PlanEntry *entry = &fetch->plan->entries[index];
         AUTO_BUFFER Buffer path = {0};
         struct stat status;
         bool found;
 
         if (entry->action != ACTION_COPY ||
-            !(stage->findings[index].equal || stage_is_whole(stage, entry, index)))
+            !(stage_found_file(stage, entry)->equal || stage_is_whole(stage, entry)))
             continue;
-        path_in(&path, source->directory, entry->path);
+        path_in(&path, fetch->source->directory, entry->path);
         if (!file_stat(buffer_string(&path), &status, &found, error))
             return false;
         /* A segment of a relation may be planned with more than was listed, never with less. */
@@ -367,17 +650,12 @@ static bool check_source_sizes(const Stage *stage, const Source *source, const P
     return true;
 }
 
-bool stage_start_workers(Stage *stage, Source *source, Error *error)
+bool stage_fetch(Stage *stage, Source *source, Error *error)
 {
-    return stage->workers > 0 ||
-           source->operations->start_workers(source, stage->jobs, &stage->workers, error);
-}
+    FileFetch fetch = {.stage = stage, .source = source, .plan = stage->plan};
 
-bool stage_fetch(Stage *stage, Source *source, const Plan *plan, Error *error)
-{
-    assert(plan->count == stage->entry_count);
-    return stage_start_workers(stage, source, error) && stage_prepare_files(stage, plan, error) &&
-           stage_compare_files(stage, source, plan, error) &&
-           fetch_files(stage, source, plan, error) && conclude_fetch(stage, plan, error) &&
-           (source->directory == NULL || check_source_sizes(stage, source, plan, error));
+    return source->operations->start_workers(source, stage->jobs, &fetch.workers, error) &&
+           prepare_files(stage, error) && compare_files(&fetch, error) &&
+           fetch_files(&fetch, error) && conclude_files(stage, error) &&
+           (source->directory == NULL || check_source_sizes(&fetch, error));
 }

@@ -1,9 +1,7 @@
 #include "stage/stage.h"
 
-#include "apply/journal.h"
 #include "base/array.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,40 +10,46 @@
 
 /* ---- What becomes of an entry ---- */
 
-bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index)
+FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry)
 {
-    return !entry->wal && entry->type == FILE_REGULAR && entry->on_target &&
-           entry_has_effect(entry) && plan_stays_in_place(entry) && !stage->findings[index].copied;
+    return &stage->findings[entry - stage->plan->entries];
 }
 
-bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index)
+bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry)
 {
-    return !stage->findings[index].gone && stage_is_laid_out(stage, entry, index);
+    return !entry->wal && entry->type == FILE_REGULAR && entry->on_target &&
+           entry_has_effect(entry) && plan_stays_in_place(entry) &&
+           !stage_found_file(stage, entry)->copied;
+}
+
+bool stage_is_patched(const Stage *stage, const PlanEntry *entry)
+{
+    return !stage_found_file(stage, entry)->gone && stage_is_laid_out(stage, entry);
 }
 
 /* The part of stage_is_whole that does not change while workers fetch. */
-static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry, size_t index)
+static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry)
 {
-    const FoundFile *finding = &stage->findings[index];
+    const FoundFile *finding = stage_found_file(stage, entry);
 
     return !entry->wal && entry->type == FILE_REGULAR && !finding->equal &&
            entry_has_effect(entry) && (entry->action == ACTION_COPY || finding->copied);
 }
 
-bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index)
+bool stage_is_whole(const Stage *stage, const PlanEntry *entry)
 {
-    return !stage->findings[index].gone && is_fetched_whole(stage, entry, index);
+    return !stage_found_file(stage, entry)->gone && is_fetched_whole(stage, entry);
 }
 
-bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry, size_t index)
+bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry)
 {
     return file_sync_enabled() && entry->source_size >= DIRECT_SIZE_MIN &&
-           !stage->findings[index].copied && is_fetched_whole(stage, entry, index);
+           !stage_found_file(stage, entry)->copied && is_fetched_whole(stage, entry);
 }
 
-uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index)
+uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 {
-    const FoundFile *finding = &stage->findings[index];
+    const FoundFile *finding = stage_found_file(stage, entry);
     const uint64_t planned = plan_final_size(entry);
 
     if (finding->gone)
@@ -53,34 +57,11 @@ uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t ind
     return finding->actual_size < planned ? finding->actual_size : planned;
 }
 
-bool stage_is_gone(const Stage *stage, size_t index)
+void stage_leave_out(Stage *stage, const PlanEntry *entry)
 {
-    return stage->findings[index].gone;
-}
-
-void stage_leave_out(Stage *stage, size_t index)
-{
-    stage->findings[index].gone = true;
-}
-
-uint64_t stage_place(Stage *stage, size_t root, size_t index, uint64_t offset, uint32_t size)
-{
-    const Placement placed = {.offset = offset,
-                              .data_offset = stage->data_size[root],
-                              .index = (uint32_t) index,
-                              .size = size};
-    Placement *last = NULL;
-
-    assert(index <= UINT32_MAX);
-    if (stage->placements.size > 0)
-        last = (Placement *) (stage->placements.bytes + stage->placements.size) - 1;
-    if (last != NULL && last->index == placed.index && last->offset + last->size == offset &&
-        last->size <= UINT32_MAX - size)
-        last->size += size;
-    else
-        buffer_append(&stage->placements, &placed, sizeof(placed));
-    stage->data_size[root] += size;
-    return placed.data_offset;
+    pthread_mutex_lock(&stage->lock);
+    stage_found_file(stage, entry)->gone = true;
+    pthread_mutex_unlock(&stage->lock);
 }
 
 /* ---- Names ---- */
@@ -95,19 +76,19 @@ const char *stage_local(const Stage *stage, const char *staged, Buffer *out)
     return target_path(out, stage->target_directory, staged);
 }
 
-const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index, Buffer *out)
+const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, Buffer *out)
 {
     char name[CONTENT_NAME_SIZE];
 
-    snprintf(name, sizeof(name), "f%zu", index);
+    snprintf(name, sizeof(name), "f%td", entry - stage->plan->entries);
     return stage_name(stage, entry->path, name, out);
 }
 
-const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, size_t index, Buffer *out)
+const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer *out)
 {
     AUTO_BUFFER Buffer name = {0};
 
-    return stage_local(stage, stage_entry_name(stage, entry, index, &name), out);
+    return stage_local(stage, stage_entry_name(stage, entry, &name), out);
 }
 
 /* ---- Files that the plan does not name ---- */
@@ -150,18 +131,6 @@ void stage_add_extra(Stage *stage, const char *path, const char *staged)
     stage->extras[index].local = arena_strdup(stage->arena, stage_local(stage, staged, &local));
 }
 
-void stage_drop_extra(Stage *stage, const char *path)
-{
-    bool found;
-    const size_t index = find_extra(stage, path, &found);
-
-    if (!found)
-        return;
-    stage->extra_count--;
-    memmove(&stage->extras[index], &stage->extras[index + 1],
-            (stage->extra_count - index) * sizeof(ExtraFile));
-}
-
 bool stage_mode(const Stage *stage, const char *path, mode_t *mode, Error *error)
 {
     AUTO_BUFFER Buffer target = {0};
@@ -198,9 +167,4 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
     if (ok)
         stage_add_extra(stage, path, buffer_string(&staged));
     return ok;
-}
-
-const StageStatistics *stage_statistics(const Stage *stage)
-{
-    return &stage->statistics;
 }

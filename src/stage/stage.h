@@ -13,6 +13,7 @@
 #ifndef STAGE_STAGE_H
 #define STAGE_STAGE_H
 
+#include "apply/journal.h"
 #include "io/file.h"
 #include "io/open_file.h"
 #include "plan/plan.h"
@@ -61,16 +62,14 @@ typedef struct ExtraFile
     const char *local;  /* the same, for opening it */
 } ExtraFile;
 
-/* Only files of this folder use the fields. */
+/* Only files of this folder use the fields, but for the statistics. */
 typedef struct Stage
 {
     Arena *arena;
     const char *target_directory;
-    const char *wal_directory; /* the plan's */
+    const Plan *plan;
     Roots roots;
     int jobs;
-    int workers; /* that the source has granted; 0: not asked yet */
-    size_t entry_count;
     FoundFile *findings; /* of each entry */
     Buffer placements;   /* Placement, in the order of the plan: 24 bytes for each run of blocks */
     int *data_fds;       /* of each root, -1: no data file yet */
@@ -83,51 +82,61 @@ typedef struct Stage
     StageStatistics statistics;
 } Stage;
 
+/* ---- work_directories.c ---- */
+
+/* Make the work directories (stale ones are removed first), the missing locations of new
+ * tablespaces, the ballast. The plan must live as long as the stage. */
+MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int jobs,
+                             Stage **stage, Error *error);
+
+/* Before the commit: remove the work directories. Errors become warnings. */
+void stage_abandon(Stage *stage);
+void stage_free(Stage *stage); /* memory only; NULL is allowed */
+
+/* Remove the work directories of a run that was killed before its commit or while cleaning up.
+ * Refuses while a journal is live. */
+MUST_CHECK bool stage_remove_stale(const char *target_directory, Error *error);
+
+/* ---- stage.c: entries of the plan ---- */
+
+FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry);
+
 /* The file of this entry is staged whole, as f1, f2, ...: it was there, and it differed. */
-bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index);
+bool stage_is_whole(const Stage *stage, const PlanEntry *entry);
 
 /* The file stays in place, to be patched or cut. */
-bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index);
+bool stage_is_patched(const Stage *stage, const PlanEntry *entry);
 
 /* The same, before it is known whether it is still there: its blocks go into the data file. */
-bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index);
+bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry);
 
 /* A large file is written past the system's cache: to copy it into the cache takes longer than the
  * disk does, and the cache's content is worth more. It is not read again before the server needs
  * it. */
-bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry, size_t index);
+bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry);
 
 /* The size that the file will have. */
-uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index);
+uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry);
 
-/* The file of the plan's entry `index` is not on the source any more. */
-bool stage_is_gone(const Stage *stage, size_t index);
-
-/* Treat it as if it were not: what was fetched is not used, what the target has is removed. */
-void stage_leave_out(Stage *stage, size_t index);
-
-/*
- * Take a place at the end of the root's data file for bytes of an entry that is laid out, and note
- * it: the journal is written from these notes. Returns its offset there. Entries come in the order
- * of the plan, each with ascending offsets. The stage's lock is held.
- */
-uint64_t stage_place(Stage *stage, size_t root, size_t index, uint64_t offset, uint32_t size);
+/* The file is not on the source any more, or is treated as if it were not: what was fetched is not
+ * used, what the target has is removed. For any thread. */
+void stage_leave_out(Stage *stage, const PlanEntry *entry);
 
 /*
  * Names of staged files; each sets the buffer and returns it as a string. stage_name: WORK/NAME of
  * the root that path belongs to, as the journal names it. stage_local: such a name as a path for
  * opening the file. stage_entry_name, stage_entry_local: the same two of the file that is staged
- * for entry `index`.
+ * for an entry.
  */
 const char *stage_name(const Stage *stage, const char *path, const char *name, Buffer *out);
 const char *stage_local(const Stage *stage, const char *staged, Buffer *out);
-const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index, Buffer *out);
-const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, size_t index,
-                              Buffer *out);
+const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, Buffer *out);
+const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer *out);
 
-/* Add or replace a staged file, or drop it. */
+/* ---- stage.c: files that the plan does not name ---- */
+
+/* Add or replace a staged file. */
 void stage_add_extra(Stage *stage, const char *path, const char *staged);
-void stage_drop_extra(Stage *stage, const char *path);
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 
 /* The mode of a staged file: one that replaces a file of the target keeps its mode. */
@@ -141,52 +150,18 @@ MUST_CHECK bool stage_mode(const Stage *stage, const char *path, mode_t *mode, E
 MUST_CHECK bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size,
                               Error *error);
 
-const StageStatistics *stage_statistics(const Stage *stage);
-
 /* ---- fetch.c ---- */
-
-/* As many as the source grants, asked once: stage->workers. */
-MUST_CHECK bool stage_start_workers(Stage *stage, Source *source, Error *error);
-
-/* Note how the file of an entry was found; for any thread. */
-void stage_note_gone(Stage *stage, size_t index);
 
 /*
  * Compare and fetch everything but WAL. Progress is shown.
  * ERROR_RETRY: the source is lost, and was tried again for as long as it should be.
  */
-MUST_CHECK bool stage_fetch(Stage *stage, Source *source, const Plan *plan, Error *error);
+MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Error *error);
 
-/* ---- compare_files.c ---- */
+/* ---- stage_journal.c ---- */
 
-/* Find the files that need not be fetched, since they are equal. */
-MUST_CHECK bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *error);
-
-/* ---- segments.c ---- */
-
-/* A segment of WAL that is to be staged. */
-typedef struct StagedSegment
-{
-    const char *name;
-    uint32_t segment_size;
-    uint32_t size;          /* that is wanted, from its first byte; the rest of the file reads as
-                               zeros, and its space is reserved */
-    const char *local_path; /* a file that has it; NULL: the source's pg_wal/NAME */
-} StagedSegment;
-
-/*
- * Stage a segment. *found false when the source does not have it (any more), or not that much of
- * it. Staging it again replaces it.
- */
-MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const StagedSegment *segment,
-                                  bool *found, Error *error);
-
-/* Stage a whole segment by moving its local file. *taken false: it lies on another mount, copy it.
- */
-MUST_CHECK bool stage_wal_take(Stage *stage, const StagedSegment *segment, bool *taken,
-                               Error *error);
-
-/* Path of a staged WAL segment for reading it again, NULL if it is not staged. */
-const char *stage_wal_path(const Stage *stage, const char *name);
+/* Write the journal of all that was staged and of the plan's other actions; sync everything staged,
+ * work directories and journal. */
+MUST_CHECK bool stage_finish(Stage *stage, const JournalHead *head, Error *error);
 
 #endif

@@ -1,17 +1,16 @@
-#include "stage/stage_journal.h"
+#include "stage/stage.h"
 
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* Writing the journal of a plan. */
 typedef struct StageJournal
 {
     Stage *stage;
-    const Plan *plan;
+    const Plan *plan; /* the stage's */
     JournalWriter *writer;
 } StageJournal;
 
@@ -23,13 +22,13 @@ static bool add_path(const StageJournal *journal, JournalKind kind, const char *
 }
 
 /* The apply removes the path. */
-static bool is_removed(const Stage *stage, const PlanEntry *entry, size_t index)
+static bool is_removed(const Stage *stage, const PlanEntry *entry)
 {
     if (!entry->on_target || stage_find_extra(stage, entry->path) != NULL)
         return false;
     if (entry->action == ACTION_REMOVE)
         return entry_has_effect(entry);
-    return stage->findings[index].gone && entry->type != FILE_DIRECTORY;
+    return stage_found_file(stage, entry)->gone && entry->type != FILE_DIRECTORY;
 }
 
 /* Children before parents, hence backwards. */
@@ -39,7 +38,7 @@ static bool add_removals(const StageJournal *journal, Error *error)
     {
         const PlanEntry *entry = &journal->plan->entries[index - 1];
 
-        if (!is_removed(journal->stage, entry, index - 1))
+        if (!is_removed(journal->stage, entry))
             continue;
         journal->stage->statistics.files_removed += entry->type != FILE_DIRECTORY;
         if (!add_path(journal,
@@ -59,7 +58,7 @@ static bool add_directories(const StageJournal *journal, Error *error)
         JournalEntry link = {
             .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
-        if (entry->action != ACTION_CREATE || journal->stage->findings[index].gone ||
+        if (entry->action != ACTION_CREATE || stage_found_file(journal->stage, entry)->gone ||
             !entry_has_effect(entry))
             continue;
         if (entry->type == FILE_DIRECTORY &&
@@ -108,13 +107,14 @@ static bool add_ranges(const StageJournal *journal, const PlanEntry *entry, uint
     return true;
 }
 
-static bool add_patch(const StageJournal *journal, const PlanEntry *entry, size_t index,
-                      size_t *next, Error *error)
+static bool add_patch(const StageJournal *journal, const PlanEntry *entry, size_t *next,
+                      Error *error)
 {
-    const uint64_t final_size = stage_final_size(journal->stage, entry, index);
+    const uint64_t final_size = stage_final_size(journal->stage, entry);
     const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
     size_t count;
-    const Placement *placements = find_placements(journal->stage, index, next, &count);
+    const Placement *placements =
+        find_placements(journal->stage, (size_t) (entry - journal->plan->entries), next, &count);
 
     /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment.
      */
@@ -151,12 +151,10 @@ static bool add_files(const StageJournal *journal, Error *error)
     {
         const PlanEntry *entry = &journal->plan->entries[index];
 
-        if (stage_is_patched(stage, entry, index) &&
-            !add_patch(journal, entry, index, &next, error))
+        if (stage_is_patched(stage, entry) && !add_patch(journal, entry, &next, error))
             return false;
-        if (stage_is_whole(stage, entry, index) && stage_find_extra(stage, entry->path) == NULL &&
-            !add_install(journal, entry->path, stage_entry_name(stage, entry, index, &staged),
-                         error))
+        if (stage_is_whole(stage, entry) && stage_find_extra(stage, entry->path) == NULL &&
+            !add_install(journal, entry->path, stage_entry_name(stage, entry, &staged), error))
             return false;
     }
     for (size_t index = 0; index < stage->extra_count; index++)
@@ -199,14 +197,12 @@ static bool add_all(const StageJournal *journal, Error *error)
            add_parents(journal, error) && add_files(journal, error);
 }
 
-static bool write_journal(Stage *stage, const Plan *plan, const JournalHead *head, Error *error)
+static bool write_journal(StageJournal *journal, const JournalHead *head, Error *error)
 {
-    StageJournal journal = {.stage = stage, .plan = plan};
-
-    if (journal_create(stage->target_directory, head, &journal.writer, error) &&
-        add_all(&journal, error))
-        return journal_close(journal.writer, error);
-    journal_discard(journal.writer);
+    if (journal_create(journal->stage->target_directory, head, &journal->writer, error) &&
+        add_all(journal, error))
+        return journal_close(journal->writer, error);
+    journal_discard(journal->writer);
     return false;
 }
 
@@ -223,8 +219,8 @@ static bool sync_item(void *context, int worker, size_t item, Error *error)
     (void) worker;
     if (item >= plan->count)
         return file_sync_path(stage->extras[item - plan->count].local, error);
-    return !stage_is_whole(stage, &plan->entries[item], item) ||
-           file_sync_path(stage_entry_local(stage, &plan->entries[item], item, &local), error);
+    return !stage_is_whole(stage, &plan->entries[item]) ||
+           file_sync_path(stage_entry_local(stage, &plan->entries[item], &local), error);
 }
 
 static bool sync_root(const Stage *stage, size_t root, Error *error)
@@ -236,16 +232,17 @@ static bool sync_root(const Stage *stage, size_t root, Error *error)
            file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
-static bool sync_staged(Stage *stage, const Plan *plan, Error *error)
+static bool sync_staged(StageJournal *journal, Error *error)
 {
-    StageJournal journal = {.stage = stage, .plan = plan};
+    const Stage *stage = journal->stage;
 
     if (!file_sync_enabled())
         return true;
     if (!written_sync(stage->written, false, stage->jobs, error))
         return false;
     if (!written_all_kept(stage->written) &&
-        !workers_run(stage->jobs, plan->count + stage->extra_count, sync_item, &journal, error))
+        !workers_run(stage->jobs, journal->plan->count + stage->extra_count, sync_item, journal,
+                     error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {
@@ -255,15 +252,15 @@ static bool sync_staged(Stage *stage, const Plan *plan, Error *error)
     return true;
 }
 
-bool stage_finish(Stage *stage, const Plan *plan, const JournalHead *head, Error *error)
+bool stage_finish(Stage *stage, const JournalHead *head, Error *error)
 {
+    StageJournal journal = {.stage = stage, .plan = stage->plan};
     bool synced;
 
-    assert(plan->count == stage->entry_count);
     log_progress_message("syncing what was fetched");
     progress_begin(PROGRESS_SYNC, 0);
-    synced = sync_staged(stage, plan, error);
+    synced = sync_staged(&journal, error);
     progress_end(synced);
     /* Invariant 2: all that the journal names is on the disk before there is a journal. */
-    return synced && write_journal(stage, plan, head, error);
+    return synced && write_journal(&journal, head, error);
 }

@@ -1,9 +1,80 @@
 #include "stage/staged_wal.h"
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "io/file.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+
+#define COPY_SIZE (2u * 1024 * 1024)
+
+static bool copy_segment(const StagedSegment *segment, const char *to, int *to_fd, Error *error)
+{
+    FileRange from = {.fd = -1, .path = segment->local_path};
+    FileRange copy = {.path = to};
+    AUTO_FD int fd = -1;
+    uint64_t copied;
+
+    if (!file_create(to, to_fd, error) ||
+        (segment->size < segment->segment_size &&
+         !file_reserve(*to_fd, to, segment->segment_size, error)) ||
+        !file_open_read(segment->local_path, &fd, NULL, error))
+        return false;
+    copy.fd = *to_fd;
+    from.fd = fd;
+    for (; from.offset < segment->size; from.offset = copy.offset += copied)
+    {
+        const uint64_t left = segment->size - from.offset;
+
+        if (!stop_check(error) ||
+            !file_copy_range(&from, &copy, left < COPY_SIZE ? left : COPY_SIZE, &copied, error) ||
+            !rate_take(segment->rate, copied, error))
+            return false;
+        if (copied == 0)
+            return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
+                             segment->local_path, segment->size);
+        progress_add(copied);
+    }
+    return file_set_mode(*to_fd, to, file_mode(), error);
+}
+
+bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error)
+{
+    AUTO_BUFFER Buffer path_buffer = {0}, staged = {0}, local_buffer = {0};
+    const char *path = path_in(&path_buffer, stage->plan->wal_directory, segment->name);
+    const char *local =
+        stage_local(stage, stage_name(stage, path, segment->name, &staged), &local_buffer);
+    const bool taken = segment->take && file_rename(segment->local_path, local, error);
+    int fd = -1;
+    bool ok;
+
+    assert(segment->size <= segment->segment_size);
+    if (segment->take && !taken && error->error_number != EXDEV)
+        return false;
+    /* A file that is taken was written when it was fetched: the proof of the chain reads it again,
+     * in case it has changed in the meantime. */
+    ok = taken ? file_open_read(local, &fd, NULL, error) : copy_segment(segment, local, &fd, error);
+    if (ok)
+        file_begin_writeback(fd, 0, segment->size);
+    if (taken)
+        progress_add(segment->size);
+    written_keep(stage->written, fd, local);
+    if (!ok)
+        return false;
+    stage_add_extra(stage, path, buffer_string(&staged));
+    return taken || !segment->take || file_remove(segment->local_path, error);
+}
+
+const char *stage_wal_path(const Stage *stage, const char *name)
+{
+    AUTO_BUFFER Buffer path = {0};
+    const ExtraFile *extra =
+        stage_find_extra(stage, path_in(&path, stage->plan->wal_directory, name));
+
+    return extra != NULL ? extra->local : NULL;
+}
 
 /* True if the rewound target needs a segment under two names, since a timeline was left inside of
  * it.
@@ -16,27 +87,17 @@ static bool stages_left_segment(const WalShape *shape, Lsn from, const HistoryEn
            left->begin < left->end && left->end != wal_segment_start(shape, segment);
 }
 
-/* True if the segment was fetched whole, and staging only has to move its file. */
-static bool is_fetched(SourceWal *source_wal, uint64_t segment)
+WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
 {
-    AUTO_BUFFER Buffer path = {0};
-    bool may_take, found;
-
-    return wal_segment_start(&source_wal->stream.shape, segment + 1) <= source_wal->fetched_end &&
-           source_wal_find(source_wal, segment, &path, &may_take, &found, NULL) && may_take;
-}
-
-WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
-                          bool dry_run)
-{
+    const Clusters *clusters = source_wal->clusters;
     const uint64_t last = wal_segment_before(&clusters->shape, end);
-    WalSpace wal = {.is_fetched = !dry_run};
+    WalSpace wal = {.is_fetched = !source_wal->options.dry_run};
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
     {
         if (source_wal_is_kept(source_wal, segment))
             continue;
-        if (is_fetched(source_wal, segment))
+        if (source_wal_is_fetched(source_wal, segment))
             wal.fetched_bytes += clusters->shape.segment_size;
         else
             wal.written_bytes += clusters->shape.segment_size;
@@ -49,60 +110,52 @@ WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn f
     return wal;
 }
 
-/* Stage a segment that an archive has. One that was incomplete when it was fetched is no
- * substitute. */
-static bool stage_archived(const StagedWal *wal, uint64_t number, StagedSegment *segment,
-                           bool *found, Error *error)
+/* Stage one segment up to `end`. *found false: it is nowhere. */
+static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *found, Error *error)
 {
+    SourceWal *source_wal = wal->source_wal;
+    const Source *source = source_wal->clusters->source;
+    const WalShape *shape = &source_wal->clusters->shape;
+    const Lsn begin = wal_segment_start(shape, number);
+    const Lsn segment_end = wal_segment_start(shape, number + 1);
+    StageStatistics *statistics = &wal->stage->statistics;
+    char name[WAL_NAME_SIZE];
+    StagedSegment segment = {.name = name,
+                             .segment_size = shape->segment_size,
+                             .size = (uint32_t) ((end < segment_end ? end : segment_end) - begin)};
     AUTO_BUFFER Buffer path = {0};
     bool may_take;
 
-    if ((wal->clusters->source->is_server && !source_wal_remove(wal->source_wal, number, error)) ||
-        !source_wal_find(wal->source_wal, number, &path, &may_take, found, error) ||
-        (!*found && source_wal_ask_target_command(wal->source_wal) &&
-         !source_wal_find(wal->source_wal, number, &path, &may_take, found, error)))
+    source_wal_segment_name(source_wal, number, name);
+    if (!source_wal_fetch(source_wal, begin, begin + segment.size, error) ||
+        !source_wal_find(source_wal, number, &path, &may_take, found, error))
         return false;
-    segment->local_path = buffer_string(&path);
-    return !*found || stage_wal_segment(wal->stage, wal->clusters->source, segment, found, error);
-}
-
-/* Stage one segment up to `end`: what was fetched here before, else from the source. *found false:
- * it is nowhere. */
-static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *found, Error *error)
-{
-    const Lsn begin = wal_segment_start(&wal->clusters->shape, number);
-    const Lsn segment_end = wal_segment_start(&wal->clusters->shape, number + 1);
-    Source *source = wal->clusters->source;
-    char name[WAL_NAME_SIZE];
-    StagedSegment segment = {.name = name,
-                             .segment_size = wal->clusters->shape.segment_size,
-                             .size = (uint32_t) ((end < segment_end ? end : segment_end) - begin)};
-    AUTO_BUFFER Buffer path = {0};
-    bool is_here = false, may_take = false;
-
-    *found = false;
-    source_wal_segment_name(wal->source_wal, number, name);
-    if (segment_end <= wal->source_wal->fetched_end &&
-        !source_wal_find(wal->source_wal, number, &path, &may_take, &is_here, error))
+    if (!*found)
+        return true;
+    segment.local_path = buffer_string(&path);
+    segment.take = may_take && segment.size == segment.segment_size;
+    segment.rate = may_take ? NULL : source->rate;
+    if (!stage_wal_segment(wal->stage, &segment, error))
         return false;
-    if (is_here && (source->is_server || may_take))
-        segment.local_path = buffer_string(&path);
-    if (may_take && !stage_wal_take(wal->stage, &segment, found, error))
-        return false;
-    return *found || (stage_wal_segment(wal->stage, source, &segment, found, error) &&
-                      (*found || stage_archived(wal, number, &segment, found, error)));
+    /* What an archive's directory has was not fetched. */
+    if (may_take || !source->is_server)
+    {
+        statistics->fetched_bytes += segment.size;
+        statistics->fetched_bytes_by_kind[KIND_WAL] += segment.size;
+    }
+    return true;
 }
 
 static const char *staged_wal_directory(const StagedWal *wal)
 {
-    return wal->clusters->shape.version->wal_directory;
+    return wal->source_wal->clusters->shape.version->wal_directory;
 }
 
 static const char *target_segment_path(const StagedWal *wal, const char *name, Buffer *path)
 {
     buffer_clear(path);
-    buffer_printf(path, "%s/%s/%s", wal->clusters->target.directory, staged_wal_directory(wal),
-                  name);
+    buffer_printf(path, "%s/%s/%s", wal->source_wal->clusters->target.directory,
+                  staged_wal_directory(wal), name);
     return buffer_string(path);
 }
 
@@ -120,7 +173,8 @@ static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, 
 static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const char *name,
                                Error *error)
 {
-    bool is_new = wal_segment_start(&wal->clusters->shape, segment + 1) > wal->input->divergence;
+    bool is_new =
+        wal_segment_start(&wal->source_wal->clusters->shape, segment + 1) > wal->input->divergence;
 
     return add_marker(wal, name, wal->archives_always && is_new, error);
 }
@@ -128,7 +182,7 @@ static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const cha
 /* The same for history files: in an archive without its history file no server finds a timeline. */
 bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
 {
-    const History *history = &wal->clusters->source_history;
+    const History *history = &wal->source_wal->clusters->source_history;
 
     for (size_t i = 1; i < history->count && wal->archives_always; i++)
     {
@@ -137,44 +191,12 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
 
         history_file_name(history->entries[i].timeline, name);
         snprintf(path, sizeof(path), "%s/%s", staged_wal_directory(wal), name);
-        entry = plan_find(wal->plan, path);
+        entry = plan_find(wal->stage->plan, path);
         if (entry != NULL && !entry->on_target && plan_final_size(entry) > 0 &&
-            !stage_is_gone(wal->stage, (size_t) (entry - wal->plan->entries)) &&
-            !add_marker(wal, name, true, error))
+            !stage_found_file(wal->stage, entry)->gone && !add_marker(wal, name, true, error))
             return false;
     }
     return true;
-}
-
-/*
- * How much of the segments [first, limit) is to be copied: what is neither kept nor was fetched.
- * The end is what the source said, and may be anything: only segments that may be here are looked
- * at.
- */
-static uint64_t bytes_to_copy(const StagedWal *wal, uint64_t first, uint64_t limit, Lsn end)
-{
-    const WalShape *shape = &wal->clusters->shape;
-    const SourceWal *source_wal = wal->source_wal;
-    const Lsn common_end = source_wal->store->common_end;
-    const Lsn here_end =
-        source_wal->fetched_end > common_end ? source_wal->fetched_end : common_end;
-    uint64_t bytes;
-
-    if (end > wal_segment_start(shape, limit))
-        end = wal_segment_start(shape, limit);
-    if (end <= wal_segment_start(shape, first))
-        return 0;
-    bytes = end - wal_segment_start(shape, first);
-    for (uint64_t segment = first; segment < limit; segment++)
-    {
-        const Lsn begin = wal_segment_start(shape, segment);
-
-        if (begin >= here_end)
-            break;
-        if (source_wal_is_kept(source_wal, segment) || is_fetched(wal->source_wal, segment))
-            bytes -= end - begin < shape->segment_size ? end - begin : shape->segment_size;
-    }
-    return bytes;
 }
 
 static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit, Lsn end,
@@ -189,34 +211,36 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
         bool found = true;
 
         if (source_wal_is_kept(wal->source_wal, *next))
+        {
+            progress_add(wal->source_wal->clusters->shape.segment_size);
             continue;
+        }
         source_wal_segment_name(wal->source_wal, *next, name);
         result = stage_segment(wal, *next, end, &found, error);
         if (result && !found && !wal_missing_add(&missing, name))
             break;
-        if (result && found && end >= wal_segment_start(&wal->clusters->shape, *next + 1))
+        if (result && found &&
+            end >= wal_segment_start(&wal->source_wal->clusters->shape, *next + 1))
             result = add_segment_marker(wal, *next, name, error);
     }
     if (result && missing.size > 0)
-        result =
-            error_source_wal_missing(wal->clusters->shape.version, buffer_string(&missing), error);
+        result = error_source_wal_missing(wal->source_wal->clusters->shape.version,
+                                          buffer_string(&missing), error);
     return result;
 }
 
-/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
- */
 bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Error *error)
 {
-    uint64_t limit = wal_segment_of(&wal->clusters->shape, end);
-    uint64_t bytes;
+    const WalShape *shape = &wal->source_wal->clusters->shape;
+    uint64_t limit = wal_segment_of(shape, end);
+    Lsn begin = wal_segment_start(shape, *next);
     bool result;
 
-    if (last && end > wal_segment_start(&wal->clusters->shape, limit))
+    if (last && end > wal_segment_start(shape, limit))
         limit++;
-    bytes = bytes_to_copy(wal, *next, limit, end);
-    if (bytes == 0)
-        return stage_segments(wal, next, limit, end, error);
-    progress_begin(PROGRESS_FETCH_WAL, bytes);
+    else
+        end = wal_segment_start(shape, limit);
+    progress_begin(PROGRESS_FETCH_WAL, end > begin ? end - begin : 0);
     result = stage_segments(wal, next, limit, end, error);
     progress_end(result);
     return result;
@@ -226,16 +250,15 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
  * bytes up to there. */
 static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, Error *error)
 {
-    uint64_t segment = wal_segment_of(&wal->clusters->shape, left->end);
-    Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
+    uint64_t segment = wal_segment_of(&wal->source_wal->clusters->shape, left->end);
+    Lsn begin = wal_segment_start(&wal->source_wal->clusters->shape, segment);
     char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE];
     StagedSegment older = {.name = name,
-                           .segment_size = wal->clusters->shape.segment_size,
+                           .segment_size = wal->source_wal->clusters->shape.segment_size,
                            .size = (uint32_t) (left->end - begin)};
     AUTO_BUFFER Buffer path = {0};
-    bool found;
 
-    wal_segment_name(&wal->clusters->shape, left->timeline, segment, name);
+    wal_segment_name(&wal->source_wal->clusters->shape, left->timeline, segment, name);
     path_in(&path, staged_wal_directory(wal), name);
     if (plan_keeps_segment(wal->input, left->timeline, segment) &&
         listing_find(wal->input->target, buffer_string(&path)) != NULL)
@@ -244,24 +267,18 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
     older.local_path = stage_wal_path(wal->stage, newest);
     if (older.local_path == NULL)
         older.local_path = target_segment_path(wal, newest, &path);
-    return stage_wal_segment(wal->stage, wal->clusters->source, &older, &found, error) &&
-           add_marker(wal, name, false, error);
+    return stage_wal_segment(wal->stage, &older, error) && add_marker(wal, name, false, error);
 }
 
-/*
- * Replay reads a segment from its newest timeline's file. But while it is still on an older
- * timeline, the server reads prepared transactions from that one's file (XlogReadTwoPhaseData), as
- * a standby that followed the switch has it.
- */
 bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
 {
-    const History *history = &wal->clusters->source_history;
+    const History *history = &wal->source_wal->clusters->source_history;
 
     for (size_t i = 0; i + 1 < history->count; i++)
     {
         const HistoryEntry *left = &history->entries[i];
 
-        if (stages_left_segment(&wal->clusters->shape, wal->from, left, end) &&
+        if (stages_left_segment(&wal->source_wal->clusters->shape, wal->from, left, end) &&
             !stage_left_segment(wal, left, error))
             return false;
     }
@@ -276,7 +293,7 @@ bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd
     AUTO_BUFFER Buffer path = {0};
     const char *staged;
 
-    wal_segment_name(&wal->clusters->shape, timeline, segment, name);
+    wal_segment_name(&wal->source_wal->clusters->shape, timeline, segment, name);
     staged = stage_wal_path(wal->stage, name);
     *found = staged != NULL || source_wal_is_kept(wal->source_wal, segment);
     return !*found ||

@@ -14,21 +14,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A segment of WAL that is to be staged. */
+typedef struct StagedSegment
+{
+    const char *name;
+    uint32_t segment_size;
+    uint32_t size;          /* that is wanted, from its first byte; the rest of the file reads as
+                               zeros, and its space is reserved */
+    const char *local_path; /* a file that has it */
+    bool take;              /* move that file, which is whole; from another mount it is copied, and
+                               then removed */
+    Rate *rate;             /* of copying; NULL: unlimited */
+} StagedSegment;
+
+/* Stage a segment. Staging it again replaces it. */
+MUST_CHECK bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error);
+
+/* Path of a staged WAL segment for reading it again, NULL if it is not staged. */
+const char *stage_wal_path(const Stage *stage, const char *name);
+
 typedef struct StagedWal
 {
     Stage *stage;
-    const Clusters *clusters;
     SourceWal *source_wal;
     const PlanInput *input;
-    const Plan *plan;
     Lsn from;             /* recovery may start there */
     bool archives_always; /* archive_mode = always in the rewound target */
 } StagedWal;
 
 /* The space for the WAL of [from, end) that will be staged, if the source writes nothing in the
  * meantime. */
-WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
-                          bool dry_run);
+WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end);
 
 /*
  * Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.

@@ -3,7 +3,7 @@
  * were made, before they are: a run that was killed is cleaned up from it. Records: 'W' or 'L',
  * path, NUL.
  */
-#include "stage/work_directories.h"
+#include "stage/stage.h"
 
 #include "apply/commit.h"
 #include "base/log.h"
@@ -186,9 +186,9 @@ static bool make_directories(const Stage *stage, Error *error)
 }
 
 /* Reserve the space that the apply will allocate, so that it is there after the commit. */
-static bool make_ballast(Stage *stage, const Plan *plan, Error *error)
+static bool make_ballast(Stage *stage, Error *error)
 {
-    if (!roots_reserve(&stage->roots, plan, error))
+    if (!roots_reserve(&stage->roots, stage->plan, error))
         return false;
     for (size_t index = 0; index < stage->roots.count; index++)
     {
@@ -204,16 +204,16 @@ static bool make_ballast(Stage *stage, const Plan *plan, Error *error)
     return true;
 }
 
-static bool begin_stage(Stage *stage, const Plan *plan, Error *error)
+static bool begin_stage(Stage *stage, Error *error)
 {
     if (!stage_remove_stale(stage->target_directory, error) ||
-        !roots_find(stage->arena, stage->target_directory, plan, &stage->roots, error))
+        !roots_find(stage->arena, stage->target_directory, stage->plan, &stage->roots, error))
         return false;
     stage->data_fds = arena_allocate(stage->arena, stage->roots.count * sizeof(int));
     stage->data_size = arena_allocate(stage->arena, stage->roots.count * sizeof(uint64_t));
     for (size_t root = 0; root < stage->roots.count; root++)
         stage->data_fds[root] = -1;
-    if (make_directories(stage, error) && make_ballast(stage, plan, error))
+    if (make_directories(stage, error) && make_ballast(stage, error))
         return true;
     stage_abandon(stage);
     return false;
@@ -228,15 +228,14 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->arena = arena;
     made->written = written_create();
     made->target_directory = arena_strdup(arena, target_directory);
-    made->wal_directory = plan->wal_directory;
+    made->plan = plan;
     made->jobs = jobs;
-    made->entry_count = plan->count;
     made->findings = memory_allocate_zeroed(plan->count, sizeof(FoundFile));
     for (size_t index = 0; index < plan->count; index++)
         made->findings[index].actual_size = SIZE_AS_PLANNED;
     pthread_mutex_init(&made->lock, NULL);
     *stage = made;
-    if (begin_stage(made, plan, error))
+    if (begin_stage(made, error))
         return true;
     stage_free(made);
     *stage = NULL;

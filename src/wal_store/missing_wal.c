@@ -114,11 +114,7 @@ static void list_missing(WalStore *store, Timeline timeline, uint64_t wanted, Er
         last = wal_segment_before(shape, store->known_end);
     for (uint64_t segment = first; more && segment <= last; segment++)
     {
-        const Timeline other =
-            segment == wanted
-                ? timeline
-                : history_timeline_of_segment(store->history, wal_segment_start(shape, segment),
-                                              wal_segment_start(shape, segment + 1));
+        const Timeline other = segment == wanted ? timeline : wal_store_timeline_of(store, segment);
         char name[WAL_NAME_SIZE];
         bool found = false;
 

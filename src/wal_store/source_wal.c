@@ -1,10 +1,29 @@
 #include "wal_store/source_wal.h"
 
+#include "base/array.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/file.h"
 #include "pair/prerequisites.h"
+#include "source/file_pieces.h"
 
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define MEGABYTE 1048576
+#define RATE_BYTES_MIN (16 * MEGABYTE) /* what tells how fast the source is */
+#define SOURCE_PATH_SIZE (WAL_NAME_SIZE + 16)
+
+/* A server does not send a piece that is all zeros, as those after a switch of segments are. */
+#define PIECE_SIZE (256 * 1024)
+#define COPIED_SIZE (2 * MEGABYTE) /* of a directory, whose zeros cost nothing */
+
+/* The pieces of one request to the source. */
+#define BATCH_PIECES_MIN 4
+#define BATCH_PIECES_MAX 64
+#define BATCHES_PER_WORKER 4 /* for several segments */
 
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const Control *control, const char *restore_command,
@@ -55,22 +74,14 @@ void source_wal_set_common_end(SourceWal *wal, Lsn lsn)
 
 /* ---- Segments ---- */
 
-static Timeline source_timeline_of(const SourceWal *wal, uint64_t segment)
-{
-    const WalShape *shape = &wal->stream.shape;
-
-    return history_timeline_of_segment(wal->stream.history, wal_segment_start(shape, segment),
-                                       wal_segment_start(shape, segment + 1));
-}
-
 void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
 {
-    wal_segment_name(&wal->stream.shape, source_timeline_of(wal, segment), segment, name);
+    wal_segment_name(&wal->stream.shape, wal_store_timeline_of(wal->store, segment), segment, name);
 }
 
 bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
 {
-    return wal_store_keeps(wal->store, source_timeline_of(wal, segment), segment);
+    return wal_store_keeps(wal->store, wal_store_timeline_of(wal->store, segment), segment);
 }
 
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
@@ -82,16 +93,392 @@ uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
     return segment;
 }
 
-bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
-                     Error *error)
-{
-    const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
-    const bool result =
-        wal_store_find(wal->store, source_timeline_of(wal, segment), segment, path, found, error);
+/* ---- Fetching ---- */
 
-    *may_take = result && *found && wal->scratch != NULL && path->size > length &&
-                memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
+/* The segment as the source has it, below its data directory. */
+static void source_path_of(const SourceWal *wal, const char *name, char path[SOURCE_PATH_SIZE])
+{
+    snprintf(path, SOURCE_PATH_SIZE, "%s/%s", wal->stream.shape.version->wal_directory, name);
+}
+
+/* One segment that is fetched. */
+typedef struct SegmentFetch
+{
+    const char *source_path; /* pg_wal/NAME */
+    const char *path;        /* the file that is written */
+    const char *whole_path;  /* when all has come the file is extended to a segment's size by zeros,
+                                and gets this name; if the source does not have all it is removed */
+    uint32_t size;           /* how much is fetched, from its first byte */
+    atomic_bool missing;     /* the source no longer has it, or not that much of it */
+    atomic_uint_least64_t left; /* bytes of the pieces that are not done */
+} SegmentFetch;
+
+/* Those that are fetched at once. */
+typedef struct SegmentsFetch
+{
+    Source *source;
+    uint32_t segment_size;
+    SegmentFetch *segments;
+    size_t count;
+    size_t next;
+} SegmentsFetch;
+
+static bool next_segment(void *context, PieceRange *range)
+{
+    SegmentsFetch *fetch = context;
+
+    const size_t index = fetch->next++;
+    const SegmentFetch *segment = &fetch->segments[index];
+
+    if (index >= fetch->count)
+        return false;
+    *range = (PieceRange){.file = index, .path = segment->source_path, .size = segment->size};
+    return true;
+}
+
+static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, Error *error)
+{
+    return open_file_switch(&worker->file, segment->path, OPEN_TO_CREATE, NULL, error);
+}
+
+/* Count a piece of which `size` bytes are here. With the last piece the file is whole. Where the
+ * source lacks some, a part that was fetched earlier is of no use either. */
+static bool finish_piece(SegmentsFetch *fetch, PieceWorker *worker, const FilePiece *piece,
+                         uint64_t size, Error *error)
+{
+    SegmentFetch *segment = &fetch->segments[piece->file];
+
+    progress_add(piece->size); /* also what is missing: it counts what was asked for */
+    if (size != piece->size)
+        segment->missing = true;
+    if (atomic_fetch_sub(&segment->left, piece->size) > piece->size)
+        return true;
+    if (segment->missing)
+        return file_remove(segment->path, error) && file_remove(segment->whole_path, error);
+    if (segment->size < fetch->segment_size &&
+        (!open_segment_copy(segment, worker, error) ||
+         !file_truncate(worker->file.fd, segment->path, fetch->segment_size, error)))
+        return false;
+    return file_rename(segment->path, segment->whole_path, error);
+}
+
+static bool write_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
+                                const uint8_t *bytes, size_t size, Error *error)
+{
+    SegmentsFetch *fetch = context;
+    SegmentFetch *segment = &fetch->segments[piece->file];
+
+    return (size != piece->size ||
+            (open_segment_copy(segment, worker, error) &&
+             file_write_at(worker->file.fd, segment->path, bytes, size, piece->offset, error))) &&
+           finish_piece(fetch, worker, piece, bytes == NULL ? 0 : size, error);
+}
+
+static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
+                               const FileRange *file, Error *error)
+{
+    SegmentsFetch *fetch = context;
+    SegmentFetch *segment = &fetch->segments[piece->file];
+    uint64_t copied = 0;
+
+    if (file != NULL)
+    {
+        if (!open_segment_copy(segment, worker, error))
+            return false;
+
+        const FileRange copy = {worker->file.fd, segment->path, piece->offset};
+
+        if (!file_copy_range(file, &copy, piece->size, &copied, error) ||
+            !rate_take(fetch->source->rate, copied, error))
+            return false;
+    }
+    return finish_piece(fetch, worker, piece, copied, error);
+}
+
+/* Few pieces for each request, so that all workers have some; but a request has its delay. */
+static size_t batch_pieces(uint64_t bytes, uint32_t piece_size, size_t batches)
+{
+    const size_t pieces = (size_t) (bytes / piece_size) / batches + 1;
+
+    if (pieces < BATCH_PIECES_MIN)
+        return BATCH_PIECES_MIN;
+    return pieces > BATCH_PIECES_MAX ? BATCH_PIECES_MAX : pieces;
+}
+
+/* Fetch segments in `workers` threads, which the source has granted. What is fetched is divided
+ * between the workers, and a request to the source asks for no more than 16 MB. */
+static bool fetch_pieces(const SourceWal *wal, int workers, SegmentFetch *segments, size_t count,
+                         Error *error)
+{
+    Source *source = wal->clusters->source;
+    SegmentsFetch fetch = {.source = source,
+                           .segment_size = wal->stream.shape.segment_size,
+                           .segments = segments,
+                           .count = count};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    FilePieces pieces = {.source = source,
+                         .question = ASK_BYTES,
+                         .piece_size = rate_piece(
+                             source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE),
+                         .batch_bytes_max = UINT64_MAX,
+                         .context = &fetch,
+                         .lock = &lock,
+                         .next_range = next_segment,
+                         .take_answer = write_segment_piece,
+                         .take_file = copy_segment_piece};
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++)
+    {
+        segments[i].left = segments[i].size;
+        bytes += segments[i].size;
+    }
+    pieces.batch_pieces_max = batch_pieces(bytes, pieces.piece_size,
+                                           (size_t) workers * (count > 1 ? BATCHES_PER_WORKER : 1));
+    return file_pieces_ask(&pieces, workers, error);
+}
+
+/* For a look: the file at path lies in memory, and cannot be renamed. */
+static bool copy_whole(const SourceWal *wal, const char *source_path, const char *path, bool *found,
+                       Error *error)
+{
+    Source *source = wal->clusters->source;
+    AUTO_BUFFER Buffer bytes = {0};
+    AUTO_FD int fd = -1;
+
+    if (!source->operations->read_file(source, source_path, wal->stream.shape.segment_size, &bytes,
+                                       found, error))
+        return false;
+    return !*found || (file_open_update(path, &fd, error) &&
+                       file_write_at(fd, path, bytes.bytes, bytes.size, 0, error));
+}
+
+bool source_wal_fetch_segment(void *context, const char *name, const char *path, bool *found,
+                              Error *error)
+{
+    const SourceWal *wal = context;
+    AUTO_BUFFER Buffer temporary = {0};
+    char source_path[SOURCE_PATH_SIZE];
+
+    source_path_of(wal, name, source_path);
+    if (wal->scratch == NULL)
+        return copy_whole(wal, source_path, path, found, error);
+    buffer_printf(&temporary, "%s.new", path);
+
+    SegmentFetch fetch = {.source_path = source_path,
+                          .path = buffer_string(&temporary),
+                          .whole_path = path,
+                          .size = wal->stream.shape.segment_size};
+    const bool result = fetch_pieces(wal, 1, &fetch, 1, error);
+
+    *found = result && !fetch.missing;
     return result;
+}
+
+/* A FetchDelivery. */
+static bool note_bytes(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
+{
+    bool *there = context;
+
+    (void) index;
+    (void) error;
+    *there = bytes != NULL && size > 0;
+    return true;
+}
+
+bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Error *error)
+{
+    Source *source = wal->clusters->source;
+    char name[WAL_NAME_SIZE], path[SOURCE_PATH_SIZE];
+    const FetchRequest request = {.path = path, .size = WAL_LONG_HEADER_SIZE};
+
+    *has = false;
+    source_wal_segment_name(wal, segment, name);
+    source_path_of(wal, name, path);
+    return source->operations->fetch(source, 0, &request, 1, note_bytes, has, error);
+}
+
+/* The segment in the scratch directory: fetched from the source, or restored. */
+static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
+{
+    char name[WAL_NAME_SIZE], file_name[SOURCE_PATH_SIZE];
+
+    source_wal_segment_name(wal, segment, name);
+    snprintf(file_name, sizeof(file_name), "%s%s", fetched ? "source." : "", name);
+    return path_in(path, wal->scratch, file_name);
+}
+
+/*
+ * Set *size to how much is wanted of a segment: nothing of one that is here already. The part that
+ * was fetched of the segment in which WAL ended before is too short now.
+ */
+static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *size,
+                        Error *error)
+{
+    const Lsn begin = wal_segment_start(&wal->stream.shape, segment);
+    const Lsn segment_end = begin + wal->stream.shape.segment_size;
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool here = source_wal_is_kept(wal, segment);
+
+    if (!here && segment_end <= wal->fetched_end &&
+        !file_stat(scratch_path(wal, segment, true, &path), &status, &here, error))
+        return false;
+    *size = here ? 0 : (uint32_t) ((end < segment_end ? end : segment_end) - begin);
+    return true;
+}
+
+static SegmentFetch describe_fetch(const SourceWal *wal, Arena *arena, uint64_t segment,
+                                   uint32_t size)
+{
+    char name[WAL_NAME_SIZE], source_path[SOURCE_PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
+    const char *whole = scratch_path(wal, segment, true, &path);
+
+    source_wal_segment_name(wal, segment, name);
+    source_path_of(wal, name, source_path);
+    return (SegmentFetch){.source_path = arena_strdup(arena, source_path),
+                          .path = arena_printf(arena, "%s.new", whole),
+                          .whole_path = arena_strdup(arena, whole),
+                          .size = size};
+}
+
+/* The segments that are to be fetched. */
+typedef struct WalFetch
+{
+    SegmentFetch *segments;
+    size_t count;
+    uint64_t bytes;
+} WalFetch;
+
+/* List those of [from, end) in the arena; an error if there is too little room. The end of its WAL
+ * that the source reports may be wrong: listing stops once it is too much. */
+static bool list_fetches(SourceWal *wal, Lsn from, Lsn end, Arena *arena, WalFetch *fetch,
+                         Error *error)
+{
+    const uint64_t last = wal_segment_before(&wal->stream.shape, end);
+    FileSpace space;
+
+    *fetch = (WalFetch){0};
+    if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
+        return false;
+    for (uint64_t segment = wal_segment_of(&wal->stream.shape, from);
+         segment <= last && fetch->bytes <= space.free_bytes; segment++)
+    {
+        uint32_t size;
+
+        if (!size_wanted(wal, segment, end, &size, error))
+            return false;
+        if (size == 0)
+            continue;
+        ARRAY_GROW(fetch->segments, fetch->count);
+        fetch->segments[fetch->count++] = describe_fetch(wal, arena, segment, size);
+        fetch->bytes += size;
+    }
+    if (fetch->bytes <= space.free_bytes)
+        return true;
+    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", wal->scratch);
+    error_detail(error,
+                 "At least %llu MB of the source's WAL must be fetched to it, %llu MB are free.",
+                 (unsigned long long) ((fetch->bytes + MEGABYTE - 1) / MEGABYTE),
+                 (unsigned long long) (space.free_bytes / MEGABYTE));
+    return error_hint(error, wal->options.dry_run ? "Set TMPDIR to a directory with more space."
+                                                  : "Make space and run pg_rewind again.");
+}
+
+double source_wal_fetch_rate(const SourceWal *wal)
+{
+    const double seconds = (double) wal->fetch_microseconds / 1e6;
+
+    return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
+}
+
+static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
+{
+    const double begun = clock_seconds();
+    Source *source = wal->clusters->source;
+    int workers;
+    bool result;
+
+    if (!source->operations->start_workers(source, wal->options.jobs, &workers, error))
+        return false;
+    if (!wal->reads)
+        progress_begin(PROGRESS_FETCH_WAL, fetch->bytes);
+    result = fetch_pieces(wal, workers, fetch->segments, fetch->count, error);
+    if (!wal->reads)
+        progress_end(result);
+    wal->fetched_bytes += fetch->bytes;
+    wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
+    return result;
+}
+
+/* Fetch the segments of [from, end), or with only_check see if there is room for them. */
+static bool fetch_if_room(SourceWal *wal, Lsn from, Lsn end, bool only_check, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    WalFetch fetch = {0};
+    const bool result = !wal->clusters->source->is_server || end <= from ||
+                        (list_fetches(wal, from, end, arena, &fetch, error) &&
+                         (only_check || fetch_segments(wal, &fetch, error)));
+
+    free(fetch.segments);
+    return result;
+}
+
+bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error)
+{
+    return fetch_if_room(wal, from, end, true, error);
+}
+
+bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
+{
+    if (!fetch_if_room(wal, from, end, false, error))
+        return false;
+    if (end > wal->fetched_end)
+        wal->fetched_end = end;
+    return true;
+}
+
+bool source_wal_is_fetched(const SourceWal *wal, uint64_t segment)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool here = false;
+
+    return wal_segment_start(&wal->stream.shape, segment + 1) <= wal->fetched_end &&
+           ((file_stat(scratch_path(wal, segment, true, &path), &status, &here, NULL) && here) ||
+            (file_stat(scratch_path(wal, segment, false, &path), &status, &here, NULL) && here));
+}
+
+bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    return file_remove(scratch_path(wal, segment, true, &path), error);
+}
+
+bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
+{
+    const WalShape *shape = &wal->stream.shape;
+    const uint64_t end = wal_segment_of(shape, lsn);
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool fetched;
+
+    for (uint64_t segment = wal_segment_of(shape, from); segment < end; segment++)
+    {
+        if (!file_stat(scratch_path(wal, segment, true, &path), &status, &fetched, error) ||
+            !file_remove(buffer_string(&path), error) ||
+            !file_remove(scratch_path(wal, segment, false, &path), error))
+            return false;
+        wal->removed_bytes += fetched ? shape->segment_size : 0;
+    }
+    return true;
+}
+
+uint64_t source_wal_removed_bytes(const SourceWal *wal)
+{
+    return wal != NULL ? wal->removed_bytes : 0;
 }
 
 /* ---- What is missing ---- */
@@ -106,7 +493,7 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
                       version->wal_directory);
 }
 
-/* The same as source_wal_find, also for a segment that a server may have, but was not asked for. */
+/* The same as find_file, also for a segment that a server may have, but was not asked for. */
 static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found,
                                  Error *error)
 {
@@ -115,8 +502,8 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
     *found = false;
     return (fetched || !wal->clusters->source->is_server ||
             source_wal_source_has(wal, segment, found, error)) &&
-           (*found || wal_store_open(wal->store, source_timeline_of(wal, segment), segment, &fd,
-                                     found, error));
+           (*found || wal_store_open(wal->store, wal_store_timeline_of(wal->store, segment),
+                                     segment, &fd, found, error));
 }
 
 /* The segments that source_wal_check_there names, and where the last of them ends. */
@@ -168,6 +555,26 @@ bool source_wal_ask_target_command(SourceWal *wal)
     return true;
 }
 
+static bool find_file(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
+                      Error *error)
+{
+    const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
+    const bool result = wal_store_find(wal->store, wal_store_timeline_of(wal->store, segment),
+                                       segment, path, found, error);
+
+    *may_take = result && *found && wal->scratch != NULL && path->size > length &&
+                memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
+    return result;
+}
+
+bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
+                     Error *error)
+{
+    return find_file(wal, segment, path, may_take, found, error) &&
+           (*found || !source_wal_ask_target_command(wal) ||
+            find_file(wal, segment, path, may_take, found, error));
+}
+
 bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, Error *error)
 {
     AUTO_FD int fd = -1;
@@ -176,8 +583,8 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
     if (wal->options.wal_archive != NULL ||
         (!source_wal_ask_target_command(wal) && !wal->command_is_targets))
         return true;
-    return wal_store_open_archived(wal->store, source_timeline_of(wal, segment), segment, &fd, can,
-                                   error);
+    return wal_store_open_archived(wal->store, wal_store_timeline_of(wal->store, segment), segment,
+                                   &fd, can, error);
 }
 
 bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,

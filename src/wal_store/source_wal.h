@@ -100,9 +100,12 @@ bool source_wal_is_kept(const SourceWal *wal, uint64_t segment);
  * from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
 
-/* A file on this machine that holds the segment, restored from the archive if need be. *may_take:
- * it lies in the scratch directory, and can be moved to where it is wanted. *found false: it is
- * nowhere. */
+/* True if the whole segment lies in the scratch directory. */
+bool source_wal_is_fetched(const SourceWal *wal, uint64_t segment);
+
+/* A file on this machine that holds the segment, restored from the archive if need be; the target's
+ * own restore command is asked last. *may_take: it lies in the scratch directory, and can be moved
+ * to where it is wanted. *found false: it is nowhere. */
 MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take,
                                 bool *found, Error *error);
 

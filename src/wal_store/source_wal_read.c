@@ -73,14 +73,12 @@ static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *erro
 static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
 {
     SourceWalReader *reader = context;
-    const WalStream *stream = &reader->wal->stream;
-    const Timeline timeline =
-        history_timeline_of_segment(stream->history, wal_segment_start(&stream->shape, segment),
-                                    wal_segment_start(&stream->shape, segment + 1));
+    WalStore *store = reader->wal->store;
     AUTO_FD int fd = -1;
 
     return bring_segment(reader, segment, error) &&
-           wal_store_open_own(stream->context, timeline, segment, &fd, rebuilds, error);
+           wal_store_open_own(store, wal_store_timeline_of(store, segment), segment, &fd, rebuilds,
+                              error);
 }
 
 /* A WalOpen. */

@@ -129,6 +129,12 @@ static bool check_not_exhausted(const WalStore *store, Error *error)
     return !wal_store_is_exhausted(store) || error_set_reported(error, ERROR_FAILED);
 }
 
+Timeline wal_store_timeline_of(const WalStore *store, uint64_t segment)
+{
+    return history_timeline_of_segment(store->history, wal_segment_start(&store->shape, segment),
+                                       wal_segment_start(&store->shape, segment + 1));
+}
+
 static WantedWal wanted_segment(const WalStore *store, Timeline timeline, uint64_t segment)
 {
     WantedWal wanted = {.timeline = timeline, .segment = segment};

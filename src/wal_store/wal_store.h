@@ -126,6 +126,9 @@ void wal_store_destroy(WalStore *store); /* NULL is allowed */
  */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
 
+/* The timeline of the file in which recovery along the history reads this segment. */
+Timeline wal_store_timeline_of(const WalStore *store, uint64_t segment);
+
 /* True if the target has this segment of common history whole, and keeps it. */
 bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment);
 

@@ -3,7 +3,7 @@
  * removed but work directories and, if they are empty, directories at absolute paths.
  */
 #include "apply/journal.h"
-#include "stage/work_directories.h"
+#include "stage/stage.h"
 
 #include "memory_files.h"
 

@@ -11,8 +11,7 @@
 #include "apply/apply.h"
 #include "apply/journal.h"
 #include "stage/check.h"
-#include "stage/stage_journal.h"
-#include "stage/work_directories.h"
+#include "stage/staged_wal.h"
 #include "base/log.h"
 #include "format/backup_label.h"
 #include "io/file.h"
@@ -389,24 +388,19 @@ static JournalHead make_head(void)
 
 /* ---- The run ---- */
 
-static bool stage_all(Stage *stage, Plan *plan, Error *error)
+static bool stage_all(Stage *stage, Error *error)
 {
     const JournalHead head = make_head();
-    bool found;
+    const char *const wal = "source/pg_wal/000000010000000000000003";
+    const StagedSegment part = {"000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, wal, false, NULL};
+    const StagedSegment whole = {"000000010000000000000004", SEGMENT, SEGMENT, wal, false, NULL};
 
-    return stage_fetch(stage, &test_source, plan, error) &&
-           stage_wal_segment(
-               stage, &test_source,
-               &(StagedSegment){"000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, NULL}, &found,
-               error) &&
-           stage_wal_segment(stage, &test_source,
-                             &(StagedSegment){"000000010000000000000004", SEGMENT, SEGMENT,
-                                              "source/pg_wal/000000010000000000000003"},
-                             &found, error) &&
+    return stage_fetch(stage, &test_source, error) && stage_wal_segment(stage, &part, error) &&
+           stage_wal_segment(stage, &whole, error) &&
            stage_content(stage, "pg_wal/archive_status/000000010000000000000003.done", "", 0,
                          error) &&
            stage_content(stage, "standby.signal", "new", 3, error) &&
-           stage_finish(stage, plan, &head, error);
+           stage_finish(stage, &head, error);
 }
 
 static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error)
@@ -419,7 +413,7 @@ static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error
 
     if (ok)
     {
-        ok = stage_all(stage, &plan, error) && apply_commit("target", interlock, committed, error);
+        ok = stage_all(stage, error) && apply_commit("target", interlock, committed, error);
         if (!ok && !*committed)
             stage_abandon(stage);
     }

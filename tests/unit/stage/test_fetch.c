@@ -3,7 +3,6 @@
  */
 #include "rewind.h"
 
-#include "stage/staged_files.h"
 
 #include <stdatomic.h>
 
@@ -89,7 +88,7 @@ static Stage *fetched_from(Source *source, Plan *plan)
     Stage *stage;
 
     if (!stage_create("target", plan, 1, &stage, &error) ||
-        !stage_fetch(stage, source, plan, &error))
+        !stage_fetch(stage, source, &error))
         fail_msg("%s", error.message);
     return stage;
 }
@@ -104,7 +103,7 @@ static void fetch_from_fails(Source *source, Plan *plan)
     Stage *stage;
 
     assert_true(stage_create("target", plan, 1, &stage, &error));
-    assert_false(stage_fetch(stage, source, plan, &error));
+    assert_false(stage_fetch(stage, source, &error));
     stage_abandon(stage);
     stage_free(stage);
 }
@@ -125,7 +124,7 @@ static void check_staged(const Stage *stage, const Plan *plan, size_t index)
 {
     Buffer local = {0};
 
-    shell("cmp %s source/%s", stage_entry_local(stage, &plan->entries[index], index, &local),
+    shell("cmp %s source/%s", stage_entry_local(stage, &plan->entries[index], &local),
           plan->entries[index].path);
     buffer_free(&local);
 }
@@ -184,9 +183,9 @@ static void compare_from(Source *source)
     check_staged(stage, &plan, 1);
     check_staged(stage, &plan, 3);
     check_staged(stage, &plan, 8);
-    assert_int_equal(stage_statistics(stage)->compared_bytes, (2 + LARGE) * BLOCK);
+    assert_int_equal(stage->statistics.compared_bytes, (2 + LARGE) * BLOCK);
     /* What is equal or gone is not asked for. */
-    assert_int_equal(stage_statistics(stage)->fetched_bytes, (2 * 5 + LARGE) * BLOCK);
+    assert_int_equal(stage->statistics.fetched_bytes, (2 * 5 + LARGE) * BLOCK);
     done(stage);
 }
 
@@ -248,7 +247,7 @@ static void test_no_digests(void **state)
     Stage *stage = fetched(&plan);
     counting.digest = DIGEST_MD5;
     assert_false(stage->findings[0].equal);
-    assert_true(stage_is_gone(stage, 1));
+    assert_true(stage->findings[1].gone);
     check_staged(stage, &plan, 0);
     assert_int_equal(source_now.requests, 2);
     done(stage);
@@ -284,8 +283,8 @@ static void test_sizes(void **state)
     check_staged(stage, &plan, 1);
     check_staged(stage, &plan, 2);
     check_staged(stage, &plan, 4);
-    assert_int_equal(stage_final_size(stage, &entries[2], 2), 200 * BLOCK);
-    assert_int_equal(size_of(stage_entry_local(stage, &entries[3], 3, &path)), 2 * BLOCK);
+    assert_int_equal(stage_final_size(stage, &entries[2]), 200 * BLOCK);
+    assert_int_equal(size_of(stage_entry_local(stage, &entries[3], &path)), 2 * BLOCK);
     buffer_free(&path);
     done(stage);
 }
@@ -323,9 +322,9 @@ static void lay_out_from(Source *source)
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 1), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 3), 'C');
-    assert_int_equal(stage_final_size(stage, &entries[0], 0), 3 * BLOCK);
-    assert_true(stage_is_gone(stage, 1));
-    assert_false(stage_is_gone(stage, 0) || stage_is_gone(stage, 2));
+    assert_int_equal(stage_final_size(stage, &entries[0]), 3 * BLOCK);
+    assert_true(stage->findings[1].gone);
+    assert_false(stage->findings[0].gone || stage->findings[2].gone);
     check_placement(stage, 0, (Placement){1 * BLOCK, 0 * BLOCK, 0, BLOCK});
     check_placement(stage, 1, (Placement){3 * BLOCK, 1 * BLOCK, 0, BLOCK});
     check_placement(stage, 2, (Placement){1 * BLOCK, 2 * BLOCK, 1, BLOCK});
@@ -370,11 +369,11 @@ static void test_what_is_left_out(void **state)
 
     (void) state;
     Stage *stage = fetched(&plan);
-    assert_true(stage_is_whole(stage, &entries[0], 0));
-    stage_leave_out(stage, 0);
-    assert_false(stage_is_whole(stage, &entries[0], 0));
-    assert_true(stage_is_gone(stage, 0));
-    assert_int_equal(stage_final_size(stage, &entries[0], 0), 0);
+    assert_true(stage_is_whole(stage, &entries[0]));
+    stage_leave_out(stage, &entries[0]);
+    assert_false(stage_is_whole(stage, &entries[0]));
+    assert_true(stage->findings[0].gone);
+    assert_int_equal(stage_final_size(stage, &entries[0]), 0);
     done(stage);
 }
 
@@ -403,75 +402,59 @@ static Plan empty_plan(void)
     return (Plan){.block_size = BLOCK, .wal_directory = "pg_wal"};
 }
 
-/* More is asked for than the source has, or the segment is gone: nothing is staged, not even what
- * was before. */
-static void test_short_segment(void **state)
+/* The rest of a segment that is copied in part reads as zeros. */
+static void test_part_of_segment(void **state)
 {
+    static const char from[] = "source/pg_wal/" WAL_NAME;
     const int half = SEGMENT_BLOCKS / 2;
     Plan plan = empty_plan();
     Stage *stage;
-    bool found;
 
     (void) state;
     assert_true(stage_create("target", &plan, 2, &stage, &error));
-    assert_true(stage_wal_segment(stage, &counting,
-                                  &(StagedSegment){WAL_NAME, 4 * SEGMENT, SEGMENT / 2, NULL},
-                                  &found, &error));
-    assert_true(found);
+    assert_true(stage_wal_segment(
+        stage, &(StagedSegment){WAL_NAME, 4 * SEGMENT, SEGMENT / 2, from, false, NULL}, &error));
     assert_int_equal(size_of(stage_wal_path(stage, WAL_NAME)), 4 * SEGMENT);
     assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), half - 1),
                      'A' + (half - 1) % 20);
     assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), half), 0);
-    assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT / 2);
 
-    assert_true(stage_wal_segment(stage, &counting,
-                                  &(StagedSegment){WAL_NAME, 4 * SEGMENT, 2 * SEGMENT, NULL},
-                                  &found, &error));
-    assert_false(found);
-    assert_null(stage_wal_path(stage, WAL_NAME));
-    assert_int_equal(size_of("target/" WORK_DIRECTORY "/" WAL_NAME), -1);
-    assert_true(stage_wal_segment(
-        stage, &counting, &(StagedSegment){"000000010000000000000009", SEGMENT, SEGMENT, NULL},
-        &found, &error));
-    assert_false(found);
-
-    /* A file of the archive that ends too early is an error: it was whole when it was read. */
+    /* A file that ends too early is an error: it was whole when it was read. */
     assert_false(stage_wal_segment(
-        stage, &counting,
-        &(StagedSegment){WAL_NAME, 2 * SEGMENT, 2 * SEGMENT, "source/pg_wal/" WAL_NAME}, &found,
-        &error));
+        stage, &(StagedSegment){WAL_NAME, 2 * SEGMENT, 2 * SEGMENT, from, false, NULL}, &error));
     assert_non_null(strstr(error.message, "is shorter than 2097152 bytes"));
     done(stage);
 }
 
+static void check_taken(Stage *stage, const char *name, const char *from)
+{
+    assert_true(
+        stage_wal_segment(stage, &(StagedSegment){name, SEGMENT, SEGMENT, from, true, NULL}, &error));
+    assert_int_equal(size_of(from), -1);
+    shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, name));
+}
+
+/* A segment is moved; from another mount it is copied, and removed there. */
 static void test_take_segment(void **state)
 {
+    static const char other[] = "000000010000000000000004";
     Plan plan = empty_plan();
+    char elsewhere[128];
     Stage *stage;
-    bool taken;
 
     (void) state;
+    snprintf(elsewhere, sizeof(elsewhere), "%s/brought", fixture.space_directory);
     assert_true(stage_create("target", &plan, 1, &stage, &error));
-    shell("cp source/pg_wal/" WAL_NAME " brought");
-    assert_true(stage_wal_take(stage, &(StagedSegment){WAL_NAME, SEGMENT, SEGMENT, "brought"},
-                               &taken, &error));
-    assert_true(taken);
-    assert_int_equal(size_of("brought"), -1);
-    shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, WAL_NAME));
-    assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT);
+    shell("cp source/pg_wal/" WAL_NAME " brought && cp brought %s", elsewhere);
+    check_taken(stage, WAL_NAME, "brought");
+    check_taken(stage, other, elsewhere);
     assert_int_equal(source_now.requests, 0);
 
-    /* On another mount: to be copied, and nothing has happened. */
-    assert_true(stage_wal_take(
-        stage, &(StagedSegment){"000000010000000000000004", SEGMENT, SEGMENT, "/proc/version"},
-        &taken, &error));
-    assert_false(taken);
-    assert_null(stage_wal_path(stage, "000000010000000000000004"));
-    assert_false(stage_wal_take(
-        stage, &(StagedSegment){"000000010000000000000004", SEGMENT, SEGMENT, "none"}, &taken,
+    assert_false(stage_wal_segment(
+        stage, &(StagedSegment){"000000010000000000000005", SEGMENT, SEGMENT, "none", true, NULL},
         &error));
     assert_int_equal(error.error_number, ENOENT);
-    assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT);
+    assert_null(stage_wal_path(stage, "000000010000000000000005"));
     done(stage);
 }
 
@@ -510,10 +493,10 @@ static void test_gone_while_another_worker_writes(void **state)
 
     (void) state;
     if (!stage_create("target", &plan, 2, &stage, &error) ||
-        !stage_fetch(stage, &removing, &plan, &error))
+        !stage_fetch(stage, &removing, &error))
         fail_msg("%s", error.message);
-    assert_true(stage_is_gone(stage, 0));
-    assert_int_equal(stage_final_size(stage, &entries[0], 0), 0);
+    assert_true(stage->findings[0].gone);
+    assert_int_equal(stage_final_size(stage, &entries[0]), 0);
     done(stage);
 }
 
@@ -531,7 +514,7 @@ int main(void)
         FRESH(test_what_is_left_out),
         FRESH(test_gone_while_another_worker_writes),
         FRESH(test_a_source_that_fails),
-        FRESH(test_short_segment),
+        FRESH(test_part_of_segment),
         FRESH(test_take_segment),
     };
 

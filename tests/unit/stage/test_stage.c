@@ -109,7 +109,7 @@ static void test_abandon(void **state)
     for (int pass = 0; pass < 2; pass++)
     {
         assert_true(stage_create("target", &plan, 1, &stage, &error));
-        assert_true(stage_all(stage, &plan, &error));
+        assert_true(stage_all(stage, &error));
         if (pass == 1)
             stage_abandon(stage);
         stage_free(stage);

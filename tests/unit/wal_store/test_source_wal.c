@@ -1,0 +1,151 @@
+/*
+ * The source's WAL is fetched once; a part of a segment is no substitute for the segment.
+ */
+#include "wal_store/source_wal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/dir.h"
+#include "io/file.h"
+#include "../wal/wal_writer.h"
+
+#define PART 20000
+
+static char root[64];
+static char scratch[128];
+static Error error;
+static Arena *arena;
+static WalWriter *writer;
+static Clusters clusters;
+static SourceWal *wal;
+
+/* The server: it has the first `available` bytes of each segment. */
+static size_t available;
+static int request_count;
+
+static bool fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                  FetchDelivery deliver, void *context, Error *failure)
+{
+    static const uint8_t bytes[FETCH_SIZE_MAX];
+    bool ok = true;
+
+    (void) source;
+    (void) worker;
+    request_count++;
+    for (size_t i = 0; ok && i < count; i++)
+    {
+        const size_t left = requests[i].offset < available ? available - requests[i].offset : 0;
+        const size_t size = left < requests[i].size ? left : requests[i].size;
+
+        ok = deliver(context, i, available > 0 ? bytes : NULL, size, failure);
+    }
+    return ok;
+}
+
+static bool start_workers(Source *source, int jobs, int *granted, Error *failure)
+{
+    (void) source;
+    (void) failure;
+    *granted = jobs;
+    return true;
+}
+
+static const SourceOperations operations = {.fetch = fetch, .start_workers = start_workers};
+static Source server = {.operations = &operations, .is_server = true, .description = "a server"};
+
+static int set_up(void **state)
+{
+    static Options options = {.jobs = 1};
+    Control control;
+
+    (void) state;
+    strcpy(root, "/tmp/test_source_wal.XXXXXX");
+    assert_non_null(mkdtemp(root));
+    snprintf(scratch, sizeof(scratch), "%s/scratch", root);
+    arena = arena_create();
+    writer = writer_create();
+    control = (Control){.version = writer->shape.version, .checkpoint.timeline = 1};
+    clusters = (Clusters){.source = &server,
+                          .shape = writer->shape,
+                          .source_history = writer->history,
+                          .target = {.directory = root, .control = control}};
+    wal = source_wal_create(&options, &clusters, &control, NULL, scratch, arena);
+    available = SEGMENT_SIZE;
+    request_count = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    source_wal_destroy(wal);
+    arena_destroy(arena);
+    free(writer);
+    return dir_remove_tree(root, &error) ? 0 : -1;
+}
+
+/* Fetch the first `size` bytes of segment 1; true if it is somewhere afterwards. */
+static bool is_there(size_t size)
+{
+    const Lsn begin = wal_segment_start(&clusters.shape, 1);
+    AUTO_BUFFER Buffer path = {0};
+    bool may_take, found;
+    struct stat status;
+
+    if (!source_wal_fetch(wal, begin, begin + size, &error) ||
+        !source_wal_find(wal, 1, &path, &may_take, &found, &error))
+        fail_msg("%s", error.message);
+    if (!found)
+        return false;
+    assert_true(may_take);
+    assert_int_equal(stat(buffer_string(&path), &status), 0);
+    assert_int_equal(status.st_size, SEGMENT_SIZE);
+    return true;
+}
+
+static void test_once(void **state)
+{
+    (void) state;
+    assert_true(is_there(SEGMENT_SIZE));
+    assert_true(source_wal_is_fetched(wal, 1));
+    assert_int_equal(request_count, 1);
+    assert_true(is_there(SEGMENT_SIZE));
+    assert_int_equal(request_count, 1);
+}
+
+/* More is asked for than the source has, or the segment is gone: nothing is there, not even what
+ * was before. */
+static void test_part_is_not_enough(void **state)
+{
+    (void) state;
+    available = PART;
+    assert_true(is_there(PART));
+    assert_false(source_wal_is_fetched(wal, 1));
+    assert_false(is_there(2 * PART));
+    assert_true(is_there(PART));
+    available = 0;
+    assert_false(is_there(SEGMENT_SIZE));
+    assert_false(source_wal_is_fetched(wal, 1));
+    available = SEGMENT_SIZE;
+    assert_true(is_there(SEGMENT_SIZE));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_part_is_not_enough, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
