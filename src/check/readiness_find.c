@@ -10,7 +10,7 @@
 #include "io/file.h"
 #include "source/encryption.h"
 #include "standby/streaming.h"
-#include "wal_store/histories.h"
+#include "wal_store/target_wal.h"
 
 #include <string.h>
 

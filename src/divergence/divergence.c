@@ -485,7 +485,7 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
     for (;;)
     {
         divergence->needed = divergence->target_end > divergence->lsn;
-        source_wal_set_common_end(search->input->source_wal, divergence->lsn);
+        search->input->source_wal->store->common_end = divergence->lsn;
         if (!find_proof(search, by_histories, &proven, error))
             return false;
         if (proven)

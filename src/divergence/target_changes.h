@@ -18,7 +18,7 @@ typedef struct TargetChanges
     bool known;                 /* the following are set */
     ScanResult scanned;         /* of its WAL, from where that names every block that may differ */
     bool dead_entries_unlogged; /* its indexes may mark entries as dead that the source needs, on
-                                   pages that no WAL names: stage/dead_entries.h */
+                                   pages that no WAL names: stage/unnamed_blocks.h */
     uint64_t lost_prepared;     /* transactions that were prepared and are lost */
     const char **lost_gids;     /* of these; in the arena */
 } TargetChanges;

@@ -13,7 +13,7 @@
 #include "stage/stage.h"
 #include "target/configuration.h"
 #include "target/pid_file.h"
-#include "wal_store/histories.h"
+#include "wal_store/target_wal.h"
 
 #include <stdlib.h>
 

@@ -3,8 +3,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "plan/classify.h"
-#include "stage/compared_blocks.h"
-#include "stage/dead_entries.h"
+#include "stage/unnamed_blocks.h"
 #include "target/configuration.h"
 #include "standby/standby_files.h"
 

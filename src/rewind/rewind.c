@@ -6,7 +6,6 @@
 #include "base/workers.h"
 #include "divergence/saved_wal.h"
 #include "plan/plan.h"
-#include "stage/check.h"
 #include "stage/staged_wal.h"
 #include "stage/stage.h"
 #include "standby/standby_files.h"
@@ -430,7 +429,8 @@ static void note_source(Run *run)
     Arena *arena = run->look.arena;
     const Source *source = run->look.clusters.source;
 
-    run->reread_wal_bytes = source_wal_removed_bytes(run->look.source_wal);
+    if (run->look.source_wal != NULL)
+        run->reread_wal_bytes = run->look.source_wal->removed_bytes;
     if (run->staged.stage != NULL)
     {
         add_fetched(run);

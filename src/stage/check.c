@@ -1,10 +1,7 @@
-#include "stage/check.h"
+#include "stage/stage.h"
 
-#include "apply/journal.h"
 #include "format/backup_label.h"
 #include "format/relpath.h"
-#include "io/file.h"
-#include "stage/roots.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,15 +10,13 @@
 #define SPACE_MARGIN_PART 256       /* of all that is needed: what the file system needs for it */
 #define FILES_MARGIN 64
 
-#define ALWAYS_WRITTEN_COUNT 4
-
 /* The plan that is checked, and the roots with what it needs there. */
 typedef struct Check
 {
     const Plan *plan;
-    /* Directories in which we make names, whatever the plan says. */
-    const char *always_written[ALWAYS_WRITTEN_COUNT];
     Roots roots;
+    const char **directories; /* in which names are made whatever the plan says: checked once */
+    size_t directory_count;
     Problems problems;
 } Check;
 
@@ -116,44 +111,39 @@ static void check_directory(Check *check, const char *path, size_t length)
     problems_add(&check->problems, &problem);
 }
 
-static bool has_length(const char *directory, const char *path, size_t length)
+static bool is_checked_directory(const Check *check, const char *path, size_t length)
 {
-    return strlen(directory) == length && strncmp(path, directory, length) == 0;
-}
-
-static bool is_always_written(const Check *check, const char *path, size_t length)
-{
-    for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
+    for (size_t index = 0; index < check->directory_count; index++)
     {
-        if (has_length(check->always_written[index], path, length))
+        if (strlen(check->directories[index]) == length &&
+            strncmp(check->directories[index], path, length) == 0)
             return true;
     }
     return false;
 }
 
-static bool is_root(const Check *check, const char *path, size_t length)
+static void check_directory_once(Check *check, const char *path)
 {
-    for (size_t root = 0; root < check->roots.count; root++)
-    {
-        if (has_length(check->roots.roots[root].directory, path, length))
-            return true;
-    }
-    return false;
+    if (is_checked_directory(check, path, strlen(path)))
+        return;
+    check->directories[check->directory_count++] = path;
+    /* Locations of new tablespaces are checked by themselves. */
+    if (path[0] != '/')
+        check_directory(check, path, strlen(path));
 }
 
-/* Those that are always written, and those where staged files go. Each once. */
-static void check_staging_directories(Check *check)
+/* Directories that are always written, and those where staged files go. */
+static void check_staging_directories(Check *check, Arena *arena)
 {
-    for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
-        check_directory(check, check->always_written[index], strlen(check->always_written[index]));
-    for (size_t root = 0; root < check->roots.count; root++)
-    {
-        const char *directory = check->roots.roots[root].directory;
+    const char *wal = check->plan->wal_directory;
+    const char *const always[] = {"", "global", wal, arena_printf(arena, "%s/archive_status", wal)};
+    const size_t count = sizeof(always) / sizeof(always[0]);
 
-        /* Locations of new tablespaces are checked by themselves. */
-        if (directory[0] != '/' && !is_always_written(check, directory, strlen(directory)))
-            check_directory(check, directory, strlen(directory));
-    }
+    check->directories = arena_allocate(arena, (count + check->roots.count) * sizeof(char *));
+    for (size_t index = 0; index < count; index++)
+        check_directory_once(check, always[index]);
+    for (size_t root = 0; root < check->roots.count; root++)
+        check_directory_once(check, check->roots.roots[root].directory);
 }
 
 /* ---- Files ---- */
@@ -305,8 +295,7 @@ static bool check_entries(Check *check, Error *error)
         if (!entry_has_effect(entry) && entry->reason != REASON_STANDBY)
             continue;
         if (path_parent_changes(&last, entry->path) &&
-            !is_always_written(check, entry->path, last.length) &&
-            !is_root(check, entry->path, last.length))
+            !is_checked_directory(check, entry->path, last.length))
             check_directory(check, entry->path, last.length);
         if (!check_entry(check, entry, error))
             return false;
@@ -404,15 +393,12 @@ static bool check_roots_space(Check *check, const WalSpace *wal, Error *error)
 bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    Check check = {
-        .plan = plan,
-        .always_written = {"", "global", plan->wal_directory,
-                           arena_printf(arena, "%s/archive_status", plan->wal_directory)}};
+    Check check = {.plan = plan};
 
     if (!roots_find(arena, target_directory, plan, &check.roots, error))
         return false;
     report_conflicts(&check);
-    check_staging_directories(&check);
+    check_staging_directories(&check, arena);
     check_reserved(&check);
     return check_entries(&check, error) &&
            roots_check_locations(&check.roots, plan, &check.problems, error) &&

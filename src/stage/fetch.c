@@ -18,7 +18,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "source/file_pieces.h"
-#include "stage/check.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -104,7 +103,7 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
 static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer name = {0}, path = {0};
-    const size_t root = roots_of(&stage->roots, entry->path);
+    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     bool made = false;
     FileUse use;
 
@@ -115,14 +114,12 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
         return copy_target_file(stage, entry, false, &made, error);
     /* Blocks get new places there in any case: now, while there may be none, not after the commit.
      */
-    if (stage->roots.roots[root].space.copies_on_write &&
-        !copy_target_file(stage, entry, true, &made, error))
+    if (root->space.copies_on_write && !copy_target_file(stage, entry, true, &made, error))
         return false;
-    if (made || stage->data_fds[root] >= 0)
+    if (made || root->data_fd >= 0)
         return true;
-    path_in(&name, stage->roots.roots[root].work, DATA_NAME);
-    return file_create(stage_local(stage, buffer_string(&name), &path), &stage->data_fds[root],
-                       error);
+    path_in(&name, root->work, DATA_NAME);
+    return file_create(stage_local(stage, buffer_string(&name), &path), &root->data_fd, error);
 }
 
 /* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
@@ -295,10 +292,11 @@ static bool compare_files(FileFetch *fetch, Error *error)
  */
 static void place_in_data_file(Stage *stage, const PlanEntry *entry, PieceRange *range)
 {
-    const size_t root = roots_of(&stage->roots, entry->path);
+    const size_t number = roots_of(&stage->roots, entry->path);
+    Root *root = &stage->roots.roots[number];
     const uint32_t size = (uint32_t) range->size;
     const Placement placed = {.offset = range->offset,
-                              .data_offset = stage->data_size[root],
+                              .data_offset = root->data_size,
                               .index = (uint32_t) range->file,
                               .size = size};
     Placement *last = NULL;
@@ -311,8 +309,8 @@ static void place_in_data_file(Stage *stage, const PlanEntry *entry, PieceRange 
         last->size += size;
     else
         buffer_append(&stage->placements, &placed, sizeof(placed));
-    stage->data_size[root] += size;
-    range->destination = root;
+    root->data_size += size;
+    range->destination = number;
     range->destination_offset = placed.data_offset;
 }
 
@@ -405,7 +403,7 @@ static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const 
                              FileRange *destination, Error *error)
 {
     if (is_laid_out(fetch, piece))
-        *destination = (FileRange){fetch->stage->data_fds[piece->destination], DATA_NAME,
+        *destination = (FileRange){fetch->stage->roots.roots[piece->destination].data_fd, DATA_NAME,
                                    piece->destination_offset};
     else if (open_staged_file(fetch, worker, piece, error))
         *destination = (FileRange){worker->file.fd, worker->file.path, piece->offset};
@@ -465,7 +463,7 @@ static bool write_gathered(void *context, PieceWorker *worker, Error *error)
 {
     const FileFetch *fetch = context;
     FileFetcher *fetcher = &fetch->fetchers[worker->number];
-    const FileRange destination = {.fd = fetch->stage->data_fds[fetcher->gathered_root],
+    const FileRange destination = {.fd = fetch->stage->roots.roots[fetcher->gathered_root].data_fd,
                                    .path = DATA_NAME,
                                    .offset = fetcher->gathered_offset};
     const size_t size = fetcher->gathered_size;

@@ -78,7 +78,8 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
                .directory = arena_strdup(arena, directory),
                .work = arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, slash),
                .place = *place,
-               .space = space};
+               .space = space,
+               .data_fd = -1};
     return true;
 }
 

@@ -223,12 +223,12 @@ static bool sync_item(void *context, int worker, size_t item, Error *error)
            file_sync_path(stage_entry_local(stage, &plan->entries[item], &local), error);
 }
 
-static bool sync_root(const Stage *stage, size_t root, Error *error)
+static bool sync_root(const Stage *stage, const Root *root, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
-    const char *work = stage_local(stage, stage->roots.roots[root].work, &path);
+    const char *work = stage_local(stage, root->work, &path);
 
-    return (stage->data_fds[root] < 0 || file_sync(stage->data_fds[root], work, error)) &&
+    return (root->data_fd < 0 || file_sync(root->data_fd, work, error)) &&
            file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
@@ -246,7 +246,7 @@ static bool sync_staged(StageJournal *journal, Error *error)
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {
-        if (!sync_root(stage, root, error))
+        if (!sync_root(stage, &stage->roots.roots[root], error))
             return false;
     }
     return true;

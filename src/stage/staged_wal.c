@@ -115,7 +115,7 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
 {
     SourceWal *source_wal = wal->source_wal;
     const Source *source = source_wal->clusters->source;
-    const WalShape *shape = &source_wal->clusters->shape;
+    const WalShape *shape = &wal->input->shape;
     const Lsn begin = wal_segment_start(shape, number);
     const Lsn segment_end = wal_segment_start(shape, number + 1);
     StageStatistics *statistics = &wal->stage->statistics;
@@ -146,43 +146,18 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     return true;
 }
 
-static const char *staged_wal_directory(const StagedWal *wal)
-{
-    return wal->source_wal->clusters->shape.version->wal_directory;
-}
-
-static const char *target_segment_path(const StagedWal *wal, const char *name, Buffer *path)
-{
-    buffer_clear(path);
-    buffer_printf(path, "%s/%s/%s", wal->source_wal->clusters->target.directory,
-                  staged_wal_directory(wal), name);
-    return buffer_string(path);
-}
-
 static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, Error *error)
 {
     char path[128];
 
-    snprintf(path, sizeof(path), "%s/archive_status/%s.%s", staged_wal_directory(wal), name,
+    snprintf(path, sizeof(path), "%s/archive_status/%s.%s", wal->stage->plan->wal_directory, name,
              to_archive ? "ready" : "done");
     return stage_content(wal->stage, path, "", 0, error);
 }
 
-/* A standby with archive_mode = always archives the WAL that it receives. It would have received
- * the staged WAL after the divergence; WAL from before, it has archived itself. */
-static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const char *name,
-                               Error *error)
-{
-    bool is_new =
-        wal_segment_start(&wal->source_wal->clusters->shape, segment + 1) > wal->input->divergence;
-
-    return add_marker(wal, name, wal->archives_always && is_new, error);
-}
-
-/* The same for history files: in an archive without its history file no server finds a timeline. */
 bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
 {
-    const History *history = &wal->source_wal->clusters->source_history;
+    const History *history = wal->input->source_history;
 
     for (size_t i = 1; i < history->count && wal->archives_always; i++)
     {
@@ -190,7 +165,7 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
         const PlanEntry *entry;
 
         history_file_name(history->entries[i].timeline, name);
-        snprintf(path, sizeof(path), "%s/%s", staged_wal_directory(wal), name);
+        snprintf(path, sizeof(path), "%s/%s", wal->stage->plan->wal_directory, name);
         entry = plan_find(wal->stage->plan, path);
         if (entry != NULL && !entry->on_target && plan_final_size(entry) > 0 &&
             !stage_found_file(wal->stage, entry)->gone && !add_marker(wal, name, true, error))
@@ -199,41 +174,45 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
     return true;
 }
 
+/*
+ * A standby with archive_mode = always archives the WAL that it receives. It would have received
+ * the staged WAL after the divergence; WAL from before, it has archived itself.
+ */
 static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit, Lsn end,
                            Error *error)
 {
+    const WalShape *shape = &wal->input->shape;
     AUTO_BUFFER Buffer missing = {0};
-    bool result = true;
 
-    for (; *next < limit && result; (*next)++)
+    for (; *next < limit; (*next)++)
     {
+        const Lsn segment_end = wal_segment_start(shape, *next + 1);
+        const bool is_new = segment_end > wal->input->divergence;
         char name[WAL_NAME_SIZE];
-        bool found = true;
+        bool found;
 
         if (source_wal_is_kept(wal->source_wal, *next))
         {
-            progress_add(wal->source_wal->clusters->shape.segment_size);
+            progress_add(shape->segment_size);
             continue;
         }
         source_wal_segment_name(wal->source_wal, *next, name);
-        result = stage_segment(wal, *next, end, &found, error);
-        if (result && !found && !wal_missing_add(&missing, name))
+        if (!stage_segment(wal, *next, end, &found, error) ||
+            (found && end >= segment_end &&
+             !add_marker(wal, name, wal->archives_always && is_new, error)))
+            return false;
+        if (!found && !wal_missing_add(&missing, name))
             break;
-        if (result && found &&
-            end >= wal_segment_start(&wal->source_wal->clusters->shape, *next + 1))
-            result = add_segment_marker(wal, *next, name, error);
     }
-    if (result && missing.size > 0)
-        result = error_source_wal_missing(wal->source_wal->clusters->shape.version,
-                                          buffer_string(&missing), error);
-    return result;
+    return missing.size == 0 ||
+           error_source_wal_missing(shape->version, buffer_string(&missing), error);
 }
 
 bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Error *error)
 {
-    const WalShape *shape = &wal->source_wal->clusters->shape;
+    const WalShape *shape = &wal->input->shape;
+    const Lsn begin = wal_segment_start(shape, *next);
     uint64_t limit = wal_segment_of(shape, end);
-    Lsn begin = wal_segment_start(shape, *next);
     bool result;
 
     if (last && end > wal_segment_start(shape, limit))
@@ -250,35 +229,36 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
  * bytes up to there. */
 static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, Error *error)
 {
-    uint64_t segment = wal_segment_of(&wal->source_wal->clusters->shape, left->end);
-    Lsn begin = wal_segment_start(&wal->source_wal->clusters->shape, segment);
+    const WalShape *shape = &wal->input->shape;
+    const uint64_t segment = wal_segment_of(shape, left->end);
     char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE];
     StagedSegment older = {.name = name,
-                           .segment_size = wal->source_wal->clusters->shape.segment_size,
-                           .size = (uint32_t) (left->end - begin)};
-    AUTO_BUFFER Buffer path = {0};
+                           .segment_size = shape->segment_size,
+                           .size = (uint32_t) (left->end - wal_segment_start(shape, segment))};
+    AUTO_BUFFER Buffer path = {0}, local = {0};
 
-    wal_segment_name(&wal->source_wal->clusters->shape, left->timeline, segment, name);
-    path_in(&path, staged_wal_directory(wal), name);
+    wal_segment_name(shape, left->timeline, segment, name);
+    path_in(&path, wal->stage->plan->wal_directory, name);
     if (plan_keeps_segment(wal->input, left->timeline, segment) &&
         listing_find(wal->input->target, buffer_string(&path)) != NULL)
         return true;
     source_wal_segment_name(wal->source_wal, segment, newest);
     older.local_path = stage_wal_path(wal->stage, newest);
-    if (older.local_path == NULL)
-        older.local_path = target_segment_path(wal, newest, &path);
+    if (older.local_path == NULL) /* the target keeps it */
+        older.local_path = stage_local(
+            wal->stage, path_in(&path, wal->stage->plan->wal_directory, newest), &local);
     return stage_wal_segment(wal->stage, &older, error) && add_marker(wal, name, false, error);
 }
 
 bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
 {
-    const History *history = &wal->source_wal->clusters->source_history;
+    const History *history = wal->input->source_history;
 
     for (size_t i = 0; i + 1 < history->count; i++)
     {
         const HistoryEntry *left = &history->entries[i];
 
-        if (stages_left_segment(&wal->source_wal->clusters->shape, wal->from, left, end) &&
+        if (stages_left_segment(&wal->input->shape, wal->from, left, end) &&
             !stage_left_segment(wal, left, error))
             return false;
     }
@@ -289,14 +269,15 @@ bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd
                      Error *error)
 {
     const StagedWal *wal = context;
+    const Stage *stage = wal->stage;
+    AUTO_BUFFER Buffer path = {0}, local = {0};
     char name[WAL_NAME_SIZE];
-    AUTO_BUFFER Buffer path = {0};
     const char *staged;
 
-    wal_segment_name(&wal->source_wal->clusters->shape, timeline, segment, name);
-    staged = stage_wal_path(wal->stage, name);
+    wal_segment_name(&wal->input->shape, timeline, segment, name);
+    staged = stage_wal_path(stage, name);
     *found = staged != NULL || source_wal_is_kept(wal->source_wal, segment);
-    return !*found ||
-           file_open_read(staged != NULL ? staged : target_segment_path(wal, name, &path), fd,
-                          found, error);
+    if (staged == NULL)
+        staged = stage_local(stage, path_in(&path, stage->plan->wal_directory, name), &local);
+    return !*found || file_open_read(staged, fd, found, error);
 }

@@ -4,15 +4,8 @@
 #ifndef STAGE_STAGED_WAL_H
 #define STAGE_STAGED_WAL_H
 
-#include "stage/check.h"
 #include "stage/stage.h"
-#include "base/error.h"
-#include "pair/clusters.h"
-#include "plan/plan.h"
 #include "wal_store/source_wal.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 /* A segment of WAL that is to be staged. */
 typedef struct StagedSegment

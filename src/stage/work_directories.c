@@ -209,10 +209,6 @@ static bool begin_stage(Stage *stage, Error *error)
     if (!stage_remove_stale(stage->target_directory, error) ||
         !roots_find(stage->arena, stage->target_directory, stage->plan, &stage->roots, error))
         return false;
-    stage->data_fds = arena_allocate(stage->arena, stage->roots.count * sizeof(int));
-    stage->data_size = arena_allocate(stage->arena, stage->roots.count * sizeof(uint64_t));
-    for (size_t root = 0; root < stage->roots.count; root++)
-        stage->data_fds[root] = -1;
     if (make_directories(stage, error) && make_ballast(stage, error))
         return true;
     stage_abandon(stage);
@@ -254,8 +250,8 @@ void stage_free(Stage *stage)
 {
     if (stage == NULL)
         return;
-    for (size_t root = 0; stage->data_fds != NULL && root < stage->roots.count; root++)
-        file_close(stage->data_fds[root]);
+    for (size_t root = 0; root < stage->roots.count; root++)
+        file_close(stage->roots.roots[root].data_fd);
     written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
     free(stage->findings);

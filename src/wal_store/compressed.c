@@ -34,31 +34,6 @@ typedef struct Method
     void (*destroy)(void *state);
 } Method;
 
-static void *create_nothing(void)
-{
-    return NULL;
-}
-
-static bool step_copy(void *state, Space *space, bool *whole, const char **reason)
-{
-    size_t size = space->input_size < space->output_size ? space->input_size : space->output_size;
-
-    (void) state;
-    (void) reason;
-    memcpy(space->output, space->input, size);
-    space->input += size;
-    space->input_size -= size;
-    space->output += size;
-    space->output_size -= size;
-    *whole = space->input_size == 0;
-    return true;
-}
-
-static void destroy_nothing(void *state)
-{
-    (void) state;
-}
-
 typedef struct Gzip
 {
     z_stream stream;
@@ -166,7 +141,7 @@ static void destroy_lz4(void *state)
 }
 
 static const Method methods[COMPRESSION_COUNT] = {
-    [COMPRESSION_NONE] = {"", create_nothing, step_copy, destroy_nothing},
+    [COMPRESSION_NONE] = {.suffix = ""}, /* copied as it is */
     [COMPRESSION_GZIP] = {".gz", create_gzip, step_gzip, destroy_gzip},
     [COMPRESSION_ZSTD] = {".zst", create_zstd, step_zstd, destroy_zstd},
     [COMPRESSION_LZ4] = {".lz4", create_lz4, step_lz4, destroy_lz4},
@@ -191,12 +166,17 @@ typedef struct Expansion
     uint8_t output[OUTPUT_SIZE];
 } Expansion;
 
+static bool error_too_large(const char *path, uint64_t limit, Error *error)
+{
+    return error_set(error, ERROR_FAILED, "file \"%s\" holds more than %llu bytes", path,
+                     (unsigned long long) limit);
+}
+
 /* Write what one step has put into the output. */
 static bool write_output(Expansion *expansion, size_t size, Error *error)
 {
     if (size > expansion->limit - expansion->size)
-        return error_set(error, ERROR_FAILED, "file \"%s\" holds more than %llu bytes",
-                         expansion->from.path, (unsigned long long) expansion->limit);
+        return error_too_large(expansion->from.path, expansion->limit, error);
     if (!file_write_at(expansion->to.fd, expansion->to.path, expansion->output, size,
                        expansion->size, error))
         return false;
@@ -249,19 +229,33 @@ static bool expand_file(Expansion *expansion, Error *error)
     return true;
 }
 
+static bool copy_plain_file(const FileRange *from, const FileRange *to, uint64_t limit,
+                            uint64_t *size, Error *error)
+{
+    uint8_t next;
+    size_t more = 0;
+
+    if (!file_copy_range(from, to, limit, size, error) ||
+        (*size == limit &&
+         !file_read_at(from->fd, from->path, &next, 1, from->offset + limit, &more, error)))
+        return false;
+    return more == 0 || error_too_large(from->path, limit, error);
+}
+
 bool compressed_expand(Compression compression, const FileRange *from, const FileRange *to,
                        uint64_t limit, uint64_t *size, Error *error)
 {
-    Expansion *expansion = memory_allocate(sizeof(*expansion));
+    Expansion *expansion;
     bool result;
 
+    if (compression == COMPRESSION_NONE)
+        return copy_plain_file(from, to, limit, size, error);
+    expansion = memory_allocate_zeroed(1, sizeof(*expansion));
     expansion->method = &methods[compression];
     expansion->state = expansion->method->create();
     expansion->from = *from;
     expansion->to = *to;
     expansion->limit = limit;
-    expansion->size = 0;
-    expansion->whole = compression == COMPRESSION_NONE; /* of nothing, too */
     result = expand_file(expansion, error);
     *size = expansion->size;
     expansion->method->destroy(expansion->state);

@@ -67,11 +67,6 @@ void source_wal_destroy(SourceWal *wal)
         wal_store_destroy(wal->store);
 }
 
-void source_wal_set_common_end(SourceWal *wal, Lsn lsn)
-{
-    wal->store->common_end = lsn;
-}
-
 /* ---- Segments ---- */
 
 void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
@@ -474,11 +469,6 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
         wal->removed_bytes += fetched ? shape->segment_size : 0;
     }
     return true;
-}
-
-uint64_t source_wal_removed_bytes(const SourceWal *wal)
-{
-    return wal != NULL ? wal->removed_bytes : 0;
 }
 
 /* ---- What is missing ---- */

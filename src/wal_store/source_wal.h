@@ -9,18 +9,12 @@
 #ifndef WAL_STORE_SOURCE_WAL_H
 #define WAL_STORE_SOURCE_WAL_H
 
-#include "base/arena.h"
-#include "base/error.h"
-#include "options.h"
-#include "pair/clusters.h"
 #include "wal/scan.h"
 #include "wal_store/wal_store.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 
-/* Only this folder sets its fields. */
+/* Only this folder sets its fields, but for the store's common_end. */
 typedef struct SourceWal
 {
     Options options; /* its strings are the caller's */
@@ -29,9 +23,9 @@ typedef struct SourceWal
     WalStream stream; /* of the store; not limited yet */
     Arena *arena;
     const char *scratch;
-    Lsn fetched_end; /* segments that end up to here were fetched, as far as the source had
-                        them */
-    uint64_t removed_bytes;
+    Lsn fetched_end;         /* segments that end up to here were fetched, as far as the source had
+                                them */
+    uint64_t removed_bytes;  /* that were fetched to be read only (source_wal_remove_before) */
     bool has_command;        /* the store's restore command was given, or was looked for */
     bool command_is_targets; /* it is the target's own */
     Lsn unasked_end;         /* it was asked for segments up to here, which no option told it to */
@@ -49,9 +43,6 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const Control *control, const char *restore_command,
                              const char *scratch, Arena *arena);
 void source_wal_destroy(SourceWal *wal); /* NULL is allowed */
-
-/* The target's segments that end at or before lsn are common history and stay; 0 at first: none. */
-void source_wal_set_common_end(SourceWal *wal, Lsn lsn);
 
 /* ---- Fetching ---- */
 
@@ -83,10 +74,6 @@ MUST_CHECK bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error
 /* The same for the segments from the one that holds `from` up to the one that holds lsn, which
  * stays; also for what an archive had of them, if it was copied here. */
 MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
-
-/* How much was fetched, and removed by source_wal_remove_before: it was needed to be read only.
- * NULL: nothing. */
-uint64_t source_wal_removed_bytes(const SourceWal *wal);
 
 /* ---- Segments ---- */
 

@@ -1,8 +1,12 @@
 #include "wal_store/target_wal.h"
 
-#include "io/dir.h"
-#include "base/buffer.h"
+#include "base/log.h"
 #include "format/settings.h"
+#include "io/dir.h"
+
+#include <stdio.h>
+
+#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */
@@ -64,4 +68,84 @@ bool target_wal_grows(const TargetWal *target_wal)
 void target_wal_close(TargetWal *target_wal)
 {
     wal_store_destroy(target_wal->store);
+}
+
+/* ---- Histories ---- */
+
+static void log_history(const Version *version, const char *title, const History *history)
+{
+
+    log_debug("%s", title);
+    for (size_t i = 0; i < history->count; i++)
+        log_debug("%u: %s - %s", history->entries[i].timeline, /* contract */
+                  LSN_TEXT(version, history->entries[i].begin),
+                  LSN_TEXT(version, history->entries[i].end));
+}
+
+/* A history file that is gone is looked for where missing WAL is. */
+static bool read_target_history(const Target *target, WalStore *store, Buffer *text, Error *error)
+{
+    char name[HISTORY_NAME_SIZE], below[64];
+    AUTO_BUFFER Buffer path = {0};
+    bool found;
+
+    history_file_name(target->timeline, name);
+    snprintf(below, sizeof(below), "%s/%s", target->control.version->wal_directory, name);
+    path_in(&path, target->directory, below);
+    if (!file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, &found, error) ||
+        (!found && !wal_store_read_file(store, name, HISTORY_SIZE_MAX, text, &found, error)))
+        return false;
+    return found ||
+           file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, NULL, error); /* its error */
+}
+
+/* The source's history file, whole: a source on timeline 1 has none. */
+static bool read_source_history(Source *source, const Version *version, Timeline timeline,
+                                Buffer *text, Error *error)
+{
+    char name[HISTORY_NAME_SIZE], path[64];
+    bool found;
+
+    history_file_name(timeline, name);
+    snprintf(path, sizeof(path), "%s/%s", version->wal_directory, name);
+    if (!source->operations->read_file(source, path, HISTORY_SIZE_MAX, text, &found, error))
+        return false;
+    return found ||
+           error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
+}
+
+bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
+                         Clusters *clusters, Error *error)
+{
+    const Target *target = &clusters->target;
+    AUTO_BUFFER Buffer text = {0};
+
+    if ((target->timeline == 1 || read_target_history(target, target_wal, &text, error)) &&
+        history_parse(arena, target->timeline, (const char *) text.bytes, text.size,
+                      &clusters->target_history, error))
+    {
+        log_history(clusters->shape.version, "Target timeline history:", /* contract */
+                    &clusters->target_history);
+        return true;
+    }
+    clusters->target_history = (History){0};
+    if (!options->compare)
+        return false;
+    log_debug("the target's history is not known: %s", error->message);
+    return true;
+}
+
+bool histories_read(const Options *options, WalStore *target_wal, Timeline source_timeline,
+                    Arena *arena, Clusters *clusters, Error *error)
+{
+    const Version *version = clusters->shape.version;
+    AUTO_BUFFER Buffer text = {0};
+
+    if ((source_timeline != 1 &&
+         !read_source_history(clusters->source, version, source_timeline, &text, error)) ||
+        !history_parse(arena, source_timeline, (const char *) text.bytes, text.size,
+                       &clusters->source_history, error))
+        return false;
+    log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
+    return target_history_read(options, target_wal, arena, clusters, error);
 }

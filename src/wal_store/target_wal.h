@@ -1,16 +1,11 @@
 /*
- * The target's WAL: its pg_wal, and the places in which missing segments are looked for.
+ * The target's WAL: its pg_wal, and the places in which missing segments are looked for; and the
+ * histories of both clusters, from their history files.
  */
 #ifndef WAL_STORE_TARGET_WAL_H
 #define WAL_STORE_TARGET_WAL_H
 
-#include "base/arena.h"
-#include "base/error.h"
-#include "options.h"
-#include "pair/clusters.h"
-#include "wal/reader.h"
 #include "wal_store/source_wal.h"
-#include "wal_store/wal_store.h"
 
 typedef struct TargetWal
 {
@@ -33,5 +28,20 @@ void target_wal_close(TargetWal *target_wal);
  * it is known to have been flushed, and up to `lsn`. */
 void target_wal_limit(TargetWal *target_wal, const Control *control, Lsn lsn);
 bool target_wal_grows(const TargetWal *target_wal);
+
+/* ---- Histories ---- */
+
+/*
+ * Read the target's history into clusters->target_history. Its file is also looked for where its
+ * missing WAL is (target_wal). With --compare it need not be known: then it has no entries. A file
+ * that is missing or wrong is an error otherwise.
+ */
+MUST_CHECK bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
+                                    Clusters *clusters, Error *error);
+
+/* The source's, then the target's. */
+MUST_CHECK bool histories_read(const Options *options, WalStore *target_wal,
+                               Timeline source_timeline, Arena *arena, Clusters *clusters,
+                               Error *error);
 
 #endif

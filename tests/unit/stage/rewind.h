@@ -10,7 +10,6 @@
 
 #include "apply/apply.h"
 #include "apply/journal.h"
-#include "stage/check.h"
 #include "stage/staged_wal.h"
 #include "base/log.h"
 #include "format/backup_label.h"

@@ -1,13 +1,17 @@
-#include "stage/compared_blocks.h"
+#include "stage/unnamed_blocks.h"
 
+#include "apply/journal.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/workers.h"
+#include "format/page.h"
+#include "io/file.h"
 #include "source/file_pieces.h"
 
 #include <assert.h>
 #include <pthread.h>
-#include <string.h>
 
+#define READ_SIZE (1024 * 1024) /* of the target's files */
 #define BATCH_PIECES_MAX 32
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
@@ -16,6 +20,140 @@
  * block in EQUAL_PART_MAX of it is equal, the others are not compared, but fetched whole. */
 #define GROUP_PIECES 8
 #define EQUAL_PART_MAX 8
+
+/* The number, in the relation, of the block at this offset of a file. */
+static BlockNumber block_at(const Plan *plan, const PlanEntry *entry, uint64_t offset)
+{
+    return entry->first_block + (BlockNumber) (offset / plan->block_size);
+}
+
+/* ---- Dead entries ---- */
+
+typedef struct DeadEntrySearch
+{
+    const Target *target;
+    const Plan *plan;
+    BlockMap *blocks;
+    Buffer databases;     /* Oid: a transaction of the target changed something there */
+    pthread_mutex_t lock; /* guards what follows, and the block map */
+    uint64_t read_bytes;
+    uint64_t found_blocks;
+} DeadEntrySearch;
+
+static bool has_database(const DeadEntrySearch *search, Oid database)
+{
+    const Oid *databases = (const Oid *) search->databases.bytes;
+
+    for (size_t i = 0; i < search->databases.size / sizeof(*databases); i++)
+    {
+        if (databases[i] == database)
+            return true;
+    }
+    return false;
+}
+
+static void name_block(DeadEntrySearch *search, RelationId relation, BlockNumber block)
+{
+    pthread_mutex_lock(&search->lock);
+    search->found_blocks += blockmap_add(search->blocks, relation, block);
+    pthread_mutex_unlock(&search->lock);
+}
+
+static void judge_pages(DeadEntrySearch *search, const RelationFile *file, BlockNumber first,
+                        const uint8_t *bytes, size_t size)
+{
+    const uint32_t block_size = search->plan->block_size;
+
+    for (size_t offset = 0; offset + block_size <= size; offset += block_size)
+    {
+        if (page_may_have_dead_entries(bytes + offset, block_size))
+            name_block(search, file->relation, first + (BlockNumber) (offset / block_size));
+    }
+    pthread_mutex_lock(&search->lock);
+    search->read_bytes += size;
+    pthread_mutex_unlock(&search->lock);
+    progress_add(size);
+}
+
+static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const RelationFile *file,
+                      Error *error)
+{
+    const uint64_t size = plan_compared_size(search->plan, entry);
+    AUTO_BUFFER Buffer path_buffer = {0}, piece = {0};
+    const char *path = target_path(&path_buffer, search->target->directory, entry->path);
+    AUTO_FD int fd = -1;
+    size_t length = READ_SIZE;
+
+    buffer_reserve(&piece, READ_SIZE);
+    if (!file_open_read(path, &fd, NULL, error))
+        return false;
+    for (uint64_t offset = 0; offset < size && length == READ_SIZE; offset += READ_SIZE)
+    {
+        if (!stop_check(error) ||
+            !file_read_at(fd, path, piece.bytes, READ_SIZE, offset, &length, error))
+            return false;
+        judge_pages(search, file, block_at(search->plan, entry, offset), piece.bytes, length);
+    }
+    return true;
+}
+
+/* The file is read if its database is one of those; then *file says of which relation it is. */
+static bool is_searched(const DeadEntrySearch *search, const PlanEntry *entry, RelationFile *file)
+{
+    return entry->reason == REASON_BLOCKS_NAMED &&
+           relpath_parse(search->target->control.version, entry->path, file) &&
+           has_database(search, file->relation.database);
+}
+
+static uint64_t bytes_to_search(const DeadEntrySearch *search)
+{
+    const Plan *plan = search->plan;
+    uint64_t bytes = 0;
+    RelationFile file;
+
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        if (is_searched(search, &plan->entries[i], &file))
+            bytes += plan_compared_size(plan, &plan->entries[i]);
+    }
+    return bytes;
+}
+
+/* A WorkerFunction. */
+static bool read_entry(void *context, int worker, size_t item, Error *error)
+{
+    DeadEntrySearch *search = context;
+    const PlanEntry *entry = &search->plan->entries[item];
+    RelationFile file;
+
+    (void) worker;
+    return !is_searched(search, entry, &file) || read_file(search, entry, &file, error);
+}
+
+bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMap *blocks,
+                       Error *error)
+{
+    DeadEntrySearch search = {.target = target, .plan = plan, .blocks = blocks};
+    const BlockMapRelation *relation;
+    bool result;
+
+    log_progress_message("reading indexes of the target for entries marked as dead without WAL");
+    for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
+        if (!has_database(&search, relation->id.database))
+            buffer_append(&search.databases, &relation->id.database, sizeof(Oid));
+    pthread_mutex_init(&search.lock, NULL);
+    progress_begin(PROGRESS_READ_INDEXES, bytes_to_search(&search));
+    result = workers_run(jobs, plan->count, read_entry, &search, error);
+    progress_end(result);
+    pthread_mutex_destroy(&search.lock);
+    buffer_free(&search.databases);
+    log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",
+              (unsigned long long) (search.read_bytes / (1024 * 1024)),
+              (unsigned long long) search.found_blocks);
+    return result;
+}
+
+/* ---- Comparing: the pieces ---- */
 
 /* The whole comparison, shared by the workers. */
 typedef struct BlockComparison
@@ -34,8 +172,6 @@ typedef struct BlockComparison
     DigestKind digest;    /* the source's; DIGEST_NONE: its bytes are read, or received */
     double round_end;
 } BlockComparison;
-
-/* ---- Which pieces ---- */
 
 /* A piece has whole blocks. The rate does not limit bytes that are not sent. */
 static uint32_t compared_piece_size(const BlockComparison *comparison)
@@ -59,18 +195,12 @@ static RelationId relation_of(const BlockComparison *comparison, const PlanEntry
     return file.relation;
 }
 
-static BlockNumber block_at(const BlockComparison *comparison, const PlanEntry *entry,
-                            uint64_t offset)
-{
-    return entry->first_block + (BlockNumber) (offset / comparison->plan->block_size);
-}
-
 /* True if hardly a block is equal in the group that begins here. */
 static bool is_changed_group(const BlockComparison *comparison, const PlanEntry *entry,
                              uint64_t offset)
 {
     return blockmap_names(comparison->changed, relation_of(comparison, entry),
-                          block_at(comparison, entry, offset));
+                          block_at(comparison->plan, entry, offset));
 }
 
 static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint64_t offset,
@@ -80,7 +210,8 @@ static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint
 
     progress_add(end - offset);
     for (; offset < end; offset += comparison->plan->block_size)
-        blockmap_add(comparison->result->blocks, relation, block_at(comparison, entry, offset));
+        blockmap_add(comparison->result->blocks, relation,
+                     block_at(comparison->plan, entry, offset));
 }
 
 /*
@@ -143,7 +274,7 @@ static bool next_compared_piece(void *context, PieceRange *range)
     return false;
 }
 
-/* ---- One piece ---- */
+/* ---- Comparing: one piece ---- */
 
 /* Judge a group by the number of blocks of its first piece that differ. */
 static void judge_group(BlockComparison *comparison, const PlanEntry *entry, const FilePiece *piece,
@@ -153,7 +284,7 @@ static void judge_group(BlockComparison *comparison, const PlanEntry *entry, con
 
     if (!comparison->first_sampled && differing >= blocks - blocks / EQUAL_PART_MAX)
         blockmap_add(comparison->changed, relation_of(comparison, entry),
-                     block_at(comparison, entry, piece->offset));
+                     block_at(comparison->plan, entry, piece->offset));
 }
 
 /*
@@ -184,7 +315,7 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
             continue;
         pthread_mutex_lock(&comparison->lock);
         blockmap_add(comparison->result->blocks, relation,
-                     block_at(comparison, entry, piece->offset + offset));
+                     block_at(comparison->plan, entry, piece->offset + offset));
         pthread_mutex_unlock(&comparison->lock);
         differing++;
     }
@@ -196,7 +327,7 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
     return true;
 }
 
-/* ---- All blocks ---- */
+/* ---- Comparing: all blocks ---- */
 
 /* Not every server computes digests; a directory's bytes are compared. */
 static bool choose_digest(BlockComparison *comparison, Error *error)
