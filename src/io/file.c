@@ -1,6 +1,7 @@
 #include "io/file.h"
 
 #include "base/arena.h"
+#include "base/workers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 #define COPY_SIZE (1024u * 1024)
-#define COPY_MAX (1024u * 1024 * 1024) /* one call */
+#define COPY_MAX (64u * 1024 * 1024) /* in one call, between two looks for signals */
 
 /* statfs's types of file systems that linux/magic.h does not know */
 #define BCACHEFS 0xCA451A4E
@@ -179,7 +180,8 @@ static bool read_and_write(const FileRange *from, const FileRange *to, uint64_t 
         const uint64_t left = size - *copied;
         size_t length;
 
-        ok = file_read_at(from->fd, from->path, bytes, left < COPY_SIZE ? (size_t) left : COPY_SIZE,
+        ok = stop_check(error) &&
+             file_read_at(from->fd, from->path, bytes, left < COPY_SIZE ? (size_t) left : COPY_SIZE,
                           from->offset + *copied, &length, error);
         if (!ok || length == 0)
             break;
@@ -199,10 +201,12 @@ bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size, 
         const uint64_t left = size - *copied;
         off64_t from_offset = (off64_t) (from->offset + *copied);
         off64_t to_offset = (off64_t) (to->offset + *copied);
-        const ssize_t done =
-            TEMP_FAILURE_RETRY(copy_file_range(from->fd, &from_offset, to->fd, &to_offset,
-                                               left < COPY_MAX ? (size_t) left : COPY_MAX, 0));
+        ssize_t done;
 
+        if (!stop_check(error))
+            return false;
+        done = TEMP_FAILURE_RETRY(copy_file_range(from->fd, &from_offset, to->fd, &to_offset,
+                                                  left < COPY_MAX ? (size_t) left : COPY_MAX, 0));
         /* Some file systems that cannot do this return 0. Whatever the reason, reading and writing
            either succeeds or reports what is wrong. */
         if (done <= 0)

@@ -76,7 +76,7 @@ bool file_set_direct(int fd, bool direct);
 /*
  * Copy [from_offset, + size) of one file to to_offset of another. Where both lie on one file system
  * that can, the blocks are shared or copied by the kernel; else they are read and written. *copied
- * is less than size only where the first file ends.
+ * is less than size only where the first file ends. A signal that asks pg_rewind to stop ends it.
  */
 typedef struct FileRange
 {

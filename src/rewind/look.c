@@ -502,7 +502,7 @@ void look_release(Look *look)
 {
     Error error = {0};
 
-    target_wal_close(&look->target_wal);
+    wal_store_destroy(look->target_wal.store);
     source_wal_destroy(look->source_wal);
     source_close(look->clusters.source);
     if (look->scratch != NULL && !scratch_remove(look->scratch, &error))

@@ -1,7 +1,6 @@
 #include "stage/stage.h"
 
 #include "format/backup_label.h"
-#include "format/relpath.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,11 +18,6 @@ typedef struct Check
     size_t directory_count;
     Problems problems;
 } Check;
-
-static const char *check_path(const Check *check, const char *path, Buffer *buffer)
-{
-    return target_path(buffer, check->roots.target_directory, path);
-}
 
 /* ---- What cannot be planned ---- */
 
@@ -97,7 +91,7 @@ static void check_directory(Check *check, const char *path, size_t length)
     Error problem;
 
     buffer_append(&directory, path, length);
-    local = check_path(check, buffer_string(&directory), &buffer);
+    local = target_path(&buffer, check->roots.target_directory, buffer_string(&directory));
     obstacle = place_obstacle(local);
     if (is_unchangeable(obstacle))
         error_set(&problem, ERROR_FAILED, "cannot write to directory \"%s\": %s", local,
@@ -174,85 +168,60 @@ bool stage_file_use(const char *local, FileUse *use, Error *error)
     return true;
 }
 
-/* To replace or remove a name needs nothing but a directory that can be written. */
-static void check_replaced(Check *check, const char *local)
+bool stage_can_replace(const char *local, Error *error)
 {
     const Obstacle obstacle = place_obstacle(local);
-    Error problem;
 
-    if (obstacle == OBSTACLE_NONE)
-        return;
-    error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": %s", local, obstacle_text(obstacle));
-    problems_add(&check->problems, &problem);
+    return obstacle == OBSTACLE_NONE || error_set(error, ERROR_FAILED, "cannot replace \"%s\": %s",
+                                                  local, obstacle_text(obstacle));
 }
 
 /* The file will be replaced or removed. */
-static bool check_replaced_file(Check *check, const char *local, Error *error)
+static bool can_replace_file(const char *local, Error *error)
 {
     struct stat status;
-    Error problem;
     bool found;
 
     if (!file_lstat(local, &status, &found, error))
         return false;
     if (found && S_ISDIR(status.st_mode))
-    {
-        error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
-        problems_add(&check->problems, &problem);
-    }
-    else
-        check_replaced(check, local);
-    return true;
+        return error_set(error, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
+    return stage_can_replace(local, error);
 }
 
 /* The file must be one that can be patched, or else replaced. */
-static bool check_file(Check *check, const PlanEntry *entry, const char *local, FileUse *use,
-                       Error *error)
+static bool can_change_file(const PlanEntry *entry, const char *local, FileUse *use, Error *error)
 {
-    Error problem;
-
     if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
-        return check_replaced_file(check, local, error);
-    if (stage_file_use(local, use, &problem))
-    {
-        if (*use == FILE_USE_COPY)
-            check_replaced(check, local);
-    }
-    else if (place_obstacle(local) != OBSTACLE_NONE)
-        check_replaced(check, local);
-    else
-        problems_add(&check->problems, &problem);
-    return true;
+        return can_replace_file(local, error);
+    if (stage_file_use(local, use, error))
+        return *use != FILE_USE_COPY || stage_can_replace(local, error);
+    (void) !stage_can_replace(local, error); /* an obstacle explains it better */
+    return false;
 }
 
 /* A link or directory cannot be made where something else stands. */
-static bool check_created(Check *check, const PlanEntry *entry, const char *local, Error *error)
+static bool can_create(const PlanEntry *entry, const char *local, Error *error)
 {
     struct stat status;
-    Error problem;
     bool found;
 
     if (!file_lstat(local, &status, &found, error))
         return false;
-    if (!found || (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)))
-        return true;
-    error_set(&problem, ERROR_FAILED, "cannot create \"%s\": a file of another type is there",
-              local);
-    problems_add(&check->problems, &problem);
-    return true;
+    return !found ||
+           (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)) ||
+           error_set(error, ERROR_FAILED, "cannot create \"%s\": a file of another type is there",
+                     local);
 }
 
 /* A mount point may stay when all else in the directory goes. */
-static void check_removed_directory(Check *check, const char *local)
+static bool can_remove_directory(const char *local, Error *error)
 {
     const Obstacle obstacle = place_obstacle(local);
-    Error problem;
 
-    if (!is_unchangeable(obstacle))
-        return;
-    error_set(&problem, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
-              obstacle_text(obstacle));
-    problems_add(&check->problems, &problem);
+    return !is_unchangeable(obstacle) ||
+           error_set(error, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
+                     obstacle_text(obstacle));
 }
 
 /* Written at the commit and at the end, whatever the plan says. */
@@ -260,31 +229,38 @@ static void check_reserved(Check *check)
 {
     static const char *const paths[] = {CONTROL_PATH, BACKUP_LABEL_PATH, "postmaster.pid"};
     AUTO_BUFFER Buffer local = {0};
+    Error problem;
 
     for (size_t index = 0; index < sizeof(paths) / sizeof(paths[0]); index++)
-        check_replaced(check, check_path(check, paths[index], &local));
+    {
+        if (!stage_can_replace(target_path(&local, check->roots.target_directory, paths[index]),
+                               &problem))
+            problems_add(&check->problems, &problem);
+    }
 }
 
-static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
+static void check_entry(Check *check, const PlanEntry *entry)
 {
     AUTO_BUFFER Buffer buffer = {0};
-    const char *local = check_path(check, entry->path, &buffer);
+    const char *local = target_path(&buffer, check->roots.target_directory, entry->path);
     Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
     FileUse use = FILE_USE_PATCH;
+    bool possible = true;
+    Error problem;
 
     if (entry->action == ACTION_CREATE)
-        return check_created(check, entry, local, error);
-    if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE)
-        check_removed_directory(check, local);
-    if (entry->type == FILE_REGULAR && entry->on_target &&
-        !check_file(check, entry, local, &use, error))
-        return false;
+        possible = can_create(entry, local, &problem);
+    else if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE)
+        possible = can_remove_directory(local, &problem);
+    else if (entry->type == FILE_REGULAR && entry->on_target)
+        possible = can_change_file(entry, local, &use, &problem);
+    if (!possible)
+        problems_add(&check->problems, &problem);
     space_add_staged(check->plan, entry, use == FILE_USE_COPY, root->space.unit, &root->staged);
     check->roots.roots[0].staged.bytes += space_of_journal(check->plan, entry, root);
-    return true;
 }
 
-static bool check_entries(Check *check, Error *error)
+static void check_entries(Check *check)
 {
     PathParent last = {0};
 
@@ -297,10 +273,8 @@ static bool check_entries(Check *check, Error *error)
         if (path_parent_changes(&last, entry->path) &&
             !is_checked_directory(check, entry->path, last.length))
             check_directory(check, entry->path, last.length);
-        if (!check_entry(check, entry, error))
-            return false;
+        check_entry(check, entry);
     }
-    return true;
 }
 
 /* ---- Space ---- */
@@ -344,7 +318,7 @@ static void check_file_system(Check *check, size_t first)
     }
     needed = staged + reserved;
     needed += SPACE_MARGIN + needed / SPACE_MARGIN_PART;
-    check_path(check, root->directory, &place);
+    target_path(&place, check->roots.target_directory, root->directory);
     if (needed > space->free_bytes)
     {
         error_set(&problem, ERROR_FAILED, "not enough space on the file system of \"%s\"",
@@ -400,7 +374,7 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     report_conflicts(&check);
     check_staging_directories(&check, arena);
     check_reserved(&check);
-    return check_entries(&check, error) &&
-           roots_check_locations(&check.roots, plan, &check.problems, error) &&
-           check_roots_space(&check, wal, error) && problems_check(&check.problems, error);
+    check_entries(&check);
+    roots_check_locations(&check.roots, plan, &check.problems);
+    return check_roots_space(&check, wal, error) && problems_check(&check.problems, error);
 }

@@ -16,7 +16,6 @@
 #include "stage/stage.h"
 
 #include "base/log.h"
-#include "base/workers.h"
 #include "source/file_pieces.h"
 
 #include <assert.h>
@@ -24,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COPY_SIZE (64u * 1024 * 1024) /* between two looks for signals */
 #define COMPARED_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define COMPARED_BATCH_BYTES_MAX (64u * 1024 * 1024)
 #define FETCH_BATCH_BYTES_MAX (16u * 1024 * 1024)
@@ -59,22 +57,6 @@ typedef struct FileFetch
 
 /* ---- The files of the stage, before the fetch ---- */
 
-static bool copy_target_bytes(FileRange from, FileRange to, uint64_t limit, Error *error)
-{
-    uint64_t copied = COPY_SIZE;
-
-    while (from.offset < limit && copied == COPY_SIZE)
-    {
-        const uint64_t left = limit - from.offset;
-
-        if (!stop_check(error) ||
-            !file_copy_range(&from, &to, left < COPY_SIZE ? left : COPY_SIZE, &copied, error))
-            return false;
-        to.offset = from.offset += copied;
-    }
-    return true;
-}
-
 /* Stage a copy of the target's own file, to be changed instead of it. With only_clone: if that
  * costs nothing (*made). */
 static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clone, bool *made,
@@ -85,14 +67,15 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
     const char *local = stage_entry_local(stage, entry, &buffer);
     AUTO_FD int from = -1;
     int to = -1;
+    uint64_t copied;
     bool ok = file_open_read(target, &from, NULL, error) && file_create(local, &to, error);
 
     *made = false;
     if (ok && only_clone)
         file_clone(from, to, made);
     else if (ok)
-        ok = *made = copy_target_bytes((FileRange){from, target, 0}, (FileRange){to, local, 0},
-                                       entry->source_size, error);
+        ok = *made = file_copy_range(&(FileRange){from, target, 0}, &(FileRange){to, local, 0},
+                                     entry->source_size, &copied, error);
     written_keep(stage->written, to, local);
     if (*made)
         stage_found_file(stage, entry)->copied = true;

@@ -2,8 +2,6 @@
 
 #include "apply/journal.h"
 #include "format/backup_label.h"
-#include "format/relpath.h"
-#include "target/tablespace_mapping.h"
 
 #include <errno.h>
 #include <string.h>
@@ -413,7 +411,6 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
                           Occupied *foreign, Problems *problems, Error *error)
 {
     bool found, occupied, own;
-    Error problem;
     Place place;
 
     if (!place_find(location->path, &place, &found, error) ||
@@ -427,51 +424,43 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
     }
     if (!place.is_directory)
         errno = ENOTDIR;
-    if (place.is_directory && place_can_change_names(location->path))
-        return true;
-    error_set_errno(&problem, ERROR_FAILED, "cannot write to tablespace directory \"%s\"",
-                    location->path);
-    problems_add(problems, &problem);
-    return true;
+    return (place.is_directory && place_can_change_names(location->path)) ||
+           error_set_errno(error, ERROR_FAILED, "cannot write to tablespace directory \"%s\"",
+                           location->path);
 }
 
-static void check_missing(const NewLocation *location, Problems *problems)
+static bool check_missing(const NewLocation *location, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
-    Error problem;
 
     if (place_can_change_names(path_parent(&parent, location->path)))
-        return;
-    error_set_errno(&problem, ERROR_FAILED, "cannot create tablespace directory \"%s\"",
+        return true;
+    error_set_errno(error, ERROR_FAILED, "cannot create tablespace directory \"%s\"",
                     location->path);
-    error_hint(&problem,
-               "Create this directory, owned by the user who runs the target server, or choose "
-               "another one with --tablespace-mapping.");
-    problems_add(problems, &problem);
+    return error_hint(error, "Create this directory, owned by the user who runs the target server, "
+                             "or choose another one with --tablespace-mapping.");
 }
 
-bool roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems, Error *error)
+void roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems)
 {
     Occupied occupied = {.count = 0};
-    bool ok = true;
-    Error problem;
 
-    for (size_t index = 0; ok && index < roots->location_count; index++)
+    for (size_t index = 0; index < roots->location_count; index++)
     {
         const NewLocation *location = &roots->locations[index];
+        Error problem;
+        bool ok;
 
         if (location->path[0] != '/')
-        {
-            error_set(&problem, ERROR_FAILED,
-                      "tablespace \"%s\" of the source is not at an absolute path: \"%s\"",
-                      location->link, location->path);
-            problems_add(problems, &problem);
-        }
+            ok = error_set(&problem, ERROR_FAILED,
+                           "tablespace \"%s\" of the source is not at an absolute path: \"%s\"",
+                           location->link, location->path);
         else if (location->missing)
-            check_missing(location, problems);
+            ok = check_missing(location, &problem);
         else
-            ok = check_present(roots, plan, location, &occupied, problems, error);
+            ok = check_present(roots, plan, location, &occupied, problems, &problem);
+        if (!ok)
+            problems_add(problems, &problem);
     }
     add_last_occupied(&occupied, problems);
-    return ok;
 }

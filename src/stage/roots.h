@@ -72,8 +72,7 @@ size_t roots_of(const Roots *roots, const char *path);
  * The location of each new tablespace must be absent below a directory where it can be made, or a
  * directory that no other cluster uses.
  */
-MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems,
-                                      Error *error);
+void roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems);
 
 /* The plan does something with this entry. False for our own files and those that mark the commit.
  */

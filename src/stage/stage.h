@@ -14,9 +14,7 @@
 #define STAGE_STAGE_H
 
 #include "apply/journal.h"
-#include "io/file.h"
 #include "io/open_file.h"
-#include "plan/plan.h"
 #include "source/source.h"
 #include "stage/roots.h"
 
@@ -110,10 +108,14 @@ typedef enum FileUse
     FILE_USE_GONE
 } FileUse;
 
+/* True if nothing keeps this name from being replaced or removed: that needs only a directory that
+ * can be written. */
+MUST_CHECK bool stage_can_replace(const char *local, Error *error);
+
 /* Opens the file, which changes nothing. An error where neither is possible. */
 MUST_CHECK bool stage_file_use(const char *local, FileUse *use, Error *error);
 
-/* ---- work_directories.c ---- */
+/* ---- stage.c: beginning and end ---- */
 
 /* Make the work directories (stale ones are removed first), the missing locations of new
  * tablespaces, the ballast. The plan must live as long as the stage. */

@@ -130,13 +130,10 @@ static bool add_install(const StageJournal *journal, const char *path, const cha
 {
     const JournalEntry install = {.kind = JOURNAL_INSTALL, .path = path, .other = staged};
     AUTO_BUFFER Buffer buffer = {0};
-    const char *local = stage_local(journal->stage, path, &buffer);
-    /* Again, as some files are in no plan, and time has passed: after the commit it is too late. */
-    const Obstacle obstacle = place_obstacle(local);
 
-    if (obstacle != OBSTACLE_NONE)
-        return error_set(error, ERROR_FAILED, "cannot replace \"%s\": %s", local,
-                         obstacle_text(obstacle));
+    /* Again, as some files are in no plan, and time has passed: after the commit it is too late. */
+    if (!stage_can_replace(stage_local(journal->stage, path, &buffer), error))
+        return false;
     journal->stage->statistics.files_staged++;
     return journal_add(journal->writer, &install, error);
 }

@@ -1,42 +1,27 @@
 #include "stage/staged_wal.h"
 
 #include "base/log.h"
-#include "base/workers.h"
-#include "io/file.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
-#define COPY_SIZE (2u * 1024 * 1024)
-
 static bool copy_segment(const StagedSegment *segment, const char *to, int *to_fd, Error *error)
 {
-    FileRange from = {.fd = -1, .path = segment->local_path};
-    FileRange copy = {.path = to};
     AUTO_FD int fd = -1;
     uint64_t copied;
 
     if (!file_create(to, to_fd, error) ||
         (segment->size < segment->segment_size &&
          !file_reserve(*to_fd, to, segment->segment_size, error)) ||
-        !file_open_read(segment->local_path, &fd, NULL, error))
+        !file_open_read(segment->local_path, &fd, NULL, error) ||
+        !file_copy_range(&(FileRange){fd, segment->local_path, 0}, &(FileRange){*to_fd, to, 0},
+                         segment->size, &copied, error) ||
+        !rate_take(segment->rate, copied, error))
         return false;
-    copy.fd = *to_fd;
-    from.fd = fd;
-    for (; from.offset < segment->size; from.offset = copy.offset += copied)
-    {
-        const uint64_t left = segment->size - from.offset;
-
-        if (!stop_check(error) ||
-            !file_copy_range(&from, &copy, left < COPY_SIZE ? left : COPY_SIZE, &copied, error) ||
-            !rate_take(segment->rate, copied, error))
-            return false;
-        if (copied == 0)
-            return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
-                             segment->local_path, segment->size);
-        progress_add(copied);
-    }
+    if (copied < segment->size)
+        return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
+                         segment->local_path, segment->size);
     return file_set_mode(*to_fd, to, file_mode(), error);
 }
 
@@ -58,11 +43,10 @@ bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error)
     ok = taken ? file_open_read(local, &fd, NULL, error) : copy_segment(segment, local, &fd, error);
     if (ok)
         file_begin_writeback(fd, 0, segment->size);
-    if (taken)
-        progress_add(segment->size);
     written_keep(stage->written, fd, local);
     if (!ok)
         return false;
+    progress_add(segment->size);
     stage_add_extra(stage, path, buffer_string(&staged));
     return taken || !segment->take || file_remove(segment->local_path, error);
 }

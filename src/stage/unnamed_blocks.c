@@ -5,11 +5,9 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/page.h"
-#include "io/file.h"
 #include "source/file_pieces.h"
 
 #include <assert.h>
-#include <pthread.h>
 
 #define READ_SIZE (1024 * 1024) /* of the target's files */
 #define BATCH_PIECES_MAX 32
@@ -329,18 +327,6 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
 
 /* ---- Comparing: all blocks ---- */
 
-/* Not every server computes digests; a directory's bytes are compared. */
-static bool choose_digest(BlockComparison *comparison, Error *error)
-{
-    Source *source = comparison->clusters->source;
-
-    if (source->is_server && !source_server_choose_digest(source, error))
-        return false;
-    comparison->digest = source->digest;
-    log_debug("comparing blocks by %s", digest_name(source->digest));
-    return true;
-}
-
 /* The WAL that the source has written in the meantime, before it removes it. */
 static bool fetch_new_wal(BlockComparison *comparison, Error *error)
 {
@@ -376,13 +362,17 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
 
 static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Error *error)
 {
+    Source *source = comparison->clusters->source;
     int granted;
     bool ok = true;
 
-    if (!choose_digest(comparison, error) ||
-        !comparison->clusters->source->operations->start_workers(
-            comparison->clusters->source, comparison->source_wal->options.jobs, &granted, error))
+    /* Not every server computes digests; a directory's bytes are compared. */
+    if ((source->is_server && !source_server_choose_digest(source, error)) ||
+        !source->operations->start_workers(source, comparison->source_wal->options.jobs, &granted,
+                                           error))
         return false;
+    comparison->digest = source->digest;
+    log_debug("comparing blocks by %s", digest_name(source->digest));
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);
     for (int pass = 0; ok && pass < 2; pass++)
     {

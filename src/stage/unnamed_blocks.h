@@ -5,10 +5,8 @@
 #ifndef STAGE_UNNAMED_BLOCKS_H
 #define STAGE_UNNAMED_BLOCKS_H
 
-#include "divergence/divergence.h"
 #include "plan/plan.h"
 #include "recovery_start/recovery_start.h"
-#include "wal_store/source_wal.h"
 
 /*
  * Index entries that the target marked as dead without WAL, on pages that none of its WAL names:

@@ -4,7 +4,6 @@
 
 #include <lz4frame.h>
 #include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -20,42 +19,33 @@ typedef struct Space
     size_t output_size;
 } Space;
 
-/*
- * Take from the input, put into the output, and move both on. *whole: a member or frame ends here,
- * and all of it has been put out. False with the library's words for what is wrong.
- */
-typedef bool (*StepFunction)(void *state, Space *space, bool *whole, const char **reason);
-
-typedef struct Method
+/* One file that is being expanded. */
+typedef struct Expansion
 {
-    const char *suffix;
-    void *(*create)(void);
-    StepFunction step;
-    void (*destroy)(void *state);
-} Method;
+    /* The library's state: one of these. */
+    z_stream gzip;
+    ZSTD_DCtx *zstd;
+    LZ4F_dctx *lz4;
 
-typedef struct Gzip
+    FileRange from;
+    FileRange to;
+    uint64_t limit;
+    uint64_t size; /* written */
+    bool whole;    /* a member or frame ends here, and all of it has been put out */
+    uint8_t input[INPUT_SIZE];
+    uint8_t output[OUTPUT_SIZE];
+} Expansion;
+
+/* Take from the input, put into the output, and move both on. False with the library's words for
+ * what is wrong. */
+typedef bool (*StepFunction)(Expansion *expansion, Space *space, const char **reason);
+
+static bool step_gzip(Expansion *expansion, Space *space, const char **reason)
 {
-    z_stream stream;
-    bool ended; /* a member; another one may follow */
-} Gzip;
-
-static void *create_gzip(void)
-{
-    Gzip *gzip = memory_allocate_zeroed(1, sizeof(*gzip));
-
-    if (inflateInit2(&gzip->stream, 16 + MAX_WBITS) != Z_OK) /* 16: gzip's header and no other */
-        out_of_memory();
-    return gzip;
-}
-
-static bool step_gzip(void *state, Space *space, bool *whole, const char **reason)
-{
-    Gzip *gzip = state;
-    z_stream *stream = &gzip->stream;
+    z_stream *stream = &expansion->gzip;
     int result;
 
-    if (gzip->ended)
+    if (expansion->whole) /* another member may follow */
         inflateReset(stream);
     stream->next_in = (Bytef *) space->input; /* not written to */
     stream->avail_in = (uInt) space->input_size;
@@ -68,61 +58,31 @@ static bool step_gzip(void *state, Space *space, bool *whole, const char **reaso
     space->input_size = stream->avail_in;
     space->output = stream->next_out;
     space->output_size = stream->avail_out;
-    *whole = gzip->ended = result == Z_STREAM_END;
+    expansion->whole = result == Z_STREAM_END;
     *reason = stream->msg != NULL ? stream->msg : zError(result);
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
 }
 
-static void destroy_gzip(void *state)
-{
-    Gzip *gzip = state;
-
-    inflateEnd(&gzip->stream);
-    free(gzip);
-}
-
-static void *create_zstd(void)
-{
-    ZSTD_DCtx *context = ZSTD_createDCtx();
-
-    if (context == NULL)
-        out_of_memory();
-    return context;
-}
-
-static bool step_zstd(void *state, Space *space, bool *whole, const char **reason)
+static bool step_zstd(Expansion *expansion, Space *space, const char **reason)
 {
     ZSTD_inBuffer input = {.src = space->input, .size = space->input_size};
     ZSTD_outBuffer output = {.dst = space->output, .size = space->output_size};
-    size_t result = ZSTD_decompressStream(state, &output, &input);
+    size_t result = ZSTD_decompressStream(expansion->zstd, &output, &input);
 
     space->input += input.pos;
     space->input_size -= input.pos;
     space->output += output.pos;
     space->output_size -= output.pos;
-    *whole = result == 0;
+    expansion->whole = result == 0;
     *reason = ZSTD_getErrorName(result);
     return !ZSTD_isError(result);
 }
 
-static void destroy_zstd(void *state)
-{
-    ZSTD_freeDCtx(state);
-}
-
-static void *create_lz4(void)
-{
-    LZ4F_dctx *context;
-
-    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
-        out_of_memory();
-    return context;
-}
-
-static bool step_lz4(void *state, Space *space, bool *whole, const char **reason)
+static bool step_lz4(Expansion *expansion, Space *space, const char **reason)
 {
     size_t taken = space->input_size, put = space->output_size;
-    size_t result = LZ4F_decompress(state, space->output, &put, space->input, &taken, NULL);
+    size_t result =
+        LZ4F_decompress(expansion->lz4, space->output, &put, space->input, &taken, NULL);
 
     *reason = LZ4F_getErrorName(result);
     if (LZ4F_isError(result))
@@ -131,20 +91,19 @@ static bool step_lz4(void *state, Space *space, bool *whole, const char **reason
     space->input_size -= taken;
     space->output += put;
     space->output_size -= put;
-    *whole = result == 0;
+    expansion->whole = result == 0;
     return true;
 }
 
-static void destroy_lz4(void *state)
+static const struct Method
 {
-    LZ4F_freeDecompressionContext(state);
-}
-
-static const Method methods[COMPRESSION_COUNT] = {
-    [COMPRESSION_NONE] = {.suffix = ""}, /* copied as it is */
-    [COMPRESSION_GZIP] = {".gz", create_gzip, step_gzip, destroy_gzip},
-    [COMPRESSION_ZSTD] = {".zst", create_zstd, step_zstd, destroy_zstd},
-    [COMPRESSION_LZ4] = {".lz4", create_lz4, step_lz4, destroy_lz4},
+    const char *suffix;
+    StepFunction step;
+} methods[COMPRESSION_COUNT] = {
+    [COMPRESSION_NONE] = {"", NULL}, /* copied as it is */
+    [COMPRESSION_GZIP] = {".gz", step_gzip},
+    [COMPRESSION_ZSTD] = {".zst", step_zstd},
+    [COMPRESSION_LZ4] = {".lz4", step_lz4},
 };
 
 const char *compression_suffix(Compression compression)
@@ -152,19 +111,30 @@ const char *compression_suffix(Compression compression)
     return methods[compression].suffix;
 }
 
-/* One file that is being expanded. */
-typedef struct Expansion
+static Expansion *begin_expansion(Compression compression)
 {
-    const Method *method;
-    void *state;
-    FileRange from;
-    FileRange to;
-    uint64_t limit;
-    uint64_t size; /* written */
-    bool whole;
-    uint8_t input[INPUT_SIZE];
-    uint8_t output[OUTPUT_SIZE];
-} Expansion;
+    Expansion *made = memory_allocate_zeroed(1, sizeof(*made));
+    bool ok = true;
+
+    if (compression == COMPRESSION_GZIP) /* 16: its header and no other */
+        ok = inflateInit2(&made->gzip, 16 + MAX_WBITS) == Z_OK;
+    else if (compression == COMPRESSION_ZSTD)
+        ok = (made->zstd = ZSTD_createDCtx()) != NULL;
+    else
+        ok = !LZ4F_isError(LZ4F_createDecompressionContext(&made->lz4, LZ4F_VERSION));
+    if (!ok)
+        out_of_memory();
+    return made;
+}
+
+/* Libraries that have no state have nothing to free. */
+static void end_expansion(Expansion *expansion)
+{
+    inflateEnd(&expansion->gzip);
+    ZSTD_freeDCtx(expansion->zstd);
+    LZ4F_freeDecompressionContext(expansion->lz4);
+    free(expansion);
+}
 
 static bool error_too_large(const char *path, uint64_t limit, Error *error)
 {
@@ -185,7 +155,7 @@ static bool write_output(Expansion *expansion, size_t size, Error *error)
 }
 
 /* Expand `length` bytes of the input, and all that can be put out after them. */
-static bool expand_input(Expansion *expansion, size_t length, Error *error)
+static bool expand_input(Expansion *expansion, StepFunction step, size_t length, Error *error)
 {
     Space space = {.input = expansion->input, .input_size = length};
     bool filled = false;
@@ -197,7 +167,7 @@ static bool expand_input(Expansion *expansion, size_t length, Error *error)
 
         space.output = expansion->output;
         space.output_size = OUTPUT_SIZE;
-        if (!expansion->method->step(expansion->state, &space, &expansion->whole, &reason))
+        if (!step(expansion, &space, &reason))
             return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
                              expansion->from.path, reason);
         /* No library promises to get on with every input. */
@@ -211,7 +181,7 @@ static bool expand_input(Expansion *expansion, size_t length, Error *error)
     return true;
 }
 
-static bool expand_file(Expansion *expansion, Error *error)
+static bool expand_file(Expansion *expansion, StepFunction step, Error *error)
 {
     size_t length;
 
@@ -219,7 +189,7 @@ static bool expand_file(Expansion *expansion, Error *error)
     {
         if (!file_read_at(expansion->from.fd, expansion->from.path, expansion->input, INPUT_SIZE,
                           expansion->from.offset, &length, error) ||
-            !expand_input(expansion, length, error))
+            !expand_input(expansion, step, length, error))
             return false;
         expansion->from.offset += length;
     } while (length == INPUT_SIZE);
@@ -250,15 +220,12 @@ bool compressed_expand(Compression compression, const FileRange *from, const Fil
 
     if (compression == COMPRESSION_NONE)
         return copy_plain_file(from, to, limit, size, error);
-    expansion = memory_allocate_zeroed(1, sizeof(*expansion));
-    expansion->method = &methods[compression];
-    expansion->state = expansion->method->create();
+    expansion = begin_expansion(compression);
     expansion->from = *from;
     expansion->to = *to;
     expansion->limit = limit;
-    result = expand_file(expansion, error);
+    result = expand_file(expansion, methods[compression].step, error);
     *size = expansion->size;
-    expansion->method->destroy(expansion->state);
-    free(expansion);
+    end_expansion(expansion);
     return result;
 }

@@ -6,11 +6,7 @@
 #ifndef WAL_STORE_COMPRESSED_H
 #define WAL_STORE_COMPRESSED_H
 
-#include "base/error.h"
 #include "io/file.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef enum Compression
 {

@@ -5,7 +5,6 @@
 
 #include "base/workers.h"
 #include "format/page.h"
-#include "io/file.h"
 #include "pair/prerequisites.h"
 
 #define PAGE_BYTES_READ 512 /* enough of a page's beginning to tell what it is */

@@ -6,8 +6,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-
 typedef struct RestoreCommand
 {
     const char *command;        /* with %f, %p, %r and %%, as in restore_command */

@@ -5,13 +5,9 @@
 #ifndef WAL_STORE_SOURCE_SUMMARIES_H
 #define WAL_STORE_SOURCE_SUMMARIES_H
 
-#include "base/error.h"
 #include "pair/clusters.h"
 #include "format/wal_summary.h"
-#include "wal/blockmap.h"
 #include "wal/scan.h"
-
-#include <stdbool.h>
 
 typedef struct SourceSummaries
 {

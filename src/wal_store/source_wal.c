@@ -3,11 +3,9 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "io/file.h"
 #include "pair/prerequisites.h"
 #include "source/file_pieces.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +48,6 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                        .clusters = clusters,
                        .scratch = scratch,
                        .has_command = restore_command != NULL,
-                       .command_is_targets =
-                           restore_command != NULL && options->restore_command == NULL,
                        .store = wal_store_create(&store)};
     wal->stream = (WalStream){.shape = clusters->shape,
                               .data_block_size = clusters->target.control.block_size,
@@ -90,44 +86,54 @@ uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
 
 /* ---- Fetching ---- */
 
-/* The segment as the source has it, below its data directory. */
-static void source_path_of(const SourceWal *wal, const char *name, char path[SOURCE_PATH_SIZE])
-{
-    snprintf(path, SOURCE_PATH_SIZE, "%s/%s", wal->stream.shape.version->wal_directory, name);
-}
-
 /* One segment that is fetched. */
 typedef struct SegmentFetch
 {
     const char *source_path; /* pg_wal/NAME */
     const char *path;        /* the file that is written */
     const char *whole_path;  /* when all has come the file is extended to a segment's size by zeros,
-                                and gets this name; if the source does not have all it is removed */
+                                and gets this name; if the source does not have all it is removed.
+                                NULL: it lies in memory, and stays as it is */
     uint32_t size;           /* how much is fetched, from its first byte */
     atomic_bool missing;     /* the source no longer has it, or not that much of it */
     atomic_uint_least64_t left; /* bytes of the pieces that are not done */
 } SegmentFetch;
 
 /* Those that are fetched at once. */
-typedef struct SegmentsFetch
+typedef struct WalFetch
 {
-    Source *source;
-    uint32_t segment_size;
+    const SourceWal *wal;
+    Arena *arena; /* holds the paths */
     SegmentFetch *segments;
     size_t count;
-    size_t next;
-} SegmentsFetch;
+    uint64_t bytes;
+    size_t next; /* under the lock */
+} WalFetch;
+
+static void add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
+{
+    const bool in_memory = fetch->wal->scratch == NULL;
+    const Version *version = fetch->wal->stream.shape.version;
+
+    ARRAY_GROW(fetch->segments, fetch->count);
+    fetch->segments[fetch->count++] = (SegmentFetch){
+        .source_path = arena_printf(fetch->arena, "%s/%s", version->wal_directory, name),
+        .path = arena_printf(fetch->arena, "%s%s", path, in_memory ? "" : ".new"),
+        .whole_path = in_memory ? NULL : arena_strdup(fetch->arena, path),
+        .size = size,
+        .left = size};
+    fetch->bytes += size;
+}
 
 static bool next_segment(void *context, PieceRange *range)
 {
-    SegmentsFetch *fetch = context;
+    WalFetch *fetch = context;
+    const SegmentFetch *segment = &fetch->segments[fetch->next];
 
-    const size_t index = fetch->next++;
-    const SegmentFetch *segment = &fetch->segments[index];
-
-    if (index >= fetch->count)
+    if (fetch->next == fetch->count)
         return false;
-    *range = (PieceRange){.file = index, .path = segment->source_path, .size = segment->size};
+    *range =
+        (PieceRange){.file = fetch->next++, .path = segment->source_path, .size = segment->size};
     return true;
 }
 
@@ -138,21 +144,22 @@ static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, 
 
 /* Count a piece of which `size` bytes are here. With the last piece the file is whole. Where the
  * source lacks some, a part that was fetched earlier is of no use either. */
-static bool finish_piece(SegmentsFetch *fetch, PieceWorker *worker, const FilePiece *piece,
+static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                          uint64_t size, Error *error)
 {
+    const uint32_t segment_size = fetch->wal->stream.shape.segment_size;
     SegmentFetch *segment = &fetch->segments[piece->file];
 
     progress_add(piece->size); /* also what is missing: it counts what was asked for */
     if (size != piece->size)
         segment->missing = true;
-    if (atomic_fetch_sub(&segment->left, piece->size) > piece->size)
+    if (atomic_fetch_sub(&segment->left, piece->size) > piece->size || segment->whole_path == NULL)
         return true;
     if (segment->missing)
         return file_remove(segment->path, error) && file_remove(segment->whole_path, error);
-    if (segment->size < fetch->segment_size &&
+    if (segment->size < segment_size &&
         (!open_segment_copy(segment, worker, error) ||
-         !file_truncate(worker->file.fd, segment->path, fetch->segment_size, error)))
+         !file_truncate(worker->file.fd, segment->path, segment_size, error)))
         return false;
     return file_rename(segment->path, segment->whole_path, error);
 }
@@ -160,7 +167,7 @@ static bool finish_piece(SegmentsFetch *fetch, PieceWorker *worker, const FilePi
 static bool write_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
                                 const uint8_t *bytes, size_t size, Error *error)
 {
-    SegmentsFetch *fetch = context;
+    WalFetch *fetch = context;
     SegmentFetch *segment = &fetch->segments[piece->file];
 
     return (size != piece->size ||
@@ -172,7 +179,7 @@ static bool write_segment_piece(void *context, PieceWorker *worker, const FilePi
 static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
                                const FileRange *file, Error *error)
 {
-    SegmentsFetch *fetch = context;
+    WalFetch *fetch = context;
     SegmentFetch *segment = &fetch->segments[piece->file];
     uint64_t copied = 0;
 
@@ -184,7 +191,7 @@ static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePie
         const FileRange copy = {worker->file.fd, segment->path, piece->offset};
 
         if (!file_copy_range(file, &copy, piece->size, &copied, error) ||
-            !rate_take(fetch->source->rate, copied, error))
+            !rate_take(fetch->wal->clusters->source->rate, copied, error))
             return false;
     }
     return finish_piece(fetch, worker, piece, copied, error);
@@ -200,73 +207,40 @@ static size_t batch_pieces(uint64_t bytes, uint32_t piece_size, size_t batches)
     return pieces > BATCH_PIECES_MAX ? BATCH_PIECES_MAX : pieces;
 }
 
-/* Fetch segments in `workers` threads, which the source has granted. What is fetched is divided
- * between the workers, and a request to the source asks for no more than 16 MB. */
-static bool fetch_pieces(const SourceWal *wal, int workers, SegmentFetch *segments, size_t count,
-                         Error *error)
+/* Fetch in `workers` threads, which the source has granted. What is fetched is divided between the
+ * workers, and a request to the source asks for no more than 16 MB. */
+static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
 {
-    Source *source = wal->clusters->source;
-    SegmentsFetch fetch = {.source = source,
-                           .segment_size = wal->stream.shape.segment_size,
-                           .segments = segments,
-                           .count = count};
+    Source *source = fetch->wal->clusters->source;
+    const size_t batches = (size_t) workers * (fetch->count > 1 ? BATCHES_PER_WORKER : 1);
+    const uint32_t piece_size =
+        rate_piece(source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE);
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FilePieces pieces = {.source = source,
                          .question = ASK_BYTES,
-                         .piece_size = rate_piece(
-                             source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE),
+                         .piece_size = piece_size,
+                         .batch_pieces_max = batch_pieces(fetch->bytes, piece_size, batches),
                          .batch_bytes_max = UINT64_MAX,
-                         .context = &fetch,
+                         .context = fetch,
                          .lock = &lock,
                          .next_range = next_segment,
                          .take_answer = write_segment_piece,
                          .take_file = copy_segment_piece};
-    uint64_t bytes = 0;
 
-    for (size_t i = 0; i < count; i++)
-    {
-        segments[i].left = segments[i].size;
-        bytes += segments[i].size;
-    }
-    pieces.batch_pieces_max = batch_pieces(bytes, pieces.piece_size,
-                                           (size_t) workers * (count > 1 ? BATCHES_PER_WORKER : 1));
     return file_pieces_ask(&pieces, workers, error);
-}
-
-/* For a look: the file at path lies in memory, and cannot be renamed. */
-static bool copy_whole(const SourceWal *wal, const char *source_path, const char *path, bool *found,
-                       Error *error)
-{
-    Source *source = wal->clusters->source;
-    AUTO_BUFFER Buffer bytes = {0};
-    AUTO_FD int fd = -1;
-
-    if (!source->operations->read_file(source, source_path, wal->stream.shape.segment_size, &bytes,
-                                       found, error))
-        return false;
-    return !*found || (file_open_update(path, &fd, error) &&
-                       file_write_at(fd, path, bytes.bytes, bytes.size, 0, error));
 }
 
 bool source_wal_fetch_segment(void *context, const char *name, const char *path, bool *found,
                               Error *error)
 {
-    const SourceWal *wal = context;
-    AUTO_BUFFER Buffer temporary = {0};
-    char source_path[SOURCE_PATH_SIZE];
+    AUTO_ARENA Arena *arena = arena_create();
+    WalFetch fetch = {.wal = context, .arena = arena};
+    bool result;
 
-    source_path_of(wal, name, source_path);
-    if (wal->scratch == NULL)
-        return copy_whole(wal, source_path, path, found, error);
-    buffer_printf(&temporary, "%s.new", path);
-
-    SegmentFetch fetch = {.source_path = source_path,
-                          .path = buffer_string(&temporary),
-                          .whole_path = path,
-                          .size = wal->stream.shape.segment_size};
-    const bool result = fetch_pieces(wal, 1, &fetch, 1, error);
-
-    *found = result && !fetch.missing;
+    add_segment(&fetch, name, path, fetch.wal->stream.shape.segment_size);
+    result = fetch_pieces(&fetch, 1, error);
+    *found = result && !fetch.segments->missing;
+    free(fetch.segments);
     return result;
 }
 
@@ -289,7 +263,7 @@ bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Er
 
     *has = false;
     source_wal_segment_name(wal, segment, name);
-    source_path_of(wal, name, path);
+    snprintf(path, sizeof(path), "%s/%s", wal->stream.shape.version->wal_directory, name);
     return source->operations->fetch(source, 0, &request, 1, note_bytes, has, error);
 }
 
@@ -323,52 +297,28 @@ static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_
     return true;
 }
 
-static SegmentFetch describe_fetch(const SourceWal *wal, Arena *arena, uint64_t segment,
-                                   uint32_t size)
+/* List those of [from, end); an error if there is too little room. The end of its WAL that the
+ * source reports may be wrong: listing stops once it is too much. */
+static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
 {
-    char name[WAL_NAME_SIZE], source_path[SOURCE_PATH_SIZE];
-    AUTO_BUFFER Buffer path = {0};
-    const char *whole = scratch_path(wal, segment, true, &path);
-
-    source_wal_segment_name(wal, segment, name);
-    source_path_of(wal, name, source_path);
-    return (SegmentFetch){.source_path = arena_strdup(arena, source_path),
-                          .path = arena_printf(arena, "%s.new", whole),
-                          .whole_path = arena_strdup(arena, whole),
-                          .size = size};
-}
-
-/* The segments that are to be fetched. */
-typedef struct WalFetch
-{
-    SegmentFetch *segments;
-    size_t count;
-    uint64_t bytes;
-} WalFetch;
-
-/* List those of [from, end) in the arena; an error if there is too little room. The end of its WAL
- * that the source reports may be wrong: listing stops once it is too much. */
-static bool list_fetches(SourceWal *wal, Lsn from, Lsn end, Arena *arena, WalFetch *fetch,
-                         Error *error)
-{
+    const SourceWal *wal = fetch->wal;
     const uint64_t last = wal_segment_before(&wal->stream.shape, end);
+    AUTO_BUFFER Buffer path = {0};
     FileSpace space;
 
-    *fetch = (WalFetch){0};
     if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
         return false;
     for (uint64_t segment = wal_segment_of(&wal->stream.shape, from);
          segment <= last && fetch->bytes <= space.free_bytes; segment++)
     {
+        char name[WAL_NAME_SIZE];
         uint32_t size;
 
         if (!size_wanted(wal, segment, end, &size, error))
             return false;
-        if (size == 0)
-            continue;
-        ARRAY_GROW(fetch->segments, fetch->count);
-        fetch->segments[fetch->count++] = describe_fetch(wal, arena, segment, size);
-        fetch->bytes += size;
+        source_wal_segment_name(wal, segment, name);
+        if (size > 0)
+            add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
     }
     if (fetch->bytes <= space.free_bytes)
         return true;
@@ -395,11 +345,13 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
     int workers;
     bool result;
 
+    if (fetch->count == 0)
+        return true;
     if (!source->operations->start_workers(source, wal->options.jobs, &workers, error))
         return false;
     if (!wal->reads)
         progress_begin(PROGRESS_FETCH_WAL, fetch->bytes);
-    result = fetch_pieces(wal, workers, fetch->segments, fetch->count, error);
+    result = fetch_pieces(fetch, workers, error);
     if (!wal->reads)
         progress_end(result);
     wal->fetched_bytes += fetch->bytes;
@@ -411,9 +363,9 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 static bool fetch_if_room(SourceWal *wal, Lsn from, Lsn end, bool only_check, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    WalFetch fetch = {0};
+    WalFetch fetch = {.wal = wal, .arena = arena};
     const bool result = !wal->clusters->source->is_server || end <= from ||
-                        (list_fetches(wal, from, end, arena, &fetch, error) &&
+                        (list_fetches(&fetch, from, end, error) &&
                          (only_check || fetch_segments(wal, &fetch, error)));
 
     free(fetch.segments);
@@ -483,7 +435,8 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
                       version->wal_directory);
 }
 
-/* The same as find_file, also for a segment that a server may have, but was not asked for. */
+/* The same as source_wal_find, without the target's own command; also for a segment that a server
+ * may have, but was not asked for. */
 static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found,
                                  Error *error)
 {
@@ -541,28 +494,22 @@ bool source_wal_ask_target_command(SourceWal *wal)
     log_info("the source no longer has WAL that is needed: asking the target's own "
              "\"restore_command\"");
     wal_store_set_unasked_command(wal->store, command);
-    wal->command_is_targets = true;
     return true;
-}
-
-static bool find_file(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
-                      Error *error)
-{
-    const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
-    const bool result = wal_store_find(wal->store, wal_store_timeline_of(wal->store, segment),
-                                       segment, path, found, error);
-
-    *may_take = result && *found && wal->scratch != NULL && path->size > length &&
-                memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
-    return result;
 }
 
 bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
                      Error *error)
 {
-    return find_file(wal, segment, path, may_take, found, error) &&
-           (*found || !source_wal_ask_target_command(wal) ||
-            find_file(wal, segment, path, may_take, found, error));
+    const Timeline timeline = wal_store_timeline_of(wal->store, segment);
+    const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
+
+    if (!wal_store_find(wal->store, timeline, segment, path, found, error) ||
+        (!*found && source_wal_ask_target_command(wal) &&
+         !wal_store_find(wal->store, timeline, segment, path, found, error)))
+        return false;
+    *may_take = *found && wal->scratch != NULL && path->size > length &&
+                memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
+    return true;
 }
 
 bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, Error *error)
@@ -571,7 +518,8 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
 
     *can = false;
     if (wal->options.wal_archive != NULL ||
-        (!source_wal_ask_target_command(wal) && !wal->command_is_targets))
+        (!source_wal_ask_target_command(wal) &&
+         (wal->options.restore_command != NULL || wal->store->restore.command == NULL)))
         return true;
     return wal_store_open_archived(wal->store, wal_store_timeline_of(wal->store, segment), segment,
                                    &fd, can, error);

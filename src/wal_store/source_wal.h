@@ -23,13 +23,12 @@ typedef struct SourceWal
     WalStream stream; /* of the store; not limited yet */
     Arena *arena;
     const char *scratch;
-    Lsn fetched_end;         /* segments that end up to here were fetched, as far as the source had
-                                them */
-    uint64_t removed_bytes;  /* that were fetched to be read only (source_wal_remove_before) */
-    bool has_command;        /* the store's restore command was given, or was looked for */
-    bool command_is_targets; /* it is the target's own */
-    Lsn unasked_end;         /* it was asked for segments up to here, which no option told it to */
-    bool reads;              /* what is fetched now, is read now: progress is of both */
+    Lsn fetched_end;        /* segments that end up to here were fetched, as far as the source had
+                               them */
+    uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
+    bool has_command;       /* the store's restore command was given, or was looked for */
+    Lsn unasked_end;        /* it was asked for segments up to here, which no option told it to */
+    bool reads;             /* what is fetched now, is read now: progress is of both */
     atomic_uint_least64_t fetched_bytes; /* and how long that took, for a thread that reads, too */
     atomic_uint_least64_t fetch_microseconds;
 } SourceWal;

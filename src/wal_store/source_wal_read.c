@@ -6,11 +6,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
-#include "io/file.h"
 #include "pair/prerequisites.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
 
 /* The bytes that are fetched at once. It is the smaller number where segments are removed after
  * they were read. */

@@ -65,11 +65,6 @@ bool target_wal_grows(const TargetWal *target_wal)
     return target_wal->stream.limit != LSN_INVALID;
 }
 
-void target_wal_close(TargetWal *target_wal)
-{
-    wal_store_destroy(target_wal->store);
-}
-
 /* ---- Histories ---- */
 
 static void log_history(const Version *version, const char *title, const History *history)

@@ -16,13 +16,11 @@ typedef struct TargetWal
 /*
  * Common history is fetched from the source where the target lacks it (source_wal NULL: it is not,
  * and nothing is written). clusters may still lack its histories. An error where --wal-archive or
- * --restore-command can be seen to be wrong. target_wal_close in any case.
+ * --restore-command can be seen to be wrong. The caller destroys the store in any case.
  */
 MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters,
                                 const char *restore_command, SourceWal *source_wal, Arena *arena,
                                 TargetWal *target_wal, Error *error);
-
-void target_wal_close(TargetWal *target_wal);
 
 /* The target's server runs and writes more: do not look for the end of its WAL, but only as far as
  * it is known to have been flushed, and up to `lsn`. */

@@ -658,11 +658,12 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
     return good;
 }
 
-static bool open_segment_file(WalStore *store, const WantedWal *wanted, bool own, int *fd,
-                              bool *there, Error *error)
+static bool open_in_places(WalStore *store, Timeline timeline, uint64_t segment, bool own, int *fd,
+                           bool *there, Error *error)
 {
+    const WantedWal wanted = wanted_segment(store, timeline, segment);
     AUTO_FOUND FoundWal found = {.fd = -1};
-    const bool result = ask_places(store, wanted, own, &found, error);
+    const bool result = ask_places(store, &wanted, own, &found, error);
 
     *fd = found.fd;
     *there = found.fd >= 0;
@@ -673,17 +674,13 @@ static bool open_segment_file(WalStore *store, const WantedWal *wanted, bool own
 bool wal_store_open_own(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
                         Error *error)
 {
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
-
-    return open_segment_file(store, &wanted, true, fd, found, error);
+    return open_in_places(store, timeline, segment, true, fd, found, error);
 }
 
 bool wal_store_open_archived(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
                              Error *error)
 {
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
-
-    return open_segment_file(store, &wanted, false, fd, found, error);
+    return open_in_places(store, timeline, segment, false, fd, found, error);
 }
 
 bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,

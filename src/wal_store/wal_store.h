@@ -20,19 +20,12 @@
 #ifndef WAL_STORE_WAL_STORE_H
 #define WAL_STORE_WAL_STORE_H
 
-#include "base/arena.h"
-#include "base/buffer.h"
-#include "base/error.h"
-#include "format/history.h"
-#include "format/walpage.h"
 #include "io/file.h"
 #include "options.h"
 #include "pair/clusters.h"
 #include "wal_store/restore.h"
 
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef enum WalPlace
 {
@@ -140,12 +133,8 @@ bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment)
  *
  * A .partial file holds the start of a segment, and does not show how much of it: pg_receivewal
  * writes one, and a server that is promoted leaves the last segment of the timeline that it leaves
- * as one. History goes on in the new timeline's file, which begins with the same bytes; so the old
- * timeline's segment is needed only by a target that did not follow the promotion: one that has
- * records after it there, or one that stopped in that segment. So it is the last resort, and right
- * in two cases only. Either all its records are there, up to the segment's end. Or WAL may end in
- * this segment (last_needed): the reader finds the end, and the caller knows which record must be
- * before it. A target that crashed may have had more WAL than the .partial has: not so there.
+ * as one. It is the last resort, and right only if its records reach the segment's end, or if WAL
+ * may end in this segment (last_needed; not after a crash): design/correctness.md.
  */
 MUST_CHECK bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd,
                                bool *found, Error *error);

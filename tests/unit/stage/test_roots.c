@@ -121,9 +121,8 @@ static bool is_usable(const char *path, const char *said)
     char *lines;
 
     begin_said();
-    const bool ok = roots_check_locations(&roots, &plan, &problems, &error);
+    roots_check_locations(&roots, &plan, &problems);
     lines = end_said();
-    assert_true(ok);
     if (problems.count == 0)
         assert_string_equal(lines, "");
     else if (strstr(lines, said) == NULL)
