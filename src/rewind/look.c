@@ -503,7 +503,8 @@ void look_release(Look *look)
     Error error = {0};
 
     wal_store_destroy(look->target_wal.store);
-    source_wal_destroy(look->source_wal);
+    if (look->source_wal != NULL)
+        wal_store_destroy(look->source_wal->store);
     source_close(look->clusters.source);
     if (look->scratch != NULL && !scratch_remove(look->scratch, &error))
         log_warning("%s", error.message);

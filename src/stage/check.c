@@ -8,6 +8,8 @@
 #define SPACE_MARGIN (1024u * 1024) /* directories, markers and the like */
 #define SPACE_MARGIN_PART 256       /* of all that is needed: what the file system needs for it */
 #define FILES_MARGIN 64
+#define JOURNAL_STAGED_NAME_MAX 40 /* "/f12345", "/data" */
+#define JOURNAL_ENTRY_SPACE 128    /* an entry beside its strings */
 
 /* The plan that is checked, and the roots with what it needs there. */
 typedef struct Check
@@ -142,29 +144,23 @@ static void check_staging_directories(Check *check, Arena *arena)
 
 /* ---- Files ---- */
 
-bool stage_file_use(const char *local, FileUse *use, Error *error)
+bool stage_must_copy(const char *local, bool *must_copy, Error *error)
 {
     struct stat status;
     bool found;
     int fd = -1;
 
-    *use = FILE_USE_PATCH;
-    if (file_open_update(local, &fd, error))
+    *must_copy = false;
+    if (!file_open_update(local, &fd, error))
     {
-        file_close(fd);
-        if (!file_lstat(local, &status, &found, error))
-            return false;
-        /* A backup made of links (cp -al) must not be changed with the target. */
-        if (found && status.st_nlink > 1)
-            *use = FILE_USE_COPY;
-        return true;
+        *must_copy = error->error_number == EACCES && place_can_be_read(local); /* mode 0400 */
+        return *must_copy;
     }
-    if (error->error_number == ENOENT)
-        *use = FILE_USE_GONE;
-    else if (error->error_number == EACCES && place_can_be_read(local))
-        *use = FILE_USE_COPY; /* mode 0400 */
-    else
+    file_close(fd);
+    if (!file_lstat(local, &status, &found, error))
         return false;
+    /* A backup made of links (cp -al) must not be changed with the target. */
+    *must_copy = found && status.st_nlink > 1;
     return true;
 }
 
@@ -190,12 +186,14 @@ static bool can_replace_file(const char *local, Error *error)
 }
 
 /* The file must be one that can be patched, or else replaced. */
-static bool can_change_file(const PlanEntry *entry, const char *local, FileUse *use, Error *error)
+static bool can_change_file(const PlanEntry *entry, const char *local, bool *copied, Error *error)
 {
     if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
         return can_replace_file(local, error);
-    if (stage_file_use(local, use, error))
-        return *use != FILE_USE_COPY || stage_can_replace(local, error);
+    if (stage_must_copy(local, copied, error))
+        return !*copied || stage_can_replace(local, error);
+    if (error->error_number == ENOENT)
+        return true;                         /* the stage finds out */
     (void) !stage_can_replace(local, error); /* an obstacle explains it better */
     return false;
 }
@@ -239,13 +237,28 @@ static void check_reserved(Check *check)
     }
 }
 
+/* An entry of the plan takes at most this in the journal. */
+static uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root)
+{
+    const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX;
+    uint64_t bytes = JOURNAL_ENTRY_SPACE + strlen(entry->path) + of_staged;
+    uint64_t offset = 0, size;
+
+    if (entry->link_target != NULL)
+        bytes += strlen(entry->link_target);
+    if (!plan_stays_in_place(entry) || entry->wal)
+        return bytes;
+    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
+        bytes += JOURNAL_ENTRY_SPACE + of_staged;
+    return bytes;
+}
+
 static void check_entry(Check *check, const PlanEntry *entry)
 {
     AUTO_BUFFER Buffer buffer = {0};
     const char *local = target_path(&buffer, check->roots.target_directory, entry->path);
     Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
-    FileUse use = FILE_USE_PATCH;
-    bool possible = true;
+    bool possible = true, copied = false;
     Error problem;
 
     if (entry->action == ACTION_CREATE)
@@ -253,10 +266,10 @@ static void check_entry(Check *check, const PlanEntry *entry)
     else if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE)
         possible = can_remove_directory(local, &problem);
     else if (entry->type == FILE_REGULAR && entry->on_target)
-        possible = can_change_file(entry, local, &use, &problem);
+        possible = can_change_file(entry, local, &copied, &problem);
     if (!possible)
         problems_add(&check->problems, &problem);
-    space_add_staged(check->plan, entry, use == FILE_USE_COPY, root->space.unit, &root->staged);
+    space_add_staged(check->plan, entry, copied, root->space.unit, &root->staged);
     check->roots.roots[0].staged.bytes += space_of_journal(check->plan, entry, root);
 }
 
@@ -297,7 +310,7 @@ static unsigned long long megabytes(uint64_t bytes)
     return (bytes + 1024 * 1024 - 1) / (1024 * 1024);
 }
 
-/* The roots on the file system of the first one share its space. */
+/* The roots on one file system share its space: they are weighed with the first of them. */
 static void check_file_system(Check *check, size_t first)
 {
     AUTO_BUFFER Buffer place = {0};
@@ -306,12 +319,14 @@ static void check_file_system(Check *check, size_t first)
     uint64_t files = FILES_MARGIN, staged = 0, reserved = 0, needed;
     Error problem;
 
-    for (size_t other = first; other < check->roots.count; other++)
+    for (size_t other = 0; other < check->roots.count; other++)
     {
         const Root *sharing = &check->roots.roots[other];
 
         if (sharing->place.device != root->place.device)
             continue;
+        if (other < first)
+            return;
         staged += sharing->staged.bytes;
         files += sharing->staged.files;
         reserved += sharing->reserved;
@@ -340,30 +355,6 @@ static void check_file_system(Check *check, size_t first)
     }
 }
 
-/* No root before this one is on its file system. */
-static bool is_first_of_device(const Roots *roots, size_t root)
-{
-    for (size_t other = 0; other < root; other++)
-    {
-        if (roots->roots[other].place.device == roots->roots[root].place.device)
-            return false;
-    }
-    return true;
-}
-
-static bool check_roots_space(Check *check, const WalSpace *wal, Error *error)
-{
-    if (!roots_reserve(&check->roots, check->plan, error))
-        return false;
-    count_wal(check, wal);
-    for (size_t root = 0; root < check->roots.count; root++)
-    {
-        if (is_first_of_device(&check->roots, root))
-            check_file_system(check, root);
-    }
-    return true;
-}
-
 bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -376,5 +367,10 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     check_reserved(&check);
     check_entries(&check);
     roots_check_locations(&check.roots, plan, &check.problems);
-    return check_roots_space(&check, wal, error) && problems_check(&check.problems, error);
+    if (!roots_reserve(&check.roots, plan, error))
+        return false;
+    count_wal(&check, wal);
+    for (size_t root = 0; root < check.roots.count; root++)
+        check_file_system(&check, root);
+    return problems_check(&check.problems, error);
 }

@@ -87,13 +87,11 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
 {
     AUTO_BUFFER Buffer name = {0}, path = {0};
     Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
-    bool made = false;
-    FileUse use;
+    bool made = false, must_copy;
 
-    if (!stage_file_use(stage_local(stage, entry->path, &path), &use, error) ||
-        use == FILE_USE_GONE)
+    if (!stage_must_copy(stage_local(stage, entry->path, &path), &must_copy, error))
         return false;
-    if (use == FILE_USE_COPY)
+    if (must_copy)
         return copy_target_file(stage, entry, false, &made, error);
     /* Blocks get new places there in any case: now, while there may be none, not after the commit.
      */

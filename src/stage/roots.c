@@ -7,10 +7,8 @@
 #include <string.h>
 
 #define TABLESPACES "pg_tblspc/"
-#define STAT_BLOCK_SIZE 512        /* of st_blocks, see stat(2) */
-#define NAME_SPACE 64              /* of a directory, for a name beside its length */
-#define JOURNAL_ENTRY_SPACE 128    /* an entry beside its strings */
-#define JOURNAL_STAGED_NAME_MAX 40 /* "/f12345", "/data" */
+#define STAT_BLOCK_SIZE 512 /* of st_blocks, see stat(2) */
+#define NAME_SPACE 64       /* of a directory, for a name beside its length */
 
 /* A work directory, a file that marks commit and end, or the pid file: only apply touches those. */
 static bool is_reserved(const char *path)
@@ -214,21 +212,6 @@ void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uin
     }
     for (; plan_next_range(plan, entry, &offset, &size); offset += size)
         staged->bytes += size;
-}
-
-uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root)
-{
-    const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX;
-    uint64_t bytes = JOURNAL_ENTRY_SPACE + strlen(entry->path) + of_staged;
-    uint64_t offset = 0, size;
-
-    if (entry->link_target != NULL)
-        bytes += strlen(entry->link_target);
-    if (!plan_stays_in_place(entry) || entry->wal)
-        return bytes;
-    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
-        bytes += JOURNAL_ENTRY_SPACE + of_staged;
-    return bytes;
 }
 
 /* Bytes of the ranges that lie below the target's size, rounded to what is allocated at once. */

@@ -83,9 +83,6 @@ bool entry_has_effect(const PlanEntry *entry);
 void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
                       StagedSpace *staged);
 
-/* An entry of the plan takes at most this in the journal. */
-uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root);
-
 /*
  * Count the bytes that the apply allocates on each root: files grow, holes in them are filled,
  * directories are made and get new names.

@@ -99,21 +99,14 @@ typedef struct WalSpace
 MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal,
                             Error *error);
 
-/* How a file that stays in place can be changed. */
-typedef enum FileUse
-{
-    FILE_USE_PATCH,
-    FILE_USE_COPY, /* it may not be written, or has other names that must not see the change: a copy
-                      is patched and replaces it */
-    FILE_USE_GONE
-} FileUse;
-
 /* True if nothing keeps this name from being replaced or removed: that needs only a directory that
  * can be written. */
 MUST_CHECK bool stage_can_replace(const char *local, Error *error);
 
-/* Opens the file, which changes nothing. An error where neither is possible. */
-MUST_CHECK bool stage_file_use(const char *local, FileUse *use, Error *error);
+/* Open a file that stays in place, which changes nothing. *must_copy: it may not be written, or has
+ * other names that must not see the change: a copy is patched and replaces it. An error where
+ * neither is possible. */
+MUST_CHECK bool stage_must_copy(const char *local, bool *must_copy, Error *error);
 
 /* ---- stage.c: beginning and end ---- */
 

@@ -57,12 +57,6 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
     return wal;
 }
 
-void source_wal_destroy(SourceWal *wal)
-{
-    if (wal != NULL)
-        wal_store_destroy(wal->store);
-}
-
 /* ---- Segments ---- */
 
 void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
@@ -139,7 +133,9 @@ static bool next_segment(void *context, PieceRange *range)
 
 static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, Error *error)
 {
-    return open_file_switch(&worker->file, segment->path, OPEN_TO_CREATE, NULL, error);
+    const OpenMode mode = segment->whole_path != NULL ? OPEN_TO_CREATE : OPEN_TO_UPDATE;
+
+    return open_file_switch(&worker->file, segment->path, mode, NULL, error);
 }
 
 /* Count a piece of which `size` bytes are here. With the last piece the file is whole. Where the

@@ -1,9 +1,7 @@
 /*
  * The WAL that the rewound target will replay: the source's, from where recovery starts.
  *
- * A segment is in one of these places: the target's own pg_wal, if it is common history and the
- * target keeps it; the source's pg_wal (of a server: fetched to the scratch directory, once); an
- * archive, for what the source no longer has. It is read before the plan is made, since the plan
+ * wal_store.h lists the places of a segment. It is read before the plan is made, since the plan
  * rests on it, and staged from there afterwards.
  */
 #ifndef WAL_STORE_SOURCE_WAL_H
@@ -36,12 +34,11 @@ typedef struct SourceWal
 /*
  * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
  * as long. scratch NULL: for a look, which fetches nothing. control is the source's.
- * restore_command: NULL if none is to be asked.
+ * restore_command: NULL if none is to be asked. The caller destroys the store.
  */
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const Control *control, const char *restore_command,
                              const char *scratch, Arena *arena);
-void source_wal_destroy(SourceWal *wal); /* NULL is allowed */
 
 /* ---- Fetching ---- */
 

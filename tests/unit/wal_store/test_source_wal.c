@@ -88,7 +88,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void) state;
-    source_wal_destroy(wal);
+    wal_store_destroy(wal->store);
     arena_destroy(arena);
     free(writer);
     return dir_remove_tree(root, &error) ? 0 : -1;
