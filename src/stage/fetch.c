@@ -37,10 +37,9 @@
  */
 typedef struct FileFetcher
 {
-    bool direct; /* its file is written past the system's cache */
+    bool direct;        /* its file is written past the system's cache */
+    FileRange gathered; /* the place of the bytes in a data file */
     size_t gathered_size;
-    size_t gathered_root;
-    uint64_t gathered_offset;
 } FileFetcher;
 
 /* A comparison, then a fetch, each of all entries in order. */
@@ -444,31 +443,24 @@ static bool write_gathered(void *context, PieceWorker *worker, Error *error)
 {
     const FileFetch *fetch = context;
     FileFetcher *fetcher = &fetch->fetchers[worker->number];
-    const FileRange destination = {.fd = fetch->stage->roots.roots[fetcher->gathered_root].data_fd,
-                                   .path = DATA_NAME,
-                                   .offset = fetcher->gathered_offset};
     const size_t size = fetcher->gathered_size;
 
     fetcher->gathered_size = 0;
-    return write_staged(&destination, worker->bytes, size, error);
+    return write_staged(&fetcher->gathered, worker->bytes, size, error);
 }
 
 /* Single blocks are written many at a time. */
-static bool gather_blocks(FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
+static bool gather_blocks(FileFetch *fetch, PieceWorker *worker, const FileRange *destination,
                           const uint8_t *bytes, size_t size, Error *error)
 {
     FileFetcher *fetcher = &fetch->fetchers[worker->number];
 
-    if ((piece->destination != fetcher->gathered_root ||
-         size > GATHER_SIZE - fetcher->gathered_size ||
-         piece->destination_offset != fetcher->gathered_offset + fetcher->gathered_size) &&
+    if ((destination->fd != fetcher->gathered.fd || size > GATHER_SIZE - fetcher->gathered_size ||
+         destination->offset != fetcher->gathered.offset + fetcher->gathered_size) &&
         !write_gathered(fetch, worker, error))
         return false;
     if (fetcher->gathered_size == 0)
-    {
-        fetcher->gathered_root = piece->destination;
-        fetcher->gathered_offset = piece->destination_offset;
-    }
+        fetcher->gathered = *destination;
     memcpy(worker->bytes + fetcher->gathered_size, bytes, size);
     fetcher->gathered_size += size;
     return true;
@@ -481,6 +473,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
 {
     FileFetch *fetch = context;
     FileRange destination;
+    bool ok;
 
     if (bytes == NULL)
     {
@@ -490,15 +483,15 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
     if (size > piece->asked_size)
         return error_set(error, ERROR_FAILED, "received more of file \"%s\" than was asked for",
                          piece->path);
-    if (is_laid_out(fetch, piece) && size < WRITEBACK_SIZE_MIN)
-    {
-        if (!gather_blocks(fetch, worker, piece, bytes, size, error))
-            return false;
-    }
-    else if (!find_destination(fetch, worker, piece, &destination, error) ||
-             !(is_laid_out(fetch, piece)
-                   ? write_staged(&destination, bytes, size, error)
-                   : write_whole(fetch, worker, &destination, bytes, size, error)))
+    if (!find_destination(fetch, worker, piece, &destination, error))
+        return false;
+    if (!is_laid_out(fetch, piece))
+        ok = write_whole(fetch, worker, &destination, bytes, size, error);
+    else if (size < WRITEBACK_SIZE_MIN)
+        ok = gather_blocks(fetch, worker, &destination, bytes, size, error);
+    else
+        ok = write_staged(&destination, bytes, size, error);
+    if (!ok)
         return false;
     count_fetched(fetch, piece, size);
     return true;

@@ -70,30 +70,32 @@ static bool add_directories(const StageJournal *journal, Error *error)
     return true;
 }
 
-/* The next *count placements are those of entry `index`; placements of entries before it are
- * passed over. */
-static const Placement *find_placements(const Stage *stage, size_t index, size_t *next,
-                                        size_t *count)
+/* The blocks of the entry are the placements from *next on that have its index. Those of entries
+ * that are not patched are passed over. */
+static bool add_patch(const StageJournal *journal, const PlanEntry *entry, size_t *next,
+                      Error *error)
 {
+    Stage *stage = journal->stage;
     const Placement *placements = (const Placement *) stage->placements.bytes;
-    const size_t all = stage->placements.size / sizeof(Placement);
-
-    while (*next < all && placements[*next].index < index)
-        (*next)++;
-    for (*count = 0; *next + *count < all && placements[*next + *count].index == index; ++*count)
-        ;
-    return placements + *next;
-}
-
-static bool add_ranges(const StageJournal *journal, const PlanEntry *entry, uint64_t final_size,
-                       const Placement *placements, size_t count, Error *error)
-{
+    const size_t count = stage->placements.size / sizeof(Placement);
+    const size_t index = (size_t) (entry - journal->plan->entries);
+    const uint64_t final_size = stage_final_size(stage, entry);
+    const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
     AUTO_BUFFER Buffer data = {0};
 
-    stage_name(journal->stage, entry->path, DATA_NAME, &data);
-    for (size_t i = 0; i < count; i++)
+    while (*next < count && placements[*next].index < index)
+        (*next)++;
+    /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment.
+     */
+    if (entry->action == ACTION_NONE && (*next == count || placements[*next].index != index))
+        return true;
+    stage->statistics.files_patched++;
+    if (!journal_add(journal->writer, &patch, error))
+        return false;
+    stage_name(stage, entry->path, DATA_NAME, &data);
+    for (; *next < count && placements[*next].index == index; (*next)++)
     {
-        const Placement *placed = &placements[i];
+        const Placement *placed = &placements[*next];
         const uint64_t left = placed->offset < final_size ? final_size - placed->offset : 0;
         const JournalEntry range = {.kind = JOURNAL_RANGE,
                                     .other = buffer_string(&data),
@@ -105,24 +107,6 @@ static bool add_ranges(const StageJournal *journal, const PlanEntry *entry, uint
             return false;
     }
     return true;
-}
-
-static bool add_patch(const StageJournal *journal, const PlanEntry *entry, size_t *next,
-                      Error *error)
-{
-    const uint64_t final_size = stage_final_size(journal->stage, entry);
-    const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
-    size_t count;
-    const Placement *placements =
-        find_placements(journal->stage, (size_t) (entry - journal->plan->entries), next, &count);
-
-    /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment.
-     */
-    if (entry->action == ACTION_NONE && count == 0)
-        return true;
-    journal->stage->statistics.files_patched++;
-    return journal_add(journal->writer, &patch, error) &&
-           add_ranges(journal, entry, final_size, placements, count, error);
 }
 
 static bool add_install(const StageJournal *journal, const char *path, const char *staged,
