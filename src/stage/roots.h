@@ -35,7 +35,7 @@ typedef struct Root
     Place place;
     FileSpace space;    /* of its file system, when the roots were found */
     StagedSpace staged; /* counted by stage_check */
-    int data_fd;        /* of the stage's data file there; -1: there is none yet */
+    int data_fd;        /* of the stage's data file there; -1: not made yet */
     uint64_t data_size; /* bytes laid out in it */
     uint64_t reserved;  /* bytes: see roots_reserve */
 } Root;

@@ -60,7 +60,7 @@ typedef struct ExtraFile
     const char *local;  /* the same, for opening it */
 } ExtraFile;
 
-/* Only files of this folder use the fields, but for the statistics. */
+/* Only files of this folder use the fields; the statistics are for all. */
 typedef struct Stage
 {
     Arena *arena;

@@ -121,7 +121,7 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     segment.rate = may_take ? NULL : source->rate;
     if (!stage_wal_segment(wal->stage, &segment, error))
         return false;
-    /* What an archive's directory has was not fetched. */
+    /* A file that was copied from an archive's directory was not fetched. */
     if (may_take || !source->is_server)
     {
         statistics->fetched_bytes += segment.size;

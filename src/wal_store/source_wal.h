@@ -12,7 +12,7 @@
 
 #include <stdatomic.h>
 
-/* Only this folder sets its fields, but for the store's common_end. */
+/* Only this folder sets its fields; divergence.c sets the store's common_end. */
 typedef struct SourceWal
 {
     Options options; /* its strings are the caller's */
