@@ -48,11 +48,16 @@ static bool start_server(Rejoin *rejoin, Error *error)
 
 /* A directory that was copied from under a running server has its postmaster.pid: our commands
  * would stop that one. A command of the user's knows better. */
-static bool check_own_process(const Rejoin *rejoin, Error *error)
+static bool check_own_process(Rejoin *rejoin, Error *error)
 {
     const char *directory = rejoin->target.directory;
 
     if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
+        return true;
+    /* A server that was stopping may have ended since it was found. */
+    if (!pid_file_find_server(directory, NULL, &rejoin->pid, error))
+        return false;
+    if (rejoin->pid == 0 || process_works_in(rejoin->pid, directory))
         return true;
     error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
     error_hint_process(rejoin->pid, directory, error);
@@ -106,8 +111,6 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     Look look = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true};
     bool result;
 
-    if (!check_own_process(rejoin, error))
-        return false;
     log_set_amount(LOG_WARNINGS);
     result =
         look_open(&look, error) && look_identify_target(&look, error) && look_at_pair(&look, error);
@@ -129,6 +132,8 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
 static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
 {
     *follows = false;
+    if (rejoin->pid != 0 && !check_own_process(rejoin, error))
+        return false;
     if (rejoin->pid == 0)
         return true;
     if (!check_before_stop(rejoin, error))
