@@ -10,8 +10,6 @@
 
 #include "base/log.h"
 #include "base/workers.h"
-#include "io/file.h"
-#include "io/open_file.h"
 
 #include <errno.h>
 #include <pthread.h>

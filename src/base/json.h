@@ -6,7 +6,6 @@
 #define BASE_JSON_H
 
 #include "base/buffer.h"
-#include "base/error.h"
 
 #include <stdio.h>
 

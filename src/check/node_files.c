@@ -3,7 +3,6 @@
 #include "base/text_lines.h"
 #include "target/neighbours.h"
 #include "io/dir.h"
-#include "io/file.h"
 #include "io/place.h"
 #include "standby/target_slots.h"
 
@@ -222,8 +221,8 @@ static void add_space(SpaceLook *looks, size_t *count, const char *path, uint64_
 
 /*
  * Ask for the space of a typical rewind, whose divergence is not much older than a checkpoint. It
- * fetches the WAL between two checkpoints, and the blocks that this WAL changed: at most as large as
- * the WAL. Tablespaces on other file systems get a share of the blocks, at most all.
+ * fetches the WAL between two checkpoints, and the blocks that this WAL changed: at most as large
+ * as the WAL. Tablespaces on other file systems get a share of the blocks, at most all.
  */
 static void look_at_space(Node *node)
 {

@@ -1,8 +1,5 @@
 #include "check/node.h"
 
-#include "format/wal_event.h"
-#include "wal/reader.h"
-
 #include <stdlib.h>
 #include <string.h>
 

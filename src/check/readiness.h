@@ -8,7 +8,6 @@
 #ifndef CHECK_READINESS_H
 #define CHECK_READINESS_H
 
-#include "base/arena.h"
 #include "format/versions.h"
 #include "options.h"
 

@@ -6,11 +6,8 @@
  */
 #include "check/node.h"
 
-#include "base/log.h"
-#include "io/file.h"
 #include "source/encryption.h"
 #include "standby/streaming.h"
-#include "wal_store/target_wal.h"
 
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #include "check/node.h"
 
 #include "source/server.h"
-#include "format/settings.h"
 
 #include <string.h>
 

@@ -5,7 +5,6 @@
 #include "divergence/wal_comparison.h"
 #include "pair/prerequisites.h"
 #include "io/dir.h"
-#include "io/file.h"
 #include "io/place.h"
 
 #define WORKERS_FROM_BYTES (32 * 1024 * 1024)

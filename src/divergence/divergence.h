@@ -4,14 +4,7 @@
 #ifndef DIVERGENCE_DIVERGENCE_H
 #define DIVERGENCE_DIVERGENCE_H
 
-#include "base/arena.h"
-#include "base/error.h"
-#include "pair/clusters.h"
-#include "wal/scan.h"
-#include "wal_store/source_wal.h"
 #include "wal_store/target_wal.h"
-
-#include <stdbool.h>
 
 typedef struct Divergence
 {

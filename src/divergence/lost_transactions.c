@@ -1,14 +1,10 @@
 #include "divergence/lost_transactions.h"
 
 #include "base/array.h"
-#include "base/buffer.h"
 #include "base/log.h"
-#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "format/relpath.h"
-#include "io/connection.h"
 #include "io/dir.h"
-#include "io/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,10 +4,7 @@
 #ifndef DIVERGENCE_LOST_TRANSACTIONS_H
 #define DIVERGENCE_LOST_TRANSACTIONS_H
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "divergence/divergence.h"
-#include "options.h"
 #include "wal/lost.h"
 
 /*

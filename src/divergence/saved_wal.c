@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/dir.h"
-#include "io/file.h"
 #include "io/place.h"
 
 #include <libgen.h>

@@ -9,8 +9,6 @@
 #ifndef DIVERGENCE_SAVED_WAL_H
 #define DIVERGENCE_SAVED_WAL_H
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "divergence/divergence.h"
 
 /*

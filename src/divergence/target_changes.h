@@ -4,14 +4,7 @@
 #ifndef DIVERGENCE_TARGET_CHANGES_H
 #define DIVERGENCE_TARGET_CHANGES_H
 
-#include "base/arena.h"
-#include "base/error.h"
-#include "pair/clusters.h"
 #include "divergence/divergence.h"
-#include "wal/scan.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct TargetChanges
 {

@@ -8,12 +8,8 @@
 #ifndef DIVERGENCE_WAL_COMPARISON_H
 #define DIVERGENCE_WAL_COMPARISON_H
 
-#include "base/error.h"
 #include "source/source.h"
-#include "format/history.h"
 #include "wal/reader.h"
-
-#include <stdbool.h>
 
 /* The WAL of both sides. */
 typedef struct WalSides

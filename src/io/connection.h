@@ -12,12 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
-#include "base/error.h"
 #include "base/rate.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 typedef struct Connection Connection;
 

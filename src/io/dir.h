@@ -9,9 +9,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
-#include "base/error.h"
 
-#include <stdbool.h>
 #include <sys/stat.h>
 
 typedef struct DirEntry

@@ -10,10 +10,7 @@
 #define IO_FILE_H
 
 #include "base/buffer.h"
-#include "base/error.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/stat.h>
 
 #define PATH_SIZE 8192

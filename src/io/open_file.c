@@ -2,7 +2,6 @@
 
 #include "base/array.h"
 #include "base/workers.h"
-#include "io/file.h"
 
 #include <pthread.h>
 #include <stdlib.h>

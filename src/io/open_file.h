@@ -4,10 +4,7 @@
 #ifndef IO_OPEN_FILE_H
 #define IO_OPEN_FILE_H
 
-#include "base/error.h"
 #include "io/file.h"
-
-#include <stdbool.h>
 
 /* ---- Files that were written ---- */
 

@@ -7,9 +7,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 typedef struct Place
 {
     uint64_t device, inode;

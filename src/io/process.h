@@ -9,9 +9,6 @@
 #define IO_PROCESS_H
 
 #include "base/buffer.h"
-#include "base/error.h"
-
-#include <stdbool.h>
 
 /* Run arguments[0] (NULL-terminated list, no shell); stdout into output (at most 1 MiB), stderr to
  * ours or /dev/null. */

@@ -5,9 +5,6 @@
 #define IO_SCRATCH_H
 
 #include "base/arena.h"
-#include "base/error.h"
-
-#include <stdbool.h>
 
 /*
  * Make a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is

@@ -4,10 +4,8 @@
 #ifndef PAIR_CLUSTERS_H
 #define PAIR_CLUSTERS_H
 
-#include "source/source.h"
 #include "target/target.h"
 #include "format/history.h"
-#include "format/walpage.h"
 
 /*
  * Both clusters as they were found. Nothing changes them afterwards. The histories' entries, and

@@ -1,7 +1,6 @@
 #include "pair/prerequisites.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/workers.h"
 #include "source/encryption.h"
 #include "target/neighbours.h"

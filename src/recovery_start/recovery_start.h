@@ -1,6 +1,6 @@
 /*
- * Choose where recovery of the rewound target starts. This has the positions that it can start from,
- * what replay from there would do wrongly, and what each costs.
+ * Choose where recovery of the rewound target starts. This has the positions that it can start
+ * from, what replay from there would do wrongly, and what each costs.
  *
  * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
  * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
@@ -9,16 +9,7 @@
 #ifndef RECOVERY_START_RECOVERY_START_H
 #define RECOVERY_START_RECOVERY_START_H
 
-#include "base/arena.h"
-#include "base/error.h"
-#include "divergence/divergence.h"
 #include "divergence/target_changes.h"
-#include "options.h"
-#include "pair/clusters.h"
-#include "wal/scan.h"
-#include "wal_store/source_wal.h"
-
-#include <stdbool.h>
 
 /* ---- Positions: start.c ---- */
 

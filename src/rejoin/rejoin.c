@@ -1,13 +1,10 @@
 #include "rejoin/rejoin.h"
 
 #include "apply/apply.h"
-#include "base/log.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
-#include "io/file.h"
 #include "source/directory.h"
 #include "standby/streaming.h"
-#include "target/configuration.h"
 
 #include <stdio.h>
 

@@ -5,7 +5,6 @@
 #ifndef REJOIN_REJOIN_H
 #define REJOIN_REJOIN_H
 
-#include "options.h"
 #include "rejoin/rejoin_following.h"
 #include "rewind/run.h"
 

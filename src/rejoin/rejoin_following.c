@@ -2,14 +2,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/directory.h"
-#include "io/connection.h"
-#include "format/settings.h"
 #include "io/file.h"
-#include "target/configuration.h"
 
 #include <stdio.h>
 #include <string.h>

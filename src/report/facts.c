@@ -1,9 +1,7 @@
 #include "report/facts.h"
 
 #include "base/clock.h"
-#include "plan/classify.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define MICROSECONDS 1000000

@@ -8,10 +8,7 @@
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
-#include "base/buffer.h"
-#include "io/file.h"
 #include "rejoin/rejoin.h"
-#include "rewind/run.h"
 
 #include <stdio.h>
 

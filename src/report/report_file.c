@@ -1,9 +1,6 @@
 #include "report/report.h"
 
-#include "base/log.h"
-#include "base/text_cursor.h"
 #include "io/dir.h"
-#include "io/place.h"
 
 #include <errno.h>
 #include <fcntl.h>

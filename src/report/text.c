@@ -2,7 +2,6 @@
 
 #include "base/text_lines.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -4,16 +4,13 @@
 #include "apply/commit.h"
 #include "apply/journal.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/workers.h"
-#include "io/file.h"
 #include "io/scratch.h"
 #include "pair/prerequisites.h"
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
 #include "target/configuration.h"
 #include "target/pid_file.h"
-#include "wal_store/target_wal.h"
 
 #include <stdlib.h>
 

@@ -8,11 +8,7 @@
 
 #include "base/log.h"
 #include "divergence/divergence.h"
-#include "options.h"
-#include "pair/clusters.h"
 #include "target/interlock.h"
-#include "wal_store/source_wal.h"
-#include "wal_store/target_wal.h"
 
 /* The end of a run, for the exit status and the last line. */
 typedef enum RewindOutcome

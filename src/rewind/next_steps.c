@@ -1,6 +1,5 @@
 #include "rewind/run.h"
 
-#include "base/log.h"
 #include "base/text_lines.h"
 
 #include <string.h>

@@ -1,8 +1,6 @@
 #include "rewind/run.h"
 
-#include "base/log.h"
 #include "base/workers.h"
-#include "plan/classify.h"
 #include "stage/unnamed_blocks.h"
 #include "target/configuration.h"
 #include "standby/standby_files.h"

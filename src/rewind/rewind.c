@@ -2,12 +2,9 @@
 
 #include "apply/apply.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/workers.h"
 #include "divergence/saved_wal.h"
-#include "plan/plan.h"
 #include "stage/staged_wal.h"
-#include "stage/stage.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "target/pid_file.h"

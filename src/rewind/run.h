@@ -6,7 +6,6 @@
 #define REWIND_RUN_H
 
 #include "divergence/lost_transactions.h"
-#include "plan/plan.h"
 #include "recovery_start/recovery_start.h"
 #include "rewind/look.h"
 #include "stage/stage.h"

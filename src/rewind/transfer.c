@@ -1,13 +1,8 @@
 #include "rewind/run.h"
 
-#include "apply/journal.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
-#include "plan/classify.h"
-#include "plan/plan.h"
-#include "recovery_start/recovery_start.h"
 #include "stage/staged_wal.h"
 #include "standby/standby_files.h"
 

@@ -7,8 +7,6 @@
 #include "source/source.h"
 #include "io/dir.h"
 
-#include <stdbool.h>
-
 /* Read pg_control. If it cannot be parsed because the cluster is encrypted, that is the error. */
 MUST_CHECK bool directory_control_read(const char *directory, Control *control, Error *error);
 

@@ -7,10 +7,7 @@
 #ifndef SOURCE_ENCRYPTION_H
 #define SOURCE_ENCRYPTION_H
 
-#include "base/error.h"
 #include "source/source.h"
-
-#include <stdbool.h>
 
 /*
  * Fails with ERROR_FAILED if there are keys, and names what encrypts and the program that can

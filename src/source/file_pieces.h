@@ -17,7 +17,6 @@
 #define SOURCE_FILE_PIECES_H
 
 #include "source/source.h"
-#include "io/file.h"
 #include "io/open_file.h"
 
 #include <pthread.h>

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text_cursor.h"
 #include "base/workers.h"
 
 #include <assert.h>

@@ -8,7 +8,6 @@
 #include "source/server.h"
 
 #include "base/array.h"
-#include "base/text_cursor.h"
 #include "format/relpath.h"
 
 #include <stdlib.h>

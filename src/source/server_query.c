@@ -6,7 +6,6 @@
 #include "source/server.h"
 
 #include "base/log.h"
-#include "base/text_cursor.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,7 @@
 #include "source/source.h"
 
 #include "base/clock.h"
-#include "base/text_cursor.h"
 #include "format/history.h"
-#include "format/walpage.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>

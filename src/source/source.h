@@ -9,16 +9,8 @@
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
-#include "base/arena.h"
-#include "base/buffer.h"
-#include "base/error.h"
-#include "base/rate.h"
 #include "format/control.h"
 #include "io/connection.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* ---- Digests ---- */
 

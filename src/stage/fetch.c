@@ -15,7 +15,6 @@
  */
 #include "stage/stage.h"
 
-#include "base/log.h"
 #include "source/file_pieces.h"
 
 #include <assert.h>

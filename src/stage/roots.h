@@ -14,7 +14,6 @@
 #ifndef STAGE_ROOTS_H
 #define STAGE_ROOTS_H
 
-#include "base/arena.h"
 #include "base/log.h"
 #include "io/file.h"
 #include "io/place.h"

@@ -2,9 +2,7 @@
 
 #include "apply/commit.h"
 #include "base/array.h"
-#include "base/log.h"
 #include "io/dir.h"
-#include "io/file.h"
 
 #include <errno.h>
 #include <stdio.h>

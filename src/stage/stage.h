@@ -15,7 +15,6 @@
 
 #include "apply/journal.h"
 #include "io/open_file.h"
-#include "source/source.h"
 #include "stage/roots.h"
 
 #include <pthread.h>

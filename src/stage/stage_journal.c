@@ -1,8 +1,6 @@
 #include "stage/stage.h"
 
-#include "base/log.h"
 #include "base/workers.h"
-#include "io/file.h"
 
 #include <string.h>
 

@@ -1,7 +1,5 @@
 #include "stage/staged_wal.h"
 
-#include "base/log.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>

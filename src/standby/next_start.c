@@ -1,9 +1,7 @@
 #include "standby/next_start.h"
 
-#include "format/relpath.h"
 #include "format/settings.h"
 #include "io/file.h"
-#include "plan/keep.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
 

@@ -4,10 +4,6 @@
 #ifndef STANDBY_NEXT_START_H
 #define STANDBY_NEXT_START_H
 
-#include "base/arena.h"
-#include "source/source.h"
-#include "target/target.h"
-#include "plan/listing.h"
 #include "plan/plan.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"

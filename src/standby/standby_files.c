@@ -1,9 +1,6 @@
 #include "standby/standby_files.h"
 
-#include "apply/journal.h"
-#include "base/buffer.h"
 #include "format/settings.h"
-#include "io/file.h"
 
 #define SETTINGS_PATH "postgresql.auto.conf"
 #define SIGNAL_PATH "standby.signal"

@@ -5,9 +5,6 @@
 #define STANDBY_STANDBY_FILES_H
 
 #include "stage/stage.h"
-#include "pair/clusters.h"
-#include "format/versions.h"
-#include "plan/plan.h"
 #include "standby/standby_settings.h"
 
 /* True if recovery.conf holds the settings of recovery, and makes a standby. */

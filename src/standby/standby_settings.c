@@ -1,10 +1,8 @@
 #include "standby/standby_settings.h"
 
-#include "base/buffer.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/settings.h"
-#include "io/connection.h"
 #include "io/file.h"
 #include "target/configuration.h"
 

@@ -5,7 +5,6 @@
 #ifndef STANDBY_STANDBY_SETTINGS_H
 #define STANDBY_STANDBY_SETTINGS_H
 
-#include "base/arena.h"
 #include "pair/clusters.h"
 #include "options.h"
 

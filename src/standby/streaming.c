@@ -1,11 +1,8 @@
 #include "standby/streaming.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/workers.h"
 #include "format/settings.h"
-#include "io/connection.h"
 
 #include <string.h>
 

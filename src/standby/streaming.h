@@ -5,10 +5,7 @@
 #ifndef STANDBY_STREAMING_H
 #define STANDBY_STREAMING_H
 
-#include "base/arena.h"
 #include "base/log.h"
-#include "pair/clusters.h"
-#include "options.h"
 #include "standby/standby_settings.h"
 
 /*

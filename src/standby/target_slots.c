@@ -1,6 +1,5 @@
 #include "standby/target_slots.h"
 
-#include "base/buffer.h"
 #include "io/dir.h"
 #include "io/file.h"
 

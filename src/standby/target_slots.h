@@ -6,7 +6,6 @@
 #ifndef STANDBY_TARGET_SLOTS_H
 #define STANDBY_TARGET_SLOTS_H
 
-#include "base/arena.h"
 #include "target/target.h"
 
 typedef struct TargetSlot

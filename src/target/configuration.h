@@ -8,7 +8,6 @@
 #ifndef TARGET_CONFIGURATION_H
 #define TARGET_CONFIGURATION_H
 
-#include "base/arena.h"
 #include "format/settings.h"
 #include "target/target.h"
 

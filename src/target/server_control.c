@@ -1,7 +1,6 @@
 #include "target/server_control.h"
 
 #include "base/clock.h"
-#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "io/file.h"

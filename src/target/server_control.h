@@ -5,9 +5,7 @@
 #ifndef TARGET_SERVER_CONTROL_H
 #define TARGET_SERVER_CONTROL_H
 
-#include "base/arena.h"
 #include "target/configuration.h"
-#include "target/target.h"
 #include "options.h"
 
 /*

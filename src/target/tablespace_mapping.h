@@ -5,7 +5,6 @@
 #ifndef TARGET_TABLESPACE_MAPPING_H
 #define TARGET_TABLESPACE_MAPPING_H
 
-#include "base/arena.h"
 #include "format/versions.h"
 
 typedef struct TablespaceMapping

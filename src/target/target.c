@@ -1,6 +1,5 @@
 #include "target/target.h"
 
-#include "base/text_cursor.h"
 #include "format/backup_label.h"
 #include "io/file.h"
 #include "io/place.h"

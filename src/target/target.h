@@ -4,10 +4,7 @@
 #ifndef TARGET_TARGET_H
 #define TARGET_TARGET_H
 
-#include "base/arena.h"
 #include "source/source.h"
-#include "format/control.h"
-#include "format/walpage.h"
 
 typedef struct Target
 {

@@ -1,11 +1,9 @@
 #include "target/target_server.h"
 
 #include "base/clock.h"
-#include "base/text_cursor.h"
 #include "target/pid_file.h"
 #include "source/server.h"
 #include "format/settings.h"
-#include "io/connection.h"
 
 #include <pwd.h>
 #include <stdio.h>

@@ -4,9 +4,7 @@
 #ifndef TARGET_TARGET_SERVER_H
 #define TARGET_TARGET_SERVER_H
 
-#include "base/arena.h"
 #include "source/source.h"
-#include "format/versions.h"
 
 typedef enum TargetState
 {

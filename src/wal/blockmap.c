@@ -1,7 +1,5 @@
 #include "wal/blockmap.h"
 
-#include "base/error.h"
-
 #include <stdlib.h>
 #include <string.h>
 

@@ -8,11 +8,7 @@
 #ifndef WAL_BLOCKMAP_H
 #define WAL_BLOCKMAP_H
 
-#include "format/versions.h"
 #include "format/walrecord.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 #define BLOCK_NONE 0xFFFFFFFFu
 

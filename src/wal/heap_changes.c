@@ -1,7 +1,5 @@
 #include "wal/heap_changes.h"
 
-#include "base/buffer.h"
-
 #define HEAP2_REWRITE 0x00         /* access/heapam_xlog.h */
 #define HEAP2_MAINTENANCE_MAX 0x40 /* up to it pruning, freezing, visibility; likewise */
 #define HEAP2_NEW_CID 0x70

@@ -11,9 +11,6 @@
 
 #include "format/walrecord.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 /* access/heapam_xlog.h, 9.3 to 19; the others are in walrecord.h */
 #define HEAP_INSERT 0x00
 #define HEAP_DELETE 0x10

@@ -10,14 +10,9 @@
 #ifndef WAL_LOST_H
 #define WAL_LOST_H
 
-#include "base/error.h"
 #include "format/catalogs.h"
 #include "format/wal_event.h"
 #include "wal/heap_changes.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define LOST_TRANSACTIONS_MAX 5000000 /* 240 MB */
 #define LOST_RELATIONS_MAX 200000

@@ -1,12 +1,9 @@
 #include "wal/reader.h"
 
-#include "base/buffer.h"
 #include "base/workers.h"
-#include "format/walrecord.h"
 #include "io/file.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

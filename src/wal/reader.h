@@ -8,13 +8,9 @@
 #ifndef WAL_READER_H
 #define WAL_READER_H
 
-#include "base/error.h"
 #include "format/history.h"
 #include "format/walpage.h"
 #include "format/walrecord.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 /*
  * Opens a segment's file for reading; the caller closes fd. *found false when it is nowhere. Called

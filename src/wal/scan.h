@@ -10,16 +10,9 @@
 #ifndef WAL_SCAN_H
 #define WAL_SCAN_H
 
-#include "base/arena.h"
-#include "base/buffer.h"
-#include "base/error.h"
 #include "format/wal_event.h"
 #include "wal/blockmap.h"
 #include "wal/reader.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* ---- One segment: summary.c ---- */
 
