@@ -16,6 +16,7 @@ typedef struct WalDirectory
 {
     char path[PATH_SIZE]; /* of pg_wal */
     WalShape shape;
+    const History *history;
     Control control;
 } WalDirectory;
 
@@ -42,19 +43,25 @@ static inline bool wal_directory_read(const char *data_directory, WalDirectory *
 }
 
 /* A WalOpen. */
-static inline bool wal_directory_open(void *context, Timeline timeline, uint64_t segment, int *fd,
-                                      bool *found, Error *error)
+static inline bool wal_directory_open(void *context, uint64_t segment, int *fd, bool *found,
+                                      Error *error)
 {
     const WalDirectory *directory = context;
     char name[WAL_NAME_SIZE];
     AUTO_BUFFER Buffer path = {0};
 
-    wal_segment_name(&directory->shape, timeline, segment, name);
+    const Lsn begin = wal_segment_start(&directory->shape, segment);
+
+    wal_segment_name(&directory->shape,
+                     history_timeline_of_segment(directory->history, begin,
+                                                 begin + directory->shape.segment_size),
+                     segment, name);
     return file_open_read(path_in(&path, directory->path, name), fd, found, error);
 }
 
 static inline WalStream wal_directory_stream(WalDirectory *directory, const History *history)
 {
+    directory->history = history;
     return (WalStream){.shape = directory->shape,
                        .data_block_size = directory->control.block_size,
                        .history = history,

@@ -292,18 +292,13 @@ typedef struct Asked
  */
 static Asked ask_archive(const Node *node, uint64_t segment)
 {
-    const WalShape *shape = &node->clusters->shape;
-    const Lsn begin = wal_segment_start(shape, segment);
     const WalStream stream = node_wal_stream(node);
     Asked answer = {.how = ""};
 
     wal_stream_segment_name(&stream, segment, answer.name);
     answer.asked = node->options->wal_archive != NULL || node->look.restore_command != NULL;
     if (answer.asked)
-        answer.has = wal_store_has(node->archive,
-                                   history_timeline_of_segment(&node->clusters->target_history,
-                                                               begin, begin + shape->segment_size),
-                                   segment, node->arena, &answer.how);
+        answer.has = wal_store_has(node->archive, segment, node->arena, &answer.how);
     return answer;
 }
 

@@ -69,7 +69,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     *end = last.next_lsn;
     if (*end == from && last.end == WAL_SEGMENT_MISSING)
     {
-        error_missing_wal(stream, last.missing_timeline, last.missing_segment, error);
+        error_missing_wal(stream, last.missing_segment, error);
         return error_detail(error, "The target's last checkpoint is in the one that could not be "
                                    "opened.");
     }

@@ -133,16 +133,14 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
 static bool save_segment(Saving *saving, uint64_t segment, Error *error)
 {
     const WalStream *stream = saving->stream;
-    const Timeline timeline = wal_stream_timeline(stream, segment);
     char name[WAL_NAME_SIZE];
     AUTO_FD int fd = -1;
     bool found;
 
-    wal_segment_name(&stream->shape, timeline, segment, name);
-    if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
+    wal_stream_segment_name(stream, segment, name);
+    if (!stream->open(stream->context, segment, &fd, &found, error))
         return false;
-    return found ? save_file(saving, name, fd, error)
-                 : error_missing_wal(stream, timeline, segment, error);
+    return found ? save_file(saving, name, fd, error) : error_missing_wal(stream, segment, error);
 }
 
 /* A DirNameVisitor for the target's pg_wal: history files, and segments where all are kept. */

@@ -23,7 +23,6 @@ typedef struct WalPiece
     Lsn begin, end;
     uint64_t segment;
     char path[sizeof("pg_xlog/") + WAL_NAME_SIZE]; /* the source's */
-    Timeline timeline;                             /* the source's */
     WalPieceState state;
 } WalPiece;
 
@@ -56,12 +55,11 @@ static bool read_target_piece(const WalSides *sides, const WalPiece *piece, uint
                               size_t *size, Error *error)
 {
     const WalStream *target = sides->target;
-    const Timeline timeline = wal_stream_timeline(target, piece->segment);
     AUTO_FD int fd = -1;
     bool found;
 
     *size = 0;
-    return target->open(target->context, timeline, piece->segment, &fd, &found, error) &&
+    return target->open(target->context, piece->segment, &fd, &found, error) &&
            (!found || file_read_at(fd, piece->path, bytes, (size_t) (piece->end - piece->begin),
                                    offset_of(sides, piece), size, error));
 }
@@ -133,13 +131,13 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
         const Lsn end = segment_end < to ? segment_end : to;
         char name[WAL_NAME_SIZE];
 
-        *piece =
-            (WalPiece){.begin = at,
-                       .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
-                       .segment = segment,
-                       .timeline = history_timeline_of_segment(
-                           sides->source_history, wal_segment_start(shape, segment), segment_end)};
-        wal_segment_name(shape, piece->timeline, segment, name);
+        *piece = (WalPiece){.begin = at,
+                            .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
+                            .segment = segment};
+        wal_segment_name(shape,
+                         history_timeline_of_segment(
+                             sides->source_history, wal_segment_start(shape, segment), segment_end),
+                         segment, name);
         snprintf(piece->path, sizeof(piece->path), "%s/%s", shape->version->wal_directory, name);
         at = piece->end;
     }
@@ -175,7 +173,7 @@ static bool compare_with_archive(const WalSides *sides, const WalPiece *piece, u
     bool found;
 
     result->from_archive = true;
-    return archive->open(archive->context, piece->timeline, piece->segment, &fd, &found, error) &&
+    return archive->open(archive->context, piece->segment, &fd, &found, error) &&
            (!found || (file_read_at(fd, piece->path, bytes, result->size, offset_of(sides, piece),
                                     &size, error) &&
                        compare_bytes(result, 0, bytes, size, error)));

@@ -247,8 +247,7 @@ bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
     return true;
 }
 
-bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                     Error *error)
+bool staged_wal_open(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     const StagedWal *wal = context;
     const Stage *stage = wal->stage;
@@ -256,7 +255,7 @@ bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd
     char name[WAL_NAME_SIZE];
     const char *staged;
 
-    wal_segment_name(&wal->input->shape, timeline, segment, name);
+    source_wal_segment_name(wal->source_wal, segment, name);
     staged = stage_wal_path(stage, name);
     *found = staged != NULL || source_wal_is_kept(wal->source_wal, segment);
     if (staged == NULL)

@@ -58,7 +58,6 @@ MUST_CHECK bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
 MUST_CHECK bool staged_wal_mark_histories(const StagedWal *wal, Error *error);
 
 /* The source's WAL as the rewound target will have it. A WalOpen; the context is a StagedWal. */
-MUST_CHECK bool staged_wal_open(void *wal, Timeline timeline, uint64_t segment, int *fd,
-                                bool *found, Error *error);
+MUST_CHECK bool staged_wal_open(void *wal, uint64_t segment, int *fd, bool *found, Error *error);
 
 #endif

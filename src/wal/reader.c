@@ -117,7 +117,6 @@ static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *e
 {
     const WalStream *stream = reader->stream;
     WalSegmentFacts *facts = reader->facts;
-    Timeline timeline = wal_stream_timeline(stream, segment);
     bool found = false;
     int fd;
 
@@ -126,8 +125,8 @@ static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *e
     reader->fd = -1;
     reader->window_size = 0;
     reader->open_segment = segment;
-    wal_segment_name(&stream->shape, timeline, segment, reader->name);
-    if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
+    wal_stream_segment_name(stream, segment, reader->name);
+    if (!stream->open(stream->context, segment, &fd, &found, error))
         return READ_FAILED;
     if (found)
     {
@@ -135,7 +134,6 @@ static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *e
         return READ_OK;
     }
     facts->end = WAL_SEGMENT_MISSING;
-    facts->missing_timeline = timeline;
     facts->missing_segment = segment;
     snprintf(facts->reason, sizeof(facts->reason), "WAL segment \"%s\" is missing", reader->name);
     return READ_END;
@@ -513,13 +511,13 @@ bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *v
     return status != READ_FAILED;
 }
 
-bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)
+bool error_missing_wal(const WalStream *stream, uint64_t segment, Error *error)
 {
     char name[WAL_NAME_SIZE];
 
     if (stream->missing != NULL)
-        return stream->missing(stream->context, timeline, segment, error);
-    wal_segment_name(&stream->shape, timeline, segment, name);
+        return stream->missing(stream->context, segment, error);
+    wal_stream_segment_name(stream, segment, name);
     return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing", name);
 }
 

@@ -13,14 +13,13 @@
 #include "format/walrecord.h"
 
 /*
- * Opens a segment's file for reading; the caller closes fd. *found false when it is nowhere. Called
- * from several threads at once.
+ * Opens the file in which the stream's history keeps a segment, for reading; the caller closes fd.
+ * *found false when it is nowhere. Called from several threads at once.
  */
-typedef bool (*WalOpen)(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                        Error *error);
+typedef bool (*WalOpen)(void *context, uint64_t segment, int *fd, bool *found, Error *error);
 
 /* Sets the error for a segment that is nowhere. Returns false. */
-typedef bool (*WalMissing)(void *context, Timeline timeline, uint64_t segment, Error *error);
+typedef bool (*WalMissing)(void *context, uint64_t segment, Error *error);
 
 /* Called after each segment of a scan, in order, never twice at once. read_to is the end of the
  * segment (records that start in it may end later). */
@@ -75,7 +74,6 @@ typedef struct WalSegmentFacts
     Lsn invalid_lsn; /* WAL_SEGMENT_INVALID: the byte, page or end of a record that is not as it
                       * should be; the limit when that is the reason */
     uint64_t bytes;  /* of the segment that were looked at */
-    Timeline missing_timeline;
     uint64_t missing_segment;
     char reason[256];
 } WalSegmentFacts;
@@ -102,7 +100,7 @@ MUST_CHECK bool wal_segment_begins_valid(const WalStream *stream, uint64_t segme
                                          Error *error);
 
 /* Set the error for a segment that is nowhere. Returns false. */
-bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error);
+bool error_missing_wal(const WalStream *stream, uint64_t segment, Error *error);
 
 /* Add a hint to an error about WAL that cannot be read: which segment has to be replaced, if it is
  * the target's. False. */

@@ -213,7 +213,7 @@ static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error 
     wal_stream_segment_name(stream, broken, name);
     wal_stream_segment_name(stream, broken + 1, next_name);
     if (missing)
-        error_missing_wal(stream, end->missing_timeline, broken, error);
+        error_missing_wal(stream, broken, error);
     else
     {
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
@@ -307,7 +307,7 @@ static bool error_no_record_before(const WalScan *scan, const WalSegmentFacts *f
               text);
     if (facts != NULL && facts->end == WAL_SEGMENT_MISSING)
     {
-        error_missing_wal(scan->stream, facts->missing_timeline, facts->missing_segment, error);
+        error_missing_wal(scan->stream, facts->missing_segment, error);
         return error_detail(error, "could not find previous WAL record at %s", text); /* contract */
     }
     if (facts != NULL && facts->end == WAL_SEGMENT_INVALID)

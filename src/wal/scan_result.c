@@ -96,7 +96,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
             continue;
         if (facts.end == WAL_SEGMENT_MISSING)
         {
-            error_missing_wal(stream, facts.missing_timeline, facts.missing_segment, error);
+            error_missing_wal(stream, facts.missing_segment, error);
             return error_detail(error, "could not read WAL record at %s",
                                 LSN_TEXT(stream->shape.version, lsn)); /* contract */
         }

@@ -69,19 +69,19 @@ static void hint_at_encryption(const WalStore *store, Error *error)
 }
 
 /* Look for a segment everywhere. A file fetched for that is removed again: the run is over. */
-static bool is_somewhere(WalStore *store, Timeline timeline, uint64_t segment, const char *name,
-                         int *looked_for, bool *found)
+static bool is_somewhere(WalStore *store, uint64_t segment, const char *name, int *looked_for,
+                         bool *found)
 {
     AUTO_BUFFER Buffer path = {0};
     AUTO_FD int own_fd = -1;
     AUTO_FD int fd = -1;
 
-    if (!wal_store_open_own(store, timeline, segment, &own_fd, found, NULL))
+    if (!wal_store_open_own(store, segment, &own_fd, found, NULL))
         return false;
     if (*found)
         return true;
     (*looked_for)++;
-    return wal_store_open_archived(store, timeline, segment, &fd, found, NULL) &&
+    return wal_store_open_archived(store, segment, &fd, found, NULL) &&
            (store->scratch_directory == NULL ||
             file_remove(path_in(&path, store->scratch_directory, name), NULL));
 }
@@ -99,7 +99,7 @@ bool wal_missing_add(Buffer *names, const char *name)
  * target is known to have had. Which checkpoint is the last common one is not known yet: if the
  * first of these is missing, it may lie before.
  */
-static void list_missing(WalStore *store, Timeline timeline, uint64_t wanted, Error *error)
+static void list_missing(WalStore *store, uint64_t wanted, Error *error)
 {
     const WalShape *shape = &store->shape;
     uint64_t first = wanted, last = wanted;
@@ -113,14 +113,13 @@ static void list_missing(WalStore *store, Timeline timeline, uint64_t wanted, Er
         last = wal_segment_before(shape, store->known_end);
     for (uint64_t segment = first; more && segment <= last; segment++)
     {
-        const Timeline other = segment == wanted ? timeline : wal_store_timeline_of(store, segment);
         char name[WAL_NAME_SIZE];
         bool found = false;
 
-        wal_segment_name(shape, other, segment, name);
+        wal_segment_name(shape, wal_store_timeline_of(store, segment), segment, name);
         if (looked_for > (store->scratch_directory != NULL ? MISSING_LOOKED_FOR_MAX : 0) ||
-            (segment != wanted && (!stop_check(NULL) || !is_somewhere(store, other, segment, name,
-                                                                      &looked_for, &found))))
+            (segment != wanted &&
+             (!stop_check(NULL) || !is_somewhere(store, segment, name, &looked_for, &found))))
         {
             buffer_printf(&names, "%s...", names.size > 0 ? ", " : "");
             break;
@@ -134,7 +133,7 @@ static void list_missing(WalStore *store, Timeline timeline, uint64_t wanted, Er
                  lowest_missing ? " Older ones may be needed as well." : "");
 }
 
-bool error_missing_in_wal_store(void *context, Timeline timeline, uint64_t segment, Error *error)
+bool error_missing_in_wal_store(void *context, uint64_t segment, Error *error)
 {
     WalStore *store = context;
     const Version *version = store->shape.version;
@@ -143,7 +142,7 @@ bool error_missing_in_wal_store(void *context, Timeline timeline, uint64_t segme
     Error reason;
     bool damaged;
 
-    wal_segment_name(&store->shape, timeline, segment, name);
+    wal_segment_name(&store->shape, wal_store_timeline_of(store, segment), segment, name);
     damaged = is_damaged(store, name, begin, &reason);
     if (damaged)
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
@@ -156,10 +155,10 @@ bool error_missing_in_wal_store(void *context, Timeline timeline, uint64_t segme
         describe_recycled_segment(store, name, error);
         hint_at_encryption(store, error);
     }
-    if (wal_store_was_refused(store, timeline, segment))
+    if (wal_store_was_refused(store, segment))
         error_detail(error, "could not restore file \"%s\" from archive", name);
     if (!damaged)
-        list_missing(store, timeline, segment, error);
+        list_missing(store, segment, error);
     if (store->restore.command != NULL)
         error_hint_compare(error);
     else

@@ -66,7 +66,7 @@ void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[W
 
 bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
 {
-    return wal_store_keeps(wal->store, wal_store_timeline_of(wal->store, segment), segment);
+    return wal_store_keeps(wal->store, segment);
 }
 
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
@@ -441,8 +441,7 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
     *found = false;
     return (fetched || !wal->clusters->source->is_server ||
             source_wal_source_has(wal, segment, found, error)) &&
-           (*found || wal_store_open(wal->store, wal_store_timeline_of(wal->store, segment),
-                                     segment, &fd, found, error));
+           (*found || wal_store_open(wal->store, segment, &fd, found, error));
 }
 
 /* The segments that source_wal_check_there names, and where the last of them ends. */
@@ -496,12 +495,11 @@ bool source_wal_ask_target_command(SourceWal *wal)
 bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
                      Error *error)
 {
-    const Timeline timeline = wal_store_timeline_of(wal->store, segment);
     const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
 
-    if (!wal_store_find(wal->store, timeline, segment, path, found, error) ||
+    if (!wal_store_find(wal->store, segment, path, found, error) ||
         (!*found && source_wal_ask_target_command(wal) &&
-         !wal_store_find(wal->store, timeline, segment, path, found, error)))
+         !wal_store_find(wal->store, segment, path, found, error)))
         return false;
     *may_take = *found && wal->scratch != NULL && path->size > length &&
                 memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
@@ -517,8 +515,7 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
         (!source_wal_ask_target_command(wal) &&
          (wal->options.restore_command != NULL || wal->store->restore.command == NULL)))
         return true;
-    return wal_store_open_archived(wal->store, wal_store_timeline_of(wal->store, segment), segment,
-                                   &fd, can, error);
+    return wal_store_open_archived(wal->store, segment, &fd, can, error);
 }
 
 bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,

@@ -69,22 +69,19 @@ static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *erro
 static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
 {
     SourceWalReader *reader = context;
-    WalStore *store = reader->wal->store;
     AUTO_FD int fd = -1;
 
     return bring_segment(reader, segment, error) &&
-           wal_store_open_own(store, wal_store_timeline_of(store, segment), segment, &fd, rebuilds,
-                              error);
+           wal_store_open_own(reader->wal->store, segment, &fd, rebuilds, error);
 }
 
 /* A WalOpen. */
-static bool open_found_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
-                               bool *found, Error *error)
+static bool open_found_segment(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     SourceWalReader *reader = context;
 
     return bring_segment(reader, segment, error) &&
-           wal_store_open(reader->wal->store, timeline, segment, fd, found, error);
+           wal_store_open(reader->wal->store, segment, fd, found, error);
 }
 
 /* A WalPassed, for a reading with `once`. */

@@ -22,7 +22,6 @@
 /* A segment that is looked for. */
 typedef struct WantedWal
 {
-    Timeline timeline;
     uint64_t segment;
     char name[WAL_NAME_SIZE];
 } WantedWal;
@@ -135,11 +134,11 @@ Timeline wal_store_timeline_of(const WalStore *store, uint64_t segment)
                                        wal_segment_start(&store->shape, segment + 1));
 }
 
-static WantedWal wanted_segment(const WalStore *store, Timeline timeline, uint64_t segment)
+static WantedWal wanted_segment(const WalStore *store, uint64_t segment)
 {
-    WantedWal wanted = {.timeline = timeline, .segment = segment};
+    WantedWal wanted = {.segment = segment};
 
-    wal_segment_name(&store->shape, timeline, segment, wanted.name);
+    wal_segment_name(&store->shape, wal_store_timeline_of(store, segment), segment, wanted.name);
     return wanted;
 }
 
@@ -202,16 +201,14 @@ static bool open_in_own_pg_wal(WalStore *store, const WantedWal *wanted, FoundWa
     return open_if_valid(store, wanted, found, error);
 }
 
-bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment)
+bool wal_store_keeps(const WalStore *store, uint64_t segment)
 {
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
-    const Lsn begin = wal_segment_start(&store->shape, segment);
-    const Lsn end = begin + store->shape.segment_size;
+    const WantedWal wanted = wanted_segment(store, segment);
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
     bool found;
 
-    return end <= store->common_end && history_holds(store->history, timeline, begin, end) &&
+    return wal_segment_start(&store->shape, segment + 1) <= store->common_end &&
            file_stat(path_in(&path, store->wal_directory, wanted.name), &status, &found, NULL) &&
            found && S_ISREG(status.st_mode) &&
            (uint64_t) status.st_size == store->shape.segment_size;
@@ -222,7 +219,7 @@ static bool open_in_kept_pg_wal(WalStore *store, const WantedWal *wanted, FoundW
 {
     bool there;
 
-    return !wal_store_keeps(store, wanted->timeline, wanted->segment) ||
+    return !wal_store_keeps(store, wanted->segment) ||
            file_open_read(path_in(&found->path, store->wal_directory, wanted->name), &found->fd,
                           &there, error);
 }
@@ -477,10 +474,10 @@ static bool open_in_archive(WalStore *store, const WantedWal *wanted, FoundWal *
 
 /* ---- The restore command ---- */
 
-bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t segment)
+bool wal_store_was_refused(const WalStore *store, uint64_t segment)
 {
     for (size_t i = 0; i < store->refused_count; i++)
-        if (store->refused[i].timeline == timeline && store->refused[i].segment == segment)
+        if (store->refused[i] == segment)
             return true;
     return false;
 }
@@ -519,8 +516,7 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
     bool ended_well;
     Error failure;
 
-    if (store->restore.command == NULL ||
-        wal_store_was_refused(store, wanted->timeline, wanted->segment))
+    if (store->restore.command == NULL || wal_store_was_refused(store, wanted->segment))
         return true;
     if (!begin_incoming(store, wanted->name, &incoming, error))
         return false;
@@ -543,8 +539,7 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
                       "the restore command did not give it: %s. (It was to write to \"%s\". A "
                       "command that makes another file beside that cannot be tried so.)",
                       outcome, buffer_string(&incoming));
-    ARRAY_GROW(store->refused, store->refused_count);
-    store->refused[store->refused_count++] = *wanted;
+    ARRAY_ADD(store->refused, store->refused_count, wanted->segment);
     return remove_incoming(store, &incoming, error);
 }
 
@@ -558,12 +553,10 @@ typedef struct LoneSegment
 } LoneSegment;
 
 /* A WalOpen. */
-static bool open_lone_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
-                              bool *found, Error *error)
+static bool open_lone_segment(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     const LoneSegment *lone = context;
 
-    (void) timeline;
     *fd = -1;
     *found = false;
     return segment != lone->segment || file_open_read(lone->path, fd, found, error);
@@ -658,10 +651,10 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
     return good;
 }
 
-static bool open_in_places(WalStore *store, Timeline timeline, uint64_t segment, bool own, int *fd,
-                           bool *there, Error *error)
+static bool open_in_places(WalStore *store, uint64_t segment, bool own, int *fd, bool *there,
+                           Error *error)
 {
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
+    const WantedWal wanted = wanted_segment(store, segment);
     AUTO_FOUND FoundWal found = {.fd = -1};
     const bool result = ask_places(store, &wanted, own, &found, error);
 
@@ -671,36 +664,32 @@ static bool open_in_places(WalStore *store, Timeline timeline, uint64_t segment,
     return result;
 }
 
-bool wal_store_open_own(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                        Error *error)
+bool wal_store_open_own(void *store, uint64_t segment, int *fd, bool *found, Error *error)
 {
-    return open_in_places(store, timeline, segment, true, fd, found, error);
+    return open_in_places(store, segment, true, fd, found, error);
 }
 
-bool wal_store_open_archived(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                             Error *error)
+bool wal_store_open_archived(void *store, uint64_t segment, int *fd, bool *found, Error *error)
 {
-    return open_in_places(store, timeline, segment, false, fd, found, error);
+    return open_in_places(store, segment, false, fd, found, error);
 }
 
-bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                    Error *error)
+bool wal_store_open(void *store, uint64_t segment, int *fd, bool *found, Error *error)
 {
     WalStore *wal_store = store;
 
     if (!check_not_exhausted(store, error) ||
-        !wal_store_open_own(store, timeline, segment, fd, found, error) ||
-        (!*found && !wal_store_open_archived(store, timeline, segment, fd, found, error)))
+        !wal_store_open_own(store, segment, fd, found, error) ||
+        (!*found && !wal_store_open_archived(store, segment, fd, found, error)))
         return false;
     if (*found && wal_store->scratch_directory == NULL)
         wal_store->opened_bytes += wal_store->shape.segment_size;
     return true;
 }
 
-bool wal_store_find(WalStore *store, Timeline timeline, uint64_t segment, Buffer *path, bool *found,
-                    Error *error)
+bool wal_store_find(WalStore *store, uint64_t segment, Buffer *path, bool *found, Error *error)
 {
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
+    const WantedWal wanted = wanted_segment(store, segment);
     AUTO_FOUND FoundWal file = {.fd = -1};
 
     if (!ask_places(store, &wanted, true, &file, error) ||
@@ -711,10 +700,9 @@ bool wal_store_find(WalStore *store, Timeline timeline, uint64_t segment, Buffer
     return true;
 }
 
-bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *arena,
-                   const char **how)
+bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char **how)
 {
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
+    const WantedWal wanted = wanted_segment(store, segment);
 
     assert(store->scratch_directory == NULL);
     *how = "";

@@ -85,9 +85,9 @@ typedef struct WalStore
                         the segment that is asked for */
 
     /* The store sets these. */
-    pthread_mutex_t lock;      /* held while a file is fetched; guards what follows */
-    bool command_is_unasked;   /* wal_store_set_unasked_command */
-    struct WantedWal *refused; /* segments that the restore command did not have */
+    pthread_mutex_t lock;    /* held while a file is fetched; guards what follows */
+    bool command_is_unasked; /* wal_store_set_unasked_command */
+    uint64_t *refused;       /* segments that the restore command did not have */
     size_t refused_count;
     /* Without a scratch directory: */
     uint64_t opened_bytes;
@@ -123,7 +123,7 @@ void wal_store_set_unasked_command(WalStore *store, const char *command);
 Timeline wal_store_timeline_of(const WalStore *store, uint64_t segment);
 
 /* True if the target has this segment of common history whole, and keeps it. */
-bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment);
+bool wal_store_keeps(const WalStore *store, uint64_t segment);
 
 /*
  * A WalOpen (context is the store). A file whose first page is not that of the segment (recycled)
@@ -136,29 +136,27 @@ bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment)
  * as one. It is the last resort, and right only if its records reach the segment's end, or if WAL
  * may end in this segment (last_needed; not after a crash): design/correctness.md.
  */
-MUST_CHECK bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd,
-                               bool *found, Error *error);
+MUST_CHECK bool wal_store_open(void *store, uint64_t segment, int *fd, bool *found, Error *error);
 
 /* The same in the clusters' own pg_wal only: no archive is asked, and nothing is fetched. */
-MUST_CHECK bool wal_store_open_own(void *store, Timeline timeline, uint64_t segment, int *fd,
-                                   bool *found, Error *error);
+MUST_CHECK bool wal_store_open_own(void *store, uint64_t segment, int *fd, bool *found,
+                                   Error *error);
 
 /* The same everywhere else. */
-MUST_CHECK bool wal_store_open_archived(void *store, Timeline timeline, uint64_t segment, int *fd,
-                                        bool *found, Error *error);
+MUST_CHECK bool wal_store_open_archived(void *store, uint64_t segment, int *fd, bool *found,
+                                        Error *error);
 
 /* As wal_store_open; *path gets the file's path. What is below the scratch directory is the
  * caller's to take. */
-MUST_CHECK bool wal_store_find(WalStore *store, Timeline timeline, uint64_t segment, Buffer *path,
-                               bool *found, Error *error);
+MUST_CHECK bool wal_store_find(WalStore *store, uint64_t segment, Buffer *path, bool *found,
+                               Error *error);
 
 /*
  * True if a place has the segment. *how, in the arena, is a sentence about the answer; where places
  * fail to answer it is the error of the last. For a store without a scratch directory: nothing is
  * written to a disk.
  */
-bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *arena,
-                   const char **how);
+bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char **how);
 
 /* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
 MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,
@@ -168,7 +166,7 @@ MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t li
 bool wal_store_is_exhausted(const WalStore *store);
 
 /* True if the restore command did not have the segment. */
-bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t segment);
+bool wal_store_was_refused(const WalStore *store, uint64_t segment);
 
 /* ---- missing_wal.c ---- */
 
@@ -177,7 +175,7 @@ bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t se
  * `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`, with a list of all that
  * are missing; or that WAL is damaged, where the file is there and does not begin as it should.
  */
-bool error_missing_in_wal_store(void *store, Timeline timeline, uint64_t segment, Error *error);
+bool error_missing_in_wal_store(void *store, uint64_t segment, Error *error);
 
 /* Add a segment to a list of names that are missing. False: the list is long enough. */
 bool wal_missing_add(Buffer *names, const char *name);

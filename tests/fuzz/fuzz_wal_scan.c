@@ -301,13 +301,11 @@ static void write_wal(Cursor *cursor)
 }
 
 /* A WalOpen. */
-static bool open_segment(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                         Error *error)
+static bool open_segment(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     const uint64_t first = wal.base / SEGMENT_SIZE;
 
     (void) context;
-    (void) timeline;
     (void) error;
     *found = segment >= first && segment - first < SEGMENTS && !wal.missing[segment - first] &&
              (segment - first) * SEGMENT_SIZE < wal.position;

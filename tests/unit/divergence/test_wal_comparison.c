@@ -43,10 +43,12 @@ typedef struct Pair
 
 static Pair pair;
 
-static bool open_segment(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                         Error *fails)
+static bool open_segment(void *context, uint64_t segment, int *fd, bool *found, Error *fails)
 {
     const Side *side = context;
+    const Side *named_by = side == &pair.target ? side : &pair.source;
+    const Lsn begin = wal_segment_start(&pair.stream.shape, segment);
+    const Timeline timeline = history_timeline_of_segment(&named_by->history, begin, begin + SEGMENT_SIZE);
 
     (void) fails;
     *found =

@@ -290,7 +290,6 @@ static void test_the_end_in_numbers(void **state)
     scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
     assert_true(end.end == WAL_SEGMENT_MISSING);
     assert_int_equal(end.missing_segment, 3);
-    assert_int_equal(end.missing_timeline, 1);
     assert_int_equal(scan->next_lsn, SEGMENT(3));
     scan_destroy(scan);
     free(writer);
@@ -335,10 +334,10 @@ static void test_damage_behind_the_limit(void **state)
 
 /* ---- Segments that cannot be had ---- */
 
-static bool say_missing(void *context, Timeline timeline, uint64_t segment, Error *failure)
+static bool say_missing(void *context, uint64_t segment, Error *failure)
 {
     (void) context;
-    return error_set(failure, ERROR_FAILED, "nowhere: %u %u", timeline, (unsigned) segment);
+    return error_set(failure, ERROR_FAILED, "nowhere: %u", (unsigned) segment);
 }
 
 static void test_words_for_a_missing_segment(void **state)
@@ -347,24 +346,23 @@ static void test_words_for_a_missing_segment(void **state)
 
     (void) state;
     write_segments(writer, 3);
-    assert_false(error_missing_wal(&writer->stream, 2, 0x105, &error));
-    assert_in("WAL segment \"0000000200000000", error.message);
+    assert_false(error_missing_wal(&writer->stream, 0x105, &error));
+    assert_in("WAL segment \"0000000100000000", error.message);
     writer->missing[2] = true;
     writer->stream.missing = say_missing;
     forward_fails(writer);
-    assert_string_equal(error.message, "nowhere: 1 2");
+    assert_string_equal(error.message, "nowhere: 2");
     assert_in("000000010000000000000003", error_detail_text(&error));
     free(writer);
 }
 
 static uint64_t fails_from; /* segment */
 
-static bool open_some(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                      Error *failure)
+static bool open_some(void *context, uint64_t segment, int *fd, bool *found, Error *failure)
 {
     if (segment >= fails_from)
         return error_set(failure, ERROR_FAILED, "could not open %u", (unsigned) segment);
-    return writer_open(context, timeline, segment, fd, found, failure);
+    return writer_open(context, segment, fd, found, failure);
 }
 
 /* Read at the same time, and of no interest. */

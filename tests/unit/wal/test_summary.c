@@ -241,11 +241,9 @@ static void test_bad_wal(void **state)
     free(writer);
 }
 
-static bool failing_open(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                         Error *failure)
+static bool failing_open(void *context, uint64_t segment, int *fd, bool *found, Error *failure)
 {
     (void) context;
-    (void) timeline;
     (void) segment;
     (void) fd;
     (void) found;

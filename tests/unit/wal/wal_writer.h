@@ -46,12 +46,10 @@ typedef struct WalWriter
     uint64_t archived; /* a segment for which writer_rebuilds says no */
 } WalWriter;
 
-static inline bool writer_open(void *context, Timeline timeline, uint64_t segment, int *fd,
-                               bool *found, Error *error)
+static inline bool writer_open(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     WalWriter *writer = context;
 
-    (void) timeline;
     (void) error;
     __atomic_fetch_add(&writer->open_count, 1, __ATOMIC_SEQ_CST);
     *found = segment < SEGMENTS_MAX && !writer->missing[segment];

@@ -131,7 +131,7 @@ static bool is_found(WalStore *store, uint64_t segment)
     bool found;
     int fd;
 
-    if (!wal_store_open(store, 1, segment, &fd, &found, &error))
+    if (!wal_store_open(store, segment, &fd, &found, &error))
         fail_msg("%s", error.message);
     if (found)
     {
@@ -149,7 +149,7 @@ static const char *path_found(WalStore *store, uint64_t segment)
     Buffer found_path = {0};
     bool found;
 
-    if (!wal_store_find(store, 1, segment, &found_path, &found, &error))
+    if (!wal_store_find(store, segment, &found_path, &found, &error))
         fail_msg("%s", error.message);
     snprintf(path, sizeof(path), "%s", buffer_string(&found_path));
     buffer_free(&found_path);
@@ -173,7 +173,7 @@ static void test_a_recycled_file_is_not_there(void **state)
     assert_null(path_found(store, 2));
     assert_false(exists("data/scratch"));
 
-    assert_false(error_missing_in_wal_store(store, 1, 4, &error));
+    assert_false(error_missing_in_wal_store(store, 4, &error));
     char expected[256];
     snprintf(expected, sizeof(expected),
              "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
@@ -198,7 +198,7 @@ static void test_a_damaged_first_page_is_named(void **state)
     assert_int_equal(pwrite(fd, "x", 1, 0), 1);
     assert_int_equal(close(fd), 0);
     assert_false(is_found(store, 1));
-    assert_false(error_missing_in_wal_store(store, 1, 1, &error));
+    assert_false(error_missing_in_wal_store(store, 1, &error));
     lsn_text(writer->shape.version, SEGMENT_SIZE, lsn);
     snprintf(expected, sizeof(expected),
              "WAL is damaged at %s in segment \"" NAME(
@@ -208,7 +208,7 @@ static void test_a_damaged_first_page_is_named(void **state)
 
     /* Without a second page of the segment's it is a file for later use. */
     put_segment("data/pg_wal/" NAME(1), 2, SEGMENT_SIZE);
-    assert_false(error_missing_in_wal_store(store, 1, 1, &error));
+    assert_false(error_missing_in_wal_store(store, 1, &error));
     assert_non_null(strstr(error.message, "No such file or directory"));
     wal_store_destroy(store);
 }
@@ -249,7 +249,7 @@ static void test_an_archive_directory(void **state)
     put_segment("archive/" NAME(3), 3, 1000);
     assert_true(is_found(store, 2));
     assert_false(is_found(store, 4));
-    assert_false(wal_store_open(store, 1, 3, &fd, &found, &error));
+    assert_false(wal_store_open(store, 3, &fd, &found, &error));
     assert_non_null(strstr(error.message, "unexpected file size for \""));
     assert_size_said("\": 1000");
     assert_false(exists("data/scratch"));
@@ -298,9 +298,9 @@ static void test_a_restore_command(void **state)
     assert_false(is_found(store, 5)); /* another segment's content */
     assert_true(exists("data/scratch/" NAME(2)));
     assert_false(exists("data/scratch/" NAME(5)));
-    assert_false(wal_store_open(store, 1, 3, &fd, &found, &error));
+    assert_false(wal_store_open(store, 3, &fd, &found, &error));
     assert_size_said("\": 1000");
-    assert_false(error_missing_in_wal_store(store, 1, 4, &error));
+    assert_false(error_missing_in_wal_store(store, 4, &error));
     assert_string_equal(error_detail_text(&error),
                         "could not restore file \"" NAME(
                             4) "\" from archive\n"
@@ -343,7 +343,7 @@ static void test_a_restore_command_that_is_broken(void **state)
         bool found;
         int fd;
 
-        assert_false(wal_store_open(store, 1, 4, &fd, &found, &error));
+        assert_false(wal_store_open(store, 4, &fd, &found, &error));
         assert_memory_equal(error.message, rows[i].message, strlen(rows[i].message));
         assert_string_equal(error_detail_text(&error), rows[i].detail);
         wal_store_destroy(store);
@@ -367,7 +367,7 @@ static bool fails_to_open(WalStore *store, uint64_t segment)
     bool found;
     int fd;
 
-    return !wal_store_open(store, 1, segment, &fd, &found, &error);
+    return !wal_store_open(store, segment, &fd, &found, &error);
 }
 
 static void test_each_form_of_a_file_in_an_archive(void **state)
@@ -554,7 +554,7 @@ static void test_all_that_is_missing_is_listed(void **state)
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
-    assert_false(error_missing_in_wal_store(store, 1, 4, &error));
+    assert_false(error_missing_in_wal_store(store, 4, &error));
     assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
@@ -562,7 +562,7 @@ static void test_all_that_is_missing_is_listed(void **state)
 
     /* One that was asked for outside of that counts as well. */
     store->needed_from = 6 * SEGMENT_SIZE;
-    assert_false(error_missing_in_wal_store(store, 1, 7, &error));
+    assert_false(error_missing_in_wal_store(store, 7, &error));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
     wal_store_destroy(store);
@@ -570,7 +570,7 @@ static void test_all_that_is_missing_is_listed(void **state)
     wanted.restore.command = NULL;
     wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
     store = wal_store_create(&wanted);
-    assert_false(error_missing_in_wal_store(store, 1, 2, &error));
+    assert_false(error_missing_in_wal_store(store, 2, &error));
     assert_true(strlen(error_detail_text(&error)) < 1200);
     assert_non_null(strstr(error_detail_text(&error), ", ..."));
     assert_non_null(strstr(error_hint_text(&error),
