@@ -70,7 +70,7 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
 /* The target's WAL as a stream: pg_wal only. */
 static WalStream node_wal_stream(const Node *node)
 {
-    WalStream stream = node->look.target_wal.stream;
+    WalStream stream = node->look.target_wal->stream;
 
     stream.open = wal_store_open_own;
     stream.limit = LSN_INVALID;

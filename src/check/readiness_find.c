@@ -342,12 +342,11 @@ static void open_wal(Node *node)
     WalStore elsewhere = wal_store_description(node->options, clusters, command, NULL, node->arena);
     Error error;
 
-    if (look->target_wal.store == NULL && !target_wal_open(node->options, clusters, command, NULL,
-                                                           node->arena, &look->target_wal, &error))
+    if (look->target_wal == NULL && !target_wal_open(node->options, clusters, command, NULL,
+                                                     node->arena, &look->target_wal, &error))
         readiness_add_error(node->readiness, "archive", FINDING_PROBLEM, &error);
     if (clusters->target_history.count == 0)
-        (void) !target_history_read(node->options, look->target_wal.store, node->arena, clusters,
-                                    NULL);
+        (void) !target_history_read(node->options, look->target_wal, node->arena, clusters, NULL);
     elsewhere.places = places;
     node->archive = wal_store_create(&elsewhere);
 }

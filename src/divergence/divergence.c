@@ -128,10 +128,7 @@ static bool find_divergence(Search *search, Error *error)
 {
     const Clusters *clusters = search->input->clusters;
     Divergence *divergence = search->divergence;
-    const WalStream own = {.shape = clusters->shape,
-                           .history = &clusters->target_history,
-                           .open = wal_store_open_own,
-                           .context = search->input->target_wal->store};
+    WalStream own = search->input->target_wal->stream;
     const WalStream archive = {.open = wal_store_open_archived,
                                .context = search->input->source_wal->store};
     WalSides sides = {.target = &own,
@@ -143,13 +140,14 @@ static bool find_divergence(Search *search, Error *error)
                       .context = divergence->scan};
     WalComparison *comparison = &search->comparison;
 
+    own.open = wal_store_open_own;
     divergence->lsn = search->latest;
     search->foreign_from = LSN_HIGHEST;
     for (;; search->moved = true)
     {
         Lsn from;
 
-        search->input->target_wal->store->common_end = divergence->lsn;
+        search->input->target_wal->common_end = divergence->lsn;
         if (!find_common_checkpoint(search, divergence->lsn, error))
             return false;
         from = wal_segment_start(
@@ -254,13 +252,13 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     const bool same_timeline = latest == LSN_INVALID;
     const Lsn checkpoint = clusters->target.control.checkpoint_lsn;
 
-    search->input->target_wal->store->needed_from =
+    search->input->target_wal->needed_from =
         latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
     if (!divergence_find_target_end(clusters, &search->input->target_wal->stream,
                                     search->input->jobs, latest, &divergence->scan,
                                     &divergence->target_end, error))
         return false;
-    if (target_wal_grows(search->input->target_wal) && divergence->target_end <= latest)
+    if (search->input->target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
         divergence->target_end = latest + 1; /* its server was there and goes on */
     /* A look does not read what the target wrote after the divergence. */
     if (search->input->source_wal->scratch == NULL && latest != LSN_INVALID &&

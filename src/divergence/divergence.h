@@ -24,7 +24,7 @@ typedef struct DivergenceInput
 {
     const Clusters *clusters;
     const SourceState *state;
-    const TargetWal *target_wal;
+    WalStore *target_wal;
     SourceWal *source_wal;
     int jobs;
 } DivergenceInput;

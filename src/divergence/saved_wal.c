@@ -202,10 +202,10 @@ static bool save_wal(Saving *saving, Error *error)
     return dir_names(buffer_string(&pg_wal), save_named, saving, NULL, error);
 }
 
-bool saved_wal_check(const char *directory, const Clusters *clusters, const TargetWal *wal,
+bool saved_wal_check(const char *directory, const Clusters *clusters, const WalStream *wal,
                      const Divergence *diverged, Error *error)
 {
-    Saving saving = {directory, clusters, &wal->stream, diverged, .only_check = true};
+    Saving saving = {directory, clusters, wal, diverged, .only_check = true};
     const char *target = clusters->target.directory, *source = clusters->source->directory;
     AUTO_BUFFER Buffer memory = {0}, pg_wal = {0};
     const char *existing = NULL;
@@ -235,10 +235,10 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const Targ
     return true;
 }
 
-bool saved_wal_write(const char *directory, const Clusters *clusters, const TargetWal *wal,
+bool saved_wal_write(const char *directory, const Clusters *clusters, const WalStream *wal,
                      const Divergence *diverged, Arena *arena, const char **command, Error *error)
 {
-    Saving saving = {directory, clusters, &wal->stream, diverged, .only_check = false};
+    Saving saving = {directory, clusters, wal, diverged, .only_check = false};
     char canonical[PLACE_PATH_SIZE];
     struct stat status;
     bool exists;

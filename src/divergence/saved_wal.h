@@ -17,7 +17,7 @@
  * segment, and that there is room. directory NULL: nothing is to be saved.
  */
 MUST_CHECK bool saved_wal_check(const char *directory, const Clusters *clusters,
-                                const TargetWal *wal, const Divergence *diverged, Error *error);
+                                const WalStream *wal, const Divergence *diverged, Error *error);
 
 /*
  * Copy. When this returns true all copies are on the disk. A file of the same name with other
@@ -25,7 +25,7 @@ MUST_CHECK bool saved_wal_check(const char *directory, const Clusters *clusters,
  * there is no single one.
  */
 MUST_CHECK bool saved_wal_write(const char *directory, const Clusters *clusters,
-                                const TargetWal *wal, const Divergence *diverged, Arena *arena,
+                                const WalStream *wal, const Divergence *diverged, Arena *arena,
                                 const char **command, Error *error);
 
 #endif

@@ -297,8 +297,8 @@ static bool find_positions(Look *look, Error *error)
                                          look->restore_command, look->scratch, look->arena);
     if (!target_wal_open(look->options, clusters, look->restore_command, look->source_wal,
                          look->arena, &look->target_wal, error) ||
-        !histories_read(look->options, look->target_wal.store, state->position.timeline,
-                        look->arena, clusters, error))
+        !histories_read(look->options, look->target_wal, state->position.timeline, look->arena,
+                        clusters, error))
         return false;
     return source->is_server || source_wal_find_end(look->source_wal, state, error);
 }
@@ -330,7 +330,7 @@ bool look_for_divergence(Look *look, Error *error)
     Divergence *divergence = &look->divergence;
     const DivergenceInput input = {.clusters = clusters,
                                    .state = &look->source,
-                                   .target_wal = &look->target_wal,
+                                   .target_wal = look->target_wal,
                                    .source_wal = look->source_wal,
                                    .jobs = look->locks ? look->options->jobs : 1};
     const bool hints_matter =
@@ -383,7 +383,7 @@ static bool running_has_diverged(const Clusters *clusters, Lsn *latest)
  * restore command was tried in memory, and the caller asks for certainty. */
 static bool is_unknown(const Look *look)
 {
-    const WalStore *target = look->target_wal.store;
+    const WalStore *target = look->target_wal;
     const WalStore *source = look->source_wal->store;
 
     return wal_store_is_exhausted(target) || wal_store_is_exhausted(source) ||
@@ -476,7 +476,7 @@ static bool find_divergence_of_look(Look *look, Error *error)
     {
         if (!running_has_diverged(clusters, &latest))
             return true;
-        target_wal_limit(&look->target_wal, &clusters->target.control, latest);
+        target_wal_limit(look->target_wal, latest);
     }
     look->found = look_for_divergence(look, error);
     if (!look->found)
@@ -490,7 +490,7 @@ bool look_at_pair(Look *look, Error *error)
 
     if (result)
         result = find_divergence_of_look(look, error);
-    else if (look->target_wal.store != NULL)
+    else if (look->target_wal != NULL)
         result = look->clusters.target_history.count == 0 && fails_unknown(look, error);
     return result && problems_check(&look->problems, error);
 }
@@ -499,7 +499,7 @@ void look_release(Look *look)
 {
     Error error = {0};
 
-    wal_store_destroy(look->target_wal.store);
+    wal_store_destroy(look->target_wal);
     if (look->source_wal != NULL)
         wal_store_destroy(look->source_wal->store);
     source_close(look->clusters.source);

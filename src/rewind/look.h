@@ -59,7 +59,7 @@ typedef struct Look
     /* Set by look_identify_target and look_identify_pair. */
     Clusters clusters;
     SourceState source; /* as it is now; for a directory with the end of its WAL */
-    TargetWal target_wal;
+    WalStore *target_wal;
     SourceWal *source_wal;       /* NULL: the source is not known yet */
     const char *restore_command; /* that fetches missing WAL of the target; NULL: none */
     bool done; /* an interrupted rewind was finished, and the source cannot be asked whether it has

@@ -58,7 +58,7 @@ static bool check_plan(const Run *run, Error *error)
         staged_wal_space(look->source_wal, run->start.wal_from,
                          source_state_wal_end(&planned->source, look->divergence.lsn));
 
-    return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal,
+    return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal->stream,
                            &look->divergence, error) &&
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
 }
@@ -127,7 +127,7 @@ static bool finish_stage(Run *run, Error *error)
     const char *directory = look->options->save_diverged_wal;
 
     if (directory != NULL &&
-        !saved_wal_write(directory, &look->clusters, &look->target_wal, &look->divergence,
+        !saved_wal_write(directory, &look->clusters, &look->target_wal->stream, &look->divergence,
                          look->arena, &run->saved_wal_command, error))
         return false;
     run->saved = directory != NULL;

@@ -111,7 +111,7 @@ static void leave_out_replayed_files(const Run *run, const ScanResult *chain)
 static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Error *error)
 {
     Staged *staged = &run->staged;
-    WalStream stream = wal->source_wal->stream;
+    WalStream stream = wal->source_wal->store->stream;
     ScanResult chain;
     WalScan *scan;
     bool result;

@@ -525,7 +525,7 @@ bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error)
 {
     char name[WAL_NAME_SIZE];
 
-    if (!stream->is_targets)
+    if (stream->missing == NULL)
         return false;
     wal_stream_segment_name(stream, segment, name);
     return error_hint(error,

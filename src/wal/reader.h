@@ -42,8 +42,8 @@ typedef struct WalStream
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
     WalPassed passed;   /* of reading forward; NULL: none */
-    WalMissing missing; /* error_missing_in_wal_store; NULL: a message with the segment's name */
-    bool is_targets;    /* for the hint of error_damaged_wal */
+    WalMissing missing; /* of the target's: error_missing_in_wal_store; NULL: a message with the
+                           segment's name */
 } WalStream;
 
 /* Return false with error set to stop. The record and what it points to live during the call. */

@@ -32,14 +32,15 @@ static bool read_bytes(const char *directory, const char *name, uint64_t offset,
  */
 static bool is_damaged(const WalStore *store, const char *name, Lsn begin, Error *reason)
 {
-    const uint32_t page_size = store->shape.block_size;
+    const uint32_t page_size = store->stream.shape.block_size;
     uint8_t bytes[PAGE_BYTES_READ];
     WalPage page;
 
     return read_bytes(store->wal_directory, name, 0, bytes) &&
-           !walpage_parse(&store->shape, bytes, sizeof(bytes), begin, &page, reason) &&
+           !walpage_parse(&store->stream.shape, bytes, sizeof(bytes), begin, &page, reason) &&
            read_bytes(store->wal_directory, name, page_size, bytes) &&
-           walpage_parse(&store->shape, bytes, sizeof(bytes), begin + page_size, &page, NULL);
+           walpage_parse(&store->stream.shape, bytes, sizeof(bytes), begin + page_size, &page,
+                         NULL);
 }
 
 /* Describe a file of that name in pg_wal that is not this segment. */
@@ -50,7 +51,7 @@ static void describe_recycled_segment(const WalStore *store, const char *name, E
 
     if (!read_bytes(store->wal_directory, name, 0, bytes))
         return;
-    walpage_describe(&store->shape, bytes, sizeof(bytes), what);
+    walpage_describe(&store->stream.shape, bytes, sizeof(bytes), what);
     error_detail(error, "There is a file of that name, but it %s.", what);
 }
 
@@ -63,7 +64,7 @@ static void hint_at_encryption(const WalStore *store, Error *error)
     uint8_t page[PAGE_BYTES_READ];
 
     if (read_bytes(store->data_directory, "base/1/1259", 0, page) &&
-        !page_has_header(page, store->data_block_size))
+        !page_has_header(page, store->stream.data_block_size))
         error_detail(error, "The target's relations (base/1/1259) do not look like PostgreSQL's "
                             "either: encrypted clusters of its forks cannot be read.");
 }
@@ -101,7 +102,7 @@ bool wal_missing_add(Buffer *names, const char *name)
  */
 static void list_missing(WalStore *store, uint64_t wanted, Error *error)
 {
-    const WalShape *shape = &store->shape;
+    const WalShape *shape = &store->stream.shape;
     uint64_t first = wanted, last = wanted;
     bool lowest_missing = false, more = true;
     AUTO_BUFFER Buffer names = {0};
@@ -116,7 +117,7 @@ static void list_missing(WalStore *store, uint64_t wanted, Error *error)
         char name[WAL_NAME_SIZE];
         bool found = false;
 
-        wal_segment_name(shape, wal_store_timeline_of(store, segment), segment, name);
+        wal_stream_segment_name(&store->stream, segment, name);
         if (looked_for > (store->scratch_directory != NULL ? MISSING_LOOKED_FOR_MAX : 0) ||
             (segment != wanted &&
              (!stop_check(NULL) || !is_somewhere(store, segment, name, &looked_for, &found))))
@@ -136,13 +137,13 @@ static void list_missing(WalStore *store, uint64_t wanted, Error *error)
 bool error_missing_in_wal_store(void *context, uint64_t segment, Error *error)
 {
     WalStore *store = context;
-    const Version *version = store->shape.version;
-    const Lsn begin = wal_segment_start(&store->shape, segment);
+    const Version *version = store->stream.shape.version;
+    const Lsn begin = wal_segment_start(&store->stream.shape, segment);
     char name[WAL_NAME_SIZE];
     Error reason;
     bool damaged;
 
-    wal_segment_name(&store->shape, wal_store_timeline_of(store, segment), segment, name);
+    wal_stream_segment_name(&store->stream, segment, name);
     damaged = is_damaged(store, name, begin, &reason);
     if (damaged)
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",

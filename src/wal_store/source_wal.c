@@ -35,7 +35,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
     WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);
 
     store.places = places;
-    store.history = &clusters->source_history;
+    store.stream.history = &clusters->source_history;
     store.source_prefix = source->is_server ? "source." : "";
     store.source_directory = source->is_server ? scratch
                                                : arena_printf(arena, "%s/%s", source->directory,
@@ -49,11 +49,6 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                        .scratch = scratch,
                        .has_command = restore_command != NULL,
                        .store = wal_store_create(&store)};
-    wal->stream = (WalStream){.shape = clusters->shape,
-                              .data_block_size = clusters->target.control.block_size,
-                              .history = &clusters->source_history,
-                              .open = wal_store_open,
-                              .context = wal->store};
     return wal;
 }
 
@@ -61,7 +56,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 
 void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
 {
-    wal_segment_name(&wal->stream.shape, wal_store_timeline_of(wal->store, segment), segment, name);
+    wal_stream_segment_name(&wal->store->stream, segment, name);
 }
 
 bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
@@ -71,7 +66,7 @@ bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
 
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
 {
-    uint64_t segment = wal_segment_of(&wal->stream.shape, from);
+    uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
 
     while (source_wal_is_kept(wal, segment))
         segment++;
@@ -107,7 +102,7 @@ typedef struct WalFetch
 static void add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
 {
     const bool in_memory = fetch->wal->scratch == NULL;
-    const Version *version = fetch->wal->stream.shape.version;
+    const Version *version = fetch->wal->store->stream.shape.version;
 
     ARRAY_GROW(fetch->segments, fetch->count);
     fetch->segments[fetch->count++] = (SegmentFetch){
@@ -143,7 +138,7 @@ static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, 
 static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                          uint64_t size, Error *error)
 {
-    const uint32_t segment_size = fetch->wal->stream.shape.segment_size;
+    const uint32_t segment_size = fetch->wal->store->stream.shape.segment_size;
     SegmentFetch *segment = &fetch->segments[piece->file];
 
     progress_add(piece->size); /* also what is missing: it counts what was asked for */
@@ -233,7 +228,7 @@ bool source_wal_fetch_segment(void *context, const char *name, const char *path,
     WalFetch fetch = {.wal = context, .arena = arena};
     bool result;
 
-    add_segment(&fetch, name, path, fetch.wal->stream.shape.segment_size);
+    add_segment(&fetch, name, path, fetch.wal->store->stream.shape.segment_size);
     result = fetch_pieces(&fetch, 1, error);
     *found = result && !fetch.segments->missing;
     free(fetch.segments);
@@ -259,7 +254,7 @@ bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Er
 
     *has = false;
     source_wal_segment_name(wal, segment, name);
-    snprintf(path, sizeof(path), "%s/%s", wal->stream.shape.version->wal_directory, name);
+    snprintf(path, sizeof(path), "%s/%s", wal->store->stream.shape.version->wal_directory, name);
     return source->operations->fetch(source, 0, &request, 1, note_bytes, has, error);
 }
 
@@ -280,8 +275,8 @@ static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fet
 static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *size,
                         Error *error)
 {
-    const Lsn begin = wal_segment_start(&wal->stream.shape, segment);
-    const Lsn segment_end = begin + wal->stream.shape.segment_size;
+    const Lsn begin = wal_segment_start(&wal->store->stream.shape, segment);
+    const Lsn segment_end = begin + wal->store->stream.shape.segment_size;
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
     bool here = source_wal_is_kept(wal, segment);
@@ -298,13 +293,13 @@ static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_
 static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
 {
     const SourceWal *wal = fetch->wal;
-    const uint64_t last = wal_segment_before(&wal->stream.shape, end);
+    const uint64_t last = wal_segment_before(&wal->store->stream.shape, end);
     AUTO_BUFFER Buffer path = {0};
     FileSpace space;
 
     if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
         return false;
-    for (uint64_t segment = wal_segment_of(&wal->stream.shape, from);
+    for (uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
          segment <= last && fetch->bytes <= space.free_bytes; segment++)
     {
         char name[WAL_NAME_SIZE];
@@ -388,7 +383,7 @@ bool source_wal_is_fetched(const SourceWal *wal, uint64_t segment)
     struct stat status;
     bool here = false;
 
-    return wal_segment_start(&wal->stream.shape, segment + 1) <= wal->fetched_end &&
+    return wal_segment_start(&wal->store->stream.shape, segment + 1) <= wal->fetched_end &&
            ((file_stat(scratch_path(wal, segment, true, &path), &status, &here, NULL) && here) ||
             (file_stat(scratch_path(wal, segment, false, &path), &status, &here, NULL) && here));
 }
@@ -402,7 +397,7 @@ bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)
 
 bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
 {
-    const WalShape *shape = &wal->stream.shape;
+    const WalShape *shape = &wal->store->stream.shape;
     const uint64_t end = wal_segment_of(shape, lsn);
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
@@ -448,7 +443,7 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
 static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
                                   Buffer *missing, Lsn *missing_end, Error *error)
 {
-    const WalShape *shape = &wal->stream.shape;
+    const WalShape *shape = &wal->store->stream.shape;
     const uint64_t fetched = wal_segment_before(shape, end);
     const uint64_t needed = wal_segment_before(shape, needed_end);
     bool found = false;
@@ -532,5 +527,5 @@ bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, L
             return false;
     }
     return names.size == 0 ||
-           error_source_wal_missing(wal->stream.shape.version, buffer_string(&names), error);
+           error_source_wal_missing(wal->store->stream.shape.version, buffer_string(&names), error);
 }

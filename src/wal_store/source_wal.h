@@ -18,7 +18,6 @@ typedef struct SourceWal
     Options options; /* its strings are the caller's */
     const Clusters *clusters;
     WalStore *store;
-    WalStream stream; /* of the store; not limited yet */
     Arena *arena;
     const char *scratch;
     Lsn fetched_end;        /* segments that end up to here were fetched, as far as the source had

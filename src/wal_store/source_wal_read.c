@@ -29,7 +29,7 @@ typedef struct SourceWalReader
 static bool fetch_window(SourceWalReader *reader, Error *error)
 {
     const SourceWalReading *reading = &reader->reading;
-    const WalShape *shape = &reader->wal->stream.shape;
+    const WalShape *shape = &reader->wal->store->stream.shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
     const uint64_t bytes = reading->once ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
@@ -48,7 +48,7 @@ static bool fetch_window(SourceWalReader *reader, Error *error)
 /* Wait until the segment is on this machine, if it is to be read. */
 static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *error)
 {
-    const Lsn begin = wal_segment_start(&reader->wal->stream.shape, segment);
+    const Lsn begin = wal_segment_start(&reader->wal->store->stream.shape, segment);
     bool result = true;
 
     if (begin < reader->here_end)
@@ -91,7 +91,8 @@ static bool remove_read_segment(void *context, Lsn read_to, Error *error)
     const Lsn end = reader->reading.end;
 
     /* A record that begins in the segment before does not need it either: that record was read. */
-    return source_wal_remove_before(reader->wal, read_to - reader->wal->stream.shape.segment_size,
+    return source_wal_remove_before(reader->wal,
+                                    read_to - reader->wal->store->stream.shape.segment_size,
                                     read_to < end ? read_to : end, error);
 }
 
@@ -104,7 +105,7 @@ static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Err
     error_detail(error,
                  "It was switched at %s, in the WAL that the rewound target would replay: changes "
                  "made with it were not WAL-logged.",
-                 LSN_TEXT(wal->stream.shape.version, scanned->minimal_record_at));
+                 LSN_TEXT(wal->store->stream.shape.version, scanned->minimal_record_at));
     /* A server is restarted to leave that level: its last checkpoint is newer. */
     return error_hint_compare(error);
 }
@@ -112,7 +113,7 @@ static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Err
 static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, Error *error)
 {
     error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-              LSN_TEXT(wal->stream.shape.version, lsn), reason);
+              LSN_TEXT(wal->store->stream.shape.version, lsn), reason);
     return error_detail(
         error, "The source's WAL is incomplete or damaged there; a standby could not replay it.");
 }
@@ -123,7 +124,7 @@ static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn 
 {
     WalSegmentFacts end;
 
-    *scan = scan_read(stream, wal->options.jobs, wal_skip_header(&wal->stream.shape, from),
+    *scan = scan_read(stream, wal->options.jobs, wal_skip_header(&wal->store->stream.shape, from),
                       wal->arena, &end, result, error);
     if (*scan == NULL)
         return false;
@@ -159,7 +160,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
 
     *reader = (SourceWalReader){.wal = wal, .reading = *reading, .lock = PTHREAD_MUTEX_INITIALIZER};
     atomic_init(&reader->here_end, reading->from);
-    *stream = wal->stream;
+    *stream = wal->store->stream;
     stream->limit = reading->end;
     stream->open = open_found_segment;
     stream->rebuilds = may_rebuild;
@@ -207,7 +208,7 @@ bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error)
 
     if (state->position.in_recovery && state->position.minimum > floor)
         floor = state->position.minimum;
-    scan = scan_create(&wal->stream, 1, floor);
+    scan = scan_create(&wal->store->stream, 1, floor);
     result = scan_forward(scan, state->control.checkpoint_lsn, &end, error) &&
              (!state->position.in_recovery ||
               scan_finish(scan, wal->arena, floor, floor, &later, error));

@@ -27,7 +27,7 @@ static bool accept_name(void *context, const char *name, Error *error)
 }
 
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
-                     SourceWal *source_wal, Arena *arena, TargetWal *target_wal, Error *error)
+                     SourceWal *source_wal, Arena *arena, WalStore **target_wal, Error *error)
 {
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
                                       WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
@@ -36,16 +36,10 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
                                            source_wal != NULL ? source_wal->scratch : NULL, arena);
 
     store.places = places;
+    store.stream.missing = error_missing_in_wal_store;
     store.fetch = source_wal != NULL ? source_wal_fetch_segment : NULL;
     store.fetch_context = source_wal;
-    target_wal->store = wal_store_create(&store);
-    target_wal->stream = (WalStream){.shape = clusters->shape,
-                                     .data_block_size = clusters->target.control.block_size,
-                                     .history = &clusters->target_history,
-                                     .open = wal_store_open,
-                                     .missing = error_missing_in_wal_store,
-                                     .is_targets = true,
-                                     .context = target_wal->store};
+    *target_wal = wal_store_create(&store);
     if (!check_restore_command(options, error))
         return false;
     return store.archive_directory == NULL ||
@@ -53,16 +47,9 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
            error_hint(error, "--wal-archive needs a directory that can be read.");
 }
 
-void target_wal_limit(TargetWal *target_wal, const Control *control, Lsn lsn)
+void target_wal_limit(WalStore *target_wal, Lsn lsn)
 {
-    const Lsn known_end = wal_known_end(control);
-
-    target_wal->stream.limit = known_end > lsn ? known_end : lsn;
-}
-
-bool target_wal_grows(const TargetWal *target_wal)
-{
-    return target_wal->stream.limit != LSN_INVALID;
+    target_wal->stream.limit = target_wal->known_end > lsn ? target_wal->known_end : lsn;
 }
 
 /* ---- Histories ---- */

@@ -7,12 +7,6 @@
 
 #include "wal_store/source_wal.h"
 
-typedef struct TargetWal
-{
-    WalStore *store;
-    WalStream stream; /* of the store */
-} TargetWal;
-
 /*
  * Common history is fetched from the source where the target lacks it (source_wal NULL: it is not,
  * and nothing is written). clusters may still lack its histories. An error where --wal-archive or
@@ -20,12 +14,11 @@ typedef struct TargetWal
  */
 MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters,
                                 const char *restore_command, SourceWal *source_wal, Arena *arena,
-                                TargetWal *target_wal, Error *error);
+                                WalStore **target_wal, Error *error);
 
 /* The target's server runs and writes more: do not look for the end of its WAL, but only as far as
  * it is known to have been flushed, and up to `lsn`. */
-void target_wal_limit(TargetWal *target_wal, const Control *control, Lsn lsn);
-bool target_wal_grows(const TargetWal *target_wal);
+void target_wal_limit(WalStore *target_wal, Lsn lsn);
 
 /* ---- Histories ---- */
 

@@ -3,7 +3,6 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "wal/reader.h"
 #include "wal_store/compressed.h"
 
 #include <assert.h>
@@ -65,9 +64,10 @@ WalStore wal_store_description(const Options *options, const Clusters *clusters,
     wal_segment_name(&clusters->shape, control->checkpoint.timeline,
                      wal_segment_of(&clusters->shape, control->checkpoint.redo), redo_name);
     return (WalStore){
-        .shape = clusters->shape,
-        .data_block_size = control->block_size,
-        .history = &clusters->target_history,
+        .stream = {.shape = clusters->shape,
+                   .data_block_size = control->block_size,
+                   .history = &clusters->target_history,
+                   .open = wal_store_open},
         .data_directory = target->directory,
         .wal_directory =
             arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
@@ -87,6 +87,7 @@ WalStore *wal_store_create(const WalStore *made_from)
     WalStore *store = memory_allocate(sizeof(*store));
 
     *store = *made_from;
+    store->stream.context = store;
     store->memory_fd = -1;
     if (store->scratch_directory == NULL)
     {
@@ -128,17 +129,11 @@ static bool check_not_exhausted(const WalStore *store, Error *error)
     return !wal_store_is_exhausted(store) || error_set_reported(error, ERROR_FAILED);
 }
 
-Timeline wal_store_timeline_of(const WalStore *store, uint64_t segment)
-{
-    return history_timeline_of_segment(store->history, wal_segment_start(&store->shape, segment),
-                                       wal_segment_start(&store->shape, segment + 1));
-}
-
 static WantedWal wanted_segment(const WalStore *store, uint64_t segment)
 {
     WantedWal wanted = {.segment = segment};
 
-    wal_segment_name(&store->shape, wal_store_timeline_of(store, segment), segment, wanted.name);
+    wal_stream_segment_name(&store->stream, segment, wanted.name);
     return wanted;
 }
 
@@ -176,8 +171,8 @@ static bool open_if_valid(const WalStore *store, const WantedWal *wanted, FoundW
         found_close(found);
         return false;
     }
-    if (walpage_parse(&store->shape, bytes, length,
-                      wal_segment_start(&store->shape, wanted->segment), &page, &reason))
+    if (walpage_parse(&store->stream.shape, bytes, length,
+                      wal_segment_start(&store->stream.shape, wanted->segment), &page, &reason))
         return true;
     log_debug("file \"%s\" does not contain this segment: %s", path, reason.message);
     buffer_clear(&found->why_not);
@@ -189,7 +184,8 @@ static bool open_if_valid(const WalStore *store, const WantedWal *wanted, FoundW
 static bool error_segment_size(const WalStore *store, const char *path, uint64_t size, Error *error)
 {
     return error_set(error, ERROR_FAILED, "unexpected file size for \"%s\": %lld instead of %lld",
-                     path, (long long) size, (long long) store->shape.segment_size); /* contract */
+                     path, (long long) size,
+                     (long long) store->stream.shape.segment_size); /* contract */
 }
 
 /* ---- The clusters' own pg_wal ---- */
@@ -208,10 +204,10 @@ bool wal_store_keeps(const WalStore *store, uint64_t segment)
     struct stat status;
     bool found;
 
-    return wal_segment_start(&store->shape, segment + 1) <= store->common_end &&
+    return wal_segment_start(&store->stream.shape, segment + 1) <= store->common_end &&
            file_stat(path_in(&path, store->wal_directory, wanted.name), &status, &found, NULL) &&
            found && S_ISREG(status.st_mode) &&
-           (uint64_t) status.st_size == store->shape.segment_size;
+           (uint64_t) status.st_size == store->stream.shape.segment_size;
 }
 
 static bool open_in_kept_pg_wal(WalStore *store, const WantedWal *wanted, FoundWal *found,
@@ -339,7 +335,7 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
     if (!found || (S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_uid == geteuid()))
         return true;
     path_in(&copy, store->scratch_directory, INCOMING "/copy");
-    return expand_to(store, COMPRESSION_NONE, path, &copy, store->shape.segment_size, &size,
+    return expand_to(store, COMPRESSION_NONE, path, &copy, store->stream.shape.segment_size, &size,
                      error) &&
            file_rename(buffer_string(&copy), path, error);
 }
@@ -375,7 +371,7 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
 static bool fetch_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                  Error *error)
 {
-    const WalShape *shape = &store->shape;
+    const WalShape *shape = &store->stream.shape;
     const Lsn end = wal_segment_start(shape, wanted->segment) + shape->segment_size;
     AUTO_BUFFER Buffer incoming = {0};
     bool there;
@@ -415,7 +411,7 @@ static bool find_form(const WalStore *store, const char *name, Compression compr
 static bool expand_form(WalStore *store, const WantedWal *wanted, const char *name,
                         Compression compression, FoundWal *found, Error *error)
 {
-    const uint32_t segment_size = store->shape.segment_size;
+    const uint32_t segment_size = store->stream.shape.segment_size;
     const bool is_partial = strcmp(name, wanted->name) != 0;
     AUTO_BUFFER Buffer incoming = {0};
     uint64_t size;
@@ -437,7 +433,7 @@ static bool expand_form(WalStore *store, const WantedWal *wanted, const char *na
 static bool open_forms(WalStore *store, const WantedWal *wanted, const char *name, FoundWal *found,
                        Error *error)
 {
-    const uint32_t segment_size = store->shape.segment_size;
+    const uint32_t segment_size = store->stream.shape.segment_size;
     const bool is_partial = strcmp(name, wanted->name) != 0;
 
     for (Compression compression = 0; compression < COMPRESSION_COUNT && found->fd < 0;
@@ -504,7 +500,7 @@ static bool accept_restored(WalStore *store, const WantedWal *wanted, Buffer *in
 
     if (!file_stat(buffer_string(incoming), &status, &there, error))
         return false;
-    if (there && status.st_size != (off_t) store->shape.segment_size)
+    if (there && status.st_size != (off_t) store->stream.shape.segment_size)
         return error_segment_size(store, buffer_string(incoming), (uint64_t) status.st_size, error);
     return accept_incoming(store, wanted, wanted->name, incoming, found, error);
 }
@@ -567,17 +563,16 @@ static bool check_partial(const WalStore *store, const WantedWal *wanted, const 
                           bool *good, Error *error)
 {
     LoneSegment lone = {wanted->segment, path};
-    const WalStream stream = {.shape = store->shape,
-                              .data_block_size = store->data_block_size,
-                              .history = store->history,
-                              .open = open_lone_segment,
-                              .context = &lone};
+    WalStream stream = store->stream;
     WalSegmentFacts facts;
 
     *good = store->last_needed != LSN_INVALID &&
-            wanted->segment >= wal_segment_of(&store->shape, store->last_needed);
+            wanted->segment >= wal_segment_of(&store->stream.shape, store->last_needed);
     if (*good)
         return true;
+    stream.open = open_lone_segment;
+    stream.context = &lone;
+    stream.limit = LSN_INVALID;
     if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, NULL, NULL, &facts, error))
         return false;
     /* Its last record may end in the next one. */
@@ -628,7 +623,7 @@ static const struct WalPlaceRow
 static bool is_after_known_end(const WalStore *store, uint64_t segment)
 {
     return store->known_end != LSN_INVALID &&
-           wal_segment_start(&store->shape, segment) >= store->known_end;
+           wal_segment_start(&store->stream.shape, segment) >= store->known_end;
 }
 
 /* Ask the places of one kind in order: a cluster's own, or the others. The others are asked under
@@ -683,7 +678,7 @@ bool wal_store_open(void *store, uint64_t segment, int *fd, bool *found, Error *
         (!*found && !wal_store_open_archived(store, segment, fd, found, error)))
         return false;
     if (*found && wal_store->scratch_directory == NULL)
-        wal_store->opened_bytes += wal_store->shape.segment_size;
+        wal_store->opened_bytes += wal_store->stream.shape.segment_size;
     return true;
 }
 

@@ -23,6 +23,7 @@
 #include "io/file.h"
 #include "options.h"
 #include "pair/clusters.h"
+#include "wal/reader.h"
 #include "wal_store/restore.h"
 
 #include <pthread.h>
@@ -49,9 +50,8 @@ typedef struct WalStore
 {
     /* The caller sets these before wal_store_create. */
     const WalPlace *places; /* in the order in which they are asked */
-    WalShape shape;
-    uint32_t data_block_size;
-    const History *history;       /* the cluster's; it may be filled in later */
+    WalStream stream; /* of all of them; its history may be filled in later, and the store sets
+                         how it is opened */
     const char *data_directory;   /* messages name PGDATA/pg_wal/SEGMENT */
     const char *wal_directory;    /* PGDATA/pg_wal, the target's */
     const char *source_directory; /* of WAL_OF_SOURCE: "SOURCE/pg_wal" or the scratch directory, */
@@ -118,9 +118,6 @@ void wal_store_destroy(WalStore *store); /* NULL is allowed */
  * restore command. The string must live as long as the store.
  */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
-
-/* The timeline of the file in which recovery along the history reads this segment. */
-Timeline wal_store_timeline_of(const WalStore *store, uint64_t segment);
 
 /* True if the target has this segment of common history whole, and keeps it. */
 bool wal_store_keeps(const WalStore *store, uint64_t segment);

@@ -117,9 +117,9 @@ static WalStore options(void)
     snprintf(paths[1], sizeof(paths[1]), "%s", path_of("data/pg_wal"));
     snprintf(paths[2], sizeof(paths[2]), "%s", path_of("data/scratch"));
     return (WalStore){.places = places,
-                            .shape = writer->shape,
-                            .data_block_size = DATA_BLOCK_SIZE,
-                            .history = &writer->history,
+                            .stream = {.shape = writer->shape,
+                                       .data_block_size = DATA_BLOCK_SIZE,
+                                       .history = &writer->history},
                             .data_directory = paths[0],
                             .wal_directory = paths[1],
                             .scratch_directory = paths[2],
