@@ -80,10 +80,10 @@ static WalStream node_wal_stream(const Node *node)
 /* True if pg_wal has this segment, in the file that the history names. */
 static bool node_has_segment(const Node *node, uint64_t segment)
 {
-    const WalStream stream = node_wal_stream(node);
-    bool valid;
+    AUTO_FD int fd = -1;
+    bool found;
 
-    return wal_segment_begins_valid(&stream, segment, &valid, NULL) && valid;
+    return wal_store_open_own(node->look.target_wal, segment, &fd, &found, NULL) && found;
 }
 
 /* The lowest segment from which on pg_wal has all up to this one, which it has; at most `back`

@@ -49,21 +49,20 @@ BlockMap *blockmap_create(void)
     return map;
 }
 
-static void free_relation(BlockMapRelation *relation)
-{
-    for (size_t i = 0; i < relation->chunk_count; i++)
-        free(relation->chunks[i].words);
-    free(relation->chunks);
-    free(relation);
-}
-
 void blockmap_destroy(BlockMap *map)
 {
     if (map == NULL)
         return;
     for (size_t i = 0; i < map->table_size; i++)
-        if (map->table[i] != NULL)
-            free_relation(map->table[i]);
+    {
+        BlockMapRelation *relation = map->table[i];
+
+        for (size_t chunk = 0; relation != NULL && chunk < relation->chunk_count; chunk++)
+            free(relation->chunks[chunk].words);
+        if (relation != NULL)
+            free(relation->chunks);
+        free(relation);
+    }
     free(map->table);
     free(map);
 }
@@ -105,15 +104,6 @@ static void grow_table(BlockMap *map)
     free(old);
 }
 
-/* Put a relation that the map lacks at its place. */
-static void insert_relation(BlockMap *map, BlockMapRelation **place, BlockMapRelation *relation)
-{
-    *place = relation;
-    map->relation_count++;
-    if (map->relation_count > map->table_size / 2)
-        grow_table(map);
-}
-
 static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
 {
     BlockMapRelation **place = find_slot(map, id);
@@ -124,13 +114,11 @@ static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
     relation = memory_allocate_zeroed(1, sizeof(BlockMapRelation));
     relation->id = id;
     relation->truncated_to = BLOCK_NONE;
-    insert_relation(map, place, relation);
+    *place = relation;
+    map->relation_count++;
+    if (map->relation_count > map->table_size / 2)
+        grow_table(map);
     return relation;
-}
-
-static void clear_recent(BlockMap *map)
-{
-    memset(map->recent, 0, sizeof(map->recent));
 }
 
 /* The chunk of that number with room for word_count words. */
@@ -153,7 +141,7 @@ static BlockChunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t n
         chunk->words = memory_resize(chunk->words, grown * sizeof(uint64_t));
         memset(chunk->words + chunk->word_count, 0, (grown - chunk->word_count) * sizeof(uint64_t));
         chunk->word_count = (uint32_t) grown;
-        clear_recent(map);
+        memset(map->recent, 0, sizeof(map->recent));
     }
     return chunk;
 }
@@ -228,35 +216,20 @@ static void merge_relation(BlockMap *map, BlockMapRelation *relation, const Bloc
     }
 }
 
+void blockmap_merge(BlockMap *map, const BlockMap *from)
+{
+    const BlockMapRelation *relation;
+
+    for (size_t at = 0; (relation = blockmap_next(from, &at)) != NULL;)
+        merge_relation(map, get_relation(map, relation->id), relation);
+}
+
 BlockMap *blockmap_copy(const BlockMap *map)
 {
     BlockMap *copy = blockmap_create();
-    const BlockMapRelation *relation;
 
-    for (size_t at = 0; (relation = blockmap_next(map, &at)) != NULL;)
-        merge_relation(copy, get_relation(copy, relation->id), relation);
+    blockmap_merge(copy, map);
     return copy;
-}
-
-void blockmap_merge(BlockMap *map, BlockMap *from)
-{
-    for (size_t i = 0; i < from->table_size; i++)
-    {
-        BlockMapRelation *relation = from->table[i];
-        if (relation == NULL)
-            continue;
-        BlockMapRelation **place = find_slot(map, relation->id);
-        if (*place == NULL)
-            insert_relation(map, place, relation);
-        else
-        {
-            merge_relation(map, *place, relation);
-            free_relation(relation);
-        }
-        from->table[i] = NULL;
-    }
-    clear_recent(from);
-    from->relation_count = 0;
 }
 
 static void subtract_relation(BlockMapRelation *relation, const BlockMapRelation *other)

@@ -44,8 +44,8 @@ void blockmap_forget_forks(BlockMap *map); /* of all relations */
 /* The caller's to destroy. */
 BlockMap *blockmap_copy(const BlockMap *map);
 
-/* Move everything that `from` holds into map; `from` is empty afterwards. */
-void blockmap_merge(BlockMap *map, BlockMap *from);
+/* Add everything that `from` holds. */
+void blockmap_merge(BlockMap *map, const BlockMap *from);
 
 /* Blocks that `other` names are no longer named. */
 void blockmap_subtract(BlockMap *map, const BlockMap *other);

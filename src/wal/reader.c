@@ -33,7 +33,6 @@ typedef struct SegmentReader
     Buffer assembly;
     WalRecord record; /* that is being read */
     Error failure;    /* what a parser says about invalid bytes: a fact, not our error */
-    char lsn_text[LSN_TEXT_SIZE]; /* see shown */
 } SegmentReader;
 
 typedef enum ReadStatus
@@ -48,6 +47,9 @@ static Lsn align_up(Lsn lsn)
 {
     return (lsn + (RECORD_ALIGNMENT - 1)) & ~(Lsn) (RECORD_ALIGNMENT - 1);
 }
+
+/* For messages. */
+#define SHOWN(lsn) LSN_TEXT(reader->stream->shape.version, lsn)
 
 /* The lsn of the page that holds lsn; block sizes are powers of two. */
 static Lsn page_of(const SegmentReader *reader, Lsn lsn)
@@ -76,15 +78,10 @@ static ReadStatus end_unparsable(SegmentReader *reader, Lsn invalid_lsn)
     return end_invalid(reader, invalid_lsn, "%s", reader->failure.message);
 }
 
-static const char *shown(SegmentReader *reader, Lsn lsn)
-{
-    return lsn_text(reader->stream->shape.version, lsn, reader->lsn_text);
-}
-
 static ReadStatus end_at_limit(SegmentReader *reader)
 {
     return end_invalid(reader, reader->stream->limit, "end of the WAL to read at %s",
-                       shown(reader, reader->stream->limit));
+                       SHOWN(reader->stream->limit));
 }
 
 static bool is_beyond_limit(const WalStream *stream, Lsn end)
@@ -120,8 +117,7 @@ static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *e
     bool found = false;
     int fd;
 
-    if (reader->fd >= 0)
-        file_close(reader->fd);
+    file_close(reader->fd);
     reader->fd = -1;
     reader->window_size = 0;
     reader->open_segment = segment;
@@ -172,10 +168,10 @@ static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn)
     if (timeline < reader->timeline)
         return end_invalid(reader, page_lsn,
                            "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s",
-                           timeline, reader->timeline, reader->name, shown(reader, page_lsn));
+                           timeline, reader->timeline, reader->name, SHOWN(page_lsn));
     if (!timeline_fits(stream, timeline, page_lsn))
         return end_invalid(reader, page_lsn, "unexpected timeline ID %u in WAL segment %s, LSN %s",
-                           timeline, reader->name, shown(reader, page_lsn));
+                           timeline, reader->name, SHOWN(page_lsn));
     reader->timeline = timeline;
     return READ_OK;
 }
@@ -237,8 +233,8 @@ static inline ReadStatus check_header(SegmentReader *reader, const uint8_t *byte
         return end_unparsable(reader, lsn);
     if (facts->last_lsn == LSN_INVALID || record->prev == facts->last_lsn)
         return READ_OK;
-    return end_invalid(reader, lsn, "record with incorrect prev-link %s at %s",
-                       LSN_TEXT(version, record->prev), shown(reader, lsn));
+    return end_invalid(reader, lsn, "record with incorrect prev-link %s at %s", SHOWN(record->prev),
+                       SHOWN(lsn));
 }
 
 /*
@@ -298,12 +294,11 @@ static ReadStatus assemble_record(SegmentReader *reader, Lsn lsn, uint32_t total
             return READ_ABANDONED;
         }
         if (!(page->flags & WAL_FLAG_CONTRECORD))
-            return end_invalid(reader, lsn, "there is no contrecord flag at %s",
-                               shown(reader, lsn));
+            return end_invalid(reader, lsn, "there is no contrecord flag at %s", SHOWN(lsn));
         if (page->remaining == 0 || page->remaining != total - assembly->size)
             return end_invalid(reader, lsn, "invalid contrecord length %u (expected %llu) at %s",
                                page->remaining, (unsigned long long) (total - assembly->size),
-                               shown(reader, lsn));
+                               SHOWN(lsn));
         size_t size = shape->block_size - page->header_size;
         if (size > page->remaining)
             size = page->remaining;
@@ -337,9 +332,9 @@ static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
         lsn += page->header_size;
     size_t offset = (size_t) (lsn - page_lsn);
     if (offset < page->header_size || offset % RECORD_ALIGNMENT != 0)
-        return end_invalid(reader, lsn, "invalid record offset at %s", shown(reader, lsn));
+        return end_invalid(reader, lsn, "invalid record offset at %s", SHOWN(lsn));
     if ((page->flags & WAL_FLAG_CONTRECORD) && offset == page->header_size)
-        return end_invalid(reader, lsn, "contrecord is requested by at %s", shown(reader, lsn));
+        return end_invalid(reader, lsn, "contrecord is requested by at %s", SHOWN(lsn));
 
     const uint8_t *bytes = reader->page + offset;
     size_t available = shape->block_size - offset;
@@ -354,7 +349,7 @@ static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
     }
     else if ((total = load_u32(bytes)) < header_size) /* aligned: 8 bytes are here */
         return end_invalid(reader, lsn, "invalid record length at %s: expected at least %u, got %u",
-                           shown(reader, lsn), header_size, total);
+                           SHOWN(lsn), header_size, total);
     Lsn end = lsn + total;
     if (total > available)
     {
@@ -402,7 +397,7 @@ static ReadStatus find_first(SegmentReader *reader, Lsn start, Lsn *position, Er
             return READ_OK;
         if (!(page->flags & WAL_FLAG_CONTRECORD) || page->remaining != remaining - payload)
             return end_invalid(reader, page_lsn, "there is no matching contrecord at %s",
-                               shown(reader, page_lsn));
+                               SHOWN(page_lsn));
     }
 }
 
@@ -464,11 +459,12 @@ static uint64_t bytes_seen(const WalShape *shape, Lsn from, const WalSegmentFact
     return end > start ? end - start : 0;
 }
 
-static SegmentReader *begin_reading(const WalStream *stream, uint64_t segment,
-                                    WalSegmentFacts *facts)
+bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
+                      void *context, WalSegmentFacts *facts, Error *error)
 {
     SegmentReader *reader = memory_allocate_zeroed(1, sizeof(SegmentReader));
 
+    assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
     memset(facts, 0, sizeof(*facts));
     facts->segment = segment;
     reader->stream = stream;
@@ -476,38 +472,12 @@ static SegmentReader *begin_reading(const WalStream *stream, uint64_t segment,
     reader->fd = -1;
     reader->window = memory_allocate(
         stream->shape.segment_size < WINDOW_SIZE ? stream->shape.segment_size : WINDOW_SIZE);
-    return reader;
-}
-
-static void end_reading(SegmentReader *reader)
-{
-    if (reader->fd >= 0)
-        file_close(reader->fd);
+    ReadStatus status = read_segment(reader, segment, from, visit, context, error);
+    facts->bytes = bytes_seen(&stream->shape, from, facts);
+    file_close(reader->fd);
     buffer_free(&reader->assembly);
     free(reader->window);
     free(reader);
-}
-
-bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
-                      void *context, WalSegmentFacts *facts, Error *error)
-{
-    SegmentReader *reader = begin_reading(stream, segment, facts);
-
-    assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
-    ReadStatus status = read_segment(reader, segment, from, visit, context, error);
-    facts->bytes = bytes_seen(&stream->shape, from, facts);
-    end_reading(reader);
-    return status != READ_FAILED;
-}
-
-bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid, Error *error)
-{
-    WalSegmentFacts facts;
-    SegmentReader *reader = begin_reading(stream, segment, &facts);
-    ReadStatus status = load_page(reader, wal_segment_start(&stream->shape, segment), error);
-
-    *valid = status == READ_OK;
-    end_reading(reader);
     return status != READ_FAILED;
 }
 

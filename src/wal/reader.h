@@ -94,11 +94,6 @@ MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn 
 Timeline wal_stream_timeline(const WalStream *stream, uint64_t segment);
 void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE]);
 
-/* Sets *valid if the first page of this segment is there and valid for this stream. This tells
- * damage from the end of WAL. */
-MUST_CHECK bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid,
-                                         Error *error);
-
 /* Set the error for a segment that is nowhere. Returns false. */
 bool error_missing_wal(const WalStream *stream, uint64_t segment, Error *error);
 

@@ -40,10 +40,8 @@ void scan_destroy(WalScan *scan)
     free(scan);
 }
 
-static const char *lsn_shown(const WalScan *scan, Lsn lsn, char text[LSN_TEXT_SIZE])
-{
-    return lsn_text(scan->stream->shape.version, lsn, text);
-}
+/* For messages. */
+#define SHOWN(lsn) LSN_TEXT(scan->stream->shape.version, lsn)
 
 void scan_take_maps(WalScan *scan, Summary *summary)
 {
@@ -178,15 +176,15 @@ bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end)
  * that restarted at `end`, links to less. */
 static bool wal_goes_on(const WalStream *stream, uint64_t segment, Lsn end, bool *yes, Error *error)
 {
+    const Lsn begin = wal_segment_start(&stream->shape, segment);
     WalSegmentFacts facts;
 
-    if (!wal_segment_begins_valid(stream, segment, yes, error))
-        return false;
-    if (!*yes)
-        return true;
     if (!wal_read_segment(stream, segment, LSN_INVALID, NULL, NULL, &facts, error))
         return false;
-    *yes = facts.record_count == 0 || facts.first_prev >= end;
+    *yes =
+        (facts.end != WAL_SEGMENT_MISSING || facts.missing_segment != segment) &&
+        (facts.end != WAL_SEGMENT_INVALID || facts.invalid_lsn >= begin + WAL_LONG_HEADER_SIZE) &&
+        (facts.record_count == 0 || facts.first_prev >= end);
     return true;
 }
 
@@ -201,7 +199,7 @@ static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error 
     const bool missing = end->end == WAL_SEGMENT_MISSING;
     const uint64_t broken =
         missing ? end->missing_segment : wal_segment_of(&stream->shape, end->invalid_lsn);
-    char lsn[LSN_TEXT_SIZE], name[WAL_NAME_SIZE], next_name[WAL_NAME_SIZE];
+    char name[WAL_NAME_SIZE], next_name[WAL_NAME_SIZE];
     bool yes;
 
     if (scan_ended_at_limit(stream, end))
@@ -217,7 +215,7 @@ static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error 
     else
     {
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
-                  lsn_shown(scan, scan->next_lsn, lsn), name, end->reason);
+                  SHOWN(scan->next_lsn), name, end->reason);
         error_damaged_wal(stream, broken, error);
     }
     return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
@@ -226,19 +224,17 @@ static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error 
 /* Otherwise the segment's first record does not follow the last one, and the WAL ends there. */
 static bool follows_last(const WalScan *scan, WalSegmentFacts *facts)
 {
-    char prev[LSN_TEXT_SIZE], here[LSN_TEXT_SIZE];
-
     if (facts->begin_lsn == LSN_INVALID)
         return true;
     if (facts->begin_lsn != wal_skip_header(&scan->stream->shape, scan->next_lsn))
         snprintf(facts->reason, sizeof(facts->reason), "unexpected contrecord before %s",
-                 lsn_shown(scan, facts->begin_lsn, here));
+                 SHOWN(facts->begin_lsn));
     else if (facts->record_count == 0 || scan->last_lsn == LSN_INVALID ||
              facts->first_prev == scan->last_lsn)
         return true;
     else
         snprintf(facts->reason, sizeof(facts->reason), "record with incorrect prev-link %s at %s",
-                 lsn_shown(scan, facts->first_prev, prev), lsn_shown(scan, facts->first_lsn, here));
+                 SHOWN(facts->first_prev), SHOWN(facts->first_lsn));
     facts->end = WAL_SEGMENT_INVALID;
     facts->invalid_lsn = facts->first_lsn;
     return false;
@@ -299,12 +295,9 @@ static bool error_no_record_before(const WalScan *scan, const WalSegmentFacts *f
 {
     const WalShape *shape = &scan->stream->shape;
     uint64_t damaged = scan->lowest;
-    char text[LSN_TEXT_SIZE];
+    const char *text = SHOWN(
+        scan->first_lsn != LSN_INVALID ? scan->first_prev : wal_segment_start(shape, scan->lowest));
 
-    lsn_shown(scan,
-              scan->first_lsn != LSN_INVALID ? scan->first_prev
-                                             : wal_segment_start(shape, scan->lowest),
-              text);
     if (facts != NULL && facts->end == WAL_SEGMENT_MISSING)
     {
         error_missing_wal(scan->stream, facts->missing_segment, error);
@@ -323,7 +316,6 @@ static bool error_no_record_before(const WalScan *scan, const WalSegmentFacts *f
 /* Fails unless the scan's first record follows this segment's last one, if both have one. */
 static bool precedes_first(const WalScan *scan, const WalSegmentFacts *facts, Error *error)
 {
-    char text[LSN_TEXT_SIZE];
     char reason[128];
 
     if (facts->end != WAL_SEGMENT_COMPLETE)
@@ -335,7 +327,7 @@ static bool precedes_first(const WalScan *scan, const WalSegmentFacts *facts, Er
         wal_skip_header(&scan->stream->shape, facts->next_lsn) == scan->begin_lsn)
         return true;
     snprintf(reason, sizeof(reason), "the last record before it starts at %s",
-             lsn_shown(scan, facts->last_lsn, text));
+             SHOWN(facts->last_lsn));
     return error_no_record_before(scan, NULL, reason, error);
 }
 

@@ -155,10 +155,7 @@ static void parse_summary(SummaryReading *reading, const uint8_t *bytes, size_t 
     {
         if (reading->range->end <= reading->divergence)
         {
-            BlockMap *common = blockmap_copy(reading->blocks);
-
-            blockmap_merge(summaries->common, common);
-            blockmap_destroy(common);
+            blockmap_merge(summaries->common, reading->blocks);
             summaries->common_end = reading->range->end;
         }
         blockmap_merge(summaries->blocks, reading->blocks);
