@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define NAMES_MAX 10 /* of a list in a finding */
-#define ENTRIES_MAX 10000
 #define DEVICES_MAX 64
 #define MEGABYTE (1024ull * 1024)
 #define MAX_WAL_SIZE_DEFAULT_MB 1024
@@ -23,33 +22,13 @@ static const char *node_path(const Node *node, const char *path)
     return arena_printf(node->arena, "%s/%s", node->clusters->target.directory, path);
 }
 
-/* The names in a directory. */
-typedef struct Entries
+/* The names in PGDATA/path, up to a NULL; none if it cannot be read. */
+static const char **list_names(const Node *node, const char *path)
 {
-    Arena *arena;
-    const char *names[ENTRIES_MAX];
-    size_t count;
-} Entries;
+    const char **names;
 
-/* A visitor of dir_names. */
-static bool add_directory_entry(void *context, const char *name, Error *error)
-{
-    Entries *entries = context;
-
-    (void) error;
-    if (entries->count < ENTRIES_MAX)
-        entries->names[entries->count++] = arena_strdup(entries->arena, name);
-    return true;
-}
-
-/* Those of PGDATA/path; none where that is not there. */
-static bool read_entries(const Node *node, const char *path, Entries **entries, Error *error)
-{
-    bool found;
-
-    *entries = arena_allocate(node->arena, sizeof(**entries));
-    (*entries)->arena = node->arena;
-    return dir_names(node_path(node, path), add_directory_entry, *entries, &found, error);
+    (void) !dir_list(node_path(node, path), node->arena, &names, NULL);
+    return names;
 }
 
 /* ---- Files that could not be replaced ---- */
@@ -109,16 +88,13 @@ static void look_at_replaceable(Node *node)
     Buffer texts[FAULT_COUNT] = {{0}};
     TextList lists[FAULT_COUNT];
     size_t faults = 0;
-    Entries *entries;
+    const char **names;
 
     for (int i = 0; i < FAULT_COUNT; i++)
         lists[i] = (TextList){&texts[i], ", ", NAMES_MAX, 0};
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
-        if (read_entries(node, directories[i], &entries, NULL))
-            for (size_t k = 0; k < entries->count; k++)
-                look_at_file(node,
-                             arena_printf(node->arena, "%s%s", directories[i], entries->names[k]),
-                             lists);
+        for (names = list_names(node, directories[i]); *names != NULL; names++)
+            look_at_file(node, arena_printf(node->arena, "%s%s", directories[i], *names), lists);
     if (!place_can_change_names(directory))
         text_list_add(&lists[FAULT_CLOSED], "\"%s\"", directory);
     for (int i = 0; i < FAULT_COUNT; i++)
@@ -142,21 +118,22 @@ static void look_at_tablespaces(Node *node)
 {
     AUTO_BUFFER Buffer names = {0};
     TextList lost = {&names, ", ", NAMES_MAX, 0};
-    Entries *entries;
+    const char **entries;
+    size_t count = 0;
     Place place;
     bool found;
     Error error;
 
-    if (!read_entries(node, "pg_tblspc", &entries, &error) ||
+    if (!dir_list(node_path(node, "pg_tblspc"), node->arena, &entries, &error) ||
         !neighbours_check(node->clusters->target.directory, node->options->source_directory,
                           &error))
     {
         readiness_add_error(node->readiness, "tablespaces", FINDING_PROBLEM, &error);
         return;
     }
-    for (size_t i = 0; i < entries->count; i++)
+    for (; entries[count] != NULL; count++)
     {
-        const char *link = arena_printf(node->arena, "pg_tblspc/%s", entries->names[i]);
+        const char *link = arena_printf(node->arena, "pg_tblspc/%s", entries[count]);
 
         if (!place_find(node_path(node, link), &place, &found, NULL) || !found ||
             !place.is_directory)
@@ -167,12 +144,12 @@ static void look_at_tablespaces(Node *node)
         readiness_add(node->readiness, "tablespaces", FINDING_PROBLEM,
                       "Mount what belongs there, or remove a link that no tablespace needs.",
                       "These lead to no directory: %s.", buffer_string(&names));
-    else if (entries->count == 0)
+    else if (count == 0)
         readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL, "There are none.");
     else
         readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL,
                       "%zu outside the data directory, all there and of this cluster alone.",
-                      entries->count);
+                      count);
 }
 
 /* ---- Space ---- */
@@ -232,15 +209,12 @@ static void look_at_space(Node *node)
     size_t count = 0;
     FindingState state = FINDING_OK;
     AUTO_BUFFER Buffer text = {0};
-    Entries *entries;
 
     add_space(looks, &count, node->clusters->target.directory, wal);
     add_space(looks, &count, node_path(node, node->version->wal_directory), wal + segment_size);
-    if (read_entries(node, "pg_tblspc", &entries, NULL))
-        for (size_t i = 0; i < entries->count; i++)
-            add_space(looks, &count,
-                      node_path(node, arena_printf(node->arena, "pg_tblspc/%s", entries->names[i])),
-                      0);
+    for (const char **name = list_names(node, "pg_tblspc"); *name != NULL; name++)
+        add_space(looks, &count, node_path(node, arena_printf(node->arena, "pg_tblspc/%s", *name)),
+                  0);
     for (size_t i = 0; i < count; i++)
     {
         const uint64_t needed = looks[i].needed > 0 ? looks[i].needed : wal;
@@ -383,10 +357,13 @@ static void look_at_slots(Node *node)
 
 void node_look_at_losses(Node *node)
 {
-    Entries *prepared;
+    const char **prepared = list_names(node, "pg_twophase");
+    size_t count = 0;
 
     look_at_slots(node);
-    if (read_entries(node, "pg_twophase", &prepared, NULL) && prepared->count > 0)
+    while (prepared[count] != NULL)
+        count++;
+    if (count > 0)
         readiness_add(
             node->readiness, "prepared_transactions", FINDING_WARNING,
             "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK "
@@ -394,7 +371,7 @@ void node_look_at_losses(Node *node)
             "SELECT gid, prepared, owner, database FROM pg_prepared_xacts;",
             "Prepared transactions that are older than the last checkpoint (files in "
             "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
-            prepared->count);
+            count);
     else
         readiness_add(node->readiness, "prepared_transactions", FINDING_OK, NULL,
                       "None is older than the last checkpoint.");

@@ -326,7 +326,7 @@ static bool look_at_target(Node *node)
                          control->state == STATE_IN_ARCHIVE_RECOVERY;
     readiness_add(readiness, "target", FINDING_OK, NULL, "Its state is \"%s\", its timeline %u.",
                   control_state_name(control->state), target->timeline);
-    if (!encryption_check_directory(target->directory, &error))
+    if (!encryption_check(NULL, target->directory, &error))
         readiness_add_error(readiness, "encryption", FINDING_PROBLEM, &error);
     return true;
 }

@@ -106,7 +106,7 @@ bool dir_list(const char *path, Arena *arena, const char ***names, Error *error)
 
     *names = arena_allocate(arena, sizeof(**names));
     if (fd < 0)
-        return errno == ENOENT ||
+        return errno == ENOENT || errno == ENOTDIR ||
                error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
     if (!read_names(fd, path, &text, error))
         return false;

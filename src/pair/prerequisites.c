@@ -124,8 +124,10 @@ static bool check_same_version(const Given *given, Error *error)
  */
 static bool check_not_encrypted(const Given *given, Error *error)
 {
-    return encryption_check_directory(given->clusters->target.directory, error) &&
-           (given->state == NULL || encryption_check_source(given->clusters->source, error));
+    Source *source = given->clusters->source;
+
+    return encryption_check(NULL, given->clusters->target.directory, error) &&
+           (given->state == NULL || encryption_check(source, source->directory, error));
 }
 
 static bool check_hints_logged(const Control *target, Error *error)

@@ -37,37 +37,24 @@ static bool check_parents(const char *path, const char *directory, Error *error)
     return true;
 }
 
-typedef struct Linked
-{
-    const char *path;      /* of the report */
-    const char *directory; /* where it will be */
-    const char *links;     /* the directory that holds the links */
-} Linked;
-
-/* A visitor of dir_names. */
-static bool check_link(void *context, const char *name, Error *error)
-{
-    const Linked *linked = context;
-    AUTO_BUFFER Buffer place = {0};
-
-    return !place_inside(linked->directory, path_in(&place, linked->links, name)) ||
-           error_inside(linked->path, buffer_string(&place), error);
-}
-
 /* A data directory links to directories elsewhere. */
 static bool check_links(const char *path, const char *directory, const char *data_directory,
                         Error *error)
 {
-    Linked linked = {.path = path, .directory = directory, .links = data_directory};
-    AUTO_BUFFER Buffer tablespaces = {0};
-    bool found;
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *tablespaces, *link, **names;
 
     if (data_directory == NULL)
         return true;
-    if (!check_link(&linked, "pg_wal", error) || !check_link(&linked, "pg_xlog", error))
+    tablespaces = arena_printf(arena, "%s/pg_tblspc", data_directory);
+    if (!dir_list(tablespaces, arena, &names, error))
         return false;
-    linked.links = path_in(&tablespaces, data_directory, "pg_tblspc");
-    return dir_names(linked.links, check_link, &linked, &found, error);
+    link = arena_printf(arena, "%s/pg_wal", data_directory);
+    if (!place_inside(directory, link))
+        link = arena_printf(arena, "%s/pg_xlog", data_directory);
+    for (; *names != NULL && !place_inside(directory, link); names++)
+        link = arena_printf(arena, "%s/%s", tablespaces, *names);
+    return !place_inside(directory, link) || error_inside(path, link, error);
 }
 
 /* ---- The file ---- */

@@ -112,7 +112,7 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
                           directory);
     /* A server that encrypts may have its own fields in there. */
     if (error != NULL && error->error_number == 0 &&
-        !encryption_check_directory(directory, &encrypted) && encrypted.error_number == 0)
+        !encryption_check(NULL, directory, &encrypted) && encrypted.error_number == 0)
         error_copy(error, &encrypted);
     return false;
 }
@@ -183,13 +183,11 @@ static bool directory_list(Source *source, const Version *version, SourceFileVis
     return data_directory_list(source->directory, version, false, visit, context, error);
 }
 
-static bool directory_names(Source *source, const char *directory, SourceNameVisitor visit,
-                            void *context, Error *error)
+static bool directory_names(Source *source, const char *directory, Arena *arena,
+                            const char ***names, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
-    bool found;
-
-    return dir_names(path_in(&path, source->directory, directory), visit, context, &found, error);
+    return dir_list(arena_printf(arena, "%s/%s", source->directory, directory), arena, names,
+                    error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)

@@ -1,12 +1,8 @@
 #include "source/encryption.h"
 
 #include "io/dir.h"
-#include "io/file.h"
 
 #include <fnmatch.h>
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
 /* The files in which a program keeps the keys of a cluster that it encrypts. */
 typedef struct KeyFiles
@@ -34,72 +30,33 @@ static const KeyFiles key_files[] = {
      "Use the pg_rewind that was installed with this server."},
 };
 
-typedef struct KeySearch
+bool encryption_check(Source *source, const char *directory, Error *error)
 {
-    const KeyFiles *files;
-    char found[NAME_MAX + 1]; /* the name of the first one; empty: none */
-} KeySearch;
+    AUTO_ARENA Arena *arena = arena_create();
 
-/* A visitor of dir_names, and of a source's names. */
-static bool note_key_file(void *context, const char *name, Error *error)
-{
-    KeySearch *search = context;
-
-    (void) error;
-    if (search->found[0] == '\0' && fnmatch(search->files->pattern, name, 0) == 0)
-        snprintf(search->found, sizeof(search->found), "%s", name);
-    return true;
-}
-
-/* where: a sentence's words before the path. */
-static bool error_encrypted(const KeySearch *search, const char *where, Error *error)
-{
-    error_set(error, ERROR_FAILED, "cluster is encrypted by %s, which pg_rewind cannot decrypt",
-              search->files->program);
-    error_detail(error,
-                 "%s has the key file \"%s/%s\". Source and target may have encrypted the same "
-                 "block with different keys.",
-                 where, search->files->directory, search->found);
-    return error_hint(error, "%s", search->files->hint);
-}
-
-bool encryption_check_source(Source *source, Error *error)
-{
-    if (source->directory != NULL)
-        return encryption_check_directory(source->directory, error);
     for (size_t i = 0; i < sizeof(key_files) / sizeof(*key_files); i++)
     {
-        KeySearch search = {.files = &key_files[i]};
+        const KeyFiles *files = &key_files[i];
+        const char **name;
 
-        if (!source->operations->names(source, search.files->directory, note_key_file, &search,
-                                       error))
+        if (directory == NULL
+                ? !source->operations->names(source, files->directory, arena, &name, error)
+                : !dir_list(arena_printf(arena, "%s/%s", directory, files->directory), arena, &name,
+                            error))
             return false;
-        if (search.found[0] != '\0')
-            return error_encrypted(&search, "The source server", error);
-    }
-    return true;
-}
-
-bool encryption_check_directory(const char *directory, Error *error)
-{
-    for (size_t i = 0; i < sizeof(key_files) / sizeof(*key_files); i++)
-    {
-        KeySearch search = {.files = &key_files[i]};
-        AUTO_BUFFER Buffer path = {0};
-        AUTO_BUFFER Buffer where = {0};
-        struct stat status;
-        bool found;
-
-        path_in(&path, directory, search.files->directory);
-        if (!file_stat(buffer_string(&path), &status, &found, error))
-            return false;
-        if (!found || !S_ISDIR(status.st_mode))
+        while (*name != NULL && fnmatch(files->pattern, *name, 0) != 0)
+            name++;
+        if (*name == NULL)
             continue;
-        if (!dir_names(buffer_string(&path), note_key_file, &search, &found, error))
-            return false;
-        buffer_printf(&where, "Directory \"%s\"", directory);
-        if (search.found[0] != '\0')
-            return error_encrypted(&search, buffer_string(&where), error);
+        error_set(error, ERROR_FAILED, "cluster is encrypted by %s, which pg_rewind cannot decrypt",
+                  files->program);
+        error_detail(error,
+                     "%s has the key file \"%s/%s\". Source and target may have encrypted the same "
+                     "block with different keys.",
+                     directory == NULL ? "The source server"
+                                       : arena_printf(arena, "Directory \"%s\"", directory),
+                     files->directory, *name);
+        return error_hint(error, "%s", files->hint);
     }
     return true;
 }

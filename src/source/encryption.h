@@ -10,13 +10,11 @@
 #include "source/source.h"
 
 /*
+ * Look in a data directory, whatever its server does; directory NULL: ask the source, a server.
  * Fails with ERROR_FAILED if there are keys, and names what encrypts and the program that can
  * rewind such a cluster. Fails as well if the source cannot be asked, or a directory cannot be
  * read.
  */
-MUST_CHECK bool encryption_check_source(Source *source, Error *error);
-
-/* The same for a data directory, whatever its server does. */
-MUST_CHECK bool encryption_check_directory(const char *directory, Error *error);
+MUST_CHECK bool encryption_check(Source *source, const char *directory, Error *error);
 
 #endif

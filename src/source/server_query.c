@@ -151,31 +151,27 @@ static bool server_position(Source *source, const Control *control, SourcePositi
 
 /* ---- Names ---- */
 
-static bool server_names_in(Source *source, const char *directory, SourceNameVisitor visit,
-                            void *context, Error *error)
+static bool server_names(Source *source, const char *directory, Arena *arena, const char ***names,
+                         Error *error)
 {
-    const ServerSql *names = &((const ServerSource *) source)->version->sql;
-    AUTO_ARENA Arena *arena = arena_create();
+    const ServerSql *sql = &((const ServerSource *) source)->version->sql;
     const Query query = {
         .sql = arena_printf(arena,
                             "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
                             "(SELECT pg_catalog.string_agg(name, '/') "
                             "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
-                            server_may_lack(names), server_list_may_lack(names)),
+                            server_may_lack(sql), server_list_may_lack(sql)),
         .parameters = {directory},
         .column_count = 1};
-    char *name, *next; /* no name has a slash */
+    char *text; /* no name has a slash */
+    size_t count = 0;
 
-    if (!server_ask(source, arena, &query, &name, error))
+    *names = arena_allocate(arena, sizeof(**names));
+    if (!server_ask(source, arena, &query, &text, error))
         return false;
-    for (; name != NULL; name = next)
-    {
-        next = strchr(name, '/');
-        if (next != NULL)
-            *next++ = '\0';
-        if (!visit(context, name, error))
-            return false;
-    }
+    *names = arena_allocate(arena, (text != NULL ? strlen(text) / 2 + 2 : 1) * sizeof(**names));
+    while (text != NULL)
+        (*names)[count++] = strsep(&text, "/");
     return true;
 }
 
@@ -484,7 +480,7 @@ static const SourceOperations server_operations = {
     .position = server_position,
     .read_file = server_read_file,
     .list = server_list,
-    .names = server_names_in,
+    .names = server_names,
     .start_workers = server_start_workers,
     .fetch = server_fetch,
     .digest = server_digest,

@@ -61,56 +61,33 @@ static bool is_on_timeline(Source *source, const Control *control, Timeline time
     return true;
 }
 
-/* Timelines above pg_control's that have a history file in pg_wal, and that have a segment there:
- * eight hexadecimal digits and a blank each. */
-typedef struct NewerTimelines
+static bool has_segment(const char *const *names, const WalShape *shape, Timeline timeline)
 {
-    const Control *control;
-    Buffer histories, segments;
-} NewerTimelines;
-
-/* A SourceNameVisitor. */
-static bool note_timeline(void *context, const char *name, Error *error)
-{
-    NewerTimelines *newer = context;
-    const WalShape shape = control_wal_shape(newer->control);
-    char text[16];
-    Timeline timeline;
+    Timeline found;
     uint64_t segment;
-    Buffer *list;
 
-    (void) error;
-    if (history_file_name_parse(name, &timeline))
-        list = &newer->histories;
-    else if (wal_segment_name_parse(&shape, name, &timeline, &segment))
-        list = &newer->segments;
-    else
-        return true;
-    snprintf(text, sizeof(text), "%08X ", timeline);
-    if (timeline > control_timeline(newer->control) && strstr(buffer_string(list), text) == NULL)
-        buffer_append_string(list, text);
-    return true;
+    for (; *names != NULL; names++)
+        if (wal_segment_name_parse(shape, *names, &found, &segment) && found == timeline)
+            return true;
+    return false;
 }
 
-static bool find_standby_timeline(Source *source, NewerTimelines *newer, Lsn replayed,
-                                  Timeline *timeline, Error *error)
+bool source_standby_timeline(Source *source, const Control *control, Lsn replayed,
+                             Timeline *timeline, Error *error)
 {
-    const Control *control = newer->control;
-    TextCursor left;
+    const WalShape shape = control_wal_shape(control);
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
     Timeline candidate;
+    bool is_on;
 
     *timeline = control_timeline(control);
-    if (!source->operations->names(source, control->version->wal_directory, note_timeline, newer,
-                                   error))
+    if (!source->operations->names(source, control->version->wal_directory, arena, &names, error))
         return false;
-    left = text_cursor(buffer_string(&newer->histories));
-    for (; text_take_hex(&left, 8, &candidate); text_skip_blanks(&left))
+    for (const char **name = names; *name != NULL; name++)
     {
-        char text[16];
-        bool is_on;
-
-        snprintf(text, sizeof(text), "%08X ", candidate);
-        if (candidate <= *timeline || strstr(buffer_string(&newer->segments), text) == NULL)
+        if (!history_file_name_parse(*name, &candidate) || candidate <= *timeline ||
+            !has_segment(names, &shape, candidate))
             continue;
         if (!is_on_timeline(source, control, candidate, replayed, &is_on, error))
             return false;
@@ -118,17 +95,6 @@ static bool find_standby_timeline(Source *source, NewerTimelines *newer, Lsn rep
             *timeline = candidate;
     }
     return true;
-}
-
-bool source_standby_timeline(Source *source, const Control *control, Lsn replayed,
-                             Timeline *timeline, Error *error)
-{
-    NewerTimelines newer = {.control = control};
-    const bool ok = find_standby_timeline(source, &newer, replayed, timeline, error);
-
-    buffer_free(&newer.histories);
-    buffer_free(&newer.segments);
-    return ok;
 }
 
 void source_close(Source *source)

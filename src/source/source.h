@@ -77,7 +77,6 @@ typedef struct SourceFile
 } SourceFile;
 
 typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);
-typedef bool (*SourceNameVisitor)(void *context, const char *name, Error *error);
 
 /* A piece of a file that is wanted. */
 typedef struct FetchRequest
@@ -152,8 +151,9 @@ typedef struct SourceOperations
     bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
 
-    /* The names in one directory, in no order; none where there is no such directory. */
-    bool (*names)(Source *source, const char *directory, SourceNameVisitor visit, void *context,
+    /* The names in one directory as a list of the arena's, in no order, up to a NULL; it is empty
+       where there is no such directory. */
+    bool (*names)(Source *source, const char *directory, Arena *arena, const char ***names,
                   Error *error);
 
     /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at

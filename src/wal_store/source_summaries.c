@@ -40,20 +40,6 @@ typedef struct SummaryReading
     BlockMap *blocks;
 } SummaryReading;
 
-/* A SourceNameVisitor. */
-static bool note_summary(void *context, const char *name, Error *error)
-{
-    SummaryList *list = context;
-    WalSummaryRange range;
-
-    (void) error;
-    if (!wal_summary_name_parse(name, &range))
-        return true;
-    ARRAY_GROW(list->ranges, list->count);
-    list->ranges[list->count++] = range;
-    return true;
-}
-
 static int compare_lsns(Lsn one, Lsn other)
 {
     return (one > other) - (one < other);
@@ -249,14 +235,20 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
 {
     Source *source = clusters->source;
     SummaryReading *reading;
+    AUTO_ARENA Arena *arena = arena_create();
     SummaryList list = {0};
+    WalSummaryRange range;
+    const char **name;
     bool result;
 
     *summaries = (SourceSummaries){
         .end = from, .blocks = blockmap_create(), .common = blockmap_create(), .common_end = from};
     if (!clusters->shape.version->has_wal_summaries)
         return true;
-    result = source->operations->names(source, WAL_SUMMARY_DIRECTORY, note_summary, &list, error);
+    result = source->operations->names(source, WAL_SUMMARY_DIRECTORY, arena, &name, error);
+    for (; *name != NULL; name++)
+        if (wal_summary_name_parse(*name, &range))
+            ARRAY_ADD(list.ranges, list.count, range);
     if (list.count > 0)
         qsort(list.ranges, list.count, sizeof(*list.ranges), compare_ranges);
     reading = memory_allocate_zeroed(1, sizeof(*reading));

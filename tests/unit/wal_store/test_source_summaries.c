@@ -34,14 +34,15 @@ static WalShape shape;
 static SourceSummaries summaries;
 static Error error;
 
-static bool list_names(Source *source, const char *directory, SourceNameVisitor visit,
-                       void *context, Error *why)
+static bool list_names(Source *source, const char *directory, Arena *arena, const char ***names,
+                       Error *why)
 {
     (void) source;
+    (void) why;
     assert_string_equal(directory, "pg_wal/summaries");
+    *names = arena_allocate(arena, (file_count + 1) * sizeof(**names));
     for (size_t i = 0; i < file_count; i++)
-        if (!visit(context, files[i].name, why))
-            return false;
+        (*names)[i] = files[i].name;
     return true;
 }
 
