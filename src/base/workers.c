@@ -18,205 +18,155 @@ static atomic_bool signalled[2]; /* by others, and by the parent that hands sign
 static pid_t parent_process;     /* 0: none that does */
 static atomic_int late_signal;   /* came while stops were held off, and was not reported yet */
 
-/*
- * Call body in several threads, of which this is one, and wait until all have returned. If the
- * system refuses a thread, fewer do the work.
- */
-static void run_in_threads(size_t threads_max, void *(*body)(void *argument), void *argument)
-{
-    pthread_t *threads = memory_allocate_zeroed(threads_max, sizeof(pthread_t));
-    size_t count = 1;
-
-    while (count < threads_max && pthread_create(&threads[count], NULL, body, argument) == 0)
-        count++;
-    body(argument);
-    while (--count > 0)
-        pthread_join(threads[count], NULL);
-    free(threads);
-}
-
-/* Shared by the threads of one workers_run. */
+/* Shared by the threads of one run. */
 typedef struct WorkersRun
 {
-    WorkerFunction function;
+    WorkerFunction function; /* of workers_run; NULL: run and take are called */
+    OrderedFunction run, take;
     void *context;
-    size_t count;
-    atomic_int worker_count; /* threads that have begun */
-    pthread_mutex_t lock;    /* guards what follows */
-    size_t next;             /* first item not begun */
+    size_t window;
+    Error *error; /* of the lowest item that failed; guarded by the lock, as all that follows */
+    pthread_mutex_t lock;
+    pthread_cond_t moved; /* taken has grown, or it is over */
+    bool *done;           /* item i, at i % window, was run and not taken yet */
+    int worker_count;     /* threads that have begun */
+    size_t next;          /* first item not begun */
+    size_t taken;         /* first item not taken */
+    size_t limit;         /* no later item is wanted */
+    size_t failed_item;   /* the lowest one whose run has failed; SIZE_MAX: none has */
+    bool taking;          /* one of the threads is at it */
+    bool over;
     bool failed;
-    size_t failed_item; /* lowest one that failed */
-    Error *error;       /* its error */
 } WorkersRun;
 
-static bool take_item(WorkersRun *run, size_t *item)
+/* No later item is wanted than this one. The caller holds the lock, here and below. */
+static void lower_limit(WorkersRun *run, size_t item)
 {
-    bool taken;
-
-    pthread_mutex_lock(&run->lock);
-    taken = !run->failed && run->next < run->count;
-    if (taken)
-        *item = run->next++;
-    pthread_mutex_unlock(&run->lock);
-    return taken;
+    if (item < run->limit)
+        run->limit = item;
 }
 
-static void note_failure(WorkersRun *run, size_t item, const Error *error)
+/* Take all items whose turn it is, unless another thread does. The lock is released during each
+ * call of take. */
+static void take_finished_items(WorkersRun *run, Error *error)
 {
-    pthread_mutex_lock(&run->lock);
-    if (!run->failed || item < run->failed_item)
+    if (run->taking)
+        return;
+    run->taking = true;
+    while (!run->over && run->done[run->taken % run->window])
     {
-        run->failed = true;
+        const size_t item = run->taken;
+        bool last = false;
+
+        run->failed = item == run->failed_item;
+        if (!run->failed)
+        {
+            pthread_mutex_unlock(&run->lock);
+            bool good = run->take(run->context, item, &last, error);
+            pthread_mutex_lock(&run->lock);
+            run->failed = !good;
+            if (!good)
+                error_copy(run->error, error);
+        }
+        if (run->failed || last)
+            lower_limit(run, item);
+        run->over = item == run->limit;
+        run->done[item % run->window] = false;
+        run->taken++;
+        pthread_cond_broadcast(&run->moved);
+    }
+    run->taking = false;
+}
+
+/* Run one item. The lock is released while it runs. */
+static void run_item(WorkersRun *run, int worker, size_t item, Error *error)
+{
+    bool last = false;
+
+    pthread_mutex_unlock(&run->lock);
+    bool good = stop_check(error) &&
+                (run->function != NULL ? run->function(run->context, worker, item, error)
+                                       : run->run(run->context, item, &last, error));
+    pthread_mutex_lock(&run->lock);
+    if (!good && item <= run->limit)
+    {
         run->failed_item = item;
         error_copy(run->error, error);
     }
-    pthread_mutex_unlock(&run->lock);
+    if (!good || last)
+        lower_limit(run, item);
+    if (run->take != NULL)
+        run->done[item % run->window] = true;
 }
 
 static void *run_items(void *argument)
 {
     WorkersRun *run = argument;
-    const int worker = atomic_fetch_add(&run->worker_count, 1);
     Error *error = memory_allocate_zeroed(1, sizeof(Error));
-    size_t item;
 
-    while (take_item(run, &item))
+    pthread_mutex_lock(&run->lock);
+    const int worker = run->worker_count++;
+    for (;;)
     {
-        if (!stop_check(error) || !run->function(run->context, worker, item, error))
-            note_failure(run, item, error);
+        /* Items that are still to be taken may move the limit. */
+        while (!run->over && run->take != NULL &&
+               (run->next > run->limit || run->next - run->taken >= run->window))
+            pthread_cond_wait(&run->moved, &run->lock);
+        if (run->over || run->next > run->limit)
+            break;
+        run_item(run, worker, run->next++, error);
+        if (run->take != NULL)
+            take_finished_items(run, error);
     }
+    pthread_mutex_unlock(&run->lock);
     free(error);
     return NULL;
+}
+
+/* Wait until all threads have returned, of which this is one. If the system refuses a thread, fewer
+ * do the work. */
+static void run_in_threads(WorkersRun *run, int jobs)
+{
+    const size_t threads_max = jobs > 1 ? (size_t) jobs : 1;
+    pthread_t *threads = memory_allocate_zeroed(threads_max, sizeof(pthread_t));
+    size_t count = 1;
+
+    pthread_mutex_init(&run->lock, NULL);
+    pthread_cond_init(&run->moved, NULL);
+    run->failed_item = SIZE_MAX;
+    while (count < threads_max && pthread_create(&threads[count], NULL, run_items, run) == 0)
+        count++;
+    run_items(run);
+    while (--count > 0)
+        pthread_join(threads[count], NULL);
+    free(threads);
+    pthread_cond_destroy(&run->moved);
+    pthread_mutex_destroy(&run->lock);
 }
 
 bool workers_run(int jobs, size_t count, WorkerFunction function, void *context, Error *error)
 {
-    WorkersRun run = {.function = function,
-                      .context = context,
-                      .count = count,
-                      .lock = PTHREAD_MUTEX_INITIALIZER,
-                      .error = error};
+    WorkersRun run = {.function = function, .context = context, .limit = count - 1, .error = error};
 
-    if (jobs < 1 || count == 0)
-        jobs = 1;
-    else if ((size_t) jobs > count)
-        jobs = (int) count;
-    run_in_threads((size_t) jobs, run_items, &run);
-    pthread_mutex_destroy(&run.lock);
-    return !run.failed;
-}
-
-/* One item that has begun and was not taken yet. */
-typedef struct Slot
-{
-    bool done;
-    Error *failure; /* NULL: it succeeded */
-} Slot;
-
-/* Shared by the threads of one workers_run_ordered. */
-typedef struct Ordered
-{
-    OrderedFunction run, take;
-    void *context;
-    size_t window;
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t moved; /* taken has grown, or it is over */
-    Slot *slots;          /* item i is at i % window */
-    size_t next;          /* first item not begun */
-    size_t taken;         /* first item not taken */
-    size_t limit;         /* no later item is wanted */
-    bool taking;          /* one of the threads is at it */
-    bool over;
-    bool failed;
-    Error *error;
-} Ordered;
-
-/* Take all items whose turn it is, unless another thread does. The caller holds the lock, which is
- * released during each call of take. */
-static void take_finished_items(Ordered *ordered, Error *error)
-{
-    if (ordered->taking)
-        return;
-    ordered->taking = true;
-    while (!ordered->over && ordered->slots[ordered->taken % ordered->window].done)
-    {
-        size_t item = ordered->taken;
-        Slot *slot = &ordered->slots[item % ordered->window];
-        bool last = false;
-
-        pthread_mutex_unlock(&ordered->lock);
-        bool good = slot->failure == NULL && ordered->take(ordered->context, item, &last, error);
-        pthread_mutex_lock(&ordered->lock);
-        if (!good)
-            error_copy(ordered->error, slot->failure != NULL ? slot->failure : error);
-        ordered->failed = !good;
-        ordered->over = !good || last || item == ordered->limit;
-        slot->done = false;
-        ordered->taken++;
-        pthread_cond_broadcast(&ordered->moved);
-    }
-    ordered->taking = false;
-}
-
-/* Run one item. The caller holds the lock, which is released while it runs. */
-static void run_ordered_item(Ordered *ordered, size_t item, Error *error)
-{
-    Slot *slot = &ordered->slots[item % ordered->window];
-    bool last = false;
-
-    pthread_mutex_unlock(&ordered->lock);
-    bool good = stop_check(error) && ordered->run(ordered->context, item, &last, error);
-    if (!good)
-    {
-        slot->failure = memory_allocate(sizeof(Error));
-        *slot->failure = *error;
-    }
-    pthread_mutex_lock(&ordered->lock);
-    slot->done = true;
-    if ((!good || last) && item < ordered->limit)
-        ordered->limit = item;
-}
-
-static void *run_ordered_items(void *argument)
-{
-    Ordered *ordered = argument;
-    Error *error = memory_allocate_zeroed(1, sizeof(Error));
-
-    pthread_mutex_lock(&ordered->lock);
-    for (;;)
-    {
-        while (!ordered->over && (ordered->next > ordered->limit ||
-                                  ordered->next - ordered->taken >= ordered->window))
-            pthread_cond_wait(&ordered->moved, &ordered->lock);
-        if (ordered->over)
-            break;
-        run_ordered_item(ordered, ordered->next++, error);
-        take_finished_items(ordered, error);
-    }
-    pthread_mutex_unlock(&ordered->lock);
-    free(error);
-    return NULL;
+    if (count == 0)
+        return true;
+    run_in_threads(&run, jobs > 0 && (size_t) jobs > count ? (int) count : jobs);
+    return run.failed_item == SIZE_MAX;
 }
 
 bool workers_run_ordered(int jobs, size_t window, OrderedFunction run, OrderedFunction take,
                          void *context, Error *error)
 {
-    Ordered ordered = {.run = run,
-                       .take = take,
-                       .context = context,
-                       .window = window,
-                       .lock = PTHREAD_MUTEX_INITIALIZER,
-                       .moved = PTHREAD_COND_INITIALIZER,
-                       .limit = SIZE_MAX,
-                       .error = error};
+    WorkersRun ordered = {.run = run,
+                          .take = take,
+                          .context = context,
+                          .window = window,
+                          .limit = SIZE_MAX,
+                          .error = error};
 
-    ordered.slots = memory_allocate_zeroed(window, sizeof(Slot));
-    run_in_threads(jobs > 1 ? (size_t) jobs : 1, run_ordered_items, &ordered);
-    for (size_t i = 0; i < window; i++)
-        free(ordered.slots[i].failure);
-    free(ordered.slots);
-    pthread_cond_destroy(&ordered.moved);
-    pthread_mutex_destroy(&ordered.lock);
+    ordered.done = memory_allocate_zeroed(window, sizeof(bool));
+    run_in_threads(&ordered, jobs);
+    free(ordered.done);
     return !ordered.failed;
 }
 
