@@ -426,6 +426,31 @@ static void test_part_of_segment(void **state)
     done(stage);
 }
 
+/* A limit of the rate holds within a segment: after a second no more than that is there. */
+static void test_segment_comes_slowly(void **state)
+{
+    static const char from[] = "source/pg_wal/" WAL_NAME;
+    Plan plan = empty_plan();
+    Stage *stage;
+    int status;
+    pid_t child;
+
+    (void) state;
+    assert_true(stage_create("target", &plan, 2, &stage, &error));
+    child = fork();
+    if (child == 0)
+    {
+        const StagedSegment slow = {WAL_NAME, SEGMENT, SEGMENT, from, false, rate_create(SEGMENT / 2)};
+
+        alarm(1);
+        _exit(stage_wal_segment(stage, &slow, &error));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    assert_in_range(size_of("target/pg_rewind.work/" WAL_NAME), 0, SEGMENT * 3 / 4);
+    done(stage);
+}
+
 static void check_taken(Stage *stage, const char *name, const char *from)
 {
     assert_true(
@@ -515,6 +540,7 @@ int main(void)
         FRESH(test_gone_while_another_worker_writes),
         FRESH(test_a_source_that_fails),
         FRESH(test_part_of_segment),
+        FRESH(test_segment_comes_slowly),
         FRESH(test_take_segment),
     };
 
