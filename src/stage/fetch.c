@@ -7,7 +7,7 @@
  * bytes. A piece that differs, or that grew, makes its file one that is fetched.
  *
  * Nothing is held for a whole plan. Blocks of files that stay in place get their place in the
- * root's data file as they are handed out, and are fetched into it however often a connection is
+ * root's data file in the order of the plan, and are fetched into it however often a connection is
  * lost.
  *
  * Where the source is a directory of this machine, nothing is fetched and no digest computed: files
@@ -123,7 +123,7 @@ static bool prepare_files(Stage *stage, Error *error)
         const PlanEntry *entry = &stage->plan->entries[index];
         bool ok = true;
 
-        if (stage_is_patched(stage, entry))
+        if (stage_is_laid_out(stage, entry))
             ok = prepare_patched_file(stage, entry, error);
         else if (stage_is_whole(stage, entry) &&
                  (entry->source_size == 0 || entry->rebuilt != NULL ||
@@ -264,35 +264,6 @@ static bool compare_files(FileFetch *fetch, Error *error)
 
 /* ---- Which ranges, and where they are put ---- */
 
-/*
- * A range of a file that stays in place comes next in the data file of its root. That is noted: the
- * journal is written from these notes. Entries come in the order of the plan, each with ascending
- * offsets, and the lock is held.
- */
-static void place_in_data_file(Stage *stage, const PlanEntry *entry, PieceRange *range)
-{
-    const size_t number = roots_of(&stage->roots, entry->path);
-    Root *root = &stage->roots.roots[number];
-    const uint32_t size = (uint32_t) range->size;
-    const Placement placed = {.offset = range->offset,
-                              .data_offset = root->data_size,
-                              .index = (uint32_t) range->file,
-                              .size = size};
-    Placement *last = NULL;
-
-    assert(range->file <= UINT32_MAX);
-    if (stage->placements.size > 0)
-        last = (Placement *) (stage->placements.bytes + stage->placements.size) - 1;
-    if (last != NULL && last->index == placed.index && last->offset + last->size == placed.offset &&
-        last->size <= UINT32_MAX - size)
-        last->size += size;
-    else
-        buffer_append(&stage->placements, &placed, sizeof(placed));
-    root->data_size += size;
-    range->destination = number;
-    range->destination_offset = placed.data_offset;
-}
-
 static bool next_fetched_range(void *context, PieceRange *range)
 {
     FileFetch *fetch = context;
@@ -312,7 +283,12 @@ static bool next_fetched_range(void *context, PieceRange *range)
         *range = (PieceRange){
             .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
         if (laid_out)
-            place_in_data_file(stage, entry, range);
+        {
+            /* It comes next in the data file of its root: the journal counts likewise. */
+            range->destination = roots_of(&stage->roots, entry->path);
+            range->destination_offset = stage->roots.roots[range->destination].data_size;
+            stage->roots.roots[range->destination].data_size += size;
+        }
         fetch->offset += size;
         return true;
     }

@@ -32,11 +32,12 @@ typedef struct Root
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* directory/pg_rewind.work */
     Place place;
-    FileSpace space;    /* of its file system, when the roots were found */
-    StagedSpace staged; /* counted by stage_check */
-    int data_fd;        /* of the stage's data file there; -1: not made yet */
-    uint64_t data_size; /* bytes laid out in it */
-    uint64_t reserved;  /* bytes: see roots_reserve */
+    FileSpace space;       /* of its file system, when the roots were found */
+    StagedSpace staged;    /* counted by stage_check */
+    int data_fd;           /* of the stage's data file there; -1: not made yet */
+    uint64_t data_size;    /* bytes laid out in it */
+    uint64_t journal_size; /* of these, what the journal that is written has come to */
+    uint64_t reserved;     /* bytes: see roots_reserve */
 } Root;
 
 /* A tablespace that the target does not have yet. */

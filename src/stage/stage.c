@@ -29,11 +29,6 @@ bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry)
            !stage_found_file(stage, entry)->copied;
 }
 
-bool stage_is_patched(const Stage *stage, const PlanEntry *entry)
-{
-    return !stage_found_file(stage, entry)->gone && stage_is_laid_out(stage, entry);
-}
-
 /* The part of stage_is_whole that does not change while workers fetch. */
 static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry)
 {
@@ -415,7 +410,6 @@ void stage_free(Stage *stage)
     written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
     free(stage->findings);
-    buffer_free(&stage->placements);
     free(stage->extras);
     arena_destroy(stage->arena);
 }

@@ -42,15 +42,6 @@ typedef struct FoundFile
     bool copied;  /* cannot be written in place: a copy is patched and replaces it */
 } FoundFile;
 
-/* Bytes of a file that stays in place, as they lie in the data file of its root. */
-typedef struct Placement
-{
-    uint64_t offset; /* in the file */
-    uint64_t data_offset;
-    uint32_t index; /* of the plan's entry */
-    uint32_t size;
-} Placement;
-
 /* A staged file that replaces path, beside those that the plan names. */
 typedef struct ExtraFile
 {
@@ -68,12 +59,11 @@ typedef struct Stage
     Roots roots;
     int jobs;
     FoundFile *findings; /* of each entry */
-    Buffer placements;   /* Placement, in the order of the plan: 24 bytes for each run of blocks */
     Written *written;    /* all staged files but these, until they are synced */
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count;
     uint64_t content_count; /* numbers names of staged content */
-    pthread_mutex_t lock;   /* findings, placements, statistics while workers run */
+    pthread_mutex_t lock;   /* findings, sizes of data files, statistics while workers run */
     StageStatistics statistics;
 } Stage;
 
@@ -129,10 +119,8 @@ FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry);
 /* The file of this entry is staged whole, as f1, f2, ...: it was there, and it differed. */
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry);
 
-/* The file stays in place, to be patched or cut. */
-bool stage_is_patched(const Stage *stage, const PlanEntry *entry);
-
-/* The same, before it is known whether it is still there: its blocks go into the data file. */
+/* The file stays in place, to be patched or cut, if it is still there: its blocks go into the data
+ * file. */
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry);
 
 /* A large file is written past the system's cache: to copy it into the cache takes longer than the

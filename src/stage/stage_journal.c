@@ -2,13 +2,12 @@
 
 #include "base/workers.h"
 
-#include <string.h>
+#include <assert.h>
 
 /* Writing the journal of a plan. */
 typedef struct StageJournal
 {
     Stage *stage;
-    const Plan *plan; /* the stage's */
     JournalWriter *writer;
 } StageJournal;
 
@@ -32,9 +31,9 @@ static bool is_removed(const Stage *stage, const PlanEntry *entry)
 /* Children before parents, hence backwards. */
 static bool add_removals(const StageJournal *journal, Error *error)
 {
-    for (size_t index = journal->plan->count; index > 0; index--)
+    for (size_t index = journal->stage->plan->count; index > 0; index--)
     {
-        const PlanEntry *entry = &journal->plan->entries[index - 1];
+        const PlanEntry *entry = &journal->stage->plan->entries[index - 1];
 
         if (!is_removed(journal->stage, entry))
             continue;
@@ -50,9 +49,9 @@ static bool add_removals(const StageJournal *journal, Error *error)
 /* Parents before children, as the plan is sorted. */
 static bool add_directories(const StageJournal *journal, Error *error)
 {
-    for (size_t index = 0; index < journal->plan->count; index++)
+    for (size_t index = 0; index < journal->stage->plan->count; index++)
     {
-        const PlanEntry *entry = &journal->plan->entries[index];
+        const PlanEntry *entry = &journal->stage->plan->entries[index];
         JournalEntry link = {
             .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
@@ -68,39 +67,36 @@ static bool add_directories(const StageJournal *journal, Error *error)
     return true;
 }
 
-/* The blocks of the entry are the placements from *next on that have its index. Those of entries
- * that are not patched are passed over. */
-static bool add_patch(const StageJournal *journal, const PlanEntry *entry, size_t *next,
-                      Error *error)
+/* Its blocks lie in the data file of its root one after the other, in the order of the plan, as
+ * they were asked for (next_fetched_range). Nothing of a file that is gone is written. */
+static bool add_patch(const StageJournal *journal, const PlanEntry *entry, Error *error)
 {
     Stage *stage = journal->stage;
-    const Placement *placements = (const Placement *) stage->placements.bytes;
-    const size_t count = stage->placements.size / sizeof(Placement);
-    const size_t index = (size_t) (entry - journal->plan->entries);
+    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+    const bool gone = stage_found_file(stage, entry)->gone;
     const uint64_t final_size = stage_final_size(stage, entry);
     const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
     AUTO_BUFFER Buffer data = {0};
+    uint64_t offset = 0, size;
 
-    while (*next < count && placements[*next].index < index)
-        (*next)++;
     /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment.
      */
-    if (entry->action == ACTION_NONE && (*next == count || placements[*next].index != index))
+    if (entry->action == ACTION_NONE && !plan_next_range(stage->plan, entry, &offset, &size))
         return true;
-    stage->statistics.files_patched++;
-    if (!journal_add(journal->writer, &patch, error))
+    stage->statistics.files_patched += !gone;
+    if (!gone && !journal_add(journal->writer, &patch, error))
         return false;
-    stage_name(stage, entry->path, DATA_NAME, &data);
-    for (; *next < count && placements[*next].index == index; (*next)++)
+    path_in(&data, root->work, DATA_NAME);
+    for (; plan_next_range(stage->plan, entry, &offset, &size); offset += size)
     {
-        const Placement *placed = &placements[*next];
-        const uint64_t left = placed->offset < final_size ? final_size - placed->offset : 0;
+        const uint64_t left = offset < final_size ? final_size - offset : 0;
         const JournalEntry range = {.kind = JOURNAL_RANGE,
                                     .other = buffer_string(&data),
-                                    .offset = placed->offset,
-                                    .data_offset = placed->data_offset,
-                                    .size = placed->size < left ? placed->size : left};
+                                    .offset = offset,
+                                    .data_offset = root->journal_size,
+                                    .size = size < left ? size : left};
 
+        root->journal_size += size;
         if (range.size > 0 && !journal_add(journal->writer, &range, error))
             return false;
     }
@@ -124,18 +120,19 @@ static bool add_files(const StageJournal *journal, Error *error)
 {
     AUTO_BUFFER Buffer staged = {0};
     const Stage *stage = journal->stage;
-    size_t next = 0; /* of the placements */
 
-    for (size_t index = 0; index < journal->plan->count; index++)
+    for (size_t index = 0; index < journal->stage->plan->count; index++)
     {
-        const PlanEntry *entry = &journal->plan->entries[index];
+        const PlanEntry *entry = &journal->stage->plan->entries[index];
 
-        if (stage_is_patched(stage, entry) && !add_patch(journal, entry, &next, error))
+        if (stage_is_laid_out(stage, entry) && !add_patch(journal, entry, error))
             return false;
         if (stage_is_whole(stage, entry) && stage_find_extra(stage, entry->path) == NULL &&
             !add_install(journal, entry->path, stage_entry_name(stage, entry, &staged), error))
             return false;
     }
+    for (size_t root = 0; root < stage->roots.count; root++)
+        assert(stage->roots.roots[root].journal_size == stage->roots.roots[root].data_size);
     for (size_t index = 0; index < stage->extra_count; index++)
     {
         if (!add_install(journal, stage->extras[index].path, stage->extras[index].staged, error))
@@ -193,7 +190,7 @@ static bool sync_item(void *context, int worker, size_t item, Error *error)
     AUTO_BUFFER Buffer local = {0};
     const StageJournal *journal = context;
     const Stage *stage = journal->stage;
-    const Plan *plan = journal->plan;
+    const Plan *plan = stage->plan;
 
     (void) worker;
     if (item >= plan->count)
@@ -220,8 +217,8 @@ static bool sync_staged(StageJournal *journal, Error *error)
     if (!written_sync(stage->written, false, stage->jobs, error))
         return false;
     if (!written_all_kept(stage->written) &&
-        !workers_run(stage->jobs, journal->plan->count + stage->extra_count, sync_item, journal,
-                     error))
+        !workers_run(stage->jobs, journal->stage->plan->count + stage->extra_count, sync_item,
+                     journal, error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {
@@ -233,7 +230,7 @@ static bool sync_staged(StageJournal *journal, Error *error)
 
 bool stage_finish(Stage *stage, const JournalHead *head, Error *error)
 {
-    StageJournal journal = {.stage = stage, .plan = stage->plan};
+    StageJournal journal = {.stage = stage};
     bool synced;
 
     log_progress_message("syncing what was fetched");

@@ -289,18 +289,35 @@ static void test_sizes(void **state)
     done(stage);
 }
 
-static void check_placement(const Stage *stage, size_t number, Placement expected)
+/* The journal, in blocks: -REMOVED, PATCHED=SIZE, and of its ranges OFFSET@DATA_OFFSET+SIZE. */
+static void check_journal(Stage *stage, const char *expected)
 {
-    const Placement *placed = (const Placement *) stage->placements.bytes + number;
+    const JournalHead head = make_head();
+    Arena *arena = arena_create();
+    Buffer text = {0};
+    JournalReader *reader;
+    JournalHead read;
+    JournalEntry entry;
+    bool found, end;
 
-    assert_true(stage->placements.size > number * sizeof(*placed));
-    assert_int_equal(placed->index, expected.index);
-    assert_int_equal(placed->offset, expected.offset);
-    assert_int_equal(placed->data_offset, expected.data_offset);
-    assert_int_equal(placed->size, expected.size);
+    if (!stage_finish(stage, &head, &error) ||
+        !journal_open("target", arena, &reader, &read, &found, &error))
+        fail_msg("%s", error.message);
+    while (journal_next(reader, &entry, &end, &error) && !end)
+        if (entry.kind == JOURNAL_REMOVE)
+            buffer_printf(&text, "-%s ", entry.path);
+        else if (entry.kind == JOURNAL_PATCH)
+            buffer_printf(&text, "%s=%d ", entry.path, (int) (entry.size / BLOCK));
+        else if (entry.kind == JOURNAL_RANGE)
+            buffer_printf(&text, "%d@%d+%d ", (int) (entry.offset / BLOCK),
+                          (int) (entry.data_offset / BLOCK), (int) (entry.size / BLOCK));
+    assert_string_equal(buffer_string(&text), expected);
+    buffer_free(&text);
+    journal_close_reader(reader);
+    arena_destroy(arena);
 }
 
-/* Blocks of files that stay get a place in the data file, which is noted; what did not come keeps
+/* Blocks of files that stay get a place in the data file, which the journal names; what did not come keeps
  * its place. */
 static void lay_out_from(Source *source)
 {
@@ -325,11 +342,7 @@ static void lay_out_from(Source *source)
     assert_int_equal(stage_final_size(stage, &entries[0]), 3 * BLOCK);
     assert_true(stage->findings[1].gone);
     assert_false(stage->findings[0].gone || stage->findings[2].gone);
-    check_placement(stage, 0, (Placement){1 * BLOCK, 0 * BLOCK, 0, BLOCK});
-    check_placement(stage, 1, (Placement){3 * BLOCK, 1 * BLOCK, 0, BLOCK});
-    check_placement(stage, 2, (Placement){1 * BLOCK, 2 * BLOCK, 1, BLOCK});
-    check_placement(stage, 3, (Placement){2 * BLOCK, 3 * BLOCK, 2, BLOCK});
-    assert_int_equal(stage->placements.size, 4 * sizeof(Placement));
+    check_journal(stage, "-base/5/1011 base/5/1010=3 1@0+1 base/5/1012=4 2@3+1 ");
     done(stage);
     blockmap_destroy(map);
 }
@@ -346,7 +359,7 @@ static void test_blocks_of_directory_are_laid_out(void **state)
     lay_out_from(&of_directory);
 }
 
-/* Pieces of one range are one placement: memory is needed for each run of blocks. */
+/* Pieces of one range lie together: the journal has them as one. */
 static void test_pieces_of_a_range_lie_together(void **state)
 {
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1001", ACTION_COPY_TAIL, 300, 2)}};
@@ -356,8 +369,7 @@ static void test_pieces_of_a_range_lie_together(void **state)
     entries[0].fetch_all_from = 2;
     Stage *stage = fetched(&plan);
     assert_int_equal(source_now.requests, pieces_of(298));
-    check_placement(stage, 0, (Placement){2 * BLOCK, 0, 0, 298 * BLOCK});
-    assert_int_equal(stage->placements.size, sizeof(Placement));
+    check_journal(stage, "base/5/1001=300 2@0+298 ");
     done(stage);
 }
 
