@@ -167,17 +167,17 @@ static int run(const Command *command, ReportFile *report_file, bool last)
 static int check(const Command *command, ReportFile *report_file)
 {
     FILE *stream = report_file->stream;
-    Readiness readiness;
+    Node node;
     bool ready;
 
-    readiness_find(&command->options, &readiness);
-    ready = readiness_is_ready(&readiness);
+    node_check(&command->options, &node);
+    ready = node_is_ready(&node);
     if (command->report_format == REPORT_JSON)
-        readiness_print_json(&readiness, stream);
+        node_print_json(&node, stream);
     else
-        readiness_print_text(&readiness, stream);
+        node_print_text(&node, stream);
     report_file_close(report_file, !ferror(stream));
-    readiness_free(&readiness);
+    node_free(&node);
     return ready ? STATUS_DONE : STATUS_FAILED;
 }
 

@@ -2,7 +2,7 @@
  * pg_hba.conf of the target: after a failover it is the source of others, which must get in for a
  * rewind and for replication. Addresses are not compared: by whom it will be asked is not known.
  */
-#include "check/node.h"
+#include "check/readiness.h"
 
 #include <string.h>
 
@@ -182,16 +182,16 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
         buffer_printf(&remedy, "hostssl  replication  %s  ADDRESS/32  %s\n", placed, method);
     if (!good)
         buffer_printf(&remedy, "in \"%s\", then SELECT pg_reload_conf();", path);
-    readiness_add(node->readiness, "pg_hba",
-                  good             ? FINDING_OK
-                  : look->includes ? FINDING_UNKNOWN
-                                   : FINDING_WARNING,
-                  buffer_string(&remedy),
-                  "When this node is the primary, its pg_hba.conf lets %s in for a rewind: %s; for "
-                  "replication: %s. (Addresses and passwords are not looked at.)%s",
-                  role, match_text(node, look->rewind, look->rewind_line),
-                  match_text(node, look->replication, look->replication_line),
-                  look->includes ? " It includes other files, which were not read." : "");
+    node_add(node, "pg_hba",
+             good             ? FINDING_OK
+             : look->includes ? FINDING_UNKNOWN
+                              : FINDING_WARNING,
+             buffer_string(&remedy),
+             "When this node is the primary, its pg_hba.conf lets %s in for a rewind: %s; for "
+             "replication: %s. (Addresses and passwords are not looked at.)%s",
+             role, match_text(node, look->rewind, look->rewind_line),
+             match_text(node, look->replication, look->replication_line),
+             look->includes ? " It includes other files, which were not read." : "");
 }
 
 void node_look_at_access(Node *node)
@@ -209,6 +209,5 @@ void node_look_at_access(Node *node)
         add_finding(node, &look, path);
     }
     else
-        readiness_add(node->readiness, "pg_hba", FINDING_UNKNOWN, NULL, "\"%s\" could not be read.",
-                      path);
+        node_add(node, "pg_hba", FINDING_UNKNOWN, NULL, "\"%s\" could not be read.", path);
 }

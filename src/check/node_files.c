@@ -1,4 +1,4 @@
-#include "check/node.h"
+#include "check/readiness.h"
 
 #include "base/text_lines.h"
 #include "target/neighbours.h"
@@ -102,14 +102,14 @@ static void look_at_replaceable(Node *node)
         faults += lists[i].count;
         text_list_end(&lists[i]);
         if (lists[i].count > 0)
-            readiness_add(node->readiness, "files", rows[i].state, rows[i].remedy, "%s%s%s",
-                          rows[i].before, buffer_string(&texts[i]), rows[i].after);
+            node_add(node, "files", rows[i].state, rows[i].remedy, "%s%s%s", rows[i].before,
+                     buffer_string(&texts[i]), rows[i].after);
         buffer_free(&texts[i]);
     }
     if (faults == 0)
-        readiness_add(node->readiness, "files", FINDING_OK, NULL,
-                      "All files at the top of the data directory, in global and base, and all "
-                      "places of tablespaces can be replaced or written to.");
+        node_ok(node, "files",
+                "All files at the top of the data directory, in global and base, and all places of "
+                "tablespaces can be replaced or written to.");
 }
 
 /* ---- Tablespaces ---- */
@@ -128,7 +128,7 @@ static void look_at_tablespaces(Node *node)
         !neighbours_check(node->clusters->target.directory, node->options->source_directory,
                           &error))
     {
-        readiness_add_error(node->readiness, "tablespaces", FINDING_PROBLEM, &error);
+        node_add_error(node, "tablespaces", FINDING_PROBLEM, &error);
         return;
     }
     for (; entries[count] != NULL; count++)
@@ -141,15 +141,14 @@ static void look_at_tablespaces(Node *node)
     }
     text_list_end(&lost);
     if (lost.count > 0)
-        readiness_add(node->readiness, "tablespaces", FINDING_PROBLEM,
-                      "Mount what belongs there, or remove a link that no tablespace needs.",
-                      "These lead to no directory: %s.", buffer_string(&names));
+        node_add(node, "tablespaces", FINDING_PROBLEM,
+                 "Mount what belongs there, or remove a link that no tablespace needs.",
+                 "These lead to no directory: %s.", buffer_string(&names));
     else if (count == 0)
-        readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL, "There are none.");
+        node_ok(node, "tablespaces", "There are none.");
     else
-        readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL,
-                      "%zu outside the data directory, all there and of this cluster alone.",
-                      count);
+        node_ok(node, "tablespaces",
+                "%zu outside the data directory, all there and of this cluster alone.", count);
 }
 
 /* ---- Space ---- */
@@ -230,10 +229,9 @@ static void look_at_space(Node *node)
                       i > 0 ? "\n" : "", (unsigned long long) (space.free_bytes / MEGABYTE),
                       looks[i].directory, (unsigned long long) (needed / MEGABYTE));
     }
-    readiness_add(node->readiness, "space", state,
-                  state == FINDING_OK ? NULL
-                                      : "Make room; --dry-run tells what a rewind really needs.",
-                  "%s", buffer_string(&text));
+    node_add(node, "space", state,
+             state == FINDING_OK ? NULL : "Make room; --dry-run tells what a rewind really needs.",
+             "%s", buffer_string(&text));
 }
 
 /* ---- Configuration ---- */
@@ -250,7 +248,6 @@ static bool is_configuration_hidden(const Node *node)
 
 static void look_at_configuration(Node *node)
 {
-    Readiness *readiness = node->readiness;
     const char *directory = node->clusters->target.directory;
     AUTO_BUFFER Buffer names = {0}, word = {0};
     TextList outside = {&names, ", ", NAMES_MAX, 0};
@@ -260,20 +257,20 @@ static void look_at_configuration(Node *node)
     if (node->configuration.config_file == NULL &&
         file_stat(node_path(node, "postgresql.conf"), &status, &found, NULL) && !found)
     {
-        readiness_add(readiness, "configuration", FINDING_WARNING,
-                      "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
-                      "There is no postgresql.conf in the data directory: the configuration is "
-                      "elsewhere, and what it says is not known here.");
+        node_add(node, "configuration", FINDING_WARNING,
+                 "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
+                 "There is no postgresql.conf in the data directory: the configuration is "
+                 "elsewhere, and what it says is not known here.");
         return;
     }
     if (is_configuration_hidden(node))
     {
         buffer_append_word(&word, node->configuration.config_file);
-        readiness_add(readiness, "configuration", FINDING_WARNING,
-                      arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
-                      "The server was started with \"%s\". pg_rewind does not find that file "
-                      "without this option, and -c reads no restore_command in it.",
-                      node->configuration.config_file);
+        node_add(node, "configuration", FINDING_WARNING,
+                 arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
+                 "The server was started with \"%s\". pg_rewind does not find that file without "
+                 "this option, and -c reads no restore_command in it.",
+                 node->configuration.config_file);
         return;
     }
     for (size_t i = 0; i < node->settings.file_count; i++)
@@ -282,18 +279,16 @@ static void look_at_configuration(Node *node)
             text_list_add(&outside, "\"%s\"", node->settings.files[i]);
     text_list_end(&outside);
     if (outside.count > 0)
-        readiness_add(readiness, "configuration", FINDING_OK, NULL,
-                      "Outside the data directory, so a rewind leaves it as it is: %s.",
-                      buffer_string(&names));
+        node_ok(node, "configuration",
+                "Outside the data directory, so a rewind leaves it as it is: %s.",
+                buffer_string(&names));
     else if (node->options->config_file == NULL && node->configuration.config_file != NULL)
-        readiness_add(readiness, "configuration", FINDING_OK, NULL, "It is \"%s\".",
-                      node->configuration.config_file);
+        node_ok(node, "configuration", "It is \"%s\".", node->configuration.config_file);
     else
-        readiness_add(readiness, "configuration", FINDING_OK, NULL,
-                      "In the data directory: a rewind replaces it by the source's, unless "
-                      "--keep-config is given.%s",
-                      node->settings.incomplete ? " Some files that it includes were not read."
-                                                : "");
+        node_ok(node, "configuration",
+                "In the data directory: a rewind replaces it by the source's, unless --keep-config "
+                "is given.%s",
+                node->settings.incomplete ? " Some files that it includes were not read." : "");
 }
 
 void node_look_at_files(Node *node)
@@ -310,8 +305,8 @@ void node_look_at_files(Node *node)
 static void look_at_slots(Node *node)
 {
     const Version *version = node->version;
-    const bool stay = node->readiness->verdict.state == VERDICT_NOT_NEEDED &&
-                      target_was_primary(&node->clusters->target);
+    const bool stay =
+        node->verdict.state == VERDICT_NOT_NEEDED && target_was_primary(&node->clusters->target);
     AUTO_BUFFER Buffer names = {0};
     TextList list = {&names, ", ", NAMES_MAX, 0};
     TargetSlots slots;
@@ -319,7 +314,7 @@ static void look_at_slots(Node *node)
 
     if (!target_slots_read(&node->clusters->target, node->arena, &slots, &error))
     {
-        readiness_add_error(node->readiness, "slots", FINDING_UNKNOWN, &error);
+        node_add_error(node, "slots", FINDING_UNKNOWN, &error);
         return;
     }
     for (size_t i = 0; i < slots.count; i++)
@@ -333,26 +328,24 @@ static void look_at_slots(Node *node)
     }
     text_list_end(&list);
     if (slots.count == 0)
-        readiness_add(node->readiness, "slots", FINDING_OK, NULL,
-                      "There are no replication slots.");
+        node_ok(node, "slots", "There are no replication slots.");
     else if (stay)
-        readiness_add(node->readiness, "slots", FINDING_WARNING,
-                      "Add --drop-slots to -R or --rejoin.",
-                      "No rewind is needed, so these replication slots stay: %s. On a standby each "
-                      "keeps WAL until it is dropped%s.",
-                      buffer_string(&names),
-                      version->synchronizes_slots
-                          ? ", and a logical one ends the synchronization of slots if the source "
-                            "has a slot of the same name to be synchronized"
-                          : "");
+        node_add(node, "slots", FINDING_WARNING, "Add --drop-slots to -R or --rejoin.",
+                 "No rewind is needed, so these replication slots stay: %s. On a standby each "
+                 "keeps WAL until it is dropped%s.",
+                 buffer_string(&names),
+                 version->synchronizes_slots
+                     ? ", and a logical one ends the synchronization of slots if the source has a "
+                       "slot of the same name to be synchronized"
+                     : "");
     else
-        readiness_add(node->readiness, "slots", FINDING_WARNING,
-                      arena_printf(node->arena,
-                                   "On the new primary, after a failover:\n"
-                                   "SELECT pg_create_physical_replication_slot('NAME'%s);",
-                                   version->sql.slot_reserves ? ", true" : ""),
-                      "Replication slots are of this node alone, and a rewind removes them: %s.",
-                      buffer_string(&names));
+        node_add(node, "slots", FINDING_WARNING,
+                 arena_printf(node->arena,
+                              "On the new primary, after a failover:\n"
+                              "SELECT pg_create_physical_replication_slot('NAME'%s);",
+                              version->sql.slot_reserves ? ", true" : ""),
+                 "Replication slots are of this node alone, and a rewind removes them: %s.",
+                 buffer_string(&names));
 }
 
 void node_look_at_losses(Node *node)
@@ -364,15 +357,12 @@ void node_look_at_losses(Node *node)
     while (prepared[count] != NULL)
         count++;
     if (count > 0)
-        readiness_add(
-            node->readiness, "prepared_transactions", FINDING_WARNING,
-            "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK "
-            "PREPARED:\n"
-            "SELECT gid, prepared, owner, database FROM pg_prepared_xacts;",
-            "Prepared transactions that are older than the last checkpoint (files in "
-            "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
-            count);
+        node_add(node, "prepared_transactions", FINDING_WARNING,
+                 "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK PREPARED:\n"
+                 "SELECT gid, prepared, owner, database FROM pg_prepared_xacts;",
+                 "Prepared transactions that are older than the last checkpoint (files in "
+                 "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
+                 count);
     else
-        readiness_add(node->readiness, "prepared_transactions", FINDING_OK, NULL,
-                      "None is older than the last checkpoint.");
+        node_ok(node, "prepared_transactions", "None is older than the last checkpoint.");
 }

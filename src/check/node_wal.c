@@ -1,4 +1,4 @@
-#include "check/node.h"
+#include "check/readiness.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,10 +127,10 @@ static LastWal read_last_wal(const Node *node)
 /* How it is set, and for a node that cannot be written to where. */
 static const char *remedy_setting(const Node *node, const char *setting, const char *then)
 {
-    return arena_printf(
-        node->arena, "%s%s%s;  -- %s",
-        node->readiness->standby ? "in postgresql.conf of this standby, and on the primary:\n" : "",
-        node->version->remedies.set, setting, then);
+    return arena_printf(node->arena, "%s%s%s;  -- %s",
+                        node->standby ? "in postgresql.conf of this standby, and on the primary:\n"
+                                      : "",
+                        node->version->remedies.set, setting, then);
 }
 
 /* From when on it is known that hints are logged. */
@@ -139,21 +139,19 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
     const Lsn since = last->log_hints ? last->logged_from : last->from;
 
     if (since == LSN_INVALID)
-        readiness_add(
-            node->readiness, "hints_logged", FINDING_OK, NULL,
-            "wal_log_hints is on. Since when is not known: the WAL of the last checkpoint "
-            "is not in %s.",
-            node->version->wal_directory);
+        node_ok(node, "hints_logged",
+                "wal_log_hints is on. Since when is not known: the WAL of the last checkpoint is "
+                "not in %s.",
+                node->version->wal_directory);
     else if (last->log_hints && last->logged_from > node->needed_from)
-        readiness_add(node->readiness, "hints_logged", FINDING_WARNING, "CHECKPOINT;",
-                      "wal_log_hints is on. Parameters were changed at %s, after the last "
-                      "checkpoint: whether hints were logged before is not known, and a rewind to "
-                      "a divergence before the next checkpoint may be refused.",
-                      readiness_lsn(node->readiness, since));
+        node_add(node, "hints_logged", FINDING_WARNING, "CHECKPOINT;",
+                 "wal_log_hints is on. Parameters were changed at %s, after the last checkpoint: "
+                 "whether hints were logged before is not known, and a rewind to a divergence "
+                 "before the next checkpoint may be refused.",
+                 LSN_TEXT(node->version, since));
     else
-        readiness_add(node->readiness, "hints_logged", FINDING_OK, NULL,
-                      "wal_log_hints is on, at least since %s.",
-                      readiness_lsn(node->readiness, since));
+        node_ok(node, "hints_logged", "wal_log_hints is on, at least since %s.",
+                LSN_TEXT(node->version, since));
 }
 
 static void look_at_hints(Node *node, const LastWal *last)
@@ -162,25 +160,23 @@ static void look_at_hints(Node *node, const LastWal *last)
     const char *configured = settings_value(&node->settings, "wal_log_hints");
 
     if (control->data_checksum_version != 0)
-        readiness_add(node->readiness, "hints_logged", FINDING_OK, NULL,
-                      "Data checksums are on: so hints are WAL-logged.");
+        node_ok(node, "hints_logged", "Data checksums are on: so hints are WAL-logged.");
     else if (control->wal_log_hints)
         look_at_wal_log_hints(node, last);
     else if (control->version->control.wal_log_hints == OFFSET_NONE)
-        readiness_add(node->readiness, "hints_logged", node_wal_problem(node),
-                      "A cluster gets data checksums when it is made: initdb --data-checksums.",
-                      "Data checksums are off, and PostgreSQL %s has no wal_log_hints: hint bits "
-                      "are not WAL-logged, and only --compare can rewind this node.",
-                      control->version->name);
+        node_add(node, "hints_logged", node_wal_problem(node),
+                 "A cluster gets data checksums when it is made: initdb --data-checksums.",
+                 "Data checksums are off, and PostgreSQL %s has no wal_log_hints: hint bits are "
+                 "not WAL-logged, and only --compare can rewind this node.",
+                 control->version->name);
     else
-        readiness_add(
-            node->readiness, "hints_logged", node_wal_problem(node),
-            setting_is_on(configured)
-                ? "Restart the server: wal_log_hints = on is configured, but not in effect."
-                : remedy_setting(node, "wal_log_hints = on", "then restart the server"),
-            "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and only "
-            "--compare can rewind this node. After the change it can be rewound to a divergence "
-            "that lies after the next checkpoint.");
+        node_add(node, "hints_logged", node_wal_problem(node),
+                 setting_is_on(configured)
+                     ? "Restart the server: wal_log_hints = on is configured, but not in effect."
+                     : remedy_setting(node, "wal_log_hints = on", "then restart the server"),
+                 "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and "
+                 "only --compare can rewind this node. After the change it can be rewound to a "
+                 "divergence that lies after the next checkpoint.");
 }
 
 static void look_at_wal_level(Node *node)
@@ -188,19 +184,16 @@ static void look_at_wal_level(Node *node)
     const int level = node->clusters->target.control.wal_level;
 
     if (level == WAL_LEVEL_MINIMAL)
-        readiness_add(
-            node->readiness, "wal_level", node_wal_problem(node),
-            remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
-            "wal_level is minimal: not all changes are WAL-logged.");
+        node_add(node, "wal_level", node_wal_problem(node),
+                 remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
+                 "wal_level is minimal: not all changes are WAL-logged.");
     else if (node->version->wal_level_archive && level == WAL_LEVEL_ARCHIVE)
-        readiness_add(
-            node->readiness, "wal_level", FINDING_WARNING,
-            remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
-            "wal_level is archive: when this node is the primary, no standby with "
-            "hot_standby = on starts.");
+        node_add(node, "wal_level", FINDING_WARNING,
+                 remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
+                 "wal_level is archive: when this node is the primary, no standby with hot_standby "
+                 "= on starts.");
     else
-        readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
-                      wal_level_name(node->version, level));
+        node_ok(node, "wal_level", "wal_level is %s.", wal_level_name(node->version, level));
 }
 
 /* It matters when this node is a source: torn pages would look like whole ones. */
@@ -211,22 +204,21 @@ static void look_at_full_page_writes(Node *node, const LastWal *last)
                         : node->clusters->target.control.checkpoint.full_page_writes;
 
     if (on)
-        readiness_add(node->readiness, "full_page_writes", FINDING_OK, NULL,
-                      "full_page_writes is on.");
+        node_ok(node, "full_page_writes", "full_page_writes is on.");
     else
-        readiness_add(node->readiness, "full_page_writes", FINDING_WARNING,
-                      remedy_setting(node, "full_page_writes = on", "SELECT pg_reload_conf();"),
-                      "full_page_writes is off. No other node can be rewound to this one while it "
-                      "is the primary.");
+        node_add(node, "full_page_writes", FINDING_WARNING,
+                 remedy_setting(node, "full_page_writes = on", "SELECT pg_reload_conf();"),
+                 "full_page_writes is off. No other node can be rewound to this one while it is "
+                 "the primary.");
 }
 
 /* True if all are modules that are known to have no resource manager: of the server's own
  * distribution, and a few others. */
 static bool all_have_no_rmgr(Arena *arena, const char *libraries)
 {
-    static const char known[] = " pg_stat_statements auto_explain auth_delay passwordcheck "
-                                "pg_prewarm sepgsql basic_archive worker_spi pg_cron pgaudit "
-                                "pg_stat_kcache ";
+    static const char known[] =
+        " pg_stat_statements auto_explain auth_delay passwordcheck pg_prewarm sepgsql "
+        "basic_archive worker_spi pg_cron pgaudit pg_stat_kcache ";
     static const char separators[] = ", \t'\"", path[] = "$libdir/";
 
     while (*(libraries += strspn(libraries, separators)) != '\0')
@@ -250,22 +242,21 @@ static void look_at_extensions(Node *node, const LastWal *last)
     const char *libraries = settings_value(&node->settings, "shared_preload_libraries");
 
     if (last->custom_rmgr)
-        readiness_add(node->readiness, "extensions", FINDING_WARNING,
-                      "Rewind a copy of this node once, and compare it.",
-                      "An extension writes WAL records of its own (shared_preload_libraries = "
-                      "'%s'). Blocks that they name are handled; a rewind stops at records that "
-                      "change files in another way.",
-                      libraries != NULL ? libraries : "");
+        node_add(node, "extensions", FINDING_WARNING,
+                 "Rewind a copy of this node once, and compare it.",
+                 "An extension writes WAL records of its own (shared_preload_libraries = '%s'). "
+                 "Blocks that they name are handled; a rewind stops at records that change files "
+                 "in another way.",
+                 libraries != NULL ? libraries : "");
     else if (!node->version->custom_rmgrs || libraries == NULL ||
              all_have_no_rmgr(node->arena, libraries))
-        readiness_add(node->readiness, "extensions", FINDING_OK, NULL,
-                      "No extension with a resource manager of its own is known of.");
+        node_ok(node, "extensions", "No extension with a resource manager of its own is known of.");
     else
-        readiness_add(node->readiness, "extensions", FINDING_UNKNOWN,
-                      "SELECT * FROM pg_get_wal_resource_managers() WHERE NOT rm_builtin;",
-                      "shared_preload_libraries is '%s'. Whether one of these has a resource "
-                      "manager of its own is not known here; the last WAL has no such record.",
-                      libraries);
+        node_add(node, "extensions", FINDING_UNKNOWN,
+                 "SELECT * FROM pg_get_wal_resource_managers() WHERE NOT rm_builtin;",
+                 "shared_preload_libraries is '%s'. Whether one of these has a resource manager of "
+                 "its own is not known here; the last WAL has no such record.",
+                 libraries);
 }
 
 void node_look_at_settings(Node *node)
@@ -317,16 +308,15 @@ static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_
 
 static void add_lack(Node *node, const Asked *asked)
 {
-    readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
-                  arena_printf(node->arena,
-                               "Name an archive that has it: --wal-archive, --restore-command or "
-                               "-c; or rewind with --compare.\n"
-                               "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
-                               node->version->remedies.set, node->version->remedies.wal_kept),
-                  "%s lacks segment %s: WAL is needed from %s on.%s%s",
-                  node->version->wal_directory, asked->name,
-                  readiness_lsn(node->readiness, node->needed_from),
-                  asked->how[0] != '\0' ? " " : "", asked->how);
+    node_add(node, "wal_reach", node_wal_problem(node),
+             arena_printf(node->arena,
+                          "Name an archive that has it: --wal-archive, --restore-command or -c; or "
+                          "rewind with --compare.\n"
+                          "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
+                          node->version->remedies.set, node->version->remedies.wal_kept),
+             "%s lacks segment %s: WAL is needed from %s on.%s%s", node->version->wal_directory,
+             asked->name, LSN_TEXT(node->version, node->needed_from),
+             asked->how[0] != '\0' ? " " : "", asked->how);
 }
 
 /* pg_wal has all from the oldest segment on. Returns what an archive was asked for. */
@@ -341,27 +331,25 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
         node->needed_from = wal_segment_start(shape, oldest - 1);
     if (oldest <= wal_segment_of(shape, node->needed_from))
     {
-        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
-                      "%s reaches back to %s, %llu MB before %s, from which on WAL is needed "
-                      "now.",
-                      node->version->wal_directory, readiness_lsn(node->readiness, begin),
-                      (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
-                      readiness_lsn(node->readiness, node->needed_from));
+        node_ok(node, "wal_reach",
+                "%s reaches back to %s, %llu MB before %s, from which on WAL is needed now.",
+                node->version->wal_directory, LSN_TEXT(node->version, begin),
+                (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
+                LSN_TEXT(node->version, node->needed_from));
         return asked;
     }
     if (source_gives(node, oldest - 1, asked.name))
     {
-        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
-                      "%s lacks segment %s; the source has it, and gives it.",
-                      node->version->wal_directory, asked.name);
+        node_ok(node, "wal_reach", "%s lacks segment %s; the source has it, and gives it.",
+                node->version->wal_directory, asked.name);
         return asked;
     }
     asked = ask_archive(node, oldest - 1);
     if (asked.has)
-        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
-                      "%s lacks segment %s: %s Whether it has all that are older and needed only "
-                      "a dry run shows.",
-                      node->version->wal_directory, asked.name, asked.how);
+        node_ok(node, "wal_reach",
+                "%s lacks segment %s: %s Whether it has all that are older and needed only a dry "
+                "run shows.",
+                node->version->wal_directory, asked.name, asked.how);
     else
         add_lack(node, &asked);
     return asked;
@@ -375,19 +363,17 @@ static void look_at_kept(Node *node, bool archive_has)
     const char *kept = settings_value(&node->settings, shown);
 
     if (kept != NULL && strtol(kept, NULL, 10) > 0)
-        readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL, "%s is %s.", shown, kept);
+        node_ok(node, "wal_kept", "%s is %s.", shown, kept);
     else if (archive_has)
-        readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL,
-                      "%s is not set; the archive has what %s no longer has.", shown,
-                      node->version->wal_directory);
+        node_ok(node, "wal_kept", "%s is not set; the archive has what %s no longer has.", shown,
+                node->version->wal_directory);
     else
-        readiness_add(node->readiness, "wal_kept", FINDING_WARNING,
-                      arena_printf(node->arena, "%s%s; SELECT pg_reload_conf();",
-                                   node->version->remedies.set, node->version->remedies.wal_kept),
-                      "%s is not set: only WAL since the last checkpoint is sure to be kept. A "
-                      "primary that goes on for a while after a failover may remove what its own "
-                      "rewind needs.",
-                      shown);
+        node_add(node, "wal_kept", FINDING_WARNING,
+                 arena_printf(node->arena, "%s%s; SELECT pg_reload_conf();",
+                              node->version->remedies.set, node->version->remedies.wal_kept),
+                 "%s is not set: only WAL since the last checkpoint is sure to be kept. A primary "
+                 "that goes on for a while after a failover may remove what its own rewind needs.",
+                 shown);
 }
 
 /* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
@@ -399,22 +385,20 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
                                                  node->clusters->target.control.checkpoint_lsn))
         *asked = ask_archive(node, oldest);
     if (asked->has)
-        readiness_add(node->readiness, "archive", FINDING_OK, NULL, "Asked for segment %s: %s",
-                      asked->name, asked->how);
+        node_ok(node, "archive", "Asked for segment %s: %s", asked->name, asked->how);
     else if (asked->asked)
-        readiness_add(node->readiness, "archive", FINDING_WARNING,
-                      node->version->sql.archiver_view
-                          ? "Look into the archive itself. On the primary:\n"
-                            "SELECT * FROM pg_stat_archiver;"
-                          : "Look into the archive itself, and into the log of the primary.",
-                      "Asked for segment %s: %s", asked->name, asked->how);
+        node_add(node, "archive", FINDING_WARNING,
+                 node->version->sql.archiver_view
+                     ? "Look into the archive itself. On the primary:\n"
+                       "SELECT * FROM pg_stat_archiver;"
+                     : "Look into the archive itself, and into the log of the primary.",
+                 "Asked for segment %s: %s", asked->name, asked->how);
     else if (named)
-        readiness_add(node->readiness, "archive", FINDING_UNKNOWN, NULL,
-                      "%s has no complete segment to ask the archive for.",
-                      node->version->wal_directory);
+        node_add(node, "archive", FINDING_UNKNOWN, NULL,
+                 "%s has no complete segment to ask the archive for.",
+                 node->version->wal_directory);
     else if (!node->options->restore_target_wal)
-        readiness_leave_out(node->readiness, "archive",
-                            "none is named (--wal-archive, --restore-command, -c)");
+        node_leave_out(node, "archive", "none is named (--wal-archive, --restore-command, -c)");
 }
 
 void node_look_at_wal(Node *node)
@@ -425,10 +409,10 @@ void node_look_at_wal(Node *node)
 
     if (node->clusters->target_history.count == 0)
     {
-        readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
-                      "Put it back there, from the archive or another node.",
-                      "The history file of timeline %u is not in %s.",
-                      node->clusters->target.timeline, node->version->wal_directory);
+        node_add(node, "wal_reach", node_wal_problem(node),
+                 "Put it back there, from the archive or another node.",
+                 "The history file of timeline %u is not in %s.", node->clusters->target.timeline,
+                 node->version->wal_directory);
         return;
     }
     oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest, SEGMENTS_COUNTED_MAX)

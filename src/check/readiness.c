@@ -29,65 +29,73 @@ static void append_finding(Finding **list, size_t *count, Finding finding)
     (*list)[(*count)++] = finding;
 }
 
-void readiness_add(Readiness *readiness, const char *name, FindingState state, const char *remedy,
-                   const char *format, ...)
+static void add_text(Node *node, Finding finding, const char *format, va_list arguments)
 {
     AUTO_BUFFER Buffer text = {0};
+
+    buffer_vprintf(&text, format, arguments);
+    finding.text = arena_strdup(node->arena, buffer_string(&text));
+    append_finding(&node->findings, &node->finding_count, finding);
+}
+
+void node_ok(Node *node, const char *name, const char *format, ...)
+{
     va_list arguments;
 
     va_start(arguments, format);
-    buffer_vprintf(&text, format, arguments);
+    add_text(node, (Finding){.name = name, .state = FINDING_OK}, format, arguments);
     va_end(arguments);
-    append_finding(&readiness->findings, &readiness->finding_count,
-                   (Finding){name, state, arena_strdup(readiness->arena, buffer_string(&text)),
-                             remedy != NULL && remedy[0] != '\0'
-                                 ? arena_strdup(readiness->arena, remedy)
-                                 : NULL});
 }
 
-void readiness_add_error(Readiness *readiness, const char *name, FindingState state,
-                         const Error *error)
+void node_add(Node *node, const char *name, FindingState state, const char *remedy,
+              const char *format, ...)
+{
+    Finding finding = {.name = name, .state = state};
+    va_list arguments;
+
+    if (remedy != NULL && remedy[0] != '\0')
+        finding.remedy = arena_strdup(node->arena, remedy);
+    va_start(arguments, format);
+    add_text(node, finding, format, arguments);
+    va_end(arguments);
+}
+
+void node_add_error(Node *node, const char *name, FindingState state, const Error *error)
 {
     const char *detail = error_detail_text(error);
 
-    readiness_add(readiness, name, state, error_hint_text(error), "%s%s%s", error->message,
-                  detail[0] != '\0' ? "\n" : "", detail);
+    node_add(node, name, state, error_hint_text(error), "%s%s%s", error->message,
+             detail[0] != '\0' ? "\n" : "", detail);
 }
 
-void readiness_leave_out(Readiness *readiness, const char *name, const char *why)
+void node_leave_out(Node *node, const char *name, const char *why)
 {
-    append_finding(&readiness->not_looked_at, &readiness->not_looked_at_count,
+    append_finding(&node->not_looked_at, &node->not_looked_at_count,
                    (Finding){name, FINDING_UNKNOWN, why, NULL});
 }
 
-const char *readiness_lsn(const Readiness *readiness, Lsn lsn)
+void node_add_reason(Node *node, const Error *error)
 {
-
-    return arena_strdup(readiness->arena, LSN_TEXT(readiness->version, lsn));
-}
-
-void readiness_add_reason(Readiness *readiness, const Error *error)
-{
-    Verdict *verdict = &readiness->verdict;
+    Verdict *verdict = &node->verdict;
 
     ARRAY_GROW(verdict->reasons, verdict->reason_count);
     verdict->reasons[verdict->reason_count++] = *error;
 }
 
-bool readiness_is_ready(const Readiness *readiness)
+bool node_is_ready(const Node *node)
 {
-    for (size_t i = 0; i < readiness->finding_count; i++)
-        if (readiness->findings[i].state == FINDING_PROBLEM)
+    for (size_t i = 0; i < node->finding_count; i++)
+        if (node->findings[i].state == FINDING_PROBLEM)
             return false;
-    return readiness->verdict.state != VERDICT_NOT_POSSIBLE;
+    return node->verdict.state != VERDICT_NOT_POSSIBLE;
 }
 
-void readiness_free(Readiness *readiness)
+void node_free(Node *node)
 {
-    free(readiness->findings);
-    free(readiness->not_looked_at);
-    free(readiness->verdict.reasons);
-    arena_destroy(readiness->arena);
+    free(node->findings);
+    free(node->not_looked_at);
+    free(node->verdict.reasons);
+    arena_destroy(node->arena);
 }
 
 /* ---- Text ---- */
@@ -109,9 +117,9 @@ static void append_indented(Buffer *text, const char *sentences, int first_colum
     text_append_lines(text, sentences, column, (size_t) (WIDTH - column));
 }
 
-static void append_verdict(Buffer *text, const Readiness *readiness)
+static void append_verdict(Buffer *text, const Node *node)
 {
-    const Verdict *verdict = &readiness->verdict;
+    const Verdict *verdict = &node->verdict;
 
     if (verdict->state == VERDICT_NONE)
         return;
@@ -130,28 +138,26 @@ static void append_verdict(Buffer *text, const Readiness *readiness)
     }
     if (verdict->dry_run_adds != NULL)
         append_indented(
-            text,
-            arena_printf(readiness->arena, "--dry-run would also tell %s", verdict->dry_run_adds),
+            text, arena_printf(node->arena, "--dry-run would also tell %s", verdict->dry_run_adds),
             2, 2);
 }
 
-void readiness_print_text(const Readiness *readiness, FILE *stream)
+void node_print_text(const Node *node, FILE *stream)
 {
     AUTO_BUFFER Buffer text = {0};
 
-    buffer_printf(&text, "\"%s\"", readiness->target);
-    if (readiness->version != NULL)
+    buffer_printf(&text, "\"%s\"", node->target);
+    if (node->version != NULL)
         buffer_printf(&text, ", a %s %s of PostgreSQL %s",
-                      readiness->running ? "running" : "stopped",
-                      readiness->standby ? "standby" : "primary", readiness->version->name);
-    buffer_printf(&text, ": %s for a rewind\n",
-                  readiness_is_ready(readiness) ? "ready" : "not ready");
-    append_verdict(&text, readiness);
+                      node->look.running ? "running" : "stopped",
+                      node->standby ? "standby" : "primary", node->version->name);
+    buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
+    append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
     for (FindingState state = FINDING_PROBLEM; state <= FINDING_OK; state++)
-        for (size_t i = 0; i < readiness->finding_count; i++)
+        for (size_t i = 0; i < node->finding_count; i++)
         {
-            const Finding *finding = &readiness->findings[i];
+            const Finding *finding = &node->findings[i];
 
             if (finding->state != state)
                 continue;
@@ -160,11 +166,11 @@ void readiness_print_text(const Readiness *readiness, FILE *stream)
             append_indented(&text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
             append_hint(&text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
         }
-    if (readiness->not_looked_at_count > 0)
+    if (node->not_looked_at_count > 0)
         buffer_append_string(&text, "\nNot looked at:\n");
-    for (size_t i = 0; i < readiness->not_looked_at_count; i++)
-        buffer_printf(&text, "  %s: %s\n", readiness->not_looked_at[i].name,
-                      readiness->not_looked_at[i].text);
+    for (size_t i = 0; i < node->not_looked_at_count; i++)
+        buffer_printf(&text, "  %s: %s\n", node->not_looked_at[i].name,
+                      node->not_looked_at[i].text);
     /* Names of files may hold what a terminal takes for commands. */
     for (size_t i = 0; i < text.size; i++)
         if (text.bytes[i] == 0x7F || (text.bytes[i] < 0x20 && text.bytes[i] != '\n'))
@@ -186,42 +192,41 @@ static void write_verdict(Json *json, const Verdict *verdict)
     json_close(json, '}');
 }
 
-static void write_findings(Json *json, const Readiness *readiness)
+static void write_findings(Json *json, const Node *node)
 {
-    const Finding *finding = readiness->findings, *left_out = readiness->not_looked_at;
+    const Finding *finding = node->findings, *left_out = node->not_looked_at;
 
-    for (size_t i = 0; json_each(json, "findings", true, i, readiness->finding_count); i++)
+    for (size_t i = 0; json_each(json, "findings", true, i, node->finding_count); i++)
     {
         json_string(json, "name", finding[i].name);
         json_string(json, "state", state_names[finding[i].state]);
         json_string(json, "text", finding[i].text);
         json_string(json, "remedy", finding[i].remedy);
     }
-    for (size_t i = 0; json_each(json, "not_looked_at", true, i, readiness->not_looked_at_count);
-         i++)
+    for (size_t i = 0; json_each(json, "not_looked_at", true, i, node->not_looked_at_count); i++)
     {
         json_string(json, "name", left_out[i].name);
         json_string(json, "why", left_out[i].text);
     }
 }
 
-void readiness_print_json(const Readiness *readiness, FILE *stream)
+void node_print_json(const Node *node, FILE *stream)
 {
-    const bool known = readiness->version != NULL;
+    const bool known = node->version != NULL;
     AUTO_BUFFER Buffer text = {0};
     Json json = {.text = &text};
 
     json_open(&json, '{');
     json_number(&json, "check_version", CHECK_VERSION);
-    json_bool(&json, "ready", readiness_is_ready(readiness));
-    json_number(&json, "exit_status", readiness_is_ready(readiness) ? 0 : 1);
-    json_string(&json, "target", readiness->target);
-    json_string(&json, "source", readiness->source);
-    json_decimal(&json, "server_version", known ? readiness->version->name : NULL);
-    json_string(&json, "server", !known ? NULL : readiness->running ? "running" : "stopped");
-    json_string(&json, "role", !known ? NULL : readiness->standby ? "standby" : "primary");
-    write_verdict(&json, &readiness->verdict);
-    write_findings(&json, readiness);
+    json_bool(&json, "ready", node_is_ready(node));
+    json_number(&json, "exit_status", node_is_ready(node) ? 0 : 1);
+    json_string(&json, "target", node->target);
+    json_string(&json, "source", node->source);
+    json_decimal(&json, "server_version", known ? node->version->name : NULL);
+    json_string(&json, "server", !known ? NULL : node->look.running ? "running" : "stopped");
+    json_string(&json, "role", !known ? NULL : node->standby ? "standby" : "primary");
+    write_verdict(&json, &node->verdict);
+    write_findings(&json, node);
     json_close(&json, '}');
     buffer_append_u8(&text, '\n');
     fwrite(text.bytes, 1, text.size, stream);

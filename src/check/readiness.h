@@ -1,6 +1,7 @@
 /*
- * --check: could this node be rewound, now or after a failover? What is looked at, and what was
- * found.
+ * --check: could this node be rewound, now or after a failover? Each file of the folder looks at
+ * something and adds its findings; the order of the calls is that of node_check, which also finds
+ * the verdict.
  *
  * Nothing is written, locked or run on either side, and the target's server may run. What is looked
  * at is cheap: no file of a relation is opened, and of the WAL a bounded part is read.
@@ -8,8 +9,8 @@
 #ifndef CHECK_READINESS_H
 #define CHECK_READINESS_H
 
-#include "format/versions.h"
-#include "options.h"
+#include "rewind/look.h"
+#include "target/configuration.h"
 
 #include <stdio.h>
 
@@ -47,43 +48,83 @@ typedef struct Verdict
     size_t reason_count;
 } Verdict;
 
-/* All findings, in the order of the looks. Strings are in the arena or static. */
-typedef struct Readiness
+/* The node that is looked at, and what was found. Strings are in the arena or static. */
+typedef struct Node
 {
     Arena *arena;
+    const Options *options; /* with bounded timeouts, and nothing that would write */
+    Look look;
+    const Clusters *clusters; /* of the look */
+    const Version *version;   /* of both; NULL: not known */
+    Configuration configuration;
+    SettingsReader reader;
+    Settings settings;
+    WalStore *archive;    /* --wal-archive and the restore command, without the target's pg_wal */
+    const char *role;     /* by which the source was reached; NULL: not known */
+    const char *database; /* in which the grants are looked for */
+    bool role_is_enough;  /* it may read the source's files */
+    bool lacks_wal;       /* the look did not find a segment of the target's WAL that it needed */
+    Lsn needed_from;      /* WAL from here on is needed for a rewind now */
+
+    /* What is printed. */
     const char *target;
-    const char *source;     /* NULL: none is named */
-    const Version *version; /* of the target; NULL: not known */
-    bool running;
+    const char *source; /* NULL: none is named */
     bool standby;
     Verdict verdict;
-    Finding *findings;
+    Finding *findings; /* in the order of the looks */
     size_t finding_count;
     Finding *not_looked_at; /* text says why */
     size_t not_looked_at_count;
-} Readiness;
+} Node;
 
 /*
  * Look at everything that can be looked at. Problems are findings: this cannot fail. A source that
- * does not answer costs some ten seconds. readiness_free in any case.
+ * does not answer costs some ten seconds. node_free in any case.
  */
-void readiness_find(const Options *options, Readiness *readiness);
-void readiness_free(Readiness *readiness);
+void node_check(const Options *options, Node *node);
+void node_free(Node *node);
 
 /* No problem was found, and a rewind that is needed is not impossible. */
-bool readiness_is_ready(const Readiness *readiness);
+bool node_is_ready(const Node *node);
 
 /* The findings for people, problems first, and for programs (docs/check.schema.json). */
-void readiness_print_text(const Readiness *readiness, FILE *stream);
-void readiness_print_json(const Readiness *readiness, FILE *stream);
+void node_print_text(const Node *node, FILE *stream);
+void node_print_json(const Node *node, FILE *stream);
 
-/* For the files that look: text is copied, remedy as well. */
-void readiness_add(Readiness *readiness, const char *name, FindingState state, const char *remedy,
-                   const char *format, ...) PRINTF_LIKE(5, 6);
-void readiness_add_error(Readiness *readiness, const char *name, FindingState state,
-                         const Error *error);
-void readiness_leave_out(Readiness *readiness, const char *name, const char *why);
-const char *readiness_lsn(const Readiness *readiness, Lsn lsn);
-void readiness_add_reason(Readiness *readiness, const Error *error);
+/* ---- For the files that look: text is copied, remedy as well ---- */
+
+void node_add(Node *node, const char *name, FindingState state, const char *remedy,
+              const char *format, ...) PRINTF_LIKE(5, 6);
+void node_ok(Node *node, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
+void node_add_error(Node *node, const char *name, FindingState state, const Error *error);
+void node_leave_out(Node *node, const char *name, const char *why);
+void node_add_reason(Node *node, const Error *error);
+
+/* ---- node_wal.c ---- */
+
+/* hints_logged, wal_level, full_page_writes, extensions: by pg_control and the last WAL. */
+void node_look_at_settings(Node *node);
+
+/* wal_reach, wal_kept, archive: is the WAL from needed_from on there, and further back? */
+void node_look_at_wal(Node *node);
+
+/* ---- node_files.c ---- */
+
+/* space, files, tablespaces, configuration. */
+void node_look_at_files(Node *node);
+
+/* slots, prepared_transactions: what a failover loses now. */
+void node_look_at_losses(Node *node);
+
+/* ---- node_access.c ---- */
+
+/* pg_hba: could a standby connect to this node, and a pg_rewind? */
+void node_look_at_access(Node *node);
+
+/* ---- source_look.c ---- */
+
+/* source, source_role, source_replication, source_full_page_writes, source_wal_level. Sets role,
+ * database, role_is_enough. */
+void node_look_at_source(Node *node);
 
 #endif

@@ -4,7 +4,7 @@
  * rewind takes as well answers that. It does not read what the target wrote after the divergence,
  * lists no file, and fetches nothing to a disk.
  */
-#include "check/node.h"
+#include "check/readiness.h"
 
 #include "source/encryption.h"
 #include "standby/streaming.h"
@@ -22,50 +22,46 @@ static const char dry_run_of_rewind[] =
 
 static void decide(Node *node, VerdictState state, const char *text)
 {
-    node->readiness->verdict.state = state;
-    node->readiness->verdict.text = text;
+    node->verdict.state = state;
+    node->verdict.text = text;
     if (state == VERDICT_NEEDED)
-        node->readiness->verdict.dry_run_adds = dry_run_of_rewind;
+        node->verdict.dry_run_adds = dry_run_of_rewind;
 }
 
 static void add_replayed_wal(Node *node)
 {
     static const char what_for[] = "from which on its WAL is replayed";
     const Look *look = &node->look;
-    Readiness *readiness = node->readiness;
     char name[WAL_NAME_SIZE];
 
     source_wal_segment_name(look->source_wal, look->replayed_segment, name);
     if (look->replayed == REPLAYED_WAL_OF_SOURCE)
-        readiness_add(readiness, "source_wal", FINDING_OK, NULL, "The source has segment %s, %s.",
-                      name, what_for);
+        node_ok(node, "source_wal", "The source has segment %s, %s.", name, what_for);
     else if (look->replayed == REPLAYED_WAL_OF_ARCHIVE)
-        readiness_add(
-            readiness, "source_wal", FINDING_OK, NULL,
-            "The source no longer has segment %s, %s: %s Whether the archive has all that "
-            "follow only a dry run shows.",
-            name, what_for,
-            node->options->wal_archive != NULL ? "an archive has it."
-                                               : "the restore command gives it.");
+        node_ok(node, "source_wal",
+                "The source no longer has segment %s, %s: %s Whether the archive has all that "
+                "follow only a dry run shows.",
+                name, what_for,
+                node->options->wal_archive != NULL ? "an archive has it."
+                                                   : "the restore command gives it.");
     else if (look->replayed == REPLAYED_WAL_NOT_NEEDED)
-        readiness_add(readiness, "source_wal", FINDING_WARNING,
-                      "To compare less, name an archive that has it: --wal-archive, "
-                      "--restore-command or -c.",
-                      "The source no longer has segment %s, from which on its WAL would be "
-                      "replayed, and no archive gives it: a rewind compares all blocks instead, "
-                      "and starts at the source's last checkpoint.",
-                      name);
+        node_add(
+            node, "source_wal", FINDING_WARNING,
+            "To compare less, name an archive that has it: --wal-archive, --restore-command or -c.",
+            "The source no longer has segment %s, from which on its WAL would be replayed, and no "
+            "archive gives it: a rewind compares all blocks instead, and starts at the source's "
+            "last checkpoint.",
+            name);
     else if (look->replayed == REPLAYED_WAL_MISSING)
-        readiness_add(readiness, "source_wal", FINDING_PROBLEM,
-                      "Name an archive that has it: --wal-archive, --restore-command or -c; or run "
-                      "CHECKPOINT on the source (on its primary, if it is a standby), or rewind "
-                      "with --compare.",
-                      "The source no longer has segment %s, %s, no archive gives it, and %s.", name,
-                      what_for,
-                      node->options->early_start
-                          ? "--early-start allows no other start"
-                          : "the source has no checkpoint since the divergence to start from "
-                            "instead");
+        node_add(node, "source_wal", FINDING_PROBLEM,
+                 "Name an archive that has it: --wal-archive, --restore-command or -c; or run "
+                 "CHECKPOINT on the source (on its primary, if it is a standby), or rewind with "
+                 "--compare.",
+                 "The source no longer has segment %s, %s, no archive gives it, and %s.", name,
+                 what_for,
+                 node->options->early_start
+                     ? "--early-start allows no other start"
+                     : "the source has no checkpoint since the divergence to start from instead");
 }
 
 /* True if a target that needs no rewind can go on as it is. */
@@ -80,19 +76,19 @@ static bool add_next_wal(Node *node)
 
     if (!look_for_next_wal(look, &segment, &has, &error))
     {
-        readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
+        node_add_error(node, "source_wal", FINDING_UNKNOWN, &error);
         return true;
     }
     source_wal_segment_name(look->source_wal, segment, name);
     if (has)
-        readiness_add(node->readiness, "source_wal", FINDING_OK, NULL,
-                      "Segment %s, %s, is there, as far as it was written.", name, what_for);
+        node_ok(node, "source_wal", "Segment %s, %s, is there, as far as it was written.", name,
+                what_for);
     else
-        readiness_add(node->readiness, "source_wal", FINDING_WARNING,
-                      "Set restore_command to an archive that has it, or use pg_rewind --compare: "
-                      "it copies what differs.",
-                      "The source no longer has segment %s, %s: it must be in an archive.", name,
-                      what_for);
+        node_add(node, "source_wal", FINDING_WARNING,
+                 "Set restore_command to an archive that has it, or use pg_rewind --compare: it "
+                 "copies what differs.",
+                 "The source no longer has segment %s, %s: it must be in an archive.", name,
+                 what_for);
     return has;
 }
 
@@ -105,7 +101,7 @@ static void judge_found(Node *node, bool fails, const char *end)
         decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
                arena_printf(arena,
                             "The histories diverge at %s%s; this node's WAL goes on to %s.%s",
-                            readiness_lsn(node->readiness, look->divergence.lsn),
+                            LSN_TEXT(node->version, look->divergence.lsn),
                             look->found ? "" : " at the latest", end,
                             fails ? " A rewind would fail:"
                             : look->replayed == REPLAYED_WAL_NOT_NEEDED
@@ -118,12 +114,13 @@ static void judge_found(Node *node, bool fails, const char *end)
                             "run shows whether the source's WAL goes on there.",
                             end));
     else
-        decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NOT_NEEDED,
-               arena_printf(arena, "This node's WAL ends at %s, in the source's history.%s", end,
-                            fails                ? " pg_rewind would fail nevertheless:"
-                            : add_next_wal(node) ? " It can follow the source as it is."
-                                                 : " But it cannot follow: the source no longer "
-                                                   "has what comes next."));
+        decide(
+            node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NOT_NEEDED,
+            arena_printf(arena, "This node's WAL ends at %s, in the source's history.%s", end,
+                         fails ? " pg_rewind would fail nevertheless:"
+                         : add_next_wal(node)
+                             ? " It can follow the source as it is."
+                             : " But it cannot follow: the source no longer has what comes next."));
 }
 
 static void judge_stopped(Node *node, bool looked, const Error *error)
@@ -131,13 +128,13 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
     const Look *look = &node->look;
 
     if (!looked && error->kind != ERROR_REPORTED)
-        readiness_add_reason(node->readiness, error);
+        node_add_reason(node, error);
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
         decide(node, VERDICT_UNKNOWN, "The source could not be asked:");
     else if (!node->options->compare &&
              (look->found || (!looked && look->divergence.lsn < look->divergence.target_end &&
                               look->divergence.lsn != LSN_INVALID)))
-        judge_found(node, !looked, readiness_lsn(node->readiness, look->divergence.target_end));
+        judge_found(node, !looked, LSN_TEXT(node->version, look->divergence.target_end));
     else if (!looked)
         decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
     else if (look->found)
@@ -153,17 +150,17 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
 static void report_running(Node *node, bool looked, const Error *error)
 {
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
-        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, error);
+        node_add_error(node, "source", FINDING_PROBLEM, error);
     else if (!looked && error->kind != ERROR_REPORTED && !node->lacks_wal &&
              node->look.replayed != REPLAYED_WAL_MISSING &&
              node->clusters->target_history.count > 0)
-        readiness_add_error(node->readiness, "divergence", FINDING_PROBLEM, error);
+        node_add_error(node, "divergence", FINDING_PROBLEM, error);
     else if (node->look.replayed == REPLAYED_WAL_UNKNOWN)
-        readiness_leave_out(node->readiness, "source_wal",
-                            node->options->compare ? "with --compare none of it is old"
-                            : node->clusters->target_history.count == 0
-                                ? "this node's history is not known"
-                                : "what is needed depends on the divergence");
+        node_leave_out(node, "source_wal",
+                       node->options->compare ? "with --compare none of it is old"
+                       : node->clusters->target_history.count == 0
+                           ? "this node's history is not known"
+                           : "what is needed depends on the divergence");
 }
 
 /* With --slot, which -R demands and so a source server. A node that runs may use it itself. */
@@ -174,15 +171,14 @@ static void look_at_named_slot(Node *node)
 
     if (name == NULL)
         return;
-    if (node->readiness->running)
-        readiness_leave_out(node->readiness, "source_slot", "the target's server may be using it");
+    if (node->look.running)
+        node_leave_out(node, "source_slot", "the target's server may be using it");
     else if (streaming_check_slot(node->options, node->clusters, &error))
-        readiness_add(node->readiness, "source_slot", FINDING_OK, NULL,
-                      "Replication slot \"%s\" of the source can be used, or is not there yet.",
-                      name);
+        node_ok(node, "source_slot",
+                "Replication slot \"%s\" of the source can be used, or is not there yet.", name);
     else
-        readiness_add_error(node->readiness, "source_slot",
-                            error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
+        node_add_error(node, "source_slot",
+                       error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
 }
 
 /* From where on WAL of the target is needed, as far as it was found. */
@@ -201,24 +197,23 @@ static void find_needed_wal(Node *node, bool looked, const Error *error)
 static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
-    Readiness *readiness = node->readiness;
     Error error = {0};
     const bool looked = look_at_pair(look, &error);
     const Source *source = node->clusters->source;
 
     if (source != NULL)
-        readiness->source = arena_strdup(node->arena, source->description);
+        node->source = arena_strdup(node->arena, source->description);
     find_needed_wal(node, looked, &error);
     if (look->may_be_looked_at)
     {
-        readiness_add(readiness, "source_system", FINDING_OK, NULL,
-                      "Source and target are one cluster (system identifier %llu).",
-                      (unsigned long long) node->clusters->target.control.system_identifier);
+        node_ok(node, "source_system",
+                "Source and target are one cluster (system identifier %llu).",
+                (unsigned long long) node->clusters->target.control.system_identifier);
         look_at_named_slot(node);
     }
     if (look->replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
-    if (readiness->running)
+    if (node->look.running)
         report_running(node, looked, &error);
     else
         judge_stopped(node, looked, &error);
@@ -228,7 +223,6 @@ static void judge_with_source(Node *node)
  * would fail by. */
 static void judge(Node *node)
 {
-    Readiness *readiness = node->readiness;
     const Options *options = node->options;
     const char *unasked =
         options->source_server == NULL && options->source_directory == NULL ? "no source is named"
@@ -236,10 +230,10 @@ static void judge(Node *node)
                                                                   : NULL;
 
     node->needed_from = node->clusters->target.control.checkpoint.redo;
-    if (readiness->running)
-        readiness_leave_out(readiness, "verdict", "the target's server is running");
+    if (node->look.running)
+        node_leave_out(node, "verdict", "the target's server is running");
     else if (options->source_server == NULL && options->source_directory == NULL)
-        readiness_leave_out(readiness, "verdict", unasked);
+        node_leave_out(node, "verdict", unasked);
     else if (unasked != NULL)
         decide(node, VERDICT_UNKNOWN, "The source could not be asked: see the findings.");
     if (unasked == NULL)
@@ -247,8 +241,8 @@ static void judge(Node *node)
         judge_with_source(node);
         return;
     }
-    readiness_leave_out(readiness, "source_system", unasked);
-    readiness_leave_out(readiness, "source_wal", unasked);
+    node_leave_out(node, "source_system", unasked);
+    node_leave_out(node, "source_wal", unasked);
 }
 
 /* ---- All looks ---- */
@@ -260,8 +254,8 @@ static void take_problem(void *context, const Error *problem)
     const char *topic = node->look.problems.topic;
 
     if (topic != NULL)
-        readiness_add_error(node->readiness, topic, FINDING_PROBLEM, problem);
-    readiness_add_reason(node->readiness, problem);
+        node_add_error(node, topic, FINDING_PROBLEM, problem);
+    node_add_reason(node, problem);
 }
 
 /* The config_file that the server was last started with, by postmaster.opts. */
@@ -300,7 +294,6 @@ static void read_configuration(Node *node)
 /* Returns false, with a finding, if the target cannot be looked at. */
 static bool look_at_target(Node *node)
 {
-    Readiness *readiness = node->readiness;
     const Target *target = &node->clusters->target;
     const Control *control = &target->control;
     Error error;
@@ -308,26 +301,25 @@ static bool look_at_target(Node *node)
     if (!look_open(&node->look, &error) ||
         (!node->look.pending && !look_identify_target(&node->look, &error)))
     {
-        readiness_add_error(readiness, "target", FINDING_PROBLEM, &error);
+        node_add_error(node, "target", FINDING_PROBLEM, &error);
         return false;
     }
-    readiness->target = target->directory;
-    readiness->running = node->look.running;
+    node->target = target->directory;
     if (node->look.pending)
     {
-        readiness_add(readiness, "target", FINDING_PROBLEM,
-                      "Run the same pg_rewind command again: it no longer needs the source.",
-                      "A rewind of this node is under way, or was interrupted and must be finished "
-                      "first.");
+        node_add(
+            node, "target", FINDING_PROBLEM,
+            "Run the same pg_rewind command again: it no longer needs the source.",
+            "A rewind of this node is under way, or was interrupted and must be finished first.");
         return false;
     }
-    readiness->version = node->version = control->version;
-    readiness->standby = control->state == STATE_SHUTDOWNED_IN_RECOVERY ||
-                         control->state == STATE_IN_ARCHIVE_RECOVERY;
-    readiness_add(readiness, "target", FINDING_OK, NULL, "Its state is \"%s\", its timeline %u.",
-                  control_state_name(control->state), target->timeline);
+    node->version = control->version;
+    node->standby = control->state == STATE_SHUTDOWNED_IN_RECOVERY ||
+                    control->state == STATE_IN_ARCHIVE_RECOVERY;
+    node_ok(node, "target", "Its state is \"%s\", its timeline %u.",
+            control_state_name(control->state), target->timeline);
     if (!encryption_check(NULL, target->directory, &error))
-        readiness_add_error(readiness, "encryption", FINDING_PROBLEM, &error);
+        node_add_error(node, "encryption", FINDING_PROBLEM, &error);
     return true;
 }
 
@@ -344,24 +336,11 @@ static void open_wal(Node *node)
 
     if (look->target_wal == NULL && !target_wal_open(node->options, clusters, command, NULL,
                                                      node->arena, &look->target_wal, &error))
-        readiness_add_error(node->readiness, "archive", FINDING_PROBLEM, &error);
+        node_add_error(node, "archive", FINDING_PROBLEM, &error);
     if (clusters->target_history.count == 0)
         (void) !target_history_read(node->options, look->target_wal, node->arena, clusters, NULL);
     elsewhere.places = places;
     node->archive = wal_store_create(&elsewhere);
-}
-
-/* Nothing that would write, and no long waiting. */
-static Options bounded_options(const Options *options)
-{
-    Options bounded = *options;
-
-    bounded.dry_run = true;
-    bounded.wait_timeout_seconds = 0;
-    if (bounded.retry_timeout_seconds > SOURCE_TIMEOUT_SECONDS ||
-        bounded.retry_timeout_seconds == 0)
-        bounded.retry_timeout_seconds = SOURCE_TIMEOUT_SECONDS;
-    return bounded;
 }
 
 static void look_at_all(Node *node)
@@ -378,23 +357,25 @@ static void look_at_all(Node *node)
     wal_store_destroy(node->archive);
 }
 
-void readiness_find(const Options *options, Readiness *readiness)
+void node_check(const Options *options, Node *node)
 {
-    const Options bounded = bounded_options(options);
     Arena *arena = arena_create();
-    Node *node = arena_allocate(arena, sizeof(*node));
+    Options *bounded = arena_allocate(arena, sizeof(*bounded));
 
-    *readiness = (Readiness){.arena = arena,
-                             .target = options->target,
-                             .source = options->source_server != NULL ? "server"
-                                                                      : options->source_directory};
-    node->options = &bounded;
-    node->arena = arena;
-    node->readiness = readiness;
-    node->clusters = &node->look.clusters;
-    node->look.options = &bounded;
-    node->look.arena = arena;
-    node->look.problems = (Problems){.take = take_problem, .context = node};
+    *bounded = *options;
+    bounded->dry_run = true;
+    bounded->wait_timeout_seconds = 0;
+    if (bounded->retry_timeout_seconds > SOURCE_TIMEOUT_SECONDS ||
+        bounded->retry_timeout_seconds == 0)
+        bounded->retry_timeout_seconds = SOURCE_TIMEOUT_SECONDS;
+    *node = (Node){.arena = arena,
+                   .options = bounded,
+                   .look = {.options = bounded,
+                            .arena = arena,
+                            .problems = {.take = take_problem, .context = node}},
+                   .clusters = &node->look.clusters,
+                   .target = options->target,
+                   .source = options->source_server != NULL ? "server" : options->source_directory};
     log_set_amount(LOG_NOTHING);
     if (look_at_target(node))
         look_at_all(node);

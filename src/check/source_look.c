@@ -1,7 +1,7 @@
 /*
  * The source by one connection of our own: what a rewind and a standby need of it. Reading only.
  */
-#include "check/node.h"
+#include "check/readiness.h"
 
 #include "source/server.h"
 
@@ -50,16 +50,15 @@ static void look_at_grants(Node *node, Connection *connection)
     }
     node->role_is_enough = grants.size == 0;
     if (node->role_is_enough)
-        readiness_add(node->readiness, "source_role", FINDING_OK, NULL,
-                      "Role %s may execute the functions that pg_rewind needs, in database %s. "
-                      "Standbys have the same grants.",
-                      node->role, node->database);
+        node_ok(node, "source_role",
+                "Role %s may execute the functions that pg_rewind needs, in database %s. Standbys "
+                "have the same grants.",
+                node->role, node->database);
     else
-        readiness_add(node->readiness, "source_role", FINDING_PROBLEM, buffer_string(&grants),
-                      "Role %s may not execute the functions that pg_rewind needs: %s. Grants "
-                      "apply to one database only: a superuser makes them in database %s, on the "
-                      "primary.",
-                      node->role, buffer_string(&names), node->database);
+        node_add(node, "source_role", FINDING_PROBLEM, buffer_string(&grants),
+                 "Role %s may not execute the functions that pg_rewind needs: %s. Grants apply to "
+                 "one database only: a superuser makes them in database %s, on the primary.",
+                 node->role, buffer_string(&names), node->database);
 }
 
 static void look_at_role(Node *node, Connection *connection, const Version *version)
@@ -69,15 +68,14 @@ static void look_at_role(Node *node, Connection *connection, const Version *vers
 
     node->role_is_enough = superuser;
     if (superuser)
-        readiness_add(node->readiness, "source_role", FINDING_OK, NULL, "Role %s is a superuser.",
-                      node->role);
+        node_ok(node, "source_role", "Role %s is a superuser.", node->role);
     else if (version->grantable_file_functions)
         look_at_grants(node, connection);
     else
-        readiness_add(node->readiness, "source_role", FINDING_PROBLEM,
-                      arena_printf(node->arena, "ALTER ROLE %s SUPERUSER;", node->role),
-                      "Role %s is not a superuser. PostgreSQL %s has no grants for reading files.",
-                      node->role, version->name);
+        node_add(node, "source_role", FINDING_PROBLEM,
+                 arena_printf(node->arena, "ALTER ROLE %s SUPERUSER;", node->role),
+                 "Role %s is not a superuser. PostgreSQL %s has no grants for reading files.",
+                 node->role, version->name);
 }
 
 /* A ConnectionOption. */
@@ -104,30 +102,30 @@ static bool replication_works(Node *node, Connection *connection, Error *error)
 static void look_at_replication(Node *node, Connection *connection, const Version *version)
 {
     const FindingState bad = node->options->write_recovery_conf ? FINDING_PROBLEM : FINDING_WARNING;
-    const char *may = ask(node, connection,
-                          "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles "
-                          "WHERE rolname = current_user");
+    const char *may = ask(
+        node, connection,
+        "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user");
     Error error;
 
     /* If the role cannot be asked for, the connection shows it. */
     if (may != NULL && !is_answer(may, "t"))
-        readiness_add(node->readiness, "source_replication", bad,
-                      arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->role),
-                      "Role %s does not have the attribute REPLICATION: a standby cannot stream by "
-                      "it (-R writes this connection into primary_conninfo).",
-                      node->role);
+        node_add(node, "source_replication", bad,
+                 arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->role),
+                 "Role %s does not have the attribute REPLICATION: a standby cannot stream by it "
+                 "(-R writes this connection into primary_conninfo).",
+                 node->role);
     else if (replication_works(node, connection, &error))
-        readiness_add(node->readiness, "source_replication", FINDING_OK, NULL,
-                      "Role %s has the attribute REPLICATION, and a replication connection works "
-                      "from here.",
-                      node->role);
+        node_ok(
+            node, "source_replication",
+            "Role %s has the attribute REPLICATION, and a replication connection works from here.",
+            node->role);
     else
-        readiness_add(node->readiness, "source_replication", bad,
-                      arena_printf(node->arena,
-                                   "In pg_hba.conf of the source: hostssl  replication  %s  "
-                                   "ADDRESS/32  %s\nthen SELECT pg_reload_conf();",
-                                   node->role, version->remedies.password_method),
-                      "A replication connection does not work from here: %s", error.message);
+        node_add(node, "source_replication", bad,
+                 arena_printf(node->arena,
+                              "In pg_hba.conf of the source: hostssl  replication  %s  ADDRESS/32  "
+                              "%s\nthen SELECT pg_reload_conf();",
+                              node->role, version->remedies.password_method),
+                 "A replication connection does not work from here: %s", error.message);
 }
 
 static void look_at_source_settings(Node *node, Connection *connection, const Version *version)
@@ -136,26 +134,24 @@ static void look_at_source_settings(Node *node, Connection *connection, const Ve
         ask(node, connection, "SELECT pg_catalog.current_setting('full_page_writes')");
     const char *wal_level = ask(node, connection, "SELECT pg_catalog.current_setting('wal_level')");
 
-    readiness_add(node->readiness, "source_full_page_writes",
-                  is_answer(full_page_writes, "on") ? FINDING_OK : FINDING_PROBLEM,
-                  is_answer(full_page_writes, "on")
-                      ? NULL
-                      : arena_printf(node->arena,
-                                     "%sfull_page_writes = on; SELECT pg_reload_conf();",
-                                     version->remedies.set),
-                  "full_page_writes of the source is %s.",
-                  full_page_writes != NULL ? full_page_writes : "unknown");
+    node_add(node, "source_full_page_writes",
+             is_answer(full_page_writes, "on") ? FINDING_OK : FINDING_PROBLEM,
+             is_answer(full_page_writes, "on")
+                 ? NULL
+                 : arena_printf(node->arena, "%sfull_page_writes = on; SELECT pg_reload_conf();",
+                                version->remedies.set),
+             "full_page_writes of the source is %s.",
+             full_page_writes != NULL ? full_page_writes : "unknown");
     const FindingState level = is_answer(wal_level, "minimal")   ? FINDING_PROBLEM
                                : is_answer(wal_level, "archive") ? FINDING_WARNING
                                                                  : FINDING_OK;
 
-    readiness_add(
-        node->readiness, "source_wal_level", level,
-        level != FINDING_OK ? arena_printf(node->arena, "%s%s;  -- then restart the server",
-                                           version->remedies.set, version->remedies.wal_level)
-                            : NULL,
-        "wal_level of the source is %s.%s", wal_level != NULL ? wal_level : "unknown",
-        level == FINDING_WARNING ? " A standby with hot_standby = on does not start." : "");
+    node_add(node, "source_wal_level", level,
+             level != FINDING_OK ? arena_printf(node->arena, "%s%s;  -- then restart the server",
+                                                version->remedies.set, version->remedies.wal_level)
+                                 : NULL,
+             "wal_level of the source is %s.%s", wal_level != NULL ? wal_level : "unknown",
+             level == FINDING_WARNING ? " A standby with hot_standby = on does not start." : "");
 }
 
 static void look_at_source_extensions(Node *node, Connection *connection, const Version *version)
@@ -168,18 +164,18 @@ static void look_at_source_extensions(Node *node, Connection *connection, const 
                 "SELECT coalesce(pg_catalog.string_agg(rm_name, ', '), '') FROM "
                 "pg_catalog.pg_get_wal_resource_managers() WHERE NOT rm_builtin");
     if (names != NULL && names[0] != '\0')
-        readiness_add(node->readiness, "source_extensions", FINDING_WARNING,
-                      "Rewind a copy of this node once, and compare it.",
-                      "Extensions with resource managers of their own are loaded on the source: "
-                      "%s. Blocks that their WAL names are handled; a rewind stops at records that "
-                      "change files in another way.",
-                      names);
+        node_add(node, "source_extensions", FINDING_WARNING,
+                 "Rewind a copy of this node once, and compare it.",
+                 "Extensions with resource managers of their own are loaded on the source: %s. "
+                 "Blocks that their WAL names are handled; a rewind stops at records that change "
+                 "files in another way.",
+                 names);
     else if (names != NULL)
-        readiness_add(node->readiness, "source_extensions", FINDING_OK, NULL,
-                      "No extension with a resource manager of its own is loaded on the source.");
+        node_ok(node, "source_extensions",
+                "No extension with a resource manager of its own is loaded on the source.");
     else
-        readiness_add(node->readiness, "source_extensions", FINDING_UNKNOWN, NULL,
-                      "The source does not tell its resource managers.");
+        node_add(node, "source_extensions", FINDING_UNKNOWN, NULL,
+                 "The source does not tell its resource managers.");
 }
 
 /* All questions on one connection; each is answered or not. */
@@ -191,28 +187,26 @@ static void look_by(Node *node, Connection *connection)
 
     if (version == NULL)
     {
-        readiness_add(node->readiness, "source", FINDING_PROBLEM, NULL,
-                      "The source server's version %d is not supported.",
-                      connection_server(connection).version / 10000);
+        node_add(node, "source", FINDING_PROBLEM, NULL,
+                 "The source server's version %d is not supported.",
+                 connection_server(connection).version / 10000);
         return;
     }
     if (!connection_begin(connection, instance, &error))
     {
-        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
+        node_add_error(node, "source", FINDING_PROBLEM, &error);
         return;
     }
     node->role = ask(node, connection, "SELECT pg_catalog.quote_ident(current_user)");
     node->database =
         ask(node, connection, "SELECT pg_catalog.quote_ident(pg_catalog.current_database())");
     if (node->role == NULL || node->database == NULL)
-        readiness_add(node->readiness, "source", FINDING_PROBLEM, NULL,
-                      "The source does not answer queries.");
+        node_add(node, "source", FINDING_PROBLEM, NULL, "The source does not answer queries.");
     else
     {
-        readiness_add(node->readiness, "source", FINDING_OK, NULL,
-                      "It answers: PostgreSQL %s, %s, database %s, role %s.", version->name,
-                      strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary", node->database,
-                      node->role);
+        node_ok(node, "source", "It answers: PostgreSQL %s, %s, database %s, role %s.",
+                version->name, strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary",
+                node->database, node->role);
         look_at_role(node, connection, version);
         look_at_replication(node, connection, version);
         look_at_source_settings(node, connection, version);
@@ -244,9 +238,9 @@ void node_look_at_source(Node *node)
         }
         if (error.kind == ERROR_RETRY && error_hint_text(&error)[0] == '\0')
             error_hint(&error, "Is the server running there, and does it accept this connection?");
-        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
+        node_add_error(node, "source", FINDING_PROBLEM, &error);
         why = "the source does not answer";
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        readiness_leave_out(node->readiness, names[i], why);
+        node_leave_out(node, names[i], why);
 }

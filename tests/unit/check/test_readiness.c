@@ -28,13 +28,13 @@ static char *put_before_gap(const char *text)
 static char *shown(const char *finding_text)
 {
     Finding finding = {"name", FINDING_OK, put_before_gap(finding_text), NULL};
-    const Readiness readiness = {.target = "/target", .findings = &finding, .finding_count = 1};
+    const Node node = {.target = "/target", .findings = &finding, .finding_count = 1};
     char *text;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
 
     assert_non_null(stream);
-    readiness_print_text(&readiness, stream);
+    node_print_text(&node, stream);
     assert_int_equal(fclose(stream), 0);
     return text;
 }
