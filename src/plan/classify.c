@@ -77,16 +77,11 @@ bool path_is_servers(const Version *version, const char *path)
            path_is_within(version->xact_directory, path) || strcmp(path, "PG_VERSION") == 0;
 }
 
-static bool is_hidden_wal(const Version *version, const char *path)
-{
-    const char *name = relpath_below(path, version->wal_directory);
-
-    return name != NULL && name[0] == '.';
-}
-
 /* Files that are left alone on both sides: logs, sockets, files of the file system and our own. */
 static bool is_left(const Version *version, const char *path, const char *base)
 {
+    const char *wal = relpath_below(path, version->wal_directory);
+
     if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||
         strcmp(path, "postmaster.pid") == 0 || has_prefix(path, "postmaster.pid.pg_rewind"))
         return true; /* written by commit and apply, in their order */
@@ -99,7 +94,7 @@ static bool is_left(const Version *version, const char *path, const char *base)
         return true;
     if (has_prefix(base, ".s.PGSQL."))
         return true;
-    if (is_hidden_wal(version, path) || (version->excludes_ds_store && strstr(path, ".DS_Store")))
+    if ((wal != NULL && wal[0] == '.') || (version->excludes_ds_store && strstr(path, ".DS_Store")))
         return true;
     if (!version->exclusion_lists && strcmp(base, "postmaster.opts") == 0)
         return true;

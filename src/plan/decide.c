@@ -7,20 +7,21 @@ static Decision make_entry(const FilePair *pair, Action action, Reason reason)
     const ListedFile *source = pair->source;
     const ListedFile *target = pair->target;
 
-    return (Decision){.outcome = OUTCOME_ENTRY,
-                      .entry = {
-                          .path = pair->path,
-                          .reason = (uint8_t) reason,
-                          .link_target = pair->link_target,
-                          .source_size = source != NULL ? source->size : 0,
-                          .target_size = target != NULL ? target->size : 0,
-                          .fetch_all_from = BLOCK_NONE,
-                          .action = (uint8_t) action,
-                          .type = (uint8_t) (source != NULL ? source->type : target->type),
-                          .on_target = target != NULL,
-                          .wal = pair->class == PATH_WAL,
-                          .twophase = strncmp(pair->path, "pg_twophase/", 12) == 0,
-                      }};
+    return (Decision){
+        .outcome = OUTCOME_ENTRY,
+        .entry = {
+            .path = pair->path,
+            .reason = (uint8_t) reason,
+            .link_target = pair->link_target,
+            .source_size = source != NULL && action != ACTION_REMOVE ? source->size : 0,
+            .target_size = target != NULL ? target->size : 0,
+            .fetch_all_from = BLOCK_NONE,
+            .action = (uint8_t) action,
+            .type = (uint8_t) (source != NULL ? source->type : target->type),
+            .on_target = target != NULL,
+            .wal = pair->class == PATH_WAL,
+            .twophase = strncmp(pair->path, "pg_twophase/", 12) == 0,
+        }};
 }
 
 static Decision leave(Outcome outcome, Reason reason)
@@ -288,17 +289,6 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
     return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
 }
 
-static Decision decide_excluded(const FilePair *pair)
-{
-    Decision decision;
-
-    if (pair->target == NULL || pair->target->type == FILE_OTHER)
-        return leave(OUTCOME_LEAVE, REASON_EXCLUDED);
-    decision = make_entry(pair, ACTION_REMOVE, REASON_EXCLUDED);
-    decision.entry.source_size = 0;
-    return decision;
-}
-
 void pair_classify(const PlanInput *input, FilePair *pair)
 {
     pair->class = path_classify(input->version, &input->shape, pair->path, &pair->file,
@@ -328,7 +318,9 @@ static Decision decide_by_class(const PlanInput *input, const FilePair *pair)
     case PATH_LEFT:
         return leave(OUTCOME_LEAVE, REASON_NOT_THE_SERVERS);
     case PATH_EXCLUDED:
-        return decide_excluded(pair);
+        if (pair->target == NULL || pair->target->type == FILE_OTHER)
+            return leave(OUTCOME_LEAVE, REASON_EXCLUDED);
+        return make_entry(pair, ACTION_REMOVE, REASON_EXCLUDED);
     case PATH_WAL:
     case PATH_WAL_REST:
     case PATH_WAL_STATUS:
@@ -358,6 +350,7 @@ static void take_for_standby(const PlanInput *input, PlanEntry *entry)
         return;
     entry->action = entry->on_target ? ACTION_REMOVE : ACTION_NONE;
     entry->reason = REASON_STANDBY;
+    entry->source_size = 0;
 }
 
 /* Somebody has mounted it, no server needs it, and it would have to be replaced or removed. */

@@ -106,11 +106,6 @@ bool plan_stays_in_place(const PlanEntry *entry)
            entry->action == ACTION_TRUNCATE;
 }
 
-uint64_t plan_final_size(const PlanEntry *entry)
-{
-    return entry->action == ACTION_REMOVE ? 0 : entry->source_size;
-}
-
 bool plan_keeps(const Plan *plan, const char *path)
 {
     return path_find_above(plan->kept, plan->kept_count, sizeof(*plan->kept), path) != NULL;

@@ -70,21 +70,12 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
     }
 }
 
-/* A file of a relation that both sides have, of which nothing is fetched, cut or removed. */
+/* A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
+ * such, so that memory depends on their number: they get no entry. */
 static bool is_untouched_relation(const PlanEntry *entry)
 {
     return entry->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
            entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE;
-}
-
-/* Most files are untouched, so that memory depends on their number: they get no entry. */
-static void add_entry(PlanBuilder *builder, const PlanEntry *entry)
-{
-    Plan *plan = builder->plan;
-
-    if (!builder->input->every_relation && is_untouched_relation(entry))
-        return;
-    ARRAY_ADD(plan->entries, plan->count, *entry);
 }
 
 static void add_remark(PlanBuilder *builder, const char *path, Reason reason, const char *kept_by)
@@ -155,7 +146,8 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
     switch (decision->outcome)
     {
     case OUTCOME_ENTRY:
-        add_entry(builder, &decision->entry);
+        if (builder->input->every_relation || !is_untouched_relation(&decision->entry))
+            ARRAY_ADD(plan->entries, plan->count, decision->entry);
         if (reason == REASON_HASH_INDEX && pair->file.segment == 0)
             plan->hash_index_count++;
         if (reason != REASON_LEADS_TO_LOGS && reason != REASON_MOUNTED)
@@ -227,24 +219,20 @@ static bool decide_all_files(PlanBuilder *builder, Error *error)
 }
 
 /* All that a pattern matches is kept. */
-static bool matches_kept(const KeepPattern *pattern, const Plan *plan)
-{
-    for (size_t i = 0; i < plan->kept_count; i++)
-    {
-        if (keep_pattern_matches(pattern, plan->kept[i].path))
-            return true;
-    }
-    return false;
-}
-
 static void find_idle_patterns(PlanBuilder *builder)
 {
     const Keep *keep = builder->input->keep;
+    const Plan *plan = builder->plan;
 
     for (size_t i = 0; keep != NULL && i < keep->count; i++)
     {
-        if (!keep->patterns[i].file && !matches_kept(&keep->patterns[i], builder->plan))
-            add_remark(builder, keep->patterns[i].text, REASON_MATCHES_NOTHING, NULL);
+        const KeepPattern *pattern = &keep->patterns[i];
+        size_t k = 0;
+
+        while (k < plan->kept_count && !keep_pattern_matches(pattern, plan->kept[k].path))
+            k++;
+        if (!pattern->file && k == plan->kept_count)
+            add_remark(builder, pattern->text, REASON_MATCHES_NOTHING, NULL);
     }
 }
 

@@ -56,7 +56,7 @@ typedef struct PlanEntry
 {
     const char *path;
     const char *link_target; /* ACTION_CREATE of a link */
-    uint64_t source_size;
+    uint64_t source_size;    /* also the file's after the rewind: 0 where it is removed */
     uint64_t target_size;
     const BlockMapRelation *blocks;  /* named blocks of the relation, or NULL */
     const BlockMapRelation *rebuilt; /* blocks that recovery writes whole: they are not fetched; or
@@ -185,9 +185,6 @@ uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
 
 /* The action leaves the file where it is, to be patched, extended or cut. */
 bool plan_stays_in_place(const PlanEntry *entry);
-
-/* The size that a file has after the rewind, as far as the plan knows. */
-uint64_t plan_final_size(const PlanEntry *entry);
 
 /* The target keeps this file or directory, or one that it is in. */
 bool plan_keeps(const Plan *plan, const char *path);

@@ -100,7 +100,7 @@ static void leave_out_replayed_files(const Run *run, const ScanResult *chain)
         if ((entry->twophase && entry->action == ACTION_COPY &&
              is_future_twophase(version, &start->chosen, chain, entry)) ||
             plan_becomes_unlogged(&planned->input, &evidence, entry))
-            stage_leave_out(run->staged.stage, entry);
+            stage_found_file(run->staged.stage, entry)->gone = true;
     }
 }
 

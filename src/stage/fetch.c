@@ -184,13 +184,6 @@ static uint64_t bytes_to_compare(const FileFetch *fetch)
     return bytes;
 }
 
-static void note_difference(Stage *stage, const PlanEntry *entry)
-{
-    pthread_mutex_lock(&stage->lock);
-    stage_found_file(stage, entry)->differs = true;
-    pthread_mutex_unlock(&stage->lock);
-}
-
 /* By the digest that came, or by the bytes. */
 static bool compare_with_answer(void *context, PieceWorker *worker, const FilePiece *piece,
                                 const uint8_t *bytes, size_t size, Error *error)
@@ -204,7 +197,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
 
     if (bytes == NULL)
     {
-        stage_leave_out(fetch->stage, entry);
+        stage_found_file(fetch->stage, entry)->gone = true;
         return true;
     }
     if (source->directory == NULL && size != DIGEST_SIZE)
@@ -215,7 +208,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     progress_add(piece->size);
     if (length != piece->size || (answer.digest == DIGEST_NONE && size != length) ||
         !piece_answer_equals(&answer, piece->size, 0, worker->bytes, length))
-        note_difference(fetch->stage, entry);
+        stage_found_file(fetch->stage, entry)->differs = true;
     return true;
 }
 
@@ -452,7 +445,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
 
     if (bytes == NULL)
     {
-        stage_leave_out(fetch->stage, &fetch->plan->entries[piece->file]);
+        fetch->stage->findings[piece->file].gone = true;
         return true;
     }
     if (size > piece->asked_size)
@@ -481,7 +474,7 @@ static bool copy_source_file(void *context, PieceWorker *worker, const FilePiece
 
     if (file == NULL)
     {
-        stage_leave_out(fetch->stage, &fetch->plan->entries[piece->file]);
+        fetch->stage->findings[piece->file].gone = true;
         return true;
     }
     if (!find_destination(fetch, worker, piece, &destination, error) ||

@@ -242,8 +242,8 @@ static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry
     bool found;
 
     *bytes = 0;
-    if (plan_final_size(entry) > entry->target_size)
-        *bytes = round_up(plan_final_size(entry), unit) - whole;
+    if (entry->source_size > entry->target_size)
+        *bytes = round_up(entry->source_size, unit) - whole;
     if (overwritten == 0)
         return true;
     if (!file_lstat(target_path(&local, roots->target_directory, entry->path), &status, &found,

@@ -52,18 +52,10 @@ bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry)
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 {
     const FoundFile *finding = stage_found_file(stage, entry);
-    const uint64_t planned = plan_final_size(entry);
 
     if (finding->gone)
         return 0;
-    return finding->actual_size < planned ? finding->actual_size : planned;
-}
-
-void stage_leave_out(Stage *stage, const PlanEntry *entry)
-{
-    pthread_mutex_lock(&stage->lock);
-    stage_found_file(stage, entry)->gone = true;
-    pthread_mutex_unlock(&stage->lock);
+    return finding->actual_size < entry->source_size ? finding->actual_size : entry->source_size;
 }
 
 /* ---- Names ---- */

@@ -18,6 +18,7 @@
 #include "stage/roots.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define DATA_NAME "data"
 
@@ -31,15 +32,16 @@ typedef struct StageStatistics
     uint64_t files_staged, files_patched, files_removed;
 } StageStatistics;
 
-/* Staging notes here how it finds the file of an entry. Threads set `gone`, `differs` and the size,
+/* Staging notes here how it finds the file of an entry. Threads set `gone`, `differs`, and the size
  * under the stage's lock. */
 typedef struct FoundFile
 {
     uint64_t actual_size; /* of the file where it came out shorter, else SIZE_AS_PLANNED */
-    bool gone;    /* not there any more on the source, or left out: removed on the target instead */
-    bool differs; /* compared, not equal */
-    bool equal;   /* compared equal: nothing to do */
-    bool copied;  /* cannot be written in place: a copy is patched and replaces it */
+    atomic_bool gone;     /* not there any more on the source, or left out: what was fetched is not
+                             used, and the target's is removed */
+    atomic_bool differs;  /* compared, not equal */
+    bool equal;           /* compared equal: nothing to do */
+    bool copied;          /* cannot be written in place: a copy is patched and replaces it */
 } FoundFile;
 
 /* A staged file that replaces path, beside those that the plan names. */
@@ -130,10 +132,6 @@ bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry);
 
 /* The size that the file will have. */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry);
-
-/* The file is not on the source any more, or is treated as if it were not: what was fetched is not
- * used, what the target has is removed. For any thread. */
-void stage_leave_out(Stage *stage, const PlanEntry *entry);
 
 /*
  * Names of staged files; each sets the buffer and returns it as a string. stage_name: WORK/NAME of

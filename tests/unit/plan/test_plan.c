@@ -261,7 +261,7 @@ static void test_blocks_of_a_relation_file(void **state)
             fail_msg("row %zu (%s): %s %s, not %s %s", i, row->path,
                      action_name((Action) action_of(&c, row->path)), ranges_of(&c, row->path),
                      action_name((Action) row->action), row->ranges);
-        assert_int_equal(plan_final_size(find(&c, row->path)),
+        assert_int_equal(find(&c, row->path)->source_size,
                          row->source == ABSENT ? 0 : row->source);
         end(&c);
     }
@@ -391,7 +391,7 @@ static void test_rebuilt_blocks_are_not_fetched(void **state)
             fail_msg("row %zu: %s, not %s", i, ranges_of(&c, rows[i].path), rows[i].ranges);
         assert_int_equal(c.plan.fetch_bytes, rows[i].bytes);
         assert_int_equal(c.plan.rebuilt_bytes, rows[i].rebuilt_bytes);
-        assert_int_equal(plan_final_size(find(&c, rows[i].path)), rows[i].source);
+        assert_int_equal(find(&c, rows[i].path)->source_size, rows[i].source);
         end(&c);
         blockmap_destroy(rebuilt);
     }
@@ -445,7 +445,7 @@ static void test_a_segment_that_is_followed_is_full(void **state)
         assert_true(make(&c));
         assert_int_equal(action_of(&c, "base/5/16384"), rows[i].action);
         assert_string_equal(ranges_of(&c, "base/5/16384"), rows[i].ranges);
-        assert_int_equal(plan_final_size(find(&c, "base/5/16384")), rows[i].final_size);
+        assert_int_equal(find(&c, "base/5/16384")->source_size, rows[i].final_size);
         end(&c);
     }
 }
@@ -499,7 +499,7 @@ static void test_unlogged_relations(void **state)
     assert_true(make(&c));
     assert_int_equal(action_of(&c, "base/5/1"), ACTION_NONE);
     assert_string_equal(ranges_of(&c, "base/5/1"), "");
-    assert_int_equal(plan_final_size(find(&c, "base/5/1")), 20 * B);
+    assert_int_equal(find(&c, "base/5/1")->source_size, 20 * B);
     assert_int_equal(action_of(&c, "base/5/1_init"), ACTION_COPY);
     assert_int_equal(action_of(&c, "base/5/2"), ACTION_NONE);
     assert_string_equal(ranges_of(&c, "base/5/2"), "");
