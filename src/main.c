@@ -31,14 +31,6 @@ typedef struct Work
     int64_t target_birth;
 } Work;
 
-static bool open_report(const Command *command, ReportFile *report_file, Error *error)
-{
-    *report_file = (ReportFile){0};
-    return (command->report_file == NULL && command->report_format == REPORT_NONE &&
-            !command->options.check) ||
-           report_file_open(report_file, command->report_file, &command->options, error);
-}
-
 /* The rewind's result stands, whatever becomes of its report. rejoin is NULL without --rejoin. */
 static void write_report(const Command *command, const Run *run, const RejoinResult *rejoin,
                          int status, ReportFile *report_file)
@@ -207,13 +199,15 @@ static bool check_same_target(const Work *work, Error *error)
 /* A SupervisedWork. */
 static int do_command(void *context, bool last)
 {
-    ReportFile report_file;
+    ReportFile report_file = {0};
     const Work *work = context;
     const Command *command = &work->command;
     Error error;
     int status;
 
-    if (!check_same_target(work, &error) || !open_report(command, &report_file, &error))
+    if (!check_same_target(work, &error) ||
+        ((command->options.report_wanted || command->options.check) &&
+         !report_file_open(&report_file, command->report_file, &command->options, &error)))
     {
         log_error(&error);
         return STATUS_FAILED;

@@ -13,9 +13,7 @@ static const char *const kind_keys[KIND_COUNT] = {[KIND_RELATION] = "relations",
 
 static void json_lsn(Json *json, const char *key, const Report *report, Lsn lsn)
 {
-    char text[LSN_TEXT_SIZE];
-
-    json_string(json, key, lsn == LSN_INVALID ? NULL : report_lsn_text(report, lsn, text));
+    json_string(json, key, lsn == LSN_INVALID ? NULL : report_lsn(report, lsn));
 }
 
 /* ISO 8601, UTC. */

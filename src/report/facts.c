@@ -64,19 +64,13 @@ const Version *report_version(const Report *report)
     return report->run->look.clusters.target.control.version;
 }
 
-const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE])
-{
-    if (report_version(report) != NULL)
-        return lsn_text(report_version(report), lsn, text);
-    snprintf(text, LSN_TEXT_SIZE, "%X/%X", LSN_ARGS(lsn));
-    return text;
-}
-
 const char *report_lsn(const Report *report, Lsn lsn)
 {
-    char text[LSN_TEXT_SIZE];
+    const Version *version = report_version(report);
+    Arena *arena = report->run->look.arena;
 
-    return arena_strdup(report->run->look.arena, report_lsn_text(report, lsn, text));
+    return version != NULL ? arena_strdup(arena, LSN_TEXT(version, lsn))
+                           : arena_printf(arena, "%X/%X", LSN_ARGS(lsn));
 }
 
 /* ---- Histories ---- */
@@ -167,7 +161,7 @@ static void add_prepared(ReportPreparedList *list, const ScanPrepared *prepared,
         if (prepared[i].finished && prepared[i].xid == xid)
             return;
     if (!has_prepared(list, xid))
-        list->entries[list->count++] = (ReportPrepared){xid, gid};
+        list->entries[list->count++] = (ScanPrepared){.xid = xid, .gid = gid};
 }
 
 /* Those that the WAL of one side prepares and does not finish, and whose files it has. */

@@ -28,10 +28,8 @@ time_t report_unix_time(int64_t timestamp, int *microseconds);
 /* The server version of the target; NULL: not known. */
 const Version *report_version(const Report *report);
 
-/* As the server prints it; a report of an early failure knows no version yet. Returns text. */
-const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE]);
-
-/* The same in the run's arena. */
+/* As the server prints it, in the run's arena; a report of an early failure knows no version yet.
+ */
 const char *report_lsn(const Report *report, Lsn lsn);
 
 /* ---- Histories ---- */
@@ -64,15 +62,9 @@ typedef struct ReportReplay
 /* Returns false if it is not known. */
 bool report_replay(const Report *report, ReportReplay *replay);
 
-typedef struct ReportPrepared
-{
-    uint32_t xid;
-    const char *gid; /* NULL: only the number is known */
-} ReportPrepared;
-
 typedef struct ReportPreparedList
 {
-    ReportPrepared *entries;
+    ScanPrepared *entries; /* only xid and gid are set; gid NULL: only the number is known */
     size_t count;
 } ReportPreparedList;
 

@@ -396,15 +396,6 @@ static bool fails_unknown(const Look *look, const Error *error)
     return is_unknown(look) && error_worst_kind(error) != ERROR_RETRY;
 }
 
-/* True if an archive has the segment; the target's own restore command is asked last. */
-static bool find_in_archives(SourceWal *wal, uint64_t segment, bool *found, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    bool may_take;
-
-    return source_wal_find(wal, segment, &path, &may_take, found, error);
-}
-
 /* Set *segment to the first one of the WAL to be replayed that neither the target keeps nor the
  * source has, and *gone_end to the end of the last; else to the first that comes from the source,
  * and LSN_INVALID. */
@@ -440,16 +431,17 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     SourceWal *wal = look->source_wal;
     const Control *source = &look->source.control;
     const Lsn earliest = start_early(&look->divergence.common_checkpoint, source).redo;
+    AUTO_BUFFER Buffer path = {0};
     char name[WAL_NAME_SIZE];
     Lsn gone_end;
     Start late;
-    bool found;
+    bool found, may_take;
 
     if (!find_gone_segments(look, earliest, &look->replayed_segment, &gone_end, error))
         return false;
     if (gone_end == LSN_INVALID)
         look->replayed = REPLAYED_WAL_OF_SOURCE;
-    else if (!find_in_archives(wal, look->replayed_segment, &found, error))
+    else if (!source_wal_find(wal, look->replayed_segment, &path, &may_take, &found, error))
         return fails_unknown(look, error);
     else if (found)
         look->replayed = REPLAYED_WAL_OF_ARCHIVE;

@@ -13,13 +13,15 @@
 
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
-/* Add the time since then to a phase's; returns the time now, for the next. */
-static double count_seconds(Run *run, RunPhase phase, double since)
+/* The time since the last call is the last phase's. PHASE_COUNT: what follows is no phase's. */
+static void begin_phase(Run *run, RunPhase phase)
 {
     const double now = clock_seconds();
 
-    run->seconds[phase] += now - since;
-    return now;
+    if (run->phase < PHASE_COUNT)
+        run->seconds[run->phase] += now - run->phase_begin;
+    run->phase = phase;
+    run->phase_begin = now;
 }
 
 /* Find out what the target's server will find when it starts: rewound as planned, or as it is.
@@ -78,21 +80,20 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                               .options = look->options,
                               .archives =
                                   run->next_start != NULL && run->next_start->archives_always};
-    double clock = clock_seconds();
 
+    begin_phase(run, PHASE_SCAN);
     /* The source's WAL is read from there: it tells whether replay from there comes out right, and
      * which blocks it writes whole, so that they need not be fetched. */
     recovery_start_free(&run->start);
     if (!recovery_start_choose(&known, look->arena, &run->start, error))
         return false;
-    clock = count_seconds(run, PHASE_SCAN, clock);
+    begin_phase(run, PHASE_PLAN);
     if (!prepare_plan(run, first, error) || !check_plan(run, error) ||
         !problems_check(&look->problems, error) || !find_next_start(run, error))
         return false;
     if (first && run->next_start->summarizes_wal && plan_keeps_wal_before_gap(&run->planned.input))
         log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
                     "is there, the target's server cannot summarize WAL, and keeps all");
-    count_seconds(run, PHASE_PLAN, clock);
     return true;
 }
 
@@ -107,22 +108,10 @@ static void add_fetched(Run *run)
     sum->compared_bytes += more->compared_bytes;
 }
 
-/* Everything comes to the target's disks, and is proved. While the source copies databases, a plan
- * may be out of date when it is carried out: run->staged.obsolete. */
-static bool stage(Run *run, bool final, Error *error)
-{
-    const double clock = clock_seconds();
-    const bool result = transfer_make(run, final, error);
-
-    count_seconds(run, PHASE_STAGE, clock);
-    return result;
-}
-
 /* The diverged WAL is kept before the commit takes it from the target; the journal says what the
  * apply will do. */
 static bool finish_stage(Run *run, Error *error)
 {
-    const double clock = clock_seconds();
     const Look *look = &run->look;
     const char *directory = look->options->save_diverged_wal;
 
@@ -134,7 +123,6 @@ static bool finish_stage(Run *run, Error *error)
     if (!transfer_finish(run, error))
         return false;
     streaming_check_slot_again(look->options, &look->clusters);
-    count_seconds(run, PHASE_STAGE, clock);
     return true;
 }
 
@@ -191,7 +179,8 @@ static bool plan_and_stage(Run *run, Error *error)
             return false;
         if (options->dry_run)
             return true;
-        if (!stage(run, attempt == ATTEMPTS_MAX, error))
+        begin_phase(run, PHASE_STAGE);
+        if (!transfer_make(run, attempt == ATTEMPTS_MAX, error))
             return false;
         if (!run->staged.obsolete)
             return finish_stage(run, error);
@@ -294,7 +283,6 @@ static bool read_changes(Run *run, Error *error)
 {
     const Look *look = &run->look;
     const ReportTransactions listed = look->options->report_transactions;
-    const double clock = clock_seconds();
     bool result;
 
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
@@ -304,7 +292,6 @@ static bool read_changes(Run *run, Error *error)
     if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
                                         &run->lost, error);
-    count_seconds(run, PHASE_SCAN, clock);
     return result;
 }
 
@@ -312,16 +299,15 @@ static bool read_changes(Run *run, Error *error)
 static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
     Look *look = &run->look;
-    double clock = clock_seconds();
     bool result;
 
     /* Two clusters of one system, both at rest. */
+    begin_phase(run, PHASE_IDENTIFY);
     progress_begin(PROGRESS_IDENTIFY, 0);
     result = look_identify_target(look, error) && look_identify_pair(look, error);
     progress_end(result);
     if (!result)
         return false;
-    count_seconds(run, PHASE_IDENTIFY, clock);
     *done = look->done;
     if (*done)
         return true;
@@ -329,10 +315,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
         return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
-    clock = clock_seconds();
-    result = look_for_divergence(look, error);
-    count_seconds(run, PHASE_SCAN, clock);
-    if (!result)
+    begin_phase(run, PHASE_SCAN);
+    if (!look_for_divergence(look, error))
         return false;
     *done = !look->divergence.needed;
     if (*done)
@@ -349,9 +333,9 @@ static bool commit_and_apply(Run *run, Error *error)
 {
     const char *target = run->look.clusters.target.directory;
     Interlock *interlock = run->look.interlock;
-    const double clock = clock_seconds();
     bool committed = false, result;
 
+    begin_phase(run, PHASE_APPLY);
     if (!stop_check(error))
         return false;
     signals_hold_off();
@@ -364,7 +348,6 @@ static bool commit_and_apply(Run *run, Error *error)
     if (!apply_finish(target, interlock, run->look.options, APPLY_PATIENCE_SECONDS, error))
         return false;
     run->look.outcome = REWIND_DONE;
-    count_seconds(run, PHASE_APPLY, clock);
     return true;
 }
 
@@ -461,7 +444,9 @@ bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error 
     bool result;
 
     *look = (Look){.options = options, .arena = arena_create(), .locks = true};
+    run->phase = PHASE_COUNT;
     result = run_steps(run, error);
+    begin_phase(run, PHASE_COUNT);
     /* Invariant 6: from the commit on it is the standby's. */
     if (!result && look->outcome == REWIND_UNTOUCHED && run->slot_made)
         streaming_drop_slot(options, &look->clusters);

@@ -74,6 +74,8 @@ typedef struct Run
     StageStatistics fetched;           /* also by attempts that were thrown away */
     uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
     uint64_t compared_bytes;           /* also by attempts that were thrown away */
+    RunPhase phase;                    /* the one at hand; PHASE_COUNT: none */
+    double phase_begin;                /* in clock_seconds' */
     double seconds[PHASE_COUNT];       /* time a phase took */
     const char *steps[NEXT_STEPS_MAX]; /* what people do before and when the server starts, in
                                           order: sentences */
