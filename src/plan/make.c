@@ -122,19 +122,6 @@ static bool error_not_to_be_kept(const char *path, const char *kept_by, Error *e
                              "as its configuration.");
 }
 
-/* The target keeps its own file, or has none as before. */
-static void add_kept(Plan *plan, const FilePair *pair)
-{
-    const ListedFile *file = pair->target != NULL ? pair->target : pair->source;
-
-    ARRAY_ADD(plan->kept, plan->kept_count,
-              (PlanKept){
-                  .path = pair->path,
-                  .on_target = pair->target != NULL,
-                  .is_directory = file->type == FILE_DIRECTORY,
-              });
-}
-
 /* Enter the decision, and what follows from it for the directories of the file and what is below
  * it.
  */
@@ -159,7 +146,8 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
         ARRAY_ADD(builder->left, builder->left_count, pair->path);
         break;
     case OUTCOME_KEEP:
-        add_kept(plan, pair);
+        ARRAY_ADD(plan->kept, plan->kept_count,
+                  (PlanKept){.path = pair->path, .on_target = pair->target != NULL});
         break;
     case OUTCOME_CONFLICT:
         ARRAY_ADD(plan->conflicts, plan->conflict_count,
@@ -329,7 +317,6 @@ static void count_bytes(Plan *plan)
         const PlanEntry *entry = &plan->entries[i];
         const uint64_t bytes = bytes_to_fetch(plan, entry);
 
-        plan->fetch_bytes_by_kind[entry->kind] += bytes;
         plan->fetch_bytes += bytes;
         if (entry->rebuilt != NULL)
             plan->rebuilt_bytes += changed_bytes(plan, entry) - bytes;

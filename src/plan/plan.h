@@ -80,7 +80,6 @@ typedef struct PlanKept
 {
     const char *path;
     bool on_target;
-    bool is_directory; /* with all below it */
 } PlanKept;
 
 /* A file or link, or a directory with all below it, that is removed: the source does not have it,
@@ -118,8 +117,7 @@ typedef struct Plan
     const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
     const char *wal_directory;             /* pg_wal, or pg_xlog */
     uint32_t block_size;
-    uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
-    uint64_t fetch_bytes;
+    uint64_t fetch_bytes;   /* what staging will fetch at most, without WAL */
     uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */
     uint64_t source_bytes;  /* total size of the source directory */
 } Plan;

@@ -29,7 +29,6 @@ typedef struct StageStatistics
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
     uint64_t compared_bytes; /* files found equal */
-    uint64_t files_staged, files_patched, files_removed;
 } StageStatistics;
 
 /* Staging notes here how it finds the file of an entry. Threads set `gone`, `differs`, and the size
@@ -67,6 +66,7 @@ typedef struct Stage
     uint64_t content_count; /* numbers names of staged content */
     pthread_mutex_t lock;   /* findings, sizes of data files, statistics while workers run */
     StageStatistics statistics;
+    JournalWriter *journal; /* while stage_finish writes it */
 } Stage;
 
 /* ---- check.c: steps that could fail later are tried before anything is written ---- */

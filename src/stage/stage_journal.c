@@ -4,18 +4,11 @@
 
 #include <assert.h>
 
-/* Writing the journal of a plan. */
-typedef struct StageJournal
-{
-    Stage *stage;
-    JournalWriter *writer;
-} StageJournal;
-
-static bool add_path(const StageJournal *journal, JournalKind kind, const char *path, Error *error)
+static bool add_path(const Stage *stage, JournalKind kind, const char *path, Error *error)
 {
     const JournalEntry entry = {.kind = kind, .path = path};
 
-    return journal_add(journal->writer, &entry, error);
+    return journal_add(stage->journal, &entry, error);
 }
 
 /* The apply removes the path. */
@@ -29,16 +22,15 @@ static bool is_removed(const Stage *stage, const PlanEntry *entry)
 }
 
 /* Children before parents, hence backwards. */
-static bool add_removals(const StageJournal *journal, Error *error)
+static bool add_removals(const Stage *stage, Error *error)
 {
-    for (size_t index = journal->stage->plan->count; index > 0; index--)
+    for (size_t index = stage->plan->count; index > 0; index--)
     {
-        const PlanEntry *entry = &journal->stage->plan->entries[index - 1];
+        const PlanEntry *entry = &stage->plan->entries[index - 1];
 
-        if (!is_removed(journal->stage, entry))
+        if (!is_removed(stage, entry))
             continue;
-        journal->stage->statistics.files_removed += entry->type != FILE_DIRECTORY;
-        if (!add_path(journal,
+        if (!add_path(stage,
                       entry->type == FILE_DIRECTORY ? JOURNAL_REMOVE_DIRECTORY : JOURNAL_REMOVE,
                       entry->path, error))
             return false;
@@ -47,21 +39,21 @@ static bool add_removals(const StageJournal *journal, Error *error)
 }
 
 /* Parents before children, as the plan is sorted. */
-static bool add_directories(const StageJournal *journal, Error *error)
+static bool add_directories(const Stage *stage, Error *error)
 {
-    for (size_t index = 0; index < journal->stage->plan->count; index++)
+    for (size_t index = 0; index < stage->plan->count; index++)
     {
-        const PlanEntry *entry = &journal->stage->plan->entries[index];
+        const PlanEntry *entry = &stage->plan->entries[index];
         JournalEntry link = {
             .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
-        if (entry->action != ACTION_CREATE || stage_found_file(journal->stage, entry)->gone ||
+        if (entry->action != ACTION_CREATE || stage_found_file(stage, entry)->gone ||
             !entry_has_effect(entry))
             continue;
         if (entry->type == FILE_DIRECTORY &&
-            !add_path(journal, JOURNAL_MAKE_DIRECTORY, entry->path, error))
+            !add_path(stage, JOURNAL_MAKE_DIRECTORY, entry->path, error))
             return false;
-        if (entry->type == FILE_LINK && !journal_add(journal->writer, &link, error))
+        if (entry->type == FILE_LINK && !journal_add(stage->journal, &link, error))
             return false;
     }
     return true;
@@ -69,9 +61,8 @@ static bool add_directories(const StageJournal *journal, Error *error)
 
 /* Its blocks lie in the data file of its root one after the other, in the order of the plan, as
  * they were asked for (next_fetched_range). Nothing of a file that is gone is written. */
-static bool add_patch(const StageJournal *journal, const PlanEntry *entry, Error *error)
+static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
 {
-    Stage *stage = journal->stage;
     Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     const bool gone = stage_found_file(stage, entry)->gone;
     const uint64_t final_size = stage_final_size(stage, entry);
@@ -83,8 +74,7 @@ static bool add_patch(const StageJournal *journal, const PlanEntry *entry, Error
      */
     if (entry->action == ACTION_NONE && !plan_next_range(stage->plan, entry, &offset, &size))
         return true;
-    stage->statistics.files_patched += !gone;
-    if (!gone && !journal_add(journal->writer, &patch, error))
+    if (!gone && !journal_add(stage->journal, &patch, error))
         return false;
     path_in(&data, root->work, DATA_NAME);
     for (; plan_next_range(stage->plan, entry, &offset, &size); offset += size)
@@ -97,45 +87,42 @@ static bool add_patch(const StageJournal *journal, const PlanEntry *entry, Error
                                     .size = size < left ? size : left};
 
         root->journal_size += size;
-        if (range.size > 0 && !journal_add(journal->writer, &range, error))
+        if (range.size > 0 && !journal_add(stage->journal, &range, error))
             return false;
     }
     return true;
 }
 
-static bool add_install(const StageJournal *journal, const char *path, const char *staged,
-                        Error *error)
+static bool add_install(const Stage *stage, const char *path, const char *staged, Error *error)
 {
     const JournalEntry install = {.kind = JOURNAL_INSTALL, .path = path, .other = staged};
     AUTO_BUFFER Buffer buffer = {0};
 
     /* Again, as some files are in no plan, and time has passed: after the commit it is too late. */
-    if (!stage_can_replace(stage_local(journal->stage, path, &buffer), error))
+    if (!stage_can_replace(stage_local(stage, path, &buffer), error))
         return false;
-    journal->stage->statistics.files_staged++;
-    return journal_add(journal->writer, &install, error);
+    return journal_add(stage->journal, &install, error);
 }
 
-static bool add_files(const StageJournal *journal, Error *error)
+static bool add_files(const Stage *stage, Error *error)
 {
     AUTO_BUFFER Buffer staged = {0};
-    const Stage *stage = journal->stage;
 
-    for (size_t index = 0; index < journal->stage->plan->count; index++)
+    for (size_t index = 0; index < stage->plan->count; index++)
     {
-        const PlanEntry *entry = &journal->stage->plan->entries[index];
+        const PlanEntry *entry = &stage->plan->entries[index];
 
-        if (stage_is_laid_out(stage, entry) && !add_patch(journal, entry, error))
+        if (stage_is_laid_out(stage, entry) && !add_patch(stage, entry, error))
             return false;
         if (stage_is_whole(stage, entry) && stage_find_extra(stage, entry->path) == NULL &&
-            !add_install(journal, entry->path, stage_entry_name(stage, entry, &staged), error))
+            !add_install(stage, entry->path, stage_entry_name(stage, entry, &staged), error))
             return false;
     }
     for (size_t root = 0; root < stage->roots.count; root++)
         assert(stage->roots.roots[root].journal_size == stage->roots.roots[root].data_size);
     for (size_t index = 0; index < stage->extra_count; index++)
     {
-        if (!add_install(journal, stage->extras[index].path, stage->extras[index].staged, error))
+        if (!add_install(stage, stage->extras[index].path, stage->extras[index].staged, error))
             return false;
     }
     return true;
@@ -143,10 +130,9 @@ static bool add_files(const StageJournal *journal, Error *error)
 
 /* Directories of the extra files: neither the target nor the plan may have them, or the plan
  * removes them. One that is there stays as it is. */
-static bool add_parents(const StageJournal *journal, Error *error)
+static bool add_parents(const Stage *stage, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
-    const Stage *stage = journal->stage;
     PathParent last = {0};
 
     for (size_t index = 0; index < stage->extra_count; index++)
@@ -154,31 +140,31 @@ static bool add_parents(const StageJournal *journal, Error *error)
         const char *path = stage->extras[index].path;
 
         if (path_parent_changes(&last, path) && last.length > 0 &&
-            !add_path(journal, JOURNAL_MAKE_DIRECTORY, path_parent(&parent, path), error))
+            !add_path(stage, JOURNAL_MAKE_DIRECTORY, path_parent(&parent, path), error))
             return false;
     }
     return true;
 }
 
-static bool add_all(const StageJournal *journal, Error *error)
+static bool add_all(const Stage *stage, Error *error)
 {
-    const Roots *roots = &journal->stage->roots;
+    const Roots *roots = &stage->roots;
 
     for (size_t root = 1; root < roots->count; root++)
     {
-        if (!add_path(journal, JOURNAL_WORK_DIRECTORY, roots->roots[root].work, error))
+        if (!add_path(stage, JOURNAL_WORK_DIRECTORY, roots->roots[root].work, error))
             return false;
     }
-    return add_removals(journal, error) && add_directories(journal, error) &&
-           add_parents(journal, error) && add_files(journal, error);
+    return add_removals(stage, error) && add_directories(stage, error) &&
+           add_parents(stage, error) && add_files(stage, error);
 }
 
-static bool write_journal(StageJournal *journal, const JournalHead *head, Error *error)
+static bool write_journal(Stage *stage, const JournalHead *head, Error *error)
 {
-    if (journal_create(journal->stage->target_directory, head, &journal->writer, error) &&
-        add_all(journal, error))
-        return journal_close(journal->writer, error);
-    journal_discard(journal->writer);
+    if (journal_create(stage->target_directory, head, &stage->journal, error) &&
+        add_all(stage, error))
+        return journal_close(stage->journal, error);
+    journal_discard(stage->journal);
     return false;
 }
 
@@ -188,8 +174,7 @@ static bool write_journal(StageJournal *journal, const JournalHead *head, Error 
 static bool sync_item(void *context, int worker, size_t item, Error *error)
 {
     AUTO_BUFFER Buffer local = {0};
-    const StageJournal *journal = context;
-    const Stage *stage = journal->stage;
+    const Stage *stage = context;
     const Plan *plan = stage->plan;
 
     (void) worker;
@@ -208,17 +193,15 @@ static bool sync_root(const Stage *stage, const Root *root, Error *error)
            file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
-static bool sync_staged(StageJournal *journal, Error *error)
+static bool sync_staged(Stage *stage, Error *error)
 {
-    const Stage *stage = journal->stage;
 
     if (!file_sync_enabled())
         return true;
     if (!written_sync(stage->written, false, stage->jobs, error))
         return false;
     if (!written_all_kept(stage->written) &&
-        !workers_run(stage->jobs, journal->stage->plan->count + stage->extra_count, sync_item,
-                     journal, error))
+        !workers_run(stage->jobs, stage->plan->count + stage->extra_count, sync_item, stage, error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {
@@ -230,13 +213,12 @@ static bool sync_staged(StageJournal *journal, Error *error)
 
 bool stage_finish(Stage *stage, const JournalHead *head, Error *error)
 {
-    StageJournal journal = {.stage = stage};
     bool synced;
 
     log_progress_message("syncing what was fetched");
     progress_begin(PROGRESS_SYNC, 0);
-    synced = sync_staged(&journal, error);
+    synced = sync_staged(stage, error);
     progress_end(synced);
     /* Invariant 2: all that the journal names is on the disk before there is a journal. */
-    return synced && write_journal(&journal, head, error);
+    return synced && write_journal(stage, head, error);
 }
