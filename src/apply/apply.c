@@ -2,16 +2,8 @@
  * Carry the journal out.
  *
  * A kill or a power cut at any instant does no damage. Everything that the journal names was synced
- * before the journal was, and the journal before the commit. So:
- *
- *   when                                 what is on the disk                     so
- *   -----------------------------------  --------------------------------------  ------------------
- *   before the blocker's rename          neither blocker nor poison: the         the target is as
- *                                        journal is not live                     it was
- *   after it, until the new pg_control   blocker, poison, or both: the journal   the next run does
- *                                        is live, and no server starts           every step again
- *   after the new pg_control             all else that the rewind changes        the next run only
- *                                                                                cleans up
+ * before the journal was, and the journal before the commit: journal.h has the states. From the
+ * commit to the new pg_control the next run does every step again, after it that run only cleans up.
  *
  * Both renames are synced before the next step begins, so the order on the disk is the order of
  * finish_committed. Every step may be repeated from its beginning, as often as runs are killed:
