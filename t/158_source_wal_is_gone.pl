@@ -146,6 +146,34 @@ each_version(sub {
             qr/^pg_rewind: warning: (?:WAL is damaged|could not read WAL record) at .*\npg_rewind: detail: WAL from the target's own "restore_command" is not used\.$/m, 'that is told');
     });
 
+    # It was promoted as well, after the target's own changes: the names of its segments are those of the source's.
+    subtest('an archive that has WAL of another history', sub {
+        my $other = $target->copy('other')->switch_timeline;
+        my @names = write_segment($other, 'other');
+        push @names, write_segment($other, 'other') while $names[-1] lt $gone[-1];
+        my %is_there = map { $_ => 1 } @names;
+        my $shared = "$archive/shared";
+        mkdir $shared or die "could not create $shared: $!";
+        must_run([ 'cp', $is_there{$_} ? $other->path("pg_wal/$_") : "$archive/$_", $shared ]) for @gone;
+        $other->discard;
+        ok($is_there{ $gone[-1] } && !$is_there{ $gone[0] }, 'it has the first segment of the source, and another last one');
+
+        my $broken = qr/^pg_rewind: warning: could not read WAL record at .*\npg_rewind: detail: WAL from/m;
+        for my $kind (qw(server directory))
+        {
+            for my $option ("--wal-archive=$shared", "--restore-command=cp $shared/%f %p", '-c', undef)
+            {
+                my $copy = $target->copy('shared');
+                set_restore_command($copy, "cp $shared/%f %p");
+                my $said = is_rewound($copy, $source, $kind, 'late, no wal, compares', $option // ());
+                like($said, defined $option ? qr/$broken the archive is not used: / : qr/$broken the target's own "restore_command" is not used\.$/m, 'that is told');
+            }
+        }
+        my $said = is_refused($target->copy('shared_early'), $source, 'server', '--early-start', "--wal-archive=$shared");
+        like($said, qr/^pg_rewind: error: could not read WAL record at /m, 'with --early-start it is an error');
+        like($said, qr/^pg_rewind: hint: Without --early-start recovery can start at a later checkpoint /m, 'which another start does not need');
+    });
+
     # Three segments are written and removed while files are fetched: what was planned needs them.
     subtest('while files are fetched', sub {
         my $copy = $target->copy('meanwhile');

@@ -431,12 +431,22 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
 static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found,
                                  Error *error)
 {
+    AUTO_FD int own_fd = -1;
     AUTO_FD int fd = -1;
 
     *found = false;
-    return (fetched || !wal->clusters->source->is_server ||
-            source_wal_source_has(wal, segment, found, error)) &&
-           (*found || wal_store_open(wal->store, segment, &fd, found, error));
+    if (!fetched && wal->clusters->source->is_server &&
+        !source_wal_source_has(wal, segment, found, error))
+        return false;
+    if (!*found && !wal_store_open_own(wal->store, segment, &own_fd, found, error))
+        return false;
+    if (*found)
+        return true;
+    if (!wal_store_open_archived(wal->store, segment, &fd, found, error))
+        return false;
+    if (*found)
+        wal->archived_end = wal_segment_start(&wal->store->stream.shape, segment + 1);
+    return true;
 }
 
 /* The segments that source_wal_check_there names, and where the last of them ends. */
@@ -520,12 +530,9 @@ bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, L
 
     if (!list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
         return false;
-    if (names.size > 0 && source_wal_ask_target_command(wal))
-    {
-        wal->unasked_end = *missing_end;
-        if (!list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
-            return false;
-    }
+    if (names.size > 0 && source_wal_ask_target_command(wal) &&
+        !list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
+        return false;
     return names.size == 0 ||
            error_source_wal_missing(wal->store->stream.shape.version, buffer_string(&names), error);
 }

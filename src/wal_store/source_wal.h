@@ -24,7 +24,8 @@ typedef struct SourceWal
                                them */
     uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
     bool has_command;       /* the store's restore command was given, or was looked for */
-    Lsn unasked_end;        /* it was asked for segments up to here, which no option told it to */
+    Lsn archived_end;       /* the last segment that only an archive has, of those that were looked
+                               for by the reading, ends here; LSN_INVALID: the source has all */
     bool reads;             /* what is fetched now, is read now: progress is of both */
     atomic_uint_least64_t fetched_bytes; /* and how long that took, for a thread that reads, too */
     atomic_uint_least64_t fetch_microseconds;
@@ -126,7 +127,8 @@ typedef struct SourceWalReading
 
     /* Set by source_wal_read. */
     Lsn last_end;    /* where the last whole record ends */
-    Lsn missing_end; /* it failed: segments are nowhere, of which one ends here; else LSN_INVALID */
+    Lsn missing_end; /* it failed: segments are nowhere, or are not the source's, of which one ends
+                        here; else LSN_INVALID */
 } SourceWalReading;
 
 /*

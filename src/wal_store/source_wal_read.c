@@ -138,15 +138,18 @@ static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn 
     return false;
 }
 
-/* WAL from the command that no option names is damaged, or of another history: it counts as
- * missing. */
-static void give_up_unasked(const SourceWal *wal, SourceWalReading *reading, const Error *failure)
+/* Segments that an archive has in place of the source's are damaged, or of another history: they
+ * count as missing. */
+static void give_up_archived(const SourceWal *wal, SourceWalReading *reading, const Error *failure)
 {
-    if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->unasked_end <= reading->from)
+    if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->archived_end == LSN_INVALID)
         return;
     log_warning("%s", failure->message);
-    log_detail("WAL from the target's own \"restore_command\" is not used.");
-    reading->missing_end = wal->unasked_end;
+    if (wal->store->command_is_unasked && wal->options.wal_archive == NULL)
+        log_detail("WAL from the target's own \"restore_command\" is not used.");
+    else
+        log_detail("WAL from the archive is not used: it may be of another history.");
+    reading->missing_end = wal->archived_end;
 }
 
 bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, ScanResult *result,
@@ -166,6 +169,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     stream->rebuilds = may_rebuild;
     stream->passed = reading->once ? remove_read_segment : NULL;
     stream->context = reader;
+    wal->archived_end = LSN_INVALID;
     reading->missing_end = LSN_INVALID;
     if (bytes > 0 && !fetch_window(reader, error))
     {
@@ -183,7 +187,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     stream->passed = NULL; /* the stream may be read again, of what is here now */
     reading->missing_end = reader->missing_end;
     if (!done && reading->missing_end == LSN_INVALID)
-        give_up_unasked(wal, reading, error);
+        give_up_archived(wal, reading, error);
     return done;
 }
 
