@@ -143,7 +143,6 @@ CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes)
     CheckPoint checkpoint = {
         .redo = load_u64(bytes + offsets->redo),
         .timeline = load_u32(bytes + offsets->timeline),
-        .previous_timeline = load_u32(bytes + offsets->previous_timeline),
         .full_page_writes = bytes[offsets->full_page_writes] != 0,
         .next_oid = load_u32(bytes + offsets->next_oid),
         .oldest_xid = load_u32(bytes + offsets->oldest_xid),

@@ -30,7 +30,6 @@ typedef struct CheckPoint
 {
     Lsn redo;
     Timeline timeline;
-    Timeline previous_timeline;
     bool full_page_writes;
     uint64_t next_xid; /* with epoch */
     Oid next_oid;      /* lower ones have been given away, or will be up to the next XLOG_NEXTOID */

@@ -24,16 +24,6 @@ __attribute__((target("avx"))) static void zero_upper_halves(void)
 {
     _mm256_zeroupper();
 }
-
-static void leave_vector_code(void)
-{
-    if (__builtin_cpu_supports("avx"))
-        zero_upper_halves();
-}
-#else
-static void leave_vector_code(void)
-{
-}
 #endif
 
 /*
@@ -103,18 +93,6 @@ static WITH_INSTRUCTION uint32_t joined_short(const uint8_t *first, size_t first
 
     return crc32c_finish(update_short(running, second, second_size));
 }
-#else
-static bool has_instruction(void)
-{
-    return false;
-}
-
-static uint32_t joined_short(const uint8_t *first, size_t first_size, const uint8_t *second,
-                             size_t second_size)
-{
-    return crc32c_finish(
-        crc32c_update(crc32c_update(CRC32C_INIT, first, first_size), second, second_size));
-}
 #endif
 
 uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size)
@@ -128,7 +106,10 @@ uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size)
         size -= PIECE_MAX;
     }
     running = crc32_iscsi(position, (int) size, running);
-    leave_vector_code();
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx"))
+        zero_upper_halves();
+#endif
     return running;
 }
 
@@ -146,8 +127,10 @@ uint32_t crc32c_joined(const void *first, size_t first_size, const void *second,
 {
     uint32_t running;
 
+#if defined(WITH_INSTRUCTION)
     if (first_size <= SHORT_MAX && second_size <= SHORT_MAX && has_instruction())
         return joined_short(first, first_size, second, second_size);
+#endif
     running = crc32c_update(CRC32C_INIT, first, first_size);
     return crc32c_finish(crc32c_update(running, second, second_size));
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define ENTRIES_MAX 100000
+#define ENTRY_SIZE_MIN 5    /* "1A/1" and a newline, which the last one may lack */
 #define LINE_SHOWN_MAX 1000 /* bytes of a bad line that an error shows */
 
 void history_file_name(Timeline timeline, char name[HISTORY_NAME_SIZE])
@@ -70,26 +71,17 @@ static void join_entries(History *history)
         history->entries[i].begin = history->entries[i - 1].end;
 }
 
-static size_t count_lines(const char *text, size_t size)
-{
-    size_t lines = 1;
-
-    for (size_t i = 0; i < size; i++)
-        if (text[i] == '\n')
-            lines++;
-    return lines;
-}
-
 bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t size, History *history,
                    Error *error)
 {
-    size_t lines = text == NULL ? 0 : count_lines(text, size);
+    const size_t entries_max = size / ENTRY_SIZE_MIN + 1;
     TextCursor left = {text, text == NULL ? NULL : text + size};
     TextCursor line;
 
     history->count = 0;
-    history->entries = arena_allocate(arena, ((lines > ENTRIES_MAX ? ENTRIES_MAX : lines) + 1) *
-                                                 sizeof(HistoryEntry));
+    history->entries =
+        arena_allocate(arena, ((entries_max > ENTRIES_MAX ? ENTRIES_MAX : entries_max) + 1) *
+                                  sizeof(HistoryEntry));
     while (text_take_line(&left, &line))
     {
         text_skip_blanks(&line);

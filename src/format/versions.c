@@ -41,11 +41,11 @@ static const char *const conninfo_options_since_93[] = {"service",
 
 /*
  * struct CheckPoint, catalog/pg_control.h. Offsets from its start, which is checkpoint_copy in
- * pg_control and the first byte of a checkpoint record's data. The first four fields never moved.
+ * pg_control and the first byte of a checkpoint record's data. The first fields never moved.
  */
 #define CHECKPOINT(epoch_at, xid_at, oid_at, oldest_at, time_at, active_at, all)                   \
     {                                                                                              \
-        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
+        .redo = 0, .timeline = 8, .full_page_writes = 16,                                          \
         .next_xid_epoch = (epoch_at), .next_xid = (xid_at), .next_oid = (oid_at),                  \
         .oldest_xid = (oldest_at), .time = (time_at), .oldest_active_xid = (active_at),            \
         .size = (all)                                                                              \

@@ -44,7 +44,7 @@ typedef enum RecoverySettings
 #define OFFSET_NONE 0xFFFF
 typedef struct CheckPointOffsets
 {
-    uint16_t redo, timeline, previous_timeline, full_page_writes;
+    uint16_t redo, timeline, full_page_writes;
     uint16_t next_xid_epoch; /* OFFSET_NONE: next_xid is a u64 epoch << 32 | xid */
     uint16_t next_xid, next_oid, oldest_xid, time, oldest_active_xid;
     uint16_t size;

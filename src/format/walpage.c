@@ -89,10 +89,8 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
 static bool is_zero(const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-    {
         if (bytes[i] != 0)
             return false;
-    }
     return true;
 }
 

@@ -4,11 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "format/relpath.h"
 #include "format/settings.h"
 #include "io/file.h"
 #include "io/process.h"
 
-#include <string.h>
 #include <sys/wait.h>
 
 #define STATUS_NOT_THERE_MAX 125 /* above: the shell, or a signal that it passes on */
@@ -17,16 +17,6 @@
 #define TRIES_MAX 6
 #define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
 
-/* The part of path below directory, or NULL. */
-static const char *path_below_directory(const char *directory, const char *path)
-{
-    size_t size = strlen(directory);
-
-    while (size > 1 && directory[size - 1] == '/')
-        size--;
-    return strncmp(path, directory, size) == 0 && path[size] == '/' ? path + size + 1 : NULL;
-}
-
 /*
  * The command as the server runs it: in the data directory, with a path that holds from there. Only
  * where the scratch directory has a relative path outside the data directory it runs in ours.
@@ -34,7 +24,7 @@ static const char *path_below_directory(const char *directory, const char *path)
 static bool build_command(const RestoreCommand *restore, const char *name, const char *path,
                           Buffer *command, Error *error)
 {
-    const char *relative = path_below_directory(restore->data_directory, path);
+    const char *relative = relpath_below(path, restore->data_directory);
     AUTO_BUFFER Buffer expanded = {0};
     const bool result =
         restore_command_expand(restore->command, name, relative != NULL ? relative : path,

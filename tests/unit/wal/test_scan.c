@@ -34,7 +34,6 @@ static Lsn write_checkpoint(WalWriter *writer, Lsn redo, uint32_t next_xid)
         redo = wal_skip_header(&writer->shape, writer->position);
     store_u64(bytes + at->redo, redo);
     store_u32(bytes + at->timeline, writer->timeline);
-    store_u32(bytes + at->previous_timeline, writer->timeline);
     bytes[at->full_page_writes] = 1;
     store_u64(bytes + at->next_xid, next_xid);
     uint8_t info = redo == wal_skip_header(&writer->shape, writer->position) ? 0x00 : 0x10;
