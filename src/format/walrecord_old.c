@@ -292,135 +292,113 @@ static void more_of_gist_split(OldData *data)
 
 #define FIELDS(...) .known = true, .fields = {__VA_ARGS__}
 
-/* clang-format off */
-static const Rule heap[8] = {
-    [0x0] = {FIELDS({FIELD_TID, 12})},                                /* INSERT */
-    [0x1] = {FIELDS({FIELD_TID, 12})},                                /* DELETE */
-    [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_TID, 28})},               /* UPDATE: the new tuple 28 */
-    [0x4] = {FIELDS({FIELD_TID, 12}, {FIELD_TID, 28})},               /* HOT_UPDATE: likewise */
-    [0x5] = {.known = true, .more = more_of_newpage},                 /* NEWPAGE */
-    [0x6] = {FIELDS({FIELD_TID, 12})},                                /* LOCK */
-    [0x7] = {FIELDS({FIELD_TID, 12})},                                /* INPLACE */
-};
-
-#define HEAP2_COMMON                                                                              \
-    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                              /* CLEAN */                 \
-    [0x2] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE_PAGE */           \
-    [0x3] = {.known = true},                                          /* CLEANUP_INFO */          \
-    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VISIBLE */               \
-    [0x5] = {FIELDS({FIELD_BLOCK, 12})},                              /* MULTI_INSERT */          \
-    [0x6] = {FIELDS({FIELD_TID, 12})}                                 /* LOCK_UPDATED */
-
-static const Rule heap2_93[8] = {
-    HEAP2_COMMON,
-    [0x0] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE */
-};
-
-static const Rule heap2_94[8] = {
-    HEAP2_COMMON,
-    [0x0] = {.known = true},                                          /* REWRITE: pg_logical */
-    [0x7] = {.known = true},                                          /* NEW_CID */
-};
-
-#define BTREE_SPLIT                                                                               \
-    {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_UNLESS_ZERO, 20}),                       \
-     .more = more_of_btree_split}
-
-/* The rules of both versions. The metapage, block 0, is always written whole. */
-#define BTREE_COMMON                                                                              \
-    [0x0] = {FIELDS({FIELD_TID, 12})},                                /* INSERT_LEAF */           \
-    [0x1] = {FIELDS({FIELD_TID, 12}), .more = more_of_btree_insert_upper},                        \
-    [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_FIXED, 0}),               /* INSERT_META */           \
-             .more = more_of_btree_insert_upper},                                                 \
-    [0x3] = BTREE_SPLIT,                                              /* SPLIT_L */               \
-    [0x4] = BTREE_SPLIT,                                              /* SPLIT_R */               \
-    [0x5] = BTREE_SPLIT,                                              /* SPLIT_L_ROOT */          \
-    [0x6] = BTREE_SPLIT,                                              /* SPLIT_R_ROOT */          \
-    [0x7] = {FIELDS({FIELD_BLOCK, 12})},                              /* DELETE */                \
-    [0xA] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_FIXED, 0}),                                         \
-             .more = more_of_btree_newroot},                          /* NEWROOT */               \
-    [0xC] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM */                \
-    [0xD] = {.known = true}                                           /* REUSE_PAGE */
+#define BTREE_SPLIT                                                                                \
+    {                                                                                              \
+        FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_UNLESS_ZERO, 20}),                     \
+            .more = more_of_btree_split                                                            \
+    }
 
 /* xl_btree_delete_page: parent's tuple; dead 20, left 24, right 28 */
-#define BTREE_DELETE_PAGE                                                                         \
-    {FIELD_TID, 12}, {FIELD_BLOCK, 20}, {FIELD_UNLESS_ZERO, 24}, {FIELD_BLOCK, 28}
-
-static const Rule btree_93[16] = {
-    BTREE_COMMON,
-    [0x8] = {FIELDS(BTREE_DELETE_PAGE)},                              /* DELETE_PAGE */
-    [0x9] = {FIELDS(BTREE_DELETE_PAGE, {FIELD_FIXED, 0})},            /* DELETE_PAGE_META */
-    [0xB] = {FIELDS(BTREE_DELETE_PAGE)},                              /* DELETE_PAGE_HALF */
-};
+#define BTREE_DELETE_PAGE                                                                          \
+    {FIELD_TID, 12}, {FIELD_BLOCK, 20}, {FIELD_UNLESS_ZERO, 24},                                   \
+    {                                                                                              \
+        FIELD_BLOCK, 28                                                                            \
+    }
 
 /* xl_btree_unlink_page: dead 12, left 16, right 20; the leaf of the branch 24 */
-#define BTREE_UNLINK_PAGE                                                                         \
-    {FIELD_BLOCK, 12}, {FIELD_UNLESS_ZERO, 16}, {FIELD_BLOCK, 20}, {FIELD_BLOCK, 24}
+#define BTREE_UNLINK_PAGE                                                                          \
+    {FIELD_BLOCK, 12}, {FIELD_UNLESS_ZERO, 16}, {FIELD_BLOCK, 20},                                 \
+    {                                                                                              \
+        FIELD_BLOCK, 24                                                                            \
+    }
 
-static const Rule btree_94[16] = {
-    BTREE_COMMON,
-    [0x8] = {FIELDS(BTREE_UNLINK_PAGE)},                              /* UNLINK_PAGE */
-    [0x9] = {FIELDS(BTREE_UNLINK_PAGE, {FIELD_FIXED, 0})},            /* UNLINK_PAGE_META */
-    [0xB] = {FIELDS({FIELD_TID, 12}, {FIELD_BLOCK, 20})},             /* MARK_PAGE_HALFDEAD */
+/* clang-format off */
+/* By resource manager and opcode: the rules of both versions. */
+static const Rule rules[RM_SPGIST + 1][16] = {
+    [RM_HEAP2] = {
+        [0x1] = {FIELDS({FIELD_BLOCK, 12})},                          /* CLEAN */
+        [0x2] = {FIELDS({FIELD_BLOCK, 12})},                          /* FREEZE_PAGE */
+        [0x3] = {.known = true},                                      /* CLEANUP_INFO */
+        [0x4] = {FIELDS({FIELD_BLOCK, 12})},                          /* VISIBLE */
+        [0x5] = {FIELDS({FIELD_BLOCK, 12})},                          /* MULTI_INSERT */
+        [0x6] = {FIELDS({FIELD_TID, 12})},                            /* LOCK_UPDATED */
+    },
+    [RM_HEAP] = {
+        [0x0] = {FIELDS({FIELD_TID, 12})},                            /* INSERT */
+        [0x1] = {FIELDS({FIELD_TID, 12})},                            /* DELETE */
+        [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_TID, 28})},           /* UPDATE: the new tuple 28 */
+        [0x4] = {FIELDS({FIELD_TID, 12}, {FIELD_TID, 28})},           /* HOT_UPDATE: likewise */
+        [0x5] = {.known = true, .more = more_of_newpage},             /* NEWPAGE */
+        [0x6] = {FIELDS({FIELD_TID, 12})},                            /* LOCK */
+        [0x7] = {FIELDS({FIELD_TID, 12})},                            /* INPLACE */
+    },
+    [RM_BTREE] = { /* the metapage, block 0, is always written whole */
+        [0x0] = {FIELDS({FIELD_TID, 12})},                            /* INSERT_LEAF */
+        [0x1] = {FIELDS({FIELD_TID, 12}),                             /* INSERT_UPPER */
+                 .more = more_of_btree_insert_upper},
+        [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_FIXED, 0}),           /* INSERT_META */
+                 .more = more_of_btree_insert_upper},
+        [0x3] = BTREE_SPLIT,                                          /* SPLIT_L */
+        [0x4] = BTREE_SPLIT,                                          /* SPLIT_R */
+        [0x5] = BTREE_SPLIT,                                          /* SPLIT_L_ROOT */
+        [0x6] = BTREE_SPLIT,                                          /* SPLIT_R_ROOT */
+        [0x7] = {FIELDS({FIELD_BLOCK, 12})},                          /* DELETE */
+        [0xA] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_FIXED, 0}),         /* NEWROOT */
+                 .more = more_of_btree_newroot},
+        [0xC] = {FIELDS({FIELD_BLOCK, 12})},                          /* VACUUM */
+        [0xD] = {.known = true},                                      /* REUSE_PAGE */
+    },
+    [RM_GIN] = {
+        [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1})},         /* CREATE_INDEX */
+        [0x1] = {FIELDS({FIELD_BLOCK, 12})},                          /* CREATE_PTREE */
+        [0x2] = {FIELDS({FIELD_BLOCK, 12}), .more = more_of_gin_insert}, /* INSERT */
+        [0x4] = {FIELDS({FIELD_BLOCK, 12})},                          /* VACUUM_PAGE, in 9.4 all of it */
+        [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_IF_VALID, 24})}, /* DELETE_PAGE */
+        [0x6] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_update_meta},
+        [0x7] = {FIELDS({FIELD_BLOCK, 12})},                          /* INSERT_LISTPAGE */
+        [0x8] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_delete_list_pages},
+    },
+    [RM_GIST] = { /* the left child is the page whose split ends with this record */
+        [0x0] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16})},    /* PAGE_UPDATE */
+        [0x3] = {FIELDS({FIELD_IF_VALID, 36}), .more = more_of_gist_split}, /* PAGE_SPLIT */
+        [0x5] = {FIELDS({FIELD_FIXED, 0})},                           /* CREATE_INDEX */
+    },
+    [RM_SEQ] = {
+        [0x0] = {FIELDS({FIELD_FIXED, 0})},                           /* LOG */
+    },
+    [RM_SPGIST] = {
+        [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1},           /* CREATE_INDEX */
+                        {FIELD_FIXED, 2})},
+        [0x1] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 24})},    /* ADD_LEAF: parent 24 */
+        [0x2] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_BLOCK, 28})}, /* MOVE_LEAFS */
+        [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 20}, {FIELD_IF_VALID, 28})}, /* ADD_NODE */
+        [0x4] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20})},       /* SPLIT_TUPLE */
+        [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16}, {FIELD_BLOCK, 28}, /* PICKSPLIT */
+                        {FIELD_IF_VALID, 36})},
+        [0x6] = {FIELDS({FIELD_BLOCK, 12})},                          /* VACUUM_LEAF */
+        [0x7] = {FIELDS({FIELD_BLOCK, 12})},                          /* VACUUM_ROOT */
+        [0x8] = {FIELDS({FIELD_BLOCK, 12})},                          /* VACUUM_REDIRECT */
+    },
 };
 
-#define GIN_COMMON                                                                                \
-    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1})},             /* CREATE_INDEX */          \
-    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                              /* CREATE_PTREE */          \
-    [0x2] = {FIELDS({FIELD_BLOCK, 12}), .more = more_of_gin_insert},  /* INSERT */                \
-    [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_IF_VALID, 24})}, /* DELETE_PAGE */\
-    [0x6] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_update_meta},                          \
-    [0x7] = {FIELDS({FIELD_BLOCK, 12})},                              /* INSERT_LISTPAGE */       \
-    [0x8] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_delete_list_pages}
-
-static const Rule gin_93[16] = {
-    GIN_COMMON,
-    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20}),            /* SPLIT */
-             .more = more_of_gin_split_93},
-    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_PAGE */
+static const Rule rules_93[RM_SPGIST + 1][16] = {
+    [RM_HEAP2][0x0] = {FIELDS({FIELD_BLOCK, 12})},                    /* FREEZE */
+    [RM_BTREE][0x8] = {FIELDS(BTREE_DELETE_PAGE)},                    /* DELETE_PAGE */
+    [RM_BTREE][0x9] = {FIELDS(BTREE_DELETE_PAGE, {FIELD_FIXED, 0})},  /* DELETE_PAGE_META */
+    [RM_BTREE][0xB] = {FIELDS(BTREE_DELETE_PAGE)},                    /* DELETE_PAGE_HALF */
+    [RM_GIN][0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20}),    /* SPLIT */
+                     .more = more_of_gin_split_93},
 };
 
-static const Rule gin_94[16] = {
-    GIN_COMMON,
-    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}),            /* SPLIT */
-             .more = more_of_gin_split_94},
-    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_PAGE: all of it */
-    [0x9] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_DATA_LEAF_PAGE */
-};
-
-/* The left child is the page whose split ends with this record. */
-static const Rule gist[16] = {
-    [0x0] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16})},        /* PAGE_UPDATE */
-    [0x3] = {FIELDS({FIELD_IF_VALID, 36}), .more = more_of_gist_split}, /* PAGE_SPLIT */
-    [0x5] = {FIELDS({FIELD_FIXED, 0})},                               /* CREATE_INDEX */
-};
-
-static const Rule sequence[16] = {
-    [0x0] = {FIELDS({FIELD_FIXED, 0})},                               /* LOG */
-};
-
-static const Rule spgist[16] = {
-    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1},               /* CREATE_INDEX */
-                    {FIELD_FIXED, 2})},
-    [0x1] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 24})},        /* ADD_LEAF: parent 24 */
-    [0x2] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_BLOCK, 28})}, /* MOVE_LEAFS */
-    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 20}, {FIELD_IF_VALID, 28})}, /* ADD_NODE */
-    [0x4] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20})},           /* SPLIT_TUPLE */
-    [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16}, {FIELD_BLOCK, 28}, /* PICKSPLIT */
-                    {FIELD_IF_VALID, 36})},
-    [0x6] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_LEAF */
-    [0x7] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_ROOT */
-    [0x8] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_REDIRECT */
-};
-
-static const Rule *const rules_93[RM_SPGIST + 1] = {
-    [RM_HEAP2] = heap2_93, [RM_HEAP] = heap, [RM_BTREE] = btree_93,
-    [RM_GIN] = gin_93, [RM_GIST] = gist, [RM_SEQ] = sequence, [RM_SPGIST] = spgist,
-};
-
-static const Rule *const rules_94[RM_SPGIST + 1] = {
-    [RM_HEAP2] = heap2_94, [RM_HEAP] = heap, [RM_BTREE] = btree_94,
-    [RM_GIN] = gin_94, [RM_GIST] = gist, [RM_SEQ] = sequence, [RM_SPGIST] = spgist,
+static const Rule rules_94[RM_SPGIST + 1][16] = {
+    [RM_HEAP2][0x0] = {.known = true},                                /* REWRITE: pg_logical */
+    [RM_HEAP2][0x7] = {.known = true},                                /* NEW_CID */
+    [RM_BTREE][0x8] = {FIELDS(BTREE_UNLINK_PAGE)},                    /* UNLINK_PAGE */
+    [RM_BTREE][0x9] = {FIELDS(BTREE_UNLINK_PAGE, {FIELD_FIXED, 0})},  /* UNLINK_PAGE_META */
+    [RM_BTREE][0xB] = {FIELDS({FIELD_TID, 12}, {FIELD_BLOCK, 20})},   /* MARK_PAGE_HALFDEAD */
+    [RM_GIN][0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}),    /* SPLIT */
+                     .more = more_of_gin_split_94},
+    [RM_GIN][0x9] = {FIELDS({FIELD_BLOCK, 12})},                      /* VACUUM_DATA_LEAF_PAGE */
 };
 
 /* The opcodes of the others, one bit each. Of them only FPI names a block. Hash indexes are not
@@ -442,16 +420,16 @@ static const uint16_t known_opcodes[RM_HEAP2] = {
 static bool add_named_blocks(OldData *data, uint8_t rmgr)
 {
     const uint8_t opcode = data->info & WAL_OPCODE_MASK;
-    const Rule *const *rules = data->children ? rules_94 : rules_93;
-    const Rule *rule;
+    const uint8_t number =
+        (rmgr == RM_HEAP || rmgr == RM_HEAP2 ? opcode & HEAP_OPCODE_MASK : opcode) >> 4;
+    const Rule *rule = &rules[rmgr][number];
 
     if (rmgr == RM_XLOG && opcode == XLOG_FPI)
         more_of_full_page_image(data);
     if (rmgr < RM_HEAP2)
         return (known_opcodes[rmgr] >> (opcode >> 4) & 1) && !data->failed;
-    if (rules[rmgr] == NULL)
-        return false;
-    rule = &rules[rmgr][(rmgr <= RM_HEAP ? opcode & HEAP_OPCODE_MASK : opcode) >> 4];
+    if (!rule->known)
+        rule = &(data->children ? rules_94 : rules_93)[rmgr][number];
     for (int i = 0; i < FIELDS_MAX && rule->fields[i].kind != 0; i++)
         add_field(data, rule->fields[i]);
     if (rule->more != NULL)
