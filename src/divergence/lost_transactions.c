@@ -18,7 +18,6 @@
 typedef struct Databases
 {
     const Target *target;
-    const Version *version;
     const char *path;
     Catalogs *catalogs;
 } Databases;
@@ -83,7 +82,7 @@ static bool read_tablespace_catalogs(void *context, const char *name, Error *err
     char version[TABLESPACE_VERSION_SIZE];
     bool found;
 
-    tablespace_version_directory(databases.version, version);
+    tablespace_version_directory(databases.target->control.version, version);
     path_in(&link, tablespaces->path, name);
     databases.path = path_in(&path, buffer_string(&link), version);
     return dir_names(databases.path, read_database_catalogs, &databases, &found, error);
@@ -95,15 +94,14 @@ static bool read_tablespace_catalogs(void *context, const char *name, Error *err
  * rewritten since are found, too; not their storage before that. What was found is sorted, also
  * after a failure.
  */
-static bool read_target_catalogs(const Target *target, const Version *version, Catalogs *catalogs,
-                                 Error *error)
+static bool read_target_catalogs(const Target *target, Catalogs *catalogs, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
-    Databases databases = {target, version, target->directory, catalogs};
+    Databases databases = {target, target->directory, catalogs};
     bool read;
 
     *catalogs = (Catalogs){0};
-    if (!version->old_wal)
+    if (!target->control.version->old_wal)
         return true;
     read = read_directory(&databases, "global", 0, error);
     databases.path = path_in(&path, target->directory, "base");
@@ -289,8 +287,7 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
                          .end = diverged->target_end,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};
-    bool listed =
-        read_target_catalogs(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
+    bool listed = read_target_catalogs(&clusters->target, &wanted.catalogs, &why);
 
     *lost = lost_create(clusters->shape.version, &wanted);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - wanted.known_from);

@@ -19,24 +19,23 @@ typedef struct Saving
     const Clusters *clusters;
     const WalStream *stream; /* the target's WAL */
     const Divergence *diverged;
+    bool is_known;          /* where it diverges; otherwise all of pg_wal is copied */
+    uint64_t first, last;   /* segments, if it is known */
     bool only_check;        /* nothing is written: files that are there already are compared */
     uint64_t missing_bytes; /* of files that are not there; a history file counts like a segment */
 } Saving;
 
-/* Otherwise there is no first segment, and all of pg_wal is copied. */
-static bool diverged_wal_is_known(const Divergence *diverged)
+static Saving saving_of(const char *directory, const Clusters *clusters, const WalStream *stream,
+                        const Divergence *diverged)
 {
-    return diverged->lsn != LSN_INVALID && diverged->target_end > diverged->lsn;
-}
-
-static uint64_t first_segment(const Saving *saving)
-{
-    return wal_segment_of(&saving->clusters->shape, saving->diverged->lsn);
-}
-
-static uint64_t last_segment(const Saving *saving)
-{
-    return wal_segment_before(&saving->clusters->shape, saving->diverged->target_end);
+    return (Saving){.directory = directory,
+                    .clusters = clusters,
+                    .stream = stream,
+                    .diverged = diverged,
+                    .is_known =
+                        diverged->lsn != LSN_INVALID && diverged->target_end > diverged->lsn,
+                    .first = wal_segment_of(&clusters->shape, diverged->lsn),
+                    .last = wal_segment_before(&clusters->shape, diverged->target_end)};
 }
 
 /* ---- Checks before anything is written ---- */
@@ -156,8 +155,8 @@ static bool save_named(void *context, const char *name, Error *error)
     uint64_t number;
     bool found;
 
-    if (!is_history && (diverged_wal_is_known(saving->diverged) ||
-                        !wal_segment_name_parse(shape, name, &timeline, &number)))
+    if (!is_history &&
+        (saving->is_known || !wal_segment_name_parse(shape, name, &timeline, &number)))
         return true;
     buffer_printf(&path, "%s/%s/%s", saving->clusters->target.directory,
                   shape->version->wal_directory, name);
@@ -170,13 +169,12 @@ static bool save_named(void *context, const char *name, Error *error)
 static const char *make_waldump_command(const Saving *saving, Arena *arena)
 {
     const WalShape *shape = &saving->clusters->shape;
-    const Timeline timeline = wal_stream_timeline(saving->stream, first_segment(saving));
+    const Timeline timeline = wal_stream_timeline(saving->stream, saving->first);
     AUTO_BUFFER Buffer directory = {0};
     Lsn end = saving->diverged->target_end;
 
-    for (uint64_t segment = last_segment(saving);
-         segment > first_segment(saving) &&
-         wal_stream_timeline(saving->stream, segment) != timeline;
+    for (uint64_t segment = saving->last;
+         segment > saving->first && wal_stream_timeline(saving->stream, segment) != timeline;
          segment--)
         end = wal_segment_start(shape, segment);
     buffer_append_word(&directory, saving->directory);
@@ -191,9 +189,9 @@ static bool save_wal(Saving *saving, Error *error)
 {
     AUTO_BUFFER Buffer pg_wal = {0};
 
-    if (diverged_wal_is_known(saving->diverged))
+    if (saving->is_known)
     {
-        for (uint64_t segment = first_segment(saving); segment <= last_segment(saving); segment++)
+        for (uint64_t segment = saving->first; segment <= saving->last; segment++)
             if (!save_segment(saving, segment, error))
                 return false;
     }
@@ -205,7 +203,7 @@ static bool save_wal(Saving *saving, Error *error)
 bool saved_wal_check(const char *directory, const Clusters *clusters, const WalStream *wal,
                      const Divergence *diverged, Error *error)
 {
-    Saving saving = {directory, clusters, wal, diverged, .only_check = true};
+    Saving saving = saving_of(directory, clusters, wal, diverged);
     const char *target = clusters->target.directory, *source = clusters->source->directory;
     AUTO_BUFFER Buffer memory = {0}, pg_wal = {0};
     const char *existing = NULL;
@@ -213,6 +211,7 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const WalS
 
     if (directory == NULL)
         return true;
+    saving.only_check = true;
     if (!find_existing_directory(directory, &memory, &existing, error))
         return false;
     path_in(&pg_wal, target, clusters->shape.version->wal_directory);
@@ -238,7 +237,7 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const WalS
 bool saved_wal_write(const char *directory, const Clusters *clusters, const WalStream *wal,
                      const Divergence *diverged, Arena *arena, const char **command, Error *error)
 {
-    Saving saving = {directory, clusters, wal, diverged, .only_check = false};
+    Saving saving = saving_of(directory, clusters, wal, diverged);
     char canonical[PLACE_PATH_SIZE];
     struct stat status;
     bool exists;
@@ -250,7 +249,7 @@ bool saved_wal_write(const char *directory, const Clusters *clusters, const WalS
         !durable_sync_parent(canonical, error) || !save_wal(&saving, error) ||
         !file_sync_path(directory, error))
         return false;
-    *command = diverged_wal_is_known(diverged) ? make_waldump_command(&saving, arena) : NULL;
+    *command = saving.is_known ? make_waldump_command(&saving, arena) : NULL;
     if (*command == NULL)
         log_info("the target's WAL is kept in \"%s\"", directory);
     else

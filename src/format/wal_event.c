@@ -102,11 +102,6 @@ static const char *payload_string(Payload *payload, size_t room, size_t *size)
  * nothing failed and that no byte is left.
  */
 
-static void read_nothing(Payload *payload)
-{
-    (void) payload;
-}
-
 static void read_checkpoint(Payload *payload)
 {
     const Version *version = payload->version;
@@ -343,7 +338,7 @@ typedef struct EventRow
     uint8_t opcode;
     bool updates_relation;
     WalEventKind kind;
-    void (*read)(Payload *payload);
+    void (*read)(Payload *payload); /* NULL: it has no data */
 } EventRow;
 
 /* The most frequent ones first. */
@@ -357,7 +352,7 @@ static const EventRow event_rows[] = {
     {RM_STANDBY, STANDBY_RUNNING_XACTS, false, WAL_EVENT_RUNNING_XACTS, read_running_xacts},
     {RM_XLOG, XLOG_CHECKPOINT_SHUTDOWN, false, WAL_EVENT_CHECKPOINT, read_checkpoint},
     {RM_XLOG, XLOG_CHECKPOINT_ONLINE, false, WAL_EVENT_CHECKPOINT, read_checkpoint},
-    {RM_XLOG, XLOG_SWITCH, false, WAL_EVENT_SWITCH, read_nothing},
+    {RM_XLOG, XLOG_SWITCH, false, WAL_EVENT_SWITCH, NULL},
     {RM_XLOG, XLOG_PARAMETER_CHANGE, false, WAL_EVENT_PARAMETER_CHANGE, read_parameter_change},
     {RM_XLOG, XLOG_FPW_CHANGE, false, WAL_EVENT_FPW_CHANGE, read_full_page_writes},
     {RM_XLOG, XLOG_END_OF_RECOVERY, false, WAL_EVENT_END_OF_RECOVERY, read_end_of_recovery},
@@ -421,7 +416,8 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
     Payload payload = {version, record, cursor_over(record->data, record->data_size), event};
     memset(event, 0, sizeof(*event));
     event->kind = row->kind;
-    row->read(&payload);
+    if (row->read != NULL)
+        row->read(&payload);
     if (!payload.cursor.failed && cursor_left(&payload.cursor) == 0)
         return true;
     return error_set(error, ERROR_FAILED,

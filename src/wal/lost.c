@@ -114,9 +114,8 @@ static bool intern(Interned *interned, const void *bytes, size_t size, bool has_
     {
         if (!has_room)
             return false;
-        ARRAY_GROW(interned->ends, interned->count);
         buffer_append(&interned->bytes, bytes, size);
-        interned->ends[interned->count++] = interned->bytes.size;
+        ARRAY_ADD(interned->ends, interned->count, interned->bytes.size);
         *slot = (uint32_t) interned->count;
     }
     *number = *slot - 1;
@@ -165,11 +164,8 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
         return false;
     }
     if (*number == count)
-    {
-        ARRAY_GROW(lost->relations, count);
-        lost->relations[lost->relation_count++] =
-            (LostRelation){.id = id, .oid = catalogs_oid(&lost->wanted.catalogs, &id)};
-    }
+        ARRAY_ADD(lost->relations, lost->relation_count,
+                  (LostRelation){.id = id, .oid = catalogs_oid(&lost->wanted.catalogs, &id)});
     return true;
 }
 
@@ -365,8 +361,7 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
         lost->incomplete = true;
         return;
     }
-    ARRAY_GROW(lost->transactions, lost->transaction_count);
-    lost->transactions[lost->transaction_count++] = transaction;
+    ARRAY_ADD(lost->transactions, lost->transaction_count, transaction);
 }
 
 static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *event)

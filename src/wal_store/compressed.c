@@ -10,15 +10,6 @@
 #define INPUT_SIZE 65536
 #define OUTPUT_SIZE 131072
 
-/* Bytes that were read and not taken yet, and the room for bytes to be written. */
-typedef struct Space
-{
-    const uint8_t *input;
-    size_t input_size;
-    uint8_t *output;
-    size_t output_size;
-} Space;
-
 /* One file that is being expanded. */
 typedef struct Expansion
 {
@@ -30,67 +21,71 @@ typedef struct Expansion
     FileRange from;
     FileRange to;
     uint64_t limit;
-    uint64_t size; /* written */
-    bool whole;    /* a member or frame ends here, and all of it has been put out */
+    uint64_t size;          /* written */
+    bool whole;             /* a member or frame ends here, and all of it has been put out */
+    const uint8_t *next_in; /* bytes that were read and not taken yet */
+    size_t in_size;
+    uint8_t *next_out; /* the room for bytes to be written */
+    size_t out_size;
     uint8_t input[INPUT_SIZE];
     uint8_t output[OUTPUT_SIZE];
 } Expansion;
 
 /* Take from the input, put into the output, and move both on. False with the library's words for
  * what is wrong. */
-typedef bool (*StepFunction)(Expansion *expansion, Space *space, const char **reason);
+typedef bool (*StepFunction)(Expansion *expansion, const char **reason);
 
-static bool step_gzip(Expansion *expansion, Space *space, const char **reason)
+static bool step_gzip(Expansion *expansion, const char **reason)
 {
     z_stream *stream = &expansion->gzip;
     int result;
 
     if (expansion->whole) /* another member may follow */
         inflateReset(stream);
-    stream->next_in = (Bytef *) space->input; /* not written to */
-    stream->avail_in = (uInt) space->input_size;
-    stream->next_out = space->output;
-    stream->avail_out = (uInt) space->output_size;
+    stream->next_in = (Bytef *) expansion->next_in; /* not written to */
+    stream->avail_in = (uInt) expansion->in_size;
+    stream->next_out = expansion->next_out;
+    stream->avail_out = (uInt) expansion->out_size;
     result = inflate(stream, Z_NO_FLUSH);
     if (result == Z_MEM_ERROR)
         out_of_memory();
-    space->input = stream->next_in;
-    space->input_size = stream->avail_in;
-    space->output = stream->next_out;
-    space->output_size = stream->avail_out;
+    expansion->next_in = stream->next_in;
+    expansion->in_size = stream->avail_in;
+    expansion->next_out = stream->next_out;
+    expansion->out_size = stream->avail_out;
     expansion->whole = result == Z_STREAM_END;
     *reason = stream->msg != NULL ? stream->msg : zError(result);
     return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
 }
 
-static bool step_zstd(Expansion *expansion, Space *space, const char **reason)
+static bool step_zstd(Expansion *expansion, const char **reason)
 {
-    ZSTD_inBuffer input = {.src = space->input, .size = space->input_size};
-    ZSTD_outBuffer output = {.dst = space->output, .size = space->output_size};
+    ZSTD_inBuffer input = {.src = expansion->next_in, .size = expansion->in_size};
+    ZSTD_outBuffer output = {.dst = expansion->next_out, .size = expansion->out_size};
     size_t result = ZSTD_decompressStream(expansion->zstd, &output, &input);
 
-    space->input += input.pos;
-    space->input_size -= input.pos;
-    space->output += output.pos;
-    space->output_size -= output.pos;
+    expansion->next_in += input.pos;
+    expansion->in_size -= input.pos;
+    expansion->next_out += output.pos;
+    expansion->out_size -= output.pos;
     expansion->whole = result == 0;
     *reason = ZSTD_getErrorName(result);
     return !ZSTD_isError(result);
 }
 
-static bool step_lz4(Expansion *expansion, Space *space, const char **reason)
+static bool step_lz4(Expansion *expansion, const char **reason)
 {
-    size_t taken = space->input_size, put = space->output_size;
-    size_t result =
-        LZ4F_decompress(expansion->lz4, space->output, &put, space->input, &taken, NULL);
+    size_t taken = expansion->in_size, put = expansion->out_size;
+    size_t result = LZ4F_decompress(expansion->lz4, expansion->next_out, &put, expansion->next_in,
+                                    &taken, NULL);
 
     *reason = LZ4F_getErrorName(result);
     if (LZ4F_isError(result))
         return false;
-    space->input += taken;
-    space->input_size -= taken;
-    space->output += put;
-    space->output_size -= put;
+    expansion->next_in += taken;
+    expansion->in_size -= taken;
+    expansion->next_out += put;
+    expansion->out_size -= put;
     expansion->whole = result == 0;
     return true;
 }
@@ -157,25 +152,27 @@ static bool write_output(Expansion *expansion, size_t size, Error *error)
 /* Expand `length` bytes of the input, and all that can be put out after them. */
 static bool expand_input(Expansion *expansion, StepFunction step, size_t length, Error *error)
 {
-    Space space = {.input = expansion->input, .input_size = length};
     bool filled = false;
 
-    while (space.input_size > 0 || (filled && !expansion->whole))
+    expansion->next_in = expansion->input;
+    expansion->in_size = length;
+    while (expansion->in_size > 0 || (filled && !expansion->whole))
     {
-        size_t before = space.input_size;
+        size_t before = expansion->in_size;
         const char *reason = "";
 
-        space.output = expansion->output;
-        space.output_size = OUTPUT_SIZE;
-        if (!step(expansion, &space, &reason))
+        expansion->next_out = expansion->output;
+        expansion->out_size = OUTPUT_SIZE;
+        if (!step(expansion, &reason))
             return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
                              expansion->from.path, reason);
         /* No library promises to get on with every input. */
-        if (before > 0 && space.input_size == before && space.output_size == OUTPUT_SIZE)
+        if (before > 0 && expansion->in_size == before && expansion->out_size == OUTPUT_SIZE)
             return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
                              expansion->from.path, "nothing follows from its bytes");
-        filled = space.output_size == 0;
-        if (!stop_check(error) || !write_output(expansion, OUTPUT_SIZE - space.output_size, error))
+        filled = expansion->out_size == 0;
+        if (!stop_check(error) ||
+            !write_output(expansion, OUTPUT_SIZE - expansion->out_size, error))
             return false;
     }
     return true;

@@ -95,12 +95,11 @@ static void take_summarized_fork(void *context, const WalSummaryFork *fork)
 
     if (fork->relation.relation == 0)
     {
-        ARRAY_GROW(summaries->databases, summaries->database_count);
-        summaries->databases[summaries->database_count++] =
-            (ScanDatabase){.lsn = reading->range->end,
-                           .kind = WAL_EVENT_DATABASE_CREATE,
-                           .tablespace = fork->relation.tablespace,
-                           .database = fork->relation.database};
+        ARRAY_ADD(summaries->databases, summaries->database_count,
+                  (ScanDatabase){.lsn = reading->range->end,
+                                 .kind = WAL_EVENT_DATABASE_CREATE,
+                                 .tablespace = fork->relation.tablespace,
+                                 .database = fork->relation.database});
     }
     /* Maps are compared, or copied whole. An init fork as well, but what it was made for is new. */
     else if (fork->fork == FORK_MAIN || (fork->fork == FORK_INIT && fork->limit == 0))
