@@ -64,6 +64,9 @@ static void PRINTF_LIKE(4, 0)
     error->error_number = 0;
     error->message[0] = '\0';
     append_arguments(error->message, ERROR_TEXT_SIZE, format, arguments);
+    for (size_t length = strlen(error->message); length > 0 && error->message[length - 1] == '\n';
+         length--)
+        error->message[length - 1] = '\0';
     if (reason != NULL)
         append(error->message, ERROR_TEXT_SIZE, ": %s", reason);
     error->detail = begin_text_after(error, 0);

@@ -57,8 +57,8 @@ typedef struct Error
  * that does not fit is cut off between two characters and ends with "...".
  */
 
-/* Set kind and message, drop detail, hint and remedy. Always returns false: `return
- * error_set(...)`. */
+/* Set kind and message, which loses newlines at its end, such as libpq's; drop detail, hint and
+ * remedy. Always returns false: `return error_set(...)`. */
 bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* As error_set, with ": " and the text of errno (read at once) after the message. */

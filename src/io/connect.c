@@ -66,17 +66,6 @@ bool connection_attempts_go_on(void)
     return abandoned_count > 0;
 }
 
-const char *connect_trimmed(const char *message, char *out, size_t size)
-{
-    size_t length;
-
-    snprintf(out, size, "%s", message != NULL ? message : "");
-    length = strlen(out);
-    while (length > 0 && out[length - 1] == '\n')
-        out[--length] = '\0';
-    return out;
-}
-
 static const PQconninfoOption *find_option(const PQconninfoOption *options, const char *keyword)
 {
     for (; options->keyword != NULL; options++)
@@ -89,12 +78,11 @@ static const PQconninfoOption *find_option(const PQconninfoOption *options, cons
 static PQconninfoOption *parse_conninfo(const char *conninfo, Error *error)
 {
     char *reason = NULL;
-    char message[2048];
     PQconninfoOption *options = PQconninfoParse(conninfo, &reason);
 
     if (options == NULL)
     {
-        error_set(error, ERROR_FAILED, "%s", connect_trimmed(reason, message, sizeof(message)));
+        error_set(error, ERROR_FAILED, "%s", reason != NULL ? reason : "out of memory");
         error_hint(error, CONNECTION_STRING_HINT);
         PQfreemem(reason);
     }
@@ -556,7 +544,6 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
 {
     PGconn *pg = attempt->pg;
     const ConnectionHint *hint;
-    char message[4096];
 
     *refusal = attempt->refusal;
     if (PQstatus(pg) == CONNECTION_OK)
@@ -565,8 +552,7 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
         return pg;
     }
     hint = find_connection_hint(attempt);
-    error_set(error, attempt->kind, "%s", /* contract */
-              connect_trimmed(PQerrorMessage(pg), message, sizeof(message)));
+    error_set(error, attempt->kind, "%s", PQerrorMessage(pg)); /* contract */
     if (PQconnectionNeedsPassword(pg))
         error_hint(error, "Put the password into a password file (PGPASSFILE, ~/.pgpass) or into "
                           "PGPASSWORD: pg_rewind does not ask for it.");

@@ -118,12 +118,13 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
                                 void *context, Error *error);
 
 /*
- * Go on in the transaction after a statement has failed, outside of a pipeline: it must begin with
- * "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with). *lacked: the statement asked for
- * a file or directory that does not exist; otherwise nothing is done, and the result is false.
+ * Go on in the transaction after a statement has failed, outside of a pipeline, because it asked
+ * for a file or directory that does not exist. The transaction must begin with
+ * "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with). After another failure nothing is
+ * done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-MUST_CHECK bool connection_back_to_savepoint(Connection *connection, bool *lacked, Error *error);
+MUST_CHECK bool connection_back_to_savepoint(Connection *connection, Error *error);
 
 /* The two halves of connection_rows. */
 MUST_CHECK bool connection_send(Connection *connection, const Query *query, Error *error);
@@ -204,8 +205,5 @@ MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_tim
 
 /* True if the same request may work later, after an error with this SQLSTATE. */
 bool connect_is_passing(const char *sqlstate);
-
-/* Copy a message of libpq's into out without the newlines at its end; returns out. */
-const char *connect_trimmed(const char *message, char *out, size_t size);
 
 #endif

@@ -42,8 +42,8 @@ typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
 MUST_CHECK bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found,
                           Error *error);
 
-/* The same names as a list of the arena's, ascending by bytes, up to a NULL; it is empty where there
- * is no directory, and after an error. */
+/* The same names as a list of the arena's, ascending by bytes, up to a NULL; it is empty where
+ * there is no directory, and after an error. */
 MUST_CHECK bool dir_list(const char *path, Arena *arena, const char ***names, Error *error);
 
 /*

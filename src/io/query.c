@@ -61,21 +61,14 @@ static ErrorKind result_kind(const Connection *connection, const PGresult *resul
 static void ignore_notice(void *argument, const PGresult *result)
 {
     (void) argument;
-    if (log_debug_on())
-    {
-        char message[1024];
-
-        log_debug("%s", connect_trimmed(PQresultErrorMessage(result), message, sizeof(message)));
-    }
+    log_debug("%s", PQresultErrorMessage(result));
 }
 
 static bool error_lost(Connection *connection, Error *error)
 {
-    char message[2048];
-
     connection->unusable = true;
     return error_set(error, ERROR_RETRY, "connection to the source server was lost: %s",
-                     connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
+                     PQerrorMessage(connection->pg));
 }
 
 /* The socket does not show what TLS has unpacked already: hence a second call. */
@@ -173,10 +166,9 @@ static bool error_query(Connection *connection, const PGresult *result, const Qu
                         const char *place, Error *error)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    char message[4096];
+    const char *message = PQresultErrorMessage(result);
 
     connection->file_missing = sqlstate != NULL && strcmp(sqlstate, NO_SUCH_FILE) == 0;
-    connect_trimmed(PQresultErrorMessage(result), message, sizeof(message));
     if (query->failure != NULL)
         return error_set(error, result_kind(connection, result), "%s: %s", query->failure, message);
     return error_set(error, result_kind(connection, result),
@@ -198,11 +190,9 @@ static bool is_usable(const Connection *connection, Error *error)
 
 static bool error_not_sent(Connection *connection, Error *error)
 {
-    char message[2048];
-
     connection->unusable = true;
     return error_set(error, ERROR_RETRY, "could not send query: %s",
-                     connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
+                     PQerrorMessage(connection->pg));
 }
 
 static bool in_pipeline(const Connection *connection)
@@ -228,8 +218,7 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
 }
 
 /* Take the last result of what was sent, which is not an error. The caller frees it. */
-static bool last_result(Connection *connection, const Query *query, const char *place,
-                        PGresult **result, Error *error)
+static bool last_result(Connection *connection, const Query *query, PGresult **result, Error *error)
 {
     ExecStatusType status = PGRES_COMMAND_OK;
     PGresult *next;
@@ -251,7 +240,7 @@ static bool last_result(Connection *connection, const Query *query, const char *
         status = PQresultStatus(*result);
     if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
         return true;
-    error_query(connection, *result, query, place, error);
+    error_query(connection, *result, query, "in", error);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;
     PQclear(*result);
@@ -266,7 +255,7 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
         return false;
     if (!PQsendQuery(connection->pg, sql))
         return error_not_sent(connection, error);
-    return last_result(connection, &(Query){.sql = name}, "in", result, error);
+    return last_result(connection, &(Query){.sql = name}, result, error);
 }
 
 /*
@@ -274,7 +263,7 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
  * client gets this server connection as it was. The timeouts come first: they apply to what
  * follows.
  */
-static void make_begin_sql(Connection *connection, const char *settings)
+void connection_begin_with(Connection *connection, const char *settings)
 {
     /* File names arrive as the bytes that they are. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
@@ -345,7 +334,7 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
                                    connect_silence_milliseconds(retry_timeout_seconds)};
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* sending may hang as well */
-    make_begin_sql(connection, "");
+    connection_begin_with(connection, "");
     return connection;
 }
 
@@ -376,11 +365,6 @@ double connection_silent_seconds(const Connection *connection)
     return connection->silent_milliseconds / 1e3;
 }
 
-void connection_begin_with(Connection *connection, const char *settings)
-{
-    make_begin_sql(connection, settings);
-}
-
 ConnectionServer connection_server(const Connection *connection)
 {
     PGconn *pg = connection->pg;
@@ -396,13 +380,11 @@ ConnectionServer connection_server(const Connection *connection)
 bool connection_command(Connection *connection, const char *sql, Error *error)
 {
     const int silence_milliseconds_max = connection->silence_milliseconds_max;
-    const Query query = {.sql = sql};
     PGresult *result;
     bool ok;
 
     connection->silence_milliseconds_max = INT_MAX;
-    ok = connection_send(connection, &query, error) &&
-         last_result(connection, &query, "on", &result, error);
+    ok = run_plain(connection, sql, sql, &result, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
     if (ok)
         PQclear(result);
@@ -537,13 +519,13 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
     return connection_rows(connection, query, copy_row, &copy, error);
 }
 
-bool connection_back_to_savepoint(Connection *connection, bool *lacked, Error *error)
+bool connection_back_to_savepoint(Connection *connection, Error *error)
 {
     PGresult *result;
 
-    *lacked = connection->file_missing;
-    if (!*lacked || !run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
-                               "ROLLBACK TO SAVEPOINT", &result, error))
+    if (!connection->file_missing ||
+        !run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
+                   "ROLLBACK TO SAVEPOINT", &result, error))
         return false;
     PQclear(result);
     return true;

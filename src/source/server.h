@@ -78,13 +78,13 @@ MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_se
 
 /*
  * Functions on files give NULL for a missing file if they get one more argument, which is what the
- * first two functions give for SQL. Servers that do not know the argument fail; *lacked: that was
- * why the last statement failed, and the transaction goes on. False with *lacked: the connection
- * was lost now; false without: the statement failed for another reason, which the error still says.
+ * first two functions give for SQL. Servers that do not know the argument fail. server_lacked_file:
+ * that was why the last statement failed, and the transaction goes on. False: the connection was
+ * lost now, or the statement failed for another reason, which the error still says.
  */
 const char *server_may_lack(const ServerSql *names);
 const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
-MUST_CHECK bool server_lacked_file(Connection *connection, bool *lacked, Error *error);
+MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
 
 /* Ask for one row on this connection: see connection_row. A column that is NULL is an error. */
 MUST_CHECK bool server_query(Connection *connection, Arena *arena, const Query *query,

@@ -44,11 +44,10 @@ const char *server_list_may_lack(const ServerSql *names)
     return names->missing_ok ? ", true, false" : "";
 }
 
-bool server_lacked_file(Connection *connection, bool *lacked, Error *error)
+bool server_lacked_file(Connection *connection, Error *error)
 {
-    *lacked = false;
     return !server_version(connection)->sql.missing_ok &&
-           connection_back_to_savepoint(connection, lacked, error);
+           connection_back_to_savepoint(connection, error);
 }
 
 /* A ConnectionRow: the bytes of the file. */
@@ -80,14 +79,13 @@ bool server_read_file_once(Connection *connection, void *context, Error *error)
         .parameters = {read->path, arena_printf(arena, "%zu", read->limit + 1)},
         .column_count = 1,
         .binary = true};
-    bool lacked;
 
     read->found = false;
     if (connection_rows(connection, &query, take_file, read, error))
         return true;
     read->found = false;
     read->buffer->size = size_before;
-    return server_lacked_file(connection, &lacked, error);
+    return server_lacked_file(connection, error);
 }
 
 static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
@@ -480,10 +478,9 @@ typedef struct RowQuery
 static bool ask_once(Connection *connection, void *context, Error *error)
 {
     const RowQuery *row = context;
-    bool lacked;
 
     return connection_row(connection, row->arena, row->query, row->values, error) ||
-           server_lacked_file(connection, &lacked, error);
+           server_lacked_file(connection, error);
 }
 
 bool server_ask(Source *source, Arena *arena, const Query *query, char **values, Error *error)

@@ -237,7 +237,6 @@ static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *er
 static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *error)
 {
     const size_t index = fetch->next;
-    bool lacked;
 
     fetch->asked = fetch->next;
     fetch->under_way = 0;
@@ -246,7 +245,7 @@ static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *err
         fetch->query_pieces_max = QUERY_PIECES_MAX;
         return end_fetch_query(fetch, error);
     }
-    if (!server_lacked_file(connection, &lacked, error))
+    if (!server_lacked_file(connection, error))
         return false;
     if (fetch->query_pieces_max > 1)
     {

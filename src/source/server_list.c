@@ -169,7 +169,6 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
     {
         const size_t begin = position, count_before = list->count;
         const size_t count = take_names(names, &position, most, &literal);
-        bool lacked;
 
         query.parameters[0] = array_literal(&literal);
         if (connection_rows(connection, &query, row, list, error))
@@ -177,7 +176,7 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
             continue;
         }
-        if (!server_lacked_file(connection, &lacked, error))
+        if (!server_lacked_file(connection, error))
             return false;
         list->count = count_before;
         most = count > 1 ? count / 2 : 1;
