@@ -383,7 +383,7 @@ static const char times_sql[] =
     "    AS samples, pg_catalog.generate_series(1, %d) OFFSET 0) AS times\n"
     "HAVING pg_catalog.count(md5) + pg_catalog.count(sha256) > 0";
 
-static bool measure_source(ServerSource *self, DigestTimes *times, Error *error)
+bool source_server_choose_digest(Source *source, Error *error)
 {
     const DigestSql *md5 = &digests[DIGEST_MD5];
     const DigestSql *sha256 = &digests[DIGEST_SHA256];
@@ -392,35 +392,23 @@ static bool measure_source(ServerSource *self, DigestTimes *times, Error *error)
                              arena_printf(arena, times_sql, md5->before, md5->after, sha256->before,
                                           sha256->after, DIGEST_SAMPLE_SIZE, DIGEST_SAMPLES),
                          .column_count = 2};
+    int64_t here[DIGEST_KINDS], there[DIGEST_KINDS];
     char *values[2];
 
-    if (!server_ask(&self->source, arena, &query, values, error))
-        return false;
+    if (source->digest != DIGEST_MD5 || !((ServerSource *) source)->version->has_sha256)
+        return true;
+    if (!server_ask(source, arena, &query, values, error))
+        return error->kind == ERROR_FAILED; /* it computes no SHA-256 */
     for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
     {
         const char *value = values[kind - DIGEST_MD5];
 
-        times->microseconds[kind] = value != NULL ? strtoll(value, NULL, 10) : INT64_MAX;
+        here[kind] = digest_microseconds(kind);
+        there[kind] = value != NULL ? strtoll(value, NULL, 10) : INT64_MAX;
+        log_debug("a sample of %d kB takes %lld us by %s, on the source %lld",
+                  DIGEST_SAMPLE_SIZE / 1024, (long long) here[kind], digest_name(kind),
+                  (long long) there[kind]);
     }
-    return true;
-}
-
-bool source_server_choose_digest(Source *source, Error *error)
-{
-    ServerSource *self = (ServerSource *) source;
-    DigestTimes here, there;
-
-    if (source->digest != DIGEST_MD5 || !self->version->has_sha256)
-        return true;
-    if (!measure_source(self, &there, error))
-        return error->kind == ERROR_FAILED; /* it computes no SHA-256 */
-    digest_measure(&here);
-    source->digest = digest_choose(&here, &there);
-    log_debug("a sample of %d kB takes %lld us by MD5 and %lld by SHA-256, on the source %lld and "
-              "%lld",
-              DIGEST_SAMPLE_SIZE / 1024, (long long) here.microseconds[DIGEST_MD5],
-              (long long) here.microseconds[DIGEST_SHA256],
-              (long long) there.microseconds[DIGEST_MD5],
-              (long long) there.microseconds[DIGEST_SHA256]);
+    source->digest = digest_choose(here, there);
     return true;
 }

@@ -5,7 +5,6 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -123,8 +122,9 @@ const char *digest_name(DigestKind kind)
     return names[kind];
 }
 
-static int64_t measure_kind(DigestKind kind, const uint8_t *sample)
+int64_t digest_microseconds(DigestKind kind)
 {
+    static const uint8_t sample[DIGEST_SAMPLE_SIZE];
     int64_t least = INT64_MAX;
 
     for (int i = 0; i < DIGEST_SAMPLES; i++)
@@ -141,28 +141,11 @@ static int64_t measure_kind(DigestKind kind, const uint8_t *sample)
     return least;
 }
 
-void digest_measure(DigestTimes *times)
+DigestKind digest_choose(const int64_t here[DIGEST_KINDS], const int64_t source[DIGEST_KINDS])
 {
-    uint8_t *sample = memory_allocate_zeroed(DIGEST_SAMPLE_SIZE, 1);
+    int64_t slower[DIGEST_KINDS];
 
     for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
-        times->microseconds[kind] = measure_kind(kind, sample);
-    free(sample);
-}
-
-static int64_t of_the_slower_side(DigestKind kind, const DigestTimes *here,
-                                  const DigestTimes *source)
-{
-    const int64_t a = here->microseconds[kind];
-    const int64_t b = source->microseconds[kind];
-
-    return a > b ? a : b;
-}
-
-DigestKind digest_choose(const DigestTimes *here, const DigestTimes *source)
-{
-    return of_the_slower_side(DIGEST_SHA256, here, source) <
-                   of_the_slower_side(DIGEST_MD5, here, source)
-               ? DIGEST_SHA256
-               : DIGEST_MD5;
+        slower[kind] = here[kind] > source[kind] ? here[kind] : source[kind];
+    return slower[DIGEST_SHA256] < slower[DIGEST_MD5] ? DIGEST_SHA256 : DIGEST_MD5;
 }

@@ -38,22 +38,16 @@ bool digest_bytes(DigestKind kind, const void *bytes, size_t size, uint8_t diges
 const char *digest_name(DigestKind kind);
 
 /*
- * How long each takes for a sample of DIGEST_SAMPLE_SIZE bytes, in microseconds; the least of
- * DIGEST_SAMPLES times, since whatever else runs only makes it longer. That of DIGEST_NONE is not
- * set.
+ * How long it takes here for a sample of DIGEST_SAMPLE_SIZE bytes, in microseconds: the least of
+ * DIGEST_SAMPLES times, since whatever else runs only makes it longer. INT64_MAX: the library
+ * refuses it.
  */
 #define DIGEST_SAMPLE_SIZE (256 * 1024)
 #define DIGEST_SAMPLES 8
-typedef struct DigestTimes
-{
-    int64_t microseconds[DIGEST_KINDS];
-} DigestTimes;
+int64_t digest_microseconds(DigestKind kind);
 
-/* Here. A digest that the library refuses takes INT64_MAX. */
-void digest_measure(DigestTimes *times);
-
-/* MD5 or SHA-256: the one with which the slower side is the faster. */
-DigestKind digest_choose(const DigestTimes *here, const DigestTimes *source);
+/* MD5 or SHA-256: the one with which the slower side is the faster, by the times of each digest. */
+DigestKind digest_choose(const int64_t here[DIGEST_KINDS], const int64_t source[DIGEST_KINDS]);
 
 /* ---- What a source is asked, and answers ---- */
 
