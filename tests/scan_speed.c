@@ -30,17 +30,14 @@ typedef struct Lowest
     uint64_t segment; /* the lowest that there is */
 } Lowest;
 
-static bool note_name(void *context, const char *name, Error *error)
+static void note_name(Lowest *lowest, const char *name)
 {
-    Lowest *lowest = context;
     Timeline timeline;
     uint64_t segment;
 
-    (void) error;
     if (wal_segment_name_parse(lowest->shape, name, &timeline, &segment) &&
         segment < lowest->segment)
         lowest->segment = segment;
-    return true;
 }
 
 static double processor_seconds(void)
@@ -99,13 +96,15 @@ static bool run(int count, char **arguments, Arena *arena, Error *error)
     int jobs = count > 2 ? atoi(arguments[2]) : 2;
     int times = count > 3 ? atoi(arguments[3]) : 3;
     History history;
-    bool found;
+    const char **names;
     Lsn from;
 
     if (!wal_directory_read(arguments[1], &directory, error) ||
-        !dir_names(directory.path, note_name, &lowest, &found, error) ||
+        !dir_list(directory.path, arena, &names, NULL, error) ||
         !history_parse(arena, directory.control.checkpoint.timeline, NULL, 0, &history, error))
         return false;
+    for (; *names != NULL; names++)
+        note_name(&lowest, *names);
     WalStream stream = wal_directory_stream(&directory, &history);
     if (!find_begin(&stream, lowest.segment, &from, error))
         return false;

@@ -367,23 +367,22 @@ static bool install_control(Apply *apply, Error *error)
     return replace_control(apply, apply->head->new_control, error);
 }
 
-static bool remove_but_journal(void *context, const char *name, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    const char *work = context;
-
-    return strcmp(name, JOURNAL_NAME) == 0 || dir_remove_tree(path_in(&path, work, name), error);
-}
-
 /* The journal goes last: until then the next run sees that the rewind is whole, and needs no
  * source. */
 static bool remove_work_directory(const Apply *apply, const char *path, Error *error)
 {
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
     bool found;
 
     (void) apply;
-    return dir_names(path, remove_but_journal, (void *) (uintptr_t) path, &found, error) &&
-           dir_remove_tree(path, error);
+    if (!dir_list(path, arena, &names, &found, error))
+        return false;
+    for (; *names != NULL; names++)
+        if (strcmp(*names, JOURNAL_NAME) != 0 &&
+            !dir_remove_tree(arena_printf(arena, "%s/%s", path, *names), error))
+            return false;
+    return dir_remove_tree(path, error);
 }
 
 static bool remove_work_directories(Apply *apply, Error *error)

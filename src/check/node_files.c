@@ -27,7 +27,7 @@ static const char **list_names(const Node *node, const char *path)
 {
     const char **names;
 
-    (void) !dir_list(node_path(node, path), node->arena, &names, NULL);
+    (void) !dir_list(node_path(node, path), node->arena, &names, NULL, NULL);
     return names;
 }
 
@@ -124,7 +124,7 @@ static void look_at_tablespaces(Node *node)
     bool found;
     Error error;
 
-    if (!dir_list(node_path(node, "pg_tblspc"), node->arena, &entries, &error) ||
+    if (!dir_list(node_path(node, "pg_tblspc"), node->arena, &entries, &found, &error) ||
         !neighbours_check(node->clusters->target.directory, node->options->source_directory,
                           &error))
     {

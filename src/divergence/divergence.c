@@ -184,26 +184,24 @@ static Lsn known_end(const Clusters *clusters)
                                                                  : control->min_recovery_point;
 }
 
-typedef struct LastSegment
+/* The end of the last segment of its timeline in the target's pg_wal; `end` if that is later. */
+static Lsn find_last_segment_end(const Clusters *clusters, Lsn end)
 {
-    const Clusters *clusters;
-    Lsn end;
-} LastSegment;
-
-/* A DirNameVisitor. */
-static bool find_last_segment(void *context, const char *name, Error *error)
-{
-    LastSegment *last = context;
-    const WalShape *shape = &last->clusters->shape;
+    const Control *control = &clusters->target.control;
+    const WalShape *shape = &clusters->shape;
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
     Timeline timeline;
     uint64_t segment;
 
-    (void) error;
-    if (wal_segment_name_parse(shape, name, &timeline, &segment) &&
-        timeline == control_timeline(&last->clusters->target.control) &&
-        wal_segment_start(shape, segment + 1) > last->end)
-        last->end = wal_segment_start(shape, segment + 1);
-    return true;
+    (void) !dir_list(
+        arena_printf(arena, "%s/%s", clusters->target.directory, control->version->wal_directory),
+        arena, &names, NULL, NULL);
+    for (; *names != NULL; names++)
+        if (wal_segment_name_parse(shape, *names, &timeline, &segment) &&
+            timeline == control_timeline(control) && wal_segment_start(shape, segment + 1) > end)
+            end = wal_segment_start(shape, segment + 1);
+    return end;
 }
 
 /*
@@ -212,18 +210,14 @@ static bool find_last_segment(void *context, const char *name, Error *error)
  */
 static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 {
-    const Target *target = &clusters->target;
-    const Control *control = &target->control;
-    LastSegment last = {clusters, known_end(clusters)};
-    Lsn begin = control->checkpoint.redo;
-    AUTO_BUFFER Buffer path = {0};
+    const Control *control = &clusters->target.control;
+    Lsn begin = control->checkpoint.redo, end = known_end(clusters);
 
     if (latest_divergence != LSN_INVALID && latest_divergence < begin)
         begin = latest_divergence;
     if (control->state != STATE_SHUTDOWNED && control->state != STATE_SHUTDOWNED_IN_RECOVERY)
-        (void) !dir_names(path_in(&path, target->directory, control->version->wal_directory),
-                          find_last_segment, &last, NULL, NULL);
-    return last.end > begin ? last.end - begin : 0;
+        end = find_last_segment_end(clusters, end);
+    return end > begin ? end - begin : 0;
 }
 
 /* The source may come to have the target's last WAL, or other WAL in its place. */

@@ -64,28 +64,45 @@ static bool read_directory(const Databases *databases, const char *name, Oid dat
                          error);
 }
 
-static bool read_database_catalogs(void *context, const char *name, Error *error)
+/* Read those of the databases, each a directory named by its number; missing_ok: or of none. */
+static bool read_databases(const Databases *databases, bool missing_ok, Error *error)
 {
-    TextCursor digits = text_cursor(name);
-    Oid database;
-
-    if (!text_take_u32(&digits, &database) || !text_at_end(&digits))
-        return true;
-    return read_directory(context, name, database, error);
-}
-
-static bool read_tablespace_catalogs(void *context, const char *name, Error *error)
-{
-    const Databases *tablespaces = context;
-    Databases databases = *tablespaces;
-    AUTO_BUFFER Buffer link = {0}, path = {0};
-    char version[TABLESPACE_VERSION_SIZE];
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
     bool found;
 
+    if (!dir_list(databases->path, arena, &names, missing_ok ? &found : NULL, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        TextCursor digits = text_cursor(*names);
+        Oid database;
+
+        if (text_take_u32(&digits, &database) && text_at_end(&digits) &&
+            !read_directory(databases, *names, database, error))
+            return false;
+    }
+    return true;
+}
+
+/* The same for all tablespaces. */
+static bool read_tablespaces(Databases databases, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *directory = arena_printf(arena, "%s/pg_tblspc", databases.target->directory);
+    char version[TABLESPACE_VERSION_SIZE];
+    const char **names;
+
     tablespace_version_directory(databases.target->control.version, version);
-    path_in(&link, tablespaces->path, name);
-    databases.path = path_in(&path, buffer_string(&link), version);
-    return dir_names(databases.path, read_database_catalogs, &databases, &found, error);
+    if (!dir_list(directory, arena, &names, NULL, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        databases.path = arena_printf(arena, "%s/%s/%s", directory, *names, version);
+        if (!read_databases(&databases, true, error))
+            return false;
+    }
+    return true;
 }
 
 /*
@@ -105,9 +122,7 @@ static bool read_target_catalogs(const Target *target, Catalogs *catalogs, Error
         return true;
     read = read_directory(&databases, "global", 0, error);
     databases.path = path_in(&path, target->directory, "base");
-    read = read && dir_names(databases.path, read_database_catalogs, &databases, NULL, error);
-    databases.path = path_in(&path, target->directory, "pg_tblspc");
-    read = read && dir_names(databases.path, read_tablespace_catalogs, &databases, NULL, error);
+    read = read && read_databases(&databases, false, error) && read_tablespaces(databases, error);
     catalogs_sort(catalogs);
     return read;
 }

@@ -142,10 +142,9 @@ static bool save_segment(Saving *saving, uint64_t segment, Error *error)
     return found ? save_file(saving, name, fd, error) : error_missing_wal(stream, segment, error);
 }
 
-/* A DirNameVisitor for the target's pg_wal: history files, and segments where all are kept. */
-static bool save_named(void *context, const char *name, Error *error)
+/* Of the target's pg_wal: history files, and segments where all are kept. */
+static bool save_named(Saving *saving, const char *name, Error *error)
 {
-    Saving *saving = context;
     const size_t length = strlen(name);
     const bool is_history = length == 16 && strcmp(name + 8, ".history") == 0;
     const WalShape *shape = &saving->clusters->shape;
@@ -187,7 +186,8 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
 /* Segments first, then the files that only pg_wal names. */
 static bool save_wal(Saving *saving, Error *error)
 {
-    AUTO_BUFFER Buffer pg_wal = {0};
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
 
     if (saving->is_known)
     {
@@ -195,9 +195,14 @@ static bool save_wal(Saving *saving, Error *error)
             if (!save_segment(saving, segment, error))
                 return false;
     }
-    path_in(&pg_wal, saving->clusters->target.directory,
-            saving->clusters->shape.version->wal_directory);
-    return dir_names(buffer_string(&pg_wal), save_named, saving, NULL, error);
+    if (!dir_list(arena_printf(arena, "%s/%s", saving->clusters->target.directory,
+                               saving->clusters->shape.version->wal_directory),
+                  arena, &names, NULL, error))
+        return false;
+    for (; *names != NULL; names++)
+        if (!save_named(saving, *names, error))
+            return false;
+    return true;
 }
 
 bool saved_wal_check(const char *directory, const Clusters *clusters, const WalStream *wal,

@@ -62,6 +62,8 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
     return ok;
 }
 
+typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
+
 /* Visit the names in the directory open as fd. All are read before the first is visited, so that
  * entries may be removed. */
 static bool visit_names(int fd, const char *path, DirNameVisitor visit, void *context, Error *error)
@@ -81,32 +83,22 @@ static bool visit_names(int fd, const char *path, DirNameVisitor visit, void *co
     return true;
 }
 
-bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found, Error *error)
-{
-    AUTO_FD int fd = open_directory(AT_FDCWD, path, true);
-
-    if (found != NULL)
-        *found = fd >= 0;
-    if (fd >= 0)
-        return visit_names(fd, path, visit, context, error);
-    return (errno == ENOENT && found != NULL) ||
-           error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-}
-
 static int compare_names(const void *one, const void *other)
 {
     return strcmp(*(const char *const *) one, *(const char *const *) other);
 }
 
-bool dir_list(const char *path, Arena *arena, const char ***names, Error *error)
+bool dir_list(const char *path, Arena *arena, const char ***names, bool *found, Error *error)
 {
     AUTO_FD int fd = open_directory(AT_FDCWD, path, true);
     AUTO_BUFFER Buffer text = {0};
     size_t count = 0;
 
     *names = arena_allocate(arena, sizeof(**names));
+    if (found != NULL)
+        *found = fd >= 0;
     if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ||
+        return (found != NULL && (errno == ENOENT || errno == ENOTDIR)) ||
                error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
     if (!read_names(fd, path, &text, error))
         return false;

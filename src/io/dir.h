@@ -1,7 +1,7 @@
 /*
  * Walk the files below a directory, list the names in it, remove it with all below it.
  *
- * A link is followed where it is the path given to dir_walk or dir_names (or part of that path),
+ * A link is followed where it is the path given to dir_walk or dir_list (or part of that path),
  * and in a walk where the caller's DirFollow says so. All others are visited as links.
  */
 #ifndef IO_DIR_H
@@ -36,15 +36,11 @@ typedef bool (*DirFollow)(void *context, const char *path);
 MUST_CHECK bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context,
                          Error *error);
 
-/* Names in one directory, without . and ..; missing directory: *found false, no error if found
- * given. */
-typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
-MUST_CHECK bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found,
-                          Error *error);
-
-/* The same names as a list of the arena's, ascending by bytes, up to a NULL; it is empty where
- * there is no directory, and after an error. */
-MUST_CHECK bool dir_list(const char *path, Arena *arena, const char ***names, Error *error);
+/* The names in one directory, without . and .., as a list of the arena's, ascending by bytes, up to
+ * a NULL; it is empty where there is no directory (an error if found is NULL, else *found is
+ * false), and after an error. */
+MUST_CHECK bool dir_list(const char *path, Arena *arena, const char ***names, bool *found,
+                         Error *error);
 
 /*
  * Remove path and all below it. A link at path or below it is removed itself and not followed, even

@@ -56,25 +56,22 @@ typedef struct Parent
     int fd;
 } Parent;
 
-/* A DirNameVisitor: remove it if no process uses it. A directory on which no lock can be tried
- * stays. */
-static bool remove_stale(void *context, const char *name, Error *error)
+/* Remove it if no process uses it. A directory on which no lock can be tried stays. */
+static void remove_stale(const Parent *parent, const char *name)
 {
-    const Parent *parent = context;
     AUTO_BUFFER Buffer buffer = {0};
     const char *path = path_in(&buffer, parent->path, name);
     AUTO_FD int fd = -1;
     bool supported;
+    Error error;
 
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) != strlen(PREFIX RANDOM_PART))
-        return true;
+        return;
     fd = open_own_directory(parent->fd, name);
-    if (fd < 0)
-        return true;
-    if (lock_directory(fd, path, &supported) && directory_has_name(parent->fd, name, fd) &&
-        !dir_remove_tree_at(parent->fd, name, path, error))
-        log_debug("%s", error->message);
-    return true;
+    if (fd >= 0 && lock_directory(fd, path, &supported) &&
+        directory_has_name(parent->fd, name, fd) &&
+        !dir_remove_tree_at(parent->fd, name, path, &error))
+        log_debug("%s", error.message);
 }
 
 /* ---- A new one ---- */
@@ -118,12 +115,15 @@ bool scratch_make(const char *parent_path, Arena *arena, char **path, int *lock_
     AUTO_FD int fd = -1;
     bool ok = check_sticky_bit(parent_path, error) && file_open_read(parent_path, &fd, NULL, error);
     Parent parent = {parent_path, fd};
+    const char **names;
     Error failure;
 
     *lock_fd = -1;
     *path = arena_strdup(arena, path_in(&buffer, parent_path, PREFIX RANDOM_PART));
-    if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &failure))
+    if (ok && !dir_list(parent_path, arena, &names, NULL, &failure))
         log_debug("%s", failure.message);
+    for (; ok && *names != NULL; names++)
+        remove_stale(&parent, *names);
     for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
         ok = make_directory(&parent, *path, lock_fd, error);
     if (ok && *lock_fd < 0)

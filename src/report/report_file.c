@@ -43,11 +43,12 @@ static bool check_links(const char *path, const char *directory, const char *dat
 {
     AUTO_ARENA Arena *arena = arena_create();
     const char *tablespaces, *link, **names;
+    bool found;
 
     if (data_directory == NULL)
         return true;
     tablespaces = arena_printf(arena, "%s/pg_tblspc", data_directory);
-    if (!dir_list(tablespaces, arena, &names, error))
+    if (!dir_list(tablespaces, arena, &names, &found, error))
         return false;
     link = arena_printf(arena, "%s/pg_wal", data_directory);
     if (!place_inside(directory, link))

@@ -186,8 +186,10 @@ static bool directory_list(Source *source, const Version *version, SourceFileVis
 static bool directory_names(Source *source, const char *directory, Arena *arena,
                             const char ***names, Error *error)
 {
+    bool found;
+
     return dir_list(arena_printf(arena, "%s/%s", source->directory, directory), arena, names,
-                    error);
+                    &found, error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)

@@ -38,11 +38,12 @@ bool encryption_check(Source *source, const char *directory, Error *error)
     {
         const KeyFiles *files = &key_files[i];
         const char **name;
+        bool found;
 
         if (directory == NULL
                 ? !source->operations->names(source, files->directory, arena, &name, error)
                 : !dir_list(arena_printf(arena, "%s/%s", directory, files->directory), arena, &name,
-                            error))
+                            &found, error))
             return false;
         while (*name != NULL && fnmatch(files->pattern, *name, 0) != 0)
             name++;

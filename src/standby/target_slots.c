@@ -61,7 +61,7 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
     bool found;
 
     *slots = (TargetSlots){0};
-    if (!dir_list(path_in(&path, target->directory, SLOTS_DIRECTORY), arena, &names, error))
+    if (!dir_list(path_in(&path, target->directory, SLOTS_DIRECTORY), arena, &names, &found, error))
         return false;
     while (names[count] != NULL)
         count++;

@@ -38,7 +38,7 @@ static const char *const *list_directory(void *context, const char *directory, A
 {
     const char **names;
 
-    (void) !dir_list(full_path(context, directory), arena, &names, NULL);
+    (void) !dir_list(full_path(context, directory), arena, &names, NULL, NULL);
     return names;
 }
 

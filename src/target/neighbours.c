@@ -31,7 +31,7 @@ static const ClusterDirectory *list_directories(const char *cluster, bool only_l
     ClusterDirectory *directories;
     size_t names = 2, count = 0;
 
-    (void) !dir_list(arena_printf(arena, "%s/pg_tblspc", cluster), arena, &tablespaces, NULL);
+    (void) !dir_list(arena_printf(arena, "%s/pg_tblspc", cluster), arena, &tablespaces, NULL, NULL);
     while (tablespaces[names - 2] != NULL)
         names++;
     directories = arena_allocate(arena, (names + 1) * sizeof(*directories));
@@ -94,7 +94,7 @@ bool neighbours_check(const char *target_directory, const char *source_directory
     if (links.directories->name == NULL)
         return true;
     if ((source_directory != NULL && !check_cluster(&links, source_directory, error)) ||
-        !dir_list("/proc", arena, &processes, error))
+        !dir_list("/proc", arena, &processes, NULL, error))
         return false;
     for (; *processes != NULL; processes++)
     {

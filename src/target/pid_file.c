@@ -207,7 +207,7 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     const char **names;
 
     *pid = 0;
-    if (!dir_list("/proc", arena, &names, error))
+    if (!dir_list("/proc", arena, &names, NULL, error))
         return false;
     for (; *names != NULL; names++)
     {

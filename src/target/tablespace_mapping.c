@@ -88,7 +88,7 @@ bool tablespace_is_targets(const char *target_directory, const char *location, b
         return false;
     if (!found)
         return true;
-    if (!dir_list(directory, arena, &names, error))
+    if (!dir_list(directory, arena, &names, &found, error))
         return false;
     for (; *names != NULL; names++)
     {

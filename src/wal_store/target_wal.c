@@ -18,12 +18,13 @@ static bool check_restore_command(const Options *options, Error *error)
            restore_command_expand(options->restore_command, "", "", "", &ignored, error);
 }
 
-static bool accept_name(void *context, const char *name, Error *error)
+static bool check_archive(const char *directory, Error *error)
 {
-    (void) context;
-    (void) name;
-    (void) error;
-    return true;
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
+
+    return directory == NULL || dir_list(directory, arena, &names, NULL, error) ||
+           error_hint(error, "--wal-archive needs a directory that can be read.");
 }
 
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
@@ -42,9 +43,7 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
     *target_wal = wal_store_create(&store);
     if (!check_restore_command(options, error))
         return false;
-    return store.archive_directory == NULL ||
-           dir_names(store.archive_directory, accept_name, NULL, NULL, error) ||
-           error_hint(error, "--wal-archive needs a directory that can be read.");
+    return check_archive(store.archive_directory, error);
 }
 
 void target_wal_limit(WalStore *target_wal, Lsn lsn)

@@ -205,26 +205,24 @@ static void test_long_paths(void **state)
     assert_int_equal(count, 20);
 }
 
-static bool note_name(void *context, const char *name, Error *failure)
-{
-    (void) failure;
-    strcat(context, name);
-    return true;
-}
-
 static void test_names(void **state)
 {
-    char names[64] = "";
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
     bool found;
 
     (void) state;
     assert_true(file_make_directories("d/x", &error));
-    assert_true(dir_names("d", note_name, names, &found, &error));
+    assert_true(file_make_directories("d/a", &error));
+    assert_true(dir_list("d", arena, &names, &found, &error));
     assert_true(found);
-    assert_string_equal(names, "x");
-    assert_true(dir_names("no", note_name, names, &found, &error));
+    assert_string_equal(names[0], "a");
+    assert_string_equal(names[1], "x");
+    assert_null(names[2]);
+    assert_true(dir_list("no", arena, &names, &found, &error));
     assert_false(found);
-    assert_false(dir_names("no", note_name, names, NULL, &error));
+    assert_null(names[0]);
+    assert_false(dir_list("no", arena, &names, NULL, &error));
 }
 
 static void test_remove_tree_does_not_leave_it_through_a_link(void **state)
