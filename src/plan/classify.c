@@ -146,16 +146,15 @@ static PathClass classify_wal(const WalShape *shape, const char *name)
 }
 
 PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
-                        RelationFile *file, bool *is_relation_file)
+                        RelationFile *file)
 {
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
     const char *name;
 
     /* First, as most files are; nothing below is named like one. */
-    *is_relation_file = relpath_parse(version, path, file);
-    if (*is_relation_file)
-        return file->fork == FORK_MAIN ? PATH_RELATION : PATH_ORDINARY;
+    if (relpath_parse(version, path, file))
+        return file->fork == FORK_MAIN ? PATH_RELATION : PATH_FORK;
     if (is_left(version, path, base) || is_foreign_tablespace_directory(version, path))
         return PATH_LEFT;
     if (is_excluded(version, path, base))
@@ -166,10 +165,10 @@ PathClass path_classify(const Version *version, const WalShape *shape, const cha
     return PATH_ORDINARY;
 }
 
-FileKind path_kind(const Version *version, const char *path, bool is_relation_file, uint8_t fork)
+FileKind path_kind(const Version *version, const char *path, PathClass class)
 {
-    if (is_relation_file)
-        return fork == FORK_MAIN ? KIND_RELATION : KIND_FORK;
+    if (class == PATH_RELATION || class == PATH_FORK)
+        return class == PATH_RELATION ? KIND_RELATION : KIND_FORK;
     if (relpath_below(path, version->wal_directory) != NULL)
         return KIND_WAL;
     if (relpath_below(path, version->xact_directory) != NULL || has_prefix(path, "pg_multixact/") ||

@@ -11,6 +11,7 @@ typedef enum PathClass
 {
     PATH_ORDINARY,  /* copied from the source, removed where the source lacks it */
     PATH_RELATION,  /* main fork of a permanent relation: by blocks */
+    PATH_FORK,      /* another fork of it: like an ordinary file */
     PATH_EXCLUDED,  /* never copied, and removed on the target: the server creates it again */
     PATH_LEFT,      /* neither copied nor removed: not the server's, or ours to write at the end */
     PATH_WAL,       /* a WAL segment: kept or removed on the target, staged apart */
@@ -30,14 +31,13 @@ typedef enum FileKind /* for counting bytes by kind in the report */
 } FileKind;
 
 /*
- * Classify a relative path. *file is set for PATH_RELATION and for relation files of other forks
- * (PATH_ORDINARY with *is_relation_file). The rules and where they come from:
- * design/overview.md, "What is fetched"; formats 9.2 for the originals' lists.
+ * Classify a relative path. *file is set for PATH_RELATION and PATH_FORK. The rules and where they
+ * come from: design/overview.md, "What is fetched"; formats 9.2 for the originals' lists.
  */
 PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
-                        RelationFile *file, bool *is_relation_file);
+                        RelationFile *file);
 
-FileKind path_kind(const Version *version, const char *path, bool is_relation_file, uint8_t fork);
+FileKind path_kind(const Version *version, const char *path, PathClass class);
 
 /* The transaction of a file of pg_twophase, which is named by 8 hexadecimal digits, or 16. */
 uint64_t twophase_xid(const char *path);

@@ -239,7 +239,7 @@ static bool may_be_odd(const PlanInput *input, const FilePair *pair)
     return input->source_hides_odd && pair->source->size == 0 &&
            (pair->target == NULL || pair->target->size > 0) &&
            !path_is_servers(input->version, pair->path) &&
-           path_kind(input->version, pair->path, false, FORK_MAIN) != KIND_CONFIGURATION;
+           path_kind(input->version, pair->path, pair->class) != KIND_CONFIGURATION;
 }
 
 static Decision decide_ordinary_of_source(const PlanInput *input, const FilePair *pair)
@@ -291,8 +291,7 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
 
 void pair_classify(const PlanInput *input, FilePair *pair)
 {
-    pair->class = path_classify(input->version, &input->shape, pair->path, &pair->file,
-                                &pair->is_relation_file);
+    pair->class = path_classify(input->version, &input->shape, pair->path, &pair->file);
     if (is_log(input, pair->path))
         pair->class = PATH_LEFT;
 }
@@ -329,6 +328,7 @@ static Decision decide_by_class(const PlanInput *input, const FilePair *pair)
         if (regular)
             return decide_relation(input, pair);
         break;
+    case PATH_FORK:
     case PATH_ORDINARY:
         break;
     }
@@ -374,8 +374,7 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
     decision = decide_by_class(input, pair);
     if (decision.outcome != OUTCOME_ENTRY)
         return decision;
-    entry->kind =
-        (uint8_t) path_kind(input->version, pair->path, pair->is_relation_file, pair->file.fork);
+    entry->kind = (uint8_t) path_kind(input->version, pair->path, pair->class);
     take_for_standby(input, entry);
     if (is_mounted_by_user(input, pair, entry))
     {

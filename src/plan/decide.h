@@ -16,8 +16,7 @@ typedef struct FilePair
     const ListedFile *target;
     const char *link_target; /* of the source's link, else NULL */
     PathClass class;
-    RelationFile file; /* of a relation's file */
-    bool is_relation_file;
+    RelationFile file;        /* of a relation's file */
     bool database_is_targets; /* the target has made or dropped the database that it belongs to */
 } FilePair;
 
@@ -37,7 +36,7 @@ typedef struct Decision
     const char *kept_by; /* OUTCOME_KEEP: the pattern */
 } Decision;
 
-/* Set class, file and is_relation_file by the path. */
+/* Set class and file by the path. */
 void pair_classify(const PlanInput *input, FilePair *pair);
 
 Decision decide_file(const PlanInput *input, const FilePair *pair);

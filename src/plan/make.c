@@ -236,7 +236,6 @@ static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
     const char *slash = strrchr(entry->path, '/');
     const char *base = slash != NULL ? slash + 1 : entry->path;
     RelationFile file;
-    bool is_relation_file;
 
     if (path_is_servers(input->version, entry->path) &&
         (entry->type != FILE_DIRECTORY || base[strspn(base, "0123456789")] == '\0' ||
@@ -244,8 +243,7 @@ static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
          relpath_below(entry->path, "pg_replslot") != NULL))
         return false;
     return !keep_is_configuration(entry->path) &&
-           path_classify(input->version, &input->shape, entry->path, &file, &is_relation_file) ==
-               PATH_ORDINARY;
+           path_classify(input->version, &input->shape, entry->path, &file) == PATH_ORDINARY;
 }
 
 static void list_removed(const PlanInput *input, Plan *plan)

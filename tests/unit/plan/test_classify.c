@@ -31,9 +31,9 @@ static const Row rows[] = {
     {"global/1262", PATH_RELATION, ALL},
     {"pg_tblspc/16500/%s/5/16384", PATH_RELATION, ALL},
     {"pg_tblspc/16500/%s/5/16384.2", PATH_RELATION, ALL},
-    {"base/5/16384_fsm", PATH_ORDINARY, ALL},
-    {"base/5/16384_vm.1", PATH_ORDINARY, ALL},
-    {"base/5/16384_init", PATH_ORDINARY, ALL},
+    {"base/5/16384_fsm", PATH_FORK, ALL},
+    {"base/5/16384_vm.1", PATH_FORK, ALL},
+    {"base/5/16384_init", PATH_FORK, ALL},
     {"base/5/016384", PATH_ORDINARY, ALL},
     {"base/5/16384.0", PATH_ORDINARY, ALL},
     {"base/5/16384.01", PATH_ORDINARY, ALL},
@@ -158,7 +158,6 @@ static void test_each_path_is_of_its_class(void **state)
             const char *place = strstr(row->path, "%s");
             char path[256];
             RelationFile file;
-            bool is_relation_file;
             PathClass class;
 
             if (version->number < 100 * row->first_major || version->number > 100 * row->last_major)
@@ -168,12 +167,12 @@ static void test_each_path_is_of_its_class(void **state)
                          directory, place + 2);
             else
                 snprintf(path, sizeof(path), "%s", row->path);
-            class = path_classify(version, &shape, path, &file, &is_relation_file);
+            class = path_classify(version, &shape, path, &file);
             if (class != row->class)
                 fail_msg("%s: \"%s\" is of class %d, not %d", version->name, path, class,
                          row->class);
             if (class == PATH_RELATION)
-                assert_true(is_relation_file && file.fork == FORK_MAIN);
+                assert_int_equal(file.fork, FORK_MAIN);
         }
     }
 }
@@ -183,23 +182,19 @@ static void test_relation_files_are_taken_apart(void **state)
     const Version *version = version_of_major(15);
     const WalShape shape = {.version = version, .segment_size = 16 << 20, .block_size = 8192};
     RelationFile file;
-    bool is_relation_file;
 
     (void) state;
-    assert_int_equal(path_classify(version, &shape, "base/5/16384.3", &file, &is_relation_file),
+    assert_int_equal(path_classify(version, &shape, "base/5/16384.3", &file),
                      PATH_RELATION);
-    assert_true(is_relation_file);
     assert_int_equal(file.relation.tablespace, TABLESPACE_DEFAULT);
     assert_int_equal(file.relation.database, 5);
     assert_int_equal(file.relation.relation, 16384);
     assert_int_equal(file.segment, 3);
-    assert_int_equal(path_classify(version, &shape, "base/5/16384_vm", &file, &is_relation_file),
-                     PATH_ORDINARY);
-    assert_true(is_relation_file);
+    assert_int_equal(path_classify(version, &shape, "base/5/16384_vm", &file),
+                     PATH_FORK);
     assert_int_equal(file.fork, FORK_VM);
-    assert_int_equal(path_classify(version, &shape, "PG_VERSION", &file, &is_relation_file),
+    assert_int_equal(path_classify(version, &shape, "PG_VERSION", &file),
                      PATH_ORDINARY);
-    assert_false(is_relation_file);
 }
 
 static void test_the_servers_files(void **state)
@@ -223,14 +218,14 @@ static void test_kinds_for_the_report(void **state)
     const Version *version = version_of_major(15);
 
     (void) state;
-    assert_int_equal(path_kind(version, "base/5/16384", true, FORK_MAIN), KIND_RELATION);
-    assert_int_equal(path_kind(version, "base/5/16384_vm", true, FORK_VM), KIND_FORK);
-    assert_int_equal(path_kind(version, "pg_wal/00000002.history", false, 0), KIND_WAL);
-    assert_int_equal(path_kind(version, "pg_xact/0000", false, 0), KIND_STATUS);
-    assert_int_equal(path_kind(version, "pg_multixact/members/0000", false, 0), KIND_STATUS);
-    assert_int_equal(path_kind(version, "postgresql.conf", false, 0), KIND_CONFIGURATION);
-    assert_int_equal(path_kind(version, "standby.signal", false, 0), KIND_CONFIGURATION);
-    assert_int_equal(path_kind(version, "PG_VERSION", false, 0), KIND_OTHER);
+    assert_int_equal(path_kind(version, "base/5/16384", PATH_RELATION), KIND_RELATION);
+    assert_int_equal(path_kind(version, "base/5/16384_vm", PATH_FORK), KIND_FORK);
+    assert_int_equal(path_kind(version, "pg_wal/00000002.history", PATH_ORDINARY), KIND_WAL);
+    assert_int_equal(path_kind(version, "pg_xact/0000", PATH_ORDINARY), KIND_STATUS);
+    assert_int_equal(path_kind(version, "pg_multixact/members/0000", PATH_ORDINARY), KIND_STATUS);
+    assert_int_equal(path_kind(version, "postgresql.conf", PATH_ORDINARY), KIND_CONFIGURATION);
+    assert_int_equal(path_kind(version, "standby.signal", PATH_ORDINARY), KIND_CONFIGURATION);
+    assert_int_equal(path_kind(version, "PG_VERSION", PATH_ORDINARY), KIND_OTHER);
 }
 
 int main(void)
