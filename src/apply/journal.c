@@ -62,8 +62,7 @@ const char *target_path(Buffer *buffer, const char *target_directory, const char
 
 /* ---- Checks, the same before writing and after reading ---- */
 
-/* The path is a work directory, or with inside, a file in one. */
-static bool path_is_work(const char *path, bool inside)
+bool path_is_work(const char *path, bool inside)
 {
     const size_t name_length = strlen(WORK_DIRECTORY);
     const char *end = inside ? strrchr(path, '/') : path + strlen(path);

@@ -73,6 +73,9 @@ typedef struct JournalEntry
 /* Set the buffer to PGDATA/path, or to path itself if it is absolute, and return it. */
 const char *target_path(Buffer *buffer, const char *target_directory, const char *path);
 
+/* The path is a work directory, or with inside, a file in one. */
+bool path_is_work(const char *path, bool inside);
+
 typedef struct JournalWriter JournalWriter;
 
 /* target_directory must live as long as the writer, which journal_close or journal_discard frees,

@@ -174,15 +174,8 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
 /* A path of the file "places" is only believed where it can be one. */
 static bool place_is_plausible(char kind, const char *path)
 {
-    const size_t length = strlen(path);
-    const size_t name_length = strlen(WORK_DIRECTORY);
-
-    if (!path_is_safe(path[0] == '/' ? path + 1 : path))
-        return false;
-    if (kind == 'L')
-        return path[0] == '/';
-    return kind == 'W' && length > name_length + 1 && path[length - name_length - 1] == '/' &&
-           strcmp(path + length - name_length, WORK_DIRECTORY) == 0;
+    return kind == 'L' ? path[0] == '/' && path_is_safe(path + 1)
+                       : kind == 'W' && path_is_work(path, false);
 }
 
 static bool remove_place(const char *target_directory, char kind, const char *path, Error *error)
