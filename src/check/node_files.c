@@ -251,11 +251,8 @@ static void look_at_configuration(Node *node)
     const char *directory = node->clusters->target.directory;
     AUTO_BUFFER Buffer names = {0}, word = {0};
     TextList outside = {&names, ", ", NAMES_MAX, 0};
-    struct stat status;
-    bool found;
 
-    if (node->configuration.config_file == NULL &&
-        file_stat(node_path(node, "postgresql.conf"), &status, &found, NULL) && !found)
+    if (node->configuration.config_file == NULL && !file_exists(directory, "postgresql.conf"))
     {
         node_add(node, "configuration", FINDING_WARNING,
                  "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",

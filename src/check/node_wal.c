@@ -128,8 +128,9 @@ static LastWal read_last_wal(const Node *node)
 static const char *remedy_setting(const Node *node, const char *setting, const char *then)
 {
     return arena_printf(node->arena, "%s%s%s;  -- %s",
-                        node->standby ? "in postgresql.conf of this standby, and on the primary:\n"
-                                      : "",
+                        target_was_standby(&node->clusters->target)
+                            ? "in postgresql.conf of this standby, and on the primary:\n"
+                            : "",
                         node->version->remedies.set, setting, then);
 }
 

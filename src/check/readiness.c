@@ -150,7 +150,8 @@ void node_print_text(const Node *node, FILE *stream)
     if (node->version != NULL)
         buffer_printf(&text, ", a %s %s of PostgreSQL %s",
                       node->look.running ? "running" : "stopped",
-                      node->standby ? "standby" : "primary", node->version->name);
+                      target_was_standby(&node->clusters->target) ? "standby" : "primary",
+                      node->version->name);
     buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
     append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
@@ -224,7 +225,10 @@ void node_print_json(const Node *node, FILE *stream)
     json_string(&json, "source", node->source);
     json_decimal(&json, "server_version", known ? node->version->name : NULL);
     json_string(&json, "server", !known ? NULL : node->look.running ? "running" : "stopped");
-    json_string(&json, "role", !known ? NULL : node->standby ? "standby" : "primary");
+    json_string(&json, "role",
+                !known                                        ? NULL
+                : target_was_standby(&node->clusters->target) ? "standby"
+                                                              : "primary");
     write_verdict(&json, &node->verdict);
     write_findings(&json, node);
     json_close(&json, '}');

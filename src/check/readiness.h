@@ -69,7 +69,6 @@ typedef struct Node
     /* What is printed. */
     const char *target;
     const char *source; /* NULL: none is named */
-    bool standby;
     Verdict verdict;
     Finding *findings; /* in the order of the looks */
     size_t finding_count;

@@ -314,8 +314,6 @@ static bool look_at_target(Node *node)
         return false;
     }
     node->version = control->version;
-    node->standby = control->state == STATE_SHUTDOWNED_IN_RECOVERY ||
-                    control->state == STATE_IN_ARCHIVE_RECOVERY;
     node_ok(node, "target", "Its state is \"%s\", its timeline %u.",
             control_state_name(control->state), target->timeline);
     if (!encryption_check(NULL, target->directory, &error))
@@ -343,20 +341,6 @@ static void open_wal(Node *node)
     node->archive = wal_store_create(&elsewhere);
 }
 
-static void look_at_all(Node *node)
-{
-    read_configuration(node);
-    node_look_at_source(node);
-    judge(node);
-    open_wal(node);
-    node_look_at_settings(node);
-    node_look_at_wal(node);
-    node_look_at_access(node);
-    node_look_at_files(node);
-    node_look_at_losses(node);
-    wal_store_destroy(node->archive);
-}
-
 void node_check(const Options *options, Node *node)
 {
     Arena *arena = arena_create();
@@ -378,7 +362,18 @@ void node_check(const Options *options, Node *node)
                    .source = options->source_server != NULL ? "server" : options->source_directory};
     log_set_amount(LOG_NOTHING);
     if (look_at_target(node))
-        look_at_all(node);
+    {
+        read_configuration(node);
+        node_look_at_source(node);
+        judge(node);
+        open_wal(node);
+        node_look_at_settings(node);
+        node_look_at_wal(node);
+        node_look_at_access(node);
+        node_look_at_files(node);
+        node_look_at_losses(node);
+        wal_store_destroy(node->archive);
+    }
     scan_destroy(node->look.divergence.scan);
     look_release(&node->look);
     log_set_amount(LOG_ALL);

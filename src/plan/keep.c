@@ -18,11 +18,6 @@ static const char *const configuration_patterns[] = {
     "*.cer",
 };
 
-static void add(Keep *keep, KeepPattern pattern)
-{
-    ARRAY_ADD(keep->patterns, keep->count, pattern);
-}
-
 bool keep_add(Keep *keep, const char *text, Error *error)
 {
     size_t length;
@@ -40,14 +35,15 @@ bool keep_add(Keep *keep, const char *text, Error *error)
     }
     if (length == 0 || length > PATH_LENGTH_MAX)
         return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", text, "--keep");
-    add(keep, (KeepPattern){.text = text, .length = length});
+    ARRAY_ADD(keep->patterns, keep->count, (KeepPattern){.text = text, .length = length});
     return true;
 }
 
 void keep_add_file(Keep *keep, const Version *version, const char *text)
 {
     if (!path_is_servers(version, text))
-        add(keep, (KeepPattern){.text = text, .length = strlen(text), .file = true});
+        ARRAY_ADD(keep->patterns, keep->count,
+                  (KeepPattern){.text = text, .length = strlen(text), .file = true});
 }
 
 bool keep_pattern_matches(const KeepPattern *pattern, const char *path)
@@ -95,7 +91,7 @@ void keep_copy(const Keep *from, Keep *keep)
 {
     *keep = (Keep){.configuration = from->configuration};
     for (size_t i = 0; i < from->count; i++)
-        add(keep, from->patterns[i]);
+        ARRAY_ADD(keep->patterns, keep->count, from->patterns[i]);
 }
 
 void keep_free(Keep *keep)
