@@ -3,7 +3,8 @@
  *
  * A kill or a power cut at any instant does no damage. Everything that the journal names was synced
  * before the journal was, and the journal before the commit: journal.h has the states. From the
- * commit to the new pg_control the next run does every step again, after it that run only cleans up.
+ * commit to the new pg_control the next run does every step again, after it that run only cleans
+ * up.
  *
  * Both renames are synced before the next step begins, so the order on the disk is the order of
  * finish_committed. Every step may be repeated from its beginning, as often as runs are killed:
@@ -487,17 +488,11 @@ static void clean_up_or_warn(Apply *apply)
 /* The journal, and what it has come to. */
 static bool open_journal(Apply *apply, Error *error)
 {
-    bool found;
-
     journal_close_reader(apply->reader);
     apply->reader = NULL;
-    if (!journal_open(apply->target_directory, apply->arena, &apply->reader, apply->head, &found,
-                      error))
-        return false;
-    if (!found)
-        return error_set(error, ERROR_FAILED, "there is no journal in \"%s\"",
-                         apply->target_directory);
-    return commit_state(apply->target_directory, apply->head, &apply->state, error);
+    return journal_open(apply->target_directory, apply->arena, &apply->reader, apply->head, NULL,
+                        error) &&
+           commit_state(apply->target_directory, apply->head, &apply->state, error);
 }
 
 /*

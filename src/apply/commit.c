@@ -290,12 +290,8 @@ bool apply_commit(const char *target_directory, Interlock *interlock, bool *comm
 {
     AUTO_ARENA Arena *arena = arena_create();
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
-    bool found;
 
     *committed = false;
-    if (!journal_open(target_directory, arena, NULL, head, &found, error))
-        return false;
-    if (!found)
-        return error_set(error, ERROR_FAILED, "there is no journal in \"%s\"", target_directory);
-    return commit(target_directory, interlock, head, committed, error);
+    return journal_open(target_directory, arena, NULL, head, NULL, error) &&
+           commit(target_directory, interlock, head, committed, error);
 }

@@ -212,11 +212,11 @@ static bool read_back(const JournalWriter *writer, Error *error)
     AUTO_ARENA Arena *arena = arena_create();
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
     JournalReader *reader;
-    bool found, same;
+    bool same;
 
-    if (!journal_open(writer->target_directory, arena, &reader, head, &found, error))
+    if (!journal_open(writer->target_directory, arena, &reader, head, NULL, error))
         return false;
-    same = found && reader->count == writer->count;
+    same = reader->count == writer->count;
     journal_close_reader(reader);
     return same ||
            error_set(error, ERROR_FAILED, "the journal that was just written cannot be read back");
@@ -458,13 +458,17 @@ bool journal_open(const char *target_directory, Arena *arena, JournalReader **re
                   JournalHead *head, bool *found, Error *error)
 {
     JournalReader *made = memory_allocate_zeroed(1, sizeof(JournalReader));
-    bool ok;
+    bool ok, there = false;
 
     made->path = target_path(&made->path_buffer, target_directory, JOURNAL_PATH);
     made->fd = -1;
-    ok = open_and_check(made, arena, head, found, error);
+    ok = open_and_check(made, arena, head, &there, error);
+    if (found != NULL)
+        *found = there;
+    else if (ok && !there)
+        ok = error_set(error, ERROR_FAILED, "there is no journal in \"%s\"", target_directory);
     if (reader != NULL)
-        *reader = ok && *found ? made : NULL;
+        *reader = ok && there ? made : NULL;
     if (reader == NULL || *reader == NULL)
         journal_close_reader(made);
     return ok;

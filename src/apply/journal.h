@@ -89,8 +89,9 @@ void journal_discard(JournalWriter *writer);
 
 typedef struct JournalReader JournalReader;
 
-/* *found false: there is no journal. A damaged one is an error. The whole file is checked before
- * anything is returned; memory is bounded. reader NULL: only the head is wanted. */
+/* *found false, or with found NULL an error: there is no journal. A damaged one is an error. The
+ * whole file is checked before anything is returned; memory is bounded. reader NULL: only the head
+ * is wanted. */
 MUST_CHECK bool journal_open(const char *target_directory, Arena *arena, JournalReader **reader,
                              JournalHead *head, bool *found, Error *error);
 /* Entries in order; *end at the end. Strings live until the next call. */
