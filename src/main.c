@@ -132,13 +132,14 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     Run run = {0};
     RejoinResult rejoin = {0};
     Error error = {0};
-    RewindOutcome outcome = REWIND_UNTOUCHED;
+    RewindOutcome outcome;
     bool succeeded, said;
     int status;
 
     file_set_sync(!command->no_sync);
-    succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &outcome, &error)
-                                : rewind_run(options, &run, &outcome, &error);
+    succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &error)
+                                : rewind_run(options, &run, &error);
+    outcome = run.look.outcome;
     status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {

@@ -158,7 +158,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     return rejoin->report.stopped;
 }
 
-static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *error)
+static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
 {
     const Options *options = rejoin->options;
     bool follows;
@@ -178,7 +178,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *
         rejoin_forget_source(rejoin);
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
-        if (!rewind_run(options, run, outcome, error))
+        if (!rewind_run(options, run, error))
             return false;
         if (options->dry_run)
         {
@@ -186,18 +186,18 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *
             return true;
         }
         /* From here on the target is a standby of the source, which only has to run. */
-        *outcome = REWIND_NOT_JOINED;
+        run->look.outcome = REWIND_NOT_JOINED;
         signals_heed_again();
         if (!start_server(rejoin, error))
             return false;
     }
-    *outcome = REWIND_NOT_JOINED;
+    run->look.outcome = REWIND_NOT_JOINED;
     if (options->dry_run)
         return true;
     if (!rejoin_wait_until_it_follows(rejoin, error))
         return false;
     server_control_forget(&rejoin->control);
-    *outcome = REWIND_DONE;
+    run->look.outcome = REWIND_DONE;
     return true;
 }
 
@@ -222,18 +222,16 @@ static void complete_run(Rejoin *rejoin, Run *run)
         rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
 }
 
-bool rejoin_run(const Options *options, Run *run, RejoinResult *result, RewindOutcome *outcome,
-                Error *error)
+bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
 {
     Rejoin rejoin = {.options = options, .arena = arena_create(), .since = "0"};
     bool succeeded;
 
-    *outcome = REWIND_UNTOUCHED;
-    succeeded = run_rejoin(&rejoin, run, outcome, error);
+    succeeded = run_rejoin(&rejoin, run, error);
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))
-        *outcome = REWIND_COMMITTED;
+        run->look.outcome = REWIND_COMMITTED;
     complete_run(&rejoin, run);
     *result = rejoin.report;
     rejoin_forget_source(&rejoin);

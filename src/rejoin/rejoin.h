@@ -14,8 +14,7 @@
  * REWIND_NOT_JOINED: failed after the rewind. *result is filled in any case; its strings are in
  * run->arena.
  */
-MUST_CHECK bool rejoin_run(const Options *options, Run *run, RejoinResult *result,
-                           RewindOutcome *outcome, Error *error);
+MUST_CHECK bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error);
 
 /*
  * The last line of a failed run where the server is what matters: whether it runs, and how it is

@@ -226,7 +226,7 @@ static void json_discarded(Json *json, const Report *report)
     json_time(json, "last_commit", commits, scanned->last_commit_time);
     json_number(json, "prepared_transactions", run->changes.lost_prepared);
     json_number(json, "target_wal_bytes_read", scanned->wal_bytes);
-    if (json_section(json, "saved_wal", '{', run->saved))
+    if (json_section(json, "saved_wal", '{', run->saved_wal_command != NULL))
     {
         json_string(json, "directory", report->options->save_diverged_wal);
         json_string(json, "command", run->saved_wal_command);

@@ -5,9 +5,7 @@
 #include <string.h>
 
 #define MICROSECONDS 1000000
-#define STATUS_DIRECTORY "archive_status/" /* below pg_wal */
 #define SEGMENT_NAME_LENGTH 24
-#define DONE ".done"
 #define ARCHIVED_NAME_SIZE 64
 
 const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
@@ -230,18 +228,16 @@ static bool history_has(const History *history, Timeline timeline)
 static bool is_archived_lost(const PlanInput *input, const char *path,
                              char name[ARCHIVED_NAME_SIZE])
 {
-    const size_t directory = strlen(STATUS_DIRECTORY), end = strlen(DONE);
     const char *below = relpath_below(path, input->version->wal_directory);
-    const size_t length = below != NULL ? strlen(below) : 0;
+    const char *status = below != NULL ? relpath_below(below, "archive_status") : NULL;
+    const char *end = status != NULL ? strrchr(status, '.') : NULL;
     char segment_name[SEGMENT_NAME_LENGTH + 1];
     Timeline timeline;
     uint64_t segment;
 
-    if (below == NULL || strncmp(below, STATUS_DIRECTORY, directory) != 0 ||
-        length < directory + end || length >= directory + end + ARCHIVED_NAME_SIZE ||
-        strcmp(below + length - end, DONE) != 0)
+    if (end == NULL || strcmp(end, ".done") != 0 || end - status >= ARCHIVED_NAME_SIZE)
         return false;
-    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (length - directory - end), below + directory);
+    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (end - status), status);
     snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
     if (wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment))
         return !plan_segment_is_common(input, timeline, segment);

@@ -341,7 +341,7 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     text_row(text, "target WAL read", "%s", size_text(report, scanned->wal_bytes));
     if (run->lost != NULL)
         text_lost_list(report, run->lost, text);
-    if (run->saved)
+    if (run->saved_wal_command != NULL)
     {
         text_row(text, "kept in", "%s", report->options->save_diverged_wal);
         text_row(text, "to read it", "%s", run->saved_wal_command);

@@ -119,7 +119,6 @@ static bool finish_stage(Run *run, Error *error)
         !saved_wal_write(directory, &look->clusters, &look->target_wal->stream, &look->divergence,
                          look->arena, &run->saved_wal_command, error))
         return false;
-    run->saved = directory != NULL;
     if (!transfer_finish(run, error))
         return false;
     streaming_check_slot_again(look->options, &look->clusters);
@@ -438,7 +437,7 @@ static void tell_next_steps(Run *run)
     next_steps_print(run->look.options, run);
 }
 
-bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
+bool rewind_run(const Options *options, Run *run, Error *error)
 {
     Look *look = &run->look;
     bool result;
@@ -458,7 +457,6 @@ bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error 
         stage_abandon(run->staged.stage);
     stage_free(run->staged.stage);
     look_release(look);
-    *outcome = look->outcome;
     return result;
 }
 

@@ -69,8 +69,8 @@ typedef struct Run
     TargetSlots slots;                       /* of a former primary that needs no rewind */
     const NextStart *next_start;             /* NULL: not found out */
     Staged staged;
-    bool saved; /* the diverged WAL */
-    const char *saved_wal_command;
+    const char *saved_wal_command;     /* that reads the diverged WAL; NULL: it is not saved, or
+                                          not known (--compare) */
     StageStatistics fetched;           /* also by attempts that were thrown away */
     uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
     uint64_t compared_bytes;           /* also by attempts that were thrown away */
@@ -88,7 +88,7 @@ typedef struct Run
  * Rewind. *run, zero before, is filled as far as the run came, also on failure. run_free in any
  * case.
  */
-MUST_CHECK bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error);
+MUST_CHECK bool rewind_run(const Options *options, Run *run, Error *error);
 
 void run_free(Run *run);
 

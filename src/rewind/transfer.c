@@ -151,7 +151,7 @@ static bool stage_files(Run *run, const StagedWal *wal, Error *error)
     const Planned *planned = &run->planned;
     const Lsn divergence = planned->input.divergence;
     Staged *staged = &run->staged;
-    uint64_t next_segment = wal_segment_of(&clusters->shape, wal->from);
+    uint64_t next_segment = wal_segment_of(&clusters->shape, planned->input.wal_from);
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
@@ -173,7 +173,6 @@ bool transfer_make(Run *run, bool final, Error *error)
     Staged *staged = &run->staged;
     StagedWal wal = {.source_wal = run->look.source_wal,
                      .input = &run->planned.input,
-                     .from = start->wal_from,
                      .archives_always = run->next_start->archives_always};
     ReplayHazard hazard;
 

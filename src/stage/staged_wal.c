@@ -277,7 +277,7 @@ bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
     {
         const HistoryEntry *left = &history->entries[i];
 
-        if (stages_left_segment(&wal->input->shape, wal->from, left, end) &&
+        if (stages_left_segment(&wal->input->shape, wal->input->wal_from, left, end) &&
             !stage_left_segment(wal, left, error))
             return false;
     }

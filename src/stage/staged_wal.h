@@ -31,7 +31,6 @@ typedef struct StagedWal
     Stage *stage;
     SourceWal *source_wal;
     const PlanInput *input;
-    Lsn from;             /* recovery may start there */
     bool archives_always; /* archive_mode = always in the rewound target */
 } StagedWal;
 
