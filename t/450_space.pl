@@ -10,6 +10,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use JSON::PP ();
 use POSIX ();
 use Time::HiRes ();
 use RewindTest;
@@ -213,6 +214,15 @@ sub disk_is_filled
     return;
 }
 
+sub checks
+{
+    my ($small) = @_;
+    my $result = run([ rewind_argv($small->{copy}->data, '--check', '--report=json', '--source-server', $source->conninfo) ]);
+    my $said = JSON::PP->new->utf8->decode($result->{stdout});
+    my ($space) = grep { $_->{name} eq 'space' } @{ $said->{findings} };
+    return ($said, $space, join ', ', $result->{status}, $said->{verdict}{state}, $space->{state});
+}
+
 # The source's WAL is brought before all else is known: that has a check of its own.
 sub lack_for_wal_is_said
 {
@@ -225,6 +235,15 @@ sub lack_for_wal_is_said
     like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/data/pg_rewind\.work\.wal"$}m, 'it says where');
     like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}m, 'and how much');
     is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
+
+    my ($said, $space, $short) = checks($small);
+    is($short, '1, not possible, problem', '--check foretells it');
+    like($said->{verdict}{errors}[0]{message}, qr{^not enough space on the file system of "\S+/data"$}, 'with the same error');
+    like($space->{text}, qr{^not enough space on .*\nAt least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}, 'in both places');
+    # An interrupted rewind has left files, which the next one removes first.
+    mkdir $small->{copy}->path('pg_rewind.work.wal') or die;
+    like((checks($small))[2], qr/^1, needed, problem$/, '--check does not tell what it cannot know');
+    rmdir $small->{copy}->path('pg_rewind.work.wal') or die;
     unlink filler($small);
     return;
 }

@@ -290,7 +290,8 @@ static void look_at_configuration(Node *node)
 
 void node_look_at_files(Node *node)
 {
-    look_at_space(node);
+    if (!node->look.lacks_space)
+        look_at_space(node);
     look_at_replaceable(node);
     look_at_tablespaces(node);
     look_at_configuration(node);

@@ -152,7 +152,7 @@ static void report_running(Node *node, bool looked, const Error *error)
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
         node_add_error(node, "source", FINDING_PROBLEM, error);
     else if (!looked && error->kind != ERROR_REPORTED && !node->lacks_wal &&
-             node->look.replayed != REPLAYED_WAL_MISSING &&
+             !node->look.lacks_space && node->look.replayed != REPLAYED_WAL_MISSING &&
              node->clusters->target_history.count > 0)
         node_add_error(node, "divergence", FINDING_PROBLEM, error);
     else if (node->look.replayed == REPLAYED_WAL_UNKNOWN)
@@ -213,6 +213,8 @@ static void judge_with_source(Node *node)
     }
     if (look->replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
+    if (look->lacks_space)
+        node_add_error(node, "space", FINDING_PROBLEM, &error);
     if (node->look.running)
         report_running(node, looked, &error);
     else

@@ -529,15 +529,6 @@ static bool find_first_late(Chooser *chooser, Start *late, bool *there, Error *e
     return true;
 }
 
-/* Not a shutdown checkpoint, whose record lies at its own redo position, where no standby should
- * start. */
-static bool may_be_cheaper(const Chooser *chooser, const Start *late)
-{
-    return late->redo - chooser->start->earliest.redo >= ESTIMATE_WAL_MIN &&
-           (late->checkpoint != late->redo ||
-            chooser->in.clusters->shape.version->starts_at_shutdown);
-}
-
 /*
  * Early or late: the first of these that holds. Neither what is read later changes it, nor what
  * happens later, but that replay would go wrong, or that WAL is nowhere.
@@ -559,7 +550,8 @@ static bool decide_start(Chooser *chooser, Error *error)
         return take_late_start(chooser, &late, START_ASKED, error);
     if (gone)
         return take_late_start(chooser, &late, START_NO_WAL, error);
-    cheaper = there && chooser->in.changes != NULL && may_be_cheaper(chooser, &late);
+    cheaper = there && chooser->in.changes != NULL &&
+              start_may_be_cheaper(chooser->in.clusters->shape.version, &start->earliest, &late);
     if (!source_wal_check_space(chooser->in.source_wal, start->earliest.redo, start->wal_end, &why))
     {
         if (!cheaper || options->early_start)

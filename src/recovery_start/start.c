@@ -57,6 +57,12 @@ bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)
     return true;
 }
 
+bool start_may_be_cheaper(const Version *version, const Start *early, const Start *late)
+{
+    return late->redo - early->redo >= ESTIMATE_WAL_MIN &&
+           (late->checkpoint != late->redo || version->starts_at_shutdown);
+}
+
 /* ---- Connections ---- */
 
 /* True if recovery starts at a shutdown checkpoint, or replays one: then nothing runs but prepared

@@ -457,6 +457,46 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     return true;
 }
 
+/* True if an interrupted rewind has left files, which the next one removes before it asks for room.
+ */
+static bool frees_space_first(const Look *look)
+{
+    static const char *const left[] = {WORK_DIRECTORY, WORK_DIRECTORY ".wal"};
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found = false;
+
+    for (int i = 0; i < 2 && !found; i++)
+        if (!file_lstat(path_in(&path, target_directory(look), left[i]), &status, &found, NULL))
+            return true;
+    return found;
+}
+
+/* A rewind fetches the source's WAL from the early start on; where there is no room for it, from
+ * the late one on, if it may choose that. */
+static bool check_space_for_wal(Look *look, Error *error)
+{
+    const Options *options = look->options;
+    const Control *source = &look->source.control;
+    const Lsn divergence = look->divergence.lsn;
+    const Lsn end = source_state_wal_end(&look->source, divergence);
+    const Start early = options->compare ? start_of_source(source)
+                                         : start_early(&look->divergence.common_checkpoint, source);
+    Start late;
+    bool may_start_late;
+
+    if (frees_space_first(look))
+        return true;
+    may_start_late = !options->compare && !options->early_start &&
+                     start_late(source, divergence, LSN_INVALID, &late) &&
+                     (options->late_start || look->replayed == REPLAYED_WAL_NOT_NEEDED ||
+                      start_may_be_cheaper(look->clusters.shape.version, &early, &late));
+    look->lacks_space =
+        !source_wal_check_space(look->source_wal, early.redo, end, error) &&
+        (!may_start_late || !source_wal_check_space(look->source_wal, late.redo, end, error));
+    return !look->lacks_space;
+}
+
 /* As of a target that is stopped, or that will be. */
 static bool find_divergence_of_look(Look *look, Error *error)
 {
@@ -473,7 +513,9 @@ static bool find_divergence_of_look(Look *look, Error *error)
     look->found = look_for_divergence(look, error);
     if (!look->found)
         return fails_unknown(look, error);
-    return compare || !look->divergence.needed || look_for_replayed_wal(look, error);
+    if (!compare && !look->divergence.needed)
+        return true;
+    return (compare || look_for_replayed_wal(look, error)) && check_space_for_wal(look, error);
 }
 
 bool look_at_pair(Look *look, Error *error)

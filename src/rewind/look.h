@@ -74,6 +74,7 @@ typedef struct Look
     bool found; /* the divergence was looked for to its end, or is not needed */
     ReplayedWal replayed;
     uint64_t replayed_segment;
+    bool lacks_space; /* it failed: there is no room for the source's WAL */
 } Look;
 
 /*

@@ -288,16 +288,19 @@ static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_
     return true;
 }
 
-/* List those of [from, end); an error if there is too little room. The end of its WAL that the
- * source reports may be wrong: listing stops once it is too much. */
+/* List those of [from, end), or only count their bytes for a look; an error if there is too little
+ * room. The end of its WAL that the source reports may be wrong: listing stops once it is too much.
+ */
 static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
 {
     const SourceWal *wal = fetch->wal;
+    const bool looks = wal->scratch == NULL;
+    const char *directory = looks ? wal->clusters->target.directory : wal->scratch;
     const uint64_t last = wal_segment_before(&wal->store->stream.shape, end);
     AUTO_BUFFER Buffer path = {0};
     FileSpace space;
 
-    if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
+    if ((!looks && !file_make_directory(directory, error)) || !file_space(directory, &space, error))
         return false;
     for (uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
          segment <= last && fetch->bytes <= space.free_bytes; segment++)
@@ -308,18 +311,21 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
         if (!size_wanted(wal, segment, end, &size, error))
             return false;
         source_wal_segment_name(wal, segment, name);
-        if (size > 0)
+        if (looks)
+            fetch->bytes += size;
+        else if (size > 0)
             add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
     }
     if (fetch->bytes <= space.free_bytes)
         return true;
-    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", wal->scratch);
+    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", directory);
     error_detail(error,
                  "At least %llu MB of the source's WAL must be fetched to it, %llu MB are free.",
                  (unsigned long long) ((fetch->bytes + MEGABYTE - 1) / MEGABYTE),
                  (unsigned long long) (space.free_bytes / MEGABYTE));
-    return error_hint(error, wal->options.dry_run ? "Set TMPDIR to a directory with more space."
-                                                  : "Make space and run pg_rewind again.");
+    return error_hint(error, wal->options.dry_run && !looks
+                                 ? "Set TMPDIR to a directory with more space."
+                                 : "Make space and run pg_rewind again.");
 }
 
 double source_wal_fetch_rate(const SourceWal *wal)

@@ -57,8 +57,8 @@ MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error
 MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
                                       Error *error);
 
-/* An error if the scratch directory has no room for [from, end), as far as it is not here. Nothing
- * to do for a directory. */
+/* An error if the scratch directory has no room for [from, end), as far as it is not here; for a
+ * look, if the target's directory has none. Nothing to do for a directory. */
 MUST_CHECK bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error);
 
 /* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. */
