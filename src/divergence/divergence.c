@@ -13,7 +13,7 @@
 /* The search for the divergence, and what it rests on. */
 typedef struct Search
 {
-    const DivergenceInput *input;
+    DivergenceInput in;
     Arena *arena;
     Divergence *divergence; /* as far as it is known */
     Lsn latest;             /* where it is at the latest, by histories and positions */
@@ -98,7 +98,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
  * older. */
 static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
 {
-    const Clusters *clusters = search->input->clusters;
+    const Clusters *clusters = search->in.clusters;
     Divergence *divergence = search->divergence;
     const Control *control = &clusters->target.control;
     ScanCheckpointWanted wanted = {
@@ -126,11 +126,11 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
  */
 static bool find_divergence(Search *search, Error *error)
 {
-    const Clusters *clusters = search->input->clusters;
+    const Clusters *clusters = search->in.clusters;
     Divergence *divergence = search->divergence;
-    WalStream own = search->input->target_wal->stream;
+    WalStream own = search->in.target_wal->stream;
     const WalStream archive = {.open = wal_store_open_archived,
-                               .context = search->input->source_wal->store};
+                               .context = search->in.source_wal->store};
     WalSides sides = {.target = &own,
                       .source = clusters->source,
                       .source_history = &clusters->source_history,
@@ -147,7 +147,7 @@ static bool find_divergence(Search *search, Error *error)
     {
         Lsn from;
 
-        search->input->target_wal->common_end = divergence->lsn;
+        search->in.target_wal->common_end = divergence->lsn;
         if (!find_common_checkpoint(search, divergence->lsn, error))
             return false;
         from = wal_segment_start(
@@ -155,7 +155,7 @@ static bool find_divergence(Search *search, Error *error)
             wal_segment_of(&clusters->shape, divergence->common_checkpoint.checkpoint.redo));
         /* For little one connection will do: more may not be needed at all. */
         if (divergence->lsn > from + WORKERS_FROM_BYTES && sides.workers == 1 &&
-            !clusters->source->operations->start_workers(clusters->source, search->input->jobs,
+            !clusters->source->operations->start_workers(clusters->source, search->in.jobs,
                                                          &sides.workers, error))
             return false;
         if (!wal_compare(&sides, from, divergence->lsn, comparison, error))
@@ -223,14 +223,14 @@ static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 /* The source may come to have the target's last WAL, or other WAL in its place. */
 static bool error_not_received(const Search *search, Error *error)
 {
-    const Clusters *clusters = search->input->clusters;
+    const Clusters *clusters = search->in.clusters;
     const Divergence *divergence = search->divergence;
 
     error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
     error_detail(error,
                  "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
                  "up to %s. It is not known whether the source will receive the same WAL.",
-                 LSN_TEXT(clusters->shape.version, search->input->state->position.end),
+                 LSN_TEXT(clusters->shape.version, search->in.state->position.end),
                  LSN_TEXT(clusters->shape.version, divergence->target_end));
     return error_hint(error,
                       "Run pg_rewind again when the source has more WAL (CHECKPOINT on its primary "
@@ -241,38 +241,36 @@ static bool error_not_received(const Search *search, Error *error)
  * which the history files give. */
 static bool read_target_wal(Search *search, Lsn latest, Error *error)
 {
-    const Clusters *clusters = search->input->clusters;
+    const Clusters *clusters = search->in.clusters;
     Divergence *divergence = search->divergence;
     const bool same_timeline = latest == LSN_INVALID;
     const Lsn checkpoint = clusters->target.control.checkpoint_lsn;
 
-    search->input->target_wal->needed_from =
+    search->in.target_wal->needed_from =
         latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
-    if (!divergence_find_target_end(clusters, &search->input->target_wal->stream,
-                                    search->input->jobs, latest, &divergence->scan,
-                                    &divergence->target_end, error))
+    if (!divergence_find_target_end(clusters, &search->in.target_wal->stream, search->in.jobs,
+                                    latest, &divergence->scan, &divergence->target_end, error))
         return false;
-    if (search->input->target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
+    if (search->in.target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
         divergence->target_end = latest + 1; /* its server was there and goes on */
     /* A look does not read what the target wrote after the divergence. */
-    if (search->input->source_wal->scratch == NULL && latest != LSN_INVALID &&
+    if (search->in.source_wal->scratch == NULL && latest != LSN_INVALID &&
         wal_segment_of(&clusters->shape, latest) + 1 < wal_segment_of(&clusters->shape, checkpoint))
     {
         scan_destroy(divergence->scan);
-        divergence->scan =
-            scan_create(&search->input->target_wal->stream, search->input->jobs, latest);
+        divergence->scan = scan_create(&search->in.target_wal->stream, search->in.jobs, latest);
     }
     if (same_timeline || divergence->target_end < latest)
         latest = divergence->target_end;
     /* WAL that the target has after the end of the source's WAL is not the source's. */
-    if (search->input->state->position.end < latest &&
-        !scan_record_at(divergence->scan, search->input->state->position.end, &latest, error))
+    if (search->in.state->position.end < latest &&
+        !scan_record_at(divergence->scan, search->in.state->position.end, &latest, error))
         return false;
     search->latest = latest;
     if (!find_divergence(search, error))
         return false;
     /* A standby on the target's own timeline may still receive what the target has. */
-    if (same_timeline && search->input->state->position.in_recovery && !search->moved &&
+    if (same_timeline && search->in.state->position.in_recovery && !search->moved &&
         divergence->lsn < divergence->target_end)
         return error_not_received(search, error);
     return true;
@@ -281,7 +279,6 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
 static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timeline,
                              Divergence *divergence)
 {
-
     log_info("servers diverged at WAL location %s on timeline %u", /* contract */
              LSN_TEXT(clusters->shape.version, lsn), timeline);
     divergence->printed = lsn;
@@ -364,22 +361,22 @@ static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
 static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 {
     Divergence *divergence = search->divergence;
-    SourceWalReading reading = {.from = divergence->lsn, .end = search->input->state->position.end};
+    SourceWalReading reading = {.from = divergence->lsn, .end = search->in.state->position.end};
     ScanResult result;
     WalScan *scan;
     Error why = {0};
 
     *leads = false;
-    if (search->input->state->position.end <= divergence->lsn)
+    if (search->in.state->position.end <= divergence->lsn)
         return true;
     /* A look does not fetch all that follows. */
-    *leads = divergence->rests_on_archive = search->input->source_wal->scratch == NULL;
+    *leads = divergence->rests_on_archive = search->in.source_wal->scratch == NULL;
     if (*leads)
         return true;
-    if (!source_wal_fetch(search->input->source_wal, divergence->lsn,
-                          search->input->state->position.end, error))
+    if (!source_wal_fetch(search->in.source_wal, divergence->lsn, search->in.state->position.end,
+                          error))
         return false;
-    if (!source_wal_read(search->input->source_wal, &reading, &scan, &result, &why))
+    if (!source_wal_read(search->in.source_wal, &reading, &scan, &result, &why))
     {
         if (!stop_check(error))
             return false;
@@ -396,13 +393,13 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 static void explain_left_behind(const Search *search, Error *error)
 {
     const uint64_t segment =
-        wal_segment_of(&search->input->clusters->shape, search->divergence->target_end);
+        wal_segment_of(&search->in.clusters->shape, search->divergence->target_end);
     char name[WAL_NAME_SIZE];
     bool has;
 
-    if (!source_wal_source_has(search->input->source_wal, segment, &has, NULL) || has)
+    if (!source_wal_source_has(search->in.source_wal, segment, &has, NULL) || has)
         return;
-    source_wal_segment_name(search->input->source_wal, segment, name);
+    source_wal_segment_name(search->in.source_wal, segment, name);
     error_detail(error,
                  "The source no longer has segment %s, in which the target's WAL ends. A standby "
                  "that was away for too long cannot follow it either, unless an archive has all "
@@ -410,28 +407,22 @@ static void explain_left_behind(const Search *search, Error *error)
                  name);
 }
 
-bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error *error)
+static bool error_no_proof(const Search *search, Error *error)
 {
+    const char *before = LSN_TEXT(search->in.clusters->shape.version, search->comparison.lsn);
 
-    if (moved)
+    if (search->moved)
         error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
-                  LSN_TEXT(version, lsn));
+                  before);
     else
         error_set(error, ERROR_FAILED,
-                  "could not prove that source and target have the same history before %s",
-                  LSN_TEXT(version, lsn));
+                  "could not prove that source and target have the same history before %s", before);
     error_detail(error,
                  "Two servers that were promoted independently can have equal timelines. Only "
                  "their WAL shows that, but source and target do not both have enough of it.");
     error_hint(error, "Let pg_rewind fetch it with --wal-archive or --restore-command, or compare "
                       "all blocks instead with --compare.");
-    return error_remedy(error, REMEDY_WAL);
-}
-
-static bool error_no_proof(const Search *search, Error *error)
-{
-    error_history_not_proven(search->input->clusters->shape.version, search->comparison.lsn,
-                             search->moved, error);
+    error_remedy(error, REMEDY_WAL);
     if (search->archive_unproven && search->divergence->needed)
         error_detail(error, "The archive has more of it, but that may be what the target itself "
                             "has archived.");
@@ -475,14 +466,14 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
     for (;;)
     {
         divergence->needed = divergence->target_end > divergence->lsn;
-        search->input->source_wal->store->common_end = divergence->lsn;
+        search->in.source_wal->store->common_end = divergence->lsn;
         if (!find_proof(search, by_histories, &proven, error))
             return false;
         if (proven)
             return true;
         /* The target's own restore command may have the WAL for a proof, where no option's archive
          * has it. Once it is asked, it is not asked again. */
-        if (!source_wal_ask_target_command(search->input->source_wal))
+        if (!source_wal_ask_target_command(search->in.source_wal))
             return error_no_proof(search, error);
         if (!find_divergence(search, error))
             return false;
@@ -493,7 +484,7 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
                      Error *error)
 {
     const Clusters *clusters = input->clusters;
-    Search search = {.input = input, .arena = arena, .divergence = divergence};
+    Search search = {.in = *input, .arena = arena, .divergence = divergence};
     const History *target = &clusters->target_history;
     size_t common;
     Lsn latest;

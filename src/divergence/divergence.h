@@ -53,10 +53,6 @@ MUST_CHECK bool divergence_find_target_end(const Clusters *clusters, const WalSt
  */
 bool divergence_is_certain(const Clusters *clusters);
 
-/* Nothing proves that the WAL before lsn is the same on both sides. moved: it was found not to be
- * where the histories say that it is. */
-bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error *error);
-
 /* With --compare: nothing of the target's WAL is read, so none of it is kept. */
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence);
 

@@ -144,52 +144,47 @@ bool scan_is_behind_switch(void *context, Lsn lsn, bool *after, Error *error)
 typedef struct Cut
 {
     const WalShape *shape;
+    Lsn floor;
     Lsn divergence;     /* at or after the floor */
-    Summary **segments; /* the scan's, except where one of `again` stands for it */
+    Summary **whole;    /* the scan's */
+    Summary **segments; /* the same, or one that was read again with these limits */
     size_t count;
-    Summary *again[2]; /* segments that were read again, with these limits; NULL: not needed */
 } Cut;
 
-/* Read the segment that holds lsn again with these limits, unless they leave all of it. */
-static bool cut_segment(WalScan *scan, Lsn lsn, Lsn floor, Cut *cut, size_t number, Error *error)
+/* This segment has records on both sides of lsn. */
+static bool is_cut_at(const Cut *cut, const Summary *whole, Lsn lsn)
 {
-    const uint64_t segment = wal_segment_of(cut->shape, lsn);
-
-    for (size_t i = 0; i < cut->count; i++)
-    {
-        const Summary *whole = cut->segments[i];
-
-        if (whole->facts.segment != segment)
-            continue;
-        if (whole->facts.record_count == 0 || whole->facts.first_lsn >= lsn)
-            return true;
-        cut->again[number] =
-            summary_read(scan->stream, segment, whole->from, floor, cut->divergence, error);
-        if (cut->again[number] == NULL)
-            return false;
-        cut->segments[i] = cut->again[number];
-        scan->bytes_read += cut->segments[i]->facts.bytes;
-        return true;
-    }
-    return true;
+    return whole->facts.segment == wal_segment_of(cut->shape, lsn) &&
+           whole->facts.record_count > 0 && whole->facts.first_lsn < lsn;
 }
 
-/* The limit for commits does no harm in a segment before that of the divergence: none counts. */
-static bool cut_scan(WalScan *scan, Arena *arena, Lsn floor, Cut *cut, Error *error)
+/* Read the segments that hold floor and divergence again, unless these leave all of them. The limit
+ * for commits does no harm in a segment before that of the divergence: none counts. */
+static bool cut_scan(WalScan *scan, Arena *arena, Cut *cut, Error *error)
 {
-    const uint64_t floor_segment = wal_segment_of(cut->shape, floor);
     size_t first = 0;
 
-    while (first < scan->segment_count && scan->segments[first]->facts.segment < floor_segment)
+    while (first < scan->segment_count &&
+           scan->segments[first]->facts.segment < wal_segment_of(cut->shape, cut->floor))
         first++;
     cut->count = scan->segment_count - first;
+    cut->whole = scan->segments + first;
     cut->segments = arena_allocate(arena, (cut->count + 1) * sizeof(Summary *));
     if (cut->count > 0)
-        memcpy(cut->segments, scan->segments + first, cut->count * sizeof(Summary *));
-    return cut_segment(scan, floor, floor, cut, 0, error) &&
-           ((cut->again[0] != NULL &&
-             wal_segment_of(cut->shape, cut->divergence) == floor_segment) ||
-            cut_segment(scan, cut->divergence, floor, cut, 1, error));
+        memcpy(cut->segments, cut->whole, cut->count * sizeof(Summary *));
+    for (size_t i = 0; i < cut->count; i++)
+    {
+        const Summary *whole = cut->whole[i];
+
+        if (!is_cut_at(cut, whole, cut->floor) && !is_cut_at(cut, whole, cut->divergence))
+            continue;
+        cut->segments[i] = summary_read(scan->stream, whole->facts.segment, whole->from, cut->floor,
+                                        cut->divergence, error);
+        if (cut->segments[i] == NULL)
+            return false;
+        scan->bytes_read += cut->segments[i]->facts.bytes;
+    }
+    return true;
 }
 
 /* Put the maps of all segments that count into the whole. */
@@ -201,7 +196,7 @@ static void merge_blocks(WalScan *scan, const Cut *cut)
 
         if (summary->blocks == NULL)
             continue;
-        if (summary != cut->again[0] && summary != cut->again[1])
+        if (summary == cut->whole[i])
             scan->kept_memory -= blockmap_memory(summary->blocks);
         scan_take_maps(scan, summary);
     }
@@ -401,7 +396,8 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
                  Error *error)
 {
     const WalShape *shape = &scan->stream->shape;
-    Cut cut = {.shape = shape, .divergence = divergence < floor ? floor : divergence};
+    Cut cut = {
+        .shape = shape, .floor = floor, .divergence = divergence < floor ? floor : divergence};
 
     assert(scan->begun);
     while (scan->lowest > wal_segment_of(shape, floor) ||
@@ -409,14 +405,15 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
         if (!scan_back(scan, error))
             return false;
     memset(result, 0, sizeof(*result));
-    const bool done = cut_scan(scan, arena, floor, &cut, error);
+    const bool done = cut_scan(scan, arena, &cut, error);
     if (done)
     {
         sum_up(scan, &cut, arena, result);
         judge_parameters(floor, result);
     }
-    summary_destroy(cut.again[0]);
-    summary_destroy(cut.again[1]);
+    for (size_t i = 0; i < cut.count; i++)
+        if (cut.segments[i] != cut.whole[i])
+            summary_destroy(cut.segments[i]);
     return done;
 }
 
@@ -433,7 +430,6 @@ WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena, Wa
 
 bool scan_check_known_updates(const Version *version, const ScanResult *scanned, Error *error)
 {
-
     if (scanned->unknown_relation_update_at == LSN_INVALID)
         return true;
     return error_set(error, ERROR_FAILED, /* contract */

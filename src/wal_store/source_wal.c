@@ -258,34 +258,43 @@ bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Er
     return source->operations->fetch(source, 0, &request, 1, note_bytes, has, error);
 }
 
-/* The segment in the scratch directory: fetched from the source, or restored. */
-static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
+/* The name of the segment in the scratch directory: fetched from the source, or restored. */
+static void scratch_name(const SourceWal *wal, uint64_t segment, bool fetched,
+                         char file_name[SOURCE_PATH_SIZE])
 {
-    char name[WAL_NAME_SIZE], file_name[SOURCE_PATH_SIZE];
+    char name[WAL_NAME_SIZE];
 
     source_wal_segment_name(wal, segment, name);
-    snprintf(file_name, sizeof(file_name), "%s%s", fetched ? "source." : "", name);
+    snprintf(file_name, SOURCE_PATH_SIZE, "%s%s", fetched ? "source." : "", name);
+}
+
+static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
+{
+    char file_name[SOURCE_PATH_SIZE];
+
+    scratch_name(wal, segment, fetched, file_name);
     return path_in(path, wal->scratch, file_name);
 }
 
-/*
- * Set *size to how much is wanted of a segment: nothing of one that is here already. The part that
- * was fetched of the segment in which WAL ended before is too short now.
- */
-static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *size,
-                        Error *error)
+static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
+{
+    char file_name[SOURCE_PATH_SIZE];
+
+    scratch_name(wal, segment, fetched, file_name);
+    return file_exists(wal->scratch, file_name);
+}
+
+/* Returns how much is wanted of a segment: nothing of one that is here already. The part that was
+ * fetched of the segment in which WAL ended before is too short now. */
+static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end)
 {
     const Lsn begin = wal_segment_start(&wal->store->stream.shape, segment);
     const Lsn segment_end = begin + wal->store->stream.shape.segment_size;
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool here = source_wal_is_kept(wal, segment);
 
-    if (!here && segment_end <= wal->fetched_end &&
-        !file_stat(scratch_path(wal, segment, true, &path), &status, &here, error))
-        return false;
-    *size = here ? 0 : (uint32_t) ((end < segment_end ? end : segment_end) - begin);
-    return true;
+    if (source_wal_is_kept(wal, segment) ||
+        (segment_end <= wal->fetched_end && scratch_has(wal, segment, true)))
+        return 0;
+    return (uint32_t) ((end < segment_end ? end : segment_end) - begin);
 }
 
 /* List those of [from, end), or only count their bytes for a look; an error if there is too little
@@ -305,11 +314,9 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
     for (uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
          segment <= last && fetch->bytes <= space.free_bytes; segment++)
     {
+        const uint32_t size = size_wanted(wal, segment, end);
         char name[WAL_NAME_SIZE];
-        uint32_t size;
 
-        if (!size_wanted(wal, segment, end, &size, error))
-            return false;
         source_wal_segment_name(wal, segment, name);
         if (looks)
             fetch->bytes += size;
@@ -385,13 +392,8 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 
 bool source_wal_is_fetched(const SourceWal *wal, uint64_t segment)
 {
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool here = false;
-
     return wal_segment_start(&wal->store->stream.shape, segment + 1) <= wal->fetched_end &&
-           ((file_stat(scratch_path(wal, segment, true, &path), &status, &here, NULL) && here) ||
-            (file_stat(scratch_path(wal, segment, false, &path), &status, &here, NULL) && here));
+           (scratch_has(wal, segment, true) || scratch_has(wal, segment, false));
 }
 
 bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)
@@ -406,13 +408,12 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
     const WalShape *shape = &wal->store->stream.shape;
     const uint64_t end = wal_segment_of(shape, lsn);
     AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool fetched;
 
     for (uint64_t segment = wal_segment_of(shape, from); segment < end; segment++)
     {
-        if (!file_stat(scratch_path(wal, segment, true, &path), &status, &fetched, error) ||
-            !file_remove(buffer_string(&path), error) ||
+        const bool fetched = scratch_has(wal, segment, true);
+
+        if (!file_remove(scratch_path(wal, segment, true, &path), error) ||
             !file_remove(scratch_path(wal, segment, false, &path), error))
             return false;
         wal->removed_bytes += fetched ? shape->segment_size : 0;

@@ -118,6 +118,7 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
 
 /* ---- Reading ---- */
 
+/* It lives as long as the scan. */
 typedef struct SourceWalReading
 {
     Lsn from; /* where recovery may start */

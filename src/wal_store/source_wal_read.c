@@ -17,10 +17,9 @@
 typedef struct SourceWalReader
 {
     SourceWal *wal;
-    SourceWalReading reading;
+    SourceWalReading *reading;
     pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
     atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
-    Lsn missing_end;                /* segments up to here are nowhere; LSN_INVALID: none */
     bool failed;                    /* fetching has, with this error */
     Error failure;
 } SourceWalReader;
@@ -28,7 +27,7 @@ typedef struct SourceWalReader
 /* Fetch the next window. */
 static bool fetch_window(SourceWalReader *reader, Error *error)
 {
-    const SourceWalReading *reading = &reader->reading;
+    SourceWalReading *reading = reader->reading;
     const WalShape *shape = &reader->wal->store->stream.shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
@@ -39,7 +38,7 @@ static bool fetch_window(SourceWalReader *reader, Error *error)
     if (end > reading->end)
         end = reading->end;
     if (!source_wal_fetch(reader->wal, from, end, error) ||
-        !source_wal_check_there(reader->wal, from, end, reading->end, &reader->missing_end, error))
+        !source_wal_check_there(reader->wal, from, end, reading->end, &reading->missing_end, error))
         return false;
     reader->here_end = end;
     return true;
@@ -54,7 +53,7 @@ static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *erro
     if (begin < reader->here_end)
         return true;
     pthread_mutex_lock(&reader->lock);
-    while (result && begin >= reader->here_end && reader->here_end < reader->reading.end)
+    while (result && begin >= reader->here_end && reader->here_end < reader->reading->end)
     {
         result = !reader->failed && fetch_window(reader, &reader->failure);
         reader->failed = !result;
@@ -88,7 +87,7 @@ static bool open_found_segment(void *context, uint64_t segment, int *fd, bool *f
 static bool remove_read_segment(void *context, Lsn read_to, Error *error)
 {
     const SourceWalReader *reader = context;
-    const Lsn end = reader->reading.end;
+    const Lsn end = reader->reading->end;
 
     /* A record that begins in the segment before does not need it either: that record was read. */
     return source_wal_remove_before(reader->wal,
@@ -161,7 +160,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     uint64_t bytes = reading->end > reading->from ? reading->end - reading->from : 0;
     bool done;
 
-    *reader = (SourceWalReader){.wal = wal, .reading = *reading, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *reader = (SourceWalReader){.wal = wal, .reading = reading, .lock = PTHREAD_MUTEX_INITIALIZER};
     atomic_init(&reader->here_end, reading->from);
     *stream = wal->store->stream;
     stream->limit = reading->end;
@@ -172,10 +171,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     wal->archived_end = LSN_INVALID;
     reading->missing_end = LSN_INVALID;
     if (bytes > 0 && !fetch_window(reader, error))
-    {
-        reading->missing_end = reader->missing_end;
         return false;
-    }
     /* Progress also counts the bytes that are fetched while the WAL is read. */
     if (wal->clusters->source->is_server)
         bytes += reading->end - reader->here_end;
@@ -185,7 +181,6 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     progress_end(done);
     wal->reads = false;
     stream->passed = NULL; /* the stream may be read again, of what is here now */
-    reading->missing_end = reader->missing_end;
     if (!done && reading->missing_end == LSN_INVALID)
         give_up_archived(wal, reading, error);
     return done;

@@ -55,7 +55,6 @@ void target_wal_limit(WalStore *target_wal, Lsn lsn)
 
 static void log_history(const Version *version, const char *title, const History *history)
 {
-
     log_debug("%s", title);
     for (size_t i = 0; i < history->count; i++)
         log_debug("%u: %s - %s", history->entries[i].timeline, /* contract */
@@ -66,13 +65,12 @@ static void log_history(const Version *version, const char *title, const History
 /* A history file that is gone is looked for where missing WAL is. */
 static bool read_target_history(const Target *target, WalStore *store, Buffer *text, Error *error)
 {
-    char name[HISTORY_NAME_SIZE], below[64];
+    char name[HISTORY_NAME_SIZE];
     AUTO_BUFFER Buffer path = {0};
     bool found;
 
     history_file_name(target->timeline, name);
-    snprintf(below, sizeof(below), "%s/%s", target->control.version->wal_directory, name);
-    path_in(&path, target->directory, below);
+    path_in(&path, store->wal_directory, name);
     if (!file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, &found, error) ||
         (!found && !wal_store_read_file(store, name, HISTORY_SIZE_MAX, text, &found, error)))
         return false;
