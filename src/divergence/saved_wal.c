@@ -145,8 +145,6 @@ static bool save_segment(Saving *saving, uint64_t segment, Error *error)
 /* Of the target's pg_wal: history files, and segments where all are kept. */
 static bool save_named(Saving *saving, const char *name, Error *error)
 {
-    const size_t length = strlen(name);
-    const bool is_history = length == 16 && strcmp(name + 8, ".history") == 0;
     const WalShape *shape = &saving->clusters->shape;
     AUTO_BUFFER Buffer path = {0};
     AUTO_FD int fd = -1;
@@ -154,7 +152,7 @@ static bool save_named(Saving *saving, const char *name, Error *error)
     uint64_t number;
     bool found;
 
-    if (!is_history &&
+    if (!history_file_name_parse(name, &timeline) &&
         (saving->is_known || !wal_segment_name_parse(shape, name, &timeline, &number)))
         return true;
     buffer_printf(&path, "%s/%s/%s", saving->clusters->target.directory,

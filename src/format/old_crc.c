@@ -4,6 +4,8 @@
  */
 #include "format/crc32c.h"
 
+#include "base/buffer.h"
+
 #include <pthread.h>
 
 #define POLYNOMIAL 0xEDB88320u
@@ -34,16 +36,12 @@ static void fill_slices(void)
         }
 }
 
-/* Four bytes, the first in the highest place. */
-static inline uint32_t big_endian_u32(const uint8_t *bytes)
+/* The share of four bytes, the first of which is the highest of a word, and of what is to be added
+ * to them; n more steps follow the last one. */
+static inline uint32_t look_up(uint32_t added, const uint8_t *bytes, int n)
 {
-    return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 |
-           (uint32_t) bytes[3];
-}
+    const uint32_t word = added ^ __builtin_bswap32(load_u32(bytes));
 
-/* The share of a word whose last byte has n more steps to go. */
-static inline uint32_t look_up(uint32_t word, int n)
-{
     return slices[n + 3][word >> 24] ^ slices[n + 2][word >> 16 & 0xFF] ^
            slices[n + 1][word >> 8 & 0xFF] ^ slices[n][word & 0xFF];
 }
@@ -55,12 +53,10 @@ uint32_t old_crc_update(uint32_t running, const void *bytes, size_t size)
 
     pthread_once(&filled, fill_slices);
     for (; size >= SLICES; position += SLICES, size -= SLICES)
-        running = look_up(running ^ big_endian_u32(position), 12) ^
-                  look_up(big_endian_u32(position + 4), 8) ^
-                  look_up(big_endian_u32(position + 8), 4) ^
-                  look_up(big_endian_u32(position + 12), 0);
+        running = look_up(running, position, 12) ^ look_up(0, position + 4, 8) ^
+                  look_up(0, position + 8, 4) ^ look_up(0, position + 12, 0);
     for (; size >= 4; position += 4, size -= 4)
-        running = look_up(running ^ big_endian_u32(position), 0);
+        running = look_up(running, position, 0);
     for (; size > 0; position++, size--)
         running = running << 8 ^ slices[0][running >> 24 ^ *position];
     return running;

@@ -17,8 +17,15 @@
 #define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32) /* a file name's middle part counts these */
 
 /* " in WAL segment at LSN X, offset N": callers that know the file's name add it as a detail. */
-static bool error_page(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
+static PRINTF_LIKE(4, 5) bool error_page(const WalShape *shape, Lsn page_lsn, Error *error,
+                                         const char *format, ...)
 {
+    char what[96];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
     return error_set(error, ERROR_FAILED, "%s in WAL page at LSN %s, offset %u", what,
                      LSN_TEXT(shape->version, page_lsn),
                      (unsigned) (page_lsn % shape->segment_size));
@@ -51,35 +58,26 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
 {
     const uint8_t *start = bytes;
     uint32_t header_size = wal_header_size_at(shape, page_lsn);
-    char what[96];
 
     if (size < header_size)
         return error_page(shape, page_lsn, error, "incomplete page header");
 
     uint16_t magic = load_u16(start + AT_MAGIC);
     if (magic != shape->version->wal_magic)
-    {
-        snprintf(what, sizeof(what), "invalid magic number %04X", magic);
-        return error_page(shape, page_lsn, error, what);
-    }
+        return error_page(shape, page_lsn, error, "invalid magic number %04X", magic);
     page->flags = load_u16(start + AT_FLAGS);
     /* A long header stands at the start of a segment, and nowhere else. */
     bool is_long = (page->flags & WAL_FLAG_LONG_HEADER) != 0;
     if ((page->flags & ~shape->version->wal_page_flags) != 0 ||
         is_long != (header_size == WAL_LONG_HEADER_SIZE))
-    {
-        snprintf(what, sizeof(what), "invalid info bits %04X", page->flags);
-        return error_page(shape, page_lsn, error, what);
-    }
+        return error_page(shape, page_lsn, error, "invalid info bits %04X", page->flags);
     if (is_long && !check_long_header(shape, start, page_lsn, error))
         return false;
     /* Recycled segments hold old pages, valid except for the address. */
     Lsn address = load_u64(start + AT_ADDRESS);
     if (address != page_lsn)
-    {
-        snprintf(what, sizeof(what), "unexpected pageaddr %s", LSN_TEXT(shape->version, address));
-        return error_page(shape, page_lsn, error, what);
-    }
+        return error_page(shape, page_lsn, error, "unexpected pageaddr %s",
+                          LSN_TEXT(shape->version, address));
     page->timeline = load_u32(start + AT_TIMELINE);
     page->remaining = load_u32(start + AT_REMAINING);
     page->header_size = header_size;

@@ -188,13 +188,11 @@ typedef struct StartInput
 } StartInput;
 
 /*
- * Decide once where recovery starts, and read the source's WAL from there on. The start is late
- * where --late-start asks for it, where there is no room for the WAL from the early start on, where
- * that WAL is nowhere, where its replay would do something wrong, and where the late start costs
- * less; but not by its cost if `archives`, since the standby's archive would lack the WAL before a
- * late start. Otherwise it is early. With --compare it is at the source's last checkpoint. Waits
- * for a checkpoint of the source where one must come, and runs one with --checkpoint. An error if
- * no start is right. Strings are in the arena. recovery_start_free in any case.
+ * Decide once where recovery starts, and read the source's WAL from there on. StartReason has the
+ * reasons for a late start; otherwise it is early. With --compare it is at the source's last
+ * checkpoint. Waits for a checkpoint of the source where one must come, and runs one with
+ * --checkpoint. An error if no start is right. Strings are in the arena. recovery_start_free in any
+ * case.
  */
 MUST_CHECK bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart *start,
                                       Error *error);

@@ -14,13 +14,6 @@
 /* The page where the meta page of an SP-GiST index is: an insertion changes it without WAL. */
 #define META_BLOCK 0
 
-/* The summaries that the source has. */
-typedef struct SummaryList
-{
-    WalSummaryRange *ranges;
-    size_t count;
-} SummaryList;
-
 #define BATCH_SIZE 64 /* summaries in one request */
 #define SUMMARY_PATH_SIZE (sizeof(WAL_SUMMARY_DIRECTORY) + WAL_SUMMARY_NAME_SIZE)
 
@@ -29,6 +22,8 @@ typedef struct SummaryReading
 {
     SourceSummaries *summaries;
     Lsn divergence;
+    WalSummaryRange *ranges; /* all that the source has */
+    size_t range_count;
     WalSummaryRange batch[BATCH_SIZE];
     char paths[BATCH_SIZE][SUMMARY_PATH_SIZE];
     size_t count, taken; /* of the batch */
@@ -65,20 +60,20 @@ static bool same_place(const WalShape *shape, Lsn one, Lsn other)
 }
 
 /* The longest summary that begins at lsn and ends at or before `limit`; or NULL. */
-static const WalSummaryRange *find_summary(const SummaryList *list, const WalShape *shape,
+static const WalSummaryRange *find_summary(const SummaryReading *reading, const WalShape *shape,
                                            Timeline timeline, Lsn lsn, Lsn limit)
 {
     const Lsn page = lsn - lsn % shape->block_size;
     const WalSummaryRange wanted = {timeline, page, LSN_HIGHEST};
     bool found;
 
-    for (size_t i = array_search(&wanted, list->ranges, list->count, sizeof(*list->ranges),
-                                 compare_ranges, &found);
-         i < list->count && list->ranges[i].timeline == timeline &&
-         list->ranges[i].start <= wal_skip_header(shape, lsn);
+    for (size_t i = array_search(&wanted, reading->ranges, reading->range_count,
+                                 sizeof(*reading->ranges), compare_ranges, &found);
+         i < reading->range_count && reading->ranges[i].timeline == timeline &&
+         reading->ranges[i].start <= wal_skip_header(shape, lsn);
          i++)
     {
-        const WalSummaryRange *range = &list->ranges[i];
+        const WalSummaryRange *range = &reading->ranges[i];
 
         if (same_place(shape, range->start, lsn) && range->end <= limit &&
             range->end > wal_skip_header(shape, lsn))
@@ -198,8 +193,7 @@ static bool read_batch(Source *source, SummaryReading *reading, Error *error)
 }
 
 /* The next ones by their names. */
-static void find_batch(SummaryReading *reading, const SummaryList *list, const Clusters *clusters,
-                       Lsn to)
+static void find_batch(SummaryReading *reading, const Clusters *clusters, Lsn to)
 {
     const WalShape *shape = &clusters->shape;
     const History *history = &clusters->source_history;
@@ -212,7 +206,7 @@ static void find_batch(SummaryReading *reading, const SummaryList *list, const C
     {
         const HistoryEntry *entry = &history->entries[history_entry_at(history, position)];
         const WalSummaryRange *range =
-            find_summary(list, shape, entry->timeline, position,
+            find_summary(reading, shape, entry->timeline, position,
                          entry->end != LSN_INVALID && entry->end < to ? entry->end : to);
 
         if (range == NULL)
@@ -235,7 +229,6 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
     Source *source = clusters->source;
     SummaryReading *reading;
     AUTO_ARENA Arena *arena = arena_create();
-    SummaryList list = {0};
     WalSummaryRange range;
     const char **name;
     bool result;
@@ -244,23 +237,23 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
         .end = from, .blocks = blockmap_create(), .common = blockmap_create(), .common_end = from};
     if (!clusters->shape.version->has_wal_summaries)
         return true;
+    reading = memory_allocate_zeroed(1, sizeof(*reading));
     result = source->operations->names(source, WAL_SUMMARY_DIRECTORY, arena, &name, error);
     for (; *name != NULL; name++)
         if (wal_summary_name_parse(*name, &range))
-            ARRAY_ADD(list.ranges, list.count, range);
-    if (list.count > 0)
-        qsort(list.ranges, list.count, sizeof(*list.ranges), compare_ranges);
-    reading = memory_allocate_zeroed(1, sizeof(*reading));
+            ARRAY_ADD(reading->ranges, reading->range_count, range);
+    if (reading->range_count > 0)
+        qsort(reading->ranges, reading->range_count, sizeof(*reading->ranges), compare_ranges);
     reading->summaries = summaries;
     reading->divergence = divergence;
     reading->piece_size = rate_piece(source->rate, FETCH_SIZE_MAX);
     do
     {
-        find_batch(reading, &list, clusters, to);
+        find_batch(reading, clusters, to);
         result = result && (reading->count == 0 || read_batch(source, reading, error));
     } while (result && reading->count > 0 && !reading->ended);
+    free(reading->ranges);
     free(reading);
-    free(list.ranges);
     return result;
 }
 
