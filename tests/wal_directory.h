@@ -50,11 +50,9 @@ static inline bool wal_directory_open(void *context, uint64_t segment, int *fd, 
     char name[WAL_NAME_SIZE];
     AUTO_BUFFER Buffer path = {0};
 
-    const Lsn begin = wal_segment_start(&directory->shape, segment);
+    const Lsn end = wal_segment_start(&directory->shape, segment + 1);
 
-    wal_segment_name(&directory->shape,
-                     history_timeline_of_segment(directory->history, begin,
-                                                 begin + directory->shape.segment_size),
+    wal_segment_name(&directory->shape, history_timeline_of_segment(directory->history, end),
                      segment, name);
     return file_open_read(path_in(&path, directory->path, name), fd, found, error);
 }

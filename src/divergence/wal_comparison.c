@@ -134,9 +134,7 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
         *piece = (WalPiece){.begin = at,
                             .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
                             .segment = segment};
-        wal_segment_name(shape,
-                         history_timeline_of_segment(
-                             sides->source_history, wal_segment_start(shape, segment), segment_end),
+        wal_segment_name(shape, history_timeline_of_segment(sides->source_history, segment_end),
                          segment, name);
         snprintf(piece->path, sizeof(piece->path), "%s/%s", shape->version->wal_directory, name);
         at = piece->end;

@@ -1,6 +1,5 @@
 #include "format/history.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,9 +114,8 @@ Timeline history_timeline_at(const History *history, Lsn lsn)
     return history->entries[history_entry_at(history, lsn)].timeline;
 }
 
-Timeline history_timeline_of_segment(const History *history, Lsn segment_start, Lsn segment_end)
+Timeline history_timeline_of_segment(const History *history, Lsn segment_end)
 {
-    assert(segment_start < segment_end);
     for (size_t i = history->count; i-- > 1;)
         if (history->entries[i].begin < segment_end)
             return history->entries[i].timeline;

@@ -38,9 +38,9 @@ MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text,
 size_t history_entry_at(const History *history, Lsn lsn);
 Timeline history_timeline_at(const History *history, Lsn lsn);
 
-/* The timeline in whose file recovery reads a segment: the last entry that begins before
- * segment_end. */
-Timeline history_timeline_of_segment(const History *history, Lsn segment_start, Lsn segment_end);
+/* The timeline in whose file recovery reads the segment that ends there: the last entry that begins
+ * before. */
+Timeline history_timeline_of_segment(const History *history, Lsn segment_end);
 
 /* The history holds a byte of [begin, end) on this timeline. */
 bool history_holds(const History *history, Timeline timeline, Lsn begin, Lsn end);

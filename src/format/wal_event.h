@@ -74,14 +74,10 @@ static inline RelationId wal_event_dropped(const WalEvent *event, uint32_t index
     return relation_at(event->dropped + (size_t) index * RELATION_ID_SIZE);
 }
 
-static inline Oid wal_event_list_item(const WalEvent *event, uint32_t index)
+/* An item of `list` or `subxids`. */
+static inline uint32_t wal_event_u32(const uint8_t *items, uint32_t index)
 {
-    return load_u32(event->list + (size_t) index * sizeof(Oid));
-}
-
-static inline uint32_t wal_event_subxid(const WalEvent *event, uint32_t index)
-{
-    return load_u32(event->subxids + (size_t) index * sizeof(uint32_t));
+    return load_u32(items + (size_t) index * sizeof(uint32_t));
 }
 
 #endif

@@ -232,27 +232,20 @@ BlockMap *blockmap_copy(const BlockMap *map)
     return copy;
 }
 
-static void subtract_relation(BlockMapRelation *relation, const BlockMapRelation *other)
-{
-    for (size_t i = 0; i < relation->chunk_count && i < other->chunk_count; i++)
-    {
-        BlockChunk *chunk = &relation->chunks[i];
-        const BlockChunk *named = &other->chunks[i];
-
-        for (size_t word = 0; word < chunk->word_count && word < named->word_count; word++)
-            chunk->words[word] &= ~named->words[word];
-    }
-}
-
 void blockmap_subtract(BlockMap *map, const BlockMap *other)
 {
-    for (size_t i = 0; i < map->table_size; i++)
-    {
-        const BlockMapRelation *named =
-            map->table[i] != NULL ? blockmap_find(other, map->table[i]->id) : NULL;
+    const BlockMapRelation *relation;
 
-        if (named != NULL)
-            subtract_relation(map->table[i], named);
+    for (size_t at = 0; (relation = blockmap_next(map, &at)) != NULL;)
+    {
+        const BlockMapRelation *named = blockmap_find(other, relation->id);
+        const size_t named_chunks = named != NULL ? named->chunk_count : 0;
+
+        for (size_t i = 0; i < relation->chunk_count && i < named_chunks; i++)
+            for (size_t word = 0;
+                 word < relation->chunks[i].word_count && word < named->chunks[i].word_count;
+                 word++)
+                relation->chunks[i].words[word] &= ~named->chunks[i].words[word];
     }
 }
 

@@ -373,7 +373,7 @@ static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *even
         merge_open(&whole, open);
     for (uint32_t i = 0; i < event->subxid_count; i++)
     {
-        open = find_open(lost, wal_event_subxid(event, i), false);
+        open = find_open(lost, wal_event_u32(event->subxids, i), false);
         if (open != NULL)
             merge_open(&whole, open);
     }
@@ -399,12 +399,12 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
         add_commit(lost, record, event);
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        forget_open(lost, wal_event_subxid(event, i));
+        forget_open(lost, wal_event_u32(event->subxids, i));
     if (is_common(lost, record))
         return;
     add_xid(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        add_xid(lost, wal_event_subxid(event, i));
+        add_xid(lost, wal_event_u32(event->subxids, i));
 }
 
 /* ---- Records ---- */

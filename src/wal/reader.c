@@ -91,9 +91,8 @@ static bool is_beyond_limit(const WalStream *stream, Lsn end)
 
 Timeline wal_stream_timeline(const WalStream *stream, uint64_t segment)
 {
-    Lsn start = wal_segment_start(&stream->shape, segment);
-
-    return history_timeline_of_segment(stream->history, start, start + stream->shape.segment_size);
+    return history_timeline_of_segment(stream->history,
+                                       wal_segment_start(&stream->shape, segment + 1));
 }
 
 void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE])

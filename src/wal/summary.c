@@ -82,7 +82,7 @@ static void note_ended_xids(Summary *summary, const WalRecord *record, const Wal
         return;
     note_lowest_xid(summary, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        note_lowest_xid(summary, wal_event_subxid(event, i));
+        note_lowest_xid(summary, wal_event_u32(event->subxids, i));
 }
 
 static void note_transaction_end(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -109,7 +109,7 @@ static void note_database_event(Summary *summary, const WalRecord *record, const
     for (uint32_t i = 0; i < (dropped ? event->list_count : 1); i++)
     {
         if (dropped)
-            item.tablespace = wal_event_list_item(event, i);
+            item.tablespace = wal_event_u32(event->list, i);
         buffer_append(&summary->databases, &item, sizeof(item));
     }
 }

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                 history.entries[i].timeline >= history.entries[i + 1].timeline)
                 __builtin_trap();
         (void) history_timeline_at(&history, 0x1000000);
-        (void) history_timeline_of_segment(&history, 0x1000000, 0x2000000);
+        (void) history_timeline_of_segment(&history, 0x2000000);
         if (!history_common(&history, &history, &index, &end) || index != history.count - 1 ||
             end != LSN_INVALID)
             __builtin_trap();

@@ -19,7 +19,7 @@ static void look_at_lists(const WalEvent *event)
     for (uint32_t i = 0; i < event->dropped_count; i++)
         sum += wal_event_dropped(event, i).relation;
     for (uint32_t i = 0; i < event->list_count; i++)
-        sum += wal_event_list_item(event, i);
+        sum += wal_event_u32(event->list, i);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         sum += load_u32(event->subxids + i * 4);
     for (size_t i = 0; i < event->gid_size; i++)

@@ -47,8 +47,8 @@ static bool open_segment(void *context, uint64_t segment, int *fd, bool *found, 
 {
     const Side *side = context;
     const Side *named_by = side == &pair.target ? side : &pair.source;
-    const Lsn begin = wal_segment_start(&pair.stream.shape, segment);
-    const Timeline timeline = history_timeline_of_segment(&named_by->history, begin, begin + SEGMENT_SIZE);
+    const Timeline timeline = history_timeline_of_segment(
+        &named_by->history, wal_segment_start(&pair.stream.shape, segment + 1));
 
     (void) fails;
     *found =

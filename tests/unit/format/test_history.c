@@ -181,8 +181,8 @@ static void a_later_switch_point_cuts_those_before_it(void **state)
     check_entry(fixture, 5, 9, 0x40, 0);
     assert_int_equal(history_timeline_at(&fixture->history, 0x1F), 2);
     assert_int_equal(history_timeline_at(&fixture->history, 0x20), 7);
-    assert_int_equal(history_timeline_of_segment(&fixture->history, 0x10, 0x20), 2);
-    assert_int_equal(history_timeline_of_segment(&fixture->history, 0x20, 0x30), 7);
+    assert_int_equal(history_timeline_of_segment(&fixture->history, 0x20), 2);
+    assert_int_equal(history_timeline_of_segment(&fixture->history, 0x30), 7);
 }
 
 /* 0 would be taken for no end, and segments are added to switch points. */
@@ -224,10 +224,10 @@ static void positions_are_found(void **state)
     assert_int_equal(history_entry_at(history, 0x1000900), 2);
     assert_int_equal(history_timeline_at(history, UINT64_MAX), 5);
     /* A segment with switch points is read from the newest timeline that has part of it. */
-    assert_int_equal(history_timeline_of_segment(history, 0, 0x1000000), 1);
-    assert_int_equal(history_timeline_of_segment(history, 0x1000000, 0x2000000), 3);
-    assert_int_equal(history_timeline_of_segment(history, 0x4000000, 0x5000000), 3);
-    assert_int_equal(history_timeline_of_segment(history, 0x5000000, 0x6000000), 5);
+    assert_int_equal(history_timeline_of_segment(history, 0x1000000), 1);
+    assert_int_equal(history_timeline_of_segment(history, 0x2000000), 3);
+    assert_int_equal(history_timeline_of_segment(history, 0x5000000), 3);
+    assert_int_equal(history_timeline_of_segment(history, 0x6000000), 5);
 }
 
 static void check_common(Fixture *fixture, Timeline timeline_a, const char *text_a,

@@ -78,7 +78,7 @@ static void look_at(const WalEvent *event, const Version *version, Seen *seen)
         break;
     case WAL_EVENT_DATABASE_DROP:
         assert_int_equal(event->list_count, 1);
-        assert_true(wal_event_list_item(event, 0) >= 1663);
+        assert_true(wal_event_u32(event->list, 0) >= 1663);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
         assert_int_equal(event->relation.tablespace, 1663);
