@@ -166,6 +166,13 @@ bool words_split(Arena *arena, const char *text, Words *words, const char **wron
     return true;
 }
 
+bool is_among(const char *word, const char *const *list)
+{
+    while (*list != NULL && strcmp(*list, word) != 0)
+        list++;
+    return *list != NULL;
+}
+
 /* ---- UTF-8 ---- */
 
 size_t utf8_length(const unsigned char *bytes)

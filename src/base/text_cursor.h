@@ -53,6 +53,9 @@ typedef struct Words
  */
 MUST_CHECK bool words_split(Arena *arena, const char *text, Words *words, const char **wrong);
 
+/* True if the word is one of a list that ends with a NULL. */
+bool is_among(const char *word, const char *const *list);
+
 /* Length of the character of UTF-8 at bytes, which end with a NUL; 0 if it is not one. As the
  * Unicode standard and the server accept it: no overlong forms, no surrogates. */
 size_t utf8_length(const unsigned char *bytes);

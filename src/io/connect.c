@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 
 #include <libpq-fe.h>
@@ -243,14 +244,6 @@ static void collect_parameters(ConnectAttempt *attempt, int retry_timeout_second
 
 /* ---- Why it failed ---- */
 
-static bool is_one_of(const char *sqlstate, const char *const *states)
-{
-    for (; *states != NULL; states++)
-        if (strcmp(sqlstate, *states) == 0)
-            return true;
-    return false;
-}
-
 #define TOO_MANY_CONNECTIONS "53300" /* of the server, the database or the role */
 #define NO_PRIVILEGE "42501"
 
@@ -269,8 +262,8 @@ bool connect_is_passing(const char *sqlstate)
         "58P01",          /* a file was removed while the server looked at it */
         NULL};
 
-    return strcmp(sqlstate, TOO_MANY_CONNECTIONS) == 0 || is_one_of(sqlstate, not_ready_states) ||
-           is_one_of(sqlstate, states);
+    return strcmp(sqlstate, TOO_MANY_CONNECTIONS) == 0 || is_among(sqlstate, not_ready_states) ||
+           is_among(sqlstate, states);
 }
 
 /* Find the SQLSTATE in a verbose message, "FATAL:  53300: sorry, ...", in any language. */
@@ -416,7 +409,7 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     {
         if (strcmp(sqlstate, TOO_MANY_CONNECTIONS) == 0)
             attempt->refusal = REFUSAL_TOO_MANY;
-        else if (is_one_of(sqlstate, not_ready_states))
+        else if (is_among(sqlstate, not_ready_states))
             attempt->refusal = REFUSAL_NOT_READY;
         if (!connect_is_passing(sqlstate))
             attempt->kind = ERROR_FAILED;

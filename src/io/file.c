@@ -409,13 +409,11 @@ bool file_read_link(const char *path, Buffer *buffer, Error *error)
 
 bool file_make_link(const char *link_target, const char *path, Error *error)
 {
-    char present[PATH_MAX];
-    const ssize_t length = readlink(path, present, sizeof(present));
+    AUTO_BUFFER Buffer present = {0};
 
-    if (length >= 0)
+    if (file_read_link(path, &present, NULL))
     {
-        if ((size_t) length == strlen(link_target) &&
-            memcmp(present, link_target, (size_t) length) == 0)
+        if (strcmp(buffer_string(&present), link_target) == 0)
             return true;
         if (!file_remove(path, error))
             return false;

@@ -56,8 +56,7 @@ bool written_watch(Written *written, const char *path, Error *error)
         return true;
     if (!file_open_read(path, &fd, NULL, error))
         return false;
-    ARRAY_GROW(written->watched, written->watched_count);
-    written->watched[written->watched_count++] = kept_file(fd, path);
+    ARRAY_ADD(written->watched, written->watched_count, kept_file(fd, path));
     return true;
 }
 

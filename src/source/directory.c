@@ -132,19 +132,11 @@ bool directory_standby_timeline(const char *directory, const Control *control, T
 
 /* ---- A source that is one ---- */
 
-typedef struct DirectorySource
-{
-    Source source;
-    char *directory; /* without slashes at the end */
-} DirectorySource;
-
 static void directory_close(Source *source)
 {
-    DirectorySource *self = (DirectorySource *) source;
-
     rate_free(source->rate);
-    free(self->directory);
-    free(self);
+    free((char *) source->directory);
+    free(source);
 }
 
 static bool directory_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
@@ -203,8 +195,7 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
 static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                             FetchDelivery deliver, void *context, Error *error)
 {
-    AUTO_BUFFER Buffer bytes = {0};
-    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer bytes = {0}, path = {0};
     OpenFile file;
     bool success = true;
 
@@ -241,7 +232,7 @@ static const SourceOperations directory_operations = {
 bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
                            Error *error)
 {
-    DirectorySource *self;
+    Source *self;
     struct stat status;
     size_t length = strlen(path);
 
@@ -251,16 +242,15 @@ bool source_directory_open(const char *path, uint64_t bytes_per_second, Source *
     if (!S_ISDIR(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", path);
 
+    /* Paths below it begin with it and one slash. */
     while (length > 1 && path[length - 1] == '/')
         length--;
     self = memory_allocate_zeroed(1, sizeof(*self));
-    self->directory = strndup(path, length);
+    self->operations = &directory_operations;
+    self->directory = self->description = strndup(path, length);
     if (self->directory == NULL)
         out_of_memory();
-    self->source.operations = &directory_operations;
-    self->source.directory = self->directory;
-    self->source.description = self->directory;
-    self->source.rate = rate_create(bytes_per_second);
-    *source = &self->source;
+    self->rate = rate_create(bytes_per_second);
+    *source = self;
     return true;
 }

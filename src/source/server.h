@@ -86,10 +86,6 @@ const char *server_may_lack(const ServerSql *names);
 const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
 MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
 
-/* Ask for one row on this connection: see connection_row. A column that is NULL is an error. */
-MUST_CHECK bool server_query(Connection *connection, Arena *arena, const Query *query,
-                             char **values, Error *error);
-
 typedef struct FileRead
 {
     const char *path;

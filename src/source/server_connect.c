@@ -100,18 +100,6 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
     return true;
 }
 
-bool server_query(Connection *connection, Arena *arena, const Query *query, char **values,
-                  Error *error)
-{
-    if (!connection_row(connection, arena, query, values, error))
-        return false;
-    for (int i = 0; i < query->column_count; i++)
-        if (values[i] == NULL)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "unexpected result set from query");
-    return true;
-}
-
 bool server_read_control_once(Connection *connection, void *context, Error *error)
 {
     return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
@@ -146,13 +134,13 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
         !server_read_control_once(connection, control, error))
         return false;
     may_lack = server_may_lack(&version->sql);
-    if (!server_query(connection, arena,
-                      &(Query){.sql = arena_printf(arena, identity_sql, may_lack, may_lack,
-                                                   version->sql.written_position),
-                               .column_count = 1},
-                      &text, error))
+    if (!connection_row(connection, arena,
+                        &(Query){.sql = arena_printf(arena, identity_sql, may_lack, may_lack,
+                                                     version->sql.written_position),
+                                 .column_count = 1},
+                        &text, error))
         return false;
-    if (sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) != 2)
+    if (text == NULL || sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) != 2)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
     lsn = text_cursor(text + position);
     if (!lsn_take(&lsn, &identity->position))

@@ -188,9 +188,7 @@ static const char blocks_sql[] =
 static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     const size_t begin = fetch->asked;
-    AUTO_BUFFER Buffer paths = {0};
-    AUTO_BUFFER Buffer offsets = {0};
-    AUTO_BUFFER Buffer sizes = {0};
+    AUTO_BUFFER Buffer paths = {0}, offsets = {0}, sizes = {0};
     uint64_t bytes = 0;
 
     while (fetch->asked < fetch->count && fetch->asked - begin < fetch->query_pieces_max &&

@@ -433,12 +433,8 @@ bool source_server_clock(Source *source, Arena *arena, const char **now, Error *
         .sql = "SELECT (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)"
                "::pg_catalog.int8::pg_catalog.text",
         .column_count = 1};
-    char *value;
 
-    if (!server_ask(source, arena, &query, &value, error))
-        return false;
-    *now = value;
-    return true;
+    return server_ask(source, arena, &query, (char **) now, error);
 }
 
 /* ---- How it is opened; what it must be and allow ---- */
@@ -538,8 +534,12 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
     for (size_t i = 0; i < SOURCE_FUNCTION_COUNT && self->version->grantable_file_functions; i++)
         array_append(&functions, source_server_functions[i]);
     query.parameters[0] = array_literal(&functions);
-    if (!server_query(connection, self->arena, &query, values, error))
+    if (!connection_row(connection, self->arena, &query, values, error))
         return false;
+    for (int i = 0; i < query.column_count; i++)
+        if (values[i] == NULL)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "unexpected result set from query");
     self->is_utf8 = strcmp(values[4], "UTF8") == 0;
     if (values[5][0] != '\0')
         return error_no_grants(values[0], values[1], values[5], error);

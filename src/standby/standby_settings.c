@@ -54,14 +54,6 @@ static const char *option_value(const OptionList *list, const char *keyword)
     return NULL;
 }
 
-bool is_among(const char *keyword, const char *const *keywords)
-{
-    for (; *keywords != NULL; keywords++)
-        if (strcmp(keyword, *keywords) == 0)
-            return true;
-    return false;
-}
-
 static bool same_text(const char *one, const char *other)
 {
     return one != NULL && other != NULL && strcmp(one, other) == 0;

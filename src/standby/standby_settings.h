@@ -52,9 +52,6 @@ MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *cl
 /* Print the warnings: once in a run, however often the settings are made. */
 void standby_settings_warn(const StandbySettings *settings);
 
-/* The list ends with a NULL. */
-bool is_among(const char *keyword, const char *const *keywords);
-
 /* True if this option of a connection string names a file, or a directory. */
 bool option_names_file(const char *keyword);
 

@@ -157,13 +157,8 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
 /* True if the target's own server streams with the slot. */
 static bool is_held_by_target(const StandbySettings *settings, const SourceSlot *slot)
 {
-    const char *const *user = settings->slot_users;
-
-    if (!settings->target_uses_slot || slot->holder[0] == '\0')
-        return settings->target_uses_slot;
-    while (*user != NULL && strcmp(*user, slot->holder) != 0)
-        user++;
-    return *user != NULL;
+    return settings->target_uses_slot &&
+           (slot->holder[0] == '\0' || is_among(slot->holder, settings->slot_users));
 }
 
 /* Wait until no other server uses the slot: the source may not have noticed yet that one is gone.

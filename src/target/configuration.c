@@ -88,8 +88,7 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
 /* True if that is the main configuration file of a server with this data directory. */
 static bool configures_target(const Configuration *configuration, const char *file)
 {
-    const Configuration candidate = {configuration->directory, file, configuration->arena};
-    const SettingsReader reader = configuration_reader(&candidate);
+    const SettingsReader reader = configuration_reader(configuration);
     Settings settings = {.arena = configuration->arena};
     const char *directory;
 

@@ -85,18 +85,6 @@ static void make_pid_file_text(const Interlock *interlock, Buffer *content)
                   (long long) (start != 0 ? start : time(NULL)));
 }
 
-/* A server prints the whole file, up to about 2 kB. */
-static void make_interrupted_text(Buffer *content)
-{
-    buffer_clear(content);
-    buffer_append_string(
-        content, PID_FILE_NOBODY
-        "\n"
-        "pg_rewind was interrupted here: run the same pg_rewind command again to finish.\n"
-        "Until then this data directory is half rewound and no server can use it.\n"
-        "Do not remove this file, backup_label or global/pg_control.\n");
-}
-
 /* Lock the directory, or PG_VERSION where a directory cannot be locked (NFS); where that fails too,
  * the pid file alone has to do. */
 static bool take_lock(Interlock *self, bool *locked, Error *error)
@@ -307,7 +295,14 @@ static bool replace_pid_file(Interlock *interlock, PidFileState state, Error *er
 
 bool interlock_show_interrupted(Interlock *interlock, Error *error)
 {
-    make_interrupted_text(&interlock->content);
+    /* A server prints the whole file, up to about 2 kB. */
+    buffer_clear(&interlock->content);
+    buffer_append_string(
+        &interlock->content, PID_FILE_NOBODY
+        "\n"
+        "pg_rewind was interrupted here: run the same pg_rewind command again to finish.\n"
+        "Until then this data directory is half rewound and no server can use it.\n"
+        "Do not remove this file, backup_label or global/pg_control.\n");
     interlock->gives_back = false;
     return file_remove(interlock->kept_path, error) &&
            replace_pid_file(interlock, PID_FILE_INTERRUPTED, error);
