@@ -208,6 +208,7 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
 
     while (query->parameters[count] != NULL)
         count++;
+    connection->file_missing = false;
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
