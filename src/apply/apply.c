@@ -18,6 +18,7 @@
 #include "apply/apply.h"
 
 #include "apply/patch.h"
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -27,6 +28,7 @@
 #include "plan/listing.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,6 +45,8 @@ typedef struct Apply
     Arena *arena;
     JournalHead *head;
     JournalReader *reader;
+    const char **work; /* the work directory of each file system that is touched, PGDATA's last */
+    size_t work_count;
     PendingState state;
     bool patient;     /* a warning about waiting was printed */
     Written *written; /* files that were patched, while entries are carried out */
@@ -233,36 +237,6 @@ static bool sync_entries(const Apply *apply, Error *error)
 
 /* ---- The steps ---- */
 
-/* Visit the work directory of each file system that is touched, PGDATA's last. */
-static bool each_work_directory(Apply *apply,
-                                bool (*visit)(const Apply *apply, const char *path, Error *error),
-                                Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    JournalEntry entry;
-    bool end;
-
-    journal_rewind(apply->reader);
-    for (;;)
-    {
-        if (!journal_next(apply->reader, &entry, &end, error))
-            return false;
-        if (end)
-            return visit(apply, local_path(apply, &path, WORK_DIRECTORY), error);
-        if (entry.kind == JOURNAL_WORK_DIRECTORY &&
-            !visit(apply, local_path(apply, &path, entry.path), error))
-            return false;
-    }
-}
-
-static bool remove_ballast_in(const Apply *apply, const char *work, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-
-    (void) apply;
-    return file_remove(path_in(&path, work, BALLAST_NAME), error);
-}
-
 /* Before the first step that changes pg_control: the blocker is on the disk. */
 static bool sync_blocker(Apply *apply, Error *error)
 {
@@ -312,12 +286,14 @@ static bool show_interrupted(Apply *apply, Error *error)
 
 static bool remove_ballast(Apply *apply, Error *error)
 {
-    return each_work_directory(apply, remove_ballast_in, error);
-}
+    AUTO_BUFFER Buffer path = {0};
 
-static bool watch(const Apply *apply, const char *work, Error *error)
-{
-    return written_watch(apply->written, work, error);
+    for (size_t i = 0; i < apply->work_count; i++)
+    {
+        if (!file_remove(path_in(&path, apply->work[i], BALLAST_NAME), error))
+            return false;
+    }
+    return true;
 }
 
 static bool sync_all(Apply *apply, Error *error)
@@ -329,13 +305,14 @@ static bool sync_all(Apply *apply, Error *error)
 /* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
 static bool carry_out(Apply *apply, Error *error)
 {
-    bool ok;
+    bool ok = true;
 
     apply->written = written_create();
     progress_begin(PROGRESS_APPLY, journal_bytes(apply->reader));
-    ok = each_work_directory(apply, watch, error) &&
-         patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
-                     apply, apply->written, error);
+    for (size_t i = 0; ok && i < apply->work_count; i++)
+        ok = written_watch(apply->written, apply->work[i], error);
+    ok = ok && patch_files(apply->target_directory, apply->reader, apply->options->jobs,
+                           carry_out_entry, apply, apply->written, error);
     progress_end(ok);
     if (ok)
     {
@@ -370,13 +347,12 @@ static bool install_control(Apply *apply, Error *error)
 
 /* The journal goes last: until then the next run sees that the rewind is whole, and needs no
  * source. */
-static bool remove_work_directory(const Apply *apply, const char *path, Error *error)
+static bool remove_work_directory(const char *path, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     const char **names;
     bool found;
 
-    (void) apply;
     if (!dir_list(path, arena, &names, &found, error))
         return false;
     for (; *names != NULL; names++)
@@ -388,8 +364,10 @@ static bool remove_work_directory(const Apply *apply, const char *path, Error *e
 
 static bool remove_work_directories(Apply *apply, Error *error)
 {
-    return each_work_directory(apply, remove_work_directory, error) &&
-           file_sync_path(apply->target_directory, error);
+    for (size_t i = 0; i < apply->work_count; i++)
+        if (!remove_work_directory(apply->work[i], error))
+            return false;
+    return file_sync_path(apply->target_directory, error);
 }
 
 /* ---- Patience ---- */
@@ -485,6 +463,25 @@ static void clean_up_or_warn(Apply *apply)
                apply->target_directory, WORK_DIRECTORY);
 }
 
+static bool list_work_directories(Apply *apply, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    JournalEntry entry;
+
+    apply->work_count = 0;
+    journal_rewind(apply->reader);
+    for (bool end = false; !end;)
+    {
+        if (!journal_next(apply->reader, &entry, &end, error))
+            return false;
+        if (!end && entry.kind != JOURNAL_WORK_DIRECTORY)
+            continue;
+        local_path(apply, &path, end ? WORK_DIRECTORY : entry.path);
+        ARRAY_ADD(apply->work, apply->work_count, arena_strdup(apply->arena, buffer_string(&path)));
+    }
+    return true;
+}
+
 /* The journal, and what it has come to. */
 static bool open_journal(Apply *apply, Error *error)
 {
@@ -492,6 +489,7 @@ static bool open_journal(Apply *apply, Error *error)
     apply->reader = NULL;
     return journal_open(apply->target_directory, apply->arena, &apply->reader, apply->head, NULL,
                         error) &&
+           list_work_directories(apply, error) &&
            commit_state(apply->target_directory, apply->head, &apply->state, error);
 }
 
@@ -533,5 +531,6 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Opti
     const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);
 
     journal_close_reader(apply.reader);
+    free(apply.work);
     return ok;
 }
