@@ -422,17 +422,16 @@ static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Er
 
 static void note_following(Rejoin *rejoin, const Standing *standing)
 {
-    const SourceStandby *standby = &standing->standby;
-    const char *name = standby->found ? standby->name : rejoin->names[0];
     RejoinResult *report = &rejoin->report;
+    SourceStandby *standby = &report->standby;
 
     report->followed = true;
-    report->sent = standby->sent;
     report->replayed = standing->target.replayed;
-    snprintf(report->application_name, sizeof(report->application_name), "%s", name);
-    snprintf(report->sync_state, sizeof(report->sync_state), "%s", standby->sync_state);
+    *standby = standing->standby;
+    if (!standby->found)
+        snprintf(standby->name, sizeof(standby->name), "%s", rejoin->names[0]);
     log_info("the target follows the source: standby \"%s\" is streaming%s%s, replayed up to %s",
-             name, standby->sync_state[0] != '\0' ? ", " : "", standby->sync_state,
+             standby->name, standby->sync_state[0] != '\0' ? ", " : "", standby->sync_state,
              LSN_TEXT(rejoin->target.control.version, report->replayed));
     if (standing->target.state != TARGET_STARTING)
         return;

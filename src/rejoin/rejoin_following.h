@@ -20,9 +20,9 @@ typedef struct RejoinResult
     Lsn awaited;               /* the source's end when the server was started, or LSN_INVALID */
     bool was_primary;          /* before the rewind */
     const char *start_command; /* NULL: not known */
-    /* When it followed, by pg_stat_replication; empty where the role may not see it. */
-    Lsn sent, replayed;
-    char application_name[128], sync_state[32];
+    /* When it followed: */
+    Lsn replayed;
+    SourceStandby standby; /* by pg_stat_replication; empty where the role may not see it */
 } RejoinResult;
 
 typedef struct Rejoin

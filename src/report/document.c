@@ -269,10 +269,10 @@ static void json_rejoin(Json *json, const Report *report)
     json_bool(json, "running", rejoin->running);
     json_bool(json, "followed", rejoin->followed);
     json_lsn(json, "awaited_lsn", report, rejoin->awaited);
-    json_lsn(json, "sent_lsn", report, rejoin->sent);
+    json_lsn(json, "sent_lsn", report, rejoin->standby.sent);
     json_lsn(json, "replayed_lsn", report, rejoin->replayed);
-    json_string(json, "application_name", null_if_empty(rejoin->application_name));
-    json_string(json, "sync_state", null_if_empty(rejoin->sync_state));
+    json_string(json, "application_name", null_if_empty(rejoin->standby.name));
+    json_string(json, "sync_state", null_if_empty(rejoin->standby.sync_state));
     json_string(json, "start_command", rejoin->start_command);
     json_close(json, '}');
 }

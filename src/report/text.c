@@ -420,9 +420,9 @@ static void text_rejoin(const Report *report, Buffer *text)
     text_row(text, "follows the source", "%s", rejoin->followed ? "yes" : "not known");
     if (rejoin->followed)
     {
-        text_row(text, "application_name", "%s", rejoin->application_name);
-        if (rejoin->sync_state[0] != '\0')
-            text_row(text, "sync_state", "%s", rejoin->sync_state);
+        text_row(text, "application_name", "%s", rejoin->standby.name);
+        if (rejoin->standby.sync_state[0] != '\0')
+            text_row(text, "sync_state", "%s", rejoin->standby.sync_state);
         text_row(text, "replayed up to", "%s", report_lsn(report, rejoin->replayed));
     }
 }
