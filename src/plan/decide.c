@@ -198,20 +198,18 @@ static Decision decide_new_relation(const PlanInput *input, const FilePair *pair
     return decision;
 }
 
-static Decision decide_unlogged(const FilePair *pair)
-{
-    Decision decision = make_entry(pair, ACTION_NONE, REASON_UNLOGGED);
-
-    decision.entry.source_size = decision.entry.target_size;
-    return decision;
-}
-
 static Decision decide_relation(const PlanInput *input, const FilePair *pair)
 {
+    Decision decision;
+
     if (pair->source == NULL)
         return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
     if (has_init_fork(input->source, pair->source))
-        return decide_unlogged(pair);
+    {
+        decision = make_entry(pair, ACTION_NONE, REASON_UNLOGGED);
+        decision.entry.source_size = decision.entry.target_size;
+        return decision;
+    }
     if (pair->target == NULL)
         return decide_new_relation(input, pair);
     return decide_common_relation(input, pair);
