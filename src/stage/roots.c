@@ -79,7 +79,8 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
     return true;
 }
 
-/* A location that is absent lies on the mount of the directory it will be made in. */
+/* If the entry is a new tablespace. A location that is absent lies on the mount of the directory it
+ * will be made in. */
 static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
@@ -88,6 +89,9 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
     bool found = false;
     Place place;
 
+    if (entry->action != ACTION_CREATE || entry->type != FILE_LINK || entry->on_target ||
+        entry->link_target == NULL || !relpath_is_tablespace(entry->path))
+        return true;
     if (location.path[0] == '/') /* else roots_check_locations reports it */
     {
         if (!place_find(location.path, &place, &found, error))
@@ -132,12 +136,6 @@ static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, s
     return true;
 }
 
-static bool is_new_tablespace(const PlanEntry *entry)
-{
-    return entry->action == ACTION_CREATE && entry->type == FILE_LINK && !entry->on_target &&
-           entry->link_target != NULL && relpath_is_tablespace(entry->path);
-}
-
 bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Roots *roots,
                 Error *error)
 {
@@ -166,7 +164,7 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
 
         if (!entry_has_effect(entry))
             continue;
-        if (is_new_tablespace(entry) && !add_location(arena, roots, entry, error))
+        if (!add_location(arena, roots, entry, error))
             return false;
         if (path_parent_changes(&last, entry->path) &&
             !find_on_the_way(arena, roots, entry->path, last.length, error))

@@ -159,15 +159,6 @@ static bool add_all(const Stage *stage, Error *error)
            add_parents(stage, error) && add_files(stage, error);
 }
 
-static bool write_journal(Stage *stage, const JournalHead *head, Error *error)
-{
-    if (journal_create(stage->target_directory, head, &stage->journal, error) &&
-        add_all(stage, error))
-        return journal_close(stage->journal, error);
-    journal_discard(stage->journal);
-    return false;
-}
-
 /* ---- Syncing what was staged ---- */
 
 /* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file. */
@@ -219,6 +210,12 @@ bool stage_finish(Stage *stage, const JournalHead *head, Error *error)
     progress_begin(PROGRESS_SYNC, 0);
     synced = sync_staged(stage, error);
     progress_end(synced);
+    if (!synced)
+        return false;
     /* Invariant 2: all that the journal names is on the disk before there is a journal. */
-    return synced && write_journal(stage, head, error);
+    if (journal_create(stage->target_directory, head, &stage->journal, error) &&
+        add_all(stage, error))
+        return journal_close(stage->journal, error);
+    journal_discard(stage->journal);
+    return false;
 }

@@ -193,14 +193,6 @@ static RelationId relation_of(const BlockComparison *comparison, const PlanEntry
     return file.relation;
 }
 
-/* True if hardly a block is equal in the group that begins here. */
-static bool is_changed_group(const BlockComparison *comparison, const PlanEntry *entry,
-                             uint64_t offset)
-{
-    return blockmap_names(comparison->changed, relation_of(comparison, entry),
-                          block_at(comparison->plan, entry, offset));
-}
-
 static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint64_t offset,
                        uint64_t end)
 {
@@ -233,7 +225,9 @@ static bool find_compared_piece(BlockComparison *comparison, const PlanEntry *en
             comparison->offset = end;
         else if (into == 0)
             comparison->offset = group + limit < end ? group + limit : end;
-        else if (into != limit || !is_changed_group(comparison, entry, group))
+        else if (into != limit ||
+                 !blockmap_names(comparison->changed, relation_of(comparison, entry),
+                                 block_at(comparison->plan, entry, group)))
             return true;
         else
         {
