@@ -7,6 +7,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use JSON::PP ();
 use RewindTest;
 
 my ($source, $target);
@@ -33,10 +34,22 @@ sub user_of_slot
     return $source->query(q{SELECT r.application_name FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE s.slot_name = 's'});
 }
 
+# --check looks at the slot as well, while the target's server runs.
+sub is_checked
+{
+    my ($what, $state, $says) = @_;
+    my $result = run([ rewind_argv($target->data, qw(--check --report=json -R --slot=s), '-B', $target->bindir, '--source-server', $source->conninfo) ]);
+    my ($found) = grep { $_->{name} eq 'source_slot' } @{ JSON::PP->new->utf8->decode($result->{stdout})->{findings} };
+    is($found->{state}, $state, "$what: --check says so");
+    like($found->{text}, $says, "$what: with the reason");
+    return;
+}
+
 sub is_used_by_target
 {
     my ($what) = @_;
     is(user_of_slot(), 'target', "$what: the target uses the slot");
+    is_checked($what, 'ok', qr/^Replication slot "s" of the source is the one that this node's server uses\.$/);
     $source->sql("INSERT INTO t VALUES ('$what')");
     $target->wait_for_replay_of($source);
     is($target->query('SELECT count(*) FROM t'), $source->query('SELECT count(*) FROM t'), "$what: it has the source's rows");
@@ -58,6 +71,7 @@ sub is_refused
 {
     my ($what) = @_;
     my $pid = $target->postmaster_pid;
+    is_checked($what, 'problem', qr/^replication slot "s" of the source is in use\nA client with application_name "other" streams with it\.$/);
     ends(rejoin(), 1, $what, qr/^pg_rewind: error: replication slot "s" of the source is in use$/m,
         qr/^pg_rewind: detail: A client with application_name "other" streams with it\.$/m, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
     is($target->postmaster_pid, $pid, "$what: the target's server is not stopped");
@@ -141,6 +155,7 @@ sub not_released_yet
 each_version(sub {
     my ($version) = @_;
     pair($version);
+    is_checked('a primary that runs', 'ok', qr/^Replication slot "s" of the source can be used, or is not there yet\.$/);
     used_by_another();
     # Killed at the end of its wait: the server runs, and holds the slot.
     my $result = rejoin(ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/pg_rewind.work.start' } });

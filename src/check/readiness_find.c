@@ -163,19 +163,41 @@ static void report_running(Node *node, bool looked, const Error *error)
                            : "what is needed depends on the divergence");
 }
 
-/* With --slot, which -R demands and so a source server. A node that runs may use it itself. */
+/* Note whether the slot is in use by the target's own server, a standby that runs. */
+static void find_slot_user(const Node *node, const char *names[STREAMING_NAMES_MAX + 1],
+                           StandbySettings *settings)
+{
+    const Target *target = &node->clusters->target;
+    TargetServer *server;
+    TargetAnswer answer;
+
+    if (!node->look.running || target->control.state != STATE_IN_ARCHIVE_RECOVERY)
+        return;
+    server = target_server_open(node->arena, target->directory, node->clusters->source);
+    target_server_ask(server, &answer);
+    target_server_close(server);
+    streaming_find_slot_user(node->options, target, &answer, node->arena, names, settings);
+}
+
+/* With --slot, which -R demands and so a source server. */
 static void look_at_named_slot(Node *node)
 {
     const char *name = node->options->slot;
+    const char *names[STREAMING_NAMES_MAX + 1];
+    StandbySettings settings = {0};
     Error error;
 
     if (name == NULL)
         return;
-    if (node->look.running)
-        node_leave_out(node, "source_slot", "the target's server may be using it");
-    else if (streaming_check_slot(node->options, node->clusters, &error))
+    find_slot_user(node, names, &settings);
+    if (streaming_check_slot(node->options, node->clusters, &settings, &error))
         node_ok(node, "source_slot",
-                "Replication slot \"%s\" of the source can be used, or is not there yet.", name);
+                settings.target_uses_slot
+                    ? "Replication slot \"%s\" of the source is the one that this node's "
+                      "server uses."
+                    : "Replication slot \"%s\" of the source can be used, or is not there "
+                      "yet.",
+                name);
     else
         node_add_error(node, "source_slot",
                        error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);

@@ -52,28 +52,6 @@ static const char *recovery_setting(const Rejoin *rejoin, const char *name)
     return configuration_recovery_setting(&rejoin->target, rejoin->arena, false, name);
 }
 
-/* The names that its WAL receiver may give: its own, or the defaults of different versions. */
-static void find_names(Rejoin *rejoin)
-{
-    const Configuration configuration = target_configuration(&rejoin->target, rejoin->arena);
-    const Settings settings = configuration_read(&configuration, NULL);
-    const char *conninfo = recovery_setting(rejoin, "primary_conninfo");
-    const char *name =
-        conninfo != NULL ? conninfo_value(conninfo, "application_name", rejoin->arena) : NULL;
-    const char *cluster = settings_value(&settings, "cluster_name");
-    int count = 0;
-
-    if (name != NULL)
-        rejoin->names[count++] = name;
-    else
-    {
-        if (cluster != NULL && cluster[0] != '\0')
-            rejoin->names[count++] = cluster;
-        rejoin->names[count++] = "walreceiver";
-    }
-    rejoin->names[count] = NULL;
-}
-
 /* True if the target's primary_conninfo leads where -R would have it lead. */
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
@@ -204,25 +182,15 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 
 /* ---- Before the server is stopped ---- */
 
-/* The target's answer comes first; its configuration is asked for the rest. */
 void rejoin_find_slot_user(Rejoin *rejoin)
 {
-    const char *slot = rejoin->options->slot;
     TargetAnswer answer;
-    const char *used;
 
-    if (slot == NULL || rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY)
+    if (rejoin->options->slot == NULL || rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY)
         return;
     ask_target(rejoin, &answer);
-    find_names(rejoin);
-    if (answer.name[0] != '\0')
-    {
-        rejoin->names[0] = arena_strdup(rejoin->arena, answer.name);
-        rejoin->names[1] = NULL;
-    }
-    used = answer.slot[0] != '\0' ? answer.slot : recovery_setting(rejoin, "primary_slot_name");
-    rejoin->settings.target_uses_slot = used != NULL && strcmp(used, slot) == 0;
-    rejoin->settings.slot_users = rejoin->names;
+    streaming_find_slot_user(rejoin->options, &rejoin->target, &answer, rejoin->arena,
+                             rejoin->names, &rejoin->settings);
 }
 
 bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
@@ -238,7 +206,7 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
         return true;
     if (!find_start_of_server(rejoin, error))
         return false;
-    find_names(rejoin);
+    streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
     for (;;)
     {
         Standing standing;
@@ -464,7 +432,7 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
     Standing standing;
     bool follows;
 
-    find_names(rejoin);
+    streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
     wait.still = wait.begin;
     rejoin->report.awaited = wait.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",

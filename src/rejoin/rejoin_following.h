@@ -6,9 +6,7 @@
 
 #include "target/server_control.h"
 #include "target/target_server.h"
-#include "standby/standby_settings.h"
-
-#define REJOIN_NAMES_MAX 2
+#include "standby/streaming.h"
 
 /* The target's server: what --rejoin did with it, and how it ended. */
 typedef struct RejoinResult
@@ -37,8 +35,8 @@ typedef struct Rejoin
     SourceState state;    /* of the source, when it was asked last */
     TargetServer *server; /* NULL: not asked yet */
     const char *since;    /* the server was started at this time of the source; "0": not known */
-    const char *names[REJOIN_NAMES_MAX + 1]; /* under which the source may know the standby */
-    StandbySettings settings;                /* that the rewind will write; made before the stop */
+    const char *names[STREAMING_NAMES_MAX + 1]; /* under which the source may know the standby */
+    StandbySettings settings; /* that the rewind will write; made before the stop */
 } Rejoin;
 
 /* Ask the source for its position; connect to it if there is no connection. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/workers.h"
 #include "format/settings.h"
+#include "target/configuration.h"
 
 #include <string.h>
 
@@ -248,13 +249,57 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
     return true;
 }
 
-bool streaming_check_slot(const Options *options, const Clusters *clusters, Error *error)
+bool streaming_check_slot(const Options *options, const Clusters *clusters,
+                          const StandbySettings *settings, Error *error)
 {
     SourceSlot slot;
 
-    return check_slots_exist(options, clusters->shape.version, error) &&
-           source_server_slot(clusters->source, options->slot, &slot, error) &&
-           check_slot(options, &slot, error);
+    if (!check_slots_exist(options, clusters->shape.version, error) ||
+        !source_server_slot(clusters->source, options->slot, &slot, error))
+        return false;
+    slot.active = slot.active && !is_held_by_target(settings, &slot);
+    return check_slot(options, &slot, error);
+}
+
+void streaming_names(const Target *target, Arena *arena, const char *names[STREAMING_NAMES_MAX + 1])
+{
+    const Configuration configuration = target_configuration(target, arena);
+    const Settings settings = configuration_read(&configuration, NULL);
+    const char *conninfo = configuration_recovery_setting(target, arena, false, "primary_conninfo");
+    const char *name =
+        conninfo != NULL ? conninfo_value(conninfo, "application_name", arena) : NULL;
+    const char *cluster = settings_value(&settings, "cluster_name");
+    int count = 0;
+
+    if (name != NULL)
+        names[count++] = name;
+    else
+    {
+        if (cluster != NULL && cluster[0] != '\0')
+            names[count++] = cluster;
+        names[count++] = "walreceiver";
+    }
+    names[count] = NULL;
+}
+
+/* The target's answer comes first; its configuration is asked for the rest. */
+void streaming_find_slot_user(const Options *options, const Target *target,
+                              const TargetAnswer *answer, Arena *arena,
+                              const char *names[STREAMING_NAMES_MAX + 1], StandbySettings *settings)
+{
+    const char *used =
+        answer->slot[0] != '\0'
+            ? answer->slot
+            : configuration_recovery_setting(target, arena, false, "primary_slot_name");
+
+    streaming_names(target, arena, names);
+    if (answer->name[0] != '\0')
+    {
+        names[0] = arena_strdup(arena, answer->name);
+        names[1] = NULL;
+    }
+    settings->target_uses_slot = used != NULL && strcmp(used, options->slot) == 0;
+    settings->slot_users = names;
 }
 
 /* Warn if a slot that was found does not keep the WAL that the standby needs. */

@@ -7,6 +7,9 @@
 
 #include "base/log.h"
 #include "standby/standby_settings.h"
+#include "target/target_server.h"
+
+#define STREAMING_NAMES_MAX 2
 
 /*
  * Look at the role and try the connection; with --slot look at the slot too, which the target's own
@@ -18,9 +21,22 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
 
-/* --slot: may the standby use it as it is now? Nothing is waited for. */
+/* --slot: may the standby use it as it is now? Nothing is waited for. settings->target_uses_slot
+ * counts. */
 MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
-                                     Error *error);
+                                     const StandbySettings *settings, Error *error);
+
+/* The names that the target's WAL receiver may give by its configuration: its own, or the defaults
+ * of different versions. The list ends with a NULL. */
+void streaming_names(const Target *target, Arena *arena,
+                     const char *names[STREAMING_NAMES_MAX + 1]);
+
+/* Note in *settings whether the target's own server, a standby that runs, uses --slot of the
+ * source, and under which names, which are those of streaming_names or that of its answer. */
+void streaming_find_slot_user(const Options *options, const Target *target,
+                              const TargetAnswer *answer, Arena *arena,
+                              const char *names[STREAMING_NAMES_MAX + 1],
+                              StandbySettings *settings);
 
 /*
  * --create-slot: make the slot, or use the one that is there. *made says whether it was made, also
