@@ -89,14 +89,13 @@ static bool sync_kept(void *context, int worker, size_t item, Error *error)
     return file_sync(written->kept[item].fd, written->kept[item].path, error);
 }
 
-static void close_kept(Written *written)
+static void close_files(KeptFile *files, size_t *count)
 {
-    for (size_t i = 0; i < written->kept_count; i++)
+    for (; *count > 0; (*count)--)
     {
-        file_close(written->kept[i].fd);
-        free(written->kept[i].path);
+        file_close(files[*count - 1].fd);
+        free(files[*count - 1].path);
     }
-    written->kept_count = 0;
 }
 
 bool written_sync(Written *written, bool by_file_system, int jobs, Error *error)
@@ -111,7 +110,7 @@ bool written_sync(Written *written, bool by_file_system, int jobs, Error *error)
         ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path, error);
     ok =
         ok && (by_file_system || workers_run(jobs, written->kept_count, sync_kept, written, error));
-    close_kept(written);
+    close_files(written->kept, &written->kept_count);
     return ok;
 }
 
@@ -119,12 +118,8 @@ void written_free(Written *written)
 {
     if (written == NULL)
         return;
-    close_kept(written);
-    for (size_t i = 0; i < written->watched_count; i++)
-    {
-        file_close(written->watched[i].fd);
-        free(written->watched[i].path);
-    }
+    close_files(written->kept, &written->kept_count);
+    close_files(written->watched, &written->watched_count);
     free(written->watched);
     pthread_mutex_destroy(&written->lock);
     free(written);

@@ -68,8 +68,7 @@ typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 const Version *server_version(const Connection *connection);
 
 /* The same; NULL is an error, in the contract's words. */
-MUST_CHECK bool server_version_known(const Connection *connection, const Version **version,
-                                     Error *error);
+MUST_CHECK const Version *server_version_known(const Connection *connection, Error *error);
 
 /* connection_open; each transaction begins with the settings that a server of that version needs.
  */

@@ -20,18 +20,19 @@ const Version *server_version(const Connection *connection)
     return version_of_server_number(connection_server(connection).version);
 }
 
-bool server_version_known(const Connection *connection, const Version **version, Error *error)
+const Version *server_version_known(const Connection *connection, Error *error)
 {
     const int number = connection_server(connection).version;
+    const Version *version = server_version(connection);
 
-    *version = server_version(connection);
-    if (*version != NULL)
-        return true;
+    if (version != NULL)
+        return version;
     error_set(error, ERROR_FAILED, /* contract */
               "clusters are not compatible with this version of pg_rewind");
     error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
                  number % 10000);
-    return error_hint(error, "Check --source-server, or use a pg_rewind that knows this version.");
+    error_hint(error, "Check --source-server, or use a pg_rewind that knows this version.");
+    return NULL;
 }
 
 const char *server_may_lack(const ServerSql *names)
@@ -123,15 +124,14 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
 {
     AUTO_ARENA Arena *arena = arena_create();
     Control *control = arena_allocate(arena, sizeof(*control));
-    const Version *version;
+    const Version *version = server_version_known(connection, error);
     const char *may_lack;
     char recovery[8];
     int position;
     char *text;
     TextCursor lsn;
 
-    if (!server_version_known(connection, &version, error) ||
-        !server_read_control_once(connection, control, error))
+    if (version == NULL || !server_read_control_once(connection, control, error))
         return false;
     may_lack = server_may_lack(&version->sql);
     if (!connection_row(connection, arena,

@@ -529,7 +529,8 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
     char *values[6];
     Query query = {.sql = rights_sql, .column_count = 6};
 
-    if (!server_version_known(connection, &self->version, error))
+    self->version = server_version_known(connection, error);
+    if (self->version == NULL)
         return false;
     for (size_t i = 0; i < SOURCE_FUNCTION_COUNT && self->version->grantable_file_functions; i++)
         array_append(&functions, source_server_functions[i]);

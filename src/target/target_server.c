@@ -98,7 +98,6 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
 {
     AUTO_BUFFER Buffer conninfo = {0};
     Connection *connection;
-    const Version *version;
     ConnectionRefusal refusal;
 
     error->kind = ERROR_RETRY; /* it has not written its address yet */
@@ -109,14 +108,10 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
     conninfo_append(&conninfo, "target_session_attrs", "any");
     conninfo_append(&conninfo, "channel_binding", "prefer");
     connection = server_connect(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
-    if (connection == NULL)
-        return NULL;
-    if (!server_version_known(connection, &version, error))
-    {
-        connection_close(connection);
-        return NULL;
-    }
-    return connection;
+    if (connection == NULL || server_version_known(connection, error) != NULL)
+        return connection;
+    connection_close(connection);
+    return NULL;
 }
 
 /* The state of a server that takes no connection now. */
