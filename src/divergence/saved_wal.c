@@ -142,7 +142,7 @@ static bool save_segment(Saving *saving, uint64_t segment, Error *error)
     return found ? save_file(saving, name, fd, error) : error_missing_wal(stream, segment, error);
 }
 
-/* Of the target's pg_wal: history files, and segments where all are kept. */
+/* Save a file of the target's pg_wal: a history file, or a segment where all are kept. */
 static bool save_named(Saving *saving, const char *name, Error *error)
 {
     const WalShape *shape = &saving->clusters->shape;
