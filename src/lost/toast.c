@@ -1,0 +1,184 @@
+#include "lost/toast.h"
+
+#include <lz4.h>
+#include <string.h>
+
+#define HEADER_SIZE 4    /* VARHDRSZ */
+#define EXTERNAL_SIZE 18 /* varatt_external after two bytes */
+#define EXTERNAL_TAG 18  /* VARTAG_ONDISK */
+#define SIZE_MASK                                                                                  \
+    0x3FFFFFFFu /* of va_tcinfo and va_extinfo; above it the method (14+), 0: pglz                 \
+                 */
+#define METHOD_SHIFT 30
+#define METHOD_PGLZ 0
+#define METHOD_LZ4 1
+
+/* No compressed byte makes more: three bytes of pglz make 273, 255 is lz4's limit. */
+#define EXPANSION_MAX 256
+
+size_t varlena_stored_size(const uint8_t *bytes, size_t size)
+{
+    size_t stored;
+
+    if (size == 0)
+        return 0;
+    if (bytes[0] == 1)
+        stored = size > 1 && bytes[1] == EXTERNAL_TAG ? EXTERNAL_SIZE : 0;
+    else if (bytes[0] & 1)
+        stored = bytes[0] >> 1;
+    else
+        stored = size >= HEADER_SIZE ? load_u32(bytes) >> 2 : 0;
+    if (!(bytes[0] & 1) && stored < HEADER_SIZE)
+        return 0;
+    return stored <= size ? stored : 0;
+}
+
+static bool parse_external(Slice stored, Varlena *varlena, const char **reason)
+{
+    Cursor cursor = slice_cursor(stored);
+    uint32_t raw_size;
+
+    cursor_skip(&cursor, 2);
+    raw_size = cursor_u32(&cursor);
+    varlena->kind = VARLENA_EXTERNAL;
+    varlena->raw_size = raw_size - HEADER_SIZE;
+    varlena->stored_size = cursor_u32(&cursor) & SIZE_MASK;
+    varlena->value = cursor_u32(&cursor);
+    varlena->relation = cursor_u32(&cursor);
+    if (raw_size < HEADER_SIZE || varlena->raw_size > SIZE_MASK ||
+        varlena->stored_size > varlena->raw_size || varlena->stored_size == 0)
+        return untold(reason, "its TOAST pointer has impossible sizes");
+    return true;
+}
+
+bool varlena_parse(Slice stored, Varlena *varlena, const char **reason)
+{
+    const size_t size = stored.bytes != NULL ? varlena_stored_size(stored.bytes, stored.size) : 0;
+
+    *varlena = (Varlena){0};
+    if (size == 0 || size != stored.size)
+        return untold(reason, "its length is impossible");
+    if (stored.bytes[0] == 1)
+        return parse_external(stored, varlena, reason);
+    const size_t header = stored.bytes[0] & 1 ? 1 : HEADER_SIZE;
+    varlena->content = (Slice){stored.bytes + header, size - header};
+    varlena->raw_size = (uint32_t) (size - header);
+    if ((stored.bytes[0] & 3) != 2)
+        return true;
+    varlena->kind = VARLENA_COMPRESSED;
+    if (varlena->content.size < sizeof(uint32_t))
+        return untold(reason, "its compressed bytes have no size");
+    varlena->raw_size = load_u32(varlena->content.bytes) & SIZE_MASK;
+    return true;
+}
+
+/*
+ * pg_lzcompress.c: a control byte tells of the next eight items, lowest bit first, whether each is
+ * a byte (0) or a reference backwards: 4 bits of length, 12 of distance, and for the greatest
+ * length a third byte that is added to it.
+ */
+static bool expand_pglz(Cursor *from, uint8_t *to, size_t size)
+{
+    size_t done = 0;
+
+    while (cursor_left(from) > 0 && done < size)
+    {
+        unsigned control = cursor_u8(from);
+
+        for (int item = 0; item < 8 && cursor_left(from) > 0 && done < size; item++, control >>= 1)
+        {
+            const uint8_t first = cursor_u8(from);
+
+            if (!(control & 1))
+            {
+                to[done++] = first;
+                continue;
+            }
+            size_t length = (first & 0x0Fu) + 3;
+            const size_t distance = (first & 0xF0u) << 4 | cursor_u8(from);
+            if (length == 18)
+                length += cursor_u8(from);
+            if (from->failed || distance == 0 || distance > done)
+                return false;
+            for (length = length < size - done ? length : size - done; length > 0; length--, done++)
+                to[done] = to[done - distance];
+        }
+    }
+    return done == size && cursor_left(from) == 0;
+}
+
+/* Expand what begins with size and method into room, which is empty. */
+static bool expand_compressed(Slice content, uint32_t raw_size, Buffer *room, const char **reason)
+{
+    Cursor cursor = slice_cursor(content);
+    const uint32_t info = cursor_u32(&cursor);
+    const size_t size = cursor_left(&cursor);
+    const uint32_t method = info >> METHOD_SHIFT;
+    bool good;
+
+    if (cursor.failed || (info & SIZE_MASK) != raw_size || raw_size / EXPANSION_MAX > size)
+        return untold(reason, "the size of its compressed bytes is impossible");
+    buffer_reserve(room, raw_size + 1);
+    if (method == METHOD_PGLZ)
+        good = expand_pglz(&cursor, room->bytes, raw_size);
+    else if (method == METHOD_LZ4)
+        good =
+            LZ4_decompress_safe((const char *) cursor.bytes + cursor.position, (char *) room->bytes,
+                                (int) size, (int) raw_size) == (int) raw_size;
+    else
+        return untold(reason, "its compression method is unknown");
+    if (!good)
+        return untold(reason, "its compressed bytes cannot be expanded");
+    room->size = raw_size;
+    return true;
+}
+
+static bool collect_chunks(const Varlena *pointer, const ToastReader *toast, Buffer *room,
+                           const char **reason)
+{
+    for (uint32_t sequence = 0; room->size < pointer->stored_size; sequence++)
+    {
+        const Slice chunk = toast->chunk(toast->context, pointer, sequence);
+
+        if (chunk.bytes == NULL)
+            return untold(reason, "a chunk of the TOASTed value is missing");
+        if (chunk.size == 0 || chunk.size > pointer->stored_size - room->size)
+            return untold(reason, "the chunks of the TOASTed value have another size than it has");
+        buffer_append(room, chunk.bytes, chunk.size);
+    }
+    return true;
+}
+
+bool varlena_expand(Slice stored, const ToastReader *toast, Buffer *room, Slice *value,
+                    const char **reason)
+{
+    Varlena varlena;
+
+    if (!varlena_parse(stored, &varlena, reason))
+        return false;
+    if (varlena.kind == VARLENA_PLAIN)
+    {
+        *value = varlena.content;
+        return true;
+    }
+    if (varlena.kind == VARLENA_COMPRESSED)
+    {
+        if (!expand_compressed(varlena.content, varlena.raw_size, room, reason))
+            return false;
+    }
+    else if (varlena.stored_size == varlena.raw_size)
+    {
+        if (!collect_chunks(&varlena, toast, room, reason))
+            return false;
+    }
+    else
+    {
+        AUTO_BUFFER Buffer chunks = {0};
+
+        if (!collect_chunks(&varlena, toast, &chunks, reason) ||
+            !expand_compressed((Slice){chunks.bytes, chunks.size}, varlena.raw_size, room, reason))
+            return false;
+    }
+    *value = (Slice){room->bytes, room->size};
+    return true;
+}
