@@ -1,0 +1,209 @@
+/*
+ * Dates, times and intervals: DateStyle ISO, TimeZone UTC, IntervalStyle postgres. Times are
+ * counted in whole microseconds, as servers from 10 on do and 9.x by default.
+ */
+#include "lost/slice.h"
+
+#include <stdlib.h>
+
+/* datatype/timestamp.h */
+#define USECS_PER_SECOND 1000000LL
+#define USECS_PER_DAY (86400 * USECS_PER_SECOND)
+#define DAYS_BEFORE_2000 2451545 /* POSTGRES_EPOCH_JDATE */
+#define DATE_END 2147483494      /* DATE_END_JULIAN: after the last day */
+#define TIMESTAMP_FIRST (-211813488000000000LL)
+#define TIMESTAMP_END 9223371331200000000LL
+
+/* The date of a Julian day that is not negative, without a mark for years BC. True: it needs that.
+ */
+static bool append_julian_day(Buffer *text, int64_t day)
+{
+    /* Count from 1 March of a year that is divisible by 400, so that leap days end the years. */
+    const int64_t shifted = day + 32044;
+    const int64_t century = (4 * shifted + 3) / 146097;
+    const int64_t in_century = shifted - 146097 * century / 4;
+    const int64_t year_of_century = (4 * in_century + 3) / 1461;
+    const int64_t in_year = in_century - 1461 * year_of_century / 4;
+    const int64_t month = (5 * in_year + 2) / 153; /* 0: March */
+    const int64_t year = 100 * century + year_of_century - 4800 + month / 10;
+    const bool is_bc = year <= 0;
+
+    buffer_printf(text, "%04lld-%02lld-%02lld", (long long) (is_bc ? 1 - year : year),
+                  (long long) (month + 3 - 12 * (month / 10)),
+                  (long long) (in_year - (153 * month + 2) / 5 + 1));
+    return is_bc;
+}
+
+/* hours:minutes:seconds, and decimals without zeros at their end. The time is not negative. */
+static void append_clock(Buffer *text, uint64_t usecs)
+{
+    const uint64_t seconds = usecs / USECS_PER_SECOND;
+    unsigned fraction = (unsigned) (usecs % USECS_PER_SECOND);
+    int digits = 6;
+
+    buffer_printf(text, "%02llu:%02u:%02u", (unsigned long long) seconds / 3600,
+                  (unsigned) (seconds / 60 % 60), (unsigned) (seconds % 60));
+    if (fraction == 0)
+        return;
+    for (; fraction % 10 == 0; fraction /= 10)
+        digits--;
+    buffer_printf(text, ".%0*u", digits, fraction);
+}
+
+static bool date_text(Slice value, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+    const int32_t date = (int32_t) cursor_u32(&cursor);
+
+    if (cursor.failed)
+        return false;
+    if (date == INT32_MAX || date == INT32_MIN)
+    {
+        buffer_append_string(text, date < 0 ? "-infinity" : "infinity");
+        return true;
+    }
+    if (date < -DAYS_BEFORE_2000 || date >= DATE_END - DAYS_BEFORE_2000)
+        return false;
+    if (append_julian_day(text, (int64_t) date + DAYS_BEFORE_2000))
+        buffer_append_string(text, " BC");
+    return true;
+}
+
+static bool take_time(Cursor *cursor, Buffer *text)
+{
+    const uint64_t usecs = cursor_u64(cursor);
+
+    if (usecs > USECS_PER_DAY) /* 24:00:00 is a time */
+        return false;
+    append_clock(text, usecs);
+    return !cursor->failed;
+}
+
+static bool clock_text(Slice value, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+
+    return take_time(&cursor, text);
+}
+
+static bool timetz_text(Slice value, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+    int32_t zone; /* seconds west of Greenwich */
+
+    if (!take_time(&cursor, text))
+        return false;
+    zone = (int32_t) cursor_u32(&cursor);
+    if (cursor.failed || zone == INT32_MIN)
+        return false;
+    const int32_t distance = abs(zone);
+    buffer_printf(text, "%c%02d", zone <= 0 ? '+' : '-', distance / 3600);
+    if (distance % 3600 != 0)
+        buffer_printf(text, ":%02d", distance / 60 % 60);
+    if (distance % 60 != 0)
+        buffer_printf(text, ":%02d", distance % 60);
+    return true;
+}
+
+static bool append_timestamp(Slice value, const char *zone, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+    const int64_t usecs = (int64_t) cursor_u64(&cursor);
+    bool is_bc;
+
+    if (cursor.failed)
+        return false;
+    if (usecs == INT64_MAX || usecs == INT64_MIN)
+    {
+        buffer_append_string(text, usecs < 0 ? "-infinity" : "infinity");
+        return true;
+    }
+    if (usecs < TIMESTAMP_FIRST || usecs >= TIMESTAMP_END)
+        return false;
+    int64_t day = usecs / USECS_PER_DAY, in_day = usecs % USECS_PER_DAY;
+    if (in_day < 0)
+    {
+        in_day += USECS_PER_DAY;
+        day--;
+    }
+    is_bc = append_julian_day(text, day + DAYS_BEFORE_2000);
+    buffer_append_u8(text, ' ');
+    append_clock(text, (uint64_t) in_day);
+    buffer_printf(text, "%s%s", zone, is_bc ? " BC" : "");
+    return true;
+}
+
+static bool timestamp_text(Slice value, Buffer *text)
+{
+    return append_timestamp(value, "", text);
+}
+
+static bool timestamptz_text(Slice value, Buffer *text)
+{
+    return append_timestamp(value, "+00", text);
+}
+
+/* "1 year", " -2 days", " +3 mons": with a sign after a negative part. Nothing for 0. */
+static void append_part(Buffer *text, int part, const char *unit, bool *after_negative, bool *any)
+{
+    if (part == 0)
+        return;
+    buffer_printf(text, "%s%s%d %s%s", *any ? " " : "", *after_negative && part > 0 ? "+" : "",
+                  part, unit, part != 1 ? "s" : "");
+    *after_negative = part < 0;
+    *any = true;
+}
+
+/* Interval: the time, days, months. */
+static void append_interval(Buffer *text, int64_t usecs, int32_t days, int32_t months)
+{
+    bool after_negative = false, any = false;
+
+    append_part(text, months / 12, "year", &after_negative, &any);
+    append_part(text, months % 12, "mon", &after_negative, &any);
+    append_part(text, days, "day", &after_negative, &any);
+    if (any && usecs == 0)
+        return;
+    if (any)
+        buffer_append_u8(text, ' ');
+    if (usecs < 0 || after_negative)
+        buffer_append_u8(text, usecs < 0 ? '-' : '+');
+    append_clock(text, usecs < 0 ? 0 - (uint64_t) usecs : (uint64_t) usecs);
+}
+
+bool finite_interval_text(Slice value, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+    const int64_t usecs = (int64_t) cursor_u64(&cursor);
+    const int32_t days = (int32_t) cursor_u32(&cursor);
+    const int32_t months = (int32_t) cursor_u32(&cursor);
+
+    append_interval(text, usecs, days, months);
+    return !cursor.failed;
+}
+
+static bool interval_text(Slice value, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+    const uint64_t usecs = cursor_u64(&cursor), rest = cursor_u64(&cursor);
+
+    if (usecs == INT64_MAX && rest == 0x7FFFFFFF7FFFFFFFULL)
+        buffer_append_string(text, "infinity");
+    else if (usecs == 1ULL << 63 && rest == 0x8000000080000000ULL)
+        buffer_append_string(text, "-infinity");
+    else
+        return finite_interval_text(value, text);
+    return true;
+}
+
+const BaseType time_types[] = {
+    {.oid = 1082, .text = date_text},
+    {.oid = 1083, .text = clock_text},
+    {.oid = 1266, .text = timetz_text},
+    {.oid = 1114, .text = timestamp_text},
+
+    {.oid = 1184, .text = timestamptz_text},
+    {.oid = 1186, .text = interval_text},
+    {0},
+
+};

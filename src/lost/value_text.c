@@ -1,0 +1,444 @@
+#include "lost/value_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DEPTH_MAX 16     /* of types within types: quotes double in each */
+#define VARLENA_HEADER 4 /* offsets in values count it */
+#define TYPE_INTERVAL 1186
+#define TYPE_PG_LSN 3220
+
+typedef struct Printer
+{
+    const ValueReader *reader;
+    int depth;
+    const char *reason; /* why the text was not completed; NULL: a type of which we know none */
+} Printer;
+
+static bool print_value(Printer *printer, Oid oid, Slice stored, Buffer *text);
+
+static bool damaged(Printer *printer)
+{
+    return untold(&printer->reason, "its bytes are not a value of its type");
+}
+
+static const Type *find_type(const Printer *printer, Oid oid)
+{
+    return printer->reader->type(printer->reader->context, oid);
+}
+
+/* ---- Values inside of others ---- */
+
+#define SPACES " \t\n\r\v\f"
+#define SPECIAL_IN_ROWS "\"\\()," SPACES
+#define SPECIAL_IN_RANGES "\"\\()[]," SPACES
+#define SPECIAL_IN_ARRAYS "\"\\{}" SPACES
+
+/* How to quote a value that is empty or has one of these bytes. */
+typedef struct Quoting
+{
+    const char *special;
+    char delimiter; /* one more of them */
+    bool in_array;  /* quote the word NULL, too; a backslash stands in front of quotes and
+                       backslashes, which are doubled otherwise */
+} Quoting;
+
+static bool needs_quotes(const Quoting *quoting, Slice inner)
+{
+    if (quoting->in_array && inner.size == 4 &&
+        strncasecmp((const char *) inner.bytes, "NULL", 4) == 0)
+        return true;
+    for (size_t i = 0; i < inner.size; i++)
+        if (inner.bytes[i] == (uint8_t) quoting->delimiter ||
+            (inner.bytes[i] != 0 && strchr(quoting->special, inner.bytes[i]) != NULL))
+            return true;
+    return inner.size == 0;
+}
+
+static bool print_quoted(Printer *printer, Oid oid, Slice stored, const Quoting *quoting,
+                         Buffer *text)
+{
+    AUTO_BUFFER Buffer inner = {0};
+
+    if (!print_value(printer, oid, stored, &inner))
+        return false;
+    if (!needs_quotes(quoting, (Slice){inner.bytes, inner.size}))
+    {
+        buffer_append(text, inner.bytes, inner.size);
+        return true;
+    }
+    buffer_append_u8(text, '"');
+    for (size_t i = 0; i < inner.size; i++)
+    {
+        if (inner.bytes[i] == '"' || inner.bytes[i] == '\\')
+            buffer_append_u8(text, quoting->in_array ? '\\' : inner.bytes[i]);
+        buffer_append_u8(text, inner.bytes[i]);
+    }
+    buffer_append_u8(text, '"');
+    return true;
+}
+
+/* Composite values, ranges and multiranges say of which type they are. */
+static bool type_is_stored(Slice value, size_t offset, const Type *type)
+{
+    Cursor cursor = slice_cursor(value);
+
+    cursor_seek(&cursor, offset);
+    return cursor_u32(&cursor) == type->oid;
+}
+
+/* ---- Composite types (rowtypes.c) ---- */
+
+#define ROW_AT_TYPE 4 /* datum_typeid, after the typmod */
+
+static bool print_attributes(Printer *printer, const Type *type, const Slice *values, Buffer *text)
+{
+    static const Quoting quoting = {SPECIAL_IN_ROWS, ',', false};
+    const char *separator = "(";
+
+    for (size_t i = 0; i < type->attribute_count; i++)
+    {
+        const Oid attribute = type->attributes[i].type;
+
+        if (attribute == 0)
+            continue;
+        buffer_append_string(text, separator);
+        separator = ",";
+        if (values[i].bytes != NULL && !print_quoted(printer, attribute, values[i], &quoting, text))
+            return false;
+    }
+    buffer_append_string(text, *separator == '(' ? "()" : ")");
+    return true;
+}
+
+static bool print_composite(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    HeapTuple tuple;
+    if (!type_is_stored(value, ROW_AT_TYPE, type))
+        return damaged(printer);
+    Slice *values = memory_allocate_zeroed(type->attribute_count + 1, sizeof(*values));
+    const bool good = heap_tuple_parse(value, VARLENA_HEADER, &tuple, &printer->reason) &&
+                      heap_tuple_split(&tuple, type->attributes, type->attribute_count, values,
+                                       &printer->reason) &&
+                      print_attributes(printer, type, values, text);
+
+    free(values);
+    return good;
+}
+
+/* ---- Arrays (utils/array.h) ---- */
+
+#define ARRAY_DIMENSIONS_MAX 6
+#define ARRAY_COUNT_MAX 134217727u /* MaxArraySize */
+#define ARRAY_HEADER_SIZE 16
+
+typedef struct ArrayShape
+{
+    uint32_t dimensions;
+    uint32_t sizes[ARRAY_DIMENSIONS_MAX];
+    int32_t firsts[ARRAY_DIMENSIONS_MAX]; /* subscripts */
+    size_t count;
+    Oid element;
+    const uint8_t *nulls; /* a bit for each element: 1 for what is not NULL; NULL: none is */
+    Cursor data;
+} ArrayShape;
+
+static bool parse_array(Slice value, ArrayShape *shape)
+{
+    Cursor cursor = slice_cursor(value);
+    size_t data_offset;
+
+    *shape = (ArrayShape){.dimensions = cursor_u32(&cursor)};
+    data_offset = cursor_u32(&cursor);
+    shape->element = cursor_u32(&cursor);
+    if (shape->dimensions > ARRAY_DIMENSIONS_MAX)
+        return false;
+    for (uint32_t i = 0; i < shape->dimensions; i++)
+        shape->sizes[i] = cursor_u32(&cursor);
+    for (uint32_t i = 0; i < shape->dimensions; i++)
+        shape->firsts[i] = (int32_t) cursor_u32(&cursor);
+    shape->count = shape->dimensions > 0 ? 1 : 0;
+    for (uint32_t i = 0; i < shape->dimensions; i++)
+    {
+        if (shape->sizes[i] > ARRAY_COUNT_MAX || shape->count * shape->sizes[i] > ARRAY_COUNT_MAX)
+            return false;
+        shape->count *= shape->sizes[i];
+    }
+    if (data_offset != 0)
+        shape->nulls = cursor_bytes(&cursor, (shape->count + 7) / 8);
+    else
+        data_offset = (ARRAY_HEADER_SIZE + (size_t) shape->dimensions * 8 + 7) / 8 * 8;
+    if (cursor.failed || data_offset < VARLENA_HEADER || data_offset - VARLENA_HEADER > value.size)
+        return shape->count == 0 && !cursor.failed;
+    shape->data = cursor_over(value.bytes + data_offset - VARLENA_HEADER,
+                              value.size - data_offset + VARLENA_HEADER);
+    return true;
+}
+
+/* A brace for each dimension that begins, or has ended, after that number of elements. */
+static void append_braces(const ArrayShape *shape, size_t before, char brace, Buffer *text)
+{
+    size_t elements = 1;
+
+    for (uint32_t i = shape->dimensions; i > 0; i--)
+    {
+        elements *= shape->sizes[i - 1];
+        if (before % elements == 0)
+            buffer_append_u8(text, (uint8_t) brace);
+    }
+}
+
+static void append_subscripts(const ArrayShape *shape, Buffer *text)
+{
+    bool needed = false;
+
+    for (uint32_t i = 0; i < shape->dimensions; i++)
+        needed |= shape->firsts[i] != 1;
+    for (uint32_t i = 0; i < shape->dimensions && needed; i++)
+        buffer_printf(text, "[%d:%lld]", shape->firsts[i],
+                      (long long) shape->firsts[i] + shape->sizes[i] - 1);
+    if (needed)
+        buffer_append_u8(text, '=');
+}
+
+static bool print_array(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    const Type *element = find_type(printer, type->inner);
+    const Quoting quoting = {SPECIAL_IN_ARRAYS, type->delimiter, true};
+    ArrayShape shape;
+
+    if (element == NULL)
+        return false;
+    if (!parse_array(value, &shape) || (shape.count > 0 && shape.element != element->oid))
+        return damaged(printer);
+    if (shape.count == 0)
+    {
+        buffer_append_string(text, "{}");
+        return true;
+    }
+    append_subscripts(&shape, text);
+    for (size_t i = 0; i < shape.count; i++)
+    {
+        Slice stored;
+
+        if (i > 0)
+            buffer_append_u8(text, (uint8_t) type->delimiter);
+        append_braces(&shape, i, '{', text);
+        if (shape.nulls != NULL && !(shape.nulls[i / 8] >> i % 8 & 1))
+            buffer_append_string(text, "NULL");
+        else if (!storage_take(&element->storage, &shape.data, &stored))
+            return damaged(printer);
+        else if (!print_quoted(printer, element->oid, stored, &quoting, text))
+            return false;
+        append_braces(&shape, i + 1, '}', text);
+    }
+    return true;
+}
+
+/* ---- Ranges and multiranges (utils/rangetypes.h, utils/multirangetypes.h) ---- */
+
+#define RANGE_EMPTY 0x01
+#define RANGE_LOWER_INCLUSIVE 0x02
+#define RANGE_UPPER_INCLUSIVE 0x04
+#define RANGE_LOWER_INFINITE 0x08
+#define RANGE_UPPER_INFINITE 0x10
+#define RANGE_AT_BOUNDS 4 /* the type's OID; after the bounds, a byte of flags */
+#define MULTIRANGE_AT_COUNT 4
+
+static bool print_bound(Printer *printer, const Type *subtype, Cursor *bounds, Buffer *text)
+{
+    static const Quoting quoting = {SPECIAL_IN_RANGES, ',', false};
+    Slice stored;
+
+    if (!storage_take(&subtype->storage, bounds, &stored))
+        return damaged(printer);
+    return print_quoted(printer, subtype->oid, stored, &quoting, text);
+}
+
+static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, uint8_t flags,
+                         Buffer *text)
+{
+    const Type *subtype = find_type(printer, range->inner);
+
+    if (subtype == NULL)
+        return false;
+    if (flags & RANGE_EMPTY)
+    {
+        buffer_append_string(text, "empty");
+        return true;
+    }
+    buffer_append_u8(text, flags & RANGE_LOWER_INCLUSIVE ? '[' : '(');
+    if (!(flags & RANGE_LOWER_INFINITE) && !print_bound(printer, subtype, bounds, text))
+        return false;
+    buffer_append_u8(text, ',');
+    if (!(flags & RANGE_UPPER_INFINITE) && !print_bound(printer, subtype, bounds, text))
+        return false;
+    buffer_append_u8(text, flags & RANGE_UPPER_INCLUSIVE ? ']' : ')');
+    return true;
+}
+
+static bool print_range(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    if (value.size <= RANGE_AT_BOUNDS || !type_is_stored(value, 0, type))
+        return damaged(printer);
+    Cursor bounds = cursor_over(value.bytes + RANGE_AT_BOUNDS, value.size - RANGE_AT_BOUNDS - 1);
+    return print_bounds(printer, type, &bounds, value.bytes[value.size - 1], text);
+}
+
+/* The count of ranges, where each begins (not needed: they follow each other), flags, bounds. */
+static bool print_multirange(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    const Type *range = find_type(printer, type->inner);
+    const Type *subtype = range != NULL ? find_type(printer, range->inner) : NULL;
+    size_t count;
+    const uint8_t *flags;
+
+    if (subtype == NULL)
+        return false;
+    if (!type_is_stored(value, 0, type))
+        return damaged(printer);
+    /* Aligned as the bounds are: the varlena header lies before the type's OID. */
+    Cursor cursor =
+        cursor_over(value.bytes + MULTIRANGE_AT_COUNT, value.size - MULTIRANGE_AT_COUNT);
+    count = cursor_u32(&cursor);
+    cursor_skip(&cursor, count > 0 ? (count - 1) * sizeof(uint32_t) : 0);
+    flags = cursor_bytes(&cursor, count);
+    if (cursor.failed)
+        return damaged(printer);
+    buffer_append_u8(text, '{');
+    for (size_t i = 0; i < count; i++)
+    {
+        if (i > 0)
+            buffer_append_u8(text, ',');
+        if (!print_bounds(printer, range, &cursor, flags[i], text))
+            return false;
+    }
+    buffer_append_u8(text, '}');
+    return true;
+}
+
+/* ---- Values of any type ---- */
+
+static bool print_enum(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    Cursor cursor = slice_cursor(value);
+    const Oid oid = cursor_u32(&cursor);
+
+    for (size_t i = 0; i < type->label_count; i++)
+        if (type->labels[i].oid == oid)
+        {
+            buffer_append_string(text, type->labels[i].label);
+            return true;
+        }
+    return untold(&printer->reason, "its enum has no such label");
+}
+
+static const BaseType *find_base_type(Oid oid)
+{
+    static const BaseType *const tables[] = {number_types, time_types, bits_types, document_types};
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        for (const BaseType *row = tables[i]; row->oid != 0; row++)
+            if (row->oid == oid)
+                return row;
+    return NULL;
+}
+
+/* False, without a reason, for a type of which we know no text. */
+static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    const BaseType *base = find_base_type(type->oid);
+    bool good;
+
+    if (type->oid == TYPE_PG_LSN && value.size == sizeof(Lsn))
+    {
+        char lsn[LSN_TEXT_SIZE];
+
+        buffer_append_string(text, lsn_text(printer->reader->version, load_u64(value.bytes), lsn));
+        return true;
+    }
+    if (base == NULL)
+        return type->inner != 0 && print_array(printer, type, value, text);
+    if (type->oid == TYPE_INTERVAL && !printer->reader->infinite_intervals)
+        good = finite_interval_text(value, text);
+    else if (base->text != NULL)
+        good = base->text(value, text);
+    else
+        good = pattern_text(value, base->pattern, text);
+    return good || damaged(printer);
+}
+
+static bool print_expanded(Printer *printer, const Type *type, Slice value, Buffer *text)
+{
+    switch (type->kind)
+    {
+    case 'b':
+        return print_base(printer, type, value, text);
+    case 'c':
+        return print_composite(printer, type, value, text);
+    case 'e':
+        return print_enum(printer, type, value, text);
+    case 'r':
+        return print_range(printer, type, value, text);
+    case 'm':
+        return print_multirange(printer, type, value, text);
+    default:
+        return false;
+    }
+}
+
+/* The value without its header or its final NUL; room is what it may be expanded into. */
+static bool expand_value(Printer *printer, const Storage *storage, Slice stored, Buffer *room,
+                         Slice *value)
+{
+    *value = stored;
+    if (storage->length == -1)
+        return varlena_expand(stored, &printer->reader->toast, room, value, &printer->reason);
+    if (storage->length == -2 && stored.size > 0)
+        value->size--;
+    if (storage->length > 0 && stored.size != (size_t) storage->length)
+        return damaged(printer);
+    return true;
+}
+
+static bool print_value(Printer *printer, Oid oid, Slice stored, Buffer *text)
+{
+    const Type *type = find_type(printer, oid);
+    AUTO_BUFFER Buffer room = {0};
+    Slice value;
+    bool good;
+
+    if (type == NULL)
+        return false;
+    if (printer->depth >= DEPTH_MAX)
+        return damaged(printer);
+    printer->depth++;
+    if (type->kind == 'd')
+        good = print_value(printer, type->inner, stored, text);
+    else
+        good = expand_value(printer, &type->storage, stored, &room, &value) &&
+               print_expanded(printer, type, value, text);
+    printer->depth--;
+    return good;
+}
+
+bool value_text(const ValueReader *reader, const Attribute *attribute, Slice stored, Buffer *text,
+                ValueEncoding *encoding, const char **reason)
+{
+    Printer printer = {.reader = reader};
+    const size_t start = text->size;
+    AUTO_BUFFER Buffer room = {0};
+    Slice value;
+
+    *encoding = VALUE_TEXT;
+    if (print_value(&printer, attribute->type, stored, text))
+        return true;
+    text->size = start;
+    *encoding = VALUE_BINARY;
+    if (printer.reason == NULL &&
+        expand_value(&printer, &attribute->storage, stored, &room, &value))
+        append_hex(text, value);
+    *reason = printer.reason;
+    return printer.reason == NULL;
+}
