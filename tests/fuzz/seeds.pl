@@ -71,6 +71,20 @@ for my $index (0 .. $#versions)
     seed('target_files', join("\xff", "$version\n", $label, $pid,
         "restore_command = 'cp /archive/%f \"%p\"'\n", chr($index) . substr($control, 512, 512)));
 }
+# The type by its place in the file; as stored, and after a header.
+my @types = map { /^type\t(\d+)/ } split /\n/, content("$data/lost_types");
+my %place = map { $types[$_] => $_ } 0 .. $#types;
+for my $line (split /\n/, content("$data/lost_values"))
+{
+    my ($type, $hex) = split /\t/, $line;
+    my $bytes = pack('H*', $hex);
+
+    seed('lost_values', pack('C C', $place{$type}, 0) . $bytes);
+    seed('lost_values', pack('C C', $place{$type}, 1) . substr($bytes, 1)) if ord($bytes) & 1;
+    seed('lost_values', pack('C C x18 S< S< C x a*', $place{$type}, 3, 1, 0, 24, $bytes));
+}
+seed('lost_values', pack('C C', $place{25}, 0) . pack('C C L<4', 1, 18, 30, 10, 77, 16400));
+seed('lost_values', pack('C C', $place{25}, 2) . pack('L< H*', 25, '0861626c0f030321'));
 my $work = 'pg_rewind.work';
 my @entries = (
     [0, 'base/7', ''], [1, 'pg_tblspc/16401', '/space/location'], [2, 'base/5/1006', "$work/f7"],
