@@ -1,0 +1,74 @@
+/*
+ * The changes of rows by the transactions that are lost, with the rows' bytes before and after.
+ *
+ * The target's WAL is read from the last common checkpoint to its end. Pages are replayed in memory
+ * from their full-page images on, as far as rows need it, since what a record deletes it does not
+ * hold. A row on a page without an image is taken from the target's own file, if that row there was
+ * deleted by this transaction.
+ *
+ * Changes to catalogs and to TOAST tables are changes of rows like others.
+ */
+#ifndef LOST_ROW_CHANGES_H
+#define LOST_ROW_CHANGES_H
+
+#include "divergence/divergence.h"
+#include "lost/slice.h"
+
+typedef enum RowChangeKind
+{
+    ROW_INSERT,
+    ROW_UPDATE,
+    ROW_DELETE
+} RowChangeKind;
+
+/* A ctid. */
+typedef struct RowPlace
+{
+    BlockNumber block;
+    uint16_t item; /* from 1 on; 0: there is no such row */
+} RowPlace;
+
+typedef struct RowChange
+{
+    RowChangeKind kind;
+    Lsn lsn;
+    uint32_t xid;        /* of the transaction or subtransaction */
+    RelationId relation; /* its storage */
+    RowPlace old_place, new_place;
+    Slice old, new;      /* for heap_tuple_parse with 0; bytes NULL: none, or not known */
+    const char *unknown; /* why a row is not known, a static clause; NULL: all is known */
+} RowChange;
+
+/* A transaction that committed in [divergence, end of WAL). */
+typedef struct LostCommit
+{
+    uint32_t xid;
+    Lsn lsn;               /* of the commit record */
+    int64_t time;          /* microseconds since 2000 */
+    const char *gid;       /* of a prepared transaction; NULL: none */
+    bool began_before;     /* it may have changed rows before the WAL that was read */
+    uint64_t change_count; /* of it and its subtransactions that committed */
+} LostCommit;
+
+typedef struct RowChanges RowChanges;
+
+/*
+ * Read the WAL. What does not fit into memory goes into an unlinked file in directory. The result
+ * is NULL with error set on failure; else row_changes_free's.
+ */
+MUST_CHECK RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverged,
+                                        const char *directory, Error *error);
+void row_changes_free(RowChanges *changes); /* NULL is allowed */
+
+/* In the order of their commits. */
+const LostCommit *row_changes_commits(const RowChanges *changes, size_t *count);
+
+/* Return false with error set to stop. The change's bytes live as long as the RowChanges. */
+typedef bool (*RowChangeVisitor)(void *context, const RowChange *change, Error *error);
+
+/* Visit the changes of one transaction, those of its subtransactions that committed included, in
+ * the order of their LSNs. */
+MUST_CHECK bool row_changes_visit(const RowChanges *changes, const LostCommit *commit,
+                                  RowChangeVisitor visit, void *context, Error *error);
+
+#endif

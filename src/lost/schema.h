@@ -1,0 +1,74 @@
+/*
+ * Tables, columns and types of the target as its own catalogs on its disk have them, at any moment
+ * of the lost history.
+ *
+ * A catalog's rows are those on the disk, and those that lost transactions deleted or wrote
+ * (row_changes.h): each version of a row lives from one LSN to another. A moment sees what
+ * committed before it, and what its own transaction did before it.
+ */
+#ifndef LOST_SCHEMA_H
+#define LOST_SCHEMA_H
+
+#include "lost/row_changes.h"
+#include "lost/value_text.h"
+
+/* A record of a lost transaction. */
+typedef struct Moment
+{
+    Lsn lsn;
+    const LostCommit *commit;
+} Moment;
+
+typedef struct Table
+{
+    Oid oid;
+    Oid database;
+    const char *schema, *name;
+    char kind;        /* relkind */
+    char persistence; /* relpersistence */
+    Oid toast;        /* its TOAST table's number in pg_class, or 0 */
+    bool is_catalog;
+    bool is_rewrite; /* the storage that a rewriting command fills (relrewrite): its rows are no
+                        changes */
+    const Attribute *attributes;   /* all, also the dropped ones */
+    const char *const *type_names; /* of each, as format_type gives them: integer, numeric(10,2);
+                                      NULL: dropped */
+    size_t attribute_count;
+    const uint16_t *key; /* attribute numbers from 1 on: of the primary key, else of the index that
+                            is the replica identity, else of a unique one whose columns are NOT NULL
+                            and that has no predicate or expression */
+    size_t key_count;    /* 0: the table has no key */
+} Table;
+
+typedef struct Schema Schema;
+
+/* directory: the target's. Fails on a catalog that cannot be read. */
+MUST_CHECK Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error *error);
+void schema_free(Schema *schema); /* NULL is allowed */
+
+/* The table to which a storage belongs at that moment; it lives as long as the schema. NULL without
+ * an error: no table of a kind with rows has it, and *reason says why. */
+const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
+                          const char **reason);
+
+/* The type, for ValueReader.type by way of the caller's context. */
+const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);
+
+/* The database's name and encoding (UTF8, LATIN1 ...); NULL: it is not known. */
+const char *schema_database(Schema *schema, Oid database, Moment moment, const char **encoding);
+
+/* What a transaction did to the schema: TRUNCATE, CREATE TABLE, DROP TABLE, ALTER TABLE, CREATE
+ * FUNCTION and others. */
+typedef struct SchemaEvent
+{
+    Lsn lsn;
+    Oid database;
+    const char *verb, *noun;   /* static: "DROP", "TABLE" */
+    const char *schema, *name; /* of the object; NULL: it has none, or it is not known */
+} SchemaEvent;
+
+/* In the order of their LSNs; in the schema's memory. */
+void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
+                   size_t *count);
+
+#endif
