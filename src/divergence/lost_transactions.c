@@ -129,10 +129,11 @@ static bool read_target_catalogs(const Target *target, Catalogs *catalogs, Error
 
 /* ---- The WAL from the last common checkpoint to its end ---- */
 
-static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost *lost, Error *error)
+bool lost_wal_read(const Clusters *clusters, const Divergence *diverged, WalVisitor visit,
+                   void *context, Error *error)
 {
     const WalShape *shape = &clusters->shape;
-    Lsn from = wal_skip_header(shape, lost->wanted.known_from);
+    Lsn from = wal_skip_header(shape, diverged->common_checkpoint.checkpoint.redo);
     uint64_t segment = wal_segment_of(shape, from);
 
     for (;; segment++)
@@ -141,8 +142,8 @@ static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost 
 
         if (wal_segment_start(shape, segment) >= diverged->target_end)
             return true;
-        if (!stop_check(error) || !wal_read_segment(diverged->scan->stream, segment, from,
-                                                    lost_add_record, lost, &facts, error))
+        if (!stop_check(error) ||
+            !wal_read_segment(diverged->scan->stream, segment, from, visit, context, &facts, error))
             return false;
         progress_add(facts.bytes);
         if (facts.next_lsn >= diverged->target_end)
@@ -306,7 +307,8 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
 
     *lost = lost_create(clusters->shape.version, &wanted);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - wanted.known_from);
-    listed = read_wal(clusters, diverged, *lost, listed ? &why : &more) && listed;
+    listed =
+        lost_wal_read(clusters, diverged, lost_add_record, *lost, listed ? &why : &more) && listed;
     progress_end(listed);
     if (!listed)
     {

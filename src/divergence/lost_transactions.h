@@ -18,4 +18,8 @@ MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const Divergenc
                                        ReportTransactions which, Arena *arena, Lost **lost,
                                        Error *error);
 
+/* Read the target's WAL from the last common checkpoint's redo to its end, in one thread. */
+MUST_CHECK bool lost_wal_read(const Clusters *clusters, const Divergence *diverged,
+                              WalVisitor visit, void *context, Error *error);
+
 #endif

@@ -140,6 +140,23 @@ MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size, co
 const char *old_record_take_blocks(const Version *version, uint32_t block_size,
                                    const uint8_t *bytes, WalRecord *record);
 
+/* What a record has of a block: members are NULL and 0 where it has nothing of the kind. */
+typedef struct BlockContent
+{
+    const uint8_t
+        *image;          /* without its hole; compressed if a bit of image_compressed_mask is set */
+    uint32_t image_size; /* as it stands there */
+    uint32_t hole_offset, hole_size;
+    uint8_t image_info; /* bimg_info */
+    const uint8_t *data;
+    uint32_t data_size;
+} BlockContent;
+
+/* The content of record->blocks[index], of a record that walrecord_decode has parsed: it points
+ * into the record's bytes. */
+BlockContent walrecord_block_content(const Version *version, uint32_t block_size,
+                                     const WalRecord *record, unsigned index);
+
 /* Name of a resource manager as pg_waldump prints it; "custom" from 128 on. */
 const char *walrecord_rmgr_name(uint8_t rmgr);
 

@@ -2,6 +2,8 @@
 
 #include "format/crc32c.h"
 
+#include <string.h>
+
 /* XLogRecord: access/xlogrecord.h, alike in 9.5 to 19. */
 #define AT_TOTAL_LENGTH 0
 #define AT_XID 4
@@ -302,6 +304,88 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t
     wrong = version->old_wal ? old_record_take_blocks(version, block_size, bytes, record)
                              : take_blocks_and_data(version, block_size, bytes, record);
     return wrong == NULL || error_record(version, record->lsn, error, wrong);
+}
+
+/* ---- What a record has of a block ---- */
+
+/* All fragments, whose lengths were checked. Returns where the content of the block begins, before
+ * the end of all blocks' content. */
+static size_t find_content(const Version *version, uint32_t block_size, Cursor *cursor,
+                           const WalRecord *record, unsigned index, BlockContent *content)
+{
+    size_t size = 0; /* of that block's content, and of those after it */
+
+    for (unsigned i = 0; i < record->block_count; i++)
+    {
+        BlockContent block = {0};
+        while (cursor_u8(cursor) > BLOCK_ID_MAX && !cursor->failed)
+            cursor_skip(cursor, cursor->bytes[cursor->position - 1] == FRAGMENT_ORIGIN ? 2 : 4);
+        const uint8_t flags = cursor_u8(cursor);
+        block.data_size = cursor_u16(cursor);
+        if (flags & BLOCK_HAS_IMAGE)
+        {
+            block.image_size = cursor_u16(cursor);
+            block.hole_offset = cursor_u16(cursor);
+            block.image_info = cursor_u8(cursor);
+            if (!(block.image_info & version->image_compressed_mask))
+                block.hole_size = block_size - block.image_size;
+            else if (block.image_info & IMAGE_HAS_HOLE)
+                block.hole_size = cursor_u16(cursor);
+        }
+        cursor_skip(cursor, (flags & BLOCK_SAME_REL ? 0 : RELATION_ID_SIZE) + sizeof(BlockNumber));
+        if (i == index)
+            *content = block;
+        if (i >= index)
+            size += block.image_size + block.data_size;
+    }
+    return size;
+}
+
+/* Of 9.3 and 9.4: backups of blocks follow the data, and that of a full-page image is the data. */
+static BlockContent old_block_content(uint32_t block_size, const WalRecord *record, unsigned index)
+{
+    const BlockReference *wanted = &record->blocks[index];
+    const uint32_t rest = record->total_length - WAL_RECORD_OLD_HEADER_SIZE -
+                          (record->rmgr == RM_XLOG ? 0 : record->data_size);
+    Cursor cursor = cursor_over(
+        record->rmgr == RM_XLOG ? record->data : record->data + record->data_size, rest);
+
+    while (cursor_left(&cursor) > 0)
+    {
+        BlockContent content = {0};
+        const uint8_t *relation = cursor_bytes(&cursor, RELATION_ID_SIZE);
+        const uint32_t fork = cursor_u32(&cursor), block = cursor_u32(&cursor);
+        content.hole_offset = cursor_u16(&cursor);
+        content.hole_size = cursor_u16(&cursor);
+        content.image_size = block_size - content.hole_size;
+        content.image = cursor_bytes(&cursor, content.image_size);
+        if (cursor.failed)
+            break;
+        const RelationId id = relation_at(relation);
+        if (fork == wanted->fork && block == wanted->block &&
+            memcmp(&id, &wanted->relation, sizeof(id)) == 0)
+            return content;
+    }
+    return (BlockContent){0};
+}
+
+BlockContent walrecord_block_content(const Version *version, uint32_t block_size,
+                                     const WalRecord *record, unsigned index)
+{
+    const uint8_t *end = record->data + record->data_size;
+    const size_t size = record->total_length - WAL_RECORD_HEADER_SIZE;
+    Cursor cursor = cursor_over(end - size, size);
+    BlockContent content = {0};
+
+    if (version->old_wal)
+        return old_block_content(block_size, record, index);
+    const uint8_t *begin =
+        record->data - find_content(version, block_size, &cursor, record, index, &content);
+    if (content.image_size > 0)
+        content.image = begin;
+    if (content.data_size > 0)
+        content.data = begin + content.image_size;
+    return content;
 }
 
 const char *walrecord_rmgr_name(uint8_t rmgr)

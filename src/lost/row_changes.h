@@ -43,10 +43,11 @@ typedef struct RowChange
 typedef struct LostCommit
 {
     uint32_t xid;
-    Lsn lsn;               /* of the commit record */
-    int64_t time;          /* microseconds since 2000 */
-    const char *gid;       /* of a prepared transaction; NULL: none */
-    bool began_before;     /* it may have changed rows before the WAL that was read */
+    Lsn lsn;           /* of the commit record */
+    int64_t time;      /* microseconds since 2000 */
+    const char *gid;   /* of a prepared transaction, "" where WAL does not tell; NULL: it was not
+                          prepared */
+    bool began_before; /* it may have changed rows before the WAL that was read */
     uint64_t change_count; /* of it and its subtransactions that committed */
 } LostCommit;
 

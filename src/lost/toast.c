@@ -1,7 +1,6 @@
 #include "lost/toast.h"
 
-#include <lz4.h>
-#include <string.h>
+#include "lost/unpack.h"
 
 #define HEADER_SIZE 4    /* VARHDRSZ */
 #define EXTERNAL_SIZE 18 /* varatt_external after two bytes */
@@ -72,41 +71,6 @@ bool varlena_parse(Slice stored, Varlena *varlena, const char **reason)
     return true;
 }
 
-/*
- * pg_lzcompress.c: a control byte tells of the next eight items, lowest bit first, whether each is
- * a byte (0) or a reference backwards: 4 bits of length, 12 of distance, and for the greatest
- * length a third byte that is added to it.
- */
-static bool expand_pglz(Cursor *from, uint8_t *to, size_t size)
-{
-    size_t done = 0;
-
-    while (cursor_left(from) > 0 && done < size)
-    {
-        unsigned control = cursor_u8(from);
-
-        for (int item = 0; item < 8 && cursor_left(from) > 0 && done < size; item++, control >>= 1)
-        {
-            const uint8_t first = cursor_u8(from);
-
-            if (!(control & 1))
-            {
-                to[done++] = first;
-                continue;
-            }
-            size_t length = (first & 0x0Fu) + 3;
-            const size_t distance = (first & 0xF0u) << 4 | cursor_u8(from);
-            if (length == 18)
-                length += cursor_u8(from);
-            if (from->failed || distance == 0 || distance > done)
-                return false;
-            for (length = length < size - done ? length : size - done; length > 0; length--, done++)
-                to[done] = to[done - distance];
-        }
-    }
-    return done == size && cursor_left(from) == 0;
-}
-
 /* Expand what begins with size and method into room, which is empty. */
 static bool expand_compressed(Slice content, uint32_t raw_size, Buffer *room, const char **reason)
 {
@@ -114,20 +78,14 @@ static bool expand_compressed(Slice content, uint32_t raw_size, Buffer *room, co
     const uint32_t info = cursor_u32(&cursor);
     const size_t size = cursor_left(&cursor);
     const uint32_t method = info >> METHOD_SHIFT;
-    bool good;
 
     if (cursor.failed || (info & SIZE_MASK) != raw_size || raw_size / EXPANSION_MAX > size)
         return untold(reason, "the size of its compressed bytes is impossible");
     buffer_reserve(room, raw_size + 1);
-    if (method == METHOD_PGLZ)
-        good = expand_pglz(&cursor, room->bytes, raw_size);
-    else if (method == METHOD_LZ4)
-        good =
-            LZ4_decompress_safe((const char *) cursor.bytes + cursor.position, (char *) room->bytes,
-                                (int) size, (int) raw_size) == (int) raw_size;
-    else
+    if (method != METHOD_PGLZ && method != METHOD_LZ4)
         return untold(reason, "its compression method is unknown");
-    if (!good)
+    if (!unpack(method == METHOD_PGLZ ? PACK_PGLZ : PACK_LZ4,
+                (Slice){cursor_bytes(&cursor, size), size}, room->bytes, raw_size))
         return untold(reason, "its compressed bytes cannot be expanded");
     room->size = raw_size;
     return true;

@@ -1,0 +1,65 @@
+/*
+ * The rows of heap pages as WAL makes them, from its full-page images and new rows on.
+ *
+ * Nothing is ever taken away: WAL deletes, updates or locks no row at a place that was not filled
+ * before, and a row that is put at the place of one that was pruned hides that one. So records of
+ * pruning, freezing and truncation need not be read.
+ */
+#ifndef LOST_HEAP_PAGES_H
+#define LOST_HEAP_PAGES_H
+
+#include "format/walrecord.h"
+#include "lost/slice.h"
+#include "lost/spool.h"
+
+#define ROW_AT_XMIN 0 /* in a tuple's header, HeapTupleHeaderData: access/htup_details.h */
+#define ROW_AT_XMAX 4
+#define ROW_AT_INFOMASK2 18
+#define ROW_AT_INFOMASK 20
+#define ROW_AT_DATA_OFFSET 22
+
+/* A page of a heap, without its hole. */
+typedef struct HeapImage
+{
+    const uint8_t *items;
+    const uint8_t *rows;
+    uint32_t item_count;
+    uint32_t rows_offset; /* in the page */
+    uint32_t block_size;
+} HeapImage;
+
+/* It points into the page. False: this is no page of a heap, or it was never used. */
+bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image);
+
+/* The row that is item number `item`, from 1 on; bytes NULL: there is none. */
+Slice heap_image_row(const HeapImage *image, uint16_t item);
+
+typedef struct HeapPage
+{
+    RelationId relation;
+    BlockNumber block;
+    bool used;
+    const HeapImage *image;    /* NULL: none yet, or it is older than all that is known */
+    const struct NewRow *rows; /* since the image: newest first */
+} HeapPage;
+
+typedef struct HeapPages HeapPages;
+
+HeapPages *heap_pages_create(Spool *spool);
+void heap_pages_free(HeapPages *pages); /* NULL is allowed; what is in the spool stays */
+
+/* The page, with nothing on it at first; valid until the next call. */
+HeapPage *heap_pages_find(HeapPages *pages, RelationId relation, BlockNumber block);
+
+/* A copy in the spool; *copy is NULL if it is no page of a heap. */
+MUST_CHECK bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uint32_t block_size,
+                                      const HeapImage **copy, Error *error);
+
+/* Put a row at a place; bytes NULL: it is not known which one is there. *copy is in the spool. */
+MUST_CHECK bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row,
+                              Slice *copy, Error *error);
+
+/* In the spool; bytes NULL: it is not known. */
+Slice heap_page_row(const HeapPage *page, uint16_t item);
+
+#endif

@@ -1,0 +1,90 @@
+#include "lost/spool.h"
+
+#include "base/array.h"
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define EXTENT_SIZE_MAX (64 * SPOOL_ITEM_MAX)
+
+typedef struct Extent
+{
+    uint8_t *bytes;
+    size_t size;
+} Extent;
+
+struct Spool
+{
+    int fd;
+    Buffer path;     /* for messages */
+    Extent *extents; /* they stay where they are: what is in them is pointed to */
+    size_t extent_count;
+    size_t used; /* of the last one */
+    uint64_t file_size;
+};
+
+Spool *spool_create(const char *directory, Error *error)
+{
+    Spool *spool = memory_allocate_zeroed(1, sizeof(*spool));
+    AUTO_BUFFER Buffer name = {0};
+
+    buffer_printf(&name, "pg_rewind_rows.%ld", (long) getpid());
+    spool->fd = -1;
+    path_in(&spool->path, directory, buffer_string(&name));
+    if (file_create(buffer_string(&spool->path), &spool->fd, error) &&
+        file_set_mode(spool->fd, buffer_string(&spool->path), 0600, error) &&
+        file_remove(buffer_string(&spool->path), error))
+        return spool;
+    spool_free(spool);
+    return NULL;
+}
+
+void spool_free(Spool *spool)
+{
+    if (spool == NULL)
+        return;
+    for (size_t i = 0; i < spool->extent_count; i++)
+        munmap(spool->extents[i].bytes, spool->extents[i].size);
+    free(spool->extents);
+    file_close(spool->fd);
+    buffer_free(&spool->path);
+    free(spool);
+}
+
+/* The disk's space is reserved before it is mapped: a write to a mapping cannot fail, but kills. */
+static bool add_extent(Spool *spool, Error *error)
+{
+    Extent extent = {.size = SPOOL_ITEM_MAX};
+    const char *path = buffer_string(&spool->path);
+    void *bytes;
+
+    while (extent.size < EXTENT_SIZE_MAX && extent.size < spool->file_size)
+        extent.size *= 2;
+    if (!file_reserve(spool->fd, path, spool->file_size + extent.size, error))
+        return false;
+    bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_SHARED, spool->fd,
+                 (off_t) spool->file_size);
+    if (bytes == MAP_FAILED)
+        return error_set_errno(error, ERROR_FAILED, "could not map file \"%s\"", path);
+    extent.bytes = bytes;
+    ARRAY_ADD(spool->extents, spool->extent_count, extent);
+    spool->file_size += extent.size;
+    spool->used = 0;
+    return true;
+}
+
+void *spool_allocate(Spool *spool, size_t size, Error *error)
+{
+    const size_t rounded = (size + 7) & ~(size_t) 7;
+    uint8_t *bytes;
+
+    if ((spool->extent_count == 0 ||
+         rounded > spool->extents[spool->extent_count - 1].size - spool->used) &&
+        !add_extent(spool, error))
+        return NULL;
+    bytes = spool->extents[spool->extent_count - 1].bytes + spool->used;
+    spool->used += rounded;
+    return bytes;
+}

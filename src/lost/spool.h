@@ -1,0 +1,21 @@
+/*
+ * Memory in an unlinked file: the system writes it to the disk where there is no room for it in
+ * memory. Nothing in it is freed alone.
+ */
+#ifndef LOST_SPOOL_H
+#define LOST_SPOOL_H
+
+#include "base/error.h"
+
+typedef struct Spool Spool;
+
+/* The file is made in the directory, which needs room for it. NULL with error set on failure. */
+MUST_CHECK Spool *spool_create(const char *directory, Error *error);
+void spool_free(Spool *spool); /* NULL is allowed */
+
+/* Zeroed memory at a multiple of 8, at most SPOOL_ITEM_MAX bytes. NULL with error set on failure.
+ */
+#define SPOOL_ITEM_MAX ((size_t) 1024 * 1024)
+MUST_CHECK void *spool_allocate(Spool *spool, size_t size, Error *error);
+
+#endif
