@@ -1,5 +1,6 @@
 /*
- * Cursor: a bounded reader over foreign bytes. Buffer: growing bytes for output.
+ * Cursor: a bounded reader over foreign bytes. Slice: a piece of these. Buffer: growing bytes for
+ * output.
  */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
@@ -36,6 +37,28 @@ const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
 
 /* Put the cursor at an offset from the start; the cursor has failed if that is after the end. */
 void cursor_seek(Cursor *cursor, size_t offset);
+
+/* Bytes that something else owns. bytes NULL: there are none. */
+typedef struct Slice
+{
+    const uint8_t *bytes;
+    size_t size;
+} Slice;
+
+static inline Cursor slice_cursor(Slice slice)
+{
+    return cursor_over(slice.bytes, slice.size);
+}
+
+/*
+ * A value or row that cannot be decoded is no error of the run. The function returns false, and
+ * *reason is a static clause that says why, so that callers can count the reasons.
+ */
+static inline bool untold(const char **reason, const char *why)
+{
+    *reason = why;
+    return false;
+}
 
 /* Growing bytes. Zero-initialise it (`Buffer buffer = {0}`); release with buffer_free. */
 typedef struct Buffer

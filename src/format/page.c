@@ -1,7 +1,5 @@
 #include "format/page.h"
 
-#include "base/buffer.h"
-
 /* PageHeaderData */
 #define UPPER_OFFSET 14
 #define SPECIAL_OFFSET 16
@@ -9,7 +7,8 @@
 #define LAYOUT_VERSION 4     /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
 #define HASH_MAGIC 0x6440640 /* HashMetaPageData.hashm_magic, access/hash.h */
 
-#define LP_DEAD 3 /* storage/itemid.h */
+#define LP_NORMAL 1 /* storage/itemid.h */
+#define LP_DEAD 3
 
 /*
  * The special areas of btree, hash and gist have 16 bytes, those of gin, spgist, brin and sequences
@@ -39,6 +38,33 @@ bool page_has_header(const uint8_t *page, size_t block_size)
 
     return load_u16(page + SIZE_OFFSET) == (block_size | LAYOUT_VERSION) &&
            lower >= PAGE_HEADER_SIZE && lower <= upper && upper <= special && special <= block_size;
+}
+
+/* Pages of indexes and sequences have a special area. */
+bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image)
+{
+    if (page_is_new(page) || !page_has_header(page, block_size) ||
+        load_u16(page + SPECIAL_OFFSET) != block_size)
+        return false;
+    image->items = page + PAGE_HEADER_SIZE;
+    image->item_count = (load_u16(page + PAGE_LOWER_OFFSET) - PAGE_HEADER_SIZE) / PAGE_ITEM_SIZE;
+    image->rows_offset = load_u16(page + UPPER_OFFSET);
+    image->rows = page + image->rows_offset;
+    image->block_size = block_size;
+    return true;
+}
+
+Slice heap_image_row(const HeapImage *image, uint16_t item)
+{
+    if (item == 0 || item > image->item_count)
+        return (Slice){0};
+    const uint32_t pointer = load_u32(image->items + (size_t) (item - 1) * PAGE_ITEM_SIZE);
+    const uint32_t offset = PAGE_ITEM_OFFSET(pointer), size = PAGE_ITEM_LENGTH(pointer);
+    if (PAGE_ITEM_FLAGS(pointer) != LP_NORMAL || size < ROW_HEADER_SIZE ||
+        offset < image->rows_offset || offset > image->block_size ||
+        size > image->block_size - offset)
+        return (Slice){0};
+    return (Slice){image->rows + (offset - image->rows_offset), size};
 }
 
 bool page_is_hash_index(const uint8_t *page)

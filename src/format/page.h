@@ -5,9 +5,7 @@
 #ifndef FORMAT_PAGE_H
 #define FORMAT_PAGE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/buffer.h"
 
 #define PAGE_HEADER_SIZE 24
 #define PAGE_LOWER_OFFSET 12 /* of a u16: items lie between the header and there */
@@ -18,12 +16,36 @@
 #define PAGE_ITEM_FLAGS(item) ((item) >> 15 & 3)
 #define PAGE_ITEM_LENGTH(item) ((item) >> 17)
 
+/* HeapTupleHeaderData, access/htup_details.h: a row of a heap. The null bitmap follows. */
+#define ROW_HEADER_SIZE 23
+#define ROW_AT_XMIN 0
+#define ROW_AT_XMAX 4
+#define ROW_AT_INFOMASK2 18
+#define ROW_AT_INFOMASK 20
+#define ROW_AT_DATA_OFFSET 22
+
 /* The page was never used, by its first PAGE_HEADER_SIZE bytes, as PageIsNew sees it. */
 bool page_is_new(const uint8_t *page);
 
 /* The page, of block_size bytes, begins as a page of a relation that is in use. Its first 24 bytes
  * are looked at. */
 bool page_has_header(const uint8_t *page, size_t block_size);
+
+/* A page of a heap, without its hole. */
+typedef struct HeapImage
+{
+    const uint8_t *items;
+    const uint8_t *rows;
+    uint32_t item_count;
+    uint32_t rows_offset; /* in the page */
+    uint32_t block_size;
+} HeapImage;
+
+/* It points into the page. False: this is no page of a heap, or it was never used. */
+bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image);
+
+/* The row that is item number `item`, from 1 on, with a whole header; bytes NULL: there is none. */
+Slice heap_image_row(const HeapImage *image, uint16_t item);
 
 /* This is the first page of a hash index. Its first PAGE_HASH_SIZE bytes are looked at. */
 #define PAGE_HASH_SIZE 28

@@ -44,7 +44,12 @@ enum
 #define XLOG_SWITCH 0x40       /* catalog/pg_control.h */
 #define XLOG_FPI_FOR_HINT 0xA0 /* likewise, 9.5 to 19; before, any full-page image */
 #define SMGR_TRUNCATE 0x20     /* catalog/storage_xlog.h */
-#define HEAP_OPCODE_MASK 0x70  /* access/heapam_xlog.h */
+#define HEAP_OPCODE_MASK 0x70  /* access/heapam_xlog.h, 9.3 to 19 */
+#define HEAP_INSERT 0x00
+#define HEAP_DELETE 0x10
+#define HEAP_UPDATE 0x20
+#define HEAP_HOT_UPDATE 0x40
+#define HEAP_INPLACE 0x70
 #define HEAP2_MULTI_INSERT 0x50
 
 #define FIRST_NORMAL_OID 16384 /* FirstNormalObjectId, access/transam.h: below are catalogs */
@@ -140,22 +145,16 @@ MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size, co
 const char *old_record_take_blocks(const Version *version, uint32_t block_size,
                                    const uint8_t *bytes, WalRecord *record);
 
-/* What a record has of a block: members are NULL and 0 where it has nothing of the kind. */
-typedef struct BlockContent
-{
-    const uint8_t
-        *image;          /* without its hole; compressed if a bit of image_compressed_mask is set */
-    uint32_t image_size; /* as it stands there */
-    uint32_t hole_offset, hole_size;
-    uint8_t image_info; /* bimg_info */
-    const uint8_t *data;
-    uint32_t data_size;
-} BlockContent;
+/* The data that a record has for the page of record->blocks[index]; since 9.5. Nothing in 9.3 and
+ * 9.4, where it is part of the main data. */
+Slice walrecord_block_data(const Version *version, uint32_t block_size, const WalRecord *record,
+                           unsigned index);
 
-/* The content of record->blocks[index], of a record that walrecord_decode has parsed: it points
- * into the record's bytes. */
-BlockContent walrecord_block_content(const Version *version, uint32_t block_size,
-                                     const WalRecord *record, unsigned index);
+/* Set page to the image of record->blocks[index], which has one. False: its bytes are damaged, or
+ * compressed by a method that we do not know. */
+MUST_CHECK bool walrecord_restore_image(const Version *version, uint32_t block_size,
+                                        const WalRecord *record, unsigned index, uint8_t *page,
+                                        const char **reason);
 
 /* Name of a resource manager as pg_waldump prints it; "custom" from 128 on. */
 const char *walrecord_rmgr_name(uint8_t rmgr);

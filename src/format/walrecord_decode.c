@@ -1,6 +1,7 @@
 #include "format/walrecord.h"
 
 #include "format/crc32c.h"
+#include "format/unpack.h"
 
 #include <string.h>
 
@@ -39,6 +40,9 @@
 #define BLOCK_SAME_REL 0x80
 
 #define IMAGE_HAS_HOLE 0x01 /* in all versions; the other bits: versions.c */
+#define IMAGE_PGLZ 0x04     /* since 15; before, the only compressed mask is pglz */
+#define IMAGE_LZ4 0x08
+#define IMAGE_ZSTD 0x10
 
 static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
 {
@@ -308,6 +312,18 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t
 
 /* ---- What a record has of a block ---- */
 
+/* Members are NULL and 0 where it has nothing of the kind. */
+typedef struct BlockContent
+{
+    const uint8_t
+        *image;          /* without its hole; compressed if a bit of image_compressed_mask is set */
+    uint32_t image_size; /* as it stands there */
+    uint32_t hole_offset, hole_size;
+    uint8_t image_info; /* bimg_info */
+    const uint8_t *data;
+    uint32_t data_size;
+} BlockContent;
+
 /* All fragments, whose lengths were checked. Returns where the content of the block begins, before
  * the end of all blocks' content. */
 static size_t find_content(const Version *version, uint32_t block_size, Cursor *cursor,
@@ -369,8 +385,8 @@ static BlockContent old_block_content(uint32_t block_size, const WalRecord *reco
     return (BlockContent){0};
 }
 
-BlockContent walrecord_block_content(const Version *version, uint32_t block_size,
-                                     const WalRecord *record, unsigned index)
+static BlockContent block_content(const Version *version, uint32_t block_size,
+                                  const WalRecord *record, unsigned index)
 {
     const uint8_t *end = record->data + record->data_size;
     const size_t size = record->total_length - WAL_RECORD_HEADER_SIZE;
@@ -386,6 +402,47 @@ BlockContent walrecord_block_content(const Version *version, uint32_t block_size
     if (content.data_size > 0)
         content.data = begin + content.image_size;
     return content;
+}
+
+Slice walrecord_block_data(const Version *version, uint32_t block_size, const WalRecord *record,
+                           unsigned index)
+{
+    const BlockContent content = block_content(version, block_size, record, index);
+
+    return (Slice){content.data, content.data_size};
+}
+
+static bool expand_image(const Version *version, const BlockContent *content, uint8_t *page,
+                         size_t size)
+{
+    const Slice packed = {content->image, content->image_size};
+    const uint8_t compressed = content->image_info & version->image_compressed_mask;
+
+    if (compressed == 0 && packed.size == size)
+        memcpy(page, packed.bytes, size);
+    else if (compressed == version->image_compressed_mask || compressed == IMAGE_PGLZ)
+        return unpack(PACK_PGLZ, packed, page, size);
+    else if (compressed == IMAGE_LZ4)
+        return unpack(PACK_LZ4, packed, page, size);
+    else
+        return compressed == IMAGE_ZSTD && unpack(PACK_ZSTD, packed, page, size);
+    return true;
+}
+
+bool walrecord_restore_image(const Version *version, uint32_t block_size, const WalRecord *record,
+                             unsigned index, uint8_t *page, const char **reason)
+{
+    const BlockContent content = block_content(version, block_size, record, index);
+    const size_t size = block_size - content.hole_size;
+    const size_t after = size - content.hole_offset;
+
+    if (content.image == NULL || content.hole_size > block_size || content.hole_offset > size)
+        return untold(reason, "the full-page image in WAL is damaged");
+    if (!expand_image(version, &content, page, size))
+        return untold(reason, "the full-page image in WAL cannot be expanded");
+    memmove(page + block_size - after, page + content.hole_offset, after);
+    memset(page + content.hole_offset, 0, content.hole_size);
+    return true;
 }
 
 const char *walrecord_rmgr_name(uint8_t rmgr)

@@ -1,14 +1,7 @@
 #include "lost/heap_pages.h"
 
-#include "format/page.h"
-#include "lost/heap_tuple.h"
-
 #include <stdlib.h>
 #include <string.h>
-
-#define LP_NORMAL 1 /* storage/itemid.h */
-#define SPECIAL_OFFSET 16
-#define UPPER_OFFSET 14
 
 typedef struct NewRow
 {
@@ -25,35 +18,6 @@ struct HeapPages
     size_t capacity; /* a power of two */
     size_t count;
 };
-
-/* ---- Images ---- */
-
-/* Pages of indexes and sequences have a special area. */
-bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image)
-{
-    if (page_is_new(page) || !page_has_header(page, block_size) ||
-        load_u16(page + SPECIAL_OFFSET) != block_size)
-        return false;
-    image->items = page + PAGE_HEADER_SIZE;
-    image->item_count = (load_u16(page + PAGE_LOWER_OFFSET) - PAGE_HEADER_SIZE) / PAGE_ITEM_SIZE;
-    image->rows_offset = load_u16(page + UPPER_OFFSET);
-    image->rows = page + image->rows_offset;
-    image->block_size = block_size;
-    return true;
-}
-
-Slice heap_image_row(const HeapImage *image, uint16_t item)
-{
-    if (item == 0 || item > image->item_count)
-        return (Slice){0};
-    const uint32_t pointer = load_u32(image->items + (size_t) (item - 1) * PAGE_ITEM_SIZE);
-    const uint32_t offset = PAGE_ITEM_OFFSET(pointer), size = PAGE_ITEM_LENGTH(pointer);
-    if (PAGE_ITEM_FLAGS(pointer) != LP_NORMAL || size < HEAP_TUPLE_HEADER_SIZE ||
-        offset < image->rows_offset || offset > image->block_size ||
-        size > image->block_size - offset)
-        return (Slice){0};
-    return (Slice){image->rows + (offset - image->rows_offset), size};
-}
 
 bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uint32_t block_size,
                            const HeapImage **copy, Error *error)

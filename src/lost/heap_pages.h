@@ -8,31 +8,9 @@
 #ifndef LOST_HEAP_PAGES_H
 #define LOST_HEAP_PAGES_H
 
+#include "format/page.h"
 #include "format/walrecord.h"
-#include "lost/slice.h"
-#include "lost/spool.h"
-
-#define ROW_AT_XMIN 0 /* in a tuple's header, HeapTupleHeaderData: access/htup_details.h */
-#define ROW_AT_XMAX 4
-#define ROW_AT_INFOMASK2 18
-#define ROW_AT_INFOMASK 20
-#define ROW_AT_DATA_OFFSET 22
-
-/* A page of a heap, without its hole. */
-typedef struct HeapImage
-{
-    const uint8_t *items;
-    const uint8_t *rows;
-    uint32_t item_count;
-    uint32_t rows_offset; /* in the page */
-    uint32_t block_size;
-} HeapImage;
-
-/* It points into the page. False: this is no page of a heap, or it was never used. */
-bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image);
-
-/* The row that is item number `item`, from 1 on; bytes NULL: there is none. */
-Slice heap_image_row(const HeapImage *image, uint16_t item);
+#include "io/spool.h"
 
 typedef struct HeapPage
 {

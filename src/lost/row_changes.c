@@ -7,18 +7,13 @@
 #include "format/relpath.h"
 #include "io/open_file.h"
 #include "lost/heap_pages.h"
-#include "lost/heap_record.h"
-#include "lost/heap_tuple.h"
-#include "lost/unpack.h"
-#include "wal/heap_changes.h"
+#include "format/heap_record.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_SIZE_MAX 32768
 #define INFOMASK_XMAX_IS_MULTI 0x1000 /* HEAP_XMAX_IS_MULTI, access/htup_details.h */
-#define IMAGE_PGLZ 0x04               /* BKPIMAGE_COMPRESS_..., access/xlogrecord.h, 15 and later */
-#define IMAGE_LZ4 0x08
 
 /* In the spool, of one transaction, by LSN. */
 typedef struct Link
@@ -217,28 +212,6 @@ static void take_back(RowChanges *changes, const RowChange *deleted)
 
 /* ---- Images ---- */
 
-/* Set reader->page. *reason: why that is not possible. */
-static bool expand_image(ChangeReader *reader, const BlockContent *content, const char **reason)
-{
-    const uint8_t compressed = content->image_info & reader->version->image_compressed_mask;
-    const size_t size = reader->block_size - content->hole_size;
-    const PackMethod method =
-        compressed == reader->version->image_compressed_mask || compressed == IMAGE_PGLZ ? PACK_PGLZ
-        : compressed == IMAGE_LZ4                                                        ? PACK_LZ4
-                                  : PACK_ZSTD;
-    const size_t after = size - content->hole_offset;
-
-    if (content->hole_offset > size || content->image == NULL)
-        return untold(reason, "the full-page image of its page is damaged");
-    if (compressed == 0)
-        memcpy(reader->page, content->image, size);
-    else if (!unpack(method, (Slice){content->image, content->image_size}, reader->page, size))
-        return untold(reason, "the full-page image of its page cannot be expanded");
-    memmove(reader->page + reader->block_size - after, reader->page + content->hole_offset, after);
-    memset(reader->page + content->hole_offset, 0, content->hole_size);
-    return true;
-}
-
 /* *image is NULL if the record has none that counts. */
 static bool take_image(ChangeReader *reader, const WalRecord *record, unsigned index,
                        const HeapImage **image, const char **reason, Error *error)
@@ -248,9 +221,8 @@ static bool take_image(ChangeReader *reader, const WalRecord *record, unsigned i
     *image = NULL;
     if (block->fork != FORK_MAIN || !block->has_image || !block->image_applies)
         return true;
-    const BlockContent content =
-        walrecord_block_content(reader->version, reader->block_size, record, index);
-    if (!expand_image(reader, &content, reason))
+    if (!walrecord_restore_image(reader->version, reader->block_size, record, index, reader->page,
+                                 reason))
         return true;
     return heap_pages_copy_image(reader->pages, reader->page, reader->block_size, image, error);
 }

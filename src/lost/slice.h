@@ -7,28 +7,6 @@
 #include "base/buffer.h"
 #include "format/versions.h"
 
-/* It owns nothing. bytes NULL: the value is NULL, or it is not there. */
-typedef struct Slice
-{
-    const uint8_t *bytes;
-    size_t size;
-} Slice;
-
-static inline Cursor slice_cursor(Slice slice)
-{
-    return cursor_over(slice.bytes, slice.size);
-}
-
-/*
- * A value or row that cannot be decoded is no error of the run. The function returns false, and
- * *reason is a static clause that says why, so that callers can count the reasons.
- */
-static inline bool untold(const char **reason, const char *why)
-{
-    *reason = why;
-    return false;
-}
-
 /*
  * Append the text of a value as the output function of its type gives it. The value begins after
  * its varlena header, where the type has one. False: the bytes are not a value of that type; then

@@ -1,6 +1,6 @@
 #include "lost/toast.h"
 
-#include "lost/unpack.h"
+#include "format/unpack.h"
 
 #define HEADER_SIZE 4    /* VARHDRSZ */
 #define EXTERNAL_SIZE 18 /* varatt_external after two bytes */

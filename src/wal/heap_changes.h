@@ -11,13 +11,6 @@
 
 #include "format/walrecord.h"
 
-/* access/heapam_xlog.h, 9.3 to 19; the others are in walrecord.h */
-#define HEAP_INSERT 0x00
-#define HEAP_DELETE 0x10
-#define HEAP_UPDATE 0x20
-#define HEAP_HOT_UPDATE 0x40
-#define HEAP_INPLACE 0x70
-
 /* By the records: an update that changes no value counts, too. */
 typedef struct RowCounts
 {

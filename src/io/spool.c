@@ -1,4 +1,4 @@
-#include "lost/spool.h"
+#include "io/spool.h"
 
 #include "base/array.h"
 #include "io/file.h"

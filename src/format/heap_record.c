@@ -1,8 +1,6 @@
-#include "lost/heap_record.h"
+#include "format/heap_record.h"
 
-#include "lost/heap_pages.h"
-#include "lost/heap_tuple.h"
-#include "wal/heap_changes.h"
+#include "format/page.h"
 
 #include <string.h>
 
@@ -235,11 +233,7 @@ bool heap_record_parse(const Version *version, uint32_t block_size, const WalRec
     if (!find_main_block(record, 1, &heap->old_index))
         heap->old_index = heap->new_index;
     if (!version->old_wal)
-    {
-        const BlockContent block =
-            walrecord_block_content(version, block_size, record, heap->new_index);
-        content = cursor_over(block.data, block.data_size);
-    }
+        content = slice_cursor(walrecord_block_data(version, block_size, record, heap->new_index));
     if (multi)
         parse_multi_insert(version->old_wal, &main_data, content, heap);
     else
@@ -267,10 +261,10 @@ bool heap_record_next_row(HeapRecord *heap, uint16_t number)
 
 bool heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_max, Buffer *built)
 {
-    const size_t fixed = HEAP_TUPLE_HEADER_SIZE;
+    const size_t fixed = ROW_HEADER_SIZE;
     const size_t offset = row->header.bytes[HEADER_SIZE - 1];
     const size_t size = fixed + row->rest.size + row->prefix + row->suffix;
-    uint8_t header[HEAP_TUPLE_HEADER_SIZE] = {0};
+    uint8_t header[ROW_HEADER_SIZE] = {0};
     size_t old_offset = 0, before = 0;
 
     if (size > size_max || offset < fixed)

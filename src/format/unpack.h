@@ -1,10 +1,10 @@
 /*
  * Values in rows and full-page images in WAL are compressed by the same methods, without a frame.
  */
-#ifndef LOST_UNPACK_H
-#define LOST_UNPACK_H
+#ifndef FORMAT_UNPACK_H
+#define FORMAT_UNPACK_H
 
-#include "lost/slice.h"
+#include "base/buffer.h"
 
 typedef enum PackMethod
 {

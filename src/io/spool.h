@@ -2,8 +2,8 @@
  * Memory in an unlinked file: the system writes it to the disk where there is no room for it in
  * memory. Nothing in it is freed alone.
  */
-#ifndef LOST_SPOOL_H
-#define LOST_SPOOL_H
+#ifndef IO_SPOOL_H
+#define IO_SPOOL_H
 
 #include "base/error.h"
 

@@ -1,11 +1,10 @@
 /*
  * Records that change rows: access/heapam_xlog.h of 9.3 to 19.
  */
-#ifndef LOST_HEAP_RECORD_H
-#define LOST_HEAP_RECORD_H
+#ifndef FORMAT_HEAP_RECORD_H
+#define FORMAT_HEAP_RECORD_H
 
 #include "format/walrecord.h"
-#include "lost/slice.h"
 
 typedef enum HeapRecordKind
 {

@@ -1,4 +1,4 @@
-#include "lost/unpack.h"
+#include "format/unpack.h"
 
 #include <limits.h>
 #include <lz4.h>
