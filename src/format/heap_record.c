@@ -259,37 +259,30 @@ bool heap_record_next_row(HeapRecord *heap, uint16_t number)
     return !rows->failed;
 }
 
-bool heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_max, Buffer *built)
+/* The values that are as in the old row follow the null bitmap and its padding, or end the row. */
+Slice heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_max, Buffer *built)
 {
-    const size_t fixed = ROW_HEADER_SIZE;
-    const size_t offset = row->header.bytes[HEADER_SIZE - 1];
-    const size_t size = fixed + row->rest.size + row->prefix + row->suffix;
+    const size_t size = ROW_HEADER_SIZE + row->rest.size + row->prefix + row->suffix;
     uint8_t header[ROW_HEADER_SIZE] = {0};
-    size_t old_offset = 0, before = 0;
+    size_t offset, old_offset, before;
 
-    if (size > size_max || offset < fixed)
-        return false;
-    if (row->prefix > 0 || row->suffix > 0)
-    {
-        if (old.bytes == NULL)
-            return false;
-        old_offset = old.bytes[ROW_AT_DATA_OFFSET];
-        if (old_offset > old.size || row->prefix > old.size - old_offset ||
-            row->suffix > old.size - old_offset ||
-            (row->prefix > 0 && offset - fixed > row->rest.size))
-            return false;
-    }
+    if (row->header.bytes == NULL || size > size_max)
+        return (Slice){0};
+    offset = row->header.bytes[HEADER_SIZE - 1];
+    old_offset = old.bytes != NULL ? old.bytes[ROW_AT_DATA_OFFSET] : 0;
+    before = row->prefix > 0 ? offset - ROW_HEADER_SIZE : 0;
+    if (offset < ROW_HEADER_SIZE || before > row->rest.size || old_offset > old.size ||
+        row->prefix > old.size - old_offset || row->suffix > old.size - old_offset)
+        return (Slice){0};
     store_u32(header + ROW_AT_XMIN, xid);
     memcpy(header + ROW_AT_INFOMASK2, row->header.bytes, HEADER_SIZE);
+    buffer_clear(built);
     buffer_append(built, header, sizeof(header));
+    buffer_append(built, row->rest.bytes, before);
     if (row->prefix > 0)
-    {
-        before = offset - fixed; /* null bitmap and padding */
-        buffer_append(built, row->rest.bytes, before);
         buffer_append(built, old.bytes + old_offset, row->prefix);
-    }
     buffer_append(built, row->rest.bytes + before, row->rest.size - before);
     if (row->suffix > 0)
         buffer_append(built, old.bytes + (old.size - row->suffix), row->suffix);
-    return true;
+    return (Slice){built->bytes, built->size};
 }

@@ -48,9 +48,9 @@ MUST_CHECK bool heap_record_parse(const Version *version, uint32_t block_size,
  * record's bytes end. */
 MUST_CHECK bool heap_record_next_row(HeapRecord *heap, uint16_t number);
 
-/* Append the row as a page has it, with xid as its xmin. False: old, from which it takes values, is
- * too short or not known, or the row is larger than a page. */
-MUST_CHECK bool heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_max,
-                               Buffer *built);
+/* The row as a page has it, with xid as its xmin, in `built`, which is cleared first. Bytes NULL:
+ * the record does not have the row; or old, from which it takes values, is too short or not known;
+ * or the row is larger than a page. */
+Slice heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_max, Buffer *built);
 
 #endif

@@ -153,8 +153,7 @@ Slice walrecord_block_data(const Version *version, uint32_t block_size, const Wa
 /* Set page to the image of record->blocks[index], which has one. False: its bytes are damaged, or
  * compressed by a method that we do not know. */
 MUST_CHECK bool walrecord_restore_image(const Version *version, uint32_t block_size,
-                                        const WalRecord *record, unsigned index, uint8_t *page,
-                                        const char **reason);
+                                        const WalRecord *record, unsigned index, uint8_t *page);
 
 /* Name of a resource manager as pg_waldump prints it; "custom" from 128 on. */
 const char *walrecord_rmgr_name(uint8_t rmgr);

@@ -430,16 +430,15 @@ static bool expand_image(const Version *version, const BlockContent *content, ui
 }
 
 bool walrecord_restore_image(const Version *version, uint32_t block_size, const WalRecord *record,
-                             unsigned index, uint8_t *page, const char **reason)
+                             unsigned index, uint8_t *page)
 {
     const BlockContent content = block_content(version, block_size, record, index);
     const size_t size = block_size - content.hole_size;
     const size_t after = size - content.hole_offset;
 
-    if (content.image == NULL || content.hole_size > block_size || content.hole_offset > size)
-        return untold(reason, "the full-page image in WAL is damaged");
-    if (!expand_image(version, &content, page, size))
-        return untold(reason, "the full-page image in WAL cannot be expanded");
+    if (content.image == NULL || content.hole_size > block_size || content.hole_offset > size ||
+        !expand_image(version, &content, page, size))
+        return false;
     memmove(page + block_size - after, page + content.hole_offset, after);
     memset(page + content.hole_offset, 0, content.hole_size);
     return true;

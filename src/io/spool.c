@@ -4,6 +4,7 @@
 #include "io/file.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -87,4 +88,16 @@ void *spool_allocate(Spool *spool, size_t size, Error *error)
     bytes = spool->extents[spool->extent_count - 1].bytes + spool->used;
     spool->used += rounded;
     return bytes;
+}
+
+bool spool_copy(Spool *spool, Slice bytes, Slice *copy, Error *error)
+{
+    uint8_t *room = spool_allocate(spool, bytes.size, error);
+
+    if (room == NULL)
+        return false;
+    if (bytes.size > 0)
+        memcpy(room, bytes.bytes, bytes.size);
+    *copy = (Slice){room, bytes.size};
+    return true;
 }

@@ -5,7 +5,7 @@
 #ifndef IO_SPOOL_H
 #define IO_SPOOL_H
 
-#include "base/error.h"
+#include "base/buffer.h"
 
 typedef struct Spool Spool;
 
@@ -17,5 +17,7 @@ void spool_free(Spool *spool); /* NULL is allowed */
  */
 #define SPOOL_ITEM_MAX ((size_t) 1024 * 1024)
 MUST_CHECK void *spool_allocate(Spool *spool, size_t size, Error *error);
+
+MUST_CHECK bool spool_copy(Spool *spool, Slice bytes, Slice *copy, Error *error);
 
 #endif

@@ -12,7 +12,7 @@
 #define LOST_ROW_CHANGES_H
 
 #include "divergence/divergence.h"
-#include "lost/slice.h"
+#include "wal/heap_pages.h"
 
 typedef enum RowChangeKind
 {
@@ -71,5 +71,17 @@ typedef bool (*RowChangeVisitor)(void *context, const RowChange *change, Error *
  * the order of their LSNs. */
 MUST_CHECK bool row_changes_visit(const RowChanges *changes, const LostCommit *commit,
                                   RowChangeVisitor visit, void *context, Error *error);
+
+/*
+ * Visit the rows of a page of a relation's main fork as the WAL leaves it, in no order. Among them
+ * are rows that were pruned since: their xmin rolled back, or their xmax committed. False: the WAL
+ * that was read does not have the whole page, so that the target's file counts.
+ */
+bool row_changes_page(const RowChanges *changes, const RelationId *relation, BlockNumber block,
+                      RowVisitor visit, void *context);
+
+/* The WAL that was read says that the transaction or subtransaction committed, be it lost or
+ * common: a crash can leave pg_xact without that. */
+bool row_changes_committed(const RowChanges *changes, uint32_t xid);
 
 #endif

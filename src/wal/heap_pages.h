@@ -5,8 +5,8 @@
  * before, and a row that is put at the place of one that was pruned hides that one. So records of
  * pruning, freezing and truncation need not be read.
  */
-#ifndef LOST_HEAP_PAGES_H
-#define LOST_HEAP_PAGES_H
+#ifndef WAL_HEAP_PAGES_H
+#define WAL_HEAP_PAGES_H
 
 #include "format/page.h"
 #include "format/walrecord.h"
@@ -17,7 +17,8 @@ typedef struct HeapPage
     RelationId relation;
     BlockNumber block;
     bool used;
-    const HeapImage *image;    /* NULL: none yet, or it is older than all that is known */
+    bool whole;                /* all that is on it is known */
+    const HeapImage *image;    /* NULL: nothing was on it, or nothing else is known */
     const struct NewRow *rows; /* since the image: newest first */
 } HeapPage;
 
@@ -26,18 +27,31 @@ typedef struct HeapPages HeapPages;
 HeapPages *heap_pages_create(Spool *spool);
 void heap_pages_free(HeapPages *pages); /* NULL is allowed; what is in the spool stays */
 
-/* The page, with nothing on it at first; valid until the next call. */
-HeapPage *heap_pages_find(HeapPages *pages, RelationId relation, BlockNumber block);
+/* Valid until a page is made. NULL: nothing is known of the page. */
+HeapPage *heap_pages_find(const HeapPages *pages, const RelationId *relation, BlockNumber block);
+
+/* The same, with nothing on it at first. */
+HeapPage *heap_pages_make(HeapPages *pages, const RelationId *relation, BlockNumber block);
 
 /* A copy in the spool; *copy is NULL if it is no page of a heap. */
 MUST_CHECK bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uint32_t block_size,
                                       const HeapImage **copy, Error *error);
 
+/* The page begins again as the image, which is in the spool, or as NULL with nothing on it. */
+void heap_page_reset(HeapPage *page, const HeapImage *image, bool whole);
+
 /* Put a row at a place; bytes NULL: it is not known which one is there. *copy is in the spool. */
 MUST_CHECK bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row,
                               Slice *copy, Error *error);
 
-/* In the spool; bytes NULL: it is not known. */
+/* In the spool; bytes NULL: it is not known. page may be NULL. */
 Slice heap_page_row(const HeapPage *page, uint16_t item);
+
+/* Set the xmax of a row of a page. */
+void heap_page_mark_deleted(Slice row, uint32_t xmax, bool is_multi);
+
+/* All rows. */
+typedef void (*RowVisitor)(void *context, Slice row);
+void heap_page_visit(const HeapPage *page, RowVisitor visit, void *context);
 
 #endif

@@ -1,0 +1,174 @@
+#include "wal/heap_pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct NewRow
+{
+    const struct NewRow *older;
+    Slice row; /* bytes NULL: it is not known which one is there */
+    uint16_t item;
+} NewRow;
+
+struct HeapPages
+{
+    Spool *spool;
+    HeapPage *slots; /* by hash, open addressing */
+    size_t capacity; /* a power of two */
+    size_t count;
+};
+
+HeapPages *heap_pages_create(Spool *spool)
+{
+    HeapPages *pages = memory_allocate_zeroed(1, sizeof(*pages));
+
+    pages->spool = spool;
+    pages->capacity = 1024;
+    pages->slots = memory_allocate_zeroed(pages->capacity, sizeof(*pages->slots));
+    return pages;
+}
+
+void heap_pages_free(HeapPages *pages)
+{
+    if (pages == NULL)
+        return;
+    free(pages->slots);
+    free(pages);
+}
+
+static HeapPage *slot_of(const HeapPages *pages, const RelationId *relation, BlockNumber block)
+{
+    uint64_t hash = (uint64_t) relation->relation << 32 | block;
+
+    hash ^= ((uint64_t) relation->database << 20) + relation->tablespace;
+    hash *= 0x9E3779B97F4A7C15u;
+    for (size_t at = (size_t) (hash >> 20);; at++)
+    {
+        HeapPage *slot = &pages->slots[at & (pages->capacity - 1)];
+
+        if (!slot->used ||
+            (slot->block == block && memcmp(&slot->relation, relation, sizeof(*relation)) == 0))
+            return slot;
+    }
+}
+
+/* At most half of the slots are taken. */
+static void make_room(HeapPages *pages)
+{
+    HeapPage *old = pages->slots;
+    const size_t old_capacity = pages->capacity;
+
+    if (pages->count * 2 < pages->capacity)
+        return;
+    pages->capacity *= 2;
+    pages->slots = memory_allocate_zeroed(pages->capacity, sizeof(*pages->slots));
+    for (size_t i = 0; i < old_capacity; i++)
+        if (old[i].used)
+            *slot_of(pages, &old[i].relation, old[i].block) = old[i];
+    free(old);
+}
+
+HeapPage *heap_pages_find(const HeapPages *pages, const RelationId *relation, BlockNumber block)
+{
+    HeapPage *page = slot_of(pages, relation, block);
+
+    return page->used ? page : NULL;
+}
+
+HeapPage *heap_pages_make(HeapPages *pages, const RelationId *relation, BlockNumber block)
+{
+    HeapPage *page;
+
+    make_room(pages);
+    page = slot_of(pages, relation, block);
+    if (!page->used)
+    {
+        *page = (HeapPage){.relation = *relation, .block = block, .used = true};
+        pages->count++;
+    }
+    return page;
+}
+
+bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uint32_t block_size,
+                           const HeapImage **copy, Error *error)
+{
+    HeapImage image, *made;
+    Slice items, rows;
+
+    *copy = NULL;
+    if (!heap_image_over(page, block_size, &image))
+        return true;
+    items = (Slice){image.items, (size_t) image.item_count * PAGE_ITEM_SIZE};
+    rows = (Slice){image.rows, block_size - image.rows_offset};
+    made = spool_allocate(pages->spool, sizeof(*made), error);
+    if (made == NULL || !spool_copy(pages->spool, items, &items, error) ||
+        !spool_copy(pages->spool, rows, &rows, error))
+        return false;
+    *made = image;
+    made->items = items.bytes;
+    made->rows = rows.bytes;
+    *copy = made;
+    return true;
+}
+
+void heap_page_reset(HeapPage *page, const HeapImage *image, bool whole)
+{
+    page->image = image;
+    page->whole = whole;
+    page->rows = NULL;
+}
+
+bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row, Slice *copy,
+                   Error *error)
+{
+    NewRow *new = spool_allocate(pages->spool, sizeof(*new), error);
+
+    *copy = row;
+    if (new == NULL || (row.bytes != NULL && !spool_copy(pages->spool, row, copy, error)))
+        return false;
+    *new = (NewRow){.older = page->rows, .row = *copy, .item = item};
+    page->rows = new;
+    return true;
+}
+
+Slice heap_page_row(const HeapPage *page, uint16_t item)
+{
+    if (page == NULL)
+        return (Slice){0};
+    for (const NewRow *new = page->rows; new != NULL; new = new->older)
+        if (new->item == item)
+            return new->row;
+    return page->image != NULL ? heap_image_row(page->image, item) : (Slice){0};
+}
+
+void heap_page_mark_deleted(Slice row, uint32_t xmax, bool is_multi)
+{
+    uint8_t *header = (uint8_t *) row.bytes; /* in the spool, which is ours */
+    const uint8_t high = header[ROW_AT_INFOMASK + 1] & (uint8_t) ~(ROW_XMAX_BITS >> 8);
+
+    store_u32(header + ROW_AT_XMAX, xmax);
+    header[ROW_AT_INFOMASK] &= (uint8_t) ~ROW_XMAX_BITS;
+    header[ROW_AT_INFOMASK + 1] = is_multi ? high | ROW_XMAX_IS_MULTI >> 8 : high;
+}
+
+void heap_page_visit(const HeapPage *page, RowVisitor visit, void *context)
+{
+    uint8_t seen[(UINT16_MAX + 1) / 8] = {0};
+
+    for (const NewRow *new = page->rows; new != NULL; new = new->older)
+    {
+        uint8_t *byte = &seen[new->item / 8];
+        const uint8_t bit = (uint8_t) (1u << new->item % 8);
+
+        if (!(*byte & bit) && new->row.bytes != NULL)
+            visit(context, new->row);
+        *byte |= bit;
+    }
+    for (uint32_t item = 1; page->image != NULL && item <= page->image->item_count; item++)
+    {
+        const Slice row = heap_image_row(page->image, (uint16_t) item);
+
+        if (!(seen[item / 8] >> item % 8 & 1) && row.bytes != NULL)
+            visit(context, row);
+    }
+}
