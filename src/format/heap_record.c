@@ -19,7 +19,9 @@
 /* Of 9.3 and 9.4: relation, then the row's place. */
 #define OLD_AT_BLOCK 12
 #define OLD_AT_ITEM 16
-#define OLD_TARGET_SIZE 18
+#define OLD_TARGET_SIZE 18 /* without its padding */
+#define OLD_AT_NEW_BLOCK 28
+#define OLD_AT_REST 20 /* xmax; of an insert a byte of flags */
 
 static Slice rest_of(Cursor *cursor)
 {
@@ -28,29 +30,21 @@ static Slice rest_of(Cursor *cursor)
     return (Slice){cursor_bytes(cursor, size), size};
 }
 
-static HeapRow take_row(Cursor *cursor)
+/* What the new row of an update has in common with the old one comes first. */
+static void take_common_sizes(Cursor *cursor, uint8_t flags, HeapRow *row)
 {
-    HeapRow row = {0};
-
-    if (cursor_left(cursor) < HEADER_SIZE)
-        return row;
-    row.header = (Slice){cursor_bytes(cursor, HEADER_SIZE), HEADER_SIZE};
-    row.rest = rest_of(cursor);
-    return row;
+    if (flags & UPDATE_HAS_PREFIX && cursor_left(cursor) > 0)
+        row->prefix = cursor_u16(cursor);
+    if (flags & UPDATE_HAS_SUFFIX && cursor_left(cursor) > 0)
+        row->suffix = cursor_u16(cursor);
 }
 
-/* The new row of an update. */
-static HeapRow take_new_row(Cursor *cursor, uint8_t flags)
+static void take_row(Cursor *cursor, HeapRow *row)
 {
-    const size_t prefix =
-        flags & UPDATE_HAS_PREFIX && cursor_left(cursor) > 0 ? cursor_u16(cursor) : 0;
-    const size_t suffix =
-        flags & UPDATE_HAS_SUFFIX && cursor_left(cursor) > 0 ? cursor_u16(cursor) : 0;
-    HeapRow row = take_row(cursor);
-
-    row.prefix = prefix;
-    row.suffix = suffix;
-    return row;
+    if (cursor_left(cursor) < HEADER_SIZE)
+        return;
+    row->header = (Slice){cursor_bytes(cursor, HEADER_SIZE), HEADER_SIZE};
+    row->rest = rest_of(cursor);
 }
 
 /* ---- 9.5 to 19 ---- */
@@ -77,7 +71,7 @@ static void parse_record(uint8_t opcode, Cursor *main_data, Cursor *content, Hea
         heap->kind = HEAP_RECORD_INSERT;
         heap->new_item = cursor_u16(main_data);
         heap->speculative = (cursor_u8(main_data) & INSERT_IS_SPECULATIVE) != 0;
-        heap->new_row = take_row(content);
+        take_row(content, &heap->new_row);
         break;
     case HEAP_DELETE: /* xl_heap_delete */
         heap->kind = HEAP_RECORD_DELETE;
@@ -87,7 +81,7 @@ static void parse_record(uint8_t opcode, Cursor *main_data, Cursor *content, Hea
         flags = cursor_u8(main_data);
         heap->speculative = (flags & DELETE_IS_SUPER) != 0;
         if (flags & DELETE_HAS_OLD_ROW)
-            heap->old_row = take_row(main_data);
+            take_row(main_data, &heap->old_row);
         break;
     case HEAP_UPDATE: /* xl_heap_update */
     case HEAP_HOT_UPDATE:
@@ -99,8 +93,9 @@ static void parse_record(uint8_t opcode, Cursor *main_data, Cursor *content, Hea
         cursor_skip(main_data, sizeof(uint32_t)); /* xmax of the new row: a locker's */
         heap->new_item = cursor_u16(main_data);
         if (flags & UPDATE_HAS_OLD_ROW)
-            heap->old_row = take_row(main_data);
-        heap->new_row = take_new_row(content, flags);
+            take_row(main_data, &heap->old_row);
+        take_common_sizes(content, flags, &heap->new_row);
+        take_row(content, &heap->new_row);
         break;
     case HEAP_INPLACE: /* xl_heap_inplace */
         heap->kind = HEAP_RECORD_INPLACE;
@@ -133,33 +128,31 @@ static bool find_old_block(const WalRecord *record, uint32_t at, unsigned *index
 static bool parse_old_update(const Version *version, const WalRecord *record, Cursor *main_data,
                              HeapRecord *heap)
 {
+    HeapRow *row = &heap->new_row;
     uint8_t flags;
-    uint16_t size;
 
+    heap->kind = HEAP_RECORD_UPDATE;
     heap->old_item = heap->new_item;
-    cursor_seek(main_data, 20);
     heap->old_xmax = cursor_u32(main_data);
-    cursor_seek(main_data, 32);
+    cursor_seek(main_data, OLD_AT_NEW_BLOCK + 4);
     heap->new_item = cursor_u16(main_data);
     heap->of_multi = (cursor_u8(main_data) & XMAX_IS_MULTI) != 0;
     flags = cursor_u8(main_data);
-    if (main_data->failed || !find_old_block(record, 28, &heap->new_index))
+    if (!find_old_block(record, OLD_AT_NEW_BLOCK, &heap->new_index))
         return false;
     if (!version->old_wal_names_children) /* 9.3: flags and another byte are booleans */
     {
         cursor_skip(main_data, 1);
-        heap->new_row = take_row(main_data);
+        take_row(main_data, row);
         return true;
     }
-    heap->new_row.prefix =
-        flags & UPDATE_HAS_PREFIX && cursor_left(main_data) > 0 ? cursor_u16(main_data) : 0;
-    heap->new_row.suffix =
-        flags & UPDATE_HAS_SUFFIX && cursor_left(main_data) > 0 ? cursor_u16(main_data) : 0;
-    if (cursor_left(main_data) < sizeof(size) + HEADER_SIZE)
-        return true;
-    size = cursor_u16(main_data);
-    heap->new_row.header = (Slice){cursor_bytes(main_data, HEADER_SIZE), HEADER_SIZE};
-    heap->new_row.rest = (Slice){cursor_bytes(main_data, size), size};
+    take_common_sizes(main_data, flags, row);
+    if (cursor_left(main_data) > 0) /* xl_heap_header_len: the old row may follow */
+    {
+        const uint16_t size = cursor_u16(main_data);
+        row->header = (Slice){cursor_bytes(main_data, HEADER_SIZE), HEADER_SIZE};
+        row->rest = (Slice){cursor_bytes(main_data, size), size};
+    }
     return true;
 }
 
@@ -171,23 +164,22 @@ static bool parse_old_record(const Version *version, const WalRecord *record, ui
     heap->old_index = heap->new_index;
     cursor_seek(main_data, OLD_AT_ITEM);
     heap->new_item = cursor_u16(main_data);
+    cursor_seek(main_data, opcode == HEAP_INPLACE ? OLD_TARGET_SIZE : OLD_AT_REST);
     switch (opcode)
     {
     case HEAP_INSERT:
         heap->kind = HEAP_RECORD_INSERT;
-        cursor_seek(main_data, OLD_TARGET_SIZE + 1);
-        heap->new_row = take_row(main_data);
+        cursor_skip(main_data, 1);
+        take_row(main_data, &heap->new_row);
         return true;
     case HEAP_DELETE:
         heap->kind = HEAP_RECORD_DELETE;
         heap->old_item = heap->new_item;
-        cursor_seek(main_data, OLD_TARGET_SIZE + 2);
         heap->old_xmax = cursor_u32(main_data);
         heap->of_multi = (cursor_u8(main_data) & XMAX_IS_MULTI) != 0;
         return true;
     case HEAP_UPDATE:
     case HEAP_HOT_UPDATE:
-        heap->kind = HEAP_RECORD_UPDATE;
         return parse_old_update(version, record, main_data, heap);
     default:
         heap->kind = HEAP_RECORD_INPLACE;
