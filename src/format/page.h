@@ -24,7 +24,6 @@
 #define ROW_AT_INFOMASK 20
 #define ROW_AT_DATA_OFFSET 22
 #define ROW_XMAX_IS_MULTI 0x1000 /* of t_infomask: HEAP_XMAX_IS_MULTI */
-#define ROW_XMAX_BITS 0x1CD0     /* HEAP_XMAX_BITS: it, what is known of xmax, locks */
 
 /* The page was never used, by its first PAGE_HEADER_SIZE bytes, as PageIsNew sees it. */
 bool page_is_new(const uint8_t *page);

@@ -4,16 +4,15 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "divergence/lost_transactions.h"
+#include "format/heap_record.h"
 #include "format/relpath.h"
 #include "io/open_file.h"
 #include "wal/heap_pages.h"
-#include "format/heap_record.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_SIZE_MAX 32768
-#define NOT_LOST UINT32_MAX
 
 /* In the spool, of one transaction, by LSN. */
 typedef struct Link
@@ -31,17 +30,16 @@ typedef struct Chain
 typedef struct CommittedXid
 {
     uint32_t xid;
-    uint32_t commit; /* the index of the transaction's commit; NOT_LOST: it is common */
+    uint32_t commit; /* the index of the transaction's commit */
 } CommittedXid;
 
 struct RowChanges
 {
     Spool *spool;
-    HeapPages *pages;
-    Arena *arena; /* of gids */
-    LostCommit *commits;
-    Chain *chains; /* of each commit */
-    size_t count;
+    Arena *arena;        /* of gids */
+    LostCommit *commits; /* first those of common history */
+    Chain *chains;       /* of each commit */
+    size_t count, common_count;
     CommittedXid *xids; /* by number */
     size_t xid_count;
 };
@@ -75,28 +73,28 @@ static const char *gid_of(const CommitReader *reader, const WalEvent *event)
     return "";
 }
 
-static void add_commit(CommitReader *reader, Lsn lsn, const WalEvent *event)
+static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
 {
     RowChanges *changes = reader->changes;
     const uint64_t next_xid = reader->diverged->common_checkpoint.checkpoint.next_xid;
-    const bool lost = lsn >= reader->diverged->lsn;
-    const uint32_t commit = lost ? (uint32_t) changes->count : NOT_LOST;
+    const uint32_t commit = (uint32_t) changes->count;
 
     ARRAY_ADD(changes->xids, changes->xid_count, (CommittedXid){event->xid, commit});
     for (uint32_t i = 0; i < event->subxid_count; i++)
         ARRAY_ADD(changes->xids, changes->xid_count,
                   (CommittedXid){wal_event_subxid(event, i), commit});
-    if (lost)
-        ARRAY_ADD(changes->commits, changes->count,
-                  (LostCommit){.xid = event->xid,
-                               .lsn = lsn,
-                               .time = event->time,
-                               .gid = gid_of(reader, event),
-                               .began_before = (int32_t) (event->xid - (uint32_t) next_xid) < 0});
+    ARRAY_ADD(changes->commits, changes->count,
+              (LostCommit){.xid = event->xid,
+                           .lsn = lsn,
+                           .time = event->time,
+                           .gid = gid_of(reader, event),
+                           .began_before = (int32_t) (event->xid - (uint32_t) next_xid) < 0});
+    if (lsn < reader->diverged->lsn)
+        changes->common_count++;
 }
 
 /* A WalVisitor. */
-static bool note_commit(void *context, const WalRecord *record, Error *error)
+static bool take_commit(void *context, const WalRecord *record, Error *error)
 {
     CommitReader *reader = context;
     WalEvent event;
@@ -111,11 +109,11 @@ static bool note_commit(void *context, const WalRecord *record, Error *error)
                                 arena_strndup(reader->changes->arena, event.gid, event.gid_size)});
     if (event.kind == WAL_EVENT_COMMIT && event.xid != 0 &&
         record->lsn < reader->diverged->target_end)
-        add_commit(reader, record->lsn, &event);
+        add_committed(reader, record->lsn, &event);
     return true;
 }
 
-static int compare_xids(const void *left, const void *right)
+static int compare_committed(const void *left, const void *right)
 {
     const CommittedXid *a = left, *b = right;
 
@@ -126,13 +124,13 @@ static bool read_commits(const Clusters *clusters, const Divergence *diverged, R
                          Error *error)
 {
     CommitReader reader = {.clusters = clusters, .diverged = diverged, .changes = changes};
-    const bool read = lost_wal_read(clusters, diverged, note_commit, &reader, error);
+    const bool read = lost_wal_read(clusters, diverged, take_commit, &reader, error);
 
     free(reader.prepared);
     if (!read)
         return false;
     if (changes->xid_count > 0)
-        qsort(changes->xids, changes->xid_count, sizeof(*changes->xids), compare_xids);
+        qsort(changes->xids, changes->xid_count, sizeof(*changes->xids), compare_committed);
     changes->chains = memory_allocate_zeroed(changes->count + 1, sizeof(*changes->chains));
     return true;
 }
@@ -145,32 +143,34 @@ typedef struct ChangeReader
     const Version *version;
     uint32_t block_size;
     RowChanges *changes;
+    HeapPages *pages;
     OpenFile file;
     Buffer row;
     uint8_t page[BLOCK_SIZE_MAX];
 } ChangeReader;
 
-/* The index of the commit of the transaction or subtransaction; NOT_LOST: it is not lost. */
-static uint32_t commit_of(const RowChanges *changes, uint32_t xid)
+/* False: the transaction did not commit, or the change is one that nobody asks for. */
+static bool find_commit(const RowChanges *changes, const RowChange *change, uint32_t *commit)
 {
-    const CommittedXid key = {.xid = xid};
+    const CommittedXid key = {.xid = change->xid};
     bool found;
     const size_t index = array_search(&key, changes->xids, changes->xid_count,
-                                      sizeof(*changes->xids), compare_xids, &found);
+                                      sizeof(*changes->xids), compare_committed, &found);
 
-    return found ? changes->xids[index].commit : NOT_LOST;
+    if (found)
+        *commit = changes->xids[index].commit;
+    return found &&
+           (*commit >= changes->common_count || change->relation.relation < FIRST_NORMAL_OID);
 }
 
 static bool keep_change(RowChanges *changes, const RowChange *change, Error *error)
 {
-    const uint32_t commit = commit_of(changes, change->xid);
-    Chain *chain;
-    Link *link;
+    uint32_t commit;
 
-    if (commit == NOT_LOST)
+    if (!find_commit(changes, change, &commit))
         return true;
-    chain = &changes->chains[commit];
-    link = spool_allocate(changes->spool, sizeof(*link), error);
+    Chain *chain = &changes->chains[commit];
+    Link *link = spool_allocate(changes->spool, sizeof(*link), error);
     if (link == NULL)
         return false;
     *link = (Link){.change = *change, .before = chain->last};
@@ -192,14 +192,13 @@ static bool inserts_what(const RowChange *change, const RowChange *deletes)
  * insert nor this delete is a change. */
 static void forget_insert(RowChanges *changes, const RowChange *deletes)
 {
-    const uint32_t commit = commit_of(changes, deletes->xid);
-    Chain *chain;
-    Link *link;
+    uint32_t commit;
 
-    if (commit == NOT_LOST)
+    if (!find_commit(changes, deletes, &commit))
         return;
-    chain = &changes->chains[commit];
-    for (link = chain->last; link != NULL && !inserts_what(&link->change, deletes);)
+    Chain *chain = &changes->chains[commit];
+    Link *link = chain->last;
+    while (link != NULL && !inserts_what(&link->change, deletes))
         link = link->before;
     if (link == NULL)
         return;
@@ -219,8 +218,6 @@ static bool has_image(const BlockReference *block)
  */
 static bool take_images(ChangeReader *reader, const WalRecord *record, Error *error)
 {
-    HeapPages *pages = reader->changes->pages;
-
     for (unsigned i = 0; i < record->block_count; i++)
     {
         const BlockReference *block = &record->blocks[i];
@@ -230,12 +227,12 @@ static bool take_images(ChangeReader *reader, const WalRecord *record, Error *er
         if (!has_image(block))
             continue;
         if (walrecord_restore_image(reader->version, reader->block_size, record, i, reader->page) &&
-            !heap_pages_copy_image(pages, reader->page, reader->block_size, &image, error))
+            !heap_pages_copy_image(reader->pages, reader->page, reader->block_size, &image, error))
             return false;
-        page = image != NULL ? heap_pages_make(pages, &block->relation, block->block)
-                             : heap_pages_find(pages, &block->relation, block->block);
+        page = image != NULL ? heap_pages_make(reader->pages, &block->relation, block->block)
+                             : heap_pages_find(reader->pages, &block->relation, block->block);
         if (page != NULL)
-            heap_page_reset(page, image, image != NULL);
+            heap_page_reset(page, image);
     }
     return true;
 }
@@ -306,12 +303,11 @@ static bool find_old_row(ChangeReader *reader, const WalRecord *record, const He
                          RowChange *row, Error *error)
 {
     const BlockReference *block = &record->blocks[heap->old_index];
-    const HeapPage *page = heap_pages_find(reader->changes->pages, &block->relation, block->block);
+    const HeapPage *page = heap_pages_find(reader->pages, &block->relation, block->block);
 
     row->old = heap_page_row(page, heap->old_item);
     if (row->old.bytes == NULL || (has_image(block) && !row_is_deleted_by(row->old, heap)))
         return find_old_row_elsewhere(reader, block, heap, row, error);
-    heap_page_mark_deleted(row->old, heap->old_xmax, heap->of_multi);
     return true;
 }
 
@@ -320,7 +316,7 @@ static bool find_new_row(ChangeReader *reader, const WalRecord *record, const He
                          RowChange *row, Error *error)
 {
     const BlockReference *block = &record->blocks[heap->new_index];
-    HeapPage *page = heap_pages_make(reader->changes->pages, &block->relation, block->block);
+    HeapPage *page = heap_pages_make(reader->pages, &block->relation, block->block);
     Slice built;
 
     if (has_image(block) && page->image != NULL)
@@ -335,7 +331,7 @@ static bool find_new_row(ChangeReader *reader, const WalRecord *record, const He
     built = heap_row_build(&heap->new_row, row->old, row->xid, reader->block_size, &reader->row);
     if (built.bytes == NULL && row->unknown == NULL)
         row->unknown = "WAL does not have the whole new row";
-    return heap_page_put(reader->changes->pages, page, heap->new_item, built, &row->new, error);
+    return heap_page_put(reader->pages, page, heap->new_item, built, &row->new, error);
 }
 
 /* An update in place keeps the row's header and its size. */
@@ -343,7 +339,7 @@ static bool put_in_place(ChangeReader *reader, const WalRecord *record, const He
                          Error *error)
 {
     const BlockReference *block = &record->blocks[heap->new_index];
-    HeapPage *page = heap_pages_find(reader->changes->pages, &block->relation, block->block);
+    HeapPage *page = heap_pages_find(reader->pages, &block->relation, block->block);
     const Slice old = heap_page_row(page, heap->new_item), values = heap->new_row.rest;
     Slice copy;
 
@@ -351,11 +347,10 @@ static bool put_in_place(ChangeReader *reader, const WalRecord *record, const He
         return true;
     buffer_clear(&reader->row);
     if (values.size > old.size)
-        return heap_page_put(reader->changes->pages, page, heap->new_item, (Slice){0}, &copy,
-                             error);
+        return heap_page_put(reader->pages, page, heap->new_item, (Slice){0}, &copy, error);
     buffer_append(&reader->row, old.bytes, old.size - values.size);
     buffer_append(&reader->row, values.bytes, values.size);
-    return heap_page_put(reader->changes->pages, page, heap->new_item,
+    return heap_page_put(reader->pages, page, heap->new_item,
                          (Slice){reader->row.bytes, reader->row.size}, &copy, error);
 }
 
@@ -419,8 +414,7 @@ static bool apply_record(void *context, const WalRecord *record, Error *error)
     if (heap.inits_page)
     {
         const BlockReference *block = &record->blocks[heap.new_index];
-        heap_page_reset(heap_pages_make(reader->changes->pages, &block->relation, block->block),
-                        NULL, true);
+        heap_page_reset(heap_pages_make(reader->pages, &block->relation, block->block), NULL);
     }
     return take_images(reader, record, error) &&
            (heap.kind == HEAP_RECORD_OTHER || apply_rows(reader, record, &heap, error));
@@ -443,12 +437,13 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     reader->version = clusters->shape.version;
     reader->block_size = clusters->target.control.block_size;
     reader->changes = changes;
-    changes->pages = heap_pages_create(changes->spool);
+    reader->pages = heap_pages_create(changes->spool);
     open_file_init(&reader->file, NULL);
     read = changes->spool != NULL && reader->block_size <= BLOCK_SIZE_MAX &&
            read_commits(clusters, diverged, changes, error) &&
            lost_wal_read(clusters, diverged, apply_record, reader, error);
     open_file_close(&reader->file);
+    heap_pages_free(reader->pages);
     buffer_free(&reader->row);
     free(reader);
     progress_end(read);
@@ -462,7 +457,6 @@ void row_changes_free(RowChanges *changes)
 {
     if (changes == NULL)
         return;
-    heap_pages_free(changes->pages);
     spool_free(changes->spool);
     arena_destroy(changes->arena);
     free(changes->commits);
@@ -473,7 +467,13 @@ void row_changes_free(RowChanges *changes)
 
 const LostCommit *row_changes_commits(const RowChanges *changes, size_t *count)
 {
-    *count = changes->count;
+    *count = changes->count - changes->common_count;
+    return *count > 0 ? changes->commits + changes->common_count : NULL;
+}
+
+const LostCommit *row_changes_common_commits(const RowChanges *changes, size_t *count)
+{
+    *count = changes->common_count;
     return changes->commits;
 }
 
@@ -487,23 +487,12 @@ bool row_changes_visit(const RowChanges *changes, const LostCommit *commit, RowC
     return true;
 }
 
-bool row_changes_page(const RowChanges *changes, const RelationId *relation, BlockNumber block,
-                      RowVisitor visit, void *context)
-{
-    const HeapPage *page = heap_pages_find(changes->pages, relation, block);
-
-    if (page == NULL || !page->whole)
-        return false;
-    heap_page_visit(page, visit, context);
-    return true;
-}
-
 bool row_changes_committed(const RowChanges *changes, uint32_t xid)
 {
     const CommittedXid key = {.xid = xid};
     bool found;
 
     (void) array_search(&key, changes->xids, changes->xid_count, sizeof(*changes->xids),
-                        compare_xids, &found);
+                        compare_committed, &found);
     return found;
 }

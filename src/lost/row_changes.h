@@ -12,7 +12,7 @@
 #define LOST_ROW_CHANGES_H
 
 #include "divergence/divergence.h"
-#include "wal/heap_pages.h"
+#include "format/walrecord.h"
 
 typedef enum RowChangeKind
 {
@@ -73,15 +73,15 @@ MUST_CHECK bool row_changes_visit(const RowChanges *changes, const LostCommit *c
                                   RowChangeVisitor visit, void *context, Error *error);
 
 /*
- * Visit the rows of a page of a relation's main fork as the WAL leaves it, in no order. Among them
- * are rows that were pruned since: their xmin rolled back, or their xmax committed. False: the WAL
- * that was read does not have the whole page, so that the target's file counts.
+ * The transactions that committed between the last common checkpoint and the divergence, in the
+ * order of their commits. row_changes_visit visits those changes of theirs whose storage has a
+ * number below FIRST_NORMAL_OID: after a crash, the target's files may not have these changes of
+ * catalogs.
  */
-bool row_changes_page(const RowChanges *changes, const RelationId *relation, BlockNumber block,
-                      RowVisitor visit, void *context);
+const LostCommit *row_changes_common_commits(const RowChanges *changes, size_t *count);
 
-/* The WAL that was read says that the transaction or subtransaction committed, be it lost or
- * common: a crash can leave pg_xact without that. */
+/* A record of the WAL that was read says that the transaction or subtransaction committed, be it
+ * lost or common: a crash can leave pg_xact without that. */
 bool row_changes_committed(const RowChanges *changes, uint32_t xid);
 
 #endif

@@ -111,10 +111,9 @@ bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uint32_t block
     return true;
 }
 
-void heap_page_reset(HeapPage *page, const HeapImage *image, bool whole)
+void heap_page_reset(HeapPage *page, const HeapImage *image)
 {
     page->image = image;
-    page->whole = whole;
     page->rows = NULL;
 }
 
@@ -139,36 +138,4 @@ Slice heap_page_row(const HeapPage *page, uint16_t item)
         if (new->item == item)
             return new->row;
     return page->image != NULL ? heap_image_row(page->image, item) : (Slice){0};
-}
-
-void heap_page_mark_deleted(Slice row, uint32_t xmax, bool is_multi)
-{
-    uint8_t *header = (uint8_t *) row.bytes; /* in the spool, which is ours */
-    const uint8_t high = header[ROW_AT_INFOMASK + 1] & (uint8_t) ~(ROW_XMAX_BITS >> 8);
-
-    store_u32(header + ROW_AT_XMAX, xmax);
-    header[ROW_AT_INFOMASK] &= (uint8_t) ~ROW_XMAX_BITS;
-    header[ROW_AT_INFOMASK + 1] = is_multi ? high | ROW_XMAX_IS_MULTI >> 8 : high;
-}
-
-void heap_page_visit(const HeapPage *page, RowVisitor visit, void *context)
-{
-    uint8_t seen[(UINT16_MAX + 1) / 8] = {0};
-
-    for (const NewRow *new = page->rows; new != NULL; new = new->older)
-    {
-        uint8_t *byte = &seen[new->item / 8];
-        const uint8_t bit = (uint8_t) (1u << new->item % 8);
-
-        if (!(*byte & bit) && new->row.bytes != NULL)
-            visit(context, new->row);
-        *byte |= bit;
-    }
-    for (uint32_t item = 1; page->image != NULL && item <= page->image->item_count; item++)
-    {
-        const Slice row = heap_image_row(page->image, (uint16_t) item);
-
-        if (!(seen[item / 8] >> item % 8 & 1) && row.bytes != NULL)
-            visit(context, row);
-    }
 }

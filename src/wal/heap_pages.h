@@ -17,8 +17,7 @@ typedef struct HeapPage
     RelationId relation;
     BlockNumber block;
     bool used;
-    bool whole;                /* all that is on it is known */
-    const HeapImage *image;    /* NULL: nothing was on it, or nothing else is known */
+    const HeapImage *image;    /* NULL: nothing was on it, or it is not known */
     const struct NewRow *rows; /* since the image: newest first */
 } HeapPage;
 
@@ -38,7 +37,7 @@ MUST_CHECK bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uin
                                       const HeapImage **copy, Error *error);
 
 /* The page begins again as the image, which is in the spool, or as NULL with nothing on it. */
-void heap_page_reset(HeapPage *page, const HeapImage *image, bool whole);
+void heap_page_reset(HeapPage *page, const HeapImage *image);
 
 /* Put a row at a place; bytes NULL: it is not known which one is there. *copy is in the spool. */
 MUST_CHECK bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row,
@@ -46,12 +45,5 @@ MUST_CHECK bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, S
 
 /* In the spool; bytes NULL: it is not known. page may be NULL. */
 Slice heap_page_row(const HeapPage *page, uint16_t item);
-
-/* Set the xmax of a row of a page. */
-void heap_page_mark_deleted(Slice row, uint32_t xmax, bool is_multi);
-
-/* All rows. */
-typedef void (*RowVisitor)(void *context, Slice row);
-void heap_page_visit(const HeapPage *page, RowVisitor visit, void *context);
 
 #endif
