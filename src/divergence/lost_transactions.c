@@ -53,9 +53,10 @@ static bool read_directory(const Databases *databases, const char *name, Oid dat
 
     path_in(&directory, databases->path, name);
     map_path = path_in(&path, buffer_string(&directory), "pg_filenode.map");
-    if (!file_read_all(map_path, CATALOGS_MAP_SIZE, &map, &found, error))
+    if (!file_read_all(map_path, CATALOGS_MAP_SIZE_MAX, &map, &found, error))
         return false;
-    if (found && !catalogs_add_map(databases->catalogs, database, map.bytes, map.size, &pg_class))
+    if (found &&
+        !catalogs_add_map(databases->catalogs, databases->version, database, &map, &pg_class))
         return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", map_path);
     if (pg_class == 0)
         return true;
@@ -105,21 +106,15 @@ static bool read_tablespaces(Databases databases, Error *error)
     return true;
 }
 
-/*
- * Read which storage of the target is which catalog, in all databases, where the version does not
- * tell (format/catalogs.h): none where each catalog has its own number. Catalogs that were
- * rewritten since are found, too; not their storage before that. What was found is sorted, also
- * after a failure.
- */
-static bool read_target_catalogs(const Target *target, Catalogs *catalogs, Error *error)
+bool target_catalogs_read(const Target *target, const Version *version, Catalogs *catalogs,
+                          Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     Databases databases = {target, target->directory, catalogs};
     bool read;
 
+    (void) version;
     *catalogs = (Catalogs){0};
-    if (!target->control.version->old_wal)
-        return true;
     read = read_directory(&databases, "global", 0, error);
     databases.path = path_in(&path, target->directory, "base");
     read = read && read_databases(&databases, false, error) && read_tablespaces(databases, error);
@@ -303,7 +298,9 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
                          .end = diverged->target_end,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};
-    bool listed = read_target_catalogs(&clusters->target, &wanted.catalogs, &why);
+    bool listed =
+        !clusters->shape.version->old_wal ||
+        target_catalogs_read(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
 
     *lost = lost_create(clusters->shape.version, &wanted);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - wanted.known_from);

@@ -22,4 +22,12 @@ MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const Divergenc
 MUST_CHECK bool lost_wal_read(const Clusters *clusters, const Divergence *diverged,
                               WalVisitor visit, void *context, Error *error);
 
+/*
+ * Read which storage of the target is which catalog, in all databases. Catalogs that were rewritten
+ * since are found, too; not their storage before that, unless pg_class still has the row. What was
+ * found is sorted, also after a failure; the items are released by free.
+ */
+MUST_CHECK bool target_catalogs_read(const Target *target, const Version *version,
+                                     Catalogs *catalogs, Error *error);
+
 #endif

@@ -6,19 +6,22 @@
 
 #include <stdlib.h>
 
-/* RelMapFile, utils/cache/relmapper.c, alike in 9.3 and 9.4: magic, count, {oid, filenode} ... */
+/* RelMapFile, utils/cache/relmapper.c: magic, count, {oid, filenode} ..., CRC; 62 items and four
+ * bytes after the CRC, from 16 on 64 items. */
 #define MAP_MAGIC 0x592717
 #define MAP_AT_COUNT 4
 #define MAP_AT_ITEMS 8
 #define MAP_ITEM_SIZE 8
-#define MAP_AT_CRC 504
+#define MAP_OLD_SIZE 512
+#define MAP_OLD_AT_CRC 504
+#define MAP_AT_CRC 520
 
 /* HeapTupleHeaderData, access/htup_details.h: the tuple's own number lies before its data. */
 #define TUPLE_AT_INFOMASK 20
 #define TUPLE_AT_DATA_OFFSET 22
 #define TUPLE_HEADER_SIZE 23
 #define TUPLE_HAS_OID 0x0008
-#define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h */
+#define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h; from 12 on after the oid */
 
 #define LP_NORMAL 1 /* storage/itemid.h */
 
@@ -27,21 +30,22 @@ static void add_catalog(Catalogs *catalogs, Oid database, Oid oid, Oid filenode)
     ARRAY_ADD(catalogs->items, catalogs->count, (CatalogStorage){filenode, database, oid});
 }
 
-bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, size_t size,
+bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, const Buffer *map,
                       Oid *pg_class)
 {
+    const size_t crc_at = map->size == MAP_OLD_SIZE ? MAP_OLD_AT_CRC : MAP_AT_CRC;
     uint32_t count;
 
-    if (size != CATALOGS_MAP_SIZE || load_u32(bytes) != MAP_MAGIC ||
-        load_u32(bytes + MAP_AT_CRC) !=
-            old_crc_finish(old_crc_update(OLD_CRC_INIT, bytes, MAP_AT_CRC)))
+    if ((map->size != MAP_OLD_SIZE && map->size != CATALOGS_MAP_SIZE_MAX) ||
+        load_u32(map->bytes) != MAP_MAGIC ||
+        load_u32(map->bytes + crc_at) != crc_of_version(version, map->bytes, crc_at))
         return false;
-    count = load_u32(bytes + MAP_AT_COUNT);
-    if (count > (MAP_AT_CRC - MAP_AT_ITEMS) / MAP_ITEM_SIZE)
+    count = load_u32(map->bytes + MAP_AT_COUNT);
+    if (count > (crc_at - MAP_AT_ITEMS) / MAP_ITEM_SIZE)
         return false;
     for (uint32_t i = 0; i < count; i++)
     {
-        const uint8_t *item = bytes + MAP_AT_ITEMS + (size_t) i * MAP_ITEM_SIZE;
+        const uint8_t *item = map->bytes + MAP_AT_ITEMS + (size_t) i * MAP_ITEM_SIZE;
         const Oid oid = load_u32(item), filenode = load_u32(item + 4);
 
         add_catalog(catalogs, database, oid, filenode);
@@ -53,17 +57,21 @@ bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, si
 
 static void add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size)
 {
+    Cursor cursor = cursor_over(tuple, size);
+    bool has_own_number;
     size_t data;
     Oid oid, filenode;
 
-    if (size < TUPLE_HEADER_SIZE || !(load_u16(tuple + TUPLE_AT_INFOMASK) & TUPLE_HAS_OID))
+    cursor_seek(&cursor, TUPLE_AT_INFOMASK);
+    has_own_number = (cursor_u16(&cursor) & TUPLE_HAS_OID) != 0;
+    data = cursor_u8(&cursor);
+    if (cursor.failed || data < TUPLE_HEADER_SIZE + (has_own_number ? sizeof(Oid) : 0))
         return;
-    data = tuple[TUPLE_AT_DATA_OFFSET];
-    if (data < TUPLE_HEADER_SIZE + sizeof(Oid) || data + CLASS_AT_FILENODE + sizeof(Oid) > size)
-        return;
-    oid = load_u32(tuple + data - sizeof(Oid));
-    filenode = load_u32(tuple + data + CLASS_AT_FILENODE);
-    if (oid < FIRST_NORMAL_OID && filenode != 0) /* 0: in the map */
+    cursor_seek(&cursor, has_own_number ? data - sizeof(Oid) : data);
+    oid = cursor_u32(&cursor);
+    cursor_skip(&cursor, CLASS_AT_FILENODE);
+    filenode = cursor_u32(&cursor);
+    if (!cursor.failed && oid < FIRST_NORMAL_OID && filenode != 0) /* 0: in the map */
         add_catalog(catalogs, database, oid, filenode);
 }
 

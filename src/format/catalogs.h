@@ -1,6 +1,6 @@
 /*
- * The storage of each catalog in 9.3 and 9.4. Later versions give a catalog its own number as
- * storage; initdb of these two rewrites all catalogs at its end (VACUUM FULL), so that each has
+ * The storage of each catalog. From 9.5 on a catalog's own number is its storage until somebody
+ * rewrites it (VACUUM FULL); initdb of 9.3 and 9.4 rewrites all at its end, so that each has
  * another one. It is found as the server finds it: in pg_filenode.map for some catalogs and for
  * pg_class (utils/cache/relmapper.c), and in the rows of pg_class for the others.
  */
@@ -9,7 +9,7 @@
 
 #include "format/walrecord.h"
 
-#define CATALOGS_MAP_SIZE 512 /* bytes of a pg_filenode.map */
+#define CATALOGS_MAP_SIZE_MAX 524 /* bytes of a pg_filenode.map: 512, or this from 16 on */
 #define CATALOGS_PG_CLASS 1259
 
 typedef struct CatalogStorage
@@ -28,7 +28,7 @@ typedef struct Catalogs
 
 /* Add the content of a pg_filenode.map; false, and nothing is added, for another file. *pg_class:
  * its storage, left alone if the map does not have it (the one of shared catalogs). */
-bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, size_t size,
+bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, const Buffer *map,
                       Oid *pg_class);
 
 /* Add the rows of a page of pg_class, of size bytes. All versions of rows count: no number is used

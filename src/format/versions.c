@@ -188,6 +188,9 @@ static const char *const conninfo_options_since_93[] = {"service",
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
         .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
         .has_wal_summaries = (v) >= 1700,    /* common/blkreftable.h */                            \
+        /* FormData_pg_attribute, catalog/pg_attribute.h */                                        \
+        .attribute_length = (v) >= 1600 ? 72 : 76,                                                 \
+        .attribute_alignment = (v) >= 1800 ? 83 : (v) >= 1600 ? 87 : (v) >= 1400 ? 93 : 94,        \
         .checksums_in_wal = (v) >= 1900,     /* access/xlog_internal.h */                          \
         .checkpoint = checkpoint_offsets,                                                          \
         .control = control_offsets,                                                                \

@@ -16,7 +16,9 @@
 #define DATA_OFFSET 32
 #define ROW_SIZE (DATA_OFFSET + 88)
 
-static uint8_t map[CATALOGS_MAP_SIZE];
+#define OLD_MAP_SIZE 512
+
+static uint8_t map[CATALOGS_MAP_SIZE_MAX];
 static uint8_t page[PAGE_SIZE];
 static unsigned rows;
 
@@ -60,6 +62,12 @@ static uint8_t *add_class(Oid oid, Oid filenode)
     return item;
 }
 
+static bool add_map(Catalogs *catalogs, int number, Oid database, size_t size, Oid *pg_class)
+{
+    return catalogs_add_map(catalogs, version_of_server_number(number), database,
+                            &(Buffer){.bytes = map, .size = size}, pg_class);
+}
+
 static Oid oid_of(const Catalogs *catalogs, Oid database, Oid filenode)
 {
     return catalogs_oid(catalogs, &(RelationId){1663, database, filenode});
@@ -76,10 +84,10 @@ static void test_map(void **state)
     store_u32(map + 16, 1260);
     store_u32(map + 20, 11881);
     finish_map(2);
-    assert_true(catalogs_add_map(&catalogs, 5, map, sizeof(map), &pg_class));
+    assert_true(add_map(&catalogs, 90400, 5, OLD_MAP_SIZE, &pg_class));
     assert_int_equal(pg_class, 11900);
     finish_map(1);
-    assert_true(catalogs_add_map(&catalogs, 0, map, sizeof(map), &pg_class));
+    assert_true(add_map(&catalogs, 90400, 0, OLD_MAP_SIZE, &pg_class));
     catalogs_sort(&catalogs);
     assert_int_equal(catalogs.count, 3);
     assert_int_equal(oid_of(&catalogs, 5, 11900), 1259);
@@ -87,12 +95,12 @@ static void test_map(void **state)
     assert_int_equal(oid_of(&catalogs, 0, 11881), 11881); /* of another database */
     assert_int_equal(oid_of(&catalogs, 6, 11900), 11900);
 
-    assert_false(catalogs_add_map(&catalogs, 5, map, sizeof(map) - 1, &pg_class));
+    assert_false(add_map(&catalogs, 90400, 5, OLD_MAP_SIZE - 1, &pg_class));
     finish_map(63);
-    assert_false(catalogs_add_map(&catalogs, 5, map, sizeof(map), &pg_class));
+    assert_false(add_map(&catalogs, 90400, 5, OLD_MAP_SIZE, &pg_class));
     finish_map(2);
     map[20]++;
-    assert_false(catalogs_add_map(&catalogs, 5, map, sizeof(map), &pg_class));
+    assert_false(add_map(&catalogs, 90400, 5, OLD_MAP_SIZE, &pg_class));
     assert_int_equal(catalogs.count, 3);
     free(catalogs.items);
 }
@@ -122,6 +130,40 @@ static void test_rows_of_pg_class(void **state)
     free(catalogs.items);
 }
 
+/* From 12 on a number is a column; from 16 on the map has room for 64 items. */
+static void test_later_versions(void **state)
+{
+    Catalogs catalogs = {0};
+    Oid pg_class = 0;
+    uint8_t *row;
+
+    (void) state;
+    empty_page();
+    add_class(2619, 0);
+    row = page + PAGE_SIZE - ROW_SIZE;
+    store_u16(row + 20, 0);
+    row[22] = DATA_OFFSET - 4;
+    store_u32(row + DATA_OFFSET + 84, 16600);
+    catalogs_add_page(&catalogs, 5, page, sizeof(page));
+
+    memset(map, 0, sizeof(map));
+    store_u32(map, 0x592717);
+    store_u32(map + 4, 1);
+    store_u32(map + 8, 1259);
+    store_u32(map + 12, 16700);
+    store_u32(map + 520, crc32c(map, 520));
+    assert_true(add_map(&catalogs, 190000, 5, sizeof(map), &pg_class));
+    assert_int_equal(pg_class, 16700);
+    assert_false(add_map(&catalogs, 190000, 5, OLD_MAP_SIZE, &pg_class));
+    store_u32(map + 504, crc32c(map, 504));
+    assert_true(add_map(&catalogs, 150000, 5, OLD_MAP_SIZE, &pg_class));
+
+    catalogs_sort(&catalogs);
+    assert_int_equal(oid_of(&catalogs, 5, 16600), 2619);
+    assert_int_equal(oid_of(&catalogs, 5, 16700), 1259);
+    free(catalogs.items);
+}
+
 static void test_none(void **state)
 {
     Catalogs catalogs = {0};
@@ -136,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_rows_of_pg_class),
+        cmocka_unit_test(test_later_versions),
         cmocka_unit_test(test_none),
     };
 
