@@ -9,15 +9,8 @@
 #ifndef LOST_SCHEMA_H
 #define LOST_SCHEMA_H
 
-#include "lost/row_changes.h"
+#include "lost/catalog.h"
 #include "lost/value_text.h"
-
-/* A record of a lost transaction. */
-typedef struct Moment
-{
-    Lsn lsn;
-    const LostCommit *commit;
-} Moment;
 
 typedef struct Table
 {
@@ -30,7 +23,8 @@ typedef struct Table
     bool is_catalog;
     bool is_rewrite; /* the storage that a rewriting command fills (relrewrite): its rows are no
                         changes */
-    const Attribute *attributes;   /* all, also the dropped ones */
+    const Attribute *attributes;   /* all, also the dropped ones; a virtual generated column (18+),
+                                      which has no values, is like a dropped one */
     const char *const *type_names; /* of each, as format_type gives them: integer, numeric(10,2);
                                       NULL: dropped */
     size_t attribute_count;
@@ -51,6 +45,9 @@ void schema_free(Schema *schema); /* NULL is allowed */
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason);
 
+/* The storage of a relation by its number in pg_class, so of a TOAST table; false: it has none. */
+bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage);
+
 /* The type, for ValueReader.type by way of the caller's context. */
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);
 
@@ -63,7 +60,7 @@ typedef struct SchemaEvent
 {
     Lsn lsn;
     Oid database;
-    const char *verb, *noun;   /* static: "DROP", "TABLE" */
+    const char *verb, *noun; /* static: "DROP", "TABLE"; TRUNCATE, COMMENT ON, GRANT or REVOKE ON */
     const char *schema, *name; /* of the object; NULL: it has none, or it is not known */
 } SchemaEvent;
 

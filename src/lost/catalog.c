@@ -1,0 +1,652 @@
+#include "lost/catalog.h"
+
+#include "base/array.h"
+#include "base/log.h"
+#include "divergence/lost_transactions.h"
+#include "format/page.h"
+#include "format/relpath.h"
+#include "io/open_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES_MAX 32768
+#define ITEM_NORMAL 1 /* LP_NORMAL, storage/itemid.h */
+
+/* HeapTupleHeaderData, access/htup_details.h */
+#define TUPLE_AT_INFOMASK 20
+#define XMIN_COMMITTED 0x0100 /* with XMIN_INVALID: frozen */
+#define XMIN_INVALID 0x0200
+#define XMAX_COMMITTED 0x0400
+#define XMAX_INVALID 0x0800
+#define XMAX_LOCK_ONLY 0x0080
+#define XMAX_EXCLUSIVE_LOCK 0x0040 /* alone: a lock by 9.2 or before */
+#define XMAX_IS_MULTI 0x1000
+
+/* access/transam.h, access/transam/clog.c, access/slru.h */
+#define FIRST_NORMAL_XID 3
+#define XIDS_PER_BYTE 4
+#define XACT_COMMITTED 1
+#define SLRU_SEGMENT_PAGES 32
+
+/* One change of a row, or the row as it is on the disk. */
+typedef struct RowVersion
+{
+    Oid key;
+    uint32_t part; /* of the key */
+    size_t change; /* 1 + the index of the CatalogChange; 0: on the disk */
+    Slice before, after;
+} RowVersion;
+
+struct Catalog
+{
+    Oid database, oid;
+    Attribute attributes[CATALOG_COLUMNS_MAX];
+    size_t attribute_count;
+    RowVersion *versions; /* by key, part, change */
+    size_t count;
+    CatalogStorage *filenodes; /* of all versions of pg_class */
+    size_t filenode_count;
+};
+
+struct CatalogReader
+{
+    const Clusters *clusters;
+    const RowChanges *row_changes;
+    Arena *arena;
+    Catalogs storages;
+    CatalogChange *changes;
+    size_t change_count;
+    const LostCommit *visited;
+    Catalog **catalogs;
+    size_t catalog_count;
+    Oid model; /* a database whose pg_attribute describes the shared catalogs, too */
+    OpenFile xact_file;
+    uint8_t xact_page[BLOCK_BYTES_MAX];
+    uint64_t xact_page_number; /* UINT64_MAX: none was read */
+};
+
+/* ---- Changes ---- */
+
+static bool add_change(void *context, const RowChange *change, Error *error)
+{
+    CatalogReader *reader = context;
+    const Oid oid = catalogs_oid(&reader->storages, &change->relation);
+
+    (void) error;
+    if (oid < FIRST_NORMAL_OID)
+        ARRAY_ADD(reader->changes, reader->change_count,
+                  (CatalogChange){change->relation.database, oid, reader->visited, change->lsn,
+                                  change->old, change->new});
+    return true;
+}
+
+const CatalogChange *catalog_changes(const CatalogReader *reader, size_t *count)
+{
+    *count = reader->change_count;
+    return reader->changes;
+}
+
+Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage)
+{
+    return catalogs_oid(&reader->storages, storage);
+}
+
+typedef struct ChangePlace
+{
+    Lsn commit, lsn;
+} ChangePlace;
+
+static int compare_places(const void *key, const void *item)
+{
+    const ChangePlace *place = key;
+    const CatalogChange *change = item;
+
+    if (place->commit != change->commit->lsn)
+        return place->commit < change->commit->lsn ? -1 : 1;
+    return (place->lsn > change->lsn) - (place->lsn < change->lsn);
+}
+
+static size_t changes_before(const CatalogReader *reader, Lsn commit, Lsn lsn)
+{
+    const ChangePlace place = {commit, lsn};
+    bool found;
+
+    return array_search(&place, reader->changes, reader->change_count, sizeof(*reader->changes),
+                        compare_places, &found);
+}
+
+CatalogView catalog_view(const CatalogReader *reader, Moment moment)
+{
+    CatalogView view = {.committed = changes_before(reader, moment.lsn, LSN_INVALID)};
+
+    if (moment.commit == NULL || moment.commit->lsn < moment.lsn)
+        return view;
+    view.own_start = changes_before(reader, moment.commit->lsn, LSN_INVALID);
+    view.own_end = changes_before(reader, moment.commit->lsn, moment.lsn);
+    if (view.own_start == view.own_end)
+        view.own_start = view.own_end = 0;
+    return view;
+}
+
+CatalogView catalog_view_at_end(const CatalogReader *reader)
+{
+    return (CatalogView){.committed = reader->change_count};
+}
+
+static bool is_visible(const CatalogView *view, const RowVersion *version)
+{
+    const size_t index = version->change - 1;
+
+    return version->change > 0 &&
+           (index < view->committed || (index >= view->own_start && index < view->own_end));
+}
+
+/* ---- Rows ---- */
+
+bool catalog_row(const Catalog *catalog, Slice tuple, CatalogRow *row)
+{
+    HeapTuple parsed;
+    const char *reason;
+
+    if (tuple.bytes == NULL || !heap_tuple_parse(tuple, 0, &parsed, &reason) ||
+        !heap_tuple_split(&parsed, catalog->attributes, catalog->attribute_count, row->values,
+                          &reason))
+        return false;
+    row->catalog = catalog;
+    row->tuple = tuple;
+    row->oid = parsed.oid;
+    return true;
+}
+
+Slice row_column(const CatalogRow *row, const char *column)
+{
+    for (size_t i = 0; i < row->catalog->attribute_count; i++)
+        if (strcmp(row->catalog->attributes[i].name, column) == 0)
+            return row->values[i];
+    return (Slice){0};
+}
+
+uint32_t row_number(const CatalogRow *row, const char *column)
+{
+    const Slice value = row_column(row, column);
+
+    if (value.bytes == NULL)
+        return strcmp(column, "oid") == 0 ? row->oid : 0;
+    if (value.size == 1)
+        return value.bytes[0];
+    if (value.size == 2)
+        return (uint32_t) (int16_t) load_u16(value.bytes);
+    return value.size == 4 ? load_u32(value.bytes) : 0;
+}
+
+const char *row_name(const CatalogRow *row, const char *column, Arena *arena)
+{
+    const Slice value = row_column(row, column);
+
+    return value.bytes != NULL ? arena_strndup(arena, (const char *) value.bytes,
+                                               strnlen((const char *) value.bytes, value.size))
+                               : NULL;
+}
+
+static int compare_key(const void *key, const void *item)
+{
+    const Oid oid = *(const Oid *) key;
+    const RowVersion *version = item;
+
+    return (oid > version->key) - (oid < version->key);
+}
+
+bool catalog_next_of_any(const Catalog *catalog, const CatalogView *view, size_t *position,
+                         CatalogRow *row)
+{
+    while (*position < catalog->count)
+    {
+        const RowVersion *first = &catalog->versions[*position], *version = first;
+        const RowVersion *end = catalog->versions + catalog->count;
+        Slice tuple = first->before;
+
+        for (; version < end && version->key == first->key && version->part == first->part;
+             version++)
+            if (is_visible(view, version))
+                tuple = version->after;
+        *position = (size_t) (version - catalog->versions);
+        if (catalog_row(catalog, tuple, row))
+            return true;
+    }
+    return false;
+}
+
+bool catalog_next(const Catalog *catalog, const CatalogView *view, Oid key, size_t *position,
+                  CatalogRow *row)
+{
+    bool found;
+
+    if (*position == 0)
+        *position = array_search(&key, catalog->versions, catalog->count,
+                                 sizeof(*catalog->versions), compare_key, &found);
+    return catalog_next_of_any(catalog, view, position, row) &&
+           catalog->versions[*position - 1].key == key;
+}
+
+/* ---- The target's files ---- */
+
+static bool read_xact_page(CatalogReader *reader, uint64_t number, Error *error)
+{
+    const Target *target = &reader->clusters->target;
+    const char *path = arena_printf(reader->arena, "%s/%s/%04X", target->directory,
+                                    reader->clusters->shape.version->xact_directory,
+                                    (unsigned) (number / SLRU_SEGMENT_PAGES));
+    const size_t size = target->control.block_size;
+    size_t length = 0;
+
+    memset(reader->xact_page, 0, size);
+    reader->xact_page_number = number;
+    return open_file_switch(&reader->xact_file, path, OPEN_TO_READ, NULL, error) &&
+           (reader->xact_file.fd < 0 ||
+            file_read_at(reader->xact_file.fd, path, reader->xact_page, size,
+                         number % SLRU_SEGMENT_PAGES * size, &length, error));
+}
+
+static bool xid_is_committed(CatalogReader *reader, uint32_t xid)
+{
+    const uint32_t page_xids = reader->clusters->target.control.block_size * XIDS_PER_BYTE;
+    const uint32_t index = xid % page_xids;
+    Error error = {0};
+
+    if (xid < FIRST_NORMAL_XID)
+        return xid != 0;
+    if (row_changes_committed(reader->row_changes, xid))
+        return true;
+    if (reader->xact_page_number != xid / page_xids &&
+        !read_xact_page(reader, xid / page_xids, &error))
+        log_debug("%s", error.message);
+    return (reader->xact_page[index / XIDS_PER_BYTE] >> index % XIDS_PER_BYTE * 2 & 3) ==
+           XACT_COMMITTED;
+}
+
+/*
+ * The row was there at the end of the WAL, unless a lost transaction deleted it. Of a row that some
+ * transactions lock while another one changes it, pg_multixact would tell whether that committed:
+ * it counts as changed.
+ */
+static bool tuple_is_live(CatalogReader *reader, Slice tuple)
+{
+    Cursor cursor = slice_cursor(tuple);
+    const uint32_t xmin = cursor_u32(&cursor), xmax = cursor_u32(&cursor);
+    uint16_t flags;
+
+    cursor_seek(&cursor, TUPLE_AT_INFOMASK);
+    flags = cursor_u16(&cursor);
+    if (cursor.failed || (flags & (XMIN_COMMITTED | XMIN_INVALID)) == XMIN_INVALID ||
+        (!(flags & XMIN_COMMITTED) && !xid_is_committed(reader, xmin)))
+        return false;
+    if ((flags & (XMAX_INVALID | XMAX_LOCK_ONLY)) ||
+        (flags & (XMAX_IS_MULTI | XMAX_EXCLUSIVE_LOCK | XMAX_LOCK_ONLY)) == XMAX_EXCLUSIVE_LOCK)
+        return true;
+    return !(flags & (XMAX_COMMITTED | XMAX_IS_MULTI)) && !xid_is_committed(reader, xmax);
+}
+
+typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, Slice tuple);
+
+static void visit_page(CatalogReader *reader, Catalog *catalog, const uint8_t *page,
+                       TupleVisitor visit)
+{
+    const size_t size = reader->clusters->target.control.block_size;
+
+    if (page_is_new(page) || !page_has_header(page, size))
+        return;
+    for (size_t at = PAGE_HEADER_SIZE;
+         at + PAGE_ITEM_SIZE <= load_u16(page + PAGE_LOWER_OFFSET) && at + PAGE_ITEM_SIZE <= size;
+         at += PAGE_ITEM_SIZE)
+    {
+        const uint32_t item = load_u32(page + at);
+
+        if (PAGE_ITEM_FLAGS(item) == ITEM_NORMAL &&
+            PAGE_ITEM_OFFSET(item) + PAGE_ITEM_LENGTH(item) <= size)
+            visit(reader, catalog, (Slice){page + PAGE_ITEM_OFFSET(item), PAGE_ITEM_LENGTH(item)});
+    }
+}
+
+static bool visit_file(CatalogReader *reader, Catalog *catalog, const RelationId *storage,
+                       TupleVisitor visit, Error *error)
+{
+    const Control *control = &reader->clusters->target.control;
+    AUTO_BUFFER Buffer path = {0};
+    uint8_t page[BLOCK_BYTES_MAX];
+    size_t length = control->block_size;
+    OpenFile file;
+    bool good = true;
+
+    open_file_init(&file, NULL);
+    for (BlockNumber block = 0; good && length == control->block_size; block++)
+    {
+        const RelationFile part = {.relation = *storage,
+                                   .segment = block / control->relation_segment_blocks};
+        const uint64_t offset =
+            (uint64_t) (block % control->relation_segment_blocks) * control->block_size;
+        char name[RELPATH_SIZE];
+
+        relpath_make(reader->clusters->shape.version, &part, name);
+        length = 0;
+        good = open_file_switch(&file, path_in(&path, reader->clusters->target.directory, name),
+                                OPEN_TO_READ, NULL, error) &&
+               (file.fd < 0 || file_read_at(file.fd, file.path, page, control->block_size, offset,
+                                            &length, error));
+        if (good && length == control->block_size)
+            visit_page(reader, catalog, page, visit);
+    }
+    open_file_close(&file);
+    return good;
+}
+
+/* ---- Catalogs ---- */
+
+static void add_attribute(Catalog *catalog, int number, Attribute attribute)
+{
+    if (number < 1 || number > CATALOG_COLUMNS_MAX)
+        return;
+    catalog->attributes[number - 1] = attribute;
+    if ((size_t) number > catalog->attribute_count)
+        catalog->attribute_count = (size_t) number;
+}
+
+/* pg_attribute has the rows of its own columns, which begin with columns of fixed lengths. */
+static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
+{
+    const Version *version = reader->clusters->shape.version;
+    HeapTuple row;
+    const char *reason;
+    Attribute attribute = {0};
+    Cursor cursor;
+    const uint8_t *name;
+    int16_t number;
+
+    if (!heap_tuple_parse(tuple, 0, &row, &reason))
+        return;
+    cursor = slice_cursor(row.data);
+    if (cursor_u32(&cursor) != PG_ATTRIBUTE || (name = cursor_bytes(&cursor, 64)) == NULL)
+        return;
+    cursor_seek(&cursor, version->attribute_length);
+    attribute.storage.length = (int16_t) cursor_u16(&cursor);
+    number = (int16_t) cursor_u16(&cursor);
+    cursor_seek(&cursor, version->attribute_alignment);
+    attribute.storage.alignment = (char) cursor_u8(&cursor);
+    attribute.name =
+        arena_strndup(reader->arena, (const char *) name, strnlen((const char *) name, 64));
+    if (!cursor.failed)
+        add_attribute(catalog, number, attribute);
+}
+
+static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
+{
+    const Catalog *attributes = catalog_open(reader, catalog->database, PG_ATTRIBUTE);
+    const CatalogView view = catalog_view_at_end(reader);
+    size_t position = 0;
+    CatalogRow row;
+
+    while (catalog_next(attributes, &view, catalog->oid, &position, &row))
+        add_attribute(catalog, (int16_t) row_number(&row, "attnum"),
+                      (Attribute){.name = row_name(&row, "attname", reader->arena),
+                                  .storage = {(int16_t) row_number(&row, "attlen"),
+                                              (char) row_number(&row, "attalign")}});
+}
+
+static bool find_key(const CatalogRow *row, RowVersion *version)
+{
+    static const struct
+    {
+        Oid catalog;
+        const char *key, *part;
+    } keys[] = {{PG_ATTRIBUTE, "attrelid", "attnum"},
+                {PG_INDEX, "indrelid", "indexrelid"},
+                {PG_ENUM, "enumtypid", "oid"},
+                {PG_RANGE, "rngtypid", ""},
+                {0, "oid", ""}};
+    size_t i = 0;
+
+    while (keys[i].catalog != 0 && keys[i].catalog != row->catalog->oid)
+        i++;
+    version->key = row_number(row, keys[i].key);
+    version->part = row_number(row, keys[i].part);
+    return version->key != 0;
+}
+
+static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
+{
+    RowVersion version = {0};
+    CatalogRow row;
+    uint8_t *copy;
+
+    if (!tuple_is_live(reader, tuple) || !catalog_row(catalog, tuple, &row) ||
+        !find_key(&row, &version))
+        return;
+    copy = arena_allocate(reader->arena, tuple.size);
+    memcpy(copy, tuple.bytes, tuple.size);
+    version.before = (Slice){copy, tuple.size};
+    ARRAY_ADD(catalog->versions, catalog->count, version);
+}
+
+static int compare_versions(const void *left, const void *right)
+{
+    const RowVersion *a = left, *b = right;
+
+    if (a->key != b->key)
+        return a->key < b->key ? -1 : 1;
+    if (a->part != b->part)
+        return a->part < b->part ? -1 : 1;
+    return (a->change > b->change) - (a->change < b->change);
+}
+
+/* A row that a lost transaction changed is not taken from the disk. */
+static void add_changes(CatalogReader *reader, Catalog *catalog)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < reader->change_count; i++)
+    {
+        const CatalogChange *change = &reader->changes[i];
+        RowVersion version = {.change = i + 1, .before = change->old, .after = change->new};
+        CatalogRow row;
+
+        if (change->database == catalog->database && change->catalog == catalog->oid &&
+            (catalog_row(catalog, change->new, &row) || catalog_row(catalog, change->old, &row)) &&
+            find_key(&row, &version))
+            ARRAY_ADD(catalog->versions, catalog->count, version);
+    }
+    if (catalog->count > 0)
+        qsort(catalog->versions, catalog->count, sizeof(*catalog->versions), compare_versions);
+    for (size_t i = 0; i < catalog->count; i++)
+    {
+        const RowVersion *version = &catalog->versions[i], *next = version + 1;
+
+        if (version->change > 0 || i + 1 == catalog->count || next->key != version->key ||
+            next->part != version->part)
+            catalog->versions[kept++] = *version;
+    }
+    catalog->count = kept;
+}
+
+static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
+{
+    for (size_t i = 0; i < reader->storages.count; i++)
+        if (reader->storages.items[i].database == database && reader->storages.items[i].oid == oid)
+            return reader->storages.items[i].filenode;
+    return 0;
+}
+
+/* Shared catalogs and these two are in a map. 0: not found. */
+static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
+{
+    const CatalogView view = catalog_view_at_end(reader);
+    size_t position = 0;
+    CatalogRow row;
+
+    if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE &&
+        catalog_next(catalog_open(reader, database, PG_CLASS), &view, oid, &position, &row) &&
+        row_number(&row, "relfilenode") != 0)
+        return row_number(&row, "relfilenode");
+    return map_storage(reader, database, oid);
+}
+
+static Oid find_tablespace(CatalogReader *reader, Oid database)
+{
+    const CatalogView view = catalog_view_at_end(reader);
+    size_t position = 0;
+    CatalogRow row;
+
+    if (database == 0)
+        return TABLESPACE_GLOBAL;
+    if (database == reader->model ||
+        !catalog_next(catalog_open(reader, 0, PG_DATABASE), &view, database, &position, &row))
+        return TABLESPACE_DEFAULT;
+    return row_number(&row, "dattablespace");
+}
+
+static void read_catalog(CatalogReader *reader, Catalog *catalog)
+{
+    const RelationId storage = {find_tablespace(reader, catalog->database), catalog->database,
+                                find_filenode(reader, catalog->database, catalog->oid)};
+    Error error = {0};
+    bool good = true;
+
+    if (catalog->oid == PG_ATTRIBUTE)
+        good = visit_file(reader, catalog, &storage, add_own_attribute, &error);
+    else
+        add_catalog_attributes(reader, catalog);
+    if (storage.relation != 0)
+        good = good && visit_file(reader, catalog, &storage, add_disk_tuple, &error);
+    if (!good)
+        log_warning("could not read the names of tables and columns: %s", error.message);
+    add_changes(reader, catalog);
+}
+
+static int compare_filenodes(const void *left, const void *right)
+{
+    const CatalogStorage *a = left, *b = right;
+
+    return (a->filenode > b->filenode) - (a->filenode < b->filenode);
+}
+
+static void add_filenodes(Catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->count; i++)
+    {
+        const RowVersion *version = &catalog->versions[i];
+        CatalogRow row;
+
+        for (int after = 0; after < 2; after++)
+            if (catalog_row(catalog, after ? version->after : version->before, &row))
+                ARRAY_ADD(catalog->filenodes, catalog->filenode_count,
+                          (CatalogStorage){.filenode = row_number(&row, "relfilenode"),
+                                           .oid = version->key});
+    }
+    if (catalog->filenode_count > 0)
+        qsort(catalog->filenodes, catalog->filenode_count, sizeof(*catalog->filenodes),
+              compare_filenodes);
+}
+
+Oid catalog_next_relation(const Catalog *pg_class, Oid filenode, size_t *position)
+{
+    const CatalogStorage key = {.filenode = filenode};
+    bool found;
+
+    if (*position == 0)
+        *position = array_search(&key, pg_class->filenodes, pg_class->filenode_count, sizeof(key),
+                                 compare_filenodes, &found);
+    if (*position >= pg_class->filenode_count ||
+        pg_class->filenodes[*position].filenode != filenode)
+        return 0;
+    return pg_class->filenodes[(*position)++].oid;
+}
+
+const Catalog *catalog_open(CatalogReader *reader, Oid database, Oid oid)
+{
+    Catalog *catalog;
+
+    if (map_storage(reader, 0, oid) != 0)
+        database = 0;
+    else if (database == 0)
+        database = reader->model;
+    for (size_t i = 0; i < reader->catalog_count; i++)
+        if (reader->catalogs[i]->database == database && reader->catalogs[i]->oid == oid)
+            return reader->catalogs[i];
+    catalog = arena_allocate(reader->arena, sizeof(*catalog));
+    catalog->database = database;
+    catalog->oid = oid;
+    ARRAY_ADD(reader->catalogs, reader->catalog_count, catalog);
+    read_catalog(reader, catalog);
+    if (oid == PG_CLASS)
+        add_filenodes(catalog);
+    return catalog;
+}
+
+static bool add_changes_of(CatalogReader *reader, const LostCommit *commits, size_t count,
+                           Error *error)
+{
+    for (size_t i = 0; i < count; i++)
+    {
+        reader->visited = &commits[i];
+        if (!row_changes_visit(reader->row_changes, &commits[i], add_change, reader, error))
+            return false;
+    }
+    return true;
+}
+
+/* Any database whose directory is known will do. */
+static Oid find_model(const CatalogReader *reader)
+{
+    for (size_t i = 0; i < reader->storages.count; i++)
+    {
+        const CatalogStorage *item = &reader->storages.items[i];
+
+        if (item->oid == PG_ATTRIBUTE && item->database != 0 &&
+            file_exists(reader->clusters->target.directory,
+                        arena_printf(reader->arena, "base/%u/pg_filenode.map", item->database)))
+            return item->database;
+    }
+    return 0;
+}
+
+CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes,
+                                     Error *error)
+{
+    Arena *arena = arena_create();
+    CatalogReader *reader = arena_allocate(arena, sizeof(*reader));
+    size_t common_count, lost_count;
+    const LostCommit *common = row_changes_common_commits(changes, &common_count);
+    const LostCommit *lost = row_changes_commits(changes, &lost_count);
+
+    *reader = (CatalogReader){.arena = arena,
+                              .clusters = clusters,
+                              .row_changes = changes,
+                              .xact_page_number = UINT64_MAX};
+    open_file_init(&reader->xact_file, NULL);
+    if (target_catalogs_read(&clusters->target, clusters->shape.version, &reader->storages,
+                             error) &&
+        add_changes_of(reader, common, common_count, error) &&
+        add_changes_of(reader, lost, lost_count, error))
+    {
+        reader->model = find_model(reader);
+        return reader;
+    }
+    catalog_reader_free(reader);
+    return NULL;
+}
+
+void catalog_reader_free(CatalogReader *reader)
+{
+    if (reader == NULL)
+        return;
+    for (size_t i = 0; i < reader->catalog_count; i++)
+    {
+        free(reader->catalogs[i]->versions);
+        free(reader->catalogs[i]->filenodes);
+    }
+    free(reader->catalogs);
+    free(reader->changes);
+    free(reader->storages.items);
+    open_file_close(&reader->xact_file);
+    arena_destroy(reader->arena);
+}

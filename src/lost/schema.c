@@ -1,0 +1,596 @@
+#include "lost/schema.h"
+
+#include "base/array.h"
+#include "format/relpath.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* catalog/pg_type.dat */
+#define TYPE_CHAR 18
+#define TYPE_NUMERIC 1700
+#define TYPE_INTERVAL 1186
+#define TYPE_BIT 1560
+#define TYPE_BPCHAR 1042
+#define TYPE_VARCHAR 1043
+
+#define ARRAY_SUBSCRIPT_HANDLER 6179 /* catalog/pg_proc.dat */
+#define PG_CATALOG 11                /* its number in pg_namespace */
+#define VARLENA_HEADER 4
+#define ARRAY_AT_VALUES 20 /* ArrayType of one dimension without a null bitmap, after its header   \
+                            */
+
+/* A table or type that was asked for. */
+typedef struct Found
+{
+    RelationId id;    /* of a type: without a tablespace */
+    CatalogView view; /* that was asked for last */
+    uint64_t seen;    /* a hash of the rows that it was made of */
+    const void *object;
+    const char *reason;
+} Found;
+
+struct Schema
+{
+    CatalogReader *reader;
+    Arena *arena;
+    Found *found; /* by id */
+    size_t found_count;
+};
+
+/* The catalogs of a database at a moment. */
+typedef struct Look
+{
+    CatalogReader *reader;
+    Oid database;
+    CatalogView view;
+    Arena *arena; /* for results */
+    uint64_t seen;
+} Look;
+
+static bool look_next(Look *look, Oid catalog, Oid key, size_t *position, CatalogRow *row)
+{
+    if (!catalog_next(catalog_open(look->reader, look->database, catalog), &look->view, key,
+                      position, row))
+        return false;
+    look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
+    return true;
+}
+
+static bool look_find(Look *look, Oid catalog, Oid key, CatalogRow *row)
+{
+    size_t position = 0;
+
+    return look_next(look, catalog, key, &position, row);
+}
+
+static const char *namespace_name(Look *look, Oid oid)
+{
+    CatalogRow row;
+
+    return look_find(look, PG_NAMESPACE, oid, &row) ? row_name(&row, "nspname", look->arena) : NULL;
+}
+
+/* ---- Names of types: format_type, utils/adt/format_type.c ---- */
+
+static const char *quoted_name(Arena *arena, const char *name)
+{
+    AUTO_BUFFER Buffer quoted = {0};
+
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
+        (*name < '0' || *name > '9'))
+        return name;
+    buffer_append_u8(&quoted, '"');
+    for (; *name != '\0'; name++)
+    {
+        if (*name == '"')
+            buffer_append_u8(&quoted, '"');
+        buffer_append_u8(&quoted, (uint8_t) *name);
+    }
+    buffer_append_u8(&quoted, '"');
+    return arena_strdup(arena, buffer_string(&quoted));
+}
+
+/* intervaltypmodout, utils/adt/timestamp.c: the fields lie in the upper half. */
+static const char *interval_name(Arena *arena, uint32_t modifier)
+{
+    static const struct
+    {
+        const char *name;
+        unsigned bit;
+    } fields[] = {{"year", 2},  {"month", 1},   {"day", 3},
+                  {"hour", 10}, {"minute", 11}, {"second", 12}};
+    const uint32_t mask = modifier >> 16 & 0x7FFF, precision = modifier & 0xFFFF;
+    const char *first = NULL, *last = NULL, *text = "interval";
+
+    for (size_t i = 0; mask != 0x7FFF && i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (mask >> fields[i].bit & 1)
+        {
+            first = first == NULL ? fields[i].name : first;
+            last = fields[i].name;
+        }
+    if (first != NULL)
+        text = arena_printf(arena, first == last ? "%s %s" : "%s %s to %s", text, first, last);
+    return precision == 0xFFFF ? text : arena_printf(arena, "%s(%u)", text, precision);
+}
+
+/* A type that SQL has a name for; NULL: it is none. modifier: atttypmod, -1: none. */
+static const char *standard_name(Arena *arena, Oid type, int32_t modifier)
+{
+    static const struct
+    {
+        Oid oid;
+        const char *name, *rest; /* the length stands between */
+        int32_t added;           /* to the length, in the modifier */
+    } types[] = {{16, "boolean", "", 0},
+                 {20, "bigint", "", 0},
+                 {21, "smallint", "", 0},
+                 {23, "integer", "", 0},
+                 {700, "real", "", 0},
+                 {701, "double precision", "", 0},
+                 {TYPE_BPCHAR, "character", "", VARLENA_HEADER},
+                 {TYPE_VARCHAR, "character varying", "", VARLENA_HEADER},
+                 {1083, "time", " without time zone", 0},
+                 {1266, "time", " with time zone", 0},
+                 {1114, "timestamp", " without time zone", 0},
+                 {1184, "timestamp", " with time zone", 0},
+                 {TYPE_BIT, "bit", "", 0},
+                 {1562, "bit varying", "", 0},
+                 {TYPE_NUMERIC, "numeric", "", VARLENA_HEADER}};
+
+    if (type == TYPE_CHAR || (type == TYPE_BIT && modifier < 0))
+        return type == TYPE_CHAR ? "\"char\"" : "\"bit\"";
+    if (type == TYPE_INTERVAL)
+        return modifier < 0 ? "interval" : interval_name(arena, (uint32_t) modifier);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+    {
+        const int32_t length = modifier - types[i].added;
+
+        if (types[i].oid != type || (type == TYPE_BPCHAR && length < 0))
+            continue;
+        if (modifier < types[i].added)
+            return arena_printf(arena, "%s%s", types[i].name, types[i].rest);
+        if (type == TYPE_NUMERIC) /* a scale of 11 bits, with a sign */
+            return arena_printf(arena, "numeric(%d,%d)", length >> 16 & 0xFFFF,
+                                ((length & 0x7FF) ^ 1024) - 1024);
+        return arena_printf(arena, "%s(%d)%s", types[i].name, length, types[i].rest);
+    }
+    return NULL;
+}
+
+/* 0 for what is no array: other types have elements, too, like name, point and jsonb. */
+static Oid array_element(const CatalogRow *row)
+{
+    const Slice handler = row_column(row, "typsubscript"); /* 14+ */
+
+    if ((int16_t) row_number(row, "typlen") != -1 ||
+        (handler.bytes != NULL && row_number(row, "typsubscript") != ARRAY_SUBSCRIPT_HANDLER))
+        return 0;
+    return row_number(row, "typelem");
+}
+
+static const char *type_name(Look *look, Oid type, int32_t modifier)
+{
+    const char *brackets = "", *name, *schema;
+    CatalogRow row;
+
+    if (!look_find(look, PG_TYPE, type, &row))
+        return "???";
+    if (array_element(&row) != 0 && row_number(&row, "typstorage") != 'p') /* int2vector */
+    {
+        brackets = "[]";
+        type = array_element(&row);
+        if (!look_find(look, PG_TYPE, type, &row))
+            return "???[]";
+    }
+    name = standard_name(look->arena, type, modifier);
+    if (name == NULL)
+    {
+        name = quoted_name(look->arena, row_name(&row, "typname", look->arena));
+        schema = row_number(&row, "typnamespace") == PG_CATALOG
+                     ? NULL
+                     : namespace_name(look, row_number(&row, "typnamespace"));
+        if (schema != NULL)
+            name = arena_printf(look->arena, "%s.%s", quoted_name(look->arena, schema), name);
+    }
+    return arena_printf(look->arena, "%s%s", name, brackets);
+}
+
+/* ---- Columns ---- */
+
+/* The only element of attmissingval, an array, as it would be stored in a row. */
+static Slice missing_value(Look *look, const CatalogRow *row, const Storage *storage)
+{
+    AUTO_BUFFER Buffer room = {0};
+    const ToastReader none = {0};
+    const Slice stored = row_column(row, "attmissingval");
+    Slice array, value;
+    const char *reason;
+    Varlena varlena;
+
+    if (stored.bytes == NULL || !varlena_parse(stored, &varlena, &reason) ||
+        varlena.kind == VARLENA_EXTERNAL || !varlena_expand(stored, &none, &room, &array, &reason))
+        return (Slice){0};
+    Cursor cursor = cursor_over(array.bytes, array.size);
+    cursor_skip(&cursor, ARRAY_AT_VALUES);
+    if (cursor.failed)
+        return (Slice){0};
+    cursor = cursor_over(array.bytes + ARRAY_AT_VALUES, array.size - ARRAY_AT_VALUES);
+    if (!storage_take(storage, &cursor, &value))
+        return (Slice){0};
+    uint8_t *copy = arena_allocate(look->arena, value.size);
+    memcpy(copy, value.bytes, value.size);
+    return (Slice){copy, value.size};
+}
+
+/*
+ * The columns of a relation. Of a table also the names of their types, and whether they are NOT
+ * NULL; NULL for those of a type. Returns their number, 0 also where they are not complete.
+ */
+static size_t read_attributes(Look *look, const CatalogRow *class, const Attribute **attributes,
+                              const char *const **names, bool *not_null)
+{
+    const size_t count = row_number(class, "relnatts");
+    Attribute *all;
+    const char **all_names;
+    size_t position = 0, done = 0;
+    CatalogRow row;
+
+    if (count > HEAP_TUPLE_ATTRIBUTES_MAX)
+        return 0;
+    *attributes = all = arena_allocate(look->arena, count * sizeof(*all));
+    all_names = arena_allocate(look->arena, count * sizeof(*all_names));
+    while (look_next(look, PG_ATTRIBUTE, row_number(class, "oid"), &position, &row))
+    {
+        const int32_t number = (int32_t) row_number(&row, "attnum");
+        const char generated = (char) row_number(&row, "attgenerated");
+
+        if (number < 1 || (size_t) number > count)
+            continue;
+        Attribute *attribute = &all[number - 1];
+        attribute->name = row_name(&row, "attname", look->arena);
+        attribute->storage =
+            (Storage){(int16_t) row_number(&row, "attlen"), (char) row_number(&row, "attalign")};
+        attribute->missing = missing_value(look, &row, &attribute->storage);
+        attribute->generated = generated != '\0';
+        if (generated != 'v' && !row_number(&row, "attisdropped"))
+            attribute->type = row_number(&row, "atttypid");
+        if (attribute->type != 0 && names != NULL)
+            all_names[number - 1] =
+                type_name(look, attribute->type, (int32_t) row_number(&row, "atttypmod"));
+        if (not_null != NULL)
+            not_null[number - 1] = row_number(&row, "attnotnull") != 0;
+        done++;
+    }
+    if (names != NULL)
+        *names = all_names;
+    return done == count ? count : 0;
+}
+
+/* ---- Tables ---- */
+
+/* The columns of an index, an int2vector, which is stored like an array; bytes NULL: damaged. */
+static Slice key_columns(const CatalogRow *index)
+{
+    const uint32_t key_count = row_number(index, "indnkeyatts"); /* 11+, before there are no more */
+    const size_t count = key_count != 0 ? key_count : row_number(index, "indnatts");
+    const char *reason;
+    Varlena varlena;
+
+    if (!varlena_parse(row_column(index, "indkey"), &varlena, &reason) ||
+        varlena.kind != VARLENA_PLAIN ||
+        varlena.content.size < ARRAY_AT_VALUES + count * sizeof(uint16_t))
+        return (Slice){0};
+    return (Slice){varlena.content.bytes + ARRAY_AT_VALUES, count * sizeof(uint16_t)};
+}
+
+/* The better an index is as a key, the higher; 0: its columns do not tell rows apart. */
+static int rank_index(const CatalogRow *index, const Slice *columns, const bool *not_null,
+                      size_t attribute_count)
+{
+    if (!row_number(index, "indisunique") || !row_number(index, "indisvalid") ||
+        row_column(index, "indexprs").bytes != NULL || row_column(index, "indpred").bytes != NULL)
+        return 0;
+    for (size_t at = 0; at < columns->size; at += sizeof(uint16_t))
+    {
+        const uint16_t number = load_u16(columns->bytes + at);
+
+        if (number < 1 || number > attribute_count || !not_null[number - 1])
+            return 0;
+    }
+    if (columns->size == 0)
+        return 0;
+    if (row_number(index, "indisprimary"))
+        return 3;
+    return row_number(index, "indisreplident") ? 2 : 1;
+}
+
+static void read_key(Look *look, Table *table, const bool *not_null)
+{
+    size_t position = 0;
+    int best = 0;
+    CatalogRow index;
+
+    while (look_next(look, PG_INDEX, table->oid, &position, &index))
+    {
+        const Slice columns = key_columns(&index);
+        const int rank = rank_index(&index, &columns, not_null, table->attribute_count);
+        uint16_t *key;
+
+        if (rank <= best)
+            continue;
+        best = rank;
+        table->key_count = columns.size / sizeof(*key);
+        table->key = key = arena_allocate(look->arena, columns.size);
+        for (size_t i = 0; i < table->key_count; i++)
+            key[i] = load_u16(columns.bytes + i * sizeof(*key));
+    }
+}
+
+/* The tablespace of relations of which pg_class says 0. */
+static Oid default_tablespace(Look *look)
+{
+    CatalogRow row;
+
+    if (!look_find(look, PG_DATABASE, look->database, &row))
+        return TABLESPACE_DEFAULT;
+    return row_number(&row, "dattablespace");
+}
+
+static bool class_has_storage(Look *look, const CatalogRow *class, const RelationId *storage)
+{
+    const Oid tablespace = row_number(class, "reltablespace");
+
+    return row_number(class, "relfilenode") == storage->relation &&
+           (tablespace != 0 ? tablespace : default_tablespace(look)) == storage->tablespace;
+}
+
+/* The row of pg_class that has the storage. */
+static bool find_class(Look *look, const RelationId *storage, CatalogRow *class)
+{
+    const Oid catalog = catalog_of_storage(look->reader, storage);
+    const Catalog *pg_class = catalog_open(look->reader, look->database, PG_CLASS);
+    size_t position = 0;
+    Oid oid;
+
+    if (catalog < FIRST_NORMAL_OID)
+        return look_find(look, PG_CLASS, catalog, class);
+    while ((oid = catalog_next_relation(pg_class, storage->relation, &position)) != 0)
+        if (look_find(look, PG_CLASS, oid, class) && class_has_storage(look, class, storage))
+            return true;
+    return false;
+}
+
+/* Commands that rewrite a table fill another one, which from 11 on says so. */
+static bool is_transient(const CatalogRow *class, const char *name)
+{
+    const TextCursor start = text_cursor(name);
+    TextCursor digits = start;
+    Oid of;
+
+    return row_number(class, "relrewrite") != 0 ||
+           (text_take(&digits, "pg_temp_") && text_take_u32(&digits, &of) && text_at_end(&digits));
+}
+
+static const void *make_table(Look *look, const RelationId *storage, const char **reason)
+{
+    Table *table = arena_allocate(look->arena, sizeof(*table));
+    bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
+    CatalogRow class;
+
+    *reason = "the catalogs have no table with its storage";
+    if (!find_class(look, storage, &class))
+        return NULL;
+    table->oid = row_number(&class, "oid");
+    table->database = storage->database;
+    table->name = row_name(&class, "relname", look->arena);
+    table->schema = namespace_name(look, row_number(&class, "relnamespace"));
+    table->kind = (char) row_number(&class, "relkind");
+    table->persistence = (char) row_number(&class, "relpersistence");
+    table->toast = row_number(&class, "reltoastrelid");
+    table->is_catalog = table->oid < FIRST_NORMAL_OID;
+    *reason = "its storage is that of a relation without rows";
+    if (strchr("rmt", table->kind) == NULL)
+        return NULL;
+    *reason = "the catalogs do not have all names and columns of its table";
+    table->attribute_count =
+        read_attributes(look, &class, &table->attributes, &table->type_names, not_null);
+    if (table->attribute_count != row_number(&class, "relnatts") || table->name == NULL ||
+        table->schema == NULL)
+        return NULL;
+    table->is_rewrite = is_transient(&class, table->name);
+    read_key(look, table, not_null);
+    return table;
+}
+
+/* ---- Types ---- */
+
+static void read_labels(Look *look, Type *type)
+{
+    EnumLabel *labels = NULL;
+    size_t position = 0;
+    CatalogRow row;
+
+    while (look_next(look, PG_ENUM, type->oid, &position, &row))
+        ARRAY_ADD(labels, type->label_count,
+                  (EnumLabel){row_number(&row, "oid"), row_name(&row, "enumlabel", look->arena)});
+    if (labels != NULL)
+    {
+        EnumLabel *copy = arena_allocate(look->arena, type->label_count * sizeof(*labels));
+
+        memcpy(copy, labels, type->label_count * sizeof(*labels));
+        type->labels = copy;
+    }
+    free(labels);
+}
+
+/* The range type that a multirange consists of. */
+static Oid range_of_multirange(Look *look, Oid multirange)
+{
+    const Catalog *ranges = catalog_open(look->reader, look->database, PG_RANGE);
+    size_t position = 0;
+    CatalogRow row;
+
+    while (catalog_next_of_any(ranges, &look->view, &position, &row))
+        if (row_number(&row, "rngmultitypid") == multirange)
+            return row_number(&row, "rngtypid");
+    return 0;
+}
+
+static const void *make_type(Look *look, const RelationId *id, const char **reason)
+{
+    Type *type = arena_allocate(look->arena, sizeof(*type));
+    CatalogRow row, more;
+
+    *reason = "the catalogs do not have the type";
+    if (!look_find(look, PG_TYPE, id->relation, &row))
+        return NULL;
+    type->oid = id->relation;
+    type->name = row_name(&row, "typname", look->arena);
+    type->schema = namespace_name(look, row_number(&row, "typnamespace"));
+    type->kind = (char) row_number(&row, "typtype");
+    type->delimiter = (char) row_number(&row, "typdelim");
+    type->storage =
+        (Storage){(int16_t) row_number(&row, "typlen"), (char) row_number(&row, "typalign")};
+    if (type->kind == 'b')
+        type->inner = array_element(&row);
+    else if (type->kind == 'd')
+        type->inner = row_number(&row, "typbasetype");
+    else if (type->kind == 'r' && look_find(look, PG_RANGE, type->oid, &more))
+        type->inner = row_number(&more, "rngsubtype");
+    else if (type->kind == 'm')
+        type->inner = range_of_multirange(look, type->oid);
+    else if (type->kind == 'e')
+        read_labels(look, type);
+    else if (type->kind == 'c' && look_find(look, PG_CLASS, row_number(&row, "typrelid"), &more))
+        type->attribute_count = read_attributes(look, &more, &type->attributes, NULL, NULL);
+    return type->name != NULL ? type : NULL;
+}
+
+/* ---- What was asked for before ---- */
+
+static int compare_found(const void *key, const void *item)
+{
+    const RelationId *a = key, *b = &((const Found *) item)->id;
+
+    if (a->relation != b->relation)
+        return a->relation < b->relation ? -1 : 1;
+    if (a->database != b->database)
+        return a->database < b->database ? -1 : 1;
+    return (a->tablespace > b->tablespace) - (a->tablespace < b->tablespace);
+}
+
+static Found *find_found(Schema *schema, const RelationId *id)
+{
+    bool found;
+    const size_t index = array_search(id, schema->found, schema->found_count,
+                                      sizeof(*schema->found), compare_found, &found);
+
+    if (!found)
+    {
+        ARRAY_GROW(schema->found, schema->found_count);
+        memmove(&schema->found[index + 1], &schema->found[index],
+                (schema->found_count++ - index) * sizeof(*schema->found));
+        schema->found[index] = (Found){.id = *id, .view.own_end = SIZE_MAX};
+    }
+    return &schema->found[index];
+}
+
+typedef const void *(*Maker)(Look *look, const RelationId *id, const char **reason);
+
+/* What was made once is taken again as long as the rows are the same that it was made of. */
+static const void *find_or_make(Schema *schema, const RelationId *id, Moment moment, Maker make,
+                                const char **reason)
+{
+    const CatalogView view = catalog_view(schema->reader, moment);
+    Found *found = find_found(schema, id);
+    AUTO_ARENA Arena *scratch = NULL;
+    Look look = {schema->reader, id->database, view, NULL, 0};
+
+    if (memcmp(&found->view, &view, sizeof(view)) != 0)
+    {
+        look.arena = scratch = arena_create();
+        (void) make(&look, id, reason);
+        if (found->view.own_end == SIZE_MAX || found->seen != look.seen)
+        {
+            found->seen = look.seen;
+            look.arena = schema->arena;
+            found->object = make(&look, id, &found->reason);
+        }
+        found->view = view;
+    }
+    *reason = found->reason;
+    return found->object;
+}
+
+const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
+                          const char **reason)
+{
+    return find_or_make(schema, storage, moment, make_table, reason);
+}
+
+const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
+{
+    const RelationId id = {.database = database, .relation = type};
+    const char *reason;
+
+    return find_or_make(schema, &id, moment, make_type, &reason);
+}
+
+bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage)
+{
+    Look look = {schema->reader, database, catalog_view(schema->reader, moment), schema->arena, 0};
+    CatalogRow class;
+
+    if (!look_find(&look, PG_CLASS, relation, &class) || row_number(&class, "relfilenode") == 0)
+        return false;
+    *storage = (RelationId){row_number(&class, "reltablespace"), database,
+                            row_number(&class, "relfilenode")};
+    if (storage->tablespace == 0)
+        storage->tablespace = default_tablespace(&look);
+    return true;
+}
+
+const char *schema_database(Schema *schema, Oid database, Moment moment, const char **encoding)
+{
+    /* pg_enc2name_tbl, common/encnames.c */
+    static const char *const encodings[] = {
+        "SQL_ASCII", "EUC_JP",        "EUC_CN",     "EUC_KR",     "EUC_TW",     "EUC_JIS_2004",
+        "UTF8",      "MULE_INTERNAL", "LATIN1",     "LATIN2",     "LATIN3",     "LATIN4",
+        "LATIN5",    "LATIN6",        "LATIN7",     "LATIN8",     "LATIN9",     "LATIN10",
+        "WIN1256",   "WIN1258",       "WIN866",     "WIN874",     "KOI8R",      "WIN1251",
+        "WIN1252",   "ISO_8859_5",    "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250",
+        "WIN1253",   "WIN1254",       "WIN1255",    "WIN1257",    "KOI8U"};
+    Look look = {schema->reader, database, catalog_view(schema->reader, moment), schema->arena, 0};
+    CatalogRow row;
+    uint32_t number;
+
+    if (!look_find(&look, PG_DATABASE, database, &row))
+        return NULL;
+    number = row_number(&row, "encoding");
+    *encoding = number < sizeof(encodings) / sizeof(encodings[0]) ? encodings[number] : NULL;
+    return row_name(&row, "datname", schema->arena);
+}
+
+Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error *error)
+{
+    CatalogReader *reader = catalog_reader_create(clusters, changes, error);
+    Schema *schema;
+
+    if (reader == NULL)
+        return NULL;
+    schema = memory_allocate_zeroed(1, sizeof(*schema));
+    schema->reader = reader;
+    schema->arena = arena_create();
+    return schema;
+}
+
+void schema_free(Schema *schema)
+{
+    if (schema == NULL)
+        return;
+    catalog_reader_free(schema->reader);
+    arena_destroy(schema->arena);
+    free(schema->found);
+    free(schema);
+}
