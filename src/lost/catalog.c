@@ -67,6 +67,8 @@ struct CatalogReader
     uint64_t xact_page_number; /* UINT64_MAX: none was read */
 };
 
+static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid);
+
 /* ---- Changes ---- */
 
 static bool add_change(void *context, const RowChange *change, Error *error)
@@ -130,9 +132,10 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment)
     return view;
 }
 
-CatalogView catalog_view_at_end(const CatalogReader *reader)
+/* What all transactions left. */
+static Look look_at_end(CatalogReader *reader, Oid database)
 {
-    return (CatalogView){.committed = reader->change_count};
+    return (Look){reader, database, {.committed = reader->change_count}, reader->arena, 0};
 }
 
 static bool is_visible(const CatalogView *view, const RowVersion *version)
@@ -145,7 +148,7 @@ static bool is_visible(const CatalogView *view, const RowVersion *version)
 
 /* ---- Rows ---- */
 
-bool catalog_row(const Catalog *catalog, Slice tuple, CatalogRow *row)
+static bool split_row(const Catalog *catalog, Slice tuple, CatalogRow *row)
 {
     HeapTuple parsed;
     const char *reason;
@@ -198,8 +201,8 @@ static int compare_key(const void *key, const void *item)
     return (oid > version->key) - (oid < version->key);
 }
 
-bool catalog_next_of_any(const Catalog *catalog, const CatalogView *view, size_t *position,
-                         CatalogRow *row)
+static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *position,
+                     CatalogRow *row)
 {
     while (*position < catalog->count)
     {
@@ -212,22 +215,53 @@ bool catalog_next_of_any(const Catalog *catalog, const CatalogView *view, size_t
             if (is_visible(view, version))
                 tuple = version->after;
         *position = (size_t) (version - catalog->versions);
-        if (catalog_row(catalog, tuple, row))
+        if (split_row(catalog, tuple, row))
             return true;
     }
     return false;
 }
 
-bool catalog_next(const Catalog *catalog, const CatalogView *view, Oid key, size_t *position,
-                  CatalogRow *row)
+bool catalog_next(Look *look, Oid oid, Oid key, size_t *position, CatalogRow *row)
 {
+    const Catalog *catalog = open_catalog(look->reader, look->database, oid);
     bool found;
 
-    if (*position == 0)
+    if (*position == 0 && key != KEY_ANY)
         *position = array_search(&key, catalog->versions, catalog->count,
                                  sizeof(*catalog->versions), compare_key, &found);
-    return catalog_next_of_any(catalog, view, position, row) &&
-           catalog->versions[*position - 1].key == key;
+    if (!next_row(catalog, &look->view, position, row) ||
+        (key != KEY_ANY && catalog->versions[*position - 1].key != key))
+        return false;
+    look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
+    return true;
+}
+
+bool catalog_find(Look *look, Oid catalog, Oid key, CatalogRow *row)
+{
+    size_t position = 0;
+
+    return catalog_next(look, catalog, key, &position, row);
+}
+
+bool catalog_row(Look *look, Oid catalog, Slice tuple, CatalogRow *row)
+{
+    return split_row(open_catalog(look->reader, look->database, catalog), tuple, row);
+}
+
+const Attribute *catalog_columns(const CatalogRow *row, size_t *count)
+{
+    *count = row->catalog->attribute_count;
+    return row->catalog->attributes;
+}
+
+Oid rewritten_table(const char *name)
+{
+    TextCursor text = text_cursor(name);
+    Oid table;
+
+    return text_take(&text, "pg_temp_") && text_take_u32(&text, &table) && text_at_end(&text)
+               ? table
+               : 0;
 }
 
 /* ---- The target's files ---- */
@@ -381,12 +415,11 @@ static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tup
 
 static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
 {
-    const Catalog *attributes = catalog_open(reader, catalog->database, PG_ATTRIBUTE);
-    const CatalogView view = catalog_view_at_end(reader);
+    Look look = look_at_end(reader, catalog->database);
     size_t position = 0;
     CatalogRow row;
 
-    while (catalog_next(attributes, &view, catalog->oid, &position, &row))
+    while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
         add_attribute(catalog, (int16_t) row_number(&row, "attnum"),
                       (Attribute){.name = row_name(&row, "attname", reader->arena),
                                   .storage = {(int16_t) row_number(&row, "attlen"),
@@ -419,7 +452,7 @@ static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
     CatalogRow row;
     uint8_t *copy;
 
-    if (!tuple_is_live(reader, tuple) || !catalog_row(catalog, tuple, &row) ||
+    if (!tuple_is_live(reader, tuple) || !split_row(catalog, tuple, &row) ||
         !find_key(&row, &version))
         return;
     copy = arena_allocate(reader->arena, tuple.size);
@@ -451,7 +484,7 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
         CatalogRow row;
 
         if (change->database == catalog->database && change->catalog == catalog->oid &&
-            (catalog_row(catalog, change->new, &row) || catalog_row(catalog, change->old, &row)) &&
+            (split_row(catalog, change->new, &row) || split_row(catalog, change->old, &row)) &&
             find_key(&row, &version))
             ARRAY_ADD(catalog->versions, catalog->count, version);
     }
@@ -479,27 +512,23 @@ static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
 /* Shared catalogs and these two are in a map. 0: not found. */
 static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
 {
-    const CatalogView view = catalog_view_at_end(reader);
-    size_t position = 0;
+    Look look = look_at_end(reader, database);
     CatalogRow row;
 
     if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE &&
-        catalog_next(catalog_open(reader, database, PG_CLASS), &view, oid, &position, &row) &&
-        row_number(&row, "relfilenode") != 0)
+        catalog_find(&look, PG_CLASS, oid, &row) && row_number(&row, "relfilenode") != 0)
         return row_number(&row, "relfilenode");
     return map_storage(reader, database, oid);
 }
 
 static Oid find_tablespace(CatalogReader *reader, Oid database)
 {
-    const CatalogView view = catalog_view_at_end(reader);
-    size_t position = 0;
+    Look look = look_at_end(reader, database);
     CatalogRow row;
 
     if (database == 0)
         return TABLESPACE_GLOBAL;
-    if (database == reader->model ||
-        !catalog_next(catalog_open(reader, 0, PG_DATABASE), &view, database, &position, &row))
+    if (database == reader->model || !catalog_find(&look, PG_DATABASE, database, &row))
         return TABLESPACE_DEFAULT;
     return row_number(&row, "dattablespace");
 }
@@ -537,7 +566,7 @@ static void add_filenodes(Catalog *catalog)
         CatalogRow row;
 
         for (int after = 0; after < 2; after++)
-            if (catalog_row(catalog, after ? version->after : version->before, &row))
+            if (split_row(catalog, after ? version->after : version->before, &row))
                 ARRAY_ADD(catalog->filenodes, catalog->filenode_count,
                           (CatalogStorage){.filenode = row_number(&row, "relfilenode"),
                                            .oid = version->key});
@@ -547,8 +576,9 @@ static void add_filenodes(Catalog *catalog)
               compare_filenodes);
 }
 
-Oid catalog_next_relation(const Catalog *pg_class, Oid filenode, size_t *position)
+Oid catalog_next_relation(Look *look, Oid filenode, size_t *position)
 {
+    const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS);
     const CatalogStorage key = {.filenode = filenode};
     bool found;
 
@@ -561,7 +591,7 @@ Oid catalog_next_relation(const Catalog *pg_class, Oid filenode, size_t *positio
     return pg_class->filenodes[(*position)++].oid;
 }
 
-const Catalog *catalog_open(CatalogReader *reader, Oid database, Oid oid)
+static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid)
 {
     Catalog *catalog;
 

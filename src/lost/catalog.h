@@ -45,6 +45,18 @@ typedef struct CatalogView
     size_t committed, own_start, own_end;
 } CatalogView;
 
+typedef struct CatalogReader CatalogReader;
+
+/* The catalogs of a database at a moment. */
+typedef struct Look
+{
+    CatalogReader *reader;
+    Oid database; /* 0: any, for what all databases have */
+    CatalogView view;
+    Arena *arena;  /* of results */
+    uint64_t seen; /* a hash of the rows that were found */
+} Look;
+
 typedef struct Catalog Catalog; /* one of one database */
 
 #define CATALOG_COLUMNS_MAX 64
@@ -52,12 +64,10 @@ typedef struct Catalog Catalog; /* one of one database */
 typedef struct CatalogRow
 {
     const Catalog *catalog;
-    Slice tuple;
     Oid oid; /* 0: it is a column, or there is none */
+    Slice tuple;
     Slice values[CATALOG_COLUMNS_MAX];
 } CatalogRow;
-
-typedef struct CatalogReader CatalogReader;
 
 MUST_CHECK CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes,
                                                 Error *error);
@@ -71,29 +81,27 @@ Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage);
 
 CatalogView catalog_view(const CatalogReader *reader, Moment moment);
 
-/* What all lost transactions left. */
-CatalogView catalog_view_at_end(const CatalogReader *reader);
+/*
+ * The next row with that key, the first one for a *position of 0; false: there is none, also where
+ * the catalog cannot be read, with a warning. The key is the row's own number, of PG_ATTRIBUTE,
+ * PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by attribute number,
+ * index or label number. KEY_ANY: all rows.
+ */
+#define KEY_ANY 0
+bool catalog_next(Look *look, Oid catalog, Oid key, size_t *position, CatalogRow *row);
 
-/* The database does not matter for a shared catalog; of others, 0 means any. A catalog that cannot
- * be read has no rows, with a warning. */
-const Catalog *catalog_open(CatalogReader *reader, Oid database, Oid oid);
+/* The first one. */
+bool catalog_find(Look *look, Oid catalog, Oid key, CatalogRow *row);
 
 /* A number in pg_class, of what has or had that storage at any moment: the next one from a
  * *position of 0 on; 0: there is none. */
-Oid catalog_next_relation(const Catalog *pg_class, Oid filenode, size_t *position);
+Oid catalog_next_relation(Look *look, Oid filenode, size_t *position);
 
-/*
- * The next row with that key, the first one for a *position of 0; false: there is none. The key is
- * the row's own number, of PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE that of the relation or
- * type; its rows come by attribute number, index or label number.
- */
-bool catalog_next(const Catalog *catalog, const CatalogView *view, Oid key, size_t *position,
-                  CatalogRow *row);
-bool catalog_next_of_any(const Catalog *catalog, const CatalogView *view, size_t *position,
-                         CatalogRow *row);
+/* The row of a catalog that a tuple is; false if it is damaged, or not there. */
+bool catalog_row(Look *look, Oid catalog, Slice tuple, CatalogRow *row);
 
-/* Split a tuple of a catalog; false if it is damaged. */
-bool catalog_row(const Catalog *catalog, Slice tuple, CatalogRow *row);
+/* The names of columns in their order, as many as the catalog has. */
+const Attribute *catalog_columns(const CatalogRow *row, size_t *count);
 
 /* A column as stored: bytes NULL for NULL, and where the catalog has no such column. */
 Slice row_column(const CatalogRow *row, const char *column);
@@ -103,5 +111,9 @@ uint32_t row_number(const CatalogRow *row, const char *column);
 
 /* A name; NULL for NULL. */
 const char *row_name(const CatalogRow *row, const char *column, Arena *arena);
+
+/* A name that a command gives to the table which it fills in place of another one, whose number
+ * this returns; 0: it is no such name. */
+Oid rewritten_table(const char *name);
 
 #endif

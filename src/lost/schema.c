@@ -17,8 +17,9 @@
 #define ARRAY_SUBSCRIPT_HANDLER 6179 /* catalog/pg_proc.dat */
 #define PG_CATALOG 11                /* its number in pg_namespace */
 #define VARLENA_HEADER 4
-#define ARRAY_AT_VALUES 20 /* ArrayType of one dimension without a null bitmap, after its header   \
-                            */
+#define ARRAY_AT_VALUES                                                                            \
+    20 /* ArrayType of one dimension without a null bitmap, after its header                       \
+        */
 
 /* A table or type that was asked for. */
 typedef struct Found
@@ -38,37 +39,17 @@ struct Schema
     size_t found_count;
 };
 
-/* The catalogs of a database at a moment. */
-typedef struct Look
+Look schema_look(Schema *schema, Oid database, Moment moment)
 {
-    CatalogReader *reader;
-    Oid database;
-    CatalogView view;
-    Arena *arena; /* for results */
-    uint64_t seen;
-} Look;
-
-static bool look_next(Look *look, Oid catalog, Oid key, size_t *position, CatalogRow *row)
-{
-    if (!catalog_next(catalog_open(look->reader, look->database, catalog), &look->view, key,
-                      position, row))
-        return false;
-    look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
-    return true;
-}
-
-static bool look_find(Look *look, Oid catalog, Oid key, CatalogRow *row)
-{
-    size_t position = 0;
-
-    return look_next(look, catalog, key, &position, row);
+    return (Look){schema->reader, database, catalog_view(schema->reader, moment), schema->arena, 0};
 }
 
 static const char *namespace_name(Look *look, Oid oid)
 {
     CatalogRow row;
 
-    return look_find(look, PG_NAMESPACE, oid, &row) ? row_name(&row, "nspname", look->arena) : NULL;
+    return catalog_find(look, PG_NAMESPACE, oid, &row) ? row_name(&row, "nspname", look->arena)
+                                                       : NULL;
 }
 
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
@@ -174,13 +155,13 @@ static const char *type_name(Look *look, Oid type, int32_t modifier)
     const char *brackets = "", *name, *schema;
     CatalogRow row;
 
-    if (!look_find(look, PG_TYPE, type, &row))
+    if (!catalog_find(look, PG_TYPE, type, &row))
         return "???";
     if (array_element(&row) != 0 && row_number(&row, "typstorage") != 'p') /* int2vector */
     {
         brackets = "[]";
         type = array_element(&row);
-        if (!look_find(look, PG_TYPE, type, &row))
+        if (!catalog_find(look, PG_TYPE, type, &row))
             return "???[]";
     }
     name = standard_name(look->arena, type, modifier);
@@ -240,7 +221,7 @@ static size_t read_attributes(Look *look, const CatalogRow *class, const Attribu
         return 0;
     *attributes = all = arena_allocate(look->arena, count * sizeof(*all));
     all_names = arena_allocate(look->arena, count * sizeof(*all_names));
-    while (look_next(look, PG_ATTRIBUTE, row_number(class, "oid"), &position, &row))
+    while (catalog_next(look, PG_ATTRIBUTE, row_number(class, "oid"), &position, &row))
     {
         const int32_t number = (int32_t) row_number(&row, "attnum");
         const char generated = (char) row_number(&row, "attgenerated");
@@ -311,7 +292,7 @@ static void read_key(Look *look, Table *table, const bool *not_null)
     int best = 0;
     CatalogRow index;
 
-    while (look_next(look, PG_INDEX, table->oid, &position, &index))
+    while (catalog_next(look, PG_INDEX, table->oid, &position, &index))
     {
         const Slice columns = key_columns(&index);
         const int rank = rank_index(&index, &columns, not_null, table->attribute_count);
@@ -332,7 +313,7 @@ static Oid default_tablespace(Look *look)
 {
     CatalogRow row;
 
-    if (!look_find(look, PG_DATABASE, look->database, &row))
+    if (!catalog_find(look, PG_DATABASE, look->database, &row))
         return TABLESPACE_DEFAULT;
     return row_number(&row, "dattablespace");
 }
@@ -349,27 +330,15 @@ static bool class_has_storage(Look *look, const CatalogRow *class, const Relatio
 static bool find_class(Look *look, const RelationId *storage, CatalogRow *class)
 {
     const Oid catalog = catalog_of_storage(look->reader, storage);
-    const Catalog *pg_class = catalog_open(look->reader, look->database, PG_CLASS);
     size_t position = 0;
     Oid oid;
 
     if (catalog < FIRST_NORMAL_OID)
-        return look_find(look, PG_CLASS, catalog, class);
-    while ((oid = catalog_next_relation(pg_class, storage->relation, &position)) != 0)
-        if (look_find(look, PG_CLASS, oid, class) && class_has_storage(look, class, storage))
+        return catalog_find(look, PG_CLASS, catalog, class);
+    while ((oid = catalog_next_relation(look, storage->relation, &position)) != 0)
+        if (catalog_find(look, PG_CLASS, oid, class) && class_has_storage(look, class, storage))
             return true;
     return false;
-}
-
-/* Commands that rewrite a table fill another one, which from 11 on says so. */
-static bool is_transient(const CatalogRow *class, const char *name)
-{
-    const TextCursor start = text_cursor(name);
-    TextCursor digits = start;
-    Oid of;
-
-    return row_number(class, "relrewrite") != 0 ||
-           (text_take(&digits, "pg_temp_") && text_take_u32(&digits, &of) && text_at_end(&digits));
 }
 
 static const void *make_table(Look *look, const RelationId *storage, const char **reason)
@@ -398,7 +367,7 @@ static const void *make_table(Look *look, const RelationId *storage, const char 
     if (table->attribute_count != row_number(&class, "relnatts") || table->name == NULL ||
         table->schema == NULL)
         return NULL;
-    table->is_rewrite = is_transient(&class, table->name);
+    table->is_rewrite = row_number(&class, "relrewrite") != 0 || rewritten_table(table->name) != 0;
     read_key(look, table, not_null);
     return table;
 }
@@ -411,7 +380,7 @@ static void read_labels(Look *look, Type *type)
     size_t position = 0;
     CatalogRow row;
 
-    while (look_next(look, PG_ENUM, type->oid, &position, &row))
+    while (catalog_next(look, PG_ENUM, type->oid, &position, &row))
         ARRAY_ADD(labels, type->label_count,
                   (EnumLabel){row_number(&row, "oid"), row_name(&row, "enumlabel", look->arena)});
     if (labels != NULL)
@@ -427,11 +396,10 @@ static void read_labels(Look *look, Type *type)
 /* The range type that a multirange consists of. */
 static Oid range_of_multirange(Look *look, Oid multirange)
 {
-    const Catalog *ranges = catalog_open(look->reader, look->database, PG_RANGE);
     size_t position = 0;
     CatalogRow row;
 
-    while (catalog_next_of_any(ranges, &look->view, &position, &row))
+    while (catalog_next(look, PG_RANGE, KEY_ANY, &position, &row))
         if (row_number(&row, "rngmultitypid") == multirange)
             return row_number(&row, "rngtypid");
     return 0;
@@ -443,7 +411,7 @@ static const void *make_type(Look *look, const RelationId *id, const char **reas
     CatalogRow row, more;
 
     *reason = "the catalogs do not have the type";
-    if (!look_find(look, PG_TYPE, id->relation, &row))
+    if (!catalog_find(look, PG_TYPE, id->relation, &row))
         return NULL;
     type->oid = id->relation;
     type->name = row_name(&row, "typname", look->arena);
@@ -456,13 +424,13 @@ static const void *make_type(Look *look, const RelationId *id, const char **reas
         type->inner = array_element(&row);
     else if (type->kind == 'd')
         type->inner = row_number(&row, "typbasetype");
-    else if (type->kind == 'r' && look_find(look, PG_RANGE, type->oid, &more))
+    else if (type->kind == 'r' && catalog_find(look, PG_RANGE, type->oid, &more))
         type->inner = row_number(&more, "rngsubtype");
     else if (type->kind == 'm')
         type->inner = range_of_multirange(look, type->oid);
     else if (type->kind == 'e')
         read_labels(look, type);
-    else if (type->kind == 'c' && look_find(look, PG_CLASS, row_number(&row, "typrelid"), &more))
+    else if (type->kind == 'c' && catalog_find(look, PG_CLASS, row_number(&row, "typrelid"), &more))
         type->attribute_count = read_attributes(look, &more, &type->attributes, NULL, NULL);
     return type->name != NULL ? type : NULL;
 }
@@ -502,12 +470,11 @@ typedef const void *(*Maker)(Look *look, const RelationId *id, const char **reas
 static const void *find_or_make(Schema *schema, const RelationId *id, Moment moment, Maker make,
                                 const char **reason)
 {
-    const CatalogView view = catalog_view(schema->reader, moment);
     Found *found = find_found(schema, id);
     AUTO_ARENA Arena *scratch = NULL;
-    Look look = {schema->reader, id->database, view, NULL, 0};
+    Look look = schema_look(schema, id->database, moment);
 
-    if (memcmp(&found->view, &view, sizeof(view)) != 0)
+    if (memcmp(&found->view, &look.view, sizeof(look.view)) != 0)
     {
         look.arena = scratch = arena_create();
         (void) make(&look, id, reason);
@@ -517,7 +484,7 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Moment mom
             look.arena = schema->arena;
             found->object = make(&look, id, &found->reason);
         }
-        found->view = view;
+        found->view = look.view;
     }
     *reason = found->reason;
     return found->object;
@@ -539,10 +506,10 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 
 bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage)
 {
-    Look look = {schema->reader, database, catalog_view(schema->reader, moment), schema->arena, 0};
+    Look look = schema_look(schema, database, moment);
     CatalogRow class;
 
-    if (!look_find(&look, PG_CLASS, relation, &class) || row_number(&class, "relfilenode") == 0)
+    if (!catalog_find(&look, PG_CLASS, relation, &class) || row_number(&class, "relfilenode") == 0)
         return false;
     *storage = (RelationId){row_number(&class, "reltablespace"), database,
                             row_number(&class, "relfilenode")};
@@ -561,11 +528,11 @@ const char *schema_database(Schema *schema, Oid database, Moment moment, const c
         "WIN1256",   "WIN1258",       "WIN866",     "WIN874",     "KOI8R",      "WIN1251",
         "WIN1252",   "ISO_8859_5",    "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250",
         "WIN1253",   "WIN1254",       "WIN1255",    "WIN1257",    "KOI8U"};
-    Look look = {schema->reader, database, catalog_view(schema->reader, moment), schema->arena, 0};
+    Look look = schema_look(schema, database, moment);
     CatalogRow row;
     uint32_t number;
 
-    if (!look_find(&look, PG_DATABASE, database, &row))
+    if (!catalog_find(&look, PG_DATABASE, database, &row))
         return NULL;
     number = row_number(&row, "encoding");
     *encoding = number < sizeof(encodings) / sizeof(encodings[0]) ? encodings[number] : NULL;

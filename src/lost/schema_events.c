@@ -1,0 +1,420 @@
+#include "lost/schema.h"
+
+#include "base/array.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PG_PROC 1255
+#define PG_DEPEND 2608
+#define PG_DESCRIPTION 2609
+#define PG_SHDESCRIPTION 2396
+
+/* Objects that a catalog has the rows of. */
+typedef struct Kind
+{
+    Oid catalog; /* catalog/pg_*.h */
+    const char *noun;
+    const char *name, *schema; /* columns; NULL: the objects have none */
+} Kind;
+
+static const Kind kinds[] = {
+    {PG_CLASS, "", "relname", "relnamespace"},
+    {PG_TYPE, "TYPE", "typname", "typnamespace"},
+    {PG_PROC, "FUNCTION", "proname", "pronamespace"},
+    {PG_NAMESPACE, "SCHEMA", "nspname", NULL},
+    {1260, "ROLE", "rolname", NULL},
+    {PG_DATABASE, "DATABASE", "datname", NULL},
+    {1213, "TABLESPACE", "spcname", NULL},
+    {2620, "TRIGGER", "tgname", NULL},
+    {3256, "POLICY", "polname", NULL},
+    {3079, "EXTENSION", "extname", NULL},
+    {6104, "PUBLICATION", "pubname", NULL},
+    {6100, "SUBSCRIPTION", "subname", NULL},
+    {3466, "EVENT TRIGGER", "evtname", NULL},
+    {1417, "SERVER", "srvname", NULL},
+    {2328, "FOREIGN DATA WRAPPER", "fdwname", NULL},
+    {1418, "USER MAPPING", NULL, NULL},
+    {3381, "STATISTICS", "stxname", "stxnamespace"},
+    {2617, "OPERATOR", "oprname", "oprnamespace"},
+    {2616, "OPERATOR CLASS", "opcname", "opcnamespace"},
+    {2753, "OPERATOR FAMILY", "opfname", "opfnamespace"},
+    {3456, "COLLATION", "collname", "collnamespace"},
+    {2607, "CONVERSION", "conname", "connamespace"},
+    {2605, "CAST", NULL, NULL},
+    {2612, "LANGUAGE", "lanname", NULL},
+    {2601, "ACCESS METHOD", "amname", NULL},
+    {3600, "TEXT SEARCH DICTIONARY", "dictname", "dictnamespace"},
+    {3602, "TEXT SEARCH CONFIGURATION", "cfgname", "cfgnamespace"},
+    {826, "DEFAULT PRIVILEGES", NULL, NULL},
+    {2995, "LARGE OBJECT", NULL, NULL},
+};
+
+typedef enum Flag
+{
+    FLAG_MADE = 1,
+    FLAG_GONE = 2,
+    FLAG_ALTERED = 4,
+    FLAG_GRANTED = 8,
+    FLAG_COMMENTED = 16,
+    FLAG_EMPTIED = 32,   /* it has another storage */
+    FLAG_REWRITTEN = 64, /* which a command filled */
+    FLAG_PART = 128      /* of another object */
+} Flag;
+
+/* Rows that belong to an object of another catalog. */
+static const struct Part
+{
+    Oid catalog;
+    const char *owner; /* column with the object's number */
+    Oid owner_catalog; /* 0: the column classoid has it */
+    Flag flag;         /* what a change does to the object */
+} parts[] = {
+    {PG_ATTRIBUTE, "attrelid", PG_CLASS, FLAG_ALTERED},
+    {2604, "adrelid", PG_CLASS, FLAG_ALTERED},
+    {2606, "conrelid", PG_CLASS, FLAG_ALTERED},
+    {2606, "contypid", PG_TYPE, FLAG_ALTERED},
+    {2224, "seqrelid", PG_CLASS, FLAG_ALTERED},
+    {2611, "inhrelid", PG_CLASS, FLAG_ALTERED},
+    {2618, "ev_class", PG_CLASS, FLAG_ALTERED},
+    {PG_ENUM, "enumtypid", PG_TYPE, FLAG_ALTERED},
+    {6106, "prpubid", 6104, FLAG_ALTERED},
+    {6237, "pnpubid", 6104, FLAG_ALTERED},
+    {1261, "roleid", 1260, FLAG_GRANTED},
+    {2964, "setrole", 1260, FLAG_ALTERED},
+    {2964, "setdatabase", PG_DATABASE, FLAG_ALTERED},
+    {PG_DESCRIPTION, "objoid", 0, FLAG_COMMENTED},
+    {PG_SHDESCRIPTION, "objoid", 0, FLAG_COMMENTED},
+};
+
+/* What a transaction did to an object. */
+typedef struct Object
+{
+    Oid catalog, oid;
+    unsigned flags;
+    Oid database;
+    Lsn lsn;           /* of the first change */
+    Slice first, last; /* its row before the first and after the last change */
+} Object;
+
+typedef struct Objects
+{
+    Object *items; /* by catalog and number */
+    size_t count;
+} Objects;
+
+/* ---- Changes of rows ---- */
+
+/* A column of statistics, or one that changes with something else. */
+static bool is_passed_over(const char *column)
+{
+    static const char *const columns[] = {
+        "relpages",       "reltuples",      "relallvisible", "relallfrozen",
+        "relfrozenxid",   "relminmxid",     "relhasindex",   "relhasrules",
+        "relhastriggers", "relhassubclass", "reltoastrelid", "relispopulated",
+        "datfrozenxid",   "datminmxid",     "atthasmissing", "attmissingval"};
+
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
+        if (strcmp(columns[i], column) == 0)
+            return true;
+    return false;
+}
+
+static unsigned flags_of_update(const CatalogRow *old, const CatalogRow *new)
+{
+    size_t count;
+    const Attribute *columns = catalog_columns(new, &count);
+    unsigned flags = 0;
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const Slice *a = &old->values[i], *b = &new->values[i];
+        const size_t length = strlen(columns[i].name);
+
+        if ((a->bytes == NULL) == (b->bytes == NULL) && a->size == b->size &&
+            (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0))
+            continue;
+        if (strcmp(columns[i].name, "relfilenode") == 0)
+            flags |= FLAG_EMPTIED;
+        else if (length > 3 && strcmp(columns[i].name + length - 3, "acl") == 0)
+            flags |= FLAG_GRANTED;
+        else if (!is_passed_over(columns[i].name))
+            flags |= FLAG_ALTERED;
+    }
+    return flags;
+}
+
+static void add_object(Objects *objects, const Object *object)
+{
+    if (object->oid != 0 && object->flags != 0)
+        ARRAY_ADD(objects->items, objects->count, *object);
+}
+
+static void add_own_change(Objects *objects, Look *look, const CatalogChange *change,
+                           const CatalogRow *row, unsigned flags)
+{
+    Object object = {
+        change->catalog, row_number(row, "oid"), flags, change->database, change->lsn, change->old,
+        change->new};
+    const char *name;
+
+    if (change->old.bytes == NULL || change->new.bytes == NULL)
+        object.flags = change->old.bytes == NULL ? FLAG_MADE : FLAG_GONE;
+    add_object(objects, &object);
+    if (change->catalog != PG_CLASS || object.flags != FLAG_MADE)
+        return;
+    name = row_name(row, "relname", look->arena);
+    object = (Object){PG_CLASS,
+                      rewritten_table(name != NULL ? name : ""),
+                      FLAG_REWRITTEN,
+                      change->database,
+                      change->lsn,
+                      {0},
+                      {0}};
+    add_object(objects, &object);
+}
+
+static void add_catalog_change(Objects *objects, Look *look, const CatalogChange *change)
+{
+    CatalogRow old, new;
+    const bool has_new = catalog_row(look, change->catalog, change->new, &new);
+    const bool has_old = catalog_row(look, change->catalog, change->old, &old);
+    const CatalogRow *row = has_new ? &new : &old;
+    const unsigned flags = has_new && has_old ? flags_of_update(&old, &new) : FLAG_ALTERED;
+
+    if (!has_new && !has_old)
+        return;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i].catalog == change->catalog)
+            add_own_change(objects, look, change, row, flags);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+    {
+        const struct Part *part = &parts[i];
+        Object object = {part->owner_catalog, 0, flags, change->database, change->lsn, {0}, {0}};
+
+        if (part->catalog != change->catalog)
+            continue;
+        object.oid = row_number(row, part->owner);
+        if (object.catalog == 0)
+            object.catalog = row_number(row, "classoid");
+        if (flags & FLAG_ALTERED)
+            object.flags = part->flag;
+        add_object(objects, &object);
+    }
+}
+
+static int compare_objects(const void *left, const void *right)
+{
+    const Object *a = left, *b = right;
+
+    if (a->catalog != b->catalog)
+        return a->catalog < b->catalog ? -1 : 1;
+    return (a->oid > b->oid) - (a->oid < b->oid);
+}
+
+static int compare_object_changes(const void *left, const void *right)
+{
+    const Object *a = left, *b = right;
+    const int order = compare_objects(left, right);
+
+    return order != 0 ? order : (a->lsn > b->lsn) - (a->lsn < b->lsn);
+}
+
+static int compare_object_places(const void *left, const void *right)
+{
+    const Object *a = left, *b = right;
+
+    return a->lsn != b->lsn ? (a->lsn > b->lsn) - (a->lsn < b->lsn) : compare_objects(left, right);
+}
+
+/* One item of each object. */
+static void merge_objects(Objects *objects)
+{
+    size_t kept = 0;
+
+    if (objects->count > 0)
+        qsort(objects->items, objects->count, sizeof(*objects->items), compare_object_changes);
+    for (size_t i = 0; i < objects->count; i++)
+    {
+        const Object *object = &objects->items[i];
+        Object *last = kept > 0 ? &objects->items[kept - 1] : NULL;
+
+        if (last == NULL || compare_objects(last, object) != 0)
+        {
+            objects->items[kept++] = *object;
+            continue;
+        }
+        last->flags |= object->flags;
+        if (last->first.bytes == NULL && last->last.bytes == NULL)
+            last->first = object->first;
+        if (object->last.bytes != NULL || object->flags == FLAG_GONE)
+            last->last = object->last;
+    }
+    objects->count = kept;
+}
+
+static Object *find_object(const Objects *objects, Oid catalog, Oid oid)
+{
+    const Object key = {.catalog = catalog, .oid = oid};
+    bool found;
+    const size_t index = array_search(&key, objects->items, objects->count, sizeof(*objects->items),
+                                      compare_objects, &found);
+
+    return found ? &objects->items[index] : NULL;
+}
+
+/* An object that cannot be without another one, or that is made or dropped with it, is a part of
+ * it. */
+static void note_dependency(const Objects *objects, const CatalogRow *row)
+{
+    Object *object = find_object(objects, row_number(row, "classid"), row_number(row, "objid"));
+    const Object *other =
+        find_object(objects, row_number(row, "refclassid"), row_number(row, "refobjid"));
+    const uint32_t type = row_number(row, "deptype");
+
+    if (object == NULL || row_number(row, "objsubid") != 0)
+        return;
+    if (type == 'i' || type == 'e' || type == 'I' || type == 'P' || type == 'S' ||
+        (type == 'a' && other != NULL && (other->flags & (FLAG_MADE | FLAG_GONE))))
+        object->flags |= FLAG_PART;
+}
+
+/* ---- Events ---- */
+
+static const char *noun_of(const Kind *kind, const CatalogRow *row)
+{
+    static const struct
+    {
+        char letter;
+        const char *noun;
+    } relations[] = {{'r', "TABLE"}, {'p', "TABLE"},         {'i', "INDEX"},
+                     {'I', "INDEX"}, {'S', "SEQUENCE"},      {'v', "VIEW"},
+                     {'c', "TYPE"},  {'f', "FOREIGN TABLE"}, {'m', "MATERIALIZED VIEW"}};
+
+    if (kind->catalog == PG_TYPE && row_number(row, "typtype") == 'd')
+        return "DOMAIN";
+    if (kind->catalog == PG_PROC &&
+        (row_number(row, "prokind") == 'a' || row_number(row, "proisagg")))
+        return "AGGREGATE";
+    if (kind->catalog == PG_PROC && row_number(row, "prokind") == 'p')
+        return "PROCEDURE";
+    for (size_t i = 0; kind->catalog == PG_CLASS && i < sizeof(relations) / sizeof(relations[0]);
+         i++)
+        if (row_number(row, "relkind") == (uint8_t) relations[i].letter &&
+            row_number(row, "relpersistence") != 't')
+            return relations[i].noun;
+    return kind->noun;
+}
+
+typedef struct EventList
+{
+    SchemaEvent *items;
+    size_t count;
+    bool table_emptied; /* so its indexes are, too */
+} EventList;
+
+static void add_event(EventList *list, SchemaEvent event, const char *verb)
+{
+    event.verb = verb;
+    ARRAY_ADD(list->items, list->count, event);
+}
+
+/* A sequence or index gets a new storage by ALTER SEQUENCE, TRUNCATE, REINDEX. */
+static void add_storage_event(EventList *list, const SchemaEvent *event, unsigned flags,
+                              uint32_t relkind)
+{
+    if (relkind == 'S')
+        add_event(list, *event, "ALTER");
+    else if (relkind == 'm')
+        add_event(list, *event, "REFRESH");
+    else if (relkind == 'i' && !list->table_emptied)
+        add_event(list, *event, "REINDEX");
+    else if (relkind == 'i')
+        return;
+    else if (!(flags & FLAG_REWRITTEN))
+        add_event(list, *event, "TRUNCATE");
+    else if (!(flags & FLAG_ALTERED))
+        add_event(list, *event, "VACUUM FULL or CLUSTER");
+    list->table_emptied = list->table_emptied || relkind != 'S';
+}
+
+static void add_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
+{
+    if (flags & (FLAG_MADE | FLAG_GONE))
+    {
+        if ((flags & FLAG_MADE) && (flags & FLAG_GONE))
+            return;
+        add_event(list, event, flags & FLAG_MADE ? "CREATE" : "DROP");
+        return;
+    }
+    if (flags & FLAG_EMPTIED)
+        add_storage_event(list, &event, flags, relkind);
+    if ((flags & FLAG_ALTERED) && !((flags & FLAG_EMPTIED) && relkind == 'S'))
+        add_event(list, event, "ALTER");
+    if (flags & FLAG_GRANTED)
+        add_event(list, event, "GRANT or REVOKE ON");
+    if (flags & FLAG_COMMENTED)
+        add_event(list, event, "COMMENT ON");
+}
+
+static void tell_object(Schema *schema, EventList *list, const LostCommit *commit,
+                        const Object *object)
+{
+    Look look = schema_look(schema, object->database, (Moment){object->lsn, commit});
+    SchemaEvent event = {.lsn = object->lsn, .database = object->database};
+    CatalogRow row, namespace;
+    size_t i = 0;
+
+    while (i < sizeof(kinds) / sizeof(kinds[0]) && kinds[i].catalog != object->catalog)
+        i++;
+    if (i == sizeof(kinds) / sizeof(kinds[0]) || (object->flags & FLAG_PART) ||
+        !(catalog_row(&look, object->catalog,
+                      object->flags & FLAG_MADE ? object->last : object->first, &row) ||
+          catalog_find(&look, object->catalog, object->oid, &row)))
+        return;
+    event.noun = noun_of(&kinds[i], &row);
+    if (kinds[i].name != NULL)
+        event.name = row_name(&row, kinds[i].name, look.arena);
+    if (kinds[i].schema != NULL &&
+        catalog_find(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), &namespace))
+        event.schema = row_name(&namespace, "nspname", look.arena);
+    if (event.noun[0] != '\0')
+        add_events(list, event, object->flags, row_number(&row, "relkind"));
+}
+
+void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
+                   size_t *count)
+{
+    const Look all = schema_look(schema, 0, (Moment){commit->lsn, commit});
+    const CatalogChange *changes = catalog_changes(all.reader, count);
+    EventList list = {0};
+    Objects objects = {0};
+
+    for (size_t i = all.view.own_start; i < all.view.own_end; i++)
+    {
+        Look look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
+
+        add_catalog_change(&objects, &look, &changes[i]);
+    }
+    merge_objects(&objects);
+    for (size_t i = all.view.own_start; i < all.view.own_end; i++)
+    {
+        Look look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
+        CatalogRow row;
+
+        if (changes[i].catalog == PG_DEPEND &&
+            (catalog_row(&look, PG_DEPEND, changes[i].new, &row) ||
+             catalog_row(&look, PG_DEPEND, changes[i].old, &row)))
+            note_dependency(&objects, &row);
+    }
+    if (objects.count > 0)
+        qsort(objects.items, objects.count, sizeof(*objects.items), compare_object_places);
+    for (size_t i = 0; i < objects.count; i++)
+        tell_object(schema, &list, commit, &objects.items[i]);
+    free(objects.items);
+    *count = list.count;
+    if (list.count > 0)
+        *events = memcpy(arena_allocate(all.arena, list.count * sizeof(*list.items)), list.items,
+                         list.count * sizeof(*list.items));
+    free(list.items);
+}
