@@ -133,9 +133,9 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment)
 }
 
 /* What all transactions left. */
-static Look look_at_end(CatalogReader *reader, Oid database)
+static CatalogLook look_at_end(CatalogReader *reader, Oid database)
 {
-    return (Look){reader, database, {.committed = reader->change_count}, reader->arena, 0};
+    return (CatalogLook){reader, database, {.committed = reader->change_count}, reader->arena, 0};
 }
 
 static bool is_visible(const CatalogView *view, const RowVersion *version)
@@ -221,7 +221,7 @@ static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *po
     return false;
 }
 
-bool catalog_next(Look *look, Oid oid, Oid key, size_t *position, CatalogRow *row)
+bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, CatalogRow *row)
 {
     const Catalog *catalog = open_catalog(look->reader, look->database, oid);
     bool found;
@@ -236,14 +236,14 @@ bool catalog_next(Look *look, Oid oid, Oid key, size_t *position, CatalogRow *ro
     return true;
 }
 
-bool catalog_find(Look *look, Oid catalog, Oid key, CatalogRow *row)
+bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogRow *row)
 {
     size_t position = 0;
 
     return catalog_next(look, catalog, key, &position, row);
 }
 
-bool catalog_row(Look *look, Oid catalog, Slice tuple, CatalogRow *row)
+bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogRow *row)
 {
     return split_row(open_catalog(look->reader, look->database, catalog), tuple, row);
 }
@@ -415,7 +415,7 @@ static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tup
 
 static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
 {
-    Look look = look_at_end(reader, catalog->database);
+    CatalogLook look = look_at_end(reader, catalog->database);
     size_t position = 0;
     CatalogRow row;
 
@@ -512,7 +512,7 @@ static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
 /* Shared catalogs and these two are in a map. 0: not found. */
 static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
 {
-    Look look = look_at_end(reader, database);
+    CatalogLook look = look_at_end(reader, database);
     CatalogRow row;
 
     if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE &&
@@ -523,7 +523,7 @@ static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
 
 static Oid find_tablespace(CatalogReader *reader, Oid database)
 {
-    Look look = look_at_end(reader, database);
+    CatalogLook look = look_at_end(reader, database);
     CatalogRow row;
 
     if (database == 0)
@@ -576,7 +576,7 @@ static void add_filenodes(Catalog *catalog)
               compare_filenodes);
 }
 
-Oid catalog_next_relation(Look *look, Oid filenode, size_t *position)
+Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
 {
     const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS);
     const CatalogStorage key = {.filenode = filenode};

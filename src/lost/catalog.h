@@ -48,14 +48,14 @@ typedef struct CatalogView
 typedef struct CatalogReader CatalogReader;
 
 /* The catalogs of a database at a moment. */
-typedef struct Look
+typedef struct CatalogLook
 {
     CatalogReader *reader;
     Oid database; /* 0: any, for what all databases have */
     CatalogView view;
     Arena *arena;  /* of results */
     uint64_t seen; /* a hash of the rows that were found */
-} Look;
+} CatalogLook;
 
 typedef struct Catalog Catalog; /* one of one database */
 
@@ -87,18 +87,18 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment);
  * PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by attribute number,
  * index or label number. KEY_ANY: all rows.
  */
-#define KEY_ANY 0
-bool catalog_next(Look *look, Oid catalog, Oid key, size_t *position, CatalogRow *row);
+#define KEY_ANY UINT32_MAX
+bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, CatalogRow *row);
 
 /* The first one. */
-bool catalog_find(Look *look, Oid catalog, Oid key, CatalogRow *row);
+bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogRow *row);
 
 /* A number in pg_class, of what has or had that storage at any moment: the next one from a
  * *position of 0 on; 0: there is none. */
-Oid catalog_next_relation(Look *look, Oid filenode, size_t *position);
+Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position);
 
 /* The row of a catalog that a tuple is; false if it is damaged, or not there. */
-bool catalog_row(Look *look, Oid catalog, Slice tuple, CatalogRow *row);
+bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogRow *row);
 
 /* The names of columns in their order, as many as the catalog has. */
 const Attribute *catalog_columns(const CatalogRow *row, size_t *count);

@@ -39,12 +39,13 @@ struct Schema
     size_t found_count;
 };
 
-Look schema_look(Schema *schema, Oid database, Moment moment)
+CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
 {
-    return (Look){schema->reader, database, catalog_view(schema->reader, moment), schema->arena, 0};
+    return (CatalogLook){schema->reader, database, catalog_view(schema->reader, moment),
+                         schema->arena, 0};
 }
 
-static const char *namespace_name(Look *look, Oid oid)
+static const char *namespace_name(CatalogLook *look, Oid oid)
 {
     CatalogRow row;
 
@@ -150,7 +151,7 @@ static Oid array_element(const CatalogRow *row)
     return row_number(row, "typelem");
 }
 
-static const char *type_name(Look *look, Oid type, int32_t modifier)
+static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
 {
     const char *brackets = "", *name, *schema;
     CatalogRow row;
@@ -180,7 +181,7 @@ static const char *type_name(Look *look, Oid type, int32_t modifier)
 /* ---- Columns ---- */
 
 /* The only element of attmissingval, an array, as it would be stored in a row. */
-static Slice missing_value(Look *look, const CatalogRow *row, const Storage *storage)
+static Slice missing_value(CatalogLook *look, const CatalogRow *row, const Storage *storage)
 {
     AUTO_BUFFER Buffer room = {0};
     const ToastReader none = {0};
@@ -208,8 +209,9 @@ static Slice missing_value(Look *look, const CatalogRow *row, const Storage *sto
  * The columns of a relation. Of a table also the names of their types, and whether they are NOT
  * NULL; NULL for those of a type. Returns their number, 0 also where they are not complete.
  */
-static size_t read_attributes(Look *look, const CatalogRow *class, const Attribute **attributes,
-                              const char *const **names, bool *not_null)
+static size_t read_attributes(CatalogLook *look, const CatalogRow *class,
+                              const Attribute **attributes, const char *const **names,
+                              bool *not_null)
 {
     const size_t count = row_number(class, "relnatts");
     Attribute *all;
@@ -286,7 +288,7 @@ static int rank_index(const CatalogRow *index, const Slice *columns, const bool 
     return row_number(index, "indisreplident") ? 2 : 1;
 }
 
-static void read_key(Look *look, Table *table, const bool *not_null)
+static void read_key(CatalogLook *look, Table *table, const bool *not_null)
 {
     size_t position = 0;
     int best = 0;
@@ -309,7 +311,7 @@ static void read_key(Look *look, Table *table, const bool *not_null)
 }
 
 /* The tablespace of relations of which pg_class says 0. */
-static Oid default_tablespace(Look *look)
+static Oid default_tablespace(CatalogLook *look)
 {
     CatalogRow row;
 
@@ -318,7 +320,7 @@ static Oid default_tablespace(Look *look)
     return row_number(&row, "dattablespace");
 }
 
-static bool class_has_storage(Look *look, const CatalogRow *class, const RelationId *storage)
+static bool class_has_storage(CatalogLook *look, const CatalogRow *class, const RelationId *storage)
 {
     const Oid tablespace = row_number(class, "reltablespace");
 
@@ -327,7 +329,7 @@ static bool class_has_storage(Look *look, const CatalogRow *class, const Relatio
 }
 
 /* The row of pg_class that has the storage. */
-static bool find_class(Look *look, const RelationId *storage, CatalogRow *class)
+static bool find_class(CatalogLook *look, const RelationId *storage, CatalogRow *class)
 {
     const Oid catalog = catalog_of_storage(look->reader, storage);
     size_t position = 0;
@@ -341,7 +343,7 @@ static bool find_class(Look *look, const RelationId *storage, CatalogRow *class)
     return false;
 }
 
-static const void *make_table(Look *look, const RelationId *storage, const char **reason)
+static const void *make_table(CatalogLook *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
     bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
@@ -374,7 +376,7 @@ static const void *make_table(Look *look, const RelationId *storage, const char 
 
 /* ---- Types ---- */
 
-static void read_labels(Look *look, Type *type)
+static void read_labels(CatalogLook *look, Type *type)
 {
     EnumLabel *labels = NULL;
     size_t position = 0;
@@ -394,7 +396,7 @@ static void read_labels(Look *look, Type *type)
 }
 
 /* The range type that a multirange consists of. */
-static Oid range_of_multirange(Look *look, Oid multirange)
+static Oid range_of_multirange(CatalogLook *look, Oid multirange)
 {
     size_t position = 0;
     CatalogRow row;
@@ -405,7 +407,7 @@ static Oid range_of_multirange(Look *look, Oid multirange)
     return 0;
 }
 
-static const void *make_type(Look *look, const RelationId *id, const char **reason)
+static const void *make_type(CatalogLook *look, const RelationId *id, const char **reason)
 {
     Type *type = arena_allocate(look->arena, sizeof(*type));
     CatalogRow row, more;
@@ -464,7 +466,7 @@ static Found *find_found(Schema *schema, const RelationId *id)
     return &schema->found[index];
 }
 
-typedef const void *(*Maker)(Look *look, const RelationId *id, const char **reason);
+typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char **reason);
 
 /* What was made once is taken again as long as the rows are the same that it was made of. */
 static const void *find_or_make(Schema *schema, const RelationId *id, Moment moment, Maker make,
@@ -472,7 +474,7 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Moment mom
 {
     Found *found = find_found(schema, id);
     AUTO_ARENA Arena *scratch = NULL;
-    Look look = schema_look(schema, id->database, moment);
+    CatalogLook look = schema_look(schema, id->database, moment);
 
     if (memcmp(&found->view, &look.view, sizeof(look.view)) != 0)
     {
@@ -506,7 +508,7 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 
 bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage)
 {
-    Look look = schema_look(schema, database, moment);
+    CatalogLook look = schema_look(schema, database, moment);
     CatalogRow class;
 
     if (!catalog_find(&look, PG_CLASS, relation, &class) || row_number(&class, "relfilenode") == 0)
@@ -528,7 +530,7 @@ const char *schema_database(Schema *schema, Oid database, Moment moment, const c
         "WIN1256",   "WIN1258",       "WIN866",     "WIN874",     "KOI8R",      "WIN1251",
         "WIN1252",   "ISO_8859_5",    "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250",
         "WIN1253",   "WIN1254",       "WIN1255",    "WIN1257",    "KOI8U"};
-    Look look = schema_look(schema, database, moment);
+    CatalogLook look = schema_look(schema, database, moment);
     CatalogRow row;
     uint32_t number;
 

@@ -40,7 +40,7 @@ typedef struct Schema Schema;
 MUST_CHECK Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error *error);
 void schema_free(Schema *schema); /* NULL is allowed */
 
-Look schema_look(Schema *schema, Oid database, Moment moment);
+CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 
 /* The table to which a storage belongs at that moment; it lives as long as the schema. NULL without
  * an error: no table of a kind with rows has it, and *reason says why. */

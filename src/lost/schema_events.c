@@ -150,7 +150,7 @@ static void add_object(Objects *objects, const Object *object)
         ARRAY_ADD(objects->items, objects->count, *object);
 }
 
-static void add_own_change(Objects *objects, Look *look, const CatalogChange *change,
+static void add_own_change(Objects *objects, CatalogLook *look, const CatalogChange *change,
                            const CatalogRow *row, unsigned flags)
 {
     Object object = {
@@ -174,7 +174,7 @@ static void add_own_change(Objects *objects, Look *look, const CatalogChange *ch
     add_object(objects, &object);
 }
 
-static void add_catalog_change(Objects *objects, Look *look, const CatalogChange *change)
+static void add_catalog_change(Objects *objects, CatalogLook *look, const CatalogChange *change)
 {
     CatalogRow old, new;
     const bool has_new = catalog_row(look, change->catalog, change->new, &new);
@@ -335,7 +335,7 @@ static void add_storage_event(EventList *list, const SchemaEvent *event, unsigne
         add_event(list, *event, "TRUNCATE");
     else if (!(flags & FLAG_ALTERED))
         add_event(list, *event, "VACUUM FULL or CLUSTER");
-    list->table_emptied = list->table_emptied || relkind != 'S';
+    list->table_emptied = list->table_emptied || (relkind != 'S' && relkind != 'i');
 }
 
 static void add_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
@@ -357,17 +357,34 @@ static void add_events(EventList *list, SchemaEvent event, unsigned flags, uint3
         add_event(list, event, "COMMENT ON");
 }
 
+/* Also where pg_depend does not change: the type of a table's rows, an array of a type, the schema
+ * of a session's temporary tables. */
+static bool is_part(CatalogLook *look, const Object *object, const CatalogRow *row,
+                    const char *name)
+{
+    CatalogRow class;
+
+    if ((object->flags & FLAG_PART) ||
+        (object->catalog == PG_NAMESPACE && name != NULL && strncmp(name, "pg_", 3) == 0))
+        return true;
+    if (object->catalog != PG_TYPE)
+        return false;
+    return row_number(row, "typcategory") == 'A' ||
+           (catalog_find(look, PG_CLASS, row_number(row, "typrelid"), &class) &&
+            row_number(&class, "relkind") != 'c');
+}
+
 static void tell_object(Schema *schema, EventList *list, const LostCommit *commit,
                         const Object *object)
 {
-    Look look = schema_look(schema, object->database, (Moment){object->lsn, commit});
+    CatalogLook look = schema_look(schema, object->database, (Moment){object->lsn, commit});
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
     CatalogRow row, namespace;
     size_t i = 0;
 
     while (i < sizeof(kinds) / sizeof(kinds[0]) && kinds[i].catalog != object->catalog)
         i++;
-    if (i == sizeof(kinds) / sizeof(kinds[0]) || (object->flags & FLAG_PART) ||
+    if (i == sizeof(kinds) / sizeof(kinds[0]) ||
         !(catalog_row(&look, object->catalog,
                       object->flags & FLAG_MADE ? object->last : object->first, &row) ||
           catalog_find(&look, object->catalog, object->oid, &row)))
@@ -375,9 +392,13 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
     event.noun = noun_of(&kinds[i], &row);
     if (kinds[i].name != NULL)
         event.name = row_name(&row, kinds[i].name, look.arena);
+    if (is_part(&look, object, &row, event.name))
+        return;
     if (kinds[i].schema != NULL &&
         catalog_find(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), &namespace))
         event.schema = row_name(&namespace, "nspname", look.arena);
+    if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
+        return;
     if (event.noun[0] != '\0')
         add_events(list, event, object->flags, row_number(&row, "relkind"));
 }
@@ -385,21 +406,21 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
 void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
                    size_t *count)
 {
-    const Look all = schema_look(schema, 0, (Moment){commit->lsn, commit});
+    const CatalogLook all = schema_look(schema, 0, (Moment){commit->lsn, commit});
     const CatalogChange *changes = catalog_changes(all.reader, count);
     EventList list = {0};
     Objects objects = {0};
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        Look look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
+        CatalogLook look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
 
         add_catalog_change(&objects, &look, &changes[i]);
     }
     merge_objects(&objects);
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        Look look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
+        CatalogLook look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
         CatalogRow row;
 
         if (changes[i].catalog == PG_DEPEND &&
