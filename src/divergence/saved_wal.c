@@ -3,10 +3,8 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/dir.h"
-#include "io/place.h"
+#include "pair/saved_directory.h"
 
-#include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COPY_SIZE (1024 * 1024)
@@ -38,54 +36,7 @@ static Saving saving_of(const char *directory, const Clusters *clusters, const W
                     .last = wal_segment_before(&clusters->shape, diverged->target_end)};
 }
 
-/* ---- Checks before anything is written ---- */
-
-/* Find the directory, or if it is not there the one that it will be in: part of `memory`. */
-static bool find_existing_directory(const char *directory, Buffer *memory, const char **found,
-                                    Error *error)
-{
-    struct stat status;
-    bool exists;
-
-    if (!file_stat(directory, &status, &exists, error))
-        return false;
-    if (exists && !S_ISDIR(status.st_mode))
-        return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
-    buffer_append(memory, directory, strlen(directory) + 1);
-    *found = exists ? directory : dirname((char *) memory->bytes);
-    return true;
-}
-
-static bool check_outside(const char *path, const char *below, const char *option, Error *error)
-{
-    return !place_inside(path, below) ||
-           error_set(error, ERROR_FAILED,
-                     "directory \"%s\" for --save-diverged-wal must not be inside \"%s\"", option,
-                     below);
-}
-
 /* ---- The copies ---- */
-
-/* A file of that name must have the same content. */
-static bool check_equal(const FileRange *from, const FileRange *to, Error *error)
-{
-    uint8_t *bytes = memory_allocate(2 * (size_t) COPY_SIZE);
-    size_t length = 1, other = 1;
-    bool result = true, equal = true;
-
-    for (uint64_t offset = 0; result && equal && (length > 0 || other > 0); offset += COPY_SIZE)
-    {
-        result =
-            file_read_at(from->fd, from->path, bytes, COPY_SIZE, offset, &length, error) &&
-            file_read_at(to->fd, to->path, bytes + COPY_SIZE, COPY_SIZE, offset, &other, error);
-        equal = length == other && memcmp(bytes, bytes + COPY_SIZE, length) == 0;
-    }
-    free(bytes);
-    if (!result || equal)
-        return result;
-    error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", to->path);
-    return error_hint(error, "Use a separate directory for --save-diverged-wal for each rewind.");
-}
 
 static bool copy_and_sync(FileRange from, const char *temporary, Error *error)
 {
@@ -115,7 +66,7 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
         return false;
     to.fd = fd;
     if (exists)
-        return check_equal(&from, &to, error) &&
+        return saved_directory_check_file("--save-diverged-wal", from, to, error) &&
                (saving->only_check || file_sync(fd, to.path, error));
     saving->missing_bytes += saving->clusters->shape.segment_size;
     if (saving->only_check)
@@ -207,25 +158,16 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const WalS
                      const Divergence *diverged, Error *error)
 {
     Saving saving = saving_of(directory, clusters, wal, diverged);
-    const char *target = clusters->target.directory, *source = clusters->source->directory;
-    AUTO_BUFFER Buffer memory = {0}, pg_wal = {0};
+    AUTO_BUFFER Buffer memory = {0};
     const char *existing = NULL;
     FileSpace space;
 
     if (directory == NULL)
         return true;
     saving.only_check = true;
-    if (!find_existing_directory(directory, &memory, &existing, error))
-        return false;
-    path_in(&pg_wal, target, clusters->shape.version->wal_directory);
-    if (!check_outside(existing, target, directory, error) ||
-        !check_outside(existing, buffer_string(&pg_wal), directory, error) ||
-        (source != NULL && !check_outside(existing, source, directory, error)))
-        return false;
-    if (!place_can_change_names(existing))
-        return error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"",
-                               existing);
-    if (!save_wal(&saving, error) || !file_space(existing, &space, error))
+    if (!saved_directory_check("--save-diverged-wal", directory, clusters, &memory, &existing,
+                               error) ||
+        !save_wal(&saving, error) || !file_space(existing, &space, error))
         return false;
     if (space.free_bytes < saving.missing_bytes)
     {
@@ -241,15 +183,9 @@ bool saved_wal_write(const char *directory, const Clusters *clusters, const WalS
                      const Divergence *diverged, Arena *arena, const char **command, Error *error)
 {
     Saving saving = saving_of(directory, clusters, wal, diverged);
-    char canonical[PLACE_PATH_SIZE];
-    struct stat status;
-    bool exists;
 
     /* Invariant 3: what is there is on the disk before the commit takes it from the target. */
-    if (!file_stat(directory, &status, &exists, error) ||
-        (!exists && !file_make_directory(directory, error)) ||
-        !place_canonical(directory, canonical, &exists, error) ||
-        !durable_sync_parent(canonical, error) || !save_wal(&saving, error) ||
+    if (!saved_directory_make(directory, error) || !save_wal(&saving, error) ||
         !file_sync_path(directory, error))
         return false;
     *command = saving.is_known ? make_waldump_command(&saving, arena) : NULL;

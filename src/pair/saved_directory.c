@@ -1,0 +1,80 @@
+#include "pair/saved_directory.h"
+
+#include "io/place.h"
+
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMPARED_SIZE (1024 * 1024)
+
+/* Find the directory, or if it is not there the one that it will be in: part of `memory`. */
+static bool find_existing_directory(const char *directory, Buffer *memory, const char **found,
+                                    Error *error)
+{
+    struct stat status;
+    bool exists;
+
+    if (!file_stat(directory, &status, &exists, error))
+        return false;
+    if (exists && !S_ISDIR(status.st_mode))
+        return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
+    buffer_append(memory, directory, strlen(directory) + 1);
+    *found = exists ? directory : dirname((char *) memory->bytes);
+    return true;
+}
+
+bool saved_directory_check(const char *option, const char *directory, const Clusters *clusters,
+                           Buffer *memory, const char **existing, Error *error)
+{
+    const char *target = clusters->target.directory;
+    AUTO_BUFFER Buffer pg_wal = {0};
+    const char *const forbidden[] = {
+        target, path_in(&pg_wal, target, clusters->shape.version->wal_directory),
+        clusters->source != NULL ? clusters->source->directory : NULL};
+
+    if (!find_existing_directory(directory, memory, existing, error))
+        return false;
+    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
+        if (forbidden[i] != NULL && place_inside(*existing, forbidden[i]))
+            return error_set(error, ERROR_FAILED,
+                             "directory \"%s\" for %s must not be inside \"%s\"", directory, option,
+                             forbidden[i]);
+    return place_can_change_names(*existing) ||
+           error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"", *existing);
+}
+
+bool saved_directory_check_file(const char *option, FileRange from, FileRange to, Error *error)
+{
+    uint8_t *bytes = memory_allocate(2 * (size_t) COMPARED_SIZE);
+    size_t length = 1, other = 1;
+    bool result = true, equal = true;
+
+    while (result && equal && (length > 0 || other > 0))
+    {
+        result =
+            file_read_at(from.fd, from.path, bytes, COMPARED_SIZE, from.offset, &length, error) &&
+            file_read_at(to.fd, to.path, bytes + COMPARED_SIZE, COMPARED_SIZE, to.offset, &other,
+                         error);
+        equal = length == other && memcmp(bytes, bytes + COMPARED_SIZE, length) == 0;
+        from.offset += COMPARED_SIZE;
+        to.offset += COMPARED_SIZE;
+    }
+    free(bytes);
+    if (!result || equal)
+        return result;
+    error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", to.path);
+    return error_hint(error, "Use a separate directory for %s for each rewind.", option);
+}
+
+bool saved_directory_make(const char *directory, Error *error)
+{
+    char canonical[PLACE_PATH_SIZE];
+    struct stat status;
+    bool exists;
+
+    return file_stat(directory, &status, &exists, error) &&
+           (exists || file_make_directory(directory, error)) &&
+           place_canonical(directory, canonical, &exists, error) &&
+           durable_sync_parent(canonical, error);
+}
