@@ -46,20 +46,27 @@ static void write_if_long(Json *json)
     buffer_clear(json->text);
 }
 
+static void break_line(Json *json)
+{
+    if (!json->one_line)
+        buffer_printf(json->text, "\n%*s", 2 * json->level, "");
+}
+
 static void next_line(Json *json)
 {
     write_if_long(json);
     if (!json->first)
         buffer_append_u8(json->text, ',');
     json->first = false;
-    buffer_append_u8(json->text, '\n');
-    buffer_printf(json->text, "%*s", 2 * json->level, "");
+    break_line(json);
 }
 
 static void append_key(Json *json, const char *key)
 {
     next_line(json);
-    buffer_printf(json->text, "\"%s\": ", key);
+    buffer_append_u8(json->text, '"');
+    buffer_append_string(json->text, key);
+    buffer_append_string(json->text, json->one_line ? "\":" : "\": ");
 }
 
 void json_open(Json *json, char bracket)
@@ -85,10 +92,7 @@ void json_close(Json *json, char bracket)
 {
     json->level--;
     if (!json->first)
-    {
-        buffer_append_u8(json->text, '\n');
-        buffer_printf(json->text, "%*s", 2 * json->level, "");
-    }
+        break_line(json);
     buffer_append_u8(json->text, (uint8_t) bracket);
     json->first = false;
 }

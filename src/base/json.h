@@ -14,7 +14,8 @@ typedef struct Json
     Buffer *text;
     FILE *file; /* gets the text whenever it has become long; NULL: all stays in text */
     int level;
-    bool first; /* nothing stands in the innermost object or array yet */
+    bool one_line; /* no line break, no blank: JSON Lines */
+    bool first;    /* nothing stands in the innermost object or array yet */
 } Json;
 
 /* Open the document, '{'. */
