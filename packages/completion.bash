@@ -18,7 +18,7 @@ _pg_rewind()
         --progress=) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") && return ;;
     esac
     case $option in
-        -D | --target-pgdata | --source-pgdata | -B | --bindir | --save-diverged-wal | --wal-archive)
+        -D | --target-pgdata | --source-pgdata | -B | --bindir | --save-diverged-wal | --save-lost-rows | --wal-archive)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
             ;;

@@ -344,6 +344,8 @@ static const OptionRow option_rows[] = {
      "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
     {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
      "keep the WAL that the target has written after the divergence, for pg_waldump"},
+    {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
+     "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
     {0, "slot", "NAME", take_slot, 0,
      "the replication slot on the source that the standby will use (requires -R)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
@@ -512,6 +514,7 @@ static bool check_options_of_check(const Options *options, Error *error)
         {options->create_slot, "--create-slot"},
         {options->drop_slots, "--drop-slots"},
         {options->save_diverged_wal != NULL, "--save-diverged-wal"},
+        {options->save_lost_rows != NULL, "--save-lost-rows"},
     };
 
     for (size_t i = 0; options->check && i < sizeof(others) / sizeof(others[0]); i++)

@@ -12,6 +12,7 @@
 #include "io/place.h"
 #include "io/supervise.h"
 #include "check/readiness.h"
+#include "lost/saved_rows.h"
 #include "report/report.h"
 
 #include <stdio.h>
@@ -129,7 +130,7 @@ static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
     const Options *options = &command->options;
-    Run run = {0};
+    Run run = {.save_rows = saved_rows_write, .saved_rows.program_version = PROJECT_VERSION};
     RejoinResult rejoin = {0};
     Error error = {0};
     RewindOutcome outcome;

@@ -39,6 +39,7 @@ typedef struct Options
     struct TablespaceMappings *tablespaces; /* -T */
     struct Keep *keep;                      /* --keep, --keep-config; or NULL */
     const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */
+    const char *save_lost_rows;             /* --save-lost-rows, or NULL */
     bool report_wanted;                     /* --report or --report-file */
     ReportTransactions report_transactions; /* --report-transactions */
     bool syncfs;                            /* --sync-method=syncfs */

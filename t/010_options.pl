@@ -60,7 +60,7 @@ subtest 'help' => sub {
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
         . 'write-recovery-conf tablespace-mapping check checkpoint compare config-file create-slot debug drop-slots early-start keep keep-config late-start no-ensure-shutdown '
         . 'rejoin rejoin-timeout report report-file report-transactions '
-        . 'restore-command retries retry-timeout save-diverged-wal slot start-command stop-command sync-method wait-timeout wal-archive version help',
+        . 'restore-command retries retry-timeout save-diverged-wal save-lost-rows slot start-command stop-command sync-method wait-timeout wal-archive version help',
         'help names every option, in order');
     is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ && !/^      --report-transactions=WHICH$/ } split /\n/, $help), 0,
         'texts begin in column 34, below the two options that are longer');
@@ -95,7 +95,7 @@ subtest 'what is missing or does not go together, in the order of checks' => sub
         "pg_rewind: error: --checkpoint can only be used with a source server (--source-server)\n$try", @complete, '--checkpoint', 'extra');
     refused("a check and $_->[0]", "pg_rewind: error: --check changes nothing: it cannot be used with $_->[0]\n$try", '-D', $nowhere,
         '--source-server=x', '--check', @$_)
-        for [ '--save-diverged-wal', 'x' ], ['--rejoin'], ['--checkpoint'], [ '--create-slot', '-R', '--slot=x' ], [ '--drop-slots', '-R' ];
+        for [ '--save-diverged-wal', 'x' ], [ '--save-lost-rows', 'x' ], ['--rejoin'], ['--checkpoint'], [ '--create-slot', '-R', '--slot=x' ], [ '--drop-slots', '-R' ];
     refused('a check of nothing', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", '--check');
     refused('extra argument',
         qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra',
@@ -171,6 +171,7 @@ subtest 'values' => sub {
     refused('wait timeout', "pg_rewind: error: --wait-timeout must be in range 0..86400\n", '--wait-timeout=100000');
     refused('wait timeout: nothing', qq(pg_rewind: error: invalid value "" for option --wait-timeout\n), '--wait-timeout=');
     refused('restore command: nothing', qq(pg_rewind: error: invalid value "" for option --restore-command\n), '--restore-command=');
+    refused('lost rows: nothing', qq(pg_rewind: error: invalid value "" for option --save-lost-rows\n), '--save-lost-rows', '');
     refused('diverged WAL: nothing', qq(pg_rewind: error: invalid value "" for option --save-diverged-wal\n), '--save-diverged-wal', '');
     refused('WAL archive: nothing', qq(pg_rewind: error: invalid value "" for option --wal-archive\n), '--wal-archive', '');
     refused('report',

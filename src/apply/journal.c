@@ -537,6 +537,7 @@ const char *journal_options_text(const Options *options, Arena *arena)
         append_option_value("--tablespace-mapping=", buffer_string(&mapping), &text);
     }
     append_option_value("--save-diverged-wal=", options->save_diverged_wal, &text);
+    append_option_value("--save-lost-rows=", options->save_lost_rows, &text);
     return arena_strdup(arena, buffer_string(&text));
 }
 

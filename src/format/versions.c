@@ -187,6 +187,7 @@ static const char *const conninfo_options_since_93[] = {"service",
         .has_jit = (v) >= 1100,              /* utils/misc/guc.c, later guc_tables.c */            \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
         .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
+        .infinite_intervals = (v) >= 1700, /* utils/timestamp.h */                                 \
         .has_wal_summaries = (v) >= 1700,    /* common/blkreftable.h */                            \
         /* FormData_pg_attribute, catalog/pg_attribute.h */                                        \
         .attribute_length = (v) >= 1600 ? 72 : 76,                                                 \

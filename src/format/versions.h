@@ -144,6 +144,7 @@ typedef struct Version
     bool has_jit;                  /* 11+ */
     bool has_sha256;               /* sha256(bytea) (11+) */
     bool has_transaction_timeout;  /* 17+ */
+    bool infinite_intervals;       /* 17+ */
     bool has_wal_summaries;        /* pg_wal/summaries, common/blkreftable.h (17+) */
     bool checksums_in_wal; /* a standby follows how its primary switches data checksums (19) */
     uint16_t attribute_length, attribute_alignment; /* of a row of pg_attribute: offsets of attlen,

@@ -213,6 +213,19 @@ static void json_lost(Json *json, const Report *report)
     json_committed(json, report);
 }
 
+static void json_saved_rows(Json *json, const SavedRows *saved)
+{
+    if (!json_section(json, "saved_rows", '{', saved->json != NULL))
+        return;
+    json_string(json, "jsonl", saved->json);
+    json_string(json, "sql", saved->sql);
+    json_number(json, "transactions", saved->transactions);
+    json_number(json, "changes", saved->changes);
+    json_number(json, "unknown", saved->untold);
+    json_number(json, "not_in_sql", saved->left_out);
+    json_close(json, '}');
+}
+
 static void json_discarded(Json *json, const Report *report)
 {
     const Run *run = report->run;
@@ -232,6 +245,7 @@ static void json_discarded(Json *json, const Report *report)
         json_string(json, "command", run->saved_wal_command);
         json_close(json, '}');
     }
+    json_saved_rows(json, &run->saved_rows);
     json_lost(json, report);
     json_close(json, '}');
 }

@@ -346,6 +346,14 @@ static void text_lost(const Report *report, bool done, Buffer *text)
         text_row(text, "kept in", "%s", report->options->save_diverged_wal);
         text_row(text, "to read it", "%s", run->saved_wal_command);
     }
+    if (run->saved_rows.json != NULL)
+    {
+        text_row(text, "rows saved in", "%s", run->saved_rows.json);
+        text_row(text, "as SQL in", "%s", run->saved_rows.sql);
+        text_row(text, "changes of rows", "%llu, and %llu that could not be told",
+                 (unsigned long long) run->saved_rows.changes,
+                 (unsigned long long) run->saved_rows.untold);
+    }
 }
 
 static void text_size(const Report *report, const char *label, uint64_t bytes, Buffer *text)

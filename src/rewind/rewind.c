@@ -172,6 +172,10 @@ static bool plan_and_stage(Run *run, Error *error)
     {
         if (!plan_for_archive(run, &source, attempt == 1, error))
             return false;
+        /* Before anything is fetched, and in a dry run too. */
+        if (attempt == 1 && options->save_lost_rows != NULL &&
+            !run->save_rows(&run->look, &run->saved_rows, error))
+            return false;
         /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
         if (attempt == 1 &&
             !streaming_make_slot(options, clusters, LSN_INVALID, &run->slot_made, error))

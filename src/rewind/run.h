@@ -54,10 +54,26 @@ typedef struct Staged
     Timeline min_recovery_timeline;
 } Staged;
 
+/* --save-lost-rows: what was written. */
+typedef struct SavedRows
+{
+    const char *program_version;    /* set by the caller */
+    const char *json, *sql;         /* paths; NULL: nothing was written */
+    uint64_t transactions, changes; /* changes: of rows of tables that are no catalogs */
+    uint64_t untold;                /* of changes and of values */
+    uint64_t left_out;              /* changes that the SQL does not have */
+} SavedRows;
+
+/* Writes the rows that the lost transactions changed to options->save_lost_rows, before the commit
+ * takes them from the target: saved_rows_write, which main.c gives to the run, since nothing else
+ * depends on lost. *saved is in the look's arena. */
+typedef bool (*RowSaver)(const Look *look, SavedRows *saved, Error *error);
+
 #define NEXT_STEPS_MAX 16
 
 typedef struct Run
 {
+    RowSaver save_rows;   /* set by the caller; used with --save-lost-rows */
     Look look;            /* the first three steps; look.arena NULL: no run has begun */
     SourceAddress source; /* set at the end */
     TargetChanges changes;
@@ -71,6 +87,7 @@ typedef struct Run
     Staged staged;
     const char *saved_wal_command;     /* that reads the diverged WAL; NULL: it is not saved, or
                                           not known (--compare) */
+    SavedRows saved_rows;
     StageStatistics fetched;           /* also by attempts that were thrown away */
     uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
     uint64_t compared_bytes;           /* also by attempts that were thrown away */
@@ -85,8 +102,8 @@ typedef struct Run
 /* ---- rewind.c ---- */
 
 /*
- * Rewind. *run, zero before, is filled as far as the run came, also on failure. run_free in any
- * case.
+ * Rewind. *run, zero before but for save_rows, is filled as far as the run came, also on failure.
+ * run_free in any case.
  */
 MUST_CHECK bool rewind_run(const Options *options, Run *run, Error *error);
 

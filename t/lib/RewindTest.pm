@@ -158,13 +158,13 @@ sub verdict
 {
     my ($target, $arguments, $env) = @_;
     return if grep { /^--checkpoint$/ } @$arguments;
-    my @options = grep { !/^--(?:create-slot|drop-slots|save-diverged-wal|report)/ } @$arguments;
+    my @options = grep { !/^--(?:create-slot|drop-slots|save-|report)/ } @$arguments;
     my $result = run([ rewind_argv($target->data, @options, qw(--check --report=json)) ], env => $env);
     my $said = eval { JSON::PP->new->utf8->decode($result->{stdout}) };
     ok(!$result->{signal} && defined $said, '--check says something') or diag($result->{stderr}, $result->{stdout});
     return if !defined $said || !$said->{verdict};
     my @problems = map { "$_->{name}: $_->{text}" } grep { $_->{state} eq 'problem' } @{ $said->{findings} };
-    return { %{ $said->{verdict} }, problems => \@problems, saves_wal => scalar grep { /^--save-diverged-wal/ } @$arguments };
+    return { %{ $said->{verdict} }, problems => \@problems, saves => scalar grep { /^--save-/ } @$arguments };
 }
 
 # Why a rewind may fail that a look at the pair calls needed: what only the plan, the WAL of either side after the divergence, or the rewind
@@ -188,7 +188,7 @@ sub agrees
     my %fits = ('needed' => qr/^(?:needed|unknown)$/, 'not needed' => qr/^(?:not needed|unknown)$/, 'not possible' => qr/^(?:not possible|unknown)$/);
     return pass('--check says that it cannot try such a restore command') if $did eq 'needed' && grep { /cannot be tried so/ } @{ $verdict->{problems} };
     return pass('--check has found the problem by which the rewind fails') if $did eq 'not possible' && @{ $verdict->{problems} };
-    return pass('--check saves no WAL') if $did eq 'not possible' && $verdict->{saves_wal};
+    return pass('--check saves nothing') if $did eq 'not possible' && $verdict->{saves};
     like($state, $fits{$did} // qr/./, "--check agrees with the rewind: $did")
         or diag(join "\n", "--check: $state: $verdict->{text}", map({ $_->{message} } @{ $verdict->{errors} }), @{ $verdict->{problems} }, 'rewind:', $result->{stderr});
     return;

@@ -38,14 +38,15 @@ static void test_text(void **state)
                          .checkpoint = true,
                          .keep = &keep,
                          .tablespaces = &tablespaces,
-                         .save_diverged_wal = "../it's"};
+                         .save_diverged_wal = "../it's",
+                         .save_lost_rows = "rows"};
 
     (void) state;
     assert_string_equal(journal_options_text(&none, arena), "");
     assert_string_equal(journal_options_text(&all, arena),
                         "--write-recovery-conf\n--slot=s\n--early-start\n--late-start\n--compare\n"
                         "--checkpoint\n--keep-config\n--keep=mine\n--tablespace-mapping=/a=/b\n"
-                        "--save-diverged-wal='../it'\\''s'\n");
+                        "--save-diverged-wal='../it'\\''s'\n--save-lost-rows=rows\n");
 }
 
 static void test_missing(void **state)

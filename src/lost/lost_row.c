@@ -1,0 +1,371 @@
+#include "lost/lost_row.h"
+
+#include "base/array.h"
+#include "base/text_cursor.h"
+
+#include <iconv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a TOASTed value, in a row of a TOAST table. */
+typedef struct Chunk
+{
+    Oid relation, value;
+    uint32_t sequence;
+    Slice data;
+} Chunk;
+
+/* A table with its names in UTF-8. */
+typedef struct ConvertedTable
+{
+    const Table *from, *to;
+} ConvertedTable;
+
+struct RowReader
+{
+    const RowChanges *changes;
+    Schema *schema;
+    Arena *arena; /* converted names */
+    ConvertedTable *tables;
+    size_t table_count;
+    Moment moment;
+    Oid database;       /* whose types and encoding are in use */
+    iconv_t conversion; /* to UTF-8; (iconv_t) -1: there is none, or none is needed */
+    Chunk *chunks;      /* sorted */
+    size_t chunk_count;
+    ValueReader values;
+    LostRow row;
+    Slice stored[2][HEAP_TUPLE_ATTRIBUTES_MAX];
+};
+
+/* ---- Encodings ---- */
+
+/* The server's names of encodings and glibc's, where they differ (pg_enc2name_tbl). */
+static iconv_t open_conversion(const char *encoding)
+{
+    static const char *const names[][2] = {{"EUC_JP", "EUC-JP"},
+                                           {"EUC_CN", "EUC-CN"},
+                                           {"EUC_KR", "EUC-KR"},
+                                           {"EUC_TW", "EUC-TW"},
+                                           {"EUC_JIS_2004", "EUC-JISX0213"},
+                                           {"KOI8R", "KOI8-R"},
+                                           {"KOI8U", "KOI8-U"},
+                                           {"ISO_8859_5", "ISO-8859-5"},
+                                           {"ISO_8859_6", "ISO-8859-6"},
+                                           {"ISO_8859_7", "ISO-8859-7"},
+                                           {"ISO_8859_8", "ISO-8859-8"}};
+    char name[32];
+
+    if (encoding == NULL || strcmp(encoding, "UTF8") == 0 || strcmp(encoding, "SQL_ASCII") == 0)
+        return (iconv_t) -1;
+    snprintf(name, sizeof(name), "%s%s", strncmp(encoding, "WIN", 3) == 0 ? "CP" : "",
+             strncmp(encoding, "WIN", 3) == 0 ? encoding + 3 : encoding);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(encoding, names[i][0]) == 0)
+            snprintf(name, sizeof(name), "%s", names[i][1]);
+    return iconv_open("UTF-8", name);
+}
+
+static void use_database(RowReader *reader, Oid database)
+{
+    const char *encoding = NULL;
+
+    if (database == reader->database)
+        return;
+    if (reader->conversion != (iconv_t) -1)
+        iconv_close(reader->conversion);
+    reader->database = database;
+    (void) schema_database(reader->schema, database, reader->moment, &encoding);
+    reader->conversion = open_conversion(encoding);
+}
+
+/* Convert what the buffer has from start on. False: it cannot be converted, and is as it was. */
+static bool make_utf8(const RowReader *reader, Buffer *text, size_t start)
+{
+    AUTO_BUFFER Buffer converted = {0};
+    char *from, *to;
+    size_t from_left = text->size - start, to_left;
+
+    buffer_string(text);
+    from = (char *) text->bytes + start;
+    if (reader->conversion == (iconv_t) -1)
+        return strlen(from) == from_left && utf8_is_valid(from);
+    to_left = 4 * from_left; /* no character of another encoding is longer by more */
+    buffer_reserve(&converted, to_left + 1);
+    to = (char *) converted.bytes;
+    iconv(reader->conversion, NULL, NULL, NULL, NULL);
+    if (iconv(reader->conversion, &from, &from_left, &to, &to_left) == (size_t) -1)
+        return false;
+    text->size = start;
+    buffer_append(text, converted.bytes, (size_t) (to - (char *) converted.bytes));
+    return true;
+}
+
+const char *row_reader_name(RowReader *reader, Oid database, const char *name)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    use_database(reader, database);
+    if (name == NULL || reader->conversion == (iconv_t) -1)
+        return name;
+    buffer_append_string(&text, name);
+    return make_utf8(reader, &text, 0) ? arena_strdup(reader->arena, buffer_string(&text)) : name;
+}
+
+static int compare_tables(const void *key, const void *item)
+{
+    const Table *left = key, *right = ((const ConvertedTable *) item)->from;
+
+    return (left > right) - (left < right);
+}
+
+/* The table itself where its database needs no conversion. */
+static const Table *convert_table(RowReader *reader, const Table *table)
+{
+    bool found;
+    const size_t at = array_search(table, reader->tables, reader->table_count,
+                                   sizeof(*reader->tables), compare_tables, &found);
+    const size_t count = table->attribute_count;
+    const char **types;
+    Attribute *attributes;
+    Table *copy;
+
+    if (reader->conversion == (iconv_t) -1 || found)
+        return found ? reader->tables[at].to : table;
+    copy = arena_allocate(reader->arena, sizeof(*copy));
+    attributes = arena_allocate(reader->arena, (count + 1) * sizeof(*attributes));
+    types = arena_allocate(reader->arena, (count + 1) * sizeof(*types));
+    *copy = *table;
+    copy->schema = row_reader_name(reader, table->database, table->schema);
+    copy->name = row_reader_name(reader, table->database, table->name);
+    for (size_t i = 0; i < count; i++)
+    {
+        attributes[i] = table->attributes[i];
+        attributes[i].name = row_reader_name(reader, table->database, attributes[i].name);
+        types[i] = row_reader_name(reader, table->database, table->type_names[i]);
+    }
+    copy->attributes = attributes;
+    copy->type_names = types;
+    ARRAY_GROW(reader->tables, reader->table_count);
+    memmove(reader->tables + at + 1, reader->tables + at,
+            (reader->table_count++ - at) * sizeof(*reader->tables));
+    reader->tables[at] = (ConvertedTable){table, copy};
+    return copy;
+}
+
+/* ---- TOASTed values ---- */
+
+static int compare_chunks(const void *left, const void *right)
+{
+    const Chunk *a = left, *b = right;
+
+    if (a->relation != b->relation)
+        return a->relation < b->relation ? -1 : 1;
+    if (a->value != b->value)
+        return a->value < b->value ? -1 : 1;
+    return (a->sequence > b->sequence) - (a->sequence < b->sequence);
+}
+
+/* A ToastChunkFunction. */
+static Slice find_toast_chunk(void *context, const Varlena *pointer, uint32_t sequence)
+{
+    const RowReader *reader = context;
+    const Chunk key = {pointer->relation, pointer->value, sequence, {NULL, 0}};
+    const Chunk *found =
+        bsearch(&key, reader->chunks, reader->chunk_count, sizeof(key), compare_chunks);
+
+    return found != NULL ? found->data : (Slice){NULL, 0};
+}
+
+typedef struct Beginning
+{
+    RowReader *reader;
+    Oid *database;
+} Beginning;
+
+/* A RowChangeVisitor: the rows of TOAST tables are (chunk_id, chunk_seq, chunk_data). */
+static bool collect_chunk(void *context, const RowChange *change, Error *error)
+{
+    const Beginning *beginning = context;
+    RowReader *reader = beginning->reader;
+    const Slice row = change->kind == ROW_DELETE ? change->old : change->new;
+    const char *reason;
+    const Table *table;
+    HeapTuple tuple;
+    Slice values[3];
+    Varlena data;
+
+    (void) error;
+    if (change->relation.database != 0)
+        *beginning->database = change->relation.database;
+    reader->moment.lsn = change->lsn;
+    table = schema_table(reader->schema, &change->relation, reader->moment, &reason);
+    if (table != NULL && table->kind == 't' && row.bytes != NULL && table->attribute_count == 3 &&
+        heap_tuple_parse(row, 0, &tuple, &reason) &&
+        heap_tuple_split(&tuple, table->attributes, 3, values, &reason) && values[0].size == 4 &&
+        values[1].size == 4 && values[2].bytes != NULL &&
+        varlena_parse(values[2], &data, &reason) && data.kind == VARLENA_PLAIN)
+        ARRAY_ADD(reader->chunks, reader->chunk_count,
+                  (Chunk){table->oid, load_u32(values[0].bytes), load_u32(values[1].bytes),
+                          data.content});
+    return true;
+}
+
+bool row_reader_begin(RowReader *reader, const LostCommit *commit, Oid *database, Error *error)
+{
+    Beginning beginning = {reader, database};
+
+    *database = 0;
+    reader->moment.commit = commit;
+    free(reader->chunks);
+    reader->chunks = NULL;
+    reader->chunk_count = 0;
+    if (!row_changes_visit(reader->changes, commit, collect_chunk, &beginning, error))
+        return false;
+    if (reader->chunk_count > 0)
+        qsort(reader->chunks, reader->chunk_count, sizeof(*reader->chunks), compare_chunks);
+    reader->moment.lsn = commit->lsn;
+    return true;
+}
+
+/* ---- Rows ---- */
+
+/* A TypeFunction. */
+static const Type *find_moment_type(void *context, Oid type)
+{
+    RowReader *reader = context;
+
+    return schema_type(reader->schema, reader->database, type, reader->moment);
+}
+
+RowReader *row_reader_create(const Version *version, const RowChanges *changes, Schema *schema)
+{
+    RowReader *reader = memory_allocate_zeroed(1, sizeof(*reader));
+
+    reader->changes = changes;
+    reader->schema = schema;
+    reader->arena = arena_create();
+    reader->conversion = (iconv_t) -1;
+    reader->values = (ValueReader){.version = version,
+                                   .infinite_intervals = version->infinite_intervals,
+                                   .type = find_moment_type,
+                                   .context = reader,
+                                   .toast = {find_toast_chunk, reader}};
+    reader->row.reader = reader;
+    return reader;
+}
+
+void row_reader_free(RowReader *reader)
+{
+    if (reader == NULL)
+        return;
+    if (reader->conversion != (iconv_t) -1)
+        iconv_close(reader->conversion);
+    arena_destroy(reader->arena);
+    buffer_free(&reader->row.old.text);
+    buffer_free(&reader->row.new.text);
+    free(reader->tables);
+    free(reader->chunks);
+    free(reader);
+}
+
+static void make_value(RowReader *reader, const Attribute *attribute, Slice stored, RowText *row,
+                       RowValue *value)
+{
+    AUTO_BUFFER Buffer copy = {0};
+    ValueEncoding encoding;
+
+    *value = (RowValue){.state = ROW_VALUE_NULL, .offset = row->text.size};
+    if (attribute->type == 0 || stored.bytes == NULL)
+        return;
+    value->state = ROW_VALUE_UNTOLD;
+    if (!value_text(&reader->values, attribute, stored, &row->text, &encoding, &value->reason))
+        return;
+    value->state = encoding == VALUE_TEXT ? ROW_VALUE_TEXT : ROW_VALUE_BINARY;
+    if (encoding == VALUE_TEXT && !make_utf8(reader, &row->text, value->offset))
+    {
+        value->state = ROW_VALUE_BINARY;
+        buffer_append(&copy, row->text.bytes + value->offset, row->text.size - value->offset);
+        row->text.size = value->offset;
+        append_hex(&row->text, (Slice){copy.bytes, copy.size});
+    }
+    buffer_append_u8(&row->text, '\0');
+}
+
+static bool split_stored_row(const Table *table, Slice bytes, Slice *stored, const char **reason)
+{
+    HeapTuple tuple;
+
+    return bytes.bytes != NULL && heap_tuple_parse(bytes, 0, &tuple, reason) &&
+           heap_tuple_split(&tuple, table->attributes, table->attribute_count, stored, reason);
+}
+
+static bool is_unchanged(const Attribute *attribute, Slice old, Slice new)
+{
+    const char *reason;
+    Varlena value;
+
+    return attribute->storage.length == -1 && old.bytes != NULL &&
+           new.bytes != NULL &&old.size == new.size &&memcmp(old.bytes, new.bytes, old.size) == 0 &&
+           varlena_parse(old, &value, &reason) && value.kind == VARLENA_EXTERNAL;
+}
+
+const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table)
+{
+    LostRow *row = &reader->row;
+    RowText *const texts[] = {&row->old, &row->new};
+    const Slice bytes[] = {change->old, change->new};
+
+    reader->moment.lsn = change->lsn;
+    use_database(reader, table->database);
+    row->change = change;
+    row->xid = reader->moment.commit->xid;
+    row->table = convert_table(reader, table);
+    row->untold = change->unknown;
+    for (int i = 0; i < 2; i++)
+    {
+        buffer_clear(&texts[i]->text);
+        texts[i]->known = split_stored_row(table, bytes[i], reader->stored[i], &row->untold);
+    }
+    for (size_t column = 0; column < table->attribute_count; column++)
+    {
+        const Attribute *attribute = &table->attributes[column];
+        const bool unchanged =
+            row->old.known && row->new.known &&is_unchanged(attribute, reader->stored[0][column],
+                                                            reader->stored[1][column]);
+
+        for (int i = 0; i < 2; i++)
+        {
+            if (unchanged)
+                texts[i]->values[column] = (RowValue){.state = ROW_VALUE_UNCHANGED};
+            else if (texts[i]->known)
+                make_value(reader, attribute, reader->stored[i][column], texts[i],
+                           &texts[i]->values[column]);
+        }
+    }
+    return row;
+}
+
+const char *row_value_text(const RowText *row, size_t index)
+{
+    return (const char *) row->text.bytes + row->values[index].offset;
+}
+
+bool row_reader_has_equality(RowReader *reader, Oid oid)
+{
+    /* bool, bytea, "char", name, bigint, smallint, integer, text, oid, jsonb, cidr, real, double
+     * precision, macaddr8, money, macaddr, inet, char, varchar, date, time, timestamp, timestamptz,
+     * interval, timetz, bit, varbit, numeric, uuid (catalog/pg_type.dat) */
+    static const Oid types[] = {16,   17,   18,   19,   20,   21,   23,   25,   26,   3802,
+                                650,  700,  701,  774,  790,  829,  869,  1042, 1043, 1082,
+                                1083, 1114, 1184, 1186, 1266, 1560, 1562, 1700, 2950};
+    const Type *type = find_moment_type(reader, oid);
+
+    for (int depth = 0; type != NULL && type->kind == 'd' && depth < 32; depth++)
+        type = find_moment_type(reader, type->inner);
+    for (size_t i = 0; type != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i] == type->oid)
+            return true;
+    return false;
+}

@@ -1,0 +1,82 @@
+/*
+ * A change of a row as both files of --save-lost-rows tell it: its values as text in UTF-8, a line
+ * of JSON and a statement of SQL.
+ */
+#ifndef LOST_LOST_ROW_H
+#define LOST_LOST_ROW_H
+
+#include "lost/schema.h"
+
+typedef enum RowValueState
+{
+    ROW_VALUE_NULL,
+    ROW_VALUE_TEXT,
+    ROW_VALUE_BINARY,    /* in hexadecimal: of a type that we know no text of, or no UTF-8 */
+    ROW_VALUE_UNCHANGED, /* TOASTed, and the same before and after */
+    ROW_VALUE_UNTOLD
+} RowValueState;
+
+typedef struct RowValue
+{
+    RowValueState state;
+    size_t offset;      /* in the row's text, where it ends with a NUL */
+    const char *reason; /* ROW_VALUE_UNTOLD: a static clause */
+} RowValue;
+
+typedef struct RowText
+{
+    bool known;
+    RowValue values[HEAP_TUPLE_ATTRIBUTES_MAX]; /* if known, one for each attribute of the table */
+    Buffer text;
+} RowText;
+
+typedef struct RowReader RowReader;
+
+typedef struct LostRow
+{
+    const RowChange *change;
+    uint32_t xid;       /* of the transaction, never of a subtransaction */
+    const Table *table; /* its strings are in UTF-8, where they could be converted */
+    RowText old, new;   /* not known: the change has no such row, or *untold says why */
+    const char *untold; /* NULL: all rows of the change are known */
+    RowReader *reader;
+} LostRow;
+
+RowReader *row_reader_create(const Version *version, const RowChanges *changes, Schema *schema);
+void row_reader_free(RowReader *reader); /* NULL is allowed */
+
+/* Begin with a transaction: find the chunks of TOASTed values that it wrote and deleted, and
+ * *database, its database; 0: it changed no row of one. */
+MUST_CHECK bool row_reader_begin(RowReader *reader, const LostCommit *commit, Oid *database,
+                                 Error *error);
+
+/* Make the rows of a change of that transaction. *row lives until the next call. */
+const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table);
+
+/* The name in UTF-8, in the reader's memory; as it is where it cannot be converted. */
+const char *row_reader_name(RowReader *reader, Oid database, const char *name);
+
+/* False if values of that type must be compared as text: it may have no operator for equality, or
+ * one that means something else, as box has. */
+bool row_reader_has_equality(RowReader *reader, Oid type);
+
+const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT or _BINARY */
+
+/* ---- lost_json.c ---- */
+
+/* Append the line of a row; lsn is its text. */
+void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
+
+/* ---- lost_sql.c ---- */
+
+/* Append a name as SQL has it, in quotes. */
+void lost_sql_name(const char *name, Buffer *text);
+
+/* Append text to a comment: characters that end a line become "?". */
+void lost_sql_comment(const char *string, Buffer *text);
+
+/* Append the statement for a row. False, with what is said instead, if the row is not known well
+ * enough: *reason. */
+bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);
+
+#endif

@@ -1,0 +1,655 @@
+#include "lost/saved_rows.h"
+
+#include "base/array.h"
+#include "base/json.h"
+#include "base/workers.h"
+#include "lost/lost_row.h"
+#include "pair/saved_directory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTION "--save-lost-rows"
+#define TEMPORARY ".pg_rewind.new"
+#define FILE_MODE 0600
+#define WRITE_SIZE (256 * 1024)
+#define FIRST_LINE_MAX (64 * 1024)
+#define TYPE_TIMESTAMPTZ 1184 /* catalog/pg_type.dat */
+
+typedef struct SavedFile
+{
+    const char *path, *temporary;
+    int fd;
+    uint64_t size; /* what is in the file; text comes after it */
+    uint64_t first_line_size;
+    Buffer text;
+} SavedFile;
+
+typedef struct TableCount
+{
+    const Table *table;
+    Lsn dropped; /* by a lost transaction, last; LSN_INVALID: it was not */
+    uint64_t rows[ROW_DELETE + 1], untold;
+} TableCount;
+
+typedef struct ReasonCount
+{
+    const char *reason;
+    uint64_t changes, values, left_out;
+} ReasonCount;
+
+typedef struct Saver
+{
+    const Look *look;
+    const char *name; /* of both files, without their ends */
+    const Version *version;
+    SavedRows *saved;
+    Schema *schema;
+    RowReader *reader;
+    SavedFile json, sql;
+    const LostCommit *commit;
+    Oid database, connected; /* of the transaction; of the script there */
+    bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
+    const SchemaEvent *events;
+    size_t event_count;
+    const SchemaEvent **dropped; /* tables that lost transactions dropped */
+    size_t dropped_count;
+    TableCount *tables; /* sorted */
+    size_t table_count;
+    ReasonCount *reasons;
+    size_t reason_count;
+    uint64_t changes, catalogs, toasted, rewritten, began_before;
+} Saver;
+
+/* ---- The files ---- */
+
+static bool flush_file(SavedFile *file, size_t least, Error *error)
+{
+    const uint64_t offset = file->size;
+
+    if (file->text.size <= least)
+        return true;
+    file->size += file->text.size;
+    if (!file_write_at(file->fd, file->temporary, file->text.bytes, file->text.size, offset, error))
+        return false;
+    buffer_clear(&file->text);
+    return stop_check(error);
+}
+
+static bool open_file(SavedFile *file, const Saver *saver, const char *end, Error *error)
+{
+    Arena *arena = saver->look->arena;
+    AUTO_BUFFER Buffer path = {0};
+
+    file->path = arena_printf(
+        arena, "%s%s", path_in(&path, saver->look->options->save_lost_rows, saver->name), end);
+    file->temporary = arena_printf(arena, "%s" TEMPORARY, file->path);
+    return file_remove(file->temporary, error) && file_create(file->temporary, &file->fd, error) &&
+           file_set_mode(file->fd, file->temporary, FILE_MODE, error);
+}
+
+/* The first line names the program and the clusters, which may have other names now: the same
+ * target, rewound to another source of that history. */
+static bool find_second_line(FileRange *range, Error *error)
+{
+    uint8_t *bytes = memory_allocate(FIRST_LINE_MAX);
+    size_t length;
+    const bool read =
+        file_read_at(range->fd, range->path, bytes, FIRST_LINE_MAX, 0, &length, error);
+    const uint8_t *end = read ? memchr(bytes, '\n', length) : NULL;
+
+    range->offset = end != NULL ? (uint64_t) (end - bytes) : 0;
+    free(bytes);
+    return read;
+}
+
+/* Never over a file that is there: that must have the same content. */
+static bool finish_file(SavedFile *file, Error *error)
+{
+    FileRange to = {.path = file->path}, from = {file->fd, file->temporary, file->first_line_size};
+    AUTO_FD int fd = -1;
+    bool exists;
+
+    if (!flush_file(file, 0, error) || !file_sync(file->fd, file->temporary, error) ||
+        !file_open_read(file->path, &fd, &exists, error))
+        return false;
+    if (!exists)
+        return file_rename(file->temporary, file->path, error);
+    to.fd = fd;
+    return find_second_line(&to, error) && saved_directory_check_file(OPTION, from, to, error) &&
+           file_sync(fd, file->path, error) && file_remove(file->temporary, error);
+}
+
+static void close_file(SavedFile *file)
+{
+    file_close(file->fd);
+    if (file->temporary != NULL)
+        (void) !file_remove(file->temporary, NULL);
+    buffer_free(&file->text);
+}
+
+/* ---- Heads ---- */
+
+static const char *lsn_string(const Saver *saver, Lsn lsn)
+{
+    static char text[LSN_TEXT_SIZE];
+
+    return lsn_text(saver->version, lsn, text);
+}
+
+static const char *time_string(int64_t time)
+{
+    static Buffer text;
+    const BaseType *type = time_types;
+    uint8_t bytes[sizeof(time)];
+
+    while (type->oid != TYPE_TIMESTAMPTZ)
+        type++;
+    store_u64(bytes, (uint64_t) time);
+    buffer_clear(&text);
+    (void) type->text((Slice){bytes, sizeof(bytes)}, &text);
+    return buffer_string(&text);
+}
+
+static void write_heads(Saver *saver)
+{
+    const Look *look = saver->look;
+    const Clusters *clusters = &look->clusters;
+    Buffer *sql = &saver->sql.text;
+    Json json = {.text = &saver->json.text, .one_line = true};
+
+    json_open(&json, '{');
+    json_string(&json, "action", "rewind");
+    json_string(&json, "pg_rewind", saver->saved->program_version);
+    json_string(&json, "server_version", saver->version->name);
+    json_number(&json, "system_identifier", clusters->target.control.system_identifier);
+    json_string(&json, "target", clusters->target.directory);
+    json_number(&json, "target_timeline", clusters->target.timeline);
+    json_string(&json, "source", clusters->source->description);
+    json_number(&json, "source_timeline",
+                clusters->source_history.entries[clusters->source_history.count - 1].timeline);
+    json_string(&json, "divergence", lsn_string(saver, look->divergence.lsn));
+    json_string(&json, "target_end", lsn_string(saver, look->divergence.target_end));
+    json_close(&json, '}');
+    saver->json.first_line_size = json.text->size;
+    buffer_append_u8(json.text, '\n');
+
+    buffer_append_string(sql, "-- Rows that lost transactions of ");
+    lost_sql_comment(clusters->target.directory, sql);
+    buffer_append_string(sql, " changed; it was rewound to ");
+    lost_sql_comment(clusters->source->description, sql);
+    saver->sql.first_line_size = sql->size;
+    buffer_append_string(
+        sql,
+        "\n-- For psql (10 or later), on the new primary, by a superuser, after reading it:\n"
+        "--   psql -X -f this-file postgres\n"
+        "-- Each transaction is done as a whole. A row that is no longer as the lost transaction\n"
+        "-- found it is not changed: a line \"conflict: ...\" names it. After an error, remove "
+        "its\n"
+        "-- cause and run the script again: the schema lost_rows says what is done already.\n"
+        "-- Triggers do not fire and foreign keys are not checked (session_replication_role), "
+        "since\n"
+        "-- what triggers and cascades did is here too. TRUNCATE and DDL are comments.\n"
+        "\\set ON_ERROR_STOP on\n"
+        "\\set QUIET on\n"
+        "\\pset format unaligned\n"
+        "\\pset tuples_only on\n");
+}
+
+/* ---- Counts ---- */
+
+static ReasonCount *count_reason(Saver *saver, const char *reason)
+{
+    for (size_t i = 0; i < saver->reason_count; i++)
+        if (strcmp(saver->reasons[i].reason, reason) == 0)
+            return &saver->reasons[i];
+    ARRAY_ADD(saver->reasons, saver->reason_count, (ReasonCount){.reason = reason});
+    return &saver->reasons[saver->reason_count - 1];
+}
+
+/* By name, so that a table is one whatever happened to it in between. */
+static int compare_counted(const void *key, const void *item)
+{
+    const Table *a = key, *b = ((const TableCount *) item)->table;
+    const int schemas = strcmp(a->schema, b->schema);
+
+    if (a->database != b->database)
+        return a->database < b->database ? -1 : 1;
+    return schemas != 0 ? schemas : strcmp(a->name, b->name);
+}
+
+static TableCount *count_table(Saver *saver, const Table *table)
+{
+    bool found;
+    const size_t at = array_search(table, saver->tables, saver->table_count, sizeof(*saver->tables),
+                                   compare_counted, &found);
+    TableCount *count;
+
+    if (found)
+        return &saver->tables[at];
+    ARRAY_GROW(saver->tables, saver->table_count);
+    count = saver->tables + at;
+    memmove(count + 1, count, (saver->table_count++ - at) * sizeof(*count));
+    *count = (TableCount){.table = table};
+    for (size_t i = 0; i < saver->dropped_count; i++)
+    {
+        const SchemaEvent *event = saver->dropped[i];
+
+        if (event->database == table->database && strcmp(event->schema, table->schema) == 0 &&
+            strcmp(event->name, table->name) == 0 && event->lsn > count->dropped)
+            count->dropped = event->lsn;
+    }
+    return count;
+}
+
+static void count_values(Saver *saver, const Table *table, const RowText *row)
+{
+    for (size_t i = 0; row->known && i < table->attribute_count; i++)
+        if (row->values[i].state == ROW_VALUE_UNTOLD)
+        {
+            count_reason(saver, row->values[i].reason)->values++;
+            saver->saved->untold++;
+        }
+}
+
+/* ---- The script ---- */
+
+static void connect_to_database(const char *name, Buffer *text)
+{
+    AUTO_BUFFER Buffer value = {0};
+
+    buffer_append_string(&value, "dbname='");
+    /* A connection string in psql's quotes: a name alone could be taken for one. */
+    for (; *name != '\0'; name++)
+    {
+        if (*name == '\'' || *name == '\\')
+            buffer_append_u8(&value, '\\');
+        buffer_append_u8(&value, (uint8_t) *name);
+    }
+    buffer_append_string(text, "\n\\connect -reuse-previous=on ");
+    buffer_append_u8(&value, '\'');
+    lost_sql_name(buffer_string(&value), text);
+    buffer_append_string(
+        text, "\nSET client_encoding = 'UTF8';\n"
+              "SET standard_conforming_strings = on;\n"
+              "SET search_path = pg_catalog;\n"
+              "SET DateStyle = 'ISO';\n"
+              "SET IntervalStyle = 'postgres';\n"
+              "SET TimeZone = 'UTC';\n"
+              "SET lc_monetary = 'C';\n"
+              "SET extra_float_digits = 3;\n"
+              "SET bytea_output = 'hex';\n"
+              "SET xmloption = 'content';\n"
+              "SET row_security = off;\n"
+              "SET client_min_messages = warning;\n"
+              "SET session_replication_role = replica;\n"
+              "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
+              "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
+              "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n");
+}
+
+/* The comment that tells of the transaction, in its database. */
+static void tell_transaction(Saver *saver)
+{
+    Buffer *text = &saver->sql.text;
+    const LostCommit *commit = saver->commit;
+    const Moment moment = {commit->lsn, commit};
+    const char *encoding, *name;
+
+    if (saver->told)
+        return;
+    saver->told = true;
+    if (saver->database != saver->connected && saver->database != 0)
+    {
+        name = schema_database(saver->schema, saver->database, moment, &encoding);
+        name = row_reader_name(saver->reader, saver->database, name);
+        if (name != NULL && strpbrk(name, "\r\n") == NULL)
+            connect_to_database(name, text);
+        saver->connected = name != NULL && strpbrk(name, "\r\n") == NULL ? saver->database : 0;
+    }
+    buffer_printf(text, "\n-- %s: transaction %u, committed at ", time_string(commit->time),
+                  commit->xid);
+    buffer_append_string(text, lsn_string(saver, commit->lsn));
+    if (commit->gid != NULL)
+    {
+        buffer_append_string(text, ", prepared as ");
+        lost_sql_comment(commit->gid, text);
+    }
+    if (commit->began_before)
+        buffer_append_string(text, "; it may have changed rows before the WAL that was read");
+    buffer_append_u8(text, '\n');
+}
+
+static void begin_transaction(Saver *saver)
+{
+    Buffer *text = &saver->sql.text;
+    AUTO_BUFFER Buffer lsn = {0}, name = {0};
+
+    if (saver->begun)
+        return;
+    saver->begun = true;
+    buffer_append_literal(&lsn, lsn_string(saver, saver->commit->lsn));
+    buffer_append_literal(&name, saver->name);
+    buffer_printf(text,
+                  "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = %s "
+                  "AND lsn = %s) AS todo \\gset\n",
+                  buffer_string(&name), buffer_string(&lsn));
+    buffer_printf(text, "\\if :todo\nINSERT INTO lost_rows.applied VALUES (%s, %s, %u);\n",
+                  buffer_string(&name), buffer_string(&lsn), saver->commit->xid);
+}
+
+/* A change that the script does not have. */
+static void leave_out(Saver *saver, const LostRow *row, const char *reason)
+{
+    static const char *const verbs[] = {
+        [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
+    Buffer *text = &saver->sql.text;
+
+    count_reason(saver, reason)->left_out++;
+    saver->saved->left_out++;
+    buffer_printf(text, "-- left out: %s of ", verbs[row->change->kind]);
+    lost_sql_comment(row->table->schema, text);
+    buffer_append_u8(text, '.');
+    lost_sql_comment(row->table->name, text);
+    buffer_printf(text, " (%s): %s\n", lsn_string(saver, row->change->lsn), reason);
+}
+
+static void write_statement(Saver *saver, const LostRow *row, const TableCount *count)
+{
+    const char *reason;
+
+    tell_transaction(saver);
+    if (saver->connected != saver->database)
+        leave_out(saver, row, "the name of its database is not known");
+    else if (count->dropped > row->change->lsn)
+        leave_out(saver, row, "a lost transaction dropped the table afterwards");
+    else
+    {
+        begin_transaction(saver);
+        if (!lost_sql_row(row, lsn_string(saver, row->change->lsn), &saver->sql.text, &reason))
+            leave_out(saver, row, reason);
+    }
+}
+
+/* ---- Transactions ---- */
+
+/* Write what the transaction did to the schema before that position. */
+static void write_events(Saver *saver, Lsn before)
+{
+    for (; saver->event_count > 0 && saver->events->lsn < before;
+         saver->events++, saver->event_count--)
+    {
+        const SchemaEvent *event = saver->events;
+        const bool truncates = strcmp(event->verb, "TRUNCATE") == 0;
+        const char *schema = row_reader_name(saver->reader, event->database, event->schema);
+        const char *name = row_reader_name(saver->reader, event->database, event->name);
+        Json json = {.text = &saver->json.text, .one_line = true};
+
+        json_open(&json, '{');
+        json_string(&json, "action", truncates ? "T" : "schema");
+        json_number(&json, "xid", saver->commit->xid);
+        json_string(&json, "lsn", lsn_string(saver, event->lsn));
+        if (!truncates)
+        {
+            json_string(&json, "verb", event->verb);
+            json_string(&json, "noun", event->noun);
+        }
+        json_string(&json, "schema", schema);
+        json_string(&json, truncates ? "table" : "name", name);
+        json_close(&json, '}');
+        buffer_append_u8(json.text, '\n');
+
+        tell_transaction(saver);
+        buffer_printf(&saver->sql.text, "-- %s %s ", event->verb, event->noun);
+        if (schema != NULL)
+        {
+            lost_sql_comment(schema, &saver->sql.text);
+            buffer_append_u8(&saver->sql.text, '.');
+        }
+        lost_sql_comment(name != NULL ? name : "(its name is not known)", &saver->sql.text);
+        buffer_append_u8(&saver->sql.text, '\n');
+    }
+}
+
+/* A RowChangeVisitor. */
+static bool write_change(void *context, const RowChange *change, Error *error)
+{
+    Saver *saver = context;
+    const Moment moment = {change->lsn, saver->commit};
+    const char *reason = NULL;
+    const Table *table = schema_table(saver->schema, &change->relation, moment, &reason);
+    const LostRow *row;
+    TableCount *count;
+
+    saver->changes++;
+    if (table == NULL || table->is_catalog || table->kind == 't' || table->is_rewrite)
+    {
+        if (table == NULL)
+        {
+            count_reason(saver, reason)->changes++;
+            saver->saved->untold++;
+        }
+        else
+            ++*(table->kind == 't'  ? &saver->toasted
+                : table->is_catalog ? &saver->catalogs
+                                    : &saver->rewritten);
+        return true;
+    }
+    write_events(saver, change->lsn);
+    count = count_table(saver, table);
+    row = row_reader_read(saver->reader, change, table);
+    saver->saved->changes++;
+    count->rows[change->kind]++;
+    if (row->untold != NULL)
+    {
+        count->untold++;
+        saver->saved->untold++;
+        count_reason(saver, row->untold)->changes++;
+    }
+    count_values(saver, table, &row->old);
+    count_values(saver, table, &row->new);
+    lost_json_row(row, lsn_string(saver, change->lsn), &saver->json.text);
+    write_statement(saver, row, count);
+    return flush_file(&saver->json, WRITE_SIZE, error) &&
+           flush_file(&saver->sql, WRITE_SIZE, error);
+}
+
+/* The lines B and C. */
+static void write_bound(const Saver *saver, const char *action, Buffer *text)
+{
+    const LostCommit *commit = saver->commit;
+    const char *encoding, *name;
+    Json json = {.text = text, .one_line = true};
+
+    json_open(&json, '{');
+    json_string(&json, "action", action);
+    json_number(&json, "xid", commit->xid);
+    json_string(&json, "timestamp", time_string(commit->time));
+    json_string(&json, "lsn", lsn_string(saver, commit->lsn));
+    if (action[0] == 'B')
+    {
+        name = saver->database == 0 ? NULL
+                                    : schema_database(saver->schema, saver->database,
+                                                      (Moment){commit->lsn, commit}, &encoding);
+        json_string(&json, "database", row_reader_name(saver->reader, saver->database, name));
+        if (commit->gid != NULL)
+            json_string(&json, "gid", commit->gid);
+        if (commit->began_before)
+            json_bool(&json, "began_before", true);
+    }
+    json_close(&json, '}');
+    buffer_append_u8(text, '\n');
+}
+
+static bool write_transaction(Saver *saver, const RowChanges *changes, const LostCommit *commit,
+                              Error *error)
+{
+    saver->commit = commit;
+    saver->told = saver->begun = false;
+    saver->saved->transactions++;
+    saver->began_before += commit->began_before;
+    schema_events(saver->schema, commit, &saver->events, &saver->event_count);
+    if (!row_reader_begin(saver->reader, commit, &saver->database, error))
+        return false;
+    if (saver->database == 0 && saver->event_count > 0)
+        saver->database = saver->events[0].database;
+    write_bound(saver, "B", &saver->json.text);
+    if (!row_changes_visit(changes, commit, write_change, saver, error))
+        return false;
+    write_events(saver, UINT64_MAX);
+    write_bound(saver, "C", &saver->json.text);
+    if (saver->begun)
+        buffer_printf(&saver->sql.text,
+                      "\\else\n\\echo transaction %u is done already\n\\endif\nCOMMIT;\n",
+                      commit->xid);
+    return true;
+}
+
+/* The last lines: without them a file is not whole. */
+static void write_ends(Saver *saver)
+{
+    Json json = {.text = &saver->json.text, .one_line = true};
+
+    json_open(&json, '{');
+    json_string(&json, "action", "end");
+    json_number(&json, "transactions", saver->saved->transactions);
+    json_number(&json, "transactions_began_before", saver->began_before);
+    json_number(&json, "changes", saver->changes);
+    json_number(&json, "catalog_changes", saver->catalogs);
+    json_number(&json, "toast_changes", saver->toasted);
+    json_number(&json, "rewrite_changes", saver->rewritten);
+    for (size_t i = 0; json_each(&json, "tables", true, i, saver->table_count); i++)
+    {
+        const TableCount *count = &saver->tables[i];
+        const Oid database = count->table->database;
+
+        json_number(&json, "database", database);
+        json_string(&json, "schema",
+                    row_reader_name(saver->reader, database, count->table->schema));
+        json_string(&json, "table", row_reader_name(saver->reader, database, count->table->name));
+        json_number(&json, "inserted", count->rows[ROW_INSERT]);
+        json_number(&json, "updated", count->rows[ROW_UPDATE]);
+        json_number(&json, "deleted", count->rows[ROW_DELETE]);
+        json_number(&json, "unknown", count->untold);
+    }
+    for (size_t i = 0; json_each(&json, "unknown", true, i, saver->reason_count); i++)
+    {
+        json_string(&json, "reason", saver->reasons[i].reason);
+        json_number(&json, "changes", saver->reasons[i].changes);
+        json_number(&json, "values", saver->reasons[i].values);
+        json_number(&json, "not_in_sql", saver->reasons[i].left_out);
+    }
+    json_close(&json, '}');
+    buffer_append_u8(json.text, '\n');
+    buffer_append_string(&saver->sql.text,
+                         "\n-- The end. When all is right, in each of these databases:\n"
+                         "-- DROP SCHEMA lost_rows CASCADE;\n");
+}
+
+/* ---- The run ---- */
+
+static void find_dropped(Saver *saver, const LostCommit *commits, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+    {
+        const SchemaEvent *events;
+        size_t event_count;
+
+        schema_events(saver->schema, &commits[i], &events, &event_count);
+        for (size_t j = 0; j < event_count; j++)
+            if (strcmp(events[j].verb, "DROP") == 0 && strcmp(events[j].noun, "TABLE") == 0 &&
+                events[j].schema != NULL && events[j].name != NULL)
+                ARRAY_ADD(saver->dropped, saver->dropped_count, &events[j]);
+    }
+}
+
+static bool write_files(Saver *saver, const RowChanges *changes, const LostCommit *commits,
+                        size_t count, Error *error)
+{
+    const char *directory = saver->look->options->save_lost_rows;
+
+    if (!open_file(&saver->json, saver, ".jsonl", error) ||
+        !open_file(&saver->sql, saver, ".sql", error))
+        return false;
+    find_dropped(saver, commits, count);
+    write_heads(saver);
+    for (size_t i = 0; i < count; i++)
+        if (!write_transaction(saver, changes, &commits[i], error))
+            return false;
+    write_ends(saver);
+    /* Invariant 3: both are on the disk before the commit takes the rows from the target. */
+    if (!finish_file(&saver->sql, error) || !finish_file(&saver->json, error) ||
+        !file_sync_path(directory, error))
+        return false;
+    saver->saved->json = saver->json.path;
+    saver->saved->sql = saver->sql.path;
+    return true;
+}
+
+static void tell_saved(const Look *look, const SavedRows *saved)
+{
+    log_info("changes of rows by %llu lost transaction%s are saved: %llu in \"%s\" and \"%s\"",
+             (unsigned long long) saved->transactions, plural(saved->transactions),
+             (unsigned long long) saved->changes, saved->json, saved->sql);
+    if (saved->untold > 0)
+        log_warning("%llu change%s or value%s of rows could not be told: the last line of \"%s\" "
+                    "counts them by reason",
+                    (unsigned long long) saved->untold, plural(saved->untold),
+                    plural(saved->untold), saved->json);
+    if (look->options->dry_run)
+        log_info("nothing else is written in a dry run");
+}
+
+bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
+{
+    const char *directory = look->options->save_lost_rows;
+    const Clusters *clusters = &look->clusters;
+    Saver saver = {.look = look,
+                   .version = clusters->shape.version,
+                   .saved = saved,
+                   .json.fd = -1,
+                   .sql.fd = -1};
+    AUTO_BUFFER Buffer memory = {0};
+    const LostCommit *commits;
+    RowChanges *changes;
+    const char *existing;
+    size_t count;
+    bool result = false;
+
+    if (!saved_directory_check(OPTION, directory, clusters, &memory, &existing, error))
+        return false;
+    if (look->divergence.lsn == LSN_INVALID)
+    {
+        log_warning(
+            "no lost rows are saved: without the target's WAL it is not known what is lost");
+        return true;
+    }
+    if (!saved_directory_make(directory, error))
+        return false;
+    changes = row_changes_read(clusters, &look->divergence, directory, error);
+    if (changes == NULL)
+        return false;
+    commits = row_changes_commits(changes, &count);
+    if (count == 0)
+        log_info("no lost rows are saved: no committed transaction is lost");
+    saver.name = arena_printf(look->arena, "lost-%llu-%u-%016llX",
+                              (unsigned long long) clusters->target.control.system_identifier,
+                              clusters->target.timeline, (unsigned long long) look->divergence.lsn);
+    saver.schema = count == 0 ? NULL : schema_create(clusters, changes, error);
+    if (saver.schema != NULL)
+    {
+        saver.reader = row_reader_create(saver.version, changes, saver.schema);
+        result = write_files(&saver, changes, commits, count, error);
+    }
+    if (result)
+        tell_saved(look, saved);
+    close_file(&saver.json);
+    close_file(&saver.sql);
+    row_reader_free(saver.reader);
+    schema_free(saver.schema);
+    row_changes_free(changes);
+    free(saver.dropped);
+    free(saver.tables);
+    free(saver.reasons);
+    return result || count == 0;
+}

@@ -1,0 +1,17 @@
+/*
+ * --save-lost-rows: what the lost transactions did to rows is written, before the commit takes it
+ * from the target, as JSON for programs and as SQL for people (design/lost-rows.md).
+ */
+#ifndef LOST_SAVED_ROWS_H
+#define LOST_SAVED_ROWS_H
+
+#include "rewind/run.h"
+
+/*
+ * A RowSaver. When this returns true both files are on the disk, or there is nothing to be saved,
+ * which it logs. A file of the same name with other content is an error. No file gets its name
+ * before it is whole.
+ */
+MUST_CHECK bool saved_rows_write(const Look *look, SavedRows *saved, Error *error);
+
+#endif
