@@ -551,7 +551,7 @@ static void read_catalog(CatalogReader *reader, Catalog *catalog)
     add_changes(reader, catalog);
 }
 
-static int compare_filenodes(const void *left, const void *right)
+static int compare_class_storages(const void *left, const void *right)
 {
     const CatalogStorage *a = left, *b = right;
 
@@ -573,7 +573,7 @@ static void add_filenodes(Catalog *catalog)
     }
     if (catalog->filenode_count > 0)
         qsort(catalog->filenodes, catalog->filenode_count, sizeof(*catalog->filenodes),
-              compare_filenodes);
+              compare_class_storages);
 }
 
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
@@ -584,7 +584,7 @@ Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
 
     if (*position == 0)
         *position = array_search(&key, pg_class->filenodes, pg_class->filenode_count, sizeof(key),
-                                 compare_filenodes, &found);
+                                 compare_class_storages, &found);
     if (*position >= pg_class->filenode_count ||
         pg_class->filenodes[*position].filenode != filenode)
         return 0;

@@ -313,7 +313,7 @@ typedef struct EventList
     bool table_emptied; /* so its indexes are, too */
 } EventList;
 
-static void add_event(EventList *list, SchemaEvent event, const char *verb)
+static void add_schema_event(EventList *list, SchemaEvent event, const char *verb)
 {
     event.verb = verb;
     ARRAY_ADD(list->items, list->count, event);
@@ -324,37 +324,37 @@ static void add_storage_event(EventList *list, const SchemaEvent *event, unsigne
                               uint32_t relkind)
 {
     if (relkind == 'S')
-        add_event(list, *event, "ALTER");
+        add_schema_event(list, *event, "ALTER");
     else if (relkind == 'm')
-        add_event(list, *event, "REFRESH");
+        add_schema_event(list, *event, "REFRESH");
     else if (relkind == 'i' && !list->table_emptied)
-        add_event(list, *event, "REINDEX");
+        add_schema_event(list, *event, "REINDEX");
     else if (relkind == 'i')
         return;
     else if (!(flags & FLAG_REWRITTEN))
-        add_event(list, *event, "TRUNCATE");
+        add_schema_event(list, *event, "TRUNCATE");
     else if (!(flags & FLAG_ALTERED))
-        add_event(list, *event, "VACUUM FULL or CLUSTER");
+        add_schema_event(list, *event, "VACUUM FULL or CLUSTER");
     list->table_emptied = list->table_emptied || (relkind != 'S' && relkind != 'i');
 }
 
-static void add_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
+static void add_object_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
 {
     if (flags & (FLAG_MADE | FLAG_GONE))
     {
         if ((flags & FLAG_MADE) && (flags & FLAG_GONE))
             return;
-        add_event(list, event, flags & FLAG_MADE ? "CREATE" : "DROP");
+        add_schema_event(list, event, flags & FLAG_MADE ? "CREATE" : "DROP");
         return;
     }
     if (flags & FLAG_EMPTIED)
         add_storage_event(list, &event, flags, relkind);
     if ((flags & FLAG_ALTERED) && !((flags & FLAG_EMPTIED) && relkind == 'S'))
-        add_event(list, event, "ALTER");
+        add_schema_event(list, event, "ALTER");
     if (flags & FLAG_GRANTED)
-        add_event(list, event, "GRANT or REVOKE ON");
+        add_schema_event(list, event, "GRANT or REVOKE ON");
     if (flags & FLAG_COMMENTED)
-        add_event(list, event, "COMMENT ON");
+        add_schema_event(list, event, "COMMENT ON");
 }
 
 /* Also where pg_depend does not change: the type of a table's rows, an array of a type, the schema
@@ -400,7 +400,7 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
     if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
         return;
     if (event.noun[0] != '\0')
-        add_events(list, event, object->flags, row_number(&row, "relkind"));
+        add_object_events(list, event, object->flags, row_number(&row, "relkind"));
 }
 
 void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
