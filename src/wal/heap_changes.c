@@ -85,12 +85,12 @@ RecordWeight record_weight(const WalRecord *record)
 /* ---- Changes of catalogs ---- */
 
 /* A catalog. Changes of part_of_relation are passed over where pg_class shows enough. */
-typedef struct CatalogRow
+typedef struct ObjectCatalog
 {
     Oid oid; /* catalog/pg_*.h; the same in all versions that have it */
     const char *noun;
     bool part_of_relation;
-} CatalogRow;
+} ObjectCatalog;
 
 enum
 {
@@ -101,7 +101,7 @@ enum
     ROW_STATISTIC
 };
 
-static const CatalogRow rows[] = {
+static const ObjectCatalog rows[] = {
     [ROW_CLASS] = {1259, "", false},
     [ROW_ATTRIBUTE] = {1249, "", false},
     [ROW_EXTENSION] = {3079, "EXTENSION", false},
