@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a TOASTed value, in a row of a TOAST table. */
+/* A row of a TOAST table: a piece of a value. */
 typedef struct Chunk
 {
     Oid relation, value;
@@ -31,7 +31,7 @@ struct RowReader
     size_t table_count;
     Moment moment;
     Oid database;       /* whose types and encoding are in use */
-    iconv_t conversion; /* to UTF-8; (iconv_t) -1: there is none, or none is needed */
+    iconv_t conversion; /* to UTF-8; (iconv_t) -1: text is taken as UTF-8 */
     Chunk *chunks;      /* sorted */
     size_t chunk_count;
     ValueReader values;

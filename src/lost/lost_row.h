@@ -75,8 +75,7 @@ void lost_sql_name(const char *name, Buffer *text);
 /* Append text to a comment: characters that end a line become "?". */
 void lost_sql_comment(const char *string, Buffer *text);
 
-/* Append the statement for a row. False, with what is said instead, if the row is not known well
- * enough: *reason. */
+/* Append the statement for a row. False if the row is not known well enough; *reason says why. */
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);
 
 #endif

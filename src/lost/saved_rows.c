@@ -592,7 +592,7 @@ static void tell_saved(const Look *look, const SavedRows *saved)
              (unsigned long long) saved->transactions, plural(saved->transactions),
              (unsigned long long) saved->changes, saved->json, saved->sql);
     if (saved->untold > 0)
-        log_warning("%llu change%s or value%s of rows could not be told: the last line of \"%s\" "
+        log_warning("%llu change%s or value%s of rows are unknown: the last line of \"%s\" "
                     "counts them by reason",
                     (unsigned long long) saved->untold, plural(saved->untold),
                     plural(saved->untold), saved->json);

@@ -350,7 +350,7 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     {
         text_row(text, "rows saved in", "%s", run->saved_rows.json);
         text_row(text, "as SQL in", "%s", run->saved_rows.sql);
-        text_row(text, "changes of rows", "%llu, and %llu that could not be told",
+        text_row(text, "changes of rows", "%llu; unknown: %llu",
                  (unsigned long long) run->saved_rows.changes,
                  (unsigned long long) run->saved_rows.untold);
     }
