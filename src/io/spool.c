@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "io/file.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,12 +33,17 @@ Spool *spool_create(const char *directory, Error *error)
     AUTO_BUFFER Buffer name = {0};
 
     buffer_printf(&name, "pg_rewind_rows.%ld", (long) getpid());
-    spool->fd = -1;
     path_in(&spool->path, directory, buffer_string(&name));
+    /* A kill leaves nothing of a file that never had a name. Not every file system has such files.
+     */
+    spool->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (spool->fd >= 0)
+        return spool;
     if (file_create(buffer_string(&spool->path), &spool->fd, error) &&
         file_set_mode(spool->fd, buffer_string(&spool->path), 0600, error) &&
         file_remove(buffer_string(&spool->path), error))
         return spool;
+    (void) !file_remove(buffer_string(&spool->path), NULL);
     spool_free(spool);
     return NULL;
 }
