@@ -357,32 +357,27 @@ static size_t find_content(const Version *version, uint32_t block_size, Cursor *
     return size;
 }
 
-/* Of 9.3 and 9.4: backups of blocks follow the data, and that of a full-page image is the data. */
+/* Of 9.3 and 9.4: backups of blocks follow the data, in the order of the references; the data of a
+ * full-page image begins as one. */
 static BlockContent old_block_content(uint32_t block_size, const WalRecord *record, unsigned index)
 {
-    const BlockReference *wanted = &record->blocks[index];
-    const uint32_t rest = record->total_length - WAL_RECORD_OLD_HEADER_SIZE -
-                          (record->rmgr == RM_XLOG ? 0 : record->data_size);
-    Cursor cursor = cursor_over(
-        record->rmgr == RM_XLOG ? record->data : record->data + record->data_size, rest);
+    const bool is_data = record->rmgr == RM_XLOG;
+    const uint32_t size = record->total_length - WAL_RECORD_OLD_HEADER_SIZE - record->data_size;
+    Cursor cursor = is_data ? cursor_over(record->data, record->data_size)
+                            : cursor_over(record->data + record->data_size, size);
+    BlockContent content = {0};
 
-    while (cursor_left(&cursor) > 0)
+    if (!record->blocks[index].has_image)
+        return content;
+    for (unsigned i = is_data ? index : 0; i <= index; i++)
     {
-        BlockContent content = {0};
-        const uint8_t *relation = cursor_bytes(&cursor, RELATION_ID_SIZE);
-        const uint32_t fork = cursor_u32(&cursor), block = cursor_u32(&cursor);
+        cursor_skip(&cursor, RELATION_ID_SIZE + 2 * sizeof(uint32_t)); /* fork and block */
         content.hole_offset = cursor_u16(&cursor);
         content.hole_size = cursor_u16(&cursor);
         content.image_size = block_size - content.hole_size;
         content.image = cursor_bytes(&cursor, content.image_size);
-        if (cursor.failed)
-            break;
-        const RelationId id = relation_at(relation);
-        if (fork == wanted->fork && block == wanted->block &&
-            memcmp(&id, &wanted->relation, sizeof(id)) == 0)
-            return content;
     }
-    return (BlockContent){0};
+    return content;
 }
 
 static BlockContent block_content(const Version *version, uint32_t block_size,

@@ -354,14 +354,19 @@ static bool put_in_place(ChangeReader *reader, const WalRecord *record, const He
                          (Slice){reader->row.bytes, reader->row.size}, &copy, error);
 }
 
+static bool error_heap_record(const ChangeReader *reader, const WalRecord *record, Error *error)
+{
+    return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
+                     LSN_TEXT(reader->version, record->lsn), "it is shorter than its kind is");
+}
+
 static bool apply_multi_insert(ChangeReader *reader, const WalRecord *record, HeapRecord *heap,
                                RowChange *row, Error *error)
 {
     for (uint16_t i = 0; i < heap->row_count; i++)
     {
         if (!heap_record_next_row(heap, i))
-            return error_set(error, ERROR_FAILED, "unexpected multi-insert record at %s",
-                             LSN_TEXT(reader->version, record->lsn));
+            return error_heap_record(reader, record, error);
         row->new_place.item = heap->new_item;
         row->new = (Slice){0};
         row->unknown = NULL;
@@ -409,8 +414,7 @@ static bool apply_record(void *context, const WalRecord *record, Error *error)
     if (record->rmgr != RM_HEAP && record->rmgr != RM_HEAP2)
         return record->rmgr != RM_XLOG || take_images(reader, record, error);
     if (!heap_record_parse(reader->version, reader->block_size, record, &heap))
-        return error_set(error, ERROR_FAILED, "unexpected heap record at %s",
-                         LSN_TEXT(reader->version, record->lsn));
+        return error_heap_record(reader, record, error);
     if (heap.inits_page)
     {
         const BlockReference *block = &record->blocks[heap.new_index];

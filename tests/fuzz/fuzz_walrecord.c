@@ -1,5 +1,7 @@
 /* A record with a length and a CRC that fit; the first byte chooses the version. */
 #include "format/crc32c.h"
+#include "format/heap_record.h"
+#include "format/page.h"
 #include "format/wal_event.h"
 #include "format/walrecord.h"
 
@@ -7,6 +9,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define BLOCK_SIZE 8192
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -27,6 +31,42 @@ static void look_at_lists(const WalEvent *event)
     for (size_t i = 0; i < event->path_size; i++)
         sum += (uint32_t) event->path[i];
     bytes_seen = sum;
+}
+
+static uint32_t sum_of(Slice bytes)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < bytes.size; i++)
+        sum += bytes.bytes[i];
+    return sum;
+}
+
+/* Images, and rows that take values from rows of these. */
+static void look_at_rows(const Version *version, const WalRecord *record)
+{
+    static uint8_t page[BLOCK_SIZE];
+    static Buffer built;
+    HeapImage image = {0};
+    HeapRecord heap;
+    Slice old = {0};
+
+    for (unsigned i = 0; i < record->block_count; i++)
+        if (walrecord_restore_image(version, BLOCK_SIZE, record, i, page) &&
+            heap_image_over(page, BLOCK_SIZE, &image))
+            for (uint16_t item = 1; item <= image.item_count; item++)
+            {
+                old = heap_image_row(&image, item);
+                bytes_seen = sum_of(old);
+            }
+    if (!heap_record_parse(version, BLOCK_SIZE, record, &heap) || heap.kind == HEAP_RECORD_OTHER)
+        return;
+    if (heap.old_index >= record->block_count || heap.new_index >= record->block_count)
+        __builtin_trap();
+    for (uint16_t i = 0; i < heap.row_count && heap_record_next_row(&heap, i); i++)
+        bytes_seen = sum_of(heap_row_build(&heap.new_row, old, 1, BLOCK_SIZE, &built));
+    bytes_seen = sum_of(heap_row_build(&heap.new_row, old, 1, BLOCK_SIZE, &built));
+    bytes_seen = sum_of(heap_row_build(&heap.old_row, old, 1, BLOCK_SIZE, &built));
 }
 
 /* Give a record a length and a CRC that fit. */
@@ -62,10 +102,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     memcpy(copy, bytes + 1, size);
     if (walrecord_header_parse(version, copy, size, lsn, &record, &error) &&
         record.total_length == size)
-        (void) !walrecord_decode(version, 8192, copy, &record, &error);
+        (void) !walrecord_decode(version, BLOCK_SIZE, copy, &record, &error);
     fit(version, copy, size);
     if (walrecord_header_parse(version, copy, size, lsn, &record, &error) &&
-        walrecord_decode(version, 8192, copy, &record, &error))
+        walrecord_decode(version, BLOCK_SIZE, copy, &record, &error))
     {
         /* Backups follow the data of old records. */
         const uint8_t *end = record.data + record.data_size;
@@ -74,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         if (walrecord_event(version, &record, &event, &error) && event.kind != WAL_EVENT_NONE &&
             event.kind != WAL_EVENT_UNKNOWN_RELATION_UPDATE)
             look_at_lists(&event);
+        look_at_rows(version, &record);
     }
     free(copy);
     return 0;
