@@ -27,6 +27,8 @@ static Slice rest_of(Cursor *cursor)
 {
     const size_t size = cursor_left(cursor);
 
+    if (cursor->bytes == NULL)
+        return (Slice){0};
     return (Slice){cursor_bytes(cursor, size), size};
 }
 
@@ -258,7 +260,7 @@ Slice heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_ma
     uint8_t header[ROW_HEADER_SIZE] = {0};
     size_t offset, old_offset, before;
 
-    if (row->header.bytes == NULL || size > size_max)
+    if (row->header.bytes == NULL || row->rest.bytes == NULL || size > size_max)
         return (Slice){0};
     offset = row->header.bytes[HEADER_SIZE - 1];
     old_offset = old.bytes != NULL ? old.bytes[ROW_AT_DATA_OFFSET] : 0;
