@@ -55,7 +55,7 @@ bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, 
     return true;
 }
 
-static void add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size)
+void catalogs_add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size)
 {
     Cursor cursor = cursor_over(tuple, size);
     bool has_own_number;
@@ -86,7 +86,8 @@ void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, si
 
         if (PAGE_ITEM_FLAGS(item) == LP_NORMAL &&
             PAGE_ITEM_OFFSET(item) + PAGE_ITEM_LENGTH(item) <= size)
-            add_row(catalogs, database, page + PAGE_ITEM_OFFSET(item), PAGE_ITEM_LENGTH(item));
+            catalogs_add_row(catalogs, database, page + PAGE_ITEM_OFFSET(item),
+                             PAGE_ITEM_LENGTH(item));
     }
 }
 

@@ -35,6 +35,9 @@ bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, 
  * twice. A page that cannot be read as one says nothing. */
 void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, size_t size);
 
+/* The same for one row. */
+void catalogs_add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size);
+
 /* After the last was added, and before the first is looked for. */
 void catalogs_sort(Catalogs *catalogs);
 

@@ -12,17 +12,14 @@
 #include <string.h>
 
 #define BLOCK_BYTES_MAX 32768
-#define ITEM_NORMAL 1 /* LP_NORMAL, storage/itemid.h */
 
 /* HeapTupleHeaderData, access/htup_details.h */
-#define TUPLE_AT_INFOMASK 20
 #define XMIN_COMMITTED 0x0100 /* with XMIN_INVALID: frozen */
 #define XMIN_INVALID 0x0200
 #define XMAX_COMMITTED 0x0400
 #define XMAX_INVALID 0x0800
 #define XMAX_LOCK_ONLY 0x0080
 #define XMAX_EXCLUSIVE_LOCK 0x0040 /* alone: a lock by 9.2 or before */
-#define XMAX_IS_MULTI 0x1000
 
 /* access/transam.h, access/transam/clog.c, access/slru.h */
 #define FIRST_NORMAL_XID 3
@@ -75,8 +72,14 @@ static bool add_change(void *context, const RowChange *change, Error *error)
 {
     CatalogReader *reader = context;
     const Oid oid = catalogs_oid(&reader->storages, &change->relation);
+    const size_t known = reader->storages.count;
 
     (void) error;
+    if (oid == PG_CLASS && change->new.bytes != NULL) /* a catalog that is rewritten */
+        catalogs_add_row(&reader->storages, change->relation.database, change->new.bytes,
+                         change->new.size);
+    if (reader->storages.count != known)
+        catalogs_sort(&reader->storages);
     if (oid < FIRST_NORMAL_OID)
         ARRAY_ADD(reader->changes, reader->change_count,
                   (CatalogChange){change->relation.database, oid, reader->visited, change->lsn,
@@ -307,19 +310,17 @@ static bool xid_is_committed(CatalogReader *reader, uint32_t xid)
  */
 static bool tuple_is_live(CatalogReader *reader, Slice tuple)
 {
-    Cursor cursor = slice_cursor(tuple);
-    const uint32_t xmin = cursor_u32(&cursor), xmax = cursor_u32(&cursor);
-    uint16_t flags;
+    const uint32_t xmin = load_u32(tuple.bytes + ROW_AT_XMIN);
+    const uint32_t xmax = load_u32(tuple.bytes + ROW_AT_XMAX);
+    const uint16_t flags = load_u16(tuple.bytes + ROW_AT_INFOMASK);
 
-    cursor_seek(&cursor, TUPLE_AT_INFOMASK);
-    flags = cursor_u16(&cursor);
-    if (cursor.failed || (flags & (XMIN_COMMITTED | XMIN_INVALID)) == XMIN_INVALID ||
+    if ((flags & (XMIN_COMMITTED | XMIN_INVALID)) == XMIN_INVALID ||
         (!(flags & XMIN_COMMITTED) && !xid_is_committed(reader, xmin)))
         return false;
     if ((flags & (XMAX_INVALID | XMAX_LOCK_ONLY)) ||
-        (flags & (XMAX_IS_MULTI | XMAX_EXCLUSIVE_LOCK | XMAX_LOCK_ONLY)) == XMAX_EXCLUSIVE_LOCK)
+        (flags & (ROW_XMAX_IS_MULTI | XMAX_EXCLUSIVE_LOCK | XMAX_LOCK_ONLY)) == XMAX_EXCLUSIVE_LOCK)
         return true;
-    return !(flags & (XMAX_COMMITTED | XMAX_IS_MULTI)) && !xid_is_committed(reader, xmax);
+    return !(flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) && !xid_is_committed(reader, xmax);
 }
 
 typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, Slice tuple);
@@ -327,19 +328,16 @@ typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, Slice tupl
 static void visit_page(CatalogReader *reader, Catalog *catalog, const uint8_t *page,
                        TupleVisitor visit)
 {
-    const size_t size = reader->clusters->target.control.block_size;
+    HeapImage image;
 
-    if (page_is_new(page) || !page_has_header(page, size))
+    if (!heap_image_over(page, reader->clusters->target.control.block_size, &image))
         return;
-    for (size_t at = PAGE_HEADER_SIZE;
-         at + PAGE_ITEM_SIZE <= load_u16(page + PAGE_LOWER_OFFSET) && at + PAGE_ITEM_SIZE <= size;
-         at += PAGE_ITEM_SIZE)
+    for (uint16_t item = 1; item <= image.item_count; item++)
     {
-        const uint32_t item = load_u32(page + at);
+        const Slice tuple = heap_image_row(&image, item);
 
-        if (PAGE_ITEM_FLAGS(item) == ITEM_NORMAL &&
-            PAGE_ITEM_OFFSET(item) + PAGE_ITEM_LENGTH(item) <= size)
-            visit(reader, catalog, (Slice){page + PAGE_ITEM_OFFSET(item), PAGE_ITEM_LENGTH(item)});
+        if (tuple.bytes != NULL)
+            visit(reader, catalog, tuple);
     }
 }
 
