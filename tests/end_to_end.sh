@@ -10,7 +10,7 @@ set -euo pipefail
 
 make_work "$(fast_directory)"
 cp "${PG_REWIND_FAULTS:-$checkout/build/tests/faults.so}" "$work/bin/faults.so"
-for tool in waldump lost_values; do
+for tool in waldump lost_values lost_schema; do
     cp "$checkout/build/tests/$tool" "$work/bin/$tool" || [ -n "${PG_REWIND:-}" ]
 done
 chmod -R a+rX "$work/bin"
@@ -30,9 +30,9 @@ if [ -n "${VALGRIND:-}" ]; then
     chmod a+rx "$work/bin/checked" "$work/bin/pg_rewind"
 fi
 if [ -n "${EMULATOR:-}" ]; then
-    cp "$(dirname "$PG_REWIND_FAULTS")"/{waldump,lost_values} "$work/bin/"
+    cp "$(dirname "$PG_REWIND_FAULTS")"/{waldump,lost_values,lost_schema} "$work/bin/"
     mkdir -p "$work/bin/emulated" "$work/bin/lib/$(gcc -print-multiarch)" "$work/bin/lib/aarch64-linux-gnu"
-    for name in pg_rewind waldump lost_values; do
+    for name in pg_rewind waldump lost_values lost_schema; do
         mv "$work/bin/$name" "$work/bin/emulated/"
         printf '#!/bin/sh\nexec %s -0 "$0" %s "$@"\n' "$EMULATOR" "$work/bin/emulated/$name" >"$work/bin/$name"
     done
@@ -41,7 +41,7 @@ if [ -n "${EMULATOR:-}" ]; then
     mv "$work/bin/faults.so" "$work/bin/lib/aarch64-linux-gnu/"
     faults=$work/bin/'$LIB'/faults.so
     chmod -R a+rX "$work/bin"
-    chmod a+x "$work/bin/pg_rewind" "$work/bin/waldump" "$work/bin/lost_values"
+    chmod a+x "$work/bin/pg_rewind" "$work/bin/waldump" "$work/bin"/lost_{values,schema}
 fi
 # A sanitizer's library wants to be loaded before any other.
 sanitizer=$(ldd "$program" 2>/dev/null | awk '$1 ~ /^lib[at]san/ { print $3 ":" }' || true)

@@ -1,0 +1,180 @@
+/*
+ * Print what the code that saves lost rows knows of a target's tables, types, and schema changes.
+ *
+ *   lost_schema DIRECTORY REDO DIVERGENCE
+ *
+ * REDO is where the WAL is read from, DIVERGENCE where lost history begins. Each line of the input
+ * is a storage (table TABLESPACE DATABASE RELFILENODE) or a type (type DATABASE OID), whose line at
+ * the end of the WAL is printed. Then follow the events of each transaction, and at each change of
+ * a row in another table than before what that table is.
+ */
+#include "lost/schema.h"
+#include "options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct Visit
+{
+    Schema *schema;
+    const LostCommit *commit;
+    const Table *last;
+} Visit;
+
+static void print_table(const Table *table)
+{
+    printf("%u|%s|%s|%c|%c|%u|", table->oid, table->schema, table->name, table->kind,
+           table->persistence, table->toast);
+    for (size_t i = 0; i < table->attribute_count; i++)
+    {
+        const Attribute *attribute = &table->attributes[i];
+
+        printf("%s%s:%u:%s:%d%c%s%s", i > 0 ? "," : "", attribute->name, attribute->type,
+               table->type_names[i] != NULL ? table->type_names[i] : "-",
+               attribute->storage.length, attribute->storage.alignment,
+               attribute->generated ? "g" : "", attribute->missing.bytes != NULL ? "m" : "");
+    }
+    printf("|");
+    for (size_t i = 0; i < table->key_count; i++)
+        printf("%s%u", i > 0 ? " " : "", table->key[i]);
+    printf("|%d\n", table->is_catalog);
+}
+
+static void print_type(const Type *type)
+{
+    printf("%u|%s|%s|%c|%c|%d%c|%u|", type->oid, type->schema, type->name, type->kind,
+           type->delimiter, type->storage.length, type->storage.alignment, type->inner);
+    for (size_t i = 0; i < type->label_count; i++)
+        printf("%s%u:%s", i > 0 ? "," : "", type->labels[i].oid, type->labels[i].label);
+    printf("|");
+    for (size_t i = 0; i < type->attribute_count; i++)
+        printf("%s%s:%u:%d%c", i > 0 ? "," : "", type->attributes[i].name, type->attributes[i].type,
+               type->attributes[i].storage.length, type->attributes[i].storage.alignment);
+    printf("\n");
+}
+
+static void answer(Schema *schema)
+{
+    const Moment end = {LSN_HIGHEST, NULL};
+    RelationId id;
+    char line[100];
+
+    while (fgets(line, sizeof(line), stdin) != NULL)
+    {
+        const char *reason = NULL;
+
+        id = (RelationId){0};
+        if (sscanf(line, "table %u %u %u", &id.tablespace, &id.database, &id.relation) == 3)
+        {
+            const Table *table = schema_table(schema, &id, end, &reason);
+            RelationId storage;
+
+            if (table == NULL)
+                printf("%u: %s\n", id.relation, reason);
+            else
+                print_table(table);
+            if (table != NULL && schema_storage(schema, id.database, table->oid, end, &storage) &&
+                storage.relation != id.relation)
+                printf("%u has storage %u\n", table->oid, storage.relation);
+        }
+        else if (sscanf(line, "type %u %u", &id.database, &id.relation) == 2)
+        {
+            const Type *type = schema_type(schema, id.database, id.relation, end);
+
+            if (type != NULL)
+                print_type(type);
+        }
+    }
+}
+
+static bool print_change(void *context, const RowChange *change, Error *error)
+{
+    Visit *visit = context;
+    const char *reason = NULL;
+    const Table *table = schema_table(visit->schema, &change->relation,
+                                      (Moment){change->lsn, visit->commit}, &reason);
+
+    (void) error;
+    if (table == NULL)
+        printf("row: %s\n", reason);
+    else if (table != visit->last && !table->is_catalog && table->kind == 'r' && !table->is_rewrite)
+    {
+        printf("row: %s.%s (", table->schema, table->name);
+        for (size_t i = 0; i < table->attribute_count; i++)
+            if (table->attributes[i].type != 0)
+                printf("%s%s %s", i > 0 ? ", " : "", table->attributes[i].name,
+                       table->type_names[i]);
+        printf(")\n");
+        visit->last = table;
+    }
+    return true;
+}
+
+static bool print_transactions(Schema *schema, const RowChanges *changes, Error *error)
+{
+    size_t count;
+    const LostCommit *commits = row_changes_commits(changes, &count);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        Visit visit = {schema, &commits[i], NULL};
+        const SchemaEvent *events;
+        size_t event_count;
+
+        schema_events(schema, &commits[i], &events, &event_count);
+        for (size_t j = 0; j < event_count; j++)
+            printf("event: %s %s %s%s%s\n", events[j].verb, events[j].noun,
+                   events[j].schema != NULL ? events[j].schema : "",
+                   events[j].schema != NULL ? "." : "", events[j].name != NULL ? events[j].name : "");
+        if (!row_changes_visit(changes, &commits[i], print_change, &visit, error))
+            return false;
+    }
+    return true;
+}
+
+static bool look(char **arguments, Arena *arena, Error *error)
+{
+    const Options options = {0};
+    Clusters clusters = {0};
+    TargetWal wal = {0};
+    Divergence diverged = {0};
+    RowChanges *changes = NULL;
+    Schema *schema = NULL;
+    bool good;
+
+    if (!target_open(arena, arguments[0], &clusters.target, error) ||
+        !target_read(&clusters.target, error))
+        return false;
+    clusters.shape = control_wal_shape(&clusters.target.control);
+    good = target_wal_open(&options, &clusters, NULL, NULL, arena, &wal, error) &&
+           target_history_read(&options, wal.store, arena, &clusters, error) &&
+           divergence_find_target_end(&clusters, &wal.stream, 1, LSN_INVALID, &diverged.scan,
+                                      &diverged.target_end, error);
+    diverged.common_checkpoint.checkpoint.redo = lsn_of_text(arguments[1]);
+    diverged.lsn = lsn_of_text(arguments[2]);
+    if (good)
+        changes = row_changes_read(&clusters, &diverged, "/tmp", error);
+    if (changes != NULL)
+        schema = schema_create(&clusters, changes, error);
+    if (schema != NULL)
+        answer(schema);
+    good = schema != NULL && print_transactions(schema, changes, error);
+    schema_free(schema);
+    row_changes_free(changes);
+    scan_destroy(diverged.scan);
+    wal_store_destroy(wal.store);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    Error error = {0};
+
+    if (argc != 4 || !look(argv + 1, arena, &error))
+    {
+        fprintf(stderr, "lost_schema: %s\n", argc == 4 ? error.message : "wrong arguments");
+        return 1;
+    }
+    return 0;
+}
