@@ -2,7 +2,6 @@
 
 #include "base/array.h"
 #include "base/log.h"
-#include "divergence/lost_transactions.h"
 #include "format/page.h"
 #include "format/relpath.h"
 #include "io/open_file.h"
@@ -52,7 +51,7 @@ struct CatalogReader
     const Clusters *clusters;
     const RowChanges *row_changes;
     Arena *arena;
-    Catalogs storages;
+    const Catalogs *storages;
     CatalogChange *changes;
     size_t change_count;
     const LostCommit *visited;
@@ -71,15 +70,9 @@ static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid)
 static bool add_change(void *context, const RowChange *change, Error *error)
 {
     CatalogReader *reader = context;
-    const Oid oid = catalogs_oid(&reader->storages, &change->relation);
-    const size_t known = reader->storages.count;
+    const Oid oid = catalogs_oid(reader->storages, &change->relation);
 
     (void) error;
-    if (oid == PG_CLASS && change->new.bytes != NULL) /* a catalog that is rewritten */
-        catalogs_add_row(&reader->storages, change->relation.database, change->new.bytes,
-                         change->new.size);
-    if (reader->storages.count != known)
-        catalogs_sort(&reader->storages);
     if (oid < FIRST_NORMAL_OID)
         ARRAY_ADD(reader->changes, reader->change_count,
                   (CatalogChange){change->relation.database, oid, reader->visited, change->lsn,
@@ -95,7 +88,7 @@ const CatalogChange *catalog_changes(const CatalogReader *reader, size_t *count)
 
 Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage)
 {
-    return catalogs_oid(&reader->storages, storage);
+    return catalogs_oid(reader->storages, storage);
 }
 
 typedef struct ChangePlace
@@ -501,9 +494,10 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
 
 static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
 {
-    for (size_t i = 0; i < reader->storages.count; i++)
-        if (reader->storages.items[i].database == database && reader->storages.items[i].oid == oid)
-            return reader->storages.items[i].filenode;
+    for (size_t i = 0; i < reader->storages->count; i++)
+        if (reader->storages->items[i].database == database &&
+            reader->storages->items[i].oid == oid)
+            return reader->storages->items[i].filenode;
     return 0;
 }
 
@@ -625,9 +619,9 @@ static bool add_changes_of(CatalogReader *reader, const LostCommit *commits, siz
 /* Any database whose directory is known will do. */
 static Oid find_model(const CatalogReader *reader)
 {
-    for (size_t i = 0; i < reader->storages.count; i++)
+    for (size_t i = 0; i < reader->storages->count; i++)
     {
-        const CatalogStorage *item = &reader->storages.items[i];
+        const CatalogStorage *item = &reader->storages->items[i];
 
         if (item->oid == PG_ATTRIBUTE && item->database != 0 &&
             file_exists(reader->clusters->target.directory,
@@ -649,11 +643,10 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
     *reader = (CatalogReader){.arena = arena,
                               .clusters = clusters,
                               .row_changes = changes,
+                              .storages = row_changes_catalogs(changes),
                               .xact_page_number = UINT64_MAX};
     open_file_init(&reader->xact_file, NULL);
-    if (target_catalogs_read(&clusters->target, clusters->shape.version, &reader->storages,
-                             error) &&
-        add_changes_of(reader, common, common_count, error) &&
+    if (add_changes_of(reader, common, common_count, error) &&
         add_changes_of(reader, lost, lost_count, error))
     {
         reader->model = find_model(reader);
@@ -674,7 +667,6 @@ void catalog_reader_free(CatalogReader *reader)
     }
     free(reader->catalogs);
     free(reader->changes);
-    free(reader->storages.items);
     open_file_close(&reader->xact_file);
     arena_destroy(reader->arena);
 }

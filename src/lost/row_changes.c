@@ -42,6 +42,7 @@ struct RowChanges
     size_t count, common_count;
     CommittedXid *xids; /* by number */
     size_t xid_count;
+    Catalogs catalogs; /* of the target; those that transactions rewrite are added */
 };
 
 /* ---- Transactions that committed ---- */
@@ -159,8 +160,22 @@ static bool find_commit(const RowChanges *changes, const RowChange *change, uint
 
     if (found)
         *commit = changes->xids[index].commit;
-    return found &&
-           (*commit >= changes->common_count || change->relation.relation < FIRST_NORMAL_OID);
+    return found && (*commit >= changes->common_count ||
+                     catalogs_oid(&changes->catalogs, &change->relation) < FIRST_NORMAL_OID);
+}
+
+/* A command that rewrites a catalog writes its row of pg_class: the target's file may not have that
+ * row, or no longer. */
+static void note_rewritten_catalog(RowChanges *changes, const RowChange *change)
+{
+    const size_t known = changes->catalogs.count;
+
+    if (change->new.bytes != NULL &&
+        catalogs_oid(&changes->catalogs, &change->relation) == CATALOGS_PG_CLASS)
+        catalogs_add_row(&changes->catalogs, change->relation.database, change->new.bytes,
+                         change->new.size);
+    if (changes->catalogs.count != known)
+        catalogs_sort(&changes->catalogs);
 }
 
 static bool keep_change(RowChanges *changes, const RowChange *change, Error *error)
@@ -169,6 +184,7 @@ static bool keep_change(RowChanges *changes, const RowChange *change, Error *err
 
     if (!find_commit(changes, change, &commit))
         return true;
+    note_rewritten_catalog(changes, change);
     Chain *chain = &changes->chains[commit];
     Link *link = spool_allocate(changes->spool, sizeof(*link), error);
     if (link == NULL)
@@ -444,6 +460,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     reader->pages = heap_pages_create(changes->spool);
     open_file_init(&reader->file, NULL);
     read = changes->spool != NULL && reader->block_size <= BLOCK_SIZE_MAX &&
+           target_catalogs_read(&clusters->target, reader->version, &changes->catalogs, error) &&
            read_commits(clusters, diverged, changes, error) &&
            lost_wal_read(clusters, diverged, apply_record, reader, error);
     open_file_close(&reader->file);
@@ -466,6 +483,7 @@ void row_changes_free(RowChanges *changes)
     free(changes->commits);
     free(changes->chains);
     free(changes->xids);
+    free(changes->catalogs.items);
     free(changes);
 }
 
@@ -489,6 +507,11 @@ bool row_changes_visit(const RowChanges *changes, const LostCommit *commit, RowC
         if (!visit(context, &link->change, error))
             return false;
     return true;
+}
+
+const Catalogs *row_changes_catalogs(const RowChanges *changes)
+{
+    return &changes->catalogs;
 }
 
 bool row_changes_committed(const RowChanges *changes, uint32_t xid)

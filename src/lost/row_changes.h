@@ -12,6 +12,7 @@
 #define LOST_ROW_CHANGES_H
 
 #include "divergence/divergence.h"
+#include "format/catalogs.h"
 #include "format/walrecord.h"
 
 typedef enum RowChangeKind
@@ -74,14 +75,16 @@ MUST_CHECK bool row_changes_visit(const RowChanges *changes, const LostCommit *c
 
 /*
  * The transactions that committed between the last common checkpoint and the divergence, in the
- * order of their commits. row_changes_visit visits those changes of theirs whose storage has a
- * number below FIRST_NORMAL_OID: after a crash, the target's files may not have these changes of
- * catalogs.
+ * order of their commits. row_changes_visit visits their changes of catalogs: after a crash, the
+ * target's files may not have these.
  */
 const LostCommit *row_changes_common_commits(const RowChanges *changes, size_t *count);
 
 /* A record of the WAL that was read says that the transaction or subtransaction committed, be it
  * lost or common: a crash can leave pg_xact without that. */
 bool row_changes_committed(const RowChanges *changes, uint32_t xid);
+
+/* The storage of the target's catalogs, also of those that these transactions rewrote. */
+const Catalogs *row_changes_catalogs(const RowChanges *changes);
 
 #endif

@@ -270,6 +270,14 @@ static const char *tell_all(Reading *reading, const LostCommit *commit)
 }
 
 /* Read what was written, of which all from `lsn` on is lost: *commits. */
+static void make_directory(const Reading *reading, const char *name)
+{
+    char path[100];
+
+    snprintf(path, sizeof(path), "%s/%s", reading->directory, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
 static size_t read_changes(WalWriter *writer, Lsn lsn, Reading *reading,
                            const LostCommit **commits)
 {
@@ -277,6 +285,8 @@ static size_t read_changes(WalWriter *writer, Lsn lsn, Reading *reading,
 
     strcpy(reading->directory, "/tmp/test_row_changes_XXXXXX");
     assert_non_null(mkdtemp(reading->directory));
+    make_directory(reading, "base");
+    make_directory(reading, "pg_tblspc");
     reading->clusters.shape = writer->shape;
     reading->clusters.target.directory = reading->directory;
     reading->clusters.target.control.block_size = DATA_BLOCK_SIZE;
