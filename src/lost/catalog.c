@@ -144,7 +144,7 @@ static bool is_visible(const CatalogView *view, const RowVersion *version)
 
 /* ---- Rows ---- */
 
-static bool split_row(const Catalog *catalog, Slice tuple, CatalogRow *row)
+static bool split_row(const Catalog *catalog, Slice tuple, CatalogTuple *row)
 {
     HeapTuple parsed;
     const char *reason;
@@ -159,7 +159,7 @@ static bool split_row(const Catalog *catalog, Slice tuple, CatalogRow *row)
     return true;
 }
 
-Slice row_column(const CatalogRow *row, const char *column)
+Slice row_column(const CatalogTuple *row, const char *column)
 {
     for (size_t i = 0; i < row->catalog->attribute_count; i++)
         if (strcmp(row->catalog->attributes[i].name, column) == 0)
@@ -167,7 +167,7 @@ Slice row_column(const CatalogRow *row, const char *column)
     return (Slice){0};
 }
 
-uint32_t row_number(const CatalogRow *row, const char *column)
+uint32_t row_number(const CatalogTuple *row, const char *column)
 {
     const Slice value = row_column(row, column);
 
@@ -180,7 +180,7 @@ uint32_t row_number(const CatalogRow *row, const char *column)
     return value.size == 4 ? load_u32(value.bytes) : 0;
 }
 
-const char *row_name(const CatalogRow *row, const char *column, Arena *arena)
+const char *row_name(const CatalogTuple *row, const char *column, Arena *arena)
 {
     const Slice value = row_column(row, column);
 
@@ -198,7 +198,7 @@ static int compare_key(const void *key, const void *item)
 }
 
 static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *position,
-                     CatalogRow *row)
+                     CatalogTuple *row)
 {
     while (*position < catalog->count)
     {
@@ -217,7 +217,7 @@ static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *po
     return false;
 }
 
-bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, CatalogRow *row)
+bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, CatalogTuple *row)
 {
     const Catalog *catalog = open_catalog(look->reader, look->database, oid);
     bool found;
@@ -232,19 +232,19 @@ bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, Catalog
     return true;
 }
 
-bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogRow *row)
+bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row)
 {
     size_t position = 0;
 
     return catalog_next(look, catalog, key, &position, row);
 }
 
-bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogRow *row)
+bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
 {
     return split_row(open_catalog(look->reader, look->database, catalog), tuple, row);
 }
 
-const Attribute *catalog_columns(const CatalogRow *row, size_t *count)
+const Attribute *catalog_columns(const CatalogTuple *row, size_t *count)
 {
     *count = row->catalog->attribute_count;
     return row->catalog->attributes;
@@ -408,7 +408,7 @@ static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
 {
     CatalogLook look = look_at_end(reader, catalog->database);
     size_t position = 0;
-    CatalogRow row;
+    CatalogTuple row;
 
     while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
         add_attribute(catalog, (int16_t) row_number(&row, "attnum"),
@@ -417,7 +417,7 @@ static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
                                               (char) row_number(&row, "attalign")}});
 }
 
-static bool find_key(const CatalogRow *row, RowVersion *version)
+static bool find_key(const CatalogTuple *row, RowVersion *version)
 {
     static const struct
     {
@@ -440,7 +440,7 @@ static bool find_key(const CatalogRow *row, RowVersion *version)
 static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
 {
     RowVersion version = {0};
-    CatalogRow row;
+    CatalogTuple row;
     uint8_t *copy;
 
     if (!tuple_is_live(reader, tuple) || !split_row(catalog, tuple, &row) ||
@@ -472,7 +472,7 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
     {
         const CatalogChange *change = &reader->changes[i];
         RowVersion version = {.change = i + 1, .before = change->old, .after = change->new};
-        CatalogRow row;
+        CatalogTuple row;
 
         if (change->database == catalog->database && change->catalog == catalog->oid &&
             (split_row(catalog, change->new, &row) || split_row(catalog, change->old, &row)) &&
@@ -505,7 +505,7 @@ static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
 static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
 {
     CatalogLook look = look_at_end(reader, database);
-    CatalogRow row;
+    CatalogTuple row;
 
     if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE &&
         catalog_find(&look, PG_CLASS, oid, &row) && row_number(&row, "relfilenode") != 0)
@@ -516,7 +516,7 @@ static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
 static Oid find_tablespace(CatalogReader *reader, Oid database)
 {
     CatalogLook look = look_at_end(reader, database);
-    CatalogRow row;
+    CatalogTuple row;
 
     if (database == 0)
         return TABLESPACE_GLOBAL;
@@ -555,7 +555,7 @@ static void add_filenodes(Catalog *catalog)
     for (size_t i = 0; i < catalog->count; i++)
     {
         const RowVersion *version = &catalog->versions[i];
-        CatalogRow row;
+        CatalogTuple row;
 
         for (int after = 0; after < 2; after++)
             if (split_row(catalog, after ? version->after : version->before, &row))

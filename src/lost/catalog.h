@@ -61,13 +61,13 @@ typedef struct Catalog Catalog; /* one of one database */
 
 #define CATALOG_COLUMNS_MAX 64
 
-typedef struct CatalogRow
+typedef struct CatalogTuple
 {
     const Catalog *catalog;
     Oid oid; /* 0: it is a column, or there is none */
     Slice tuple;
     Slice values[CATALOG_COLUMNS_MAX];
-} CatalogRow;
+} CatalogTuple;
 
 MUST_CHECK CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes,
                                                 Error *error);
@@ -88,29 +88,29 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment);
  * index or label number. KEY_ANY: all rows.
  */
 #define KEY_ANY UINT32_MAX
-bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, CatalogRow *row);
+bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, CatalogTuple *row);
 
 /* The first one. */
-bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogRow *row);
+bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row);
 
 /* A number in pg_class, of what has or had that storage at any moment: the next one from a
  * *position of 0 on; 0: there is none. */
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position);
 
 /* The row of a catalog that a tuple is; false if it is damaged, or not there. */
-bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogRow *row);
+bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row);
 
 /* The names of columns in their order, as many as the catalog has. */
-const Attribute *catalog_columns(const CatalogRow *row, size_t *count);
+const Attribute *catalog_columns(const CatalogTuple *row, size_t *count);
 
 /* A column as stored: bytes NULL for NULL, and where the catalog has no such column. */
-Slice row_column(const CatalogRow *row, const char *column);
+Slice row_column(const CatalogTuple *row, const char *column);
 
 /* An integer, OID, boolean or "char"; 0 for NULL. Negative ones are extended to 32 bits. */
-uint32_t row_number(const CatalogRow *row, const char *column);
+uint32_t row_number(const CatalogTuple *row, const char *column);
 
 /* A name; NULL for NULL. */
-const char *row_name(const CatalogRow *row, const char *column, Arena *arena);
+const char *row_name(const CatalogTuple *row, const char *column, Arena *arena);
 
 /* A name that a command gives to the table which it fills in place of another one, whose number
  * this returns; 0: it is no such name. */

@@ -47,7 +47,7 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
 
 static const char *namespace_name(CatalogLook *look, Oid oid)
 {
-    CatalogRow row;
+    CatalogTuple row;
 
     return catalog_find(look, PG_NAMESPACE, oid, &row) ? row_name(&row, "nspname", look->arena)
                                                        : NULL;
@@ -141,7 +141,7 @@ static const char *standard_name(Arena *arena, Oid type, int32_t modifier)
 }
 
 /* 0 for what is no array: other types have elements, too, like name, point and jsonb. */
-static Oid array_element(const CatalogRow *row)
+static Oid array_element(const CatalogTuple *row)
 {
     const Slice handler = row_column(row, "typsubscript"); /* 14+ */
 
@@ -154,7 +154,7 @@ static Oid array_element(const CatalogRow *row)
 static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
 {
     const char *brackets = "", *name, *schema;
-    CatalogRow row;
+    CatalogTuple row;
 
     if (!catalog_find(look, PG_TYPE, type, &row))
         return "???";
@@ -181,7 +181,7 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
 /* ---- Columns ---- */
 
 /* The only element of attmissingval, an array, as it would be stored in a row. */
-static Slice missing_value(CatalogLook *look, const CatalogRow *row, const Storage *storage)
+static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Storage *storage)
 {
     AUTO_BUFFER Buffer room = {0};
     const ToastReader none = {0};
@@ -209,7 +209,7 @@ static Slice missing_value(CatalogLook *look, const CatalogRow *row, const Stora
  * The columns of a relation. Of a table also the names of their types, and whether they are NOT
  * NULL; NULL for those of a type. Returns their number, 0 also where they are not complete.
  */
-static size_t read_attributes(CatalogLook *look, const CatalogRow *class,
+static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
                               const Attribute **attributes, const char *const **names,
                               bool *not_null)
 {
@@ -217,7 +217,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogRow *class,
     Attribute *all;
     const char **all_names;
     size_t position = 0, done = 0;
-    CatalogRow row;
+    CatalogTuple row;
 
     if (count > HEAP_TUPLE_ATTRIBUTES_MAX)
         return 0;
@@ -253,7 +253,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogRow *class,
 /* ---- Tables ---- */
 
 /* The columns of an index, an int2vector, which is stored like an array; bytes NULL: damaged. */
-static Slice key_columns(const CatalogRow *index)
+static Slice key_columns(const CatalogTuple *index)
 {
     const uint32_t key_count = row_number(index, "indnkeyatts"); /* 11+, before there are no more */
     const size_t count = key_count != 0 ? key_count : row_number(index, "indnatts");
@@ -268,7 +268,7 @@ static Slice key_columns(const CatalogRow *index)
 }
 
 /* The better an index is as a key, the higher; 0: its columns do not tell rows apart. */
-static int rank_index(const CatalogRow *index, const Slice *columns, const bool *not_null,
+static int rank_index(const CatalogTuple *index, const Slice *columns, const bool *not_null,
                       size_t attribute_count)
 {
     if (!row_number(index, "indisunique") || !row_number(index, "indisvalid") ||
@@ -292,7 +292,7 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
 {
     size_t position = 0;
     int best = 0;
-    CatalogRow index;
+    CatalogTuple index;
 
     while (catalog_next(look, PG_INDEX, table->oid, &position, &index))
     {
@@ -313,14 +313,15 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
 /* The tablespace of relations of which pg_class says 0. */
 static Oid default_tablespace(CatalogLook *look)
 {
-    CatalogRow row;
+    CatalogTuple row;
 
     if (!catalog_find(look, PG_DATABASE, look->database, &row))
         return TABLESPACE_DEFAULT;
     return row_number(&row, "dattablespace");
 }
 
-static bool class_has_storage(CatalogLook *look, const CatalogRow *class, const RelationId *storage)
+static bool class_has_storage(CatalogLook *look, const CatalogTuple *class,
+                              const RelationId *storage)
 {
     const Oid tablespace = row_number(class, "reltablespace");
 
@@ -329,7 +330,7 @@ static bool class_has_storage(CatalogLook *look, const CatalogRow *class, const 
 }
 
 /* The row of pg_class that has the storage. */
-static bool find_class(CatalogLook *look, const RelationId *storage, CatalogRow *class)
+static bool find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)
 {
     const Oid catalog = catalog_of_storage(look->reader, storage);
     size_t position = 0;
@@ -347,7 +348,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
     bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
-    CatalogRow class;
+    CatalogTuple class;
 
     *reason = "the catalogs have no table with its storage";
     if (!find_class(look, storage, &class))
@@ -380,7 +381,7 @@ static void read_labels(CatalogLook *look, Type *type)
 {
     EnumLabel *labels = NULL;
     size_t position = 0;
-    CatalogRow row;
+    CatalogTuple row;
 
     while (catalog_next(look, PG_ENUM, type->oid, &position, &row))
         ARRAY_ADD(labels, type->label_count,
@@ -399,7 +400,7 @@ static void read_labels(CatalogLook *look, Type *type)
 static Oid range_of_multirange(CatalogLook *look, Oid multirange)
 {
     size_t position = 0;
-    CatalogRow row;
+    CatalogTuple row;
 
     while (catalog_next(look, PG_RANGE, KEY_ANY, &position, &row))
         if (row_number(&row, "rngmultitypid") == multirange)
@@ -410,7 +411,7 @@ static Oid range_of_multirange(CatalogLook *look, Oid multirange)
 static const void *make_type(CatalogLook *look, const RelationId *id, const char **reason)
 {
     Type *type = arena_allocate(look->arena, sizeof(*type));
-    CatalogRow row, more;
+    CatalogTuple row, more;
 
     *reason = "the catalogs do not have the type";
     if (!catalog_find(look, PG_TYPE, id->relation, &row))
@@ -509,7 +510,7 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage)
 {
     CatalogLook look = schema_look(schema, database, moment);
-    CatalogRow class;
+    CatalogTuple class;
 
     if (!catalog_find(&look, PG_CLASS, relation, &class) || row_number(&class, "relfilenode") == 0)
         return false;
@@ -531,7 +532,7 @@ const char *schema_database(Schema *schema, Oid database, Moment moment, const c
         "WIN1252",   "ISO_8859_5",    "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250",
         "WIN1253",   "WIN1254",       "WIN1255",    "WIN1257",    "KOI8U"};
     CatalogLook look = schema_look(schema, database, moment);
-    CatalogRow row;
+    CatalogTuple row;
     uint32_t number;
 
     if (!catalog_find(&look, PG_DATABASE, database, &row))

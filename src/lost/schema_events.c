@@ -120,7 +120,7 @@ static bool is_passed_over(const char *column)
     return false;
 }
 
-static unsigned flags_of_update(const CatalogRow *old, const CatalogRow *new)
+static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new)
 {
     size_t count;
     const Attribute *columns = catalog_columns(new, &count);
@@ -151,7 +151,7 @@ static void add_object(Objects *objects, const Object *object)
 }
 
 static void add_own_change(Objects *objects, CatalogLook *look, const CatalogChange *change,
-                           const CatalogRow *row, unsigned flags)
+                           const CatalogTuple *row, unsigned flags)
 {
     Object object = {
         change->catalog, row_number(row, "oid"), flags, change->database, change->lsn, change->old,
@@ -176,10 +176,10 @@ static void add_own_change(Objects *objects, CatalogLook *look, const CatalogCha
 
 static void add_catalog_change(Objects *objects, CatalogLook *look, const CatalogChange *change)
 {
-    CatalogRow old, new;
+    CatalogTuple old, new;
     const bool has_new = catalog_row(look, change->catalog, change->new, &new);
     const bool has_old = catalog_row(look, change->catalog, change->old, &old);
-    const CatalogRow *row = has_new ? &new : &old;
+    const CatalogTuple *row = has_new ? &new : &old;
     const unsigned flags = has_new && has_old ? flags_of_update(&old, &new) : FLAG_ALTERED;
 
     if (!has_new && !has_old)
@@ -265,7 +265,7 @@ static Object *find_object(const Objects *objects, Oid catalog, Oid oid)
 
 /* An object that cannot be without another one, or that is made or dropped with it, is a part of
  * it. */
-static void note_dependency(const Objects *objects, const CatalogRow *row)
+static void note_dependency(const Objects *objects, const CatalogTuple *row)
 {
     Object *object = find_object(objects, row_number(row, "classid"), row_number(row, "objid"));
     const Object *other =
@@ -281,7 +281,7 @@ static void note_dependency(const Objects *objects, const CatalogRow *row)
 
 /* ---- Events ---- */
 
-static const char *noun_of(const Kind *kind, const CatalogRow *row)
+static const char *noun_of(const Kind *kind, const CatalogTuple *row)
 {
     static const struct
     {
@@ -359,10 +359,10 @@ static void add_object_events(EventList *list, SchemaEvent event, unsigned flags
 
 /* Also where pg_depend does not change: the type of a table's rows, an array of a type, the schema
  * of a session's temporary tables. */
-static bool is_part(CatalogLook *look, const Object *object, const CatalogRow *row,
+static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple *row,
                     const char *name)
 {
-    CatalogRow class;
+    CatalogTuple class;
 
     if ((object->flags & FLAG_PART) ||
         (object->catalog == PG_NAMESPACE && name != NULL && strncmp(name, "pg_", 3) == 0))
@@ -379,7 +379,7 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
 {
     CatalogLook look = schema_look(schema, object->database, (Moment){object->lsn, commit});
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
-    CatalogRow row, namespace;
+    CatalogTuple row, namespace;
     size_t i = 0;
 
     while (i < sizeof(kinds) / sizeof(kinds[0]) && kinds[i].catalog != object->catalog)
@@ -421,7 +421,7 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
         CatalogLook look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
-        CatalogRow row;
+        CatalogTuple row;
 
         if (changes[i].catalog == PG_DEPEND &&
             (catalog_row(&look, PG_DEPEND, changes[i].new, &row) ||
