@@ -536,6 +536,9 @@ static void read_catalog(CatalogReader *reader, Catalog *catalog)
         good = visit_file(reader, catalog, &storage, add_own_attribute, &error);
     else
         add_catalog_attributes(reader, catalog);
+    for (size_t i = 0; i < catalog->attribute_count; i++)
+        if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
+            catalog->attribute_count = 0;
     if (storage.relation != 0)
         good = good && visit_file(reader, catalog, &storage, add_disk_tuple, &error);
     if (!good)

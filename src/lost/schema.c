@@ -168,7 +168,8 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
     name = standard_name(look->arena, type, modifier);
     if (name == NULL)
     {
-        name = quoted_name(look->arena, row_name(&row, "typname", look->arena));
+        name = row_name(&row, "typname", look->arena);
+        name = name != NULL ? quoted_name(look->arena, name) : "???";
         schema = row_number(&row, "typnamespace") == PG_CATALOG
                      ? NULL
                      : namespace_name(look, row_number(&row, "typnamespace"));
@@ -243,7 +244,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
                 type_name(look, attribute->type, (int32_t) row_number(&row, "atttypmod"));
         if (not_null != NULL)
             not_null[number - 1] = row_number(&row, "attnotnull") != 0;
-        done++;
+        done += attribute->name != NULL;
     }
     if (names != NULL)
         *names = all_names;
@@ -362,7 +363,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     table->toast = row_number(&class, "reltoastrelid");
     table->is_catalog = table->oid < FIRST_NORMAL_OID;
     *reason = "its storage is that of a relation without rows";
-    if (strchr("rmt", table->kind) == NULL)
+    if (table->kind == '\0' || strchr("rmt", table->kind) == NULL)
         return NULL;
     *reason = "the catalogs do not have all names and columns of its table";
     table->attribute_count =
@@ -384,8 +385,12 @@ static void read_labels(CatalogLook *look, Type *type)
     CatalogTuple row;
 
     while (catalog_next(look, PG_ENUM, type->oid, &position, &row))
-        ARRAY_ADD(labels, type->label_count,
-                  (EnumLabel){row_number(&row, "oid"), row_name(&row, "enumlabel", look->arena)});
+    {
+        const char *label = row_name(&row, "enumlabel", look->arena);
+
+        if (label != NULL)
+            ARRAY_ADD(labels, type->label_count, (EnumLabel){row_number(&row, "oid"), label});
+    }
     if (labels != NULL)
     {
         EnumLabel *copy = arena_allocate(look->arena, type->label_count * sizeof(*labels));
