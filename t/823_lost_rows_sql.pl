@@ -1,0 +1,83 @@
+# The script of --save-lost-rows, run on a new primary that did nothing else, gives it the tables of the old one. Run again, it changes
+# nothing. Where the new primary changed the same rows, each is reported as a conflict, and none is changed.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::LostRows;
+
+# All rows of all tables but those of the script itself; a line each.
+sub all_rows
+{
+    my ($server) = @_;
+    return $server->sql(<<'END');
+SET timezone = 'UTC';
+SELECT format('SELECT %L, "the row"::text FROM ONLY %s "the row" ORDER BY "the row"::text COLLATE "C"', oid::regclass, oid::regclass) FROM pg_class
+    WHERE relkind = 'r' AND relpersistence = 'p' AND relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'lost_rows'))
+    ORDER BY oid::regclass::text COLLATE "C" \gexec
+END
+}
+
+sub run_script
+{
+    my ($server, $file) = @_;
+    my $result = run([ program('psql'), '-X', '-d', $server->conninfo, '-f', $file ]);
+    is($result->{status}, 0, 'the script succeeds') or diag(substr $result->{stderr}, 0, 3000);
+    is($result->{stderr}, '', 'without errors');
+    return $result->{stdout};
+}
+
+sub is_same_text
+{
+    my ($ours, $theirs, $name) = @_;
+    return if ok($ours eq $theirs, $name);
+    my %both = map { $_ => 1 } split /\n/, $theirs;
+    my %found = map { $_ => 1 } split /\n/, $ours;
+    my @wrong = ((map { "not expected: $_" } grep { !$both{$_} } sort keys %found), map { "not found: $_" } grep { !$found{$_} } sort keys %both);
+    diag(join "\n", map { substr $_, 0, 300 } @wrong > 20 ? @wrong[ 0 .. 19 ] : @wrong ? @wrong : 'only their numbers differ');
+    return;
+}
+
+# The new primary changes all accounts, and inserts some that the old one has as well.
+my $elsewhere = <<'END';
+UPDATE accounts SET note = 'elsewhere';
+INSERT INTO accounts SELECT n, 'elsewhere', 0, NULL FROM generate_series(1001, 1010) n;
+END
+
+# The changes of accounts that find the row changed, missing, or there already.
+sub expected_conflicts
+{
+    my ($transactions) = @_;
+    my $id = sub { my ($row) = @_; my ($column) = grep { $_->[0] eq 'id' } @$row; return $column->[2] };
+    my $text = sub { my ($row) = @_; return join ' ', map { $_->[2] // 'NULL' } @$row };
+    return grep { my $key = $id->($_->{old} // $_->{new}); $key >= 1 && $key <= 400 || $key >= 1001 && $key <= 1010 }
+        grep { !$_->{old} || !$_->{new} || $text->($_->{old}) ne $text->($_->{new}) }
+        grep { $_->{table} eq 'public.accounts' } map { @{ $_->{changes} } } @$transactions;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my $target = make_cluster('target', $version);
+    my ($source, $changed) = diverged_copies($target, qw(source changed));
+    $target->start;
+    run_workload($target, qw(rows.sql keyless.sql));
+    my $expected = all_rows($target);
+    $target->stop('immediate');
+    my $file = save_lost_rows($target, $source);
+    return if !$file->{sql};
+
+    $source->start;
+    is(run_script($source, $file->{sql}), '', 'the script has nothing to say');
+    is_same_text(all_rows($source), $expected, 'the new primary has the tables of the old one');
+    unlike(run_script($source, $file->{sql}), qr/conflict/, 'again: no conflict');
+    is_same_text(all_rows($source), $expected, 'and nothing changes');
+
+    $changed->start->sql($elsewhere);
+    my $before = $changed->sql('SELECT * FROM accounts ORDER BY id');
+    my $said = run_script($changed, $file->{sql});
+    my @conflicts = expected_conflicts((saved_rows($file->{jsonl}))[0]);
+    is(scalar(() = $said =~ /^conflict: .*accounts/mg), scalar @conflicts, 'each change of a row that is changed here is reported');
+    is(scalar(() = $said =~ /^conflict:/mg), scalar @conflicts, 'and no other');
+    is_same_text($changed->sql(q{SELECT * FROM accounts WHERE id BETWEEN 1 AND 400 OR id BETWEEN 1001 AND 1010 ORDER BY id}), $before, 'and none of them is changed');
+});

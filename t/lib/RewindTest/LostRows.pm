@@ -1,0 +1,311 @@
+# The changes of rows that a server lost: those that it decodes itself, and those that --save-lost-rows has written, in one form.
+#
+#   run_workload($server, 'tables.sql');                      # of t/lost_rows
+#   my $ours = saved_rows($path);                             # of the .jsonl
+#   my $theirs = decoded_rows($server, $slot);                # of test_decoding
+#   are_same_rows($ours, $theirs, 'the rows are those that the server decodes');
+#
+# The form: a list of transactions, each { xid, gid, changes => [ { kind, table, new, old } ] }; kind is I, U, D or T; new and old are lists of
+# [ name, type, value ], where an undefined value is NULL. A TOASTed value that an update did not change is told neither in old nor in new.
+
+package RewindTest::LostRows;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use JSON::PP ();
+use RewindTest::Command;
+use Test::More;
+
+our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows);
+
+use constant UNCHANGED => \'unchanged';
+
+# How values are printed: as value_text.h says.
+my $settings = "SET datestyle = 'ISO'; SET timezone = 'UTC'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
+    . " SET lc_monetary = 'C'; SET extra_float_digits = 3; SET client_min_messages = 'error'; SET xmloption = 'content';";
+
+# Run files of t/lost_rows, in one session.
+sub run_workload
+{
+    my ($server, @files) = @_;
+    my $version = $server->version;
+    my $can = sub { my ($sql) = @_; return $server->try_sql($sql)->{status} == 0 ? 'true' : 'false' };
+    my %variable = (
+        (map { my $name = "from_$_" =~ tr/./_/r; $name => $version >= $_ ? 'true' : 'false' } 9.4, 9.5, 10 .. 19),
+        with_xml => $can->(q{SELECT '<a/>'::xml}),
+        with_lz4 => $version < 14 ? 'false' : $can->("SET default_toast_compression = 'lz4'"),
+        bulk_file => $server->dir . '/bulk', parted_file => $server->dir . '/parted',
+    );
+    my $script = join '', $settings, "SET lock_timeout = '20s';\n\\o /dev/null\n", map({ "\\set $_ $variable{$_}\n" } sort keys %variable), map { slurp("t/lost_rows/$_") } @files;
+    return $server->sql($script);
+}
+
+# Sessions beside each other: rows with more than one locker, and transactions that end in another order than they begin.
+sub run_sessions
+{
+    my ($server) = @_;
+    my ($first, $second) = map { $server->session } 1, 2;
+    $first->sql('BEGIN; SELECT * FROM locked WHERE id BETWEEN 20 AND 27 FOR KEY SHARE');
+    $first->sql(q{UPDATE accounts SET note = 'first' WHERE id = 380});
+    $second->sql(q{UPDATE locked SET v = 'beside a locker' WHERE id IN (20, 21, 26)});
+    $second->sql(q{BEGIN; UPDATE locked SET v = 'rolled back' WHERE id IN (21, 23); ROLLBACK});
+    $second->sql(q{BEGIN; SELECT * FROM locked WHERE id IN (22, 24) FOR KEY SHARE; SAVEPOINT s; UPDATE locked SET v = 'of a subtransaction' WHERE id = 24; RELEASE s});
+    $second->sql(q{UPDATE accounts SET note = 'second' WHERE id = 381});
+    $first->sql(q{UPDATE locked SET v = 'beside two lockers' WHERE id = 22});
+    $first->sql(q{UPDATE accounts SET note = 'first again' WHERE id = 380; INSERT INTO accounts VALUES (30000, 'first', 0, NULL)});
+    $second->sql('COMMIT');
+    $server->sql(q{UPDATE accounts SET note = 'between' WHERE id = 382});
+    $first->sql('COMMIT');
+    $_->end for $first, $second;
+    $server->sql(q{UPDATE locked SET v = 'later' WHERE id IN (20, 22, 23); DELETE FROM locked WHERE id IN (21, 24, 26, 27)});
+    return;
+}
+
+# Copies of a cluster with the workload's tables, none of which runs: their histories part at its shutdown checkpoint. The first is the
+# source, promoted since.
+sub diverged_copies
+{
+    my ($cluster, @names) = @_;
+    $cluster->start;
+    run_workload($cluster, 'tables.sql');
+    # The old value of each column is to be decoded.
+    $cluster->sql(<<'END');
+SELECT format('ALTER TABLE %s REPLICA IDENTITY FULL', oid::regclass) FROM pg_class
+    WHERE relkind IN ('r', 'p') AND relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema')) \gexec
+END
+    $cluster->stop;
+    my @copies = map { $cluster->copy($_) } @names;
+    $copies[0]->switch_timeline->stop;
+    return @copies;
+}
+
+# Save what a stopped target lost to a stopped source; the paths of the files. Options as those of rewind.
+sub save_lost_rows
+{
+    my ($target, $source, %option) = @_;
+    my $directory = $target->dir . '/lost';
+    mkdir $directory;
+    my $result = RewindTest::rewind($target, $source, kind => 'directory', options => [ '--dry-run', "--save-lost-rows=$directory", @{ $option{options} // [] } ]);
+    is($result->{status}, 0, "the lost rows of " . $target->name . ' are saved') or diag($result->{stderr});
+    my %file = map { /\.(\w+)\z/ ? ($1 => $_) : () } glob "$directory/lost-*";
+    is(join(' ', sort keys %file), 'jsonl sql', 'in two files') or diag($result->{stderr});
+    return { %file, said => $result->{stderr} };
+}
+
+# ---------------------------------------------------------------- what the server decodes
+
+my $name = qr/(?:"(?:[^"]++|"")*+"|[\w\$]++)/;
+my $type = qr/(?:"(?:[^"]++|"")*+"|\[\]|[^"\[\]])++/;
+
+sub unquoted_name { my ($text) = @_; return $text =~ s/\A"(.*)"\z/$1/sr =~ s/""/"/gr }
+
+# "a[integer]:1 b[text]:'x'", from where the last match ended.
+sub decoded_columns
+{
+    my ($text) = @_;
+    my @columns;
+    while ($$text =~ /\G ?($name)\[($type)\]:(?:(null)|(unchanged-toast-datum)|B?'((?:[^']++|'')*+)'|([^ ]++))/gcs)
+    {
+        my ($column, $of_type, $null, $unchanged, $quoted, $plain) = ($1, $2, $3, $4, $5, $6);
+        next if $column eq 'oid' && $of_type eq 'oid';    # of a table WITH OIDS
+        next if $column eq 'twice_virtual';               # it has no value
+        push @columns, [ unquoted_name($column), $of_type, $null ? undef : $unchanged ? UNCHANGED : defined $quoted ? $quoted =~ s/''/'/gr : $plain ];
+    }
+    return \@columns;
+}
+
+sub decoded_change
+{
+    my ($text) = @_;
+    $text =~ /\Gtable ((?:$name(?:\.$name)?(?:, )?)+): (INSERT|UPDATE|DELETE|TRUNCATE):/gc or die "test_decoding says: $text\n";
+    my ($tables, $verb) = ($1, $2);
+    my @tables = map { join '.', map { unquoted_name($_) } /($name)/g } $tables =~ /($name(?:\.$name)?)/g;
+    return map { { kind => 'T', table => $_ } } @tables if $verb eq 'TRUNCATE';
+    my $change = { kind => substr($verb, 0, 1), table => $tables[0] };
+    return $change if $text =~ /\G \(no-tuple-data\)\z/gc;
+    $change->{old} = decoded_columns(\$text) if $verb eq 'DELETE' || $text =~ /\G old-key:/gc;
+    $change->{new} = decoded_columns(\$text) if $verb eq 'INSERT' || $text =~ /\G new-tuple:/gc;
+    if ($change->{old} && $change->{new})
+    {
+        my %unchanged = map { ref $_->[2] ? ($_->[0] => 1) : () } @{ $change->{new} };
+        $_->[2] = UNCHANGED for grep { $unchanged{ $_->[0] } } @{ $change->{old} };
+    }
+    my $read = pos($text) // 0;
+    die 'test_decoding says more: ' . substr($text, $read, 100) . "\n" if $read != length $text;
+    return $change;
+}
+
+# What a slot of test_decoding gives, without using it up.
+sub decoded_rows
+{
+    my ($server, $slot, $database) = @_;
+    my $hex = $server->sql("$settings SET search_path = pg_catalog; SELECT encode(convert_to(data, 'UTF8'), 'hex') FROM pg_logical_slot_peek_changes('$slot', NULL, NULL)", $database);
+    my (@transactions, $transaction);
+    for my $line (map { pack 'H*', $_ } split /\n/, $hex)
+    {
+        if ($line =~ /^BEGIN (\d+)/) { $transaction = { xid => $1, changes => [] } }
+        elsif ($line =~ /^COMMIT/) { push @transactions, $transaction if @{ $transaction->{changes} } }
+        # Before 11 what a command that rewrites a table fills is decoded.
+        elsif ($line !~ /^table \w+\.pg_temp_\d+: /) { push @{ $transaction->{changes} }, decoded_change($line) }
+    }
+    return \@transactions;
+}
+
+# ---------------------------------------------------------------- what was saved
+
+# Strings as test_decoding gives them.
+sub as_bytes
+{
+    my ($value) = @_;
+    return { map { $_ => as_bytes($value->{$_}) } keys %$value } if ref $value eq 'HASH';
+    return [ map { as_bytes($_) } @$value ] if ref $value eq 'ARRAY';
+    utf8::encode($value) if defined $value && !ref $value;
+    return $value;
+}
+
+sub saved_columns
+{
+    my ($columns) = @_;
+    return undef if !$columns;
+    my $value = sub {
+        my ($column) = @_;
+        return UNCHANGED if $column->{unchanged};
+        return "unknown: $column->{unknown}" if defined $column->{unknown};
+        return ref $column->{value} ? ($column->{value} ? 'true' : 'false') : $column->{value};
+    };
+    return [ map { [ $_->{name}, $_->{type}, $value->($_), $_->{encoding} // ($_->{unknown} ? 'unknown' : undef) ] } @$columns ];
+}
+
+# The transactions; and the lines of which none is one: the first, the last, and what could not be said.
+sub saved_rows
+{
+    my ($path) = @_;
+    my $json = JSON::PP->new->utf8;
+    my (@transactions, $transaction, @others);
+    for my $line (split /\n/, slurp($path))
+    {
+        # Numbers as they are written; a string has no such quotes.
+        $line =~ s/("value":)(-?[\d.]+(?:[eE][-+]?\d+)?)(?=[,}])/$1"$2"/g;
+        my $is = eval { as_bytes($json->decode($line)) } // die "no line of JSON: $line: $@";
+        my $action = $is->{action} // '';
+        if ($action eq 'B') { $transaction = { xid => $is->{xid}, gid => $is->{gid}, database => $is->{database}, began_before => $is->{began_before}, changes => [] } }
+        elsif ($action eq 'C') { push @transactions, $transaction if @{ $transaction->{changes} }; undef $transaction }
+        elsif ($action =~ /^[IUDT]$/)
+        {
+            push @{ $transaction->{changes} }, { kind => $action, table => "$is->{schema}.$is->{table}", 
+                new => saved_columns($is->{columns}), old => saved_columns($is->{identity}), unknown => $is->{unknown} };
+        }
+        elsif ($action ne 'schema') { push @others, $is }
+    }
+    return (\@transactions, \@others);
+}
+
+# ---------------------------------------------------------------- both
+
+# Before 12 servers print floating-point numbers with more digits.
+sub shorter_numbers
+{
+    my ($text, $digits) = @_;
+    return $text =~ s/(?<![\w.])(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?![\w.])/sprintf "%.${digits}g", $1/gre;
+}
+my $with_floats = qr/^(?:real|double precision|point|lseg|path|box|polygon|line|circle)/;
+
+sub columns_text
+{
+    my ($columns, $is_old, $version) = @_;
+    my @texts;
+    for my $column (@{ $columns // [] })
+    {
+        my ($column_name, $of_type, $value, $encoding) = @$column;
+        next if !defined $value && $is_old;    # test_decoding leaves them out
+        $value = 'not changed', $encoding = 'TOAST' if ref $value;
+        $of_type =~ s/\([\d,]+\)//;
+        $of_type =~ s/^interval .*/interval/;
+        $value = shorter_numbers($value, $of_type eq 'real' ? 6 : 14) if defined $value && $version < 12 && $of_type =~ $with_floats && $value !~ /[a-df-z]/;
+        push @texts, "$column_name\[$of_type]:" . (defined $value ? "'$value'" : 'null') . (defined $encoding ? " ($encoding)" : '');
+    }
+    return join ' ', @texts;
+}
+
+sub change_text
+{
+    my ($change, $version) = @_;
+    return join ' ', $change->{kind}, $change->{table}, $change->{unknown} ? "unknown: $change->{unknown}" : (), map { $change->{$_} ? ("$_:", columns_text($change->{$_}, $_ eq 'old', $version)) : () } qw(old new);
+}
+
+# The texts of a transaction's changes. Tables that one TRUNCATE empties have no order, and one whose partitions have the rows has no storage.
+sub changes_texts
+{
+    my ($transaction, $version) = @_;
+    my (@texts, @truncated);
+    for my $change (@{ $transaction->{changes} // [] })
+    {
+        if ($change->{kind} eq 'T') { push @truncated, $change->{table} !~ /^public\.parted(?:_3)?$/ ? change_text($change, $version) : (); next }
+        push @texts, sort(splice @truncated), change_text($change, $version);
+    }
+    return [ @texts, sort @truncated ];
+}
+
+# From where two texts differ, with some of what is before.
+sub differing_parts
+{
+    my (@texts) = @_;
+    my $common = 0;
+    if (defined $texts[0] && defined $texts[1])
+    {
+        my ($same) = ($texts[0] ^ $texts[1]) =~ /\A(\0*)/;
+        $common = length($same) > 60 ? length($same) - 60 : 0;
+    }
+    return map { !defined $_ ? 'nothing' : length($_) > 1500 || $common > 300 ? substr($_, 0, 60) . ' ... ' . substr($_, $common, 300) : $_ } @texts;
+}
+
+# A change that is not known in part, which is allowed here, is taken for theirs, if that is of the same kind and table.
+sub agrees_as_far_as_known
+{
+    my ($our, $their) = @_;
+    my $untold = defined $our->{unknown} || grep { ($_->[3] // '') eq 'unknown' } @{ $our->{old} // [] }, @{ $our->{new} // [] };
+    return $untold && $our->{kind} eq $their->{kind} && $our->{table} eq $their->{table};
+}
+
+# Compare transactions one by one: those of the same number if by => 'xid', otherwise in their order. With may_be_unknown => 1 ours may
+# say that they are not known; returns how many do.
+sub are_same_rows
+{
+    my ($ours, $theirs, $title, %option) = @_;
+    my $by_xid = ($option{by} // '') eq 'xid';
+    my @said;
+    my %ours = map { $_->{xid} => $_ } @$ours;
+    my $count = $by_xid ? @$theirs : @$ours > @$theirs ? @$ours : @$theirs;
+    my ($changes, $unknown) = (0, 0);
+    for my $index (0 .. $count - 1)
+    {
+        my $their = $theirs->[$index];
+        my $our = $by_xid ? delete $ours{ $their->{xid} } : $ours->[$index];
+        my @pairs = $option{may_be_unknown} && @{ ($our // {})->{changes} // [] } == @{ ($their // {})->{changes} // [] } ? 0 .. $#{ $their->{changes} } : ();
+        for my $pair (@pairs)
+        {
+            next if !agrees_as_far_as_known($our->{changes}[$pair], $their->{changes}[$pair]);
+            $our->{changes}[$pair] = $their->{changes}[$pair];
+            $unknown++;
+        }
+        my @texts = map { changes_texts($_ // {}, $option{version}) } $our, $their;
+        $changes += @{ $texts[1] };
+        my ($first) = grep { ($texts[0][$_] // '') ne ($texts[1][$_] // '') } 0 .. ($#{ $texts[0] } > $#{ $texts[1] } ? $#{ $texts[0] } : $#{ $texts[1] });
+        next if !defined $first;
+        my ($our_text, $their_text) = differing_parts($texts[0][$first], $texts[1][$first]);
+        push @said, 'transaction ' . ($index + 1) . ' (' . join('/', map { $_->{xid} // 'none' } $our // {}, $their // {}) . '), change ' . ($first + 1)
+            . ' of ' . join('/', map { scalar @$_ } @texts) . "\nours:   $our_text\ntheirs: $their_text";
+    }
+    push @said, map { "only ours: transaction $_->{xid}: " . join "\n  ", map { substr change_text($_, $option{version}), 0, 300 } @{ $_->{changes} }[0 .. ($#{ $_->{changes} } > 4 ? 4 : $#{ $_->{changes} })] }
+        map { $ours{$_} } sort { $a <=> $b } keys %ours if $by_xid;
+    my $order = join ' ', map { $_->{xid} } @$ours;
+    push @said, "the transactions are in another order:\n$order\n" . join ' ', map { $_->{xid} } @$theirs if !@said && $by_xid && $order ne join ' ', map { $_->{xid} } @$theirs;
+    $title .= " ($changes changes in " . @$theirs . ' transactions)';
+    my $most = $ENV{LOST_ROWS_DIFFERENCES} // 12;
+    ok(!@said, $title) or diag(join "\n", @said > $most ? (@said[ 0 .. $most - 1 ], 'and ' . (@said - $most) . ' more') : @said);
+    return $unknown;
+}
+
+1;
