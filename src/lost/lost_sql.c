@@ -124,8 +124,10 @@ static void append_insert(const LostRow *row, Buffer *text)
         buffer_append_string(text, " DEFAULT VALUES");
         return;
     }
-    buffer_append_string(text, ") OVERRIDING SYSTEM VALUE VALUES");
-    separator = " (";
+    /* ON CONFLICT is an error where a constraint is deferrable. */
+    buffer_append_string(text, row->table->has_deferrable ? ") OVERRIDING SYSTEM VALUE SELECT"
+                                                          : ") OVERRIDING SYSTEM VALUE VALUES");
+    separator = row->table->has_deferrable ? " " : " (";
     for (size_t i = 0; i < row->table->attribute_count; i++)
     {
         if (!is_named(row->table, i))
@@ -134,7 +136,35 @@ static void append_insert(const LostRow *row, Buffer *text)
         separator = ", ";
         append_row_literal(&row->new, i, text);
     }
-    buffer_append_string(text, ") ON CONFLICT DO NOTHING");
+    if (!row->table->has_deferrable)
+        buffer_append_string(text, ") ON CONFLICT DO NOTHING");
+    else if (row->table->key_count > 0)
+    {
+        buffer_append_string(text, " WHERE NOT EXISTS (SELECT 1 FROM ONLY ");
+        append_row_table(row, text);
+        buffer_append_string(text, " WHERE ");
+        append_row_condition(row, &row->new, true, text);
+        buffer_append_u8(text, ')');
+    }
+}
+
+static bool column_differs(const LostRow *row, size_t column)
+{
+    const RowValueState old = row->old.values[column].state, new = row->new.values[column].state;
+
+    return is_named(row->table, column) &&
+           (old != new ||
+            (old == ROW_VALUE_TEXT &&
+             strcmp(row_value_text(&row->old, column), row_value_text(&row->new, column)) != 0));
+}
+
+/* Another row may be in the way of the new values. */
+static bool update_may_collide(const LostRow *row)
+{
+    for (size_t i = 0; i < row->table->attribute_count; i++)
+        if (row->table->unique[i] && column_differs(row, i))
+            return true;
+    return false;
 }
 
 /* The columns that differ. False: none does. */
@@ -146,11 +176,7 @@ static bool append_update(const LostRow *row, Buffer *text)
     append_row_table(row, text);
     for (size_t i = 0; i < row->table->attribute_count; i++)
     {
-        const RowValueState old = row->old.values[i].state, new = row->new.values[i].state;
-
-        if (!is_named(row->table, i) ||
-            (old == new && (old != ROW_VALUE_TEXT || strcmp(row_value_text(&row->old, i),
-                                                            row_value_text(&row->new, i)) == 0)))
+        if (!column_differs(row, i))
             continue;
         buffer_append_string(text, separator);
         separator = ", ";
@@ -193,21 +219,23 @@ static void append_conflict(const LostRow *row, const char *verb, const char *ls
                              &line);
     }
     buffer_printf(&line, " (%s)", lsn);
-    buffer_append_string(text, " RETURNING 1)\n  SELECT ");
+    buffer_append_string(text, "\n  SELECT ");
     buffer_append_literal(text, buffer_string(&line));
-    buffer_append_string(text, " WHERE NOT EXISTS (TABLE done)");
     if (row->change->kind == ROW_DELETE && !has_key)
-        buffer_append_string(text, ";\n");
+        buffer_append_string(text, " WHERE NOT EXISTS (TABLE done);\n");
     else
     {
+        /* In this order: lost_rows.attempt is to be called first. */
         buffer_append_string(text, row->change->kind == ROW_DELETE
-                                       ? "\n  AND EXISTS (SELECT 1 FROM ONLY "
-                                       : "\n  AND NOT EXISTS (SELECT 1 FROM ONLY ");
+                                       ? " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
+                                         "  ELSE EXISTS (SELECT 1 FROM ONLY "
+                                       : " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
+                                         "  ELSE NOT EXISTS (SELECT 1 FROM ONLY ");
         append_row_table(row, text);
         buffer_append_string(text, " WHERE ");
         append_row_condition(row, row->change->kind == ROW_DELETE ? &row->old : &row->new,
                              row->change->kind == ROW_DELETE, text);
-        buffer_append_string(text, ");\n");
+        buffer_append_string(text, ") END;\n");
     }
 }
 
@@ -216,7 +244,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     static const char *const verbs[] = {
         [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
     const RowChangeKind kind = row->change->kind;
-    const size_t start = text->size;
+    AUTO_BUFFER Buffer statement = {0};
 
     if (row->untold != NULL)
         return untold(reason, row->untold);
@@ -225,20 +253,24 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     if ((kind != ROW_DELETE && !row_is_sayable(row, &row->new, reason)) ||
         (kind != ROW_INSERT && !row_is_sayable(row, &row->old, reason)))
         return false;
-    buffer_append_string(text, "WITH done AS (");
     if (kind == ROW_INSERT)
-        append_insert(row, text);
-    else if (kind == ROW_UPDATE && !append_update(row, text))
-    {
-        text->size = start;
+        append_insert(row, &statement);
+    else if (kind == ROW_UPDATE && !append_update(row, &statement))
         return true;
-    }
     else if (kind == ROW_DELETE)
     {
-        buffer_append_string(text, "DELETE FROM ONLY ");
-        append_row_table(row, text);
-        append_where(row, text);
+        buffer_append_string(&statement, "DELETE FROM ONLY ");
+        append_row_table(row, &statement);
+        append_where(row, &statement);
     }
+    if (kind == ROW_UPDATE && update_may_collide(row))
+    {
+        buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
+        buffer_append_literal(text, buffer_string(&statement));
+        buffer_append_string(text, "))");
+    }
+    else
+        buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&statement));
     append_conflict(row, verbs[kind], lsn, text);
     return true;
 }

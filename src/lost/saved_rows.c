@@ -270,22 +270,27 @@ static void connect_to_database(const char *name, Buffer *text)
     buffer_append_u8(&value, '\'');
     lost_sql_name(buffer_string(&value), text);
     buffer_append_string(
-        text, "\nSET client_encoding = 'UTF8';\n"
-              "SET standard_conforming_strings = on;\n"
-              "SET search_path = pg_catalog;\n"
-              "SET DateStyle = 'ISO';\n"
-              "SET IntervalStyle = 'postgres';\n"
-              "SET TimeZone = 'UTC';\n"
-              "SET lc_monetary = 'C';\n"
-              "SET extra_float_digits = 3;\n"
-              "SET bytea_output = 'hex';\n"
-              "SET xmloption = 'content';\n"
-              "SET row_security = off;\n"
-              "SET client_min_messages = warning;\n"
-              "SET session_replication_role = replica;\n"
-              "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
-              "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
-              "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n");
+        text,
+        "\nSET client_encoding = 'UTF8';\n"
+        "SET standard_conforming_strings = on;\n"
+        "SET search_path = pg_catalog;\n"
+        "SET DateStyle = 'ISO';\n"
+        "SET IntervalStyle = 'postgres';\n"
+        "SET TimeZone = 'UTC';\n"
+        "SET lc_monetary = 'C';\n"
+        "SET extra_float_digits = 3;\n"
+        "SET bytea_output = 'hex';\n"
+        "SET xmloption = 'content';\n"
+        "SET row_security = off;\n"
+        "SET client_min_messages = warning;\n"
+        "SET session_replication_role = replica;\n"
+        "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
+        "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
+        "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n"
+        "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
+        "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
+        "  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;\n"
+        "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n");
 }
 
 /* The comment that tells of the transaction, in its database. */

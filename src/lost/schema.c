@@ -289,11 +289,35 @@ static int rank_index(const CatalogTuple *index, const Slice *columns, const boo
     return row_number(index, "indisreplident") ? 2 : 1;
 }
 
+/* An expression or a predicate may see any column. */
+static void note_unique(const CatalogRow *index, const Slice *columns, size_t attribute_count,
+                        bool *unique)
+{
+    const bool sees_all = row_column(index, "indexprs").bytes != NULL ||
+                          row_column(index, "indpred").bytes != NULL || columns->size == 0;
+
+    if (!row_number(index, "indisunique") && !row_number(index, "indisexclusion"))
+        return;
+    for (size_t i = 0; i < attribute_count; i++)
+        unique[i] |= sees_all;
+    for (size_t at = 0; at < columns->size; at += sizeof(uint16_t))
+    {
+        const uint16_t number = load_u16(columns->bytes + at);
+
+        if (number >= 1 && number <= attribute_count)
+            unique[number - 1] = true;
+    }
+}
+
 static void read_key(CatalogLook *look, Table *table, const bool *not_null)
 {
+    bool *unique = arena_allocate(look->arena, table->attribute_count + 1);
     size_t position = 0;
     int best = 0;
     CatalogTuple index;
+
+    memset(unique, 0, table->attribute_count + 1);
+    table->unique = unique;
 
     while (catalog_next(look, PG_INDEX, table->oid, &position, &index))
     {
@@ -301,6 +325,8 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
         const int rank = rank_index(&index, &columns, not_null, table->attribute_count);
         uint16_t *key;
 
+        note_unique(&index, &columns, table->attribute_count, unique);
+        table->has_deferrable |= !row_number(&index, "indimmediate");
         if (rank <= best)
             continue;
         best = rank;

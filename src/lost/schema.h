@@ -32,6 +32,8 @@ typedef struct Table
                             is the replica identity, else of a unique one whose columns are NOT NULL
                             and that has no predicate or expression */
     size_t key_count;    /* 0: the table has no key */
+    const bool *unique;  /* of each attribute: a unique index or an exclusion constraint sees it */
+    bool has_deferrable; /* one of them may be checked later than at once */
 } Table;
 
 typedef struct Schema Schema;
