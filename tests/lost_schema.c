@@ -136,7 +136,7 @@ static bool look(char **arguments, Arena *arena, Error *error)
 {
     const Options options = {0};
     Clusters clusters = {0};
-    TargetWal wal = {0};
+    WalStore *wal = NULL;
     Divergence diverged = {0};
     RowChanges *changes = NULL;
     Schema *schema = NULL;
@@ -147,8 +147,8 @@ static bool look(char **arguments, Arena *arena, Error *error)
         return false;
     clusters.shape = control_wal_shape(&clusters.target.control);
     good = target_wal_open(&options, &clusters, NULL, NULL, arena, &wal, error) &&
-           target_history_read(&options, wal.store, arena, &clusters, error) &&
-           divergence_find_target_end(&clusters, &wal.stream, 1, LSN_INVALID, &diverged.scan,
+           target_history_read(&options, wal, arena, &clusters, error) &&
+           divergence_find_target_end(&clusters, &wal->stream, 1, LSN_INVALID, &diverged.scan,
                                       &diverged.target_end, error);
     diverged.common_checkpoint.checkpoint.redo = lsn_of_text(arguments[1]);
     diverged.lsn = lsn_of_text(arguments[2]);
@@ -162,7 +162,7 @@ static bool look(char **arguments, Arena *arena, Error *error)
     schema_free(schema);
     row_changes_free(changes);
     scan_destroy(diverged.scan);
-    wal_store_destroy(wal.store);
+    wal_store_destroy(wal);
     return good;
 }
 

@@ -55,8 +55,8 @@ static bool read_directory(const Databases *databases, const char *name, Oid dat
     map_path = path_in(&path, buffer_string(&directory), "pg_filenode.map");
     if (!file_read_all(map_path, CATALOGS_MAP_SIZE_MAX, &map, &found, error))
         return false;
-    if (found &&
-        !catalogs_add_map(databases->catalogs, databases->version, database, &map, &pg_class))
+    if (found && !catalogs_add_map(databases->catalogs, databases->target->control.version,
+                                   database, &map, &pg_class))
         return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", map_path);
     if (pg_class == 0)
         return true;
@@ -106,14 +106,12 @@ static bool read_tablespaces(Databases databases, Error *error)
     return true;
 }
 
-bool target_catalogs_read(const Target *target, const Version *version, Catalogs *catalogs,
-                          Error *error)
+bool target_catalogs_read(const Target *target, Catalogs *catalogs, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     Databases databases = {target, target->directory, catalogs};
     bool read;
 
-    (void) version;
     *catalogs = (Catalogs){0};
     read = read_directory(&databases, "global", 0, error);
     databases.path = path_in(&path, target->directory, "base");
@@ -298,9 +296,8 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
                          .end = diverged->target_end,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};
-    bool listed =
-        !clusters->shape.version->old_wal ||
-        target_catalogs_read(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
+    bool listed = !clusters->shape.version->old_wal ||
+                  target_catalogs_read(&clusters->target, &wanted.catalogs, &why);
 
     *lost = lost_create(clusters->shape.version, &wanted);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - wanted.known_from);

@@ -27,7 +27,6 @@ MUST_CHECK bool lost_wal_read(const Clusters *clusters, const Divergence *diverg
  * since are found, too; not their storage before that, unless pg_class still has the row. What was
  * found is sorted, also after a failure; the items are released by free.
  */
-MUST_CHECK bool target_catalogs_read(const Target *target, const Version *version,
-                                     Catalogs *catalogs, Error *error);
+MUST_CHECK bool target_catalogs_read(const Target *target, Catalogs *catalogs, Error *error);
 
 #endif

@@ -83,7 +83,7 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
     ARRAY_ADD(changes->xids, changes->xid_count, (CommittedXid){event->xid, commit});
     for (uint32_t i = 0; i < event->subxid_count; i++)
         ARRAY_ADD(changes->xids, changes->xid_count,
-                  (CommittedXid){wal_event_subxid(event, i), commit});
+                  (CommittedXid){wal_event_u32(event->subxids, i), commit});
     ARRAY_ADD(changes->commits, changes->count,
               (LostCommit){.xid = event->xid,
                            .lsn = lsn,
@@ -460,7 +460,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     reader->pages = heap_pages_create(changes->spool);
     open_file_init(&reader->file, NULL);
     read = changes->spool != NULL && reader->block_size <= BLOCK_SIZE_MAX &&
-           target_catalogs_read(&clusters->target, reader->version, &changes->catalogs, error) &&
+           target_catalogs_read(&clusters->target, &changes->catalogs, error) &&
            read_commits(clusters, diverged, changes, error) &&
            lost_wal_read(clusters, diverged, apply_record, reader, error);
     open_file_close(&reader->file);

@@ -290,7 +290,7 @@ static int rank_index(const CatalogTuple *index, const Slice *columns, const boo
 }
 
 /* An expression or a predicate may see any column. */
-static void note_unique(const CatalogRow *index, const Slice *columns, size_t attribute_count,
+static void note_unique(const CatalogTuple *index, const Slice *columns, size_t attribute_count,
                         bool *unique)
 {
     const bool sees_all = row_column(index, "indexprs").bytes != NULL ||

@@ -288,6 +288,7 @@ static size_t read_changes(WalWriter *writer, Lsn lsn, Reading *reading,
     make_directory(reading, "base");
     make_directory(reading, "pg_tblspc");
     reading->clusters.shape = writer->shape;
+    reading->clusters.target.control.version = writer->shape.version;
     reading->clusters.target.directory = reading->directory;
     reading->clusters.target.control.block_size = DATA_BLOCK_SIZE;
     reading->clusters.target.control.relation_segment_blocks = 131072;
