@@ -70,10 +70,17 @@ static void append_comparison(const LostRow *row, const RowText *values, size_t 
         buffer_append_string(text, " IS NULL");
         return;
     }
-    if (!is_in_key(row->table, column) && !row_reader_has_equality(row->reader, attribute->type))
-        buffer_append_string(text, "::text");
-    buffer_append_string(text, " = ");
-    append_row_literal(values, column, text);
+    if (is_in_key(row->table, column) || row_reader_has_equality(row->reader, attribute->type))
+    {
+        buffer_append_string(text, " = ");
+        append_row_literal(values, column, text);
+    }
+    else /* the server's own text: before 12 it has more digits than ours */
+    {
+        buffer_append_string(text, "::text = CAST(");
+        append_row_literal(values, column, text);
+        buffer_printf(text, " AS %s)::text", row->table->type_names[column]);
+    }
 }
 
 /* The key's columns come first. */

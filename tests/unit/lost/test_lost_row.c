@@ -232,11 +232,11 @@ static void test_update(void **state)
     assert_string_equal(
         sql(0), "WITH done AS (UPDATE ONLY \"public\".\"t\" SET \"a \"\"name\"\"\" = 'b' WHERE "
                 "\"id\" = '7' AND \"a \"\"name\"\"\" = 'a' AND \"weight\" = '1' AND "
-                "\"doc\"::text = '{' AND \"odd\" IS NULL RETURNING 1)\n"
+                "\"doc\"::text = CAST('{' AS json)::text AND \"odd\" IS NULL RETURNING 1)\n"
                 "  SELECT 'conflict: UPDATE of \"public\".\"t\" WHERE \"id\" = ''7'' (0/1001)' "
                 "WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
                 "  ELSE NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = '7' AND "
-                "\"a \"\"name\"\"\" = 'b' AND \"weight\" = '1' AND \"doc\"::text = '{' AND "
+                "\"a \"\"name\"\"\" = 'b' AND \"weight\" = '1' AND \"doc\"::text = CAST('{' AS json)::text AND "
                 "\"odd\" IS NULL) END;\n");
     /* The same row again has nothing to do. */
     changes[0].new = changes[0].old;
