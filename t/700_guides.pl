@@ -172,7 +172,7 @@ my %guides = (
 );
 my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);
 
-my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md);
+my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md differences.md);
 my %of_a_manager = map { m{([^/]+)\.pl$} ? ("$1.md" => 1) : () } glob('t/managers/*.pl');
 $of_a_manager{'installing.md'} = 1;    # by tests/package.sh
 $of_a_manager{'check.md'} = 1;         # by t/030_check.pl
