@@ -80,7 +80,7 @@ install: all
 dist: all
 	meson dist -C build --formats gztar --no-tests
 
-# The Debian package, into build/deb; needs `apt-get build-dep .`, fakeroot and lintian.
+# The Debian package, into build/deb; root installs what it needs.
 deb:
 	@packages/deb.sh
 
