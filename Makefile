@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package portable check-portable clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package rpm check-rpm portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -89,6 +89,16 @@ check-package:
 	@tests/setup.sh packages debhelper fakeroot lintian debootstrap
 	@$(MAKE) --no-print-directory deb
 	@tests/package.sh
+
+# The RPM, into build/rpm, on a system that has rpmbuild and what the spec requires.
+rpm:
+	@packages/rpm.sh
+
+# On Debian: its files in a bare system; by root.
+check-rpm:
+	@tests/setup.sh packages rpm rpmlint cpio debootstrap
+	@DEBIAN=1 packages/rpm.sh
+	@tests/rpm.sh
 
 # Program and libraries in one directory, for places where nothing can be installed, into build/portable.
 portable:
