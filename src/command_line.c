@@ -41,8 +41,8 @@ typedef bool OptionTaker(const OptionRow *row, Command *command, const char *val
 
 struct OptionRow
 {
-    char letter; /* 0: it has none */
-    const char *name;
+    char letter;          /* 0: it has none */
+    const char *name;     /* NULL: the row is a heading of the help */
     const char *argument; /* its name in the help, NULL: takes none; in brackets: the long option
                              may have one, "--NAME=ARGUMENT", the letter has none */
     OptionTaker *take;
@@ -271,63 +271,84 @@ static bool take_start(const OptionRow *row, Command *command, const char *value
     return take_flag(row, command, value, error);
 }
 
-/* In the order of the help: by letter, then by name. */
+/* A heading of the help, among the rows. */
+#define HEADING(text)                                                                              \
+    {                                                                                              \
+        0, NULL, NULL, NULL, 0, text                                                               \
+    }
+
+/* In the order of the help: what belongs together stands together. */
 static const OptionRow option_rows[] = {
-    {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
-     "server programs of the target's version, for -c (default: next to pg_rewind, in PATH, or "
-     "where distributions install them)"},
-    {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
-     "use restore_command in target configuration to retrieve WAL files from archives"},
+    HEADING("Options"),
     {'D', "target-pgdata", "DIRECTORY", take_argument, OPTION(target),
      "existing data directory to modify"},
     {0, "source-pgdata", "DIRECTORY", take_argument, OPTION(source_directory),
      "source data directory to synchronize with"},
     {0, "source-server", "CONNSTR", take_argument, OPTION(source_server),
      "source server to synchronize with"},
-    {'j', "jobs", "NUMBER", take_jobs, 0,
-     "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
     {'n', "dry-run", NULL, take_flag, OPTION(dry_run), "stop before modifying anything"},
-    {'N', "no-sync", NULL, take_flag, COMMAND(no_sync),
-     "do not wait for changes to be written\n"
-     "safely to disk"},
-    {'P', "progress", "[FORMAT]", take_progress, 0, "write progress messages (as text or json)"},
-    {'r', "max-rate", "RATE", take_rate, 0,
-     "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
-    {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
-     "write configuration for replication\n"
-     "(requires --source-server)"},
-    {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
-     "put a tablespace that the target does not have yet into NEW, if it is in OLD on the source"},
     {0, "check", NULL, take_flag, OPTION(check),
      "tell whether the target could be rewound, now\n"
      "or after a failover; change nothing"},
-    {0, "checkpoint", NULL, take_flag, OPTION(checkpoint),
-     "run CHECKPOINT on the source if recovery must start later than at its last checkpoint, or is "
-     "over sooner if it does"},
-    {0, "compare", NULL, take_flag, OPTION(compare),
-     "compare all blocks with those of the source: none of the target's WAL is needed"},
-    {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
-     "use specified main server configuration\n"
-     "file when running target cluster"},
+    {'P', "progress", "[FORMAT]", take_progress, 0, "write progress messages (as text or json)"},
+    {'v', "verbose", NULL, take_flag, COMMAND(verbose),
+     "print also what is in order\n"
+     "(with --check; in a rewind like --debug)"},
+    HEADING("Options for a target that becomes a standby"),
+    {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
+     "write configuration for replication\n"
+     "(requires --source-server)"},
+    {0, "slot", "NAME", take_slot, 0,
+     "the replication slot on the source that the standby will use (requires -R)"},
     {0, "create-slot", NULL, take_flag, OPTION(create_slot),
      "make that slot on the source, with its WAL reserved, before anything is copied"},
-    {0, "debug", NULL, take_flag, COMMAND(debug), "write a lot of debug messages"},
     {0, "drop-slots", NULL, take_flag, OPTION(drop_slots),
      "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
-    {0, "early-start", NULL, take_start, OPTION(early_start),
-     "recover from the last common checkpoint if possible: less is copied, more replayed"},
-    {0, "keep", "PATTERN", take_keep, 0,
-     "do not change files of the target that match (may be repeated)"},
-    {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
-     "keep the target's configuration files, certificates and keys"},
-    {0, "late-start", NULL, take_start, OPTION(late_start),
-     "recover from the source's last checkpoint if possible: more is copied, less replayed"},
-    {0, "no-ensure-shutdown", NULL, take_flag, OPTION(no_ensure_shutdown),
-     "refuse a target that was not shut down cleanly"},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
      "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
     {0, "rejoin-timeout", "SECONDS", take_seconds, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
+    {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
+     "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
+    {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
+     "stops the server that rejoins"},
+    HEADING("Options for missing WAL and the target's configuration"),
+    {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
+     "use restore_command in target configuration to retrieve WAL files from archives"},
+    {0, "restore-command", "COMMAND", take_nonempty, OPTION(restore_command),
+     "retrieve WAL files from archives with this command (instead of the configured one)"},
+    {0, "wal-archive", "DIRECTORY", take_nonempty, OPTION(wal_archive),
+     "look for missing WAL files in this directory (plain, .gz, .zst, .lz4, .partial)"},
+    {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
+     "server programs of the target's version, for -c (default: next to pg_rewind, in PATH, or "
+     "where distributions install them)"},
+    {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
+     "use specified main server configuration\n"
+     "file when running target cluster"},
+    HEADING("Options controlling what is copied and where recovery starts"),
+    {0, "compare", NULL, take_flag, OPTION(compare),
+     "compare all blocks with those of the source: none of the target's WAL is needed"},
+    {0, "late-start", NULL, take_start, OPTION(late_start),
+     "recover from the source's last checkpoint if possible: more is copied, less replayed"},
+    {0, "early-start", NULL, take_start, OPTION(early_start),
+     "recover from the last common checkpoint if possible: less is copied, more replayed"},
+    {0, "checkpoint", NULL, take_flag, OPTION(checkpoint),
+     "run CHECKPOINT on the source if recovery must start later than at its last checkpoint, or is "
+     "over sooner if it does"},
+    {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
+     "put a tablespace that the target does not have yet into NEW, if it is in OLD on the source"},
+    {0, "no-ensure-shutdown", NULL, take_flag, OPTION(no_ensure_shutdown),
+     "refuse a target that was not shut down cleanly"},
+    HEADING("Options controlling what is kept"),
+    {0, "keep", "PATTERN", take_keep, 0,
+     "do not change files of the target that match (may be repeated)"},
+    {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
+     "keep the target's configuration files, certificates and keys"},
+    {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
+     "keep the WAL that the target has written after the divergence, for pg_waldump"},
+    {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
+     "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
+    HEADING("Report options"),
     {0, "report", "FORMAT", take_report, 0,
      "write what diverged, what is lost and what was done to standard output, as text or json"},
     {0, "report-file", "FILENAME", take_argument, COMMAND(report_file),
@@ -335,36 +356,32 @@ static const OptionRow option_rows[] = {
      "(as text, unless --report says otherwise)"},
     {0, "report-transactions", "WHICH", take_transactions, 0,
      "lost transactions that the report lists: none, summary or all (default)"},
-    {0, "restore-command", "COMMAND", take_nonempty, OPTION(restore_command),
-     "retrieve WAL files from archives with this command (instead of the configured one)"},
+    HEADING("Options controlling speed, time and retries"),
+    {'j', "jobs", "NUMBER", take_jobs, 0,
+     "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
+    {'r', "max-rate", "RATE", take_rate, 0,
+     "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
+    {'N', "no-sync", NULL, take_flag, COMMAND(no_sync),
+     "do not wait for changes to be written\n"
+     "safely to disk"},
+    {0, "sync-method", "METHOD", take_sync_method, 0,
+     "set method for syncing files to disk\n"
+     "(fsync or syncfs)"},
     {0, "retries", "NUMBER", take_retries, 0,
      "how often to run the rewind again if it was killed or interrupted during its changes "
      "(default: 3; 0: do everything in one process)"},
     {0, "retry-timeout", "SECONDS", take_seconds, OPTION(retry_timeout_seconds),
      "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
-    {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
-     "keep the WAL that the target has written after the divergence, for pg_waldump"},
-    {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
-     "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
-    {0, "slot", "NAME", take_slot, 0,
-     "the replication slot on the source that the standby will use (requires -R)"},
-    {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
-     "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
-    {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
-     "stops the server that rejoins"},
-    {0, "sync-method", "METHOD", take_sync_method, 0,
-     "set method for syncing files to disk\n"
-     "(fsync or syncfs)"},
     {0, "wait-timeout", "SECONDS", take_seconds, OPTION(wait_timeout_seconds),
      "how long to wait for the source (a checkpoint, the end of a replay), a target server that is "
      "stopping, another pg_rewind (default: 300)"},
-    {0, "wal-archive", "DIRECTORY", take_nonempty, OPTION(wal_archive),
-     "look for missing WAL files in this directory (plain, .gz, .zst, .lz4, .partial)"},
+    HEADING("Other options"),
+    {0, "debug", NULL, take_flag, COMMAND(debug), "write a lot of debug messages"},
     {'V', "version", NULL, take_flag, COMMAND(version), "output version information, then exit"},
     {'?', "help", NULL, take_flag, COMMAND(help), "show this help, then exit"},
 };
 
-#define OPTION_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
+#define ROW_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
 #define HELP_COLUMN 33
 #define HELP_WIDTH 48
 
@@ -380,6 +397,11 @@ static void print_help_row(const OptionRow *row)
 {
     AUTO_BUFFER Buffer line = {0};
 
+    if (row->name == NULL)
+    {
+        printf("\n%s:\n", row->help);
+        return;
+    }
     if (row->letter != 0)
         buffer_printf(&line, "  -%c, --%s", row->letter, row->name);
     else
@@ -401,8 +423,8 @@ void command_line_print_help(void)
     const char *name = log_program_name();
 
     printf("%s resynchronizes a PostgreSQL cluster with another copy of the cluster.\n\n", name);
-    printf("Usage:\n  %s [OPTION]...\n\nOptions:\n", name);
-    for (size_t i = 0; i < OPTION_COUNT; i++)
+    printf("Usage:\n  %s [OPTION]...\n", name);
+    for (size_t i = 0; i < ROW_COUNT; i++)
         print_help_row(&option_rows[i]);
     printf(
         "\nExit status:\n"
@@ -423,22 +445,24 @@ void command_line_print_version(void)
 /* The options as getopt_long reads them. */
 typedef struct Syntax
 {
-    struct option long_options[OPTION_COUNT + 1];
-    char letters[2 * OPTION_COUNT + 1];
+    struct option long_options[ROW_COUNT + 1];
+    char letters[2 * ROW_COUNT + 1];
 } Syntax;
 
 /* getopt_long returns the letter, or after all letters the index of the row. */
 static void make_syntax(Syntax *syntax)
 {
     size_t length = 0;
+    struct option *option = syntax->long_options;
 
     *syntax = (Syntax){0};
-    for (size_t i = 0; i < OPTION_COUNT; i++)
+    for (size_t i = 0; i < ROW_COUNT; i++)
     {
         const OptionRow *row = &option_rows[i];
 
-        syntax->long_options[i] =
-            (struct option){row->name, argument_of(row), NULL, UCHAR_MAX + 1 + (int) i};
+        if (row->name == NULL)
+            continue;
+        *option++ = (struct option){row->name, argument_of(row), NULL, UCHAR_MAX + 1 + (int) i};
         /* getopt says '?' for what it does not know, so -? is looked for in command_line_read. */
         if (row->letter == 0 || row->letter == '?')
             continue;
@@ -456,7 +480,7 @@ static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax,
     *wrong = letter == '?';
     if (letter > UCHAR_MAX)
         return &option_rows[letter - UCHAR_MAX - 1];
-    for (size_t i = 0; letter != -1 && letter != '?' && i < OPTION_COUNT; i++)
+    for (size_t i = 0; letter != -1 && letter != '?' && i < ROW_COUNT; i++)
         if (option_rows[i].letter == letter)
             return &option_rows[i];
     return NULL;
@@ -686,7 +710,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     }
     if (!parse_options(argc, argv, &syntax, command, &first_argument, error))
         return false;
-    log_set_debug(command->debug);
+    log_set_debug(command->debug || (command->verbose && !command->options.check));
     command->options.write_recovery_conf |= command->options.rejoin;
     command->options.report_wanted =
         command->report_format != REPORT_NONE || command->report_file != NULL;

@@ -27,6 +27,7 @@ typedef struct Command
     TablespaceMappings tablespaces; /* options.tablespaces */
     bool no_sync;
     bool debug;
+    bool verbose;
     bool help; /* print_help, then exit */
     bool version;
     int retries;

@@ -57,11 +57,17 @@ subtest 'help' => sub {
     like($help, qr{^  -P, --progress\[=FORMAT\] +write progress messages }m, 'an argument that may be left out');
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
-        'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
-        . 'write-recovery-conf tablespace-mapping check checkpoint compare config-file create-slot debug drop-slots early-start keep keep-config late-start no-ensure-shutdown '
-        . 'rejoin rejoin-timeout report report-file report-transactions '
-        . 'restore-command retries retry-timeout save-diverged-wal save-lost-rows slot start-command stop-command sync-method wait-timeout wal-archive version help',
-        'help names every option, in order');
+        'target-pgdata source-pgdata source-server dry-run check progress verbose '
+        . 'write-recovery-conf slot create-slot drop-slots rejoin rejoin-timeout start-command stop-command '
+        . 'restore-target-wal restore-command wal-archive bindir config-file '
+        . 'compare late-start early-start checkpoint tablespace-mapping no-ensure-shutdown '
+        . 'keep keep-config save-diverged-wal save-lost-rows '
+        . 'report report-file report-transactions '
+        . 'jobs max-rate no-sync sync-method retries retry-timeout wait-timeout '
+        . 'debug version help',
+        'help names every option, what belongs together stands together');
+    my @headings = $help =~ /\n\n(\S.*):\n(?= {2}[ -])/g;
+    is(join(' ', map { lc } $headings[0], $headings[-1]) . ' ' . @headings, 'options other options 8', 'under headings');
     is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ && !/^      --report-transactions=WHICH$/ } split /\n/, $help), 0,
         'texts begin in column 34, below the two options that are longer');
     is(pg_rewind('-n', '--help')->{stdout}, $help, '--help behind other options');
@@ -199,6 +205,7 @@ subtest 'forms' => sub {
     accepts('long, with =', "--target-pgdata=$nowhere", @source);
     accepts('prefixes', "--targ=$nowhere", "--source-p=$nowhere.source", '--dry', '--no-s', '--prog');
     accepts('the last of a repeated option wins', '-D', '/somewhere/else', @complete);
+    accepts('all that the original of 9.3 had', @complete, @$_) for ['-v'], [ '--verbose', '-n' ];
     accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),
         "--config-file=$nowhere/postgresql.conf");
     accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
