@@ -169,7 +169,7 @@ static int check(const Command *command, ReportFile *report_file)
     if (command->report_format == REPORT_JSON)
         node_print_json(&node, stream);
     else
-        node_print_text(&node, stream);
+        node_print_text(&node, command->verbose, stream);
     report_file_close(report_file, !ferror(stream));
     node_free(&node);
     return ready ? STATUS_DONE : STATUS_FAILED;

@@ -1,5 +1,5 @@
 # --check tells whether a node could be rewound, of a running primary or standby, or a stopped directory, with and without a source.
-# It writes nothing and takes no lock. The pages of docs/check.md show what comes.  (Invariants 1, 6, 10.)
+# It writes nothing and takes no lock. docs/check.md shows what comes.  (Invariants 1, 6, 10.)
 
 use strict;
 use warnings;
@@ -60,12 +60,32 @@ sub plain
     return $text =~ s/\s+/ /gr =~ s/^ | $//gr;
 }
 
-sub is_shown
+sub is_on_the_page
 {
-    my ($name, $said) = @_;
-    my ($block) = $page =~ /^## \Q$name\E\n.*?^```text\n(.*?)^```$/ms;
-    ok(defined $block, "docs/check.md shows \"$name\"") or return;
-    is(plain($said->{shown}), plain($block), "docs/check.md: $name") or diag($said->{shown});
+    my ($said) = @_;
+    my ($block, @more) = $page =~ /^```text\n(.*?)^```$/msg;
+    is(scalar @more, 0, 'docs/check.md shows one output');
+    is(plain($said->{shown}), plain($block), 'docs/check.md shows what is printed') or diag($said->{shown});
+    return;
+}
+
+# Problems, warnings and what is not known are printed; what is in order is counted, and what was not looked at is named. --verbose prints all.
+sub is_folded
+{
+    my ($name, $said, $node, @options) = @_;
+    my @findings = @{ $said->{findings} };
+    my @unseen = map { $_->{name} } @{ $said->{not_looked_at} };
+    my $passed = grep { $_->{state} eq 'ok' } @findings;
+    my $printed = sub { my ($text) = @_; return join ' ', sort $text =~ /^((?:problem|warning|unknown|ok) +\S+)/mg };
+    my $expected = sub { my (@shown) = @_; return join ' ', sort map { sprintf '%-8s %s', @$_{qw(state name)} } @shown };
+    my ($last) = $said->{shown} =~ /\n\n(\S[^\n]*(?:\n  \S[^\n]*)*)\n\z/;
+    is($last =~ s/\n +/ /gr, ($passed == 1 ? '1 check' : "$passed checks") . ' passed' . (@unseen ? '; not looked at: ' . join(', ', @unseen) : '') . ' (--verbose shows all)',
+        "$name: the last line counts the rest");
+    is($printed->($said->{shown}), $expected->(grep { $_->{state} ne 'ok' } @findings), "$name: what is in order is not printed");
+    my $all = run([ rewind_argv($node->data, '--check', '--verbose', @options) ]);
+    is("$all->{status} $all->{stderr}", "$said->{exit_status} ", "$name: --verbose ends alike");
+    is($printed->($all->{stdout}), $expected->(@findings), "$name: --verbose prints all findings");
+    is(join(' ', $all->{stdout} =~ /^  (\S+): /mg), join(' ', grep { $_ } @unseen), "$name: --verbose says why it did not look") if !defined $said->{verdict};
     return;
 }
 
@@ -88,7 +108,7 @@ sub checks_running
     is(in_state($of_primary, 'problem'), '', 'no problem');
     is($of_primary->{verdict}, undef, 'no verdict on a running server');
     like($of_primary->{unseen}{verdict}, qr/running/, 'and why');
-    is_shown('A node that is ready', $of_primary) if $primary->version == 18;
+    is_folded('a node that is ready', $of_primary, $primary, source_of($standby, $role), '-R');
 
     my $of_standby = checks('a running standby', $standby, 0, source_of($primary, $role));
     is("$of_standby->{server} $of_standby->{role}", 'running standby', 'it is told as one');
@@ -187,6 +207,7 @@ sub checks_stopped
     is("$dead->{verdict}{state} " . in_state($dead, 'problem'), 'unknown source', 'a problem, and no verdict');
 
     my $powerless = checks('a role without rights', $target, 1, source_of($source, 'powerless'), '-R');
+    is_folded('a role without rights', $powerless, $target, source_of($source, 'powerless'), '-R');
     is(in_state($powerless, 'problem'), 'source_replication source_role', 'both problems are found');
     like($powerless->{finding}{source_replication}{remedy}, qr/^ALTER ROLE powerless REPLICATION;$/, 'with what to type');
     if ($version >= 11)
@@ -196,7 +217,6 @@ sub checks_stopped
         $source->sql($powerless->{finding}{source_role}{remedy} . $powerless->{finding}{source_replication}{remedy});
         is(checks('with what was pasted', $target, 0, source_of($source, 'powerless'), '-R')->{verdict}{state}, 'needed', 'it is enough');
     }
-    is_shown('A role without rights', $powerless) if $version == 18;
     checks_slot($source, $target) if $version == 15;
     checks_closed_catalogs($source, $target, $role) if $version == 15;
     return;
@@ -240,7 +260,8 @@ sub checks_short_wal
 
     my $short = checks('WAL too short', $target, 1, @from);
     is("$short->{verdict}{state} " . in_state($short, 'problem'), 'not possible wal_reach', 'a rewind is not possible');
-    is_shown('WAL that is too short', $short) if $target->version == 18;
+    is_on_the_page($short) if $target->version == 18;
+    is_folded('WAL that is too short', $short, $target, @from);
     my $compare = checks('the same with --compare', $target, 0, @from, '--compare');
     is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
 
@@ -291,7 +312,7 @@ sub checks_without_hints
     my $off = checks('hints off', $target, 1, source_of($source, 'postgres'));
     is("$off->{verdict}{state} " . in_state($off, 'problem'), 'not possible hints_logged', 'a rewind is not possible');
     like($off->{finding}{hints_logged}{remedy}, qr/^ALTER SYSTEM SET wal_log_hints = on;/, 'what to do for the next time');
-    is_shown('Hints off', $off) if $version == 18;
+    is_folded('hints off', $off, $target, source_of($source, 'postgres'));
     is(checks('hints off, --compare', $target, 0, source_of($source, 'postgres'), '--compare')->{verdict}{state}, 'needed', 'with --compare it is');
     $target->start(settings => { wal_level => 'minimal', max_wal_senders => 0, full_page_writes => 'off', wal_log_hints => 'on' })->stop;
     my $minimal = checks('minimal WAL', $target, 1);

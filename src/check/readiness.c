@@ -142,7 +142,59 @@ static void append_verdict(Buffer *text, const Node *node)
             2, 2);
 }
 
-void node_print_text(const Node *node, FILE *stream)
+static size_t count_findings(const Node *node, FindingState state)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < node->finding_count; i++)
+        count += node->findings[i].state == state;
+    return count;
+}
+
+/* Problems first; those up to the state `last`. */
+static void append_findings(Buffer *text, const Node *node, FindingState last)
+{
+    for (FindingState state = FINDING_PROBLEM; state <= last; state++)
+        for (size_t i = 0; i < node->finding_count; i++)
+        {
+            const Finding *finding = &node->findings[i];
+
+            if (finding->state != state)
+                continue;
+            buffer_printf(text, "%-*s%-*s", STATE_COLUMN, state_names[state], NAME_COLUMN,
+                          finding->name);
+            append_indented(text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
+            append_hint(text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
+        }
+}
+
+static void append_not_looked_at(Buffer *text, const Node *node)
+{
+    if (node->not_looked_at_count > 0)
+        buffer_append_string(text, "\nNot looked at:\n");
+    for (size_t i = 0; i < node->not_looked_at_count; i++)
+        buffer_printf(text, "  %s: %s\n", node->not_looked_at[i].name, node->not_looked_at[i].text);
+}
+
+/* Without --verbose: how many checks passed, and the names of what was not looked at. */
+static void append_rest(Buffer *text, const Node *node)
+{
+    const size_t passed = count_findings(node, FINDING_OK);
+    AUTO_BUFFER Buffer rest = {0};
+    TextList names = {&rest, ", ", SIZE_MAX, 0};
+
+    buffer_printf(&rest, "%zu check%s passed", passed, passed == 1 ? "" : "s");
+    if (node->not_looked_at_count > 0)
+        buffer_append_string(&rest, "; not looked at: ");
+    for (size_t i = 0; i < node->not_looked_at_count; i++)
+        text_list_add(&names, "%s", node->not_looked_at[i].name);
+    buffer_append_string(&rest, " (--verbose shows all)");
+    if (passed < node->finding_count)
+        buffer_append_u8(text, '\n');
+    append_indented(text, buffer_string(&rest), 0, 2);
+}
+
+void node_print_text(const Node *node, bool verbose, FILE *stream)
 {
     AUTO_BUFFER Buffer text = {0};
 
@@ -155,23 +207,11 @@ void node_print_text(const Node *node, FILE *stream)
     buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
     append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
-    for (FindingState state = FINDING_PROBLEM; state <= FINDING_OK; state++)
-        for (size_t i = 0; i < node->finding_count; i++)
-        {
-            const Finding *finding = &node->findings[i];
-
-            if (finding->state != state)
-                continue;
-            buffer_printf(&text, "%-*s%-*s", STATE_COLUMN, state_names[state], NAME_COLUMN,
-                          finding->name);
-            append_indented(&text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
-            append_hint(&text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
-        }
-    if (node->not_looked_at_count > 0)
-        buffer_append_string(&text, "\nNot looked at:\n");
-    for (size_t i = 0; i < node->not_looked_at_count; i++)
-        buffer_printf(&text, "  %s: %s\n", node->not_looked_at[i].name,
-                      node->not_looked_at[i].text);
+    append_findings(&text, node, verbose ? FINDING_OK : FINDING_UNKNOWN);
+    if (verbose)
+        append_not_looked_at(&text, node);
+    else
+        append_rest(&text, node);
     /* Names of files may hold what a terminal takes for commands. */
     for (size_t i = 0; i < text.size; i++)
         if (text.bytes[i] == 0x7F || (text.bytes[i] < 0x20 && text.bytes[i] != '\n'))

@@ -86,8 +86,9 @@ void node_free(Node *node);
 /* No problem was found, and a rewind that is needed is not impossible. */
 bool node_is_ready(const Node *node);
 
-/* The findings for people, problems first, and for programs (docs/check.schema.json). */
-void node_print_text(const Node *node, FILE *stream);
+/* The findings for people, problems first: without verbose, those that are ok are only counted. */
+void node_print_text(const Node *node, bool verbose, FILE *stream);
+/* All findings for programs (docs/check.schema.json). */
 void node_print_json(const Node *node, FILE *stream);
 
 /* ---- For the files that look: text is copied, remedy as well ---- */

@@ -34,7 +34,7 @@ static char *shown(const char *finding_text)
     FILE *stream = open_memstream(&text, &size);
 
     assert_non_null(stream);
-    node_print_text(&node, stream);
+    node_print_text(&node, true, stream);
     assert_int_equal(fclose(stream), 0);
     return text;
 }
@@ -70,11 +70,62 @@ static void a_terminal_gets_no_commands(void **state)
     free(output);
 }
 
+static char *shown_in_short(const Node *node)
+{
+    char *text;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+
+    assert_non_null(stream);
+    node_print_text(node, false, stream);
+    assert_int_equal(fclose(stream), 0);
+    return text;
+}
+
+static void what_is_in_order_is_only_counted(void **state)
+{
+    Finding findings[] = {{"a", FINDING_OK, "A is in order.", NULL},
+                          {"b", FINDING_UNKNOWN, "B is not known.", NULL},
+                          {"c", FINDING_OK, "C is in order.", "but look"},
+                          {"d", FINDING_WARNING, "D is odd.", "mend it"}};
+    Finding left_out[] = {{"e", FINDING_UNKNOWN, "nobody asked", NULL},
+                          {"f", FINDING_UNKNOWN, "neither", NULL}};
+    Node node = {.target = "/target",
+                 .findings = findings,
+                 .finding_count = 4,
+                 .not_looked_at = left_out,
+                 .not_looked_at_count = 2};
+    char *output = shown_in_short(&node);
+
+    (void) state;
+    assert_string_equal(output, "\"/target\": ready for a rewind\n\n"
+                                "warning  d                       D is odd.\n"
+                                "                                 to do: mend it\n"
+                                "unknown  b                       B is not known.\n\n"
+                                "2 checks passed; not looked at: e, f (--verbose shows all)\n");
+    free(output);
+
+    node.finding_count = 1;
+    node.not_looked_at_count = 0;
+    output = shown_in_short(&node);
+    assert_string_equal(output, "\"/target\": ready for a rewind\n\n"
+                                "1 check passed (--verbose shows all)\n");
+    free(output);
+
+    findings[0].state = FINDING_PROBLEM;
+    output = shown_in_short(&node);
+    assert_string_equal(output, "\"/target\": not ready for a rewind\n\n"
+                                "problem  a                       A is in order.\n\n"
+                                "0 checks passed (--verbose shows all)\n");
+    free(output);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_broken_between_words),
         cmocka_unit_test(a_terminal_gets_no_commands),
+        cmocka_unit_test(what_is_in_order_is_only_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
