@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use Fcntl ':flock';
 use JSON::PP ();
 use RewindTest;
 
@@ -51,6 +52,34 @@ sub tells_what_is_lost
     return;
 }
 
+# Phases and the rest are the total, and that is the run: milliseconds are rounded.
+sub times_agree
+{
+    my ($name, $report) = @_;
+    my %seconds = %{ $report->{seconds} };
+    my $total = delete $seconds{total};
+    my $sum = 0;
+    $sum += $_ for values %seconds;
+    cmp_ok(abs($sum - $total), '<', 0.006, "$name: the phases and the rest are the total");
+    is($total, $report->{run_seconds}, "$name: which is the time of the run");
+    return;
+}
+
+# Another pg_rewind has the lock: the time until this one gives up is no less a part of the run.
+sub tells_of_a_wait
+{
+    my ($target, $source) = @_;
+    open(my $lock, '<', $target->data) or die;
+    flock($lock, LOCK_EX | LOCK_NB) or die 'the directory is locked';
+    my $result = rewind($target, $source, options => [qw(--report=json --wait-timeout=1)]);
+    close $lock;
+    is($result->{status}, 2, 'a wait in vain') or diag($result->{stderr});
+    my $report = report_of($result);
+    cmp_ok($report->{seconds}{identify}, '>=', 1, 'a wait is in the time of its phase');
+    times_agree('a wait', $report);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($from, $to);
@@ -70,6 +99,8 @@ each_version(sub {
     is($would->{result}, 'would_rewind', 'the result of a dry run');
     tells_what_is_lost('a dry run', $would, $source, $from, $to);
     is($would->{bytes}{fetched}, 0, 'a dry run fetches nothing');
+    times_agree('a dry run', $would);
+    tells_of_a_wait($target, $source);
 
     my $copy = $target->copy('text');
     my $file = work_dir() . '/report';
@@ -99,6 +130,7 @@ each_version(sub {
     ok($fetched == $report->{bytes}{fetched} && $fetched > 0, 'bytes fetched by kind sum up');
     cmp_ok($report->{bytes}{fetched}, '<=', $report->{bytes}{planned} + $report->{bytes}{planned_wal}, 'not more than was planned');
     ok($report->{seconds}{stage} > 0 && $report->{seconds}{apply} > 0, 'phases have their times');
+    times_agree('a rewind', $report);
 
     my $again = report_of(rewind($target, $source, options => ['--report=json']));
     like($again->{result}, qr{^(?:not_required|rewound)$}, 'a second run has a report as well');

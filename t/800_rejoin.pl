@@ -150,7 +150,12 @@ sub running_primary
         qr/^pg_rewind: the target follows the source: standby "target" is streaming, async, replayed up to/m) or return;
     unlike($result->{stderr}, qr/Start the server/, 'and does not ask for it');
     is(warnings_of_password($result), 1, 'what is looked at before the stop and again by the rewind is warned of once');
-    my $rejoin = JSON::PP->new->utf8->decode($result->{stdout})->{rejoin};
+    my $report = JSON::PP->new->utf8->decode($result->{stdout});
+    my $rejoin = $report->{rejoin};
+    is(join(' ', grep { $report->{seconds}{$_} <= 0 } qw(stop identify stage apply start follow)), '', 'each step has its time');
+    my $sum = 0;
+    $sum += $report->{seconds}{$_} for grep { $_ ne 'total' } keys %{ $report->{seconds} };
+    cmp_ok(abs($sum - $report->{seconds}{total}), '<', 0.006, 'together they are the total');
     is("@{$rejoin}{qw(stopped started running followed application_name sync_state)}", '1 1 1 1 target async', 'the report says so as well');
     follows($target, 'a primary that runs');
 

@@ -1,12 +1,24 @@
 #include "rejoin/rejoin.h"
 
 #include "apply/apply.h"
+#include "base/clock.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/directory.h"
 #include "standby/streaming.h"
 
 #include <stdio.h>
+
+/* The time since the last call is the last step's. */
+static void begin_step(Rejoin *rejoin, RejoinStep step)
+{
+    const double now = clock_seconds();
+
+    if (rejoin->step < REJOIN_STEP_COUNT)
+        rejoin->report.seconds[rejoin->step] += now - rejoin->step_begin;
+    rejoin->step = step;
+    rejoin->step_begin = now;
+}
 
 static bool find_target(Rejoin *rejoin, Error *error)
 {
@@ -163,6 +175,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     const Options *options = rejoin->options;
     bool follows;
 
+    begin_step(rejoin, REJOIN_STOP);
     if (!find_target(rejoin, error) || !stop_server(rejoin, &follows, error))
         return false;
     if (follows)
@@ -178,8 +191,10 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
         rejoin_forget_source(rejoin);
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
+        begin_step(rejoin, REJOIN_STEP_COUNT);
         if (!rewind_run(options, run, error))
             return false;
+        begin_step(rejoin, REJOIN_START);
         if (options->dry_run)
         {
             log_info("would start the target's server: %s", rejoin->control.start);
@@ -194,6 +209,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     run->look.outcome = REWIND_NOT_JOINED;
     if (options->dry_run)
         return true;
+    begin_step(rejoin, REJOIN_FOLLOW);
     if (!rejoin_wait_until_it_follows(rejoin, error))
         return false;
     server_control_forget(&rejoin->control);
@@ -224,10 +240,12 @@ static void complete_run(Rejoin *rejoin, Run *run)
 
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
 {
-    Rejoin rejoin = {.options = options, .arena = arena_create(), .since = "0"};
+    Rejoin rejoin = {
+        .options = options, .arena = arena_create(), .since = "0", .step = REJOIN_STEP_COUNT};
     bool succeeded;
 
     succeeded = run_rejoin(&rejoin, run, error);
+    begin_step(&rejoin, REJOIN_STEP_COUNT);
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))

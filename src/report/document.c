@@ -381,6 +381,18 @@ static void json_next(Json *json, const Run *run)
     json_close(json, '}');
 }
 
+static void json_times(Json *json, const Report *report)
+{
+    ReportTime times[REPORT_TIMES_COUNT];
+
+    report_times(report, times);
+    json_section(json, "seconds", '{', true);
+    for (size_t i = 0; i < REPORT_TIMES_COUNT; i++)
+        json_seconds(json, times[i].name, times[i].seconds);
+    json_seconds(json, "total", report->run_seconds);
+    json_close(json, '}');
+}
+
 void report_json(const Report *report, Buffer *text, FILE *file)
 {
     const Run *run = report->run;
@@ -420,11 +432,7 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_consequences(&json, report);
     json_next(&json, run);
     json_rejoin(&json, report);
-    json_section(&json, "seconds", '{', true);
-    for (int phase = 0; phase < PHASE_COUNT; phase++)
-        json_seconds(&json, report_phase_names[phase], run->seconds[phase]);
-    json_seconds(&json, "total", report_seconds_total(report));
-    json_close(&json, '}');
+    json_times(&json, report);
     json_close(&json, '}');
     buffer_append_u8(text, '\n');
 }

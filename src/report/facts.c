@@ -8,7 +8,7 @@
 #define SEGMENT_NAME_LENGTH 24
 #define ARCHIVED_NAME_SIZE 64
 
-const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
+static const char *const phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
 
 ReportResult report_result(const Report *report)
 {
@@ -34,13 +34,22 @@ ReportResult report_result(const Report *report)
     return (ReportResult){"rewound", "the target was rewound"};
 }
 
-double report_seconds_total(const Report *report)
+void report_times(const Report *report, ReportTime times[REPORT_TIMES_COUNT])
 {
-    double total = 0;
+    static const double none[REJOIN_STEP_COUNT];
+    const double *rejoin = report->rejoin != NULL ? report->rejoin->seconds : none;
+    const double *run = report->run->seconds;
+    double other = report->run_seconds;
+    size_t count = 0;
 
+    times[count++] = (ReportTime){"stop", rejoin[REJOIN_STOP]};
     for (int phase = 0; phase < PHASE_COUNT; phase++)
-        total += report->run->seconds[phase];
-    return total;
+        times[count++] = (ReportTime){phase_names[phase], run[phase]};
+    times[count++] = (ReportTime){"start", rejoin[REJOIN_START]};
+    times[count++] = (ReportTime){"follow", rejoin[REJOIN_FOLLOW]};
+    for (size_t i = 0; i < count; i++)
+        other -= times[i].seconds;
+    times[count] = (ReportTime){"other", other > 0 ? other : 0};
 }
 
 time_t report_unix_time(int64_t timestamp, int *microseconds)

@@ -16,8 +16,16 @@ typedef struct ReportResult
 
 ReportResult report_result(const Report *report);
 
-extern const char *const report_phase_names[PHASE_COUNT];
-double report_seconds_total(const Report *report);
+typedef struct ReportTime
+{
+    const char *name;
+    double seconds;
+} ReportTime;
+
+/* The phases of the run in their order, then "other" for all other time of it, such as that of runs
+ * which were killed and run again. Together they are run_seconds. */
+#define REPORT_TIMES_COUNT (PHASE_COUNT + REJOIN_STEP_COUNT + 1)
+void report_times(const Report *report, ReportTime times[REPORT_TIMES_COUNT]);
 
 /*
  * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64

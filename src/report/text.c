@@ -12,6 +12,7 @@
 #define NEXT_COLUMNS_MAX 70
 #define SHOWN_MAX 10
 #define SETTINGS_SHOWN_MAX 20
+#define TIME_SHOWN_MIN 0.005 /* seconds: less would be 0.00 */
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -549,16 +550,18 @@ static void text_next(const Report *report, Buffer *text)
 
 static void text_times(const Report *report, Buffer *text)
 {
+    ReportTime times[REPORT_TIMES_COUNT];
+
     buffer_append_string(text, "\nTime\n");
     if (report->begin != 0)
         text_row(text, "begin", "%s", time_text(report, report->begin));
     if (report->end != 0)
-        text_row(text, "end", "%s, after %.2f s", time_text(report, report->end),
-                 report->run_seconds);
-    for (int phase = 0; phase < PHASE_COUNT; phase++)
-        if (report->run->seconds[phase] > 0)
-            text_row(text, report_phase_names[phase], "%.2f s", report->run->seconds[phase]);
-    text_row(text, "total", "%.2f s", report_seconds_total(report));
+        text_row(text, "end", "%s", time_text(report, report->end));
+    report_times(report, times);
+    for (size_t i = 0; i < REPORT_TIMES_COUNT; i++)
+        if (times[i].seconds >= TIME_SHOWN_MIN)
+            text_row(text, times[i].name, "%.2f s", times[i].seconds);
+    text_row(text, "total", "%.2f s", report->run_seconds);
 }
 
 void report_text(const Report *report, Buffer *text)

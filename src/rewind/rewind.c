@@ -385,8 +385,11 @@ static bool run_steps(Run *run, Error *error)
     bool done;
 
     /* The target is locked, and what an interrupted rewind left is finished first. */
+    begin_phase(run, PHASE_IDENTIFY);
     if (!look_open(&run->look, error))
         return false;
+    if (run->look.resumed)
+        run->phase = PHASE_APPLY; /* that has taken the time since then */
     if (run->look.pending)
         return true;
     if (!prepare_rewind(run, &done, error))

@@ -211,13 +211,16 @@ static void test_picture_of_many_timelines_fits(void **state)
 
 static Report with_circumstances;
 
-/* The report of that run; its errors live until the next call. */
+/* The report of that run, which has taken no time but that of its phases unless the circumstances
+ * say otherwise; its errors live until the next call. */
 static Report report_of(const Run *run, const Error *error, int exit_status)
 {
     static const Error *errors[1];
     Report report = with_circumstances;
 
     errors[0] = error;
+    for (int phase = 0; report.end == 0 && phase < PHASE_COUNT; phase++)
+        report.run_seconds += run->seconds[phase];
     report.options = &options;
     report.run = run;
     report.exit_status = exit_status;
@@ -383,7 +386,13 @@ static void test_text_of_circumstances(void **state)
         "  began after the divergence.\n");
     text_holds(&run, NULL, 0,
                "  begin                     2026-06-30 00:00:00.123456 UTC\n"
-               "  end                       2026-06-30 00:00:10.123456 UTC, after 10.00 s\n");
+               "  end                       2026-06-30 00:00:10.123456 UTC\n"
+               "  identify                  0.25 s\n"
+               "  scan                      0.50 s\n"
+               "  stage                     4.00 s\n"
+               "  apply                     5.12 s\n"
+               "  other                     0.12 s\n"
+               "  total                     10.00 s\n");
     run.look.clusters.source_history = lived_on;
     text_holds(&run, NULL, 0, "both sides used the same timeline number.\n");
     run.source.host = "/run";
@@ -432,6 +441,39 @@ static void test_text_of_a_failure(void **state)
     text_holds(&run, &error, 1, "To be discarded from the target\n");
     text_holds(&run, &error, 2, "begun but not finished: run the same command again\n");
     text_holds(&run, &error, 3, "impossible for this target and source; nothing was changed\n");
+}
+
+/* --rejoin has phases of its own; what no phase took is no phase's, so that all are the total. */
+static void test_times_of_a_rejoin(void **state)
+{
+    const RejoinResult rejoin = {.seconds = {3, 2, 1}};
+    const Run run = split_brain();
+    const Report report = {
+        .options = &options, .run = &run, .rejoin = &rejoin, .run_seconds = 20};
+    Buffer text = {0};
+
+    (void) state;
+    report_text(&report, &text);
+    assert_non_null(strstr(buffer_string(&text), "Time\n"
+                                                 "  stop                      3.00 s\n"
+                                                 "  identify                  0.25 s\n"
+                                                 "  scan                      0.50 s\n"
+                                                 "  stage                     4.00 s\n"
+                                                 "  apply                     5.12 s\n"
+                                                 "  start                     2.00 s\n"
+                                                 "  follow                    1.00 s\n"
+                                                 "  other                     4.12 s\n"
+                                                 "  total                     20.00 s\n"));
+    buffer_clear(&text);
+    report_json(&report, &text, NULL);
+    assert_non_null(strstr(buffer_string(&text), "  \"seconds\": {\n"
+                                                 "    \"stop\": 3.000,\n"
+                                                 "    \"identify\": 0.250,\n"));
+    assert_non_null(strstr(buffer_string(&text), "    \"start\": 2.000,\n"
+                                                 "    \"follow\": 1.000,\n"
+                                                 "    \"other\": 4.125,\n"
+                                                 "    \"total\": 20.000\n"));
+    buffer_free(&text);
 }
 
 static void test_text_of_extreme_times(void **state)
@@ -513,6 +555,9 @@ static void test_json_of_a_rewind(void **state)
     json_holds(&run, NULL, 0, "    \"saved\": 1006632960\n");
     json_holds(&run, NULL, 0,
                "    \"apply\": 5.125,\n"
+               "    \"start\": 0.000,\n"
+               "    \"follow\": 0.000,\n"
+               "    \"other\": 0.000,\n"
                "    \"total\": 9.875\n"
                "  }\n"
                "}\n");
@@ -702,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_text_of_a_rewind),
         cmocka_unit_test(test_text_of_a_dry_run_says_what_would_be),
         cmocka_unit_test(test_text_of_a_failure),
+        cmocka_unit_test(test_times_of_a_rejoin),
         cmocka_unit_test(test_text_of_extreme_times),
         cmocka_unit_test(test_json_of_a_rewind),
         cmocka_unit_test_teardown(test_text_of_circumstances, no_circumstances),
