@@ -11,7 +11,7 @@ use JSON::PP ();
 use RewindTest;
 
 my @slowly = qw(--max-rate=8M --no-sync);
-my @measured = ('scan target WAL', 'fetch WAL', 'scan source WAL', 'compare files', 'fetch', 'check WAL', 'apply');
+my @measured = ('scan target WAL', 'fetch WAL', 'scan source WAL', 'stage WAL', 'compare files', 'fetch', 'stage new WAL', 'check WAL', 'apply');
 
 # The lines of progress as [ phase, done, total, percent ], in order.
 sub text_lines
@@ -35,6 +35,9 @@ sub is_good
         $last = $line;
     }
     push @wrong, "no end: @$last" if $last->[3] != 100;
+    my %ended;
+    $ended{ $_->[0] }++ for grep { $_->[3] == 100 } @lines;
+    is(join(', ', map { "$_ $ended{$_}" } grep { $ended{$_} > 1 } sort keys %ended), '', "$name: each phase reaches 100% once");
     is("@wrong", '', "$name: totals stay, nothing goes back, 100% is the end");
     return;
 }

@@ -56,6 +56,8 @@ static const struct
     [PROGRESS_COMPARE_BLOCKS] = {"compare blocks", "compared"},
     [PROGRESS_COMPARE_FILES] = {"compare files", "compared"},
     [PROGRESS_FETCH] = {"fetch", "copied"},
+    [PROGRESS_STAGE_WAL] = {"stage WAL", "copied"},
+    [PROGRESS_STAGE_NEW_WAL] = {"stage new WAL", "copied"},
     [PROGRESS_CHECK_WAL] = {"check WAL", "scanned"},
     [PROGRESS_SYNC] = {"sync", ""},
     [PROGRESS_APPLY] = {"apply", "applied"},
@@ -443,7 +445,9 @@ void progress_add(uint64_t bytes)
         phase = &progress[progress_depth - 1];
         phase->done_bytes += bytes;
         now = clock_nanoseconds();
-        if (now - phase->printed >= NANOSECONDS)
+        /* After the last byte comes the end, which prints 100 %. */
+        if (now - phase->printed >= NANOSECONDS &&
+            (phase->total_bytes == 0 || phase->done_bytes != phase->total_bytes))
             progress_print(false, now);
     }
     pthread_mutex_unlock(&lock);

@@ -91,7 +91,9 @@ typedef enum ProgressPhase
     PROGRESS_COMPARE_BLOCKS, /* with --compare */
     PROGRESS_COMPARE_FILES,
     PROGRESS_FETCH,
-    PROGRESS_CHECK_WAL, /* that was staged */
+    PROGRESS_STAGE_WAL,     /* to where it will be installed from; of a directory, copied there */
+    PROGRESS_STAGE_NEW_WAL, /* that the source wrote in the meantime */
+    PROGRESS_CHECK_WAL,     /* that was staged */
     PROGRESS_SYNC,
     PROGRESS_APPLY,
     PROGRESS_REPLAY /* with --rejoin */
@@ -105,7 +107,8 @@ typedef enum ProgressPhase
  * The total never changes. Only the last line of a phase that did all it had to (done) says 100%,
  * and always does, whatever turned out to be larger or smaller.
  *
- * Text, at most once a second and once at the end: the original's line and then the phase,
+ * Text, at most once a second and once at the end (not for the last byte and the end): the
+ * original's line and then the phase,
  * "%*s/%s kB (%d%%) copied (fetch)", in other phases "scanned", "compared", "applied"; with a
  * newline on a pipe. On a terminal one line is rewritten in place, with rate and time left. A log
  * line first ends an unfinished one. Without a total nothing. JSON: an object a line, once a

@@ -238,9 +238,13 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
         limit++;
     else
         end = wal_segment_start(shape, limit);
-    progress_begin(PROGRESS_FETCH_WAL, end > begin ? end - begin : 0);
+    /* What must still be fetched counts when it is staged. */
+    wal->source_wal->progress = WAL_FETCH_IS_SILENT;
+    progress_begin(last ? PROGRESS_STAGE_NEW_WAL : PROGRESS_STAGE_WAL,
+                   end > begin ? end - begin : 0);
     result = stage_segments(wal, next, limit, end, error);
     progress_end(result);
+    wal->source_wal->progress = WAL_FETCH_IS_PHASE;
     return result;
 }
 

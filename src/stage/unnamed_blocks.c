@@ -326,12 +326,17 @@ static bool fetch_new_wal(BlockComparison *comparison, Error *error)
 {
     SourceState *now = &comparison->result->source;
     Source *source = comparison->clusters->source;
+    SourceWal *wal = comparison->source_wal;
+    bool result;
 
-    if (comparison->source_wal->options.dry_run || !source->is_server)
+    if (wal->options.dry_run || !source->is_server)
         return true;
-    return source_state_read_again(source, now, now, error) &&
-           source_wal_fetch(comparison->source_wal, comparison->start->wal_from,
-                            source_state_wal_end(now, comparison->divergence->lsn), error);
+    wal->progress = WAL_FETCH_IS_SILENT;
+    result = source_state_read_again(source, now, now, error) &&
+             source_wal_fetch(wal, comparison->start->wal_from,
+                              source_state_wal_end(now, comparison->divergence->lsn), error);
+    wal->progress = WAL_FETCH_IS_PHASE;
+    return result;
 }
 
 /* Until the round ends, or all blocks are compared. */

@@ -141,7 +141,8 @@ static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *
     const uint32_t segment_size = fetch->wal->store->stream.shape.segment_size;
     SegmentFetch *segment = &fetch->segments[piece->file];
 
-    progress_add(piece->size); /* also what is missing: it counts what was asked for */
+    /* Also what is missing: it counts what was asked for. */
+    progress_add(fetch->wal->progress == WAL_FETCH_IS_SILENT ? 0 : piece->size);
     if (size != piece->size)
         segment->missing = true;
     if (atomic_fetch_sub(&segment->left, piece->size) > piece->size || segment->whole_path == NULL)
@@ -353,10 +354,10 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
         return true;
     if (!source->operations->start_workers(source, wal->options.jobs, &workers, error))
         return false;
-    if (!wal->reads)
+    if (wal->progress == WAL_FETCH_IS_PHASE)
         progress_begin(PROGRESS_FETCH_WAL, fetch->bytes);
     result = fetch_pieces(fetch, workers, error);
-    if (!wal->reads)
+    if (wal->progress == WAL_FETCH_IS_PHASE)
         progress_end(result);
     wal->fetched_bytes += fetch->bytes;
     wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;

@@ -13,6 +13,14 @@
 #include <stdatomic.h>
 
 /* Only this folder sets its fields; divergence.c sets the store's common_end. */
+/* What fetching does to the progress. */
+typedef enum WalFetchProgress
+{
+    WAL_FETCH_IS_PHASE,   /* it is a phase of its own */
+    WAL_FETCH_IS_COUNTED, /* its bytes count in the phase at hand */
+    WAL_FETCH_IS_SILENT   /* the phase at hand only goes on printing */
+} WalFetchProgress;
+
 typedef struct SourceWal
 {
     Options options; /* its strings are the caller's */
@@ -26,7 +34,7 @@ typedef struct SourceWal
     bool has_command;       /* the store's restore command was given, or was looked for */
     Lsn archived_end;       /* the last segment that only an archive has, of those that were looked
                                for by the reading, ends here; LSN_INVALID: the source has all */
-    bool reads;             /* what is fetched now, is read now: progress is of both */
+    WalFetchProgress progress;
     atomic_uint_least64_t fetched_bytes; /* and how long that took, for a thread that reads, too */
     atomic_uint_least64_t fetch_microseconds;
 } SourceWal;

@@ -175,11 +175,11 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     /* Progress also counts the bytes that are fetched while the WAL is read. */
     if (wal->clusters->source->is_server)
         bytes += reading->end - reader->here_end;
-    wal->reads = true;
+    wal->progress = WAL_FETCH_IS_COUNTED;
     progress_begin(PROGRESS_SCAN_SOURCE, bytes);
     done = scan_stream_from(wal, stream, reading->from, scan, result, &reading->last_end, error);
     progress_end(done);
-    wal->reads = false;
+    wal->progress = WAL_FETCH_IS_PHASE;
     stream->passed = NULL; /* the stream may be read again, of what is here now */
     if (!done && reading->missing_end == LSN_INVALID)
         give_up_archived(wal, reading, error);

@@ -142,7 +142,6 @@ static void test_progress_says_100_percent_at_the_end_only(void **state)
                                        "1/1 kB (100%) copied (fetch)\n"
                                        "4/4 kB (100%) copied (fetch)\n"
                                        "1/1 kB (100%) copied (fetch)\n"
-                                       "1/1 kB (100%) copied (fetch)\n"
                                        "0/0 kB (100%) copied (fetch)\n");
     log_set_progress(PROGRESS_OFF);
 }
