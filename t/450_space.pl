@@ -106,11 +106,11 @@ sub lack_is_said
         my $result = rewind_small($small, options => $options);
         is($result->{status}, 1, "no space for $part: pg_rewind @$options fails");
         like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/$directory"$}m, 'it says where');
-        like($result->{stderr}, qr{^pg_rewind: detail: \d+ MB must be fetched, and files will grow by \d+ MB\.$}m, 'and what for');
+        like($result->{stderr}, qr{^pg_rewind: detail: \d+ MB are for files and blocks that may differ, \d+ MB for WAL, in whole segments; and files will grow by \d+ MB\.$}m, 'and what for');
         ($needed) = $result->{stderr} =~ /^pg_rewind: detail: Up to (\d+) MB are needed, 0 MB are free\.$/m;
         cmp_ok($needed // 0, '>', 3, 'how much is needed, and how much is free') or diag($result->{stderr});
         is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
-        note $1 if $result->{stderr} =~ /detail: (.* must be fetched.*)/;
+        note $1 if $result->{stderr} =~ /detail: (.* files will grow.*)/;
     }
 
     leave_free($small, ($needed - 2) * $megabyte);
@@ -123,6 +123,23 @@ sub lack_is_said
     unlink filler($small);
     note "$part on $small->{type}: $needed MB";
     return $small;
+}
+
+# What a dry run asks for is what the rewind takes, but for a margin and for what turns out to be equal (configuration, the visibility of rows).
+sub takes_what_is_asked
+{
+    my ($small, @options) = @_;
+    reset_small($small);
+    leave_free($small, 100_000);
+    my $dry = rewind_small($small, kind => 'server', options => [ '--dry-run', @options ]);
+    my ($asked) = $dry->{stderr} =~ /^pg_rewind: detail: Up to (\d+) MB are needed, 0 MB are free\.$/m;
+    ok($asked, "pg_rewind -n @options asks for space") or diag($dry->{stderr});
+    reset_small($small);
+    leave_free($small, $asked * $megabyte);
+    my $held = hold($small->{copy}, $source, 'commit', @options);
+    cmp_ok(free_bytes($small), '<', 7 * $megabyte, "nearly all of it is taken, of $asked MB");
+    is(end_of_rewind(release($held))->{status}, 0, 'and it is enough');
+    return;
 }
 
 # ---------------------------------------------------------------- at any time
@@ -303,6 +320,7 @@ each_version(sub {
 
     my $small = make_small('all');
     subtest('no space for the WAL of a server', sub { lack_for_wal_is_said($small) });
+    subtest("what is asked for @$_", sub { takes_what_is_asked($small, @$_) }) for [], ['--compare'];
     subtest('the disk is full after the commit', sub { disk_is_full_after_commit($small) });
     discard_small($small);
 

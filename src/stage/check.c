@@ -292,17 +292,23 @@ static void check_entries(Check *check)
 
 /* ---- Space ---- */
 
+static void add_wal(Root *root, uint64_t bytes)
+{
+    root->staged.bytes += bytes;
+    root->staged.wal_bytes += bytes;
+}
+
 static void count_wal(Check *check, const WalSpace *wal)
 {
     AUTO_BUFFER Buffer inside = {0};
     Root *first = check->roots.roots;
     Root *root = first + roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
 
-    root->staged.bytes += wal->written_bytes;
+    add_wal(root, wal->written_bytes);
     if (!wal->is_fetched)
-        first->staged.bytes += wal->fetched_bytes;
+        add_wal(first, wal->fetched_bytes + wal->copied_bytes);
     if (root != first)
-        root->staged.bytes += wal->fetched_bytes;
+        add_wal(root, wal->fetched_bytes);
 }
 
 static unsigned long long megabytes(uint64_t bytes)
@@ -316,7 +322,7 @@ static void check_file_system(Check *check, size_t first)
     AUTO_BUFFER Buffer place = {0};
     const Root *root = &check->roots.roots[first];
     const FileSpace *space = &root->space;
-    uint64_t files = FILES_MARGIN, staged = 0, reserved = 0, needed;
+    uint64_t files = FILES_MARGIN, staged = 0, wal = 0, reserved = 0, needed;
     Error problem;
 
     for (size_t other = 0; other < check->roots.count; other++)
@@ -328,6 +334,7 @@ static void check_file_system(Check *check, size_t first)
         if (other < first)
             return;
         staged += sharing->staged.bytes;
+        wal += sharing->staged.wal_bytes;
         files += sharing->staged.files;
         reserved += sharing->reserved;
     }
@@ -340,9 +347,10 @@ static void check_file_system(Check *check, size_t first)
                   buffer_string(&place));
         error_detail(&problem,
                      "Up to %llu MB are needed, %llu MB are free.\n"
-                     "%llu MB must be fetched, and files will grow by %llu MB.",
+                     "%llu MB are for files and blocks that may differ, %llu MB for WAL, in whole "
+                     "segments; and files will grow by %llu MB.",
                      megabytes(needed), (unsigned long long) space->free_bytes / (1024 * 1024),
-                     megabytes(staged), megabytes(reserved));
+                     megabytes(staged - wal), megabytes(wal), megabytes(reserved));
         problems_add(&check->problems, &problem);
     }
     if (files > space->free_files)

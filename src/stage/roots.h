@@ -23,6 +23,7 @@
 typedef struct StagedSpace
 {
     uint64_t bytes;
+    uint64_t wal_bytes; /* of them */
     uint64_t files;
 } StagedSpace;
 

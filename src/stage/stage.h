@@ -75,9 +75,9 @@ typedef struct Stage
 typedef struct WalSpace
 {
     uint64_t written_bytes; /* to where pg_wal is */
-    uint64_t
-        fetched_bytes; /* to PGDATA first; moved from there, or copied if pg_wal is elsewhere */
-    bool is_fetched;   /* that is done already (not so in a dry run) */
+    uint64_t fetched_bytes; /* to PGDATA, then moved; copied if pg_wal is elsewhere */
+    uint64_t copied_bytes;  /* to PGDATA, then copied in any case */
+    bool is_fetched;        /* to PGDATA, already (not so in a dry run) */
 } WalSpace;
 
 /*

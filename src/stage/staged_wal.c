@@ -119,6 +119,9 @@ WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
             wal.fetched_bytes += clusters->shape.segment_size;
         else
             wal.written_bytes += clusters->shape.segment_size;
+        /* The last one is fetched up to the end, and copied to a file with room for the rest. */
+        if (segment == last && clusters->source->is_server)
+            wal.copied_bytes = end % clusters->shape.segment_size;
     }
     for (size_t i = 0; i + 1 < clusters->source_history.count; i++)
     {
@@ -238,7 +241,7 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
         limit++;
     else
         end = wal_segment_start(shape, limit);
-    /* What must still be fetched counts when it is staged. */
+    /* WAL that is not here yet is counted when it is staged. */
     wal->source_wal->progress = WAL_FETCH_IS_SILENT;
     progress_begin(last ? PROGRESS_STAGE_NEW_WAL : PROGRESS_STAGE_WAL,
                    end > begin ? end - begin : 0);

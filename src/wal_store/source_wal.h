@@ -13,10 +13,10 @@
 #include <stdatomic.h>
 
 /* Only this folder sets its fields; divergence.c sets the store's common_end. */
-/* What fetching does to the progress. */
+/* The effect of fetching on the progress. */
 typedef enum WalFetchProgress
 {
-    WAL_FETCH_IS_PHASE,   /* it is a phase of its own */
+    WAL_FETCH_IS_PHASE,   /* it begins and ends a phase */
     WAL_FETCH_IS_COUNTED, /* its bytes count in the phase at hand */
     WAL_FETCH_IS_SILENT   /* the phase at hand only goes on printing */
 } WalFetchProgress;

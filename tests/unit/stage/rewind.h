@@ -407,7 +407,7 @@ static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error
     BlockMap *map = blockmap_create();
     Plan plan = make_plan(map);
     Stage *stage = NULL;
-    bool ok = stage_check("target", &plan, &(WalSpace){2 * SEGMENT, 0, true}, error) &&
+    bool ok = stage_check("target", &plan, &(WalSpace){.written_bytes = 2 * SEGMENT}, error) &&
               stage_create("target", &plan, 2, &stage, error);
 
     if (ok)

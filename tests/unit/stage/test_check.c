@@ -204,7 +204,8 @@ static void test_space_of_another_file_system(void **state)
     assert_false(check(&plan, 0));
     assert_said("not enough space on the file system of \"/proc/location\"\n");
     assert_said("Up to 6 MB are needed, 0 MB are free.\n");
-    assert_said("5 MB must be fetched, and files will grow by 1 MB.\n");
+    assert_said("5 MB are for files and blocks that may differ, 0 MB for WAL, in whole segments; and "
+                "files will grow by 1 MB.\n");
     assert_int_equal(count_in(said, "not enough space"), 1);
 }
 

@@ -72,7 +72,8 @@ static void test_space(void **state)
     (void) state;
     reset_target();
     assert_true(stage_check("target", &plan, &(WalSpace){0}, &error));
-    assert_false(stage_check("target", &plan, &(WalSpace){UINT64_C(1) << 60, 0, true}, &error));
+    assert_false(stage_check("target", &plan, &(WalSpace){.written_bytes = UINT64_C(1) << 60},
+                             &error));
     assert_int_equal(error.kind, ERROR_REPORTED);
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
     blockmap_destroy(map);
