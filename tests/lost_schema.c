@@ -67,15 +67,11 @@ static void answer(Schema *schema)
         if (sscanf(line, "table %u %u %u", &id.tablespace, &id.database, &id.relation) == 3)
         {
             const Table *table = schema_table(schema, &id, end, &reason);
-            RelationId storage;
 
             if (table == NULL)
                 printf("%u: %s\n", id.relation, reason);
             else
                 print_table(table);
-            if (table != NULL && schema_storage(schema, id.database, table->oid, end, &storage) &&
-                storage.relation != id.relation)
-                printf("%u has storage %u\n", table->oid, storage.relation);
         }
         else if (sscanf(line, "type %u %u", &id.database, &id.relation) == 2)
         {

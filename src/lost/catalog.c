@@ -131,7 +131,11 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment)
 /* What all transactions left. */
 static CatalogLook look_at_end(CatalogReader *reader, Oid database)
 {
-    return (CatalogLook){reader, database, {.committed = reader->change_count}, reader->arena, 0};
+    return (CatalogLook){.reader = reader,
+                         .database = database,
+                         .view.committed = reader->change_count,
+                         .conversion = NO_CONVERSION,
+                         .arena = reader->arena};
 }
 
 static bool is_visible(const CatalogView *view, const RowVersion *version)
@@ -180,13 +184,17 @@ uint32_t row_number(const CatalogTuple *row, const char *column)
     return value.size == 4 ? load_u32(value.bytes) : 0;
 }
 
-const char *row_name(const CatalogTuple *row, const char *column, Arena *arena)
+const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column)
 {
     const Slice value = row_column(row, column);
+    AUTO_BUFFER Buffer name = {0};
 
-    return value.bytes != NULL ? arena_strndup(arena, (const char *) value.bytes,
-                                               strnlen((const char *) value.bytes, value.size))
-                               : NULL;
+    if (value.bytes == NULL)
+        return NULL;
+    buffer_append(&name, value.bytes, strnlen((const char *) value.bytes, value.size));
+    if (look->conversion != NO_CONVERSION)
+        (void) encoding_convert(look->conversion, &name, 0);
+    return arena_strdup(look->arena, buffer_string(&name));
 }
 
 static int compare_key(const void *key, const void *item)
@@ -412,7 +420,7 @@ static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
 
     while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
         add_attribute(catalog, (int16_t) row_number(&row, "attnum"),
-                      (Attribute){.name = row_name(&row, "attname", reader->arena),
+                      (Attribute){.name = row_name(&look, &row, "attname"),
                                   .storage = {(int16_t) row_number(&row, "attlen"),
                                               (char) row_number(&row, "attalign")}});
 }

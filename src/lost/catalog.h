@@ -11,6 +11,7 @@
 #define LOST_CATALOG_H
 
 #include "base/arena.h"
+#include "lost/encoding.h"
 #include "lost/heap_tuple.h"
 #include "lost/row_changes.h"
 
@@ -53,8 +54,9 @@ typedef struct CatalogLook
     CatalogReader *reader;
     Oid database; /* 0: any, for what all databases have */
     CatalogView view;
-    Arena *arena;  /* of results */
-    uint64_t seen; /* a hash of the rows that were found */
+    iconv_t conversion; /* of names */
+    Arena *arena;       /* of results */
+    uint64_t seen;      /* a hash of the rows that were found */
 } CatalogLook;
 
 typedef struct Catalog Catalog; /* one of one database */
@@ -109,8 +111,8 @@ Slice row_column(const CatalogTuple *row, const char *column);
 /* An integer, OID, boolean or "char"; 0 for NULL. Negative ones are extended to 32 bits. */
 uint32_t row_number(const CatalogTuple *row, const char *column);
 
-/* A name; NULL for NULL. */
-const char *row_name(const CatalogTuple *row, const char *column, Arena *arena);
+/* A name, which stays as it is where it cannot be converted; NULL for NULL. */
+const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column);
 
 /* A name that a command gives to the table which it fills in place of another one, whose number
  * this returns; 0: it is no such name. */

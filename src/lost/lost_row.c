@@ -1,10 +1,7 @@
 #include "lost/lost_row.h"
 
 #include "base/array.h"
-#include "base/text_cursor.h"
 
-#include <iconv.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,143 +13,19 @@ typedef struct Chunk
     Slice data;
 } Chunk;
 
-/* A table with its names in UTF-8. */
-typedef struct ConvertedTable
-{
-    const Table *from, *to;
-} ConvertedTable;
-
 struct RowReader
 {
     const RowChanges *changes;
     Schema *schema;
-    Arena *arena; /* converted names */
-    ConvertedTable *tables;
-    size_t table_count;
     Moment moment;
     Oid database;       /* whose types and encoding are in use */
-    iconv_t conversion; /* to UTF-8; (iconv_t) -1: text is taken as UTF-8 */
+    iconv_t conversion; /* of values */
     Chunk *chunks;      /* sorted */
     size_t chunk_count;
     ValueReader values;
     LostRow row;
     Slice stored[2][HEAP_TUPLE_ATTRIBUTES_MAX];
 };
-
-/* ---- Encodings ---- */
-
-/* The server's names of encodings and glibc's, where they differ (pg_enc2name_tbl). */
-static iconv_t open_conversion(const char *encoding)
-{
-    static const char *const names[][2] = {{"EUC_JP", "EUC-JP"},
-                                           {"EUC_CN", "EUC-CN"},
-                                           {"EUC_KR", "EUC-KR"},
-                                           {"EUC_TW", "EUC-TW"},
-                                           {"EUC_JIS_2004", "EUC-JISX0213"},
-                                           {"KOI8R", "KOI8-R"},
-                                           {"KOI8U", "KOI8-U"},
-                                           {"ISO_8859_5", "ISO-8859-5"},
-                                           {"ISO_8859_6", "ISO-8859-6"},
-                                           {"ISO_8859_7", "ISO-8859-7"},
-                                           {"ISO_8859_8", "ISO-8859-8"}};
-    char name[32];
-
-    if (encoding == NULL || strcmp(encoding, "UTF8") == 0 || strcmp(encoding, "SQL_ASCII") == 0)
-        return (iconv_t) -1;
-    snprintf(name, sizeof(name), "%s%s", strncmp(encoding, "WIN", 3) == 0 ? "CP" : "",
-             strncmp(encoding, "WIN", 3) == 0 ? encoding + 3 : encoding);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(encoding, names[i][0]) == 0)
-            snprintf(name, sizeof(name), "%s", names[i][1]);
-    return iconv_open("UTF-8", name);
-}
-
-static void use_database(RowReader *reader, Oid database)
-{
-    const char *encoding = NULL;
-
-    if (database == reader->database)
-        return;
-    if (reader->conversion != (iconv_t) -1)
-        iconv_close(reader->conversion);
-    reader->database = database;
-    (void) schema_database(reader->schema, database, reader->moment, &encoding);
-    reader->conversion = open_conversion(encoding);
-}
-
-/* Convert what the buffer has from start on. False: it cannot be converted, and is as it was. */
-static bool make_utf8(const RowReader *reader, Buffer *text, size_t start)
-{
-    AUTO_BUFFER Buffer converted = {0};
-    char *from, *to;
-    size_t from_left = text->size - start, to_left;
-
-    buffer_string(text);
-    from = (char *) text->bytes + start;
-    if (reader->conversion == (iconv_t) -1)
-        return strlen(from) == from_left && utf8_is_valid(from);
-    to_left = 4 * from_left; /* no character of another encoding is longer by more */
-    buffer_reserve(&converted, to_left + 1);
-    to = (char *) converted.bytes;
-    iconv(reader->conversion, NULL, NULL, NULL, NULL);
-    if (iconv(reader->conversion, &from, &from_left, &to, &to_left) == (size_t) -1)
-        return false;
-    text->size = start;
-    buffer_append(text, converted.bytes, (size_t) (to - (char *) converted.bytes));
-    return true;
-}
-
-const char *row_reader_name(RowReader *reader, Oid database, const char *name)
-{
-    AUTO_BUFFER Buffer text = {0};
-
-    use_database(reader, database);
-    if (name == NULL || reader->conversion == (iconv_t) -1)
-        return name;
-    buffer_append_string(&text, name);
-    return make_utf8(reader, &text, 0) ? arena_strdup(reader->arena, buffer_string(&text)) : name;
-}
-
-static int compare_tables(const void *key, const void *item)
-{
-    const Table *left = key, *right = ((const ConvertedTable *) item)->from;
-
-    return (left > right) - (left < right);
-}
-
-/* The table itself where its database needs no conversion. */
-static const Table *convert_table(RowReader *reader, const Table *table)
-{
-    bool found;
-    const size_t at = array_search(table, reader->tables, reader->table_count,
-                                   sizeof(*reader->tables), compare_tables, &found);
-    const size_t count = table->attribute_count;
-    const char **types;
-    Attribute *attributes;
-    Table *copy;
-
-    if (reader->conversion == (iconv_t) -1 || found)
-        return found ? reader->tables[at].to : table;
-    copy = arena_allocate(reader->arena, sizeof(*copy));
-    attributes = arena_allocate(reader->arena, (count + 1) * sizeof(*attributes));
-    types = arena_allocate(reader->arena, (count + 1) * sizeof(*types));
-    *copy = *table;
-    copy->schema = row_reader_name(reader, table->database, table->schema);
-    copy->name = row_reader_name(reader, table->database, table->name);
-    for (size_t i = 0; i < count; i++)
-    {
-        attributes[i] = table->attributes[i];
-        attributes[i].name = row_reader_name(reader, table->database, attributes[i].name);
-        types[i] = row_reader_name(reader, table->database, table->type_names[i]);
-    }
-    copy->attributes = attributes;
-    copy->type_names = types;
-    ARRAY_GROW(reader->tables, reader->table_count);
-    memmove(reader->tables + at + 1, reader->tables + at,
-            (reader->table_count++ - at) * sizeof(*reader->tables));
-    reader->tables[at] = (ConvertedTable){table, copy};
-    return copy;
-}
 
 /* ---- TOASTed values ---- */
 
@@ -245,8 +118,6 @@ RowReader *row_reader_create(const Version *version, const RowChanges *changes, 
 
     reader->changes = changes;
     reader->schema = schema;
-    reader->arena = arena_create();
-    reader->conversion = (iconv_t) -1;
     reader->values = (ValueReader){.version = version,
                                    .infinite_intervals = version->infinite_intervals,
                                    .type = find_moment_type,
@@ -260,12 +131,8 @@ void row_reader_free(RowReader *reader)
 {
     if (reader == NULL)
         return;
-    if (reader->conversion != (iconv_t) -1)
-        iconv_close(reader->conversion);
-    arena_destroy(reader->arena);
     buffer_free(&reader->row.old.text);
     buffer_free(&reader->row.new.text);
-    free(reader->tables);
     free(reader->chunks);
     free(reader);
 }
@@ -283,7 +150,7 @@ static void make_value(RowReader *reader, const Attribute *attribute, Slice stor
     if (!value_text(&reader->values, attribute, stored, &row->text, &encoding, &value->reason))
         return;
     value->state = encoding == VALUE_TEXT ? ROW_VALUE_TEXT : ROW_VALUE_BINARY;
-    if (encoding == VALUE_TEXT && !make_utf8(reader, &row->text, value->offset))
+    if (encoding == VALUE_TEXT && !encoding_convert(reader->conversion, &row->text, value->offset))
     {
         value->state = ROW_VALUE_BINARY;
         buffer_append(&copy, row->text.bytes + value->offset, row->text.size - value->offset);
@@ -318,10 +185,11 @@ const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const
     const Slice bytes[] = {change->old, change->new};
 
     reader->moment.lsn = change->lsn;
-    use_database(reader, table->database);
+    reader->database = table->database;
+    reader->conversion = schema_conversion(reader->schema, table->database, reader->moment);
     row->change = change;
     row->xid = reader->moment.commit->xid;
-    row->table = convert_table(reader, table);
+    row->table = table;
     row->untold = change->unknown;
     for (int i = 0; i < 2; i++)
     {

@@ -35,8 +35,8 @@ typedef struct RowReader RowReader;
 typedef struct LostRow
 {
     const RowChange *change;
-    uint32_t xid;       /* of the transaction, never of a subtransaction */
-    const Table *table; /* its strings are in UTF-8, where they could be converted */
+    uint32_t xid; /* of the transaction, never of a subtransaction */
+    const Table *table;
     RowText old, new;   /* not known: the change has no such row, or *untold says why */
     const char *untold; /* NULL: all rows of the change are known */
     RowReader *reader;
@@ -52,9 +52,6 @@ MUST_CHECK bool row_reader_begin(RowReader *reader, const LostCommit *commit, Oi
 
 /* Make the rows of a change of that transaction. *row lives until the next call. */
 const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table);
-
-/* The name in UTF-8, in the reader's memory; as it is where it cannot be converted. */
-const char *row_reader_name(RowReader *reader, Oid database, const char *name);
 
 /* False if values of that type must be compared as text: it may have no operator for equality, or
  * one that means something else, as box has. */

@@ -299,15 +299,14 @@ static void tell_transaction(Saver *saver)
     Buffer *text = &saver->sql.text;
     const LostCommit *commit = saver->commit;
     const Moment moment = {commit->lsn, commit};
-    const char *encoding, *name;
+    const char *name;
 
     if (saver->told)
         return;
     saver->told = true;
     if (saver->database != saver->connected && saver->database != 0)
     {
-        name = schema_database(saver->schema, saver->database, moment, &encoding);
-        name = row_reader_name(saver->reader, saver->database, name);
+        name = schema_database(saver->schema, saver->database, moment);
         if (name != NULL && strpbrk(name, "\r\n") == NULL)
             connect_to_database(name, text);
         saver->connected = name != NULL && strpbrk(name, "\r\n") == NULL ? saver->database : 0;
@@ -386,8 +385,6 @@ static void write_events(Saver *saver, Lsn before)
     {
         const SchemaEvent *event = saver->events;
         const bool truncates = strcmp(event->verb, "TRUNCATE") == 0;
-        const char *schema = row_reader_name(saver->reader, event->database, event->schema);
-        const char *name = row_reader_name(saver->reader, event->database, event->name);
         Json json = {.text = &saver->json.text, .one_line = true};
 
         json_open(&json, '{');
@@ -399,19 +396,20 @@ static void write_events(Saver *saver, Lsn before)
             json_string(&json, "verb", event->verb);
             json_string(&json, "noun", event->noun);
         }
-        json_string(&json, "schema", schema);
-        json_string(&json, truncates ? "table" : "name", name);
+        json_string(&json, "schema", event->schema);
+        json_string(&json, truncates ? "table" : "name", event->name);
         json_close(&json, '}');
         buffer_append_u8(json.text, '\n');
 
         tell_transaction(saver);
         buffer_printf(&saver->sql.text, "-- %s %s ", event->verb, event->noun);
-        if (schema != NULL)
+        if (event->schema != NULL)
         {
-            lost_sql_comment(schema, &saver->sql.text);
+            lost_sql_comment(event->schema, &saver->sql.text);
             buffer_append_u8(&saver->sql.text, '.');
         }
-        lost_sql_comment(name != NULL ? name : "(its name is not known)", &saver->sql.text);
+        lost_sql_comment(event->name != NULL ? event->name : "(its name is not known)",
+                         &saver->sql.text);
         buffer_append_u8(&saver->sql.text, '\n');
     }
 }
@@ -463,7 +461,7 @@ static bool write_change(void *context, const RowChange *change, Error *error)
 static void write_bound(const Saver *saver, const char *action, Buffer *text)
 {
     const LostCommit *commit = saver->commit;
-    const char *encoding, *name;
+    const char *name;
     Json json = {.text = text, .one_line = true};
 
     json_open(&json, '{');
@@ -473,10 +471,10 @@ static void write_bound(const Saver *saver, const char *action, Buffer *text)
     json_string(&json, "lsn", lsn_string(saver, commit->lsn));
     if (action[0] == 'B')
     {
-        name = saver->database == 0 ? NULL
-                                    : schema_database(saver->schema, saver->database,
-                                                      (Moment){commit->lsn, commit}, &encoding);
-        json_string(&json, "database", row_reader_name(saver->reader, saver->database, name));
+        name = saver->database == 0
+                   ? NULL
+                   : schema_database(saver->schema, saver->database, (Moment){commit->lsn, commit});
+        json_string(&json, "database", name);
         if (commit->gid != NULL)
             json_string(&json, "gid", commit->gid);
         if (commit->began_before)
@@ -526,12 +524,10 @@ static void write_ends(Saver *saver)
     for (size_t i = 0; json_each(&json, "tables", true, i, saver->table_count); i++)
     {
         const TableCount *count = &saver->tables[i];
-        const Oid database = count->table->database;
 
-        json_number(&json, "database", database);
-        json_string(&json, "schema",
-                    row_reader_name(saver->reader, database, count->table->schema));
-        json_string(&json, "table", row_reader_name(saver->reader, database, count->table->name));
+        json_number(&json, "database", count->table->database);
+        json_string(&json, "schema", count->table->schema);
+        json_string(&json, "table", count->table->name);
         json_number(&json, "inserted", count->rows[ROW_INSERT]);
         json_number(&json, "updated", count->rows[ROW_UPDATE]);
         json_number(&json, "deleted", count->rows[ROW_DELETE]);

@@ -31,26 +31,55 @@ typedef struct Found
     const char *reason;
 } Found;
 
+typedef struct DatabaseEncoding
+{
+    Oid database;
+    iconv_t conversion;
+} DatabaseEncoding;
+
 struct Schema
 {
     CatalogReader *reader;
     Arena *arena;
     Found *found; /* by id */
     size_t found_count;
+    DatabaseEncoding *encodings; /* those that were asked for */
+    size_t encoding_count;
 };
+
+/* The conversion of the database's text. */
+static iconv_t find_conversion(Schema *schema, CatalogLook *look)
+{
+    CatalogTuple row;
+
+    for (size_t i = 0; i < schema->encoding_count; i++)
+        if (schema->encodings[i].database == look->database)
+            return schema->encodings[i].conversion;
+    if (!catalog_find(look, PG_DATABASE, look->database, &row))
+        return NO_CONVERSION;
+    ARRAY_ADD(schema->encodings, schema->encoding_count,
+              (DatabaseEncoding){look->database, encoding_open(row_number(&row, "encoding"))});
+    return schema->encodings[schema->encoding_count - 1].conversion;
+}
 
 CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
 {
-    return (CatalogLook){schema->reader, database, catalog_view(schema->reader, moment),
-                         schema->arena, 0};
+    CatalogLook look = {.reader = schema->reader,
+                        .database = database,
+                        .view = catalog_view(schema->reader, moment),
+                        .conversion = NO_CONVERSION,
+                        .arena = schema->arena};
+
+    look.conversion = find_conversion(schema, &look);
+    look.seen = 0;
+    return look;
 }
 
 static const char *namespace_name(CatalogLook *look, Oid oid)
 {
     CatalogTuple row;
 
-    return catalog_find(look, PG_NAMESPACE, oid, &row) ? row_name(&row, "nspname", look->arena)
-                                                       : NULL;
+    return catalog_find(look, PG_NAMESPACE, oid, &row) ? row_name(look, &row, "nspname") : NULL;
 }
 
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
@@ -168,7 +197,7 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
     name = standard_name(look->arena, type, modifier);
     if (name == NULL)
     {
-        name = row_name(&row, "typname", look->arena);
+        name = row_name(look, &row, "typname");
         name = name != NULL ? quoted_name(look->arena, name) : "???";
         schema = row_number(&row, "typnamespace") == PG_CATALOG
                      ? NULL
@@ -232,7 +261,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
         if (number < 1 || (size_t) number > count)
             continue;
         Attribute *attribute = &all[number - 1];
-        attribute->name = row_name(&row, "attname", look->arena);
+        attribute->name = row_name(look, &row, "attname");
         attribute->storage =
             (Storage){(int16_t) row_number(&row, "attlen"), (char) row_number(&row, "attalign")};
         attribute->missing = missing_value(look, &row, &attribute->storage);
@@ -382,7 +411,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
         return NULL;
     table->oid = row_number(&class, "oid");
     table->database = storage->database;
-    table->name = row_name(&class, "relname", look->arena);
+    table->name = row_name(look, &class, "relname");
     table->schema = namespace_name(look, row_number(&class, "relnamespace"));
     table->kind = (char) row_number(&class, "relkind");
     table->persistence = (char) row_number(&class, "relpersistence");
@@ -412,7 +441,7 @@ static void read_labels(CatalogLook *look, Type *type)
 
     while (catalog_next(look, PG_ENUM, type->oid, &position, &row))
     {
-        const char *label = row_name(&row, "enumlabel", look->arena);
+        const char *label = row_name(look, &row, "enumlabel");
 
         if (label != NULL)
             ARRAY_ADD(labels, type->label_count, (EnumLabel){row_number(&row, "oid"), label});
@@ -444,11 +473,12 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
     Type *type = arena_allocate(look->arena, sizeof(*type));
     CatalogTuple row, more;
 
+    look->conversion = NO_CONVERSION; /* labels are parts of values, which are converted whole */
     *reason = "the catalogs do not have the type";
     if (!catalog_find(look, PG_TYPE, id->relation, &row))
         return NULL;
     type->oid = id->relation;
-    type->name = row_name(&row, "typname", look->arena);
+    type->name = row_name(look, &row, "typname");
     type->schema = namespace_name(look, row_number(&row, "typnamespace"));
     type->kind = (char) row_number(&row, "typtype");
     type->delimiter = (char) row_number(&row, "typdelim");
@@ -538,39 +568,18 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
     return find_or_make(schema, &id, moment, make_type, &reason);
 }
 
-bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage)
+const char *schema_database(Schema *schema, Oid database, Moment moment)
 {
-    CatalogLook look = schema_look(schema, database, moment);
-    CatalogTuple class;
-
-    if (!catalog_find(&look, PG_CLASS, relation, &class) || row_number(&class, "relfilenode") == 0)
-        return false;
-    *storage = (RelationId){row_number(&class, "reltablespace"), database,
-                            row_number(&class, "relfilenode")};
-    if (storage->tablespace == 0)
-        storage->tablespace = default_tablespace(&look);
-    return true;
-}
-
-const char *schema_database(Schema *schema, Oid database, Moment moment, const char **encoding)
-{
-    /* pg_enc2name_tbl, common/encnames.c */
-    static const char *const encodings[] = {
-        "SQL_ASCII", "EUC_JP",        "EUC_CN",     "EUC_KR",     "EUC_TW",     "EUC_JIS_2004",
-        "UTF8",      "MULE_INTERNAL", "LATIN1",     "LATIN2",     "LATIN3",     "LATIN4",
-        "LATIN5",    "LATIN6",        "LATIN7",     "LATIN8",     "LATIN9",     "LATIN10",
-        "WIN1256",   "WIN1258",       "WIN866",     "WIN874",     "KOI8R",      "WIN1251",
-        "WIN1252",   "ISO_8859_5",    "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250",
-        "WIN1253",   "WIN1254",       "WIN1255",    "WIN1257",    "KOI8U"};
     CatalogLook look = schema_look(schema, database, moment);
     CatalogTuple row;
-    uint32_t number;
 
-    if (!catalog_find(&look, PG_DATABASE, database, &row))
-        return NULL;
-    number = row_number(&row, "encoding");
-    *encoding = number < sizeof(encodings) / sizeof(encodings[0]) ? encodings[number] : NULL;
-    return row_name(&row, "datname", schema->arena);
+    return catalog_find(&look, PG_DATABASE, database, &row) ? row_name(&look, &row, "datname")
+                                                            : NULL;
+}
+
+iconv_t schema_conversion(Schema *schema, Oid database, Moment moment)
+{
+    return schema_look(schema, database, moment).conversion;
 }
 
 Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error *error)
@@ -590,6 +599,10 @@ void schema_free(Schema *schema)
 {
     if (schema == NULL)
         return;
+    for (size_t i = 0; i < schema->encoding_count; i++)
+        if (schema->encodings[i].conversion != NO_CONVERSION)
+            iconv_close(schema->encodings[i].conversion);
+    free(schema->encodings);
     catalog_reader_free(schema->reader);
     arena_destroy(schema->arena);
     free(schema->found);

@@ -5,6 +5,9 @@
  * A catalog's rows are those on the disk, and those that lost transactions deleted or wrote
  * (row_changes.h): each version of a row lives from one LSN to another. A moment sees what
  * committed before it, and what its own transaction did before it.
+ *
+ * Names of tables, columns and their types, of databases and other objects are in UTF-8, where they
+ * can be converted to it.
  */
 #ifndef LOST_SCHEMA_H
 #define LOST_SCHEMA_H
@@ -49,14 +52,14 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason);
 
-/* The storage of a relation by its number in pg_class, so of a TOAST table; false: it has none. */
-bool schema_storage(Schema *schema, Oid database, Oid relation, Moment moment, RelationId *storage);
-
 /* The type, for ValueReader.type by way of the caller's context. */
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);
 
-/* The database's name and encoding (UTF8, LATIN1 ...); NULL: it is not known. */
-const char *schema_database(Schema *schema, Oid database, Moment moment, const char **encoding);
+/* The database's name; NULL: it is not known. */
+const char *schema_database(Schema *schema, Oid database, Moment moment);
+
+/* The conversion of the text of its values, which is the schema's. */
+iconv_t schema_conversion(Schema *schema, Oid database, Moment moment);
 
 /* What a transaction did to the schema: TRUNCATE, CREATE TABLE, DROP TABLE, ALTER TABLE, CREATE
  * FUNCTION and others. */

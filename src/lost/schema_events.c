@@ -163,7 +163,7 @@ static void add_own_change(Objects *objects, CatalogLook *look, const CatalogCha
     add_object(objects, &object);
     if (change->catalog != PG_CLASS || object.flags != FLAG_MADE)
         return;
-    name = row_name(row, "relname", look->arena);
+    name = row_name(look, row, "relname");
     object = (Object){PG_CLASS,
                       rewritten_table(name != NULL ? name : ""),
                       FLAG_REWRITTEN,
@@ -391,12 +391,12 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
         return;
     event.noun = noun_of(&kinds[i], &row);
     if (kinds[i].name != NULL)
-        event.name = row_name(&row, kinds[i].name, look.arena);
+        event.name = row_name(&look, &row, kinds[i].name);
     if (is_part(&look, object, &row, event.name))
         return;
     if (kinds[i].schema != NULL &&
         catalog_find(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), &namespace))
-        event.schema = row_name(&namespace, "nspname", look.arena);
+        event.schema = row_name(&look, &namespace, "nspname");
     if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
         return;
     if (event.noun[0] != '\0')

@@ -87,11 +87,10 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
     return NULL;
 }
 
-const char *schema_database(Schema *schema, Oid database, Moment moment, const char **of)
+iconv_t schema_conversion(Schema *schema, Oid database, Moment moment)
 {
     (void) schema, (void) database, (void) moment;
-    *of = encoding;
-    return "shop";
+    return encoding == NULL ? NO_CONVERSION : iconv_open("UTF-8", encoding);
 }
 
 /* ---- Rows ---- */
@@ -193,7 +192,7 @@ static int set_up(void **state)
 {
     (void) state;
     change_count = used = 0;
-    encoding = "UTF8";
+    encoding = NULL;
     table.key_count = 1;
     row_reader_free(reader);
     reader = row_reader_create(version_of_server_number(180000), NULL, NULL);

@@ -1,0 +1,42 @@
+#include "lost/encoding.h"
+
+#include "base/text_cursor.h"
+
+#include <string.h>
+
+iconv_t encoding_open(uint32_t number)
+{
+    /* The names that iconv has for pg_enc2name_tbl (common/encnames.c). SQL_ASCII, UTF8 and
+     * MULE_INTERNAL have none. */
+    static const char *const names[] = {
+        NULL,         "EUC-JP", "EUC-CN", "EUC-KR",  "EUC-TW",     "EUC-JISX0213", NULL,
+        NULL,         "LATIN1", "LATIN2", "LATIN3",  "LATIN4",     "LATIN5",       "LATIN6",
+        "LATIN7",     "LATIN8", "LATIN9", "LATIN10", "CP1256",     "CP1258",       "CP866",
+        "CP874",      "KOI8-R", "CP1251", "CP1252",  "ISO-8859-5", "ISO-8859-6",   "ISO-8859-7",
+        "ISO-8859-8", "CP1250", "CP1253", "CP1254",  "CP1255",     "CP1257",       "KOI8-U"};
+
+    if (number >= sizeof(names) / sizeof(names[0]) || names[number] == NULL)
+        return NO_CONVERSION;
+    return iconv_open("UTF-8", names[number]);
+}
+
+bool encoding_convert(iconv_t conversion, Buffer *text, size_t start)
+{
+    AUTO_BUFFER Buffer converted = {0};
+    char *from, *to;
+    size_t from_left = text->size - start, to_left;
+
+    buffer_string(text);
+    from = (char *) text->bytes + start;
+    if (conversion == NO_CONVERSION)
+        return strlen(from) == from_left && utf8_is_valid(from);
+    to_left = 4 * from_left; /* no character of another encoding is longer by more */
+    buffer_reserve(&converted, to_left + 1);
+    to = (char *) converted.bytes;
+    iconv(conversion, NULL, NULL, NULL, NULL);
+    if (iconv(conversion, &from, &from_left, &to, &to_left) == (size_t) -1)
+        return false;
+    text->size = start;
+    buffer_append(text, converted.bytes, (size_t) (to - (char *) converted.bytes));
+    return true;
+}
