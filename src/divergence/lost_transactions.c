@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "format/page.h"
 #include "format/relpath.h"
 #include "io/dir.h"
 
@@ -11,8 +12,6 @@
 #include <string.h>
 
 /* ---- Catalogs ---- */
-
-#define BLOCK_SIZE_MAX 32768
 
 /* A directory that holds those of databases. */
 typedef struct Databases
@@ -26,7 +25,7 @@ typedef struct Databases
 static bool read_pg_class(const Databases *databases, const char *path, Oid database, Error *error)
 {
     const uint32_t block_size = databases->target->control.block_size;
-    uint8_t page[BLOCK_SIZE_MAX];
+    uint8_t page[PAGE_SIZE_MAX];
     size_t length = block_size;
     AUTO_FD int fd = -1;
 

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 
 #define PAGE_HEADER_SIZE 24
+#define PAGE_SIZE_MAX 32768 /* --with-blocksize */
 #define PAGE_LOWER_OFFSET 12 /* of a u16: items lie between the header and there */
 
 /* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_BYTES_MAX 32768
-
 /* HeapTupleHeaderData, access/htup_details.h */
 #define XMIN_COMMITTED 0x0100 /* with XMIN_INVALID: frozen */
 #define XMIN_INVALID 0x0200
@@ -59,7 +57,7 @@ struct CatalogReader
     size_t catalog_count;
     Oid model; /* a database whose pg_attribute describes the shared catalogs, too */
     OpenFile xact_file;
-    uint8_t xact_page[BLOCK_BYTES_MAX];
+    uint8_t xact_page[PAGE_SIZE_MAX];
     uint64_t xact_page_number; /* UINT64_MAX: none was read */
 };
 
@@ -75,8 +73,7 @@ static bool add_change(void *context, const RowChange *change, Error *error)
     (void) error;
     if (oid < FIRST_NORMAL_OID)
         ARRAY_ADD(reader->changes, reader->change_count,
-                  (CatalogChange){change->relation.database, oid, reader->visited, change->lsn,
-                                  change->old, change->new});
+                  (CatalogChange){oid, reader->visited, *change});
     return true;
 }
 
@@ -103,7 +100,7 @@ static int compare_places(const void *key, const void *item)
 
     if (place->commit != change->commit->lsn)
         return place->commit < change->commit->lsn ? -1 : 1;
-    return (place->lsn > change->lsn) - (place->lsn < change->lsn);
+    return (place->lsn > change->row.lsn) - (place->lsn < change->row.lsn);
 }
 
 static size_t changes_before(const CatalogReader *reader, Lsn commit, Lsn lsn)
@@ -324,51 +321,31 @@ static bool tuple_is_live(CatalogReader *reader, Slice tuple)
     return !(flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) && !xid_is_committed(reader, xmax);
 }
 
-typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, Slice tuple);
-
-static void visit_page(CatalogReader *reader, Catalog *catalog, const uint8_t *page,
-                       TupleVisitor visit)
-{
-    HeapImage image;
-
-    if (!heap_image_over(page, reader->clusters->target.control.block_size, &image))
-        return;
-    for (uint16_t item = 1; item <= image.item_count; item++)
-    {
-        const Slice tuple = heap_image_row(&image, item);
-
-        if (tuple.bytes != NULL)
-            visit(reader, catalog, tuple);
-    }
-}
+typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple);
 
 static bool visit_file(CatalogReader *reader, Catalog *catalog, const RelationId *storage,
                        TupleVisitor visit, Error *error)
 {
-    const Control *control = &reader->clusters->target.control;
-    AUTO_BUFFER Buffer path = {0};
-    uint8_t page[BLOCK_BYTES_MAX];
-    size_t length = control->block_size;
+    const Target *target = &reader->clusters->target;
+    uint8_t page[PAGE_SIZE_MAX];
     OpenFile file;
-    bool good = true;
+    bool good = true, found = true;
 
     open_file_init(&file, NULL);
-    for (BlockNumber block = 0; good && length == control->block_size; block++)
+    for (BlockNumber block = 0; good && found; block++)
     {
-        const RelationFile part = {.relation = *storage,
-                                   .segment = block / control->relation_segment_blocks};
-        const uint64_t offset =
-            (uint64_t) (block % control->relation_segment_blocks) * control->block_size;
-        char name[RELPATH_SIZE];
+        HeapImage image = {0};
 
-        relpath_make(reader->clusters->shape.version, &part, name);
-        length = 0;
-        good = open_file_switch(&file, path_in(&path, reader->clusters->target.directory, name),
-                                OPEN_TO_READ, NULL, error) &&
-               (file.fd < 0 || file_read_at(file.fd, file.path, page, control->block_size, offset,
-                                            &length, error));
-        if (good && length == control->block_size)
-            visit_page(reader, catalog, page, visit);
+        good = target_read_page(target, &file, storage, block, page, &found, error);
+        if (!good || !found || !heap_image_over(page, target->control.block_size, &image))
+            continue;
+        for (uint16_t item = 1; item <= image.item_count; item++)
+        {
+            const Slice tuple = heap_image_row(&image, item);
+
+            if (tuple.bytes != NULL)
+                visit(reader, catalog, (RowPlace){block, item}, tuple);
+        }
     }
     open_file_close(&file);
     return good;
@@ -386,7 +363,7 @@ static void add_attribute(Catalog *catalog, int number, Attribute attribute)
 }
 
 /* pg_attribute has the rows of its own columns, which begin with columns of fixed lengths. */
-static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
+static void add_own_attribute(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple)
 {
     const Version *version = reader->clusters->shape.version;
     HeapTuple row;
@@ -396,6 +373,7 @@ static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tup
     const uint8_t *name;
     int16_t number;
 
+    (void) place;
     if (!heap_tuple_parse(tuple, 0, &row, &reason))
         return;
     cursor = slice_cursor(row.data);
@@ -445,18 +423,53 @@ static bool find_key(const CatalogTuple *row, RowVersion *version)
     return version->key != 0;
 }
 
-static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
+static Slice copy_tuple(CatalogReader *reader, Slice tuple)
+{
+    return (Slice){memcpy(arena_allocate(reader->arena, tuple.size), tuple.bytes, tuple.size),
+                   tuple.size};
+}
+
+static bool is_place(RowPlace a, RowPlace b)
+{
+    return a.block == b.block && a.item == b.item;
+}
+
+/* Without full-page images WAL may not tell a row that a transaction wrote or deleted. If the disk
+ * has it, it is known by its place and the transaction. */
+static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowPlace place,
+                             Slice tuple)
+{
+    const uint32_t xmin = load_u32(tuple.bytes + ROW_AT_XMIN);
+    const bool is_multi = load_u16(tuple.bytes + ROW_AT_INFOMASK) & ROW_XMAX_IS_MULTI;
+    const uint32_t xmax = is_multi ? 0 : load_u32(tuple.bytes + ROW_AT_XMAX);
+
+    if (!row_changes_committed(reader->row_changes, xmin) &&
+        !row_changes_committed(reader->row_changes, xmax))
+        return;
+    for (size_t i = 0; i < reader->change_count; i++)
+    {
+        RowChange *row = &reader->changes[i].row;
+
+        if (row->unknown == NULL || reader->changes[i].catalog != catalog->oid ||
+            row->relation.database != catalog->database)
+            continue;
+        if (row->new.bytes == NULL && row->xid == xmin &&is_place(row->new_place, place))
+            row->new = copy_tuple(reader, tuple);
+        if (row->old.bytes == NULL && row->xid == xmax && is_place(row->old_place, place))
+            row->old = copy_tuple(reader, tuple);
+    }
+}
+
+static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple)
 {
     RowVersion version = {0};
     CatalogTuple row;
-    uint8_t *copy;
 
+    complete_changes(reader, catalog, place, tuple);
     if (!tuple_is_live(reader, tuple) || !split_row(catalog, tuple, &row) ||
         !find_key(&row, &version))
         return;
-    copy = arena_allocate(reader->arena, tuple.size);
-    memcpy(copy, tuple.bytes, tuple.size);
-    version.before = (Slice){copy, tuple.size};
+    version.before = copy_tuple(reader, tuple);
     ARRAY_ADD(catalog->versions, catalog->count, version);
 }
 
@@ -479,11 +492,11 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
     for (size_t i = 0; i < reader->change_count; i++)
     {
         const CatalogChange *change = &reader->changes[i];
-        RowVersion version = {.change = i + 1, .before = change->old, .after = change->new};
+        RowVersion version = {.change = i + 1, .before = change->row.old, .after = change->row.new};
         CatalogTuple row;
 
-        if (change->database == catalog->database && change->catalog == catalog->oid &&
-            (split_row(catalog, change->new, &row) || split_row(catalog, change->old, &row)) &&
+        if (change->row.relation.database == catalog->database && change->catalog == catalog->oid &&
+            (split_row(catalog, version.after, &row) || split_row(catalog, version.before, &row)) &&
             find_key(&row, &version))
             ARRAY_ADD(catalog->versions, catalog->count, version);
     }
@@ -661,6 +674,10 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
         add_changes_of(reader, lost, lost_count, error))
     {
         reader->model = find_model(reader);
+        for (size_t i = 0; i < reader->change_count; i++)
+            if (reader->changes[i].row.unknown != NULL) /* for complete_changes */
+                (void) open_catalog(reader, reader->changes[i].row.relation.database,
+                                    reader->changes[i].catalog);
         return reader;
     }
     catalog_reader_free(reader);

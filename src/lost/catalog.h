@@ -34,10 +34,9 @@ typedef struct Moment
 /* A change of a row of a catalog. */
 typedef struct CatalogChange
 {
-    Oid database, catalog;
+    Oid catalog;
     const LostCommit *commit;
-    Lsn lsn;
-    Slice old, new;
+    RowChange row; /* one that WAL does not tell is that of the disk, if that has it */
 } CatalogChange;
 
 /* The changes that a moment sees: [0, committed) and [own_start, own_end). */

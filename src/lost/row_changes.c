@@ -5,14 +5,11 @@
 #include "base/log.h"
 #include "divergence/lost_transactions.h"
 #include "format/heap_record.h"
-#include "format/relpath.h"
 #include "io/open_file.h"
 #include "wal/heap_pages.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define BLOCK_SIZE_MAX 32768
 
 /* In the spool, of one transaction, by LSN. */
 typedef struct Link
@@ -147,7 +144,7 @@ typedef struct ChangeReader
     HeapPages *pages;
     OpenFile file;
     Buffer row;
-    uint8_t page[BLOCK_SIZE_MAX];
+    uint8_t page[PAGE_SIZE_MAX];
 } ChangeReader;
 
 /* False: the transaction did not commit, or the change is one that nobody asks for. */
@@ -260,49 +257,23 @@ static bool row_is_deleted_by(Slice row, const HeapRecord *heap)
     return load_u32(row.bytes + ROW_AT_XMAX) == heap->old_xmax && is_multi == heap->of_multi;
 }
 
-/*
- * Read a page of the target into reader->page, and point *image into it. *found is false unless the
- * target was shut down: the page may otherwise be torn.
- */
-static bool read_page(ChangeReader *reader, const BlockReference *block, HeapImage *image,
-                      bool *found, Error *error)
-{
-    const Target *target = &reader->clusters->target;
-    const uint32_t segment_blocks = target->control.relation_segment_blocks;
-    const RelationFile file = {block->relation, FORK_MAIN, block->block / segment_blocks};
-    const uint64_t offset = (uint64_t) (block->block % segment_blocks) * reader->block_size;
-    char name[RELPATH_SIZE];
-    AUTO_BUFFER Buffer path = {0};
-    size_t length = 0;
-
-    *found = false;
-    if (target->control.state != STATE_SHUTDOWNED &&
-        target->control.state != STATE_SHUTDOWNED_IN_RECOVERY)
-        return true;
-    relpath_make(reader->version, &file, name);
-    path_in(&path, target->directory, name);
-    if (!open_file_switch(&reader->file, buffer_string(&path), OPEN_TO_READ, NULL, error))
-        return false;
-    if (reader->file.fd >= 0 && !file_read_at(reader->file.fd, buffer_string(&path), reader->page,
-                                              reader->block_size, offset, &length, error))
-        return false;
-    *found =
-        length == reader->block_size && heap_image_over(reader->page, reader->block_size, image);
-    return true;
-}
-
 /* The old row from elsewhere than its page in memory: a row of the target's file that this very
  * transaction deleted, or, with REPLICA IDENTITY FULL, the record. */
 static bool find_old_row_elsewhere(ChangeReader *reader, const BlockReference *block,
                                    const HeapRecord *heap, RowChange *row, Error *error)
 {
+    const Target *target = &reader->clusters->target;
+    const ControlState state = target->control.state;
     Slice there = {0};
     HeapImage image;
-    bool found;
+    bool found = false;
 
-    if (!read_page(reader, block, &image, &found, error))
+    /* Otherwise the page may be torn. */
+    if ((state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNED_IN_RECOVERY) &&
+        !target_read_page(target, &reader->file, &block->relation, block->block, reader->page,
+                          &found, error))
         return false;
-    if (found)
+    if (found && heap_image_over(reader->page, reader->block_size, &image))
         there = heap_image_row(&image, heap->old_item);
     if (there.bytes == NULL || !row_is_deleted_by(there, heap))
         there = heap_row_build(&heap->old_row, (Slice){0}, 0, reader->block_size, &reader->row);
@@ -459,7 +430,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     reader->changes = changes;
     reader->pages = heap_pages_create(changes->spool);
     open_file_init(&reader->file, NULL);
-    read = changes->spool != NULL && reader->block_size <= BLOCK_SIZE_MAX &&
+    read = changes->spool != NULL && reader->block_size <= PAGE_SIZE_MAX &&
            target_catalogs_read(&clusters->target, &changes->catalogs, error) &&
            read_commits(clusters, diverged, changes, error) &&
            lost_wal_read(clusters, diverged, apply_record, reader, error);

@@ -154,12 +154,12 @@ static void add_own_change(Objects *objects, CatalogLook *look, const CatalogCha
                            const CatalogTuple *row, unsigned flags)
 {
     Object object = {
-        change->catalog, row_number(row, "oid"), flags, change->database, change->lsn, change->old,
-        change->new};
+        change->catalog, row_number(row, "oid"), flags,          change->row.relation.database,
+        change->row.lsn, change->row.old,        change->row.new};
     const char *name;
 
-    if (change->old.bytes == NULL || change->new.bytes == NULL)
-        object.flags = change->old.bytes == NULL ? FLAG_MADE : FLAG_GONE;
+    if (change->row.old.bytes == NULL || change->row.new.bytes == NULL)
+        object.flags = change->row.old.bytes == NULL ? FLAG_MADE : FLAG_GONE;
     add_object(objects, &object);
     if (change->catalog != PG_CLASS || object.flags != FLAG_MADE)
         return;
@@ -167,8 +167,8 @@ static void add_own_change(Objects *objects, CatalogLook *look, const CatalogCha
     object = (Object){PG_CLASS,
                       rewritten_table(name != NULL ? name : ""),
                       FLAG_REWRITTEN,
-                      change->database,
-                      change->lsn,
+                      change->row.relation.database,
+                      change->row.lsn,
                       {0},
                       {0}};
     add_object(objects, &object);
@@ -177,8 +177,8 @@ static void add_own_change(Objects *objects, CatalogLook *look, const CatalogCha
 static void add_catalog_change(Objects *objects, CatalogLook *look, const CatalogChange *change)
 {
     CatalogTuple old, new;
-    const bool has_new = catalog_row(look, change->catalog, change->new, &new);
-    const bool has_old = catalog_row(look, change->catalog, change->old, &old);
+    const bool has_new = catalog_row(look, change->catalog, change->row.new, &new);
+    const bool has_old = catalog_row(look, change->catalog, change->row.old, &old);
     const CatalogTuple *row = has_new ? &new : &old;
     const unsigned flags = has_new && has_old ? flags_of_update(&old, &new) : FLAG_ALTERED;
 
@@ -190,7 +190,8 @@ static void add_catalog_change(Objects *objects, CatalogLook *look, const Catalo
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
     {
         const struct Part *part = &parts[i];
-        Object object = {part->owner_catalog, 0, flags, change->database, change->lsn, {0}, {0}};
+        Object object = {part->owner_catalog, 0,   flags, change->row.relation.database,
+                         change->row.lsn,     {0}, {0}};
 
         if (part->catalog != change->catalog)
             continue;
@@ -413,19 +414,21 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
+        CatalogLook look =
+            schema_look(schema, changes[i].row.relation.database, (Moment){commit->lsn, commit});
 
         add_catalog_change(&objects, &look, &changes[i]);
     }
     merge_objects(&objects);
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = schema_look(schema, changes[i].database, (Moment){commit->lsn, commit});
+        CatalogLook look =
+            schema_look(schema, changes[i].row.relation.database, (Moment){commit->lsn, commit});
         CatalogTuple row;
 
         if (changes[i].catalog == PG_DEPEND &&
-            (catalog_row(&look, PG_DEPEND, changes[i].new, &row) ||
-             catalog_row(&look, PG_DEPEND, changes[i].old, &row)))
+            (catalog_row(&look, PG_DEPEND, changes[i].row.new, &row) ||
+             catalog_row(&look, PG_DEPEND, changes[i].row.old, &row)))
             note_dependency(&objects, &row);
     }
     if (objects.count > 0)

@@ -113,6 +113,27 @@ bool target_read(Target *target, Error *error)
            find_timeline(target, error);
 }
 
+bool target_read_page(const Target *target, OpenFile *file, const RelationId *relation,
+                      BlockNumber block, uint8_t *page, bool *found, Error *error)
+{
+    const Control *control = &target->control;
+    const uint32_t segment_blocks = control->relation_segment_blocks;
+    const RelationFile part = {*relation, FORK_MAIN, block / segment_blocks};
+    const uint64_t offset = (uint64_t) (block % segment_blocks) * control->block_size;
+    AUTO_BUFFER Buffer path = {0};
+    char name[RELPATH_SIZE];
+    size_t length = 0;
+
+    relpath_make(control->version, &part, name);
+    if (!open_file_switch(file, path_in(&path, target->directory, name), OPEN_TO_READ, NULL,
+                          error) ||
+        (file->fd >= 0 &&
+         !file_read_at(file->fd, file->path, page, control->block_size, offset, &length, error)))
+        return false;
+    *found = length == control->block_size;
+    return true;
+}
+
 bool target_was_primary(const Target *target)
 {
     return !target_was_standby(target);

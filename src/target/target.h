@@ -4,6 +4,8 @@
 #ifndef TARGET_TARGET_H
 #define TARGET_TARGET_H
 
+#include "format/relpath.h"
+#include "io/open_file.h"
 #include "source/source.h"
 
 typedef struct Target
@@ -31,6 +33,13 @@ MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target,
 
 /* Read pg_control, PG_VERSION (must fit it) and backup_label. */
 MUST_CHECK bool target_read(Target *target, Error *error);
+
+/*
+ * Read a page of a relation, of control.block_size bytes, into page. *found is false where its
+ * files end before. file: see open_file_init.
+ */
+MUST_CHECK bool target_read_page(const Target *target, OpenFile *file, const RelationId *relation,
+                                 BlockNumber block, uint8_t *page, bool *found, Error *error);
 
 /* By pg_control: the role in which its server ran last. */
 bool target_was_primary(const Target *target);
