@@ -28,7 +28,6 @@ typedef struct SavedFile
 typedef struct TableCount
 {
     const Table *table;
-    Lsn dropped; /* by a lost transaction, last; LSN_INVALID: it was not */
     uint64_t rows[ROW_DELETE + 1], untold;
 } TableCount;
 
@@ -52,8 +51,6 @@ typedef struct Saver
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
     const SchemaEvent *events;
     size_t event_count;
-    const SchemaEvent **dropped; /* tables that lost transactions dropped */
-    size_t dropped_count;
     TableCount *tables; /* sorted */
     size_t table_count;
     ReasonCount *reasons;
@@ -231,14 +228,6 @@ static TableCount *count_table(Saver *saver, const Table *table)
     count = saver->tables + at;
     memmove(count + 1, count, (saver->table_count++ - at) * sizeof(*count));
     *count = (TableCount){.table = table};
-    for (size_t i = 0; i < saver->dropped_count; i++)
-    {
-        const SchemaEvent *event = saver->dropped[i];
-
-        if (event->database == table->database && strcmp(event->schema, table->schema) == 0 &&
-            strcmp(event->name, table->name) == 0 && event->lsn > count->dropped)
-            count->dropped = event->lsn;
-    }
     return count;
 }
 
@@ -358,14 +347,14 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     buffer_printf(text, " (%s): %s\n", lsn_string(saver, row->change->lsn), reason);
 }
 
-static void write_statement(Saver *saver, const LostRow *row, const TableCount *count)
+static void write_statement(Saver *saver, const LostRow *row)
 {
     const char *reason;
 
     tell_transaction(saver);
     if (saver->connected != saver->database)
         leave_out(saver, row, "the name of its database is not known");
-    else if (count->dropped > row->change->lsn)
+    else if (row->table->is_dropped)
         leave_out(saver, row, "a lost transaction dropped the table afterwards");
     else
     {
@@ -452,7 +441,7 @@ static bool write_change(void *context, const RowChange *change, Error *error)
     count_values(saver, table, &row->old);
     count_values(saver, table, &row->new);
     lost_json_row(row, lsn_string(saver, change->lsn), &saver->json.text);
-    write_statement(saver, row, count);
+    write_statement(saver, row);
     return flush_file(&saver->json, WRITE_SIZE, error) &&
            flush_file(&saver->sql, WRITE_SIZE, error);
 }
@@ -549,21 +538,6 @@ static void write_ends(Saver *saver)
 
 /* ---- The run ---- */
 
-static void find_dropped(Saver *saver, const LostCommit *commits, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-    {
-        const SchemaEvent *events;
-        size_t event_count;
-
-        schema_events(saver->schema, &commits[i], &events, &event_count);
-        for (size_t j = 0; j < event_count; j++)
-            if (strcmp(events[j].verb, "DROP") == 0 && strcmp(events[j].noun, "TABLE") == 0 &&
-                events[j].schema != NULL && events[j].name != NULL)
-                ARRAY_ADD(saver->dropped, saver->dropped_count, &events[j]);
-    }
-}
-
 static bool write_files(Saver *saver, const RowChanges *changes, const LostCommit *commits,
                         size_t count, Error *error)
 {
@@ -572,7 +546,6 @@ static bool write_files(Saver *saver, const RowChanges *changes, const LostCommi
     if (!open_file(&saver->json, saver, ".jsonl", error) ||
         !open_file(&saver->sql, saver, ".sql", error))
         return false;
-    find_dropped(saver, commits, count);
     write_heads(saver);
     for (size_t i = 0; i < count; i++)
         if (!write_transaction(saver, changes, &commits[i], error))
@@ -649,7 +622,6 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
     row_reader_free(saver.reader);
     schema_free(saver.schema);
     row_changes_free(changes);
-    free(saver.dropped);
     free(saver.tables);
     free(saver.reasons);
     return result || count == 0;

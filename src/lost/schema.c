@@ -400,6 +400,15 @@ static bool find_class(CatalogLook *look, const RelationId *storage, CatalogTupl
     return false;
 }
 
+static bool is_gone_at_end(const CatalogLook *look, Oid table)
+{
+    CatalogLook end = *look;
+    CatalogTuple class;
+
+    end.view = catalog_view(look->reader, (Moment){LSN_HIGHEST, NULL});
+    return !catalog_find(&end, PG_CLASS, table, &class);
+}
+
 static const void *make_table(CatalogLook *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
@@ -417,6 +426,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     table->persistence = (char) row_number(&class, "relpersistence");
     table->toast = row_number(&class, "reltoastrelid");
     table->is_catalog = table->oid < FIRST_NORMAL_OID;
+    table->is_dropped = is_gone_at_end(look, table->oid);
     *reason = "its storage is that of a relation without rows";
     if (table->kind == '\0' || strchr("rmt", table->kind) == NULL)
         return NULL;

@@ -36,6 +36,7 @@ typedef struct Table
                             and that has no predicate or expression */
     size_t key_count;    /* 0: the table has no key */
     const bool *unique;  /* of each attribute: a unique index or an exclusion constraint sees it */
+    bool is_dropped;     /* a lost transaction drops it, now or later */
     bool has_deferrable; /* one of them may be checked later than at once */
 } Table;
 
