@@ -272,6 +272,7 @@ static void connect_to_database(const char *name, Buffer *text)
         "SET xmloption = 'content';\n"
         "SET row_security = off;\n"
         "SET client_min_messages = warning;\n"
+        "SET lock_timeout = '1min';\n"
         "SET session_replication_role = replica;\n"
         "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
         "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
@@ -279,7 +280,13 @@ static void connect_to_database(const char *name, Buffer *text)
         "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
         "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
         "  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;\n"
-        "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n");
+        "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n"
+        "CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(name text, done text)\n"
+        "  RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT 1 FROM pg_prepared_xacts\n"
+        "  WHERE gid = name AND database = current_database()) THEN RAISE EXCEPTION USING\n"
+        "  MESSAGE = 'the next transaction is still prepared here',\n"
+        "  HINT = 'COMMIT PREPARED ' || quote_literal(name) || '; ' || done ||\n"
+        "  '; then run the script again.'; END IF; END $$;\n");
 }
 
 /* The comment that tells of the transaction, in its database. */
@@ -316,7 +323,7 @@ static void tell_transaction(Saver *saver)
 static void begin_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
-    AUTO_BUFFER Buffer lsn = {0}, name = {0};
+    AUTO_BUFFER Buffer lsn = {0}, name = {0}, applied = {0};
 
     if (saver->begun)
         return;
@@ -327,8 +334,20 @@ static void begin_transaction(Saver *saver)
                   "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = %s "
                   "AND lsn = %s) AS todo \\gset\n",
                   buffer_string(&name), buffer_string(&lsn));
-    buffer_printf(text, "\\if :todo\nINSERT INTO lost_rows.applied VALUES (%s, %s, %u);\n",
+    buffer_printf(&applied, "INSERT INTO lost_rows.applied VALUES (%s, %s, %u)",
                   buffer_string(&name), buffer_string(&lsn), saver->commit->xid);
+    buffer_append_string(text, "\\if :todo\n");
+    if (saver->commit->gid != NULL && saver->commit->gid[0] != '\0')
+    {
+        /* It was prepared before the divergence: the new primary has it, with the locks of all its
+         * rows, until somebody ends it. */
+        buffer_append_string(text, "SELECT lost_rows.refuse_prepared(");
+        buffer_append_literal(text, saver->commit->gid);
+        buffer_append_string(text, ", ");
+        buffer_append_literal(text, buffer_string(&applied));
+        buffer_append_string(text, ") \\gset\n");
+    }
+    buffer_printf(text, "%s;\n", buffer_string(&applied));
 }
 
 /* A change that the script does not have. */
