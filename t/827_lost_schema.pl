@@ -106,7 +106,7 @@ SELECT concat_ws(' ', 'type', (SELECT oid FROM $this), oid) FROM pg_type ORDER B
 END
     my $answers = $server->sql(<<"END", $database);
 SET search_path = pg_catalog;
-SELECT concat(c.oid, '|', nspname, '|', relname, '|', relkind, '|', relpersistence, '|', reltoastrelid, '|',
+SELECT concat(c.oid, '|', nspname, '|', relname, '|', relkind, '|',
         (SELECT string_agg(concat(attname, ':', CASE WHEN $gone THEN 0 ELSE atttypid END, ':',
             CASE WHEN $gone THEN '-' ELSE format_type(atttypid, atttypmod) END, ':', attlen, attalign,
             CASE WHEN $generated <> '' THEN 'g' END, CASE WHEN $missing THEN 'm' END), ',' ORDER BY attnum)

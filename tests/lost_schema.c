@@ -23,8 +23,7 @@ typedef struct Visit
 
 static void print_table(const Table *table)
 {
-    printf("%u|%s|%s|%c|%c|%u|", table->oid, table->schema, table->name, table->kind,
-           table->persistence, table->toast);
+    printf("%u|%s|%s|%c|", table->oid, table->schema, table->name, table->kind);
     for (size_t i = 0; i < table->attribute_count; i++)
     {
         const Attribute *attribute = &table->attributes[i];

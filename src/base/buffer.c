@@ -162,17 +162,17 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
 }
 
 /* Between two quotes; a quote in the string is written as quote_text. */
-static void append_quoted(Buffer *buffer, const char *string, const char *quote_text)
+static void append_quoted(Buffer *buffer, const char *string, char quote, const char *quote_text)
 {
-    buffer_append_u8(buffer, '\'');
+    buffer_append_u8(buffer, (uint8_t) quote);
     for (; *string != '\0'; string++)
     {
-        if (*string == '\'')
+        if (*string == quote)
             buffer_append_string(buffer, quote_text);
         else
             buffer_append_u8(buffer, (uint8_t) *string);
     }
-    buffer_append_u8(buffer, '\'');
+    buffer_append_u8(buffer, (uint8_t) quote);
 }
 
 void buffer_append_word(Buffer *buffer, const char *word)
@@ -183,12 +183,17 @@ void buffer_append_word(Buffer *buffer, const char *word)
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
         buffer_append_string(buffer, word);
     else
-        append_quoted(buffer, word, "'\\''");
+        append_quoted(buffer, word, '\'', "'\\''");
 }
 
 void buffer_append_literal(Buffer *buffer, const char *string)
 {
-    append_quoted(buffer, string, "''");
+    append_quoted(buffer, string, '\'', "''");
+}
+
+void buffer_append_name(Buffer *buffer, const char *name)
+{
+    append_quoted(buffer, name, '"', "\"\"");
 }
 
 void buffer_printf(Buffer *buffer, const char *format, ...)

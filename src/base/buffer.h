@@ -86,10 +86,12 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINT
 
 /*
  * Text that a person pastes: all that is not ours in it goes through one of these
- * (tests/pasted_text). A word of a shell, in quotes where it needs them; a string literal of SQL.
+ * (tests/pasted_text). A word of a shell, in quotes where it needs them; a string literal of SQL,
+ * and a name, always in quotes.
  */
 void buffer_append_word(Buffer *buffer, const char *word);
 void buffer_append_literal(Buffer *buffer, const char *string);
+void buffer_append_name(Buffer *buffer, const char *name);
 
 /* Plural suffix: "s", "" for one. */
 const char *plural(uint64_t count);

@@ -51,17 +51,10 @@ static Slice find_toast_chunk(void *context, const Varlena *pointer, uint32_t se
     return found != NULL ? found->data : (Slice){NULL, 0};
 }
 
-typedef struct Beginning
-{
-    RowReader *reader;
-    Oid *database;
-} Beginning;
-
 /* A RowChangeVisitor: the rows of TOAST tables are (chunk_id, chunk_seq, chunk_data). */
 static bool collect_chunk(void *context, const RowChange *change, Error *error)
 {
-    const Beginning *beginning = context;
-    RowReader *reader = beginning->reader;
+    RowReader *reader = context;
     const Slice row = change->kind == ROW_DELETE ? change->old : change->new;
     const char *reason;
     const Table *table;
@@ -70,8 +63,6 @@ static bool collect_chunk(void *context, const RowChange *change, Error *error)
     Varlena data;
 
     (void) error;
-    if (change->relation.database != 0)
-        *beginning->database = change->relation.database;
     reader->moment.lsn = change->lsn;
     table = schema_table(reader->schema, &change->relation, reader->moment, &reason);
     if (table != NULL && table->kind == 't' && row.bytes != NULL && table->attribute_count == 3 &&
@@ -85,16 +76,13 @@ static bool collect_chunk(void *context, const RowChange *change, Error *error)
     return true;
 }
 
-bool row_reader_begin(RowReader *reader, const LostCommit *commit, Oid *database, Error *error)
+bool row_reader_begin(RowReader *reader, const LostCommit *commit, Error *error)
 {
-    Beginning beginning = {reader, database};
-
-    *database = 0;
     reader->moment.commit = commit;
     free(reader->chunks);
     reader->chunks = NULL;
     reader->chunk_count = 0;
-    if (!row_changes_visit(reader->changes, commit, collect_chunk, &beginning, error))
+    if (!row_changes_visit(reader->changes, commit, collect_chunk, reader, error))
         return false;
     if (reader->chunk_count > 0)
         qsort(reader->chunks, reader->chunk_count, sizeof(*reader->chunks), compare_chunks);

@@ -45,10 +45,8 @@ typedef struct LostRow
 RowReader *row_reader_create(const Version *version, const RowChanges *changes, Schema *schema);
 void row_reader_free(RowReader *reader); /* NULL is allowed */
 
-/* Begin with a transaction: find the chunks of TOASTed values that it wrote and deleted, and
- * *database, its database; 0: it changed no row of one. */
-MUST_CHECK bool row_reader_begin(RowReader *reader, const LostCommit *commit, Oid *database,
-                                 Error *error);
+/* Begin with a transaction: find the chunks of TOASTed values that it wrote and deleted. */
+MUST_CHECK bool row_reader_begin(RowReader *reader, const LostCommit *commit, Error *error);
 
 /* Make the rows of a change of that transaction. *row lives until the next call. */
 const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table);
@@ -65,9 +63,6 @@ const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT 
 void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
 
 /* ---- lost_sql.c ---- */
-
-/* Append a name as SQL has it, in quotes. */
-void lost_sql_name(const char *name, Buffer *text);
 
 /* Append text to a comment: characters that end a line become "?". */
 void lost_sql_comment(const char *string, Buffer *text);

@@ -12,23 +12,11 @@ void lost_sql_comment(const char *string, Buffer *text)
         buffer_append_u8(text, (unsigned char) *string < ' ' ? '?' : (uint8_t) *string);
 }
 
-void lost_sql_name(const char *name, Buffer *text)
-{
-    buffer_append_u8(text, '"');
-    for (; *name != '\0'; name++)
-    {
-        if (*name == '"')
-            buffer_append_u8(text, '"');
-        buffer_append_u8(text, (uint8_t) *name);
-    }
-    buffer_append_u8(text, '"');
-}
-
 static void append_row_table(const LostRow *row, Buffer *text)
 {
-    lost_sql_name(row->table->schema, text);
+    buffer_append_name(text, row->table->schema);
     buffer_append_u8(text, '.');
-    lost_sql_name(row->table->name, text);
+    buffer_append_name(text, row->table->name);
 }
 
 /* A column that statements name: the server computes generated ones itself. */
@@ -64,7 +52,7 @@ static void append_comparison(const LostRow *row, const RowText *values, size_t 
         return;
     buffer_append_string(text, *separator);
     *separator = " AND ";
-    lost_sql_name(attribute->name, text);
+    buffer_append_name(text, attribute->name);
     if (state == ROW_VALUE_NULL)
     {
         buffer_append_string(text, " IS NULL");
@@ -124,7 +112,7 @@ static void append_insert(const LostRow *row, Buffer *text)
             continue;
         buffer_append_string(text, separator);
         separator = ", ";
-        lost_sql_name(row->table->attributes[i].name, text);
+        buffer_append_name(text, row->table->attributes[i].name);
     }
     if (separator[0] == ' ')
     {
@@ -187,7 +175,7 @@ static bool append_update(const LostRow *row, Buffer *text)
             continue;
         buffer_append_string(text, separator);
         separator = ", ";
-        lost_sql_name(row->table->attributes[i].name, text);
+        buffer_append_name(text, row->table->attributes[i].name);
         buffer_append_string(text, " = ");
         append_row_literal(&row->new, i, text);
     }

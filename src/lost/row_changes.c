@@ -147,18 +147,26 @@ typedef struct ChangeReader
     uint8_t page[PAGE_SIZE_MAX];
 } ChangeReader;
 
+/* NULL: it did not commit, as far as WAL tells. */
+static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xid)
+{
+    const CommittedXid key = {.xid = xid};
+
+    return changes->xid_count == 0
+               ? NULL
+               : bsearch(&key, changes->xids, changes->xid_count, sizeof(key), compare_committed);
+}
+
 /* False: the transaction did not commit, or the change is one that nobody asks for. */
 static bool find_commit(const RowChanges *changes, const RowChange *change, uint32_t *commit)
 {
-    const CommittedXid key = {.xid = change->xid};
-    bool found;
-    const size_t index = array_search(&key, changes->xids, changes->xid_count,
-                                      sizeof(*changes->xids), compare_committed, &found);
+    const CommittedXid *found = find_committed(changes, change->xid);
 
-    if (found)
-        *commit = changes->xids[index].commit;
-    return found && (*commit >= changes->common_count ||
-                     catalogs_oid(&changes->catalogs, &change->relation) < FIRST_NORMAL_OID);
+    if (found != NULL)
+        *commit = found->commit;
+    return found != NULL &&
+           (*commit >= changes->common_count ||
+            catalogs_oid(&changes->catalogs, &change->relation) < FIRST_NORMAL_OID);
 }
 
 /* A command that rewrites a catalog writes its row of pg_class: the target's file may not have that
@@ -190,6 +198,8 @@ static bool keep_change(RowChanges *changes, const RowChange *change, Error *err
     *(chain->last != NULL ? &chain->last->after : &chain->first) = link;
     chain->last = link;
     changes->commits[commit].change_count++;
+    if (change->relation.database != 0) /* shared catalogs have none */
+        changes->commits[commit].database = change->relation.database;
     return true;
 }
 
@@ -487,10 +497,5 @@ const Catalogs *row_changes_catalogs(const RowChanges *changes)
 
 bool row_changes_committed(const RowChanges *changes, uint32_t xid)
 {
-    const CommittedXid key = {.xid = xid};
-    bool found;
-
-    (void) array_search(&key, changes->xids, changes->xid_count, sizeof(*changes->xids),
-                        compare_committed, &found);
-    return found;
+    return find_committed(changes, xid) != NULL;
 }

@@ -257,7 +257,7 @@ static void connect_to_database(const char *name, Buffer *text)
     }
     buffer_append_string(text, "\n\\connect -reuse-previous=on ");
     buffer_append_u8(&value, '\'');
-    lost_sql_name(buffer_string(&value), text);
+    buffer_append_name(text, buffer_string(&value));
     buffer_append_string(
         text,
         "\nSET client_encoding = 'UTF8';\n"
@@ -500,8 +500,9 @@ static bool write_transaction(Saver *saver, const RowChanges *changes, const Los
     saver->saved->transactions++;
     saver->began_before += commit->began_before;
     schema_events(saver->schema, commit, &saver->events, &saver->event_count);
-    if (!row_reader_begin(saver->reader, commit, &saver->database, error))
+    if (!row_reader_begin(saver->reader, commit, error))
         return false;
+    saver->database = commit->database;
     if (saver->database == 0 && saver->event_count > 0)
         saver->database = saver->events[0].database;
     write_bound(saver, "B", &saver->json.text);

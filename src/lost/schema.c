@@ -91,14 +91,7 @@ static const char *quoted_name(Arena *arena, const char *name)
     if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
         (*name < '0' || *name > '9'))
         return name;
-    buffer_append_u8(&quoted, '"');
-    for (; *name != '\0'; name++)
-    {
-        if (*name == '"')
-            buffer_append_u8(&quoted, '"');
-        buffer_append_u8(&quoted, (uint8_t) *name);
-    }
-    buffer_append_u8(&quoted, '"');
+    buffer_append_name(&quoted, name);
     return arena_strdup(arena, buffer_string(&quoted));
 }
 
@@ -423,8 +416,6 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     table->name = row_name(look, &class, "relname");
     table->schema = namespace_name(look, row_number(&class, "relnamespace"));
     table->kind = (char) row_number(&class, "relkind");
-    table->persistence = (char) row_number(&class, "relpersistence");
-    table->toast = row_number(&class, "reltoastrelid");
     table->is_catalog = table->oid < FIRST_NORMAL_OID;
     table->is_dropped = is_gone_at_end(look, table->oid);
     *reason = "its storage is that of a relation without rows";

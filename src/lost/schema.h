@@ -20,9 +20,7 @@ typedef struct Table
     Oid oid;
     Oid database;
     const char *schema, *name;
-    char kind;        /* relkind */
-    char persistence; /* relpersistence */
-    Oid toast;        /* its TOAST table's number in pg_class, or 0 */
+    char kind; /* relkind */
     bool is_catalog;
     bool is_rewrite; /* the storage that a rewriting command fills (relrewrite): its rows are no
                         changes */

@@ -119,6 +119,9 @@ static void test_literals_of_sql(void **state)
     buffer_append_literal(&buffer, "a");
     buffer_append_literal(&buffer, "it's $(id) \\");
     assert_string_equal(buffer_string(&buffer), "'a''it''s $(id) \\'");
+    buffer_clear(&buffer);
+    buffer_append_name(&buffer, "it's \"odd\"");
+    assert_string_equal(buffer_string(&buffer), "\"it's \"\"odd\"\"\"");
     buffer_free(&buffer);
 }
 
