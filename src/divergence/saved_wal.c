@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define COPY_SIZE (1024 * 1024)
-#define TEMPORARY ".pg_rewind.new"
 
 /* One saving, or the check before it. */
 typedef struct Saving
@@ -38,29 +37,27 @@ static Saving saving_of(const char *directory, const Clusters *clusters, const W
 
 /* ---- The copies ---- */
 
-static bool copy_and_sync(FileRange from, const char *temporary, Error *error)
+static bool copy_all(FileRange from, const SavedFile *copy, Error *error)
 {
-    AUTO_FD int fd = -1;
-    FileRange to = {.path = temporary};
+    FileRange to = {copy->fd, copy->path, 0};
     uint64_t copied = COPY_SIZE;
 
-    if (!file_create(temporary, &fd, error))
-        return false;
-    for (to.fd = fd; copied == COPY_SIZE; from.offset = to.offset += copied)
+    for (; copied == COPY_SIZE; from.offset = to.offset += copied)
     {
         if (!stop_check(error) || !file_copy_range(&from, &to, COPY_SIZE, &copied, error))
             return false;
     }
-    return file_sync(fd, temporary, error);
+    return true;
 }
 
 static bool save_file(Saving *saving, const char *name, int from_fd, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0}, temporary = {0};
+    AUTO_BUFFER Buffer path = {0};
+    SavedFile copy = {0};
     const FileRange from = {from_fd, name, 0};
     FileRange to = {.path = path_in(&path, saving->directory, name)};
     AUTO_FD int fd = -1;
-    bool exists;
+    bool exists, saved;
 
     if (!file_open_read(to.path, &fd, &exists, error))
         return false;
@@ -71,13 +68,10 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
     saving->missing_bytes += saving->clusters->shape.segment_size;
     if (saving->only_check)
         return true;
-    buffer_printf(&temporary, "%s" TEMPORARY, to.path);
-    if (file_remove(buffer_string(&temporary), error) &&
-        copy_and_sync(from, buffer_string(&temporary), error) &&
-        file_rename(buffer_string(&temporary), to.path, error))
-        return true;
-    (void) !file_remove(buffer_string(&temporary), NULL);
-    return false;
+    saved = saved_file_create(&copy, to.path, error) && copy_all(from, &copy, error) &&
+            saved_file_finish(&copy, error);
+    saved_file_close(&copy);
+    return saved;
 }
 
 static bool save_segment(Saving *saving, uint64_t segment, Error *error)

@@ -10,20 +10,18 @@
 #include <string.h>
 
 #define OPTION "--save-lost-rows"
-#define TEMPORARY ".pg_rewind.new"
 #define FILE_MODE 0600
 #define WRITE_SIZE (256 * 1024)
 #define FIRST_LINE_MAX (64 * 1024)
 #define TYPE_TIMESTAMPTZ 1184 /* catalog/pg_type.dat */
 
-typedef struct SavedFile
+typedef struct LostFile
 {
-    const char *path, *temporary;
-    int fd;
+    SavedFile made;
     uint64_t size; /* what is in the file; text comes after it */
     uint64_t first_line_size;
     Buffer text;
-} SavedFile;
+} LostFile;
 
 typedef struct TableCount
 {
@@ -45,7 +43,7 @@ typedef struct Saver
     SavedRows *saved;
     Schema *schema;
     RowReader *reader;
-    SavedFile json, sql;
+    LostFile json, sql;
     const LostCommit *commit;
     Oid database, connected; /* of the transaction; of the script there */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
@@ -60,29 +58,28 @@ typedef struct Saver
 
 /* ---- The files ---- */
 
-static bool flush_file(SavedFile *file, size_t least, Error *error)
+static bool flush_file(LostFile *file, size_t least, Error *error)
 {
     const uint64_t offset = file->size;
 
     if (file->text.size <= least)
         return true;
     file->size += file->text.size;
-    if (!file_write_at(file->fd, file->temporary, file->text.bytes, file->text.size, offset, error))
+    if (!file_write_at(file->made.fd, file->made.path, file->text.bytes, file->text.size, offset,
+                       error))
         return false;
     buffer_clear(&file->text);
     return stop_check(error);
 }
 
-static bool open_file(SavedFile *file, const Saver *saver, const char *end, Error *error)
+static bool open_file(LostFile *file, const Saver *saver, const char *end, Error *error)
 {
-    Arena *arena = saver->look->arena;
     AUTO_BUFFER Buffer path = {0};
+    const char *name = path_in(&path, saver->look->options->save_lost_rows, saver->name);
 
-    file->path = arena_printf(
-        arena, "%s%s", path_in(&path, saver->look->options->save_lost_rows, saver->name), end);
-    file->temporary = arena_printf(arena, "%s" TEMPORARY, file->path);
-    return file_remove(file->temporary, error) && file_create(file->temporary, &file->fd, error) &&
-           file_set_mode(file->fd, file->temporary, FILE_MODE, error);
+    name = arena_printf(saver->look->arena, "%s%s", name, end);
+    return saved_file_create(&file->made, name, error) &&
+           file_set_mode(file->made.fd, name, FILE_MODE, error);
 }
 
 /* The first line names the program and the clusters, which may have other names now: the same
@@ -101,27 +98,25 @@ static bool find_second_line(FileRange *range, Error *error)
 }
 
 /* Never over a file that is there: that must have the same content. */
-static bool finish_file(SavedFile *file, Error *error)
+static bool finish_file(LostFile *file, Error *error)
 {
-    FileRange to = {.path = file->path}, from = {file->fd, file->temporary, file->first_line_size};
+    const char *path = file->made.path;
+    FileRange to = {.path = path}, from = {file->made.fd, path, file->first_line_size};
     AUTO_FD int fd = -1;
     bool exists;
 
-    if (!flush_file(file, 0, error) || !file_sync(file->fd, file->temporary, error) ||
-        !file_open_read(file->path, &fd, &exists, error))
+    if (!flush_file(file, 0, error) || !file_open_read(path, &fd, &exists, error))
         return false;
     if (!exists)
-        return file_rename(file->temporary, file->path, error);
+        return saved_file_finish(&file->made, error);
     to.fd = fd;
     return find_second_line(&to, error) && saved_directory_check_file(OPTION, from, to, error) &&
-           file_sync(fd, file->path, error) && file_remove(file->temporary, error);
+           file_sync(fd, path, error);
 }
 
-static void close_file(SavedFile *file)
+static void close_file(LostFile *file)
 {
-    file_close(file->fd);
-    if (file->temporary != NULL)
-        (void) !file_remove(file->temporary, NULL);
+    saved_file_close(&file->made);
     buffer_free(&file->text);
 }
 
@@ -575,8 +570,8 @@ static bool write_files(Saver *saver, const RowChanges *changes, const LostCommi
     if (!finish_file(&saver->sql, error) || !finish_file(&saver->json, error) ||
         !file_sync_path(directory, error))
         return false;
-    saver->saved->json = saver->json.path;
-    saver->saved->sql = saver->sql.path;
+    saver->saved->json = saver->json.made.path;
+    saver->saved->sql = saver->sql.made.path;
     return true;
 }
 
@@ -598,11 +593,7 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
 {
     const char *directory = look->options->save_lost_rows;
     const Clusters *clusters = &look->clusters;
-    Saver saver = {.look = look,
-                   .version = clusters->shape.version,
-                   .saved = saved,
-                   .json.fd = -1,
-                   .sql.fd = -1};
+    Saver saver = {.look = look, .version = clusters->shape.version, .saved = saved};
     AUTO_BUFFER Buffer memory = {0};
     const LostCommit *commits;
     RowChanges *changes;

@@ -44,6 +44,33 @@ bool saved_directory_check(const char *option, const char *directory, const Clus
            error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"", *existing);
 }
 
+bool saved_file_create(SavedFile *file, const char *path, Error *error)
+{
+    const char *temporary;
+
+    file->path = path;
+    file->fd = -1;
+    buffer_printf(&file->temporary, "%s.pg_rewind.new", path);
+    temporary = buffer_string(&file->temporary);
+    return file_remove(temporary, error) && file_create(temporary, &file->fd, error);
+}
+
+bool saved_file_finish(SavedFile *file, Error *error)
+{
+    const char *temporary = buffer_string(&file->temporary);
+
+    return file_sync(file->fd, temporary, error) && file_rename(temporary, file->path, error);
+}
+
+void saved_file_close(SavedFile *file)
+{
+    if (file->path == NULL) /* it was never made */
+        return;
+    file_close(file->fd);
+    (void) !file_remove(buffer_string(&file->temporary), NULL);
+    buffer_free(&file->temporary);
+}
+
 bool saved_directory_check_file(const char *option, FileRange from, FileRange to, Error *error)
 {
     uint8_t *bytes = memory_allocate(2 * (size_t) COMPARED_SIZE);

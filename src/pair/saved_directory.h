@@ -17,6 +17,24 @@ MUST_CHECK bool saved_directory_check(const char *option, const char *directory,
                                       const Clusters *clusters, Buffer *memory,
                                       const char **existing, Error *error);
 
+/*
+ * A file of it. It has another name until it is whole and on the disk, so that a run that is killed
+ * leaves a name of ours, which the next one removes. Begins as zeros.
+ */
+typedef struct SavedFile
+{
+    const char *path; /* the caller's */
+    Buffer temporary;
+    int fd;
+} SavedFile;
+
+/* Make the file that saved_file_finish gives the name `path`, for writing and reading. */
+MUST_CHECK bool saved_file_create(SavedFile *file, const char *path, Error *error);
+MUST_CHECK bool saved_file_finish(SavedFile *file, Error *error);
+
+/* In any case, and last. What was not finished is removed. */
+void saved_file_close(SavedFile *file);
+
 /* A file that is there must have the same content, both from their offsets on. */
 MUST_CHECK bool saved_directory_check_file(const char *option, FileRange from, FileRange to,
                                            Error *error);
