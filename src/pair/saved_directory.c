@@ -59,7 +59,10 @@ bool saved_file_finish(SavedFile *file, Error *error)
 {
     const char *temporary = buffer_string(&file->temporary);
 
-    return file_sync(file->fd, temporary, error) && file_rename(temporary, file->path, error);
+    if (!file_sync(file->fd, temporary, error) || !file_rename(temporary, file->path, error))
+        return false;
+    buffer_clear(&file->temporary);
+    return true;
 }
 
 void saved_file_close(SavedFile *file)
@@ -67,7 +70,8 @@ void saved_file_close(SavedFile *file)
     if (file->path == NULL) /* it was never made */
         return;
     file_close(file->fd);
-    (void) !file_remove(buffer_string(&file->temporary), NULL);
+    if (file->temporary.size > 0)
+        (void) !file_remove(buffer_string(&file->temporary), NULL);
     buffer_free(&file->temporary);
 }
 
