@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <stdint.h>
+#include <string.h>
 
 void *array_grow(void *items, size_t count, size_t item_size)
 {
@@ -11,6 +12,13 @@ void *array_grow(void *items, size_t count, size_t item_size)
     if (count > SIZE_MAX / 2 / item_size)
         out_of_memory();
     return memory_resize(items, (count * 2 + 1) * item_size);
+}
+
+void array_open(void *items, size_t count, size_t index, size_t item_size)
+{
+    char *at = (char *) items + index * item_size;
+
+    memmove(at + item_size, at, (count - index) * item_size);
 }
 
 size_t array_search(const void *key, const void *items, size_t count, size_t item_size,

@@ -15,11 +15,15 @@
  *     ARRAY_GROW(list->items, list->count);
  *     list->items[list->count++] = item;
  *
- * ARRAY_ADD does both.
+ * ARRAY_ADD does both, and ARRAY_INSERT puts the item at an index, in front of those from there on.
  */
 #define ARRAY_ADD(items, count, ...) (ARRAY_GROW(items, count), (items)[(count)++] = __VA_ARGS__)
 #define ARRAY_GROW(items, count) ((items) = array_grow((items), (count), sizeof(*(items))))
+#define ARRAY_INSERT(items, count, index, ...)                                                     \
+    (ARRAY_GROW(items, count), array_open(items, (count)++, index, sizeof(*(items))),              \
+     (items)[index] = __VA_ARGS__)
 void *array_grow(void *items, size_t count, size_t item_size);
+void array_open(void *items, size_t count, size_t index, size_t item_size);
 
 /* As of bsearch: how a key compares with an item. */
 typedef int (*ArrayCompare)(const void *key, const void *item);

@@ -64,6 +64,8 @@ void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
 
 /* ---- lost_sql.c ---- */
 
+extern const char *const lost_sql_verbs[]; /* by RowChangeKind */
+
 /* Append text to a comment: characters that end a line become "?". */
 void lost_sql_comment(const char *string, Buffer *text);
 

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+const char *const lost_sql_verbs[] = {
+    [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
+
 void lost_sql_comment(const char *string, Buffer *text)
 {
     for (; *string != '\0'; string++)
@@ -236,8 +239,6 @@ static void append_conflict(const LostRow *row, const char *verb, const char *ls
 
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason)
 {
-    static const char *const verbs[] = {
-        [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
     const RowChangeKind kind = row->change->kind;
     AUTO_BUFFER Buffer statement = {0};
 
@@ -266,6 +267,6 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     }
     else
         buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&statement));
-    append_conflict(row, verbs[kind], lsn, text);
+    append_conflict(row, lost_sql_verbs[kind], lsn, text);
     return true;
 }

@@ -215,15 +215,10 @@ static TableCount *count_table(Saver *saver, const Table *table)
     bool found;
     const size_t at = array_search(table, saver->tables, saver->table_count, sizeof(*saver->tables),
                                    compare_counted, &found);
-    TableCount *count;
 
-    if (found)
-        return &saver->tables[at];
-    ARRAY_GROW(saver->tables, saver->table_count);
-    count = saver->tables + at;
-    memmove(count + 1, count, (saver->table_count++ - at) * sizeof(*count));
-    *count = (TableCount){.table = table};
-    return count;
+    if (!found)
+        ARRAY_INSERT(saver->tables, saver->table_count, at, (TableCount){.table = table});
+    return &saver->tables[at];
 }
 
 static void count_values(Saver *saver, const Table *table, const RowText *row)
@@ -348,13 +343,11 @@ static void begin_transaction(Saver *saver)
 /* A change that the script does not have. */
 static void leave_out(Saver *saver, const LostRow *row, const char *reason)
 {
-    static const char *const verbs[] = {
-        [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
     Buffer *text = &saver->sql.text;
 
     count_reason(saver, reason)->left_out++;
     saver->saved->left_out++;
-    buffer_printf(text, "-- left out: %s of ", verbs[row->change->kind]);
+    buffer_printf(text, "-- left out: %s of ", lost_sql_verbs[row->change->kind]);
     lost_sql_comment(row->table->schema, text);
     buffer_append_u8(text, '.');
     lost_sql_comment(row->table->name, text);

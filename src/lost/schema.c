@@ -520,12 +520,8 @@ static Found *find_found(Schema *schema, const RelationId *id)
                                       sizeof(*schema->found), compare_found, &found);
 
     if (!found)
-    {
-        ARRAY_GROW(schema->found, schema->found_count);
-        memmove(&schema->found[index + 1], &schema->found[index],
-                (schema->found_count++ - index) * sizeof(*schema->found));
-        schema->found[index] = (Found){.id = *id, .view.own_end = SIZE_MAX};
-    }
+        ARRAY_INSERT(schema->found, schema->found_count, index,
+                     (Found){.id = *id, .view.own_end = SIZE_MAX});
     return &schema->found[index];
 }
 

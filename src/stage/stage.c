@@ -114,13 +114,8 @@ void stage_add_extra(Stage *stage, const char *path, const char *staged)
     const size_t index = find_extra(stage, path, &found);
 
     if (!found)
-    {
-        ARRAY_GROW(stage->extras, stage->extra_count);
-        memmove(&stage->extras[index + 1], &stage->extras[index],
-                (stage->extra_count - index) * sizeof(ExtraFile));
-        stage->extra_count++;
-        stage->extras[index].path = arena_strdup(stage->arena, path);
-    }
+        ARRAY_INSERT(stage->extras, stage->extra_count, index,
+                     (ExtraFile){.path = arena_strdup(stage->arena, path)});
     stage->extras[index].staged = arena_strdup(stage->arena, staged);
     stage->extras[index].local = arena_strdup(stage->arena, stage_local(stage, staged, &local));
 }

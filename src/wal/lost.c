@@ -183,12 +183,8 @@ static Item *find_item(Open *open, uint32_t relation)
     const size_t index =
         array_search(&relation, open->items, open->count, sizeof(Item), compare_relation, &found);
 
-    if (found)
-        return &open->items[index];
-    ARRAY_GROW(open->items, open->count);
-    memmove(&open->items[index + 1], &open->items[index], (open->count - index) * sizeof(Item));
-    open->count++;
-    open->items[index] = (Item){.relation = relation};
+    if (!found)
+        ARRAY_INSERT(open->items, open->count, index, (Item){.relation = relation});
     return &open->items[index];
 }
 
@@ -304,13 +300,7 @@ static void add_xid(Lost *lost, uint32_t xid)
     else if (lost->xid_range_count == LOST_XID_RANGES_MAX)
         lost->incomplete = true;
     else
-    {
-        ARRAY_GROW(lost->xids, lost->xid_range_count);
-        memmove(&lost->xids[index + 1], &lost->xids[index],
-                (lost->xid_range_count - index) * sizeof(XidRange));
-        lost->xids[index] = (XidRange){xid, xid};
-        lost->xid_range_count++;
-    }
+        ARRAY_INSERT(lost->xids, lost->xid_range_count, index, (XidRange){xid, xid});
 }
 
 /* ---- The end of a transaction ---- */

@@ -31,6 +31,23 @@ static void test_there_is_always_room_for_one_more(void **state)
     free(items);
 }
 
+static void test_an_item_is_inserted_in_front_of_others(void **state)
+{
+    int *items = NULL;
+    size_t count = 0;
+
+    (void) state;
+    for (int number = 0; number < 100; number++)
+        ARRAY_INSERT(items, count, (size_t) number / 2, number);
+    assert_int_equal(count, 100);
+    for (int i = 0; i < 50; i++)
+    {
+        assert_int_equal(items[i], 2 * i + 1);
+        assert_int_equal(items[99 - i], 2 * i);
+    }
+    free(items);
+}
+
 static int compare_numbers(const void *key, const void *item)
 {
     return *(const int *) key - *(const int *) item;
@@ -77,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_is_always_room_for_one_more),
+        cmocka_unit_test(test_an_item_is_inserted_in_front_of_others),
         cmocka_unit_test(test_search_finds_the_item_or_its_place),
         cmocka_unit_test(test_search_finds_the_first_of_equal_items),
     };
