@@ -52,6 +52,8 @@ struct CatalogReader
     const Catalogs *storages;
     CatalogChange *changes;
     size_t change_count;
+    size_t *unknown; /* the indexes of changes of which WAL does not tell all */
+    size_t unknown_count;
     const LostCommit *visited;
     Catalog **catalogs;
     size_t catalog_count;
@@ -71,9 +73,12 @@ static bool add_change(void *context, const RowChange *change, Error *error)
     const Oid oid = catalogs_oid(reader->storages, &change->relation);
 
     (void) error;
-    if (oid < FIRST_NORMAL_OID)
-        ARRAY_ADD(reader->changes, reader->change_count,
-                  (CatalogChange){oid, reader->visited, *change});
+    if (oid >= FIRST_NORMAL_OID)
+        return true;
+    if (change->unknown != NULL)
+        ARRAY_ADD(reader->unknown, reader->unknown_count, reader->change_count);
+    ARRAY_ADD(reader->changes, reader->change_count,
+              (CatalogChange){oid, reader->visited, *change});
     return true;
 }
 
@@ -125,7 +130,7 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment)
     return view;
 }
 
-/* What all transactions left. */
+/* The catalogs as all transactions left them. */
 static CatalogLook look_at_end(CatalogReader *reader, Oid database)
 {
     return (CatalogLook){.reader = reader,
@@ -362,7 +367,7 @@ static void add_attribute(Catalog *catalog, int number, Attribute attribute)
         catalog->attribute_count = (size_t) number;
 }
 
-/* pg_attribute has the rows of its own columns, which begin with columns of fixed lengths. */
+/* pg_attribute describes itself, too. Its rows begin with columns of fixed lengths. */
 static void add_own_attribute(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple)
 {
     const Version *version = reader->clusters->shape.version;
@@ -446,12 +451,12 @@ static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowP
     if (!row_changes_committed(reader->row_changes, xmin) &&
         !row_changes_committed(reader->row_changes, xmax))
         return;
-    for (size_t i = 0; i < reader->change_count; i++)
+    for (size_t i = 0; i < reader->unknown_count; i++)
     {
-        RowChange *row = &reader->changes[i].row;
+        CatalogChange *change = &reader->changes[reader->unknown[i]];
+        RowChange *row = &change->row;
 
-        if (row->unknown == NULL || reader->changes[i].catalog != catalog->oid ||
-            row->relation.database != catalog->database)
+        if (change->catalog != catalog->oid || row->relation.database != catalog->database)
             continue;
         if (row->new.bytes == NULL && row->xid == xmin &&is_place(row->new_place, place))
             row->new = copy_tuple(reader, tuple);
@@ -674,10 +679,12 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
         add_changes_of(reader, lost, lost_count, error))
     {
         reader->model = find_model(reader);
-        for (size_t i = 0; i < reader->change_count; i++)
-            if (reader->changes[i].row.unknown != NULL) /* for complete_changes */
-                (void) open_catalog(reader, reader->changes[i].row.relation.database,
-                                    reader->changes[i].catalog);
+        for (size_t i = 0; i < reader->unknown_count; i++) /* for complete_changes */
+        {
+            const CatalogChange *change = &reader->changes[reader->unknown[i]];
+
+            (void) open_catalog(reader, change->row.relation.database, change->catalog);
+        }
         return reader;
     }
     catalog_reader_free(reader);
@@ -695,6 +702,7 @@ void catalog_reader_free(CatalogReader *reader)
     }
     free(reader->catalogs);
     free(reader->changes);
+    free(reader->unknown);
     open_file_close(&reader->xact_file);
     arena_destroy(reader->arena);
 }

@@ -527,7 +527,7 @@ static Found *find_found(Schema *schema, const RelationId *id)
 
 typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char **reason);
 
-/* What was made once is taken again as long as the rows are the same that it was made of. */
+/* A table or type is made once, and again when the rows differ that it was made of. */
 static const void *find_or_make(Schema *schema, const RelationId *id, Moment moment, Maker make,
                                 const char **reason)
 {

@@ -60,7 +60,7 @@ const char *schema_database(Schema *schema, Oid database, Moment moment);
 /* The conversion of the text of its values, which is the schema's. */
 iconv_t schema_conversion(Schema *schema, Oid database, Moment moment);
 
-/* What a transaction did to the schema: TRUNCATE, CREATE TABLE, DROP TABLE, ALTER TABLE, CREATE
+/* A change of the schema: TRUNCATE, CREATE TABLE, DROP TABLE, ALTER TABLE, CREATE
  * FUNCTION and others. */
 typedef struct SchemaEvent
 {

@@ -87,7 +87,7 @@ static const struct Part
     {PG_SHDESCRIPTION, "objoid", 0, FLAG_COMMENTED},
 };
 
-/* What a transaction did to an object. */
+/* An object that a transaction changed. */
 typedef struct Object
 {
     Oid catalog, oid;
