@@ -38,7 +38,8 @@ const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
 /* Put the cursor at an offset from the start; the cursor has failed if that is after the end. */
 void cursor_seek(Cursor *cursor, size_t offset);
 
-/* Bytes that something else owns. bytes NULL: there are none. */
+/* Bytes that something else owns. bytes NULL: no value, which is not the same as
+ * size 0. */
 typedef struct Slice
 {
     const uint8_t *bytes;

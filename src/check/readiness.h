@@ -66,7 +66,7 @@ typedef struct Node
     bool lacks_wal;       /* the look did not find a segment of the target's WAL that it needed */
     Lsn needed_from;      /* WAL from here on is needed for a rewind now */
 
-    /* What is printed. */
+    /* The rest is printed. */
     const char *target;
     const char *source; /* NULL: none is named */
     Verdict verdict;

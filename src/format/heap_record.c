@@ -32,7 +32,8 @@ static Slice rest_of(Cursor *cursor)
     return (Slice){cursor_bytes(cursor, size), size};
 }
 
-/* What the new row of an update has in common with the old one comes first. */
+/* Take the lengths of the beginning and the end that an update's new row shares with the old one.
+ */
 static void take_common_sizes(Cursor *cursor, uint8_t flags, HeapRow *row)
 {
     if (flags & UPDATE_HAS_PREFIX && cursor_left(cursor) > 0)

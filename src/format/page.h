@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 
 #define PAGE_HEADER_SIZE 24
-#define PAGE_SIZE_MAX 32768 /* --with-blocksize */
+#define PAGE_SIZE_MAX 32768  /* --with-blocksize */
 #define PAGE_LOWER_OFFSET 12 /* of a u16: items lie between the header and there */
 
 /* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
@@ -46,7 +46,8 @@ typedef struct HeapImage
 /* It points into the page. False: this is no page of a heap, or it was never used. */
 bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image);
 
-/* The row that is item number `item`, from 1 on, with a whole header; bytes NULL: there is none. */
+/* The row that is item number `item`, from 1 on, with a whole header; bytes NULL: the page has no
+ * such row. */
 Slice heap_image_row(const HeapImage *image, uint16_t item);
 
 /* This is the first page of a hash index. Its first PAGE_HASH_SIZE bytes are looked at. */

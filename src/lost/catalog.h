@@ -65,7 +65,7 @@ typedef struct Catalog Catalog; /* one of one database */
 typedef struct CatalogTuple
 {
     const Catalog *catalog;
-    Oid oid; /* 0: it is a column, or there is none */
+    Oid oid; /* its number; 0: the row has no number */
     Slice tuple;
     Slice values[CATALOG_COLUMNS_MAX];
 } CatalogTuple;
@@ -83,10 +83,10 @@ Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage);
 CatalogView catalog_view(const CatalogReader *reader, Moment moment);
 
 /*
- * The next row with that key, the first one for a *position of 0; false: there is none, also where
- * the catalog cannot be read, with a warning. The key is the row's own number, of PG_ATTRIBUTE,
- * PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by attribute number,
- * index or label number. KEY_ANY: all rows.
+ * The next row with that key, the first one for a *position of 0. False: the catalog has no further
+ * row, or it cannot be read; then there was a warning. The key is the row's own number, of
+ * PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by
+ * attribute number, index or label number. KEY_ANY: all rows.
  */
 #define KEY_ANY UINT32_MAX
 bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, CatalogTuple *row);
@@ -95,7 +95,7 @@ bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, Cat
 bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row);
 
 /* A number in pg_class, of what has or had that storage at any moment: the next one from a
- * *position of 0 on; 0: there is none. */
+ * *position of 0 on; 0: no further one. */
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position);
 
 /* The row of a catalog that a tuple is; false if it is damaged, or not there. */

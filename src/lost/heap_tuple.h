@@ -32,8 +32,8 @@ typedef struct Attribute
     const char *name;
     Oid type; /* 0: dropped */
     Storage storage;
-    Slice missing; /* as stored: what rows have that were written before the column was added, if
-                      their table was not rewritten (attmissingval, 11+); bytes NULL: NULL */
+    Slice missing;  /* as stored: what rows have that were written before the column was added, if
+                       their table was not rewritten (attmissingval, 11+); bytes NULL: NULL */
     bool generated; /* the server computes it from other columns (attgenerated, 12+) */
 } Attribute;
 

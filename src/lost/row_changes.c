@@ -157,7 +157,7 @@ static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xi
                : bsearch(&key, changes->xids, changes->xid_count, sizeof(key), compare_committed);
 }
 
-/* False: the transaction did not commit, or the change is one that nobody asks for. */
+/* Returns false if the transaction did not commit, or if the change is not wanted. */
 static bool find_commit(const RowChanges *changes, const RowChange *change, uint32_t *commit)
 {
     const CommittedXid *found = find_committed(changes, change->xid);

@@ -118,7 +118,7 @@ static const char *interval_name(Arena *arena, uint32_t modifier)
     return precision == 0xFFFF ? text : arena_printf(arena, "%s(%u)", text, precision);
 }
 
-/* A type that SQL has a name for; NULL: it is none. modifier: atttypmod, -1: none. */
+/* SQL's own name of a type; NULL: SQL has no name for it. modifier: atttypmod, or -1. */
 static const char *standard_name(Arena *arena, Oid type, int32_t modifier)
 {
     static const struct
@@ -278,7 +278,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
 /* The columns of an index, an int2vector, which is stored like an array; bytes NULL: damaged. */
 static Slice key_columns(const CatalogTuple *index)
 {
-    const uint32_t key_count = row_number(index, "indnkeyatts"); /* 11+, before there are no more */
+    const uint32_t key_count = row_number(index, "indnkeyatts"); /* 11+; all columns before */
     const size_t count = key_count != 0 ? key_count : row_number(index, "indnatts");
     const char *reason;
     Varlena varlena;

@@ -38,7 +38,7 @@ Start start_of_source(const Control *source);
 bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
 
 /* True if a late start is worth a look at its cost. A shutdown checkpoint, whose record lies at its
- * own redo position, is none where no standby should start. */
+ * own redo position, is no place where a standby should start. */
 bool start_may_be_cheaper(const Version *version, const Start *early, const Start *late);
 
 /*

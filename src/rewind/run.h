@@ -85,8 +85,8 @@ typedef struct Run
     TargetSlots slots;                       /* of a former primary that needs no rewind */
     const NextStart *next_start;             /* NULL: not found out */
     Staged staged;
-    const char *saved_wal_command;     /* that reads the diverged WAL; NULL: it is not saved, or
-                                          not known (--compare) */
+    const char *saved_wal_command; /* that reads the diverged WAL; NULL: it is not saved, or
+                                      not known (--compare) */
     SavedRows saved_rows;
     StageStatistics fetched;           /* also by attempts that were thrown away */
     uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
@@ -102,8 +102,8 @@ typedef struct Run
 /* ---- rewind.c ---- */
 
 /*
- * Rewind. *run, zero before but for save_rows, is filled as far as the run came, also on failure.
- * run_free in any case.
+ * Rewind. *run, zero before except for save_rows, is filled as far as the run came, also on
+ * failure. run_free in any case.
  */
 MUST_CHECK bool rewind_run(const Options *options, Run *run, Error *error);
 
