@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given, on each version that there is a server of; the last lines name the others.
+# PG_REWIND_TEST_PART=check takes of the versions of each test those that `make check` runs, and names the others; =rest takes these others:
+# `make check-all`. What tests that fail leave goes to build/end_to_end, with PG_REWIND_TEST_KEEP=1 all clusters.
 # PG_VERSIONS="15 18" limits the server versions, PG_BINDIR_15=DIRECTORY takes other server programs of one,
 # PG_BINDIR_9_6=DIRECTORY those of one that no package has; PG_REWIND_TEST_ANY=1 runs a test on each of them although it names a few,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
@@ -59,6 +61,20 @@ if [ ${#tests[@]} -eq 0 ]; then
     done
 fi
 
+# Who names versions has chosen. A test without them is no part of the rest. 19 is set up for the rest only, but it is counted.
+part=${PG_REWIND_TEST_PART:-}
+versions=${PG_VERSIONS:-}
+if [ -n "$versions" ]; then
+    part=
+elif [ "$part" = check ]; then
+    versions="${npm_versions[*]} 19"
+else
+    versions=$(tested_versions)
+fi
+if [ "$part" = rest ]; then
+    mapfile -t tests < <(cd "$checkout" && grep -l '^each_version(' "${tests[@]}")
+fi
+
 # Root can make small file systems and the like for tests that need them; in a container without rights those are skipped, loudly.
 passed_to_tests=()
 if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
@@ -69,7 +85,10 @@ if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
 fi
 
 # Variables that the harness reads; t/lib/RewindTest.pm lists them.
-mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_[A-Z]+)=' || true)
+mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_[A-Z]+)=' | grep -v '^PG_REWIND_TEST_PART=' || true)
+[ -z "$part" ] || passed+=(PG_REWIND_TEST_PART="$part")
+logs=$work/run/logs
+as_ordinary_user mkdir "$logs"
 
 cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
@@ -81,24 +100,47 @@ as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     TSAN_OPTIONS="log_path=$work/run/findings" \
     PG_REWIND_SERVERS="$servers" \
     PG_REWIND_TEST_FIXTURES="$fixtures" \
-    PG_VERSIONS="${PG_VERSIONS:-$(tested_versions)}" \
+    PG_REWIND_TEST_LOGS="$logs" \
+    PG_VERSIONS="$versions" \
     TMPDIR="$work/run" \
-    prove ${PROVE:--j5 --timer} -It/lib "${tests[@]}" 2>&1 | tee "$work/output" || status=$?
+    prove ${PROVE:--j8 --timer} -It/lib "${tests[@]}" 2>&1 | tee "$work/output" || status=$?
 
 findings=$(find "$work/run" -maxdepth 1 -name 'findings.*' -size +0 -exec cat {} +)
 if [ -n "$findings" ]; then
     echo "$findings" | head -n 200 >&2
     status=1
 fi
+
+grep -E '\.\. skipped: ' "$work/output" | grep -vE 'skipped: (not for the versions|another part) ' | sed -E 's/^(\[[0-9:]*\] )?/not tested: /; s/ \.\.+ skipped:/:/' || true
 if [ -z "${PG_VERSIONS:-}" ]; then
     for version in "${all_versions[@]}"; do
-        why_not_tested "$version" | sed "s/^/not tested: $version: /"
+        [ "$part:$version" = check:19 ] || why_not_tested "$version" | sed "s/^/not tested: $version: /"
     done
     as_ordinary_user test -r "$fixtures/9.6/pair.tar.zst" ||
         echo "not tested: diverged pairs of 9.3 to 9.6: there are none at $fixtures; PG_REWIND_TEST_FIXTURES may name another place"
 fi
+if [ -s "$logs/left" ]; then
+    echo "left to make check-all: $(wc -l <"$logs/left") runs of these tests on other versions;" \
+        "version (runs):$(sort -n "$logs/left" | uniq -c | awk '{ printf " %s (%s)", $2, $1 }')"
+fi
+
+# Of a test that failed stay its clusters' logs, and what its programs said.
 if [ "${status:-0}" != 0 ]; then
     echo "what the tests that failed said:"
     grep -E '^ *#|gave up|^failed|died' "$work/output" | tail -n 60 || true
+fi
+failed=$(sed -nE 's/^t\/([^ ]*)\.pl +\(Wstat.*/\1/p' "$work/output")
+if [ "${status:-0}${PG_REWIND_TEST_KEEP:-}" != 0 ]; then
+    kept=$checkout/build/end_to_end
+    rm -rf "$kept"
+    mkdir -p "$kept"
+    cp "$work/output" "$kept/output"
+    for test in ${PG_REWIND_TEST_KEEP:+$(ls "$logs")} $failed; do
+        [ ! -d "$logs/$test" ] || mv "$logs/$test" "$kept/"
+    done
+    for test in $failed; do
+        [ ! -s "$kept/$test/stderr" ] || { echo "the last lines of $kept/$test/stderr:" && tail -n 10 "$kept/$test/stderr"; }
+    done
+    echo "what they left, with the logs of their servers, is in $kept: $(ls -m "$kept")"
 fi
 exit "${status:-0}"

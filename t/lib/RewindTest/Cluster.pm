@@ -22,6 +22,7 @@ use RewindTest::Session;
 use Time::HiRes ();
 
 my @clusters;    # all that exist, to be stopped at the end
+my $kept_count = 0;
 
 # Where the server programs of a version lie: see server_bindir in tests/environment.sh.
 sub bindir_of_version
@@ -498,8 +499,21 @@ sub discard
 {
     my ($self) = @_;
     $self->stop('immediate');
+    $self->keep if defined log_directory();
     system('rm', '-rf', $self->{dir});
     @clusters = grep { $_ != $self } @clusters;
+    return;
+}
+
+# What is left to be looked at: the whole cluster if that is wanted, its logs if a test has failed.
+sub keep
+{
+    my ($self) = @_;
+    my $failed = !Test::More->builder->is_passing;
+    return if !$failed && !$ENV{PG_REWIND_TEST_KEEP};
+    my $kept = sprintf '%s/%02d.%s-%s', log_directory(), ++$kept_count, $self->{version}, $self->{name};
+    if ($ENV{PG_REWIND_TEST_KEEP}) { rename($self->{dir}, $kept) }
+    else                           { mkdir $kept; system('cp', '-a', $_, $kept) for glob("$self->{dir}/log.*") }
     return;
 }
 

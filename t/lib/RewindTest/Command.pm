@@ -10,7 +10,7 @@ use File::Temp ();
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir
+our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir log_directory
     PATIENCE_SECONDS ONCE);
 
 # How long anything may take before the test fails.
@@ -24,6 +24,15 @@ sub work_dir
 {
     $work_dir //= File::Temp::tempdir('t.XXXXX', DIR => $ENV{TMPDIR} // '/tmp');
     return $work_dir;
+}
+
+# The directory for what a test file leaves to be looked at, if there is to be one.
+sub log_directory
+{
+    my $directory = $ENV{PG_REWIND_TEST_LOGS} // return;
+    $directory .= $0 =~ m{([^/]+)\.pl$} ? "/$1" : '/other';
+    mkdir $directory;
+    return $directory;
 }
 
 sub END

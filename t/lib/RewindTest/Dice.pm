@@ -17,13 +17,23 @@ use Test::More ();
 
 our @EXPORT = qw(test_seed);
 
-# The seed of a test file that throws dice: the same in each run, unless PG_REWIND_TEST_SEED names another. It is printed.
+# The seed of a test file that throws dice: the same in each run, unless PG_REWIND_TEST_SEED names another. It is printed; at the end too if a test
+# has failed.
+my ($seed, $owner_pid);
+
 sub test_seed
 {
     my ($usual) = @_;
-    my $seed = $ENV{PG_REWIND_TEST_SEED} // $usual // 1;
-    Test::More::diag("PG_REWIND_TEST_SEED=$seed");
+    $seed = $ENV{PG_REWIND_TEST_SEED} // $usual // 1;
+    $owner_pid = $$;
+    Test::More::note("PG_REWIND_TEST_SEED=$seed");
     return $seed;
+}
+
+sub END
+{
+    Test::More::diag("$0: PG_REWIND_TEST_SEED=$seed") if defined $seed && $$ == $owner_pid && ($? || !Test::More->builder->is_passing);
+    return;
 }
 
 sub new

@@ -1,7 +1,7 @@
 # Have done what only root may: small file systems, immutable files, files of other users.  Tests run as an ordinary user;
 # when root runs them, tests/privileged.sh serves.
 #
-#   skip_unless_privileged();                  else the whole test file is skipped, loudly
+#   skip_unless_privileged();                  else the whole test file is skipped; the end of the run says so
 #   privileged('make-file-system', 64, $dir);  dies where root cannot do it; returns how it was done
 
 package RewindTest::Privileged;
@@ -22,7 +22,6 @@ sub is_privileged { return defined $ENV{PG_REWIND_PRIVILEGED} }
 sub skip_unless_privileged
 {
     return if is_privileged();
-    diag("$0 is SKIPPED: it needs small file systems, networks and files of other users, which only root can make, and not in every container");
     plan(skip_all => 'not run by root who may mount: no small file systems, no networks, no files of other users');
     return;
 }
