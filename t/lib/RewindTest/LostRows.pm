@@ -155,14 +155,63 @@ sub decoded_rows
 
 # ---------------------------------------------------------------- what was saved
 
-# Strings as test_decoding gives them.
-sub as_bytes
+# A string of JSON after its first quote, with bytes as test_decoding gives them.
+my %escaped = (b => "\b", f => "\f", n => "\n", r => "\r", t => "\t", map { $_ => $_ } '"', '\\', '/');
+
+sub json_string
 {
-    my ($value) = @_;
-    return { map { $_ => as_bytes($value->{$_}) } keys %$value } if ref $value eq 'HASH';
-    return [ map { as_bytes($_) } @$value ] if ref $value eq 'ARRAY';
-    utf8::encode($value) if defined $value && !ref $value;
-    return $value;
+    my ($text) = @_;
+    my $string = '';
+    while (1)
+    {
+        if    ($$text =~ /\G([^"\\\x00-\x1f]++)/gc) { $string .= $1 }
+        elsif ($$text =~ /\G"/gc)                   { return $string }
+        elsif ($$text =~ m{\G\\(["\\/bfnrt])}gc)    { $string .= $escaped{$1} }
+        elsif ($$text =~ /\G\\u(d[89ab][[:xdigit:]]{2})\\u(d[c-f][[:xdigit:]]{2})/gci) { my $character = chr(0x10000 + ((hex($1) & 0x3ff) << 10) + (hex($2) & 0x3ff)); utf8::encode($character); $string .= $character }
+        elsif ($$text =~ /\G\\u([[:xdigit:]]{4})/gc && hex($1) >> 11 != 0x1b) { my $character = chr hex $1; utf8::encode($character); $string .= $character }
+        else { die 'a string that is not JSON at ' . (pos($$text) // 0) . "\n" }
+    }
+}
+
+# A value of JSON; numbers stay as they are written. JSON::PP takes seconds for a file: it reads letter by letter, and some values have hundreds of
+# thousands of them.
+sub json_value
+{
+    my ($text) = @_;
+    $$text =~ /\G[ \t\r\n]*/gc;
+    return json_string($text) if $$text =~ /\G"/gc;
+    return $1 if $$text =~ /\G(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=[,\]} \t\r\n]|\z)/gc;
+    return $1 eq 'null' ? undef : $1 eq 'true' ? JSON::PP::true : JSON::PP::false if $$text =~ /\G(null|true|false)\b/gc;
+    $$text =~ /\G([\[{])/gc or die 'no value of JSON at ' . (pos($$text) // 0) . "\n";
+    my $is_object = $1 eq '{';
+    my $ends = $$text =~ /\G[ \t\r\n]*([\]}])/gc ? $1 : undef;
+    my @values;
+    while (!$ends)
+    {
+        push @values, $is_object ? json_name($text) : (), json_value($text);
+        $$text =~ /\G[ \t\r\n]*([,\]}])/gc or die 'no end of a list at ' . (pos($$text) // 0) . "\n";
+        $ends = $1 if $1 ne ',';
+    }
+    die "\"$ends\" ends what another letter began\n" if $ends ne ($is_object ? '}' : ']');
+    return $is_object ? {@values} : \@values;
+}
+
+sub json_name
+{
+    my ($text) = @_;
+    $$text =~ /\G[ \t\r\n]*"/gc or die 'no name at ' . (pos($$text) // 0) . "\n";
+    my $is = json_string($text);
+    $$text =~ /\G[ \t\r\n]*:/gc or die 'no colon at ' . (pos($$text) // 0) . "\n";
+    return $is;
+}
+
+sub json_line
+{
+    my ($line) = @_;
+    die "not UTF-8\n" if !utf8::decode(my $copy = $line);
+    my $is = json_value(\$line);
+    $line =~ /\G[ \t\r\n]*\z/gc or die 'more than one value at ' . (pos($line) // 0) . "\n";
+    return $is;
 }
 
 sub saved_columns
@@ -182,13 +231,10 @@ sub saved_columns
 sub saved_rows
 {
     my ($path) = @_;
-    my $json = JSON::PP->new->utf8;
     my (@transactions, $transaction, @others);
     for my $line (split /\n/, slurp($path))
     {
-        # Numbers as they are written; a string has no such quotes.
-        $line =~ s/("value":)(-?[\d.]+(?:[eE][-+]?\d+)?)(?=[,}])/$1"$2"/g;
-        my $is = eval { as_bytes($json->decode($line)) } // die "no line of JSON: $line: $@";
+        my $is = eval { json_line($line) } // die "no line of JSON: $line: $@";
         my $action = $is->{action} // '';
         if ($action eq 'B') { $transaction = { xid => $is->{xid}, gid => $is->{gid}, database => $is->{database}, began_before => $is->{began_before}, changes => [] } }
         elsif ($action eq 'C') { push @transactions, $transaction if @{ $transaction->{changes} }; undef $transaction }
