@@ -157,7 +157,6 @@ static bool print_relation(Relation *relation, char **arguments, Error *error)
     if (version == NULL)
         return error_set(error, ERROR_FAILED, "unknown version");
     relation->reader = (ValueReader){.version = version,
-                                     .infinite_intervals = atoi(arguments[1]) >= 170000,
                                      .type = types_find,
                                      .context = &relation->types,
                                      .toast = {find_chunk, relation}};

@@ -1,5 +1,5 @@
 /* Addresses, bit strings, and other types that are plain bytes. */
-#include "lost/slice.h"
+#include "lost/base_types.h"
 
 #include <string.h>
 
@@ -17,32 +17,31 @@ void append_hex(Buffer *text, Slice bytes)
     }
 }
 
-static bool bytea_text(Slice value, Buffer *text)
+static bool bytea_text(Cursor *value, Buffer *text)
 {
     buffer_append_string(text, "\\x");
-    append_hex(text, value);
+    append_hex(text, cursor_rest(value));
     return true;
 }
 
-static bool bit_text(Slice value, Buffer *text)
+static bool bit_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint32_t bits = cursor_u32(&cursor);
+    const uint32_t bits = cursor_u32(value);
+    const Slice bytes = cursor_rest(value);
 
-    if (cursor.failed || cursor_left(&cursor) != ((size_t) bits + 7) / 8)
+    if (value->failed || bytes.size != ((size_t) bits + 7) / 8)
         return false;
     for (uint32_t i = 0; i < bits; i++)
-        buffer_append_u8(text, value.bytes[4 + i / 8] << i % 8 & 0x80 ? '1' : '0');
+        buffer_append_u8(text, bytes.bytes[i / 8] << i % 8 & 0x80 ? '1' : '0');
     return true;
 }
 
-static bool tid_text(Slice value, Buffer *text)
+static bool tid_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint32_t high = cursor_u16(&cursor), low = cursor_u16(&cursor);
+    const uint32_t high = cursor_u16(value), low = cursor_u16(value);
 
-    buffer_printf(text, "(%u,%u)", high << 16 | low, cursor_u16(&cursor));
-    return !cursor.failed;
+    buffer_printf(text, "(%u,%u)", high << 16 | low, cursor_u16(value));
+    return true;
 }
 
 static void append_ipv4(Buffer *text, const uint8_t *bytes)
@@ -90,14 +89,13 @@ static void append_ipv6(Buffer *text, const uint8_t *bytes)
         buffer_append_u8(text, ':');
 }
 
-static bool append_inet(Slice value, bool with_size, Buffer *text)
+static bool append_inet(Cursor *value, bool with_size, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint8_t family = cursor_u8(&cursor), bits = cursor_u8(&cursor);
+    const uint8_t family = cursor_u8(value), bits = cursor_u8(value);
     const size_t size = family == FAMILY_IPV4 ? 4 : 16;
-    const uint8_t *address = cursor_bytes(&cursor, size);
+    const uint8_t *address = cursor_bytes(value, size);
 
-    if (cursor.failed || (family != FAMILY_IPV4 && family != FAMILY_IPV6) || bits > size * 8)
+    if (value->failed || (family != FAMILY_IPV4 && family != FAMILY_IPV6) || bits > size * 8)
         return false;
     if (family == FAMILY_IPV4)
         append_ipv4(text, address);
@@ -108,12 +106,12 @@ static bool append_inet(Slice value, bool with_size, Buffer *text)
     return true;
 }
 
-static bool inet_text(Slice value, Buffer *text)
+static bool inet_text(Cursor *value, Buffer *text)
 {
     return append_inet(value, false, text);
 }
 
-static bool cidr_text(Slice value, Buffer *text)
+static bool cidr_text(Cursor *value, Buffer *text)
 {
     return append_inet(value, true, text);
 }

@@ -1,117 +1,100 @@
 /* Text, documents, and what a text search has. */
-#include "lost/slice.h"
+#include "lost/base_types.h"
 
 #include "base/array.h"
+#include "base/text_cursor.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool bool_text(Slice value, Buffer *text)
+static bool bool_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-
-    buffer_append_u8(text, cursor_u8(&cursor) ? 't' : 'f');
-    return !cursor.failed;
+    buffer_append_u8(text, cursor_u8(value) ? 't' : 'f');
+    return true;
 }
 
 /* "char": a byte that is no character of ASCII in octal, as 16 and later print it, so that the text
  * is valid in any encoding. */
-static bool char_text(Slice value, Buffer *text)
+static bool char_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint8_t byte = cursor_u8(&cursor);
+    const uint8_t byte = cursor_u8(value);
 
     if (byte >= 0x80)
         buffer_printf(text, "\\%03o", byte);
     else if (byte != 0)
         buffer_append_u8(text, byte);
-    return !cursor.failed;
-}
-
-static bool name_text(Slice value, Buffer *text)
-{
-    buffer_append(text, value.bytes, strnlen((const char *) value.bytes, value.size));
     return true;
 }
 
-static bool text_text(Slice value, Buffer *text)
+static bool text_text(Cursor *value, Buffer *text)
 {
-    buffer_append(text, value.bytes, value.size);
+    const Slice rest = cursor_rest(value);
+
+    buffer_append(text, rest.bytes, rest.size);
     return true;
+}
+
+static bool name_text(Cursor *value, Buffer *text)
+{
+    value->size = strnlen((const char *) value->bytes, value->size);
+    return text_text(value, text);
 }
 
 /* ---- xml (xml.c) ---- */
 
-static bool take_literal(Cursor *cursor, const char *word)
+/* name="value" after blanks. False: it is not there. */
+static bool take_xml_attribute(TextCursor *xml, const char *name, TextCursor *value)
 {
-    const size_t size = strlen(word);
+    TextCursor at = *xml;
 
-    if (cursor_left(cursor) < size || memcmp(cursor->bytes + cursor->position, word, size) != 0)
+    text_skip_blanks(&at);
+    if (at.position == xml->position || !text_take(&at, name))
         return false;
-    cursor_skip(cursor, size);
-    return true;
-}
-
-static void skip_spaces(Cursor *cursor)
-{
-    while (take_literal(cursor, " ") || take_literal(cursor, "\t") || take_literal(cursor, "\n") ||
-           take_literal(cursor, "\r"))
-        ;
-}
-
-/* name="value" after spaces. False: it is not there. */
-static bool take_xml_attribute(Cursor *cursor, const char *name, Slice *value)
-{
-    Cursor at = *cursor;
-    const uint8_t *end;
-
-    skip_spaces(&at);
-    if (at.position == cursor->position || !take_literal(&at, name))
+    text_skip_blanks(&at);
+    if (!text_take(&at, "="))
         return false;
-    skip_spaces(&at);
-    if (!take_literal(&at, "="))
+    text_skip_blanks(&at);
+    const char quote = text_take(&at, "\"") ? '"' : text_take(&at, "'") ? '\'' : '\0';
+    const char *end = memchr(at.position, quote, (size_t) (at.end - at.position));
+    if (quote == '\0' || end == NULL)
         return false;
-    skip_spaces(&at);
-    const uint8_t quote = cursor_u8(&at);
-    value->bytes = at.bytes + at.position;
-    end = quote == '"' || quote == '\'' ? memchr(value->bytes, quote, cursor_left(&at)) : NULL;
-    if (end == NULL)
-        return false;
-    value->size = (size_t) (end - value->bytes);
-    cursor_skip(&at, value->size + 1);
-    *cursor = at;
+    *value = (TextCursor){at.position, end};
+    xml->position = end + 1;
     return true;
 }
 
 /* The declaration loses its encoding. It goes, and a newline after it, if it says nothing but
  * version 1.0. One that cannot be read stays as it is. */
-static bool xml_text(Slice value, Buffer *text)
+static bool xml_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    Slice version = {(const uint8_t *) "1.0", 3}, encoding, standalone = {0};
+    const char *bytes = (const char *) value->bytes;
+    TextCursor xml = {bytes, bytes + value->size}, all = xml;
+    TextCursor version = text_cursor("1.0"), encoding, standalone = {0};
 
-    if (take_literal(&cursor, "<?xml") && !take_literal(&cursor, "-"))
+    if (text_take(&xml, "<?xml") && !text_take(&xml, "-"))
     {
-        const bool good = take_xml_attribute(&cursor, "version", &version);
+        const bool good = take_xml_attribute(&xml, "version", &version);
 
-        (void) take_xml_attribute(&cursor, "encoding", &encoding);
-        (void) take_xml_attribute(&cursor, "standalone", &standalone);
-        skip_spaces(&cursor);
-        if (!good || !take_literal(&cursor, "?>"))
+        (void) take_xml_attribute(&xml, "encoding", &encoding);
+        (void) take_xml_attribute(&xml, "standalone", &standalone);
+        text_skip_blanks(&xml);
+        if (!good || !text_take(&xml, "?>"))
             return text_text(value, text);
     }
     else
-        cursor = slice_cursor(value);
-    if (standalone.size > 0 || version.size != 3 || memcmp(version.bytes, "1.0", 3) != 0)
+        xml = all;
+    const int size = (int) (version.end - version.position);
+    if (standalone.position != NULL || size != 3 || memcmp(version.position, "1.0", 3) != 0)
     {
-        buffer_printf(text, "<?xml version=\"%.*s\"", (int) version.size, version.bytes);
-        if (standalone.size > 0)
-            buffer_printf(text, " standalone=\"%.*s\"", (int) standalone.size, standalone.bytes);
+        buffer_printf(text, "<?xml version=\"%.*s\"", size, version.position);
+        if (standalone.position != NULL)
+            buffer_printf(text, " standalone=\"%.*s\"",
+                          (int) (standalone.end - standalone.position), standalone.position);
         buffer_append_string(text, "?>");
     }
     else
-        (void) take_literal(&cursor, "\n");
-    buffer_append(text, cursor.bytes + cursor.position, cursor_left(&cursor));
+        (void) text_take(&xml, "\n");
+    buffer_append(text, xml.position, (size_t) (xml.end - xml.position));
     return true;
 }
 
@@ -124,7 +107,6 @@ static bool xml_text(Slice value, Buffer *text)
 #define JSONB_ENTRY_SIZE 4
 #define JSONB_FIELD_MASK 0x0FFFFFFFu /* of an entry: the item's length, or its end */
 #define JSONB_FIELD_IS_END 0x80000000u
-#define JSONB_NUMERIC_HEADER 4
 #define JSONB_DEPTH_MAX 1000000 /* far more than the stack of any server allows */
 
 /* The kinds of entries, JENTRY_... */
@@ -200,17 +182,16 @@ static bool take_jsonb_item(Cursor *entries, const Cursor *data, size_t *start, 
 
 static bool append_jsonb_scalar(const JsonbItem *item, Buffer *text)
 {
+    Cursor content = slice_cursor(item->content);
+
     switch (item->kind)
     {
     case JSONB_STRING:
         append_json_string(text, item->content);
         return true;
     case JSONB_NUMERIC:
-        return item->content.size > JSONB_NUMERIC_HEADER &&
-               load_u32(item->content.bytes) == item->content.size << 2 &&
-               numeric_text((Slice){item->content.bytes + JSONB_NUMERIC_HEADER,
-                                    item->content.size - JSONB_NUMERIC_HEADER},
-                            text);
+        return cursor_u32(&content) == item->content.size << 2 && numeric_text(&content, text) &&
+               !content.failed;
     case JSONB_FALSE:
     case JSONB_TRUE:
         buffer_append_string(text, item->kind == JSONB_TRUE ? "true" : "false");
@@ -273,11 +254,11 @@ static bool append_jsonb_next(JsonbLevel *level, Slice *container, Buffer *text)
 }
 
 /* Without recursion: a document is as deep as its server's stack allowed. */
-static bool jsonb_text(Slice value, Buffer *text)
+static bool jsonb_text(Cursor *value, Buffer *text)
 {
     JsonbLevel *levels = NULL;
     size_t depth = 0;
-    Slice container = value;
+    Slice container = cursor_rest(value);
     bool good = true;
 
     while (good && (container.bytes != NULL || depth > 0))
@@ -314,48 +295,47 @@ static void append_lexeme(Buffer *text, Slice lexeme)
     buffer_append_u8(text, '\'');
 }
 
-static bool tsvector_text(Slice value, Buffer *text)
+static bool tsvector_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const size_t count = cursor_u32(&cursor);
+    const size_t count = cursor_u32(value);
     const uint8_t *entries;
-
-    if (count > cursor_left(&cursor) / TSVECTOR_ENTRY_SIZE)
-        return false;
-    entries = cursor_bytes(&cursor, count * TSVECTOR_ENTRY_SIZE);
-    const size_t start = cursor.position;
     size_t left_to_print =
-        value.size; /* entries that share their bytes must not make a huge text */
+        value->size; /* entries that share their bytes must not make a huge text */
+
+    if (count > cursor_left(value) / TSVECTOR_ENTRY_SIZE)
+        return false;
+    entries = cursor_bytes(value, count * TSVECTOR_ENTRY_SIZE);
+    const size_t start = value->position;
     for (size_t i = 0; i < count; i++)
     {
         /* From the lowest bit on: has positions, 11 bits of length, 20 of offset. */
         const uint32_t entry = load_u32(entries + i * TSVECTOR_ENTRY_SIZE);
         const size_t length = entry >> 1 & 0x7FF, offset = entry >> 12;
 
-        cursor_seek(&cursor, start + offset);
-        const uint8_t *lexeme = cursor_bytes(&cursor, length);
+        cursor_seek(value, start + offset);
+        const Slice lexeme = {cursor_bytes(value, length), length};
         unsigned positions = 0;
         if (entry & 1)
         {
-            cursor_skip(&cursor, (offset + length) % 2);
-            positions = cursor_u16(&cursor);
+            cursor_skip(value, (offset + length) % 2);
+            positions = cursor_u16(value);
         }
-        if (cursor.failed || length + positions > left_to_print)
+        if (value->failed || length + positions > left_to_print)
             return false;
         left_to_print -= length + positions;
         if (i > 0)
             buffer_append_u8(text, ' ');
-        append_lexeme(text, (Slice){lexeme, length});
+        append_lexeme(text, lexeme);
         for (unsigned left = positions; left > 0; left--)
         {
             static const char *const weights[] = {"", "C", "B", "A"};
-            const uint16_t position = cursor_u16(&cursor);
+            const uint16_t position = cursor_u16(value);
 
             buffer_printf(text, "%c%u%s", left == positions ? ':' : ',', position & 0x3FFFu,
                           weights[position >> 14]);
         }
     }
-    return !cursor.failed;
+    return true;
 }
 
 const BaseType document_types[] = {

@@ -1,6 +1,7 @@
 #include "lost/lost_row.h"
 
 #include "base/array.h"
+#include "lost/base_types.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,7 +108,6 @@ RowReader *row_reader_create(const Version *version, const RowChanges *changes, 
     reader->changes = changes;
     reader->schema = schema;
     reader->values = (ValueReader){.version = version,
-                                   .infinite_intervals = version->infinite_intervals,
                                    .type = find_moment_type,
                                    .context = reader,
                                    .toast = {find_toast_chunk, reader}};

@@ -1,4 +1,4 @@
-#include "lost/slice.h"
+#include "lost/base_types.h"
 
 #include <float.h>
 #include <math.h>
@@ -6,86 +6,70 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t take_integer(Cursor *cursor)
+/* ---- Integers: two, four or eight bytes ---- */
+
+static uint64_t take_integer(Cursor *value)
 {
-    switch (cursor_left(cursor))
+    switch (cursor_left(value))
     {
     case sizeof(uint16_t):
-        return cursor_u16(cursor);
+        return cursor_u16(value);
     case sizeof(uint32_t):
-        return cursor_u32(cursor);
+        return cursor_u32(value);
     default:
-        return cursor_u64(cursor);
+        return cursor_u64(value);
     }
 }
 
-static bool unsigned_text(Slice value, Buffer *text)
+static bool unsigned_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-
-    buffer_printf(text, "%llu", (unsigned long long) take_integer(&cursor));
-    return !cursor.failed;
+    buffer_printf(text, "%llu", (unsigned long long) take_integer(value));
+    return true;
 }
 
-static bool integer_text(Slice value, Buffer *text)
+static bool integer_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint64_t number = take_integer(&cursor);
-    const uint64_t sign = 1ULL << (value.size * 8 - 1) % 64;
+    const uint64_t number = take_integer(value);
+    const uint64_t sign = 1ULL << (value->size * 8 - 1) % 64;
 
     buffer_printf(text, "%lld", (long long) ((number ^ sign) - sign));
-    return !cursor.failed;
+    return true;
 }
 
 /* ---- Floating-point numbers (d2s.c, f2s.c) ---- */
 
-#define DIGITS_MAX 64
-
-/* digits[0].digits[1]digits[2]... times ten to the power of exponent */
+/* digits times ten to the power of exponent */
 typedef struct Decimal
 {
-    char digits[DIGITS_MAX];
+    uint64_t digits;
     int exponent;
 } Decimal;
 
 /* The nearest decimal number with that number of digits. */
-static Decimal decimal_nearest(long double number, int digits)
+static Decimal decimal_nearest(double number, int digits)
 {
-    Decimal decimal = {0};
-    char text[DIGITS_MAX + 16];
+    char text[32];
+    char *exponent;
+    Decimal decimal;
 
-    snprintf(text, sizeof(text), "%.*Le", digits - 1, number);
-    decimal.digits[0] = text[0];
-    memcpy(decimal.digits + 1, text + 2, (size_t) digits - 1);
-    decimal.exponent = (int) strtol(strchr(text, 'e') + 1, NULL, 10);
+    snprintf(text, sizeof(text), "%.*e", digits - 1, number);
+    if (digits > 1) /* without the point */
+        memmove(text + 1, text + 2, strlen(text + 1));
+    decimal.digits = strtoull(text, &exponent, 10);
+    decimal.exponent = (int) strtol(exponent + 1, NULL, 10) - (digits - 1);
     return decimal;
 }
 
-/* The next decimal number with the same number of digits. */
-static Decimal decimal_next(Decimal decimal)
+static bool decimal_equals(Decimal decimal, long double number)
 {
-    size_t last = strlen(decimal.digits);
+    char own[32], exact[96];
+    const int length = snprintf(own, sizeof(own), "%llu", (unsigned long long) decimal.digits);
 
-    while (last > 0 && decimal.digits[last - 1] == '9')
-        decimal.digits[--last] = '0';
-    if (last > 0)
-        decimal.digits[last - 1]++;
-    else
-    {
-        decimal.digits[0] = '1';
-        decimal.exponent++;
-    }
-    return decimal;
-}
-
-static bool decimal_equals(const Decimal *decimal, long double number)
-{
-    const Decimal exact = decimal_nearest(number, DIGITS_MAX - 1);
-    const size_t length = strlen(decimal->digits);
-
-    return exact.exponent == decimal->exponent &&
-           memcmp(exact.digits, decimal->digits, length) == 0 &&
-           strspn(exact.digits + length, "0") == strlen(exact.digits + length);
+    snprintf(exact, sizeof(exact), "%.60Le", number);
+    exact[1] = exact[0]; /* without the point */
+    const char *rest = exact + 1 + length, *end = rest + strspn(rest, "0");
+    return memcmp(exact + 1, own, (size_t) length) == 0 && *end == 'e' &&
+           strtol(end + 1, NULL, 10) == decimal.exponent + length - 1;
 }
 
 /* The number before or after one that is not negative; its bits count on. */
@@ -108,20 +92,16 @@ static double number_beside(double number, bool single, int step)
  * Reading the decimal number gives this one. If it lies in the middle between this and the next
  * one, which way it is rounded decides, and the server does not rely on that.
  */
-static bool decimal_stands_for(const Decimal *decimal, double number, bool single)
+static bool decimal_stands_for(Decimal decimal, double number, bool single)
 {
-    const long double middles[2] = {((long double) number + number_beside(number, single, -1)) / 2,
-                                    ((long double) number + number_beside(number, single, 1)) / 2};
-    char text[DIGITS_MAX + 16];
-    long double precise;
+    char text[48];
 
-    snprintf(text, sizeof(text), "%c.%se%d", decimal->digits[0], decimal->digits + 1,
-             decimal->exponent);
+    snprintf(text, sizeof(text), "%llue%d", (unsigned long long) decimal.digits, decimal.exponent);
     if ((single ? strtof(text, NULL) : strtod(text, NULL)) != number)
         return false;
-    precise = strtold(text, NULL);
-    for (int i = 0; i < 2; i++)
-        if (precise == middles[i] && decimal_equals(decimal, middles[i]))
+    for (int step = -1; step <= 1; step += 2)
+        if (decimal_equals(decimal,
+                           ((long double) number + number_beside(number, single, step)) / 2))
             return false;
     return true;
 }
@@ -136,79 +116,68 @@ static Decimal decimal_shortest(double number, bool single)
     for (int digits = is_normal ? digits_max - (single ? 3 : 2) : 1; digits <= digits_max; digits++)
     {
         decimal = decimal_nearest(number, digits);
-        if (decimal_stands_for(&decimal, number, single))
+        if (decimal_stands_for(decimal, number, single))
             break;
-        /* A power of two has more room above than below. */
-        decimal = decimal_next(decimal);
-        if (decimal_stands_for(&decimal, number, single))
+        decimal.digits++; /* a power of two has more room above than below */
+        if (decimal_stands_for(decimal, number, single))
             break;
     }
-    for (size_t last = strlen(decimal.digits); last > 1 && decimal.digits[last - 1] == '0'; last--)
-        decimal.digits[last - 1] = '\0';
+    for (; decimal.digits % 10 == 0; decimal.digits /= 10)
+        decimal.exponent++;
     return decimal;
 }
 
 static void append_float(Buffer *text, double number, bool single)
 {
-    if (isnan(number))
-    {
-        buffer_append_string(text, "NaN");
-        return;
-    }
-    if (signbit(number))
+    if (!isnan(number) && signbit(number))
         buffer_append_u8(text, '-');
     number = fabs(number);
-    if (isinf(number) || number == 0)
+    if (isnan(number) || isinf(number) || number == 0)
     {
-        buffer_append_string(text, number == 0 ? "0" : "Infinity");
+        buffer_append_string(text, isnan(number) ? "NaN" : number == 0 ? "0" : "Infinity");
         return;
     }
 
     const Decimal decimal = decimal_shortest(number, single);
-    const int length = (int) strlen(decimal.digits), exponent = decimal.exponent;
+    char digits[32];
+    const int length =
+        snprintf(digits, sizeof(digits), "%llu", (unsigned long long) decimal.digits);
+    const int exponent = decimal.exponent + length - 1;
 
     if (exponent < -4 || exponent >= (single ? FLT_DIG : DBL_DIG))
-        buffer_printf(text, "%c%s%se%+03d", decimal.digits[0], length > 1 ? "." : "",
-                      decimal.digits + 1, exponent);
+        buffer_printf(text, "%c%s%se%+03d", digits[0], length > 1 ? "." : "", digits + 1, exponent);
     else if (exponent < 0)
-        buffer_printf(text, "0.%.*s%s", -exponent - 1, "0000", decimal.digits);
+        buffer_printf(text, "0.%.*s%s", -exponent - 1, "0000", digits);
     else if (length <= exponent + 1)
-        buffer_printf(text, "%s%.*s", decimal.digits, exponent + 1 - length, "00000000000000");
+        buffer_printf(text, "%s%.*s", digits, exponent + 1 - length, "00000000000000");
     else
-        buffer_printf(text, "%.*s.%s", exponent + 1, decimal.digits, decimal.digits + exponent + 1);
+        buffer_printf(text, "%.*s.%s", exponent + 1, digits, digits + exponent + 1);
 }
 
-static bool float4_text(Slice value, Buffer *text)
+bool pattern_text(Cursor *value, const char *pattern, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint32_t bits = cursor_u32(&cursor);
-    float number;
-
-    memcpy(&number, &bits, sizeof(number));
-    append_float(text, (double) number, true);
-    return !cursor.failed;
-}
-
-bool pattern_text(Slice value, const char *pattern, Buffer *text)
-{
-    Cursor cursor = slice_cursor(value);
-
     for (; *pattern != '\0'; pattern++)
-    {
         if (*pattern == '#')
         {
-            const uint64_t bits = cursor_u64(&cursor);
+            const uint64_t bits = cursor_u64(value);
             double number;
 
             memcpy(&number, &bits, sizeof(number));
             append_float(text, number, false);
         }
+        else if (*pattern == 'f')
+        {
+            const uint32_t bits = cursor_u32(value);
+            float number;
+
+            memcpy(&number, &bits, sizeof(number));
+            append_float(text, (double) number, true);
+        }
         else if (*pattern == 'h')
-            buffer_printf(text, "%02x", cursor_u8(&cursor));
+            buffer_printf(text, "%02x", cursor_u8(value));
         else
             buffer_append_u8(text, (uint8_t) *pattern);
-    }
-    return !cursor.failed;
+    return true;
 }
 
 /* ---- numeric (numeric.c) ---- */
@@ -231,10 +200,9 @@ static unsigned numeric_digit(Slice digits, int index)
     return index >= 0 && offset < digits.size ? load_u16(digits.bytes + offset) : 0;
 }
 
-bool numeric_text(Slice value, Buffer *text)
+bool numeric_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint16_t header = cursor_u16(&cursor);
+    const uint16_t header = cursor_u16(value);
     const bool is_short = (header & NUMERIC_KIND_MASK) == NUMERIC_SHORT;
     int weight = NUMERIC_SHORT_WEIGHT(header);
     int scale = NUMERIC_SHORT_SCALE(header);
@@ -251,11 +219,10 @@ bool numeric_text(Slice value, Buffer *text)
     if (!is_short)
     {
         scale = header & NUMERIC_SCALE_MASK;
-        weight = (int16_t) cursor_u16(&cursor);
+        weight = (int16_t) cursor_u16(value);
     }
-    digits.size = cursor_left(&cursor);
-    digits.bytes = cursor_bytes(&cursor, digits.size);
-    if (cursor.failed || digits.size % 2 != 0)
+    digits = cursor_rest(value);
+    if (value->failed || digits.size % 2 != 0)
         return false;
     for (size_t i = 0; i < digits.size; i += 2)
         if (load_u16(digits.bytes + i) >= NUMERIC_BASE)
@@ -280,10 +247,9 @@ bool numeric_text(Slice value, Buffer *text)
 
 /* ---- money (cash.c) ---- */
 
-static bool money_text(Slice value, Buffer *text)
+static bool money_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint64_t bits = cursor_u64(&cursor);
+    const uint64_t bits = cursor_u64(value);
     const bool negative = (int64_t) bits < 0;
     const uint64_t cents = negative ? 0 - bits : bits;
     char digits[32];
@@ -291,54 +257,44 @@ static bool money_text(Slice value, Buffer *text)
 
     buffer_append_string(text, negative ? "-$" : "$");
     for (int i = 0; i < length; i++)
-    {
-        if (i > 0 && (length - i) % 3 == 0)
-            buffer_append_u8(text, ',');
-        buffer_append_u8(text, (uint8_t) digits[i]);
-    }
+        buffer_printf(text, "%s%c", i > 0 && (length - i) % 3 == 0 ? "," : "", digits[i]);
     buffer_printf(text, ".%02u", (unsigned) (cents % 100));
-    return !cursor.failed;
+    return true;
 }
 
 /* ---- Geometric values (geo_decls.h) ---- */
 
 #define POINT_SIZE 16
-#define POINT_PATTERN "(#,#)"
 #define PATH_AT_POINTS 12    /* npts, closed, padding */
 #define POLYGON_AT_POINTS 36 /* npts, the box around it */
 
 /* A number of points, which is the first field, from that offset on. */
-static bool append_points(Slice value, size_t offset, const char *brackets, Buffer *text)
+static bool append_points(Cursor *value, size_t offset, bool closed, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const uint32_t count = cursor_u32(&cursor);
+    cursor_seek(value, 0);
+    const uint32_t count = cursor_u32(value);
 
-    cursor_seek(&cursor, offset);
-    if (cursor.failed || count > cursor_left(&cursor) / POINT_SIZE)
+    cursor_seek(value, offset);
+    if (value->failed || count > cursor_left(value) / POINT_SIZE)
         return false;
-    buffer_append_u8(text, (uint8_t) brackets[0]);
+    buffer_append_u8(text, closed ? '(' : '[');
     for (uint32_t i = 0; i < count; i++)
-    {
-        if (i > 0)
-            buffer_append_u8(text, ',');
-        if (!pattern_text((Slice){cursor_bytes(&cursor, POINT_SIZE), POINT_SIZE}, POINT_PATTERN,
-                          text))
-            return false;
-    }
-    buffer_append_u8(text, (uint8_t) brackets[1]);
+        (void) pattern_text(value, i > 0 ? ",(#,#)" : "(#,#)", text);
+    buffer_append_u8(text, closed ? ')' : ']');
     return true;
 }
 
-static bool path_text(Slice value, Buffer *text)
+static bool path_text(Cursor *value, Buffer *text)
 {
-    if (value.size < PATH_AT_POINTS)
-        return false;
-    return append_points(value, PATH_AT_POINTS, load_u32(value.bytes + 4) != 0 ? "()" : "[]", text);
+    cursor_skip(value, sizeof(uint32_t));
+    const bool closed = cursor_u32(value) != 0;
+
+    return append_points(value, PATH_AT_POINTS, closed, text);
 }
 
-static bool polygon_text(Slice value, Buffer *text)
+static bool polygon_text(Cursor *value, Buffer *text)
 {
-    return append_points(value, POLYGON_AT_POINTS, "()", text);
+    return append_points(value, POLYGON_AT_POINTS, true, text);
 }
 
 const BaseType number_types[] = {
@@ -350,11 +306,11 @@ const BaseType number_types[] = {
     {.oid = 29, .text = unsigned_text},   /* cid */
     {.oid = 5069, .text = unsigned_text}, /* xid8 */
     {.oid = 6437, .text = unsigned_text}, /* oid8 */
-    {.oid = 700, .text = float4_text},
-    {.oid = 701, .pattern = "#"}, /* float8 */
+    {.oid = 700, .pattern = "f"},         /* float4 */
+    {.oid = 701, .pattern = "#"},         /* float8 */
     {.oid = 1700, .text = numeric_text},
     {.oid = 790, .text = money_text},
-    {.oid = 600, .pattern = POINT_PATTERN},
+    {.oid = 600, .pattern = "(#,#)"},
     {.oid = 601, .pattern = "[(#,#),(#,#)]"}, /* lseg */
     {.oid = 603, .pattern = "(#,#),(#,#)"},   /* box */
     {.oid = 628, .pattern = "{#,#,#}"},       /* line */

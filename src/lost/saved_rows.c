@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/json.h"
 #include "base/workers.h"
+#include "lost/base_types.h"
 #include "lost/lost_row.h"
 #include "pair/saved_directory.h"
 
@@ -13,7 +14,6 @@
 #define FILE_MODE 0600
 #define WRITE_SIZE (256 * 1024)
 #define FIRST_LINE_MAX (64 * 1024)
-#define TYPE_TIMESTAMPTZ 1184 /* catalog/pg_type.dat */
 
 typedef struct LostFile
 {
@@ -132,14 +132,9 @@ static const char *lsn_string(const Saver *saver, Lsn lsn)
 static const char *time_string(int64_t time)
 {
     static Buffer text;
-    const BaseType *type = time_types;
-    uint8_t bytes[sizeof(time)];
 
-    while (type->oid != TYPE_TIMESTAMPTZ)
-        type++;
-    store_u64(bytes, (uint64_t) time);
     buffer_clear(&text);
-    (void) type->text((Slice){bytes, sizeof(bytes)}, &text);
+    (void) append_timestamp(time, "+00", &text);
     return buffer_string(&text);
 }
 

@@ -2,7 +2,7 @@
  * Dates, times and intervals: DateStyle ISO, TimeZone UTC, IntervalStyle postgres. Times are
  * counted in whole microseconds, as servers from 10 on do and 9.x by default.
  */
-#include "lost/slice.h"
+#include "lost/base_types.h"
 
 #include <stdlib.h>
 
@@ -50,13 +50,10 @@ static void append_clock(Buffer *text, uint64_t usecs)
     buffer_printf(text, ".%0*u", digits, fraction);
 }
 
-static bool date_text(Slice value, Buffer *text)
+static bool date_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const int32_t date = (int32_t) cursor_u32(&cursor);
+    const int32_t date = (int32_t) cursor_u32(value);
 
-    if (cursor.failed)
-        return false;
     if (date == INT32_MAX || date == INT32_MIN)
     {
         buffer_append_string(text, date < 0 ? "-infinity" : "infinity");
@@ -69,32 +66,24 @@ static bool date_text(Slice value, Buffer *text)
     return true;
 }
 
-static bool take_time(Cursor *cursor, Buffer *text)
+static bool clock_text(Cursor *value, Buffer *text)
 {
-    const uint64_t usecs = cursor_u64(cursor);
+    const uint64_t usecs = cursor_u64(value);
 
     if (usecs > USECS_PER_DAY) /* 24:00:00 is a time */
         return false;
     append_clock(text, usecs);
-    return !cursor->failed;
+    return true;
 }
 
-static bool clock_text(Slice value, Buffer *text)
+static bool timetz_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-
-    return take_time(&cursor, text);
-}
-
-static bool timetz_text(Slice value, Buffer *text)
-{
-    Cursor cursor = slice_cursor(value);
     int32_t zone; /* seconds west of Greenwich */
 
-    if (!take_time(&cursor, text))
+    if (!clock_text(value, text))
         return false;
-    zone = (int32_t) cursor_u32(&cursor);
-    if (cursor.failed || zone == INT32_MIN)
+    zone = (int32_t) cursor_u32(value);
+    if (zone == INT32_MIN)
         return false;
     const int32_t distance = abs(zone);
     buffer_printf(text, "%c%02d", zone <= 0 ? '+' : '-', distance / 3600);
@@ -105,14 +94,10 @@ static bool timetz_text(Slice value, Buffer *text)
     return true;
 }
 
-static bool append_timestamp(Slice value, const char *zone, Buffer *text)
+bool append_timestamp(int64_t usecs, const char *zone, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const int64_t usecs = (int64_t) cursor_u64(&cursor);
     bool is_bc;
 
-    if (cursor.failed)
-        return false;
     if (usecs == INT64_MAX || usecs == INT64_MIN)
     {
         buffer_append_string(text, usecs < 0 ? "-infinity" : "infinity");
@@ -133,14 +118,14 @@ static bool append_timestamp(Slice value, const char *zone, Buffer *text)
     return true;
 }
 
-static bool timestamp_text(Slice value, Buffer *text)
+static bool timestamp_text(Cursor *value, Buffer *text)
 {
-    return append_timestamp(value, "", text);
+    return append_timestamp((int64_t) cursor_u64(value), "", text);
 }
 
-static bool timestamptz_text(Slice value, Buffer *text)
+static bool timestamptz_text(Cursor *value, Buffer *text)
 {
-    return append_timestamp(value, "+00", text);
+    return append_timestamp((int64_t) cursor_u64(value), "+00", text);
 }
 
 /* "1 year", " -2 days", " +3 mons": with a sign after a negative part. Nothing for 0. */
@@ -155,44 +140,38 @@ static void append_part(Buffer *text, int part, const char *unit, bool *after_ne
 }
 
 /* Interval: the time, days, months. */
-static void append_interval(Buffer *text, int64_t usecs, int32_t days, int32_t months)
+bool finite_interval_text(Cursor *value, Buffer *text)
 {
+    const int64_t usecs = (int64_t) cursor_u64(value);
+    const int32_t days = (int32_t) cursor_u32(value), months = (int32_t) cursor_u32(value);
     bool after_negative = false, any = false;
 
     append_part(text, months / 12, "year", &after_negative, &any);
     append_part(text, months % 12, "mon", &after_negative, &any);
     append_part(text, days, "day", &after_negative, &any);
     if (any && usecs == 0)
-        return;
+        return true;
     if (any)
         buffer_append_u8(text, ' ');
     if (usecs < 0 || after_negative)
         buffer_append_u8(text, usecs < 0 ? '-' : '+');
     append_clock(text, usecs < 0 ? 0 - (uint64_t) usecs : (uint64_t) usecs);
+    return true;
 }
 
-bool finite_interval_text(Slice value, Buffer *text)
+static bool interval_text(Cursor *value, Buffer *text)
 {
-    Cursor cursor = slice_cursor(value);
-    const int64_t usecs = (int64_t) cursor_u64(&cursor);
-    const int32_t days = (int32_t) cursor_u32(&cursor);
-    const int32_t months = (int32_t) cursor_u32(&cursor);
-
-    append_interval(text, usecs, days, months);
-    return !cursor.failed;
-}
-
-static bool interval_text(Slice value, Buffer *text)
-{
-    Cursor cursor = slice_cursor(value);
-    const uint64_t usecs = cursor_u64(&cursor), rest = cursor_u64(&cursor);
+    const uint64_t usecs = cursor_u64(value), rest = cursor_u64(value);
 
     if (usecs == INT64_MAX && rest == 0x7FFFFFFF7FFFFFFFULL)
         buffer_append_string(text, "infinity");
     else if (usecs == 1ULL << 63 && rest == 0x8000000080000000ULL)
         buffer_append_string(text, "-infinity");
     else
+    {
+        cursor_seek(value, 0);
         return finite_interval_text(value, text);
+    }
     return true;
 }
 
@@ -201,9 +180,7 @@ const BaseType time_types[] = {
     {.oid = 1083, .text = clock_text},
     {.oid = 1266, .text = timetz_text},
     {.oid = 1114, .text = timestamp_text},
-
     {.oid = 1184, .text = timestamptz_text},
     {.oid = 1186, .text = interval_text},
     {0},
-
 };

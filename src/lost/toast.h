@@ -5,7 +5,8 @@
 #ifndef LOST_TOAST_H
 #define LOST_TOAST_H
 
-#include "lost/slice.h"
+#include "base/buffer.h"
+#include "format/versions.h"
 
 typedef enum VarlenaKind
 {

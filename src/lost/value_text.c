@@ -1,5 +1,7 @@
 #include "lost/value_text.h"
 
+#include "lost/base_types.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -349,6 +351,7 @@ static const BaseType *find_base_type(Oid oid)
 static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
     const BaseType *base = find_base_type(type->oid);
+    Cursor cursor = slice_cursor(value);
     bool good;
 
     if (type->oid == TYPE_PG_LSN && value.size == sizeof(Lsn))
@@ -360,13 +363,13 @@ static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *
     }
     if (base == NULL)
         return type->inner != 0 && print_array(printer, type, value, text);
-    if (type->oid == TYPE_INTERVAL && !printer->reader->infinite_intervals)
-        good = finite_interval_text(value, text);
+    if (type->oid == TYPE_INTERVAL && !printer->reader->version->infinite_intervals)
+        good = finite_interval_text(&cursor, text);
     else if (base->text != NULL)
-        good = base->text(value, text);
+        good = base->text(&cursor, text);
     else
-        good = pattern_text(value, base->pattern, text);
-    return good || damaged(printer);
+        good = pattern_text(&cursor, base->pattern, text);
+    return (good && !cursor.failed) || damaged(printer);
 }
 
 static bool print_expanded(Printer *printer, const Type *type, Slice value, Buffer *text)

@@ -41,7 +41,6 @@ typedef const Type *(*TypeFunction)(void *context, Oid type);
 typedef struct ValueReader
 {
     const Version *version;
-    bool infinite_intervals; /* 17+ */
     TypeFunction type;
     void *context; /* for type */
     ToastReader toast;

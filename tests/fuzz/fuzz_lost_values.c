@@ -46,7 +46,6 @@ static Slice find_chunk(void *context, const Varlena *pointer, uint32_t sequence
 static void print(const Type *type, Slice stored, Slice *rest, const Version *version)
 {
     const ValueReader reader = {.version = version,
-                                .infinite_intervals = version->number >= 1700,
                                 .type = types_find,
                                 .context = &types,
                                 .toast = {find_chunk, rest}};

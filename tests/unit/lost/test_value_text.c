@@ -35,7 +35,6 @@ static Slice no_chunk(void *context, const Varlena *pointer, uint32_t sequence)
 static ValueReader reader_of(int number)
 {
     return (ValueReader){.version = version_of_server_number(number),
-                         .infinite_intervals = number >= 170000,
                          .type = types_find,
                          .context = &types,
                          .toast = {no_chunk, NULL}};
