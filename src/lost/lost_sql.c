@@ -15,13 +15,6 @@ void lost_sql_comment(const char *string, Buffer *text)
         buffer_append_u8(text, (unsigned char) *string < ' ' ? '?' : (uint8_t) *string);
 }
 
-static void append_row_table(const LostRow *row, Buffer *text)
-{
-    buffer_append_name(text, row->table->schema);
-    buffer_append_u8(text, '.');
-    buffer_append_name(text, row->table->name);
-}
-
 /* A column that statements name: the server computes generated ones itself. */
 static bool is_named(const Table *table, size_t column)
 {
@@ -36,6 +29,35 @@ static bool is_in_key(const Table *table, size_t column)
     return false;
 }
 
+static bool column_differs(const LostRow *row, size_t column)
+{
+    const RowValueState old = row->old.values[column].state, new = row->new.values[column].state;
+
+    return is_named(row->table, column) &&
+           (old != new ||
+            (old == ROW_VALUE_TEXT &&
+             strcmp(row_value_text(&row->old, column), row_value_text(&row->new, column)) != 0));
+}
+
+/* ---- Parts of statements ---- */
+
+/*
+ * The parts of a statement that the row makes, each a letter after "%": the table, its columns,
+ * their new values, the assignments of those that differ; and conditions: the row is as the old or
+ * the new one, or has its key only.
+ */
+enum
+{
+    PART_TABLE = 't',
+    PART_COLUMNS = 'c',
+    PART_VALUES = 'v',
+    PART_ASSIGNMENTS = 's',
+    PART_OLD = 'o',
+    PART_NEW = 'n',
+    PART_OLD_KEY = 'k',
+    PART_NEW_KEY = 'm'
+};
+
 static void append_row_literal(const RowText *values, size_t column, Buffer *text)
 {
     if (values->values[column].state == ROW_VALUE_NULL)
@@ -44,24 +66,14 @@ static void append_row_literal(const RowText *values, size_t column, Buffer *tex
         buffer_append_literal(text, row_value_text(values, column));
 }
 
-/* The condition for one column; an unchanged value is not known, so it is not compared. */
+/* What follows the name of a column in a condition. */
 static void append_comparison(const LostRow *row, const RowText *values, size_t column,
-                              const char **separator, Buffer *text)
+                              Buffer *text)
 {
-    const Attribute *attribute = &row->table->attributes[column];
-    const RowValueState state = values->values[column].state;
-
-    if (!is_named(row->table, column) || state == ROW_VALUE_UNCHANGED)
-        return;
-    buffer_append_string(text, *separator);
-    *separator = " AND ";
-    buffer_append_name(text, attribute->name);
-    if (state == ROW_VALUE_NULL)
-    {
+    if (values->values[column].state == ROW_VALUE_NULL)
         buffer_append_string(text, " IS NULL");
-        return;
-    }
-    if (is_in_key(row->table, column) || row_reader_has_equality(row->reader, attribute->type))
+    else if (is_in_key(row->table, column) ||
+             row_reader_has_equality(row->reader, row->table->attributes[column].type))
     {
         buffer_append_string(text, " = ");
         append_row_literal(values, column, text);
@@ -74,120 +86,118 @@ static void append_comparison(const LostRow *row, const RowText *values, size_t 
     }
 }
 
-/* The key's columns come first. */
-static void append_row_condition(const LostRow *row, const RowText *values, bool only_key,
-                                 Buffer *text)
+/* Append the piece of one column, separated from the one before it. */
+static bool append_column(const LostRow *row, char part, const char *separator, size_t column,
+                          Buffer *text)
 {
-    const char *separator = "";
+    const bool of_key = part == PART_OLD_KEY || part == PART_NEW_KEY;
+    const bool is_condition = of_key || part == PART_OLD || part == PART_NEW;
+    const RowText *values = part == PART_OLD || part == PART_OLD_KEY ? &row->old : &row->new;
 
-    for (int in_key = 1; in_key >= (only_key ? 1 : 0); in_key--)
+    /* An unchanged value is not known, so it is not compared. */
+    if (!is_named(row->table, column) || (of_key && !is_in_key(row->table, column)) ||
+        (is_condition && values->values[column].state == ROW_VALUE_UNCHANGED) ||
+        (part == PART_ASSIGNMENTS && !column_differs(row, column)))
+        return false;
+    buffer_append_string(text, separator);
+    if (part != PART_VALUES)
+        buffer_append_name(text, row->table->attributes[column].name);
+    if (part == PART_ASSIGNMENTS)
+        buffer_append_string(text, " = ");
+    if (part == PART_ASSIGNMENTS || part == PART_VALUES)
+        append_row_literal(values, column, text);
+    if (is_condition)
+        append_comparison(row, values, column, text);
+    return true;
+}
+
+/* Append SQL with its parts. */
+static void append_sql(const LostRow *row, const char *sql, Buffer *text)
+{
+    for (; *sql != '\0'; sql++)
+    {
+        bool any = false;
+
+        if (*sql != '%')
+        {
+            buffer_append_u8(text, (uint8_t) *sql);
+            continue;
+        }
+        if (*++sql == PART_TABLE)
+        {
+            buffer_append_name(text, row->table->schema);
+            buffer_append_u8(text, '.');
+            buffer_append_name(text, row->table->name);
+            continue;
+        }
+        const bool is_list = strchr("cvs", *sql) != NULL;
         for (size_t i = 0; i < row->table->attribute_count; i++)
-            if (is_in_key(row->table, i) == in_key)
-                append_comparison(row, values, i, &separator, text);
-    if (separator[0] == '\0')
-        buffer_append_string(text, "true");
+            any |= append_column(row, *sql, !any ? "" : is_list ? ", " : " AND ", i, text);
+        if (!any && !is_list)
+            buffer_append_string(text, "true");
+    }
 }
 
-/* " WHERE ..." for the one row that is to be changed. */
-static void append_where(const LostRow *row, Buffer *text)
-{
-    buffer_append_string(text, " WHERE ");
-    if (row->table->key_count == 0)
-    {
-        buffer_append_string(text, "ctid = (SELECT ctid FROM ONLY ");
-        append_row_table(row, text);
-        buffer_append_string(text, " WHERE ");
-    }
-    append_row_condition(row, &row->old, false, text);
-    if (row->table->key_count == 0)
-        buffer_append_string(text, " LIMIT 1)");
-}
+/* ---- Statements ---- */
 
-static void append_insert(const LostRow *row, Buffer *text)
-{
-    const char *separator = " (";
+#define INSERT_COLUMNS "INSERT INTO %t (%c) OVERRIDING SYSTEM VALUE "
+#define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1)"
+/* In this order: lost_rows.attempt is to be called first. */
+#define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
+#define NOT_AS_NEW NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END"
 
-    buffer_append_string(text, "INSERT INTO ");
-    append_row_table(row, text);
+/* What is done; the line that is printed where that did nothing; unless the row is as it should be.
+ */
+typedef struct Statement
+{
+    const char *change, *conflict, *unless;
+} Statement;
+
+static const Statement statements[][2] = {
+    /* of a table without a key, and with one */
+    [ROW_INSERT] = {{INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING", "conflict: INSERT of %t",
+                     NOT_AS_NEW},
+                    {INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING",
+                     "conflict: INSERT of %t WHERE %m", NOT_AS_NEW}},
+    [ROW_UPDATE] = {{"UPDATE ONLY %t SET %s" THE_ROW, "conflict: UPDATE of %t", NOT_AS_NEW},
+                    {"UPDATE ONLY %t SET %s WHERE %o", "conflict: UPDATE of %t WHERE %k",
+                     NOT_AS_NEW}},
+    [ROW_DELETE] = {
+        {"DELETE FROM ONLY %t" THE_ROW, "conflict: DELETE of %t", " WHERE NOT EXISTS (TABLE done)"},
+        {"DELETE FROM ONLY %t WHERE %o", "conflict: DELETE of %t WHERE %k",
+         NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"}}};
+
+static const char *choose_change(const LostRow *row, const Statement *statement)
+{
+    bool has_columns = false;
+
     for (size_t i = 0; i < row->table->attribute_count; i++)
-    {
-        if (!is_named(row->table, i))
-            continue;
-        buffer_append_string(text, separator);
-        separator = ", ";
-        buffer_append_name(text, row->table->attributes[i].name);
-    }
-    if (separator[0] == ' ')
-    {
-        buffer_append_string(text, " DEFAULT VALUES");
-        return;
-    }
-    /* ON CONFLICT is an error where a constraint is deferrable. */
-    buffer_append_string(text, row->table->has_deferrable ? ") OVERRIDING SYSTEM VALUE SELECT"
-                                                          : ") OVERRIDING SYSTEM VALUE VALUES");
-    separator = row->table->has_deferrable ? " " : " (";
-    for (size_t i = 0; i < row->table->attribute_count; i++)
-    {
-        if (!is_named(row->table, i))
-            continue;
-        buffer_append_string(text, separator);
-        separator = ", ";
-        append_row_literal(&row->new, i, text);
-    }
+        has_columns |= is_named(row->table, i);
+    if (row->change->kind != ROW_INSERT)
+        return statement->change;
+    if (!has_columns)
+        return "INSERT INTO %t DEFAULT VALUES";
     if (!row->table->has_deferrable)
-        buffer_append_string(text, ") ON CONFLICT DO NOTHING");
-    else if (row->table->key_count > 0)
-    {
-        buffer_append_string(text, " WHERE NOT EXISTS (SELECT 1 FROM ONLY ");
-        append_row_table(row, text);
-        buffer_append_string(text, " WHERE ");
-        append_row_condition(row, &row->new, true, text);
-        buffer_append_u8(text, ')');
-    }
+        return statement->change;
+    /* ON CONFLICT is an error where a constraint is deferrable. */
+    return row->table->key_count == 0 ? INSERT_COLUMNS "SELECT %v"
+                                      : INSERT_COLUMNS
+               "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
 }
 
-static bool column_differs(const LostRow *row, size_t column)
-{
-    const RowValueState old = row->old.values[column].state, new = row->new.values[column].state;
-
-    return is_named(row->table, column) &&
-           (old != new ||
-            (old == ROW_VALUE_TEXT &&
-             strcmp(row_value_text(&row->old, column), row_value_text(&row->new, column)) != 0));
-}
-
-/* Another row may be in the way of the new values. */
-static bool update_may_collide(const LostRow *row)
+/* Columns of an update differ; only_unique: such that another row may be in the way of them. */
+static bool columns_differ(const LostRow *row, bool only_unique)
 {
     for (size_t i = 0; i < row->table->attribute_count; i++)
-        if (row->table->unique[i] && column_differs(row, i))
+        if (column_differs(row, i) && (!only_unique || row->table->unique[i]))
             return true;
     return false;
 }
 
-/* The columns that differ. False: none does. */
-static bool append_update(const LostRow *row, Buffer *text)
-{
-    const char *separator = " SET ";
-
-    buffer_append_string(text, "UPDATE ONLY ");
-    append_row_table(row, text);
-    for (size_t i = 0; i < row->table->attribute_count; i++)
-    {
-        if (!column_differs(row, i))
-            continue;
-        buffer_append_string(text, separator);
-        separator = ", ";
-        buffer_append_name(text, row->table->attributes[i].name);
-        buffer_append_string(text, " = ");
-        append_row_literal(&row->new, i, text);
-    }
-    append_where(row, text);
-    return separator[0] == ',';
-}
-
 static bool row_is_sayable(const LostRow *row, const RowText *values, const char **reason)
 {
+    if (!values->known)
+        return untold(reason, "the row is not known");
     for (size_t i = 0; i < row->table->attribute_count; i++)
     {
         const RowValue *value = &values->values[i];
@@ -202,71 +212,33 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
     return true;
 }
 
-/* The line that is printed where the statement did nothing, unless the row is as it should be. */
-static void append_conflict(const LostRow *row, const char *verb, const char *lsn, Buffer *text)
-{
-    const bool has_key = row->table->key_count > 0;
-    AUTO_BUFFER Buffer line = {0};
-
-    buffer_printf(&line, "conflict: %s of ", verb);
-    append_row_table(row, &line);
-    if (has_key)
-    {
-        buffer_append_string(&line, " WHERE ");
-        append_row_condition(row, row->change->kind == ROW_INSERT ? &row->new : &row->old, true,
-                             &line);
-    }
-    buffer_printf(&line, " (%s)", lsn);
-    buffer_append_string(text, "\n  SELECT ");
-    buffer_append_literal(text, buffer_string(&line));
-    if (row->change->kind == ROW_DELETE && !has_key)
-        buffer_append_string(text, " WHERE NOT EXISTS (TABLE done);\n");
-    else
-    {
-        /* In this order: lost_rows.attempt is to be called first. */
-        buffer_append_string(text, row->change->kind == ROW_DELETE
-                                       ? " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
-                                         "  ELSE EXISTS (SELECT 1 FROM ONLY "
-                                       : " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n"
-                                         "  ELSE NOT EXISTS (SELECT 1 FROM ONLY ");
-        append_row_table(row, text);
-        buffer_append_string(text, " WHERE ");
-        append_row_condition(row, row->change->kind == ROW_DELETE ? &row->old : &row->new,
-                             row->change->kind == ROW_DELETE, text);
-        buffer_append_string(text, ") END;\n");
-    }
-}
-
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason)
 {
     const RowChangeKind kind = row->change->kind;
-    AUTO_BUFFER Buffer statement = {0};
+    const Statement *statement = &statements[kind][row->table->key_count > 0];
+    AUTO_BUFFER Buffer change = {0}, line = {0};
 
     if (row->untold != NULL)
         return untold(reason, row->untold);
-    if ((kind != ROW_DELETE && !row->new.known) || (kind != ROW_INSERT && !row->old.known))
-        return untold(reason, "the row is not known");
     if ((kind != ROW_DELETE && !row_is_sayable(row, &row->new, reason)) ||
         (kind != ROW_INSERT && !row_is_sayable(row, &row->old, reason)))
         return false;
-    if (kind == ROW_INSERT)
-        append_insert(row, &statement);
-    else if (kind == ROW_UPDATE && !append_update(row, &statement))
+    if (kind == ROW_UPDATE && !columns_differ(row, false))
         return true;
-    else if (kind == ROW_DELETE)
-    {
-        buffer_append_string(&statement, "DELETE FROM ONLY ");
-        append_row_table(row, &statement);
-        append_where(row, &statement);
-    }
-    if (kind == ROW_UPDATE && update_may_collide(row))
+    append_sql(row, choose_change(row, statement), &change);
+    if (kind == ROW_UPDATE && columns_differ(row, true))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
-        buffer_append_literal(text, buffer_string(&statement));
+        buffer_append_literal(text, buffer_string(&change));
         buffer_append_string(text, "))");
     }
     else
-        buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&statement));
-    append_conflict(row, lost_sql_verbs[kind], lsn, text);
+        buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&change));
+    append_sql(row, statement->conflict, &line);
+    buffer_printf(&line, " (%s)", lsn);
+    buffer_append_string(text, "\n  SELECT ");
+    buffer_append_literal(text, buffer_string(&line));
+    append_sql(row, statement->unless, text);
+    buffer_append_string(text, ";\n");
     return true;
 }
