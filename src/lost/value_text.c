@@ -8,6 +8,8 @@
 
 #define DEPTH_MAX 16     /* of types within types: quotes double in each */
 #define VARLENA_HEADER 4 /* offsets in values count it */
+#define TYPE_INT2VECTOR 22
+#define TYPE_OIDVECTOR 30
 #define TYPE_INTERVAL 1186
 #define TYPE_PG_LSN 3220
 
@@ -196,7 +198,7 @@ static void append_subscripts(const ArrayShape *shape, Buffer *text)
     bool needed = false;
 
     for (uint32_t i = 0; i < shape->dimensions; i++)
-        needed |= shape->firsts[i] != 1;
+        needed |= shape->count > 0 && shape->firsts[i] != 1;
     for (uint32_t i = 0; i < shape->dimensions && needed; i++)
         buffer_printf(text, "[%d:%lld]", shape->firsts[i],
                       (long long) shape->firsts[i] + shape->sizes[i] - 1);
@@ -206,6 +208,7 @@ static void append_subscripts(const ArrayShape *shape, Buffer *text)
 
 static bool print_array(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
+    const bool is_vector = type->oid == TYPE_INT2VECTOR || type->oid == TYPE_OIDVECTOR;
     const Type *element = find_type(printer, type->inner);
     const Quoting quoting = {SPECIAL_IN_ARRAYS, type->delimiter, true};
     ArrayShape shape;
@@ -214,18 +217,17 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
         return false;
     if (!parse_array(value, &shape) || (shape.count > 0 && shape.element != element->oid))
         return damaged(printer);
-    if (shape.count == 0)
-    {
+    if (is_vector) /* it has no braces and no subscripts */
+        shape.dimensions = 0;
+    else if (shape.count == 0)
         buffer_append_string(text, "{}");
-        return true;
-    }
     append_subscripts(&shape, text);
     for (size_t i = 0; i < shape.count; i++)
     {
         Slice stored;
 
         if (i > 0)
-            buffer_append_u8(text, (uint8_t) type->delimiter);
+            buffer_append_u8(text, is_vector ? ' ' : (uint8_t) type->delimiter);
         append_braces(&shape, i, '{', text);
         if (shape.nulls != NULL && !(shape.nulls[i / 8] >> i % 8 & 1))
             buffer_append_string(text, "NULL");

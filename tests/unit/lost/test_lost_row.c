@@ -76,6 +76,7 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
     static const Type types[] = {{.oid = 23, .kind = 'b', .storage = {4, 'i'}},
                                  {.oid = 25, .kind = 'b', .storage = {-1, 'i'}},
                                  {.oid = 701, .kind = 'b', .storage = {8, 'd'}},
+                                 {.oid = 1186, .kind = 'b', .storage = {16, 'd'}},
                                  {.oid = 114, .kind = 'b', .storage = {-1, 'i'}},
                                  {.oid = 99999, .kind = 'b', .storage = {2, 's'}}};
 
@@ -238,6 +239,15 @@ static void test_update(void **state)
     assert_string_equal(sql(0), "");
 }
 
+/* By =, a month is 30 days, and a text of json has no =. */
+static void test_equality(void **state)
+{
+    (void) state;
+    assert_true(row_reader_has_equality(reader, 701));
+    assert_false(row_reader_has_equality(reader, 114));
+    assert_false(row_reader_has_equality(reader, 1186));
+}
+
 /* A unique index may have the new value already; ON CONFLICT does not work where it is deferrable. */
 static void test_unique(void **state)
 {
@@ -316,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_insert, set_up),
         cmocka_unit_test_setup(test_update, set_up),
+        cmocka_unit_test_setup(test_equality, set_up),
         cmocka_unit_test_setup(test_unique, set_up),
         cmocka_unit_test_setup(test_without_key, set_up),
         cmocka_unit_test_setup(test_toast, set_up),

@@ -239,6 +239,21 @@ static void deep_documents_are_printed(void **state)
     assert_int_equal(text.size, 2 * 1000000);
 }
 
+/* It is stored as an array, and printed without braces. */
+static void vectors_are_no_arrays(void **state)
+{
+    static const Type vector = {.oid = 22, .kind = 'b', .delimiter = ',', .storage = {-1, 'i'}, .inner = 21};
+    static const char bytes[] = "\x70\0\0\0\1\0\0\0\0\0\0\0\x15\0\0\0\2\0\0\0\0\0\0\0\7\0\xff\xff";
+    const ValueReader reader = reader_of(180000);
+
+    (void) state;
+    ARRAY_GROW(types.items, types.count);
+    types.items[types.count++] = vector;
+    assert_true(print(&reader, vector.oid, (Slice){(const uint8_t *) bytes, 28}));
+    assert_string_equal(buffer_string(&text), "7 -1");
+    types.count--;
+}
+
 /* As a server of 15 with libxml prints them. */
 static void xml_declarations_lose_their_encoding(void **state)
 {
@@ -345,6 +360,7 @@ int main(void)
         cmocka_unit_test(bytes_of_unknown_types_are_hexadecimal),
         cmocka_unit_test(types_within_types_end),
         cmocka_unit_test(deep_documents_are_printed),
+        cmocka_unit_test(vectors_are_no_arrays),
         cmocka_unit_test(xml_declarations_lose_their_encoding),
         cmocka_unit_test(shared_bytes_make_no_huge_text),
         cmocka_unit_test(values_name_their_type),
