@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "format/crc32c.h"
+#include "format/heap_tuple.h"
 #include "format/page.h"
 
 #include <stdlib.h>
@@ -16,14 +17,7 @@
 #define MAP_OLD_AT_CRC 504
 #define MAP_AT_CRC 520
 
-/* HeapTupleHeaderData, access/htup_details.h: the tuple's own number lies before its data. */
-#define TUPLE_AT_INFOMASK 20
-#define TUPLE_AT_DATA_OFFSET 22
-#define TUPLE_HEADER_SIZE 23
-#define TUPLE_HAS_OID 0x0008
 #define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h; from 12 on after the oid */
-
-#define LP_NORMAL 1 /* storage/itemid.h */
 
 static void add_catalog(Catalogs *catalogs, Oid database, Oid oid, Oid filenode)
 {
@@ -55,40 +49,31 @@ bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, 
     return true;
 }
 
-void catalogs_add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size)
+void catalogs_add_row(Catalogs *catalogs, Oid database, Slice tuple)
 {
-    Cursor cursor = cursor_over(tuple, size);
-    bool has_own_number;
-    size_t data;
+    const char *reason;
+    HeapTuple row;
+    Cursor cursor;
     Oid oid, filenode;
 
-    cursor_seek(&cursor, TUPLE_AT_INFOMASK);
-    has_own_number = (cursor_u16(&cursor) & TUPLE_HAS_OID) != 0;
-    data = cursor_u8(&cursor);
-    if (cursor.failed || data < TUPLE_HEADER_SIZE + (has_own_number ? sizeof(Oid) : 0))
+    if (!heap_tuple_parse(tuple, 0, &row, &reason))
         return;
-    cursor_seek(&cursor, has_own_number ? data - sizeof(Oid) : data);
-    oid = cursor_u32(&cursor);
+    cursor = slice_cursor(row.data);
+    oid = row.oid != 0 ? row.oid : cursor_u32(&cursor);
     cursor_skip(&cursor, CLASS_AT_FILENODE);
     filenode = cursor_u32(&cursor);
     if (!cursor.failed && oid < FIRST_NORMAL_OID && filenode != 0) /* 0: in the map */
         add_catalog(catalogs, database, oid, filenode);
 }
 
-void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, size_t size)
+void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, uint32_t size)
 {
-    if (size < PAGE_HEADER_SIZE || !page_has_header(page, size))
-        return;
-    const size_t lower = load_u16(page + PAGE_LOWER_OFFSET);
-    for (size_t at = PAGE_HEADER_SIZE; at + PAGE_ITEM_SIZE <= lower; at += PAGE_ITEM_SIZE)
-    {
-        const uint32_t item = load_u32(page + at);
+    HeapImage image;
 
-        if (PAGE_ITEM_FLAGS(item) == LP_NORMAL &&
-            PAGE_ITEM_OFFSET(item) + PAGE_ITEM_LENGTH(item) <= size)
-            catalogs_add_row(catalogs, database, page + PAGE_ITEM_OFFSET(item),
-                             PAGE_ITEM_LENGTH(item));
-    }
+    if (!heap_image_over(page, size, &image))
+        return;
+    for (uint16_t item = 1; item <= image.item_count; item++)
+        catalogs_add_row(catalogs, database, heap_image_row(&image, item));
 }
 
 static int compare(const void *left, const void *right)

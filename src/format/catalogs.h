@@ -33,10 +33,10 @@ bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, 
 
 /* Add the rows of a page of pg_class, of size bytes. All versions of rows count: no number is used
  * twice. A page that cannot be read as one says nothing. */
-void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, size_t size);
+void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, uint32_t size);
 
 /* The same for one row. */
-void catalogs_add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size);
+void catalogs_add_row(Catalogs *catalogs, Oid database, Slice tuple);
 
 /* After the last was added, and before the first is looked for. */
 void catalogs_sort(Catalogs *catalogs);

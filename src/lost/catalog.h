@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "lost/encoding.h"
-#include "lost/heap_tuple.h"
+#include "format/heap_tuple.h"
 #include "lost/row_changes.h"
 
 #define PG_TYPE 1247

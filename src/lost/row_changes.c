@@ -177,8 +177,7 @@ static void note_rewritten_catalog(RowChanges *changes, const RowChange *change)
 
     if (change->new.bytes != NULL &&
         catalogs_oid(&changes->catalogs, &change->relation) == CATALOGS_PG_CLASS)
-        catalogs_add_row(&changes->catalogs, change->relation.database, change->new.bytes,
-                         change->new.size);
+        catalogs_add_row(&changes->catalogs, change->relation.database, change->new);
     if (changes->catalogs.count != known)
         catalogs_sort(&changes->catalogs);
 }

@@ -9,7 +9,7 @@
 #ifndef LOST_VALUE_TEXT_H
 #define LOST_VALUE_TEXT_H
 
-#include "lost/heap_tuple.h"
+#include "format/heap_tuple.h"
 
 typedef struct EnumLabel
 {

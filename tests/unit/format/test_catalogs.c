@@ -59,6 +59,7 @@ static uint8_t *add_class(Oid oid, Oid filenode)
     store_u32(item, offset | 1u << 15 | (uint32_t) ROW_SIZE << 17);
     store_u16(page + 12, 24 + rows * 4);
     store_u16(page + 14, offset);
+    store_u16(page + 14, offset);
     return item;
 }
 

@@ -2,12 +2,11 @@
  * The bytes of a heap tuple, split into the values of its columns (HeapTupleHeaderData,
  * access/htup_details.h; alike in 9.3 to 19).
  */
-#ifndef LOST_HEAP_TUPLE_H
-#define LOST_HEAP_TUPLE_H
+#ifndef FORMAT_HEAP_TUPLE_H
+#define FORMAT_HEAP_TUPLE_H
 
-#include "lost/toast.h"
+#include "format/varlena.h"
 
-#define HEAP_TUPLE_HEADER_SIZE 23      /* the null bitmap follows: SizeofHeapTupleHeader */
 #define HEAP_TUPLE_ATTRIBUTES_MAX 1664 /* MaxTupleAttributeNumber */
 
 typedef struct HeapTuple
@@ -44,13 +43,6 @@ typedef struct Attribute
  */
 MUST_CHECK bool heap_tuple_parse(Slice tuple, size_t missing, HeapTuple *parsed,
                                  const char **reason);
-
-/*
- * The same for a tuple in WAL: the fields of its xl_heap_header, and what follows the fixed part of
- * the header.
- */
-MUST_CHECK bool heap_tuple_of_parts(uint16_t infomask2, uint16_t infomask, uint8_t data_offset,
-                                    Slice rest, HeapTuple *parsed, const char **reason);
 
 /*
  * Split into count values, one for each attribute, as stored: varlenas keep their headers. False if

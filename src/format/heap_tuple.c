@@ -1,49 +1,37 @@
-#include "lost/heap_tuple.h"
+#include "format/heap_tuple.h"
+
+#include "format/page.h"
 
 #include <string.h>
 
-#define TUPLE_AT_INFOMASK2 18
 #define INFOMASK_HAS_NULLS 0x0001
 #define INFOMASK_HAS_OID 0x0008 /* HEAP_HASOID_OLD */
 #define INFOMASK2_COUNT 0x07FF  /* HEAP_NATTS_MASK */
 
-bool heap_tuple_of_parts(uint16_t infomask2, uint16_t infomask, uint8_t data_offset, Slice rest,
-                         HeapTuple *parsed, const char **reason)
+bool heap_tuple_parse(Slice tuple, size_t missing, HeapTuple *parsed, const char **reason)
 {
+    Cursor cursor = slice_cursor(tuple);
+
+    cursor_seek(&cursor, ROW_AT_INFOMASK2 - missing);
+    const size_t count = cursor_u16(&cursor) & INFOMASK2_COUNT;
+    const uint16_t infomask = cursor_u16(&cursor);
+    const size_t data_offset = cursor_u8(&cursor);
     const size_t oid_size = infomask & INFOMASK_HAS_OID ? sizeof(Oid) : 0;
-    Cursor cursor = slice_cursor(rest);
-    const size_t count = infomask2 & INFOMASK2_COUNT;
     const size_t nulls_size = infomask & INFOMASK_HAS_NULLS ? (count + 7) / 8 : 0;
 
+    if (cursor.failed)
+        return untold(reason, "the row ends early");
     *parsed = (HeapTuple){.infomask = infomask, .attribute_count = (uint16_t) count};
-    if (data_offset < HEAP_TUPLE_HEADER_SIZE + nulls_size + oid_size ||
-        data_offset - (size_t) HEAP_TUPLE_HEADER_SIZE > rest.size ||
-        count > HEAP_TUPLE_ATTRIBUTES_MAX)
+    if (data_offset < ROW_HEADER_SIZE + nulls_size + oid_size ||
+        data_offset - missing > tuple.size || count > HEAP_TUPLE_ATTRIBUTES_MAX)
         return untold(reason, "the header of the row is impossible");
     if (nulls_size > 0)
         parsed->nulls = (Slice){cursor_bytes(&cursor, nulls_size), nulls_size};
-    cursor_seek(&cursor, data_offset - HEAP_TUPLE_HEADER_SIZE - oid_size);
+    cursor_seek(&cursor, data_offset - missing - oid_size);
     parsed->oid = oid_size > 0 ? cursor_u32(&cursor) : 0;
     parsed->data.size = cursor_left(&cursor);
     parsed->data.bytes = cursor_bytes(&cursor, parsed->data.size);
     return true;
-}
-
-bool heap_tuple_parse(Slice tuple, size_t missing, HeapTuple *parsed, const char **reason)
-{
-    Cursor cursor = slice_cursor(tuple);
-    uint16_t infomask2, infomask;
-    uint8_t data_offset;
-
-    cursor_seek(&cursor, TUPLE_AT_INFOMASK2 - missing);
-    infomask2 = cursor_u16(&cursor);
-    infomask = cursor_u16(&cursor);
-    data_offset = cursor_u8(&cursor);
-    if (cursor.failed)
-        return untold(reason, "the row ends early");
-    const size_t size = cursor_left(&cursor);
-    return heap_tuple_of_parts(infomask2, infomask, data_offset,
-                               (Slice){cursor_bytes(&cursor, size), size}, parsed, reason);
 }
 
 static size_t alignment_bytes(char alignment)

@@ -2,8 +2,8 @@
  * Values of variable length (varlena; varatt.h, postgres.h before 16; alike in 9.3 to 19): their
  * headers, compressed ones, and those that a TOAST table has.
  */
-#ifndef LOST_TOAST_H
-#define LOST_TOAST_H
+#ifndef FORMAT_VARLENA_H
+#define FORMAT_VARLENA_H
 
 #include "base/buffer.h"
 #include "format/versions.h"

@@ -1,4 +1,4 @@
-#include "lost/toast.h"
+#include "format/varlena.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

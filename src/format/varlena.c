@@ -1,4 +1,4 @@
-#include "lost/toast.h"
+#include "format/varlena.h"
 
 #include "format/unpack.h"
 
