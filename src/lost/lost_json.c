@@ -4,9 +4,22 @@
  */
 #include "lost/lost_row.h"
 
-#include "base/json.h"
-
 #include <string.h>
+
+Json lost_json_begin(Buffer *text, const char *action)
+{
+    Json json = {.text = text, .one_line = true};
+
+    json_open(&json, '{');
+    json_string(&json, "action", action);
+    return json;
+}
+
+void lost_json_end(Json *json)
+{
+    json_close(json, '}');
+    buffer_append_u8(json->text, '\n');
+}
 
 static void append_json_value(Json *json, Oid type, const char *text)
 {
@@ -59,10 +72,8 @@ void lost_json_row(const LostRow *row, const char *lsn, Buffer *text)
 {
     static const char *const actions[] = {
         [ROW_INSERT] = "I", [ROW_UPDATE] = "U", [ROW_DELETE] = "D"};
-    Json json = {.text = text, .one_line = true};
+    Json json = lost_json_begin(text, actions[row->change->kind]);
 
-    json_open(&json, '{');
-    json_string(&json, "action", actions[row->change->kind]);
     json_number(&json, "xid", row->xid);
     json_string(&json, "lsn", lsn);
     json_string(&json, "schema", row->table->schema);
@@ -73,6 +84,5 @@ void lost_json_row(const LostRow *row, const char *lsn, Buffer *text)
         append_row(&json, "identity", row->table, &row->old);
     if (row->untold != NULL)
         json_string(&json, "unknown", row->untold);
-    json_close(&json, '}');
-    buffer_append_u8(text, '\n');
+    lost_json_end(&json);
 }

@@ -5,6 +5,7 @@
 #ifndef LOST_LOST_ROW_H
 #define LOST_LOST_ROW_H
 
+#include "base/json.h"
 #include "lost/schema.h"
 
 typedef enum RowValueState
@@ -59,6 +60,10 @@ const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT 
 
 /* ---- lost_json.c ---- */
 
+/* Begin and end a line. */
+Json lost_json_begin(Buffer *text, const char *action);
+void lost_json_end(Json *json);
+
 /* Append the line of a row; lsn is its text. */
 void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
 
@@ -66,7 +71,8 @@ void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
 
 extern const char *const lost_sql_verbs[]; /* by RowChangeKind */
 
-/* Append text to a comment: characters that end a line become "?". */
+/* Append text to a comment, which psql sends to the server: control characters, and bytes that are
+ * no UTF-8, become "?". */
 void lost_sql_comment(const char *string, Buffer *text);
 
 /* Append the statement for a row. False if the row is not known well enough; *reason says why. */

@@ -4,6 +4,8 @@
  */
 #include "lost/lost_row.h"
 
+#include "base/text_cursor.h"
+
 #include <string.h>
 
 const char *const lost_sql_verbs[] = {
@@ -11,8 +13,18 @@ const char *const lost_sql_verbs[] = {
 
 void lost_sql_comment(const char *string, Buffer *text)
 {
-    for (; *string != '\0'; string++)
-        buffer_append_u8(text, (unsigned char) *string < ' ' ? '?' : (uint8_t) *string);
+    const unsigned char *bytes = (const unsigned char *) string;
+
+    while (*bytes != '\0')
+    {
+        const size_t length = utf8_length(bytes);
+
+        if (length == 0 || *bytes < ' ')
+            buffer_append_u8(text, '?');
+        else
+            buffer_append(text, bytes, length);
+        bytes += length == 0 ? 1 : length;
+    }
 }
 
 /* A column that statements name: the server computes generated ones itself. */
@@ -226,6 +238,8 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     if (kind == ROW_UPDATE && !columns_differ(row, false))
         return true;
     append_sql(row, choose_change(row, statement), &change);
+    if (!utf8_is_valid(buffer_string(&change)))
+        return untold(reason, "a name is not valid in UTF-8");
     if (kind == ROW_UPDATE && columns_differ(row, true))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");

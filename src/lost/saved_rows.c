@@ -45,6 +45,7 @@ typedef struct Saver
     RowReader *reader;
     LostFile json, sql;
     const LostCommit *commit;
+    Buffer time;             /* of the commit, as text */
     Oid database, connected; /* of the transaction; of the script there */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
     const SchemaEvent *events;
@@ -122,31 +123,13 @@ static void close_file(LostFile *file)
 
 /* ---- Heads ---- */
 
-static const char *lsn_string(const Saver *saver, Lsn lsn)
-{
-    static char text[LSN_TEXT_SIZE];
-
-    return lsn_text(saver->version, lsn, text);
-}
-
-static const char *time_string(int64_t time)
-{
-    static Buffer text;
-
-    buffer_clear(&text);
-    (void) append_timestamp(time, "+00", &text);
-    return buffer_string(&text);
-}
-
 static void write_heads(Saver *saver)
 {
     const Look *look = saver->look;
     const Clusters *clusters = &look->clusters;
     Buffer *sql = &saver->sql.text;
-    Json json = {.text = &saver->json.text, .one_line = true};
+    Json json = lost_json_begin(&saver->json.text, "rewind");
 
-    json_open(&json, '{');
-    json_string(&json, "action", "rewind");
     json_string(&json, "pg_rewind", saver->saved->program_version);
     json_string(&json, "server_version", saver->version->name);
     json_number(&json, "system_identifier", clusters->target.control.system_identifier);
@@ -155,11 +138,10 @@ static void write_heads(Saver *saver)
     json_string(&json, "source", clusters->source->description);
     json_number(&json, "source_timeline",
                 clusters->source_history.entries[clusters->source_history.count - 1].timeline);
-    json_string(&json, "divergence", lsn_string(saver, look->divergence.lsn));
-    json_string(&json, "target_end", lsn_string(saver, look->divergence.target_end));
-    json_close(&json, '}');
-    saver->json.first_line_size = json.text->size;
-    buffer_append_u8(json.text, '\n');
+    json_string(&json, "divergence", LSN_TEXT(saver->version, look->divergence.lsn));
+    json_string(&json, "target_end", LSN_TEXT(saver->version, look->divergence.target_end));
+    lost_json_end(&json);
+    saver->json.first_line_size = json.text->size - 1;
 
     buffer_append_string(sql, "-- Rows that lost transactions of ");
     lost_sql_comment(clusters->target.directory, sql);
@@ -177,6 +159,7 @@ static void write_heads(Saver *saver)
         "-- Triggers do not fire and foreign keys are not checked (session_replication_role), "
         "since\n"
         "-- what triggers and cascades did is here too. TRUNCATE and DDL are comments.\n"
+        "\\encoding UTF8\n"
         "\\set ON_ERROR_STOP on\n"
         "\\set QUIET on\n"
         "\\pset format unaligned\n"
@@ -288,13 +271,16 @@ static void tell_transaction(Saver *saver)
     if (saver->database != saver->connected && saver->database != 0)
     {
         name = schema_database(saver->schema, saver->database, moment);
-        if (name != NULL && strpbrk(name, "\r\n") == NULL)
+        saver->connected = 0;
+        if (name != NULL && strpbrk(name, "\r\n") == NULL && utf8_is_valid(name))
+        {
             connect_to_database(name, text);
-        saver->connected = name != NULL && strpbrk(name, "\r\n") == NULL ? saver->database : 0;
+            saver->connected = saver->database;
+        }
     }
-    buffer_printf(text, "\n-- %s: transaction %u, committed at ", time_string(commit->time),
+    buffer_printf(text, "\n-- %s: transaction %u, committed at ", buffer_string(&saver->time),
                   commit->xid);
-    buffer_append_string(text, lsn_string(saver, commit->lsn));
+    buffer_append_string(text, LSN_TEXT(saver->version, commit->lsn));
     if (commit->gid != NULL)
     {
         buffer_append_string(text, ", prepared as ");
@@ -313,7 +299,7 @@ static void begin_transaction(Saver *saver)
     if (saver->begun)
         return;
     saver->begun = true;
-    buffer_append_literal(&lsn, lsn_string(saver, saver->commit->lsn));
+    buffer_append_literal(&lsn, LSN_TEXT(saver->version, saver->commit->lsn));
     buffer_append_literal(&name, saver->name);
     buffer_printf(text,
                   "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = %s "
@@ -322,7 +308,8 @@ static void begin_transaction(Saver *saver)
     buffer_printf(&applied, "INSERT INTO lost_rows.applied VALUES (%s, %s, %u)",
                   buffer_string(&name), buffer_string(&lsn), saver->commit->xid);
     buffer_append_string(text, "\\if :todo\n");
-    if (saver->commit->gid != NULL && saver->commit->gid[0] != '\0')
+    if (saver->commit->gid != NULL && saver->commit->gid[0] != '\0' &&
+        utf8_is_valid(saver->commit->gid))
     {
         /* It was prepared before the divergence: the new primary has it, with the locks of all its
          * rows, until somebody ends it. */
@@ -346,7 +333,7 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     lost_sql_comment(row->table->schema, text);
     buffer_append_u8(text, '.');
     lost_sql_comment(row->table->name, text);
-    buffer_printf(text, " (%s): %s\n", lsn_string(saver, row->change->lsn), reason);
+    buffer_printf(text, " (%s): %s\n", LSN_TEXT(saver->version, row->change->lsn), reason);
 }
 
 static void write_statement(Saver *saver, const LostRow *row)
@@ -361,7 +348,8 @@ static void write_statement(Saver *saver, const LostRow *row)
     else
     {
         begin_transaction(saver);
-        if (!lost_sql_row(row, lsn_string(saver, row->change->lsn), &saver->sql.text, &reason))
+        if (!lost_sql_row(row, LSN_TEXT(saver->version, row->change->lsn), &saver->sql.text,
+                          &reason))
             leave_out(saver, row, reason);
     }
 }
@@ -376,12 +364,10 @@ static void write_events(Saver *saver, Lsn before)
     {
         const SchemaEvent *event = saver->events;
         const bool truncates = strcmp(event->verb, "TRUNCATE") == 0;
-        Json json = {.text = &saver->json.text, .one_line = true};
+        Json json = lost_json_begin(&saver->json.text, truncates ? "T" : "schema");
 
-        json_open(&json, '{');
-        json_string(&json, "action", truncates ? "T" : "schema");
         json_number(&json, "xid", saver->commit->xid);
-        json_string(&json, "lsn", lsn_string(saver, event->lsn));
+        json_string(&json, "lsn", LSN_TEXT(saver->version, event->lsn));
         if (!truncates)
         {
             json_string(&json, "verb", event->verb);
@@ -389,8 +375,7 @@ static void write_events(Saver *saver, Lsn before)
         }
         json_string(&json, "schema", event->schema);
         json_string(&json, truncates ? "table" : "name", event->name);
-        json_close(&json, '}');
-        buffer_append_u8(json.text, '\n');
+        lost_json_end(&json);
 
         tell_transaction(saver);
         buffer_printf(&saver->sql.text, "-- %s %s ", event->verb, event->noun);
@@ -442,24 +427,22 @@ static bool write_change(void *context, const RowChange *change, Error *error)
     }
     count_values(saver, table, &row->old);
     count_values(saver, table, &row->new);
-    lost_json_row(row, lsn_string(saver, change->lsn), &saver->json.text);
+    lost_json_row(row, LSN_TEXT(saver->version, change->lsn), &saver->json.text);
     write_statement(saver, row);
     return flush_file(&saver->json, WRITE_SIZE, error) &&
            flush_file(&saver->sql, WRITE_SIZE, error);
 }
 
 /* The lines B and C. */
-static void write_bound(const Saver *saver, const char *action, Buffer *text)
+static void write_bound(Saver *saver, const char *action, Buffer *text)
 {
     const LostCommit *commit = saver->commit;
     const char *name;
-    Json json = {.text = text, .one_line = true};
+    Json json = lost_json_begin(text, action);
 
-    json_open(&json, '{');
-    json_string(&json, "action", action);
     json_number(&json, "xid", commit->xid);
-    json_string(&json, "timestamp", time_string(commit->time));
-    json_string(&json, "lsn", lsn_string(saver, commit->lsn));
+    json_string(&json, "timestamp", buffer_string(&saver->time));
+    json_string(&json, "lsn", LSN_TEXT(saver->version, commit->lsn));
     if (action[0] == 'B')
     {
         name = saver->database == 0
@@ -471,8 +454,7 @@ static void write_bound(const Saver *saver, const char *action, Buffer *text)
         if (commit->began_before)
             json_bool(&json, "began_before", true);
     }
-    json_close(&json, '}');
-    buffer_append_u8(text, '\n');
+    lost_json_end(&json);
 }
 
 static bool write_transaction(Saver *saver, const RowChanges *changes, const LostCommit *commit,
@@ -480,6 +462,8 @@ static bool write_transaction(Saver *saver, const RowChanges *changes, const Los
 {
     saver->commit = commit;
     saver->told = saver->begun = false;
+    buffer_clear(&saver->time);
+    (void) append_timestamp(commit->time, "+00", &saver->time);
     saver->saved->transactions++;
     saver->began_before += commit->began_before;
     schema_events(saver->schema, commit, &saver->events, &saver->event_count);
@@ -503,10 +487,8 @@ static bool write_transaction(Saver *saver, const RowChanges *changes, const Los
 /* The last lines: without them a file is not whole. */
 static void write_ends(Saver *saver)
 {
-    Json json = {.text = &saver->json.text, .one_line = true};
+    Json json = lost_json_begin(&saver->json.text, "end");
 
-    json_open(&json, '{');
-    json_string(&json, "action", "end");
     json_number(&json, "transactions", saver->saved->transactions);
     json_number(&json, "transactions_began_before", saver->began_before);
     json_number(&json, "changes", saver->changes);
@@ -532,8 +514,7 @@ static void write_ends(Saver *saver)
         json_number(&json, "values", saver->reasons[i].values);
         json_number(&json, "not_in_sql", saver->reasons[i].left_out);
     }
-    json_close(&json, '}');
-    buffer_append_u8(json.text, '\n');
+    lost_json_end(&json);
     buffer_append_string(&saver->sql.text,
                          "\n-- The end. When all is right, in each of these databases:\n"
                          "-- DROP SCHEMA lost_rows CASCADE;\n");
@@ -621,6 +602,7 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
     row_reader_free(saver.reader);
     schema_free(saver.schema);
     row_changes_free(changes);
+    buffer_free(&saver.time);
     free(saver.tables);
     free(saver.reasons);
     return result || count == 0;

@@ -239,6 +239,20 @@ static void test_update(void **state)
     assert_string_equal(sql(0), "");
 }
 
+/* psql sends comments, too, and the server refuses what is not UTF-8. */
+static void test_encoding(void **state)
+{
+    (void) state;
+    buffer_clear(&text);
+    lost_sql_comment("a\nb\xE9 \xC3\xA9", &text);
+    assert_string_equal(buffer_string(&text), "a?b? \xC3\xA9");
+    add(ROW_DELETE, 200, make_row(7, "a", ONE, NULL, 0), NONE);
+    table.name = "caf\xE9";
+    assert_null(sql(0));
+    assert_string_equal(reason, "a name is not valid in UTF-8");
+    table.name = "t";
+}
+
 /* By =, a month is 30 days, and a text of json has no =. */
 static void test_equality(void **state)
 {
@@ -326,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_insert, set_up),
         cmocka_unit_test_setup(test_update, set_up),
+        cmocka_unit_test_setup(test_encoding, set_up),
         cmocka_unit_test_setup(test_equality, set_up),
         cmocka_unit_test_setup(test_unique, set_up),
         cmocka_unit_test_setup(test_without_key, set_up),
