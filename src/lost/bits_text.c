@@ -1,6 +1,7 @@
 /* Addresses, bit strings, and other types that are plain bytes. */
 #include "lost/base_types.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #define FAMILY_IPV4 2 /* PGSQL_AF_INET, utils/inet.h */
@@ -44,63 +45,24 @@ static bool tid_text(Cursor *value, Buffer *text)
     return true;
 }
 
-static void append_ipv4(Buffer *text, const uint8_t *bytes)
-{
-    buffer_printf(text, "%u.%u.%u.%u", bytes[0], bytes[1], bytes[2], bytes[3]);
-}
-
-/* The longest run of zeros becomes "::"; which addresses end as IPv4: inet_net_ntop.c. */
-static void append_ipv6(Buffer *text, const uint8_t *bytes)
-{
-    unsigned words[8];
-    int start = 8, length = 1;
-    int run = 0;
-
-    for (int i = 0; i < 8; i++)
-    {
-        words[i] = (unsigned) bytes[2 * i] << 8 | bytes[2 * i + 1];
-        run = words[i] == 0 ? run + 1 : 0;
-        if (run > length)
-        {
-            length = run;
-            start = i + 1 - run;
-        }
-    }
-    const bool ends_as_ipv4 = start == 0 && (length == 6 || (length == 7 && words[7] != 1) ||
-                                             (length == 5 && words[5] == 0xFFFF));
-    for (int i = 0; i < 8; i++)
-    {
-        if (i >= start && i < start + length)
-        {
-            if (i == start)
-                buffer_append_u8(text, ':');
-            continue;
-        }
-        if (i > 0)
-            buffer_append_u8(text, ':');
-        if (i == 6 && ends_as_ipv4)
-        {
-            append_ipv4(text, bytes + 12);
-            return;
-        }
-        buffer_printf(text, "%x", words[i]);
-    }
-    if (start + length == 8)
-        buffer_append_u8(text, ':');
-}
-
 static bool append_inet(Cursor *value, bool with_size, Buffer *text)
 {
+    static const uint8_t zeros[14];
     const uint8_t family = cursor_u8(value), bits = cursor_u8(value);
     const size_t size = family == FAMILY_IPV4 ? 4 : 16;
     const uint8_t *address = cursor_bytes(value, size);
+    char string[INET6_ADDRSTRLEN];
 
     if (value->failed || (family != FAMILY_IPV4 && family != FAMILY_IPV6) || bits > size * 8)
         return false;
-    if (family == FAMILY_IPV4)
-        append_ipv4(text, address);
+    /* As the C library prints it, except for these, which the server takes for IPv4
+     * (inet_net_ntop.c). */
+    if (family == FAMILY_IPV6 && memcmp(address, zeros, sizeof(zeros)) == 0 &&
+        (address[14] > 0 || address[15] > 1))
+        buffer_printf(text, "::0.0.%u.%u", address[14], address[15]);
     else
-        append_ipv6(text, address);
+        buffer_append_string(text, inet_ntop(family == FAMILY_IPV4 ? AF_INET : AF_INET6, address,
+                                             string, sizeof(string)));
     if (with_size || bits < size * 8)
         buffer_printf(text, "/%u", bits);
     return true;

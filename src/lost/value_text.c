@@ -83,18 +83,13 @@ static bool print_quoted(Printer *printer, Oid oid, Slice stored, const Quoting 
     return true;
 }
 
-/* Composite values, ranges and multiranges say of which type they are. */
-static bool type_is_stored(Slice value, size_t offset, const Type *type)
+/* Composite values, ranges and multiranges have the number of their type. */
+static bool take_type(Printer *printer, Cursor *value, const Type *type)
 {
-    Cursor cursor = slice_cursor(value);
-
-    cursor_seek(&cursor, offset);
-    return cursor_u32(&cursor) == type->oid;
+    return cursor_u32(value) == type->oid || damaged(printer);
 }
 
 /* ---- Composite types (rowtypes.c) ---- */
-
-#define ROW_AT_TYPE 4 /* datum_typeid, after the typmod */
 
 static bool print_attributes(Printer *printer, const Type *type, const Slice *values, Buffer *text)
 {
@@ -118,15 +113,19 @@ static bool print_attributes(Printer *printer, const Type *type, const Slice *va
 
 static bool print_composite(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
+    Cursor cursor = slice_cursor(value);
+    Slice *values;
     HeapTuple tuple;
-    if (!type_is_stored(value, ROW_AT_TYPE, type))
-        return damaged(printer);
-    Slice *values = memory_allocate_zeroed(type->attribute_count + 1, sizeof(*values));
-    const bool good = heap_tuple_parse(value, VARLENA_HEADER, &tuple, &printer->reason) &&
-                      heap_tuple_split(&tuple, type->attributes, type->attribute_count, values,
-                                       &printer->reason) &&
-                      print_attributes(printer, type, values, text);
+    bool good;
 
+    cursor_skip(&cursor, sizeof(uint32_t)); /* the typmod */
+    if (!take_type(printer, &cursor, type))
+        return false;
+    values = memory_allocate_zeroed(type->attribute_count + 1, sizeof(*values));
+    good = heap_tuple_parse(value, VARLENA_HEADER, &tuple, &printer->reason) &&
+           heap_tuple_split(&tuple, type->attributes, type->attribute_count, values,
+                            &printer->reason) &&
+           print_attributes(printer, type, values, text);
     free(values);
     return good;
 }
@@ -247,14 +246,14 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
 #define RANGE_UPPER_INCLUSIVE 0x04
 #define RANGE_LOWER_INFINITE 0x08
 #define RANGE_UPPER_INFINITE 0x10
-#define RANGE_AT_BOUNDS 4 /* the type's OID; after the bounds, a byte of flags */
-#define MULTIRANGE_AT_COUNT 4
-
-static bool print_bound(Printer *printer, const Type *subtype, Cursor *bounds, Buffer *text)
+static bool print_bound(Printer *printer, const Type *subtype, bool infinite, Cursor *bounds,
+                        Buffer *text)
 {
     static const Quoting quoting = {SPECIAL_IN_RANGES, ',', false};
     Slice stored;
 
+    if (infinite)
+        return true;
     if (!storage_take(&subtype->storage, bounds, &stored))
         return damaged(printer);
     return print_quoted(printer, subtype->oid, stored, &quoting, text);
@@ -273,44 +272,46 @@ static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, ui
         return true;
     }
     buffer_append_u8(text, flags & RANGE_LOWER_INCLUSIVE ? '[' : '(');
-    if (!(flags & RANGE_LOWER_INFINITE) && !print_bound(printer, subtype, bounds, text))
+    if (!print_bound(printer, subtype, flags & RANGE_LOWER_INFINITE, bounds, text))
         return false;
     buffer_append_u8(text, ',');
-    if (!(flags & RANGE_UPPER_INFINITE) && !print_bound(printer, subtype, bounds, text))
+    if (!print_bound(printer, subtype, flags & RANGE_UPPER_INFINITE, bounds, text))
         return false;
     buffer_append_u8(text, flags & RANGE_UPPER_INCLUSIVE ? ']' : ')');
     return true;
 }
 
-static bool print_range(Printer *printer, const Type *type, Slice value, Buffer *text)
+/*
+ * The type, the bounds, a byte of flags. Or the type, the count of ranges, where each begins (not
+ * needed: they follow each other), their flags, their bounds. The bounds are aligned as if the
+ * varlena header lay four bytes before the cursor.
+ */
+static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
-    if (value.size <= RANGE_AT_BOUNDS || !type_is_stored(value, 0, type))
-        return damaged(printer);
-    Cursor bounds = cursor_over(value.bytes + RANGE_AT_BOUNDS, value.size - RANGE_AT_BOUNDS - 1);
-    return print_bounds(printer, type, &bounds, value.bytes[value.size - 1], text);
-}
+    const bool is_multi = type->kind == 'm';
+    const Type *range = is_multi ? find_type(printer, type->inner) : type;
+    Cursor whole = slice_cursor(value);
+    Slice bounds;
+    size_t count = 1;
 
-/* The count of ranges, where each begins (not needed: they follow each other), flags, bounds. */
-static bool print_multirange(Printer *printer, const Type *type, Slice value, Buffer *text)
-{
-    const Type *range = find_type(printer, type->inner);
-    const Type *subtype = range != NULL ? find_type(printer, range->inner) : NULL;
-    size_t count;
-    const uint8_t *flags;
-
-    if (subtype == NULL)
+    if (range == NULL)
         return false;
-    if (!type_is_stored(value, 0, type))
+    if (!take_type(printer, &whole, type))
+        return false;
+    bounds = cursor_rest(&whole);
+    if (bounds.size == 0)
         return damaged(printer);
-    /* Aligned as the bounds are: the varlena header lies before the type's OID. */
-    Cursor cursor =
-        cursor_over(value.bytes + MULTIRANGE_AT_COUNT, value.size - MULTIRANGE_AT_COUNT);
-    count = cursor_u32(&cursor);
-    cursor_skip(&cursor, count > 0 ? (count - 1) * sizeof(uint32_t) : 0);
-    flags = cursor_bytes(&cursor, count);
-    if (cursor.failed)
-        return damaged(printer);
-    buffer_append_u8(text, '{');
+    Cursor cursor = cursor_over(bounds.bytes, is_multi ? bounds.size : bounds.size - 1);
+    const uint8_t *flags = bounds.bytes + bounds.size - 1;
+    if (is_multi)
+    {
+        buffer_append_u8(text, '{');
+        count = cursor_u32(&cursor);
+        cursor_skip(&cursor, count > 0 ? (count - 1) * sizeof(uint32_t) : 0);
+        flags = cursor_bytes(&cursor, count);
+        if (cursor.failed)
+            return damaged(printer);
+    }
     for (size_t i = 0; i < count; i++)
     {
         if (i > 0)
@@ -318,7 +319,7 @@ static bool print_multirange(Printer *printer, const Type *type, Slice value, Bu
         if (!print_bounds(printer, range, &cursor, flags[i], text))
             return false;
     }
-    buffer_append_u8(text, '}');
+    buffer_append_string(text, is_multi ? "}" : "");
     return true;
 }
 
@@ -385,9 +386,8 @@ static bool print_expanded(Printer *printer, const Type *type, Slice value, Buff
     case 'e':
         return print_enum(printer, type, value, text);
     case 'r':
-        return print_range(printer, type, value, text);
     case 'm':
-        return print_multirange(printer, type, value, text);
+        return print_ranges(printer, type, value, text);
     default:
         return false;
     }
