@@ -155,7 +155,6 @@ static const char *const conninfo_options_since_93[] = {"service",
             .position_column = (v) >= 1000 ? "lsn" : "location",                                   \
             .missing_ok = (v) >= 905,                                                              \
             .replication_slots = (v) >= 904,                                                       \
-            .filenode_relation = (v) >= 904,                                                       \
             .frozen_xmin = (v) >= 904,                                                             \
             .slot_reserves = (v) >= 906,                                                           \
             .archiver_view = (v) >= 904,                                                           \

@@ -2,7 +2,7 @@
 #include "report/facts.h"
 
 /* Raised when a key goes or changes its meaning; new keys leave it. */
-#define REPORT_VERSION 1
+#define REPORT_VERSION 2
 
 static const char *const kind_keys[KIND_COUNT] = {[KIND_RELATION] = "relations",
                                                   [KIND_FORK] = "other_forks",
@@ -155,7 +155,6 @@ static void json_committed(Json *json, const Report *report)
 
 static void json_touched(Json *json, const Lost *lost)
 {
-    AUTO_BUFFER Buffer query = {0};
     const LostRelation *relation = lost->relations;
     size_t left = 0;
 
@@ -179,21 +178,13 @@ static void json_touched(Json *json, const Lost *lost)
         json_bool(json, "created", relation->what & LOST_CREATED);
         json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
         json_bool(json, "dropped", relation->what & LOST_DROPPED);
-        buffer_clear(&query);
-        if (lost_query_exists(relation))
-            lost_query_append(lost, relation, &query);
-        json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
     }
 }
 
 static void json_lost(Json *json, const Report *report)
 {
-    static const char *const keys[] = {"maintenance_transactions",
-                                       "list_complete",
-                                       "prepared_gids",
-                                       "xids",
-                                       "relations",
-                                       "committed"};
+    static const char *const keys[] = {"maintenance_transactions", "list_complete", "prepared_gids",
+                                       "relations", "committed"};
     const Run *run = report->run;
     const Lost *lost = run->lost;
 
@@ -204,11 +195,6 @@ static void json_lost(Json *json, const Report *report)
     json_number(json, "maintenance_transactions", lost->maintenance_count);
     json_bool(json, "list_complete", !lost->incomplete);
     json_strings(json, "prepared_gids", run->changes.lost_gids, run->changes.lost_prepared);
-    for (size_t i = 0; json_each(json, "xids", true, i, lost->xid_range_count); i++)
-    {
-        json_number(json, "first", lost->xids[i].first);
-        json_number(json, "last", lost->xids[i].last);
-    }
     json_touched(json, lost);
     json_committed(json, report);
 }

@@ -87,22 +87,4 @@ const char *const *report_archived(const Report *report, size_t *count);
 /* Why a full backup is to be taken, sentences in the run's arena; NULL: there is no need. */
 const char *report_full_backup(const Report *report);
 
-/* ---- lost_query.c: SQL that lists rows which lost transactions inserted or updated ---- */
-
-/*
- * True if there can be such rows: not in catalogs except large objects, nor where rows were only
- * deleted. Storage that such a transaction made may be that of a table which it rewrote.
- */
-bool lost_query_exists(const LostRelation *relation);
-
-/* The statement, with line breaks but none at its end, appended to text. */
-void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text);
-
-/*
- * The report's part for people: a script for psql without empty lines, after one; what is not SQL
- * is a comment. The tables with the most rows, database by database. Nothing if no table has
- * such rows, or lost is NULL.
- */
-void lost_queries_text(const Lost *lost, Buffer *text);
-
 #endif

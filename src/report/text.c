@@ -594,6 +594,4 @@ void report_text(const Report *report, Buffer *text)
     text_next(report, text);
     text_rejoin(report, text);
     text_times(report, text);
-    if (!done && report->exit_status != 2)
-        lost_queries_text(report->run->lost, text);
 }

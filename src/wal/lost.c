@@ -140,7 +140,6 @@ void lost_destroy(Lost *lost)
         free(lost->work->opens[i].items);
     free(lost->work->opens);
     free(lost->wanted.catalogs.items);
-    free(lost->xids);
     free(lost->transactions);
     free(lost->relations);
     interned_free(&lost->work->relation_ids);
@@ -265,44 +264,6 @@ static void merge_open(Open *open, const Open *more)
     }
 }
 
-/* ---- Numbers of those that ended ---- */
-
-static int compare_with_range(const void *key, const void *item)
-{
-    const uint32_t *xid = key;
-    const XidRange *range = item;
-
-    return (*xid > range->last) - (*xid < range->first);
-}
-
-static void add_xid(Lost *lost, uint32_t xid)
-{
-    bool found;
-    const size_t index = array_search(&xid, lost->xids, lost->xid_range_count, sizeof(XidRange),
-                                      compare_with_range, &found);
-    XidRange *xids = lost->xids; /* that at index is the first one after xid */
-    const bool follows = index > 0 && xids[index - 1].last + 1 == xid;
-    const bool precedes = index < lost->xid_range_count && xids[index].first == xid + 1;
-
-    if (found)
-        return;
-    if (follows && precedes)
-    {
-        xids[index - 1].last = xids[index].last;
-        memmove(&xids[index], &xids[index + 1],
-                (lost->xid_range_count - index - 1) * sizeof(XidRange));
-        lost->xid_range_count--;
-    }
-    else if (follows)
-        xids[index - 1].last = xid;
-    else if (precedes)
-        xids[index].first = xid;
-    else if (lost->xid_range_count == LOST_XID_RANGES_MAX)
-        lost->incomplete = true;
-    else
-        ARRAY_INSERT(lost->xids, lost->xid_range_count, index, (XidRange){xid, xid});
-}
-
 /* ---- The end of a transaction ---- */
 
 /* The number of the set; false: there is no room for it. */
@@ -390,11 +351,6 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         forget_open(lost, wal_event_u32(event->subxids, i));
-    if (is_common(lost, record))
-        return;
-    add_xid(lost, event->xid);
-    for (uint32_t i = 0; i < event->subxid_count; i++)
-        add_xid(lost, wal_event_u32(event->subxids, i));
 }
 
 /* ---- Records ---- */

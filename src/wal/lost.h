@@ -18,7 +18,6 @@
 #define LOST_RELATIONS_MAX 200000
 #define LOST_OPEN_MAX 65536 /* transactions and subtransactions at once */
 #define LOST_SETS_SIZE_MAX ((size_t) 64 * 1024 * 1024) /* bytes */
-#define LOST_XID_RANGES_MAX 65536
 
 /* The changes of a transaction to a relation. */
 #define LOST_TOUCHED 1
@@ -66,12 +65,6 @@ typedef struct LostSet
     LostItem items[];
 } LostSet;
 
-/* Transaction numbers, both included. */
-typedef struct XidRange
-{
-    uint32_t first, last;
-} XidRange;
-
 /*
  * Lost is what commits in [from, end). What such a transaction did before is in the common history,
  * and lost as well: relations and rows are noted from `known_from` on. All that a transaction wrote
@@ -98,14 +91,7 @@ typedef struct Lost
     LostRelation *relations; /* all that any transaction touched, committed or not */
     size_t relation_count;
     uint64_t maintenance_count; /* of all that committed, listed or not: those with `maintenance` */
-    /*
-     * The numbers of all transactions and subtransactions that ended in [from, end), ascending as
-     * numbers. Those that rolled back are among them, so that there are few ranges: none of their
-     * rows can be seen. Numbers of transactions that committed before are not.
-     */
-    XidRange *xids;
-    size_t xid_range_count;
-    struct LostWork *work; /* lost.c's own */
+    struct LostWork *work;      /* lost.c's own */
 } Lost;
 
 Lost *lost_create(const Version *version, const LostWanted *wanted);

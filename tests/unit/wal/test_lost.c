@@ -118,8 +118,6 @@ static void test_from(void **state)
     assert_int_equal(relations[0].rows.inserted, 1);
     assert_int_equal(relations[0].records, 0);
     assert_int_equal(relations[1].rows.inserted, 1);
-    assert_int_equal(lost->xids[0].first, 700);
-    assert_int_equal(lost->xid_range_count, 1);
     lost_destroy(lost);
     free(writer);
 }
@@ -234,26 +232,6 @@ static void test_rows(void **state)
     free(writer);
 }
 
-/* Numbers become ranges, in whatever order transactions end and where numbers begin again. */
-static void test_xids(void **state)
-{
-    static const uint32_t xids[] = {800, 802, 4294967295, 801, 3, 900, 799, 901, 4};
-    static const XidRange expected[] = {
-        {3, 4}, {799, 802}, {900, 901}, {1000, 1001}, {4294967295, 4294967295}};
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    for (size_t i = 0; i < sizeof(xids) / sizeof(xids[0]); i++)
-        write_end(writer, i % 2 == 0 ? 0x00 : 0x20, xids[i], 0);
-    write_end(writer, 0x00, 1000, 1001);
-    Lost *lost = read_all(writer, LSN_INVALID);
-    const XidRange *ranges = lost->xids;
-    assert_int_equal(lost->xid_range_count, sizeof(expected) / sizeof(expected[0]));
-    assert_memory_equal(ranges, expected, sizeof(expected));
-    lost_destroy(lost);
-    free(writer);
-}
-
 /* Statistics and nothing else, by a transaction of which nothing can be missing. */
 static void test_maintenance(void **state)
 {
@@ -345,7 +323,6 @@ int main(void)
         cmocka_unit_test(test_catalogs_with_other_storage),
         cmocka_unit_test(test_many_share_a_set),
         cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_xids),
         cmocka_unit_test(test_maintenance),
         cmocka_unit_test(test_no_list),
         cmocka_unit_test(test_guesses),
