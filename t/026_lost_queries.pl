@@ -1,7 +1,8 @@
-# Rows that lost transactions changed are counted for each table, also those of transactions that began before the divergence.
-# Maintenance is counted apart, and a report lists as much as it is asked for.
+# The report's queries, run as printed on the source, list the rows that lost transactions deleted or updated as they were before: also
+# those of transactions that began before the divergence, and none that the source changed itself or wrote in their places. Rows are
+# counted for each table, maintenance is counted apart, and a report lists as much as it is asked for.
 #
-#   source   ──┬──────────────▶
+#   source   ──┬── the same rows changed, their places used again, VACUUM FULL ──▶
 #   target   ┈─┴── "lost" ────▶      ┈ begun before, committed after: numbers of common transactions lie between the lost ones
 
 use strict;
@@ -30,8 +31,9 @@ sub prepare
 {
     my ($primary) = @_;
     $primary->sql($_)
-        for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks)), 'DELETE FROM shrinks',
+        for (map { "CREATE TABLE $_ WITH (autovacuum_enabled = off) AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks reused moved), '"Odd""\'name"'), 'DELETE FROM shrinks',
         'CREATE INDEX orders_id ON orders (id)', partitions($primary), q{CREATE DATABASE "o=""d d'b"};
+    $primary->sql($_) for 'CREATE TABLE heir () INHERITS (orders)', q{INSERT INTO heir SELECT id + 5000, 'heir' FROM generate_series(1, 50) id};
     $primary->sql('CREATE TABLE elsewhere (id int, note text)', $odd);
     return;
 }
@@ -57,13 +59,17 @@ DO \$\$ BEGIN FOR i IN 1000 .. 1500 LOOP
     EXCEPTION WHEN raise_exception THEN END; END LOOP; END \$\$;
 $freeze;
 $two_rows;
-UPDATE parted SET note = 'lost, updated' WHERE id IN (61, 161);
+UPDATE parted SET note = 'lost, updated' WHERE id IN (61, 141);
 INSERT INTO rewritten VALUES (60, 'lost');
 VACUUM FULL rewritten;
 TRUNCATE cut;
 INSERT INTO cut VALUES (60, 'lost');
 DROP TABLE dropped;
 DELETE FROM only_deleted WHERE id = 1;
+BEGIN; DELETE FROM only_deleted WHERE id = 2; ROLLBACK;
+DELETE FROM reused WHERE id IN (9, 10);
+DELETE FROM moved;
+UPDATE "Odd""'name" SET note = 'lost' WHERE id = 1;
 CREATE TABLE made AS SELECT id, 'lost'::text AS note FROM generate_series(1, 3) id;
 SELECT lo_from_bytea(4711, 'lost');
 ANALYZE orders;
@@ -80,6 +86,43 @@ sub report_of
     my $result = rewind($target, $source, options => [ '--dry-run', '--report=json', @options ]);
     is($result->{status}, 0, "a report: @options") or diag($result->{stderr});
     return JSON::PP->new->utf8->decode($result->{stdout});
+}
+
+# What the new primary did after the report was made.
+sub write_on_source
+{
+    my ($source) = @_;
+    $source->sql(<<"END");
+UPDATE orders SET note = 'source' WHERE id = 6;
+INSERT INTO orders SELECT id, 'source' FROM generate_series(3000, 3400) id;
+DELETE FROM reused WHERE id IN (1, 9);
+VACUUM reused;
+INSERT INTO reused SELECT id, 'source' FROM generate_series(3000, 3400) id;
+VACUUM FREEZE reused;
+VACUUM FULL moved;
+END
+    is($source->query(q{SELECT ctid FROM reused WHERE id BETWEEN 3000 AND 3001 ORDER BY id}), "(0,1)\n(0,9)", 'places are used again');
+    is($source->query(q{SELECT count(*) FROM moved WHERE ctid = '(0,9)'}), '1', 'and others hold other rows');
+    return;
+}
+
+sub finds_the_rows
+{
+    my ($source, $json, $text) = @_;
+    my %expected = (orders => '5|common', early => '7|common', part_1 => '61|common', part_2 => '141|common', only_deleted => '1|common', reused => '10|common', moved => '',
+        q{"Odd""'name"} => '1|common');
+    my %query = map { $_->{source_query} ? ($_->{name} => $_->{source_query}) : () } @{ $json->{discarded}{relations} };
+    is(join(' ', sort keys %query), join(' ', sort map { "public.$_" } keys %expected), 'a query for each table with rows that are gone');
+    is($source->query($query{"public.$_"} // ''), $expected{$_}, "$_: its query finds these rows as they were, and no others") for sort keys %expected;
+    my ($script) = $text =~ /^(-- Rows as they were .*)\z/ms;
+    my (undef, @arguments) = @{ $source->psql($script, 'postgres') };
+    for my $program (program('psql'), grep { -x } $source->bindir . '/psql')
+    {
+        my @found = sort split /\n/, must_run([ $program, @arguments ], stdin => "$script\n");
+        is("@found", join(' ', sort grep { $_ } values %expected), "the whole script of the text, by $program");
+    }
+    is((grep { length($_) > 100 } split /\n/, $script), 0, 'in 100 columns');
+    return;
 }
 
 # What the three values of --report-transactions leave.
@@ -126,8 +169,10 @@ each_version(sub {
     my ($early) = grep { $_->{name} eq 'public.early' } @{ $all->{relations} };
     is($early->{rows_updated}, 1, 'also what was done before the divergence');
     lists_as_asked($target, $source, $all) if $version == 18;
-
+    my $text = rewind($target, $source, options => [ '--dry-run', '--report=text' ])->{stdout};
+    write_on_source($source);
+    finds_the_rows($source, $json, $text);
     $source->sql(q{DROP DATABASE "o=""d d'b"});    # the comparison could not connect to it
     rewinds($target, $source);
     rejoins($target, $source);
-}, only => [ 9.3, 9.4, 9.6, 10, 15, 18 ]);
+}, only => [ 9.3, 9.4, 9.6, 10, 15, 18, 19 ]);

@@ -220,6 +220,7 @@ static bool name_relation(void *context, const ConnectionValue *columns, Error *
         if (relation->id.tablespace != tablespace || relation->created || relation->name != NULL ||
             (relation->id.database != 0 && relation->id.database != names->connected))
             continue;
+        relation->on_source = true;
         relation->name = arena_strdup(names->arena, name);
         relation->table = table != NULL ? arena_strdup(names->arena, table) : NULL;
     }
@@ -293,6 +294,7 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
                          .first_known_xid = (uint32_t) common->next_xid,
                          .from = diverged->lsn,
                          .end = diverged->target_end,
+                         .block_size = clusters->target.control.block_size,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};
     bool listed = !clusters->shape.version->old_wal ||

@@ -155,6 +155,7 @@ static void json_committed(Json *json, const Report *report)
 
 static void json_touched(Json *json, const Lost *lost)
 {
+    AUTO_BUFFER Buffer query = {0};
     const LostRelation *relation = lost->relations;
     size_t left = 0;
 
@@ -178,6 +179,10 @@ static void json_touched(Json *json, const Lost *lost)
         json_bool(json, "created", relation->what & LOST_CREATED);
         json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
         json_bool(json, "dropped", relation->what & LOST_DROPPED);
+        buffer_clear(&query);
+        if (source_query_exists(relation))
+            source_query_append(lost, relation, &query);
+        json_string(json, "source_query", query.size > 0 ? buffer_string(&query) : NULL);
     }
 }
 

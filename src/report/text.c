@@ -594,4 +594,5 @@ void report_text(const Report *report, Buffer *text)
     text_next(report, text);
     text_rejoin(report, text);
     text_times(report, text);
+    source_queries_text(report->run->lost, text);
 }

@@ -1,10 +1,13 @@
 #include "wal/lost.h"
 
 #include "base/array.h"
+#include "format/heap_record.h"
 #include "wal/scan.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define FIRST_NORMAL_XID 3 /* access/transam.h */
 
 /* Strings of bytes, each held once, one after the other: a set of them, in which each has a number.
  */
@@ -23,6 +26,9 @@ typedef struct Item
     uint32_t what;
     uint64_t records;
     RowCounts rows;
+    LostPlace *places; /* as they came */
+    size_t place_count;
+    bool has_more_places;
 } Item;
 
 /* A transaction or subtransaction that has not ended. */
@@ -45,7 +51,11 @@ typedef struct LostWork
     Buffer unowned;   /* u32: storage made by a record without transaction number */
     Buffer databases; /* u32 */
     Buffer scratch;
-    WalRecord by_oid; /* see record_by_oid */
+    WalRecord by_oid;         /* see record_by_oid */
+    size_t place_count;       /* of all relations and open transactions */
+    bool has_diverged;        /* a record after the divergence was read */
+    uint32_t oldest_unlisted; /* the last list of running transactions lacks some, none of which is
+                                 older; 0: it lacks none */
 } LostWork;
 
 /* ---- Interned strings ---- */
@@ -128,8 +138,19 @@ Lost *lost_create(const Version *version, const LostWanted *wanted)
 
     lost->version = version;
     lost->wanted = *wanted;
+    lost->ended_before = wanted->first_known_xid;
     lost->work = memory_allocate_zeroed(1, sizeof(LostWork));
     return lost;
+}
+
+static void free_items(Lost *lost, Open *open)
+{
+    for (size_t i = 0; i < open->count; i++)
+    {
+        lost->work->place_count -= open->items[i].place_count;
+        free(open->items[i].places);
+    }
+    free(open->items);
 }
 
 void lost_destroy(Lost *lost)
@@ -137,7 +158,9 @@ void lost_destroy(Lost *lost)
     if (lost == NULL)
         return;
     for (size_t i = 0; i < lost->work->open_count; i++)
-        free(lost->work->opens[i].items);
+        free_items(lost, &lost->work->opens[i]);
+    for (size_t i = 0; i < lost->relation_count; i++)
+        free(lost->relations[i].places);
     free(lost->work->opens);
     free(lost->wanted.catalogs.items);
     free(lost->transactions);
@@ -234,7 +257,7 @@ static void forget_open(Lost *lost, uint32_t xid)
     if (open == NULL)
         return;
     index = (size_t) (open - lost->work->opens);
-    free(open->items);
+    free_items(lost, open);
     lost->work->open_count--;
     lost->work->opens[index] = lost->work->opens[lost->work->open_count];
     lost->work->open_xids[index] = lost->work->open_xids[lost->work->open_count];
@@ -248,7 +271,65 @@ static void forget_before(Lost *lost, uint32_t oldest_running)
             forget_open(lost, lost->work->open_xids[i - 1]);
 }
 
-static void merge_open(Open *open, const Open *more)
+/* ---- Places of rows ---- */
+
+static bool may_add_place(Lost *lost, size_t count)
+{
+    if (count == LOST_PLACES_MAX || lost->work->place_count == LOST_ALL_PLACES_MAX)
+        return false;
+    lost->work->place_count++;
+    return true;
+}
+
+static void add_item_place(Lost *lost, Item *item, LostPlace place)
+{
+    if (may_add_place(lost, item->place_count))
+        ARRAY_ADD(item->places, item->place_count, place);
+    else
+        item->has_more_places = true;
+}
+
+static int compare_lost_places(const void *left, const void *right)
+{
+    const LostPlace *a = left, *b = right;
+
+    if (a->block != b->block)
+        return a->block < b->block ? -1 : 1;
+    return (a->item > b->item) - (a->item < b->item);
+}
+
+/* A place is held once: rows that are updated again and again leave few. */
+static void add_relation_place(Lost *lost, LostRelation *relation, LostPlace place)
+{
+    bool found;
+    const size_t index = array_search(&place, relation->places, relation->place_count,
+                                      sizeof(place), compare_lost_places, &found);
+
+    if (found)
+        return;
+    if (may_add_place(lost, relation->place_count))
+        ARRAY_INSERT(relation->places, relation->place_count, index, place);
+    else
+        relation->has_more_places = true;
+}
+
+/* The place of the row that the record deletes or updates. */
+static void note_place(Lost *lost, Open *open, const WalRecord *record)
+{
+    HeapRecord heap;
+    uint32_t relation;
+
+    if (record->rmgr != RM_HEAP ||
+        !heap_record_parse(lost->version, lost->wanted.block_size, record, &heap) ||
+        (heap.kind != HEAP_RECORD_UPDATE && heap.kind != HEAP_RECORD_DELETE) || heap.speculative)
+        return;
+    const BlockReference *block = &record->blocks[heap.old_index];
+    if (find_relation(lost, block->relation, &relation) &&
+        lost->relations[relation].oid >= FIRST_NORMAL_OID)
+        add_item_place(lost, find_item(open, relation), (LostPlace){block->block, heap.old_item});
+}
+
+static void merge_open(Lost *lost, Open *open, const Open *more)
 {
     open->records += more->records;
     if (more->weight > open->weight)
@@ -261,6 +342,9 @@ static void merge_open(Open *open, const Open *more)
         item->what |= more->items[i].what;
         item->records += more->items[i].records;
         row_counts_merge(&item->rows, &more->items[i].rows);
+        item->has_more_places = item->has_more_places || more->items[i].has_more_places;
+        for (size_t k = 0; k < more->items[i].place_count; k++)
+            add_item_place(lost, item, more->items[i].places[k]);
     }
 }
 
@@ -304,6 +388,9 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
         relation->records += open->items[i].records;
         relation->what |= open->items[i].what;
         row_counts_merge(&relation->rows, &open->items[i].rows);
+        relation->has_more_places = relation->has_more_places || open->items[i].has_more_places;
+        for (size_t k = 0; k < open->items[i].place_count; k++)
+            add_relation_place(lost, relation, open->items[i].places[k]);
     }
     if (!lost->wanted.list)
         return;
@@ -321,12 +408,12 @@ static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *even
     const Open *open = find_open(lost, event->xid, false);
 
     if (open != NULL)
-        merge_open(&whole, open);
+        merge_open(lost, &whole, open);
     for (uint32_t i = 0; i < event->subxid_count; i++)
     {
         open = find_open(lost, wal_event_u32(event->subxids, i), false);
         if (open != NULL)
-            merge_open(&whole, open);
+            merge_open(lost, &whole, open);
     }
     /* The record of COMMIT PREPARED carries no transaction number. */
     whole.records += record->xid != event->xid;
@@ -336,7 +423,7 @@ static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *even
         whole.changes.storage |= DDL_STORAGE_DROPPED;
     }
     keep_transaction(lost, &whole, record, event);
-    free(whole.items);
+    free_items(lost, &whole);
 }
 
 static bool is_common(const Lost *lost, const WalRecord *record)
@@ -351,6 +438,46 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         forget_open(lost, wal_event_u32(event->subxids, i));
+}
+
+/* ---- The transactions before the divergence ---- */
+
+static void note_next_xid(Lost *lost, uint32_t next_xid)
+{
+    if (next_xid < FIRST_NORMAL_XID)
+        next_xid = FIRST_NORMAL_XID;
+    if (xid_precedes(lost->ended_before, next_xid))
+        lost->ended_before = next_xid;
+}
+
+/* The list also has transactions that have written nothing since the last common checkpoint. */
+static void note_running_xids(Lost *lost, const WalEvent *event)
+{
+    forget_before(lost, event->oldest_running_xid);
+    if (lost->work->has_diverged)
+        return;
+    note_next_xid(lost, event->next_xid);
+    lost->work->oldest_unlisted = event->flag ? event->oldest_running_xid : 0;
+    for (uint32_t i = 0; i < event->list_count; i++)
+        (void) find_open(lost, wal_event_u32(event->list, i), true);
+}
+
+/* Where not all that had not ended can be named, the oldest of them is the limit. */
+static void note_divergence(Lost *lost)
+{
+    const LostWork *work = lost->work;
+    const bool named = work->oldest_unlisted == 0 && work->open_count <= LOST_OPEN_XIDS_MAX;
+
+    if (work->oldest_unlisted != 0)
+        lost->ended_before = work->oldest_unlisted;
+    for (size_t i = 0; i < work->open_count; i++)
+    {
+        if (named)
+            lost->open_xids[lost->open_xid_count++] = work->open_xids[i];
+        else if (xid_precedes(work->open_xids[i], lost->ended_before))
+            lost->ended_before = work->open_xids[i];
+    }
+    lost->work->has_diverged = true;
 }
 
 /* ---- Records ---- */
@@ -414,7 +541,7 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
         end_transaction(lost, record, &event);
         break;
     case WAL_EVENT_RUNNING_XACTS:
-        forget_before(lost, event.oldest_running_xid);
+        note_running_xids(lost, &event);
         break;
     case WAL_EVENT_RELATION_CREATE:
         if (!is_common(lost, record))
@@ -451,6 +578,7 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const Wa
         if (i == 0 && item != NULL)
             row_counts_add(&item->rows, record);
     }
+    note_place(lost, open, record);
     if (lost->work->unowned.size > 0 && record->block_count > 0)
         assign_created_relation(lost, open, &record->blocks[0].relation,
                                 ddl_is_new_relation(by_oid));
@@ -480,8 +608,14 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
 
     if (record->lsn < lost->wanted.known_from || record->lsn >= lost->wanted.end)
         return true;
+    if (!is_common(lost, record) && !lost->work->has_diverged)
+        note_divergence(lost);
     if (record->xid != 0)
+    {
         open = find_open(lost, record->xid, true);
+        if (is_common(lost, record))
+            note_next_xid(lost, record->xid + 1);
+    }
     if (open != NULL)
     {
         const WalRecord *by_oid = record_by_oid(lost, record);

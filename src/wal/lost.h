@@ -16,7 +16,10 @@
 
 #define LOST_TRANSACTIONS_MAX 5000000 /* 240 MB */
 #define LOST_RELATIONS_MAX 200000
-#define LOST_OPEN_MAX 65536 /* transactions and subtransactions at once */
+#define LOST_OPEN_MAX 65536  /* transactions and subtransactions at once */
+#define LOST_PLACES_MAX 1000 /* of rows of one relation */
+#define LOST_ALL_PLACES_MAX 4000000
+#define LOST_OPEN_XIDS_MAX 100
 #define LOST_SETS_SIZE_MAX ((size_t) 64 * 1024 * 1024) /* bytes */
 
 /* The changes of a transaction to a relation. */
@@ -24,6 +27,13 @@
 #define LOST_DROPPED 2
 #define LOST_TRUNCATED 4
 #define LOST_CREATED 8
+
+/* The place of a row: its ctid. */
+typedef struct LostPlace
+{
+    BlockNumber block;
+    uint16_t item;
+} LostPlace;
 
 typedef struct LostRelation
 {
@@ -37,6 +47,11 @@ typedef struct LostRelation
     const char *name;      /* schema.table, database/number; NULL: not looked for. Not owned */
     const char *table;     /* to which an index or a TOAST table belongs; NULL: none is known */
     const char *database;  /* its name; NULL: not known. Not owned */
+    bool on_source;    /* the source has this storage, under this name; else it did not say so */
+    LostPlace *places; /* of rows that transactions deleted or updated and committed, ascending;
+                          none in catalogs */
+    size_t place_count;
+    bool has_more_places; /* there were more than the limits allow */
 } LostRelation;
 
 typedef struct LostTransaction
@@ -76,6 +91,7 @@ typedef struct LostWanted
     uint32_t first_known_xid;
     Lsn from;
     Lsn end;
+    uint32_t block_size;
     bool list;         /* each transaction; else only the sums */
     Catalogs catalogs; /* sorted; from lost_create on the Lost's own. None: each catalog's storage
                           has its number */
@@ -91,7 +107,15 @@ typedef struct Lost
     LostRelation *relations; /* all that any transaction touched, committed or not */
     size_t relation_count;
     uint64_t maintenance_count; /* of all that committed, listed or not: those with `maintenance` */
-    struct LostWork *work;      /* lost.c's own */
+    /*
+     * The transactions that had ended at the divergence: those with a number that precedes
+     * ended_before and is not among open_xids. A transaction with another number may have written
+     * rows on the source after the divergence.
+     */
+    uint32_t ended_before;
+    uint32_t open_xids[LOST_OPEN_XIDS_MAX];
+    size_t open_xid_count;
+    struct LostWork *work; /* lost.c's own */
 } Lost;
 
 Lost *lost_create(const Version *version, const LostWanted *wanted);

@@ -269,6 +269,129 @@ static void test_maintenance(void **state)
     free(writer);
 }
 
+/* xl_heap_delete. */
+static void write_delete(WalWriter *writer, uint32_t xid, BlockNumber number, uint16_t item)
+{
+    const BlockReference block = {.fork = FORK_MAIN, .relation = one, .block = number};
+    uint8_t bytes[8] = {0};
+
+    store_u32(bytes, xid);
+    bytes[4] = (uint8_t) item;
+    bytes[5] = (uint8_t) (item >> 8);
+    writer_record(writer, RM_HEAP, 0x10, xid, &block, bytes, sizeof(bytes));
+}
+
+/* Places are those of rows that transactions deleted which committed, each once. */
+static void test_places(void **state)
+{
+    static const LostPlace expected[] = {{2, 7}, {2, 8}, {3, 1}};
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_delete(writer, 700, 3, 1);
+    write_delete(writer, 701, 2, 8);
+    write_delete(writer, 702, 2, 9);
+    write_end(writer, 0x20, 702, 0);
+    write_end(writer, 0x00, 700, 701);
+    write_delete(writer, 703, 2, 7);
+    write_delete(writer, 703, 3, 1);
+    write_end(writer, 0x00, 703, 0);
+    write_delete(writer, 704, 4, 1); /* never ends */
+    Lost *lost = read_all(writer, LSN_INVALID);
+    assert_int_equal(lost->relation_count, 1);
+    assert_int_equal(lost->relations->place_count, 3);
+    for (size_t i = 0; i < 3; i++)
+    {
+        assert_int_equal(lost->relations->places[i].block, expected[i].block);
+        assert_int_equal(lost->relations->places[i].item, expected[i].item);
+    }
+    assert_false(lost->relations->has_more_places);
+    lost_destroy(lost);
+    free(writer);
+}
+
+static void test_many_places(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    for (uint32_t i = 0; i < LOST_PLACES_MAX + 10; i++)
+    {
+        write_delete(writer, 700 + i / 600, 1, (uint16_t) (i + 1));
+        if (i % 600 == 599)
+            write_end(writer, 0x00, 700 + i / 600, 0);
+    }
+    write_end(writer, 0x00, 701, 0);
+    const LostWanted wanted = {.first_known_xid = 700, .end = UINT64_MAX};
+    Lost *lost = lost_create(writer->shape.version, &wanted);
+    for (uint64_t segment = 1; segment <= writer->position / SEGMENT_SIZE; segment++)
+    {
+        WalSegmentFacts facts;
+
+        assert_true(wal_read_segment(&writer->stream, segment, LSN_INVALID, lost_add_record, lost,
+                                     &facts, &error));
+    }
+    assert_int_equal(lost->relations->place_count, LOST_PLACES_MAX);
+    assert_true(lost->relations->has_more_places);
+    lost_destroy(lost);
+    free(writer);
+}
+
+static void write_running(WalWriter *writer, bool overflowed, uint32_t next_xid, uint32_t oldest)
+{
+    uint8_t bytes[28] = {0};
+
+    store_u32(bytes, 1);
+    bytes[8] = overflowed;
+    store_u32(bytes + 12, next_xid);
+    store_u32(bytes + 16, oldest);
+    store_u32(bytes + 20, next_xid - 1);
+    store_u32(bytes + 24, oldest);
+    writer_record(writer, RM_STANDBY, 0x10, 0, NULL, bytes, sizeof(bytes));
+}
+
+/* Transactions that had not ended at the divergence: those that were running then, whether they had
+ * written something since the last common checkpoint or not. */
+static void test_divergence(void **state)
+{
+    (void) state;
+    for (int overflowed = 0; overflowed < 2; overflowed++)
+    {
+        WalWriter *writer = writer_create();
+
+        write_running(writer, overflowed, 705, 690);
+        write_heap(writer, 707, one, 0);
+        write_heap(writer, 708, one, 0);
+        write_end(writer, 0x00, 708, 0);
+        const Lsn from = write_heap(writer, 709, one, 0);
+        write_end(writer, 0x00, 709, 0);
+        write_running(writer, false, 712, 710);
+        Lost *lost = read_all(writer, from);
+        const uint32_t *open = lost->open_xids;
+        assert_int_equal(lost->ended_before, overflowed ? 690 : 709);
+        assert_int_equal(lost->open_xid_count, overflowed ? 0 : 2);
+        assert_true(overflowed || (open[0] == 690 && open[1] == 707));
+        lost_destroy(lost);
+        free(writer);
+    }
+}
+
+/* Too many to be named. */
+static void test_many_open(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    for (uint32_t i = 0; i <= LOST_OPEN_XIDS_MAX; i++)
+        write_heap(writer, 900 - i, one, 0);
+    const Lsn from = write_end(writer, 0x00, 850, 0);
+    Lost *lost = read_all(writer, from);
+    assert_int_equal(lost->ended_before, 900 - LOST_OPEN_XIDS_MAX);
+    assert_int_equal(lost->open_xid_count, 0);
+    lost_destroy(lost);
+    free(writer);
+}
+
 /* Sums are the same without the list. */
 static void test_no_list(void **state)
 {
@@ -324,6 +447,10 @@ int main(void)
         cmocka_unit_test(test_many_share_a_set),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_maintenance),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_many_places),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_many_open),
         cmocka_unit_test(test_no_list),
         cmocka_unit_test(test_guesses),
     };

@@ -1,0 +1,134 @@
+/*
+ * SQL that lists, on the source, rows as they were before lost transactions deleted or updated
+ * them.
+ *
+ * Up to the divergence a row has the same place on both sides. On the source it still is there
+ * unless a transaction of the source deleted or updated it. What else can be seen at that place was
+ * written after the divergence, which its xmin tells, or lies in another storage.
+ * design/lost-rows.md, "The rows that the source still has".
+ */
+#include "report/facts.h"
+
+#include <stdlib.h>
+
+#define SHOWN_MAX 10
+#define LINE_COLUMNS 68 /* with one more place and the end of the list it is less than 100 */
+
+bool source_query_exists(const LostRelation *relation)
+{
+    return relation->on_source && relation->table == NULL && relation->place_count > 0;
+}
+
+/* An array may have white space before an element. */
+static void append_places(const LostRelation *relation, Buffer *text)
+{
+    size_t line = text->size;
+
+    buffer_append_string(text, "\n  WHERE ctid = ANY ('{");
+    for (size_t i = 0; i < relation->place_count; i++)
+    {
+        if (i > 0)
+            buffer_append_u8(text, ',');
+        if (text->size - line > LINE_COLUMNS)
+        {
+            line = text->size;
+            buffer_append_string(text, "\n    ");
+        }
+        buffer_printf(text, "\"(%u,%u)\"", relation->places[i].block, relation->places[i].item);
+    }
+    buffer_append_string(text, "}'::tid[])");
+}
+
+/* age() compares numbers as the server does, also where they began again at 3. */
+static void append_xmin_condition(const Lost *lost, Buffer *text)
+{
+    buffer_printf(text, "\n  AND age(xmin) > age('%u'::xid)", lost->ended_before);
+    if (!lost->version->sql.frozen_xmin)
+        buffer_append_string(text, " AND xmin::text <> '2'");
+    for (size_t i = 0; i < lost->open_xid_count; i++)
+        buffer_printf(text, i == 0 ? "\n  AND xmin::text <> ALL ('{%u" : ",%u", lost->open_xids[i]);
+    if (lost->open_xid_count > 0)
+        buffer_append_string(text, "}')");
+}
+
+/* Rows of tables that inherit from it have the same places. */
+void source_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
+{
+    buffer_printf(text, "SELECT * FROM ONLY %s", relation->name);
+    append_places(relation, text);
+    append_xmin_condition(lost, text);
+    buffer_append_string(text, "\n  AND pg_relation_filenode(");
+    buffer_append_literal(text, relation->name);
+    buffer_printf(text, ") = %u;", relation->id.relation);
+}
+
+/* ---- The script ---- */
+
+static uint64_t rows_removed(const LostRelation *relation)
+{
+    return relation->rows.updated + relation->rows.deleted;
+}
+
+static int compare_removed(const void *left, const void *right)
+{
+    const LostRelation *a = *(const LostRelation *const *) left;
+    const LostRelation *b = *(const LostRelation *const *) right;
+    const uint64_t a_rows = rows_removed(a), b_rows = rows_removed(b);
+
+    if (a_rows != b_rows)
+        return a_rows < b_rows ? 1 : -1;
+    return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
+}
+
+/* A name may hold what ends a line, and with it the comment. */
+static void append_comment_name(const char *name, Buffer *text)
+{
+    for (; *name != '\0'; name++)
+        buffer_append_u8(text, (unsigned char) *name < ' ' ? '?' : (uint8_t) *name);
+}
+
+static void append_queries(const Lost *lost, const LostRelation **tables, size_t count,
+                           Buffer *text)
+{
+    buffer_append_string(
+        text,
+        "\n-- Rows as they were before lost transactions deleted or updated them. For psql, on "
+        "the\n"
+        "-- source: it still has those that it did not change itself. --save-lost-rows keeps all.\n"
+        "-- database ");
+    append_comment_name(tables[0]->database != NULL ? tables[0]->database : "not known", text);
+    buffer_append_u8(text, '\n');
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
+    {
+        buffer_append_string(text, "-- ");
+        append_comment_name(tables[i]->name, text);
+        buffer_printf(text, ": updated %llu, deleted %llu%s\n",
+                      (unsigned long long) tables[i]->rows.updated,
+                      (unsigned long long) tables[i]->rows.deleted,
+                      tables[i]->has_more_places ? "; only the first places are looked at" : "");
+        source_query_append(lost, tables[i], text);
+        buffer_append_u8(text, '\n');
+    }
+    if (count > SHOWN_MAX)
+        buffer_printf(text, "-- and %zu more: --report=json has the query for each\n",
+                      count - SHOWN_MAX);
+}
+
+void source_queries_text(const Lost *lost, Buffer *text)
+{
+    const LostRelation **tables;
+    size_t found = 0;
+
+    if (lost == NULL)
+        return;
+    tables = memory_allocate((lost->relation_count + 1) * sizeof(*tables));
+    for (size_t i = 0; i < lost->relation_count; i++)
+        if (source_query_exists(&lost->relations[i]))
+            tables[found++] = &lost->relations[i];
+    if (found > 0)
+    {
+        qsort(tables, found, sizeof(*tables), compare_removed);
+        append_queries(lost, tables, found, text);
+    }
+    free(tables);
+}
