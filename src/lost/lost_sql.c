@@ -189,9 +189,8 @@ static const char *choose_change(const LostRow *row, const Statement *statement)
         return statement->change;
     if (!has_columns)
         return "INSERT INTO %t DEFAULT VALUES";
-    if (!row->table->has_deferrable)
+    if (!row->table->refuses_on_conflict)
         return statement->change;
-    /* ON CONFLICT is an error where a constraint is deferrable. */
     return row->table->key_count == 0 ? INSERT_COLUMNS "SELECT %v"
                                       : INSERT_COLUMNS
                "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";

@@ -348,7 +348,7 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
         uint16_t *key;
 
         note_unique(&index, &columns, table->attribute_count, unique);
-        table->has_deferrable |= !row_number(&index, "indimmediate");
+        table->refuses_on_conflict |= !row_number(&index, "indimmediate");
         if (rank <= best)
             continue;
         best = rank;
@@ -429,6 +429,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
         return NULL;
     table->is_rewrite = row_number(&class, "relrewrite") != 0 || rewritten_table(table->name) != 0;
     read_key(look, table, not_null);
+    table->refuses_on_conflict |= row_number(&class, "relhasrules") != 0;
     return table;
 }
 

@@ -35,7 +35,7 @@ typedef struct Table
     size_t key_count;    /* 0: the table has no key */
     const bool *unique;  /* of each attribute: a unique index or an exclusion constraint sees it */
     bool is_dropped;     /* a lost transaction drops it, now or later */
-    bool has_deferrable; /* one of them may be checked later than at once */
+    bool refuses_on_conflict; /* a constraint is deferrable, or a rule is there: an error */
 } Table;
 
 typedef struct Schema Schema;

@@ -270,12 +270,12 @@ static void test_unique(void **state)
     assert_non_null(strstr(sql(0), "WITH done AS (SELECT 1 WHERE lost_rows.attempt('UPDATE ONLY "
                                    "\"public\".\"t\" SET \"id\" = ''8'' WHERE \"id\" = ''7'' AND "));
     change_count = 0;
-    table.has_deferrable = true;
+    table.refuses_on_conflict = true;
     add(ROW_INSERT, 200, NONE, make_row(7, "a", ONE, NULL, 0));
     assert_non_null(strstr(sql(0), "OVERRIDING SYSTEM VALUE SELECT '7', 'a', '1', NULL, NULL WHERE "
                                    "NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = "
                                    "'7') RETURNING 1)"));
-    table.has_deferrable = false;
+    table.refuses_on_conflict = false;
 }
 
 static void test_without_key(void **state)
