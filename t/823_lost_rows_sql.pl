@@ -7,38 +7,6 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::LostRows;
 
-# All rows of all tables but those of the script itself; a line each.
-sub all_rows
-{
-    my ($server) = @_;
-    return $server->sql(<<'END');
-SET timezone = 'UTC';
-SELECT format('SELECT %L, "the row"::text FROM ONLY %s "the row" ORDER BY "the row"::text COLLATE "C"', oid::regclass, oid::regclass) FROM pg_class
-    WHERE relkind = 'r' AND relpersistence = 'p' AND relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'lost_rows'))
-    ORDER BY oid::regclass::text COLLATE "C" \gexec
-END
-}
-
-sub run_script
-{
-    my ($server, $file) = @_;
-    my $result = run([ program('psql'), '-X', '-d', $server->conninfo, '-f', $file ]);
-    is($result->{status}, 0, 'the script succeeds') or diag(substr $result->{stderr}, 0, 3000);
-    is($result->{stderr}, '', 'without errors');
-    return $result->{stdout};
-}
-
-sub is_same_text
-{
-    my ($ours, $theirs, $name) = @_;
-    return if ok($ours eq $theirs, $name);
-    my %both = map { $_ => 1 } split /\n/, $theirs;
-    my %found = map { $_ => 1 } split /\n/, $ours;
-    my @wrong = ((map { "not expected: $_" } grep { !$both{$_} } sort keys %found), map { "not found: $_" } grep { !$found{$_} } sort keys %both);
-    diag(join "\n", map { substr $_, 0, 300 } @wrong > 20 ? @wrong[ 0 .. 19 ] : @wrong ? @wrong : 'only their numbers differ');
-    return;
-}
-
 # The new primary changes all accounts, and inserts some that the old one has as well.
 my $elsewhere = <<'END';
 UPDATE accounts SET note = 'elsewhere';

@@ -8,6 +8,8 @@
 #include "format/walrecord.h"
 
 /* The meaning of a record for a rewind. */
+#define TRUNCATE_HEAP 1 /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h: in flags of a truncation */
+
 typedef enum WalEventKind
 {
     WAL_EVENT_NONE,

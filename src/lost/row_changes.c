@@ -400,6 +400,21 @@ static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord
            keep_change(reader->changes, &row, error);
 }
 
+/* Other commands that empty a table give it another storage. VACUUM has no transaction's number. */
+static bool apply_truncation(ChangeReader *reader, const WalRecord *record, Error *error)
+{
+    RowChange change = {.kind = ROW_TRUNCATE, .lsn = record->lsn, .xid = record->xid};
+    WalEvent event;
+
+    if (!walrecord_event(reader->version, record, &event, error))
+        return false;
+    if (event.kind != WAL_EVENT_RELATION_TRUNCATE || !(event.flags & TRUNCATE_HEAP) ||
+        event.block != 0)
+        return true;
+    change.relation = event.relation;
+    return keep_change(reader->changes, &change, error);
+}
+
 /* A WalVisitor. Images of indexes come with records of other resource managers, too, which change
  * no row. */
 static bool apply_record(void *context, const WalRecord *record, Error *error)
@@ -407,6 +422,8 @@ static bool apply_record(void *context, const WalRecord *record, Error *error)
     ChangeReader *reader = context;
     HeapRecord heap;
 
+    if (record->rmgr == RM_SMGR)
+        return apply_truncation(reader, record, error);
     if (record->rmgr != RM_HEAP && record->rmgr != RM_HEAP2)
         return record->rmgr != RM_XLOG || take_images(reader, record, error);
     if (!heap_record_parse(reader->version, reader->block_size, record, &heap))

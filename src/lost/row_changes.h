@@ -19,7 +19,9 @@ typedef enum RowChangeKind
 {
     ROW_INSERT,
     ROW_UPDATE,
-    ROW_DELETE
+    ROW_DELETE,
+    ROW_TRUNCATE /* by the transaction that made the storage: its rows are gone, and no row is known
+                  */
 } RowChangeKind;
 
 /* A ctid. */

@@ -359,38 +359,54 @@ static void write_statement(Saver *saver, const LostRow *row)
 
 /* ---- Transactions ---- */
 
+static void write_event(Saver *saver, const SchemaEvent *event)
+{
+    const bool truncates = strcmp(event->verb, "TRUNCATE") == 0;
+    Json json = lost_json_begin(&saver->json.text, truncates ? "T" : "schema");
+
+    json_number(&json, "xid", saver->commit->xid);
+    json_string(&json, "lsn", LSN_TEXT(saver->version, event->lsn));
+    if (!truncates)
+    {
+        json_string(&json, "verb", event->verb);
+        json_string(&json, "noun", event->noun);
+    }
+    json_string(&json, "schema", event->schema);
+    json_string(&json, truncates ? "table" : "name", event->name);
+    lost_json_end(&json);
+
+    tell_transaction(saver);
+    buffer_printf(&saver->sql.text, "-- %s %s ", event->verb, event->noun);
+    if (event->schema != NULL)
+    {
+        lost_sql_comment(event->schema, &saver->sql.text);
+        buffer_append_u8(&saver->sql.text, '.');
+    }
+    lost_sql_comment(event->name != NULL ? event->name : "(its name is not known)",
+                     &saver->sql.text);
+    buffer_append_u8(&saver->sql.text, '\n');
+}
+
 /* Write what the transaction did to the schema before that position. */
 static void write_events(Saver *saver, Lsn before)
 {
     for (; saver->event_count > 0 && saver->events->lsn < before;
          saver->events++, saver->event_count--)
-    {
-        const SchemaEvent *event = saver->events;
-        const bool truncates = strcmp(event->verb, "TRUNCATE") == 0;
-        Json json = lost_json_begin(&saver->json.text, truncates ? "T" : "schema");
+        write_event(saver, saver->events);
+}
 
-        json_number(&json, "xid", saver->commit->xid);
-        json_string(&json, "lsn", LSN_TEXT(saver->version, event->lsn));
-        if (!truncates)
-        {
-            json_string(&json, "verb", event->verb);
-            json_string(&json, "noun", event->noun);
-        }
-        json_string(&json, "schema", event->schema);
-        json_string(&json, truncates ? "table" : "name", event->name);
-        lost_json_end(&json);
-
-        tell_transaction(saver);
-        buffer_printf(&saver->sql.text, "-- %s %s ", event->verb, event->noun);
-        if (event->schema != NULL)
-        {
-            lost_sql_comment(event->schema, &saver->sql.text);
-            buffer_append_u8(&saver->sql.text, '.');
-        }
-        lost_sql_comment(event->name != NULL ? event->name : "(its name is not known)",
-                         &saver->sql.text);
-        buffer_append_u8(&saver->sql.text, '\n');
-    }
+/* The indexes of a table that is emptied are emptied, too, and its TOAST table. */
+static void write_truncation(Saver *saver, const RowChange *change, const Table *table)
+{
+    if (table == NULL || table->kind == 't')
+        return;
+    write_events(saver, change->lsn);
+    write_event(saver, &(SchemaEvent){.lsn = change->lsn,
+                                      .database = table->database,
+                                      .verb = "TRUNCATE",
+                                      .noun = "TABLE",
+                                      .schema = table->schema,
+                                      .name = table->name});
 }
 
 /* A RowChangeVisitor. */
@@ -403,6 +419,11 @@ static bool write_change(void *context, const RowChange *change, Error *error)
     const LostRow *row;
     TableCount *count;
 
+    if (change->kind == ROW_TRUNCATE)
+    {
+        write_truncation(saver, change, table);
+        return true;
+    }
     saver->changes++;
     if (table == NULL || table->is_catalog || table->kind == 't' || table->is_rewrite)
     {

@@ -124,6 +124,7 @@ static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new
 {
     size_t count;
     const Attribute *columns = catalog_columns(new, &count);
+    const bool moves = row_number(old, "reltablespace") != row_number(new, "reltablespace");
     unsigned flags = 0;
 
     for (size_t i = 0; i < count; i++)
@@ -135,7 +136,7 @@ static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new
             (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0))
             continue;
         if (strcmp(columns[i].name, "relfilenode") == 0)
-            flags |= FLAG_EMPTIED;
+            flags |= moves ? FLAG_ALTERED : FLAG_EMPTIED;
         else if (length > 3 && strcmp(columns[i].name + length - 3, "acl") == 0)
             flags |= FLAG_GRANTED;
         else if (!is_passed_over(columns[i].name))
@@ -320,7 +321,8 @@ static void add_schema_event(EventList *list, SchemaEvent event, const char *ver
     ARRAY_ADD(list->items, list->count, event);
 }
 
-/* A sequence or index gets a new storage by ALTER SEQUENCE, TRUNCATE, REINDEX. */
+/* A sequence or index gets a new storage by ALTER SEQUENCE, TRUNCATE, REINDEX; of a table,
+ * tell_truncation tells. */
 static void add_storage_event(EventList *list, const SchemaEvent *event, unsigned flags,
                               uint32_t relkind)
 {
@@ -332,9 +334,7 @@ static void add_storage_event(EventList *list, const SchemaEvent *event, unsigne
         add_schema_event(list, *event, "REINDEX");
     else if (relkind == 'i')
         return;
-    else if (!(flags & FLAG_REWRITTEN))
-        add_schema_event(list, *event, "TRUNCATE");
-    else if (!(flags & FLAG_ALTERED))
+    else if ((flags & FLAG_REWRITTEN) && !(flags & FLAG_ALTERED))
         add_schema_event(list, *event, "VACUUM FULL or CLUSTER");
     list->table_emptied = list->table_emptied || (relkind != 'S' && relkind != 'i');
 }
@@ -404,6 +404,45 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
         add_object_events(list, event, object->flags, row_number(&row, "relkind"));
 }
 
+/* The storage is that of a table that the transaction made, to fill it with what another one has.
+ */
+static bool is_filled(CatalogLook *look, const CatalogChange *changes, size_t count,
+                      uint32_t filenode)
+{
+    CatalogTuple row;
+
+    for (size_t i = 0; i < count; i++)
+        if (changes[i].catalog == PG_CLASS && changes[i].row.old.bytes == NULL &&
+            catalog_row(look, PG_CLASS, changes[i].row.new, &row) &&
+            row_number(&row, "relfilenode") == filenode)
+            return true;
+    return false;
+}
+
+/* TRUNCATE gives a table an empty storage. Each stands at its own place: there may be rows before
+ * it and after it. changes: the count changes of the transaction before it, and it. */
+static void tell_truncation(CatalogLook *look, EventList *list, const CatalogChange *changes,
+                            size_t count)
+{
+    const CatalogChange *change = &changes[count];
+    SchemaEvent event = {
+        .lsn = change->row.lsn, .database = change->row.relation.database, .noun = "TABLE"};
+    CatalogTuple old, new, namespace;
+
+    if (change->catalog != PG_CLASS || !catalog_row(look, PG_CLASS, change->row.new, &new) ||
+        row_number(&new, "relkind") != 'r' || row_number(&new, "relpersistence") == 't' ||
+        !catalog_row(look, PG_CLASS, change->row.old, &old) ||
+        !(flags_of_update(&old, &new) & FLAG_EMPTIED) ||
+        is_filled(look, changes, count, row_number(&new, "relfilenode")))
+        return;
+    event.name = row_name(look, &new, "relname");
+    if (event.name == NULL || rewritten_table(event.name) != 0) /* it got the old storage */
+        return;
+    if (catalog_find(look, PG_NAMESPACE, row_number(&new, "relnamespace"), &namespace))
+        event.schema = row_name(look, &namespace, "nspname");
+    add_schema_event(list, event, "TRUNCATE");
+}
+
 void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
                    size_t *count)
 {
@@ -433,8 +472,21 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     }
     if (objects.count > 0)
         qsort(objects.items, objects.count, sizeof(*objects.items), compare_object_places);
-    for (size_t i = 0; i < objects.count; i++)
-        tell_object(schema, &list, commit, &objects.items[i]);
+    for (size_t i = 0, change = all.view.own_start; i <= objects.count; i++)
+    {
+        const Lsn end = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
+
+        for (; change < all.view.own_end && changes[change].row.lsn < end; change++)
+        {
+            const CatalogChange *first = &changes[all.view.own_start];
+            CatalogLook look = schema_look(schema, changes[change].row.relation.database,
+                                           (Moment){changes[change].row.lsn, commit});
+
+            tell_truncation(&look, &list, first, change - all.view.own_start);
+        }
+        if (i < objects.count)
+            tell_object(schema, &list, commit, &objects.items[i]);
+    }
     free(objects.items);
     *count = list.count;
     if (list.count > 0)

@@ -4,7 +4,6 @@
 
 #define XLOG_NEXTOID 0x30   /* catalog/pg_control.h; the number is all its data */
 #define SPGIST_META_BLOCK 0 /* SPGIST_METAPAGE_BLKNO, access/spgist_private.h */
-#define TRUNCATE_HEAP 1     /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h */
 
 /* Append an item to one of the lists. */
 #define NOTE(list, type, ...) buffer_append((list), &(type){__VA_ARGS__}, sizeof(type))

@@ -18,7 +18,7 @@ use JSON::PP ();
 use RewindTest::Command;
 use Test::More;
 
-our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows none_is_wrong);
+our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows none_is_wrong all_rows run_script is_same_text);
 
 use constant UNCHANGED => \'unchanged';
 
@@ -64,12 +64,13 @@ sub run_sessions
 }
 
 # Copies of a cluster with the workload's tables, none of which runs: their histories part at its shutdown checkpoint. The first is the
-# source, promoted since.
+# source, promoted since. Names that end in .sql are files of more tables.
 sub diverged_copies
 {
     my ($cluster, @names) = @_;
     $cluster->start;
-    run_workload($cluster, 'tables.sql');
+    run_workload($cluster, 'tables.sql', grep { /\.sql$/ } @names);
+    @names = grep { !/\.sql$/ } @names;
     # The old value of each column is to be decoded.
     $cluster->sql(<<'END');
 SELECT format('ALTER TABLE %s REPLICA IDENTITY FULL', oid::regclass) FROM pg_class
@@ -246,6 +247,39 @@ sub saved_rows
         elsif ($action ne 'schema') { push @others, $is }
     }
     return (\@transactions, \@others);
+}
+
+# ---------------------------------------------------------------- the script
+
+# All rows of all tables but those of the script itself; a line each.
+sub all_rows
+{
+    my ($server) = @_;
+    return $server->sql("$settings SET search_path = pg_catalog; SET quote_all_identifiers = off;" . <<'END');
+SELECT format('SELECT %L, "the row"::text FROM ONLY %s "the row" ORDER BY "the row"::text COLLATE "C"', oid::regclass, oid::regclass) FROM pg_class
+    WHERE relkind = 'r' AND relpersistence = 'p' AND relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema', 'lost_rows'))
+    ORDER BY oid::regclass::text COLLATE "C" \gexec
+END
+}
+
+sub run_script
+{
+    my ($server, $file) = @_;
+    my $result = run([ program('psql'), '-X', '-d', $server->conninfo, '-f', $file ]);
+    is($result->{status}, 0, 'the script succeeds') or diag(substr $result->{stderr}, 0, 3000);
+    is($result->{stderr}, '', 'without errors');
+    return $result->{stdout};
+}
+
+sub is_same_text
+{
+    my ($ours, $theirs, $name) = @_;
+    return if ok($ours eq $theirs, $name);
+    my %both = map { $_ => 1 } split /\n/, $theirs;
+    my %found = map { $_ => 1 } split /\n/, $ours;
+    my @wrong = ((map { "not expected: $_" } grep { !$both{$_} } sort keys %found), map { "not found: $_" } grep { !$found{$_} } sort keys %both);
+    diag(join "\n", map { substr $_, 0, 300 } @wrong > 20 ? @wrong[ 0 .. 19 ] : @wrong ? @wrong : 'only their numbers differ');
+    return;
 }
 
 # ---------------------------------------------------------------- both
