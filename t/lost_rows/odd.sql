@@ -11,7 +11,7 @@ DELETE FROM deeply WHERE id IN (7, 8, 101);
 
 -- Edges of numbers and times.
 UPDATE numbers SET (n, s, f, d, m, i, b, c, t, ts, tz, dt) = (-0.000, -0.00001, '-Infinity', 'NaN', '-0.01', '-1 month +1 day -00:00:00.000001', '', '101', '24:00:00-15:59', 'infinity', '-infinity', 'infinity') WHERE id = 1;
-UPDATE numbers SET (n, s, f, d, m, i, b, c, t, ts, tz, dt) = (1e-300, 999999999999999.99999, 1e-45, 5e-324, '92233720368547758.07', '178956970 years 7 months', B'1', '000', '00:00:00+15:59', '4713-11-24 00:00:00 BC', '294276-12-31 23:59:59.999999+00', '4713-11-24 BC') WHERE id = 2;
+UPDATE numbers SET (n, s, f, d, m, i, b, c, t, ts, tz, dt) = (1e-300, 999999999999999.99999, 1.5e-38, 5e-300, '92233720368547758.07', '178956970 years 7 months', B'1', '000', '00:00:00+15:59', '4713-11-24 00:00:00 BC', '294276-12-31 23:59:59.999999+00', '4713-11-24 BC') WHERE id = 2;
 UPDATE numbers SET n = 1e400, s = 0.1, d = 1.7976931348623157e308, f = 3.4028235e38, i = '-178956970 years -8 mons' WHERE id = 3;
 UPDATE numbers SET n = (n || '.000')::numeric, d = n / 3.0, f = n / 7.0, m = (-n)::money WHERE id BETWEEN 4 AND 20;
 UPDATE numbers SET n = n::numeric(30, 10), i = n * interval '1 year -1 day 0.001 second', tz = '2000-01-01 00:00+00'::timestamptz - n * interval '100 years', b = repeat('10', n::integer)::varbit WHERE id BETWEEN 4 AND 20;
