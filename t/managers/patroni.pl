@@ -239,6 +239,20 @@ scenario('the primary crashes with commits that were not replicated', sub {
     ends_healthy($old, $new, statuses => '0');
 });
 
+scenario('the primary crashes with commits under way, and the lost rows are saved', sub {
+    my ($old, $new) = nodes(2);
+    make_table_of_clients($old);
+    my @clients = start_clients($old);
+    wait_until('the clients are at work', sub { $old->query('SELECT min(number) FROM progress') > 50 });
+    kill 'STOP', split /\n/, $old->query('SELECT pid FROM pg_stat_replication');
+    my $number = $old->query('SELECT min(number) FROM progress');
+    wait_until('commits that are not replicated', sub { $old->query('SELECT min(number) FROM progress') > $number + 50 });
+    $old->kill_server;
+    is_promoted($new);
+    ends_healthy($old, $new, statuses => '0');
+    clients_are_saved($old, $new, @clients);
+});
+
 scenario('pg_rewind is killed before its changes', sub {
     my ($old, $new) = nodes(2);
     $old->interrupt("kill:$before");

@@ -5,6 +5,7 @@
 #   $node->interrupt('kill:40');                      # the next call of pg_rewind; see tests/faults/faults.c
 #   my @calls = $node->calls('pg_rewind');            # { program, pid, arguments, began, ended, status, stderr, fault }
 #   $node->kill_all;                                  # every process of the node: the machine loses its power
+#   my @clients = start_clients($primary);            # that commit; clients_are_saved($old, $new, @clients) after the failover
 #
 # Directories:  DIR/data  DIR/bin  DIR/calls (what the wrappers note)  DIR/*.log
 #
@@ -22,9 +23,10 @@ use Exporter ();
 use IO::Socket::INET;
 use POSIX ();
 use RewindTest;
+use RewindTest::LostRows qw(saved_rows run_script);
 use Time::HiRes ();
 
-our @EXPORT = qw(free_port follows no_base_backup shown_calls);
+our @EXPORT = qw(free_port follows no_base_backup shown_calls make_table_of_clients start_clients clients_are_saved);
 sub import { goto &Exporter::import }
 
 use constant PROGRAMS => '/usr/lib/postgresql/15/bin';
@@ -235,11 +237,12 @@ sub start_program
     return $pid;
 }
 
-# What marks a process as one of this node, and lets it find its programs.
+# What marks a process as one of this node, and lets it find its programs. Each rewind saves what is lost.
 sub environment
 {
     my ($self, %more) = @_;
-    return (MARK, $self->{dir}, PATH => "$self->{bindir}:/usr/bin:/bin", HOME => $self->{dir}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C', %more);
+    return (MARK, $self->{dir}, PATH => "$self->{bindir}:/usr/bin:/bin", HOME => $self->{dir}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C',
+        PG_REWIND_OPTIONS => "--save-lost-rows=$self->{dir}/lost", %more);
 }
 
 # Run a command of the node to its end: as RewindTest::Command::run.
@@ -361,6 +364,96 @@ sub no_base_backup
 {
     my ($node, $before) = @_;
     is(scalar($node->calls('pg_basebackup')), $before // 0, "$node->{name} needed no base backup");
+    return;
+}
+
+# ---------------------------------------------------------------- commits that clients were told of
+
+# Each client makes its changes one after the other, each with its number in one transaction. The number of the last one of each is in a table.
+use constant CLIENTS => 3;
+my $clients_of = 0;
+
+sub change_of_client
+{
+    my ($client, $number) = @_;
+    my ($id, $kind) = ($client * 1_000_000 + int($number / 3), $number % 3);
+    return $kind == 0 ? ('I', undef, [ $id, "made by $number" ], "INSERT INTO paid VALUES ($id, 'made by $number')")
+        : $kind == 1 ? ('U', [ $id, 'made by ' . ($number - 1) ], [ $id, "changed by $number" ], "UPDATE paid SET v = 'changed by $number' WHERE id = $id")
+        : $id % 2 ? ('D', [ $id, 'changed by ' . ($number - 1) ], undef, "DELETE FROM paid WHERE id = $id")
+        :           ('I', undef, [ -$id, "also by $number" ], "INSERT INTO paid VALUES (-$id, 'also by $number')");
+}
+
+sub make_table_of_clients
+{
+    my ($primary) = @_;
+    $clients_of++;
+    $primary->sql("DROP TABLE IF EXISTS paid, progress; CREATE TABLE paid (id integer PRIMARY KEY, v text); CREATE TABLE progress (client integer PRIMARY KEY, number integer);"
+        . ' INSERT INTO progress SELECT n, -1 FROM generate_series(1, ' . CLIENTS . ') n');
+    return;
+}
+
+# They go on until the server dies. Each notes a number once the server has told it that this is committed.
+sub start_clients
+{
+    my ($primary) = @_;
+    return map {
+        my $client = $_;
+        my ($script, $name) = ("$primary->{dir}/client$clients_of.$client", "client$clients_of.$client");
+        spew($script, join '', map { my $sql = (change_of_client($client, $_))[3]; "BEGIN; $sql; UPDATE progress SET number = $_ WHERE client = $client; COMMIT;\n\\echo $_\n" } 0 .. 30_000);
+        $primary->start_program([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $primary->conninfo, '-f', $script ], name => $name);
+        $primary->log_path($name);
+    } 1 .. CLIENTS;
+}
+
+# What a client was told.
+sub told_client { my ($path) = @_; my ($last) = slurp($path) =~ /(?:^|\n)(\d+)\n(?:(?!\d+\n).*\n?)*\z/; return $last // -1 }
+
+sub progress { my ($node) = @_; return map { split /\|/ } split /\n/, $node->sql('SELECT client, number FROM progress') }
+
+# Test that what each client was told is committed is on the new primary, or in the file of the rewind, row for row; and that the script of that
+# brings it to the new primary.
+sub clients_are_saved
+{
+    my ($old, $new, @clients) = @_;
+    my %replicated = progress($new);
+    my ($file) = sort { -M $a <=> -M $b } glob "$old->{dir}/lost/lost-*.jsonl";
+    ok(defined $file, 'the rewind has saved the lost rows') or return;
+    my ($transactions) = saved_rows($file);
+    my (%saved, %last);
+    for my $transaction (@$transactions)
+    {
+        my ($change, $progress) = @{ $transaction->{changes} };
+        next if !$progress || $progress->{table} ne 'public.progress';
+        my ($client, $number) = map { $_->[2] } @{ $progress->{new} };
+        my $row = sub { my ($columns) = @_; return $columns ? join ':', map { $_->[2] } @$columns : '-' };
+        push @{ $saved{$client} }, join ' ', $number, $change->{kind}, $row->($change->{old}), $row->($change->{new});
+    }
+    my $lost = 0;
+    for my $client (1 .. @clients)
+    {
+        my $told = told_client($clients[ $client - 1 ]);
+        my @saved = @{ $saved{$client} // [] };
+        # One more may be committed: the server died before it could tell.
+        $last{$client} = $replicated{$client} + @saved;
+        cmp_ok($last{$client}, '>=', $told, "what client $client was told is on the new primary ($replicated{$client}), or saved (" . @saved . ')');
+        my @expected = map { my ($kind, @rows) = change_of_client($client, $_); join ' ', $_, $kind, map { $_ ? join ':', @$_ : '-' } @rows[ 0, 1 ] } $replicated{$client} + 1 .. $last{$client};
+        is(join("\n", @saved), join("\n", @expected), 'row for row');
+        $lost += @saved;
+    }
+    cmp_ok($lost, '>', 0, "clients were told of commits that are lost ($lost)");
+    is(run_script($new, $file =~ s/jsonl$/sql/r), '', 'the script finds no conflict');
+    is_deeply({ progress($new) }, \%last, 'it brings them all to the new primary');
+    my %rows;
+    for my $client (1 .. @clients)
+    {
+        for my $number (0 .. $last{$client})
+        {
+            my (undef, $before, $after) = change_of_client($client, $number);
+            delete $rows{ $before->[0] } if $before;
+            $rows{ $after->[0] } = $after->[1] if $after;
+        }
+    }
+    is_deeply({ map { split /\|/ } split /\n/, $new->sql('SELECT id, v FROM paid') }, \%rows, 'with the rows as the clients left them');
     return;
 }
 
