@@ -6,18 +6,23 @@
 
 iconv_t encoding_open(uint32_t number)
 {
-    /* The names that iconv has for pg_enc2name_tbl (common/encnames.c). SQL_ASCII, UTF8 and
-     * MULE_INTERNAL have none. */
+    /* The names that iconv has for pg_enc2name_tbl (common/encnames.c). SQL_ASCII and UTF8 have
+     * none. The server converts as EUC-JP-MS does, not as EUC-JP. Where iconv has no table that is
+     * equal to the server's, as for EUC_JIS_2004 and MULE_INTERNAL, ASCII alone is converted. */
     static const char *const names[] = {
-        NULL,         "EUC-JP", "EUC-CN", "EUC-KR",  "EUC-TW",     "EUC-JISX0213", NULL,
-        NULL,         "LATIN1", "LATIN2", "LATIN3",  "LATIN4",     "LATIN5",       "LATIN6",
-        "LATIN7",     "LATIN8", "LATIN9", "LATIN10", "CP1256",     "CP1258",       "CP866",
-        "CP874",      "KOI8-R", "CP1251", "CP1252",  "ISO-8859-5", "ISO-8859-6",   "ISO-8859-7",
-        "ISO-8859-8", "CP1250", "CP1253", "CP1254",  "CP1255",     "CP1257",       "KOI8-U"};
+        NULL,         "EUC-JP-MS", "EUC-CN", "EUC-KR",  "EUC-TW",     "ASCII",      NULL,
+        "ASCII",      "LATIN1",    "LATIN2", "LATIN3",  "LATIN4",     "LATIN5",     "LATIN6",
+        "LATIN7",     "LATIN8",    "LATIN9", "LATIN10", "CP1256",     "CP1258",     "CP866",
+        "CP874",      "KOI8-R",    "CP1251", "CP1252",  "ISO-8859-5", "ISO-8859-6", "ISO-8859-7",
+        "ISO-8859-8", "CP1250",    "CP1253", "CP1254",  "CP1255",     "CP1257",     "KOI8-U"};
+
+    iconv_t conversion;
 
     if (number >= sizeof(names) / sizeof(names[0]) || names[number] == NULL)
         return NO_CONVERSION;
-    return iconv_open("UTF-8", names[number]);
+    conversion = iconv_open("UTF-8", names[number]);
+    /* Not every system has all tables. Bytes of such an encoding can be UTF-8 of something else. */
+    return conversion != NO_CONVERSION ? conversion : iconv_open("UTF-8", "ASCII");
 }
 
 bool encoding_convert(iconv_t conversion, Buffer *text, size_t start)
