@@ -14,11 +14,6 @@
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
 
-/* Pieces form groups of GROUP_PIECES, whose first is compared before the others. Where at most one
- * block in EQUAL_PART_MAX of it is equal, the others are not compared, but fetched whole. */
-#define GROUP_PIECES 8
-#define EQUAL_PART_MAX 8
-
 /* The number, in the relation, of the block at this offset of a file. */
 static BlockNumber block_at(const Plan *plan, const PlanEntry *entry, uint64_t offset)
 {
@@ -165,8 +160,6 @@ typedef struct BlockComparison
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
     uint64_t offset;      /* in its file: what comes next */
-    bool first_sampled;   /* the first piece of each group is compared; the others follow */
-    BlockMap *changed;    /* the first blocks of groups that are not compared */
     DigestKind digest;    /* the source's; DIGEST_NONE: its bytes are read, or received */
     double round_end;
 } BlockComparison;
@@ -180,62 +173,6 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
                               : rate_piece(comparison->clusters->source->rate, FETCH_SIZE_MAX);
 
     return most < block_size ? block_size : most - most % block_size;
-}
-
-/* The relation that has this file. Only files that have block numbers are compared. */
-static RelationId relation_of(const BlockComparison *comparison, const PlanEntry *entry)
-{
-    RelationFile file;
-    const bool is_relation = relpath_parse(comparison->clusters->shape.version, entry->path, &file);
-
-    assert(is_relation);
-    (void) is_relation;
-    return file.relation;
-}
-
-static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint64_t offset,
-                       uint64_t end)
-{
-    const RelationId relation = relation_of(comparison, entry);
-
-    progress_add(end - offset);
-    for (; offset < end; offset += comparison->plan->block_size)
-        blockmap_add(comparison->result->blocks, relation,
-                     block_at(comparison->plan, entry, offset));
-}
-
-/*
- * From here on in this file, the next piece that is compared now: the first of a group, or one of
- * the others of a group in which more may be equal. Of other groups all blocks are named.
- */
-static bool find_compared_piece(BlockComparison *comparison, const PlanEntry *entry, uint64_t size)
-{
-    const uint64_t limit = compared_piece_size(comparison);
-    const uint64_t group_size = limit * GROUP_PIECES;
-
-    while (comparison->offset < size)
-    {
-        const uint64_t into = comparison->offset % group_size;
-        const uint64_t group = comparison->offset - into;
-        const uint64_t end = group + group_size < size ? group + group_size : size;
-
-        if (!comparison->first_sampled && into == 0)
-            return true;
-        if (!comparison->first_sampled)
-            comparison->offset = end;
-        else if (into == 0)
-            comparison->offset = group + limit < end ? group + limit : end;
-        else if (into != limit ||
-                 !blockmap_names(comparison->changed, relation_of(comparison, entry),
-                                 block_at(comparison->plan, entry, group)))
-            return true;
-        else
-        {
-            name_range(comparison, entry, comparison->offset, end);
-            comparison->offset = end;
-        }
-    }
-    return false;
 }
 
 /* One piece at a time, so that the round ends in time. */
@@ -253,7 +190,7 @@ static bool next_compared_piece(void *context, PieceRange *range)
 
         if (clock_seconds() >= comparison->round_end)
             return false;
-        if (!find_compared_piece(comparison, entry, size))
+        if (comparison->offset >= size)
             continue;
         left = size - comparison->offset;
         *range = (PieceRange){.file = comparison->index,
@@ -268,17 +205,6 @@ static bool next_compared_piece(void *context, PieceRange *range)
 
 /* ---- Comparing: one piece ---- */
 
-/* Judge a group by the number of blocks of its first piece that differ. */
-static void judge_group(BlockComparison *comparison, const PlanEntry *entry, const FilePiece *piece,
-                        uint32_t differing)
-{
-    const uint32_t blocks = piece->size / comparison->plan->block_size;
-
-    if (!comparison->first_sampled && differing >= blocks - blocks / EQUAL_PART_MAX)
-        blockmap_add(comparison->changed, relation_of(comparison, entry),
-                     block_at(comparison->plan, entry, piece->offset));
-}
-
 /*
  * Name the blocks that differ. Blocks that the source no longer has (source NULL, or too short)
  * are named as well: the fetch finds out what became of the file.
@@ -288,12 +214,13 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
 {
     BlockComparison *comparison = context;
     const PlanEntry *entry = &comparison->plan->entries[piece->file];
-    const RelationId relation = relation_of(comparison, entry);
     const uint32_t block_size = comparison->plan->block_size;
     const PieceAnswer answer = {comparison->digest, source, source_size};
-    uint32_t differing = 0;
+    RelationFile file;
+    const bool is_relation = relpath_parse(comparison->clusters->shape.version, entry->path, &file);
     size_t length;
 
+    assert(is_relation); /* only files that have block numbers are compared */
     if (!piece_read_target(&worker->file, comparison->clusters->target.directory, piece,
                            worker->bytes, &length, error))
         return false;
@@ -306,14 +233,12 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
         if (piece_answer_equals(&answer, block_size, offset, block, size))
             continue;
         pthread_mutex_lock(&comparison->lock);
-        blockmap_add(comparison->result->blocks, relation,
+        blockmap_add(comparison->result->blocks, file.relation,
                      block_at(comparison->plan, entry, piece->offset + offset));
         pthread_mutex_unlock(&comparison->lock);
-        differing++;
     }
     progress_add(piece->size);
     pthread_mutex_lock(&comparison->lock);
-    judge_group(comparison, entry, piece, differing);
     comparison->result->bytes += piece->size;
     pthread_mutex_unlock(&comparison->lock);
     return true;
@@ -373,14 +298,8 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
     comparison->digest = source->digest;
     log_debug("comparing blocks by %s", digest_name(source->digest));
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);
-    for (int pass = 0; ok && pass < 2; pass++)
-    {
-        comparison->first_sampled = pass > 0;
-        comparison->index = comparison->offset = 0;
-        while (ok && comparison->index < comparison->plan->count)
-            ok =
-                compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
-    }
+    while (ok && comparison->index < comparison->plan->count)
+        ok = compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
     progress_end(ok);
     return ok;
 }
@@ -399,7 +318,6 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
     bool ok;
 
     *result = (ComparedBlocks){.blocks = blockmap_create(), .source = start->source};
-    comparison.changed = blockmap_create();
     for (size_t i = 0; i < plan->count; i++)
         total += plan_compared_size(plan, &plan->entries[i]);
     log_progress_message("comparing %llu MB of relations block by block",
@@ -407,6 +325,5 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
     pthread_mutex_init(&comparison.lock, NULL);
     ok = compare_all_blocks(&comparison, total, error);
     pthread_mutex_destroy(&comparison.lock);
-    blockmap_destroy(comparison.changed);
     return ok;
 }
