@@ -171,11 +171,10 @@ typedef struct SyncBatch
     Buffer last; /* the directory that was added last */
 } SyncBatch;
 
-static bool sync_one(void *context, int worker, size_t item, Error *error)
+static bool sync_one(void *context, size_t item, Error *error)
 {
     const SyncBatch *batch = context;
 
-    (void) worker;
     return file_sync_path(batch->paths[item], error);
 }
 

@@ -260,13 +260,12 @@ static bool do_task(Patcher *patcher, Error *error)
     return true;
 }
 
-static bool run_patcher(void *context, int worker, size_t item, Error *error)
+static bool run_patcher(void *context, size_t item, Error *error)
 {
     Patching *patching = context;
     Patcher *patcher = memory_allocate_zeroed(1, sizeof(Patcher));
     bool ok;
 
-    (void) worker;
     (void) item;
     patcher->patching = patching;
     open_file_init(&patcher->target, patching->written);

@@ -29,7 +29,6 @@ typedef struct WorkersRun
     pthread_mutex_t lock;
     pthread_cond_t moved; /* taken has grown, or it is over */
     bool *done;           /* item i, at i % window, was run and not taken yet */
-    int worker_count;     /* threads that have begun */
     size_t next;          /* first item not begun */
     size_t taken;         /* first item not taken */
     size_t limit;         /* no later item is wanted */
@@ -79,14 +78,14 @@ static void take_finished_items(WorkersRun *run, Error *error)
 }
 
 /* Run one item. The lock is released while it runs. */
-static void run_item(WorkersRun *run, int worker, size_t item, Error *error)
+static void run_item(WorkersRun *run, size_t item, Error *error)
 {
     bool last = false;
 
     pthread_mutex_unlock(&run->lock);
-    bool good = stop_check(error) &&
-                (run->function != NULL ? run->function(run->context, worker, item, error)
-                                       : run->run(run->context, item, &last, error));
+    bool good =
+        stop_check(error) && (run->function != NULL ? run->function(run->context, item, error)
+                                                    : run->run(run->context, item, &last, error));
     pthread_mutex_lock(&run->lock);
     if (!good && item <= run->limit)
     {
@@ -105,7 +104,6 @@ static void *run_items(void *argument)
     Error *error = memory_allocate_zeroed(1, sizeof(Error));
 
     pthread_mutex_lock(&run->lock);
-    const int worker = run->worker_count++;
     for (;;)
     {
         /* Items that are still to be taken may move the limit. */
@@ -114,7 +112,7 @@ static void *run_items(void *argument)
             pthread_cond_wait(&run->moved, &run->lock);
         if (run->over || run->next > run->limit)
             break;
-        run_item(run, worker, run->next++, error);
+        run_item(run, run->next++, error);
         if (run->take != NULL)
             take_finished_items(run, error);
     }

@@ -9,11 +9,9 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/*
- * Called once for each item, in ascending order of items over all threads; worker is 0 .. jobs - 1
- * and belongs to one thread during the whole run. Each worker has its own Error.
- */
-typedef bool (*WorkerFunction)(void *context, int worker, size_t item, Error *error);
+/* Called once for each item, in ascending order of items over all threads. Each thread has its own
+ * Error. */
+typedef bool (*WorkerFunction)(void *context, size_t item, Error *error);
 
 /*
  * Run function over items 0 .. count - 1 in at most jobs threads (the caller's own when jobs or

@@ -81,11 +81,10 @@ bool written_all_kept(const Written *written)
     return !written->too_many;
 }
 
-static bool sync_kept(void *context, int worker, size_t item, Error *error)
+static bool sync_kept(void *context, size_t item, Error *error)
 {
     const Written *written = context;
 
-    (void) worker;
     return file_sync(written->kept[item].fd, written->kept[item].path, error);
 }
 

@@ -6,13 +6,12 @@
 #include "standby/standby_files.h"
 
 /* A WorkerFunction: the source's files, then the target's. */
-static bool list_side(void *context, int worker, size_t item, Error *error)
+static bool list_side(void *context, size_t item, Error *error)
 {
     Run *run = context;
     const Clusters *clusters = &run->look.clusters;
     Listing *files = &run->planned.source_files;
 
-    (void) worker;
     if (item == 1)
         return listing_of_target(&clusters->target, &run->planned.target_files, error);
     return listing_of_source(clusters->source, clusters->shape.version, files, error) &&

@@ -172,13 +172,12 @@ static bool ask_batches(PieceBatch *batch, Error *error)
     }
 }
 
-static bool run_piece_worker(void *context, int worker, size_t item, Error *error)
+static bool run_piece_worker(void *context, size_t item, Error *error)
 {
     FilePieces *pieces = context;
-    PieceBatch batch = {.pieces = pieces, .worker = {.number = worker}};
+    PieceBatch batch = {.pieces = pieces, .worker = {.number = (int) item}};
     bool ok;
 
-    (void) item;
     open_file_init(&batch.source_file, NULL);
     open_file_init(&batch.worker.file, pieces->written);
     if (pieces->bytes_size > 0)

@@ -162,13 +162,12 @@ static bool add_all(const Stage *stage, Error *error)
 /* ---- Syncing what was staged ---- */
 
 /* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file. */
-static bool sync_item(void *context, int worker, size_t item, Error *error)
+static bool sync_item(void *context, size_t item, Error *error)
 {
     AUTO_BUFFER Buffer local = {0};
     const Stage *stage = context;
     const Plan *plan = stage->plan;
 
-    (void) worker;
     if (item >= plan->count)
         return file_sync_path(stage->extras[item - plan->count].local, error);
     return !stage_is_whole(stage, &plan->entries[item]) ||

@@ -18,7 +18,7 @@ typedef struct SegmentCopy
 } SegmentCopy;
 
 /* A WorkerFunction: an item is a piece. */
-static bool copy_piece(void *context, int worker, size_t item, Error *error)
+static bool copy_piece(void *context, size_t item, Error *error)
 {
     const SegmentCopy *copy = context;
     const StagedSegment *segment = copy->segment;
@@ -27,7 +27,6 @@ static bool copy_piece(void *context, int worker, size_t item, Error *error)
     const uint64_t size = left < copy->piece_size ? left : copy->piece_size;
     uint64_t copied;
 
-    (void) worker;
     if (!file_copy_range(&(FileRange){copy->from, segment->local_path, offset},
                          &(FileRange){copy->to, copy->to_path, offset}, size, &copied, error) ||
         !rate_take(segment->rate, copied, error))

@@ -113,13 +113,12 @@ static uint64_t bytes_to_search(const DeadEntrySearch *search)
 }
 
 /* A WorkerFunction. */
-static bool read_entry(void *context, int worker, size_t item, Error *error)
+static bool read_entry(void *context, size_t item, Error *error)
 {
     DeadEntrySearch *search = context;
     const PlanEntry *entry = &search->plan->entries[item];
     RelationFile file;
 
-    (void) worker;
     return !is_searched(search, entry, &file) || read_file(search, entry, &file, error);
 }
 

@@ -21,16 +21,13 @@ typedef struct Items
     atomic_int begun[ITEMS];
     atomic_size_t highest;
     size_t fail_from; /* items from here on fail */
-    int jobs;
 } Items;
 
-static bool work_item(void *context, int worker, size_t item, Error *error)
+static bool work_item(void *context, size_t item, Error *error)
 {
     Items *items = context;
 
     atomic_fetch_add(&items->begun[item], 1);
-    if (worker < 0 || worker >= items->jobs)
-        return error_set(error, ERROR_FAILED, "worker %d", worker);
     if (item >= items->fail_from)
         return error_set(error, ERROR_RETRY, "item %zu", item);
     return true;
@@ -46,7 +43,6 @@ static void test_each_item_is_done_once(void **state)
         Items *items = calloc(1, sizeof(Items));
         Error error;
 
-        items->jobs = jobs[index];
         items->fail_from = ITEMS;
         assert_true(workers_run(jobs[index], ITEMS, work_item, items, &error));
         for (size_t item = 0; item < ITEMS; item++)
@@ -61,7 +57,6 @@ static void test_no_items_and_odd_numbers_of_jobs(void **state)
     Error error;
 
     (void) state;
-    items->jobs = 1;
     items->fail_from = ITEMS;
     assert_true(workers_run(4, 0, work_item, items, &error));
     assert_true(workers_run(0, 1, work_item, items, &error));
@@ -81,7 +76,6 @@ static void test_the_first_error_stops_the_rest(void **state)
         Error error;
         int begun = 0;
 
-        items->jobs = jobs[index];
         items->fail_from = 10;
         assert_false(workers_run(jobs[index], ITEMS, work_item, items, &error));
         assert_int_equal(error.kind, ERROR_RETRY);
@@ -194,10 +188,9 @@ static int in_child(void (*body)(void))
     return status;
 }
 
-static bool stop_at_five(void *context, int worker, size_t item, Error *error)
+static bool stop_at_five(void *context, size_t item, Error *error)
 {
     (void) context;
-    (void) worker;
     (void) error;
     if (item == 5)
         raise(SIGTERM);
