@@ -66,17 +66,17 @@ static bool read_target_piece(const WalSides *sides, const WalPiece *piece, uint
 
 /* ---- Digests of the pieces of a window, by all workers ---- */
 
-static bool next_window_piece(void *context, PieceRange *range)
+static bool next_window_piece(void *context, FilePiece *range)
 {
     WalWindow *window = context;
     const WalPiece *piece = &window->pieces[window->next];
 
     if (window->next == window->count)
         return false;
-    *range = (PieceRange){.file = window->next++,
-                          .path = piece->path,
-                          .offset = offset_of(window->sides, piece),
-                          .size = piece->end - piece->begin};
+    *range = (FilePiece){.file = window->next++,
+                         .path = piece->path,
+                         .offset = offset_of(window->sides, piece),
+                         .size = piece->end - piece->begin};
     return true;
 }
 
@@ -103,7 +103,7 @@ static bool compare_digests(WalWindow *window, Error *error)
 {
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FilePieces pieces = {.source = window->sides->source,
-                         .question = ASK_DIGEST,
+                         .digests = true,
                          .piece_size = FETCH_SIZE_MAX,
                          .batch_pieces_max = BATCH_PIECES,
                          .batch_bytes_max = UINT64_MAX,
@@ -193,8 +193,9 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
         return false;
     request.size = (uint32_t) result->size;
     if (request.size > 0 && piece->state != WAL_PIECE_GONE &&
-        !sides->source->operations->fetch(sides->source, 0, &request, 1, compare_bytes, result,
-                                          error))
+        !sides->source->operations->fetch(sides->source, 0,
+                                          &(FetchBatch){.requests = &request, .count = 1},
+                                          compare_bytes, result, error))
         return false;
     return request.size == 0 || result->compared > 0 || sides->archive == NULL ||
            compare_with_archive(sides, piece, bytes + FETCH_SIZE_MAX, result, error);

@@ -192,7 +192,7 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
     return true;
 }
 
-static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+static bool directory_fetch(Source *source, int worker, const FetchBatch *batch,
                             FetchDelivery deliver, void *context, Error *error)
 {
     AUTO_BUFFER Buffer bytes = {0}, path = {0};
@@ -201,9 +201,9 @@ static bool directory_fetch(Source *source, int worker, const FetchRequest *requ
 
     (void) worker;
     open_file_init(&file, NULL);
-    for (size_t i = 0; success && i < count; i++)
+    for (size_t i = 0; success && i < batch->count; i++)
     {
-        const FetchRequest *request = &requests[i];
+        const FetchRequest *request = &batch->requests[i];
         const char *full = path_in(&path, source->directory, request->path);
         size_t length = 0;
 

@@ -44,7 +44,7 @@ bool piece_read_target(OpenFile *file, const char *directory, const FilePiece *p
                                         piece->offset, length, error);
 }
 
-bool piece_answer_equals(const PieceAnswer *answer, uint32_t unit_size, uint32_t offset,
+bool piece_answer_equals(const PieceAnswer *answer, uint64_t unit_size, uint64_t offset,
                          const uint8_t *bytes, size_t size)
 {
     const bool by_digest = answer->digest != DIGEST_NONE;
@@ -63,22 +63,17 @@ bool piece_answer_equals(const PieceAnswer *answer, uint32_t unit_size, uint32_t
 /* Cut the next piece from the range at hand. */
 static FilePiece cut_piece(FilePieces *pieces)
 {
-    PieceRange *range = &pieces->range;
-    const uint32_t size =
-        range->size < pieces->piece_size ? (uint32_t) range->size : pieces->piece_size;
-    FilePiece piece = {.file = range->file,
-                       .path = range->path,
-                       .offset = range->offset,
-                       .size = size,
-                       .asked_size = size,
-                       .destination = range->destination,
-                       .destination_offset = range->destination_offset};
+    FilePiece *range = &pieces->range;
+    FilePiece piece = *range;
 
+    if (piece.size > pieces->piece_size)
+        piece.size = pieces->piece_size;
+    piece.asked_size = (uint32_t) piece.size;
     if (pieces->size_to_ask != NULL)
         piece.asked_size = pieces->size_to_ask(pieces->context, &piece);
-    range->offset += size;
-    range->size -= size;
-    range->destination_offset += size;
+    range->offset += piece.size;
+    range->size -= piece.size;
+    range->destination_offset += piece.size;
     return piece;
 }
 
@@ -142,18 +137,15 @@ static bool ask_source_for_batch(PieceBatch *batch, Error *error)
 {
     const FilePieces *pieces = batch->pieces;
     Source *source = pieces->source;
-    const DigestBatch digests = {
-        .requests = batch->requests,
-        .count = batch->count,
-        .block_size = pieces->question == ASK_BLOCK_DIGESTS ? pieces->block_size : 0};
+    const FetchBatch asked = {.requests = batch->requests,
+                              .count = batch->count,
+                              .digests = pieces->digests && source->directory == NULL,
+                              .block_size = pieces->block_size};
 
     if (source->directory != NULL && pieces->take_file != NULL)
         return hand_over_files(batch, error);
-    if (source->directory != NULL || pieces->question == ASK_BYTES)
-        return source->operations->fetch(source, batch->worker.number, batch->requests,
-                                         batch->count, hand_over_answer, batch, error);
-    return source->operations->digest(source, batch->worker.number, &digests, hand_over_answer,
-                                      batch, error);
+    return source->operations->fetch(source, batch->worker.number, &asked, hand_over_answer, batch,
+                                     error);
 }
 
 static bool ask_batches(PieceBatch *batch, Error *error)
@@ -204,7 +196,7 @@ bool file_pieces_ask(FilePieces *pieces, int workers, Error *error)
     const Source *source = pieces->source;
 
     assert(pieces->batch_pieces_max <= FETCH_COUNT_MAX);
-    if (pieces->question != ASK_BYTES && source->directory == NULL && source->digest == DIGEST_NONE)
+    if (pieces->digests && source->directory == NULL && source->digest == DIGEST_NONE)
         return true;
     return workers_run(workers, (size_t) workers, run_piece_worker, pieces, error);
 }

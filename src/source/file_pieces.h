@@ -21,34 +21,18 @@
 
 #include <pthread.h>
 
-/* Bytes of a file that are wanted. */
-typedef struct PieceRange
+/* Bytes of a file that are wanted: a range that the caller names, then a piece of it. */
+typedef struct FilePiece
 {
     size_t file;      /* the caller's number of it */
     const char *path; /* relative; lives until the end, one pointer for all ranges of a file */
     uint64_t offset;
-    uint64_t size; /* not 0 */
-    size_t destination;
+    uint64_t size;       /* not 0; of a piece at most FilePieces' piece_size */
+    uint32_t asked_size; /* of a piece: size or more (size_to_ask); less comes where the file ends
+                            before */
+    size_t destination;  /* the caller's */
     uint64_t destination_offset; /* the caller's, of the first byte */
-} PieceRange;
-
-typedef struct FilePiece
-{
-    size_t file;
-    const char *path;
-    uint64_t offset;
-    uint32_t size;       /* its share of the range */
-    uint32_t asked_size; /* size or more (size_to_ask); less comes where the file ends before */
-    size_t destination;
-    uint64_t destination_offset; /* of this piece's first byte */
 } FilePiece;
-
-typedef enum PieceQuestion
-{
-    ASK_BYTES,        /* Source's fetch */
-    ASK_DIGEST,       /* digest */
-    ASK_BLOCK_DIGESTS /* digest_blocks */
-} PieceQuestion;
 
 /* The caller's state in one thread, until all pieces are done. */
 typedef struct PieceWorker
@@ -63,8 +47,8 @@ typedef struct PieceWorker
 typedef struct FilePieces
 {
     Source *source;
-    PieceQuestion question;
-    uint32_t block_size;      /* of ASK_BLOCK_DIGESTS */
+    bool digests;             /* are wanted: see FetchBatch */
+    uint32_t block_size;      /* of digests */
     uint32_t piece_size;      /* at most */
     size_t batch_pieces_max;  /* not above FETCH_COUNT_MAX */
     uint64_t batch_bytes_max; /* a batch that has reached it gets no further piece */
@@ -74,7 +58,7 @@ typedef struct FilePieces
     pthread_mutex_t *lock; /* the caller's: next_range is called with it held */
 
     /* The next range; false: nothing is left. */
-    bool (*next_range)(void *context, PieceRange *range);
+    bool (*next_range)(void *context, FilePiece *range);
 
     /* How many bytes to ask for: the piece's size or more (of a directory that is read here, one
        more at most). NULL: its size. Called with the lock held. */
@@ -94,8 +78,8 @@ typedef struct FilePieces
     bool (*end_batch)(void *context, PieceWorker *worker, Error *error);
 
     /* Our own, zeros before the first call; guarded by the lock. */
-    PieceRange range; /* what is left of the range at hand */
-    bool failed;      /* a worker has failed: the others stop */
+    FilePiece range; /* what is left of the range at hand */
+    bool failed;     /* a worker has failed: the others stop */
 } FilePieces;
 
 /*
@@ -118,7 +102,7 @@ typedef struct PieceAnswer
 } PieceAnswer;
 
 /* True if the unit at offset, a multiple of unit_size, is what we have of it: size bytes. */
-bool piece_answer_equals(const PieceAnswer *answer, uint32_t unit_size, uint32_t offset,
+bool piece_answer_equals(const PieceAnswer *answer, uint64_t unit_size, uint64_t offset,
                          const uint8_t *bytes, size_t size);
 
 #endif

@@ -136,11 +136,9 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
  * refuses MD5, and before 11 there is no other. */
 MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 
-/* SourceOperations' fetch, digest and list. */
-bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                  FetchDelivery deliver, void *context, Error *error);
-bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-                   void *context, Error *error);
+/* SourceOperations' fetch and list. */
+bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                  void *context, Error *error);
 bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
 

@@ -31,8 +31,7 @@ static const DigestSql digests[DIGEST_KINDS] = {
 /* Pieces that are fetched, and how far. */
 typedef struct Fetch
 {
-    const FetchRequest *requests;
-    size_t count;
+    const FetchBatch *batch;
     size_t next;                        /* whose answer comes next: all before are delivered */
     size_t asked;                       /* all before were asked for on this connection */
     size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
@@ -40,8 +39,6 @@ typedef struct Fetch
     size_t query_pieces_max;
     uint64_t query_bytes_max;
     bool fails_where_gone; /* a query fails as a whole where a file is not there */
-    bool digest;           /* the source's digest instead of the bytes */
-    uint32_t block_size;   /* the digest of each block of that size; 0: of the whole */
     Query query;
     FetchDelivery deliver;
     void *context;
@@ -87,7 +84,7 @@ static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *pie
                           const ConnectionValue *zero_count, Error *error)
 {
     static uint8_t zeros[FETCH_SIZE_MAX];
-    const FetchRequest *request = &fetch->requests[index];
+    const FetchRequest *request = &fetch->batch->requests[index];
     const uint8_t *bytes = (const uint8_t *) piece->bytes;
     size_t size = piece->size;
 
@@ -111,12 +108,12 @@ static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *pie
  * for. */
 static bool deliver_digests(Fetch *fetch, size_t index, const ConnectionValue *piece, Error *error)
 {
-    const FetchRequest *request = &fetch->requests[index];
+    const FetchRequest *request = &fetch->batch->requests[index];
     const size_t blocks_max =
-        fetch->block_size > 0 ? (request->size - 1) / fetch->block_size + 1 : 1;
+        fetch->batch->block_size > 0 ? (request->size - 1) / fetch->batch->block_size + 1 : 1;
 
     if (piece->size % DIGEST_SIZE != 0 || piece->size / DIGEST_SIZE > blocks_max ||
-        (fetch->block_size == 0 && piece->size == 0))
+        (fetch->batch->block_size == 0 && piece->size == 0))
         return error_set(error, ERROR_FAILED, "received %zu bytes of digests of file \"%s\"",
                          piece->size, request->path);
     return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
@@ -126,7 +123,7 @@ static bool deliver_digests(Fetch *fetch, size_t index, const ConnectionValue *p
 static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
 {
     Fetch *fetch = context;
-    const FetchRequest *request = &fetch->requests[fetch->next];
+    const FetchRequest *request = &fetch->batch->requests[fetch->next];
     const size_t index = fetch->next;
     const ConnectionValue *piece = &columns[2];
 
@@ -143,8 +140,8 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
                   request->path); /* contract */
         return fetch->deliver(fetch->context, index, NULL, 0, error);
     }
-    return fetch->digest ? deliver_digests(fetch, index, piece, error)
-                         : deliver_piece(fetch, index, piece, &columns[3], error);
+    return fetch->batch->digests ? deliver_digests(fetch, index, piece, error)
+                                 : deliver_piece(fetch, index, piece, &columns[3], error);
 }
 
 /*
@@ -191,10 +188,10 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     AUTO_BUFFER Buffer paths = {0}, offsets = {0}, sizes = {0};
     uint64_t bytes = 0;
 
-    while (fetch->asked < fetch->count && fetch->asked - begin < fetch->query_pieces_max &&
+    while (fetch->asked < fetch->batch->count && fetch->asked - begin < fetch->query_pieces_max &&
            bytes < fetch->query_bytes_max)
     {
-        const FetchRequest *request = &fetch->requests[fetch->asked++];
+        const FetchRequest *request = &fetch->batch->requests[fetch->asked++];
 
         array_append(&paths, request->path);
         array_append_int(&offsets, (int64_t) request->offset);
@@ -253,7 +250,7 @@ static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *err
     fetch->query_pieces_max = QUERY_PIECES_MAX;
     fetch->next++;
     log_debug("received null value for chunk for file \"%s\", file has been deleted",
-              fetch->requests[index].path); /* contract */
+              fetch->batch->requests[index].path); /* contract */
     return fetch->deliver(fetch->context, index, NULL, 0, error);
 }
 
@@ -265,16 +262,16 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     bool success = true;
 
     fetch->query_pieces_max = QUERY_PIECES_MAX;
-    while (success && fetch->fails_where_gone && fetch->next < fetch->count)
+    while (success && fetch->fails_where_gone && fetch->next < fetch->batch->count)
         success = fetch_with_failures(connection, fetch, error);
     if (fetch->fails_where_gone)
         return success;
     success = connection_pipeline_begin(connection, error);
     fetch->asked = fetch->next;
     fetch->under_way = 0;
-    while (success && fetch->next < fetch->count)
+    while (success && fetch->next < fetch->batch->count)
     {
-        if (fetch->asked < fetch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
+        if (fetch->asked < fetch->batch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
             success = send_fetch_query(connection, fetch, error);
         else
             success = receive_fetch_answer(connection, fetch, error);
@@ -290,53 +287,40 @@ static uint64_t query_bytes_max(const Source *source)
     return share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX;
 }
 
-/* By a query that has been made for the server's version. */
-static bool fetch_all(ServerSource *self, int worker, Fetch *fetch, Error *error)
+/* The query for the batch, made for the server's version. */
+static void make_fetch_sql(const FetchBatch *batch, DigestKind kind, const char *may_lack,
+                           char sql[SQL_SIZE])
 {
-    assert(fetch->count <= FETCH_COUNT_MAX);
-    fetch->query_bytes_max = query_bytes_max(&self->source);
-    fetch->fails_where_gone = !self->version->sql.missing_ok;
-    fetch->query.failure = "could not fetch remote files from source server";
-    return server_attempt(self, worker, fetch_once, fetch, &fetch->next, error);
-}
+    const DigestSql *digest = &digests[kind];
 
-bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                  FetchDelivery deliver, void *context, Error *error)
-{
-    ServerSource *self = (ServerSource *) source;
-    char sql[SQL_SIZE];
-    Fetch fetch = {.requests = requests,
-                   .count = count,
-                   .query = {.sql = sql, .column_count = 4, .binary = true},
-                   .deliver = deliver,
-                   .context = context};
-
-    snprintf(sql, sizeof(sql), fetch_sql, server_may_lack(&self->version->sql));
-    return fetch_all(self, worker, &fetch, error);
-}
-
-bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-                   void *context, Error *error)
-{
-    ServerSource *self = (ServerSource *) source;
-    const DigestSql *digest = &digests[source->digest];
-    const char *may_lack = server_may_lack(&self->version->sql);
-    char sql[SQL_SIZE];
-    Fetch fetch = {.requests = batch->requests,
-                   .count = batch->count,
-                   .block_size = batch->block_size,
-                   .query = {.sql = sql, .column_count = 3, .binary = true},
-                   .digest = true,
-                   .deliver = deliver,
-                   .context = context};
-
-    assert(source->digest != DIGEST_NONE);
-    if (batch->block_size > 0)
-        snprintf(sql, sizeof(sql), blocks_sql, digest->before, batch->block_size, digest->after,
+    if (!batch->digests)
+        snprintf(sql, SQL_SIZE, fetch_sql, may_lack);
+    else if (batch->block_size > 0)
+        snprintf(sql, SQL_SIZE, blocks_sql, digest->before, batch->block_size, digest->after,
                  batch->block_size, may_lack);
     else
-        snprintf(sql, sizeof(sql), digest_sql, digest->before, may_lack, digest->after);
-    return fetch_all(self, worker, &fetch, error);
+        snprintf(sql, SQL_SIZE, digest_sql, digest->before, may_lack, digest->after);
+}
+
+bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                  void *context, Error *error)
+{
+    ServerSource *self = (ServerSource *) source;
+    char sql[SQL_SIZE];
+    Fetch fetch = {.batch = batch,
+                   .query_bytes_max = query_bytes_max(source),
+                   .fails_where_gone = !self->version->sql.missing_ok,
+                   .query = {.sql = sql,
+                             .failure = "could not fetch remote files from source server",
+                             .column_count = batch->digests ? 3 : 4,
+                             .binary = true},
+                   .deliver = deliver,
+                   .context = context};
+
+    assert(batch->count <= FETCH_COUNT_MAX);
+    assert(!batch->digests || source->digest != DIGEST_NONE);
+    make_fetch_sql(batch, source->digest, server_may_lack(&self->version->sql), sql);
+    return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
 }
 
 /* ---- Which digest ---- */

@@ -479,7 +479,6 @@ static const SourceOperations server_operations = {
     .names = server_names,
     .start_workers = server_start_workers,
     .fetch = server_fetch,
-    .digest = server_digest,
 };
 
 const char *const source_server_functions[SOURCE_FUNCTION_COUNT] = {

@@ -83,16 +83,17 @@ typedef struct FetchRequest
 #define FETCH_COUNT_MAX 2000
 
 /*
- * Pieces of which the source's digests are wanted, DIGEST_SIZE bytes each. With a block size: of
- * each block of each piece, the last block's of what there is. Such pieces begin at a block; no
- * bytes come of a piece that begins after the end of its file.
+ * Pieces that are asked for at once, or the source's digests of them, DIGEST_SIZE bytes each. With
+ * a block size: of each block of each piece, the last block's of what there is. Such pieces begin
+ * at a block; no bytes come of a piece that begins after the end of its file.
  */
-typedef struct DigestBatch
+typedef struct FetchBatch
 {
-    const FetchRequest *requests; /* here of at most DIGEST_SIZE_MAX */
+    const FetchRequest *requests; /* with digests of at most DIGEST_SIZE_MAX */
     size_t count;                 /* at most FETCH_COUNT_MAX */
-    uint32_t block_size;          /* 0: of the whole piece */
-} DigestBatch;
+    bool digests;                 /* not where `digest` of the source is DIGEST_NONE */
+    uint32_t block_size;          /* of digests; 0: of the whole piece */
+} FetchBatch;
 #define DIGEST_SIZE_MAX (4 * 1024 * 1024)
 
 /*
@@ -154,17 +155,12 @@ typedef struct SourceOperations
      * least 1. */
     bool (*start_workers)(Source *source, int jobs, int *granted, Error *error);
 
-    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout
-       on the same server, which may have been restarted (check_same_server in
-       server_connect.c; another one is an error); nothing is delivered twice. All functions
-       retry so. ERROR_RETRY: the time is over. */
-    bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
-                  FetchDelivery deliver, void *context, Error *error);
-
-    /* Digests of pieces, delivered like fetch: see DigestBatch. Not where `digest` of the source is
-       DIGEST_NONE. */
-    bool (*digest)(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-                   void *context, Error *error);
+    /* Deliver pieces, or their digests. Lost connections are retried for the retry timeout on the
+       same server, which may have been restarted (check_same_server in server_connect.c; another
+       one is an error); nothing is delivered twice. All functions retry so. ERROR_RETRY: the time
+       is over. */
+    bool (*fetch)(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                  void *context, Error *error);
 } SourceOperations;
 
 struct Source

@@ -143,7 +143,7 @@ static bool is_compared(const Stage *stage, const PlanEntry *entry)
            entry->source_size > 0 && stage_is_whole(stage, entry);
 }
 
-static bool next_compared_file(void *context, PieceRange *range)
+static bool next_compared_file(void *context, FilePiece *range)
 {
     FileFetch *fetch = context;
     const Plan *plan = fetch->plan;
@@ -156,7 +156,7 @@ static bool next_compared_file(void *context, PieceRange *range)
         if (!is_compared(fetch->stage, entry))
             continue;
         assert(entry->rebuilt == NULL);
-        *range = (PieceRange){.file = index, .path = entry->path, .size = entry->source_size};
+        *range = (FilePiece){.file = index, .path = entry->path, .size = entry->source_size};
         return true;
     }
     return false;
@@ -168,7 +168,7 @@ static uint32_t size_to_compare(void *context, const FilePiece *piece)
     const FileFetch *fetch = context;
     const PlanEntry *entry = &fetch->plan->entries[piece->file];
 
-    return piece->offset + piece->size == entry->source_size ? piece->size + 1 : piece->size;
+    return piece->asked_size + (piece->offset + piece->size == entry->source_size);
 }
 
 static uint64_t bytes_to_compare(const FileFetch *fetch)
@@ -191,8 +191,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     FileFetch *fetch = context;
     const Source *source = fetch->source;
     const PlanEntry *entry = &fetch->plan->entries[piece->file];
-    const PieceAnswer answer = {source->directory != NULL ? DIGEST_NONE : source->digest, bytes,
-                                size};
+    const PieceAnswer answer = {source->digest, bytes, size};
     size_t length;
 
     if (bytes == NULL)
@@ -233,7 +232,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
 {
     Source *source = fetch->source;
     FilePieces pieces = {.source = source,
-                         .question = ASK_DIGEST,
+                         .digests = true,
                          .piece_size = rate_piece(source->rate, COMPARED_PIECE_SIZE),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
@@ -257,7 +256,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
 
 /* ---- Which ranges, and where they are put ---- */
 
-static bool next_fetched_range(void *context, PieceRange *range)
+static bool next_fetched_range(void *context, FilePiece *range)
 {
     FileFetch *fetch = context;
     Stage *stage = fetch->stage;
@@ -273,7 +272,7 @@ static bool next_fetched_range(void *context, PieceRange *range)
             continue;
         if (size > RANGE_SIZE_MAX)
             size = RANGE_SIZE_MAX;
-        *range = (PieceRange){
+        *range = (FilePiece){
             .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
         if (laid_out)
         {
@@ -299,7 +298,7 @@ static uint32_t size_to_fetch(void *context, const FilePiece *piece)
                                 piece->offset + piece->size == entry->source_size &&
                                 !stage_is_laid_out(fetch->stage, entry);
 
-    return may_have_grown ? FETCH_SIZE_MAX : piece->size;
+    return may_have_grown ? FETCH_SIZE_MAX : piece->asked_size;
 }
 
 static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t size)
@@ -494,7 +493,6 @@ static bool fetch_files(FileFetch *fetch, Error *error)
     Stage *stage = fetch->stage;
     Source *source = fetch->source;
     FilePieces pieces = {.source = source,
-                         .question = ASK_BYTES,
                          .piece_size = rate_piece(source->rate, FETCH_SIZE_MAX),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = FETCH_BATCH_BYTES_MAX,

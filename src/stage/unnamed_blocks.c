@@ -175,7 +175,7 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
 }
 
 /* One piece at a time, so that the round ends in time. */
-static bool next_compared_piece(void *context, PieceRange *range)
+static bool next_compared_piece(void *context, FilePiece *range)
 {
     BlockComparison *comparison = context;
     const Plan *plan = comparison->plan;
@@ -192,10 +192,10 @@ static bool next_compared_piece(void *context, PieceRange *range)
         if (comparison->offset >= size)
             continue;
         left = size - comparison->offset;
-        *range = (PieceRange){.file = comparison->index,
-                              .path = entry->path,
-                              .offset = comparison->offset,
-                              .size = left < limit ? left : limit};
+        *range = (FilePiece){.file = comparison->index,
+                             .path = entry->path,
+                             .offset = comparison->offset,
+                             .size = left < limit ? left : limit};
         comparison->offset += range->size;
         return true;
     }
@@ -223,7 +223,7 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
     if (!piece_read_target(&worker->file, comparison->clusters->target.directory, piece,
                            worker->bytes, &length, error))
         return false;
-    for (uint32_t offset = 0; offset < piece->size; offset += block_size)
+    for (uint64_t offset = 0; offset < piece->size; offset += block_size)
     {
         const size_t left = offset < length ? length - offset : 0;
         const size_t size = left < block_size ? left : block_size;
@@ -267,8 +267,7 @@ static bool fetch_new_wal(BlockComparison *comparison, Error *error)
 static bool compare_for_a_round(BlockComparison *comparison, int workers, Error *error)
 {
     FilePieces pieces = {.source = comparison->clusters->source,
-                         .question =
-                             comparison->digest != DIGEST_NONE ? ASK_BLOCK_DIGESTS : ASK_BYTES,
+                         .digests = comparison->digest != DIGEST_NONE,
                          .block_size = comparison->plan->block_size,
                          .piece_size = compared_piece_size(comparison),
                          .batch_pieces_max = BATCH_PIECES_MAX,

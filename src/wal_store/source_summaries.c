@@ -181,8 +181,9 @@ static bool read_batch(Source *source, SummaryReading *reading, Error *error)
 
     for (size_t i = 0; i < reading->count; i++)
         requests[i] = (FetchRequest){.path = reading->paths[i], .size = reading->piece_size};
-    if (source->operations->fetch(source, 0, requests, reading->count, take_summary, reading,
-                                  &why) &&
+    if (source->operations->fetch(source, 0,
+                                  &(FetchBatch){.requests = requests, .count = reading->count},
+                                  take_summary, reading, &why) &&
         (reading->ended || reading->taken == reading->count || read_whole(source, reading, &why)))
         return stop_check(error);
     if (why.kind == ERROR_RETRY)

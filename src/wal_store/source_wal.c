@@ -114,7 +114,7 @@ static void add_segment(WalFetch *fetch, const char *name, const char *path, uin
     fetch->bytes += size;
 }
 
-static bool next_segment(void *context, PieceRange *range)
+static bool next_segment(void *context, FilePiece *range)
 {
     WalFetch *fetch = context;
     const SegmentFetch *segment = &fetch->segments[fetch->next];
@@ -122,7 +122,7 @@ static bool next_segment(void *context, PieceRange *range)
     if (fetch->next == fetch->count)
         return false;
     *range =
-        (PieceRange){.file = fetch->next++, .path = segment->source_path, .size = segment->size};
+        (FilePiece){.file = fetch->next++, .path = segment->source_path, .size = segment->size};
     return true;
 }
 
@@ -209,7 +209,6 @@ static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
         rate_piece(source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE);
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FilePieces pieces = {.source = source,
-                         .question = ASK_BYTES,
                          .piece_size = piece_size,
                          .batch_pieces_max = batch_pieces(fetch->bytes, piece_size, batches),
                          .batch_bytes_max = UINT64_MAX,
@@ -256,7 +255,8 @@ bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Er
     *has = false;
     source_wal_segment_name(wal, segment, name);
     snprintf(path, sizeof(path), "%s/%s", wal->store->stream.shape.version->wal_directory, name);
-    return source->operations->fetch(source, 0, &request, 1, note_bytes, has, error);
+    return source->operations->fetch(source, 0, &(FetchBatch){.requests = &request, .count = 1},
+                                     note_bytes, has, error);
 }
 
 /* The name of the segment in the scratch directory: fetched from the source, or restored. */

@@ -540,11 +540,10 @@ static void fetch_pieces(Source *source, bool digest)
     if ((digest && source->digest == DIGEST_NONE) ||
         !source->operations->start_workers(source, 1, &granted, &error))
         return;
-    if (digest ? source->operations->digest(
-                     source, 0, &(DigestBatch){.requests = requests, .count = REQUEST_COUNT},
-                     look_at_piece, &delivered, &error)
-               : source->operations->fetch(source, 0, requests, REQUEST_COUNT, look_at_piece,
-                                           &delivered, &error))
+    if (source->operations->fetch(
+            source, 0,
+            &(FetchBatch){.requests = requests, .count = REQUEST_COUNT, .digests = digest},
+            look_at_piece, &delivered, &error))
         if (delivered.next != REQUEST_COUNT)
             __builtin_trap();
 }

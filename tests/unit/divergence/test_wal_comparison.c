@@ -82,27 +82,8 @@ static const uint8_t *bytes_of(const FetchRequest *request, size_t *size)
     return pair.source.segments[segment] + request->offset;
 }
 
-static bool fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                  FetchDelivery deliver, void *context, Error *fails)
-{
-    (void) source;
-    (void) worker;
-    if (pair.is_broken)
-        return error_set(fails, ERROR_FAILED, "the source is broken");
-    for (size_t i = 0; i < count; i++)
-    {
-        size_t size;
-        const uint8_t *bytes = bytes_of(&requests[i], &size);
-
-        pair.fetched += size;
-        if (!deliver(context, i, bytes, size, fails))
-            return false;
-    }
-    return true;
-}
-
-static bool digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-    void *context, Error *fails)
+static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                  void *context, Error *fails)
 {
     (void) worker;
     if (pair.is_broken)
@@ -113,16 +94,20 @@ static bool digest(Source *source, int worker, const DigestBatch *batch, FetchDe
         size_t size;
         const uint8_t *bytes = bytes_of(&batch->requests[i], &size);
 
-        pair.digested += size;
-        assert_true(bytes == NULL || digest_bytes(source->digest, bytes, size, digest_here));
-        if (!deliver(context, i, bytes == NULL ? NULL : digest_here,
-                     bytes == NULL ? 0 : DIGEST_SIZE, fails))
+        *(batch->digests ? &pair.digested : &pair.fetched) += size;
+        if (bytes != NULL && batch->digests)
+        {
+            assert_true(digest_bytes(source->digest, bytes, size, digest_here));
+            bytes = digest_here;
+            size = DIGEST_SIZE;
+        }
+        if (!deliver(context, i, bytes, size, fails))
             return false;
     }
     return true;
 }
 
-static const SourceOperations operations = {.fetch = fetch, .digest = digest};
+static const SourceOperations operations = {.fetch = fetch};
 
 static void fill(Side *side)
 {

@@ -209,13 +209,15 @@ static int open_source(const char *path)
     return open(local, O_RDONLY);
 }
 
-static bool answer(DigestKind kind, const FetchRequest *requests, size_t count,
-                   FetchDelivery deliver, void *context, Error *error)
+static bool test_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                       void *context, Error *error)
 {
+    const FetchRequest *requests = batch->requests;
     uint8_t *bytes = malloc(DIGEST_SIZE_MAX);
     bool ok = true;
 
-    for (size_t index = 0; ok && index < count; index++)
+    (void) worker;
+    for (size_t index = 0; ok && index < batch->count; index++)
     {
         const int fd = open_source(requests[index].path);
         uint8_t digest[DIGEST_SIZE];
@@ -230,28 +232,13 @@ static bool answer(DigestKind kind, const FetchRequest *requests, size_t count,
         close(fd);
         if (length < 0)
             abort();
-        if (kind != DIGEST_NONE && !digest_bytes(kind, bytes, (size_t) length, digest))
+        if (batch->digests && !digest_bytes(source->digest, bytes, (size_t) length, digest))
             abort();
-        ok = kind != DIGEST_NONE ? deliver(context, index, digest, sizeof(digest), error)
-                                 : deliver(context, index, bytes, (size_t) length, error);
+        ok = batch->digests ? deliver(context, index, digest, sizeof(digest), error)
+                            : deliver(context, index, bytes, (size_t) length, error);
     }
     free(bytes);
     return ok;
-}
-
-static bool test_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                       FetchDelivery deliver, void *context, Error *error)
-{
-    (void) source;
-    (void) worker;
-    return answer(DIGEST_NONE, requests, count, deliver, context, error);
-}
-
-static bool test_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-    void *context, Error *error)
-{
-    (void) worker;
-    return answer(source->digest, batch->requests, batch->count, deliver, context, error);
 }
 
 static bool test_start_workers(Source *source, int jobs, int *granted, Error *error)
@@ -263,7 +250,7 @@ static bool test_start_workers(Source *source, int jobs, int *granted, Error *er
 }
 
 static const SourceOperations test_operations = {
-    .fetch = test_fetch, .digest = test_digest, .start_workers = test_start_workers};
+    .fetch = test_fetch, .start_workers = test_start_workers};
 static Source test_source = {
     .operations = &test_operations, .description = "a directory", .digest = DIGEST_MD5};
 

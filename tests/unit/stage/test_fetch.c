@@ -22,30 +22,23 @@ static bool refuse(Error *failure)
     return error_set(failure, ERROR_RETRY, "connection lost");
 }
 
-static bool counting_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+static bool counting_fetch(Source *source, int worker, const FetchBatch *batch,
                            FetchDelivery deliver, void *context, Error *failure)
 {
     static const uint8_t bytes[FETCH_SIZE_MAX + 1];
 
-    (void) source;
-    (void) worker;
-    source_now.requests += (int) count;
+    if (batch->digests)
+        return test_fetch(source, worker, batch, deliver, context, failure);
+    source_now.requests += (int) batch->count;
     if (source_now.lost)
         return refuse(failure);
     if (source_now.talkative)
-        return deliver(context, 0, bytes, requests[0].size + 1, failure);
-    return answer(DIGEST_NONE, requests, count, deliver, context, failure);
-}
-
-static bool counting_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-    void *context, Error *failure)
-{
-    (void) worker;
-    return answer(source->digest, batch->requests, batch->count, deliver, context, failure);
+        return deliver(context, 0, bytes, batch->requests[0].size + 1, failure);
+    return test_fetch(source, worker, batch, deliver, context, failure);
 }
 
 static const SourceOperations counting_operations = {
-    .fetch = counting_fetch, .digest = counting_digest, .start_workers = test_start_workers};
+    .fetch = counting_fetch, .start_workers = test_start_workers};
 static Source of_directory = {
     .operations = &counting_operations, .directory = "source", .description = "a directory"};
 static Source counting = {
@@ -58,9 +51,10 @@ static Source counting = {
  */
 static _Atomic bool told_of_removal;
 
-static bool removing_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+static bool removing_fetch(Source *source, int worker, const FetchBatch *batch,
                            FetchDelivery deliver, void *context, Error *failure)
 {
+    const FetchRequest *requests = batch->requests;
     static const uint8_t bytes[FETCH_SIZE_MAX];
     const bool of_begin = requests[0].offset == 0;
     bool ok = true;
@@ -69,7 +63,7 @@ static bool removing_fetch(Source *source, int worker, const FetchRequest *reque
     (void) worker;
     while (of_begin && !atomic_load_explicit(&told_of_removal, memory_order_relaxed))
         usleep(100);
-    for (size_t i = 0; ok && i < count; i++)
+    for (size_t i = 0; ok && i < batch->count; i++)
         ok = deliver(context, i, of_begin ? bytes : NULL, of_begin ? requests[i].size : 0, failure);
     atomic_store_explicit(&told_of_removal, true, memory_order_relaxed);
     return ok;

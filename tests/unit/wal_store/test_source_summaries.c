@@ -62,11 +62,13 @@ static bool read_one(Source *source, const char *path, size_t limit, Buffer *buf
     return true;
 }
 
-static bool fetch_some(Source *source, int worker, const FetchRequest *requests, size_t count,
-                       FetchDelivery deliver, void *context, Error *why)
+static bool fetch_some(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                       void *context, Error *why)
 {
+    const FetchRequest *requests = batch->requests;
+
     (void) worker;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < batch->count; i++)
     {
         Buffer bytes = {0};
         bool found, delivered;

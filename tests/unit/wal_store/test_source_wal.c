@@ -33,16 +33,17 @@ static SourceWal *wal;
 static size_t available;
 static int request_count;
 
-static bool fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                  FetchDelivery deliver, void *context, Error *failure)
+static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
+                  void *context, Error *failure)
 {
+    const FetchRequest *requests = batch->requests;
     static const uint8_t bytes[FETCH_SIZE_MAX];
     bool ok = true;
 
     (void) source;
     (void) worker;
     request_count++;
-    for (size_t i = 0; ok && i < count; i++)
+    for (size_t i = 0; ok && i < batch->count; i++)
     {
         const size_t left = requests[i].offset < available ? available - requests[i].offset : 0;
         const size_t size = left < requests[i].size ? left : requests[i].size;
