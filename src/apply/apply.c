@@ -33,7 +33,6 @@
 #include <unistd.h>
 
 #define NEW_LABEL_PATH WORK_DIRECTORY "/backup_label"
-#define SYNC_BATCH 256
 
 /* A finish under way. */
 typedef struct Apply
@@ -162,75 +161,59 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
 
 /* ---- Syncing what was touched ---- */
 
-/* Paths that wait for being synced, many at once. */
-typedef struct SyncBatch
+/* Paths that are synced. */
+typedef struct SyncList
 {
-    const char *paths[SYNC_BATCH]; /* the arena's */
-    size_t count;
     Arena *arena;
-    Buffer last; /* the directory that was added last */
-} SyncBatch;
+    const char **paths; /* the arena's */
+    size_t count;
+    const char *last; /* the directory that was added last */
+} SyncList;
 
 static bool sync_one(void *context, size_t item, Error *error)
 {
-    const SyncBatch *batch = context;
+    const SyncList *list = context;
 
-    return file_sync_path(batch->paths[item], error);
-}
-
-static bool sync_batch(const Apply *apply, SyncBatch *batch, Error *error)
-{
-    const bool ok = workers_run(apply->options->jobs, batch->count, sync_one, batch, error);
-
-    arena_destroy(batch->arena);
-    batch->arena = arena_create();
-    batch->count = 0;
-    return ok;
-}
-
-static bool sync_later(const Apply *apply, SyncBatch *batch, const char *path, size_t length,
-                       Error *error)
-{
-    batch->paths[batch->count++] = arena_strndup(batch->arena, path, length);
-    return batch->count < SYNC_BATCH || sync_batch(apply, batch, error);
+    return file_sync_path(list->paths[item], error);
 }
 
 /* An entry has touched the file if it was patched, else its directory. */
-static bool sync_entry(const Apply *apply, SyncBatch *batch, const JournalEntry *entry,
-                       Error *error)
+static void add_touched(const Apply *apply, const JournalEntry *entry, SyncList *list)
 {
     AUTO_BUFFER Buffer buffer = {0};
     const char *path = local_path(apply, &buffer, entry->path);
     size_t length;
 
-    if (entry->kind == JOURNAL_RANGE || entry->kind == JOURNAL_WORK_DIRECTORY)
-        return true;
+    if (entry->kind == JOURNAL_RANGE || entry->kind == JOURNAL_WORK_DIRECTORY ||
+        (entry->kind == JOURNAL_PATCH && written_all_kept(apply->written)))
+        return;
+    if (entry->kind == JOURNAL_PATCH || entry->kind == JOURNAL_MAKE_DIRECTORY)
+        ARRAY_ADD(list->paths, list->count, arena_strdup(list->arena, path));
     if (entry->kind == JOURNAL_PATCH)
-        return written_all_kept(apply->written) ||
-               sync_later(apply, batch, path, strlen(path), error);
-    if (entry->kind == JOURNAL_MAKE_DIRECTORY &&
-        !sync_later(apply, batch, path, strlen(path), error))
-        return false;
+        return;
     length = path_parent_length(path);
-    if (batch->last.size == length && memcmp(batch->last.bytes, path, length) == 0)
-        return true;
-    buffer_clear(&batch->last);
-    buffer_append(&batch->last, path, length);
-    return sync_later(apply, batch, path, length, error);
+    if (list->last != NULL && strlen(list->last) == length && memcmp(list->last, path, length) == 0)
+        return;
+    list->last = arena_strndup(list->arena, path, length);
+    ARRAY_ADD(list->paths, list->count, list->last);
 }
 
 static bool sync_entries(const Apply *apply, Error *error)
 {
-    SyncBatch batch = {.arena = arena_create()};
+    AUTO_ARENA Arena *arena = arena_create();
+    SyncList list = {.arena = arena};
     JournalEntry entry;
     bool end = false, ok = true;
 
     journal_rewind(apply->reader);
     while (ok && !end)
-        ok = journal_next(apply->reader, &entry, &end, error) &&
-             (end ? sync_batch(apply, &batch, error) : sync_entry(apply, &batch, &entry, error));
-    buffer_free(&batch.last);
-    arena_destroy(batch.arena);
+    {
+        ok = journal_next(apply->reader, &entry, &end, error);
+        if (ok && !end)
+            add_touched(apply, &entry, &list);
+    }
+    ok = ok && workers_run(apply->options->jobs, list.count, sync_one, &list, error);
+    free(list.paths);
     return ok;
 }
 
