@@ -44,17 +44,6 @@ static void PRINTF_LIKE(3, 4) append(char *text, size_t size, const char *format
     va_end(arguments);
 }
 
-/* Begin an empty text after the one that begins at `text`; where none fits, at the last NUL. */
-static uint16_t begin_text_after(Error *error, size_t text)
-{
-    size_t after = text + strlen(error->message + text) + 1;
-
-    if (after > ERROR_TEXT_SIZE - 1)
-        after = ERROR_TEXT_SIZE - 1;
-    error->message[after] = '\0';
-    return (uint16_t) after;
-}
-
 /* reason: NULL, or the text that follows the message. */
 static void PRINTF_LIKE(4, 0)
     set(Error *error, ErrorKind kind, const char *reason, const char *format, va_list arguments)
@@ -62,15 +51,13 @@ static void PRINTF_LIKE(4, 0)
     error->kind = kind;
     error->remedy = REMEDY_NONE;
     error->error_number = 0;
-    error->message[0] = '\0';
+    error->message[0] = error->detail[0] = error->hint[0] = '\0';
     append_arguments(error->message, ERROR_TEXT_SIZE, format, arguments);
     for (size_t length = strlen(error->message); length > 0 && error->message[length - 1] == '\n';
          length--)
         error->message[length - 1] = '\0';
     if (reason != NULL)
         append(error->message, ERROR_TEXT_SIZE, ": %s", reason);
-    error->detail = begin_text_after(error, 0);
-    error->hint = begin_text_after(error, error->detail);
 }
 
 bool error_set(Error *error, ErrorKind kind, const char *format, ...)
@@ -120,31 +107,23 @@ bool error_copy(Error *error, const Error *from)
     return false;
 }
 
-/* Append a line to the text at `at`, of zero or more lines joined by newlines. */
-static void PRINTF_LIKE(3, 0)
-    append_line(Error *error, uint16_t at, const char *format, va_list arguments)
+/* Append a line to the text, of zero or more lines joined by newlines. */
+static void PRINTF_LIKE(2, 0) append_line(char *text, const char *format, va_list arguments)
 {
-    char *text = error->message + at;
-    const size_t size = ERROR_TEXT_SIZE - at;
-
     if (text[0] != '\0')
-        append(text, size, "\n");
-    append_arguments(text, size, format, arguments);
+        append(text, ERROR_TEXT_SIZE, "\n");
+    append_arguments(text, ERROR_TEXT_SIZE, format, arguments);
 }
 
 bool error_detail(Error *error, const char *format, ...)
 {
-    char hint[ERROR_TEXT_SIZE];
     va_list arguments;
 
     if (error == NULL)
         return false;
-    snprintf(hint, sizeof(hint), "%s", error_hint_text(error));
     va_start(arguments, format);
-    append_line(error, error->detail, format, arguments);
+    append_line(error->detail, format, arguments);
     va_end(arguments);
-    error->hint = begin_text_after(error, error->detail);
-    append(error->message + error->hint, ERROR_TEXT_SIZE - error->hint, "%s", hint);
     return false;
 }
 
@@ -155,7 +134,7 @@ bool error_hint(Error *error, const char *format, ...)
     if (error == NULL)
         return false;
     va_start(arguments, format);
-    append_line(error, error->hint, format, arguments);
+    append_line(error->hint, format, arguments);
     va_end(arguments);
     return false;
 }
@@ -176,16 +155,6 @@ const char *error_remedy_name(const Error *error)
     if (error->remedy == REMEDY_COMPARE)
         return "compare";
     return error->remedy == REMEDY_WAL ? "wal" : NULL;
-}
-
-const char *error_detail_text(const Error *error)
-{
-    return error->message + error->detail;
-}
-
-const char *error_hint_text(const Error *error)
-{
-    return error->message + error->hint;
 }
 
 void out_of_memory(void)

@@ -35,9 +35,9 @@ typedef enum Remedy
 } Remedy;
 
 /*
- * A path of 4,000 bytes or what a server says about it, a list of names of 1,000, and sentences. An
- * Error owns no memory, and is no larger than the buffer of a path: it is a local or a member,
- * copied by assignment, and needs no initialisation before it is set.
+ * Each text has room for a path of 4,000 bytes or what a server says about it, a list of names of
+ * 1,000, and sentences. An Error owns no memory: it is a local or a member, copied by assignment,
+ * and needs no initialisation before it is set.
  */
 #define ERROR_TEXT_SIZE 6144
 
@@ -47,9 +47,9 @@ typedef struct Error
     ErrorKind worst; /* of ERROR_REPORTED: the worst kind of what was printed */
     Remedy remedy;
     int error_number; /* errno when the message ends in its text, else 0 */
-    uint16_t detail;  /* where in message the detail begins, and the hint: see error_detail_text */
-    uint16_t hint;
-    char message[ERROR_TEXT_SIZE]; /* then, each after a NUL, the detail and the hint */
+    char message[ERROR_TEXT_SIZE];
+    char detail[ERROR_TEXT_SIZE]; /* lines joined by newlines; "" without any */
+    char hint[ERROR_TEXT_SIZE];   /* likewise */
 } Error;
 
 /*
@@ -86,10 +86,6 @@ bool error_remedy(Error *error, Remedy remedy); /* false, too */
 /* The remedy for programs: "compare", "wal", "retry" (the same command again), "base_backup"; NULL:
  * the hint says what to do. */
 const char *error_remedy_name(const Error *error);
-
-/* All lines of detail or of hint; "" without any. Valid until the error is changed. */
-const char *error_detail_text(const Error *error);
-const char *error_hint_text(const Error *error);
 
 /* Say that memory is exhausted and exit with status 1 (every instant is safe to die at). */
 _Noreturn void out_of_memory(void);

@@ -121,7 +121,7 @@ void json_string(Json *json, const char *key, const char *value)
 
 void json_error(Json *json, const Error *error)
 {
-    const char *detail = error_detail_text(error), *hint = error_hint_text(error);
+    const char *detail = error->detail, *hint = error->hint;
 
     json_string(json, "message", error->message);
     json_string(json, "detail", detail[0] != '\0' ? detail : NULL);

@@ -284,8 +284,8 @@ void log_error(const Error *error)
     append_prefix(&lines, COLOUR_ERROR, "error: ");
     buffer_append_string(&lines, error->message);
     end_line(&lines);
-    append_lines(&lines, "detail: ", error_detail_text(error));
-    append_lines(&lines, "hint: ", error_hint_text(error));
+    append_lines(&lines, "detail: ", error->detail);
+    append_lines(&lines, "hint: ", error->hint);
     write_line(&lines);
 }
 

@@ -62,9 +62,9 @@ void node_add(Node *node, const char *name, FindingState state, const char *reme
 
 void node_add_error(Node *node, const char *name, FindingState state, const Error *error)
 {
-    const char *detail = error_detail_text(error);
+    const char *detail = error->detail;
 
-    node_add(node, name, state, error_hint_text(error), "%s%s%s", error->message,
+    node_add(node, name, state, error->hint, "%s%s%s", error->message,
              detail[0] != '\0' ? "\n" : "", detail);
 }
 
@@ -133,8 +133,8 @@ static void append_verdict(Buffer *text, const Node *node)
         const Error *reason = &verdict->reasons[i];
 
         append_indented(text, reason->message, 2, 4);
-        append_indented(text, error_detail_text(reason), 4, 4);
-        append_hint(text, error_hint_text(reason), 4);
+        append_indented(text, reason->detail, 4, 4);
+        append_hint(text, reason->hint, 4);
     }
     if (verdict->dry_run_adds != NULL)
         append_indented(

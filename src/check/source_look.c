@@ -236,7 +236,7 @@ void node_look_at_source(Node *node)
             connection_close(connection);
             return;
         }
-        if (error.kind == ERROR_RETRY && error_hint_text(&error)[0] == '\0')
+        if (error.kind == ERROR_RETRY && error.hint[0] == '\0')
             error_hint(&error, "Is the server running there, and does it accept this connection?");
         node_add_error(node, "source", FINDING_PROBLEM, &error);
         why = "the source does not answer";

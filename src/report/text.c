@@ -573,8 +573,8 @@ void report_text(const Report *report, Buffer *text)
     for (size_t i = 0; i < report->error_count; i++)
     {
         text_rows(text, "error", report->errors[i]->message, 0);
-        text_rows(text, "detail", error_detail_text(report->errors[i]), 0);
-        text_rows(text, "hint", error_hint_text(report->errors[i]), 0);
+        text_rows(text, "detail", report->errors[i]->detail, 0);
+        text_rows(text, "hint", report->errors[i]->hint, 0);
     }
     if (report->run->source.description != NULL)
         text_row(text, "source", "%s", report->run->source.description);

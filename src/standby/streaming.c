@@ -19,7 +19,7 @@
 static void complain(const Options *options, const Error *problem, Problems *problems,
                      StandbySettings *settings, Arena *arena)
 {
-    const char *detail = error_detail_text(problem), *hint = error_hint_text(problem);
+    const char *detail = problem->detail, *hint = problem->hint;
 
     if ((options->slot != NULL || options->rejoin) && problem->kind != ERROR_RETRY)
         problems_add(problems, problem);
@@ -233,7 +233,7 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         return false;
     /* A role that may not replicate is refused for that, unless there is a hint at another reason.
      */
-    if (!connects && (role.may_replicate || error_hint_text(&problem)[0] != '\0'))
+    if (!connects && (role.may_replicate || problem.hint[0] != '\0'))
         complain(options, &problem, problems, settings, arena);
     if (options->slot == NULL)
         return true;
@@ -378,7 +378,7 @@ void streaming_check_slot_again(const Options *options, const Clusters *clusters
         check_slot(options, &slot, &problem))
         return;
     log_warning("%s", problem.message);
-    log_hint("%s", error_hint_text(&problem));
+    log_hint("%s", problem.hint);
 }
 
 void streaming_drop_slot(const Options *options, const Clusters *clusters)

@@ -144,7 +144,7 @@ static void refuse(Fixture *fixture, Timeline timeline, const char *text, const 
 {
     assert_false(parse(fixture, timeline, text));
     assert_string_equal(fixture->error.message, message);
-    assert_string_equal(error_detail_text(&fixture->error), detail);
+    assert_string_equal(fixture->error.detail, detail);
 }
 
 static void bad_lines_are_refused_in_the_words_of_the_original(void **state)

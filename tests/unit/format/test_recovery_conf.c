@@ -78,13 +78,13 @@ static void restore_commands_are_expanded(void **state)
     assert_false(restore_command_expand("cp %x", "F", "P", "R", &expanded, &error));
     assert_string_equal(error.message,
                         "invalid value for parameter \"restore_command\": \"cp %x\"");
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "String contains unexpected placeholder \"%x\".");
     assert_false(restore_command_expand("cp %", "F", "P", "R", &expanded, &error));
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "String ends unexpectedly after escape character \"%\".");
     assert_false(restore_command_expand("cp %r", "F", "P", NULL, &expanded, &error));
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "String contains unexpected placeholder \"%r\".");
     buffer_free(&expanded);
 }

@@ -61,7 +61,7 @@ static void test_a_tablespace_that_two_clusters_have(void **state)
     assert_false(neighbours_check("target", "other", &error));
     assert_string_equal(error.message, "directory \"target/pg_tblspc/16400\" of the target belongs "
                                        "to another cluster");
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "It is also \"pg_tblspc/16999\" of the cluster in \"other\".");
 }
 
@@ -72,7 +72,7 @@ static void test_wal_that_two_clusters_have(void **state)
     assert_false(neighbours_check("target", "other", &error));
     assert_string_equal(error.message,
                         "directory \"target/pg_wal\" of the target belongs to another cluster");
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "It is also \"pg_wal\" of the cluster in \"other\".");
 }
 
@@ -97,7 +97,7 @@ static void test_a_server_of_this_machine(void **state)
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     assert_false(neighbours_check("target", NULL, &error));
-    assert_non_null(strstr(error_detail_text(&error), "/other\"."));
+    assert_non_null(strstr(error.detail, "/other\"."));
     kill(process, SIGKILL);
     waitpid(process, NULL, 0);
     assert_true(neighbours_check("target", NULL, &error));

@@ -121,7 +121,7 @@ static void test_mixed_up_versions_are_refused(void **state)
     (void) state;
     make_text("data/PG_VERSION", "14\n");
     assert_false(target_read(target, &error));
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "PG_VERSION contains \"14\", pg_control is of version 15.");
     make_text("data/PG_VERSION", "");
     assert_false(target_read(target, &error));

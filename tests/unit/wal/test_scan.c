@@ -241,7 +241,7 @@ static void test_a_missing_segment_is_the_end(void **state)
     writer->missing[2] = true;
     forward_fails(writer, SEGMENT(1) + 40);
     assert_in("000000010000000000000002", error.message);
-    assert_in("000000010000000000000003", error_detail_text(&error));
+    assert_in("000000010000000000000003", error.detail);
     free(writer);
 }
 
@@ -260,7 +260,7 @@ static void test_damage_is_no_end(void **state)
     forward_fails(writer, SEGMENT(1) + 40);
     assert_in(said_at("WAL is damaged at", writer, record), error.message);
     assert_in("000000010000000000000002", error.message);
-    assert_in("000000010000000000000003", error_detail_text(&error));
+    assert_in("000000010000000000000003", error.detail);
     assert_int_equal(error.kind, ERROR_FAILED);
 
     /* The same bytes with nothing of this WAL behind them are the end. */
@@ -410,7 +410,7 @@ static void test_wal_that_is_gone_backward(void **state)
     assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
     assert_in("000000010000000000000003", error.message);
     assert_in(said_at("could not find previous WAL record at", writer, missing),
-              error_detail_text(&error));
+              error.detail);
     /* It may have come in the meantime. */
     writer->missing[3] = false;
     assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));

@@ -262,7 +262,7 @@ static void test_missing_further_back(void **state)
     assert_false(scan_back(scan, &error));
     assert_string_equal(error.message, "WAL segment \"000000010000000000000003\" is missing");
     assert_in(said_at("could not find previous WAL record at", writer, last),
-              error_detail_text(&error));
+              error.detail);
     check_segments(scan, 4, 6);
     scan_destroy(scan);
     free(writer);
@@ -308,7 +308,7 @@ static void test_damage_before_a_long_record(void **state)
     forward_fails(writer);
     assert_in(said_at("WAL is damaged at", writer, damaged), error.message);
     assert_in("\"000000010000000000000002\": incorrect resource manager data", error.message);
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "The WAL continues in segment \"000000010000000000000003\".");
     free(writer);
 }
@@ -352,7 +352,7 @@ static void test_words_for_a_missing_segment(void **state)
     writer->stream.missing = say_missing;
     forward_fails(writer);
     assert_string_equal(error.message, "nowhere: 2");
-    assert_in("000000010000000000000003", error_detail_text(&error));
+    assert_in("000000010000000000000003", error.detail);
     free(writer);
 }
 

@@ -178,7 +178,7 @@ static void test_a_recycled_file_is_not_there(void **state)
     snprintf(expected, sizeof(expected),
              "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
     assert_string_equal(error.message, expected);
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "Missing: " NAME(4) ". Older ones may be needed as well.");
     wal_store_destroy(store);
 }
@@ -301,11 +301,11 @@ static void test_a_restore_command(void **state)
     assert_false(wal_store_open(store, 3, &fd, &found, &error));
     assert_size_said("\": 1000");
     assert_false(error_missing_in_wal_store(store, 4, &error));
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "could not restore file \"" NAME(
                             4) "\" from archive\n"
                                "Missing: " NAME(4) ". Older ones may be needed as well.");
-    assert_string_equal(error_hint_text(&error),
+    assert_string_equal(error.hint,
                         "Compare all blocks instead with --compare, which needs none of the "
                         "target's WAL.");
 
@@ -345,7 +345,7 @@ static void test_a_restore_command_that_is_broken(void **state)
 
         assert_false(wal_store_open(store, 4, &fd, &found, &error));
         assert_memory_equal(error.message, rows[i].message, strlen(rows[i].message));
-        assert_string_equal(error_detail_text(&error), rows[i].detail);
+        assert_string_equal(error.detail, rows[i].detail);
         wal_store_destroy(store);
     }
 }
@@ -556,14 +556,14 @@ static void test_all_that_is_missing_is_listed(void **state)
     put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
     assert_false(error_missing_in_wal_store(store, 4, &error));
     assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
     assert_false(exists("data/scratch/" NAME(5)));
 
     /* One that was asked for outside of that counts as well. */
     store->needed_from = 6 * SEGMENT_SIZE;
     assert_false(error_missing_in_wal_store(store, 7, &error));
-    assert_string_equal(error_detail_text(&error),
+    assert_string_equal(error.detail,
                         "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
     wal_store_destroy(store);
 
@@ -571,9 +571,9 @@ static void test_all_that_is_missing_is_listed(void **state)
     wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
     store = wal_store_create(&wanted);
     assert_false(error_missing_in_wal_store(store, 2, &error));
-    assert_true(strlen(error_detail_text(&error)) < 1200);
-    assert_non_null(strstr(error_detail_text(&error), ", ..."));
-    assert_non_null(strstr(error_hint_text(&error),
+    assert_true(strlen(error.detail) < 1200);
+    assert_non_null(strstr(error.detail, ", ..."));
+    assert_non_null(strstr(error.hint,
                            "--wal-archive, --restore-command, or --restore-target-wal"));
     wal_store_destroy(store);
 }
