@@ -2,9 +2,8 @@
  * The threads take tasks from the journal, one at a time under a lock: ranges of one file that lie
  * one after the other in the data file, so that a task is one read and a few writes. Ranges of a
  * file do not overlap and end before its final size, so tasks may be done in any order, and the
- * file may be cut or extended before any of them. Files are removed by all threads as well, since
- * the kernel needs time to drop their pages from its cache; all other entries of the journal wait
- * for the removals before them, and are done by one thread.
+ * file may be cut or extended before any of them. All other entries of the journal are carried out
+ * in its order, under the lock.
  */
 #include "apply/patch.h"
 
@@ -27,8 +26,7 @@ typedef struct Range
 
 typedef struct Task
 {
-    Buffer path;  /* of the file; empty: there is nothing to do */
-    bool removes; /* the path is the journal's: that file is to be removed */
+    Buffer path; /* of the file; empty: there is nothing to do */
     uint64_t final_size;
     Buffer data_path; /* as the journal names it */
     uint64_t data_offset;
@@ -48,11 +46,9 @@ typedef struct Patching
     pthread_mutex_t lock;
     JournalEntry entry; /* the one that comes next; of a range what is left of it */
     bool has_entry;
-    size_t removing;        /* files that threads are removing now */
-    pthread_cond_t removed; /* that has become 0, or a thread has failed */
-    bool end;               /* no entry comes */
-    bool failed;            /* a thread has failed: the others stop */
-    Buffer path;            /* of the file whose ranges come; empty: none */
+    bool end;    /* no entry comes */
+    bool failed; /* a thread has failed: the others stop */
+    Buffer path; /* of the file whose ranges come; empty: none */
     uint64_t final_size;
 } Patching;
 
@@ -117,16 +113,7 @@ static bool take_range(Patching *patching, Task *task, Error *error)
     return true;
 }
 
-static void take_removal(Patching *patching, Task *task)
-{
-    patching->has_entry = false;
-    buffer_clear(&patching->path);
-    set_string(&task->path, patching->entry.path);
-    task->removes = true;
-    patching->removing++;
-}
-
-/* Take an entry that is neither a range nor a removal. */
+/* Take an entry that is no range. */
 static bool take_other(Patching *patching, Task *task, Error *error)
 {
     const JournalEntry *entry = &patching->entry;
@@ -152,23 +139,15 @@ static bool read_next_entry(Patching *patching, Error *error)
     return true;
 }
 
-/* The others stop. The lock is held. */
-static void fail(Patching *patching)
-{
-    patching->failed = true;
-    pthread_cond_broadcast(&patching->removed);
-}
-
 static bool take_task(Patching *patching, Task *task, Error *error)
 {
     bool ok = true;
 
     buffer_clear(&task->path);
-    task->removes = false;
     task->count = 0;
     task->size = 0;
     pthread_mutex_lock(&patching->lock);
-    while (ok && !patching->failed && !task->removes)
+    while (ok && !patching->failed)
     {
         ok = read_next_entry(patching, error);
         if (!ok || !patching->has_entry)
@@ -181,15 +160,10 @@ static bool take_task(Patching *patching, Task *task, Error *error)
         }
         else if (task->path.size > 0)
             break;
-        else if (patching->entry.kind == JOURNAL_REMOVE)
-            take_removal(patching, task);
-        else if (patching->removing > 0)
-            pthread_cond_wait(&patching->removed, &patching->lock);
         else
             ok = take_other(patching, task, error);
     }
-    if (!ok)
-        fail(patching);
+    patching->failed = patching->failed || !ok;
     pthread_mutex_unlock(&patching->lock);
     return ok;
 }
@@ -216,18 +190,6 @@ static bool open_data(Patcher *patcher, const char *name, Error *error)
     return patcher->data.fd >= 0 || file_open_read(path, &patcher->data.fd, NULL, error);
 }
 
-static bool remove_one(Patching *patching, const char *path, Error *error)
-{
-    const JournalEntry entry = {.kind = JOURNAL_REMOVE, .path = path};
-    const bool ok = patching->visit(patching->context, &entry, error);
-
-    pthread_mutex_lock(&patching->lock);
-    if (--patching->removing == 0)
-        pthread_cond_broadcast(&patching->removed);
-    pthread_mutex_unlock(&patching->lock);
-    return ok;
-}
-
 static bool do_task(Patcher *patcher, Error *error)
 {
     Task *task = &patcher->task;
@@ -236,8 +198,6 @@ static bool do_task(Patcher *patcher, Error *error)
     const uint8_t *bytes = patcher->bytes;
     size_t length;
 
-    if (task->removes)
-        return remove_one(patcher->patching, path, error);
     if (!open_target(patcher, path, error))
         return false;
     if (task->count == 0)
@@ -277,7 +237,7 @@ static bool run_patcher(void *context, size_t item, Error *error)
     if (!ok)
     {
         pthread_mutex_lock(&patching->lock);
-        fail(patching);
+        patching->failed = true;
         pthread_mutex_unlock(&patching->lock);
     }
     open_file_close(&patcher->target);
@@ -297,13 +257,11 @@ bool patch_files(const char *target_directory, JournalReader *reader, int jobs, 
                          .visit = visit,
                          .context = context,
                          .written = written,
-                         .lock = PTHREAD_MUTEX_INITIALIZER,
-                         .removed = PTHREAD_COND_INITIALIZER};
+                         .lock = PTHREAD_MUTEX_INITIALIZER};
     bool ok;
 
     journal_rewind(reader);
     ok = workers_run(jobs, (size_t) jobs, run_patcher, &patching, error);
-    pthread_cond_destroy(&patching.removed);
     pthread_mutex_destroy(&patching.lock);
     buffer_free(&patching.path);
     return ok;

@@ -1,6 +1,5 @@
 /*
- * Write the blocks that the journal names into the files that stay in place, in several threads,
- * which also remove files.
+ * Write the blocks that the journal names into the files that stay in place, in several threads.
  */
 #ifndef APPLY_PATCH_H
 #define APPLY_PATCH_H
@@ -12,10 +11,9 @@ typedef bool (*PatchVisitor)(void *context, const JournalEntry *entry, Error *er
 
 /*
  * Read the journal from its beginning, and write all its ranges. Every other entry is handed to
- * `visit`, in the journal's order, by one thread at a time, while other threads write ranges. Only
- * removals that follow each other may be several at a time, in any order: of such an entry kind and
- * path are set. May be repeated from the beginning after a failure. Nothing is synced, but the
- * kernel has begun to write, and files that were patched are kept in `written`.
+ * `visit`, in the journal's order, by one thread at a time, while other threads write ranges. May
+ * be repeated from the beginning after a failure. Nothing is synced, but the kernel has begun to
+ * write, and files that were patched are kept in `written`.
  */
 MUST_CHECK bool patch_files(const char *target_directory, JournalReader *reader, int jobs,
                             PatchVisitor visit, void *context, Written *written, Error *error);
