@@ -64,8 +64,8 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
     const ScanResult *chain = evidence->chain;
 
     return makes_fork(chain, id, FORK_INIT) ||
-           (!makes_fork(chain, id, FORK_MAIN) && !copies_database(chain, id) &&
-            was_made_after_start(input, evidence, entry, id));
+           (!makes_fork(chain, id, FORK_MAIN) && was_made_after_start(input, evidence, entry, id) &&
+            !copies_database(chain, id));
 }
 
 /* Then the server removes what else there is of the relation when it starts. */
