@@ -259,30 +259,22 @@ bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Er
                                      note_bytes, has, error);
 }
 
-/* The name of the segment in the scratch directory: fetched from the source, or restored. */
-static void scratch_name(const SourceWal *wal, uint64_t segment, bool fetched,
-                         char file_name[SOURCE_PATH_SIZE])
+/* The path of the segment in the scratch directory: fetched from the source, or restored. */
+static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
 {
     char name[WAL_NAME_SIZE];
 
     source_wal_segment_name(wal, segment, name);
-    snprintf(file_name, SOURCE_PATH_SIZE, "%s%s", fetched ? "source." : "", name);
-}
-
-static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
-{
-    char file_name[SOURCE_PATH_SIZE];
-
-    scratch_name(wal, segment, fetched, file_name);
-    return path_in(path, wal->scratch, file_name);
+    buffer_clear(path);
+    buffer_printf(path, "%s/%s%s", wal->scratch, fetched ? "source." : "", name);
+    return buffer_string(path);
 }
 
 static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
 {
-    char file_name[SOURCE_PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
-    scratch_name(wal, segment, fetched, file_name);
-    return file_exists(wal->scratch, file_name);
+    return file_exists("", scratch_path(wal, segment, fetched, &path));
 }
 
 /* Returns how much is wanted of a segment: nothing of one that is here already. The part that was
