@@ -13,6 +13,12 @@ static inline const Version *version_of_major(int major)
     return version_of_server_number(major * 10000);
 }
 
+/* In tablespaces of a server of that release. */
+static inline VersionDirectory directory_of_release(const Version *version)
+{
+    return version_directory(version, version->catalog_version);
+}
+
 static inline int version_count(void)
 {
     int count = 0;

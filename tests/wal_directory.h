@@ -27,11 +27,15 @@ static inline bool wal_directory_read(const char *data_directory, WalDirectory *
     Control *control = &directory->control;
     AUTO_BUFFER Buffer path = {0};
     AUTO_BUFFER Buffer bytes = {0};
+    AUTO_BUFFER Buffer version = {0};
     bool crc_wrong;
 
-    path_in(&path, data_directory, CONTROL_PATH);
-    if (!file_read_all(buffer_string(&path), 2 * CONTROL_FILE_SIZE, &bytes, NULL, error) ||
-        !control_parse(bytes.bytes, bytes.size, buffer_string(&path), control, &crc_wrong, error))
+    if (!file_read_all(path_in(&path, data_directory, "PG_VERSION"), 100, &version, NULL, error) ||
+        !file_read_all(path_in(&path, data_directory, CONTROL_PATH), 2 * CONTROL_FILE_SIZE, &bytes,
+                       NULL, error) ||
+        !control_parse(&(ControlFile){bytes.bytes, bytes.size, buffer_string(&path),
+                                      buffer_string(&version)},
+                       control, &crc_wrong, error))
         return false;
     directory->shape = (WalShape){.version = control->version,
                                   .system_identifier = control->system_identifier,

@@ -7,6 +7,7 @@
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/file.h"
+#include "source/directory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,13 +63,9 @@ static bool blocker_is(const char *target_directory, const char *run_id, bool *s
 }
 
 /* No checkpoint starts on a page boundary. */
-static bool looks_like_poison(const Buffer *bytes)
+static bool looks_like_poison(const Control *control)
 {
-    Control control;
-    bool crc_wrong;
-
-    return !control_parse(bytes->bytes, bytes->size, CONTROL_PATH, &control, &crc_wrong, NULL) ||
-           control.checkpoint_lsn % control.wal_block_size == 0;
+    return control->checkpoint_lsn % control->wal_block_size == 0;
 }
 
 static bool looks_like_blocker(const Buffer *label)
@@ -88,12 +85,11 @@ static bool looks_like_blocker(const Buffer *label)
  */
 static bool may_be_committed(const char *target_directory)
 {
-    AUTO_BUFFER Buffer path = {0}, control = {0}, label = {0};
+    AUTO_BUFFER Buffer path = {0}, label = {0};
+    Control control;
     bool found;
 
-    if (!file_read_all(target_path(&path, target_directory, CONTROL_PATH), CONTROL_SIZE_MAX,
-                       &control, NULL, NULL) ||
-        looks_like_poison(&control) ||
+    if (!directory_control_read(target_directory, &control, NULL) || looks_like_poison(&control) ||
         !file_read_all(target_path(&path, target_directory, BACKUP_LABEL_PATH), LABEL_SIZE_MAX,
                        &label, &found, NULL))
         return true;

@@ -197,13 +197,13 @@ static void append_rest(Buffer *text, const Node *node)
 void node_print_text(const Node *node, bool verbose, FILE *stream)
 {
     AUTO_BUFFER Buffer text = {0};
+    char server[CONTROL_SERVER_SIZE];
 
     buffer_printf(&text, "\"%s\"", node->target);
     if (node->version != NULL)
-        buffer_printf(&text, ", a %s %s of PostgreSQL %s",
-                      node->look.running ? "running" : "stopped",
+        buffer_printf(&text, ", a %s %s of %s", node->look.running ? "running" : "stopped",
                       target_was_standby(&node->clusters->target) ? "standby" : "primary",
-                      node->version->name);
+                      control_server(&node->clusters->target.control, server));
     buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
     append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
@@ -264,6 +264,10 @@ void node_print_json(const Node *node, FILE *stream)
     json_string(&json, "target", node->target);
     json_string(&json, "source", node->source);
     json_decimal(&json, "server_version", known ? node->version->name : NULL);
+    if (control_is_of_fork(&node->clusters->target.control))
+        json_number(&json, "fork_catalog_version", node->clusters->target.control.catalog_version);
+    else
+        json_null(&json, "fork_catalog_version");
     json_string(&json, "server", !known ? NULL : node->look.running ? "running" : "stopped");
     json_string(&json, "role",
                 !known                                        ? NULL

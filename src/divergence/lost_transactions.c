@@ -90,15 +90,14 @@ static bool read_tablespaces(Databases databases, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     const char *directory = arena_printf(arena, "%s/pg_tblspc", databases.target->directory);
-    char version[TABLESPACE_VERSION_SIZE];
     const char **names;
 
-    tablespace_version_directory(databases.target->control.version, version);
     if (!dir_list(directory, arena, &names, NULL, error))
         return false;
     for (; *names != NULL; names++)
     {
-        databases.path = arena_printf(arena, "%s/%s/%s", directory, *names, version);
+        databases.path = arena_printf(arena, "%s/%s/%s", directory, *names,
+                                      databases.target->control.version_directory.name);
         if (!read_databases(&databases, true, error))
             return false;
     }

@@ -3,6 +3,7 @@
 #include "format/crc32c.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* struct ControlFileData, catalog/pg_control.h: what has never moved. The rest: versions.c. */
@@ -102,26 +103,29 @@ static void parse_fields(Control *control)
     control->checkpoint = checkpoint_parse(control->version, bytes + offsets->checkpoint_copy);
 }
 
-bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
-                   bool *crc_wrong, Error *error)
+bool control_parse(const ControlFile *file, Control *control, bool *crc_wrong, Error *error)
 {
     *crc_wrong = false;
-    if (size != CONTROL_FILE_SIZE)
+    if (file->size != CONTROL_FILE_SIZE)
     {
-        error_set(error, ERROR_FAILED, "unexpected control file size %zu, expected %d", size,
+        error_set(error, ERROR_FAILED, "unexpected control file size %zu, expected %d", file->size,
                   CONTROL_FILE_SIZE); /* contract */
-        return error_detail(error, "The file is \"%s\".", name);
+        return error_detail(error, "The file is \"%s\".", file->name);
     }
-    memcpy(control->bytes, bytes, CONTROL_FILE_SIZE);
+    memcpy(control->bytes, file->bytes, CONTROL_FILE_SIZE);
     control->control_version = load_u32(control->bytes + AT_CONTROL_VERSION);
     control->catalog_version = load_u32(control->bytes + AT_CATALOG_VERSION);
-    control->version = version_find(control->control_version, control->catalog_version);
+    control->version =
+        version_find(control->control_version, control->catalog_version, file->pg_version);
     if (control->version == NULL)
     {
         error_set(error, ERROR_FAILED,
                   "clusters are not compatible with this version of pg_rewind"); /* contract */
-        return error_detail(error, "File \"%s\" has control version %u and catalog version %u.",
-                            name, control->control_version, control->catalog_version);
+        return error_detail(error,
+                            "File \"%s\" has control version %u and catalog version %u, "
+                            "PG_VERSION contains \"%.*s\".",
+                            file->name, control->control_version, control->catalog_version,
+                            (int) strcspn(file->pg_version, "\n"), file->pg_version);
     }
 
     uint16_t crc_offset = control->version->control.crc;
@@ -130,11 +134,28 @@ bool control_parse(const void *bytes, size_t size, const char *name, Control *co
     {
         *crc_wrong = true;
         error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
-        return error_detail(error, "The file is \"%s\".", name);
+        return error_detail(error, "The file is \"%s\".", file->name);
     }
+    control->version_directory = version_directory(control->version, control->catalog_version);
     parse_fields(control);
-    return check_times(control, name, error) && check_sizes(control, name, error) &&
-           check_positions(control, name, error);
+    return check_times(control, file->name, error) && check_sizes(control, file->name, error) &&
+           check_positions(control, file->name, error);
+}
+
+bool control_is_of_fork(const Control *control)
+{
+    return control->version != NULL &&
+           control->catalog_version != control->version->catalog_version;
+}
+
+const char *control_server(const Control *control, char text[CONTROL_SERVER_SIZE])
+{
+    if (control_is_of_fork(control))
+        snprintf(text, CONTROL_SERVER_SIZE, "a fork of PostgreSQL %s, catalog version %u",
+                 control->version->name, control->catalog_version);
+    else
+        snprintf(text, CONTROL_SERVER_SIZE, "PostgreSQL %s", control->version->name);
+    return text;
 }
 
 CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes)

@@ -43,7 +43,8 @@ typedef struct Control
     const Version *version;
     uint64_t system_identifier;
     uint32_t control_version;
-    uint32_t catalog_version;
+    uint32_t catalog_version; /* version->catalog_version, or a fork's own */
+    VersionDirectory version_directory;
     ControlState state;
     Lsn checkpoint_lsn; /* where the last checkpoint's record starts */
     CheckPoint checkpoint;
@@ -62,14 +63,30 @@ typedef struct Control
     uint8_t bytes[CONTROL_FILE_SIZE]; /* the file as read */
 } Control;
 
+/* The file as it was read. */
+typedef struct ControlFile
+{
+    const void *bytes;
+    size_t size;
+    const char *name;       /* for messages */
+    const char *pg_version; /* the content of the cluster's PG_VERSION */
+} ControlFile;
+
 /*
- * Read pg_control's bytes. name is for messages. Fails on a wrong size ("unexpected control file
- * size"), an unknown version ("clusters are not compatible ..."), a wrong CRC ("unexpected control
- * file CRC", *crc_wrong set so that a reader of a running server may try again), sizes that no
- * server accepts.
+ * Fails on a wrong size ("unexpected control file size"), an unknown version ("clusters are not
+ * compatible ..."), a wrong CRC ("unexpected control file CRC", *crc_wrong set so that a reader of
+ * a running server may try again), sizes that no server accepts.
  */
-MUST_CHECK bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
-                              bool *crc_wrong, Error *error);
+MUST_CHECK bool control_parse(const ControlFile *file, Control *control, bool *crc_wrong,
+                              Error *error);
+
+/* The server is a fork of PostgreSQL: its catalogs are not those of the release. False where the
+ * version is not known. */
+bool control_is_of_fork(const Control *control);
+
+/* "PostgreSQL 15", or "a fork of PostgreSQL 15, catalog version 202299991". Returns text. */
+#define CONTROL_SERVER_SIZE 80
+const char *control_server(const Control *control, char text[CONTROL_SERVER_SIZE]);
 
 /* A CheckPoint from the body of a checkpoint record or from pg_control: version->checkpoint.size
  * bytes. */

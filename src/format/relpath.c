@@ -26,35 +26,24 @@ static bool take_fork_and_segment(TextCursor path, uint8_t *fork, uint32_t *segm
     return text_at_end(&path);
 }
 
-void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE])
-{
-    snprintf(name, TABLESPACE_VERSION_SIZE, "PG_%s_%u", version->name, version->catalog_version);
-}
-
 /* base/D or pg_tblspc/T/PG_M_C/D, up to the end of the path or a slash. */
-static bool take_database_path(const Version *version, TextCursor *path, Oid *tablespace,
+static bool take_database_path(const VersionDirectory *own, TextCursor *path, Oid *tablespace,
                                Oid *database)
 {
-    char version_directory[TABLESPACE_VERSION_SIZE];
     TextCursor here = *path;
 
     if (text_take(&here, "base/"))
         *tablespace = TABLESPACE_DEFAULT;
-    else
-    {
-        tablespace_version_directory(version, version_directory);
-        if (!text_take(&here, "pg_tblspc/") || !take_number(&here, tablespace) ||
-            !text_take(&here, "/") || !text_take(&here, version_directory) ||
-            !text_take(&here, "/"))
-            return false;
-    }
+    else if (!text_take(&here, "pg_tblspc/") || !take_number(&here, tablespace) ||
+             !text_take(&here, "/") || !text_take(&here, own->name) || !text_take(&here, "/"))
+        return false;
     if (!take_number(&here, database) || (!text_at_end(&here) && *here.position != '/'))
         return false;
     *path = here;
     return true;
 }
 
-bool relpath_parse(const Version *version, const char *path, RelationFile *file)
+bool relpath_parse(const VersionDirectory *own, const char *path, RelationFile *file)
 {
     RelationId *relation = &file->relation;
     TextCursor text = text_cursor(path);
@@ -64,39 +53,38 @@ bool relpath_parse(const Version *version, const char *path, RelationFile *file)
         relation->tablespace = TABLESPACE_GLOBAL;
         relation->database = 0;
     }
-    else if (!take_database_path(version, &text, &relation->tablespace, &relation->database) ||
+    else if (!take_database_path(own, &text, &relation->tablespace, &relation->database) ||
              !text_take(&text, "/"))
         return false;
     return take_number(&text, &relation->relation) &&
            take_fork_and_segment(text, &file->fork, &file->segment);
 }
 
-void relpath_make(const Version *version, const RelationFile *file, char path[RELPATH_SIZE])
+void relpath_make(const VersionDirectory *own, const RelationFile *file, char path[RELPATH_SIZE])
 {
     const RelationId *relation = &file->relation;
-    char version_directory[TABLESPACE_VERSION_SIZE], directory[RELPATH_SIZE / 2] = "global";
+    char directory[RELPATH_SIZE / 2] = "global";
     char segment[16] = "";
 
-    tablespace_version_directory(version, version_directory);
     if (relation->tablespace == TABLESPACE_DEFAULT)
         snprintf(directory, sizeof(directory), "base/%u", relation->database);
     else if (relation->tablespace != TABLESPACE_GLOBAL)
         snprintf(directory, sizeof(directory), "pg_tblspc/%u/%s/%u", relation->tablespace,
-                 version_directory, relation->database);
+                 own->name, relation->database);
     if (file->segment != 0)
         snprintf(segment, sizeof(segment), ".%u", file->segment);
     snprintf(path, RELPATH_SIZE, "%s/%u%s%s", directory, relation->relation,
              fork_suffixes[file->fork % FORK_COUNT], segment);
 }
 
-bool relpath_is_temporary(const Version *version, const char *path)
+bool relpath_is_temporary(const VersionDirectory *own, const char *path)
 {
     Oid tablespace, database;
     uint32_t backend, relation, segment;
     uint8_t fork;
     TextCursor text = text_cursor(path);
 
-    if (!take_database_path(version, &text, &tablespace, &database) || !text_take(&text, "/t"))
+    if (!take_database_path(own, &text, &tablespace, &database) || !text_take(&text, "/t"))
         return false;
     /* Backend numbers count from 0 in 17 and later. */
     if (!text_take(&text, "0") && !take_number(&text, &backend))

@@ -17,24 +17,20 @@ typedef struct RelationFile
     uint32_t segment; /* 0, or N of the suffix .N */
 } RelationFile;
 
-/* A data file of any fork of a permanent relation of this version; false for all else (also
- * temporary ones). */
-bool relpath_parse(const Version *version, const char *path, RelationFile *file);
+/* A data file of any fork of a permanent relation; false for all else (also temporary ones). own:
+ * the cluster's directory in each tablespace. */
+bool relpath_parse(const VersionDirectory *own, const char *path, RelationFile *file);
 
 /* The path of such a file, relative to the data directory. */
-void relpath_make(const Version *version, const RelationFile *file, char path[RELPATH_SIZE]);
+void relpath_make(const VersionDirectory *own, const RelationFile *file, char path[RELPATH_SIZE]);
 
 /* A temporary relation's file, t3_16400 with fork or segment. */
-bool relpath_is_temporary(const Version *version, const char *path);
+bool relpath_is_temporary(const VersionDirectory *own, const char *path);
 
 /* It is the link of a tablespace, "pg_tblspc/16400". */
 bool relpath_is_tablespace(const char *path);
 
 /* The rest of the path after "DIRECTORY/"; NULL: it is not below it. */
 const char *relpath_below(const char *path, const char *directory);
-
-/* PG_15_202209061 */
-#define TABLESPACE_VERSION_SIZE 40
-void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE]);
 
 #endif

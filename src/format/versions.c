@@ -217,21 +217,31 @@ static const Version rows[] = {
 
 #define ROW_COUNT ((int) (sizeof(rows) / sizeof(rows[0])))
 
-const Version *version_find(uint32_t control_version, uint32_t catalog_version)
+const Version *version_find(uint32_t control_version, uint32_t catalog_version,
+                            const char *pg_version)
 {
-    const Version *only = NULL;
-    int same_control = 0;
+    const Version *named = NULL;
 
     for (int i = 0; i < ROW_COUNT; i++)
     {
+        TextCursor text = text_cursor(pg_version);
+
         if (rows[i].control_version != control_version)
             continue;
         if (rows[i].catalog_version == catalog_version)
             return &rows[i];
-        only = &rows[i];
-        same_control++;
+        if (version_take_name(&text, &rows[i]))
+            named = &rows[i];
     }
-    return same_control == 1 ? only : NULL;
+    return named;
+}
+
+VersionDirectory version_directory(const Version *version, uint32_t catalog_version)
+{
+    VersionDirectory directory;
+
+    snprintf(directory.name, sizeof(directory.name), "PG_%s_%u", version->name, catalog_version);
+    return directory;
 }
 
 const Version *version_of_server_number(int number)

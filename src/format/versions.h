@@ -153,11 +153,21 @@ typedef struct Version
 } Version;
 
 /*
- * The row for a pg_control: by control version and, where that is ambiguous (1300 is 13 to 16), by
- * catalog version. NULL when no row has the control version, or the catalog version does not
- * decide.
+ * The row for a pg_control: the one with both its versions. A fork of PostgreSQL has its own
+ * catalog version: its row has the control version, and the name that pg_version, the content of
+ * PG_VERSION, begins with. Returns NULL if no row fits.
  */
-const Version *version_find(uint32_t control_version, uint32_t catalog_version);
+const Version *version_find(uint32_t control_version, uint32_t catalog_version,
+                            const char *pg_version);
+
+/* TABLESPACE_VERSION_DIRECTORY, common/relpath.h: in each tablespace the directory of the files of
+ * one cluster, "PG_15_202209061". */
+typedef struct VersionDirectory
+{
+    char name[40];
+} VersionDirectory;
+
+VersionDirectory version_directory(const Version *version, uint32_t catalog_version);
 
 /* The version with that magic number of its WAL; NULL: none. */
 const Version *version_of_wal_magic(uint16_t magic);

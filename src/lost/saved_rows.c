@@ -568,6 +568,19 @@ static bool write_files(Saver *saver, const RowChanges *changes, const LostCommi
     return true;
 }
 
+/* Columns of catalogs are known by their places in PostgreSQL's pg_attribute. */
+static bool check_catalogs(const Control *target, Error *error)
+{
+    if (!control_is_of_fork(target))
+        return true;
+    error_set(error, ERROR_FAILED, "lost rows of a fork of PostgreSQL cannot be saved");
+    error_detail(error,
+                 "The target has catalog version %u, PostgreSQL %s has %u: its catalogs may have "
+                 "other columns, so names and types of values would be guesses.",
+                 target->catalog_version, target->version->name, target->version->catalog_version);
+    return error_hint(error, "Omit " OPTION ". With --save-diverged-wal the lost WAL is saved.");
+}
+
 static void tell_saved(const Look *look, const SavedRows *saved)
 {
     log_info("changes of rows by %llu lost transaction%s are saved: %llu in \"%s\" and \"%s\"",
@@ -594,7 +607,8 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
     size_t count;
     bool result = false;
 
-    if (!saved_directory_check(OPTION, directory, clusters, &memory, &existing, error))
+    if (!check_catalogs(&clusters->target.control, error) ||
+        !saved_directory_check(OPTION, directory, clusters, &memory, &existing, error))
         return false;
     if (look->divergence.lsn == LSN_INVALID)
     {

@@ -97,7 +97,7 @@ static bool check_same_version(const Given *given, Error *error)
     const Control *source = &given->state->control;
     const Control *target = &given->clusters->target.control;
 
-    if (source->control_version == target->control_version &&
+    if (source->version == target->version && source->control_version == target->control_version &&
         source->catalog_version == target->catalog_version &&
         source->block_size == target->block_size &&
         source->relation_segment_blocks == target->relation_segment_blocks &&

@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "format/control.h"
 
+#include <assert.h>
 #include <string.h>
 
 static bool has_prefix(const char *text, const char *prefix)
@@ -101,14 +102,15 @@ static bool is_left(const Version *version, const char *path, const char *base)
     return false;
 }
 
-static bool is_excluded(const Version *version, const char *path, const char *base)
+static bool is_excluded(const Version *version, const VersionDirectory *own, const char *path,
+                        const char *base)
 {
     const char *slash = strchr(path, '/');
 
     if (version->exclusion_lists && slash != NULL &&
         in_list(path, (size_t) (slash - path), recreated_directories))
         return true;
-    if (has_part(path, "pgsql_tmp", true) || relpath_is_temporary(version, path))
+    if (has_part(path, "pgsql_tmp", true) || relpath_is_temporary(own, path))
         return true;
     if (has_prefix(base, "pg_internal.init") || strcmp(base, "tablespace_map") == 0 ||
         strcmp(base, "backup_label") == 0 || strcmp(base, "postmaster.pid") == 0 ||
@@ -119,14 +121,13 @@ static bool is_excluded(const Version *version, const char *path, const char *ba
 }
 
 /* pg_tblspc/N/OTHER_VERSION/...: the place is shared with a cluster of another version. */
-static bool is_foreign_tablespace_directory(const Version *version, const char *path)
+static bool is_foreign_tablespace_directory(const VersionDirectory *own, const char *path)
 {
-    char own[TABLESPACE_VERSION_SIZE];
     const char *below = relpath_below(path, "pg_tblspc");
     const char *slash = below != NULL ? strchr(below, '/') : NULL;
 
-    tablespace_version_directory(version, own);
-    return slash != NULL && !path_is_within(own, slash + 1);
+    assert(own->name[0] != '\0');
+    return slash != NULL && !path_is_within(own->name, slash + 1);
 }
 
 /* name: below pg_wal */
@@ -145,19 +146,20 @@ static PathClass classify_wal(const WalShape *shape, const char *name)
     return PATH_ORDINARY;
 }
 
-PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
+PathClass path_classify(const VersionDirectory *own, const WalShape *shape, const char *path,
                         RelationFile *file)
 {
+    const Version *version = shape->version;
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
     const char *name;
 
     /* First, as most files are; nothing below is named like one. */
-    if (relpath_parse(version, path, file))
+    if (relpath_parse(own, path, file))
         return file->fork == FORK_MAIN ? PATH_RELATION : PATH_FORK;
-    if (is_left(version, path, base) || is_foreign_tablespace_directory(version, path))
+    if (is_left(version, path, base) || is_foreign_tablespace_directory(own, path))
         return PATH_LEFT;
-    if (is_excluded(version, path, base))
+    if (is_excluded(version, own, path, base))
         return PATH_EXCLUDED;
     name = relpath_below(path, version->wal_directory);
     if (name != NULL)

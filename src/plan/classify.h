@@ -31,10 +31,11 @@ typedef enum FileKind /* for counting bytes by kind in the report */
 } FileKind;
 
 /*
- * Classify a relative path. *file is set for PATH_RELATION and PATH_FORK. The rules and where they
+ * Classify a relative path. own: the cluster's directory in each tablespace. *file is set for
+ * PATH_RELATION and PATH_FORK. The rules and where they
  * come from: design/overview.md, "What is fetched"; formats 9.2 for the originals' lists.
  */
-PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
+PathClass path_classify(const VersionDirectory *own, const WalShape *shape, const char *path,
                         RelationFile *file);
 
 FileKind path_kind(const Version *version, const char *path, PathClass class);

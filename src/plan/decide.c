@@ -94,7 +94,7 @@ static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
     else
     {
         next.segment++;
-        relpath_make(input->version, &next, path);
+        relpath_make(&input->version_directory, &next, path);
         listed = listing_find(input->source, path); /* .10 sorts before .9 */
     }
     /* Truncation leaves segments of size 0. */
@@ -131,7 +131,7 @@ static bool is_hash_index(const PlanInput *input, const FilePair *pair)
     if (first.segment != 0)
     {
         first.segment = 0;
-        relpath_make(input->version, &first, path);
+        relpath_make(&input->version_directory, &first, path);
         listed = listing_find(input->target, path);
     }
     return listed != NULL && listed->hash_index;
@@ -289,7 +289,7 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
 
 void pair_classify(const PlanInput *input, FilePair *pair)
 {
-    pair->class = path_classify(input->version, &input->shape, pair->path, &pair->file);
+    pair->class = path_classify(&input->version_directory, &input->shape, pair->path, &pair->file);
     if (is_log(input, pair->path))
         pair->class = PATH_LEFT;
 }

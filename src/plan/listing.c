@@ -144,7 +144,7 @@ static bool find_hash_index(const Target *target, ListedFile *file, Error *error
     bool found;
 
     if (file->type != FILE_REGULAR || file->size < sizeof(page) ||
-        !relpath_parse(target->control.version, file->path, &relation) ||
+        !relpath_parse(&target->control.version_directory, file->path, &relation) ||
         relation.fork != FORK_MAIN || relation.segment != 0)
         return true;
     if (!file_open_read(path, &fd, &found, error))

@@ -243,7 +243,8 @@ static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
          relpath_below(entry->path, "pg_replslot") != NULL))
         return false;
     return !keep_is_configuration(entry->path) &&
-           path_classify(input->version, &input->shape, entry->path, &file) == PATH_ORDINARY;
+           path_classify(&input->version_directory, &input->shape, entry->path, &file) ==
+               PATH_ORDINARY;
 }
 
 static void list_removed(const PlanInput *input, Plan *plan)

@@ -126,6 +126,7 @@ typedef struct Plan
 typedef struct PlanInput
 {
     const Version *version;
+    VersionDirectory version_directory; /* of both sides */
     WalShape shape;
     uint32_t block_size;
     uint32_t relation_segment_blocks;

@@ -74,7 +74,7 @@ static bool init_fork_is_listed(const PlanInput *input, const RelationFile *file
     const RelationFile init = {.relation = file->relation, .fork = FORK_INIT};
     char path[RELPATH_SIZE];
 
-    relpath_make(input->version, &init, path);
+    relpath_make(&input->version_directory, &init, path);
     return listing_find(input->source, path) != NULL;
 }
 
@@ -84,7 +84,7 @@ bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evide
     RelationFile file;
 
     return (entry->kind == KIND_RELATION || entry->kind == KIND_FORK) &&
-           entry->action != ACTION_REMOVE && relpath_parse(input->version, entry->path, &file) &&
-           file.fork != FORK_INIT && is_left_out(input, evidence, entry, file.relation) &&
-           !init_fork_is_listed(input, &file);
+           entry->action != ACTION_REMOVE &&
+           relpath_parse(&input->version_directory, entry->path, &file) && file.fork != FORK_INIT &&
+           is_left_out(input, evidence, entry, file.relation) && !init_fork_is_listed(input, &file);
 }

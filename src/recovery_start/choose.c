@@ -180,7 +180,7 @@ static bool leave_to_comparing(Chooser *chooser, Error *error)
 
 typedef struct Relations
 {
-    const Version *version;
+    const VersionDirectory *version_directory;
     uint64_t bytes; /* of main forks */
 } Relations;
 
@@ -191,7 +191,8 @@ static bool add_relation_bytes(void *context, const SourceFile *file, Error *err
     RelationFile relation;
 
     (void) error;
-    if (file->type == FILE_REGULAR && relpath_parse(relations->version, file->path, &relation) &&
+    if (file->type == FILE_REGULAR &&
+        relpath_parse(relations->version_directory, file->path, &relation) &&
         relation.fork == FORK_MAIN)
         relations->bytes += file->size;
     return true;
@@ -202,10 +203,12 @@ static bool add_relation_bytes(void *context, const SourceFile *file, Error *err
 static bool estimate_comparing(const Chooser *chooser, StartEstimate *estimate, Error *error)
 {
     const RecoveryStart *start = chooser->start;
-    Source *source = chooser->in.clusters->source;
-    Relations relations = {chooser->in.clusters->shape.version, 0};
+    const Clusters *clusters = chooser->in.clusters;
+    Source *source = clusters->source;
+    Relations relations = {&clusters->target.control.version_directory, 0};
 
-    if (!source->operations->list(source, relations.version, add_relation_bytes, &relations, error))
+    if (!source->operations->list(source, clusters->shape.version, add_relation_bytes, &relations,
+                                  error))
         return false;
     *estimate = (StartEstimate){.wal_bytes = start->chosen.redo - start->earliest.redo,
                                 .fetched_bytes = start->chosen.redo - start->earliest.redo,

@@ -229,7 +229,8 @@ static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappin
     const char *mapped = tablespace_mapped(mappings, tablespace->path);
 
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
-        return tablespace_check_replayed(clusters->target.directory, clusters->shape.version,
+        return tablespace_check_replayed(clusters->target.directory,
+                                         &clusters->target.control.version_directory,
                                          tablespace->path, problem);
     error_set(problem, ERROR_FAILED,
               "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,

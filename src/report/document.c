@@ -403,6 +403,10 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_string(&json, "source", run->source.description);
     json_string(&json, "target", clusters->target.directory);
     json_decimal(&json, "server_version", version != NULL ? version->name : NULL);
+    if (control_is_of_fork(&clusters->target.control))
+        json_number(&json, "fork_catalog_version", clusters->target.control.catalog_version);
+    else
+        json_null(&json, "fork_catalog_version");
     json_divergence(&json, report);
     json_recovery_start(&json, report);
     json_history(&json, "source_history", report, &clusters->source_history);

@@ -568,6 +568,7 @@ void report_text(const Report *report, Buffer *text)
 {
     const bool done = report->exit_status == 0 && !report->options->dry_run;
     const char *target = report->run->look.clusters.target.directory;
+    char server[CONTROL_SERVER_SIZE];
 
     buffer_printf(text, "pg_rewind: %s\n\n", report_result(report).text);
     for (size_t i = 0; i < report->error_count; i++)
@@ -581,7 +582,8 @@ void report_text(const Report *report, Buffer *text)
     if (target != NULL)
         text_row(text, "target", "%s", target);
     if (report_version(report) != NULL)
-        text_row(text, "server version", "PostgreSQL %s", report_version(report)->name);
+        text_row(text, "server version", "%s",
+                 control_server(&report->run->look.clusters.target.control, server));
     text_run(report, text);
     text_histories(report, text);
     text_lost(report, done, text);

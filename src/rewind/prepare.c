@@ -80,6 +80,7 @@ static bool plan_files(Run *run, bool first, Error *error)
     map_tablespaces(options->tablespaces, first, &planned->source_files);
     find_kept_files(run, &configuration, &planned->keep);
     input->version = version;
+    input->version_directory = control->version_directory;
     input->shape = clusters->shape;
     input->block_size = control->block_size;
     input->relation_segment_blocks = control->relation_segment_blocks;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PG_VERSION_SIZE_MAX 1024
+
 /* ---- A data directory ---- */
 
 typedef struct ListWalk
@@ -96,15 +98,33 @@ static bool read_control_of_directory(void *context, Buffer *buffer, Error *erro
     return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
 }
 
+/* PG_VERSION contains the major version too; where they differ, files were mixed up. */
+static bool check_pg_version(const char *directory, const char *pg_version, const Control *control,
+                             Error *error)
+{
+    TextCursor text = text_cursor(pg_version);
+
+    if (version_take_name(&text, control->version))
+        return true;
+    error_set(error, ERROR_FAILED,
+              "PG_VERSION and pg_control in directory \"%s\" are of different versions", directory);
+    return error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %s.",
+                        (int) strcspn(pg_version, "\n"), pg_version, control->version->name);
+}
+
 bool directory_control_read(const char *directory, Control *control, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer path = {0}, version_path = {0}, version = {0};
+    ControlFile file = {.name = path_in(&path, directory, CONTROL_PATH)};
     Error encrypted;
+    bool found;
 
-    path_in(&path, directory, CONTROL_PATH);
-    if (source_control_read(read_control_of_directory, path.bytes, buffer_string(&path), control,
-                            error))
-        return true;
+    if (!file_read_all(path_in(&version_path, directory, "PG_VERSION"), PG_VERSION_SIZE_MAX,
+                       &version, &found, error))
+        return false;
+    file.pg_version = buffer_string(&version);
+    if (source_control_read(read_control_of_directory, path.bytes, file, control, error))
+        return check_pg_version(directory, file.pg_version, control, error);
     if (error != NULL && error->error_number == ENOENT)
         return error_hint(error,
                           "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "

@@ -103,7 +103,10 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
 
 bool server_read_control_once(Connection *connection, void *context, Error *error)
 {
-    return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
+    /* A server that runs has compared its version with PG_VERSION (ValidatePgVersion). */
+    const ControlFile file = {.name = CONTROL_PATH, .pg_version = server_version(connection)->name};
+
+    return source_control_read(read_control_bytes, connection, file, context, error);
 }
 
 /* ---- The same server ---- */

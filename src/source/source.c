@@ -12,7 +12,7 @@
 #define CONTROL_PAUSE_NANOSECONDS 20000000L
 #define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 
-bool source_control_read(SourceControlRead read, void *context, const char *name, Control *control,
+bool source_control_read(SourceControlRead read, void *context, ControlFile file, Control *control,
                          Error *error)
 {
     const struct timespec pause = {.tv_nsec = CONTROL_PAUSE_NANOSECONDS};
@@ -26,7 +26,9 @@ bool source_control_read(SourceControlRead read, void *context, const char *name
         buffer_clear(&buffer);
         if (!read(context, &buffer, error))
             return false;
-        if (control_parse(buffer.bytes, buffer.size, name, control, &crc_wrong, error))
+        file.bytes = buffer.bytes;
+        file.size = buffer.size;
+        if (control_parse(&file, control, &crc_wrong, error))
             return true;
     }
     return false;

@@ -288,11 +288,11 @@ MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_secon
 
 /*
  * For the implementations of a source: read pg_control by read (which appends its bytes) and parse
- * it; a wrong CRC is tried again a few times, since the server may be writing it. name is for
- * messages.
+ * it; a wrong CRC is tried again a few times, since the server may be writing it. file has the name
+ * and pg_version.
  */
 typedef bool (*SourceControlRead)(void *context, Buffer *buffer, Error *error);
-MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const char *name,
+MUST_CHECK bool source_control_read(SourceControlRead read, void *context, ControlFile file,
                                     Control *control, Error *error);
 #define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
 

@@ -94,7 +94,7 @@ static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const Rel
 static bool is_searched(const DeadEntrySearch *search, const PlanEntry *entry, RelationFile *file)
 {
     return entry->reason == REASON_BLOCKS_NAMED &&
-           relpath_parse(search->target->control.version, entry->path, file) &&
+           relpath_parse(&search->target->control.version_directory, entry->path, file) &&
            has_database(search, file->relation.database);
 }
 
@@ -216,7 +216,8 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
     const uint32_t block_size = comparison->plan->block_size;
     const PieceAnswer answer = {comparison->digest, source, source_size};
     RelationFile file;
-    const bool is_relation = relpath_parse(comparison->clusters->shape.version, entry->path, &file);
+    const VersionDirectory *own = &comparison->clusters->target.control.version_directory;
+    const bool is_relation = relpath_parse(own, entry->path, &file);
     size_t length;
 
     assert(is_relation); /* only files that have block numbers are compared */

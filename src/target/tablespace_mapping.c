@@ -99,18 +99,16 @@ bool tablespace_is_targets(const char *target_directory, const char *location, b
     return true;
 }
 
-bool tablespace_check_replayed(const char *target_directory, const Version *version,
+bool tablespace_check_replayed(const char *target_directory, const VersionDirectory *own_files,
                                const char *location, Error *error)
 {
-    char name[TABLESPACE_VERSION_SIZE];
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
     bool found, own;
 
     if (location[0] != '/') /* in the data directory */
         return true;
-    tablespace_version_directory(version, name);
-    if (!file_lstat(path_in(&path, location, name), &status, &found, error))
+    if (!file_lstat(path_in(&path, location, own_files->name), &status, &found, error))
         return false;
     if (!found)
         return true;

@@ -39,7 +39,8 @@ MUST_CHECK bool tablespace_is_targets(const char *target_directory, const char *
  * Replay of CREATE TABLESPACE empties the tablespace's directory. Error if one stands at that
  * location which is not the target's own.
  */
-MUST_CHECK bool tablespace_check_replayed(const char *target_directory, const Version *version,
-                                          const char *location, Error *error);
+MUST_CHECK bool tablespace_check_replayed(const char *target_directory,
+                                          const VersionDirectory *own_files, const char *location,
+                                          Error *error);
 
 #endif

@@ -11,7 +11,6 @@
 
 #define DIRECTORY_LENGTH_MAX 4000 /* of the 4096 that the kernel takes */
 #define LABEL_SIZE_MAX (1024 * 1024)
-#define VERSION_SIZE_MAX 1024
 #define GROUP_BITS 0050 /* of 0750, PG_DIR_MODE_GROUP in common/file_perm.h */
 
 static bool error_too_long(const char *directory, Error *error)
@@ -55,27 +54,6 @@ bool target_open(Arena *arena, const char *directory, Target *target, Error *err
     return true;
 }
 
-/* PG_VERSION contains the major version too; where they differ, files were mixed up. */
-static bool check_version_file(const Target *target, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0}, text = {0};
-    const char *content;
-    TextCursor version;
-
-    if (!file_read_all(path_in(&path, target->directory, "PG_VERSION"), VERSION_SIZE_MAX, &text,
-                       NULL, error))
-        return false;
-    content = buffer_string(&text);
-    version = text_cursor(content);
-    if (version_take_name(&version, target->control.version))
-        return true;
-    error_set(error, ERROR_FAILED,
-              "PG_VERSION and pg_control in directory \"%s\" are of different versions",
-              target->directory);
-    return error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %s.",
-                        (int) strcspn(content, "\n"), content, target->control.version->name);
-}
-
 static bool read_label(Target *target, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, text = {0};
@@ -109,8 +87,7 @@ bool target_read(Target *target, Error *error)
 {
     target->has_own_pid_file = pid_file_is_own(target->directory);
     return directory_control_read(target->directory, &target->control, error) &&
-           check_version_file(target, error) && read_label(target, error) &&
-           find_timeline(target, error);
+           read_label(target, error) && find_timeline(target, error);
 }
 
 bool target_read_page(const Target *target, OpenFile *file, const RelationId *relation,
@@ -124,7 +101,7 @@ bool target_read_page(const Target *target, OpenFile *file, const RelationId *re
     char name[RELPATH_SIZE];
     size_t length = 0;
 
-    relpath_make(control->version, &part, name);
+    relpath_make(&control->version_directory, &part, name);
     if (!open_file_switch(file, path_in(&path, target->directory, name), OPEN_TO_READ, NULL,
                           error) ||
         (file->fd >= 0 &&

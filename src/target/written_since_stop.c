@@ -123,7 +123,7 @@ static bool check_time(void *context, const DirEntry *entry, bool *descend, Erro
                data_directory_is_readable(directory, entry, descend, error);
     }
     if (!S_ISREG(entry->status->st_mode) || entry->status->st_size == 0 ||
-        !relpath_parse(search->target->control.version, entry->path, &file))
+        !relpath_parse(&search->target->control.version_directory, entry->path, &file))
         return true;
     search->any = true;
     written = is_after(entry->status->st_mtim, search->stop);

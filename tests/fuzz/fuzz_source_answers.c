@@ -122,15 +122,14 @@ static void keep_asked(FakeAnswer *answer, const char *asked)
 
 static void answer_list(FakeAnswer *answer, const char *asked)
 {
-    static char version_directory[128];
+    static char own_directory[128];
     static char database[160];
     static char relation[192];
-    char name[TABLESPACE_VERSION_SIZE];
     const uint8_t new_rows = untouched > 0 ? 0 : cursor_u8(&input) % NEW_ROWS_MAX;
 
-    tablespace_version_directory(version, name);
-    snprintf(version_directory, sizeof(version_directory), "pg_tblspc/16400/%s", name);
-    snprintf(database, sizeof(database), "%s/5", version_directory);
+    snprintf(own_directory, sizeof(own_directory), "pg_tblspc/16400/%s",
+             directory_of_release(version).name);
+    snprintf(database, sizeof(database), "%s/5", own_directory);
     snprintf(relation, sizeof(relation), "%s/1001", database);
     answer->columns = 4;
     add_row(answer, "PG_VERSION", "3", "f", NULL);
@@ -142,7 +141,7 @@ static void answer_list(FakeAnswer *answer, const char *asked)
     add_row(answer, "global/pg_control", "8192", "f", NULL);
     add_row(answer, "pg_tblspc", "4096", "t", NULL);
     add_row(answer, "pg_tblspc/16400", "4096", "t", "/space/one");
-    add_row(answer, version_directory, "4096", "t", NULL);
+    add_row(answer, own_directory, "4096", "t", NULL);
     add_row(answer, database, "4096", "t", NULL);
     add_row(answer, relation, "8192", "f", NULL);
     add_row(answer, "pg_wal", "4096", "t", NULL);
@@ -511,6 +510,7 @@ static void make_plan(const Listing *listing)
     ScanResult scanned = {.blocks = blockmap_create()};
     const PlanInput plan_input = {
         .version = version,
+        .version_directory = directory_of_release(version),
         .shape = {.version = version, .segment_size = 16 * 1024 * 1024, .block_size = BLOCK},
         .block_size = BLOCK,
         .relation_segment_blocks = 131072,

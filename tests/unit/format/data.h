@@ -84,7 +84,8 @@ static inline void data_control(const Version *version, int image, Control *cont
     Error error;
 
     data_control_bytes(version, image, bytes);
-    if (!control_parse(bytes, sizeof(bytes), "pg_control", control, &crc_wrong, &error))
+    if (!control_parse(&(ControlFile){bytes, sizeof(bytes), "pg_control", version->name}, control,
+                       &crc_wrong, &error))
         fail_msg("%s: %s", version->name, error.message);
 }
 

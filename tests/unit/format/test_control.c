@@ -8,7 +8,8 @@
 static bool parse(const void *bytes, size_t size, Control *control, bool *crc_wrong, Error *error)
 {
     memset(error, 0, sizeof(*error));
-    return control_parse(bytes, size, "global/pg_control", control, crc_wrong, error);
+    return control_parse(&(ControlFile){bytes, size, "global/pg_control", ""}, control, crc_wrong,
+                         error);
 }
 
 static void a_file_of_another_size_is_refused(void **state)

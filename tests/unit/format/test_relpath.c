@@ -7,19 +7,19 @@
 static void check_path(int major, const char *path, Oid tablespace, Oid database, Oid relation,
                        uint8_t fork, uint32_t segment)
 {
-    const Version *version = version_of_major(major);
+    const VersionDirectory own = directory_of_release(version_of_major(major));
     RelationFile file;
     char made[RELPATH_SIZE];
 
-    assert_true(relpath_parse(version, path, &file));
+    assert_true(relpath_parse(&own, path, &file));
     assert_int_equal(file.relation.tablespace, tablespace);
     assert_int_equal(file.relation.database, database);
     assert_int_equal(file.relation.relation, relation);
     assert_int_equal(file.fork, fork);
     assert_int_equal(file.segment, segment);
-    relpath_make(version, &file, made);
+    relpath_make(&own, &file, made);
     assert_string_equal(made, path);
-    assert_false(relpath_is_temporary(version, path));
+    assert_false(relpath_is_temporary(&own, path));
 }
 
 static void paths_go_both_ways(void **state)
@@ -76,29 +76,46 @@ static void other_paths_are_no_relation_files(void **state)
         "pg_wal/000000010000000000000001",
         "pg_xact/0000",
     };
+    const VersionDirectory own = directory_of_release(version_of_major(15));
     RelationFile file;
 
     (void) state;
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-        if (relpath_parse(version_of_major(15), paths[i], &file))
+        if (relpath_parse(&own, paths[i], &file))
             fail_msg("\"%s\" was taken for a relation file", paths[i]);
+}
+
+static void a_fork_of_postgresql_has_a_directory_of_its_own(void **state)
+{
+    const VersionDirectory own = version_directory(version_of_major(15), 202299991);
+    const RelationFile relation = {{16400, 16384, 16385}, FORK_MAIN, 2};
+    const char *path = "pg_tblspc/16400/PG_15_202299991/16384/16385.2";
+    char made[RELPATH_SIZE];
+    RelationFile file;
+
+    (void) state;
+    relpath_make(&own, &relation, made);
+    assert_string_equal(made, path);
+    assert_true(relpath_parse(&own, path, &file));
+    assert_int_equal(file.relation.tablespace, 16400);
+    assert_false(relpath_parse(&own, "pg_tblspc/16400/PG_15_202209061/16384/16385", &file));
 }
 
 static void temporary_relations_are_known(void **state)
 {
-    const Version *version = version_of_major(15);
+    const VersionDirectory own = directory_of_release(version_of_major(15));
 
     (void) state;
-    assert_true(relpath_is_temporary(version, "base/16384/t3_16400"));
-    assert_true(relpath_is_temporary(version, "base/16384/t0_16400"));
-    assert_true(relpath_is_temporary(version, "base/16384/t12_16400_fsm.2"));
-    assert_true(relpath_is_temporary(version, "pg_tblspc/16400/PG_15_202209061/16384/t3_16400"));
-    assert_false(relpath_is_temporary(version, "base/16384/t_16400"));
-    assert_false(relpath_is_temporary(version, "base/16384/t3"));
-    assert_false(relpath_is_temporary(version, "base/16384/t3_"));
-    assert_false(relpath_is_temporary(version, "base/16384/t03_1"));
-    assert_false(relpath_is_temporary(version, "base/16384/t3_16400x"));
-    assert_false(relpath_is_temporary(version, "global/t3_16400"));
+    assert_true(relpath_is_temporary(&own, "base/16384/t3_16400"));
+    assert_true(relpath_is_temporary(&own, "base/16384/t0_16400"));
+    assert_true(relpath_is_temporary(&own, "base/16384/t12_16400_fsm.2"));
+    assert_true(relpath_is_temporary(&own, "pg_tblspc/16400/PG_15_202209061/16384/t3_16400"));
+    assert_false(relpath_is_temporary(&own, "base/16384/t_16400"));
+    assert_false(relpath_is_temporary(&own, "base/16384/t3"));
+    assert_false(relpath_is_temporary(&own, "base/16384/t3_"));
+    assert_false(relpath_is_temporary(&own, "base/16384/t03_1"));
+    assert_false(relpath_is_temporary(&own, "base/16384/t3_16400x"));
+    assert_false(relpath_is_temporary(&own, "global/t3_16400"));
 }
 
 static void links_of_tablespaces_are_known(void **state)
@@ -120,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_go_both_ways),
         cmocka_unit_test(other_paths_are_no_relation_files),
+        cmocka_unit_test(a_fork_of_postgresql_has_a_directory_of_its_own),
         cmocka_unit_test(temporary_relations_are_known),
         cmocka_unit_test(links_of_tablespaces_are_known),
     };

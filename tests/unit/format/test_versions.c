@@ -244,7 +244,7 @@ static void rows_are_found_by_their_numbers(void **state)
         assert_ptr_equal(version_of_server_number(number), row);
         text = text_cursor(names[i]);
         assert_true(version_take_name(&text, row) && text_at_end(&text));
-        assert_ptr_equal(version_find(row->control_version, row->catalog_version), row);
+        assert_ptr_equal(version_find(row->control_version, row->catalog_version, ""), row);
         assert_ptr_equal(version_of_wal_magic(row->wal_magic), row);
         if (before != NULL)
             assert_true(row->wal_magic > before->wal_magic && row->number > before->number);
@@ -252,16 +252,33 @@ static void rows_are_found_by_their_numbers(void **state)
     }
     assert_null(version_of_server_number(90224));
     assert_null(version_of_major(20));
-    /* 1300 is 13 to 16: the catalog version must decide. */
-    assert_null(version_find(1300, 202307072));
-    assert_ptr_equal(version_find(1800, 1), version_of_major(18));
-    assert_null(version_find(1902, 202606281)); /* a beta of 19 */
-    assert_ptr_equal(version_find(942, 201409291), version_of_server_number(90400));
-    assert_ptr_equal(version_find(942, 201510051), version_of_server_number(90500));
-    assert_null(version_find(942, 0)); /* 9.4 or 9.5 */
+    assert_null(version_find(1902, 202606281, "19\n")); /* a beta of 19 */
     text = text_cursor("9.60");
     assert_false(version_take_name(&text, version_of_server_number(90600)));
-    assert_null(version_find(0, 0));
+    assert_null(version_find(0, 0, ""));
+}
+
+static void the_row_of_a_fork(void **state)
+{
+    (void) state;
+    /* 1300 is 13 to 16: PG_VERSION must decide. */
+    assert_null(version_find(1300, 202307072, ""));
+    for (int major = 13; major <= 16; major++)
+    {
+        char pg_version[8];
+
+        snprintf(pg_version, sizeof(pg_version), "%d\n", major);
+        assert_ptr_equal(version_find(1300, 202307072, pg_version), version_of_major(major));
+        /* A release's catalog version is no fork's, whatever PG_VERSION contains. */
+        assert_ptr_equal(version_find(1300, 202307071, pg_version), version_of_major(16));
+    }
+    assert_ptr_equal(version_find(942, 0, "9.4"), version_of_server_number(90400));
+    assert_ptr_equal(version_find(942, 0, "9.5"), version_of_server_number(90500));
+    assert_ptr_equal(version_find(1800, 1, "18"), version_of_major(18));
+    assert_null(version_find(1800, 1, "17"));
+    assert_null(version_find(1800, 1, "180"));
+    assert_null(version_find(1800, 1, ""));
+    assert_string_equal(version_directory(version_of_major(16), 1).name, "PG_16_1");
 }
 
 static void lsns_are_printed_as_their_server_does(void **state)
@@ -284,6 +301,7 @@ int main(void)
         cmocka_unit_test(wal_pages_carry_the_magic_and_flags_of_the_row),
         cmocka_unit_test(records_and_their_payloads_fit_the_row),
         cmocka_unit_test(rows_are_found_by_their_numbers),
+        cmocka_unit_test(the_row_of_a_fork),
         cmocka_unit_test(lsns_are_printed_as_their_server_does),
     };
 

@@ -149,9 +149,8 @@ static void test_each_path_is_of_its_class(void **state)
         const Version *version = version_of_major(major);
         const WalShape shape = {
             .version = version, .segment_size = 16 * 1024 * 1024, .block_size = 8192};
-        char directory[TABLESPACE_VERSION_SIZE];
+        const VersionDirectory own = directory_of_release(version);
 
-        tablespace_version_directory(version, directory);
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         {
             const Row *row = &rows[i];
@@ -164,10 +163,10 @@ static void test_each_path_is_of_its_class(void **state)
                 continue;
             if (place != NULL)
                 snprintf(path, sizeof(path), "%.*s%s%s", (int) (place - row->path), row->path,
-                         directory, place + 2);
+                         own.name, place + 2);
             else
                 snprintf(path, sizeof(path), "%s", row->path);
-            class = path_classify(version, &shape, path, &file);
+            class = path_classify(&own, &shape, path, &file);
             if (class != row->class)
                 fail_msg("%s: \"%s\" is of class %d, not %d", version->name, path, class,
                          row->class);
@@ -180,20 +179,21 @@ static void test_each_path_is_of_its_class(void **state)
 static void test_relation_files_are_taken_apart(void **state)
 {
     const Version *version = version_of_major(15);
+    const VersionDirectory own = directory_of_release(version);
     const WalShape shape = {.version = version, .segment_size = 16 << 20, .block_size = 8192};
     RelationFile file;
 
     (void) state;
-    assert_int_equal(path_classify(version, &shape, "base/5/16384.3", &file),
+    assert_int_equal(path_classify(&own, &shape, "base/5/16384.3", &file),
                      PATH_RELATION);
     assert_int_equal(file.relation.tablespace, TABLESPACE_DEFAULT);
     assert_int_equal(file.relation.database, 5);
     assert_int_equal(file.relation.relation, 16384);
     assert_int_equal(file.segment, 3);
-    assert_int_equal(path_classify(version, &shape, "base/5/16384_vm", &file),
+    assert_int_equal(path_classify(&own, &shape, "base/5/16384_vm", &file),
                      PATH_FORK);
     assert_int_equal(file.fork, FORK_VM);
-    assert_int_equal(path_classify(version, &shape, "PG_VERSION", &file),
+    assert_int_equal(path_classify(&own, &shape, "PG_VERSION", &file),
                      PATH_ORDINARY);
 }
 

@@ -56,6 +56,7 @@ static void begin(Case *c, int major)
     c->history = (History){.entries = c->entries, .count = 2};
     c->input = (PlanInput){
         .version = version_of_major(major),
+        .version_directory = directory_of_release(version_of_major(major)),
         .shape = {.version = version_of_major(major),
                   .segment_size = WAL_SEGMENT,
                   .block_size = BLOCK},

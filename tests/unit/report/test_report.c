@@ -31,7 +31,8 @@ static Run split_brain(void)
         .source.description = "server at \"/run\"",
         .look = {.arena = arena,
                  .clusters = {.target = {.directory = "/data",
-                                         .control.version = version_of_major(15)},
+                                         .control = {.version = version_of_major(15),
+                                                     .catalog_version = 202209061}},
                               .shape = {.version = version_of_major(15), .segment_size = 16 << 20},
                               .source_history = promoted,
                               .target_history = lived_on},
@@ -516,6 +517,7 @@ static void test_json_of_a_rewind(void **state)
                "  \"source\": \"server at \\\"/run\\\"\",\n"
                "  \"target\": \"/data\",\n"
                "  \"server_version\": 15,\n"
+               "  \"fork_catalog_version\": null,\n"
                "  \"divergence\": {\n"
                "    \"lsn\": \"0/3000148\",\n"
                "    \"timeline\": 1\n"
@@ -621,6 +623,7 @@ static void test_json_of_a_failure_that_came_early(void **state)
                "  \"source\": null,\n"
                "  \"target\": null,\n"
                "  \"server_version\": null,\n"
+               "  \"fork_catalog_version\": null,\n"
                "  \"divergence\": null,\n"
                "  \"last_common_checkpoint\": null,\n"
                "  \"recovery_start\": null,\n"

@@ -4,6 +4,8 @@
 
 static Error error;
 
+static const ControlFile file = {.name = "pg_control", .pg_version = "15\n"};
+
 /* A pg_control that is torn for as long as `torn` reads. */
 typedef struct TornControl
 {
@@ -29,7 +31,7 @@ static void test_a_torn_control_file_is_read_again(void **state)
 
     (void) state;
     make_data_directory("data", version_of_major(15), CONTROL_IN_PRODUCTION);
-    assert_true(source_control_read(read_torn, &torn, "pg_control", &control, &error));
+    assert_true(source_control_read(read_torn, &torn, file, &control, &error));
     assert_int_equal(torn.reads, 4);
     assert_int_equal(control.version->number, 1500);
 }
@@ -41,7 +43,7 @@ static void test_a_damaged_control_file_is_an_error_in_the_end(void **state)
 
     (void) state;
     make_data_directory("data", version_of_major(15), CONTROL_IN_PRODUCTION);
-    assert_false(source_control_read(read_torn, &torn, "pg_control", &control, &error));
+    assert_false(source_control_read(read_torn, &torn, file, &control, &error));
     assert_non_null(strstr(error.message, "unexpected control file CRC"));
     assert_true(torn.reads > 1 && torn.reads < 100);
 }
@@ -52,10 +54,10 @@ static void test_other_errors_end_it_at_once(void **state)
     Control control;
 
     (void) state;
-    assert_false(source_control_read(read_torn, &torn, "pg_control", &control, &error));
+    assert_false(source_control_read(read_torn, &torn, file, &control, &error));
     assert_int_equal(torn.reads, 0);
     make_text("data/global/pg_control", "short");
-    assert_false(source_control_read(read_torn, &torn, "pg_control", &control, &error));
+    assert_false(source_control_read(read_torn, &torn, file, &control, &error));
     assert_int_equal(torn.reads, 1);
 }
 

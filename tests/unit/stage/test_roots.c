@@ -161,22 +161,22 @@ static void test_locations(void **state)
 /* As replay would find it. */
 static void test_replayed_location(void **state)
 {
-    const Version *version = version_of_major(15);
+    const VersionDirectory directory = directory_of_release(version_of_major(15));
     char place[128];
     char own[128];
 
     (void) state;
     snprintf(place, sizeof(place), "%s/place", fixture.directory);
     snprintf(own, sizeof(own), "%s/old_location", fixture.directory);
-    assert_true(tablespace_check_replayed("target", version, place, &error));
+    assert_true(tablespace_check_replayed("target", &directory, place, &error));
     shell("mkdir -p place/PG_14_202107181");
-    assert_true(tablespace_check_replayed("target", version, place, &error));
+    assert_true(tablespace_check_replayed("target", &directory, place, &error));
     shell("mkdir place/PG_15_202209061 old_location/PG_15_202209061");
-    assert_false(tablespace_check_replayed("target", version, place, &error));
+    assert_false(tablespace_check_replayed("target", &directory, place, &error));
     assert_non_null(strstr(error.message, "replay of CREATE TABLESPACE would empty directory"));
     assert_non_null(strstr(error.message, "/place/PG_15_202209061\""));
-    assert_true(tablespace_check_replayed("target", version, own, &error));
-    assert_true(tablespace_check_replayed("target", version, "pg_tblspc/16401", &error));
+    assert_true(tablespace_check_replayed("target", &directory, own, &error));
+    assert_true(tablespace_check_replayed("target", &directory, "pg_tblspc/16401", &error));
     shell("rm -r place");
 }
 
