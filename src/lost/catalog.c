@@ -38,6 +38,7 @@ struct Catalog
     Oid database, oid;
     Attribute attributes[CATALOG_COLUMNS_MAX];
     size_t attribute_count;
+    bool has_rows;        /* they were read */
     RowVersion *versions; /* by key, part, change */
     size_t count;
     CatalogStorage *filenodes; /* of all versions of pg_class */
@@ -63,7 +64,7 @@ struct CatalogReader
     uint64_t xact_page_number; /* UINT64_MAX: none was read */
 };
 
-static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid);
+static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows);
 
 /* ---- Changes ---- */
 
@@ -229,7 +230,7 @@ static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *po
 
 bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, CatalogTuple *row)
 {
-    const Catalog *catalog = open_catalog(look->reader, look->database, oid);
+    const Catalog *catalog = open_catalog(look->reader, look->database, oid, true);
     bool found;
 
     if (*position == 0 && key != KEY_ANY)
@@ -251,7 +252,7 @@ bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row)
 
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
 {
-    return split_row(open_catalog(look->reader, look->database, catalog), tuple, row);
+    return split_row(open_catalog(look->reader, look->database, catalog, false), tuple, row);
 }
 
 const Attribute *catalog_columns(const CatalogTuple *row, size_t *count)
@@ -551,25 +552,27 @@ static Oid find_tablespace(CatalogReader *reader, Oid database)
     return row_number(&row, "dattablespace");
 }
 
-static void read_catalog(CatalogReader *reader, Catalog *catalog)
+static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor visit)
 {
     const RelationId storage = {find_tablespace(reader, catalog->database), catalog->database,
                                 find_filenode(reader, catalog->database, catalog->oid)};
     Error error = {0};
-    bool good = true;
 
+    if (storage.relation == 0 || visit_file(reader, catalog, &storage, visit, &error))
+        return true;
+    log_warning("could not read the names of tables and columns: %s", error.message);
+    return false;
+}
+
+static void read_columns(CatalogReader *reader, Catalog *catalog)
+{
     if (catalog->oid == PG_ATTRIBUTE)
-        good = visit_file(reader, catalog, &storage, add_own_attribute, &error);
+        catalog->has_rows = !visit_catalog(reader, catalog, add_own_attribute);
     else
         add_catalog_attributes(reader, catalog);
     for (size_t i = 0; i < catalog->attribute_count; i++)
         if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
             catalog->attribute_count = 0;
-    if (storage.relation != 0)
-        good = good && visit_file(reader, catalog, &storage, add_disk_tuple, &error);
-    if (!good)
-        log_warning("could not read the names of tables and columns: %s", error.message);
-    add_changes(reader, catalog);
 }
 
 static int compare_class_storages(const void *left, const void *right)
@@ -599,7 +602,7 @@ static void add_filenodes(Catalog *catalog)
 
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
 {
-    const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS);
+    const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
     const CatalogStorage key = {.filenode = filenode};
     bool found;
 
@@ -612,24 +615,34 @@ Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
     return pg_class->filenodes[(*position)++].oid;
 }
 
-static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid)
+/* A row of which the bytes are at hand needs the columns only: of pg_largeobject there may be more
+ * rows than anybody wants to read. */
+static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows)
 {
-    Catalog *catalog;
+    Catalog *catalog = NULL;
 
-    if (map_storage(reader, 0, oid) != 0)
-        database = 0;
-    else if (database == 0)
+    if (database == 0)
         database = reader->model;
-    for (size_t i = 0; i < reader->catalog_count; i++)
-        if (reader->catalogs[i]->database == database && reader->catalogs[i]->oid == oid)
-            return reader->catalogs[i];
-    catalog = arena_allocate(reader->arena, sizeof(*catalog));
-    catalog->database = database;
-    catalog->oid = oid;
-    ARRAY_ADD(reader->catalogs, reader->catalog_count, catalog);
-    read_catalog(reader, catalog);
-    if (oid == PG_CLASS)
-        add_filenodes(catalog);
+    for (size_t i = 0; i < reader->catalog_count && catalog == NULL; i++)
+        if (reader->catalogs[i]->oid == oid &&
+            (reader->catalogs[i]->database == database || reader->catalogs[i]->database == 0))
+            catalog = reader->catalogs[i];
+    if (catalog == NULL)
+    {
+        catalog = arena_allocate(reader->arena, sizeof(*catalog));
+        catalog->database = map_storage(reader, 0, oid) != 0 ? 0 : database;
+        catalog->oid = oid;
+        ARRAY_ADD(reader->catalogs, reader->catalog_count, catalog);
+        read_columns(reader, catalog);
+    }
+    if (with_rows && !catalog->has_rows)
+    {
+        catalog->has_rows = true;
+        (void) visit_catalog(reader, catalog, add_disk_tuple);
+        add_changes(reader, catalog);
+        if (oid == PG_CLASS)
+            add_filenodes(catalog);
+    }
     return catalog;
 }
 
@@ -683,7 +696,7 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
         {
             const CatalogChange *change = &reader->changes[reader->unknown[i]];
 
-            (void) open_catalog(reader, change->row.relation.database, change->catalog);
+            (void) open_catalog(reader, change->row.relation.database, change->catalog, true);
         }
         return reader;
     }

@@ -528,26 +528,34 @@ static Found *find_found(Schema *schema, const RelationId *id)
 
 typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char **reason);
 
-/* A table or type is made once, and again when the rows differ that it was made of. */
-static const void *find_or_make(Schema *schema, const RelationId *id, Moment moment, Maker make,
-                                const char **reason)
+/* A table or type is made once, and again when the rows differ that it was made of; those of a
+ * catalog, which initdb numbered, never do. */
+static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, Moment moment,
+                                Maker make, const char **reason)
 {
     Found *found = find_found(schema, id);
+    const bool is_new = found->view.own_end == SIZE_MAX;
     AUTO_ARENA Arena *scratch = NULL;
-    CatalogLook look = schema_look(schema, id->database, moment);
+    CatalogLook look;
 
-    if (memcmp(&found->view, &look.view, sizeof(look.view)) != 0)
+    *reason = found->reason;
+    if (!is_new && oid < FIRST_NORMAL_OID)
+        return found->object;
+    look = schema_look(schema, id->database, moment);
+    if (memcmp(&found->view, &look.view, sizeof(look.view)) == 0)
+        return found->object;
+    if (!is_new)
     {
         look.arena = scratch = arena_create();
         (void) make(&look, id, reason);
-        if (found->view.own_end == SIZE_MAX || found->seen != look.seen)
-        {
-            found->seen = look.seen;
-            look.arena = schema->arena;
-            found->object = make(&look, id, &found->reason);
-        }
-        found->view = look.view;
     }
+    if (is_new || found->seen != look.seen)
+    {
+        look = schema_look(schema, id->database, moment);
+        found->object = make(&look, id, &found->reason);
+        found->seen = look.seen;
+    }
+    found->view = look.view;
     *reason = found->reason;
     return found->object;
 }
@@ -555,7 +563,9 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Moment mom
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason)
 {
-    return find_or_make(schema, storage, moment, make_table, reason);
+    const Oid oid = catalog_of_storage(schema->reader, storage);
+
+    return find_or_make(schema, storage, oid, moment, make_table, reason);
 }
 
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
@@ -563,7 +573,7 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
     const RelationId id = {.database = database, .relation = type};
     const char *reason;
 
-    return find_or_make(schema, &id, moment, make_type, &reason);
+    return find_or_make(schema, &id, type, moment, make_type, &reason);
 }
 
 const char *schema_database(Schema *schema, Oid database, Moment moment)
