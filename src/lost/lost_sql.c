@@ -123,31 +123,35 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
     return true;
 }
 
+static void append_sql_part(const LostRow *row, char part, Buffer *text)
+{
+    const bool is_list = strchr("cvs", part) != NULL;
+    bool any = false;
+
+    if (part == PART_TABLE)
+    {
+        buffer_append_name(text, row->table->schema);
+        buffer_append_u8(text, '.');
+        buffer_append_name(text, row->table->name);
+        return;
+    }
+    for (size_t i = 0; i < row->table->attribute_count; i++)
+        any |= append_column(row, part, !any ? "" : is_list ? ", " : " AND ", i, text);
+    if (!any && !is_list)
+        buffer_append_string(text, "true");
+}
+
 /* Append SQL with its parts. */
 static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 {
-    for (; *sql != '\0'; sql++)
-    {
-        bool any = false;
+    const char *part;
 
-        if (*sql != '%')
-        {
-            buffer_append_u8(text, (uint8_t) *sql);
-            continue;
-        }
-        if (*++sql == PART_TABLE)
-        {
-            buffer_append_name(text, row->table->schema);
-            buffer_append_u8(text, '.');
-            buffer_append_name(text, row->table->name);
-            continue;
-        }
-        const bool is_list = strchr("cvs", *sql) != NULL;
-        for (size_t i = 0; i < row->table->attribute_count; i++)
-            any |= append_column(row, *sql, !any ? "" : is_list ? ", " : " AND ", i, text);
-        if (!any && !is_list)
-            buffer_append_string(text, "true");
+    for (; (part = strchr(sql, '%')) != NULL; sql = part + 2)
+    {
+        buffer_append(text, sql, (size_t) (part - sql));
+        append_sql_part(row, part[1], text);
     }
+    buffer_append_string(text, sql);
 }
 
 /* ---- Statements ---- */

@@ -145,34 +145,39 @@ static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new
     return flags;
 }
 
-static void add_object(Objects *objects, const Object *object)
+static void add_object(Objects *objects, const CatalogChange *change, Oid catalog, Oid oid,
+                       unsigned flags)
 {
-    if (object->oid != 0 && object->flags != 0)
-        ARRAY_ADD(objects->items, objects->count, *object);
+    const RowChange *row = &change->row;
+    Object object = {.catalog = catalog,
+                     .oid = oid,
+                     .flags = flags,
+                     .database = row->relation.database,
+                     .lsn = row->lsn};
+
+    if (catalog == change->catalog && flags != FLAG_REWRITTEN)
+    {
+        object.first = row->old;
+        object.last = row->new;
+    }
+    if (oid != 0 && flags != 0)
+        ARRAY_ADD(objects->items, objects->count, object);
 }
 
 static void add_own_change(Objects *objects, CatalogLook *look, const CatalogChange *change,
                            const CatalogTuple *row, unsigned flags)
 {
-    Object object = {
-        change->catalog, row_number(row, "oid"), flags,          change->row.relation.database,
-        change->row.lsn, change->row.old,        change->row.new};
+    const bool is_new = change->row.old.bytes == NULL;
     const char *name;
 
-    if (change->row.old.bytes == NULL || change->row.new.bytes == NULL)
-        object.flags = change->row.old.bytes == NULL ? FLAG_MADE : FLAG_GONE;
-    add_object(objects, &object);
-    if (change->catalog != PG_CLASS || object.flags != FLAG_MADE)
+    if (is_new || change->row.new.bytes == NULL)
+        flags = is_new ? FLAG_MADE : FLAG_GONE;
+    add_object(objects, change, change->catalog, row_number(row, "oid"), flags);
+    if (change->catalog != PG_CLASS || !is_new)
         return;
     name = row_name(look, row, "relname");
-    object = (Object){PG_CLASS,
-                      rewritten_table(name != NULL ? name : ""),
-                      FLAG_REWRITTEN,
-                      change->row.relation.database,
-                      change->row.lsn,
-                      {0},
-                      {0}};
-    add_object(objects, &object);
+    add_object(objects, change, PG_CLASS, rewritten_table(name != NULL ? name : ""),
+               FLAG_REWRITTEN);
 }
 
 static void add_catalog_change(Objects *objects, CatalogLook *look, const CatalogChange *change)
@@ -191,17 +196,14 @@ static void add_catalog_change(Objects *objects, CatalogLook *look, const Catalo
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
     {
         const struct Part *part = &parts[i];
-        Object object = {part->owner_catalog, 0,   flags, change->row.relation.database,
-                         change->row.lsn,     {0}, {0}};
+        Oid owner = part->owner_catalog;
 
         if (part->catalog != change->catalog)
             continue;
-        object.oid = row_number(row, part->owner);
-        if (object.catalog == 0)
-            object.catalog = row_number(row, "classoid");
-        if (flags & FLAG_ALTERED)
-            object.flags = part->flag;
-        add_object(objects, &object);
+        if (owner == 0)
+            owner = row_number(row, "classoid");
+        add_object(objects, change, owner, row_number(row, part->owner),
+                   flags & FLAG_ALTERED ? part->flag : flags);
     }
 }
 
@@ -446,23 +448,22 @@ static void tell_truncation(CatalogLook *look, EventList *list, const CatalogCha
 void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
                    size_t *count)
 {
-    const CatalogLook all = schema_look(schema, 0, (Moment){commit->lsn, commit});
+    const Moment end = {commit->lsn, commit};
+    const CatalogLook all = schema_look(schema, 0, end);
     const CatalogChange *changes = catalog_changes(all.reader, count);
     EventList list = {0};
     Objects objects = {0};
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look =
-            schema_look(schema, changes[i].row.relation.database, (Moment){commit->lsn, commit});
+        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
 
         add_catalog_change(&objects, &look, &changes[i]);
     }
     merge_objects(&objects);
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look =
-            schema_look(schema, changes[i].row.relation.database, (Moment){commit->lsn, commit});
+        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
         CatalogTuple row;
 
         if (changes[i].catalog == PG_DEPEND &&
