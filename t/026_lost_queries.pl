@@ -31,7 +31,7 @@ sub prepare
 {
     my ($primary) = @_;
     $primary->sql($_)
-        for (map { "CREATE TABLE $_ WITH (autovacuum_enabled = off) AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks reused moved), '"Odd""\'name"'), 'DELETE FROM shrinks',
+        for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks reused moved), '"Odd""\'name"'), 'DELETE FROM shrinks',
         'CREATE INDEX orders_id ON orders (id)', partitions($primary), q{CREATE DATABASE "o=""d d'b"};
     $primary->sql($_) for 'CREATE TABLE heir () INHERITS (orders)', q{INSERT INTO heir SELECT id + 5000, 'heir' FROM generate_series(1, 50) id};
     $primary->sql('CREATE TABLE elsewhere (id int, note text)', $odd);
@@ -148,7 +148,7 @@ each_version(sub {
     my ($version) = @_;
     my ($earlier, $session);
     my ($source, $target) = split_brain($version,
-        cluster => { settings => 'wal_level = ' . ($version == 15 ? 'logical' : 'replica') },    # it has more records of catalogs
+        cluster => { settings => "autovacuum = off\nwal_level = " . ($version == 15 ? 'logical' : 'replica') },    # it has more records of catalogs
         before => \&prepare,
         together => sub {
             ($earlier, $session) = map { $_[0]->session } 1, 2;
