@@ -83,4 +83,4 @@ each_version(sub {
             unlink $rewound->path('unknown/large');
         },
         options => ['--no-sync'], no_promotion => 1);
-}, only => [18]);
+}, only => [18], left => 1);

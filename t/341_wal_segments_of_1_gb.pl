@@ -30,4 +30,4 @@ each_version(sub {
         target => sub { write_apart($_[0], 'target') });
     is($source->query('SHOW wal_segment_size'), '1GB', 'the segments have that size');
     rewinds_from_both_kinds($source, $target, quick => 1);
-}, only => [18]);
+}, only => [18], left => 1);

@@ -27,7 +27,7 @@
 #   PG_REWIND_TEST_PART      'check': the versions of each file that `make check` takes; 'rest': those that it leaves to `make check-all`
 #   PG_REWIND_TEST_LOGS      directory for what the programs print on the terminal and, of a file that fails, for the logs of its servers
 #   PG_REWIND_TEST_KEEP      1: whole clusters stay there, also those of a file that passes
-#   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file runs (default), 'all', 'no'
+#   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file names (default), 'all', 'no'
 #   PG_REWIND_TEST_CHECK     rewinds that --check judges before: 'last' (default), 'all', 'no', likewise
 #   PG_REWIND_TEST_ORIGINALS originals that run beside the program: see RewindTest::Beside
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
@@ -65,34 +65,36 @@ if (defined log_directory() && !$ENV{PG_REWIND_TEST_TRACE})
 
 # Run a subtest for each server version, and end the test file.
 # Options: from => first, to => last version; only => [ versions ] where a fact does not depend on the version; sample => 1 where it
-# does not depend on what records look like, but on how servers start and recover. Versions before 10, whose servers somebody has given,
-# take part where 10 does.
+# does not depend on what records look like, but on how servers start and recover; left => 1 where `make check` leaves the file to
+# `make check-all`: it takes long, and has found no fault since it was written. Versions before 10, whose servers somebody has given, take part
+# where 10 does.
 my @sample = (10, 12, 15, 18, 19);    # the first; signal files; recovery in a file of its own; the newest two
 
-# The oldest release, Debian's own and the newest one: `make check` takes these where a fact may depend on what records look like. The oldest and
-# the newest show how servers start and recover. Where a fact does not depend on the version it takes one: the second, or the newest release that
-# the file names if that is not among them.
+# The oldest release, Debian's own and the newest one: `make check` takes these where a fact may depend on what records look like, and the newest of a
+# sample. Where a fact does not depend on the version it takes one: the second, or the newest release that the file names if that is not among them.
 my @checked = (10, 15, 18);
 
 sub versions_to_check
 {
     my ($option, @versions) = @_;
     my @released = grep { $_ >= $checked[0] && $_ <= $checked[-1] } @versions;
-    my @wanted = $option->{only} ? $checked[1] : $option->{sample} ? @checked[ 0, -1 ] : @checked;
+    my @wanted = $option->{left} ? () : $option->{only} ? $checked[1] : $option->{sample} ? $checked[-1] : @checked;
     my @found = grep { my $version = $_; grep { $_ == $version } @wanted } @released;
-    return @found ? @found : @released ? $released[-1] : ();
+    return @found ? @found : @wanted && @released ? $released[-1] : ();
 }
 
-# Of the versions those that this run takes. A line for each of the others tells tests/end_to_end.sh what is left.
+# The version whose rewinds are foretold, and those of the versions that this run takes. `make check-all` foretells, if it has versions of the file.
+# A line for each version that is left tells tests/end_to_end.sh of it.
 sub versions_of_this_part
 {
     my ($option, @versions) = @_;
-    my $part = $ENV{PG_REWIND_TEST_PART} // return @versions;
+    my $part = $ENV{PG_REWIND_TEST_PART} // return ($versions[-1], @versions);
     my %checked = map { $_ => 1 } versions_to_check($option, @versions);
+    my @checked_versions = grep { $checked{$_} } @versions;
     my @rest = grep { !$checked{$_} } @versions;
-    return @rest if $part eq 'rest';
+    return ($rest[-1], @rest) if $part eq 'rest';
     append(log_directory() . '/../left', join '', map { "$_\n" } @rest);
-    return grep { $checked{$_} } @versions;
+    return (grep({ $_ <= $checked[-1] } @rest) ? 0 : $checked_versions[-1], @checked_versions);
 }
 
 sub each_version
@@ -104,13 +106,13 @@ sub each_version
     @only{ grep { $_ < 10 } @asked } = () if $only{10};
     my @versions = grep { exists $only{$_} && $_ >= ($option{from} // 0) && $_ <= ($option{to} // 99) } @asked;
     my $none = @versions ? undef : "not for the versions @asked";
-    @versions = versions_of_this_part(\%option, @versions);
+    (my $last, @versions) = versions_of_this_part(\%option, @versions);
     $none //= @versions ? undef : "another part of the tests takes all of its versions";
     plan(skip_all => $none) if $none && !Test::More->builder->current_test;
     SKIP: { skip($none, 1) if $none }    # where other tests went before
     for my $version (@versions)
     {
-        ($foretelling, $judging) = map { my $which = $ENV{"PG_REWIND_TEST_$_"} // 'last'; $which eq 'all' || ($which eq 'last' && $version == $versions[-1]) }
+        ($foretelling, $judging) = map { my $which = $ENV{"PG_REWIND_TEST_$_"} // 'last'; $which eq 'all' || ($which eq 'last' && $version == $last) }
             qw(DRY CHECK);
         subtest("version $version", sub {
             my $alive = eval { $test->($version); 1 };

@@ -305,8 +305,8 @@ sub promote
 {
     my ($self) = @_;
     must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-w', '-t', PATIENCE_SECONDS, 'promote' ]);
-    wait_until("$self->{name} leaves recovery",
-        sub { $self->query('SELECT pg_is_in_recovery()') eq 'f' });
+    # From 10 on pg_ctl waits until pg_control says so.
+    wait_until("$self->{name} leaves recovery", sub { $self->query('SELECT pg_is_in_recovery()') eq 'f' }) if $self->{version} < 10;
     return $self;
 }
 
