@@ -27,7 +27,7 @@ sub enable_half
     {
         next if $count++ % 2;
         my $path = $file =~ s/^\Q$enabled->{dir}\E/$cluster->{dir}/r;
-        must_run([ 'cp', $file, $path ]);
+        spew($path, slurp($file));
     }
     $enabled->discard;
     return;
