@@ -475,9 +475,9 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
         qsort(objects.items, objects.count, sizeof(*objects.items), compare_object_places);
     for (size_t i = 0, change = all.view.own_start; i <= objects.count; i++)
     {
-        const Lsn end = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
+        const Lsn before = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
 
-        for (; change < all.view.own_end && changes[change].row.lsn < end; change++)
+        for (; change < all.view.own_end && changes[change].row.lsn < before; change++)
         {
             const CatalogChange *first = &changes[all.view.own_start];
             CatalogLook look = schema_look(schema, changes[change].row.relation.database,
