@@ -12,6 +12,7 @@
 #include "io/place.h"
 #include "io/supervise.h"
 #include "check/readiness.h"
+#include "lost/lost_names.h"
 #include "lost/saved_rows.h"
 #include "report/report.h"
 
@@ -130,7 +131,9 @@ static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
     const Options *options = &command->options;
-    Run run = {.save_rows = saved_rows_write, .saved_rows.program_version = PROJECT_VERSION};
+    Run run = {.save_rows = saved_rows_write,
+               .name_lost = lost_names_read,
+               .saved_rows.program_version = PROJECT_VERSION};
     RejoinResult rejoin = {0};
     Error error = {0};
     RewindOutcome outcome;

@@ -280,6 +280,7 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
     qsort(names.by_filenode, count, sizeof(*names.by_filenode), compare_filenodes);
     if (source->is_server && count > 0)
         fetch_names(&names, source);
+    lost->connected_database = names.connected;
     name_by_number(&names);
     free(names.by_filenode);
     buffer_free(&names.databases);

@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "io/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,8 @@ typedef struct Extent
 
 struct Spool
 {
-    int fd;
-    Buffer path;     /* for messages */
+    int fd;          /* -1: none, it is memory */
+    Buffer path;     /* for messages; empty without a file */
     Extent *extents; /* they stay where they are: what is in them is pointed to */
     size_t extent_count;
     size_t used; /* of the last one */
@@ -32,6 +33,9 @@ Spool *spool_create(const char *directory, Error *error)
     Spool *spool = memory_allocate_zeroed(1, sizeof(*spool));
     AUTO_BUFFER Buffer name = {0};
 
+    spool->fd = -1;
+    if (directory == NULL)
+        return spool;
     buffer_printf(&name, "pg_rewind_rows.%ld", (long) getpid());
     path_in(&spool->path, directory, buffer_string(&name));
     /* A kill leaves nothing of a file that never had a name. Not every file system has such files.
@@ -69,10 +73,21 @@ static bool add_extent(Spool *spool, Error *error)
 
     while (extent.size < EXTENT_SIZE_MAX && extent.size < spool->file_size)
         extent.size *= 2;
-    if (!file_reserve(spool->fd, path, spool->file_size + extent.size, error))
-        return false;
-    bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_SHARED, spool->fd,
-                 (off_t) spool->file_size);
+    if (spool->fd < 0)
+    {
+        errno = ENOMEM;
+        bytes = spool->file_size + extent.size > SPOOL_MEMORY_MAX
+                    ? MAP_FAILED
+                    : mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                           -1, 0);
+    }
+    else
+    {
+        if (!file_reserve(spool->fd, path, spool->file_size + extent.size, error))
+            return false;
+        bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_SHARED, spool->fd,
+                     (off_t) spool->file_size);
+    }
     if (bytes == MAP_FAILED)
         return error_set_errno(error, ERROR_FAILED, "could not map file \"%s\"", path);
     extent.bytes = bytes;

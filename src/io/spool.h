@@ -9,7 +9,9 @@
 
 typedef struct Spool Spool;
 
-/* The file is made in the directory, which needs room for it. NULL with error set on failure. */
+/* The file is made in the directory, which needs room for it. Without one (NULL) it is memory, at
+ * most SPOOL_MEMORY_MAX. NULL with error set on failure. */
+#define SPOOL_MEMORY_MAX ((uint64_t) 256 * 1024 * 1024)
 MUST_CHECK Spool *spool_create(const char *directory, Error *error);
 void spool_free(Spool *spool); /* NULL is allowed */
 

@@ -475,6 +475,10 @@ static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, RowPlace pla
     if (!tuple_is_live(reader, tuple) || !split_row(catalog, tuple, &row) ||
         !find_key(&row, &version))
         return;
+    /* Names of columns are wanted of the catalogs only; tables have most rows there. */
+    if (catalog->oid == PG_ATTRIBUTE && version.key >= FIRST_NORMAL_OID &&
+        row_changes_of_catalogs_alone(reader->row_changes))
+        return;
     version.before = copy_tuple(reader, tuple);
     ARRAY_ADD(catalog->versions, catalog->count, version);
 }

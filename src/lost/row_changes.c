@@ -40,6 +40,7 @@ struct RowChanges
     CommittedXid *xids; /* by number */
     size_t xid_count;
     Catalogs catalogs; /* of the target; those that transactions rewrite are added */
+    bool catalogs_alone;
 };
 
 /* ---- Transactions that committed ---- */
@@ -415,6 +416,12 @@ static bool apply_truncation(ChangeReader *reader, const WalRecord *record, Erro
     return keep_change(reader->changes, &change, error);
 }
 
+static bool changes_catalog(const ChangeReader *reader, const WalRecord *record)
+{
+    return record->block_count > 0 &&
+           catalogs_oid(&reader->changes->catalogs, &record->blocks[0].relation) < FIRST_NORMAL_OID;
+}
+
 /* A WalVisitor. Images of indexes come with records of other resource managers, too, which change
  * no row. */
 static bool apply_record(void *context, const WalRecord *record, Error *error)
@@ -422,6 +429,8 @@ static bool apply_record(void *context, const WalRecord *record, Error *error)
     ChangeReader *reader = context;
     HeapRecord heap;
 
+    if (reader->changes->catalogs_alone && !changes_catalog(reader, record))
+        return true;
     if (record->rmgr == RM_SMGR)
         return apply_truncation(reader, record, error);
     if (record->rmgr != RM_HEAP && record->rmgr != RM_HEAP2)
@@ -448,6 +457,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     bool read;
 
     progress_begin(PROGRESS_SCAN_LOST, 2 * (diverged->target_end - from));
+    changes->catalogs_alone = directory == NULL;
     changes->arena = arena_create();
     changes->spool = spool_create(directory, error);
     reader->clusters = clusters;
@@ -469,6 +479,11 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
         return changes;
     row_changes_free(changes);
     return NULL;
+}
+
+bool row_changes_of_catalogs_alone(const RowChanges *changes)
+{
+    return changes->catalogs_alone;
 }
 
 void row_changes_free(RowChanges *changes)

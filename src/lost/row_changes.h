@@ -58,11 +58,16 @@ typedef struct LostCommit
 typedef struct RowChanges RowChanges;
 
 /*
- * Read the WAL. What does not fit into memory goes into an unlinked file in directory. The result
- * is NULL with error set on failure; else row_changes_free's.
+ * Read the WAL. What does not fit into memory goes into an unlinked file in directory. Without one
+ * (NULL) only the changes of catalogs are read, as far as a spool in memory has room. The result is
+ * NULL with error set on failure; else row_changes_free's.
  */
 MUST_CHECK RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverged,
                                         const char *directory, Error *error);
+
+/* No other changes were read. */
+bool row_changes_of_catalogs_alone(const RowChanges *changes);
+
 void row_changes_free(RowChanges *changes); /* NULL is allowed */
 
 /* In the order of their commits. */

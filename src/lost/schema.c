@@ -84,7 +84,7 @@ static const char *namespace_name(CatalogLook *look, Oid oid)
 
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
 
-static const char *quoted_name(Arena *arena, const char *name)
+const char *schema_quoted_name(Arena *arena, const char *name)
 {
     AUTO_BUFFER Buffer quoted = {0};
 
@@ -191,12 +191,13 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
     if (name == NULL)
     {
         name = row_name(look, &row, "typname");
-        name = name != NULL ? quoted_name(look->arena, name) : "???";
+        name = name != NULL ? schema_quoted_name(look->arena, name) : "???";
         schema = row_number(&row, "typnamespace") == PG_CATALOG
                      ? NULL
                      : namespace_name(look, row_number(&row, "typnamespace"));
         if (schema != NULL)
-            name = arena_printf(look->arena, "%s.%s", quoted_name(look->arena, schema), name);
+            name =
+                arena_printf(look->arena, "%s.%s", schema_quoted_name(look->arena, schema), name);
     }
     return arena_printf(look->arena, "%s%s", name, brackets);
 }
@@ -378,8 +379,7 @@ static bool class_has_storage(CatalogLook *look, const CatalogTuple *class,
            (tablespace != 0 ? tablespace : default_tablespace(look)) == storage->tablespace;
 }
 
-/* The row of pg_class that has the storage. */
-static bool find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)
+bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)
 {
     const Oid catalog = catalog_of_storage(look->reader, storage);
     size_t position = 0;
@@ -409,7 +409,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     CatalogTuple class;
 
     *reason = "the catalogs have no table with its storage";
-    if (!find_class(look, storage, &class))
+    if (!schema_find_class(look, storage, &class))
         return NULL;
     table->oid = row_number(&class, "oid");
     table->database = storage->database;

@@ -46,6 +46,12 @@ void schema_free(Schema *schema); /* NULL is allowed */
 
 CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 
+/* The row of pg_class that has the storage; false: none has it at that moment. */
+bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class);
+
+/* The name as a statement needs it, in quotes where the server puts them. */
+const char *schema_quoted_name(Arena *arena, const char *name);
+
 /* The table to which a storage belongs at that moment; it lives as long as the schema. NULL without
  * an error: no table of a kind with rows has it, and *reason says why. */
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,

@@ -129,10 +129,31 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
     json_close(json, ']');
 }
 
+static void json_schema_changes(Json *json, const Lost *lost, size_t transaction, size_t *next)
+{
+    AUTO_BUFFER Buffer statement = {0};
+
+    json_section(json, "schema_changes", '[', true);
+    for (; *next < lost->schema_change_count &&
+           lost->schema_changes[*next].transaction == transaction;
+         ++*next)
+    {
+        const LostSchemaChange *change = &lost->schema_changes[*next];
+
+        buffer_clear(&statement);
+        buffer_printf(&statement, "%s %s", change->verb, change->noun);
+        if (change->name != NULL)
+            buffer_printf(&statement, " %s", change->name);
+        json_element(json, buffer_string(&statement));
+    }
+    json_close(json, ']');
+}
+
 static void json_committed(Json *json, const Report *report)
 {
     const Lost *lost = report->run->lost;
     const bool all = report->options->report_transactions == REPORT_TRANSACTIONS_ALL;
+    size_t next = 0;
 
     for (size_t i = 0; json_each(json, "committed", all, i, lost->transaction_count); i++)
     {
@@ -150,6 +171,7 @@ static void json_committed(Json *json, const Report *report)
         json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
         json_relations_with(json, "dropped", lost, transaction, LOST_DROPPED);
         json_ddl(json, lost, transaction);
+        json_schema_changes(json, lost, i, &next);
     }
 }
 

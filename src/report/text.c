@@ -218,7 +218,12 @@ static void list_done(TextList *list, const LostRelation *relation, bool of_new_
     if (!text_list_next(list))
         return;
     if (of_new_database)
-        buffer_printf(list->buffer, "database %u", database);
+    {
+        if (relation->database != NULL)
+            buffer_printf(list->buffer, "database %s", relation->database);
+        else
+            buffer_printf(list->buffer, "database %u", database);
+    }
     else
         buffer_append_string(list->buffer, relation->name);
     if (xid != 0)
@@ -270,16 +275,40 @@ static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
     }
 }
 
+/* What the target's catalogs say that the transaction changed. */
+static void list_schema_changes(const Report *report, const Lost *lost, size_t from, size_t count,
+                                TextList *list)
+{
+    for (size_t i = from; i < from + count; i++)
+    {
+        const LostSchemaChange *change = &lost->schema_changes[i];
+        const LostTransaction *transaction = &lost->transactions[change->transaction];
+
+        if (text_list_next(list))
+            buffer_printf(list->buffer, "%s %s%s%s by %u, %.19s%s", change->verb, change->noun,
+                          change->name != NULL ? " " : "", change->name != NULL ? change->name : "",
+                          transaction->xid, time_text(report, transaction->time),
+                          change->rows_on_source ? "\n  its rows are still on the source" : "");
+    }
+}
+
 static void list_ddl(const Report *report, const Lost *lost, TextList *list)
 {
     const LostTransaction *transactions = lost->transactions;
+    size_t from = 0;
 
     for (size_t i = 0; i < lost->transaction_count; i++)
     {
         DdlGuess guesses[DDL_GUESSES_MAX];
         const size_t size = ddl_guess(&lost_set(lost, &transactions[i])->changes, guesses);
+        size_t count = 0;
 
-        if (size > 0 && text_list_next(list))
+        while (from + count < lost->schema_change_count &&
+               lost->schema_changes[from + count].transaction == i)
+            count++;
+        list_schema_changes(report, lost, from, count, list);
+        from += count;
+        if (count == 0 && size > 0 && text_list_next(list))
             buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
                           size > 1 ? " and more" : "", transactions[i].xid,
                           time_text(report, transactions[i].time));

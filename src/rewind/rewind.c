@@ -295,6 +295,11 @@ static bool read_changes(Run *run, Error *error)
     if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
                                         &run->lost, error);
+    if (result && run->lost != NULL)
+    {
+        run->name_lost(look, run->lost);
+        result = stop_check(error);
+    }
     return result;
 }
 

@@ -69,11 +69,16 @@ typedef struct SavedRows
  * depends on lost. *saved is in the look's arena. */
 typedef bool (*RowSaver)(const Look *look, SavedRows *saved, Error *error);
 
+/* Gives names to what the source does not know of it, from the target's catalogs: lost_names_read.
+ * It cannot fail: without names there are numbers. */
+typedef void (*LostNamer)(const Look *look, Lost *lost);
+
 #define NEXT_STEPS_MAX 16
 
 typedef struct Run
 {
     RowSaver save_rows;   /* set by the caller; used with --save-lost-rows */
+    LostNamer name_lost;  /* set by the caller; used with a report. */
     Look look;            /* the first three steps; look.arena NULL: no run has begun */
     SourceAddress source; /* set at the end */
     TargetChanges changes;
@@ -102,8 +107,8 @@ typedef struct Run
 /* ---- rewind.c ---- */
 
 /*
- * Rewind. *run, zero before except for save_rows, is filled as far as the run came, also on
- * failure. run_free in any case.
+ * Rewind. *run, zero before except for save_rows and name_lost, is filled as far as the run came,
+ * also on failure. run_free in any case.
  */
 MUST_CHECK bool rewind_run(const Options *options, Run *run, Error *error);
 

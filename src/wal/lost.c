@@ -164,6 +164,7 @@ void lost_destroy(Lost *lost)
     free(lost->work->opens);
     free(lost->wanted.catalogs.items);
     free(lost->transactions);
+    free(lost->schema_changes);
     free(lost->relations);
     interned_free(&lost->work->relation_ids);
     interned_free(&lost->work->sets);
@@ -462,7 +463,7 @@ static void note_running_xids(Lost *lost, const WalEvent *event)
         (void) find_open(lost, wal_event_u32(event->list, i), true);
 }
 
-/* Where not all that had not ended can be named, the oldest of them is the limit. */
+/* If not all transactions that had not ended can be named, the oldest of them is the limit. */
 static void note_divergence(Lost *lost)
 {
     const LostWork *work = lost->work;

@@ -44,7 +44,9 @@ typedef struct LostRelation
     uint64_t transactions; /* that touched it and committed */
     uint64_t records;      /* of these */
     RowCounts rows;        /* of these */
-    const char *name;      /* schema.table, database/number; NULL: not looked for. Not owned */
+    const char *name;      /* schema.table, in another database than that of the connection
+                              database/schema.table, or database/number; NULL: not looked for. Not
+                              owned */
     const char *table;     /* to which an index or a TOAST table belongs; NULL: none is known */
     const char *database;  /* its name; NULL: not known. Not owned */
     bool on_source;    /* the source has this storage, under this name; else it did not say so */
@@ -80,6 +82,15 @@ typedef struct LostSet
     LostItem items[];
 } LostSet;
 
+/* A change of the schema by a listed transaction. */
+typedef struct LostSchemaChange
+{
+    size_t transaction;      /* its index in Lost.transactions */
+    const char *verb, *noun; /* static */
+    const char *name;        /* of the object; NULL: it has none. Not owned */
+    bool rows_on_source;     /* of a table that was truncated or dropped */
+} LostSchemaChange;
+
 /*
  * Lost is what commits in [from, end). What such a transaction did before is in the common history,
  * and lost as well: relations and rows are noted from `known_from` on. All that a transaction wrote
@@ -106,6 +117,9 @@ typedef struct Lost
     size_t transaction_count;
     LostRelation *relations; /* all that any transaction touched, committed or not */
     size_t relation_count;
+    Oid connected_database;           /* of the source's connection; 0: none */
+    LostSchemaChange *schema_changes; /* by transaction; set by a LostNamer (run.h) */
+    size_t schema_change_count;
     uint64_t maintenance_count; /* of all that committed, listed or not: those with `maintenance` */
     /*
      * The transactions that had ended at the divergence: those with a number that precedes

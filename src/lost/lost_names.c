@@ -1,0 +1,271 @@
+#include "lost/lost_names.h"
+
+#include "base/array.h"
+#include "base/log.h"
+#include "lost/schema.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEMA_CHANGES_MAX 100000
+
+/* An index, and the table that it belongs to. */
+typedef struct IndexOwner
+{
+    Oid database, index, table;
+} IndexOwner;
+
+typedef struct NameReader
+{
+    const Look *look;
+    Lost *lost;
+    Schema *schema;
+    Moment before, end;  /* of the lost history */
+    IndexOwner *indexes; /* of the databases that were asked for; sorted */
+    size_t index_count;
+    Oid *databases; /* these */
+    size_t database_count;
+} NameReader;
+
+/* ---- Databases ---- */
+
+/* The name at the end, else before: lost transactions may have dropped it. NULL: not known. */
+static const char *name_database(const NameReader *reader, Oid database)
+{
+    const char *name;
+
+    if (database == 0)
+        return "global";
+    name = schema_database(reader->schema, database, reader->end);
+    if (name == NULL)
+        name = schema_database(reader->schema, database, reader->before);
+    return name != NULL ? arena_strdup(reader->look->arena, name) : NULL;
+}
+
+/* ---- Relations ---- */
+
+/* schema.name, and in front the database where it is not the one of the connection. */
+static const char *qualified_name(const NameReader *reader, Oid database, const char *schema,
+                                  const char *name)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    if (database != 0 && schema != NULL && database != reader->lost->connected_database)
+    {
+        const char *of = name_database(reader, database);
+
+        if (of != NULL)
+            buffer_printf(&text, "%s/", of);
+        else
+            buffer_printf(&text, "%u/", database);
+    }
+    if (schema != NULL)
+        buffer_printf(&text, "%s.", schema_quoted_name(reader->look->arena, schema));
+    buffer_append_string(&text, schema_quoted_name(reader->look->arena, name));
+    return arena_strdup(reader->look->arena, buffer_string(&text));
+}
+
+static const char *name_class(const NameReader *reader, CatalogLook *look,
+                              const CatalogTuple *class)
+{
+    const char *name = row_name(look, class, "relname");
+    CatalogTuple namespace;
+
+    if (name == NULL ||
+        !catalog_find(look, PG_NAMESPACE, row_number(class, "relnamespace"), &namespace))
+        return NULL;
+    return qualified_name(reader, look->database, row_name(look, &namespace, "nspname"), name);
+}
+
+static int compare_index_owners(const void *left, const void *right)
+{
+    const IndexOwner *a = left, *b = right;
+
+    if (a->database != b->database)
+        return a->database < b->database ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+static void read_indexes(NameReader *reader, CatalogLook *look)
+{
+    size_t position = 0;
+    CatalogTuple row;
+
+    for (size_t i = 0; i < reader->database_count; i++)
+        if (reader->databases[i] == look->database)
+            return;
+    ARRAY_ADD(reader->databases, reader->database_count, look->database);
+    while (catalog_next(look, PG_INDEX, KEY_ANY, &position, &row))
+        ARRAY_ADD(reader->indexes, reader->index_count,
+                  (IndexOwner){look->database, row_number(&row, "indexrelid"),
+                               row_number(&row, "indrelid")});
+    if (reader->index_count > 0)
+        qsort(reader->indexes, reader->index_count, sizeof(*reader->indexes), compare_index_owners);
+}
+
+/* The table to which an index or a TOAST table belongs; 0 for a table. The name of a TOAST table,
+ * and of its index, has the number of its table. */
+static Oid owner_of(NameReader *reader, CatalogLook *look, const CatalogTuple *class)
+{
+    IndexOwner key = {.database = look->database, .index = row_number(class, "oid")};
+    const char *name = row_name(look, class, "relname");
+    TextCursor text = text_cursor(name != NULL ? name : "");
+    const IndexOwner *found;
+    Oid table;
+
+    if (text_take(&text, "pg_toast_") && text_take_u32(&text, &table))
+        return table;
+    if (row_number(class, "relkind") != 'i')
+        return 0;
+    read_indexes(reader, look);
+    found = reader->index_count > 0 ? bsearch(&key, reader->indexes, reader->index_count,
+                                              sizeof(key), compare_index_owners)
+                                    : NULL;
+    return found != NULL ? found->table : 0;
+}
+
+static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
+{
+    CatalogLook look = schema_look(reader->schema, relation->id.database, moment);
+    CatalogTuple class, table;
+    const char *name;
+    Oid owner;
+
+    look.arena = reader->look->arena;
+    if (!schema_find_class(&look, &relation->id, &class))
+        return false;
+    name = name_class(reader, &look, &class);
+    if (name == NULL)
+        return false;
+    relation->name = name;
+    owner = owner_of(reader, &look, &class);
+    if (owner != 0 && catalog_find(&look, PG_CLASS, owner, &table))
+        relation->table = name_class(reader, &look, &table);
+    return true;
+}
+
+static void name_relations_by_target(NameReader *reader)
+{
+    for (size_t i = 0; i < reader->lost->relation_count; i++)
+    {
+        LostRelation *relation = &reader->lost->relations[i];
+
+        if (relation->database == NULL)
+            relation->database = name_database(reader, relation->id.database);
+        if (!relation->on_source && relation->oid >= FIRST_NORMAL_OID &&
+            relation->transactions > 0 && !name_at(reader, reader->end, relation))
+            (void) name_at(reader, reader->before, relation);
+    }
+}
+
+/* ---- Changes of the schema ---- */
+
+/* The table's storage as it was at the divergence is still on the source: it is dropped here. */
+static bool rows_are_on_source(const Lost *lost, const LostTransaction *transaction,
+                               const SchemaEvent *event, const char *name)
+{
+    const LostSet *set = lost_set(lost, transaction);
+
+    if (strcmp(event->noun, "TABLE") != 0 ||
+        (strcmp(event->verb, "TRUNCATE") != 0 && strcmp(event->verb, "DROP") != 0))
+        return false;
+    for (size_t i = 0; i < set->count; i++)
+    {
+        const LostRelation *relation = &lost->relations[set->items[i].relation];
+
+        if ((set->items[i].what & LOST_DROPPED) && relation->on_source &&
+            strcmp(relation->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_schema_changes(NameReader *reader, size_t transaction, const LostCommit *commit)
+{
+    Lost *lost = reader->lost;
+    const SchemaEvent *events = NULL;
+    size_t count;
+
+    schema_events(reader->schema, commit, &events, &count);
+    for (size_t i = 0; i < count && lost->schema_change_count < SCHEMA_CHANGES_MAX; i++)
+    {
+        LostSchemaChange change = {
+            .transaction = transaction, .verb = events[i].verb, .noun = events[i].noun};
+
+        if (events[i].name != NULL)
+            change.name =
+                qualified_name(reader, events[i].database, events[i].schema, events[i].name);
+        change.rows_on_source =
+            change.name != NULL &&
+            rows_are_on_source(lost, &lost->transactions[transaction], &events[i], change.name);
+        ARRAY_ADD(lost->schema_changes, lost->schema_change_count, change);
+    }
+}
+
+/* Both lists are in the order of commits. */
+static void read_schema_changes(NameReader *reader, const RowChanges *changes)
+{
+    const Lost *lost = reader->lost;
+    size_t count, next = 0;
+    const LostCommit *commits = row_changes_commits(changes, &count);
+
+    for (size_t i = 0; i < lost->transaction_count; i++)
+    {
+        while (next < count && commits[next].lsn < lost->transactions[i].lsn)
+            next++;
+        if (next < count && commits[next].lsn == lost->transactions[i].lsn)
+            add_schema_changes(reader, i, &commits[next]);
+    }
+}
+
+/* ---- The report's part ---- */
+
+static bool changes_schema(const Lost *lost, const LostTransaction *transaction)
+{
+    static const DdlChanges none;
+
+    return !transaction->maintenance &&
+           memcmp(&lost_set(lost, transaction)->changes, &none, sizeof(none)) != 0;
+}
+
+/* Returns false if the catalogs would tell nothing new. */
+static bool lacks_names(const Lost *lost)
+{
+    for (size_t i = 0; i < lost->relation_count; i++)
+    {
+        const LostRelation *relation = &lost->relations[i];
+
+        if (relation->transactions > 0 && !relation->on_source &&
+            (relation->oid >= FIRST_NORMAL_OID || relation->database == NULL))
+            return true;
+    }
+    for (size_t i = 0; i < lost->transaction_count; i++)
+        if (changes_schema(lost, &lost->transactions[i]))
+            return true;
+    return false;
+}
+
+void lost_names_read(const Look *look, Lost *lost)
+{
+    NameReader reader = {
+        .look = look, .lost = lost, .before.lsn = look->divergence.lsn, .end.lsn = LSN_HIGHEST};
+    RowChanges *changes;
+    Error error = {0};
+
+    if (!lacks_names(lost))
+        return;
+    changes = row_changes_read(&look->clusters, &look->divergence, NULL, &error);
+    if (changes != NULL)
+        reader.schema = schema_create(&look->clusters, changes, &error);
+    if (reader.schema != NULL)
+    {
+        name_relations_by_target(&reader);
+        read_schema_changes(&reader, changes);
+    }
+    else
+        log_debug("could not read names from the target's catalogs: %s", error.message);
+    free(reader.indexes);
+    free(reader.databases);
+    schema_free(reader.schema);
+    row_changes_free(changes);
+}
