@@ -178,6 +178,7 @@ static void json_committed(Json *json, const Report *report)
 static void json_touched(Json *json, const Lost *lost)
 {
     AUTO_BUFFER Buffer query = {0};
+    char last_value[32];
     const LostRelation *relation = lost->relations;
     size_t left = 0;
 
@@ -201,6 +202,8 @@ static void json_touched(Json *json, const Lost *lost)
         json_bool(json, "created", relation->what & LOST_CREATED);
         json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
         json_bool(json, "dropped", relation->what & LOST_DROPPED);
+        snprintf(last_value, sizeof(last_value), "%lld", (long long) relation->last_value);
+        json_decimal(json, "last_value", relation->is_sequence ? last_value : NULL);
         buffer_clear(&query);
         if (source_query_exists(relation))
             source_query_append(lost, relation, &query);

@@ -315,6 +315,14 @@ static void list_ddl(const Report *report, const Lost *lost, TextList *list)
     }
 }
 
+static void list_sequences(const Lost *lost, TextList *list)
+{
+    for (size_t i = 0; i < lost->relation_count; i++)
+        if (lost->relations[i].is_sequence && lost->relations[i].transactions > 0)
+            text_list_add(list, "%s: up to %lld", lost->relations[i].name,
+                          (long long) lost->relations[i].last_value);
+}
+
 static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
 {
     static const struct
@@ -332,6 +340,8 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
     text_list_rows(text, "only prepared", &list);
     list_touched(lost, &list);
     text_list_rows(text, "most touched", &list);
+    list_sequences(lost, &list);
+    text_list_rows(text, "sequences", &list);
     list_ddl(report, lost, &list);
     text_list_rows(text, "schema, by its catalogs", &list);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

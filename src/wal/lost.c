@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define FIRST_NORMAL_XID 3 /* access/transam.h */
+#define ROW_AT_VALUES 22   /* t_hoff, access/htup_details.h */
 
 /* Strings of bytes, each held once, one after the other: a set of them, in which each has a number.
  */
@@ -586,6 +587,24 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const Wa
     ddl_note_record(&open->changes, by_oid);
 }
 
+/* xl_seq_rec, commands/sequence.h, then the sequence's row. Values do not come back when a
+ * transaction rolls back: other transactions use those that it logged. */
+static void note_sequence(Lost *lost, const WalRecord *record)
+{
+    Cursor cursor = cursor_over(record->data, record->data_size);
+    const uint8_t *id = cursor_bytes(&cursor, RELATION_ID_SIZE);
+    uint32_t relation;
+    int64_t value;
+
+    cursor_skip(&cursor, ROW_AT_VALUES);
+    cursor_seek(&cursor, RELATION_ID_SIZE + cursor_u8(&cursor) + lost->version->sequence_value);
+    value = (int64_t) cursor_u64(&cursor);
+    if (cursor.failed || !find_relation(lost, relation_at(id), &relation))
+        return;
+    lost->relations[relation].is_sequence = true;
+    lost->relations[relation].last_value = value;
+}
+
 /* As it would be if the storage of catalogs had their numbers: so ddl.c and heap_changes.c know
  * them. */
 static const WalRecord *record_by_oid(Lost *lost, const WalRecord *record)
@@ -628,6 +647,8 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
         if (!walrecord_is_hint_image(record))
             add_blocks(lost, open, record, by_oid);
     }
+    if (record->rmgr == RM_SEQ && !is_common(lost, record))
+        note_sequence(lost, record);
     if (record->rmgr > RM_STANDBY)
         return true;
     return add_event(lost, open, record, error);

@@ -49,6 +49,8 @@ typedef struct LostRelation
                               owned */
     const char *table;     /* to which an index or a TOAST table belongs; NULL: none is known */
     const char *database;  /* its name; NULL: not known. Not owned */
+    bool is_sequence;      /* one that advanced after the divergence: last_value is set */
+    int64_t last_value;    /* at most: the server logs up to 32 values ahead */
     bool on_source;    /* the source has this storage, under this name; else it did not say so */
     LostPlace *places; /* of rows that transactions deleted or updated and committed, ascending;
                           none in catalogs */
