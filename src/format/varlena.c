@@ -5,9 +5,8 @@
 #define HEADER_SIZE 4    /* VARHDRSZ */
 #define EXTERNAL_SIZE 18 /* varatt_external after two bytes */
 #define EXTERNAL_TAG 18  /* VARTAG_ONDISK */
-#define SIZE_MASK                                                                                  \
-    0x3FFFFFFFu /* of va_tcinfo and va_extinfo; above it the method (14+), 0: pglz                 \
-                 */
+/* Of va_tcinfo and va_extinfo; above it is the method (14+), 0: pglz. */
+#define SIZE_MASK 0x3FFFFFFFu
 #define METHOD_SHIFT 30
 #define METHOD_PGLZ 0
 #define METHOD_LZ4 1

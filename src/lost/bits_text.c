@@ -2,7 +2,6 @@
 #include "lost/base_types.h"
 
 #include <arpa/inet.h>
-#include <string.h>
 
 #define FAMILY_IPV4 2 /* PGSQL_AF_INET, utils/inet.h */
 #define FAMILY_IPV6 3
@@ -47,7 +46,6 @@ static bool tid_text(Cursor *value, Buffer *text)
 
 static bool append_inet(Cursor *value, bool with_size, Buffer *text)
 {
-    static const uint8_t zeros[14];
     const uint8_t family = cursor_u8(value), bits = cursor_u8(value);
     const size_t size = family == FAMILY_IPV4 ? 4 : 16;
     const uint8_t *address = cursor_bytes(value, size);
@@ -55,14 +53,9 @@ static bool append_inet(Cursor *value, bool with_size, Buffer *text)
 
     if (value->failed || (family != FAMILY_IPV4 && family != FAMILY_IPV6) || bits > size * 8)
         return false;
-    /* As the C library prints it, except for these, which the server takes for IPv4
-     * (inet_net_ntop.c). */
-    if (family == FAMILY_IPV6 && memcmp(address, zeros, sizeof(zeros)) == 0 &&
-        (address[14] > 0 || address[15] > 1))
-        buffer_printf(text, "::0.0.%u.%u", address[14], address[15]);
-    else
-        buffer_append_string(text, inet_ntop(family == FAMILY_IPV4 ? AF_INET : AF_INET6, address,
-                                             string, sizeof(string)));
+    /* The server's own copy of this function prints the same (inet_net_ntop.c). */
+    buffer_append_string(text, inet_ntop(family == FAMILY_IPV4 ? AF_INET : AF_INET6, address,
+                                         string, sizeof(string)));
     if (with_size || bits < size * 8)
         buffer_printf(text, "/%u", bits);
     return true;

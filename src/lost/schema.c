@@ -17,9 +17,8 @@
 #define ARRAY_SUBSCRIPT_HANDLER 6179 /* catalog/pg_proc.dat */
 #define PG_CATALOG 11                /* its number in pg_namespace */
 #define VARLENA_HEADER 4
-#define ARRAY_AT_VALUES                                                                            \
-    20 /* ArrayType of one dimension without a null bitmap, after its header                       \
-        */
+/* ArrayType of one dimension without a null bitmap, after its header */
+#define ARRAY_AT_VALUES 20
 
 /* A table or type that was asked for. */
 typedef struct Found
@@ -291,45 +290,37 @@ static Slice key_columns(const CatalogTuple *index)
     return (Slice){varlena.content.bytes + ARRAY_AT_VALUES, count * sizeof(uint16_t)};
 }
 
-/* The better an index is as a key, the higher; 0: its columns do not tell rows apart. */
-static int rank_index(const CatalogTuple *index, const Slice *columns, const bool *not_null,
+/*
+ * Note which columns an index constrains; an expression or a predicate may see any. The result is
+ * the higher, the better the index is as a key; 0: its columns do not tell rows apart.
+ */
+static int read_index(const CatalogTuple *index, Slice columns, const bool *not_null, bool *unique,
                       size_t attribute_count)
 {
-    if (!row_number(index, "indisunique") || !row_number(index, "indisvalid") ||
-        row_column(index, "indexprs").bytes != NULL || row_column(index, "indpred").bytes != NULL)
-        return 0;
-    for (size_t at = 0; at < columns->size; at += sizeof(uint16_t))
-    {
-        const uint16_t number = load_u16(columns->bytes + at);
-
-        if (number < 1 || number > attribute_count || !not_null[number - 1])
-            return 0;
-    }
-    if (columns->size == 0)
-        return 0;
-    if (row_number(index, "indisprimary"))
-        return 3;
-    return row_number(index, "indisreplident") ? 2 : 1;
-}
-
-/* An expression or a predicate may see any column. */
-static void note_unique(const CatalogTuple *index, const Slice *columns, size_t attribute_count,
-                        bool *unique)
-{
+    const bool is_unique = row_number(index, "indisunique") != 0;
+    const bool constrains = is_unique || row_number(index, "indisexclusion");
     const bool sees_all = row_column(index, "indexprs").bytes != NULL ||
-                          row_column(index, "indpred").bytes != NULL || columns->size == 0;
+                          row_column(index, "indpred").bytes != NULL || columns.size == 0;
+    int rank = 1;
 
-    if (!row_number(index, "indisunique") && !row_number(index, "indisexclusion"))
-        return;
+    if (row_number(index, "indisprimary"))
+        rank = 3;
+    else if (row_number(index, "indisreplident"))
+        rank = 2;
+    if (!is_unique || sees_all || !row_number(index, "indisvalid"))
+        rank = 0;
     for (size_t i = 0; i < attribute_count; i++)
-        unique[i] |= sees_all;
-    for (size_t at = 0; at < columns->size; at += sizeof(uint16_t))
+        unique[i] |= constrains && sees_all;
+    for (size_t at = 0; at < columns.size; at += sizeof(uint16_t))
     {
-        const uint16_t number = load_u16(columns->bytes + at);
+        const size_t i = (size_t) load_u16(columns.bytes + at) - 1;
 
-        if (number >= 1 && number <= attribute_count)
-            unique[number - 1] = true;
+        if (i >= attribute_count || !not_null[i])
+            rank = 0;
+        if (i < attribute_count)
+            unique[i] |= constrains;
     }
+    return rank;
 }
 
 static void read_key(CatalogLook *look, Table *table, const bool *not_null)
@@ -339,16 +330,13 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
     int best = 0;
     CatalogTuple index;
 
-    memset(unique, 0, table->attribute_count + 1);
     table->unique = unique;
-
     while (catalog_next(look, PG_INDEX, table->oid, &position, &index))
     {
         const Slice columns = key_columns(&index);
-        const int rank = rank_index(&index, &columns, not_null, table->attribute_count);
+        const int rank = read_index(&index, columns, not_null, unique, table->attribute_count);
         uint16_t *key;
 
-        note_unique(&index, &columns, table->attribute_count, unique);
         table->refuses_on_conflict |= !row_number(&index, "indimmediate");
         if (rank <= best)
             continue;
