@@ -197,7 +197,6 @@ static bool keep_change(RowChanges *changes, const RowChange *change, Error *err
     *link = (Link){.change = *change, .before = chain->last};
     *(chain->last != NULL ? &chain->last->after : &chain->first) = link;
     chain->last = link;
-    changes->commits[commit].change_count++;
     if (change->relation.database != 0) /* shared catalogs have none */
         changes->commits[commit].database = change->relation.database;
     return true;
@@ -227,7 +226,6 @@ static void forget_insert(RowChanges *changes, const RowChange *deletes)
         return;
     *(link->before != NULL ? &link->before->after : &chain->first) = link->after;
     *(link->after != NULL ? &link->after->before : &chain->last) = link->before;
-    changes->commits[commit].change_count--;
 }
 
 static bool has_image(const BlockReference *block)

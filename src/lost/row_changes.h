@@ -52,7 +52,6 @@ typedef struct LostCommit
                           prepared */
     bool began_before; /* it may have changed rows before the WAL that was read */
     Oid database;      /* of the rows that it changed; 0: it changed no row of one */
-    uint64_t change_count; /* of it and its subtransactions that committed */
 } LostCommit;
 
 typedef struct RowChanges RowChanges;

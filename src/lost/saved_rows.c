@@ -87,15 +87,16 @@ static bool open_file(LostFile *file, const Saver *saver, const char *end, Error
  * target, rewound to another source of that history. */
 static bool find_second_line(FileRange *range, Error *error)
 {
-    uint8_t *bytes = memory_allocate(FIRST_LINE_MAX);
+    AUTO_BUFFER Buffer line = {0};
+    const uint8_t *end;
     size_t length;
-    const bool read =
-        file_read_at(range->fd, range->path, bytes, FIRST_LINE_MAX, 0, &length, error);
-    const uint8_t *end = read ? memchr(bytes, '\n', length) : NULL;
 
-    range->offset = end != NULL ? (uint64_t) (end - bytes) : 0;
-    free(bytes);
-    return read;
+    buffer_reserve(&line, FIRST_LINE_MAX);
+    if (!file_read_at(range->fd, range->path, line.bytes, FIRST_LINE_MAX, 0, &length, error))
+        return false;
+    end = memchr(line.bytes, '\n', length);
+    range->offset = end != NULL ? (uint64_t) (end - line.bytes) : 0;
+    return true;
 }
 
 /* Never over a file that is there: that must have the same content. */
@@ -297,20 +298,18 @@ static void tell_transaction(Saver *saver)
 static void begin_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
-    AUTO_BUFFER Buffer lsn = {0}, name = {0}, applied = {0};
+    const char *lsn = LSN_TEXT(saver->version, saver->commit->lsn);
+    AUTO_BUFFER Buffer applied = {0};
 
     if (saver->begun)
         return;
     saver->begun = true;
-    buffer_append_literal(&lsn, LSN_TEXT(saver->version, saver->commit->lsn));
-    buffer_append_literal(&name, saver->name);
     buffer_printf(text,
-                  "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = %s "
-                  "AND lsn = %s) AS todo \\gset\n",
-                  buffer_string(&name), buffer_string(&lsn));
-    buffer_printf(&applied, "INSERT INTO lost_rows.applied VALUES (%s, %s, %u)",
-                  buffer_string(&name), buffer_string(&lsn), saver->commit->xid);
-    buffer_append_string(text, "\\if :todo\n");
+                  "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = '%s' "
+                  "AND lsn = '%s') AS todo \\gset\n\\if :todo\n",
+                  saver->name, lsn);
+    buffer_printf(&applied, "INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u)", saver->name,
+                  lsn, saver->commit->xid);
     if (saver->commit->gid != NULL && saver->commit->gid[0] != '\0' &&
         utf8_is_valid(saver->commit->gid))
     {

@@ -358,7 +358,6 @@ static void test_rows_of_records(void **state)
     assert_int_equal(commits[0].time, 1000);
     assert_null(commits[0].gid);
     assert_false(commits[0].began_before);
-    assert_int_equal(commits[0].change_count, 8);
     assert_string_equal(tell_all(&reading, &commits[0]),
                         "I800(0,0)(1,1) ->abcdef\n"
                         "U800(1,1)(1,2) abcdef>abXYdef\n"
@@ -571,10 +570,16 @@ static void test_speculative_insert(void **state)
     put_insert(writer, XID, 0, 4, 0x04, "last", 0);
     put_end(writer, 0x00, XID, XID + 1);
     assert_int_equal(read_changes(writer, TOLD_LSN, &reading, &commits), 1);
-    assert_int_equal(commits[0].change_count, 2);
     assert_string_equal(tell_all(&reading, &commits[0]), "I801(0,0)(1,3) ->other\n"
                                                          "I800(0,0)(1,4) ->last\n");
     end_reading(writer, &reading);
+}
+
+static bool count_change(void *context, const RowChange *change, Error *failed)
+{
+    (void) change, (void) failed;
+    ++*(unsigned *) context;
+    return true;
 }
 
 static void test_many_changes(void **state)
@@ -582,7 +587,7 @@ static void test_many_changes(void **state)
     WalWriter *writer = writer_create();
     Reading reading = {0};
     const LostCommit *commits;
-    unsigned count = 0;
+    unsigned count = 0, visited = 0;
 
     (void) state;
     put_insert(writer, XID, INIT, 1, 0, "first", 0);
@@ -590,7 +595,8 @@ static void test_many_changes(void **state)
         put_insert(writer, XID, 0, 2, 0, "more", 0);
     put_end(writer, 0x00, XID, 0);
     assert_int_equal(read_changes(writer, TOLD_LSN, &reading, &commits), 1);
-    assert_int_equal(commits[0].change_count, count + 1);
+    assert_true(row_changes_visit(reading.changes, &commits[0], count_change, &visited, &error));
+    assert_int_equal(visited, count + 1);
     end_reading(writer, &reading);
 }
 
