@@ -250,6 +250,20 @@ bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row)
     return catalog_next(look, catalog, key, &position, row);
 }
 
+const char *catalog_name(CatalogLook *look, Oid catalog, Oid key, const char *column)
+{
+    CatalogTuple row;
+
+    return catalog_find(look, catalog, key, &row) ? row_name(look, &row, column) : NULL;
+}
+
+uint32_t catalog_number(CatalogLook *look, Oid catalog, Oid key, const char *column)
+{
+    CatalogTuple row;
+
+    return catalog_find(look, catalog, key, &row) ? row_number(&row, column) : 0;
+}
+
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
 {
     return split_row(open_catalog(look->reader, look->database, catalog, false), tuple, row);
@@ -536,24 +550,23 @@ static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
 static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
 {
     CatalogLook look = look_at_end(reader, database);
-    CatalogTuple row;
+    Oid filenode = 0;
 
-    if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE &&
-        catalog_find(&look, PG_CLASS, oid, &row) && row_number(&row, "relfilenode") != 0)
-        return row_number(&row, "relfilenode");
-    return map_storage(reader, database, oid);
+    if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE)
+        filenode = catalog_number(&look, PG_CLASS, oid, "relfilenode");
+    return filenode != 0 ? filenode : map_storage(reader, database, oid);
 }
 
 static Oid find_tablespace(CatalogReader *reader, Oid database)
 {
     CatalogLook look = look_at_end(reader, database);
-    CatalogTuple row;
+    Oid tablespace = 0;
 
     if (database == 0)
         return TABLESPACE_GLOBAL;
-    if (database == reader->model || !catalog_find(&look, PG_DATABASE, database, &row))
-        return TABLESPACE_DEFAULT;
-    return row_number(&row, "dattablespace");
+    if (database != reader->model)
+        tablespace = catalog_number(&look, PG_DATABASE, database, "dattablespace");
+    return tablespace != 0 ? tablespace : TABLESPACE_DEFAULT;
 }
 
 static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor visit)

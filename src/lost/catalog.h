@@ -94,6 +94,10 @@ bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, Cat
 /* The first one. */
 bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row);
 
+/* A column of that one; NULL or 0 also where there is no such row. */
+const char *catalog_name(CatalogLook *look, Oid catalog, Oid key, const char *column);
+uint32_t catalog_number(CatalogLook *look, Oid catalog, Oid key, const char *column);
+
 /* A number in pg_class, of what has or had that storage at any moment: the next one from a
  * *position of 0 on; 0: no further one. */
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position);

@@ -74,13 +74,6 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
     return look;
 }
 
-static const char *namespace_name(CatalogLook *look, Oid oid)
-{
-    CatalogTuple row;
-
-    return catalog_find(look, PG_NAMESPACE, oid, &row) ? row_name(look, &row, "nspname") : NULL;
-}
-
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
 
 const char *schema_quoted_name(Arena *arena, const char *name)
@@ -191,9 +184,10 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
     {
         name = row_name(look, &row, "typname");
         name = name != NULL ? schema_quoted_name(look->arena, name) : "???";
-        schema = row_number(&row, "typnamespace") == PG_CATALOG
-                     ? NULL
-                     : namespace_name(look, row_number(&row, "typnamespace"));
+        schema =
+            row_number(&row, "typnamespace") == PG_CATALOG
+                ? NULL
+                : catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"), "nspname");
         if (schema != NULL)
             name =
                 arena_printf(look->arena, "%s.%s", schema_quoted_name(look->arena, schema), name);
@@ -348,23 +342,15 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
     }
 }
 
-/* The tablespace of relations of which pg_class says 0. */
-static Oid default_tablespace(CatalogLook *look)
-{
-    CatalogTuple row;
-
-    if (!catalog_find(look, PG_DATABASE, look->database, &row))
-        return TABLESPACE_DEFAULT;
-    return row_number(&row, "dattablespace");
-}
-
 static bool class_has_storage(CatalogLook *look, const CatalogTuple *class,
                               const RelationId *storage)
 {
-    const Oid tablespace = row_number(class, "reltablespace");
+    Oid tablespace = row_number(class, "reltablespace");
 
+    if (tablespace == 0)
+        tablespace = catalog_number(look, PG_DATABASE, look->database, "dattablespace");
     return row_number(class, "relfilenode") == storage->relation &&
-           (tablespace != 0 ? tablespace : default_tablespace(look)) == storage->tablespace;
+           (tablespace != 0 ? tablespace : TABLESPACE_DEFAULT) == storage->tablespace;
 }
 
 bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)
@@ -402,7 +388,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     table->oid = row_number(&class, "oid");
     table->database = storage->database;
     table->name = row_name(look, &class, "relname");
-    table->schema = namespace_name(look, row_number(&class, "relnamespace"));
+    table->schema = catalog_name(look, PG_NAMESPACE, row_number(&class, "relnamespace"), "nspname");
     table->kind = (char) row_number(&class, "relkind");
     table->is_catalog = table->oid < FIRST_NORMAL_OID;
     table->is_dropped = is_gone_at_end(look, table->oid);
@@ -469,7 +455,7 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
         return NULL;
     type->oid = id->relation;
     type->name = row_name(look, &row, "typname");
-    type->schema = namespace_name(look, row_number(&row, "typnamespace"));
+    type->schema = catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"), "nspname");
     type->kind = (char) row_number(&row, "typtype");
     type->delimiter = (char) row_number(&row, "typdelim");
     type->storage =
@@ -478,8 +464,8 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
         type->inner = array_element(&row);
     else if (type->kind == 'd')
         type->inner = row_number(&row, "typbasetype");
-    else if (type->kind == 'r' && catalog_find(look, PG_RANGE, type->oid, &more))
-        type->inner = row_number(&more, "rngsubtype");
+    else if (type->kind == 'r')
+        type->inner = catalog_number(look, PG_RANGE, type->oid, "rngsubtype");
     else if (type->kind == 'm')
         type->inner = range_of_multirange(look, type->oid);
     else if (type->kind == 'e')
@@ -567,10 +553,8 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 const char *schema_database(Schema *schema, Oid database, Moment moment)
 {
     CatalogLook look = schema_look(schema, database, moment);
-    CatalogTuple row;
 
-    return catalog_find(&look, PG_DATABASE, database, &row) ? row_name(&look, &row, "datname")
-                                                            : NULL;
+    return catalog_name(&look, PG_DATABASE, database, "datname");
 }
 
 iconv_t schema_conversion(Schema *schema, Oid database, Moment moment)

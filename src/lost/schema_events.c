@@ -365,16 +365,15 @@ static void add_object_events(EventList *list, SchemaEvent event, unsigned flags
 static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple *row,
                     const char *name)
 {
-    CatalogTuple class;
+    uint32_t relkind;
 
     if ((object->flags & FLAG_PART) ||
         (object->catalog == PG_NAMESPACE && name != NULL && strncmp(name, "pg_", 3) == 0))
         return true;
     if (object->catalog != PG_TYPE)
         return false;
-    return row_number(row, "typcategory") == 'A' ||
-           (catalog_find(look, PG_CLASS, row_number(row, "typrelid"), &class) &&
-            row_number(&class, "relkind") != 'c');
+    relkind = catalog_number(look, PG_CLASS, row_number(row, "typrelid"), "relkind");
+    return row_number(row, "typcategory") == 'A' || (relkind != 0 && relkind != 'c');
 }
 
 static void tell_object(Schema *schema, EventList *list, const LostCommit *commit,
@@ -382,7 +381,7 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
 {
     CatalogLook look = schema_look(schema, object->database, (Moment){object->lsn, commit});
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
-    CatalogTuple row, namespace;
+    CatalogTuple row;
     size_t i = 0;
 
     while (i < sizeof(kinds) / sizeof(kinds[0]) && kinds[i].catalog != object->catalog)
@@ -397,9 +396,9 @@ static void tell_object(Schema *schema, EventList *list, const LostCommit *commi
         event.name = row_name(&look, &row, kinds[i].name);
     if (is_part(&look, object, &row, event.name))
         return;
-    if (kinds[i].schema != NULL &&
-        catalog_find(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), &namespace))
-        event.schema = row_name(&look, &namespace, "nspname");
+    if (kinds[i].schema != NULL)
+        event.schema =
+            catalog_name(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), "nspname");
     if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
         return;
     if (event.noun[0] != '\0')
