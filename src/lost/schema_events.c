@@ -376,10 +376,8 @@ static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple 
     return row_number(row, "typcategory") == 'A' || (relkind != 0 && relkind != 'c');
 }
 
-static void tell_object(Schema *schema, EventList *list, const LostCommit *commit,
-                        const Object *object)
+static void tell_object(EventList *list, CatalogLook look, const Object *object)
 {
-    CatalogLook look = schema_look(schema, object->database, (Moment){object->lsn, commit});
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
     CatalogTuple row;
     size_t i = 0;
@@ -428,7 +426,7 @@ static void tell_truncation(CatalogLook *look, EventList *list, const CatalogCha
     const CatalogChange *change = &changes[count];
     SchemaEvent event = {
         .lsn = change->row.lsn, .database = change->row.relation.database, .noun = "TABLE"};
-    CatalogTuple old, new, namespace;
+    CatalogTuple old, new;
 
     if (change->catalog != PG_CLASS || !catalog_row(look, PG_CLASS, change->row.new, &new) ||
         row_number(&new, "relkind") != 'r' || row_number(&new, "relpersistence") == 't' ||
@@ -439,9 +437,32 @@ static void tell_truncation(CatalogLook *look, EventList *list, const CatalogCha
     event.name = row_name(look, &new, "relname");
     if (event.name == NULL || rewritten_table(event.name) != 0) /* it got the old storage */
         return;
-    if (catalog_find(look, PG_NAMESPACE, row_number(&new, "relnamespace"), &namespace))
-        event.schema = row_name(look, &namespace, "nspname");
+    event.schema = catalog_name(look, PG_NAMESPACE, row_number(&new, "relnamespace"), "nspname");
     add_schema_event(list, event, "TRUNCATE");
+}
+
+/* For names that are forgotten when all events are known: most objects make none. */
+static CatalogLook look_for_now(Schema *schema, Oid database, Moment moment, Arena *scratch)
+{
+    CatalogLook look = schema_look(schema, database, moment);
+
+    look.arena = scratch;
+    return look;
+}
+
+static const SchemaEvent *keep_events(const EventList *list, Arena *arena)
+{
+    SchemaEvent *events = arena_allocate(arena, list->count * sizeof(*events));
+
+    for (size_t i = 0; i < list->count; i++)
+    {
+        events[i] = list->items[i];
+        if (events[i].schema != NULL)
+            events[i].schema = arena_strdup(arena, events[i].schema);
+        if (events[i].name != NULL)
+            events[i].name = arena_strdup(arena, events[i].name);
+    }
+    return events;
 }
 
 void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
@@ -450,19 +471,20 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     const Moment end = {commit->lsn, commit};
     const CatalogLook all = schema_look(schema, 0, end);
     const CatalogChange *changes = catalog_changes(all.reader, count);
+    AUTO_ARENA Arena *scratch = arena_create();
     EventList list = {0};
     Objects objects = {0};
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
+        CatalogLook look = look_for_now(schema, changes[i].row.relation.database, end, scratch);
 
         add_catalog_change(&objects, &look, &changes[i]);
     }
     merge_objects(&objects);
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
+        CatalogLook look = look_for_now(schema, changes[i].row.relation.database, end, scratch);
         CatalogTuple row;
 
         if (changes[i].catalog == PG_DEPEND &&
@@ -475,22 +497,24 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     for (size_t i = 0, change = all.view.own_start; i <= objects.count; i++)
     {
         const Lsn before = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
+        const Moment moment = {before, commit};
 
         for (; change < all.view.own_end && changes[change].row.lsn < before; change++)
         {
             const CatalogChange *first = &changes[all.view.own_start];
-            CatalogLook look = schema_look(schema, changes[change].row.relation.database,
-                                           (Moment){changes[change].row.lsn, commit});
+            const RowChange *row = &changes[change].row;
+            CatalogLook look =
+                look_for_now(schema, row->relation.database, (Moment){row->lsn, commit}, scratch);
 
             tell_truncation(&look, &list, first, change - all.view.own_start);
         }
         if (i < objects.count)
-            tell_object(schema, &list, commit, &objects.items[i]);
+            tell_object(&list, look_for_now(schema, objects.items[i].database, moment, scratch),
+                        &objects.items[i]);
     }
     free(objects.items);
     *count = list.count;
     if (list.count > 0)
-        *events = memcpy(arena_allocate(all.arena, list.count * sizeof(*list.items)), list.items,
-                         list.count * sizeof(*list.items));
+        *events = keep_events(&list, all.arena);
     free(list.items);
 }
