@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-all check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package rpm check-rpm portable check-portable clean
+.PHONY: all setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package rpm check-rpm portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -18,13 +18,17 @@ setup:
 # Each test, on a version or a few; the last lines say what is left to check-all. TESTS="t/100_basic.pl" makes it less, PG_VERSIONS="15 18" runs
 # what is there for these versions.
 check:
-	@tests/setup.sh check
-	@$(MAKE) --no-print-directory check-unit
+	@tests/setup.sh packages
+	@$(MAKE) --no-print-directory -j2 servers check-unit
 	@PG_REWIND_TEST_PART=check $(MAKE) --no-print-directory check-end-to-end
 
 # The other versions, also 19, of the tests that `make check` runs.
 check-all: setup
 	@PG_REWIND_TEST_PART=rest $(MAKE) --no-print-directory check-end-to-end
+
+# All but that of 19.
+servers:
+	@tests/setup.sh check
 
 check-unit: all
 	@meson test -C build --no-rebuild --print-errorlogs
