@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given, on each version that there is a server of; the last lines name the others.
-# PG_REWIND_TEST_PART=check takes of the versions of each test those that `make check` runs, and names the others; =rest takes these others:
-# `make check-all`. What tests that fail leave goes to build/end_to_end, with PG_REWIND_TEST_KEEP=1 all clusters.
+# PG_REWIND_TEST_PART=check takes the versions that `make check` runs each test on, and counts the others; =rest takes these others: `make check-all`.
+# build/end_to_end has the logs of tests that failed, with PG_REWIND_TEST_KEEP=1 the clusters of all tests.
 # PG_VERSIONS="15 18" limits the server versions, PG_BINDIR_15=DIRECTORY takes other server programs of one,
 # PG_BINDIR_9_6=DIRECTORY those of one that no package has; PG_REWIND_TEST_ANY=1 runs a test on each of them although it names a few,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
@@ -61,7 +61,8 @@ if [ ${#tests[@]} -eq 0 ]; then
     done
 fi
 
-# Who names versions has chosen. A test without them is no part of the rest. 19 is set up for the rest only, but it is counted.
+# Versions that the caller names are taken as they are. `make check` counts 19 among those that it leaves, whether it is set up or not. Tests without a
+# version are no part of the rest.
 part=${PG_REWIND_TEST_PART:-}
 versions=${PG_VERSIONS:-}
 if [ -n "$versions" ]; then
@@ -112,6 +113,7 @@ if [ -n "$findings" ]; then
 fi
 
 grep -E '\.\. skipped: ' "$work/output" | grep -vE 'skipped: (not for the versions|another part) ' | sed -E 's/^(\[[0-9:]*\] )?/not tested: /; s/ \.\.+ skipped:/:/' || true
+sed -nE 's/^ *# (.*) is SKIPPED: /not tested: \1: /p' "$work/output"
 if [ -z "${PG_VERSIONS:-}" ]; then
     for version in "${all_versions[@]}"; do
         [ "$part:$version" = check:19 ] || why_not_tested "$version" | sed "s/^/not tested: $version: /"
@@ -124,7 +126,7 @@ if [ -s "$logs/left" ]; then
         "version (runs):$(sort -n "$logs/left" | uniq -c | awk '{ printf " %s (%s)", $2, $1 }')"
 fi
 
-# Of a test that failed stay its clusters' logs, and what its programs said.
+# The logs of a failed test's servers, and what its programs printed, are kept.
 if [ "${status:-0}" != 0 ]; then
     echo "what the tests that failed said:"
     grep -E '^ *#|gave up|^failed|died' "$work/output" | tail -n 60 || true

@@ -25,7 +25,7 @@
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_TEST_SAMPLE    'all': all versions also where a sample of them is tested
 #   PG_REWIND_TEST_PART      'check': the versions of each file that `make check` takes; 'rest': those that it leaves to `make check-all`
-#   PG_REWIND_TEST_LOGS      directory for what the programs print on the terminal and, of a file that fails, for the logs of its servers
+#   PG_REWIND_TEST_LOGS      directory for what programs print on the terminal, and for the logs of servers where a test fails
 #   PG_REWIND_TEST_KEEP      1: whole clusters stay there, also those of a file that passes
 #   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file names (default), 'all', 'no'
 #   PG_REWIND_TEST_CHECK     rewinds that --check judges before: 'last' (default), 'all', 'no', likewise

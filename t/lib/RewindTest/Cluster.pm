@@ -505,7 +505,7 @@ sub discard
     return;
 }
 
-# What is left to be looked at: the whole cluster if that is wanted, its logs if a test has failed.
+# Leave the whole cluster to be looked at if that is wanted, or its logs if a test has failed.
 sub keep
 {
     my ($self) = @_;
