@@ -75,4 +75,4 @@ each_version(sub {
         log_is_clean($rewound);
         $rewound->discard;
     }
-}, only => [18]);
+}, only => [18], left => 1);

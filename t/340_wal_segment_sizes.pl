@@ -35,4 +35,4 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
-}, only => [ 11, 15, 18, 19 ]);
+}, only => [ 11, 15, 18, 19 ], left => 1);
