@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package rpm check-rpm portable check-portable clean
+.PHONY: all setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package check-package-arm64 rpm check-rpm portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -90,15 +90,20 @@ install: all
 dist: all
 	meson dist -C build --formats gztar --no-tests
 
-# The Debian package, into build/deb; root installs what it needs.
+# The Debian package, into build/deb; root installs what it needs. ARCH=arm64 is a cross build, for a system of its own.
 deb:
-	@packages/deb.sh
+	@ARCH="$(ARCH)" packages/deb.sh
 
 # Installed, put in the place of the original, used and removed, in a bare system; by root.
 check-package:
 	@tests/setup.sh packages debhelper fakeroot lintian debootstrap
 	@$(MAKE) --no-print-directory deb
 	@tests/package.sh
+
+# The package and the portable directory for ARM64, made by a cross build in a bare system, into build/arm64, and run under qemu-user; by root.
+check-package-arm64:
+	@tests/setup.sh packages debootstrap
+	@tests/package_arm64.sh
 
 # The RPM, into build/rpm, on a system that has rpmbuild and what the spec requires.
 rpm:
@@ -110,9 +115,9 @@ check-rpm:
 	@DEBIAN=1 packages/rpm.sh
 	@tests/rpm.sh
 
-# Program and libraries in one directory, for places where nothing can be installed, into build/portable.
+# Program and libraries in one directory, for places where nothing can be installed, into build/portable; ARCH as for deb.
 portable:
-	@packages/portable.sh
+	@ARCH="$(ARCH)" packages/portable.sh
 
 # It rewinds in bare systems; by root. SUITES="bookworm trixie sid".
 check-portable: portable

@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
 # Make the Debian package from this directory as it is, into build/deb, and let lintian judge it. On Debian 12, 13, Ubuntu 24.04 and later.
-# What the build needs is installed by root; another user is told the command.
+# What the build needs is installed by root; another user is told the command. With ARCH=arm64 it is a cross build: that installs libraries of
+# another architecture, which may take the place of this one's, so tests/package_arm64.sh does it in a system of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! command -v dpkg-checkbuilddeps fakeroot lintian >/dev/null || ! dpkg-checkbuilddeps 2>/dev/null; then
-    if [ "$(id -u)" != 0 ]; then
+native=$(dpkg --print-architecture)
+arch=${ARCH:-$native}
+tools=(dpkg-dev fakeroot lintian)
+[ "$arch" = "$native" ] || tools+=("crossbuild-essential-$arch")
+
+if ! type dpkg-checkbuilddeps fakeroot lintian >/dev/null 2>&1 || ! dpkg-checkbuilddeps -a "$arch" 2>/dev/null; then
+    if [ "$arch" != "$native" ] && [ "$(id -u)" = 0 ]; then
+        dpkg --add-architecture "$arch"
+    elif [ "$(id -u)" != 0 ]; then
         echo "deb: to install what the build needs, run: sudo apt-get build-dep . && sudo apt-get install dpkg-dev fakeroot lintian" >&2
         exit 1
     fi
     export DEBIAN_FRONTEND=noninteractive
     {
         apt-get -q update
-        apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install dpkg-dev fakeroot lintian
-        apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends build-dep .
+        apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${tools[@]}"
+        apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends build-dep -a "$arch" .
     } >&2
 fi
 
@@ -23,7 +31,7 @@ mkdir -p "$made/source"
 tar -c --exclude-vcs --exclude='./build*' . | tar -x -C "$made/source"
 
 cd "$made/source"
-dpkg-buildpackage -us -uc >"$made/log" 2>&1 || { tail -n 50 "$made/log" >&2; exit 1; }
+dpkg-buildpackage -us -uc -a "$arch" >"$made/log" 2>&1 || { tail -n 50 "$made/log" >&2; exit 1; }
 cd "$made"
 rm -rf source
 # Pedantic tags are shown. Each version of lintian has others, and its own newest Standards-Version.

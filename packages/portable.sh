@@ -1,26 +1,45 @@
 #!/usr/bin/env bash
 # Make build/portable/pg_rewind-VERSION-MACHINE.tar.gz: the program, and in lib/ beside it all libraries but the C library's own.
-# It runs where the C library is not older than the one that is named at the end. Needs what the build needs, and binutils.
+# It runs where the C library is not older than the one that is named at the end. Needs what the build needs, and binutils; with ARCH=arm64 on another
+# machine also what packages/deb.sh installs for that, and qemu-user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+machine=$(uname -m)
+tools='' # the prefix of the compiler's
+cross=()
+emulator=()
 
 made=$PWD/build/portable
 rm -rf "$made"
 mkdir -p "$made"
+if [ "${ARCH:-$(dpkg --print-architecture)}" != "$(dpkg --print-architecture)" ]; then
+    machine=$(dpkg-architecture -a "$ARCH" -q DEB_HOST_GNU_CPU 2>/dev/null)
+    tools=$(dpkg-architecture -a "$ARCH" -q DEB_HOST_GNU_TYPE 2>/dev/null)-
+    meson env2mfile --cross --debarch "$ARCH" -o "$made/cross.ini" >"$made/log" 2>&1
+    cross=(--cross-file "$made/cross.ini")
+    emulator=("qemu-$machine")
+fi
 
 # RPATH, not RUNPATH: it holds for the libraries' libraries too, and goes before LD_LIBRARY_PATH, which a manager may have set for others.
 # shellcheck disable=SC2016 # $ORIGIN is for the dynamic linker
-meson setup "$made/build" -Dtests=disabled -Dc_link_args='-Wl,-rpath,$ORIGIN/lib,--disable-new-dtags' >"$made/log"
+meson setup "$made/build" "${cross[@]}" -Dtests=disabled -Dc_link_args='-Wl,-rpath,$ORIGIN/lib,--disable-new-dtags' >"$made/log"
 ninja -C "$made/build" >>"$made/log"
 
-version=$("$made/build/pg_rewind" --version | sed -n 's/.*(standalone \(.*\))$/\1/p')
-name=pg_rewind-$version-$(uname -m)
+version=$("${emulator[@]}" "$made/build/pg_rewind" --version | sed -n 's/.*(standalone \(.*\))$/\1/p')
+name=pg_rewind-$version-$machine
 mkdir -p "$made/$name/lib"
-install -s -m 755 "$made/build/pg_rewind" "$made/$name/pg_rewind"
+install -m 755 "$made/build/pg_rewind" "$made/$name/pg_rewind"
+"${tools}strip" "$made/$name/pg_rewind"
 cp -r docs "$made/$name/docs"
 cp LICENSE CHANGELOG.md "$made/$name/"
 
-ldd "$made/build/pg_rewind" | awk '$2 == "=>" && $1 !~ /^(libc|libm|libresolv|libpthread|libdl|librt)\.so/ { print $3 }' |
+# As ldd does, which knows no other machine's programs.
+if [ ${#emulator[@]} -gt 0 ]; then
+    "${emulator[@]}" -E LD_TRACE_LOADED_OBJECTS=1 "$made/build/pg_rewind"
+else
+    ldd "$made/build/pg_rewind"
+fi | awk '$2 == "=>" && $1 !~ /^(libc|libm|libresolv|libpthread|libdl|librt)\.so/ { print $3 }' |
     while read -r library; do
         install -m 644 "$library" "$made/$name/lib/"
         path=$(realpath "$library") # which dpkg may know without /usr
@@ -32,4 +51,4 @@ ldd "$made/build/pg_rewind" | awk '$2 == "=>" && $1 !~ /^(libc|libm|libresolv|li
 tar -C "$made" --owner=0 --group=0 --sort=name -czf "$made/$name.tar.gz" "$name"
 echo "$made/$name.tar.gz"
 du -sh --apparent-size "$made/$name.tar.gz" "$made/$name" | cut -f1 | paste -sd' ' | sed 's/\(.*\) \(.*\)/\1, unpacked \2/'
-objdump -T "$made/$name/pg_rewind" "$made/$name"/lib/*.so* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | sed 's/GLIBC_/needs glibc /'
+"${tools}objdump" -T "$made/$name/pg_rewind" "$made/$name"/lib/*.so* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | sed 's/GLIBC_/needs glibc /'

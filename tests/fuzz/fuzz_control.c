@@ -26,8 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (version == NULL)
         return 0;
     store_u32(whole + version->control.crc, crc_of_version(version, whole, version->control.crc));
-    if (!control_parse(&(ControlFile){whole, sizeof(whole), "fuzz", pg_version}, &control, &crc_wrong,
-                       &error))
+    if (!control_parse(&(ControlFile){whole, sizeof(whole), "fuzz", pg_version}, &control,
+                       &crc_wrong, &error))
         return 0;
     (void) control_state_name(control.state);
     control_make_rewound(&control, 1, control_timeline(&control), 1, made);
