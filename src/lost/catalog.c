@@ -632,8 +632,8 @@ Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
     return pg_class->filenodes[(*position)++].oid;
 }
 
-/* A row of which the bytes are at hand needs the columns only: of pg_largeobject there may be more
- * rows than anybody wants to read. */
+/* The columns are enough for a row whose bytes are at hand. So the rows of pg_largeobject, of which
+ * there may be very many, are never read. */
 static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows)
 {
     Catalog *catalog = NULL;

@@ -78,7 +78,7 @@ static void append_row_literal(const RowText *values, size_t column, Buffer *tex
         buffer_append_literal(text, row_value_text(values, column));
 }
 
-/* What follows the name of a column in a condition. */
+/* Append the comparison that follows the name of a column. */
 static void append_comparison(const LostRow *row, const RowText *values, size_t column,
                               Buffer *text)
 {
@@ -162,8 +162,8 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 #define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
 #define NOT_AS_NEW NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END"
 
-/* What is done; the line that is printed where that did nothing; unless the row is as it should be.
- */
+/* The change, the line that is printed if it did nothing, and a condition for that line: the row is
+ * not as it should be either. */
 typedef struct Statement
 {
     const char *change, *conflict, *unless;

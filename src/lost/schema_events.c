@@ -441,7 +441,7 @@ static void tell_truncation(CatalogLook *look, EventList *list, const CatalogCha
     add_schema_event(list, event, "TRUNCATE");
 }
 
-/* For names that are forgotten when all events are known: most objects make none. */
+/* Its names are freed when all events are known, since most objects make no event. */
 static CatalogLook look_for_now(Schema *schema, Oid database, Moment moment, Arena *scratch)
 {
     CatalogLook look = schema_look(schema, database, moment);
