@@ -60,50 +60,22 @@ static Decimal decimal_nearest(double number, int digits)
     return decimal;
 }
 
-static bool decimal_equals(Decimal decimal, long double number)
-{
-    char own[32], exact[96];
-    const int length = snprintf(own, sizeof(own), "%llu", (unsigned long long) decimal.digits);
-
-    snprintf(exact, sizeof(exact), "%.60Le", number);
-    exact[1] = exact[0]; /* without the point */
-    const char *rest = exact + 1 + length, *end = rest + strspn(rest, "0");
-    return memcmp(exact + 1, own, (size_t) length) == 0 && *end == 'e' &&
-           strtol(end + 1, NULL, 10) == decimal.exponent + length - 1;
-}
-
-/* The number before or after one that is not negative; its bits count on. */
-static double number_beside(double number, bool single, int step)
-{
-    float small = (float) number;
-    uint32_t small_bits;
-    uint64_t bits;
-
-    memcpy(&small_bits, &small, sizeof(small));
-    memcpy(&bits, &number, sizeof(number));
-    small_bits += (uint32_t) step;
-    bits += (uint64_t) step;
-    memcpy(&small, &small_bits, sizeof(small));
-    memcpy(&number, &bits, sizeof(number));
-    return single ? (double) small : number;
-}
-
 /*
- * Reading the decimal number gives this one. If it lies in the middle between this and the next
- * one, which way it is rounded decides, and the server does not rely on that.
+ * Reading the decimal number gives this one, also with a very small part more or less. If it lies
+ * in the middle between two numbers, which way it is rounded decides, and the server does not rely
+ * on that.
  */
 static bool decimal_stands_for(Decimal decimal, double number, bool single)
 {
-    char text[48];
+    char more[96], less[96];
 
-    snprintf(text, sizeof(text), "%llue%d", (unsigned long long) decimal.digits, decimal.exponent);
-    if ((single ? strtof(text, NULL) : strtod(text, NULL)) != number)
-        return false;
-    for (int step = -1; step <= 1; step += 2)
-        if (decimal_equals(decimal,
-                           ((long double) number + number_beside(number, single, step)) / 2))
-            return false;
-    return true;
+    snprintf(more, sizeof(more), "%llu%040d1e%d", (unsigned long long) decimal.digits, 0,
+             decimal.exponent - 41);
+    snprintf(less, sizeof(less), "%llu%se%d", (unsigned long long) decimal.digits - 1,
+             "99999999999999999999999999999999999999999", decimal.exponent - 41);
+    if (single)
+        return strtof(more, NULL) == number && strtof(less, NULL) == number;
+    return strtod(more, NULL) == number && strtod(less, NULL) == number;
 }
 
 static Decimal decimal_shortest(double number, bool single)
