@@ -480,18 +480,27 @@ static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowP
     }
 }
 
+/* Where only changes of catalogs were read, columns of tables are not asked for. They are most rows
+ * of pg_attribute, which begin with attrelid. */
+static bool is_column_of_table(const CatalogReader *reader, const Catalog *catalog, Slice tuple)
+{
+    Cursor cursor = slice_cursor(tuple);
+
+    if (catalog->oid != PG_ATTRIBUTE || !row_changes_of_catalogs_alone(reader->row_changes))
+        return false;
+    cursor_seek(&cursor, ROW_AT_DATA_OFFSET);
+    cursor_seek(&cursor, cursor_u8(&cursor));
+    return cursor_u32(&cursor) >= FIRST_NORMAL_OID;
+}
+
 static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple)
 {
     RowVersion version = {0};
     CatalogTuple row;
 
     complete_changes(reader, catalog, place, tuple);
-    if (!tuple_is_live(reader, tuple) || !split_row(catalog, tuple, &row) ||
-        !find_key(&row, &version))
-        return;
-    /* Names of columns are wanted of the catalogs only; tables have most rows there. */
-    if (catalog->oid == PG_ATTRIBUTE && version.key >= FIRST_NORMAL_OID &&
-        row_changes_of_catalogs_alone(reader->row_changes))
+    if (is_column_of_table(reader, catalog, tuple) || !tuple_is_live(reader, tuple) ||
+        !split_row(catalog, tuple, &row) || !find_key(&row, &version))
         return;
     version.before = copy_tuple(reader, tuple);
     ARRAY_ADD(catalog->versions, catalog->count, version);

@@ -2,13 +2,13 @@
 
 #include "base/array.h"
 #include "format/heap_record.h"
+#include "format/page.h"
 #include "wal/scan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_NORMAL_XID 3 /* access/transam.h */
-#define ROW_AT_VALUES 22   /* t_hoff, access/htup_details.h */
 
 /* Strings of bytes, each held once, one after the other: a set of them, in which each has a number.
  */
@@ -596,7 +596,7 @@ static void note_sequence(Lost *lost, const WalRecord *record)
     uint32_t relation;
     int64_t value;
 
-    cursor_skip(&cursor, ROW_AT_VALUES);
+    cursor_skip(&cursor, ROW_AT_DATA_OFFSET);
     cursor_seek(&cursor, RELATION_ID_SIZE + cursor_u8(&cursor) + lost->version->sequence_value);
     value = (int64_t) cursor_u64(&cursor);
     if (cursor.failed || !find_relation(lost, relation_at(id), &relation))
