@@ -55,7 +55,8 @@ done
 if [ ${#tests[@]} -eq 0 ]; then
     cd "$checkout"
     # The longest begin first: none of them is left alone at the end.
-    tests=(t/600_chaos.pl t/210_failover_back_and_forth.pl t/320_target_standby.pl t/200_timelines.pl)
+    tests=(t/450_space.pl t/402_failed_calls.pl t/157_compared_instead_of_read.pl t/803_rejoin_again.pl t/822_save_lost_rows.pl
+        t/600_chaos.pl t/210_failover_back_and_forth.pl t/320_target_standby.pl t/200_timelines.pl)
     for test in t/*.pl; do
         [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
     done
