@@ -24,7 +24,7 @@ rewinds()
     printf '#!/bin/sh\nexec qemu-aarch64 %s "$@"\n' "$program" >"$root/usr/local/bin/emulated"
     chmod 755 "$root/usr/local/bin/emulated"
     rewind_in "$root" 15 /usr/local/bin/emulated
-    echo "ok - $name: $(run_in "$root" emulated --version)"
+    echo "ok - $name: $(run_in "$root" /usr/local/bin/emulated --version)"
 }
 
 make_system bookworm "$root"
