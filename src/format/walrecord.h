@@ -45,6 +45,7 @@ enum
 #define XLOG_FPI_FOR_HINT 0xA0 /* likewise, 9.5 to 19; before, any full-page image */
 #define SMGR_TRUNCATE 0x20     /* catalog/storage_xlog.h */
 #define HEAP_OPCODE_MASK 0x70  /* access/heapam_xlog.h, 9.3 to 19 */
+#define HEAP_NEWPAGE_OLD 0x50  /* likewise, 9.3 and 9.4 */
 #define HEAP_INSERT 0x00
 #define HEAP_DELETE 0x10
 #define HEAP_UPDATE 0x20
@@ -110,6 +111,14 @@ static inline bool walrecord_is_hint_image(const WalRecord *record)
     return record->rmgr == RM_XLOG && walrecord_opcode(record) == XLOG_FPI_FOR_HINT;
 }
 
+/* Of 9.3 and 9.4: the data of the record is the page of its only block (log_newpage). Since 9.5
+ * such a page is an image like others. */
+static inline bool walrecord_is_new_page(const Version *version, const WalRecord *record)
+{
+    return version->old_wal && record->rmgr == RM_HEAP && record->block_count == 1 &&
+           (record->info & HEAP_OPCODE_MASK) == HEAP_NEWPAGE_OLD;
+}
+
 /* SizeOfXLogRecord: access/xlogrecord.h, 9.5 to 19; access/xlog.h, 9.3 and 9.4. */
 #define WAL_RECORD_HEADER_SIZE 24
 #define WAL_RECORD_OLD_HEADER_SIZE 32
@@ -150,8 +159,8 @@ const char *old_record_take_blocks(const Version *version, uint32_t block_size,
 Slice walrecord_block_data(const Version *version, uint32_t block_size, const WalRecord *record,
                            unsigned index);
 
-/* Set page to the image of record->blocks[index], which has one. False: its bytes are damaged, or
- * compressed by a method that we do not know. */
+/* Set page to the image of record->blocks[index], which has one, or is that of a new page. False:
+ * its bytes are damaged, or compressed by a method that we do not know. */
 MUST_CHECK bool walrecord_restore_image(const Version *version, uint32_t block_size,
                                         const WalRecord *record, unsigned index, uint8_t *page);
 

@@ -358,22 +358,25 @@ static size_t find_content(const Version *version, uint32_t block_size, Cursor *
 }
 
 /* Of 9.3 and 9.4: backups of blocks follow the data, in the order of the references; the data of a
- * full-page image begins as one. */
-static BlockContent old_block_content(uint32_t block_size, const WalRecord *record, unsigned index)
+ * full-page image or of a new page begins as one. In 9.3 a new page has no hole. */
+static BlockContent old_block_content(const Version *version, uint32_t block_size,
+                                      const WalRecord *record, unsigned index)
 {
-    const bool is_data = record->rmgr == RM_XLOG;
+    const bool is_new_page = walrecord_is_new_page(version, record);
+    const bool is_data = record->rmgr == RM_XLOG || is_new_page;
+    const bool has_hole = !is_new_page || version->old_wal_names_children;
     const uint32_t size = record->total_length - WAL_RECORD_OLD_HEADER_SIZE - record->data_size;
     Cursor cursor = is_data ? cursor_over(record->data, record->data_size)
                             : cursor_over(record->data + record->data_size, size);
     BlockContent content = {0};
 
-    if (!record->blocks[index].has_image)
+    if (!record->blocks[index].has_image && !is_new_page)
         return content;
     for (unsigned i = is_data ? index : 0; i <= index; i++)
     {
         cursor_skip(&cursor, RELATION_ID_SIZE + 2 * sizeof(uint32_t)); /* fork and block */
-        content.hole_offset = cursor_u16(&cursor);
-        content.hole_size = cursor_u16(&cursor);
+        content.hole_offset = has_hole ? cursor_u16(&cursor) : 0;
+        content.hole_size = has_hole ? cursor_u16(&cursor) : 0;
         content.image_size = block_size - content.hole_size;
         content.image = cursor_bytes(&cursor, content.image_size);
     }
@@ -389,7 +392,7 @@ static BlockContent block_content(const Version *version, uint32_t block_size,
     BlockContent content = {0};
 
     if (version->old_wal)
-        return old_block_content(block_size, record, index);
+        return old_block_content(version, block_size, record, index);
     const uint8_t *begin =
         record->data - find_content(version, block_size, &cursor, record, index, &content);
     if (content.image_size > 0)

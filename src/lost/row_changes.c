@@ -245,7 +245,8 @@ static bool take_images(ChangeReader *reader, const WalRecord *record, Error *er
         const HeapImage *image = NULL;
         HeapPage *page;
 
-        if (!has_image(block))
+        if (!has_image(block) &&
+            (block->fork != FORK_MAIN || !walrecord_is_new_page(reader->version, record)))
             continue;
         if (walrecord_restore_image(reader->version, reader->block_size, record, i, reader->page) &&
             !heap_pages_copy_image(reader->pages, reader->page, reader->block_size, &image, error))

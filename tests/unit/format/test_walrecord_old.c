@@ -537,6 +537,40 @@ static void rows_of_a_multi_insert_stand_where_they_do_later(void **state)
     free(made.bytes);
 }
 
+/* log_newpage: the data is the page, in 9.4 without its hole. */
+static void the_data_of_a_new_page_is_its_image(void **state)
+{
+    static uint8_t data[24 + BLOCK_SIZE] = {RELATION, U32(0), U32(7)};
+    static uint8_t page[BLOCK_SIZE];
+    WalRecord record;
+
+    (void) state;
+    for (int bit = IN_93; bit <= IN_94; bit++)
+    {
+        const size_t head = bit == IN_93 ? 20 : 24, hole = bit == IN_93 ? 0 : 100;
+
+        if (bit == IN_94)
+        {
+            memset(data + 20, 0, 4);
+            data[20] = 40;
+            data[22] = (uint8_t) hole;
+        }
+        memset(data + head, 'a', 40);
+        memset(data + head + 40, 'b', BLOCK_SIZE - 40 - hole);
+        Made made = make(HEAP, 0x50, data, (uint32_t) (head + BLOCK_SIZE - hole), NULL, 0);
+        parse_sealed(version_of(bit), &made, &record);
+        assert_true(walrecord_is_new_page(version_of(bit), &record));
+        assert_true(walrecord_restore_image(version_of(bit), BLOCK_SIZE, &record, 0, page));
+        assert_int_equal(page[39], 'a');
+        assert_int_equal(page[40], hole > 0 ? 0 : 'b');
+        assert_int_equal(page[40 + hole], 'b');
+        assert_int_equal(page[BLOCK_SIZE - 1], 'b');
+        record.data_size--;
+        assert_false(walrecord_restore_image(version_of(bit), BLOCK_SIZE, &record, 0, page));
+        free(made.bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -549,6 +583,7 @@ int main(void)
         cmocka_unit_test(a_split_of_many_pages_is_named_or_unknown),
         cmocka_unit_test(what_a_server_refuses_is_refused),
         cmocka_unit_test(rows_of_a_multi_insert_stand_where_they_do_later),
+        cmocka_unit_test(the_data_of_a_new_page_is_its_image),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
