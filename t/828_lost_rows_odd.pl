@@ -22,7 +22,11 @@ each_version(sub {
     run_workload($_, 'odd_schema.sql') for $logical, $replica;
     my $decoded = decoded_rows($logical, 'judge');
     $_->stop('immediate') for $logical, $replica;
-    my ($of_logical, $of_replica) = map { my $file = save_lost_rows($_, $source)->{jsonl}; defined $file ? [ saved_rows($file) ] : [ [], [] ] } $logical, $replica;
+    my ($of_logical, $of_replica) = map {
+        my $file = save_lost_rows($_, $source);
+        unlike(slurp($file->{sql}), qr/^[^-].*(?:INTO|FROM ONLY) "public"."(?:stored|new)_view"/m, 'no statement changes a materialized view') if defined $file->{sql};
+        defined $file->{jsonl} ? [ saved_rows($file->{jsonl}) ] : [ [], [] ];
+    } $logical, $replica;
     are_same_rows($of_logical->[0], $decoded, 'the rows are those that the server decodes', by => 'xid', version => $version);
     are_same_rows($of_replica->[0], $of_logical->[0], 'wal_level = replica gives the same rows', version => 99);
 
