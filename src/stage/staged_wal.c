@@ -1,58 +1,42 @@
 #include "stage/staged_wal.h"
 
-#include "base/workers.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
 #define COPY_SIZE (2u * 1024 * 1024)
 
-/* A segment while it is copied. */
-typedef struct SegmentCopy
+/* Copy what is wanted of a segment, in pieces as its rate allows. */
+static bool copy_pieces(const StagedSegment *segment, FileRange from, FileRange to, Error *error)
 {
-    const StagedSegment *segment;
-    int from, to; /* descriptors */
-    const char *to_path;
-    uint32_t piece_size;
-} SegmentCopy;
+    const uint32_t piece_size = rate_piece(segment->rate, COPY_SIZE);
+    uint64_t copied = 0;
 
-/* A WorkerFunction: an item is a piece. */
-static bool copy_piece(void *context, size_t item, Error *error)
-{
-    const SegmentCopy *copy = context;
-    const StagedSegment *segment = copy->segment;
-    const uint64_t offset = (uint64_t) item * copy->piece_size;
-    const uint64_t left = segment->size - offset;
-    const uint64_t size = left < copy->piece_size ? left : copy->piece_size;
-    uint64_t copied;
+    for (; from.offset < segment->size; from.offset = to.offset += copied)
+    {
+        const uint64_t left = segment->size - from.offset;
 
-    if (!file_copy_range(&(FileRange){copy->from, segment->local_path, offset},
-                         &(FileRange){copy->to, copy->to_path, offset}, size, &copied, error) ||
-        !rate_take(segment->rate, copied, error))
-        return false;
-    progress_add(copied);
-    return copied == size ||
-           error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
-                     segment->local_path, segment->size);
+        if (!file_copy_range(&from, &to, left < piece_size ? left : piece_size, &copied, error) ||
+            !rate_take(segment->rate, copied, error))
+            return false;
+        progress_add(copied);
+        if (copied == 0)
+            return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
+                             from.path, segment->size);
+    }
+    return true;
 }
 
-static bool copy_segment(const StagedSegment *segment, int jobs, const char *to, int *to_fd,
-                         Error *error)
+static bool copy_segment(const StagedSegment *segment, const char *to, int *to_fd, Error *error)
 {
-    SegmentCopy copy = {
-        .segment = segment, .to_path = to, .piece_size = rate_piece(segment->rate, COPY_SIZE)};
     AUTO_FD int fd = -1;
 
-    if (!file_create(to, to_fd, error) ||
-        (segment->size < segment->segment_size &&
-         !file_reserve(*to_fd, to, segment->segment_size, error)) ||
-        !file_open_read(segment->local_path, &fd, NULL, error))
-        return false;
-    copy.from = fd;
-    copy.to = *to_fd;
-    return workers_run(jobs, (segment->size + copy.piece_size - 1) / copy.piece_size, copy_piece,
-                       &copy, error) &&
+    return file_create(to, to_fd, error) &&
+           (segment->size == segment->segment_size ||
+            file_reserve(*to_fd, to, segment->segment_size, error)) &&
+           file_open_read(segment->local_path, &fd, NULL, error) &&
+           copy_pieces(segment, (FileRange){fd, segment->local_path, 0}, (FileRange){*to_fd, to, 0},
+                       error) &&
            file_set_mode(*to_fd, to, file_mode(), error);
 }
 
@@ -71,8 +55,7 @@ bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error)
         return false;
     /* A file that is taken was written when it was fetched: the proof of the chain reads it again,
      * in case it has changed in the meantime. */
-    ok = taken ? file_open_read(local, &fd, NULL, error)
-               : copy_segment(segment, stage->jobs, local, &fd, error);
+    ok = taken ? file_open_read(local, &fd, NULL, error) : copy_segment(segment, local, &fd, error);
     if (ok)
         file_begin_writeback(fd, 0, segment->size);
     written_keep(stage->written, fd, local);
