@@ -239,7 +239,7 @@ static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE
                found ? "global/" WORK_DIRECTORY "/pg_control" : WORK_DIRECTORY "/pg_control");
     /* Invariant 4: replaced by rename only. */
     return durable_replace(local_path(apply, &path, CONTROL_PATH), buffer_string(&temporary), bytes,
-                           CONTROL_FILE_SIZE, 0, error);
+                           CONTROL_FILE_SIZE, error);
 }
 
 /* A run that was killed may have renamed pg_control without syncing its directory. */
@@ -313,7 +313,7 @@ static bool install_label(Apply *apply, Error *error)
     const char *label = apply->head->backup_label;
 
     return durable_replace(local_path(apply, &path, BACKUP_LABEL_PATH),
-                           local_path(apply, &temporary, NEW_LABEL_PATH), label, strlen(label), 0,
+                           local_path(apply, &temporary, NEW_LABEL_PATH), label, strlen(label),
                            error);
 }
 

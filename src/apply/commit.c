@@ -153,15 +153,6 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
 
 /* ---- The commit ---- */
 
-static bool write_synced(const char *path, const Buffer *bytes, mode_t mode, Error *error)
-{
-    AUTO_FD int fd = -1;
-
-    return file_create(path, &fd, error) &&
-           (bytes->size == 0 || file_write_at(fd, path, bytes->bytes, bytes->size, 0, error)) &&
-           file_set_mode(fd, path, mode, error) && file_sync(fd, path, error);
-}
-
 /* Keep the target's own backup_label, if it has one, for putting it back. */
 static bool keep_old_label(const char *target_directory, bool *kept, Error *error)
 {
@@ -178,7 +169,8 @@ static bool keep_old_label(const char *target_directory, bool *kept, Error *erro
         return true;
     /* The file system has no hard links. */
     return file_read_all(buffer_string(&label), LABEL_SIZE_MAX, &bytes, NULL, error) &&
-           write_synced(buffer_string(&old), &bytes, status.st_mode & 07777, error);
+           durable_write(buffer_string(&old), bytes.bytes, bytes.size, status.st_mode & 07777,
+                         error);
 }
 
 /* Put the old backup_label back, or have none. */
@@ -260,7 +252,7 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
     Error failure;
 
     backup_label_make_blocker(head->run_id, &text);
-    if (!write_synced(blocker, &text, file_mode(), error) ||
+    if (!durable_write(blocker, text.bytes, text.size, file_mode(), error) ||
         !keep_old_label(target_directory, &had_label, error) ||
         !commit_check_control(target_directory, head->old_control, error) ||
         !check_still_ours(interlock, error) ||

@@ -523,23 +523,20 @@ bool durable_sync_parent(const char *path, Error *error)
     return file_sync_path(buffer_string(&parent), error);
 }
 
-/* A new file with these bytes, on the disk. */
-static bool write_new_file(const char *path, const void *bytes, size_t size, mode_t mode,
-                           Error *error)
+bool durable_write(const char *path, const void *bytes, size_t size, mode_t mode, Error *error)
 {
     AUTO_FD int fd = -1;
 
     /* Removed first: there may be a link that leads elsewhere. */
     return file_remove(path, error) && file_create(path, &fd, error) &&
-           file_write_at(fd, path, bytes, size, 0, error) &&
-           file_set_mode(fd, path, mode != 0 ? mode : file_mode(), error) &&
+           file_write_at(fd, path, bytes, size, 0, error) && file_set_mode(fd, path, mode, error) &&
            file_sync(fd, path, error);
 }
 
 bool durable_replace(const char *path, const char *temporary_path, const void *bytes, size_t size,
-                     mode_t mode, Error *error)
+                     Error *error)
 {
-    if (!write_new_file(temporary_path, bytes, size, mode, error) ||
+    if (!durable_write(temporary_path, bytes, size, file_mode(), error) ||
         !file_rename(temporary_path, path, error))
     {
         (void) !file_remove(temporary_path, NULL); /* the first error is the one to tell */

@@ -165,12 +165,16 @@ MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supporte
 
 /* ---- Durably: after a power cut there is either the old file or the new one, whole ---- */
 
+/* Write bytes to a new file and sync it, not its name. What has that name is removed before. */
+MUST_CHECK bool durable_write(const char *path, const void *bytes, size_t size, mode_t mode,
+                              Error *error);
+
 /*
  * Write bytes to temporary_path (same file system as path), sync it, rename it over path, sync the
- * directory of path. mode 0: file_mode(). If it fails before the rename, path is unchanged.
+ * directory of path. If it fails before the rename, path is unchanged.
  */
 MUST_CHECK bool durable_replace(const char *path, const char *temporary_path, const void *bytes,
-                                size_t size, mode_t mode, Error *error);
+                                size_t size, Error *error);
 
 /* Rename and sync the directories of both. */
 MUST_CHECK bool durable_rename(const char *from, const char *to, Error *error);

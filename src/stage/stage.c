@@ -149,8 +149,7 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
     snprintf(name, sizeof(name), "c%llu", (unsigned long long) stage->content_count++);
     stage_name(stage, path, name, &staged);
     local = stage_local(stage, buffer_string(&staged), &local_buffer);
-    ok = file_create(local, &fd, error) &&
-         (size == 0 || file_write_at(fd, local, bytes, size, 0, error)) &&
+    ok = file_create(local, &fd, error) && file_write_at(fd, local, bytes, size, 0, error) &&
          file_set_mode(fd, local, mode, error);
     written_keep(stage->written, fd, local);
     if (ok)
@@ -253,7 +252,7 @@ static bool write_work_file(const Stage *stage, const char *name, const void *by
 
     buffer_printf(&path, "%s/" WORK_DIRECTORY "/%s", stage->target_directory, name);
     buffer_printf(&temporary, "%s.new", buffer_string(&path));
-    return durable_replace(buffer_string(&path), buffer_string(&temporary), bytes, size, 0, error);
+    return durable_replace(buffer_string(&path), buffer_string(&temporary), bytes, size, error);
 }
 
 static bool write_places(const Stage *stage, Error *error)

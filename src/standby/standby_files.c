@@ -78,7 +78,7 @@ static bool write_file(const char *directory, const char *name, const void *byte
     AUTO_BUFFER Buffer path = {0}, temporary = {0};
 
     return durable_replace(path_in(&path, directory, name),
-                           path_in(&temporary, directory, WORK_DIRECTORY ".conf"), bytes, size, 0,
+                           path_in(&temporary, directory, WORK_DIRECTORY ".conf"), bytes, size,
                            error);
 }
 

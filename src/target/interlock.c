@@ -153,13 +153,12 @@ static bool note_own_file(Interlock *interlock, const char *path, Error *error)
 static bool write_temporary(Interlock *interlock, Error *error)
 {
     const char *path = interlock->temporary_path;
-    AUTO_FD int fd = -1;
 
     /* A file that a killed run left under this name may be linked at postmaster.pid too: it must
      * not be written into. */
-    return file_remove(path, error) && file_create(path, &fd, error) &&
-           file_write_at(fd, path, interlock->content.bytes, interlock->content.size, 0, error) &&
-           file_sync(fd, path, error) && note_own_file(interlock, path, error);
+    return durable_write(path, interlock->content.bytes, interlock->content.size, file_mode(),
+                         error) &&
+           note_own_file(interlock, path, error);
 }
 
 /* *of_server: there is a postmaster.pid, and a server's; false for that of a pg_rewind or of a
@@ -286,7 +285,7 @@ bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error)
 static bool replace_pid_file(Interlock *interlock, PidFileState state, Error *error)
 {
     if (!durable_replace(interlock->path, interlock->temporary_path, interlock->content.bytes,
-                         interlock->content.size, 0, error) ||
+                         interlock->content.size, error) ||
         !note_own_file(interlock, interlock->path, error))
         return false;
     interlock->state = state;

@@ -307,7 +307,7 @@ bool server_control_save(const ServerControl *control, Error *error)
 
     return control->start_is_given ||
            durable_replace(path, arena_printf(control->arena, "%s.new", path), control->start,
-                           strlen(control->start), 0, error);
+                           strlen(control->start), error);
 }
 
 void server_control_forget(const ServerControl *control)

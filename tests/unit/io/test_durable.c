@@ -51,35 +51,46 @@ static void assert_missing(const char *path)
 
 static void test_replace(void **state)
 {
+    (void) state;
+    assert_true(durable_replace("a", "t", "one", 3, &error));
+    assert_content("a", "one");
+    assert_true(durable_replace("a", "t", "two", 3, &error));
+    assert_content("a", "two");
+    assert_missing("t");
+}
+
+static void test_write_in_place_of_a_link(void **state)
+{
     struct stat status;
 
     (void) state;
-    assert_true(durable_replace("a", "t", "one", 3, 0, &error));
-    assert_content("a", "one");
-    assert_true(durable_replace("a", "t", "two", 3, 0640, &error));
-    assert_content("a", "two");
-    assert_missing("t");
-    assert_true(file_stat("a", &status, NULL, &error));
+    assert_true(durable_write("b", "safe", 4, 0600, &error));
+    assert_true(file_make_link("b", "l", &error));
+    assert_true(durable_write("l", NULL, 0, 0640, &error));
+    assert_content("b", "safe");
+    assert_content("l", "");
+    assert_true(file_lstat("l", &status, NULL, &error));
     assert_int_equal(status.st_mode & 0777, 0640);
+    assert_true(S_ISREG(status.st_mode));
 }
 
 static void test_a_failed_replace_leaves_the_old_file_and_nothing_else(void **state)
 {
     (void) state;
     assert_true(file_make_directory("d", &error));
-    assert_false(durable_replace("d", "t", "x", 1, 0, &error)); /* the rename fails */
+    assert_false(durable_replace("d", "t", "x", 1, &error)); /* the rename fails */
     assert_missing("t");
-    assert_true(durable_replace("a", "t", "one", 3, 0, &error));
-    assert_false(durable_replace("a", "no/t", "two", 3, 0, &error));
+    assert_true(durable_replace("a", "t", "one", 3, &error));
+    assert_false(durable_replace("a", "no/t", "two", 3, &error));
     assert_content("a", "one");
 }
 
 static void test_a_link_in_the_place_of_the_temporary_file_is_not_followed(void **state)
 {
     (void) state;
-    assert_true(durable_replace("victim", "t", "safe", 4, 0, &error));
+    assert_true(durable_replace("victim", "t", "safe", 4, &error));
     assert_true(file_make_link("victim", "t", &error));
-    assert_true(durable_replace("a", "t", "new", 3, 0, &error));
+    assert_true(durable_replace("a", "t", "new", 3, &error));
     assert_content("victim", "safe");
     assert_content("a", "new");
 }
@@ -89,7 +100,7 @@ static void test_rename_and_remove(void **state)
     char path[256];
 
     (void) state;
-    assert_true(durable_replace("a", "t", "one", 3, 0, &error));
+    assert_true(durable_replace("a", "t", "one", 3, &error));
     assert_true(file_make_directory("d", &error));
     assert_true(durable_rename("a", "d/b", &error));
     assert_missing("a");
@@ -108,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_replace),
+        IN_DIRECTORY(test_write_in_place_of_a_link),
         IN_DIRECTORY(test_a_failed_replace_leaves_the_old_file_and_nothing_else),
         IN_DIRECTORY(test_a_link_in_the_place_of_the_temporary_file_is_not_followed),
         IN_DIRECTORY(test_rename_and_remove),
