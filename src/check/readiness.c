@@ -142,15 +142,6 @@ static void append_verdict(Buffer *text, const Node *node)
             2, 2);
 }
 
-static size_t count_findings(const Node *node, FindingState state)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < node->finding_count; i++)
-        count += node->findings[i].state == state;
-    return count;
-}
-
 /* Problems first; those up to the state `last`. */
 static void append_findings(Buffer *text, const Node *node, FindingState last)
 {
@@ -179,10 +170,12 @@ static void append_not_looked_at(Buffer *text, const Node *node)
 /* Without --verbose: how many checks passed, and the names of what was not looked at. */
 static void append_rest(Buffer *text, const Node *node)
 {
-    const size_t passed = count_findings(node, FINDING_OK);
     AUTO_BUFFER Buffer rest = {0};
     TextList names = {&rest, ", ", SIZE_MAX, 0};
+    size_t passed = 0;
 
+    for (size_t i = 0; i < node->finding_count; i++)
+        passed += node->findings[i].state == FINDING_OK;
     buffer_printf(&rest, "%zu check%s passed", passed, passed == 1 ? "" : "s");
     if (node->not_looked_at_count > 0)
         buffer_append_string(&rest, "; not looked at: ");

@@ -46,16 +46,11 @@ void rejoin_forget_source(Rejoin *rejoin)
     rejoin->source = NULL;
 }
 
-/* A setting of the target's next start. */
-static const char *recovery_setting(const Rejoin *rejoin, const char *name)
-{
-    return configuration_recovery_setting(&rejoin->target, rejoin->arena, false, name);
-}
-
 /* True if the target's primary_conninfo leads where -R would have it lead. */
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
-    const char *conninfo = recovery_setting(rejoin, "primary_conninfo");
+    const char *conninfo =
+        configuration_recovery_setting(&rejoin->target, rejoin->arena, false, "primary_conninfo");
     const char *wanted = rejoin->settings.conninfo;
     AUTO_BUFFER Buffer keyword = {0}, value = {0};
 

@@ -12,7 +12,6 @@
 
 #include <stdatomic.h>
 
-/* Only this folder sets its fields; divergence.c sets the store's common_end. */
 /* The effect of fetching on the progress. */
 typedef enum WalFetchProgress
 {
@@ -21,6 +20,8 @@ typedef enum WalFetchProgress
     WAL_FETCH_IS_SILENT   /* the phase at hand only goes on printing */
 } WalFetchProgress;
 
+/* Only this folder sets its fields; divergence.c sets the store's common_end, and callers the
+ * progress. */
 typedef struct SourceWal
 {
     Options options; /* its strings are the caller's */
