@@ -308,7 +308,7 @@ static bool xid_is_committed(CatalogReader *reader, uint32_t xid)
 {
     const uint32_t page_xids = reader->clusters->target.control.block_size * XIDS_PER_BYTE;
     const uint32_t index = xid % page_xids;
-    Error error = {0};
+    Error error;
 
     if (xid < FIRST_NORMAL_XID)
         return xid != 0;
