@@ -496,10 +496,10 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
         qsort(objects.items, objects.count, sizeof(*objects.items), compare_object_places);
     for (size_t i = 0, change = all.view.own_start; i <= objects.count; i++)
     {
-        const Lsn before = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
-        const Moment moment = {before, commit};
+        const Lsn place = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
+        const Moment moment = {place, commit};
 
-        for (; change < all.view.own_end && changes[change].row.lsn < before; change++)
+        for (; change < all.view.own_end && changes[change].row.lsn <= place; change++)
         {
             const CatalogChange *first = &changes[all.view.own_start];
             const RowChange *row = &changes[change].row;
