@@ -97,6 +97,7 @@ sub rewinds_as_fork
     like(run([ rewind_argv($rewound->data, @source, qw(-n --report=json)) ])->{stdout}, qr/"fork_catalog_version": $own,$/m, 'so does the report for programs');
     rewinds($rewound, $source, kind => $kind, options => [ '--no-sync', "--report-file=$file" ]);
     like(slurp($file), qr/^  server version +$server$/m, 'and the report for people');
+    unlike(slurp($file), qr/of_target/, 'which has no names from its catalogs');
 
     set_catalog($_, $release) for $source, $rewound;
     is_same_tree(rewound_tree($rewound), rewound_tree($golden), 'all files are those of a rewind of PostgreSQL itself') if $kind eq 'directory';

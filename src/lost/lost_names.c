@@ -252,7 +252,8 @@ void lost_names_read(const Look *look, Lost *lost)
     RowChanges *changes;
     Error error = {0};
 
-    if (!lacks_names(lost))
+    /* The catalogs of a fork may have other columns: names would be guesses. */
+    if (control_is_of_fork(&look->clusters.target.control) || !lacks_names(lost))
         return;
     changes = row_changes_read(&look->clusters, &look->divergence, NULL, &error);
     if (changes != NULL)

@@ -9,7 +9,8 @@
 
 /*
  * A LostNamer. Sets names of relations and databases that the source did not give, and lost's
- * schema_changes. What cannot be read stays as it was. The names are in the look's arena.
+ * schema_changes. What cannot be read stays as it was, and all of it where the target is of a fork
+ * of PostgreSQL. The names are in the look's arena.
  */
 void lost_names_read(const Look *look, Lost *lost);
 
