@@ -480,7 +480,7 @@ static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowP
     }
 }
 
-/* Where only changes of catalogs were read, columns of tables are not asked for. They are most rows
+/* Columns of tables are not asked for if only changes of catalogs were read. They are most rows
  * of pg_attribute, which begin with attrelid. */
 static bool is_column_of_table(const CatalogReader *reader, const Catalog *catalog, Slice tuple)
 {

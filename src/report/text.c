@@ -275,7 +275,7 @@ static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
     }
 }
 
-/* What the target's catalogs say that the transaction changed. */
+/* The changes of the schema that the target's catalogs tell of the transaction. */
 static void list_schema_changes(const Report *report, const Lost *lost, size_t from, size_t count,
                                 TextList *list)
 {
