@@ -161,8 +161,9 @@ each_version(sub {
         target => sub { write_on_target($_[0], $earlier, $session) });
     my $json = report_of($target, $source);
     my $all = $json->{discarded};
-    is($all->{maintenance_transactions}, 3, 'ANALYZE and VACUUM are counted apart, but not where more may have been done before the common checkpoint');
-    is((grep { $_->{maintenance} && "@{ $_->{ddl} }" eq 'ANALYZE' && !@{ $_->{truncated} } } @{ $all->{committed} }), 2, 'and told in the list');
+    my $analyzed = $version >= 18 ? 3 : 2;    # from 18 on ANALYZE takes tables that inherit, too
+    is($all->{maintenance_transactions}, $analyzed + 1, 'ANALYZE and VACUUM are counted apart, but not where more may have been done before the common checkpoint');
+    is((grep { $_->{maintenance} && "@{ $_->{ddl} }" eq 'ANALYZE' && !@{ $_->{truncated} } } @{ $all->{committed} }), $analyzed, 'and told in the list');
     is((grep { $_->{maintenance} && "@{ $_->{truncated} }" eq 'public.shrinks' } @{ $all->{committed} }), 1, 'VACUUM, too');
     my ($orders) = grep { $_->{name} eq 'public.orders' } @{ $all->{relations} };
     is("$orders->{rows_updated} $orders->{rows_deleted}", '2 1', 'rows are counted');
