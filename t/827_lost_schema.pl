@@ -1,6 +1,7 @@
 # The names, columns and types that we find in a stopped server's catalogs are those that it gave while it ran: of odd tables, of catalogs that were
-# rewritten, in another database and tablespace; and at each lost change of a row they are those of that moment. What lost transactions did to the
-# schema is told by the objects' names. A killed server leaves catalogs behind on its disk that lack all since its last checkpoint: WAL has it.
+# rewritten, before the divergence and after it, in another database and tablespace; and at each lost change of a row they are those of that moment.
+# What lost transactions did to the schema is told by the objects' names. A killed server leaves catalogs behind on its disk that lack all since its
+# last checkpoint: WAL has it.
 
 use strict;
 use warnings;
@@ -81,6 +82,13 @@ VACUUM FULL pg_attribute                                 => -
 VACUUM FULL pg_index                                     => event: VACUUM FULL or CLUSTER TABLE pg_catalog.pg_index
 CREATE TABLE after (a int PRIMARY KEY)                   => event: CREATE TABLE public.after
 INSERT INTO after VALUES (1)                             => row: public.after (a integer)
+ALTER TABLE after ADD b int                              => event: ALTER TABLE public.after
+CREATE FUNCTION fa() RETURNS int LANGUAGE sql AS 'SELECT 1' => event: CREATE FUNCTION public.fa
+VACUUM FULL pg_proc                                      => -
+VACUUM FULL pg_attribute                                 => -
+VACUUM FULL pg_type                                      => -
+INSERT INTO after VALUES (2)                             => row: public.after (a integer, b integer)
+ALTER TABLE after DROP COLUMN b                          => event: ALTER TABLE public.after
 BEGIN; CREATE TABLE never (a int); ROLLBACK              => -
 DROP TABLE others                                        => event: DROP TABLE public.others
 END
@@ -156,6 +164,22 @@ sub without_images
     return;
 }
 
+# Storage that is not told apart from that of another catalog.
+sub clustered_together
+{
+    my ($version) = @_;
+    my $server = make_cluster('clustered', $version)->start;
+    $server->sql('CREATE TABLE t (a int); VACUUM FULL pg_class; VACUUM FULL pg_attribute; CHECKPOINT');
+    my ($redo, $divergence) = ($server->sql('SELECT redo_lsn FROM pg_control_checkpoint()'), $server->lsn);
+    $server->sql($_) for 'INSERT INTO t VALUES (1)', 'ALTER TABLE t ADD b int',
+        'BEGIN; CLUSTER pg_class USING pg_class_oid_index; CLUSTER pg_attribute USING pg_attribute_relid_attnum_index; COMMIT', 'INSERT INTO t VALUES (2)';
+    $server->stop('kill');
+    my @told = grep { /row: / && !/no table with its storage/ } split /\n/, must_run([ $program, $server->data, $redo, $divergence ], stdin => '');
+    is(join("\n", @told), "row: a catalog of its database was rewritten later, and its rows before are not known\nrow: public.t (a integer, b integer)",
+        'a row is not told by later columns if earlier changes of catalogs are not recognized');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $server = make_cluster('server', $version)->start;
@@ -166,7 +190,7 @@ each_version(sub {
     $more .= "CREATE TABLE virtual (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a * 2) VIRTUAL, c text DEFAULT 'x');\n" if $version >= 18;
     $server->sql($odd . $more . 'CREATE TABLE here (a int PRIMARY KEY, b text) TABLESPACE other;');
     $server->sql($odd . "CREATE TABLE default_place (a int) TABLESPACE pg_default;\nVACUUM FULL pg_type;", 'elsewhere');
-    $server->sql('VACUUM FULL pg_database; VACUUM FULL pg_namespace; VACUUM FULL pg_enum;');
+    $server->sql("VACUUM FULL $_") for qw(pg_database pg_namespace pg_enum pg_class pg_attribute pg_type pg_proc);
     $server->sql('CHECKPOINT');
     my $redo = $server->sql('SELECT redo_lsn FROM pg_control_checkpoint()');
     $server->sql($common);
@@ -188,4 +212,5 @@ each_version(sub {
     is_same($ours, $answers . $answers_elsewhere, 'tables and types are what the server said');
     is_same(join("\n", @told), join("\n", @expected), 'schema changes, and tables at the moments of row changes, are told');
     without_images($version);
+    clustered_together($version);
 }, sample => 1);

@@ -36,6 +36,7 @@ typedef struct RowVersion
 struct Catalog
 {
     Oid database, oid;
+    Oid filenode; /* of the file that was read */
     Attribute attributes[CATALOG_COLUMNS_MAX];
     size_t attribute_count;
     bool has_rows;        /* they were read */
@@ -71,7 +72,7 @@ static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid,
 static bool add_change(void *context, const RowChange *change, Error *error)
 {
     CatalogReader *reader = context;
-    const Oid oid = catalogs_oid(reader->storages, &change->relation);
+    const Oid oid = row_changes_catalog(reader->row_changes, &change->relation);
 
     (void) error;
     if (oid >= FIRST_NORMAL_OID)
@@ -91,7 +92,7 @@ const CatalogChange *catalog_changes(const CatalogReader *reader, size_t *count)
 
 Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage)
 {
-    return catalogs_oid(reader->storages, storage);
+    return row_changes_catalog(reader->row_changes, storage);
 }
 
 typedef struct ChangePlace
@@ -471,7 +472,8 @@ static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowP
         CatalogChange *change = &reader->changes[reader->unknown[i]];
         RowChange *row = &change->row;
 
-        if (change->catalog != catalog->oid || row->relation.database != catalog->database)
+        if (change->catalog != catalog->oid || row->relation.database != catalog->database ||
+            row->relation.relation != catalog->filenode)
             continue;
         if (row->new.bytes == NULL && row->xid == xmin &&is_place(row->new_place, place))
             row->new = copy_tuple(reader, tuple);
@@ -584,6 +586,7 @@ static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor 
                                 find_filenode(reader, catalog->database, catalog->oid)};
     Error error = {0};
 
+    catalog->filenode = storage.relation;
     if (storage.relation == 0 || visit_file(reader, catalog, &storage, visit, &error))
         return true;
     log_warning("could not read the names of tables and columns: %s", error.message);

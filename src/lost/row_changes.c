@@ -6,6 +6,7 @@
 #include "divergence/lost_transactions.h"
 #include "format/heap_record.h"
 #include "io/open_file.h"
+#include "lost/former_catalogs.h"
 #include "wal/heap_pages.h"
 
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct RowChanges
     CommittedXid *xids; /* by number */
     size_t xid_count;
     Catalogs catalogs; /* of the target; those that transactions rewrite are added */
+    FormerCatalogs former;
     bool catalogs_alone;
 };
 
@@ -98,10 +100,12 @@ static bool take_commit(void *context, const WalRecord *record, Error *error)
     CommitReader *reader = context;
     WalEvent event;
 
-    if (record->rmgr != RM_XACT)
+    if (record->rmgr != RM_XACT && record->rmgr != RM_SMGR && record->rmgr != RM_RELMAP)
         return true;
     if (!walrecord_event(reader->clusters->shape.version, record, &event, error))
         return false;
+    former_catalogs_add_record(&reader->changes->former, reader->clusters->shape.version, record,
+                               &event);
     if (event.kind == WAL_EVENT_PREPARE)
         ARRAY_ADD(reader->prepared, reader->prepared_count,
                   (PreparedXid){event.xid,
@@ -165,9 +169,8 @@ static bool find_commit(const RowChanges *changes, const RowChange *change, uint
 
     if (found != NULL)
         *commit = found->commit;
-    return found != NULL &&
-           (*commit >= changes->common_count ||
-            catalogs_oid(&changes->catalogs, &change->relation) < FIRST_NORMAL_OID);
+    return found != NULL && (*commit >= changes->common_count ||
+                             row_changes_catalog(changes, &change->relation) < FIRST_NORMAL_OID);
 }
 
 /* A command that rewrites a catalog writes its row of pg_class: the target's file may not have that
@@ -175,9 +178,12 @@ static bool find_commit(const RowChanges *changes, const RowChange *change, uint
 static void note_rewritten_catalog(RowChanges *changes, const RowChange *change)
 {
     const size_t known = changes->catalogs.count;
+    const Oid catalog = row_changes_catalog(changes, &change->relation);
 
-    if (change->new.bytes != NULL &&
-        catalogs_oid(&changes->catalogs, &change->relation) == CATALOGS_PG_CLASS)
+    if (catalog == CATALOG_UNSURE)
+        former_catalogs_add_change(&changes->former, &change->relation,
+                                   change->new.bytes != NULL ? change->new : change->old);
+    if (change->new.bytes != NULL && catalog == CATALOGS_PG_CLASS)
         catalogs_add_row(&changes->catalogs, change->relation.database, change->new);
     if (changes->catalogs.count != known)
         catalogs_sort(&changes->catalogs);
@@ -418,7 +424,7 @@ static bool apply_truncation(ChangeReader *reader, const WalRecord *record, Erro
 static bool changes_catalog(const ChangeReader *reader, const WalRecord *record)
 {
     return record->block_count > 0 &&
-           catalogs_oid(&reader->changes->catalogs, &record->blocks[0].relation) < FIRST_NORMAL_OID;
+           row_changes_catalog(reader->changes, &record->blocks[0].relation) < FIRST_NORMAL_OID;
 }
 
 /* A WalVisitor. Images of indexes come with records of other resource managers, too, which change
@@ -474,6 +480,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     buffer_free(&reader->row);
     free(reader);
     progress_end(read);
+    former_catalogs_end(&changes->former);
     if (read)
         return changes;
     row_changes_free(changes);
@@ -495,6 +502,7 @@ void row_changes_free(RowChanges *changes)
     free(changes->chains);
     free(changes->xids);
     free(changes->catalogs.items);
+    former_catalogs_free(&changes->former);
     free(changes);
 }
 
@@ -523,6 +531,18 @@ bool row_changes_visit(const RowChanges *changes, const LostCommit *commit, RowC
 const Catalogs *row_changes_catalogs(const RowChanges *changes)
 {
     return &changes->catalogs;
+}
+
+Oid row_changes_catalog(const RowChanges *changes, const RelationId *storage)
+{
+    const Oid oid = catalogs_oid(&changes->catalogs, storage);
+
+    return oid != storage->relation ? oid : catalogs_oid(&changes->former.storages, storage);
+}
+
+bool row_changes_unsure_catalogs(const RowChanges *changes, Oid database, Lsn lsn)
+{
+    return former_catalogs_unsure(&changes->former, database, lsn);
 }
 
 bool row_changes_committed(const RowChanges *changes, uint32_t xid)

@@ -91,7 +91,14 @@ const LostCommit *row_changes_common_commits(const RowChanges *changes, size_t *
  * lost or common: a crash can leave pg_xact without that. */
 bool row_changes_committed(const RowChanges *changes, uint32_t xid);
 
-/* The storage of the target's catalogs, also of those that these transactions rewrote. */
+/* The storage of the target's catalogs as its files tell it. */
 const Catalogs *row_changes_catalogs(const RowChanges *changes);
+
+/* The number in pg_class of a catalog that has or had that storage; other storage's own number. */
+Oid row_changes_catalog(const RowChanges *changes, const RelationId *storage);
+
+/* Changes of the database's catalogs at that position and later are not known as such, since a
+ * transaction rewrote them. */
+bool row_changes_unsure_catalogs(const RowChanges *changes, Oid database, Lsn lsn);
 
 #endif

@@ -38,6 +38,7 @@ typedef struct DatabaseEncoding
 
 struct Schema
 {
+    const RowChanges *changes;
     CatalogReader *reader;
     Arena *arena;
     Found *found; /* by id */
@@ -539,6 +540,13 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
 {
     const Oid oid = catalog_of_storage(schema->reader, storage);
 
+    if (oid >= FIRST_NORMAL_OID &&
+        row_changes_unsure_catalogs(schema->changes, storage->database, moment.lsn))
+    {
+        *reason =
+            "a catalog of its database was rewritten later, and its rows before are not known";
+        return NULL;
+    }
     return find_or_make(schema, storage, oid, moment, make_table, reason);
 }
 
@@ -570,6 +578,7 @@ Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error
     if (reader == NULL)
         return NULL;
     schema = memory_allocate_zeroed(1, sizeof(*schema));
+    schema->changes = changes;
     schema->reader = reader;
     schema->arena = arena_create();
     return schema;

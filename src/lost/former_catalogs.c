@@ -1,0 +1,198 @@
+#include "lost/former_catalogs.h"
+
+#include "base/array.h"
+#include "format/heap_tuple.h"
+
+#include <stdlib.h>
+
+/* xl_relmap_update, utils/relmapper.h: database, tablespace, size, the file */
+#define MAP_UPDATE_HEADER_SIZE 12
+
+#define FIRST_ASSIGNED_OID 10000 /* FirstGenbkiObjectId, access/transam.h; likewise before 12 */
+#define CHUNK_COLUMNS 3          /* of a TOAST table */
+
+/* Catalogs in maps that have other than CHUNK_COLUMNS columns: pg_type, pg_attribute, pg_proc,
+ * pg_class, pg_tablespace, pg_authid, pg_auth_members, pg_database, pg_subscription. */
+static bool has_own_rows(Oid catalog)
+{
+    static const Oid catalogs[] = {1247, 1249, 1255, 1259, 1213, 1260, 1261, 1262, 6100};
+
+    for (size_t i = 0; i < sizeof(catalogs) / sizeof(catalogs[0]); i++)
+        if (catalogs[i] == catalog)
+            return true;
+    return false;
+}
+
+static MapChange *find_change(const FormerCatalogs *former, Oid database)
+{
+    for (size_t i = 0; i < former->change_count; i++)
+        if (former->changes[i].database == database)
+            return &former->changes[i];
+    return NULL;
+}
+
+static void add_storages(FormerCatalogs *former, const Catalogs *more)
+{
+    const size_t known = former->storages.count;
+
+    for (size_t i = 0; i < more->count; i++)
+    {
+        const CatalogStorage *item = &more->items[i];
+        const Catalogs sorted = {former->storages.items, known};
+        const RelationId id = {.database = item->database, .relation = item->filenode};
+
+        if (item->filenode != item->oid && catalogs_oid(&sorted, &id) == item->filenode)
+            ARRAY_ADD(former->storages.items, former->storages.count, *item);
+    }
+    catalogs_sort(&former->storages);
+}
+
+static bool is_made(const FormerCatalogs *former, const CatalogStorage *storage)
+{
+    for (size_t i = 0; i < former->made_count; i++)
+        if (former->made[i].relation == storage->filenode &&
+            former->made[i].database == storage->database)
+            return true;
+    return false;
+}
+
+static void add_first_change(FormerCatalogs *former, const WalRecord *record, Oid database,
+                             const Catalogs *map)
+{
+    MapChange change = {.database = database, .xid = record->xid, .lsn = record->lsn};
+    size_t rewritten = 0;
+
+    for (size_t i = 0; i < map->count; i++)
+    {
+        if (!is_made(former, &map->items[i]))
+            continue;
+        change.made++;
+        if (!has_own_rows(map->items[i].oid))
+            continue;
+        rewritten++;
+        change.catalog = map->items[i].oid;
+    }
+    if (rewritten > 1)
+        change.catalog = 0;
+    ARRAY_ADD(former->changes, former->change_count, change);
+}
+
+/* A record with a map. */
+static void add_map(FormerCatalogs *former, const Version *version, const WalRecord *record)
+{
+    Cursor cursor = cursor_over(record->data, record->data_size);
+    const Oid database = cursor_u32(&cursor);
+    AUTO_BUFFER Buffer file = {0};
+    Catalogs map = {0};
+    Oid pg_class;
+
+    cursor_seek(&cursor, MAP_UPDATE_HEADER_SIZE);
+    if (cursor.failed)
+        return;
+    buffer_append(&file, record->data + MAP_UPDATE_HEADER_SIZE, cursor_left(&cursor));
+    if (catalogs_add_map(&map, version, database, &file, &pg_class))
+    {
+        if (find_change(former, database) == NULL)
+            add_first_change(former, record, database, &map);
+        add_storages(former, &map);
+    }
+    free(map.items);
+}
+
+/* Storage by a catalog's own number is known to be that catalog's. */
+static void add_dropped(FormerCatalogs *former, MapChange *change, const WalEvent *event)
+{
+    Catalogs dropped = {0};
+
+    change->committed = true;
+    for (uint32_t i = 0; i < event->dropped_count; i++)
+    {
+        const RelationId id = wal_event_dropped(event, i);
+
+        if (id.database != change->database)
+            continue;
+        change->dropped++;
+        if (id.relation >= FIRST_ASSIGNED_OID)
+            ARRAY_ADD(dropped.items, dropped.count,
+                      (CatalogStorage){id.relation, id.database, CATALOG_UNSURE});
+    }
+    add_storages(former, &dropped);
+    free(dropped.items);
+}
+
+void former_catalogs_add_record(FormerCatalogs *former, const Version *version,
+                                const WalRecord *record, const WalEvent *event)
+{
+    if (record->rmgr == RM_RELMAP)
+        add_map(former, version, record);
+    else if (event->kind == WAL_EVENT_RELATION_CREATE && event->fork == FORK_MAIN)
+        ARRAY_ADD(former->made, former->made_count, event->relation);
+    for (size_t i = 0; event->kind == WAL_EVENT_COMMIT && i < former->change_count; i++)
+        if (former->changes[i].xid == event->xid && event->xid != 0)
+            add_dropped(former, &former->changes[i], event);
+}
+
+void former_catalogs_add_change(FormerCatalogs *former, const RelationId *relation, Slice row)
+{
+    MapChange *change = find_change(former, relation->database);
+    const char *reason;
+    HeapTuple tuple;
+
+    if (change == NULL)
+        return;
+    if (row.bytes == NULL || !heap_tuple_parse(row, 0, &tuple, &reason))
+        change->unproved = true;
+    else if (tuple.attribute_count != CHUNK_COLUMNS)
+    {
+        change->several |= change->former != 0 && change->former != relation->relation;
+        change->former = relation->relation;
+    }
+}
+
+/*
+ * If the transaction dropped one storage for each that the map got of it, it did nothing but
+ * rewrite. Of one catalog that has rows, one of these is its storage; those of its indexes have no
+ * rows, and those of its TOAST table chunks.
+ */
+static bool is_certain(const MapChange *change)
+{
+    return change->committed && change->catalog != 0 && change->made == change->dropped &&
+           !change->several;
+}
+
+void former_catalogs_end(FormerCatalogs *former)
+{
+    for (size_t i = 0; i < former->storages.count; i++)
+    {
+        CatalogStorage *item = &former->storages.items[i];
+        const MapChange *change = find_change(former, item->database);
+
+        if (item->oid == CATALOG_UNSURE && item->filenode == change->former && is_certain(change))
+            item->oid = change->catalog;
+    }
+    free(former->made);
+    former->made = NULL;
+}
+
+bool former_catalogs_unsure(const FormerCatalogs *former, Oid database, Lsn lsn)
+{
+    const Oid databases[] = {0, database};
+
+    for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++)
+    {
+        const MapChange *change = find_change(former, databases[i]);
+
+        if (change != NULL && lsn < change->lsn &&
+            (!change->committed || (change->former != 0 && !is_certain(change)) ||
+             (change->former == 0 && change->unproved)))
+            return true;
+    }
+    return false;
+}
+
+void former_catalogs_free(FormerCatalogs *former)
+{
+    free(former->storages.items);
+    free(former->changes);
+    free(former->made);
+}
