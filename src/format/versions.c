@@ -161,6 +161,9 @@ static const char *const conninfo_options_since_93[] = {"service",
             .ssl_view = (v) >= 905,                                                                \
             .receiver_view = (v) >= 906,                                                           \
             .idle_timeout = (v) >= 906,                                                            \
+            .on_conflict = (v) >= 905,                                                             \
+            .row_security = (v) >= 905,                                                            \
+            .identity_columns = (v) >= 1000,                                                       \
         },                                                                                         \
         /* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */                            \
         .remedies = {                                                                              \

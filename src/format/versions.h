@@ -76,6 +76,9 @@ typedef struct ServerSql
     bool ssl_view;               /* pg_stat_ssl (9.5+) */
     bool receiver_view;          /* pg_stat_wal_receiver (9.6+) */
     bool idle_timeout;           /* idle_in_transaction_session_timeout (9.6+) */
+    bool on_conflict;            /* INSERT ... ON CONFLICT (9.5+) */
+    bool row_security;           /* policies, and the setting row_security (9.5+) */
+    bool identity_columns;       /* INSERT ... OVERRIDING SYSTEM VALUE (10+) */
 } ServerSql;
 
 /* The words for settings in remedies. */

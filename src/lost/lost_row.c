@@ -112,6 +112,7 @@ RowReader *row_reader_create(const Version *version, const RowChanges *changes, 
                                    .context = reader,
                                    .toast = {find_toast_chunk, reader}};
     reader->row.reader = reader;
+    reader->row.version = version;
     return reader;
 }
 

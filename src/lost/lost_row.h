@@ -41,6 +41,7 @@ typedef struct LostRow
     RowText old, new;   /* not known: the change has no such row, or *untold says why */
     const char *untold; /* NULL: all rows of the change are known */
     RowReader *reader;
+    const Version *version;
 } LostRow;
 
 RowReader *row_reader_create(const Version *version, const RowChanges *changes, Schema *schema);
@@ -75,7 +76,8 @@ extern const char *const lost_sql_verbs[]; /* by RowChangeKind */
  * no UTF-8, become "?". */
 void lost_sql_comment(const char *string, Buffer *text);
 
-/* Append the statement for a row. False if the row is not known well enough; *reason says why. */
+/* Append the statement for a row, in the SQL of the version. False if the row is not known well
+ * enough; *reason says why. */
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);
 
 #endif

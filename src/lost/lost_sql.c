@@ -56,11 +56,13 @@ static bool column_differs(const LostRow *row, size_t column)
 /*
  * The parts of a statement that the row makes, each a letter after "%": the table, its columns,
  * their new values, the assignments of those that differ; and conditions: the row is as the old or
- * the new one, or has its key only.
+ * the new one, or has its key only. Also the words that let an INSERT give values to identity
+ * columns, where the server has such columns.
  */
 enum
 {
     PART_TABLE = 't',
+    PART_IDENTITY = 'i',
     PART_COLUMNS = 'c',
     PART_VALUES = 'v',
     PART_ASSIGNMENTS = 's',
@@ -135,6 +137,12 @@ static void append_sql_part(const LostRow *row, char part, Buffer *text)
         buffer_append_name(text, row->table->name);
         return;
     }
+    if (part == PART_IDENTITY)
+    {
+        if (row->version->sql.identity_columns)
+            buffer_append_string(text, "OVERRIDING SYSTEM VALUE ");
+        return;
+    }
     for (size_t i = 0; i < row->table->attribute_count; i++)
         any |= append_column(row, part, !any ? "" : is_list ? ", " : " AND ", i, text);
     if (!any && !is_list)
@@ -156,7 +164,7 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 
 /* ---- Statements ---- */
 
-#define INSERT_COLUMNS "INSERT INTO %t (%c) OVERRIDING SYSTEM VALUE "
+#define INSERT_COLUMNS "INSERT INTO %t (%c) %i"
 #define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1)"
 /* In this order: lost_rows.attempt is to be called first. */
 #define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
@@ -193,18 +201,31 @@ static const char *choose_change(const LostRow *row, const Statement *statement)
         return statement->change;
     if (!has_columns)
         return "INSERT INTO %t DEFAULT VALUES";
-    if (!row->table->refuses_on_conflict)
+    if (row->version->sql.on_conflict && !row->table->refuses_on_conflict)
         return statement->change;
     return row->table->key_count == 0 ? INSERT_COLUMNS "SELECT %v"
                                       : INSERT_COLUMNS
                "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
 }
 
-/* Columns of an update differ; only_unique: such that another row may be in the way of them. */
-static bool columns_differ(const LostRow *row, bool only_unique)
+static bool columns_differ(const LostRow *row)
 {
     for (size_t i = 0; i < row->table->attribute_count; i++)
-        if (column_differs(row, i) && (!only_unique || row->table->unique[i]))
+        if (column_differs(row, i))
+            return true;
+    return false;
+}
+
+/* Another row may be in the way of the new one, and the statement itself would make that an error.
+ */
+static bool may_violate(const LostRow *row)
+{
+    const RowChangeKind kind = row->change->kind;
+
+    if (kind == ROW_DELETE || (kind == ROW_INSERT && row->version->sql.on_conflict))
+        return false;
+    for (size_t i = 0; i < row->table->attribute_count; i++)
+        if (row->table->unique[i] && (kind == ROW_INSERT || column_differs(row, i)))
             return true;
     return false;
 }
@@ -238,12 +259,12 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     if ((kind != ROW_DELETE && !row_is_sayable(row, &row->new, reason)) ||
         (kind != ROW_INSERT && !row_is_sayable(row, &row->old, reason)))
         return false;
-    if (kind == ROW_UPDATE && !columns_differ(row, false))
+    if (kind == ROW_UPDATE && !columns_differ(row))
         return true;
     append_sql(row, choose_change(row, statement), &change);
     if (!utf8_is_valid(buffer_string(&change)))
         return untold(reason, "a name is not valid in UTF-8");
-    if (kind == ROW_UPDATE && columns_differ(row, true))
+    if (may_violate(row))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
         buffer_append_literal(text, buffer_string(&change));

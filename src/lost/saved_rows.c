@@ -212,7 +212,7 @@ static void count_values(Saver *saver, const Table *table, const RowText *row)
 
 /* ---- The script ---- */
 
-static void connect_to_database(const char *name, Buffer *text)
+static void connect_to_database(const char *name, const Version *version, Buffer *text)
 {
     AUTO_BUFFER Buffer value = {0};
 
@@ -227,9 +227,12 @@ static void connect_to_database(const char *name, Buffer *text)
     buffer_append_string(text, "\n\\connect -reuse-previous=on ");
     buffer_append_u8(&value, '\'');
     buffer_append_name(text, buffer_string(&value));
+    buffer_append_u8(text, '\n');
+    if (version->sql.row_security)
+        buffer_append_string(text, "SET row_security = off;\n");
     buffer_append_string(
         text,
-        "\nSET client_encoding = 'UTF8';\n"
+        "SET client_encoding = 'UTF8';\n"
         "SET standard_conforming_strings = on;\n"
         "SET search_path = pg_catalog;\n"
         "SET DateStyle = 'ISO';\n"
@@ -242,7 +245,6 @@ static void connect_to_database(const char *name, Buffer *text)
         "SET transform_null_equals = off;\n"
         "SET statement_timeout = 0;\n"
         "SET xmloption = 'content';\n"
-        "SET row_security = off;\n"
         "SET client_min_messages = warning;\n"
         "SET lock_timeout = '1min';\n"
         "SET session_replication_role = replica;\n"
@@ -278,7 +280,7 @@ static void tell_transaction(Saver *saver)
         saver->connected = 0;
         if (name != NULL && strpbrk(name, "\r\n") == NULL && utf8_is_valid(name))
         {
-            connect_to_database(name, text);
+            connect_to_database(name, saver->version, text);
             saver->connected = saver->database;
         }
     }

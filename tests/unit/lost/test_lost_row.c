@@ -278,6 +278,30 @@ static void test_unique(void **state)
     table.refuses_on_conflict = false;
 }
 
+/* Servers before 10 have no identity columns, those before 9.5 no ON CONFLICT. */
+static void test_old_servers(void **state)
+{
+    (void) state;
+    row_reader_free(reader);
+    reader = row_reader_create(version_of_server_number(90600), NULL, NULL);
+    add(ROW_INSERT, 200, NONE, make_row(7, "a", ONE, NULL, 0));
+    assert_non_null(strstr(sql(0), "\"odd\") VALUES ('7', 'a', '1', NULL, NULL) ON CONFLICT DO NOTHING "
+                                   "RETURNING 1)"));
+    row_reader_free(reader);
+    reader = row_reader_create(version_of_server_number(90400), NULL, NULL);
+    assert_non_null(strstr(sql(0), "WITH done AS (SELECT 1 WHERE lost_rows.attempt('INSERT INTO "
+                                   "\"public\".\"t\" ("));
+    assert_non_null(strstr(sql(0), "\"odd\") SELECT ''7'', ''a'', ''1'', NULL, NULL WHERE NOT EXISTS "
+                                   "(SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = ''7'')'))"));
+    table.key_count = 0;
+    table.unique = (bool[6]){false};
+    assert_non_null(strstr(sql(0), "WITH done AS (INSERT INTO \"public\".\"t\" (\"id\", \"a "
+                                   "\"\"name\"\"\", \"weight\", \"doc\", \"odd\") SELECT '7', 'a', "
+                                   "'1', NULL, NULL RETURNING 1)"));
+    table.key_count = 1;
+    table.unique = unique;
+}
+
 static void test_without_key(void **state)
 {
     (void) state;
@@ -343,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup(test_encoding, set_up),
         cmocka_unit_test_setup(test_equality, set_up),
         cmocka_unit_test_setup(test_unique, set_up),
+        cmocka_unit_test_setup(test_old_servers, set_up),
         cmocka_unit_test_setup(test_without_key, set_up),
         cmocka_unit_test_setup(test_toast, set_up),
         cmocka_unit_test_setup(test_values, set_up),
