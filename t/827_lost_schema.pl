@@ -29,6 +29,8 @@ CREATE TABLE part2 (v text, k int NOT NULL); ALTER TABLE part ATTACH PARTITION p
 CREATE TABLE ri (a int NOT NULL, b int NOT NULL, c text); CREATE UNIQUE INDEX ri1 ON ri (a); CREATE UNIQUE INDEX ri2 ON ri (b) WHERE b > 0;
 CREATE UNIQUE INDEX ri3 ON ri (b, a); ALTER TABLE ri REPLICA IDENTITY USING INDEX ri3;
 CREATE UNLOGGED TABLE unl (a int); CREATE MATERIALIZED VIEW mv AS SELECT * FROM ri; CREATE TABLE no_columns ();
+CREATE SCHEMA "order"; CREATE TYPE "order"."user" AS ENUM ('q'); CREATE TYPE "select" AS (a int); CREATE TYPE "between" AS ENUM ('b'); CREATE TYPE "left" AS ENUM ('l');
+CREATE TABLE keywords (a "order"."user", b "select"[], c "between", d "left", e json, f xml, g json[]);
 CREATE TABLE iv (a interval(0), b interval, c interval hour, d interval minute to second, e interval day to hour);
 END
 

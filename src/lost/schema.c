@@ -77,12 +77,45 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
 
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
 
+/* Words that are not unreserved in 9.3 to 19: quote_identifier quotes them, too
+ * (utils/adt/ruleutils.c, parser/kwlist.h). A few are in some of these versions only. */
+static bool is_keyword(const char *name)
+{
+    static const char words[] =
+        " all analyse analyze and any array as asc asymmetric authorization between bigint "
+        "binary bit boolean both case cast char character check coalesce collate collation "
+        "column concurrently constraint create cross current_catalog current_date "
+        "current_role current_schema current_time current_timestamp current_user dec "
+        "decimal default deferrable desc distinct do else end except exists extract false "
+        "fetch float for foreign freeze from full grant greatest group grouping having "
+        "ilike in initially inner inout int integer intersect interval into is isnull join "
+        "json json_array json_arrayagg json_exists json_object json_objectagg json_query "
+        "json_scalar json_serialize json_table json_value lateral leading least left like "
+        "limit localtime localtimestamp merge_action national natural nchar none normalize "
+        "not notnull null nullif numeric offset on only or order out outer over overlaps "
+        "overlay placing position precision primary real references returning right row "
+        "select session_user setof similar smallint some substring symmetric system_user "
+        "table tablesample then time timestamp to trailing treat trim true union unique "
+        "user using values varchar variadic verbose when where window with xmlattributes "
+        "xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot "
+        "xmlserialize xmltable ";
+    AUTO_BUFFER Buffer word = {0};
+
+    buffer_printf(&word, " %s ", name);
+    return strstr(words, buffer_string(&word)) != NULL;
+}
+
+static bool needs_no_quotes(const char *name)
+{
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
+           (*name < '0' || *name > '9');
+}
+
 const char *schema_quoted_name(Arena *arena, const char *name)
 {
     AUTO_BUFFER Buffer quoted = {0};
 
-    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
-        (*name < '0' || *name > '9'))
+    if (needs_no_quotes(name) && !is_keyword(name))
         return name;
     buffer_append_name(&quoted, name);
     return arena_strdup(arena, buffer_string(&quoted));
@@ -183,12 +216,16 @@ static const char *type_name(CatalogLook *look, Oid type, int32_t modifier)
     name = standard_name(look->arena, type, modifier);
     if (name == NULL)
     {
+        const bool is_builtin = row_number(&row, "typnamespace") == PG_CATALOG;
+
         name = row_name(look, &row, "typname");
-        name = name != NULL ? schema_quoted_name(look->arena, name) : "???";
-        schema =
-            row_number(&row, "typnamespace") == PG_CATALOG
-                ? NULL
-                : catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"), "nspname");
+        if (name == NULL)
+            name = "???";
+        else if (!is_builtin || !needs_no_quotes(name)) /* json is a keyword from 17 on */
+            name = schema_quoted_name(look->arena, name);
+        schema = is_builtin ? NULL
+                            : catalog_name(look, PG_NAMESPACE, row_number(&row, "typnamespace"),
+                                           "nspname");
         if (schema != NULL)
             name =
                 arena_printf(look->arena, "%s.%s", schema_quoted_name(look->arena, schema), name);
