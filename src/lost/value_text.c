@@ -6,8 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define DEPTH_MAX 16     /* of types within types: quotes double in each */
-#define VARLENA_HEADER 4 /* offsets in values count it */
+#define DEPTH_MAX 16             /* of types within types: quotes double in each */
+#define VARLENA_HEADER 4         /* offsets in values count it */
+#define TEXT_SIZE_MAX 0x3FFFFFFF /* MaxAllocSize, utils/memutils.h */
 #define TYPE_INT2VECTOR 22
 #define TYPE_OIDVECTOR 30
 #define TYPE_INTERVAL 1186
@@ -17,6 +18,7 @@ typedef struct Printer
 {
     const ValueReader *reader;
     int depth;
+    size_t size_max;    /* of a text with what stood before it */
     const char *reason; /* why the text was not completed; NULL: a type of which we know none */
 } Printer;
 
@@ -25,6 +27,13 @@ static bool print_value(Printer *printer, Oid oid, Slice stored, Buffer *text);
 static bool damaged(Printer *printer)
 {
     return untold(&printer->reason, "its bytes are not a value of its type");
+}
+
+/* A few bytes of a numeric can be 147,456 digits: an array of these is more than any memory has. */
+static bool is_in_size(Printer *printer, const Buffer *text)
+{
+    return text->size <= printer->size_max ||
+           untold(&printer->reason, "its text is longer than 1 GB");
 }
 
 static const Type *find_type(const Printer *printer, Oid oid)
@@ -104,7 +113,9 @@ static bool print_attributes(Printer *printer, const Type *type, const Slice *va
             continue;
         buffer_append_string(text, separator);
         separator = ",";
-        if (values[i].bytes != NULL && !print_quoted(printer, attribute, values[i], &quoting, text))
+        if (values[i].bytes != NULL &&
+            (!print_quoted(printer, attribute, values[i], &quoting, text) ||
+             !is_in_size(printer, text)))
             return false;
     }
     buffer_append_string(text, *separator == '(' ? "()" : ")");
@@ -235,6 +246,8 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
         else if (!print_quoted(printer, element->oid, stored, &quoting, text))
             return false;
         append_braces(&shape, i + 1, '}', text);
+        if (!is_in_size(printer, text))
+            return false;
     }
     return true;
 }
@@ -316,7 +329,7 @@ static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer
     {
         if (i > 0)
             buffer_append_u8(text, ',');
-        if (!print_bounds(printer, range, &cursor, flags[i], text))
+        if (!print_bounds(printer, range, &cursor, flags[i], text) || !is_in_size(printer, text))
             return false;
     }
     buffer_append_string(text, is_multi ? "}" : "");
@@ -423,7 +436,7 @@ static bool print_value(Printer *printer, Oid oid, Slice stored, Buffer *text)
         good = print_value(printer, type->inner, stored, text);
     else
         good = expand_value(printer, &type->storage, stored, &room, &value) &&
-               print_expanded(printer, type, value, text);
+               print_expanded(printer, type, value, text) && is_in_size(printer, text);
     printer->depth--;
     return good;
 }
@@ -431,8 +444,9 @@ static bool print_value(Printer *printer, Oid oid, Slice stored, Buffer *text)
 bool value_text(const ValueReader *reader, const Attribute *attribute, Slice stored, Buffer *text,
                 ValueEncoding *encoding, const char **reason)
 {
-    Printer printer = {.reader = reader};
     const size_t start = text->size;
+    const size_t size_max = reader->text_size_max != 0 ? reader->text_size_max : TEXT_SIZE_MAX;
+    Printer printer = {.reader = reader, .size_max = start + size_max};
     AUTO_BUFFER Buffer room = {0};
     Slice value;
 

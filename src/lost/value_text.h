@@ -44,6 +44,7 @@ typedef struct ValueReader
     TypeFunction type;
     void *context; /* for type */
     ToastReader toast;
+    size_t text_size_max; /* a longer text is not told; 0: that of the server, 1 GB */
 } ValueReader;
 
 typedef enum ValueEncoding
@@ -53,8 +54,8 @@ typedef enum ValueEncoding
 } ValueEncoding;
 
 /*
- * Append the text of a value of the attribute that is stored, and not NULL. False for damaged bytes
- * and missing chunks; then nothing is appended.
+ * Append the text of a value of the attribute that is stored, and not NULL. False for damaged
+ * bytes, missing chunks, and a text that is too long; then nothing is appended.
  */
 MUST_CHECK bool value_text(const ValueReader *reader, const Attribute *attribute, Slice stored,
                            Buffer *text, ValueEncoding *encoding, const char **reason);

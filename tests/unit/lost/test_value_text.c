@@ -162,6 +162,25 @@ static void what_cannot_be_told_says_why(void **state)
     fails(25, "\x01\x12\x0c\0\0\0\x08\0\0\0\x01\0\0\0\x02\0\0\0", 18, "is missing");
 }
 
+/* Of numbers with 131,072 digits. */
+static void huge_texts_end(void **state)
+{
+    ValueReader reader = reader_of(180000);
+    AUTO_BUFFER Buffer array = {0};
+    const uint32_t count = 1000, header[] = {(24 + count * 8) << 2, 1, 0, NUMERIC, count, 1};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(header) / sizeof(header[0]); i++)
+        buffer_append_u32(&array, header[i]);
+    for (uint32_t i = 0; i < count; i++)
+        buffer_append(&array, "\x0f\0\0\xff\x7f\x01\0\0", 8); /* 1 * 10000^32767 */
+    reader.text_size_max = 10000000;
+    assert_false(print(&reader, 1231, (Slice){array.bytes, array.size}));
+    assert_string_equal(reason, "its text is longer than 1 GB");
+    assert_int_equal(text.size, 0);
+    assert_true(text.capacity < 40000000);
+}
+
 static void enums_need_a_label(void **state)
 {
     static const EnumLabel labels[] = {{7, "seven"}};
@@ -356,6 +375,7 @@ int main(void)
         cmocka_unit_test(values_of_a_server_become_its_text),
         cmocka_unit_test(damaged_bytes_do_no_harm),
         cmocka_unit_test(what_cannot_be_told_says_why),
+        cmocka_unit_test(huge_texts_end),
         cmocka_unit_test(enums_need_a_label),
         cmocka_unit_test(bytes_of_unknown_types_are_hexadecimal),
         cmocka_unit_test(types_within_types_end),
