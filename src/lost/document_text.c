@@ -13,16 +13,21 @@ static bool bool_text(Cursor *value, Buffer *text)
     return true;
 }
 
-/* "char": a byte that is no character of ASCII in octal, as 16 and later print it, so that the text
- * is valid in any encoding. */
-static bool char_text(Cursor *value, Buffer *text)
+bool char_byte_text(Cursor *value, Buffer *text)
 {
     const uint8_t byte = cursor_u8(value);
 
-    if (byte >= 0x80)
-        buffer_printf(text, "\\%03o", byte);
-    else if (byte != 0)
+    if (byte != 0)
         buffer_append_u8(text, byte);
+    return true;
+}
+
+/* A byte that is no character of ASCII is in octal, so that the text is valid in any encoding. */
+static bool char_text(Cursor *value, Buffer *text)
+{
+    if (value->size == 0 || *value->bytes < 0x80)
+        return char_byte_text(value, text);
+    buffer_printf(text, "\\%03o", cursor_u8(value));
     return true;
 }
 

@@ -9,6 +9,7 @@
 #define DEPTH_MAX 16             /* of types within types: quotes double in each */
 #define VARLENA_HEADER 4         /* offsets in values count it */
 #define TEXT_SIZE_MAX 0x3FFFFFFF /* MaxAllocSize, utils/memutils.h */
+#define TYPE_CHAR 18
 #define TYPE_INT2VECTOR 22
 #define TYPE_OIDVECTOR 30
 #define TYPE_INTERVAL 1186
@@ -381,6 +382,8 @@ static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *
         return type->inner != 0 && print_array(printer, type, value, text);
     if (type->oid == TYPE_INTERVAL && !printer->reader->version->infinite_intervals)
         good = finite_interval_text(&cursor, text);
+    else if (type->oid == TYPE_CHAR && !printer->reader->version->char_escapes)
+        good = char_byte_text(&cursor, text);
     else if (base->text != NULL)
         good = base->text(&cursor, text);
     else

@@ -13,6 +13,7 @@
 
 #include "../../lost_types.h"
 
+#define CHAR 18
 #define JSONB 3802
 #define NUMERIC 1700
 #define INTERVAL 1186
@@ -336,7 +337,9 @@ static void values_name_their_type(void **state)
 
 static void versions_differ(void **state)
 {
-    const ValueReader reader = reader_of(160000), later = reader_of(190000);
+    const ValueReader before = reader_of(150000), reader = reader_of(160000),
+                      later = reader_of(190000);
+    const Slice byte = {(const uint8_t *) "\xe9", 1};
     const Slice greatest = {
         (const uint8_t *) "\xff\xff\xff\xff\xff\xff\xff\x7f\xff\xff\xff\x7f\xff\xff\xff\x7f", 16};
     const Slice lsn = {(const uint8_t *) "\x0a\0\0\0\x16\0\0\0", 8};
@@ -351,6 +354,10 @@ static void versions_differ(void **state)
     assert_string_equal(buffer_string(&text), "16/A");
     assert_true(print(&later, PG_LSN, lsn));
     assert_string_equal(buffer_string(&text), "16/0000000A");
+    assert_true(print(&before, CHAR, byte));
+    assert_string_equal(buffer_string(&text), "\xe9");
+    assert_true(print(&reader, CHAR, byte));
+    assert_string_equal(buffer_string(&text), "\\351");
 }
 
 static int read_data(void **state)
