@@ -283,6 +283,21 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
         object->flags |= FLAG_PART;
 }
 
+/* With a table, its indexes get other storage, too: that is no REINDEX. */
+static void note_table_emptied(const Objects *objects, CatalogLook look, Oid table)
+{
+    size_t position = 0;
+    CatalogTuple row;
+
+    while (catalog_next(&look, PG_INDEX, table, &position, &row))
+    {
+        Object *index = find_object(objects, PG_CLASS, row_number(&row, "indexrelid"));
+
+        if (index != NULL)
+            index->flags &= ~(unsigned) FLAG_EMPTIED;
+    }
+}
+
 /* ---- Events ---- */
 
 static const char *noun_of(const Kind *kind, const CatalogTuple *row)
@@ -314,7 +329,6 @@ typedef struct EventList
 {
     SchemaEvent *items;
     size_t count;
-    bool table_emptied; /* so its indexes are, too */
 } EventList;
 
 static void add_schema_event(EventList *list, SchemaEvent event, const char *verb)
@@ -332,13 +346,10 @@ static void add_storage_event(EventList *list, const SchemaEvent *event, unsigne
         add_schema_event(list, *event, "ALTER");
     else if (relkind == 'm')
         add_schema_event(list, *event, "REFRESH");
-    else if (relkind == 'i' && !list->table_emptied)
-        add_schema_event(list, *event, "REINDEX");
     else if (relkind == 'i')
-        return;
+        add_schema_event(list, *event, "REINDEX");
     else if ((flags & FLAG_REWRITTEN) && !(flags & FLAG_ALTERED))
         add_schema_event(list, *event, "VACUUM FULL or CLUSTER");
-    list->table_emptied = list->table_emptied || (relkind != 'S' && relkind != 'i');
 }
 
 static void add_object_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
@@ -491,6 +502,14 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
             (catalog_row(&look, PG_DEPEND, changes[i].row.new, &row) ||
              catalog_row(&look, PG_DEPEND, changes[i].row.old, &row)))
             note_dependency(&objects, &row);
+    }
+    for (size_t i = 0; i < objects.count; i++)
+    {
+        const Object *object = &objects.items[i];
+
+        if (object->catalog == PG_CLASS && (object->flags & FLAG_EMPTIED))
+            note_table_emptied(&objects, look_for_now(schema, object->database, end, scratch),
+                               object->oid);
     }
     if (objects.count > 0)
         qsort(objects.items, objects.count, sizeof(*objects.items), compare_object_places);
