@@ -79,7 +79,7 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
 
 /* Words that are not unreserved in 9.3 to 19: quote_identifier quotes them, too
  * (utils/adt/ruleutils.c, parser/kwlist.h). A few are in some of these versions only. */
-static bool is_keyword(const char *name)
+static bool is_sql_keyword(const char *name)
 {
     static const char words[] =
         " all analyse analyze and any array as asc asymmetric authorization between bigint "
@@ -115,7 +115,7 @@ const char *schema_quoted_name(Arena *arena, const char *name)
 {
     AUTO_BUFFER Buffer quoted = {0};
 
-    if (needs_no_quotes(name) && !is_keyword(name))
+    if (needs_no_quotes(name) && !is_sql_keyword(name))
         return name;
     buffer_append_name(&quoted, name);
     return arena_strdup(arena, buffer_string(&quoted));
