@@ -190,7 +190,7 @@ static const char *const conninfo_options_since_93[] = {"service",
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
         .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
         .infinite_intervals = (v) >= 1700, /* utils/timestamp.h */                                 \
-        .char_escapes = (v) >= 1600,         /* charout, utils/adt/char.c */                       \
+        .char_escapes = (v) >= 1500,         /* charout, utils/adt/char.c */                       \
         .has_wal_summaries = (v) >= 1700,    /* common/blkreftable.h */                            \
         /* FormData_pg_attribute, catalog/pg_attribute.h */                                        \
         .sequence_value = (v) >= 1000 ? 0 : 64, \

@@ -147,7 +147,7 @@ typedef struct Version
     bool has_sha256;               /* sha256(bytea) (11+) */
     bool has_transaction_timeout;  /* 17+ */
     bool infinite_intervals;       /* 17+ */
-    bool char_escapes;             /* "char" prints bytes from 0x80 on as \ooo (16+) */
+    bool char_escapes;             /* "char" prints bytes from 0x80 on as \ooo (15+) */
     bool has_wal_summaries;        /* pg_wal/summaries, common/blkreftable.h (17+) */
     bool checksums_in_wal;   /* a standby follows how its primary switches data checksums (19) */
     uint16_t sequence_value; /* in the row of a sequence: the offset of last_value */

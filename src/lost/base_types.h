@@ -34,7 +34,7 @@ bool numeric_text(Cursor *value, Buffer *text);
  * number, of "f" a real one, of "h" a byte in hexadecimal. */
 bool pattern_text(Cursor *value, const char *pattern, Buffer *text);
 
-/* A "char" of a server before 16: a byte, which can be a part of a character. */
+/* A "char" of a server before 15: a byte, which can be a part of a character. */
 bool char_byte_text(Cursor *value, Buffer *text);
 
 /* An interval of a server before 17, which has no infinite ones. */

@@ -337,7 +337,7 @@ static void values_name_their_type(void **state)
 
 static void versions_differ(void **state)
 {
-    const ValueReader before = reader_of(150000), reader = reader_of(160000),
+    const ValueReader before = reader_of(140000), reader = reader_of(150000),
                       later = reader_of(190000);
     const Slice byte = {(const uint8_t *) "\xe9", 1};
     const Slice greatest = {
