@@ -28,6 +28,32 @@ sub expected_conflicts
         grep { $_->{table} eq 'public.accounts' } map { @{ $_->{changes} } } @$transactions;
 }
 
+# By a collation for which upper and lower case are equal, a row that the new primary changed is another one all the same.
+sub by_collation
+{
+    my ($version) = @_;
+    my $target = make_cluster('collated', $version);
+    $target->start;
+    return if $target->try_sql(q{CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)})->{status} != 0;
+    $target->sql(q{CREATE DOMAIN d AS text COLLATE ci; CREATE TABLE t (k text COLLATE ci PRIMARY KEY, v varchar COLLATE ci, d d, a text[] COLLATE ci);
+        CREATE INDEX ON t (v); INSERT INTO t SELECT 'key ' || n, 'v', 'd', '{a}' FROM generate_series(1, 6) n});
+    $target->stop;
+    my ($source, $changed) = map { $target->copy($_) } qw(collated_source collated_changed);
+    $source->switch_timeline->stop;
+    $target->start->sql(q{UPDATE t SET v = 'lost' WHERE k IN ('key 1', 'key 2', 'key 3'); DELETE FROM t WHERE k = 'key 4'; UPDATE t SET d = 'D' WHERE k = 'key 5'; UPDATE t SET k = 'KEY 6' WHERE k = 'key 6'});
+    my $expected = all_rows($target);
+    $target->stop;
+    my $file = save_lost_rows($target, $source);
+    $source->start;
+    is(run_script($source, $file->{sql}), '', 'collations: nothing to say');
+    is_same_text(all_rows($source), $expected, 'the rows are the same, to the byte');
+    $changed->start->sql(q{UPDATE t SET k = 'Key 1' WHERE k = 'key 1'; UPDATE t SET v = 'V' WHERE k = 'key 2'; UPDATE t SET a = '{A}' WHERE k = 'key 3'; UPDATE t SET d = 'D' WHERE k = 'key 4'});
+    my $before = $changed->sql(q{SELECT * FROM t WHERE k <= 'key 4' ORDER BY k});
+    is(scalar(() = run_script($changed, $file->{sql}) =~ /^conflict:/mg), 4, 'a change of case is a conflict');
+    is($changed->sql(q{SELECT * FROM t WHERE k <= 'key 4' ORDER BY k}), $before, 'and stays');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $target = make_cluster('target', $version);
@@ -53,4 +79,5 @@ each_version(sub {
     like($said, qr/^ ?conflict: \Q$_\E/m, "a unique index is in the way: $_") for @collisions;
     is(scalar(() = $said =~ /^conflict:/mg), @conflicts + @collisions, 'and no other');
     is_same_text($changed->sql(q{SELECT * FROM accounts WHERE id BETWEEN 1 AND 400 OR id BETWEEN 1001 AND 1010 ORDER BY id}), $before, 'and none of them is changed');
+    by_collation($version) if $version >= 12;
 }, sample => 1);

@@ -21,6 +21,7 @@
 #define PG_DATABASE 1262
 #define PG_INDEX 2610
 #define PG_NAMESPACE 2615
+#define PG_COLLATION 3456
 #define PG_ENUM 3501
 #define PG_RANGE 3541
 

@@ -80,24 +80,54 @@ static void append_row_literal(const RowText *values, size_t column, Buffer *tex
         buffer_append_literal(text, row_value_text(values, column));
 }
 
-/* Append the comparison that follows the name of a column. */
-static void append_comparison(const LostRow *row, const RowText *values, size_t column,
-                              Buffer *text)
+/* "=" is true for equal values only. */
+static bool has_equality(const LostRow *row, size_t column)
 {
+    const Attribute *attribute = &row->table->attributes[column];
+
+    return !attribute->nondeterministic && row_reader_has_equality(row->reader, attribute->type);
+}
+
+/* Append the comparison that follows the name of a column; by_operator: that of a key. */
+static void append_comparison(const LostRow *row, const RowText *values, size_t column,
+                              bool by_operator, Buffer *text)
+{
+    const Attribute *attribute = &row->table->attributes[column];
+
     if (values->values[column].state == ROW_VALUE_NULL)
         buffer_append_string(text, " IS NULL");
-    else if (is_in_key(row->table, column) ||
-             row_reader_has_equality(row->reader, row->table->attributes[column].type))
+    else if (by_operator || row_reader_has_equality(row->reader, attribute->type))
     {
+        if (!by_operator && attribute->nondeterministic)
+            buffer_append_string(text, " COLLATE \"C\"");
         buffer_append_string(text, " = ");
         append_row_literal(values, column, text);
     }
     else /* the server's own text: before 12 it has more digits than ours */
     {
-        buffer_append_string(text, "::text = CAST(");
+        buffer_append_string(text, "::text");
+        if (attribute->nondeterministic)
+            buffer_append_string(text, " COLLATE \"C\"");
+        buffer_append_string(text, " = CAST(");
         append_row_literal(values, column, text);
         buffer_printf(text, " AS %s)::text", row->table->type_names[column]);
     }
+}
+
+/* Append a condition. An index finds a key by the operator alone, by which values that differ may
+ * be equal: where the row must be as it was, they are compared as well. */
+static void append_condition(const LostRow *row, const RowText *values, size_t column, bool of_key,
+                             Buffer *text)
+{
+    const bool in_key = is_in_key(row->table, column);
+
+    buffer_append_name(text, row->table->attributes[column].name);
+    append_comparison(row, values, column, in_key, text);
+    if (!in_key || of_key || has_equality(row, column))
+        return;
+    buffer_append_string(text, " AND ");
+    buffer_append_name(text, row->table->attributes[column].name);
+    append_comparison(row, values, column, false, text);
 }
 
 /* Append the piece of one column, separated from the one before it. */
@@ -114,14 +144,17 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
         (part == PART_ASSIGNMENTS && !column_differs(row, column)))
         return false;
     buffer_append_string(text, separator);
+    if (is_condition)
+    {
+        append_condition(row, values, column, of_key, text);
+        return true;
+    }
     if (part != PART_VALUES)
         buffer_append_name(text, row->table->attributes[column].name);
     if (part == PART_ASSIGNMENTS)
         buffer_append_string(text, " = ");
     if (part == PART_ASSIGNMENTS || part == PART_VALUES)
         append_row_literal(values, column, text);
-    if (is_condition)
-        append_comparison(row, values, column, text);
     return true;
 }
 

@@ -260,6 +260,16 @@ static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Sto
     return (Slice){copy, value.size};
 }
 
+static bool is_nondeterministic(CatalogLook *look, Oid collation)
+{
+    CatalogTuple row;
+
+    /* initdb makes none that is; before 12 pg_collation does not have the column */
+    return collation >= FIRST_NORMAL_OID && catalog_find(look, PG_COLLATION, collation, &row) &&
+           row_column(&row, "collisdeterministic").bytes != NULL &&
+           !row_number(&row, "collisdeterministic");
+}
+
 /*
  * The columns of a relation. Of a table also the names of their types, and whether they are NOT
  * NULL; NULL for those of a type. Returns their number, 0 also where they are not complete.
@@ -291,6 +301,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
             (Storage){(int16_t) row_number(&row, "attlen"), (char) row_number(&row, "attalign")};
         attribute->missing = missing_value(look, &row, &attribute->storage);
         attribute->generated = generated != '\0';
+        attribute->nondeterministic = is_nondeterministic(look, row_number(&row, "attcollation"));
         if (generated != 'v' && !row_number(&row, "attisdropped"))
             attribute->type = row_number(&row, "atttypid");
         if (attribute->type != 0 && names != NULL)

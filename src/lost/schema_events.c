@@ -39,7 +39,7 @@ static const Kind kinds[] = {
     {2617, "OPERATOR", "oprname", "oprnamespace"},
     {2616, "OPERATOR CLASS", "opcname", "opcnamespace"},
     {2753, "OPERATOR FAMILY", "opfname", "opfnamespace"},
-    {3456, "COLLATION", "collname", "collnamespace"},
+    {PG_COLLATION, "COLLATION", "collname", "collnamespace"},
     {2607, "CONVERSION", "conname", "connamespace"},
     {2605, "CAST", NULL, NULL},
     {2612, "LANGUAGE", "lanname", NULL},

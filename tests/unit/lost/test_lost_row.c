@@ -262,6 +262,29 @@ static void test_equality(void **state)
     assert_false(row_reader_has_equality(reader, 1186));
 }
 
+/* By some collations, and for some types of a key, what differs is equal. */
+static void test_nondeterministic(void **state)
+{
+    static Attribute others[6];
+    static const uint16_t keys[] = {2, 5};
+
+    (void) state;
+    memcpy(others, columns, sizeof(others));
+    others[1].nondeterministic = true;
+    table.attributes = others;
+    add(ROW_DELETE, 200, make_row(7, "a", ONE, "\x05{}", 3), NONE);
+    assert_non_null(strstr(sql(0), " AND \"a \"\"name\"\"\" COLLATE \"C\" = 'a' AND "));
+    table.key = keys;
+    table.key_count = 2;
+    assert_non_null(strstr(sql(0), " AND \"a \"\"name\"\"\" = 'a' AND \"a \"\"name\"\"\" COLLATE "
+                                   "\"C\" = 'a' AND \"weight\" = '1' AND \"doc\" = '{' AND "
+                                   "\"doc\"::text = CAST('{' AS json)::text AND "));
+    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND \"doc\" = '{')"));
+    table.key = key;
+    table.key_count = 1;
+    table.attributes = columns;
+}
+
 /* A unique index may have the new value already; ON CONFLICT does not work where it is deferrable. */
 static void test_unique(void **state)
 {
@@ -366,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup(test_update, set_up),
         cmocka_unit_test_setup(test_encoding, set_up),
         cmocka_unit_test_setup(test_equality, set_up),
+        cmocka_unit_test_setup(test_nondeterministic, set_up),
         cmocka_unit_test_setup(test_unique, set_up),
         cmocka_unit_test_setup(test_old_servers, set_up),
         cmocka_unit_test_setup(test_without_key, set_up),
