@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FIRST_NORMAL_XID 3 /* access/transam.h */
+#define ENDED_MAX 262144   /* numbers between two lists of running transactions */
 
 /* Strings of bytes, each held once, one after the other: a set of them, in which each has a number.
  */
@@ -57,6 +58,8 @@ typedef struct LostWork
     bool has_diverged;        /* a record after the divergence was read */
     uint32_t oldest_unlisted; /* the last list of running transactions lacks some, none of which is
                                  older; 0: it lacks none */
+    uint32_t ended_from;      /* the first number that this list could not have */
+    uint8_t ended[ENDED_MAX / 8]; /* a bit for each number from ended_from on */
 } LostWork;
 
 /* ---- Interned strings ---- */
@@ -141,6 +144,7 @@ Lost *lost_create(const Version *version, const LostWanted *wanted)
     lost->wanted = *wanted;
     lost->ended_before = wanted->first_known_xid;
     lost->work = memory_allocate_zeroed(1, sizeof(LostWork));
+    lost->work->ended_from = wanted->first_known_xid;
     return lost;
 }
 
@@ -433,13 +437,22 @@ static bool is_common(const Lost *lost, const WalRecord *record)
     return record->lsn < lost->wanted.from;
 }
 
+static void end_xid(Lost *lost, uint32_t xid)
+{
+    const uint32_t number = xid - lost->work->ended_from;
+
+    if (number < ENDED_MAX)
+        lost->work->ended[number / 8] |= (uint8_t) (1 << number % 8);
+    forget_open(lost, xid);
+}
+
 static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
     if (event->kind == WAL_EVENT_COMMIT && !is_common(lost, record))
         add_commit(lost, record, event);
-    forget_open(lost, event->xid);
+    end_xid(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        forget_open(lost, wal_event_u32(event->subxids, i));
+        end_xid(lost, wal_event_u32(event->subxids, i));
 }
 
 /* ---- The transactions before the divergence ---- */
@@ -455,31 +468,54 @@ static void note_next_xid(Lost *lost, uint32_t next_xid)
 /* The list also has transactions that have written nothing since the last common checkpoint. */
 static void note_running_xids(Lost *lost, const WalEvent *event)
 {
+    LostWork *work = lost->work;
+
     forget_before(lost, event->oldest_running_xid);
-    if (lost->work->has_diverged)
+    if (work->has_diverged)
         return;
     note_next_xid(lost, event->next_xid);
-    lost->work->oldest_unlisted = event->flag ? event->oldest_running_xid : 0;
+    work->oldest_unlisted = event->flag ? event->oldest_running_xid : 0;
     for (uint32_t i = 0; i < event->list_count; i++)
         (void) find_open(lost, wal_event_u32(event->list, i), true);
+    work->ended_from = event->next_xid;
+    memset(work->ended, 0, sizeof(work->ended));
 }
 
 /* If not all transactions that had not ended can be named, the oldest of them is the limit. */
+static void note_open_xid(Lost *lost, uint32_t xid, uint32_t *oldest)
+{
+    if (lost->open_xid_count < LOST_OPEN_XIDS_MAX)
+        lost->open_xids[lost->open_xid_count] = xid;
+    lost->open_xid_count++;
+    if (xid_precedes(xid, *oldest))
+        *oldest = xid;
+}
+
+/*
+ * A transaction may get its number, wait for a lock and write its first record after the
+ * divergence. No record names it until then, but one that ends has a record of that.
+ */
 static void note_divergence(Lost *lost)
 {
-    const LostWork *work = lost->work;
-    const bool named = work->oldest_unlisted == 0 && work->open_count <= LOST_OPEN_XIDS_MAX;
+    LostWork *work = lost->work;
 
-    if (work->oldest_unlisted != 0)
-        lost->ended_before = work->oldest_unlisted;
+    work->has_diverged = true;
+    if (lost->ended_before - work->ended_from > ENDED_MAX)
+        lost->ended_before = work->ended_from + ENDED_MAX;
+    uint32_t oldest = lost->ended_before;
     for (size_t i = 0; i < work->open_count; i++)
+        if (xid_precedes(work->open_xids[i], work->ended_from))
+            note_open_xid(lost, work->open_xids[i], &oldest);
+    for (uint32_t i = 0; i < lost->ended_before - work->ended_from; i++)
+        if ((work->ended[i / 8] & 1 << i % 8) == 0 && work->ended_from + i >= FIRST_NORMAL_XID)
+            note_open_xid(lost, work->ended_from + i, &oldest);
+    if (work->oldest_unlisted != 0 && xid_precedes(work->oldest_unlisted, oldest))
+        oldest = work->oldest_unlisted;
+    if (work->oldest_unlisted != 0 || lost->open_xid_count > LOST_OPEN_XIDS_MAX)
     {
-        if (named)
-            lost->open_xids[lost->open_xid_count++] = work->open_xids[i];
-        else if (xid_precedes(work->open_xids[i], lost->ended_before))
-            lost->ended_before = work->open_xids[i];
+        lost->ended_before = oldest;
+        lost->open_xid_count = 0;
     }
-    lost->work->has_diverged = true;
 }
 
 /* ---- Records ---- */

@@ -351,9 +351,12 @@ static void write_running(WalWriter *writer, bool overflowed, uint32_t next_xid,
 }
 
 /* Transactions that had not ended at the divergence: those that were running then, whether they had
- * written something since the last common checkpoint or not. */
+ * written something since the last common checkpoint or not, and each number given since the last
+ * list that did not end. */
 static void test_divergence(void **state)
 {
+    static const uint32_t expected[] = {690, 705, 707, 709};
+
     (void) state;
     for (int overflowed = 0; overflowed < 2; overflowed++)
     {
@@ -361,19 +364,98 @@ static void test_divergence(void **state)
 
         write_running(writer, overflowed, 705, 690);
         write_heap(writer, 707, one, 0);
-        write_heap(writer, 708, one, 0);
-        write_end(writer, 0x00, 708, 0);
+        write_end(writer, 0x20, 706, 0);
+        write_heap(writer, 710, one, 0);
+        write_end(writer, 0x00, 710, 708);
         const Lsn from = write_heap(writer, 709, one, 0);
         write_end(writer, 0x00, 709, 0);
         write_running(writer, false, 712, 710);
         Lost *lost = read_all(writer, from);
-        const uint32_t *open = lost->open_xids;
-        assert_int_equal(lost->ended_before, overflowed ? 690 : 709);
-        assert_int_equal(lost->open_xid_count, overflowed ? 0 : 2);
-        assert_true(overflowed || (open[0] == 690 && open[1] == 707));
+        assert_int_equal(lost->ended_before, overflowed ? 690 : 711);
+        assert_int_equal(lost->open_xid_count, overflowed ? 0 : 4);
+        for (size_t i = 0; i < lost->open_xid_count; i++)
+            assert_int_equal(lost->open_xids[i], expected[i]);
         lost_destroy(lost);
         free(writer);
     }
+}
+
+/* A list of running transactions says how all before it stand. */
+static void test_divergence_after_lists(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_end(writer, 0x00, 703, 0); /* 700 to 702 did not end: a crash */
+    write_running(writer, false, 705, 704);
+    write_end(writer, 0x00, 707, 0);
+    write_end(writer, 0x00, 705, 706);
+    write_running(writer, false, 709, 708);
+    const Lsn from = write_end(writer, 0x00, 709, 0);
+    Lost *lost = read_all(writer, from);
+    assert_int_equal(lost->ended_before, 709);
+    assert_int_equal(lost->open_xid_count, 1);
+    assert_int_equal(lost->open_xids[0], 708);
+    lost_destroy(lost);
+    free(writer);
+}
+
+/* Numbers begin again: 0 to 2 are of no transaction. */
+static void test_divergence_at_wraparound(void **state)
+{
+    static const uint32_t expected[] = {4294967290, 4294967295, 3};
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_running(writer, false, 4294967294, 4294967290);
+    write_end(writer, 0x00, 4, 4294967294);
+    const Lsn from = write_end(writer, 0x00, 4294967290, 0);
+    const LostWanted wanted = {
+        .first_known_xid = 4294967280, .from = from, .end = UINT64_MAX, .list = true};
+    Lost *lost = lost_create(writer->shape.version, &wanted);
+    WalSegmentFacts facts;
+    assert_true(
+        wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
+    assert_int_equal(lost->ended_before, 5);
+    assert_int_equal(lost->open_xid_count, 3);
+    for (size_t i = 0; i < lost->open_xid_count; i++)
+        assert_int_equal(lost->open_xids[i], expected[i]);
+    lost_destroy(lost);
+    free(writer);
+}
+
+/* More numbers than the memory holds: those after them count as not ended. */
+static void test_divergence_after_many(void **state)
+{
+    enum
+    {
+        HELD = 262144,
+        AT_ONCE = 32768
+    };
+    static uint8_t bytes[16 + AT_ONCE * 4];
+    const LostWanted wanted = {.first_known_xid = 700, .from = 1, .end = UINT64_MAX};
+    Lost *lost = lost_create(version_of_server_number(150000), &wanted);
+    WalRecord record = {.rmgr = RM_XACT, .info = 0x80, .xid = 699, .data = bytes};
+
+    (void) state;
+    record.data_size = sizeof(bytes);
+    store_u32(bytes + 8, 2); /* subtransactions */
+    store_u32(bytes + 12, AT_ONCE);
+    for (uint32_t first = 700; first < 700 + HELD; first += AT_ONCE)
+    {
+        for (uint32_t i = 0; i < AT_ONCE; i++)
+            store_u32(bytes + 16 + i * 4, first + i);
+        assert_true(lost_add_record(lost, &record, &error));
+    }
+    record.info = 0;
+    record.data_size = 8;
+    record.xid = 700 + HELD + 5;
+    assert_true(lost_add_record(lost, &record, &error));
+    record.lsn = 1;
+    assert_true(lost_add_record(lost, &record, &error));
+    assert_int_equal(lost->ended_before, 700 + HELD);
+    assert_int_equal(lost->open_xid_count, 0);
+    lost_destroy(lost);
 }
 
 /* Too many to be named. */
@@ -382,6 +464,8 @@ static void test_many_open(void **state)
     WalWriter *writer = writer_create();
 
     (void) state;
+    for (uint32_t xid = 700; xid < 900 - LOST_OPEN_XIDS_MAX; xid++)
+        write_end(writer, 0x00, xid, 0);
     for (uint32_t i = 0; i <= LOST_OPEN_XIDS_MAX; i++)
         write_heap(writer, 900 - i, one, 0);
     const Lsn from = write_end(writer, 0x00, 850, 0);
@@ -450,6 +534,9 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_many_places),
         cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_divergence_after_lists),
+        cmocka_unit_test(test_divergence_at_wraparound),
+        cmocka_unit_test(test_divergence_after_many),
         cmocka_unit_test(test_many_open),
         cmocka_unit_test(test_no_list),
         cmocka_unit_test(test_guesses),
