@@ -608,11 +608,16 @@ static int compare_class_storages(const void *left, const void *right)
 {
     const CatalogStorage *a = left, *b = right;
 
-    return (a->filenode > b->filenode) - (a->filenode < b->filenode);
+    if (a->filenode != b->filenode)
+        return a->filenode < b->filenode ? -1 : 1;
+    return (a->oid > b->oid) - (a->oid < b->oid);
 }
 
+/* Each storage of each relation once. */
 static void add_filenodes(Catalog *catalog)
 {
+    size_t kept = 0;
+
     for (size_t i = 0; i < catalog->count; i++)
     {
         const RowVersion *version = &catalog->versions[i];
@@ -627,6 +632,11 @@ static void add_filenodes(Catalog *catalog)
     if (catalog->filenode_count > 0)
         qsort(catalog->filenodes, catalog->filenode_count, sizeof(*catalog->filenodes),
               compare_class_storages);
+    for (size_t i = 0; i < catalog->filenode_count; i++)
+        if (kept == 0 ||
+            compare_class_storages(&catalog->filenodes[kept - 1], &catalog->filenodes[i]) != 0)
+            catalog->filenodes[kept++] = catalog->filenodes[i];
+    catalog->filenode_count = kept;
 }
 
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
@@ -642,6 +652,36 @@ Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
         pg_class->filenodes[*position].filenode != filenode)
         return 0;
     return pg_class->filenodes[(*position)++].oid;
+}
+
+static bool has_filenode(const Catalog *pg_class, Slice tuple, Oid filenode)
+{
+    CatalogTuple row;
+
+    return split_row(pg_class, tuple, &row) && row_number(&row, "relfilenode") == filenode;
+}
+
+bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
+{
+    const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
+    RowVersion first = {.change = look->view.own_start + 1};
+    size_t position = 0;
+    bool found;
+
+    while ((first.key = catalog_next_relation(look, filenode, &position)) != 0)
+        for (size_t i = array_search(&first, pg_class->versions, pg_class->count, sizeof(first),
+                                     compare_versions, &found);
+             i < pg_class->count && pg_class->versions[i].key == first.key &&
+             pg_class->versions[i].change <= look->view.own_end;
+             i++)
+        {
+            const RowVersion *version = &pg_class->versions[i];
+
+            if (has_filenode(pg_class, version->after, filenode) &&
+                (!made || look->reader->changes[version->change - 1].row.kind == ROW_INSERT))
+                return true;
+        }
+    return false;
 }
 
 /* The columns are enough for a row whose bytes are at hand. So the rows of pg_largeobject, of which

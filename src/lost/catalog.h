@@ -103,6 +103,10 @@ uint32_t catalog_number(CatalogLook *look, Oid catalog, Oid key, const char *col
  * *position of 0 on; 0: no further one. */
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position);
 
+/* The look's own transaction wrote the row of pg_class that has that storage; made: as the first
+ * row of its relation. */
+bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made);
+
 /* The row of a catalog that a tuple is; false if it is damaged, or not there. */
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row);
 

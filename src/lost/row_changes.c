@@ -406,7 +406,8 @@ static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord
            keep_change(reader->changes, &row, error);
 }
 
-/* Other commands that empty a table give it another storage. VACUUM has no transaction's number. */
+/* By VACUUM, or by TRUNCATE of storage that the same transaction made. Other commands that empty a
+ * table give it another storage. */
 static bool apply_truncation(ChangeReader *reader, const WalRecord *record, Error *error)
 {
     RowChange change = {.kind = ROW_TRUNCATE, .lsn = record->lsn, .xid = record->xid};

@@ -20,8 +20,8 @@ typedef enum RowChangeKind
     ROW_INSERT,
     ROW_UPDATE,
     ROW_DELETE,
-    ROW_TRUNCATE /* by the transaction that made the storage: its rows are gone, and no row is known
-                  */
+    ROW_TRUNCATE /* the storage is empty, and no row is known: by VACUUM, or by TRUNCATE in the
+                    transaction that gave the table this storage (catalog_gives_storage) */
 } RowChangeKind;
 
 /* A ctid. */

@@ -398,10 +398,15 @@ static void write_events(Saver *saver, Lsn before)
         write_event(saver, saver->events);
 }
 
-/* The indexes of a table that is emptied are emptied, too, and its TOAST table. */
+/* The indexes of a table that is emptied are emptied, too, and its TOAST table. VACUUM, which cuts
+ * off what is empty, did not give the table its storage. */
 static void write_truncation(Saver *saver, const RowChange *change, const Table *table)
 {
-    if (table == NULL || table->kind == 't')
+    CatalogLook look =
+        schema_look(saver->schema, change->relation.database, (Moment){change->lsn, saver->commit});
+
+    if (table == NULL || table->kind == 't' ||
+        !catalog_gives_storage(&look, change->relation.relation, false))
         return;
     write_events(saver, change->lsn);
     write_event(saver, &(SchemaEvent){.lsn = change->lsn,

@@ -53,6 +53,9 @@ BEGIN; UPDATE shrinking SET w = long_text(9, 300) WHERE id = 15; SAVEPOINT a; DE
 INSERT INTO shrinking SELECT id + 100, n, v, w, x FROM shrinking WHERE id > 10;
 VACUUM shrinking;
 DELETE FROM shrinking WHERE id > 110 AND id % 2 = 0;
+-- VACUUM cuts off all pages of a table: no TRUNCATE.
+DELETE FROM queue; VACUUM queue; INSERT INTO queue VALUES (11, 'after VACUUM'); DELETE FROM queue; VACUUM queue; VACUUM queue;
+INSERT INTO queue VALUES (12, 'left');
 UPDATE inlined SET n = n + 1; UPDATE inlined SET v = v || '!' WHERE id < 4; DELETE FROM inlined WHERE id IN (3, 5);
 
 -- Other rows change with them.

@@ -18,6 +18,8 @@ ALTER TABLE thick ALTER v SET STORAGE PLAIN;
 INSERT INTO thick SELECT n, 'thick ' || n FROM generate_series(1, 10) n;
 CREATE TABLE chained (id integer PRIMARY KEY, n integer, v text) WITH (fillfactor = 20);
 INSERT INTO chained SELECT n, 0, 'v' FROM generate_series(1, 50) n;
+CREATE TABLE queue (id integer PRIMARY KEY, v text);
+INSERT INTO queue SELECT n, repeat('v', 1000) FROM generate_series(1, 10) n;
 CREATE TABLE shrinking (id integer PRIMARY KEY, n integer, v text, w text, x text);
 ALTER TABLE shrinking ALTER w SET STORAGE EXTERNAL, ALTER x SET STORAGE MAIN;
 INSERT INTO shrinking SELECT n, n, repeat('v', 300 * n), repeat('w', 200 * n), repeat('x', 500 * n) FROM generate_series(1, 20) n;
