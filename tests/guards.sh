@@ -20,21 +20,26 @@ mkdir -p "$logs"
 
 head_of() { sed -n "s/^$2: //p;/^--- /q" "$1"; }
 
+programs="pg_rewind tests/waldump tests/lost_values tests/lost_schema"
+
 # Built once; then only what a patch touches is compiled again.
 copy_checkout()
 {
     (cd "$checkout" && git ls-files -z | xargs -0 cp --parents -t "$scratch/source")
     meson setup "$scratch/build" "$scratch/source" >"$logs/setup.log" 2>&1
-    ninja -C "$scratch/build" pg_rewind >>"$logs/setup.log" 2>&1
-    cp "$scratch/build/pg_rewind" "$scratch/whole"
+    # shellcheck disable=SC2086 # a list
+    ninja -C "$scratch/build" $programs >>"$logs/setup.log" 2>&1
+    mkdir "$scratch/whole"
+    # shellcheck disable=SC2086
+    (cd "$scratch/build" && cp --parents $programs "$scratch/whole")
 }
 
-# Does the test pass on the version with this program? A skipped one does not.
+# Does the test pass on the version with the programs of this directory? A skipped one does not.
 passes()
 {
-    local program=$1 test=$2 version=$3 log=$4
+    local built=$1 test=$2 version=$3 log=$4
 
-    PG_REWIND=$program PG_REWIND_FAULTS=$checkout/build/tests/faults.so PG_VERSIONS=$version PROVE=-v \
+    PG_REWIND=$built/pg_rewind PG_REWIND_TOOLS=$built/tests PG_REWIND_FAULTS=$checkout/build/tests/faults.so PG_VERSIONS=$version PROVE=-v \
         "$checkout/tests/end_to_end.sh" "$test" </dev/null >"$log" 2>&1 && ! grep -qE 'skipped:|# skip not for the versions' "$log"
 }
 
@@ -54,7 +59,8 @@ passes_whole()
 build_without()
 {
     patch -d "$scratch/source" -p1 -s -f --no-backup-if-mismatch -i "$1" >"$2" 2>&1 || return 2
-    ninja -C "$scratch/build" pg_rewind >>"$2" 2>&1
+    # shellcheck disable=SC2086 # a list
+    ninja -C "$scratch/build" $programs >>"$2" 2>&1
 }
 
 put_back()
@@ -81,7 +87,7 @@ try_guard()
     case $built in
         0)
             verdict="NOT NOTICED"
-            passes "$scratch/build/pg_rewind" "$test" "$version" "$logs/$name.log" || verdict=noticed
+            passes "$scratch/build" "$test" "$version" "$logs/$name.log" || verdict=noticed
             ;;
         2) verdict="the patch does not apply any more" ;;
         *) verdict="it does not compile without the guard" ;;

@@ -47,7 +47,9 @@ static Slice find_toast_chunk(void *context, const Varlena *pointer, uint32_t se
     const RowReader *reader = context;
     const Chunk key = {pointer->relation, pointer->value, sequence, {NULL, 0}};
     const Chunk *found =
-        bsearch(&key, reader->chunks, reader->chunk_count, sizeof(key), compare_chunks);
+        reader->chunk_count > 0
+            ? bsearch(&key, reader->chunks, reader->chunk_count, sizeof(key), compare_chunks)
+            : NULL;
 
     return found != NULL ? found->data : (Slice){NULL, 0};
 }

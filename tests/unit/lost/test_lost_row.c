@@ -50,7 +50,7 @@ static const Table toast = {.oid = TOAST,
 static const LostCommit commit = {.xid = XID, .lsn = 0x2000};
 static RowChange changes[4];
 static size_t change_count;
-static const char *encoding;
+static iconv_t conversion;
 
 /* ---- Stand-ins for the WAL and the catalogs ---- */
 
@@ -90,7 +90,7 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 iconv_t schema_conversion(Schema *schema, Oid database, Moment moment)
 {
     (void) schema, (void) database, (void) moment;
-    return encoding == NULL ? NO_CONVERSION : iconv_open("UTF-8", encoding);
+    return conversion;
 }
 
 /* ---- Rows ---- */
@@ -189,7 +189,7 @@ static int set_up(void **state)
 {
     (void) state;
     change_count = used = 0;
-    encoding = NULL;
+    conversion = NO_CONVERSION;
     table.key_count = 1;
     row_reader_free(reader);
     reader = row_reader_create(version_of_server_number(180000), NULL, NULL);
@@ -366,9 +366,10 @@ static void test_values(void **state)
     assert_non_null(strstr(json(0), "\"double precision\",\"value\":\"NaN\"}"));
     assert_null(sql(0));
     set_up(state);
-    encoding = "LATIN1";
+    conversion = iconv_open("UTF-8", "LATIN1");
     add(ROW_INSERT, 200, NONE, make_row(7, "caf\xE9", ONE, NULL, 0));
     assert_non_null(strstr(json(0), "\"value\":\"caf\xC3\xA9\"}"));
+    iconv_close(conversion);
 }
 
 static void test_unknown(void **state)
