@@ -25,7 +25,7 @@ sub prepare_both
 {
     my ($cluster) = @_;
     $cluster->sql($_) for 'CREATE TABLE a (i int PRIMARY KEY, t text)', 'CREATE TABLE b (i int)', 'CREATE TABLE cut AS SELECT 1 AS i',
-        'CREATE TABLE gone AS SELECT 1 AS i', 'CREATE TABLE rewritten AS SELECT 1 AS i', 'CREATE SEQUENCE counted', 'CREATE SEQUENCE untouched', 'CREATE DATABASE other';
+        'CREATE TABLE gone AS SELECT 1 AS i', 'CREATE TABLE rewritten AS SELECT 1 AS i', 'CREATE SEQUENCE counted', 'CREATE SEQUENCE reserved', 'CREATE SEQUENCE untouched', 'CREATE DATABASE other';
     $cluster->sql('CREATE TABLE x (i int)', 'other');
     return;
 }
@@ -51,6 +51,9 @@ sub write_on_target
     $done{other} = $other;
     # A value stays taken when the transaction rolls back.
     $target->sql(q{BEGIN; SELECT nextval('counted'); ROLLBACK; SELECT nextval('counted') FROM generate_series(1, 40); CREATE SEQUENCE down INCREMENT -10; SELECT setval('down', -70)});
+    # Values that a committed transaction takes of those that another one logged have no record.
+    $target->sql(q{BEGIN; SELECT nextval('reserved'); ROLLBACK; SELECT nextval('reserved') FROM generate_series(1, 3)});
+    $target->sql(q{BEGIN; CREATE SEQUENCE never; SELECT nextval('never'); ROLLBACK});
     $done{only} = transaction($target, 'INSERT INTO b VALUES (4)', q{PREPARE TRANSACTION 'only'});
     return \%done;
 }
@@ -153,10 +156,11 @@ each_version(sub {
     ok($discarded->{list_complete}, 'the list is complete');
     is(scalar @{ $discarded->{committed} }, $discarded->{transactions}, 'and has each transaction');
     my %last = map { defined $_->{last_value} ? ($_->{name} => $_->{last_value}) : () } @{ $discarded->{relations} };
-    is(join(' ', sort keys %last), 'public.counted public.down', 'sequences that advanced');
+    is(join(' ', sort keys %last), 'public.counted public.down public.reserved', 'sequences that advanced');
     ok($last{'public.counted'} >= 41 && $last{'public.counted'} <= 73, 'not far past their last value') or diag($last{'public.counted'});
     is($last{'public.down'}, -70, 'also one that goes down');
-    like($text->{stdout}, qr{^  sequences +public\.counted: up to $last{'public.counted'}\n +public\.down: up to -70$}m, 'for people, too');
+    ok($last{'public.reserved'} >= 4 && $last{'public.reserved'} <= 36, 'and one that only a transaction logged which rolled back') or diag($last{'public.reserved'});
+    like($text->{stdout}, qr{^  sequences +public\.counted: up to $last{'public.counted'}\n +public\.down: up to -70\n +public\.reserved: up to $last{'public.reserved'}$}m, 'for people, too');
     is(join(' ', @{ $discarded->{prepared_gids} }), 'only', 'what was only prepared');
     my $by_xid = lists_all('server', $discarded->{committed}, $done, 1);
     if (-x $target->bindir . '/pg_waldump')

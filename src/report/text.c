@@ -318,7 +318,7 @@ static void list_ddl(const Report *report, const Lost *lost, TextList *list)
 static void list_sequences(const Lost *lost, TextList *list)
 {
     for (size_t i = 0; i < lost->relation_count; i++)
-        if (lost->relations[i].is_sequence && lost->relations[i].transactions > 0)
+        if (lost->relations[i].is_sequence && lost_relation_is_told(&lost->relations[i]))
             text_list_add(list, "%s: up to %lld", lost->relations[i].name,
                           (long long) lost->relations[i].last_value);
 }

@@ -140,6 +140,9 @@ void lost_destroy(Lost *lost); /* NULL is allowed */
 /* A WalVisitor; the context is the Lost. Fails as walrecord_event does. */
 MUST_CHECK bool lost_add_record(void *lost, const WalRecord *record, Error *error);
 
+/* One that lost transactions touched, or a sequence that a transaction advanced and rolled back. */
+bool lost_relation_is_told(const LostRelation *relation);
+
 /* A listed transaction's, as long as no record is added. */
 const LostSet *lost_set(const Lost *lost, const LostTransaction *transaction);
 
