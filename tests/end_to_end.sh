@@ -51,7 +51,12 @@ sanitizer=$(ldd "$program" 2>/dev/null | awk '$1 ~ /^lib[at]san/ { print $3 ":" 
 
 tests=()
 for test in "$@"; do
-    tests+=("t/$(basename "$test")")
+    test=t/$(basename "$test")
+    if [ ! -f "$checkout/$test" ]; then
+        echo "There is no test $test." >&2
+        exit 1
+    fi
+    tests+=("$test")
 done
 if [ ${#tests[@]} -eq 0 ]; then
     cd "$checkout"
@@ -75,7 +80,12 @@ else
     versions=$(tested_versions)
 fi
 if [ "$part" = rest ]; then
+    [ $# -eq 0 ] || for test in $(cd "$checkout" && grep -L '^each_version(' "${tests[@]}"); do
+        echo "$test runs once, not on each version: \`make check\` does all of it."
+    done
     mapfile -t tests < <(cd "$checkout" && grep -l '^each_version(' "${tests[@]}")
+    # prove takes no name for another set of tests.
+    [ ${#tests[@]} -gt 0 ] || exit 0
 fi
 
 # Root can make small file systems and the like for tests that need them; in a container without rights those are skipped, loudly.
