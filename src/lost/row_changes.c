@@ -94,6 +94,16 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
         changes->common_count++;
 }
 
+/* Whoever wants the rows has a directory for them, and wants them all. Names are not worth more
+ * memory. */
+static bool check_room(const CommitReader *reader, Error *error)
+{
+    return !reader->changes->catalogs_alone ||
+           reader->changes->xid_count + reader->prepared_count <= ROW_CHANGES_XIDS_MAX ||
+           error_set(error, ERROR_FAILED, "there are more than %d transactions",
+                     ROW_CHANGES_XIDS_MAX);
+}
+
 /* A WalVisitor. */
 static bool take_commit(void *context, const WalRecord *record, Error *error)
 {
@@ -113,7 +123,7 @@ static bool take_commit(void *context, const WalRecord *record, Error *error)
     if (event.kind == WAL_EVENT_COMMIT && event.xid != 0 &&
         record->lsn < reader->diverged->target_end)
         add_committed(reader, record->lsn, &event);
-    return true;
+    return check_room(reader, error);
 }
 
 static int compare_committed(const void *left, const void *right)

@@ -58,9 +58,11 @@ typedef struct RowChanges RowChanges;
 
 /*
  * Read the WAL. What does not fit into memory goes into an unlinked file in directory. Without one
- * (NULL) only the changes of catalogs are read, as far as a spool in memory has room. The result is
- * NULL with error set on failure; else row_changes_free's.
+ * (NULL) only the changes of catalogs are read. Then it fails if they do not fit into a spool in
+ * memory, or if more than ROW_CHANGES_XIDS_MAX transactions and subtransactions committed. The
+ * result is NULL with error set on failure; else row_changes_free's.
  */
+#define ROW_CHANGES_XIDS_MAX 1000000 /* at most 80 MB */
 MUST_CHECK RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverged,
                                         const char *directory, Error *error);
 

@@ -70,7 +70,8 @@ typedef struct SavedRows
 typedef bool (*RowSaver)(const Look *look, SavedRows *saved, Error *error);
 
 /* Gives names to what the source does not know of it, from the target's catalogs: lost_names_read.
- * It cannot fail: without names there are numbers. */
+ * It cannot fail: without names there are numbers, also where the catalogs would need too much
+ * memory. */
 typedef void (*LostNamer)(const Look *look, Lost *lost);
 
 #define NEXT_STEPS_MAX 16
