@@ -254,6 +254,7 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
     backup_label_make_blocker(head->run_id, &text);
     if (!durable_write(blocker, text.bytes, text.size, file_mode(), error) ||
         !keep_old_label(target_directory, &had_label, error) ||
+        !durable_sync_parent(blocker, error) ||
         !commit_check_control(target_directory, head->old_control, error) ||
         !check_still_ours(interlock, error) ||
         !install_blocker(target_directory, blocker, head->run_id, committed, error))
