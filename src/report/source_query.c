@@ -10,6 +10,7 @@
 #include "report/facts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SHOWN_MAX 10
 #define LINE_COLUMNS 68 /* with one more place and the end of the list it is less than 100 */
@@ -51,6 +52,19 @@ static void append_xmin_condition(const Lost *lost, Buffer *text)
         buffer_append_string(text, "}')");
 }
 
+/* As quote_literal does: it means the same with standard_conforming_strings off. */
+static void append_literal_of_any_server(const char *string, Buffer *text)
+{
+    buffer_append_string(text, strchr(string, '\\') != NULL ? "E'" : "'");
+    for (; *string != '\0'; string++)
+    {
+        if (*string == '\'' || *string == '\\')
+            buffer_append_u8(text, (uint8_t) *string);
+        buffer_append_u8(text, (uint8_t) *string);
+    }
+    buffer_append_u8(text, '\'');
+}
+
 /* Rows of tables that inherit from it have the same places. */
 void source_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
 {
@@ -58,7 +72,7 @@ void source_query_append(const Lost *lost, const LostRelation *relation, Buffer 
     append_places(relation, text);
     append_xmin_condition(lost, text);
     buffer_append_string(text, "\n  AND pg_relation_filenode(");
-    buffer_append_literal(text, relation->name);
+    append_literal_of_any_server(relation->name, text);
     buffer_printf(text, ") = %u;", relation->id.relation);
 }
 

@@ -55,6 +55,20 @@ static void test_query(void **state)
              "  AND pg_relation_filenode('public.\"it''s\"') = 16400;");
 }
 
+/* standard_conforming_strings may be off. */
+static void test_query_of_a_name_with_a_backslash(void **state)
+{
+    const LostRelation relation = relation_of("public.\"a\\'\"");
+    const Lost lost = {.version = version_of_major(15), .ended_before = 788};
+
+    (void) state;
+    query_is(&lost, &relation,
+             "SELECT * FROM ONLY public.\"a\\'\"\n"
+             "  WHERE ctid = ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::tid[])\n"
+             "  AND age(xmin) > age('788'::xid)\n"
+             "  AND pg_relation_filenode(E'public.\"a\\\\''\"') = 16400;");
+}
+
 static void test_existence(void **state)
 {
     LostRelation relation = relation_of("public.a");
@@ -123,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query_of_a_name_with_a_backslash),
         cmocka_unit_test(test_existence),
         cmocka_unit_test(test_script),
         cmocka_unit_test(test_many_places),
