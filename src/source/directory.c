@@ -124,7 +124,9 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
         return false;
     file.pg_version = buffer_string(&version);
     if (source_control_read(read_control_of_directory, path.bytes, file, control, error))
-        return check_pg_version(directory, file.pg_version, control, error);
+        return (found || file_read_all(buffer_string(&version_path), PG_VERSION_SIZE_MAX, &version,
+                                       NULL, error)) &&
+               check_pg_version(directory, buffer_string(&version), control, error);
     if (error != NULL && error->error_number == ENOENT)
         return error_hint(error,
                           "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "

@@ -127,6 +127,7 @@ static void test_mixed_up_versions_are_refused(void **state)
     assert_false(target_read(target, &error));
     assert_int_equal(unlink("data/PG_VERSION"), 0);
     assert_false(target_read(target, &error));
+    assert_non_null(strstr(error.message, "PG_VERSION\": No such file"));
 }
 
 static void test_a_damaged_control_file_is_refused(void **state)
