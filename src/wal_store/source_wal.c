@@ -273,8 +273,10 @@ static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fet
 static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
 {
     AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
 
-    return file_exists("", scratch_path(wal, segment, fetched, &path));
+    return file_lstat(scratch_path(wal, segment, fetched, &path), &status, &found, NULL) && found;
 }
 
 /* Returns how much is wanted of a segment: nothing of one that is here already. The part that was
