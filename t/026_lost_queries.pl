@@ -144,6 +144,31 @@ sub lists_as_asked
     return;
 }
 
+# The primary goes on and the promoted standby is rewound. A transaction of the primary had its number, but no record, before that.
+sub the_primary_goes_on
+{
+    my ($version) = @_;
+    my $source = make_cluster('primary', $version, settings => 'autovacuum = off')->start;
+    $source->sql(q{CREATE TABLE filled AS SELECT id, 'common'::text AS note FROM generate_series(1, 8) id});
+    my $target = $source->standby('promoted');
+    $source->sql('CHECKPOINT');
+    my $session = $source->session;
+    $session->sql('BEGIN; SELECT txid_current()');
+    $source->sql(q{UPDATE filled SET note = 'common, later' WHERE id = 1});
+    $target->wait_for_replay_of($source);
+    $target->promote;
+    $target->sql($_) for 'CHECKPOINT', q{INSERT INTO filled VALUES (10, 'lost')}, q{UPDATE filled SET note = 'lost, updated' WHERE id IN (2, 10)};
+    $target->stop;
+    $session->sql(q{INSERT INTO filled VALUES (11, 'source'); COMMIT});
+    $session->end;
+    is($source->query(q{SELECT id FROM filled WHERE ctid = '(0,10)'}), '11', 'the source has another row in the place of a lost one');
+    my ($filled) = grep { $_->{name} eq 'public.filled' } @{ report_of($target, $source)->{discarded}{relations} };
+    like($filled->{source_query}, qr/"\(0,10\)"/, 'the query asks for this place');
+    is($source->query($filled->{source_query}), '2|common', 'and does not show what came there after the divergence');
+    rewinds($target, $source);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($earlier, $session);
@@ -176,4 +201,5 @@ each_version(sub {
     $source->sql(q{DROP DATABASE "o=""d d'b"});    # the comparison could not connect to it
     rewinds($target, $source);
     rejoins($target, $source);
+    the_primary_goes_on($version) if $version == 15;
 }, only => [ 9.3, 9.4, 9.6, 10, 15, 18, 19 ]);
