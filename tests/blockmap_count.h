@@ -1,5 +1,5 @@
 /*
- * How much a block map holds.
+ * What a block map holds.
  */
 #ifndef TESTS_BLOCKMAP_COUNT_H
 #define TESTS_BLOCKMAP_COUNT_H
@@ -23,6 +23,15 @@ static inline BlockMapCount blockmap_count(const BlockMap *map)
              from = first + run)
             count.blocks += run;
     return count;
+}
+
+/* True if the block is named. */
+static inline bool blockmap_names(const BlockMap *map, RelationId id, BlockNumber block)
+{
+    const BlockMapRelation *relation = blockmap_find(map, id);
+    BlockNumber first, count;
+
+    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
 }
 
 #endif

@@ -313,14 +313,6 @@ bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, Block
     return true;
 }
 
-bool blockmap_names(const BlockMap *map, RelationId id, BlockNumber block)
-{
-    const BlockMapRelation *relation = blockmap_find(map, id);
-    BlockNumber first, count;
-
-    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
-}
-
 uint64_t blockmap_block_count(const BlockMap *map)
 {
     uint64_t count = 0;

@@ -63,9 +63,6 @@ const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
 
-/* True if the block is named. */
-bool blockmap_names(const BlockMap *map, RelationId id, BlockNumber block);
-
 /* The number of named blocks. Looks at all of the map's memory. */
 uint64_t blockmap_block_count(const BlockMap *map);
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../../blockmap_count.h"
 #include "wal_writer.h"
 
 #define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../blockmap_count.h"
 #include "base/buffer.h"
 #include "format/crc32c.h"
 
