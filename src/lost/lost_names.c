@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "base/log.h"
+#include "base/workers.h"
 #include "lost/schema.h"
 
 #include <stdlib.h>
@@ -146,7 +147,7 @@ static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
 
 static void name_relations_by_target(NameReader *reader)
 {
-    for (size_t i = 0; i < reader->lost->relation_count; i++)
+    for (size_t i = 0; i < reader->lost->relation_count && !stop_requested(); i++)
     {
         LostRelation *relation = &reader->lost->relations[i];
 
@@ -209,7 +210,7 @@ static void read_schema_changes(NameReader *reader, const RowChanges *changes)
     size_t count, next = 0;
     const LostCommit *commits = row_changes_commits(changes, &count);
 
-    for (size_t i = 0; i < lost->transaction_count; i++)
+    for (size_t i = 0; i < lost->transaction_count && !stop_requested(); i++)
     {
         while (next < count && commits[next].lsn < lost->transactions[i].lsn)
             next++;

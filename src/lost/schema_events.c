@@ -414,27 +414,11 @@ static void tell_object(EventList *list, CatalogLook look, const Object *object)
         add_object_events(list, event, object->flags, row_number(&row, "relkind"));
 }
 
-/* The storage is that of a table that the transaction made, to fill it with what another one has.
- */
-static bool is_filled(CatalogLook *look, const CatalogChange *changes, size_t count,
-                      uint32_t filenode)
+/* TRUNCATE gives a table an empty storage: not that of a table that the transaction made before, to
+ * fill it with what this one has. Each stands at its own place: there may be rows before it and
+ * after it. */
+static void tell_truncation(CatalogLook *look, EventList *list, const CatalogChange *change)
 {
-    CatalogTuple row;
-
-    for (size_t i = 0; i < count; i++)
-        if (changes[i].catalog == PG_CLASS && changes[i].row.old.bytes == NULL &&
-            catalog_row(look, PG_CLASS, changes[i].row.new, &row) &&
-            row_number(&row, "relfilenode") == filenode)
-            return true;
-    return false;
-}
-
-/* TRUNCATE gives a table an empty storage. Each stands at its own place: there may be rows before
- * it and after it. changes: the count changes of the transaction before it, and it. */
-static void tell_truncation(CatalogLook *look, EventList *list, const CatalogChange *changes,
-                            size_t count)
-{
-    const CatalogChange *change = &changes[count];
     SchemaEvent event = {
         .lsn = change->row.lsn, .database = change->row.relation.database, .noun = "TABLE"};
     CatalogTuple old, new;
@@ -443,7 +427,7 @@ static void tell_truncation(CatalogLook *look, EventList *list, const CatalogCha
         row_number(&new, "relkind") != 'r' || row_number(&new, "relpersistence") == 't' ||
         !catalog_row(look, PG_CLASS, change->row.old, &old) ||
         !(flags_of_update(&old, &new) & FLAG_EMPTIED) ||
-        is_filled(look, changes, count, row_number(&new, "relfilenode")))
+        catalog_gives_storage(look, row_number(&new, "relfilenode"), true))
         return;
     event.name = row_name(look, &new, "relname");
     if (event.name == NULL || rewritten_table(event.name) != 0) /* it got the old storage */
@@ -520,12 +504,11 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
 
         for (; change < all.view.own_end && changes[change].row.lsn <= place; change++)
         {
-            const CatalogChange *first = &changes[all.view.own_start];
             const RowChange *row = &changes[change].row;
             CatalogLook look =
                 look_for_now(schema, row->relation.database, (Moment){row->lsn, commit}, scratch);
 
-            tell_truncation(&look, &list, first, change - all.view.own_start);
+            tell_truncation(&look, &list, &changes[change]);
         }
         if (i < objects.count)
             tell_object(&list, look_for_now(schema, objects.items[i].database, moment, scratch),
