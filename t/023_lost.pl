@@ -26,7 +26,7 @@ sub prepare_both
     my ($cluster) = @_;
     $cluster->sql($_) for 'CREATE TABLE a (i int PRIMARY KEY, t text)', 'CREATE TABLE b (i int)', 'CREATE TABLE cut AS SELECT 1 AS i',
         'CREATE TABLE gone AS SELECT 1 AS i', 'CREATE TABLE rewritten AS SELECT 1 AS i', 'CREATE SEQUENCE counted', 'CREATE SEQUENCE reserved', 'CREATE SEQUENCE untouched', 'CREATE DATABASE other';
-    $cluster->sql('CREATE TABLE x (i int)', 'other');
+    $cluster->sql('CREATE TABLE x (i int); CREATE TABLE indexed (i int PRIMARY KEY)', 'other');
     return;
 }
 
@@ -54,6 +54,7 @@ sub write_on_target
     # Values that a committed transaction takes of those that another one logged have no record.
     $target->sql(q{BEGIN; SELECT nextval('reserved'); ROLLBACK; SELECT nextval('reserved') FROM generate_series(1, 3)});
     $target->sql(q{BEGIN; CREATE SEQUENCE never; SELECT nextval('never'); ROLLBACK});
+    $target->sql('CREATE TABLE later (i int PRIMARY KEY); INSERT INTO later VALUES (1); DROP TABLE indexed', 'other');
     $done{only} = transaction($target, 'INSERT INTO b VALUES (4)', q{PREPARE TRANSACTION 'only'});
     return \%done;
 }
@@ -162,6 +163,8 @@ each_version(sub {
     ok($last{'public.reserved'} >= 4 && $last{'public.reserved'} <= 36, 'and one that only a transaction logged which rolled back') or diag($last{'public.reserved'});
     like($text->{stdout}, qr{^  sequences +public\.counted: up to $last{'public.counted'}\n +public\.down: up to -70\n +public\.reserved: up to $last{'public.reserved'}$}m, 'for people, too');
     is(join(' ', @{ $discarded->{prepared_gids} }), 'only', 'what was only prepared');
+    my ($key) = grep { ($_->{name} // '') eq 'other/public.indexed_pkey' } @{ $discarded->{relations} };
+    is($key->{table}, 'other/public.indexed', 'an index that was dropped, and its table');
     my $by_xid = lists_all('server', $discarded->{committed}, $done, 1);
     if (-x $target->bindir . '/pg_waldump')
     {

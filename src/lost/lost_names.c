@@ -87,19 +87,22 @@ static int compare_index_owners(const void *left, const void *right)
     return (a->index > b->index) - (a->index < b->index);
 }
 
-static void read_indexes(NameReader *reader, CatalogLook *look)
+/* Those that lost transactions made, and those that they dropped. */
+static void read_indexes(NameReader *reader, Oid database)
 {
-    size_t position = 0;
+    CatalogLook looks[] = {schema_look(reader->schema, database, reader->before),
+                           schema_look(reader->schema, database, reader->end)};
     CatalogTuple row;
 
     for (size_t i = 0; i < reader->database_count; i++)
-        if (reader->databases[i] == look->database)
+        if (reader->databases[i] == database)
             return;
-    ARRAY_ADD(reader->databases, reader->database_count, look->database);
-    while (catalog_next(look, PG_INDEX, KEY_ANY, &position, &row))
-        ARRAY_ADD(reader->indexes, reader->index_count,
-                  (IndexOwner){look->database, row_number(&row, "indexrelid"),
-                               row_number(&row, "indrelid")});
+    ARRAY_ADD(reader->databases, reader->database_count, database);
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
+        for (size_t position = 0; catalog_next(&looks[i], PG_INDEX, KEY_ANY, &position, &row);)
+            ARRAY_ADD(reader->indexes, reader->index_count,
+                      (IndexOwner){database, row_number(&row, "indexrelid"),
+                                   row_number(&row, "indrelid")});
     if (reader->index_count > 0)
         qsort(reader->indexes, reader->index_count, sizeof(*reader->indexes), compare_index_owners);
 }
@@ -118,7 +121,7 @@ static Oid owner_of(NameReader *reader, CatalogLook *look, const CatalogTuple *c
         return table;
     if (row_number(class, "relkind") != 'i')
         return 0;
-    read_indexes(reader, look);
+    read_indexes(reader, look->database);
     found = reader->index_count > 0 ? bsearch(&key, reader->indexes, reader->index_count,
                                               sizeof(key), compare_index_owners)
                                     : NULL;
@@ -181,18 +184,24 @@ static bool rows_are_on_source(const Lost *lost, const LostTransaction *transact
     return false;
 }
 
-static void add_schema_changes(NameReader *reader, size_t transaction, const LostCommit *commit)
+/* Returns false if not all had room. */
+static bool add_schema_changes(NameReader *reader, size_t transaction, const LostCommit *commit)
 {
     Lost *lost = reader->lost;
     const SchemaEvent *events = NULL;
     size_t count;
 
     schema_events(reader->schema, commit, &events, &count);
-    for (size_t i = 0; i < count && lost->schema_change_count < SCHEMA_CHANGES_MAX; i++)
+    for (size_t i = 0; i < count; i++)
     {
         LostSchemaChange change = {
             .transaction = transaction, .verb = events[i].verb, .noun = events[i].noun};
 
+        if (lost->schema_change_count == SCHEMA_CHANGES_MAX)
+        {
+            lost->incomplete = true;
+            return false;
+        }
         if (events[i].name != NULL)
             change.name =
                 qualified_name(reader, events[i].database, events[i].schema, events[i].name);
@@ -201,6 +210,7 @@ static void add_schema_changes(NameReader *reader, size_t transaction, const Los
             rows_are_on_source(lost, &lost->transactions[transaction], &events[i], change.name);
         ARRAY_ADD(lost->schema_changes, lost->schema_change_count, change);
     }
+    return true;
 }
 
 /* Both lists are in the order of commits. */
@@ -214,8 +224,9 @@ static void read_schema_changes(NameReader *reader, const RowChanges *changes)
     {
         while (next < count && commits[next].lsn < lost->transactions[i].lsn)
             next++;
-        if (next < count && commits[next].lsn == lost->transactions[i].lsn)
-            add_schema_changes(reader, i, &commits[next]);
+        if (next < count && commits[next].lsn == lost->transactions[i].lsn &&
+            !add_schema_changes(reader, i, &commits[next]))
+            return;
     }
 }
 
