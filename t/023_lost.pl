@@ -142,7 +142,7 @@ each_version(sub {
     my $done;
     my ($source, $target) = split_brain($version,
         before => \&prepare_both,
-        source => sub { $_[0]->sql('VACUUM FULL rewritten') },
+        source => sub { $_[0]->sql($_) for 'VACUUM FULL rewritten', 'ALTER TABLE cut RENAME TO has_new_name' },
         target => sub { $done = write_on_target($_[0]) });
     $target->stop;
 

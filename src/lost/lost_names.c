@@ -26,6 +26,8 @@ typedef struct NameReader
     size_t index_count;
     Oid *databases; /* these */
     size_t database_count;
+    RelationId *dropped; /* by the transaction, of what is on the source; sorted */
+    size_t dropped_count;
 } NameReader;
 
 /* ---- Databases ---- */
@@ -164,24 +166,33 @@ static void name_relations_by_target(NameReader *reader)
 
 /* ---- Changes of the schema ---- */
 
-/* The table's storage as it was at the divergence is still on the source: it is dropped here. */
-static bool rows_are_on_source(const Lost *lost, const LostTransaction *transaction,
-                               const SchemaEvent *event, const char *name)
+static int compare_dropped(const void *left, const void *right)
 {
-    const LostSet *set = lost_set(lost, transaction);
+    return memcmp(left, right, sizeof(RelationId));
+}
 
-    if (strcmp(event->noun, "TABLE") != 0 ||
-        (strcmp(event->verb, "TRUNCATE") != 0 && strcmp(event->verb, "DROP") != 0))
-        return false;
+static void find_dropped(NameReader *reader, const LostTransaction *transaction)
+{
+    const LostSet *set = lost_set(reader->lost, transaction);
+
+    reader->dropped_count = 0;
     for (size_t i = 0; i < set->count; i++)
     {
-        const LostRelation *relation = &lost->relations[set->items[i].relation];
+        const LostRelation *relation = &reader->lost->relations[set->items[i].relation];
 
-        if ((set->items[i].what & LOST_DROPPED) && relation->on_source &&
-            strcmp(relation->name, name) == 0)
-            return true;
+        if ((set->items[i].what & LOST_DROPPED) && relation->on_source)
+            ARRAY_ADD(reader->dropped, reader->dropped_count, relation->id);
     }
-    return false;
+    if (reader->dropped_count > 0)
+        qsort(reader->dropped, reader->dropped_count, sizeof(*reader->dropped), compare_dropped);
+}
+
+/* The storage that the table had is dropped here, and is still on the source. */
+static bool rows_are_on_source(const NameReader *reader, const SchemaEvent *event)
+{
+    return strcmp(event->noun, "TABLE") == 0 && reader->dropped_count > 0 &&
+           bsearch(&event->storage, reader->dropped, reader->dropped_count, sizeof(event->storage),
+                   compare_dropped) != NULL;
 }
 
 /* Returns false if not all had room. */
@@ -192,6 +203,8 @@ static bool add_schema_changes(NameReader *reader, size_t transaction, const Los
     size_t count;
 
     schema_events(reader->schema, commit, &events, &count);
+    if (count > 0)
+        find_dropped(reader, &lost->transactions[transaction]);
     for (size_t i = 0; i < count; i++)
     {
         LostSchemaChange change = {
@@ -205,9 +218,7 @@ static bool add_schema_changes(NameReader *reader, size_t transaction, const Los
         if (events[i].name != NULL)
             change.name =
                 qualified_name(reader, events[i].database, events[i].schema, events[i].name);
-        change.rows_on_source =
-            change.name != NULL &&
-            rows_are_on_source(lost, &lost->transactions[transaction], &events[i], change.name);
+        change.rows_on_source = rows_are_on_source(reader, &events[i]);
         ARRAY_ADD(lost->schema_changes, lost->schema_change_count, change);
     }
     return true;
@@ -279,6 +290,7 @@ void lost_names_read(const Look *look, Lost *lost)
         log_debug("could not read names from the target's catalogs: %s", error.message);
     free(reader.indexes);
     free(reader.databases);
+    free(reader.dropped);
     schema_free(reader.schema);
     row_changes_free(changes);
 }

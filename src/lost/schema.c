@@ -391,15 +391,22 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
     }
 }
 
-static bool class_has_storage(CatalogLook *look, const CatalogTuple *class,
-                              const RelationId *storage)
+RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class)
 {
     Oid tablespace = row_number(class, "reltablespace");
 
     if (tablespace == 0)
         tablespace = catalog_number(look, PG_DATABASE, look->database, "dattablespace");
-    return row_number(class, "relfilenode") == storage->relation &&
-           (tablespace != 0 ? tablespace : TABLESPACE_DEFAULT) == storage->tablespace;
+    return (RelationId){tablespace != 0 ? tablespace : TABLESPACE_DEFAULT, look->database,
+                        row_number(class, "relfilenode")};
+}
+
+static bool class_has_storage(CatalogLook *look, const CatalogTuple *class,
+                              const RelationId *storage)
+{
+    const RelationId own = schema_class_storage(look, class);
+
+    return own.relation == storage->relation && own.tablespace == storage->tablespace;
 }
 
 bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)

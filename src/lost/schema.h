@@ -49,6 +49,9 @@ CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 /* The row of pg_class that has the storage; false: none has it at that moment. */
 bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class);
 
+/* The storage of a row of pg_class that is no catalog in a map. */
+RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class);
+
 /* The name as a statement needs it, in quotes where the server puts them. */
 const char *schema_quoted_name(Arena *arena, const char *name);
 
@@ -74,6 +77,7 @@ typedef struct SchemaEvent
     Oid database;
     const char *verb, *noun; /* static: "DROP", "TABLE"; TRUNCATE, COMMENT ON, GRANT or REVOKE ON */
     const char *schema, *name; /* of the object; NULL: it has none, or it is not known */
+    RelationId storage;        /* of TRUNCATE and DROP: what the table had before; else zeros */
 } SchemaEvent;
 
 /* In the order of their LSNs; in the schema's memory. */

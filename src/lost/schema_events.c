@@ -410,6 +410,8 @@ static void tell_object(EventList *list, CatalogLook look, const Object *object)
             catalog_name(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), "nspname");
     if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
         return;
+    if (object->catalog == PG_CLASS && (object->flags & FLAG_GONE))
+        event.storage = schema_class_storage(&look, &row);
     if (event.noun[0] != '\0')
         add_object_events(list, event, object->flags, row_number(&row, "relkind"));
 }
@@ -433,6 +435,7 @@ static void tell_truncation(CatalogLook *look, EventList *list, const CatalogCha
     if (event.name == NULL || rewritten_table(event.name) != 0) /* it got the old storage */
         return;
     event.schema = catalog_name(look, PG_NAMESPACE, row_number(&new, "relnamespace"), "nspname");
+    event.storage = schema_class_storage(look, &old);
     add_schema_event(list, event, "TRUNCATE");
 }
 
