@@ -95,13 +95,12 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
 }
 
 /* Whoever wants the rows has a directory for them, and wants them all. Names are not worth more
- * memory. */
+ * memory: no run ends with this error. */
 static bool check_room(const CommitReader *reader, Error *error)
 {
     return !reader->changes->catalogs_alone ||
            reader->changes->xid_count + reader->prepared_count <= ROW_CHANGES_XIDS_MAX ||
-           error_set(error, ERROR_FAILED, "there are more than %d transactions",
-                     ROW_CHANGES_XIDS_MAX);
+           error_set(error, ERROR_FAILED, "%s", "too many transactions committed");
 }
 
 /* A WalVisitor. */
