@@ -159,7 +159,7 @@ static void name_relations_by_target(NameReader *reader)
         if (relation->database == NULL)
             relation->database = name_database(reader, relation->id.database);
         if (!relation->on_source && relation->oid >= FIRST_NORMAL_OID &&
-            relation->transactions > 0 && !name_at(reader, reader->end, relation))
+            lost_relation_is_told(relation) && !name_at(reader, reader->end, relation))
             (void) name_at(reader, reader->before, relation);
     }
 }
@@ -258,7 +258,7 @@ static bool lacks_names(const Lost *lost)
     {
         const LostRelation *relation = &lost->relations[i];
 
-        if (relation->transactions > 0 && !relation->on_source &&
+        if (lost_relation_is_told(relation) && !relation->on_source &&
             (relation->oid >= FIRST_NORMAL_OID || relation->database == NULL))
             return true;
     }
