@@ -66,7 +66,8 @@ static bool visit_tuples(Relation *relation, const Buffer *file, TupleFunction f
                 continue;
             if (!heap_tuple_parse(bytes, 0, &tuple, &reason))
                 return error_set(error, ERROR_FAILED, "%s", reason);
-            if ((tuple.infomask & XMAX_INVALID) && (tuple.infomask & XMIN_FLAGS) != XMIN_INVALID &&
+            const uint16_t flags = load_u16(bytes.bytes + ROW_AT_INFOMASK);
+            if ((flags & XMAX_INVALID) && (flags & XMIN_FLAGS) != XMIN_INVALID &&
                 !function(relation, &tuple, &reason))
                 return error_set(error, ERROR_FAILED, "%s", reason);
         }

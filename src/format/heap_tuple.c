@@ -21,7 +21,7 @@ bool heap_tuple_parse(Slice tuple, size_t missing, HeapTuple *parsed, const char
 
     if (cursor.failed)
         return untold(reason, "the row ends early");
-    *parsed = (HeapTuple){.infomask = infomask, .attribute_count = (uint16_t) count};
+    *parsed = (HeapTuple){.attribute_count = (uint16_t) count};
     if (data_offset < ROW_HEADER_SIZE + nulls_size + oid_size ||
         data_offset - missing > tuple.size || count > HEAP_TUPLE_ATTRIBUTES_MAX)
         return untold(reason, "the header of the row is impossible");

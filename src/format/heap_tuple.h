@@ -11,7 +11,6 @@
 
 typedef struct HeapTuple
 {
-    uint16_t infomask;
     uint16_t attribute_count; /* that the tuple has: later columns were added afterwards */
     Oid oid;                  /* the row's own, if its table is WITH OIDS (until 11); else 0 */
     Slice nulls;              /* bitmap: 1 for what is not NULL; bytes NULL: no column is */

@@ -7,9 +7,9 @@
 #include "format/control.h"
 #include "format/walrecord.h"
 
-/* The meaning of a record for a rewind. */
 #define TRUNCATE_HEAP 1 /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h: in flags of a truncation */
 
+/* The meaning of a record for a rewind. */
 typedef enum WalEventKind
 {
     WAL_EVENT_NONE,

@@ -3,7 +3,6 @@
 #include "base/array.h"
 #include "io/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +74,6 @@ static bool add_extent(Spool *spool, Error *error)
         extent.size *= 2;
     if (spool->fd < 0)
     {
-        errno = ENOMEM;
         bytes = spool->file_size + extent.size > SPOOL_MEMORY_MAX
                     ? MAP_FAILED
                     : mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -88,6 +86,8 @@ static bool add_extent(Spool *spool, Error *error)
         bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_SHARED, spool->fd,
                      (off_t) spool->file_size);
     }
+    if (bytes == MAP_FAILED && spool->fd < 0) /* no run ends with this: names can be left out */
+        return error_set(error, ERROR_FAILED, "%s", "the limit of memory is reached");
     if (bytes == MAP_FAILED)
         return error_set_errno(error, ERROR_FAILED, "could not map file \"%s\"", path);
     extent.bytes = bytes;

@@ -291,12 +291,15 @@ Oid rewritten_table(const char *name)
 static bool read_xact_page(CatalogReader *reader, uint64_t number, Error *error)
 {
     const Target *target = &reader->clusters->target;
-    const char *path = arena_printf(reader->arena, "%s/%s/%04X", target->directory,
-                                    reader->clusters->shape.version->xact_directory,
-                                    (unsigned) (number / SLRU_SEGMENT_PAGES));
+    AUTO_BUFFER Buffer memory = {0};
+    const char *path;
     const size_t size = target->control.block_size;
     size_t length = 0;
 
+    buffer_printf(&memory, "%s/%s/%04X", target->directory,
+                  reader->clusters->shape.version->xact_directory,
+                  (unsigned) (number / SLRU_SEGMENT_PAGES));
+    path = buffer_string(&memory);
     memset(reader->xact_page, 0, size);
     reader->xact_page_number = number;
     return open_file_switch(&reader->xact_file, path, OPEN_TO_READ, NULL, error) &&

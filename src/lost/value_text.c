@@ -297,8 +297,9 @@ static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, ui
 
 /*
  * The type, the bounds, a byte of flags. Or the type, the count of ranges, where each begins (not
- * needed: they follow each other), their flags, their bounds. The bounds are aligned as if the
- * varlena header lay four bytes before the cursor.
+ * needed: they follow each other), their flags, their bounds. The server aligns the bounds
+ * from the start of the varlena, eight bytes before the cursor. That is the greatest alignment, so
+ * they are aligned from the cursor's start, too.
  */
 static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
