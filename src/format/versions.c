@@ -192,8 +192,8 @@ static const char *const conninfo_options_since_93[] = {"service",
         .infinite_intervals = (v) >= 1700, /* utils/timestamp.h */                                 \
         .char_escapes = (v) >= 1500,         /* charout, utils/adt/char.c */                       \
         .has_wal_summaries = (v) >= 1700,    /* common/blkreftable.h */                            \
+        .sequence_value = (v) >= 1000 ? 0 : 64, /* commands/sequence.h: after the name until 9.6 */ \
         /* FormData_pg_attribute, catalog/pg_attribute.h */                                        \
-        .sequence_value = (v) >= 1000 ? 0 : 64, \
         .attribute_length = (v) >= 1600 ? 72 : 76,                                                 \
         .attribute_alignment = (v) >= 1800 ? 83 : (v) >= 1600 ? 87 : (v) >= 1400 ? 93 : 94,        \
         .checksums_in_wal = (v) >= 1900,     /* access/xlog_internal.h */                          \

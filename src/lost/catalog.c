@@ -598,7 +598,8 @@ static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor 
 
 static void read_columns(CatalogReader *reader, Catalog *catalog)
 {
-    if (catalog->oid == PG_ATTRIBUTE)
+    if (catalog->oid ==
+        PG_ATTRIBUTE) /* where that fails, the file is not read for its rows either */
         catalog->has_rows = !visit_catalog(reader, catalog, add_own_attribute);
     else
         add_catalog_attributes(reader, catalog);

@@ -72,12 +72,11 @@ static const char *name_class(const NameReader *reader, CatalogLook *look,
                               const CatalogTuple *class)
 {
     const char *name = row_name(look, class, "relname");
-    CatalogTuple namespace;
+    const char *schema =
+        catalog_name(look, PG_NAMESPACE, row_number(class, "relnamespace"), "nspname");
 
-    if (name == NULL ||
-        !catalog_find(look, PG_NAMESPACE, row_number(class, "relnamespace"), &namespace))
-        return NULL;
-    return qualified_name(reader, look->database, row_name(look, &namespace, "nspname"), name);
+    return name != NULL && schema != NULL ? qualified_name(reader, look->database, schema, name)
+                                          : NULL;
 }
 
 static int compare_index_owners(const void *left, const void *right)

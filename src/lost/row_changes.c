@@ -94,8 +94,8 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
         changes->common_count++;
 }
 
-/* Whoever wants the rows has a directory for them, and wants them all. Names are not worth more
- * memory: no run ends with this error. */
+/* Rows are saved without a limit, since they go into a directory. Names have a limit of memory: no
+ * run ends with this error. */
 static bool check_room(const CommitReader *reader, Error *error)
 {
     return !reader->changes->catalogs_alone ||
