@@ -94,11 +94,12 @@ dist: all
 deb:
 	@ARCH="$(ARCH)" packages/deb.sh
 
-# Installed, put in the place of the original, used and removed, in a bare system; by root.
+# Installed, put in the place of the original, used and removed, in a bare system; by root. SUITE=trixie makes it there as well; SUITE=noble MIRROR=URL
+# does so in Ubuntu 24.04, from a mirror of Ubuntu.
 check-package:
 	@tests/setup.sh packages debhelper fakeroot lintian debootstrap
-	@$(MAKE) --no-print-directory deb
-	@tests/package.sh
+	@$(if $(SUITE),,$(MAKE) --no-print-directory deb)
+	@SUITE="$(SUITE)" MIRROR="$(MIRROR)" tests/package.sh
 
 # The package and the portable directory for ARM64, made by a cross build in a bare system, into build/arm64, and run under qemu-user; by root.
 check-package-arm64:
@@ -119,10 +120,10 @@ check-rpm:
 portable:
 	@ARCH="$(ARCH)" packages/portable.sh
 
-# It rewinds in bare systems; by root. SUITES="bookworm trixie sid".
+# It rewinds in bare systems; by root. SUITES="bookworm trixie sid", or SUITES=noble MIRROR=URL as above.
 check-portable: portable
 	@tests/setup.sh packages debootstrap
-	@tests/portable.sh $(SUITES)
+	@MIRROR="$(MIRROR)" tests/portable.sh $(SUITES)
 
 clean:
 	rm -rf build build-address build-thread build-arm64

@@ -34,7 +34,8 @@ cd "$made/source"
 dpkg-buildpackage -us -uc -a "$arch" >"$made/log" 2>&1 || { tail -n 50 "$made/log" >&2; exit 1; }
 cd "$made"
 rm -rf source
-# Pedantic tags are shown. Each version of lintian has others, and its own newest Standards-Version.
-lintian --allow-root --display-info --pedantic --fail-on error,warning,info --suppress-tags out-of-date-standards-version,newer-standards-version \
+# Pedantic tags are shown. Each version of lintian has others, and its own newest Standards-Version. Debian's rules are asked for by name, because
+# those of Ubuntu refuse "unstable" in debian/changelog.
+lintian --profile debian --allow-root --display-info --pedantic --fail-on error,warning,info --suppress-tags out-of-date-standards-version,newer-standards-version \
     --tag-display-limit 0 ./*.changes
 ls "$made"/*.deb

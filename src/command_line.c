@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text_lines.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -442,18 +443,73 @@ void command_line_print_version(void)
     printf("pg_rewind (PostgreSQL) " TESTED_WITH " (standalone " PROJECT_VERSION ")\n");
 }
 
+/* The options that the original has, without --help and --version. */
+static const char *const original_names[] = {
+    "config-file",        "debug",         "dry-run",
+    "no-ensure-shutdown", "no-sync",       "progress",
+    "source-pgdata",      "source-server", "sync-method",
+    "restore-target-wal", "target-pgdata", "write-recovery-conf"};
+
+#define ORIGINAL_COUNT (sizeof(original_names) / sizeof(original_names[0]))
+#define ABBREVIATIONS_MAX 64
+
 /* The options as getopt_long reads them. */
 typedef struct Syntax
 {
-    struct option long_options[ROW_COUNT + 1];
+    struct option long_options[ROW_COUNT + ABBREVIATIONS_MAX + 1];
+    size_t long_count, abbreviation_count;
+    char abbreviations[ABBREVIATIONS_MAX][OPTION_NAME_SIZE];
     char letters[2 * ROW_COUNT + 1];
 } Syntax;
+
+/* True if the original knows the option, and takes this beginning of its name for it alone. */
+static bool original_understands(const char *name, size_t length)
+{
+    bool known = false;
+    int count = 0;
+
+    for (size_t i = 0; i < ORIGINAL_COUNT; i++)
+    {
+        known |= strcmp(original_names[i], name) == 0;
+        count += strncmp(original_names[i], name, length) == 0;
+    }
+    return known && count == 1;
+}
+
+static bool is_ambiguous(const char *name, size_t length)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        count += option_rows[i].name != NULL && strncmp(option_rows[i].name, name, length) == 0;
+    return count > 1;
+}
+
+/* A beginning that an option of the original shares with ours means the original's: it counts as a
+ * whole name. */
+static void add_abbreviations(Syntax *syntax, struct option option)
+{
+    const char *name = option.name;
+    const size_t name_length = strlen(name);
+
+    for (size_t length = 1; length < name_length; length++)
+    {
+        char *abbreviation;
+
+        if (!original_understands(name, length) || !is_ambiguous(name, length))
+            continue;
+        assert(syntax->abbreviation_count < ABBREVIATIONS_MAX);
+        abbreviation = syntax->abbreviations[syntax->abbreviation_count++];
+        snprintf(abbreviation, OPTION_NAME_SIZE, "%.*s", (int) length, name);
+        option.name = abbreviation;
+        syntax->long_options[syntax->long_count++] = option;
+    }
+}
 
 /* getopt_long returns the letter, or after all letters the index of the row. */
 static void make_syntax(Syntax *syntax)
 {
     size_t length = 0;
-    struct option *option = syntax->long_options;
 
     *syntax = (Syntax){0};
     for (size_t i = 0; i < ROW_COUNT; i++)
@@ -462,7 +518,9 @@ static void make_syntax(Syntax *syntax)
 
         if (row->name == NULL)
             continue;
-        *option++ = (struct option){row->name, argument_of(row), NULL, UCHAR_MAX + 1 + (int) i};
+        syntax->long_options[syntax->long_count++] =
+            (struct option){row->name, argument_of(row), NULL, UCHAR_MAX + 1 + (int) i};
+        add_abbreviations(syntax, syntax->long_options[syntax->long_count - 1]);
         /* getopt says '?' for what it does not know, so -? is looked for in command_line_read. */
         if (row->letter == 0 || row->letter == '?')
             continue;

@@ -12,7 +12,6 @@
 #include "io/place.h"
 #include "io/supervise.h"
 #include "check/readiness.h"
-#include "lost/lost_names.h"
 #include "lost/saved_rows.h"
 #include "report/report.h"
 

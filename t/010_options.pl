@@ -144,8 +144,7 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
         for '', 'a-b', 'A', 'a' x 64;
     refused('a checkpoint with a value',
         "$program: option '--checkpoint' doesn't allow an argument\n$try", '--checkpoint=now');
-    like(pg_rewind('--source')->{stderr},
-        qr{^\Q$program\E: option '--source' is ambiguous}, 'ambiguous prefix');
+    like(pg_rewind("--$_")->{stderr}, qr{^\Q$program\E: option '--$_' is ambiguous}, "ambiguous prefix: $_") for qw(source s d n ch);
 };
 
 subtest 'values' => sub {
@@ -204,6 +203,11 @@ subtest 'forms' => sub {
     accepts('long, apart', '--target-pgdata', $nowhere, '--source-pgdata', "$nowhere.source");
     accepts('long, with =', "--target-pgdata=$nowhere", @source);
     accepts('prefixes', "--targ=$nowhere", "--source-p=$nowhere.source", '--dry', '--no-s', '--prog');
+    # What is short enough for the original is so here, though more options begin like it.
+    accepts("a prefix that the original knows: @$_", @complete, @$_)
+        for ['--dr'], [ '--c', 'x' ], ['--co=x'], map { [ substr '--restore-', 0, $_ ] } 3 .. 10;
+    accepts('prefixes for the target and -R', "--t=$nowhere", '--source-s=x', '--w');
+    accepts('prefixes for the target', "--ta=$nowhere", @source);
     accepts('the last of a repeated option wins', '-D', '/somewhere/else', @complete);
     accepts('all that the original of 9.3 had', @complete, @$_) for ['-v'], [ '--verbose', '-n' ];
     accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),

@@ -1,7 +1,7 @@
 # A relation of the source has blocks that are all zero and in no WAL: a crash came between the file's growth and the WAL
 # of what filled it (since 16, COPY grows files ahead as well).  What the target has under the same number is in no WAL
 # either, so nothing would overwrite it, and it would be taken for the source's rows: an index whose build was cut off, an
-# unlogged table.  (Storage with equal names. Both sources.)
+# unlogged table. An index of an unlogged table has no record at all until its build ends.  (Storage with equal names. Both sources.)
 #
 #   file on the source   rows ... ....          . all zero
 #   file on the target   xxxxxxxxxxxxx          x logged when the build ends, or never
@@ -10,6 +10,7 @@ use strict;
 use warnings;
 
 use RewindTest;
+use RewindTest::Held;
 
 # Numbers of the file's blocks that are all zero.
 sub zero_blocks
@@ -37,13 +38,14 @@ sub make_table_with_zero_blocks
 # Stopped by a lock at the last row; the pages that it has made by then are on disk.
 sub cut_off_an_index_build
 {
-    my ($target) = @_;
+    my ($target, $table) = @_;
     my ($holder, $builder) = map { $target->session } 1 .. 2;
     $holder->sql('SELECT pg_advisory_lock(1)');
-    $builder->send('CREATE INDEX ON t USING spgist (place(a))');
+    $builder->send("CREATE INDEX ON $table USING spgist (place(a))");
     my $pid;
     wait_until('the build waits', sub { $pid = $target->query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
-    $target->sql('CHECKPOINT');
+    # The checkpoint before files are copied writes pages of unlogged relations as well.
+    $target->sql('CREATE DATABASE copied' . ($target->version >= 15 ? ' STRATEGY file_copy' : ''));
     kill 'STOP', $pid;    # it would remove the file when it sees the others die
     $target->stop('kill');
     $_->end for $holder, $builder;
@@ -57,10 +59,16 @@ BEGIN
     RETURN point(a, a % 77);
 END $$;
 CREATE TABLE t AS SELECT generate_series(1, 40000) AS a;
+CREATE UNLOGGED TABLE unlogged (a int);
 END
 
 my %of_target = (
-    'an index whose build was cut off' => \&cut_off_an_index_build,
+    'an index whose build was cut off' => sub { cut_off_an_index_build($_[0], 't') },
+    'an index of an unlogged table, whose build was cut off' => sub {
+        my ($target) = @_;
+        $target->sql('INSERT INTO unlogged SELECT generate_series(1, 40000)');
+        cut_off_an_index_build($target, 'unlogged');
+    },
     'an unlogged table' => sub {
         my ($target) = @_;
         $target->sql('CREATE UNLOGGED TABLE of_target (a int)');
@@ -92,7 +100,27 @@ each_version(sub {
             ok(scalar(grep { $_ < $blocks_of_target && !$zero_on_target{$_} } zero_blocks($source, $path)),
                 'and there blocks that are all zero on the source');
             rewinds_from_both_kinds($source, $target, no_promotion => 1);
+            rewinds_from_both_kinds($source, $target, no_promotion => 1, options => ['--late-start']) if $what eq 'an index whose build was cut off';
             RewindTest::Cluster::discard_all();
         });
     }
+    subtest('the source makes its table while pg_rewind works', sub {
+        my ($source, $target) = split_brain($version,
+            before => sub { $_[0]->sql($place) },
+            source => sub { },
+            target => sub {
+                my ($target) = @_;
+                $target->stop('immediate')->start;
+                $of_target{'an index of an unlogged table, whose build was cut off'}->($target);
+            });
+        my $held = hold($target, $source, 'create@*/source.*');
+        $source->sql('CREATE TABLE with_zeros AS SELECT generate_series(1, 3000)');
+        my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
+        ok(-e $target->path($path), 'the target has a file under the same number');
+        my $result = go_on($held);
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        $source->sql('CHECKPOINT');
+        ok(scalar(zero_blocks($source, $path)), 'the table of the source has blocks that are all zero');
+        rejoins($target, $source) if $result->{status} == 0;
+    }) if $version >= 16;
 }, only => [ 10, 15, 18 ]);

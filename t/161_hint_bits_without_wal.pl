@@ -41,7 +41,19 @@ sub rows_are
     return;
 }
 
-# A target that passes the divergence in recovery.  Options: promoted => 1, or opened => 1: by deleting its signal file.
+# It does not come to the end of its recovery, for now.
+sub open_in_vain
+{
+    my ($standby, $unreadable) = @_;
+    my $signal = $standby->path($standby->version < 12 ? 'recovery.conf' : 'standby.signal');
+    unlink $signal or die "could not remove $signal: $!";
+    chmod 0000, $standby->path($unreadable) or die;
+    isnt($standby->try_start->{status}, 0, 'it does not open');
+    chmod 0600, $standby->path($unreadable) or die;
+    return;
+}
+
+# A target that passes the divergence in recovery.  Options: promoted => 1, or opened => 1: by deleting its signal file, or opened => 'in vain'.
 sub passed_in_recovery
 {
     my ($version, %option) = @_;
@@ -68,7 +80,13 @@ sub passed_in_recovery
         $target->sql('INSERT INTO other VALUES (100); CHECKPOINT');
     }
     $primary->stop('immediate');
-    if ($option{opened})
+    my $catalog = $target->query("SELECT pg_relation_filepath('pg_class')");
+    if (($option{opened} // '') eq 'in vain')
+    {
+        $target->stop;
+        open_in_vain($target, $catalog);
+    }
+    elsif ($option{opened})
     {
         $target->open_without_promotion;
         $target->sql('INSERT INTO other VALUES (100); CHECKPOINT');
@@ -147,6 +165,9 @@ each_version(sub {
     });
     subtest('the same, opened later by deleting its signal file', sub {
         rows_are(passed_in_recovery($version, opened => 1), 0, 'no row of the lost transaction is visible');
+    });
+    subtest('the same, whose server failed while it was opened so', sub {
+        rows_are(passed_in_recovery($version, opened => 'in vain'), 0, 'no row of the lost transaction is visible');
     });
     subtest('cut off by the promotion of the target', sub {
         rows_are(cut_off_by_promotion($version), 2000, 'no row is lost');

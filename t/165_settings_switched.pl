@@ -1,6 +1,8 @@
 # A target that ran without logging hint bits is refused also when the setting was put right before it was stopped: the
 # WAL tells.  Switched on before the divergence, all is well.  wal_level minimal does no harm after the divergence: what
 # it leaves out of WAL is in storage that is removed, or fetched whole.  Where it may have been before, it is refused.
+# While it is minimal, no record tells of wal_log_hints: entries of an index that were marked as dead without WAL are
+# looked for then.
 # (Hints must have been logged the whole time. What is checked does not depend on the source's kind.)
 #
 #   source       ┌──── 2 ────────────────────────────▶
@@ -12,6 +14,7 @@ use warnings;
 use RewindTest;
 
 my %without_hints = (checksums => 0, settings => 'wal_log_hints = off');
+my %minimal = (wal_level => 'minimal', max_wal_senders => 0);
 
 sub set
 {
@@ -65,11 +68,16 @@ sub hints_were_off
     return ($source, $target);
 }
 
+sub by_index
+{
+    my ($cluster) = @_;
+    return $cluster->query('SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t WHERE a BETWEEN 1 AND 1000');
+}
+
 # Minimal, also with a table that is in no WAL, and back.
 sub be_minimal
 {
     my ($server, $way_back) = @_;
-    my %minimal = (wal_level => 'minimal', max_wal_senders => 0);
     $server->stop->start(settings => \%minimal);
     $server->sql('CREATE TABLE in_no_wal (a int)');
     $server->sql("BEGIN; TRUNCATE in_no_wal; INSERT INTO in_no_wal SELECT generate_series(1, 3000); COMMIT");
@@ -142,6 +150,35 @@ each_version(sub {
                         CREATE INDEX ON emptied (a); COMMIT; VACUUM FULL t; DELETE FROM t WHERE a % 2 = 0; CHECKPOINT; SELECT count(*) FROM t');
                 });
             rewinds_from_both_kinds($source, $target);
+            RewindTest::Cluster::discard_all();
+        });
+    }
+
+    # The record of the start before says that hints are logged, and no record says that they are not any more.
+    for my $way_back (0, 1)
+    {
+        subtest('wal_log_hints was off at level minimal, and is on again' . ($way_back ? ', at another level' : ''), sub {
+            return pass('it cannot be') if $version < 9.4;
+            my ($source, $target) = split_brain($version,
+                cluster => { checksums => 0 },
+                before => sub { $_[0]->sql('CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000);
+                    CREATE TABLE hinted AS SELECT generate_series(1, 1000) AS a; CHECKPOINT') },
+                together => sub { $_[0]->sql('CHECKPOINT') },
+                target => sub {
+                    my ($target) = @_;
+                    $target->sql('SELECT count(*) FROM hinted');    # an image proves that hints were logged until here
+                    $target->stop->start(settings => \%minimal);
+                    $target->stop->start(settings => { %minimal, wal_log_hints => 'off' });
+                    $target->sql('DELETE FROM t WHERE a > 200');
+                    is(by_index($target), 200, 'the index is scanned, and entries are marked') for 1, 2;
+                    $target->stop->start(settings => $way_back ? {} : \%minimal);
+                    $target->sql('CREATE TABLE after (a int)');
+                });
+            rewinds_from_both_kinds($source, $target, no_promotion => 1,
+                check => sub {
+                    $_[0]->promote;
+                    is(by_index($_[0]), 1000, 'the index finds all rows');
+                });
             RewindTest::Cluster::discard_all();
         });
     }

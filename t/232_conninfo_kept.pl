@@ -1,6 +1,6 @@
 # With -R the target's former primary_conninfo is the new one's where the connection string says nothing: the standby streams under
 # its own name, so that synchronous commits wait for it, and as securely as before. What the string says counts, and where the source
-# is and the role come from the connection. A password is written only if the string has it.
+# is and the role come from the connection. A password of the environment is written only if the source asks for it.
 # (10: recovery.conf, and a server program that is older than libpq. 17 and later: dbname.)
 
 use strict;
@@ -118,17 +118,23 @@ sub passwords
     spew($source->path('pg_hba.conf'), "local all,replication guarded md5\nlocal all all trust\nlocal replication all trust\n");
     $source->sql('SELECT pg_reload_conf()');
     my ($result, $conninfo) = written($target, $source, 'application_name=a', 'user=guarded', PGPASSWORD => 'geheim');
-    is($conninfo->{password}, undef, 'a password of the environment is not written');
-    like($result->{stderr}, qr/^pg_rewind: warning: the password in PGPASSWORD is not written into primary_conninfo$/m, 'and that is told');
+    is($conninfo->{password}, 'geheim', 'a password of the environment that the source asks for is written: the standby needs it');
+    like($result->{stderr}, qr/^pg_rewind: warning: the password in PGPASSWORD is written into primary_conninfo$/m, 'and that is told');
     like($result->{stderr}, qr/^pg_rewind: hint: Put it into the password file /m, 'with what to do');
     ($result, $conninfo) = written($target, $source, 'application_name=a', '', PGPASSWORD => 'geheim');
-    unlike($result->{stderr}, qr/warning/, 'one that the server did not ask for is of no interest');
+    is($conninfo->{password}, undef, 'one that it does not ask for is not');
+    unlike($result->{stderr}, qr/warning/, 'and is of no interest');
     ($result, $conninfo) = written($target, $source, 'user=guarded password=geheim', 'user=guarded', PGPASSWORD => 'geheim');
     is($conninfo->{password}, 'geheim', 'that of the same role stays');
     unlike($result->{stderr}, qr/warning/, 'and there is nothing to be warned of');
     ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded', PGPASSWORD => 'geheim');
-    is($conninfo->{password}, undef, 'one that is no longer right does not: it would go before the password file');
-    like($result->{stderr}, qr/^pg_rewind: warning: the password in PGPASSWORD is not written into primary_conninfo$/m, 'that the standby needs another is told');
+    is($conninfo->{password}, 'geheim', 'one that is no longer right does not');
+    my $passfile = work_dir() . '/passwords';
+    spew($passfile, "*:*:*:*:geheim\n");
+    chmod 0600, $passfile;
+    ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded', PGPASSFILE => $passfile);
+    is($conninfo->{password}, undef, 'it would go before the password file');
+    unlike($result->{stderr}, qr/warning/, 'where the right one is');
     ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded password=geheim');
     is($conninfo->{password}, 'geheim', 'one in the connection string is written');
     like($result->{stderr}, qr/^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/m, 'with a warning');

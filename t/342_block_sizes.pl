@@ -82,4 +82,4 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
-}, only => [ 10, 18 ]);
+}, only => [ 10, 18 ], from => 10);

@@ -162,6 +162,22 @@ sub places_that_do_not_do
     return;
 }
 
+# In a container /tmp may be read-only, or small. (Then it is /var/tmp here.)
+sub another_place_does_as_well
+{
+    my $result = rewind($target, $source, options => [ '-n', '--debug' ], env => { TMPDIR => '' }, fault => 'fail:mkdir@/tmp/pg_rewind-dry-run.*:EROFS');
+    is($result->{status}, 0, 'where nothing can be made in /tmp the dry run succeeds') or diag($result->{stderr});
+    unlike($result->{stderr}, qr/^pg_rewind: error/m, 'and does not fail');
+    my $log = work_dir() . '/calls';
+    $result = rewind($target, $source, options => ['-n'], env => { TMPDIR => '', PG_REWIND_FAULT_LOG => $log }, fault => 'fail:statfs@/tmp:EIO');
+    is($result->{status}, 0, 'where /tmp is not known to have room the dry run succeeds') or diag($result->{stderr});
+    like(slurp($log), qr{ mkdir (?!/tmp/)\S*/pg_rewind-dry-run\.}, 'in another place');
+    make_places();
+    $result = rewind($target, $source, options => ['-n'], env => { TMPDIR => $shared }, fault => "fail:mkdir\@$shared/pg_rewind-dry-run.*:EROFS");
+    like($result->{stderr}, qr/^pg_rewind: error: could not create a directory in "\Q$shared\E": Read-only file system$/m, 'TMPDIR is not passed by');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     ($source, $target) = split_brain($version,
@@ -173,4 +189,5 @@ each_version(sub {
     subtest('and nothing else', \&only_our_own_is_removed);
     subtest('removal does not leave a directory', \&removal_stays_inside);
     subtest('places that do not do', \&places_that_do_not_do);
+    subtest('another place does as well', \&another_place_does_as_well);
 });

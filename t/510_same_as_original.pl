@@ -23,8 +23,10 @@ my @allowed = (
     [ 'label', qr{^backup_label$}, 'it says when it was made',
         sub { my ($theirs, $ours) = @_; return $theirs && $ours && without_time($theirs) eq without_time($ours) } ],
     [ 'control', qr{^global/pg_control$}, 'it says when it was made; minimum recovery point: the end of the source\'s last record, '
-            . 'where the original has the beginning (a stopped source), or the insert position, where no record may end (a running one)',
-        sub { my ($theirs, $ours) = @_; return $theirs && $ours && without_end($theirs) eq without_end($ours) && end_of($ours) >= end_of($theirs) - 8192 } ],
+            . 'where the original has the beginning (a stopped source), or the insert position, where no record may end (a running one); '
+            . 'a server that finds no backup_label waits for the end of a backup that began where recovery is to begin',
+        sub { my ($theirs, $ours, undef, undef, $all) = @_; return $theirs && $ours && without_end($theirs) eq without_end($ours) && end_of($ours) >= end_of($theirs) - 8192
+            && awaited_backup($ours) eq lsn_number($all->{backup_label}{content}) . ' 0 1' && awaited_backup($theirs) eq '0 0 0' } ],
     [ 'rebuilt', qr{^(base|global|tablespace)/(.*/)?\d+(\.\d+)?$}, 'recovery writes these blocks whole, whatever they hold: not fetched',
         sub { my ($theirs, $ours, $path) = @_; return $theirs && $ours && $theirs->{mode} == $ours->{mode} && are_rebuilt($theirs->{content}, $ours->{content}, $path) } ],
     [ 'unlogged', qr{/\d+(\.\d+)?$}, 'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
@@ -58,9 +60,12 @@ sub without_end
 {
     my ($file) = @_;
     my $bytes = $file->{content};
-    substr($bytes, $_->[0], $_->[1]) = '' for [ $offset{checksum}, 4 ], [ $offset{minimum}, 8 ], [ 24, 8 ];
+    substr($bytes, $_->[0], $_->[1]) = '' for [ $offset{checksum}, 4 ], [ $offset{minimum} + 16, 17 ], [ $offset{minimum}, 8 ], [ 24, 8 ];
     return $bytes;
 }
+# Where the backup began and ends, and whether WAL must show its end.
+sub awaited_backup { my ($file) = @_; return join ' ', unpack('Q< Q< C', substr($file->{content}, $offset{minimum} + 16, 17)) }
+sub lsn_number { my ($label) = @_; my ($high, $low) = $label =~ m{^START WAL LOCATION: (\w+)/(\w+)}m; return hex($high) << 32 | hex $low }
 sub end_of { my ($file) = @_; return unpack('Q<', substr($file->{content}, $offset{minimum}, 8)) }
 
 my %first_record;    # "RELATION BLOCK" => does the first record from the redo position on that names it restore it

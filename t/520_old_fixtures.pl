@@ -45,8 +45,9 @@ my @allowed = (
         sub { my ($path, $theirs, $ours, $pair) = @_; return same($ours, content($pair, 'source', $path)) && is_hash_index($pair, $path) } ],
     [ 'unlogged', qr{/\d+(\.\d+)?$}, 'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
         sub { my ($path, $theirs, $ours, $pair) = @_; return -e "$pair->{dir}/rewound/" . ($path =~ s/\.\d+$//r) . '_init' && same($ours, content($pair, 'target', $path)) } ],
-    [ 'control', qr{^global/pg_control$}, 'minimum recovery point: the end of the source\'s last record, where the original has its beginning',
-        sub { my ($path, undef, $ours, $pair) = @_; return $ours eq control_as_rewound($pair, $pair->{end}) } ],
+    [ 'control', qr{^global/pg_control$}, 'minimum recovery point: the end of the source\'s last record, where the original has its beginning; '
+            . 'a server that finds no backup_label waits for the end of a backup that began where recovery is to begin',
+        sub { my ($path, undef, $ours, $pair) = @_; return $ours eq control_as_rewound($pair, $pair->{end}, start_of_label($pair)) } ],
     [ 'label', qr{^backup_label$}, 'it says when it was made; with a copied database before it recovery starts late, at the last checkpoint',
         sub { my (undef, $theirs, $ours, $pair) = @_; return same_labels($theirs, $ours, $pair) } ],
     [ 'prepared', qr{^pg_twophase/[0-9A-F]{8}$}, 'replay makes it anew: not copied',
@@ -353,14 +354,17 @@ sub old_crc
     return $crc ^ 0xFFFFFFFF;
 }
 
+sub start_of_label { my ($pair) = @_; return lsn(content($pair, 'rewound', 'backup_label') =~ m{^START WAL LOCATION: (\S+)}m) }
+
 # The source's pg_control with the fields that a rewind sets.
 sub control_as_rewound
 {
-    my ($pair, $end) = @_;
+    my ($pair, $end, $backup_start) = @_;
     my ($end_offset, $crc_offset, $crc) = @{ $control_of{ $pair->{version} } };
     my $bytes = content($pair, 'source', 'global/pg_control');
     substr($bytes, 16, 4) = pack('L<', IN_ARCHIVE_RECOVERY);
     substr($bytes, $end_offset, 12) = pack('Q< L<', $end, 2);
+    substr($bytes, $end_offset + 16, 17) = pack('Q< Q< C', $backup_start, 0, 1) if defined $backup_start;
     substr($bytes, $crc_offset, 4) = pack('L<', $crc->(substr($bytes, 0, $crc_offset)));
     return $bytes;
 }

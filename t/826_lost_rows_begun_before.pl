@@ -25,6 +25,7 @@ sub make_databases
     my ($primary) = @_;
     $primary->sql('CREATE TABLE t (id integer PRIMARY KEY, v text); INSERT INTO t SELECT n, repeat(n::text, 50) FROM generate_series(1, 200) n; ALTER TABLE t REPLICA IDENTITY FULL');
     $primary->sql(q{CREATE DATABASE "o=""d d'b"});
+    $primary->sql('CREATE DATABASE template0');
     $primary->sql(q{CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0});
     $primary->sql('CREATE TABLE t (id integer, v text); ALTER TABLE t REPLICA IDENTITY FULL', $odd);
     $primary->sql(utf8_bytes(q{SET client_encoding = 'UTF8'; CREATE TABLE "tablé" (id integer PRIMARY KEY, "ñ" text); INSERT INTO "tablé" VALUES (1, 'é'); ALTER TABLE "tablé" REPLICA IDENTITY FULL;

@@ -9,15 +9,23 @@ if [ "${BARE_SYSTEM_NAMESPACE:-}" != $$ ]; then
     BARE_SYSTEM_NAMESPACE=$$ exec unshare --mount "$0" "$@"
 fi
 
-# In memory, where dpkg's many syncs cost nothing: make_system SUITE DIRECTORY
+# In memory, where dpkg's many syncs cost nothing: make_system SUITE DIRECTORY [MIRROR]. A MIRROR is one of Ubuntu; Debian's debootstrap does not
+# know the names of newer suites, but all have the same script.
 make_system()
 {
-    local suite=$1 root=$2 mirror
+    local suite=$1 root=$2 mirror=${3:-} components=main script=()
 
-    mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Component: main' | head -n 1)
+    if [ -n "$mirror" ]; then
+        components=main,universe
+        script=(/usr/share/debootstrap/scripts/gutsy)
+    else
+        mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Component: main' | head -n 1)
+    fi
     mkdir -p "$root"
     mount -t tmpfs -o size=3g tmpfs "$root"
-    debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; return 1; }
+    debootstrap --variant=minbase --components="$components" "$suite" "$root" "$mirror" "${script[@]}" >"$root.log" 2>&1 ||
+        { tail -n 20 "$root.log" >&2; return 1; }
+    [ -z "${3:-}" ] || echo "deb $mirror $suite-updates main universe" >>"$root/etc/apt/sources.list"
     apt-config dump --format '%F "%v";%n' Acquire | grep -iE '^Acquire::(https?::|Check-)' >"$root/etc/apt/apt.conf.d/50machine" || true
     echo 'APT::Install-Recommends "false";' >"$root/etc/apt/apt.conf.d/60bare"
     cat /etc/resolv.conf >"$root/etc/resolv.conf"

@@ -82,14 +82,12 @@ static void answer(Schema *schema)
     }
 }
 
-static bool print_change(void *context, const RowChange *change, Error *error)
+static void print_change(Visit *visit, const RowChange *change)
 {
-    Visit *visit = context;
     const char *reason = NULL;
     const Table *table = schema_table(visit->schema, &change->relation,
                                       (Moment){change->lsn, visit->commit}, &reason);
 
-    (void) error;
     if (table == NULL)
         printf("row: %s\n", reason);
     else if (table != visit->last && !table->is_catalog && table->kind == 'r' && !table->is_rewrite)
@@ -102,10 +100,9 @@ static bool print_change(void *context, const RowChange *change, Error *error)
         printf(")\n");
         visit->last = table;
     }
-    return true;
 }
 
-static bool print_transactions(Schema *schema, const RowChanges *changes, Error *error)
+static void print_transactions(Schema *schema, const RowChanges *changes)
 {
     size_t count;
     const LostCommit *commits = row_changes_commits(changes, &count);
@@ -121,10 +118,9 @@ static bool print_transactions(Schema *schema, const RowChanges *changes, Error 
             printf("event: %s %s %s%s%s\n", events[j].verb, events[j].noun,
                    events[j].schema != NULL ? events[j].schema : "",
                    events[j].schema != NULL ? "." : "", events[j].name != NULL ? events[j].name : "");
-        if (!row_changes_visit(changes, &commits[i], print_change, &visit, error))
-            return false;
+        for (const LostChange *change = commits[i].first; change != NULL; change = change->after)
+            print_change(&visit, &change->row);
     }
-    return true;
 }
 
 static bool look(char **arguments, Arena *arena, Error *error)
@@ -150,10 +146,13 @@ static bool look(char **arguments, Arena *arena, Error *error)
     if (good)
         changes = row_changes_read(&clusters, &diverged, "/tmp", error);
     if (changes != NULL)
-        schema = schema_create(&clusters, changes, error);
+        schema = schema_create(&clusters, changes);
     if (schema != NULL)
+    {
         answer(schema);
-    good = schema != NULL && print_transactions(schema, changes, error);
+        print_transactions(schema, changes);
+    }
+    good = schema != NULL;
     schema_free(schema);
     row_changes_free(changes);
     scan_destroy(diverged.scan);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The portable directory in bare systems: it needs nothing but the C library there, and rewinds a pair of the servers which that
-# system has. Run by root; tests/portable.sh [SUITE...], Debian 12, 13 and unstable otherwise.
+# system has. Run by root; tests/portable.sh [SUITE...], Debian 12, 13 and unstable otherwise; MIRROR=URL
+# names a mirror of Ubuntu and takes its suites.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 . "$(dirname "$0")/bare_system.sh"
@@ -15,7 +16,7 @@ trap 'exit 130' INT TERM
 [ $# -gt 0 ] || set -- bookworm trixie sid
 for suite; do
     root=$work/$suite
-    make_system "$suite" "$root"
+    make_system "$suite" "$root" "${MIRROR:-}"
     tar -C "$root/opt" -xzf "$archive"
     ln -s "/opt/$name/pg_rewind" "$root$program"
     run_in "$root" "$program" --version

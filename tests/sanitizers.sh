@@ -32,7 +32,8 @@ unit address
 if [ "${1:-sample}" = all ]; then
     end_to_end address
 else
-    PG_VERSIONS=15 end_to_end address t/1*.pl t/2[0-4]*.pl t/30*.pl t/36[0-4]*.pl t/38*.pl t/43*.pl
+    # The dry run before each rewind reads the same, and what servers compare is none of the program's memory.
+    PG_REWIND_TEST_DRY=no PG_REWIND_TEST_CATALOGS=no PG_VERSIONS=15 end_to_end address t/1*.pl t/2[0-4]*.pl t/30*.pl t/36[0-4]*.pl t/38*.pl t/43*.pl
 fi
 
 build build-thread thread

@@ -117,6 +117,18 @@ static bool remove_file(const char *path, Error *error)
     return !found || S_ISDIR(status.st_mode) || file_remove(path, error);
 }
 
+/*
+ * The link of a tablespace, after all that is removed through it. Without the link the next run
+ * does not find these files, so their removal is synced before: PG_... is gone from the link's
+ * directory, or is left there, and then remove_directory has synced it. The link must not come back
+ * either, when a new tablespace has files in that place: the next run would remove these.
+ */
+static bool remove_tablespace(const char *path, Error *error)
+{
+    return file_sync_path(path, error) && remove_file(path, error) &&
+           durable_sync_parent(path, error);
+}
+
 /* The directory stays if files are left in it (server logs, files that are in no listing). */
 static bool remove_directory(const char *path, Error *error)
 {
@@ -126,7 +138,7 @@ static bool remove_directory(const char *path, Error *error)
         error->error_number != ENOTDIR && error->error_number != EBUSY)
         return false;
     log_debug("directory \"%s\" is not removed: it is not empty, or in use", path);
-    return true;
+    return file_sync_path(path, error);
 }
 
 /* All but the bytes of patches. A PatchVisitor. */
@@ -148,7 +160,8 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
     case JOURNAL_INSTALL:
         return install(apply, entry, path, error);
     case JOURNAL_REMOVE:
-        return remove_file(path, error);
+        return relpath_is_tablespace(entry->path) ? remove_tablespace(path, error)
+                                                  : remove_file(path, error);
     case JOURNAL_REMOVE_DIRECTORY:
         return remove_directory(path, error);
     case JOURNAL_PATCH:
@@ -287,12 +300,15 @@ static bool sync_all(Apply *apply, Error *error)
 /* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
 static bool carry_out(Apply *apply, Error *error)
 {
+    struct stat status;
     bool ok = true;
 
     apply->written = written_create();
     progress_begin(PROGRESS_APPLY, journal_bytes(apply->reader));
+    /* A work directory is missing where a volume is not mounted. */
     for (size_t i = 0; ok && i < apply->work_count; i++)
-        ok = written_watch(apply->written, apply->work[i], error);
+        ok = file_stat(apply->work[i], &status, NULL, error) &&
+             written_watch(apply->written, apply->work[i], error);
     ok = ok && patch_files(apply->target_directory, apply->reader, apply->options->jobs,
                            carry_out_entry, apply, apply->written, error);
     progress_end(ok);

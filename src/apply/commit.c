@@ -62,12 +62,6 @@ static bool blocker_is(const char *target_directory, const char *run_id, bool *s
     return true;
 }
 
-/* No checkpoint starts on a page boundary. */
-static bool looks_like_poison(const Control *control)
-{
-    return control->checkpoint_lsn % control->wal_block_size == 0;
-}
-
 static bool looks_like_blocker(const Buffer *label)
 {
     Lsn redo, checkpoint;
@@ -89,7 +83,7 @@ static bool may_be_committed(const char *target_directory)
     Control control;
     bool found;
 
-    if (!directory_control_read(target_directory, &control, NULL) || looks_like_poison(&control) ||
+    if (!directory_control_read(target_directory, &control, NULL) || control_is_poison(&control) ||
         !file_read_all(target_path(&path, target_directory, BACKUP_LABEL_PATH), LABEL_SIZE_MAX,
                        &label, &found, NULL))
         return true;
@@ -109,6 +103,15 @@ bool apply_may_be_pending(const char *target_directory)
     return found && may_be_committed(target_directory);
 }
 
+/* A tool can have written into the poison, which says that the server was shut down (pg_checksums
+ * --enable). Its checkpoint location stays. */
+static bool holds_changed_poison(const char *target_directory)
+{
+    Control control;
+
+    return directory_control_read(target_directory, &control, NULL) && control_is_poison(&control);
+}
+
 bool commit_state(const char *target_directory, const JournalHead *head, PendingState *state,
                   Error *error)
 {
@@ -125,18 +128,66 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
      */
     if (is_control(&control, head->poison) || (blocked && is_control(&control, head->old_control)))
         *state = PENDING_APPLY;
+    else if (is_control(&control, head->new_control))
+        *state = PENDING_CLEANUP;
+    else if (!is_control(&control, head->old_control) && holds_changed_poison(target_directory))
+        *state = PENDING_APPLY;
     else
-        *state = is_control(&control, head->new_control) ? PENDING_CLEANUP : PENDING_STALE;
+        *state = PENDING_STALE;
+    return true;
+}
+
+/* Every file that the journal installs is staged still. */
+static bool all_is_staged(const char *target_directory, JournalReader *reader, bool *staged,
+                          Error *error)
+{
+    JournalEntry entry;
+    bool end = false;
+
+    *staged = true;
+    journal_rewind(reader);
+    while (*staged && !end)
+    {
+        AUTO_BUFFER Buffer path = {0};
+        struct stat status;
+
+        if (!journal_next(reader, &entry, &end, error))
+            return false;
+        if (!end && entry.kind == JOURNAL_INSTALL &&
+            !file_lstat(target_path(&path, target_directory, entry.other), &status, staged, error))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Under the pg_control from before the rewind nothing was carried out yet. If a staged file is gone
+ * nevertheless, somebody has put the files of the target back, the installed ones as well: the
+ * journal is obsolete.
+ */
+static bool check_not_put_back(const char *target_directory, const JournalHead *head,
+                               JournalReader *reader, PendingState *state, Error *error)
+{
+    bool old, staged;
+
+    if (*state != PENDING_APPLY)
+        return true;
+    if (!commit_control_is(target_directory, head->old_control, &old, error) ||
+        (old && !all_is_staged(target_directory, reader, &staged, error)))
+        return false;
+    if (old && !staged)
+        *state = PENDING_STALE;
     return true;
 }
 
 bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending, Error *error)
 {
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
-    bool found;
+    JournalReader *reader = NULL;
+    bool found, success;
 
     *pending = (PendingRewind){.state = PENDING_NONE, .divergence = ""};
-    if (!journal_open(target_directory, arena, NULL, head, &found, error))
+    if (!journal_open(target_directory, arena, &reader, head, &found, error))
     {
         /* Without --no-sync a journal is whole before the commit, and is never written again. */
         if (may_be_committed(target_directory))
@@ -148,7 +199,10 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
         return true;
     pending->divergence = head->divergence;
     pending->options = head->options;
-    return commit_state(target_directory, head, &pending->state, error);
+    success = commit_state(target_directory, head, &pending->state, error) &&
+              check_not_put_back(target_directory, head, reader, &pending->state, error);
+    journal_close_reader(reader);
+    return success;
 }
 
 /* ---- The commit ---- */

@@ -133,6 +133,13 @@ char *arena_strndup(Arena *arena, const char *string, size_t length)
     return copy;
 }
 
+void *arena_copy(Arena *arena, const void *bytes, size_t size)
+{
+    void *copy = arena_allocate(arena, size);
+
+    return size > 0 ? memcpy(copy, bytes, size) : copy;
+}
+
 char *arena_strdup(Arena *arena, const char *string)
 {
     return arena_strndup(arena, string, strlen(string));

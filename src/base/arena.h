@@ -21,6 +21,9 @@ void arena_destroy_local(Arena **arena);
 /* Zeroed memory, aligned for any type. Exits when memory is exhausted. */
 void *arena_allocate(Arena *arena, size_t size);
 
+/* A copy of bytes, aligned for any type. bytes NULL is allowed for a size of 0. */
+void *arena_copy(Arena *arena, const void *bytes, size_t size);
+
 /* Copies of strings, packed without padding. */
 char *arena_strdup(Arena *arena, const char *string);
 char *arena_strndup(Arena *arena, const char *string, size_t length);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 void *array_grow(void *items, size_t count, size_t item_size)
@@ -25,18 +26,32 @@ size_t array_search(const void *key, const void *items, size_t count, size_t ite
                     ArrayCompare compare, bool *found)
 {
     size_t low = 0, high = count;
+    bool equal = false;
 
-    *found = false;
     while (low < high)
     {
         size_t middle = low + (high - low) / 2;
         int order = compare(key, (const char *) items + middle * item_size);
 
-        *found = *found || order == 0;
+        equal = equal || order == 0;
         if (order > 0)
             low = middle + 1;
         else
             high = middle;
     }
+    if (found != NULL)
+        *found = equal;
     return low;
+}
+
+void *array_find(const void *key, const void *items, size_t count, size_t item_size,
+                 ArrayCompare compare)
+{
+    return count > 0 ? bsearch(key, items, count, item_size, compare) : NULL;
+}
+
+void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compare)
+{
+    if (count > 0)
+        qsort(items, count, item_size, compare);
 }

@@ -30,9 +30,19 @@ typedef int (*ArrayCompare)(const void *key, const void *item);
 
 /*
  * The index in a sorted array of the first item that is not before the key: where the key is, if
- * *found, else where it would have to be inserted.
+ * *found (NULL: that is not asked), else where it would have to be inserted.
  */
+#define ARRAY_FIRST(key, items, count, compare)                                                    \
+    array_search(key, items, count, sizeof(*(items)), compare, NULL)
 size_t array_search(const void *key, const void *items, size_t count, size_t item_size,
                     ArrayCompare compare, bool *found);
+
+/* As bsearch and qsort, also for no items, which are NULL. */
+#define ARRAY_FIND(key, items, count, compare)                                                     \
+    array_find(key, items, count, sizeof(*(items)), compare)
+#define ARRAY_SORT(items, count, compare) array_sort(items, count, sizeof(*(items)), compare)
+void *array_find(const void *key, const void *items, size_t count, size_t item_size,
+                 ArrayCompare compare);
+void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compare);
 
 #endif

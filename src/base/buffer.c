@@ -161,18 +161,24 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
     buffer->size += (size_t) length;
 }
 
-/* Between two quotes; a quote in the string is written as quote_text. */
-static void append_quoted(Buffer *buffer, const char *string, char quote, const char *quote_text)
+/* Between two quotes, the first of the doubled characters. Each of these stands twice in the
+ * string, with text between both. */
+static void append_quoted(Buffer *buffer, const char *string, const char *doubled, const char *text)
 {
-    buffer_append_u8(buffer, (uint8_t) quote);
-    for (; *string != '\0'; string++)
+    buffer_append_u8(buffer, (uint8_t) doubled[0]);
+    for (;; string++)
     {
-        if (*string == quote)
-            buffer_append_string(buffer, quote_text);
-        else
-            buffer_append_u8(buffer, (uint8_t) *string);
+        const size_t plain = strcspn(string, doubled);
+
+        buffer_append(buffer, string, plain);
+        string += plain;
+        if (*string == '\0')
+            break;
+        buffer_append_u8(buffer, (uint8_t) *string);
+        buffer_append_string(buffer, text);
+        buffer_append_u8(buffer, (uint8_t) *string);
     }
-    buffer_append_u8(buffer, (uint8_t) quote);
+    buffer_append_u8(buffer, (uint8_t) doubled[0]);
 }
 
 void buffer_append_word(Buffer *buffer, const char *word)
@@ -183,17 +189,21 @@ void buffer_append_word(Buffer *buffer, const char *word)
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
         buffer_append_string(buffer, word);
     else
-        append_quoted(buffer, word, '\'', "'\\''");
+        append_quoted(buffer, word, "'", "\\'");
 }
 
-void buffer_append_literal(Buffer *buffer, const char *string)
+void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind)
 {
-    append_quoted(buffer, string, '\'', "''");
+    const bool escaped = kind == LITERAL_ANY && strchr(string, '\\') != NULL;
+
+    if (escaped)
+        buffer_append_u8(buffer, 'E');
+    append_quoted(buffer, string, escaped ? "'\\" : "'", "");
 }
 
 void buffer_append_name(Buffer *buffer, const char *name)
 {
-    append_quoted(buffer, name, '"', "\"\"");
+    append_quoted(buffer, name, "\"", "");
 }
 
 void buffer_printf(Buffer *buffer, const char *format, ...)

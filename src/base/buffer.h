@@ -85,13 +85,22 @@ void buffer_append_string(Buffer *buffer, const char *string); /* without the fi
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
+/* A string literal of SQL: for any session, as quote_literal makes it, or for one of a script that
+ * sets standard_conforming_strings. There a backslash needs no second one, and values are easier to
+ * read. */
+typedef enum LiteralKind
+{
+    LITERAL_ANY,
+    LITERAL_STANDARD
+} LiteralKind;
+
 /*
  * Text that a person pastes: all that is not ours in it goes through one of these
  * (tests/pasted_text). A word of a shell, in quotes where it needs them; a string literal of SQL,
  * and a name, always in quotes.
  */
 void buffer_append_word(Buffer *buffer, const char *word);
-void buffer_append_literal(Buffer *buffer, const char *string);
+void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind);
 void buffer_append_name(Buffer *buffer, const char *name);
 
 /* Plural suffix: "s", "" for one. */

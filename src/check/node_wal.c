@@ -67,16 +67,6 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
     return true;
 }
 
-/* The target's WAL as a stream: pg_wal only. */
-static WalStream node_wal_stream(const Node *node)
-{
-    WalStream stream = node->look.target_wal->stream;
-
-    stream.open = wal_store_open_own;
-    stream.limit = LSN_INVALID;
-    return stream;
-}
-
 /* True if pg_wal has this segment, in the file that the history names. */
 static bool node_has_segment(const Node *node, uint64_t segment)
 {
@@ -99,7 +89,7 @@ static uint64_t find_oldest(const Node *node, uint64_t segment, uint64_t back)
 static LastWal read_last_wal(const Node *node)
 {
     const WalShape *shape = &node->clusters->shape;
-    const WalStream stream = node_wal_stream(node);
+    WalStream stream = node->look.target_wal->stream;
     const Lsn redo = node->clusters->target.control.checkpoint.redo;
     const uint64_t at = wal_segment_of(shape, redo);
     const uint64_t count = READ_BACK_BYTES_MAX / shape->segment_size;
@@ -107,6 +97,8 @@ static LastWal read_last_wal(const Node *node)
     uint64_t segment = at;
     Lsn from = count > 0 ? LSN_INVALID : redo;
 
+    stream.open = wal_store_open_own; /* pg_wal only */
+    stream.limit = LSN_INVALID;
     if (node->clusters->target_history.count == 0 || !node_has_segment(node, at))
         return found;
     if (count > 0)
@@ -284,10 +276,9 @@ typedef struct Asked
  */
 static Asked ask_archive(const Node *node, uint64_t segment)
 {
-    const WalStream stream = node_wal_stream(node);
     Asked answer = {.how = ""};
 
-    wal_stream_segment_name(&stream, segment, answer.name);
+    wal_stream_segment_name(&node->look.target_wal->stream, segment, answer.name);
     answer.asked = node->options->wal_archive != NULL || node->look.restore_command != NULL;
     if (answer.asked)
         answer.has = wal_store_has(node->archive, segment, node->arena, &answer.how);
@@ -298,10 +289,9 @@ static Asked ask_archive(const Node *node, uint64_t segment)
 static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_SIZE])
 {
     const SourceWal *wal = node->look.source_wal;
-    const WalStream stream = node_wal_stream(node);
     bool has;
 
-    wal_stream_segment_name(&stream, segment, name);
+    wal_stream_segment_name(&node->look.target_wal->stream, segment, name);
     return wal != NULL &&
            wal_segment_start(&node->clusters->shape, segment + 1) <= node->look.divergence.lsn &&
            source_wal_source_has(wal, segment, &has, NULL) && has;

@@ -23,41 +23,20 @@ static const char *const verdict_names[] = {[VERDICT_NONE] = NULL,
                                             [VERDICT_NOT_POSSIBLE] = "not possible",
                                             [VERDICT_UNKNOWN] = "unknown"};
 
-static void append_finding(Finding **list, size_t *count, Finding finding)
-{
-    ARRAY_GROW(*list, *count);
-    (*list)[(*count)++] = finding;
-}
-
-static void add_text(Node *node, Finding finding, const char *format, va_list arguments)
-{
-    AUTO_BUFFER Buffer text = {0};
-
-    buffer_vprintf(&text, format, arguments);
-    finding.text = arena_strdup(node->arena, buffer_string(&text));
-    append_finding(&node->findings, &node->finding_count, finding);
-}
-
-void node_ok(Node *node, const char *name, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    add_text(node, (Finding){.name = name, .state = FINDING_OK}, format, arguments);
-    va_end(arguments);
-}
-
 void node_add(Node *node, const char *name, FindingState state, const char *remedy,
               const char *format, ...)
 {
+    AUTO_BUFFER Buffer text = {0};
     Finding finding = {.name = name, .state = state};
     va_list arguments;
 
+    va_start(arguments, format);
+    buffer_vprintf(&text, format, arguments);
+    va_end(arguments);
+    finding.text = arena_strdup(node->arena, buffer_string(&text));
     if (remedy != NULL && remedy[0] != '\0')
         finding.remedy = arena_strdup(node->arena, remedy);
-    va_start(arguments, format);
-    add_text(node, finding, format, arguments);
-    va_end(arguments);
+    ARRAY_ADD(node->findings, node->finding_count, finding);
 }
 
 void node_add_error(Node *node, const char *name, FindingState state, const Error *error)
@@ -70,16 +49,13 @@ void node_add_error(Node *node, const char *name, FindingState state, const Erro
 
 void node_leave_out(Node *node, const char *name, const char *why)
 {
-    append_finding(&node->not_looked_at, &node->not_looked_at_count,
-                   (Finding){name, FINDING_UNKNOWN, why, NULL});
+    ARRAY_ADD(node->not_looked_at, node->not_looked_at_count,
+              (Finding){name, FINDING_UNKNOWN, why, NULL});
 }
 
 void node_add_reason(Node *node, const Error *error)
 {
-    Verdict *verdict = &node->verdict;
-
-    ARRAY_GROW(verdict->reasons, verdict->reason_count);
-    verdict->reasons[verdict->reason_count++] = *error;
+    ARRAY_ADD(node->verdict.reasons, node->verdict.reason_count, *error);
 }
 
 bool node_is_ready(const Node *node)
@@ -159,14 +135,6 @@ static void append_findings(Buffer *text, const Node *node, FindingState last)
         }
 }
 
-static void append_not_looked_at(Buffer *text, const Node *node)
-{
-    if (node->not_looked_at_count > 0)
-        buffer_append_string(text, "\nNot looked at:\n");
-    for (size_t i = 0; i < node->not_looked_at_count; i++)
-        buffer_printf(text, "  %s: %s\n", node->not_looked_at[i].name, node->not_looked_at[i].text);
-}
-
 /* Without --verbose: how many checks passed, and the names of what was not looked at. */
 static void append_rest(Buffer *text, const Node *node)
 {
@@ -201,10 +169,13 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
     append_findings(&text, node, verbose ? FINDING_OK : FINDING_UNKNOWN);
-    if (verbose)
-        append_not_looked_at(&text, node);
-    else
+    if (!verbose)
         append_rest(&text, node);
+    else if (node->not_looked_at_count > 0)
+        buffer_append_string(&text, "\nNot looked at:\n");
+    for (size_t i = 0; verbose && i < node->not_looked_at_count; i++)
+        buffer_printf(&text, "  %s: %s\n", node->not_looked_at[i].name,
+                      node->not_looked_at[i].text);
     /* Names of files may hold what a terminal takes for commands. */
     for (size_t i = 0; i < text.size; i++)
         if (text.bytes[i] == 0x7F || (text.bytes[i] < 0x20 && text.bytes[i] != '\n'))

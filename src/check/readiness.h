@@ -95,7 +95,7 @@ void node_print_json(const Node *node, FILE *stream);
 
 void node_add(Node *node, const char *name, FindingState state, const char *remedy,
               const char *format, ...) PRINTF_LIKE(5, 6);
-void node_ok(Node *node, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
+#define node_ok(node, name, ...) node_add(node, name, FINDING_OK, NULL, __VA_ARGS__)
 void node_add_error(Node *node, const char *name, FindingState state, const Error *error);
 void node_leave_out(Node *node, const char *name, const char *why);
 void node_add_reason(Node *node, const Error *error);

@@ -34,7 +34,7 @@ static void add_replayed_wal(Node *node)
     const Look *look = &node->look;
     char name[WAL_NAME_SIZE];
 
-    source_wal_segment_name(look->source_wal, look->replayed_segment, name);
+    wal_stream_segment_name(&look->source_wal->store->stream, look->replayed_segment, name);
     if (look->replayed == REPLAYED_WAL_OF_SOURCE)
         node_ok(node, "source_wal", "The source has segment %s, %s.", name, what_for);
     else if (look->replayed == REPLAYED_WAL_OF_ARCHIVE)
@@ -79,7 +79,7 @@ static bool add_next_wal(Node *node)
         node_add_error(node, "source_wal", FINDING_UNKNOWN, &error);
         return true;
     }
-    source_wal_segment_name(look->source_wal, segment, name);
+    wal_stream_segment_name(&look->source_wal->store->stream, segment, name);
     if (has)
         node_ok(node, "source_wal", "Segment %s, %s, is there, as far as it was written.", name,
                 what_for);
@@ -163,34 +163,24 @@ static void report_running(Node *node, bool looked, const Error *error)
                            : "what is needed depends on the divergence");
 }
 
-/* Note whether the slot is in use by the target's own server, a standby that runs. */
-static void find_slot_user(const Node *node, const char *names[STREAMING_NAMES_MAX + 1],
-                           StandbySettings *settings)
-{
-    const Target *target = &node->clusters->target;
-    TargetServer *server;
-    TargetAnswer answer;
-
-    if (!node->look.running || target->control.state != STATE_IN_ARCHIVE_RECOVERY)
-        return;
-    server = target_server_open(node->arena, target->directory, node->clusters->source);
-    target_server_ask(server, &answer);
-    target_server_close(server);
-    streaming_find_slot_user(node->options, target, &answer, node->arena, names, settings);
-}
-
 /* With --slot, which -R demands and so a source server. */
 static void look_at_named_slot(Node *node)
 {
     const char *name = node->options->slot;
-    const char *names[STREAMING_NAMES_MAX + 1];
+    const Clusters *clusters = node->clusters;
     StandbySettings settings = {0};
+    TargetServer *server;
     Error error;
 
     if (name == NULL)
         return;
-    find_slot_user(node, names, &settings);
-    if (streaming_check_slot(node->options, node->clusters, &settings, &error))
+    if (node->look.running)
+    {
+        server = target_server_open(node->arena, clusters->target.directory, clusters->source);
+        streaming_find_slot_user(node->options, &clusters->target, server, node->arena, &settings);
+        target_server_close(server);
+    }
+    if (streaming_check_slot(node->options, clusters, &settings, &error))
         node_ok(node, "source_slot",
                 settings.target_uses_slot
                     ? "Replication slot \"%s\" of the source is the one that this node's "

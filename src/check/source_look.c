@@ -133,19 +133,17 @@ static void look_at_source_settings(Node *node, Connection *connection, const Ve
     const char *full_page_writes =
         ask(node, connection, "SELECT pg_catalog.current_setting('full_page_writes')");
     const char *wal_level = ask(node, connection, "SELECT pg_catalog.current_setting('wal_level')");
-
-    node_add(node, "source_full_page_writes",
-             is_answer(full_page_writes, "on") ? FINDING_OK : FINDING_PROBLEM,
-             is_answer(full_page_writes, "on")
-                 ? NULL
-                 : arena_printf(node->arena, "%sfull_page_writes = on; SELECT pg_reload_conf();",
-                                version->remedies.set),
-             "full_page_writes of the source is %s.",
-             full_page_writes != NULL ? full_page_writes : "unknown");
+    const bool is_on = is_answer(full_page_writes, "on");
     const FindingState level = is_answer(wal_level, "minimal")   ? FINDING_PROBLEM
                                : is_answer(wal_level, "archive") ? FINDING_WARNING
                                                                  : FINDING_OK;
 
+    node_add(node, "source_full_page_writes", is_on ? FINDING_OK : FINDING_PROBLEM,
+             is_on ? NULL
+                   : arena_printf(node->arena, "%sfull_page_writes = on; SELECT pg_reload_conf();",
+                                  version->remedies.set),
+             "full_page_writes of the source is %s.",
+             full_page_writes != NULL ? full_page_writes : "unknown");
     node_add(node, "source_wal_level", level,
              level != FINDING_OK ? arena_printf(node->arena, "%s%s;  -- then restart the server",
                                                 version->remedies.set, version->remedies.wal_level)

@@ -49,6 +49,21 @@ static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
            birth < checkpoint.checkpoint.time - CLOCKS_DIFFER_SECONDS_MAX;
 }
 
+/*
+ * Only WAL shows where a backup of a primary ends; files copied during the backup may be newer than
+ * the WAL that is here. A label of pg_rewind says more than pg_control, which was written for a
+ * server that finds no label.
+ */
+static bool backup_has_not_ended(const Target *target, WalScan *scan)
+{
+    const Control *control = &target->control;
+
+    if (target->has_backup_label)
+        return target->label_of_base_backup && !crashed_in_exclusive_backup(target, scan);
+    return control->backup_end_required ||
+           (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID);
+}
+
 /* The scan begins at a record that is known to be there: pg_control's checkpoint, or where the
  * recovery of an earlier rewind, which never started, was to begin. */
 bool divergence_find_target_end(const Clusters *clusters, const WalStream *stream, int jobs,
@@ -73,14 +88,11 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
         return error_detail(error, "The target's last checkpoint is in the one that could not be "
                                    "opened.");
     }
-    /* Only WAL shows where a backup of a primary ends; files copied during the backup may be newer
-     * than the WAL that is here. */
-    if (control->backup_end_required ||
-        (target->label_of_base_backup && !crashed_in_exclusive_backup(target, *scan)) ||
-        (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
+    if (backup_has_not_ended(target, *scan))
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
-        error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
+        error_detail(error, "Its recovery from a base backup has not reached the backup's end, or "
+                            "the backup_label of a rewind was removed.");
         return error_hint_compare(error);
     }
     if (*end == from || *end < control->min_recovery_point || *end < control->backup_end_point)
@@ -399,7 +411,7 @@ static void explain_left_behind(const Search *search, Error *error)
 
     if (!source_wal_source_has(search->in.source_wal, segment, &has, NULL) || has)
         return;
-    source_wal_segment_name(search->in.source_wal, segment, name);
+    wal_stream_segment_name(&search->in.source_wal->store->stream, segment, name);
     error_detail(error,
                  "The source no longer has segment %s, in which the target's WAL ends. A standby "
                  "that was away for too long cannot follow it either, unless an archive has all "

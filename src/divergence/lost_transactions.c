@@ -1,6 +1,7 @@
 #include "divergence/lost_transactions.h"
 
 #include "base/array.h"
+#include "base/encoding.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/page.h"
@@ -158,11 +159,11 @@ typedef struct DatabaseName
 
 typedef struct RelationNames
 {
-    const Lost *lost;
+    Lost *lost;
     Arena *arena;
     LostRelation **by_filenode; /* all of the Lost's */
     Buffer databases;           /* DatabaseName */
-    Oid connected;
+    uint32_t shared_encoding;   /* of these */
 } RelationNames;
 
 static int compare_filenodes(const void *left, const void *right)
@@ -183,15 +184,21 @@ static bool add_database(void *context, const ConnectionValue *columns, Error *e
 {
     RelationNames *names = context;
     DatabaseName item;
+    uint32_t encoding;
 
-    if (!parse_oid(&columns[0], &item.oid) || columns[1].bytes == NULL || columns[2].bytes == NULL)
+    if (!parse_oid(&columns[0], &item.oid) || columns[1].bytes == NULL ||
+        columns[2].bytes == NULL || !parse_oid(&columns[3], &encoding))
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    names->shared_encoding = encoding_of_shared(names->shared_encoding, encoding);
     if (lost_database_is_new(names->lost, item.oid))
         return true;
     item.name = arena_strdup(names->arena, columns[1].bytes);
     buffer_append(&names->databases, &item, sizeof(item));
     if (columns[2].bytes[0] == 't')
-        names->connected = item.oid;
+    {
+        names->lost->connected_database = item.oid;
+        names->lost->connected_encoding = encoding;
+    }
     return true;
 }
 
@@ -217,7 +224,8 @@ static bool name_relation(void *context, const ConnectionValue *columns, Error *
         LostRelation *relation = names->by_filenode[index];
 
         if (relation->id.tablespace != tablespace || relation->created || relation->name != NULL ||
-            (relation->id.database != 0 && relation->id.database != names->connected))
+            (relation->id.database != 0 &&
+             relation->id.database != names->lost->connected_database))
             continue;
         relation->on_source = true;
         relation->name = arena_strdup(names->arena, name);
@@ -237,6 +245,30 @@ static void fetch_names(RelationNames *names, Source *source)
     if (!source_server_names(source, array_literal(&filenodes), add_database, name_relation, names,
                              &error))
         log_debug("could not get names from the source: %s", error.message);
+}
+
+static void convert_name(const RelationNames *names, iconv_t conversion, const char **name)
+{
+    if (*name != NULL)
+        *name = encoding_name(conversion, *name, strlen(*name), names->arena);
+}
+
+/* Names of relations are in the encoding of their database. */
+static void convert_names(const RelationNames *names)
+{
+    const iconv_t conversion = encoding_open(names->lost->connected_encoding);
+    const iconv_t shared = encoding_open(names->shared_encoding);
+    DatabaseName *databases = (DatabaseName *) (void *) names->databases.bytes;
+
+    for (size_t i = 0; i < names->lost->relation_count; i++)
+    {
+        convert_name(names, conversion, &names->lost->relations[i].name);
+        convert_name(names, conversion, &names->lost->relations[i].table);
+    }
+    for (size_t i = 0; i < names->databases.size / sizeof(*databases); i++)
+        convert_name(names, shared, &databases[i].name);
+    encoding_close(conversion);
+    encoding_close(shared);
 }
 
 static const char *database_name(const RelationNames *names, Oid database)
@@ -272,7 +304,7 @@ static void name_by_number(RelationNames *names)
 static void name_relations(Lost *lost, Source *source, Arena *arena)
 {
     const size_t count = lost->relation_count;
-    RelationNames names = {.lost = lost, .arena = arena};
+    RelationNames names = {.lost = lost, .arena = arena, .shared_encoding = ENCODING_NONE};
 
     names.by_filenode = memory_allocate((count + 1) * sizeof(*names.by_filenode));
     for (size_t i = 0; i < count; i++)
@@ -280,7 +312,7 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
     qsort(names.by_filenode, count, sizeof(*names.by_filenode), compare_filenodes);
     if (source->is_server && count > 0)
         fetch_names(&names, source);
-    lost->connected_database = names.connected;
+    convert_names(&names);
     name_by_number(&names);
     free(names.by_filenode);
     buffer_free(&names.databases);
@@ -294,6 +326,7 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
                          .first_known_xid = (uint32_t) common->next_xid,
                          .from = diverged->lsn,
                          .end = diverged->target_end,
+                         .online = diverged->common_checkpoint.online,
                          .block_size = clusters->target.control.block_size,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};

@@ -51,13 +51,12 @@ static bool was_started_after_divergence(const ScannedTarget *given)
  */
 static bool was_in_recovery_at_divergence(const ScannedTarget *given)
 {
-    const ControlState state = given->clusters->target.control.state;
     const History *source = &given->clusters->source_history;
     const History *target = &given->clusters->target_history;
 
     return source->entries[source->count - 1].timeline ==
                target->entries[target->count - 1].timeline ||
-           state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
+           target_may_be_standby(&given->clusters->target) ||
            target_timeline_begin(&given->clusters->target_history) >= given->divergence->lsn ||
            was_started_after_divergence(given);
 }
@@ -78,18 +77,23 @@ static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
     return end;
 }
 
-/* True if WAL proves that hints were logged from begin to end, where a server was not stopped. */
+/*
+ * True if WAL proves that hints were logged from begin to end, where a server was not stopped. At
+ * level minimal no record tells of a change of wal_log_hints alone (XLogReportParameters): there a
+ * record speaks only of the server that wrote it.
+ */
 static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
 {
     const ScanResult *scanned = given->scanned;
-    bool log_hints = false; /* not known */
+    const ScanParameters *last = NULL;
 
     for (size_t i = 0; i < scanned->hint_image_count; i++)
         if (scanned->hint_images[i] >= begin && scanned->hint_images[i] < end)
             return true;
     for (size_t i = 0; i < scanned->parameter_count && scanned->parameters[i].lsn < end; i++)
-        log_hints = scanned->parameters[i].log_hints;
-    return log_hints;
+        last = &scanned->parameters[i];
+    return last != NULL && last->log_hints &&
+           (last->wal_level != WAL_LEVEL_MINIMAL || last->lsn >= begin);
 }
 
 /*
@@ -100,7 +104,6 @@ static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
  */
 static Lsn end_of_unproved_hints(const ScannedTarget *given)
 {
-    const ControlState state = given->clusters->target.control.state;
     Lsn begin = given->floor;
     Lsn until = LSN_INVALID;
     Lsn end;
@@ -113,7 +116,7 @@ static Lsn end_of_unproved_hints(const ScannedTarget *given)
             until = end;
     }
     /* A standby's own stops are in no WAL. */
-    if ((state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY) &&
+    if (target_may_be_standby(&given->clusters->target) &&
         !hints_are_proved(given, begin, given->divergence->target_end))
         until = given->divergence->target_end;
     return until;
@@ -186,6 +189,21 @@ static uint32_t lowest_cut_off_xid(const ScannedTarget *given)
 }
 
 /*
+ * True if nothing tells what ran at the divergence, though a promotion has ended it for the target
+ * alone: up to 9.5 at wal_level = archive. No server with such WAL takes queries in recovery, so
+ * that only one that was promoted has set hints without WAL.
+ */
+static bool is_cut_off_unknown(const ScannedTarget *given)
+{
+    const ScanCheckpoint *common = &given->divergence->common_checkpoint;
+
+    return given->clusters->shape.version->wal_level_archive && common->online &&
+           common->checkpoint.oldest_active_xid == 0 && given->scanned->oldest_running_xid == 0 &&
+           was_in_recovery_at_divergence(given) && !source_was_promoted_at_divergence(given) &&
+           end_of_hints_before_checkpoint(given) != LSN_INVALID;
+}
+
+/*
  * Hints for transactions whose end the two sides know differently may stand on any page that these
  * touched. *xid is the lowest of them, false: no such transaction. What began after the common
  * checkpoint is scanned anyhow.
@@ -233,6 +251,13 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
             "\"wal_log_hints\" was switched at %s, after the last common checkpoint: hint bits set "
             "without it were not WAL-logged.",
             LSN_TEXT(version, scanned->hints_not_logged_at));
+    }
+    if (is_cut_off_unknown(given))
+    {
+        error_set(error, ERROR_FAILED, "target server was promoted with \"wal_level = archive\"");
+        return error_detail(error, "WAL of that level does not tell which transactions ran at the "
+                                   "divergence: hint bits for one that the source has committed "
+                                   "since may not have been WAL-logged.");
     }
     if (!was_minimal_in_common(given))
         return scan_check_known_updates(version, scanned, error);

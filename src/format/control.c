@@ -220,8 +220,8 @@ static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
     store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
 }
 
-void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,
-                          int64_t now, uint8_t bytes[CONTROL_FILE_SIZE])
+void control_make_rewound(const Control *source, Lsn redo, Lsn min_recovery_point,
+                          Timeline timeline, int64_t now, uint8_t bytes[CONTROL_FILE_SIZE])
 {
     const ControlOffsets *offsets = &source->version->control;
 
@@ -229,6 +229,9 @@ void control_make_rewound(const Control *source, Lsn min_recovery_point, Timelin
     store_u32(bytes + AT_STATE, STATE_IN_ARCHIVE_RECOVERY);
     store_u64(bytes + offsets->min_recovery_point, min_recovery_point);
     store_u32(bytes + offsets->min_recovery_timeline, timeline);
+    store_u64(bytes + offsets->backup_start_point, redo);
+    store_u64(bytes + offsets->backup_end_point, LSN_INVALID);
+    bytes[offsets->backup_end_required] = 1;
     if (source->version->control_time_is_set)
         store_u64(bytes + AT_TIME, (uint64_t) now);
     set_crc(source->version, bytes);
@@ -253,4 +256,9 @@ void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
     store_u64(bytes + offsets->backup_end_point, LSN_INVALID);
     bytes[offsets->backup_end_required] = 0;
     set_crc(version, bytes);
+}
+
+bool control_is_poison(const Control *control)
+{
+    return control->checkpoint_lsn % control->wal_block_size == 0;
 }

@@ -108,10 +108,11 @@ const char *control_state_name(ControlState state);
 /*
  * The pg_control of the rewound target: the source's bytes with state "in archive recovery",
  * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, then
- * zeros.
+ * zeros. It also says that a backup which began at `redo` has not ended: a server that reads
+ * backup_label overwrites that, and one that finds none never takes the target for consistent.
  */
-void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,
-                          int64_t now, uint8_t bytes[CONTROL_FILE_SIZE]);
+void control_make_rewound(const Control *source, Lsn redo, Lsn min_recovery_point,
+                          Timeline timeline, int64_t now, uint8_t bytes[CONTROL_FILE_SIZE]);
 
 /*
  * The poison: the target's own bytes with state "shut down", checkpoint location wal_end rounded up
@@ -121,5 +122,8 @@ void control_make_rewound(const Control *source, Lsn min_recovery_point, Timelin
  */
 void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
                          uint8_t bytes[CONTROL_FILE_SIZE]);
+
+/* True if it is a poison, by its checkpoint location, which no tool changes. */
+bool control_is_poison(const Control *control);
 
 #endif

@@ -23,9 +23,8 @@ typedef struct BaseType
 } BaseType;
 
 /* Each ends with an OID of 0. */
-extern const BaseType number_types[];
+extern const BaseType plain_types[];
 extern const BaseType time_types[];
-extern const BaseType bits_types[];
 extern const BaseType document_types[];
 
 bool numeric_text(Cursor *value, Buffer *text);

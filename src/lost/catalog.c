@@ -33,7 +33,7 @@ typedef struct RowVersion
     Slice before, after;
 } RowVersion;
 
-struct Catalog
+typedef struct Catalog
 {
     Oid database, oid;
     Oid filenode; /* of the file that was read */
@@ -44,7 +44,7 @@ struct Catalog
     size_t count;
     CatalogStorage *filenodes; /* of all versions of pg_class */
     size_t filenode_count;
-};
+} Catalog;
 
 struct CatalogReader
 {
@@ -56,7 +56,6 @@ struct CatalogReader
     size_t change_count;
     size_t *unknown; /* the indexes of changes of which WAL does not tell all */
     size_t unknown_count;
-    const LostCommit *visited;
     Catalog **catalogs;
     size_t catalog_count;
     Oid model; /* a database whose pg_attribute describes the shared catalogs, too */
@@ -69,24 +68,19 @@ static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid,
 
 /* ---- Changes ---- */
 
-static bool add_change(void *context, const RowChange *change, Error *error)
+static void add_change(CatalogReader *reader, const LostCommit *commit, const RowChange *change)
 {
-    CatalogReader *reader = context;
     const Oid oid = row_changes_catalog(reader->row_changes, &change->relation);
 
-    (void) error;
     if (oid >= FIRST_NORMAL_OID)
-        return true;
+        return;
     if (change->unknown != NULL)
         ARRAY_ADD(reader->unknown, reader->unknown_count, reader->change_count);
-    ARRAY_ADD(reader->changes, reader->change_count,
-              (CatalogChange){oid, reader->visited, *change});
-    return true;
+    ARRAY_ADD(reader->changes, reader->change_count, (CatalogChange){oid, commit, *change});
 }
 
-const CatalogChange *catalog_changes(const CatalogReader *reader, size_t *count)
+const CatalogChange *catalog_changes(const CatalogReader *reader)
 {
-    *count = reader->change_count;
     return reader->changes;
 }
 
@@ -113,10 +107,8 @@ static int compare_places(const void *key, const void *item)
 static size_t changes_before(const CatalogReader *reader, Lsn commit, Lsn lsn)
 {
     const ChangePlace place = {commit, lsn};
-    bool found;
 
-    return array_search(&place, reader->changes, reader->change_count, sizeof(*reader->changes),
-                        compare_places, &found);
+    return ARRAY_FIRST(&place, reader->changes, reader->change_count, compare_places);
 }
 
 CatalogView catalog_view(const CatalogReader *reader, Moment moment)
@@ -161,7 +153,9 @@ static bool split_row(const Catalog *catalog, Slice tuple, CatalogTuple *row)
         !heap_tuple_split(&parsed, catalog->attributes, catalog->attribute_count, row->values,
                           &reason))
         return false;
-    row->catalog = catalog;
+    row->catalog = catalog->oid;
+    row->columns = catalog->attributes;
+    row->column_count = catalog->attribute_count;
     row->tuple = tuple;
     row->oid = parsed.oid;
     return true;
@@ -169,8 +163,8 @@ static bool split_row(const Catalog *catalog, Slice tuple, CatalogTuple *row)
 
 Slice row_column(const CatalogTuple *row, const char *column)
 {
-    for (size_t i = 0; i < row->catalog->attribute_count; i++)
-        if (strcmp(row->catalog->attributes[i].name, column) == 0)
+    for (size_t i = 0; i < row->column_count; i++)
+        if (strcmp(row->columns[i].name, column) == 0)
             return row->values[i];
     return (Slice){0};
 }
@@ -191,14 +185,11 @@ uint32_t row_number(const CatalogTuple *row, const char *column)
 const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column)
 {
     const Slice value = row_column(row, column);
-    AUTO_BUFFER Buffer name = {0};
+    const char *name = (const char *) value.bytes;
 
-    if (value.bytes == NULL)
-        return NULL;
-    buffer_append(&name, value.bytes, strnlen((const char *) value.bytes, value.size));
-    if (look->conversion != NO_CONVERSION)
-        (void) encoding_convert(look->conversion, &name, 0);
-    return arena_strdup(look->arena, buffer_string(&name));
+    return name != NULL
+               ? encoding_name(look->conversion, name, strnlen(name, value.size), look->arena)
+               : NULL;
 }
 
 static int compare_key(const void *key, const void *item)
@@ -232,11 +223,9 @@ static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *po
 bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, CatalogTuple *row)
 {
     const Catalog *catalog = open_catalog(look->reader, look->database, oid, true);
-    bool found;
 
     if (*position == 0 && key != KEY_ANY)
-        *position = array_search(&key, catalog->versions, catalog->count,
-                                 sizeof(*catalog->versions), compare_key, &found);
+        *position = ARRAY_FIRST(&key, catalog->versions, catalog->count, compare_key);
     if (!next_row(catalog, &look->view, position, row) ||
         (key != KEY_ANY && catalog->versions[*position - 1].key != key))
         return false;
@@ -268,12 +257,6 @@ uint32_t catalog_number(CatalogLook *look, Oid catalog, Oid key, const char *col
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
 {
     return split_row(open_catalog(look->reader, look->database, catalog, false), tuple, row);
-}
-
-const Attribute *catalog_columns(const CatalogTuple *row, size_t *count)
-{
-    *count = row->catalog->attribute_count;
-    return row->catalog->attributes;
 }
 
 Oid rewritten_table(const char *name)
@@ -440,17 +423,11 @@ static bool find_key(const CatalogTuple *row, RowVersion *version)
                 {0, "oid", ""}};
     size_t i = 0;
 
-    while (keys[i].catalog != 0 && keys[i].catalog != row->catalog->oid)
+    while (keys[i].catalog != 0 && keys[i].catalog != row->catalog)
         i++;
     version->key = row_number(row, keys[i].key);
     version->part = row_number(row, keys[i].part);
     return version->key != 0;
-}
-
-static Slice copy_tuple(CatalogReader *reader, Slice tuple)
-{
-    return (Slice){memcpy(arena_allocate(reader->arena, tuple.size), tuple.bytes, tuple.size),
-                   tuple.size};
 }
 
 static bool is_place(RowPlace a, RowPlace b)
@@ -479,9 +456,9 @@ static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowP
             row->relation.relation != catalog->filenode)
             continue;
         if (row->new.bytes == NULL && row->xid == xmin &&is_place(row->new_place, place))
-            row->new = copy_tuple(reader, tuple);
+            row->new = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
         if (row->old.bytes == NULL && row->xid == xmax && is_place(row->old_place, place))
-            row->old = copy_tuple(reader, tuple);
+            row->old = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
     }
 }
 
@@ -491,7 +468,7 @@ static bool is_column_of_table(const CatalogReader *reader, const Catalog *catal
 {
     Cursor cursor = slice_cursor(tuple);
 
-    if (catalog->oid != PG_ATTRIBUTE || !row_changes_of_catalogs_alone(reader->row_changes))
+    if (catalog->oid != PG_ATTRIBUTE || !reader->row_changes->catalogs_alone)
         return false;
     cursor_seek(&cursor, ROW_AT_DATA_OFFSET);
     cursor_seek(&cursor, cursor_u8(&cursor));
@@ -507,7 +484,7 @@ static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, RowPlace pla
     if (is_column_of_table(reader, catalog, tuple) || !tuple_is_live(reader, tuple) ||
         !split_row(catalog, tuple, &row) || !find_key(&row, &version))
         return;
-    version.before = copy_tuple(reader, tuple);
+    version.before = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
     ARRAY_ADD(catalog->versions, catalog->count, version);
 }
 
@@ -538,8 +515,7 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
             find_key(&row, &version))
             ARRAY_ADD(catalog->versions, catalog->count, version);
     }
-    if (catalog->count > 0)
-        qsort(catalog->versions, catalog->count, sizeof(*catalog->versions), compare_versions);
+    ARRAY_SORT(catalog->versions, catalog->count, compare_versions);
     for (size_t i = 0; i < catalog->count; i++)
     {
         const RowVersion *version = &catalog->versions[i], *next = version + 1;
@@ -608,61 +584,46 @@ static void read_columns(CatalogReader *reader, Catalog *catalog)
             catalog->attribute_count = 0;
 }
 
+/* By filenode, then by oid: any order of each will do. */
 static int compare_class_storages(const void *left, const void *right)
 {
-    const CatalogStorage *a = left, *b = right;
-
-    if (a->filenode != b->filenode)
-        return a->filenode < b->filenode ? -1 : 1;
-    return (a->oid > b->oid) - (a->oid < b->oid);
+    return memcmp(left, right, sizeof(CatalogStorage));
 }
 
-/* Each storage of each relation once. */
 static void add_filenodes(Catalog *catalog)
 {
-    size_t kept = 0;
-
     for (size_t i = 0; i < catalog->count; i++)
     {
         const RowVersion *version = &catalog->versions[i];
+        CatalogStorage item = {.oid = version->key};
         CatalogTuple row;
 
         for (int after = 0; after < 2; after++)
-            if (split_row(catalog, after ? version->after : version->before, &row))
-                ARRAY_ADD(catalog->filenodes, catalog->filenode_count,
-                          (CatalogStorage){.filenode = row_number(&row, "relfilenode"),
-                                           .oid = version->key});
+        {
+            const size_t count = catalog->filenode_count;
+
+            if (!split_row(catalog, after ? version->after : version->before, &row))
+                continue;
+            item.filenode = row_number(&row, "relfilenode");
+            if (count == 0 || compare_class_storages(&catalog->filenodes[count - 1], &item) != 0)
+                ARRAY_ADD(catalog->filenodes, catalog->filenode_count, item);
+        }
     }
-    if (catalog->filenode_count > 0)
-        qsort(catalog->filenodes, catalog->filenode_count, sizeof(*catalog->filenodes),
-              compare_class_storages);
-    for (size_t i = 0; i < catalog->filenode_count; i++)
-        if (kept == 0 ||
-            compare_class_storages(&catalog->filenodes[kept - 1], &catalog->filenodes[i]) != 0)
-            catalog->filenodes[kept++] = catalog->filenodes[i];
-    catalog->filenode_count = kept;
+    ARRAY_SORT(catalog->filenodes, catalog->filenode_count, compare_class_storages);
 }
 
 Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
 {
     const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
     const CatalogStorage key = {.filenode = filenode};
-    bool found;
 
     if (*position == 0)
-        *position = array_search(&key, pg_class->filenodes, pg_class->filenode_count, sizeof(key),
-                                 compare_class_storages, &found);
+        *position = ARRAY_FIRST(&key, pg_class->filenodes, pg_class->filenode_count,
+                                compare_class_storages);
     if (*position >= pg_class->filenode_count ||
         pg_class->filenodes[*position].filenode != filenode)
         return 0;
     return pg_class->filenodes[(*position)++].oid;
-}
-
-static bool has_filenode(const Catalog *pg_class, Slice tuple, Oid filenode)
-{
-    CatalogTuple row;
-
-    return split_row(pg_class, tuple, &row) && row_number(&row, "relfilenode") == filenode;
 }
 
 bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
@@ -670,18 +631,18 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
     const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
     RowVersion first = {.change = look->view.own_start + 1};
     size_t position = 0;
-    bool found;
 
     while ((first.key = catalog_next_relation(look, filenode, &position)) != 0)
-        for (size_t i = array_search(&first, pg_class->versions, pg_class->count, sizeof(first),
-                                     compare_versions, &found);
+        for (size_t i = ARRAY_FIRST(&first, pg_class->versions, pg_class->count, compare_versions);
              i < pg_class->count && pg_class->versions[i].key == first.key &&
              pg_class->versions[i].change <= look->view.own_end;
              i++)
         {
             const RowVersion *version = &pg_class->versions[i];
+            CatalogTuple row;
 
-            if (has_filenode(pg_class, version->after, filenode) &&
+            if (split_row(pg_class, version->after, &row) &&
+                row_number(&row, "relfilenode") == filenode &&
                 (!made || look->reader->changes[version->change - 1].row.kind == ROW_INSERT))
                 return true;
         }
@@ -719,18 +680,6 @@ static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid,
     return catalog;
 }
 
-static bool add_changes_of(CatalogReader *reader, const LostCommit *commits, size_t count,
-                           Error *error)
-{
-    for (size_t i = 0; i < count; i++)
-    {
-        reader->visited = &commits[i];
-        if (!row_changes_visit(reader->row_changes, &commits[i], add_change, reader, error))
-            return false;
-    }
-    return true;
-}
-
 /* Any database whose directory is known will do. */
 static Oid find_model(const CatalogReader *reader)
 {
@@ -746,41 +695,33 @@ static Oid find_model(const CatalogReader *reader)
     return 0;
 }
 
-CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes,
-                                     Error *error)
+CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes)
 {
     Arena *arena = arena_create();
     CatalogReader *reader = arena_allocate(arena, sizeof(*reader));
-    size_t common_count, lost_count;
-    const LostCommit *common = row_changes_common_commits(changes, &common_count);
-    const LostCommit *lost = row_changes_commits(changes, &lost_count);
 
     *reader = (CatalogReader){.arena = arena,
                               .clusters = clusters,
                               .row_changes = changes,
-                              .storages = row_changes_catalogs(changes),
+                              .storages = &changes->catalogs,
                               .xact_page_number = UINT64_MAX};
     open_file_init(&reader->xact_file, NULL);
-    if (add_changes_of(reader, common, common_count, error) &&
-        add_changes_of(reader, lost, lost_count, error))
+    for (size_t i = 0; i < changes->count; i++)
+        for (const LostChange *change = changes->commits[i].first; change != NULL;
+             change = change->after)
+            add_change(reader, &changes->commits[i], &change->row);
+    reader->model = find_model(reader);
+    for (size_t i = 0; i < reader->unknown_count; i++) /* for complete_changes */
     {
-        reader->model = find_model(reader);
-        for (size_t i = 0; i < reader->unknown_count; i++) /* for complete_changes */
-        {
-            const CatalogChange *change = &reader->changes[reader->unknown[i]];
+        const CatalogChange *change = &reader->changes[reader->unknown[i]];
 
-            (void) open_catalog(reader, change->row.relation.database, change->catalog, true);
-        }
-        return reader;
+        (void) open_catalog(reader, change->row.relation.database, change->catalog, true);
     }
-    catalog_reader_free(reader);
-    return NULL;
+    return reader;
 }
 
 void catalog_reader_free(CatalogReader *reader)
 {
-    if (reader == NULL)
-        return;
     for (size_t i = 0; i < reader->catalog_count; i++)
     {
         free(reader->catalogs[i]->versions);

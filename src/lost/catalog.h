@@ -10,8 +10,7 @@
 #ifndef LOST_CATALOG_H
 #define LOST_CATALOG_H
 
-#include "base/arena.h"
-#include "lost/encoding.h"
+#include "base/encoding.h"
 #include "format/heap_tuple.h"
 #include "lost/row_changes.h"
 
@@ -59,24 +58,23 @@ typedef struct CatalogLook
     uint64_t seen;      /* a hash of the rows that were found */
 } CatalogLook;
 
-typedef struct Catalog Catalog; /* one of one database */
-
 #define CATALOG_COLUMNS_MAX 64
 
 typedef struct CatalogTuple
 {
-    const Catalog *catalog;
-    Oid oid; /* its number; 0: the row has no number */
+    Oid catalog;
+    Oid oid;                  /* its number; 0: the row has no number */
+    const Attribute *columns; /* in their order, as many as the catalog has */
+    size_t column_count;
     Slice tuple;
     Slice values[CATALOG_COLUMNS_MAX];
 } CatalogTuple;
 
-MUST_CHECK CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes,
-                                                Error *error);
-void catalog_reader_free(CatalogReader *reader); /* NULL is allowed */
+CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes);
+void catalog_reader_free(CatalogReader *reader);
 
 /* All changes of catalogs, by commits and LSNs, also those of common history. */
-const CatalogChange *catalog_changes(const CatalogReader *reader, size_t *count);
+const CatalogChange *catalog_changes(const CatalogReader *reader);
 
 /* The number in pg_class of a catalog with that storage; other storage's own number. */
 Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage);
@@ -110,16 +108,13 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made);
 /* The row of a catalog that a tuple is; false if it is damaged, or not there. */
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row);
 
-/* The names of columns in their order, as many as the catalog has. */
-const Attribute *catalog_columns(const CatalogTuple *row, size_t *count);
-
 /* A column as stored: bytes NULL for NULL, and where the catalog has no such column. */
 Slice row_column(const CatalogTuple *row, const char *column);
 
 /* An integer, OID, boolean or "char"; 0 for NULL. Negative ones are extended to 32 bits. */
 uint32_t row_number(const CatalogTuple *row, const char *column);
 
-/* A name, which stays as it is where it cannot be converted; NULL for NULL. */
+/* A name as encoding_name gives it; NULL for NULL. */
 const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column);
 
 /* A name that a command gives to the table which it fills in place of another one, whose number

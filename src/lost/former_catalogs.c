@@ -77,7 +77,6 @@ static void add_first_change(FormerCatalogs *former, const WalRecord *record, Oi
     ARRAY_ADD(former->changes, former->change_count, change);
 }
 
-/* A record with a map. */
 static void add_map(FormerCatalogs *former, const Version *version, const WalRecord *record)
 {
     Cursor cursor = cursor_over(record->data, record->data_size);

@@ -1,4 +1,4 @@
-#include "lost/lost_names.h"
+#include "lost/saved_rows.h"
 
 #include "base/array.h"
 #include "base/log.h"
@@ -39,9 +39,9 @@ static const char *name_database(const NameReader *reader, Oid database)
 
     if (database == 0)
         return "global";
-    name = schema_database(reader->schema, database, reader->end);
+    name = schema_database(reader->schema, database, reader->end, false);
     if (name == NULL)
-        name = schema_database(reader->schema, database, reader->before);
+        name = schema_database(reader->schema, database, reader->before, false);
     return name != NULL ? arena_strdup(reader->look->arena, name) : NULL;
 }
 
@@ -81,11 +81,7 @@ static const char *name_class(const NameReader *reader, CatalogLook *look,
 
 static int compare_index_owners(const void *left, const void *right)
 {
-    const IndexOwner *a = left, *b = right;
-
-    if (a->database != b->database)
-        return a->database < b->database ? -1 : 1;
-    return (a->index > b->index) - (a->index < b->index);
+    return memcmp(left, right, offsetof(IndexOwner, table));
 }
 
 /* Those that lost transactions made, and those that they dropped. */
@@ -104,8 +100,7 @@ static void read_indexes(NameReader *reader, Oid database)
             ARRAY_ADD(reader->indexes, reader->index_count,
                       (IndexOwner){database, row_number(&row, "indexrelid"),
                                    row_number(&row, "indrelid")});
-    if (reader->index_count > 0)
-        qsort(reader->indexes, reader->index_count, sizeof(*reader->indexes), compare_index_owners);
+    ARRAY_SORT(reader->indexes, reader->index_count, compare_index_owners);
 }
 
 /* The table to which an index or a TOAST table belongs; 0 for a table. The name of a TOAST table,
@@ -123,9 +118,7 @@ static Oid owner_of(NameReader *reader, CatalogLook *look, const CatalogTuple *c
     if (row_number(class, "relkind") != 'i')
         return 0;
     read_indexes(reader, look->database);
-    found = reader->index_count > 0 ? bsearch(&key, reader->indexes, reader->index_count,
-                                              sizeof(key), compare_index_owners)
-                                    : NULL;
+    found = ARRAY_FIND(&key, reader->indexes, reader->index_count, compare_index_owners);
     return found != NULL ? found->table : 0;
 }
 
@@ -182,16 +175,15 @@ static void find_dropped(NameReader *reader, const LostTransaction *transaction)
         if ((set->items[i].what & LOST_DROPPED) && relation->on_source)
             ARRAY_ADD(reader->dropped, reader->dropped_count, relation->id);
     }
-    if (reader->dropped_count > 0)
-        qsort(reader->dropped, reader->dropped_count, sizeof(*reader->dropped), compare_dropped);
+    ARRAY_SORT(reader->dropped, reader->dropped_count, compare_dropped);
 }
 
 /* The storage that the table had is dropped here, and is still on the source. */
 static bool rows_are_on_source(const NameReader *reader, const SchemaEvent *event)
 {
-    return strcmp(event->noun, "TABLE") == 0 && reader->dropped_count > 0 &&
-           bsearch(&event->storage, reader->dropped, reader->dropped_count, sizeof(event->storage),
-                   compare_dropped) != NULL;
+    return strcmp(event->noun, "TABLE") == 0 &&
+           ARRAY_FIND(&event->storage, reader->dropped, reader->dropped_count, compare_dropped) !=
+               NULL;
 }
 
 /* Returns false if not all had room. */
@@ -279,9 +271,8 @@ void lost_names_read(const Look *look, Lost *lost)
         return;
     changes = row_changes_read(&look->clusters, &look->divergence, NULL, &error);
     if (changes != NULL)
-        reader.schema = schema_create(&look->clusters, changes, &error);
-    if (reader.schema != NULL)
     {
+        reader.schema = schema_create(&look->clusters, changes);
         name_relations_by_target(&reader);
         read_schema_changes(&reader, changes);
     }

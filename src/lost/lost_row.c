@@ -14,9 +14,10 @@ typedef struct Chunk
     Slice data;
 } Chunk;
 
+#define CHUNK_KEY_SIZE (3 * sizeof(uint32_t)) /* relation, value, sequence */
+
 struct RowReader
 {
-    const RowChanges *changes;
     Schema *schema;
     Moment moment;
     Oid database;       /* whose types and encoding are in use */
@@ -28,17 +29,19 @@ struct RowReader
     Slice stored[2][HEAP_TUPLE_ATTRIBUTES_MAX];
 };
 
+static bool split_stored_row(const Table *table, Slice bytes, Slice *stored, const char **reason)
+{
+    HeapTuple tuple;
+
+    return bytes.bytes != NULL && heap_tuple_parse(bytes, 0, &tuple, reason) &&
+           heap_tuple_split(&tuple, table->attributes, table->attribute_count, stored, reason);
+}
+
 /* ---- TOASTed values ---- */
 
 static int compare_chunks(const void *left, const void *right)
 {
-    const Chunk *a = left, *b = right;
-
-    if (a->relation != b->relation)
-        return a->relation < b->relation ? -1 : 1;
-    if (a->value != b->value)
-        return a->value < b->value ? -1 : 1;
-    return (a->sequence > b->sequence) - (a->sequence < b->sequence);
+    return memcmp(left, right, CHUNK_KEY_SIZE);
 }
 
 /* A ToastChunkFunction. */
@@ -46,51 +49,41 @@ static Slice find_toast_chunk(void *context, const Varlena *pointer, uint32_t se
 {
     const RowReader *reader = context;
     const Chunk key = {pointer->relation, pointer->value, sequence, {NULL, 0}};
-    const Chunk *found =
-        reader->chunk_count > 0
-            ? bsearch(&key, reader->chunks, reader->chunk_count, sizeof(key), compare_chunks)
-            : NULL;
+    const Chunk *found = ARRAY_FIND(&key, reader->chunks, reader->chunk_count, compare_chunks);
 
     return found != NULL ? found->data : (Slice){NULL, 0};
 }
 
-/* A RowChangeVisitor: the rows of TOAST tables are (chunk_id, chunk_seq, chunk_data). */
-static bool collect_chunk(void *context, const RowChange *change, Error *error)
+/* The rows of TOAST tables are (chunk_id, chunk_seq, chunk_data). */
+static void collect_chunk(RowReader *reader, const RowChange *change)
 {
-    RowReader *reader = context;
     const Slice row = change->kind == ROW_DELETE ? change->old : change->new;
     const char *reason;
     const Table *table;
-    HeapTuple tuple;
     Slice values[3];
     Varlena data;
 
-    (void) error;
     reader->moment.lsn = change->lsn;
     table = schema_table(reader->schema, &change->relation, reader->moment, &reason);
-    if (table != NULL && table->kind == 't' && row.bytes != NULL && table->attribute_count == 3 &&
-        heap_tuple_parse(row, 0, &tuple, &reason) &&
-        heap_tuple_split(&tuple, table->attributes, 3, values, &reason) && values[0].size == 4 &&
+    if (table != NULL && table->kind == 't' && table->attribute_count == 3 &&
+        split_stored_row(table, row, values, &reason) && values[0].size == 4 &&
         values[1].size == 4 && values[2].bytes != NULL &&
         varlena_parse(values[2], &data, &reason) && data.kind == VARLENA_PLAIN)
         ARRAY_ADD(reader->chunks, reader->chunk_count,
                   (Chunk){table->oid, load_u32(values[0].bytes), load_u32(values[1].bytes),
                           data.content});
-    return true;
 }
 
-bool row_reader_begin(RowReader *reader, const LostCommit *commit, Error *error)
+void row_reader_begin(RowReader *reader, const LostCommit *commit)
 {
     reader->moment.commit = commit;
     free(reader->chunks);
     reader->chunks = NULL;
     reader->chunk_count = 0;
-    if (!row_changes_visit(reader->changes, commit, collect_chunk, reader, error))
-        return false;
-    if (reader->chunk_count > 0)
-        qsort(reader->chunks, reader->chunk_count, sizeof(*reader->chunks), compare_chunks);
+    for (const LostChange *change = commit->first; change != NULL; change = change->after)
+        collect_chunk(reader, &change->row);
+    ARRAY_SORT(reader->chunks, reader->chunk_count, compare_chunks);
     reader->moment.lsn = commit->lsn;
-    return true;
 }
 
 /* ---- Rows ---- */
@@ -103,11 +96,10 @@ static const Type *find_moment_type(void *context, Oid type)
     return schema_type(reader->schema, reader->database, type, reader->moment);
 }
 
-RowReader *row_reader_create(const Version *version, const RowChanges *changes, Schema *schema)
+RowReader *row_reader_create(const Version *version, Schema *schema)
 {
     RowReader *reader = memory_allocate_zeroed(1, sizeof(*reader));
 
-    reader->changes = changes;
     reader->schema = schema;
     reader->values = (ValueReader){.version = version,
                                    .type = find_moment_type,
@@ -151,14 +143,6 @@ static void make_value(RowReader *reader, const Attribute *attribute, Slice stor
     buffer_append_u8(&row->text, '\0');
 }
 
-static bool split_stored_row(const Table *table, Slice bytes, Slice *stored, const char **reason)
-{
-    HeapTuple tuple;
-
-    return bytes.bytes != NULL && heap_tuple_parse(bytes, 0, &tuple, reason) &&
-           heap_tuple_split(&tuple, table->attributes, table->attribute_count, stored, reason);
-}
-
 static bool is_unchanged(const Attribute *attribute, Slice old, Slice new)
 {
     const char *reason;
@@ -177,9 +161,8 @@ const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const
 
     reader->moment.lsn = change->lsn;
     reader->database = table->database;
-    reader->conversion = schema_conversion(reader->schema, table->database, reader->moment);
+    reader->conversion = schema_look(reader->schema, table->database, reader->moment).conversion;
     row->change = change;
-    row->xid = reader->moment.commit->xid;
     row->table = table;
     row->untold = change->unknown;
     for (int i = 0; i < 2; i++)
@@ -228,4 +211,89 @@ bool row_reader_has_equality(RowReader *reader, Oid oid)
         if (types[i] == type->oid)
             return true;
     return false;
+}
+
+/* ---- A line of the file for programs ---- */
+
+Json lost_json_begin(Buffer *text, const char *action)
+{
+    Json json = {.text = text, .one_line = true};
+
+    json_open(&json, '{');
+    json_string(&json, "action", action);
+    return json;
+}
+
+void lost_json_end(Json *json)
+{
+    json_close(json, '}');
+    buffer_append_u8(json->text, '\n');
+}
+
+static void append_json_value(Json *json, Oid type, const char *text)
+{
+    /* bigint, smallint, integer, oid, real, double precision, numeric (catalog/pg_type.dat) */
+    static const Oid numbers[] = {20, 21, 23, 26, 700, 701, 1700};
+    bool is_number = false;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        is_number |= type == numbers[i];
+    /* NaN and Infinity are no numbers of JSON, and null is another value. */
+    if (is_number && strspn(text, "0123456789+-eE.") == strlen(text))
+        json_decimal(json, "value", text);
+    else if (type == 16)
+        json_bool(json, "value", text[0] == 't');
+    else
+        json_string(json, "value", text);
+}
+
+/* The words of wal2json's format 2. Where a value cannot stand as wal2json would give it, its
+ * column has another key instead of "value". */
+static void append_row(Json *json, const char *key, const Table *table, const RowText *row)
+{
+    const size_t count = table->attribute_count;
+    size_t left = 0, column = 0;
+
+    for (size_t i = 0; i < count; i++)
+        left += table->attributes[i].type != 0;
+    for (size_t i = 0; json_each(json, key, true, i, left); i++, column++)
+    {
+        while (table->attributes[column].type == 0)
+            column++;
+        const RowValue *value = &row->values[column];
+        json_string(json, "name", table->attributes[column].name);
+        json_string(json, "type", table->type_names[column]);
+        if (value->state == ROW_VALUE_NULL)
+            json_null(json, "value");
+        else if (value->state == ROW_VALUE_UNCHANGED)
+            json_bool(json, "unchanged", true);
+        else if (value->state == ROW_VALUE_UNTOLD)
+            json_string(json, "unknown", value->reason);
+        else if (value->state == ROW_VALUE_TEXT)
+            append_json_value(json, table->attributes[column].type, row_value_text(row, column));
+        else
+        {
+            json_string(json, "value", row_value_text(row, column));
+            json_string(json, "encoding", "binary");
+        }
+    }
+}
+
+void lost_json_row(const LostRow *row, const char *lsn, Buffer *text)
+{
+    static const char *const actions[] = {
+        [ROW_INSERT] = "I", [ROW_UPDATE] = "U", [ROW_DELETE] = "D"};
+    Json json = lost_json_begin(text, actions[row->change->kind]);
+
+    json_number(&json, "xid", row->reader->moment.commit->xid);
+    json_string(&json, "lsn", lsn);
+    json_string(&json, "schema", row->table->schema);
+    json_string(&json, "table", row->table->name);
+    if (row->new.known && row->change->kind != ROW_DELETE)
+        append_row(&json, "columns", row->table, &row->new);
+    if (row->old.known && row->change->kind != ROW_INSERT)
+        append_row(&json, "identity", row->table, &row->old);
+    if (row->untold != NULL)
+        json_string(&json, "unknown", row->untold);
+    lost_json_end(&json);
 }

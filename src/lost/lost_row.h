@@ -36,7 +36,6 @@ typedef struct RowReader RowReader;
 typedef struct LostRow
 {
     const RowChange *change;
-    uint32_t xid; /* of the transaction, never of a subtransaction */
     const Table *table;
     RowText old, new;   /* not known: the change has no such row, or *untold says why */
     const char *untold; /* NULL: all rows of the change are known */
@@ -44,11 +43,11 @@ typedef struct LostRow
     const Version *version;
 } LostRow;
 
-RowReader *row_reader_create(const Version *version, const RowChanges *changes, Schema *schema);
+RowReader *row_reader_create(const Version *version, Schema *schema);
 void row_reader_free(RowReader *reader); /* NULL is allowed */
 
 /* Begin with a transaction: find the chunks of TOASTed values that it wrote and deleted. */
-MUST_CHECK bool row_reader_begin(RowReader *reader, const LostCommit *commit, Error *error);
+void row_reader_begin(RowReader *reader, const LostCommit *commit);
 
 /* Make the rows of a change of that transaction. *row lives until the next call. */
 const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table);
@@ -58,8 +57,6 @@ const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const
 bool row_reader_has_equality(RowReader *reader, Oid type);
 
 const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT or _BINARY */
-
-/* ---- lost_json.c ---- */
 
 /* Begin and end a line. */
 Json lost_json_begin(Buffer *text, const char *action);
@@ -71,10 +68,6 @@ void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
 /* ---- lost_sql.c ---- */
 
 extern const char *const lost_sql_verbs[]; /* by RowChangeKind */
-
-/* Append text to a comment, which psql sends to the server: control characters, and bytes that are
- * no UTF-8, become "?". */
-void lost_sql_comment(const char *string, Buffer *text);
 
 /* Append the statement for a row, in the SQL of the version. False if the row is not known well
  * enough; *reason says why. */

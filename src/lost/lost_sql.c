@@ -11,22 +11,6 @@
 const char *const lost_sql_verbs[] = {
     [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
 
-void lost_sql_comment(const char *string, Buffer *text)
-{
-    const unsigned char *bytes = (const unsigned char *) string;
-
-    while (*bytes != '\0')
-    {
-        const size_t length = utf8_length(bytes);
-
-        if (length == 0 || *bytes < ' ')
-            buffer_append_u8(text, '?');
-        else
-            buffer_append(text, bytes, length);
-        bytes += length == 0 ? 1 : length;
-    }
-}
-
 /* A column that statements name: the server computes generated ones itself. */
 static bool is_named(const Table *table, size_t column)
 {
@@ -54,38 +38,18 @@ static bool column_differs(const LostRow *row, size_t column)
 /* ---- Parts of statements ---- */
 
 /*
- * The parts of a statement that the row makes, each a letter after "%": the table, its columns,
- * their new values, the assignments of those that differ; and conditions: the row is as the old or
- * the new one, or has its key only. Also the words that let an INSERT give values to identity
- * columns, where the server has such columns.
+ * The parts of a statement that the row makes, each a letter after "%": t the table, c its columns,
+ * v their new values, s the assignments of those that differ; and conditions: the row is as the old
+ * one (o) or the new one (n), or has the key of the old one (k) or of the new one (m). i: the words
+ * that let an INSERT give values to identity columns, where the server has such columns.
  */
-enum
-{
-    PART_TABLE = 't',
-    PART_IDENTITY = 'i',
-    PART_COLUMNS = 'c',
-    PART_VALUES = 'v',
-    PART_ASSIGNMENTS = 's',
-    PART_OLD = 'o',
-    PART_NEW = 'n',
-    PART_OLD_KEY = 'k',
-    PART_NEW_KEY = 'm'
-};
 
 static void append_row_literal(const RowText *values, size_t column, Buffer *text)
 {
     if (values->values[column].state == ROW_VALUE_NULL)
         buffer_append_string(text, "NULL");
     else
-        buffer_append_literal(text, row_value_text(values, column));
-}
-
-/* "=" is true for equal values only. */
-static bool has_equality(const LostRow *row, size_t column)
-{
-    const Attribute *attribute = &row->table->attributes[column];
-
-    return !attribute->nondeterministic && row_reader_has_equality(row->reader, attribute->type);
+        buffer_append_literal(text, row_value_text(values, column), LITERAL_STANDARD);
 }
 
 /* Append the comparison that follows the name of a column; by_operator: that of a key. */
@@ -119,14 +83,16 @@ static void append_comparison(const LostRow *row, const RowText *values, size_t 
 static void append_condition(const LostRow *row, const RowText *values, size_t column, bool of_key,
                              Buffer *text)
 {
+    const Attribute *attribute = &row->table->attributes[column];
     const bool in_key = is_in_key(row->table, column);
 
-    buffer_append_name(text, row->table->attributes[column].name);
+    buffer_append_name(text, attribute->name);
     append_comparison(row, values, column, in_key, text);
-    if (!in_key || of_key || has_equality(row, column))
+    if (!in_key || of_key || /* or "=" is true for equal values only */
+        (!attribute->nondeterministic && row_reader_has_equality(row->reader, attribute->type)))
         return;
     buffer_append_string(text, " AND ");
-    buffer_append_name(text, row->table->attributes[column].name);
+    buffer_append_name(text, attribute->name);
     append_comparison(row, values, column, false, text);
 }
 
@@ -134,14 +100,14 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
 static bool append_column(const LostRow *row, char part, const char *separator, size_t column,
                           Buffer *text)
 {
-    const bool of_key = part == PART_OLD_KEY || part == PART_NEW_KEY;
-    const bool is_condition = of_key || part == PART_OLD || part == PART_NEW;
-    const RowText *values = part == PART_OLD || part == PART_OLD_KEY ? &row->old : &row->new;
+    const bool of_key = part == 'k' || part == 'm';
+    const bool is_condition = of_key || part == 'o' || part == 'n';
+    const RowText *values = part == 'o' || part == 'k' ? &row->old : &row->new;
 
     /* An unchanged value is not known, so it is not compared. */
     if (!is_named(row->table, column) || (of_key && !is_in_key(row->table, column)) ||
         (is_condition && values->values[column].state == ROW_VALUE_UNCHANGED) ||
-        (part == PART_ASSIGNMENTS && !column_differs(row, column)))
+        (part == 's' && !column_differs(row, column)))
         return false;
     buffer_append_string(text, separator);
     if (is_condition)
@@ -149,11 +115,11 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
         append_condition(row, values, column, of_key, text);
         return true;
     }
-    if (part != PART_VALUES)
+    if (part != 'v')
         buffer_append_name(text, row->table->attributes[column].name);
-    if (part == PART_ASSIGNMENTS)
+    if (part == 's')
         buffer_append_string(text, " = ");
-    if (part == PART_ASSIGNMENTS || part == PART_VALUES)
+    if (part == 's' || part == 'v')
         append_row_literal(values, column, text);
     return true;
 }
@@ -163,14 +129,14 @@ static void append_sql_part(const LostRow *row, char part, Buffer *text)
     const bool is_list = strchr("cvs", part) != NULL;
     bool any = false;
 
-    if (part == PART_TABLE)
+    if (part == 't')
     {
         buffer_append_name(text, row->table->schema);
         buffer_append_u8(text, '.');
         buffer_append_name(text, row->table->name);
         return;
     }
-    if (part == PART_IDENTITY)
+    if (part == 'i')
     {
         if (row->version->sql.identity_columns)
             buffer_append_string(text, "OVERRIDING SYSTEM VALUE ");
@@ -182,7 +148,6 @@ static void append_sql_part(const LostRow *row, char part, Buffer *text)
         buffer_append_string(text, "true");
 }
 
-/* Append SQL with its parts. */
 static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 {
     const char *part;
@@ -300,7 +265,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     if (may_violate(row))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
-        buffer_append_literal(text, buffer_string(&change));
+        buffer_append_literal(text, buffer_string(&change), LITERAL_STANDARD);
         buffer_append_string(text, "))");
     }
     else
@@ -308,7 +273,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     append_sql(row, statement->conflict, &line);
     buffer_printf(&line, " (%s)", lsn);
     buffer_append_string(text, "\n  SELECT ");
-    buffer_append_literal(text, buffer_string(&line));
+    buffer_append_literal(text, buffer_string(&line), LITERAL_STANDARD);
     append_sql(row, statement->unless, text);
     buffer_append_string(text, ";\n");
     return true;

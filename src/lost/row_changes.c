@@ -6,23 +6,10 @@
 #include "divergence/lost_transactions.h"
 #include "format/heap_record.h"
 #include "io/open_file.h"
-#include "lost/former_catalogs.h"
 #include "wal/heap_pages.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* In the spool, of one transaction, by LSN. */
-typedef struct Link
-{
-    RowChange change;
-    struct Link *before, *after;
-} Link;
-
-typedef struct Chain
-{
-    Link *first, *last;
-} Chain;
 
 /* A transaction or subtransaction that committed. */
 typedef struct CommittedXid
@@ -30,20 +17,6 @@ typedef struct CommittedXid
     uint32_t xid;
     uint32_t commit; /* the index of the transaction's commit */
 } CommittedXid;
-
-struct RowChanges
-{
-    Spool *spool;
-    Arena *arena;        /* of gids */
-    LostCommit *commits; /* first those of common history */
-    Chain *chains;       /* of each commit */
-    size_t count, common_count;
-    CommittedXid *xids; /* by number */
-    size_t xid_count;
-    Catalogs catalogs; /* of the target; those that transactions rewrite are added */
-    FormerCatalogs former;
-    bool catalogs_alone;
-};
 
 /* ---- Transactions that committed ---- */
 
@@ -141,9 +114,7 @@ static bool read_commits(const Clusters *clusters, const Divergence *diverged, R
     free(reader.prepared);
     if (!read)
         return false;
-    if (changes->xid_count > 0)
-        qsort(changes->xids, changes->xid_count, sizeof(*changes->xids), compare_committed);
-    changes->chains = memory_allocate_zeroed(changes->count + 1, sizeof(*changes->chains));
+    ARRAY_SORT(changes->xids, changes->xid_count, compare_committed);
     return true;
 }
 
@@ -166,20 +137,18 @@ static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xi
 {
     const CommittedXid key = {.xid = xid};
 
-    return changes->xid_count == 0
-               ? NULL
-               : bsearch(&key, changes->xids, changes->xid_count, sizeof(key), compare_committed);
+    return ARRAY_FIND(&key, changes->xids, changes->xid_count, compare_committed);
 }
 
-/* Returns false if the transaction did not commit, or if the change is not wanted. */
-static bool find_commit(const RowChanges *changes, const RowChange *change, uint32_t *commit)
+/* NULL: the transaction did not commit, or the change is not wanted. */
+static LostCommit *find_commit(const RowChanges *changes, const RowChange *change)
 {
     const CommittedXid *found = find_committed(changes, change->xid);
 
-    if (found != NULL)
-        *commit = found->commit;
-    return found != NULL && (*commit >= changes->common_count ||
-                             row_changes_catalog(changes, &change->relation) < FIRST_NORMAL_OID);
+    return found != NULL && (found->commit >= changes->common_count ||
+                             row_changes_catalog(changes, &change->relation) < FIRST_NORMAL_OID)
+               ? &changes->commits[found->commit]
+               : NULL;
 }
 
 /* A command that rewrites a catalog writes its row of pg_class: the target's file may not have that
@@ -200,20 +169,20 @@ static void note_rewritten_catalog(RowChanges *changes, const RowChange *change)
 
 static bool keep_change(RowChanges *changes, const RowChange *change, Error *error)
 {
-    uint32_t commit;
+    LostCommit *commit = find_commit(changes, change);
+    LostChange *link;
 
-    if (!find_commit(changes, change, &commit))
+    if (commit == NULL)
         return true;
     note_rewritten_catalog(changes, change);
-    Chain *chain = &changes->chains[commit];
-    Link *link = spool_allocate(changes->spool, sizeof(*link), error);
+    link = spool_allocate(changes->spool, sizeof(*link), error);
     if (link == NULL)
         return false;
-    *link = (Link){.change = *change, .before = chain->last};
-    *(chain->last != NULL ? &chain->last->after : &chain->first) = link;
-    chain->last = link;
+    *link = (LostChange){.row = *change, .before = commit->last};
+    *(commit->last != NULL ? &commit->last->after : &commit->first) = link;
+    commit->last = link;
     if (change->relation.database != 0) /* shared catalogs have none */
-        changes->commits[commit].database = change->relation.database;
+        commit->database = change->relation.database;
     return true;
 }
 
@@ -229,18 +198,15 @@ static bool inserts_what(const RowChange *change, const RowChange *deletes)
  * insert nor this delete is a change. */
 static void forget_insert(RowChanges *changes, const RowChange *deletes)
 {
-    uint32_t commit;
+    LostCommit *commit = find_commit(changes, deletes);
+    LostChange *link = commit != NULL ? commit->last : NULL;
 
-    if (!find_commit(changes, deletes, &commit))
-        return;
-    Chain *chain = &changes->chains[commit];
-    Link *link = chain->last;
-    while (link != NULL && !inserts_what(&link->change, deletes))
+    while (link != NULL && !inserts_what(&link->row, deletes))
         link = link->before;
     if (link == NULL)
         return;
-    *(link->before != NULL ? &link->before->after : &chain->first) = link->after;
-    *(link->after != NULL ? &link->after->before : &chain->last) = link->before;
+    *(link->before != NULL ? &link->before->after : &commit->first) = link->after;
+    *(link->after != NULL ? &link->after->before : &commit->last) = link->before;
 }
 
 static bool has_image(const BlockReference *block)
@@ -431,12 +397,6 @@ static bool apply_truncation(ChangeReader *reader, const WalRecord *record, Erro
     return keep_change(reader->changes, &change, error);
 }
 
-static bool changes_catalog(const ChangeReader *reader, const WalRecord *record)
-{
-    return record->block_count > 0 &&
-           row_changes_catalog(reader->changes, &record->blocks[0].relation) < FIRST_NORMAL_OID;
-}
-
 /* A WalVisitor. Images of indexes come with records of other resource managers, too, which change
  * no row. */
 static bool apply_record(void *context, const WalRecord *record, Error *error)
@@ -444,7 +404,9 @@ static bool apply_record(void *context, const WalRecord *record, Error *error)
     ChangeReader *reader = context;
     HeapRecord heap;
 
-    if (reader->changes->catalogs_alone && !changes_catalog(reader, record))
+    if (reader->changes->catalogs_alone &&
+        (record->block_count == 0 ||
+         row_changes_catalog(reader->changes, &record->blocks[0].relation) >= FIRST_NORMAL_OID))
         return true;
     if (record->rmgr == RM_SMGR)
         return apply_truncation(reader, record, error);
@@ -497,11 +459,6 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     return NULL;
 }
 
-bool row_changes_of_catalogs_alone(const RowChanges *changes)
-{
-    return changes->catalogs_alone;
-}
-
 void row_changes_free(RowChanges *changes)
 {
     if (changes == NULL)
@@ -509,7 +466,6 @@ void row_changes_free(RowChanges *changes)
     spool_free(changes->spool);
     arena_destroy(changes->arena);
     free(changes->commits);
-    free(changes->chains);
     free(changes->xids);
     free(changes->catalogs.items);
     former_catalogs_free(&changes->former);
@@ -522,37 +478,11 @@ const LostCommit *row_changes_commits(const RowChanges *changes, size_t *count)
     return *count > 0 ? changes->commits + changes->common_count : NULL;
 }
 
-const LostCommit *row_changes_common_commits(const RowChanges *changes, size_t *count)
-{
-    *count = changes->common_count;
-    return changes->commits;
-}
-
-bool row_changes_visit(const RowChanges *changes, const LostCommit *commit, RowChangeVisitor visit,
-                       void *context, Error *error)
-{
-    for (const Link *link = changes->chains[commit - changes->commits].first; link != NULL;
-         link = link->after)
-        if (!visit(context, &link->change, error))
-            return false;
-    return true;
-}
-
-const Catalogs *row_changes_catalogs(const RowChanges *changes)
-{
-    return &changes->catalogs;
-}
-
 Oid row_changes_catalog(const RowChanges *changes, const RelationId *storage)
 {
     const Oid oid = catalogs_oid(&changes->catalogs, storage);
 
     return oid != storage->relation ? oid : catalogs_oid(&changes->former.storages, storage);
-}
-
-bool row_changes_unsure_catalogs(const RowChanges *changes, Oid database, Lsn lsn)
-{
-    return former_catalogs_unsure(&changes->former, database, lsn);
 }
 
 bool row_changes_committed(const RowChanges *changes, uint32_t xid)

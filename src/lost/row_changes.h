@@ -12,8 +12,8 @@
 #define LOST_ROW_CHANGES_H
 
 #include "divergence/divergence.h"
-#include "format/catalogs.h"
 #include "format/walrecord.h"
+#include "lost/former_catalogs.h"
 
 typedef enum RowChangeKind
 {
@@ -42,6 +42,13 @@ typedef struct RowChange
     const char *unknown; /* why a row is not known, a static clause; NULL: all is known */
 } RowChange;
 
+/* A change by a transaction that committed. Its bytes live as long as the RowChanges. */
+typedef struct LostChange
+{
+    RowChange row;
+    struct LostChange *before, *after; /* of the same transaction */
+} LostChange;
+
 /* A transaction that committed in [divergence, end of WAL). */
 typedef struct LostCommit
 {
@@ -52,9 +59,26 @@ typedef struct LostCommit
                           prepared */
     bool began_before; /* it may have changed rows before the WAL that was read */
     Oid database;      /* of the rows that it changed; 0: it changed no row of one */
+    LostChange *first, *last; /* its changes, those of its subtransactions that committed included,
+                                 by LSN */
 } LostCommit;
 
-typedef struct RowChanges RowChanges;
+/* Only row_changes.c uses the fields without a comment. */
+typedef struct RowChanges
+{
+    struct Spool *spool;
+    Arena *arena;
+    /* In their order. The first ones are of common history, between the last common checkpoint and
+     * the divergence. Of these only the changes of catalogs are kept: after a crash, the
+     * target's files may not have them. */
+    LostCommit *commits;
+    size_t count, common_count;
+    struct CommittedXid *xids;
+    size_t xid_count;
+    Catalogs catalogs; /* of the target; those that transactions rewrite are added */
+    FormerCatalogs former;
+    bool catalogs_alone; /* no other changes were read */
+} RowChanges;
 
 /*
  * Read the WAL. What does not fit into memory goes into an unlinked file in directory. Without one
@@ -66,41 +90,16 @@ typedef struct RowChanges RowChanges;
 MUST_CHECK RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverged,
                                         const char *directory, Error *error);
 
-/* No other changes were read. */
-bool row_changes_of_catalogs_alone(const RowChanges *changes);
-
 void row_changes_free(RowChanges *changes); /* NULL is allowed */
 
-/* In the order of their commits. */
+/* Those that are lost. */
 const LostCommit *row_changes_commits(const RowChanges *changes, size_t *count);
-
-/* Return false with error set to stop. The change's bytes live as long as the RowChanges. */
-typedef bool (*RowChangeVisitor)(void *context, const RowChange *change, Error *error);
-
-/* Visit the changes of one transaction, those of its subtransactions that committed included, in
- * the order of their LSNs. */
-MUST_CHECK bool row_changes_visit(const RowChanges *changes, const LostCommit *commit,
-                                  RowChangeVisitor visit, void *context, Error *error);
-
-/*
- * The transactions that committed between the last common checkpoint and the divergence, in the
- * order of their commits. row_changes_visit visits their changes of catalogs: after a crash, the
- * target's files may not have these.
- */
-const LostCommit *row_changes_common_commits(const RowChanges *changes, size_t *count);
 
 /* A record of the WAL that was read says that the transaction or subtransaction committed, be it
  * lost or common: a crash can leave pg_xact without that. */
 bool row_changes_committed(const RowChanges *changes, uint32_t xid);
 
-/* The storage of the target's catalogs as its files tell it. */
-const Catalogs *row_changes_catalogs(const RowChanges *changes);
-
 /* The number in pg_class of a catalog that has or had that storage; other storage's own number. */
 Oid row_changes_catalog(const RowChanges *changes, const RelationId *storage);
-
-/* Changes of the database's catalogs at that position and later are not known as such, since a
- * transaction rewrote them. */
-bool row_changes_unsure_catalogs(const RowChanges *changes, Oid database, Lsn lsn);
 
 #endif

@@ -145,9 +145,9 @@ static void write_heads(Saver *saver)
     saver->json.first_line_size = json.text->size - 1;
 
     buffer_append_string(sql, "-- Rows that lost transactions of ");
-    lost_sql_comment(clusters->target.directory, sql);
+    utf8_append_comment(sql, clusters->target.directory);
     buffer_append_string(sql, " changed; it was rewound to ");
-    lost_sql_comment(clusters->source->description, sql);
+    utf8_append_comment(sql, clusters->source->description);
     saver->sql.first_line_size = sql->size;
     buffer_append_string(
         sql,
@@ -276,7 +276,7 @@ static void tell_transaction(Saver *saver)
     saver->told = true;
     if (saver->database != saver->connected && saver->database != 0)
     {
-        name = schema_database(saver->schema, saver->database, moment);
+        name = schema_database(saver->schema, saver->database, moment, true);
         saver->connected = 0;
         if (name != NULL && strpbrk(name, "\r\n") == NULL && utf8_is_valid(name))
         {
@@ -290,7 +290,7 @@ static void tell_transaction(Saver *saver)
     if (commit->gid != NULL)
     {
         buffer_append_string(text, ", prepared as ");
-        lost_sql_comment(commit->gid, text);
+        utf8_append_comment(text, commit->gid);
     }
     if (commit->began_before)
         buffer_append_string(text, "; it may have changed rows before the WAL that was read");
@@ -318,9 +318,9 @@ static void begin_transaction(Saver *saver)
         /* It was prepared before the divergence: the new primary has it, with the locks of all its
          * rows, until somebody ends it. */
         buffer_append_string(text, "SELECT lost_rows.refuse_prepared(");
-        buffer_append_literal(text, saver->commit->gid);
+        buffer_append_literal(text, saver->commit->gid, LITERAL_STANDARD);
         buffer_append_string(text, ", ");
-        buffer_append_literal(text, buffer_string(&applied));
+        buffer_append_literal(text, buffer_string(&applied), LITERAL_STANDARD);
         buffer_append_string(text, ") \\gset\n");
     }
     buffer_printf(text, "%s;\n", buffer_string(&applied));
@@ -334,9 +334,9 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     count_reason(saver, reason)->left_out++;
     saver->saved->left_out++;
     buffer_printf(text, "-- left out: %s of ", lost_sql_verbs[row->change->kind]);
-    lost_sql_comment(row->table->schema, text);
+    utf8_append_comment(text, row->table->schema);
     buffer_append_u8(text, '.');
-    lost_sql_comment(row->table->name, text);
+    utf8_append_comment(text, row->table->name);
     buffer_printf(text, " (%s): %s\n", LSN_TEXT(saver->version, row->change->lsn), reason);
 }
 
@@ -382,11 +382,11 @@ static void write_event(Saver *saver, const SchemaEvent *event)
     buffer_printf(&saver->sql.text, "-- %s %s ", event->verb, event->noun);
     if (event->schema != NULL)
     {
-        lost_sql_comment(event->schema, &saver->sql.text);
+        utf8_append_comment(&saver->sql.text, event->schema);
         buffer_append_u8(&saver->sql.text, '.');
     }
-    lost_sql_comment(event->name != NULL ? event->name : "(its name is not known)",
-                     &saver->sql.text);
+    utf8_append_comment(&saver->sql.text,
+                        event->name != NULL ? event->name : "(its name is not known)");
     buffer_append_u8(&saver->sql.text, '\n');
 }
 
@@ -417,10 +417,8 @@ static void write_truncation(Saver *saver, const RowChange *change, const Table 
                                       .name = table->name});
 }
 
-/* A RowChangeVisitor. */
-static bool write_change(void *context, const RowChange *change, Error *error)
+static bool write_change(Saver *saver, const RowChange *change, Error *error)
 {
-    Saver *saver = context;
     const Moment moment = {change->lsn, saver->commit};
     const char *reason = NULL;
     const Table *table = schema_table(saver->schema, &change->relation, moment, &reason);
@@ -469,7 +467,7 @@ static bool write_change(void *context, const RowChange *change, Error *error)
 static void write_bound(Saver *saver, const char *action, Buffer *text)
 {
     const LostCommit *commit = saver->commit;
-    const char *name;
+    const char *name = NULL;
     Json json = lost_json_begin(text, action);
 
     json_number(&json, "xid", commit->xid);
@@ -477,9 +475,9 @@ static void write_bound(Saver *saver, const char *action, Buffer *text)
     json_string(&json, "lsn", LSN_TEXT(saver->version, commit->lsn));
     if (action[0] == 'B')
     {
-        name = saver->database == 0
-                   ? NULL
-                   : schema_database(saver->schema, saver->database, (Moment){commit->lsn, commit});
+        if (saver->database != 0)
+            name = schema_database(saver->schema, saver->database, (Moment){commit->lsn, commit},
+                                   false);
         json_string(&json, "database", name);
         if (commit->gid != NULL)
             json_string(&json, "gid", commit->gid);
@@ -489,8 +487,7 @@ static void write_bound(Saver *saver, const char *action, Buffer *text)
     lost_json_end(&json);
 }
 
-static bool write_transaction(Saver *saver, const RowChanges *changes, const LostCommit *commit,
-                              Error *error)
+static bool write_transaction(Saver *saver, const LostCommit *commit, Error *error)
 {
     saver->commit = commit;
     saver->told = saver->begun = false;
@@ -499,14 +496,14 @@ static bool write_transaction(Saver *saver, const RowChanges *changes, const Los
     saver->saved->transactions++;
     saver->began_before += commit->began_before;
     schema_events(saver->schema, commit, &saver->events, &saver->event_count);
-    if (!row_reader_begin(saver->reader, commit, error))
-        return false;
+    row_reader_begin(saver->reader, commit);
     saver->database = commit->database;
     if (saver->database == 0 && saver->event_count > 0)
         saver->database = saver->events[0].database;
     write_bound(saver, "B", &saver->json.text);
-    if (!row_changes_visit(changes, commit, write_change, saver, error))
-        return false;
+    for (const LostChange *change = commit->first; change != NULL; change = change->after)
+        if (!write_change(saver, &change->row, error))
+            return false;
     write_events(saver, UINT64_MAX);
     write_bound(saver, "C", &saver->json.text);
     if (saver->begun)
@@ -554,8 +551,7 @@ static void write_ends(Saver *saver)
 
 /* ---- The run ---- */
 
-static bool write_files(Saver *saver, const RowChanges *changes, const LostCommit *commits,
-                        size_t count, Error *error)
+static bool write_files(Saver *saver, const LostCommit *commits, size_t count, Error *error)
 {
     const char *directory = saver->look->options->save_lost_rows;
 
@@ -564,7 +560,7 @@ static bool write_files(Saver *saver, const RowChanges *changes, const LostCommi
         return false;
     write_heads(saver);
     for (size_t i = 0; i < count; i++)
-        if (!write_transaction(saver, changes, &commits[i], error))
+        if (!write_transaction(saver, &commits[i], error))
             return false;
     write_ends(saver);
     /* Invariant 3: both are on the disk before the commit takes the rows from the target. */
@@ -635,11 +631,11 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
     saver.name = arena_printf(look->arena, "lost-%llu-%u-%016llX",
                               (unsigned long long) clusters->target.control.system_identifier,
                               clusters->target.timeline, (unsigned long long) look->divergence.lsn);
-    saver.schema = count == 0 ? NULL : schema_create(clusters, changes, error);
-    if (saver.schema != NULL)
+    if (count > 0)
     {
-        saver.reader = row_reader_create(saver.version, changes, saver.schema);
-        result = write_files(&saver, changes, commits, count, error);
+        saver.schema = schema_create(clusters, changes);
+        saver.reader = row_reader_create(saver.version, saver.schema);
+        result = write_files(&saver, commits, count, error);
     }
     if (result)
         tell_saved(look, saved);

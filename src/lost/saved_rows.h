@@ -14,4 +14,14 @@
  */
 MUST_CHECK bool saved_rows_write(const Look *look, SavedRows *saved, Error *error);
 
+/* ---- lost_names.c ---- */
+
+/*
+ * A LostNamer: names for the report of what is lost, from the target's own catalogs as the lost
+ * transactions left them. Sets names of relations and databases that the source did not give, and
+ * lost's schema_changes. What cannot be read stays as it was, and all of it where the target is of
+ * a fork of PostgreSQL. The names are in the look's arena.
+ */
+void lost_names_read(const Look *look, Lost *lost);
+
 #endif

@@ -47,18 +47,23 @@ struct Schema
     size_t encoding_count;
 };
 
-/* The conversion of the database's text. */
+/* The conversion of the database's text, or of names that all share. */
 static iconv_t find_conversion(Schema *schema, CatalogLook *look)
 {
+    const Oid wanted = look->database != 0 ? look->database : KEY_ANY;
+    uint32_t encoding = ENCODING_NONE;
+    size_t position = 0;
     CatalogTuple row;
 
     for (size_t i = 0; i < schema->encoding_count; i++)
         if (schema->encodings[i].database == look->database)
             return schema->encodings[i].conversion;
-    if (!catalog_find(look, PG_DATABASE, look->database, &row))
+    while (catalog_next(look, PG_DATABASE, wanted, &position, &row))
+        encoding = encoding_of_shared(encoding, row_number(&row, "encoding"));
+    if (encoding == ENCODING_NONE)
         return NO_CONVERSION;
     ARRAY_ADD(schema->encodings, schema->encoding_count,
-              (DatabaseEncoding){look->database, encoding_open(row_number(&row, "encoding"))});
+              (DatabaseEncoding){look->database, encoding_open(encoding)});
     return schema->encodings[schema->encoding_count - 1].conversion;
 }
 
@@ -255,9 +260,7 @@ static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Sto
     cursor = cursor_over(array.bytes + ARRAY_AT_VALUES, array.size - ARRAY_AT_VALUES);
     if (!storage_take(storage, &cursor, &value))
         return (Slice){0};
-    uint8_t *copy = arena_allocate(look->arena, value.size);
-    memcpy(copy, value.bytes, value.size);
-    return (Slice){copy, value.size};
+    return (Slice){arena_copy(look->arena, value.bytes, value.size), value.size};
 }
 
 static bool is_nondeterministic(CatalogLook *look, Oid collation)
@@ -478,17 +481,10 @@ static void read_labels(CatalogLook *look, Type *type)
         if (label != NULL)
             ARRAY_ADD(labels, type->label_count, (EnumLabel){row_number(&row, "oid"), label});
     }
-    if (labels != NULL)
-    {
-        EnumLabel *copy = arena_allocate(look->arena, type->label_count * sizeof(*labels));
-
-        memcpy(copy, labels, type->label_count * sizeof(*labels));
-        type->labels = copy;
-    }
+    type->labels = arena_copy(look->arena, labels, type->label_count * sizeof(*labels));
     free(labels);
 }
 
-/* The range type that a multirange consists of. */
 static Oid range_of_multirange(CatalogLook *look, Oid multirange)
 {
     size_t position = 0;
@@ -535,13 +531,7 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
 
 static int compare_found(const void *key, const void *item)
 {
-    const RelationId *a = key, *b = &((const Found *) item)->id;
-
-    if (a->relation != b->relation)
-        return a->relation < b->relation ? -1 : 1;
-    if (a->database != b->database)
-        return a->database < b->database ? -1 : 1;
-    return (a->tablespace > b->tablespace) - (a->tablespace < b->tablespace);
+    return memcmp(key, &((const Found *) item)->id, sizeof(RelationId));
 }
 
 static Found *find_found(Schema *schema, const RelationId *id)
@@ -596,7 +586,7 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
     const Oid oid = catalog_of_storage(schema->reader, storage);
 
     if (oid >= FIRST_NORMAL_OID &&
-        row_changes_unsure_catalogs(schema->changes, storage->database, moment.lsn))
+        former_catalogs_unsure(&schema->changes->former, storage->database, moment.lsn))
     {
         *reason =
             "a catalog of its database was rewritten later, and its rows before are not known";
@@ -613,28 +603,21 @@ const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
     return find_or_make(schema, &id, type, moment, make_type, &reason);
 }
 
-const char *schema_database(Schema *schema, Oid database, Moment moment)
+const char *schema_database(Schema *schema, Oid database, Moment moment, bool as_stored)
 {
-    CatalogLook look = schema_look(schema, database, moment);
+    CatalogLook look = schema_look(schema, 0, moment);
 
+    if (as_stored)
+        look.conversion = NO_CONVERSION;
     return catalog_name(&look, PG_DATABASE, database, "datname");
 }
 
-iconv_t schema_conversion(Schema *schema, Oid database, Moment moment)
+Schema *schema_create(const Clusters *clusters, const RowChanges *changes)
 {
-    return schema_look(schema, database, moment).conversion;
-}
+    Schema *schema = memory_allocate_zeroed(1, sizeof(*schema));
 
-Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error *error)
-{
-    CatalogReader *reader = catalog_reader_create(clusters, changes, error);
-    Schema *schema;
-
-    if (reader == NULL)
-        return NULL;
-    schema = memory_allocate_zeroed(1, sizeof(*schema));
     schema->changes = changes;
-    schema->reader = reader;
+    schema->reader = catalog_reader_create(clusters, changes);
     schema->arena = arena_create();
     return schema;
 }
@@ -644,8 +627,7 @@ void schema_free(Schema *schema)
     if (schema == NULL)
         return;
     for (size_t i = 0; i < schema->encoding_count; i++)
-        if (schema->encodings[i].conversion != NO_CONVERSION)
-            iconv_close(schema->encodings[i].conversion);
+        encoding_close(schema->encodings[i].conversion);
     free(schema->encodings);
     catalog_reader_free(schema->reader);
     arena_destroy(schema->arena);

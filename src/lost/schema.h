@@ -6,8 +6,7 @@
  * (row_changes.h): each version of a row lives from one LSN to another. A moment sees what
  * committed before it, and what its own transaction did before it.
  *
- * Names of tables, columns and their types, of databases and other objects are in UTF-8, where they
- * can be converted to it.
+ * Names of tables, columns, types, databases and other objects are as encoding_name gives them.
  */
 #ifndef LOST_SCHEMA_H
 #define LOST_SCHEMA_H
@@ -40,10 +39,11 @@ typedef struct Table
 
 typedef struct Schema Schema;
 
-/* directory: the target's. Fails on a catalog that cannot be read. */
-MUST_CHECK Schema *schema_create(const Clusters *clusters, const RowChanges *changes, Error *error);
+/* A catalog that cannot be read gives a warning when it is asked for. */
+Schema *schema_create(const Clusters *clusters, const RowChanges *changes);
 void schema_free(Schema *schema); /* NULL is allowed */
 
+/* Its conversion, of the text of values as well, is the schema's. */
 CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 
 /* The row of pg_class that has the storage; false: none has it at that moment. */
@@ -63,11 +63,8 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
 /* The type, for ValueReader.type by way of the caller's context. */
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);
 
-/* The database's name; NULL: it is not known. */
-const char *schema_database(Schema *schema, Oid database, Moment moment);
-
-/* The conversion of the text of its values, which is the schema's. */
-iconv_t schema_conversion(Schema *schema, Oid database, Moment moment);
+/* The database's name; as_stored: by which a client connects. NULL: it is not known. */
+const char *schema_database(Schema *schema, Oid database, Moment moment, bool as_stored);
 
 /* A change of the schema: TRUNCATE, CREATE TABLE, DROP TABLE, ALTER TABLE, CREATE
  * FUNCTION and others. */

@@ -59,7 +59,8 @@ typedef enum Flag
     FLAG_COMMENTED = 16,
     FLAG_EMPTIED = 32,   /* it has another storage */
     FLAG_REWRITTEN = 64, /* which a command filled */
-    FLAG_PART = 128      /* of another object */
+    FLAG_PART = 128,     /* of another object */
+    FLAG_TRUNCATED = 256 /* of one change of a table */
 } Flag;
 
 /* Rows that belong to an object of another catalog. */
@@ -122,24 +123,23 @@ static bool is_passed_over(const char *column)
 
 static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new)
 {
-    size_t count;
-    const Attribute *columns = catalog_columns(new, &count);
     const bool moves = row_number(old, "reltablespace") != row_number(new, "reltablespace");
     unsigned flags = 0;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < new->column_count; i++)
     {
+        const char *column = new->columns[i].name;
         const Slice *a = &old->values[i], *b = &new->values[i];
-        const size_t length = strlen(columns[i].name);
+        const size_t length = strlen(column);
 
         if ((a->bytes == NULL) == (b->bytes == NULL) && a->size == b->size &&
             (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0))
             continue;
-        if (strcmp(columns[i].name, "relfilenode") == 0)
+        if (strcmp(column, "relfilenode") == 0)
             flags |= moves ? FLAG_ALTERED : FLAG_EMPTIED;
-        else if (length > 3 && strcmp(columns[i].name + length - 3, "acl") == 0)
+        else if (length > 3 && strcmp(column + length - 3, "acl") == 0)
             flags |= FLAG_GRANTED;
-        else if (!is_passed_over(columns[i].name))
+        else if (!is_passed_over(column))
             flags |= FLAG_ALTERED;
     }
     return flags;
@@ -227,8 +227,11 @@ static int compare_object_changes(const void *left, const void *right)
 static int compare_object_places(const void *left, const void *right)
 {
     const Object *a = left, *b = right;
+    const int order = compare_objects(left, right);
 
-    return a->lsn != b->lsn ? (a->lsn > b->lsn) - (a->lsn < b->lsn) : compare_objects(left, right);
+    if (a->lsn != b->lsn)
+        return a->lsn < b->lsn ? -1 : 1;
+    return order != 0 ? order : (a->flags < b->flags) - (a->flags > b->flags);
 }
 
 /* One item of each object. */
@@ -236,8 +239,7 @@ static void merge_objects(Objects *objects)
 {
     size_t kept = 0;
 
-    if (objects->count > 0)
-        qsort(objects->items, objects->count, sizeof(*objects->items), compare_object_changes);
+    ARRAY_SORT(objects->items, objects->count, compare_object_changes);
     for (size_t i = 0; i < objects->count; i++)
     {
         const Object *object = &objects->items[i];
@@ -260,11 +262,8 @@ static void merge_objects(Objects *objects)
 static Object *find_object(const Objects *objects, Oid catalog, Oid oid)
 {
     const Object key = {.catalog = catalog, .oid = oid};
-    bool found;
-    const size_t index = array_search(&key, objects->items, objects->count, sizeof(*objects->items),
-                                      compare_objects, &found);
 
-    return found ? &objects->items[index] : NULL;
+    return ARRAY_FIND(&key, objects->items, objects->count, compare_objects);
 }
 
 /* An object that cannot be without another one, or that is made or dropped with it, is a part of
@@ -296,6 +295,25 @@ static void note_table_emptied(const Objects *objects, CatalogLook look, Oid tab
         if (index != NULL)
             index->flags &= ~(unsigned) FLAG_EMPTIED;
     }
+}
+
+/* TRUNCATE gives a table an empty storage: not that of a table that the transaction made before, to
+ * fill it with what this one has. Each stands at its own place: there may be rows before it and
+ * after it. */
+static void add_truncation(Objects *objects, CatalogLook look, const CatalogChange *change)
+{
+    CatalogTuple old, new;
+    const char *name;
+
+    if (change->catalog != PG_CLASS || !catalog_row(&look, PG_CLASS, change->row.new, &new) ||
+        row_number(&new, "relkind") != 'r' || row_number(&new, "relpersistence") == 't' ||
+        !catalog_row(&look, PG_CLASS, change->row.old, &old) ||
+        !(flags_of_update(&old, &new) & FLAG_EMPTIED) ||
+        catalog_gives_storage(&look, row_number(&new, "relfilenode"), true))
+        return;
+    name = row_name(&look, &new, "relname");
+    if (name != NULL && rewritten_table(name) == 0) /* else it got the old storage */
+        add_object(objects, change, PG_CLASS, row_number(&new, "oid"), FLAG_TRUNCATED);
 }
 
 /* ---- Events ---- */
@@ -338,7 +356,7 @@ static void add_schema_event(EventList *list, SchemaEvent event, const char *ver
 }
 
 /* A sequence or index gets a new storage by ALTER SEQUENCE, TRUNCATE, REINDEX; of a table,
- * tell_truncation tells. */
+ * add_truncation tells. */
 static void add_storage_event(EventList *list, const SchemaEvent *event, unsigned flags,
                               uint32_t relkind)
 {
@@ -354,6 +372,8 @@ static void add_storage_event(EventList *list, const SchemaEvent *event, unsigne
 
 static void add_object_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
 {
+    if (flags & FLAG_TRUNCATED)
+        add_schema_event(list, event, "TRUNCATE");
     if (flags & (FLAG_MADE | FLAG_GONE))
     {
         if ((flags & FLAG_MADE) && (flags & FLAG_GONE))
@@ -410,57 +430,10 @@ static void tell_object(EventList *list, CatalogLook look, const Object *object)
             catalog_name(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), "nspname");
     if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
         return;
-    if (object->catalog == PG_CLASS && (object->flags & FLAG_GONE))
+    if (object->catalog == PG_CLASS && (object->flags & (FLAG_GONE | FLAG_TRUNCATED)))
         event.storage = schema_class_storage(&look, &row);
     if (event.noun[0] != '\0')
         add_object_events(list, event, object->flags, row_number(&row, "relkind"));
-}
-
-/* TRUNCATE gives a table an empty storage: not that of a table that the transaction made before, to
- * fill it with what this one has. Each stands at its own place: there may be rows before it and
- * after it. */
-static void tell_truncation(CatalogLook *look, EventList *list, const CatalogChange *change)
-{
-    SchemaEvent event = {
-        .lsn = change->row.lsn, .database = change->row.relation.database, .noun = "TABLE"};
-    CatalogTuple old, new;
-
-    if (change->catalog != PG_CLASS || !catalog_row(look, PG_CLASS, change->row.new, &new) ||
-        row_number(&new, "relkind") != 'r' || row_number(&new, "relpersistence") == 't' ||
-        !catalog_row(look, PG_CLASS, change->row.old, &old) ||
-        !(flags_of_update(&old, &new) & FLAG_EMPTIED) ||
-        catalog_gives_storage(look, row_number(&new, "relfilenode"), true))
-        return;
-    event.name = row_name(look, &new, "relname");
-    if (event.name == NULL || rewritten_table(event.name) != 0) /* it got the old storage */
-        return;
-    event.schema = catalog_name(look, PG_NAMESPACE, row_number(&new, "relnamespace"), "nspname");
-    event.storage = schema_class_storage(look, &old);
-    add_schema_event(list, event, "TRUNCATE");
-}
-
-/* Its names are freed when all events are known, since most objects make no event. */
-static CatalogLook look_for_now(Schema *schema, Oid database, Moment moment, Arena *scratch)
-{
-    CatalogLook look = schema_look(schema, database, moment);
-
-    look.arena = scratch;
-    return look;
-}
-
-static const SchemaEvent *keep_events(const EventList *list, Arena *arena)
-{
-    SchemaEvent *events = arena_allocate(arena, list->count * sizeof(*events));
-
-    for (size_t i = 0; i < list->count; i++)
-    {
-        events[i] = list->items[i];
-        if (events[i].schema != NULL)
-            events[i].schema = arena_strdup(arena, events[i].schema);
-        if (events[i].name != NULL)
-            events[i].name = arena_strdup(arena, events[i].name);
-    }
-    return events;
 }
 
 void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
@@ -468,21 +441,20 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
 {
     const Moment end = {commit->lsn, commit};
     const CatalogLook all = schema_look(schema, 0, end);
-    const CatalogChange *changes = catalog_changes(all.reader, count);
-    AUTO_ARENA Arena *scratch = arena_create();
+    const CatalogChange *changes = catalog_changes(all.reader);
     EventList list = {0};
     Objects objects = {0};
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = look_for_now(schema, changes[i].row.relation.database, end, scratch);
+        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
 
         add_catalog_change(&objects, &look, &changes[i]);
     }
     merge_objects(&objects);
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        CatalogLook look = look_for_now(schema, changes[i].row.relation.database, end, scratch);
+        CatalogLook look = schema_look(schema, changes[i].row.relation.database, end);
         CatalogTuple row;
 
         if (changes[i].catalog == PG_DEPEND &&
@@ -495,31 +467,26 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
         const Object *object = &objects.items[i];
 
         if (object->catalog == PG_CLASS && (object->flags & FLAG_EMPTIED))
-            note_table_emptied(&objects, look_for_now(schema, object->database, end, scratch),
-                               object->oid);
+            note_table_emptied(&objects, schema_look(schema, object->database, end), object->oid);
     }
-    if (objects.count > 0)
-        qsort(objects.items, objects.count, sizeof(*objects.items), compare_object_places);
-    for (size_t i = 0, change = all.view.own_start; i <= objects.count; i++)
+    for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
-        const Lsn place = i < objects.count ? objects.items[i].lsn : LSN_HIGHEST;
-        const Moment moment = {place, commit};
+        const RowChange *row = &changes[i].row;
 
-        for (; change < all.view.own_end && changes[change].row.lsn <= place; change++)
-        {
-            const RowChange *row = &changes[change].row;
-            CatalogLook look =
-                look_for_now(schema, row->relation.database, (Moment){row->lsn, commit}, scratch);
+        add_truncation(&objects,
+                       schema_look(schema, row->relation.database, (Moment){row->lsn, commit}),
+                       &changes[i]);
+    }
+    ARRAY_SORT(objects.items, objects.count, compare_object_places);
+    for (size_t i = 0; i < objects.count; i++)
+    {
+        const Object *object = &objects.items[i];
 
-            tell_truncation(&look, &list, &changes[change]);
-        }
-        if (i < objects.count)
-            tell_object(&list, look_for_now(schema, objects.items[i].database, moment, scratch),
-                        &objects.items[i]);
+        tell_object(&list, schema_look(schema, object->database, (Moment){object->lsn, commit}),
+                    object);
     }
     free(objects.items);
     *count = list.count;
-    if (list.count > 0)
-        *events = keep_events(&list, all.arena);
+    *events = arena_copy(all.arena, list.items, list.count * sizeof(*list.items));
     free(list.items);
 }

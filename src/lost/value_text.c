@@ -356,7 +356,7 @@ static bool print_enum(Printer *printer, const Type *type, Slice value, Buffer *
 
 static const BaseType *find_base_type(Oid oid)
 {
-    static const BaseType *const tables[] = {number_types, time_types, bits_types, document_types};
+    static const BaseType *const tables[] = {plain_types, time_types, document_types};
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         for (const BaseType *row = tables[i]; row->oid != 0; row++)

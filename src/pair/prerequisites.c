@@ -252,6 +252,22 @@ static bool check_target_stopped(const Given *given, Error *error)
     return check_no_process_left(given, error);
 }
 
+/* A poison without a journal: an interrupted rewind that could be finished was looked for before.
+ */
+static bool check_not_half_rewound(const Given *given, Error *error)
+{
+    const Target *target = &given->clusters->target;
+
+    if (!control_is_poison(&target->control))
+        return true;
+    error_set(error, ERROR_FAILED, "an interrupted rewind of the target can no longer be finished");
+    error_detail(error,
+                 "The directory \"%s/pg_rewind.work\", which had what is needed for that, was "
+                 "removed. The target is half rewound.",
+                 target->directory);
+    return error_hint_compare(error);
+}
+
 static bool check_source_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->state->control.state;
@@ -374,6 +390,7 @@ static const Prerequisite prerequisites[] = {
     {check_same_version, "source_system", .needs_source = true, .decides = true, .of_pair = true},
     {check_not_encrypted, "source_encryption", .decides = true, .of_pair = true},
     {check_target_stopped, "target", .decides = true},
+    {check_not_half_rewound, "target", .decides = true, .of_wal = true},
     {check_source_stopped, "source", .needs_source = true, .decides = true},
     {check_not_same_directory, "source_system", .needs_source = true, .decides = true,
      .of_pair = true},

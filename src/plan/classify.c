@@ -69,6 +69,11 @@ uint64_t twophase_xid(const char *path)
     return xid;
 }
 
+bool path_is_recreated(const char *path)
+{
+    return in_list(path, strlen(path), recreated_directories);
+}
+
 bool path_is_servers(const Version *version, const char *path)
 {
     const char *slash = strchrnul(path, '/');

@@ -43,6 +43,9 @@ FileKind path_kind(const Version *version, const char *path, PathClass class);
 /* The transaction of a file of pg_twophase, which is named by 8 hexadecimal digits, or 16. */
 uint64_t twophase_xid(const char *path);
 
+/* A directory whose content the server makes again when it starts. */
+bool path_is_recreated(const char *path);
+
 /* The server itself needs this file or directory, so that another type in its place is an error. */
 bool path_is_servers(const Version *version, const char *path);
 

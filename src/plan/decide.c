@@ -53,6 +53,17 @@ static bool storage_is_targets(const PlanInput *input, const FilePair *pair,
 }
 
 /*
+ * The source has made the relation's storage since the divergence, so the file of this number that
+ * the target has is another relation's. No record need tell of that one: it may be an index of an
+ * unlogged table, or a new relation whose first records were not on the disk when the server
+ * crashed.
+ */
+static bool storage_is_new_on_source(const PlanInput *input, const FilePair *pair)
+{
+    return input->made != NULL && blockmap_find(input->made, pair->file.relation) != NULL;
+}
+
+/*
  * The file of the same relation with this suffix, which sorts after file; NULL: none is listed. It
  * is usually the next one; a search of the whole listing would cost more than all the rest.
  */
@@ -156,8 +167,8 @@ static Decision decide_common_relation(const PlanInput *input, const FilePair *p
     Decision decision;
     PlanEntry *entry = &decision.entry;
 
-    if (storage_is_targets(input, pair, blocks) || has_init_fork(input->target, pair->target) ||
-        !has_block_numbers(input, pair))
+    if (storage_is_targets(input, pair, blocks) || storage_is_new_on_source(input, pair) ||
+        has_init_fork(input->target, pair->target) || !has_block_numbers(input, pair))
         /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
         return take_whole(pair, REASON_STORAGE_OF_TARGET, source_size);
     if (is_hash_index(input, pair))
@@ -231,6 +242,21 @@ static Decision decide_different_types(const PlanInput *input, const FilePair *p
     return leave(OUTCOME_LEAVE_TREE, is_odd ? REASON_ODD : REASON_TYPES_DIFFER);
 }
 
+/*
+ * A link of the source among the server's files, other than pg_wal or a tablespace: the server
+ * follows it, but a list of a directory does not show what it leads to. Made on the target, it
+ * would lead into the source.
+ */
+static bool hides_content(const PlanInput *input, const FilePair *pair)
+{
+    const char *in_tablespaces = relpath_below(pair->path, "pg_tblspc");
+
+    return pair->source != NULL && pair->source->type == FILE_LINK &&
+           path_is_servers(input->version, pair->path) &&
+           (in_tablespaces == NULL || strchr(in_tablespaces, '/') != NULL) &&
+           !path_is_recreated(pair->path);
+}
+
 /* Empty, of a name that the server does not give, and not there already: it may be anything. */
 static bool may_be_odd(const PlanInput *input, const FilePair *pair)
 {
@@ -276,6 +302,8 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
 {
     if (pair->source != NULL && pair->target != NULL && pair->source->type != pair->target->type)
         return decide_different_types(input, pair);
+    if (hides_content(input, pair))
+        return leave(OUTCOME_CONFLICT, REASON_LINK_OF_SOURCE);
     if (pair->source != NULL)
         return decide_ordinary_of_source(input, pair);
     if (pair->target->type == FILE_OTHER)

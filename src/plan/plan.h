@@ -26,7 +26,8 @@ typedef enum Reason
     REASON_NOT_ON_TARGET,
     REASON_NOT_ON_SOURCE,
     REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
-    REASON_STORAGE_OF_TARGET, /* the target made it, or its database: its blocks may be in no WAL */
+    REASON_STORAGE_OF_TARGET, /* the target made its file, or its database: its blocks may be in no
+                                 WAL */
     REASON_HASH_INDEX,        /* before 10: WAL does not tell what changed in it */
     REASON_MOSTLY_CHANGED,    /* a large file of a relation of both sides, hardly a block of which
                                  would stay: it is replaced, which writes it once, not twice */
@@ -45,6 +46,7 @@ typedef enum Reason
     REASON_ODD,             /* a fifo, socket or device */
     REASON_ODD_ON_SOURCE,
     REASON_TYPES_DIFFER,
+    REASON_LINK_OF_SOURCE, /* among the server's files: what it leads to is not listed */
     REASON_NAME_NOT_VALID, /* in the source's encoding: it cannot be asked for */
     REASON_UNREADABLE,     /* a directory of the target */
     REASON_KEPT,           /* --keep */
@@ -105,7 +107,8 @@ typedef struct Plan
                            but with PlanInput's every_relation */
     size_t count;
     PlanRemark *conflicts; /* no plan can be made for these: REASON_UNREADABLE, a directory of the
-                              target; REASON_TYPES_DIFFER. What is below them is not listed. */
+                              target; REASON_TYPES_DIFFER; REASON_LINK_OF_SOURCE. What is below them
+                              is not listed. */
     size_t conflict_count;
     PlanKept *kept; /* ascending by path */
     size_t kept_count;
@@ -136,6 +139,8 @@ typedef struct PlanInput
     const ScanResult *scan;                /* of the target's WAL */
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
                                 start on (ScanResult); NULL: that is not relied on */
+    const BlockMap *made;    /* relations whose storage the source has made or dropped since the
+                                divergence, by the same WAL; NULL: not known, and of no account */
     const History *source_history;
     const Keep *keep;           /* NULL: nothing */
     const char *const *written; /* paths that pg_rewind writes itself, up to a NULL; NULL: none */

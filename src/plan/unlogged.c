@@ -13,6 +13,14 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
     return relation != NULL && (relation->forks_made & 1u << fork) != 0;
 }
 
+/* No record names a block of an unlogged relation. */
+static bool names_blocks(const ScanResult *scan, RelationId id)
+{
+    const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
+
+    return relation != NULL && relation->chunk_count > 0;
+}
+
 /* A database that is copied as files: they have the numbers of the template's, and no record. */
 static bool copies_database(const ScanResult *scan, RelationId id)
 {
@@ -64,8 +72,8 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
     const ScanResult *chain = evidence->chain;
 
     return makes_fork(chain, id, FORK_INIT) ||
-           (!makes_fork(chain, id, FORK_MAIN) && was_made_after_start(input, evidence, entry, id) &&
-            !copies_database(chain, id));
+           (!makes_fork(chain, id, FORK_MAIN) && !names_blocks(chain, id) &&
+            was_made_after_start(input, evidence, entry, id) && !copies_database(chain, id));
 }
 
 /* Then the server removes what else there is of the relation when it starts. */

@@ -33,6 +33,23 @@ typedef struct Chooser
 
 /* ---- The start that is chosen, or looked at ---- */
 
+/* Note what storage the source has made or dropped since the divergence, by the WAL that is
+ * replayed. */
+static void note_made(const Chooser *chooser, const BlockMap *blocks)
+{
+    RecoveryStart *start = chooser->start;
+    const BlockMapRelation *relation;
+
+    if (chooser->in.changes == NULL)
+        return;
+    blockmap_destroy(start->made);
+    start->made = blockmap_create();
+    for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
+        if (relation->storage_lsn != LSN_INVALID &&
+            relation->storage_lsn >= chooser->in.divergence->lsn)
+            blockmap_storage_changed(start->made, relation->id, relation->storage_lsn);
+}
+
 /* Read the WAL that is replayed from start->chosen on. */
 static bool read_replayed(Chooser *chooser, Error *error)
 {
@@ -64,6 +81,7 @@ static bool read_replayed(Chooser *chooser, Error *error)
     start->rebuilt = scan->rebuilt;
     scan->rebuilt = NULL;
     start->rebuilt_end = reading.last_end;
+    note_made(chooser, chain.blocks);
     start->prepared = chain.prepared;
     start->prepared_count = chain.prepared_count;
     scan_destroy(scan);
@@ -704,6 +722,7 @@ bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart 
 void recovery_start_free(RecoveryStart *start)
 {
     blockmap_destroy(start->rebuilt);
+    blockmap_destroy(start->made);
     blockmap_destroy(start->own_blocks);
     *start = (RecoveryStart){0};
 }

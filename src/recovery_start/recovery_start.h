@@ -170,6 +170,7 @@ typedef struct RecoveryStart
     bool copies_are_replayed; /* files of databases, from a start before the copies */
     BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
     Lsn rebuilt_end;          /* by WAL up to here */
+    BlockMap *made; /* storage that replay makes or drops after the divergence; NULL: --compare */
     const ScanPrepared *prepared; /* in the source's WAL, from the start on */
     size_t prepared_count;
     BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */

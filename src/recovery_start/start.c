@@ -113,7 +113,6 @@ const ScanDatabase *start_last_copy(const ScanResult *chain)
     return NULL;
 }
 
-/* True if this database's directory was dropped after lsn. */
 static bool is_dropped_after(const ScanResult *chain, Oid tablespace, Oid database, Lsn lsn)
 {
     for (size_t i = 0; i < chain->database_count; i++)

@@ -107,7 +107,8 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *err
 
     if (!standby_settings_make(rejoin->options, clusters, rejoin->arena, &rejoin->settings, error))
         return false;
-    rejoin_find_slot_user(rejoin);
+    streaming_find_slot_user(rejoin->options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
+                             &rejoin->settings);
     return streaming_check(rejoin->options, clusters, &rejoin->settings, &problems, rejoin->arena,
                            error) &&
            problems_check(&problems, error);

@@ -82,12 +82,12 @@ typedef struct Standing
     bool streams;          /* the source sends to the target */
 } Standing;
 
-static void ask_target(Rejoin *rejoin, TargetAnswer *answer)
+TargetServer *rejoin_server(Rejoin *rejoin)
 {
     if (rejoin->server == NULL)
         rejoin->server =
             target_server_open(rejoin->arena, rejoin->target.directory, rejoin->source);
-    target_server_ask(rejoin->server, answer);
+    return rejoin->server;
 }
 
 /* When the server that runs was started, by the source's clock. Up to a second too early, so that
@@ -160,7 +160,7 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
     TargetAnswer *target = &standing->target;
     const char *since = rejoin->since;
 
-    ask_target(rejoin, target);
+    target_server_ask(rejoin_server(rejoin), target);
     if (target->state == TARGET_ANSWERS && !rejoin->report.started)
         since = "0";
     if (!source_server_find_standby(rejoin->source, rejoin->names, since, &standing->standby,
@@ -176,17 +176,6 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 }
 
 /* ---- Before the server is stopped ---- */
-
-void rejoin_find_slot_user(Rejoin *rejoin)
-{
-    TargetAnswer answer;
-
-    if (rejoin->options->slot == NULL || rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY)
-        return;
-    ask_target(rejoin, &answer);
-    streaming_find_slot_user(rejoin->options, &rejoin->target, &answer, rejoin->arena,
-                             rejoin->names, &rejoin->settings);
-}
 
 bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
 {

@@ -64,9 +64,8 @@ void rejoin_forget_source(Rejoin *rejoin);
  * such as one that an earlier run has started. It is watched as long as it makes progress. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
 
-/* Note in rejoin->settings whether the target's own server, a standby, uses --slot of the source,
- * as far as can be known. Asks the target. */
-void rejoin_find_slot_user(Rejoin *rejoin);
+/* The target's server, to be asked. */
+TargetServer *rejoin_server(Rejoin *rejoin);
 
 /* Wait until the server that was started has replayed what the source had, or for
  * --rejoin-timeout. */

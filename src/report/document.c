@@ -205,7 +205,7 @@ static void json_touched(Json *json, const Lost *lost)
         snprintf(last_value, sizeof(last_value), "%lld", (long long) relation->last_value);
         json_decimal(json, "last_value", relation->is_sequence ? last_value : NULL);
         buffer_clear(&query);
-        if (source_query_exists(relation))
+        if (source_query_exists(lost, relation))
             source_query_append(lost, relation, &query);
         json_string(json, "source_query", query.size > 0 ? buffer_string(&query) : NULL);
     }

@@ -89,9 +89,9 @@ const char *report_full_backup(const Report *report);
 
 /* ---- source_query.c: SQL that lists rows that the source still has ---- */
 
-/* True if the source has the table's storage, and lost transactions deleted or updated rows there.
- */
-bool source_query_exists(const LostRelation *relation);
+/* True if the source has the table's storage, lost transactions deleted or updated rows there, and
+ * it is known which of the source's rows these are. */
+bool source_query_exists(const Lost *lost, const LostRelation *relation);
 
 /* The statement, with line breaks but none at its end, appended to text. */
 void source_query_append(const Lost *lost, const LostRelation *relation, Buffer *text);

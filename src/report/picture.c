@@ -80,7 +80,6 @@ static void append_branch(const Report *report, const History *history, Lsn end,
 static void append_undiverged(const Report *report, const char *name, const History *history,
                               Lsn end, Buffer *text)
 {
-
     buffer_printf(text, "  %s   ", name);
     append_timelines(history, 0, history->count, text);
     buffer_append_string(text, " -->");

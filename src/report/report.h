@@ -26,17 +26,17 @@ typedef struct Report
 } Report;
 
 /*
- * The text document, for people, appended to text; what the run did not find out is left out.
- * Times are local (TZ), with UTC beside them. Only messages and paths can make a line longer than
- * 100 columns.
+ * The text document, for people, appended to out; what the run did not find out is left out.
+ * Times are local (TZ), with UTC beside them; what is not UTF-8 becomes U+FFFD. Only messages and
+ * paths can make a line longer than 100 columns.
  */
-void report_text(const Report *report, Buffer *text);
+void report_text(const Report *report, Buffer *out);
 
 /*
  * One JSON object, the same facts; docs/report.schema.json describes each key. Every key is always
  * present; null: the run did not find it out, or there is no such thing. LSNs are strings as the
- * server prints them, times ISO 8601 in UTC, sizes bytes; what is not UTF-8 in a path or message
- * becomes U+FFFD.
+ * server prints them, times ISO 8601 in UTC, sizes bytes; what is not UTF-8 in a path, name or
+ * message becomes U+FFFD.
  * It is appended to text; what is long already goes to file, unless that is NULL, and errors stay
  * there (ferror).
  */

@@ -9,15 +9,31 @@
  */
 #include "report/facts.h"
 
+#include "base/encoding.h"
+#include "base/text_cursor.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define SHOWN_MAX 10
 #define LINE_COLUMNS 68 /* with one more place and the end of the list it is less than 100 */
 
-bool source_query_exists(const LostRelation *relation)
+static bool source_has_rows(const LostRelation *relation)
 {
     return relation->on_source && relation->table == NULL && relation->place_count > 0;
+}
+
+/* NULL: there is a query for the rows. */
+static const char *reason_for_no_query(const Lost *lost, const LostRelation *relation)
+{
+    if (lost->open_is_unknown)
+        return "WAL of wal_level = archive does not tell which transactions were running";
+    return utf8_is_valid(relation->name) ? NULL : "the name is not valid in UTF-8";
+}
+
+bool source_query_exists(const Lost *lost, const LostRelation *relation)
+{
+    return source_has_rows(relation) && reason_for_no_query(lost, relation) == NULL;
 }
 
 /* An array may have white space before an element. */
@@ -52,19 +68,6 @@ static void append_xmin_condition(const Lost *lost, Buffer *text)
         buffer_append_string(text, "}')");
 }
 
-/* As quote_literal does: it means the same with standard_conforming_strings off. */
-static void append_literal_of_any_server(const char *string, Buffer *text)
-{
-    buffer_append_string(text, strchr(string, '\\') != NULL ? "E'" : "'");
-    for (; *string != '\0'; string++)
-    {
-        if (*string == '\'' || *string == '\\')
-            buffer_append_u8(text, (uint8_t) *string);
-        buffer_append_u8(text, (uint8_t) *string);
-    }
-    buffer_append_u8(text, '\'');
-}
-
 /* Rows of tables that inherit from it have the same places. */
 void source_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
 {
@@ -72,7 +75,7 @@ void source_query_append(const Lost *lost, const LostRelation *relation, Buffer 
     append_places(relation, text);
     append_xmin_condition(lost, text);
     buffer_append_string(text, "\n  AND pg_relation_filenode(");
-    append_literal_of_any_server(relation->name, text);
+    buffer_append_literal(text, relation->name, LITERAL_ANY);
     buffer_printf(text, ") = %u;", relation->id.relation);
 }
 
@@ -94,11 +97,21 @@ static int compare_removed(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-/* A name may hold what ends a line, and with it the comment. */
-static void append_comment_name(const char *name, Buffer *text)
+static bool is_ascii(const char *string)
 {
-    for (; *name != '\0'; name++)
-        buffer_append_u8(text, (unsigned char) *name < ' ' ? '?' : (uint8_t) *name);
+    while (*string != '\0' && (unsigned char) *string < 0x80)
+        string++;
+    return *string == '\0';
+}
+
+/* psql has the encoding of the database, or of its environment. A server with SQL_ASCII takes bytes
+ * as they are, and would refuse to show rows that are not in another encoding. */
+static bool needs_encoding(const Lost *lost, const LostRelation **tables, size_t count)
+{
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
+        if (source_query_exists(lost, tables[i]) && !is_ascii(tables[i]->name))
+            return lost->connected_encoding != ENCODING_SQL_ASCII;
+    return false;
 }
 
 static void append_queries(const Lost *lost, const LostRelation **tables, size_t count,
@@ -110,17 +123,22 @@ static void append_queries(const Lost *lost, const LostRelation **tables, size_t
         "the\n"
         "-- source: it still has those that it did not change itself. --save-lost-rows keeps all.\n"
         "-- database ");
-    append_comment_name(tables[0]->database != NULL ? tables[0]->database : "not known", text);
+    utf8_append_comment(text, tables[0]->database != NULL ? tables[0]->database : "not known");
     buffer_append_u8(text, '\n');
+    if (needs_encoding(lost, tables, count))
+        buffer_append_string(text, "\\encoding UTF8\n");
     for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
     {
         buffer_append_string(text, "-- ");
-        append_comment_name(tables[i]->name, text);
+        utf8_append_comment(text, tables[i]->name);
         buffer_printf(text, ": updated %llu, deleted %llu%s\n",
                       (unsigned long long) tables[i]->rows.updated,
                       (unsigned long long) tables[i]->rows.deleted,
                       tables[i]->has_more_places ? "; only the first places are looked at" : "");
-        source_query_append(lost, tables[i], text);
+        if (source_query_exists(lost, tables[i]))
+            source_query_append(lost, tables[i], text);
+        else
+            buffer_printf(text, "-- no query: %s", reason_for_no_query(lost, tables[i]));
         buffer_append_u8(text, '\n');
     }
     if (count > SHOWN_MAX)
@@ -137,7 +155,7 @@ void source_queries_text(const Lost *lost, Buffer *text)
         return;
     tables = memory_allocate((lost->relation_count + 1) * sizeof(*tables));
     for (size_t i = 0; i < lost->relation_count; i++)
-        if (source_query_exists(&lost->relations[i]))
+        if (source_has_rows(&lost->relations[i]))
             tables[found++] = &lost->relations[i];
     if (found > 0)
     {

@@ -1,5 +1,6 @@
 #include "report/facts.h"
 
+#include "base/encoding.h"
 #include "base/text_lines.h"
 
 #include <stdlib.h>
@@ -275,43 +276,34 @@ static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
     }
 }
 
-/* The changes of the schema that the target's catalogs tell of the transaction. */
-static void list_schema_changes(const Report *report, const Lost *lost, size_t from, size_t count,
-                                TextList *list)
-{
-    for (size_t i = from; i < from + count; i++)
-    {
-        const LostSchemaChange *change = &lost->schema_changes[i];
-        const LostTransaction *transaction = &lost->transactions[change->transaction];
-
-        if (text_list_next(list))
-            buffer_printf(list->buffer, "%s %s%s%s by %u, %.19s%s", change->verb, change->noun,
-                          change->name != NULL ? " " : "", change->name != NULL ? change->name : "",
-                          transaction->xid, time_text(report, transaction->time),
-                          change->rows_on_source ? "\n  its rows are still on the source" : "");
-    }
-}
-
+/* The changes of the schema that the target's catalogs tell of a transaction, or else a guess. */
 static void list_ddl(const Report *report, const Lost *lost, TextList *list)
 {
-    const LostTransaction *transactions = lost->transactions;
-    size_t from = 0;
+    size_t next = 0;
 
     for (size_t i = 0; i < lost->transaction_count; i++)
     {
+        const LostTransaction *transaction = &lost->transactions[i];
+        const size_t first = next;
         DdlGuess guesses[DDL_GUESSES_MAX];
-        const size_t size = ddl_guess(&lost_set(lost, &transactions[i])->changes, guesses);
-        size_t count = 0;
+        const size_t size = ddl_guess(&lost_set(lost, transaction)->changes, guesses);
 
-        while (from + count < lost->schema_change_count &&
-               lost->schema_changes[from + count].transaction == i)
-            count++;
-        list_schema_changes(report, lost, from, count, list);
-        from += count;
-        if (count == 0 && size > 0 && text_list_next(list))
+        for (; next < lost->schema_change_count && lost->schema_changes[next].transaction == i;
+             next++)
+        {
+            const LostSchemaChange *change = &lost->schema_changes[next];
+
+            if (text_list_next(list))
+                buffer_printf(list->buffer, "%s %s%s%s by %u, %.19s%s", change->verb, change->noun,
+                              change->name != NULL ? " " : "",
+                              change->name != NULL ? change->name : "", transaction->xid,
+                              time_text(report, transaction->time),
+                              change->rows_on_source ? "\n  its rows are still on the source" : "");
+        }
+        if (next == first && size > 0 && text_list_next(list))
             buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
-                          size > 1 ? " and more" : "", transactions[i].xid,
-                          time_text(report, transactions[i].time));
+                          size > 1 ? " and more" : "", transaction->xid,
+                          time_text(report, transaction->time));
     }
 }
 
@@ -603,8 +595,10 @@ static void text_times(const Report *report, Buffer *text)
     text_row(text, "total", "%.2f s", report->run_seconds);
 }
 
-void report_text(const Report *report, Buffer *text)
+void report_text(const Report *report, Buffer *out)
 {
+    AUTO_BUFFER Buffer document = {0};
+    Buffer *text = &document;
     const bool done = report->exit_status == 0 && !report->options->dry_run;
     const char *target = report->run->look.clusters.target.directory;
     char server[CONTROL_SERVER_SIZE];
@@ -636,4 +630,5 @@ void report_text(const Report *report, Buffer *text)
     text_rejoin(report, text);
     text_times(report, text);
     source_queries_text(report->run->lost, text);
+    utf8_append(out, buffer_string(text));
 }

@@ -5,6 +5,7 @@
 #include "apply/journal.h"
 #include "base/clock.h"
 #include "base/workers.h"
+#include "io/file.h"
 #include "io/scratch.h"
 #include "pair/prerequisites.h"
 #include "recovery_start/recovery_start.h"
@@ -13,9 +14,11 @@
 #include "target/pid_file.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define POLL_MILLISECONDS 100
 #define SEGMENTS_ASKED_FOR_MAX 32
+#define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024)
 
 /* ---- Open ---- */
 
@@ -125,18 +128,54 @@ static bool handle_pending(Look *look, Error *error)
            scratch_remove(look->scratch, error);
 }
 
-/* A dry run writes nothing in the target. */
-static bool make_own_scratch(Look *look, Error *error)
+static bool make_scratch_in(Look *look, const char *parent, Error *error)
 {
-    const char *parent = getenv("TMPDIR");
     char *path;
 
-    if (parent == NULL || parent[0] == '\0')
-        parent = "/tmp";
     if (!scratch_make(parent, look->arena, &path, &look->scratch_lock, error))
         return false;
     look->scratch = path;
     return true;
+}
+
+/* Several segments of WAL find room there, as a rule. */
+static bool is_roomy(const char *place)
+{
+    FileSpace space;
+
+    return file_space(place, &space, NULL) && space.free_bytes >= SCRATCH_ROOM;
+}
+
+/*
+ * A dry run writes nothing in the target. In a container /tmp may be small, read-only or lack the
+ * sticky bit, so other places do as well, also the one beside the target. Those with little room
+ * come last; where none does, the first one's error counts.
+ */
+static bool make_own_scratch(Look *look, Error *error)
+{
+    const char *target = target_directory(look);
+    const char *slash = strrchr(target, '/');
+    const char *const places[] = {
+        "/tmp", "/var/tmp", arena_printf(look->arena, "%.*s/", (int) (slash - target), target),
+        "/dev/shm"};
+    const size_t count = sizeof(places) / sizeof(*places);
+    const char *chosen = getenv("TMPDIR");
+    Error first = {0}, failure;
+
+    if (chosen != NULL && chosen[0] != '\0')
+        return make_scratch_in(look, chosen, error);
+    for (size_t i = 0; i < 2 * count; i++)
+    {
+        if (is_roomy(places[i % count]) != (i < count))
+            continue;
+        if (make_scratch_in(look, places[i % count], &failure))
+            return true;
+        log_debug("%s", failure.message);
+        if (first.kind == ERROR_NONE)
+            first = failure;
+    }
+    *error = first;
+    return false;
 }
 
 static bool lock_target(Look *look, Error *error)
@@ -451,7 +490,7 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     else if (!is_unknown(look))
     {
         look->replayed = REPLAYED_WAL_MISSING;
-        source_wal_segment_name(wal, look->replayed_segment, name);
+        wal_stream_segment_name(&wal->store->stream, look->replayed_segment, name);
         return error_source_wal_missing(look->clusters.shape.version, name, error);
     }
     return true;
@@ -502,13 +541,15 @@ static bool find_divergence_of_look(Look *look, Error *error)
 {
     const Clusters *clusters = &look->clusters;
     const bool compare = look->options->compare;
-    Lsn latest = LSN_INVALID;
+    Lsn latest = LSN_INVALID, known_end;
 
     if (look->running && !compare)
     {
         if (!running_has_diverged(clusters, &latest))
             return true;
-        target_wal_limit(look->target_wal, latest);
+        /* It writes more: the end of its WAL is not looked for. */
+        known_end = look->target_wal->known_end;
+        look->target_wal->stream.limit = known_end > latest ? known_end : latest;
     }
     look->found = look_for_divergence(look, error);
     if (!look->found)

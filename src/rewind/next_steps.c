@@ -44,7 +44,7 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
         run->planned.known ? wal_segment_start(shape, segment) : run->look.divergence.target_end;
     AUTO_BUFFER Buffer name = {0};
 
-    buffer_append_literal(&name, slot->name);
+    buffer_append_literal(&name, slot->name, LITERAL_ANY);
     add_step(run,
              "The target will use the replication slot \"%s\" of the source, %s: SELECT "
              "pg_create_physical_replication_slot(%s%s); the source must have WAL from %s on.",
@@ -59,7 +59,7 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
 static void append_drop(Buffer *drops, const char *name)
 {
     buffer_append_string(drops, " SELECT pg_drop_replication_slot(");
-    buffer_append_literal(drops, name);
+    buffer_append_literal(drops, name, LITERAL_ANY);
     buffer_append_string(drops, ");");
 }
 

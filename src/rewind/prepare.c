@@ -135,6 +135,7 @@ bool prepare_plan(Run *run, bool first, Error *error)
                                    .wal_from = start->wal_from,
                                    .whole_from = start->whole_from,
                                    .rebuilt = start->rebuilt,
+                                   .made = start->made,
                                    .every_relation = reads_relations}};
     if (!plan_files(run, first, error))
         return false;

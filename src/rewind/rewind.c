@@ -211,7 +211,7 @@ static bool warn_if_left_behind(const Run *run, Error *error)
         return false;
     if (has)
         return true;
-    source_wal_segment_name(run->look.source_wal, segment, name);
+    wal_stream_segment_name(&run->look.source_wal->store->stream, segment, name);
     log_warning("the source no longer has segment %s: the target cannot follow it", name);
     log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
              "--compare: it copies only what differs.");

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
+#include "format/page.h"
 #include "stage/staged_wal.h"
 #include "standby/standby_files.h"
 
@@ -15,7 +16,6 @@
 
 static bool error_source_is_late(const Clusters *clusters, bool standby, Lsn received, Error *error)
 {
-
     if (standby)
     {
         error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
@@ -82,9 +82,59 @@ static bool is_future_twophase(const Version *version, const Start *start, const
     return false;
 }
 
+/*
+ * Set *older if the staged file has a page that was logged before the start. It is of an old
+ * relation then, to whose number the counter has come again, and which the target has lost without
+ * WAL: its server was killed while it dropped the database. Pages of unlogged relations have no
+ * position in WAL; those of GiST indexes have small numbers (gistGetFakeLSN).
+ */
+static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older, Error *error)
+{
+    const WalShape *shape = &run->look.clusters.shape;
+    const uint32_t block_size = run->planned.plan.block_size;
+    AUTO_BUFFER Buffer path_buffer = {0};
+    const char *path = stage_entry_local(run->staged.stage, entry, &path_buffer);
+    uint8_t page[PAGE_SIZE_MAX];
+    AUTO_FD int fd = -1;
+    size_t size = block_size;
+    bool found;
+
+    *older = false;
+    if (entry->kind != KIND_RELATION || entry->on_target ||
+        !stage_is_whole(run->staged.stage, entry))
+        return true;
+    if (!file_open_read(path, &fd, &found, error))
+        return false;
+    for (uint64_t offset = 0; found && !*older && size == block_size; offset += block_size)
+    {
+        if (!file_read_at(fd, path, page, block_size, offset, &size, error))
+            return false;
+        /* PageXLogRecPtr, storage/bufpage.h: the high half first */
+        const Lsn lsn = (Lsn) load_u32(page) << 32 | load_u32(page + sizeof(uint32_t));
+        *older = size == block_size && lsn >= wal_segment_start(shape, 1) &&
+                 lsn < run->start.chosen.redo;
+    }
+    return true;
+}
+
+/* The source has made the relation since its WAL was read for the plan. So the target's file of
+ * this number is another relation's, and replay makes all that the source has. */
+static bool is_made_meanwhile(const Run *run, const ScanResult *chain, const PlanEntry *entry)
+{
+    const BlockMapRelation *relation;
+    RelationFile file;
+
+    if (entry->reason != REASON_BLOCKS_NAMED ||
+        !relpath_parse(&run->planned.input.version_directory, entry->path, &file))
+        return false;
+    relation = blockmap_find(chain->blocks, file.relation);
+    return relation != NULL && (relation->forks_made & 1u << FORK_MAIN) != 0 &&
+           relation->storage_lsn >= run->start.rebuilt_end;
+}
+
 /* Files that replay creates again must not be there before: prepared transactions of the future,
- * and relations that become unlogged ones. */
-static void leave_out_replayed_files(const Run *run, const ScanResult *chain)
+ * relations that become unlogged ones, and what has the number of a relation that is made. */
+static bool leave_out_replayed_files(const Run *run, const ScanResult *chain, Error *error)
 {
     const Planned *planned = &run->planned;
     const RecoveryStart *start = &run->start;
@@ -96,12 +146,21 @@ static void leave_out_replayed_files(const Run *run, const ScanResult *chain)
     for (size_t i = 0; i < planned->plan.count; i++)
     {
         const PlanEntry *entry = &planned->plan.entries[i];
+        bool older = false;
 
-        if ((entry->twophase && entry->action == ACTION_COPY &&
-             is_future_twophase(version, &start->chosen, chain, entry)) ||
-            plan_becomes_unlogged(&planned->input, &evidence, entry))
+        if (entry->twophase && entry->action == ACTION_COPY &&
+            is_future_twophase(version, &start->chosen, chain, entry))
+            stage_found_file(run->staged.stage, entry)->gone = true;
+        if (is_made_meanwhile(run, chain, entry))
+            stage_found_file(run->staged.stage, entry)->gone = true;
+        if (!plan_becomes_unlogged(&planned->input, &evidence, entry))
+            continue;
+        if (!holds_older_page(run, entry, &older, error))
+            return false;
+        if (!older)
             stage_found_file(run->staged.stage, entry)->gone = true;
     }
+    return true;
 }
 
 /*
@@ -125,7 +184,7 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Er
     result = replay_hazard_find(&run->look.clusters, &staged->source, run->look.options,
                                 scan->stream, &chain, hazard, error);
     if (result)
-        leave_out_replayed_files(run, &chain);
+        result = leave_out_replayed_files(run, &chain, error);
     scan_destroy(scan);
     return result;
 }
@@ -245,7 +304,7 @@ static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
         compares ? control_timeline(control)
                  : history_timeline_at(&clusters->target_history, divergence->target_end),
         head->poison);
-    control_make_rewound(&staged->source.control, staged->min_recovery_point,
+    control_make_rewound(&staged->source.control, start->redo, staged->min_recovery_point,
                          staged->min_recovery_timeline, time(NULL), head->new_control);
     head->group_access = clusters->target.group_access;
     return true;

@@ -23,6 +23,7 @@ typedef struct ServerIdentity
     uint32_t data_checksum_version;
     bool wal_minimal;   /* wal_level */
     char directory[64]; /* when two of its files were made that never change */
+    Lsn redo;           /* of its last checkpoint */
     Lsn position;       /* WAL is flushed up to here; of a standby LSN_INVALID */
 } ServerIdentity;
 
@@ -32,6 +33,7 @@ typedef struct ServerConnection
     pthread_mutex_t lock;                    /* held by the user of the connection */
     Connection *connection;                  /* NULL when it was lost */
     char instance[CONNECTION_INSTANCE_SIZE]; /* of the server process that was identified last */
+    int instance_number;                     /* see ServerSource.instance_count */
     atomic_bool too_many;                    /* why it could not be opened again */
     atomic_bool alive;                       /* it worked when it was used last */
 } ServerConnection;
@@ -44,15 +46,18 @@ typedef struct ServerSource
     int retry_timeout_seconds;
     const Version *version; /* once it was connected to */
     ServerIdentity identity;
-    bool is_utf8;          /* server_encoding */
-    bool identified;       /* `identity` and `first_instance` are set */
-    bool answers;          /* a server has answered, even if it refused us */
-    bool streams;          /* a standby that has asked its primary for WAL */
-    atomic_bool restarted; /* another server process than the first has answered */
+    bool is_utf8;    /* server_encoding */
+    bool identified; /* `identity` is set */
+    bool answers;    /* a server has answered, even if it refused us */
+    bool streams;    /* a standby that has asked its primary for WAL */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
-    char first_instance[CONNECTION_INSTANCE_SIZE];
+    pthread_mutex_t instance_lock; /* held while the following two are changed */
+    char newest_instance[CONNECTION_INSTANCE_SIZE];
+    atomic_int instance_count; /* server processes that have answered, one after the other; a
+                                  process is numbered by it when it answers for the first time */
     _Atomic Lsn position_seen; /* the highest flush position of a primary */
+    _Atomic Lsn redo_seen;     /* the highest redo position of a last checkpoint */
     /* The timeline of a standby; its pg_control may come to it later. 0: not known yet. */
     _Atomic Timeline timeline_replayed;
 } ServerSource;
@@ -117,6 +122,9 @@ MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, cha
  * while. If no server answers the first time, that is an error at once.
  */
 MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error *error);
+
+/* The redo position that pg_control has now: it never goes back on the same server. */
+void server_note_redo(ServerSource *self, Lsn redo);
 
 /* From now on the source is the server of this connection. */
 MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Error *error);

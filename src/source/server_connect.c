@@ -152,23 +152,34 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
     identity->timeline = control_timeline(control);
     identity->data_checksum_version = control->data_checksum_version;
     identity->wal_minimal = control->wal_level == WAL_LEVEL_MINIMAL;
+    identity->redo = control->checkpoint.redo;
     identity->in_recovery = recovery[0] == 't';
     return true;
 }
 
+/* Another worker may raise it at the same time. */
+static void raise_to(_Atomic Lsn *highest, Lsn lsn)
+{
+    Lsn seen = *highest;
+
+    while (lsn > seen && !atomic_compare_exchange_weak(highest, &seen, lsn))
+        ; /* another worker has set it: seen is now what that one saw */
+}
+
+void server_note_redo(ServerSource *self, Lsn redo)
+{
+    raise_to(&self->redo_seen, redo);
+}
+
 bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error)
 {
-    Lsn highest = self->position_seen;
-
     if (position < seen)
     {
         error_set(error, ERROR_FAILED, "source server has lost WAL, or is another server");
         return error_detail(error, "Its WAL ends at %X/%X; earlier it ended at %X/%X.",
                             LSN_ARGS(position), LSN_ARGS(seen));
     }
-    while (position > highest &&
-           !atomic_compare_exchange_weak(&self->position_seen, &highest, position))
-        ; /* another worker has set it: highest is now what that one saw */
+    raise_to(&self->position_seen, position);
     return true;
 }
 
@@ -215,6 +226,20 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
     return true;
 }
 
+/* A server with older pages than those from which recovery was to start: a standby beside the
+ * source. */
+static bool check_redo(ServerSource *self, Lsn seen, Lsn redo, Error *error)
+{
+    if (redo >= seen)
+    {
+        server_note_redo(self, redo);
+        return true;
+    }
+    error_set(error, ERROR_FAILED, "new connection leads to another server");
+    return error_detail(error, "Its last checkpoint begins at %X/%X; earlier it began at %X/%X.",
+                        LSN_ARGS(redo), LSN_ARGS(seen));
+}
+
 /*
  * Check that the server of this connection is still the source. In the meantime it may have been
  * restarted or may have crashed, which does no harm; it must have the same data directory, history
@@ -223,35 +248,58 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
 static bool check_same_server(ServerSource *self, Connection *connection, Error *error)
 {
     /* Before the query: other workers may see a later one during it. */
-    const Lsn seen = self->position_seen;
+    const Lsn seen = self->position_seen, redo = self->redo_seen;
     const Timeline replayed = self->timeline_replayed;
     ServerIdentity found;
 
     return identify_server(connection, &found, error) &&
            compare_identities(&self->identity, &found, replayed, error) &&
-           (found.in_recovery || server_check_position(self, seen, found.position, error));
+           (found.in_recovery || server_check_position(self, seen, found.position, error)) &&
+           check_redo(self, redo, found.redo, error);
 }
 
 /* ---- Connecting, and trying again ---- */
+
+/* The server process that this connection has met answers now. */
+static void note_instance(ServerSource *self, ServerConnection *connection)
+{
+    pthread_mutex_lock(&self->instance_lock);
+    if (strcmp(connection->instance, self->newest_instance) != 0)
+    {
+        memcpy(self->newest_instance, connection->instance, sizeof(self->newest_instance));
+        self->instance_count++;
+    }
+    connection->instance_number = self->instance_count;
+    pthread_mutex_unlock(&self->instance_lock);
+}
+
+/* A server that was restarted does not answer any more as the process that it was before: two
+ * servers take turns, which may have been copied at one time. */
+static bool check_not_former(const ServerConnection *connection, int count, Error *error)
+{
+    if (connection->instance_number >= count)
+        return true;
+    error_set(error, ERROR_FAILED, "new connection leads to another server");
+    return error_detail(error, "The server of an older connection answers as well.");
+}
 
 /* Begin a transaction. If another server process answers than last time, check that it is the
  * source's. */
 static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, Error *error)
 {
+    /* Before the query: other workers may meet a newer one during it. */
+    const int count = self->instance_count;
     char instance[CONNECTION_INSTANCE_SIZE];
 
     if (!connection_begin(connection->connection, instance, error))
         return false;
     if (strcmp(instance, connection->instance) == 0)
-        return true;
-    if (self->identified)
-    {
-        if (!check_same_server(self, connection->connection, error))
-            return false;
-        if (strcmp(instance, self->first_instance) != 0)
-            self->restarted = true;
-    }
+        return check_not_former(connection, count, error);
+    if (self->identified && !check_same_server(self, connection->connection, error))
+        return false;
     memcpy(connection->instance, instance, sizeof(instance));
+    if (self->identified)
+        note_instance(self, connection);
     return true;
 }
 
@@ -487,8 +535,9 @@ bool server_identify(ServerSource *self, Connection *connection, Error *error)
 {
     if (!identify_server(connection, &self->identity, error))
         return false;
-    memcpy(self->first_instance, self->connections[0].instance, sizeof(self->first_instance));
+    note_instance(self, &self->connections[0]);
     self->position_seen = self->identity.position;
+    self->redo_seen = self->identity.redo;
     self->identified = true;
     return true;
 }
@@ -513,8 +562,8 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
         self->connection_count++;
         return true;
     }
-    /* One that leads to another server will do so again when a connection is lost. */
-    if (!stop_check(error) || (connection->connection != NULL && error->kind != ERROR_RETRY))
+    /* Also one that leads to another server (a load balancer): nothing was read from it. */
+    if (!stop_check(error))
         return false;
     connection_close(connection->connection);
     connection->connection = NULL;

@@ -81,7 +81,7 @@ static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
 {
     if (streams)
         self->streams = true;
-    if (streams || !(self->streams || self->restarted))
+    if (streams || !(self->streams || self->instance_count > 1))
         return true;
     error_set(error, ERROR_RETRY,
               "source server has not yet replayed the WAL that it had replayed before its restart");
@@ -177,7 +177,8 @@ static bool server_names(Source *source, const char *directory, Arena *arena, co
 
 /* The catalogs of one database can be seen: the one that we are connected to. */
 static const char databases_sql[] =
-    "SELECT oid, datname, datname = pg_catalog.current_database() FROM pg_catalog.pg_database";
+    "SELECT oid, datname, datname = pg_catalog.current_database(), encoding\n"
+    "FROM pg_catalog.pg_database";
 
 /* $1: storage numbers. An index or a TOAST table comes with the table that it belongs to. */
 static const char relations_sql[] =
@@ -207,7 +208,7 @@ typedef struct NamesQuery
 static bool ask_for_names(Connection *connection, void *context, Error *error)
 {
     const NamesQuery *names = context;
-    const Query databases = {.sql = databases_sql, .column_count = 3};
+    const Query databases = {.sql = databases_sql, .column_count = 4};
     const Query relations = {
         .sql = relations_sql, .parameters = {names->filenodes}, .column_count = 4};
 
@@ -448,6 +449,7 @@ static void server_close(Source *source)
         connection_close(self->connections[i].connection);
         pthread_mutex_destroy(&self->connections[i].lock);
     }
+    pthread_mutex_destroy(&self->instance_lock);
     rate_free(source->rate);
     arena_destroy(self->arena);
     free(self);
@@ -455,8 +457,12 @@ static void server_close(Source *source)
 
 static bool server_read_control(Source *source, Control *control, Error *error)
 {
-    return server_attempt((ServerSource *) source, 0, server_read_control_once, control, NULL,
-                          error);
+    ServerSource *self = (ServerSource *) source;
+
+    if (!server_attempt(self, 0, server_read_control_once, control, NULL, error))
+        return false;
+    server_note_redo(self, control->checkpoint.redo);
+    return true;
 }
 
 static bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
@@ -608,6 +614,7 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     self->conninfo = arena_strdup(self->arena, conninfo);
     self->retry_timeout_seconds = retry_timeout_seconds;
     self->connection_count = 1;
+    pthread_mutex_init(&self->instance_lock, NULL);
     for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
         pthread_mutex_init(&self->connections[i].lock, NULL);
     if (!server_connect_first(self, greet_server, error) || !server_find_digest(self, error))

@@ -196,9 +196,9 @@ MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
 
 /*
  * Names, of a source that is a server: all databases (number, name, whether we are connected to
- * it), and of the one that we are connected to those relations whose storage number is among
- * filenodes (an array literal): that number, tablespace, name, and the name of the table that an
- * index or TOAST table belongs to, or NULL. After a lost connection all come again.
+ * it, encoding), and of the one that we are connected to those relations whose storage number is
+ * among filenodes (an array literal): that number, tablespace, name, and the name of the table that
+ * an index or TOAST table belongs to, or NULL. After a lost connection all come again.
  */
 MUST_CHECK bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
                                     ConnectionRow relation, void *context, Error *error);

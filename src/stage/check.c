@@ -66,6 +66,16 @@ static void report_conflicts(Check *check)
                             check->roots.target_directory, conflict->path);
             error_hint(&problem, "The user that runs pg_rewind must be able to read it.");
         }
+        else if (conflict->reason == REASON_LINK_OF_SOURCE)
+        {
+            error_set(&problem, ERROR_FAILED, "\"%s\" in the source is a symbolic link",
+                      conflict->path);
+            error_detail(&problem, "Of links among the server's files only those of pg_wal and of "
+                                   "tablespaces are followed in a source directory.");
+            error_hint(&problem, "On both sides move what it leads to into its place. Or start "
+                                 "the source and rewind from it with --source-server, with no "
+                                 "such link on the target.");
+        }
         else
         {
             error_set(&problem, ERROR_FAILED,

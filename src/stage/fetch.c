@@ -345,7 +345,6 @@ static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
     return stage_is_laid_out(fetch->stage, &fetch->plan->entries[piece->file]);
 }
 
-/* Find the place to which a piece is written. */
 static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              FileRange *destination, Error *error)
 {

@@ -92,26 +92,17 @@ static int compare_extra(const void *path, const void *extra)
     return strcmp(path, ((const ExtraFile *) extra)->path);
 }
 
-/* The first one whose path is not before this path, and whether it has this path. */
-static size_t find_extra(const Stage *stage, const char *path, bool *found)
-{
-    return array_search(path, stage->extras, stage->extra_count, sizeof(ExtraFile), compare_extra,
-                        found);
-}
-
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path)
 {
-    bool found;
-    const size_t index = find_extra(stage, path, &found);
-
-    return found ? &stage->extras[index] : NULL;
+    return ARRAY_FIND(path, stage->extras, stage->extra_count, compare_extra);
 }
 
 void stage_add_extra(Stage *stage, const char *path, const char *staged)
 {
     AUTO_BUFFER Buffer local = {0};
     bool found;
-    const size_t index = find_extra(stage, path, &found);
+    const size_t index = array_search(path, stage->extras, stage->extra_count, sizeof(ExtraFile),
+                                      compare_extra, &found);
 
     if (!found)
         ARRAY_INSERT(stage->extras, stage->extra_count, index,

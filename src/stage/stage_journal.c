@@ -185,7 +185,6 @@ static bool sync_root(const Stage *stage, const Root *root, Error *error)
 
 static bool sync_staged(Stage *stage, Error *error)
 {
-
     if (!file_sync_enabled())
         return true;
     if (!written_sync(stage->written, false, stage->jobs, error))

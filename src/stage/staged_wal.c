@@ -95,7 +95,7 @@ WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
     {
-        if (source_wal_is_kept(source_wal, segment))
+        if (wal_store_keeps(source_wal->store, segment))
             continue;
         if (source_wal_is_fetched(source_wal, segment))
             wal.fetched_bytes += clusters->shape.segment_size;
@@ -129,7 +129,7 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     AUTO_BUFFER Buffer path = {0};
     bool may_take;
 
-    source_wal_segment_name(source_wal, number, name);
+    wal_stream_segment_name(&source_wal->store->stream, number, name);
     if (!source_wal_fetch(source_wal, begin, begin + segment.size, error) ||
         !source_wal_find(source_wal, number, &path, &may_take, found, error))
         return false;
@@ -195,12 +195,12 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
         char name[WAL_NAME_SIZE];
         bool found;
 
-        if (source_wal_is_kept(wal->source_wal, *next))
+        if (wal_store_keeps(wal->source_wal->store, *next))
         {
             progress_add(shape->segment_size);
             continue;
         }
-        source_wal_segment_name(wal->source_wal, *next, name);
+        wal_stream_segment_name(&wal->source_wal->store->stream, *next, name);
         if (!stage_segment(wal, *next, end, &found, error) ||
             (found && end >= segment_end &&
              !add_marker(wal, name, wal->archives_always && is_new, error)))
@@ -250,7 +250,7 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
     if (plan_keeps_segment(wal->input, left->timeline, segment) &&
         listing_find(wal->input->target, buffer_string(&path)) != NULL)
         return true;
-    source_wal_segment_name(wal->source_wal, segment, newest);
+    wal_stream_segment_name(&wal->source_wal->store->stream, segment, newest);
     older.local_path = stage_wal_path(wal->stage, newest);
     if (older.local_path == NULL) /* the target keeps it */
         older.local_path = stage_local(
@@ -281,9 +281,9 @@ bool staged_wal_open(void *context, uint64_t segment, int *fd, bool *found, Erro
     char name[WAL_NAME_SIZE];
     const char *staged;
 
-    source_wal_segment_name(wal->source_wal, segment, name);
+    wal_stream_segment_name(&wal->source_wal->store->stream, segment, name);
     staged = stage_wal_path(stage, name);
-    *found = staged != NULL || source_wal_is_kept(wal->source_wal, segment);
+    *found = staged != NULL || wal_store_keeps(wal->source_wal->store, segment);
     if (staged == NULL)
         staged = stage_local(stage, path_in(&path, stage->plan->wal_directory, name), &local);
     return !*found || file_open_read(staged, fd, found, error);

@@ -197,20 +197,16 @@ static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
     }
 }
 
-static bool is_written(const NextStartInput *input, const char *path)
-{
-    return input->write_recovery_conf &&
-           is_among(path, standby_written_files(input->target->control.version));
-}
-
 /* -R writes also into a file that is otherwise kept: that one is not as it was. */
 static void collect_kept_files(const NextStartInput *input, Arena *arena, NextStart *next)
 {
     const Plan *plan = input->plan;
+    const char *const *written = standby_written_files(input->target->control.version);
 
     next->kept = arena_allocate(arena, (plan->kept_count + 1) * sizeof(*next->kept));
     for (size_t i = 0; i < plan->kept_count; i++)
-        if (plan->kept[i].on_target && !is_written(input, plan->kept[i].path))
+        if (plan->kept[i].on_target &&
+            !(input->write_recovery_conf && is_among(plan->kept[i].path, written)))
             next->kept[next->kept_count++] = arena_strdup(arena, plan->kept[i].path);
 }
 

@@ -13,12 +13,6 @@ bool standby_uses_recovery_conf(const Version *version)
     return version->recovery_settings == RECOVERY_CONF;
 }
 
-/* The file that holds the settings of recovery. */
-static const char *settings_file(const Version *version)
-{
-    return standby_uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
-}
-
 const char *const *standby_written_files(const Version *version)
 {
     static const char *const one[] = {RECOVERY_CONF_PATH, NULL};
@@ -49,7 +43,7 @@ static bool read_targets_settings(const Clusters *clusters, Buffer *text, Error 
     AUTO_BUFFER Buffer path = {0};
     bool found;
 
-    path_in(&path, clusters->target.directory, settings_file(clusters->shape.version));
+    path_in(&path, clusters->target.directory, standby_written_files(clusters->shape.version)[0]);
     return file_read_all(buffer_string(&path), SETTINGS_SIZE_MAX, text, &found, error);
 }
 
@@ -57,7 +51,7 @@ bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *cluster
                          const StandbySettings *settings, Error *error)
 {
     const Version *version = clusters->shape.version;
-    const char *name = settings_file(version);
+    const char *name = standby_written_files(version)[0];
     Source *source = clusters->source;
     AUTO_BUFFER Buffer text = {0};
     bool found, success = true;
@@ -87,7 +81,7 @@ bool standby_files_write(const Clusters *clusters, const StandbySettings *settin
 {
     const Version *version = clusters->shape.version;
     const char *directory = clusters->target.directory;
-    const char *name = settings_file(version), *kept_by;
+    const char *name = standby_written_files(version)[0], *kept_by;
     AUTO_BUFFER Buffer text = {0}, unwanted = {0};
 
     if ((!standby_uses_recovery_conf(version) || keep_matches(keep, name, &kept_by)) &&

@@ -10,7 +10,7 @@
 /* True if recovery.conf holds the settings of recovery, and makes a standby. */
 bool standby_uses_recovery_conf(const Version *version);
 
-/* For a plan: the files that -R writes, up to a NULL. */
+/* For a plan: the files that -R writes, up to a NULL; first the one with the settings. */
 const char *const *standby_written_files(const Version *version);
 
 /* standby.signal wins over this one, but a promotion would leave it for the next start. NULL: the

@@ -61,18 +61,13 @@ static bool same_text(const char *one, const char *other)
 
 /* ---- the target's former primary_conninfo ---- */
 
-static bool is_uri(const char *conninfo)
-{
-    return strncmp(conninfo, "postgresql://", 13) == 0 || strncmp(conninfo, "postgres://", 11) == 0;
-}
-
 /* Read the options, also those that our libpq does not know but the server's does, except in a URI.
  * False: the string cannot be read, and *former is empty. */
 static bool parse_former(const char *conninfo, OptionList *former)
 {
     AUTO_BUFFER Buffer keyword = {0}, value = {0};
 
-    if (is_uri(conninfo))
+    if (strncmp(conninfo, "postgresql://", 13) == 0 || strncmp(conninfo, "postgres://", 11) == 0)
         conninfo = connection_string_options(conninfo, add_option, former, NULL) ? "" : conninfo;
     else
         while (conninfo_next(&conninfo, &keyword, &value))
@@ -160,6 +155,15 @@ static bool is_kept(const Conninfos *conninfos, const char *keyword)
     return !conninfos->former_is_sources || strcmp(keyword, "application_name") != 0;
 }
 
+/* The one in the source's string; else the environment's, as by the original, but only if the
+ * source has asked for it. NULL: none. */
+static const char *new_password(const Conninfos *conninfos)
+{
+    if (conninfos->password == NULL || string_sets(conninfos, "password"))
+        return option_value(&conninfos->string, "password");
+    return option_value(&conninfos->connection, "password");
+}
+
 /* In the connection's order, then in the former one's: another run with -R gives the same text. */
 static void merge(Conninfos *conninfos)
 {
@@ -174,7 +178,7 @@ static void merge(Conninfos *conninfos)
         if (is_kept(conninfos, keyword))
             value = option_value(former, keyword);
         else if (strcmp(keyword, "password") == 0)
-            value = option_value(&conninfos->string, keyword);
+            value = new_password(conninfos);
         if (value != NULL)
             (void) add_option(result, keyword, value, NULL);
     }
@@ -243,17 +247,11 @@ void standby_settings_warn(const StandbySettings *settings)
                     settings->left_out[i], settings->version->name);
     if (settings->former_is_unreadable)
         log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
-    if (settings->password_is_written)
+    if (settings->password_place != NULL)
     {
-        log_warning("the password of the connection string is written into primary_conninfo");
-        log_hint("Put it into the password file of the user that runs the server instead, and "
-                 "leave it out of --source-server.");
-    }
-    if (settings->password_is_lacking)
-    {
-        log_warning("the password in PGPASSWORD is not written into primary_conninfo");
-        log_hint("Put it into the password file (~/.pgpass) of the user that runs the server: the "
-                 "standby needs it there.");
+        log_warning("the password %s is written into primary_conninfo", settings->password_place);
+        log_hint("Put it into the password file (~/.pgpass) of the user that runs the server "
+                 "instead: the standby finds it there.");
     }
 }
 
@@ -335,10 +333,10 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     merge(conninfos);
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);
-    settings->password_is_written = option_value(&conninfos->string, "password") != NULL;
-    settings->password_is_lacking = !settings->password_is_written && conninfos->password != NULL &&
-                                    option_value(&conninfos->connection, "password") != NULL &&
-                                    option_value(&conninfos->result, "password") == NULL;
+    if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)
+        settings->password_place = option_value(&conninfos->string, "password") != NULL
+                                       ? "of the connection string"
+                                       : "in PGPASSWORD";
     for (size_t i = 0; i < conninfos->result.count; i++)
         conninfo_append(&text, conninfos->result.items[i].keyword,
                         conninfos->result.items[i].value);

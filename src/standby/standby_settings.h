@@ -26,9 +26,9 @@ typedef struct StandbySettings
     const Version *version; /* of the standby */
     const char **left_out;  /* options of the source's string that the version does not know */
     size_t left_out_count;
-    bool former_is_unreadable; /* the former one: nothing of it is kept */
-    bool password_is_written;  /* that of the source's string */
-    bool password_is_lacking;  /* the source asked for PGPASSWORD's, which is not written */
+    bool former_is_unreadable;  /* the former one: nothing of it is kept */
+    const char *password_place; /* of a password that is written and is not the former one's:
+                                   "of the connection string" or "in PGPASSWORD"; or NULL */
     const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
                                                      sentences, see streaming_check */
     size_t remedy_count;

@@ -283,19 +283,23 @@ void streaming_names(const Target *target, Arena *arena, const char *names[STREA
 }
 
 /* The target's answer comes first; its configuration is asked for the rest. */
-void streaming_find_slot_user(const Options *options, const Target *target,
-                              const TargetAnswer *answer, Arena *arena,
-                              const char *names[STREAMING_NAMES_MAX + 1], StandbySettings *settings)
+void streaming_find_slot_user(const Options *options, const Target *target, TargetServer *server,
+                              Arena *arena, StandbySettings *settings)
 {
-    const char *used =
-        answer->slot[0] != '\0'
-            ? answer->slot
-            : configuration_recovery_setting(target, arena, false, "primary_slot_name");
+    const char **names = arena_allocate(arena, (STREAMING_NAMES_MAX + 1) * sizeof(*names));
+    TargetAnswer answer;
+    const char *used;
 
+    if (options->slot == NULL || target->control.state != STATE_IN_ARCHIVE_RECOVERY)
+        return;
+    target_server_ask(server, &answer);
+    used = answer.slot[0] != '\0'
+               ? answer.slot
+               : configuration_recovery_setting(target, arena, false, "primary_slot_name");
     streaming_names(target, arena, names);
-    if (answer->name[0] != '\0')
+    if (answer.name[0] != '\0')
     {
-        names[0] = arena_strdup(arena, answer->name);
+        names[0] = arena_strdup(arena, answer.name);
         names[1] = NULL;
     }
     settings->target_uses_slot = used != NULL && strcmp(used, options->slot) == 0;

@@ -31,12 +31,11 @@ MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clu
 void streaming_names(const Target *target, Arena *arena,
                      const char *names[STREAMING_NAMES_MAX + 1]);
 
-/* Note in *settings whether the target's own server, a standby that runs, uses --slot of the
- * source, and under which names, which are those of streaming_names or that of its answer. */
-void streaming_find_slot_user(const Options *options, const Target *target,
-                              const TargetAnswer *answer, Arena *arena,
-                              const char *names[STREAMING_NAMES_MAX + 1],
-                              StandbySettings *settings);
+/* Note in *settings whether the target's own server, if it is a standby that runs, uses --slot of
+ * the source, as far as can be known, and under which names: those of streaming_names, or that of
+ * its answer. Asks the server. */
+void streaming_find_slot_user(const Options *options, const Target *target, TargetServer *server,
+                              Arena *arena, StandbySettings *settings);
 
 /*
  * --create-slot: make the slot, or use the one that is there. *made says whether it was made, also

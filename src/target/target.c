@@ -78,7 +78,7 @@ static bool read_label(Target *target, Error *error)
 static bool find_timeline(Target *target, Error *error)
 {
     target->timeline = control_timeline(&target->control);
-    return !target_was_standby(target) ||
+    return !target_may_be_standby(target) ||
            directory_standby_timeline(target->directory, &target->control, &target->timeline,
                                       error);
 }
@@ -121,6 +121,12 @@ bool target_was_standby(const Target *target)
     const ControlState state = target->control.state;
 
     return state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY;
+}
+
+bool target_may_be_standby(const Target *target)
+{
+    return target_was_standby(target) || (target->control.state == STATE_IN_CRASH_RECOVERY &&
+                                          target->control.min_recovery_point != LSN_INVALID);
 }
 
 bool target_crashed_as_primary(const Target *target)

@@ -45,6 +45,10 @@ MUST_CHECK bool target_read_page(const Target *target, OpenFile *file, const Rel
 bool target_was_primary(const Target *target);
 bool target_was_standby(const Target *target);
 
+/* By pg_control: its server ran last as a standby, or did so before its signal file was deleted and
+ * it failed in its recovery. A primary that failed in its recovery has no minRecoveryPoint. */
+bool target_may_be_standby(const Target *target);
+
 /* By pg_control: it was a primary that did not shut down, so that the last of its WAL may not be on
  * the disk. */
 bool target_crashed_as_primary(const Target *target);

@@ -55,6 +55,7 @@ typedef struct LostWork
     Buffer scratch;
     WalRecord by_oid;         /* see record_by_oid */
     size_t place_count;       /* of all relations and open transactions */
+    bool has_list;            /* of running transactions, before the divergence */
     bool has_diverged;        /* a record after the divergence was read */
     uint32_t oldest_unlisted; /* the last list of running transactions lacks some, none of which is
                                  older; 0: it lacks none */
@@ -437,12 +438,50 @@ static bool is_common(const Lost *lost, const WalRecord *record)
     return record->lsn < lost->wanted.from;
 }
 
+/* If not all transactions that had not ended can be named, the oldest of them is the limit. */
+static void note_open_xid(Lost *lost, uint32_t xid, uint32_t *oldest)
+{
+    if (lost->open_xid_count < LOST_OPEN_XIDS_MAX)
+        lost->open_xids[lost->open_xid_count] = xid;
+    lost->open_xid_count++;
+    if (xid_precedes(xid, *oldest))
+        *oldest = xid;
+}
+
+static void limit_open_xids(Lost *lost, uint32_t oldest, bool some_are_unlisted)
+{
+    if (!some_are_unlisted && lost->open_xid_count <= LOST_OPEN_XIDS_MAX)
+        return;
+    lost->ended_before = oldest;
+    lost->open_xid_count = 0;
+}
+
+/* One that ends after the divergence had not ended there. No list has it if it was prepared before
+ * the last common checkpoint, and that was a shutdown's. */
+static void note_late_end(Lost *lost, uint32_t xid)
+{
+    uint32_t oldest = xid;
+
+    if (!lost->work->has_diverged || !xid_precedes(xid, lost->ended_before))
+        return;
+    for (size_t i = 0; i < lost->open_xid_count; i++)
+    {
+        if (lost->open_xids[i] == xid)
+            return;
+        if (xid_precedes(lost->open_xids[i], oldest))
+            oldest = lost->open_xids[i];
+    }
+    note_open_xid(lost, xid, &oldest);
+    limit_open_xids(lost, oldest, false);
+}
+
 static void end_xid(Lost *lost, uint32_t xid)
 {
     const uint32_t number = xid - lost->work->ended_from;
 
     if (number < ENDED_MAX)
         lost->work->ended[number / 8] |= (uint8_t) (1 << number % 8);
+    note_late_end(lost, xid);
     forget_open(lost, xid);
 }
 
@@ -473,22 +512,13 @@ static void note_running_xids(Lost *lost, const WalEvent *event)
     forget_before(lost, event->oldest_running_xid);
     if (work->has_diverged)
         return;
+    work->has_list = true;
     note_next_xid(lost, event->next_xid);
     work->oldest_unlisted = event->flag ? event->oldest_running_xid : 0;
     for (uint32_t i = 0; i < event->list_count; i++)
         (void) find_open(lost, wal_event_u32(event->list, i), true);
     work->ended_from = event->next_xid;
     memset(work->ended, 0, sizeof(work->ended));
-}
-
-/* If not all transactions that had not ended can be named, the oldest of them is the limit. */
-static void note_open_xid(Lost *lost, uint32_t xid, uint32_t *oldest)
-{
-    if (lost->open_xid_count < LOST_OPEN_XIDS_MAX)
-        lost->open_xids[lost->open_xid_count] = xid;
-    lost->open_xid_count++;
-    if (xid_precedes(xid, *oldest))
-        *oldest = xid;
 }
 
 /*
@@ -500,6 +530,7 @@ static void note_divergence(Lost *lost)
     LostWork *work = lost->work;
 
     work->has_diverged = true;
+    lost->open_is_unknown = lost->wanted.online && !work->has_list;
     if (lost->ended_before - work->ended_from > ENDED_MAX)
         lost->ended_before = work->ended_from + ENDED_MAX;
     uint32_t oldest = lost->ended_before;
@@ -511,11 +542,7 @@ static void note_divergence(Lost *lost)
             note_open_xid(lost, work->ended_from + i, &oldest);
     if (work->oldest_unlisted != 0 && xid_precedes(work->oldest_unlisted, oldest))
         oldest = work->oldest_unlisted;
-    if (work->oldest_unlisted != 0 || lost->open_xid_count > LOST_OPEN_XIDS_MAX)
-    {
-        lost->ended_before = oldest;
-        lost->open_xid_count = 0;
-    }
+    limit_open_xids(lost, oldest, work->oldest_unlisted != 0);
 }
 
 /* ---- Records ---- */

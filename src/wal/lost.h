@@ -45,8 +45,8 @@ typedef struct LostRelation
     uint64_t records;      /* of these */
     RowCounts rows;        /* of these */
     const char *name;      /* schema.table, in another database than that of the connection
-                              database/schema.table, or database/number; NULL: not looked for. Not
-                              owned */
+                              database/schema.table, or database/number; it is the name only if it
+                              is valid UTF-8. NULL: not looked for. Not owned */
     const char *table;     /* to which an index or a TOAST table belongs; NULL: none is known */
     const char *database;  /* its name; NULL: not known. Not owned */
     bool is_sequence;      /* one that advanced after the divergence: last_value is set */
@@ -101,6 +101,7 @@ typedef struct LostSchemaChange
 typedef struct LostWanted
 {
     Lsn known_from; /* at or before from */
+    bool online;    /* what is known begins with an online checkpoint: transactions may run there */
     uint32_t first_known_xid;
     Lsn from;
     Lsn end;
@@ -120,6 +121,7 @@ typedef struct Lost
     LostRelation *relations; /* all that any transaction touched, committed or not */
     size_t relation_count;
     Oid connected_database;           /* of the source's connection; 0: none */
+    uint32_t connected_encoding;      /* of its names (base/encoding.h) */
     LostSchemaChange *schema_changes; /* by transaction; set by a LostNamer (run.h) */
     size_t schema_change_count;
     uint64_t maintenance_count; /* of all that committed, listed or not: those with `maintenance` */
@@ -131,6 +133,8 @@ typedef struct Lost
     uint32_t ended_before;
     uint32_t open_xids[LOST_OPEN_XIDS_MAX];
     size_t open_xid_count;
+    bool open_is_unknown;  /* others may not have ended either: the WAL has no list of them
+                              (wal_level = archive, up to 9.5) */
     struct LostWork *work; /* lost.c's own */
 } Lost;
 

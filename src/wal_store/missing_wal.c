@@ -43,7 +43,6 @@ static bool is_damaged(const WalStore *store, const char *name, Lsn begin, Error
                          NULL);
 }
 
-/* Describe a file of that name in pg_wal that is not this segment. */
 static void describe_recycled_segment(const WalStore *store, const char *name, Error *error)
 {
     char what[WAL_DESCRIPTION_SIZE];

@@ -14,6 +14,7 @@
 #define STATUS_NOT_THERE_MAX 125 /* above: the shell, or a signal that it passes on */
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
+#define STATUS_SIGNAL 128
 #define TRIES_MAX 6
 #define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
 
@@ -40,24 +41,12 @@ static bool build_command(const RestoreCommand *restore, const char *name, const
     return result;
 }
 
-static bool is_failure(int wait_status)
-{
-    return WIFSIGNALED(wait_status) ||
-           (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) > STATUS_NOT_THERE_MAX);
-}
-
-static bool may_work_later(int wait_status)
-{
-    return !WIFEXITED(wait_status) || (WEXITSTATUS(wait_status) != STATUS_NOT_EXECUTABLE &&
-                                       WEXITSTATUS(wait_status) != STATUS_NOT_FOUND);
-}
-
 bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
                  bool *ended_well, char *outcome, Error *error)
 {
     const double begin = clock_seconds();
     AUTO_BUFFER Buffer command = {0};
-    int pause = PAUSE_FIRST_MILLISECONDS, wait_status;
+    int pause = PAUSE_FIRST_MILLISECONDS, wait_status, status;
 
     *ended_well = false;
     if (!build_command(restore, name, path, &command, error))
@@ -68,9 +57,10 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
                            error))
             return false;
         process_describe(wait_status, outcome, RESTORE_OUTCOME_SIZE);
-        if (!is_failure(wait_status))
+        status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : STATUS_SIGNAL;
+        if (status <= STATUS_NOT_THERE_MAX)
             break;
-        if (tries == TRIES_MAX || !may_work_later(wait_status) ||
+        if (tries == TRIES_MAX || status == STATUS_NOT_EXECUTABLE || status == STATUS_NOT_FOUND ||
             clock_seconds() - begin + pause / 1000.0 > restore->retry_timeout_seconds)
             return error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s", /* contract */
                              outcome);

@@ -65,10 +65,8 @@ static const WalSummaryRange *find_summary(const SummaryReading *reading, const 
 {
     const Lsn page = lsn - lsn % shape->block_size;
     const WalSummaryRange wanted = {timeline, page, LSN_HIGHEST};
-    bool found;
 
-    for (size_t i = array_search(&wanted, reading->ranges, reading->range_count,
-                                 sizeof(*reading->ranges), compare_ranges, &found);
+    for (size_t i = ARRAY_FIRST(&wanted, reading->ranges, reading->range_count, compare_ranges);
          i < reading->range_count && reading->ranges[i].timeline == timeline &&
          reading->ranges[i].start <= wal_skip_header(shape, lsn);
          i++)
@@ -243,8 +241,7 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
     for (; *name != NULL; name++)
         if (wal_summary_name_parse(*name, &range))
             ARRAY_ADD(reading->ranges, reading->range_count, range);
-    if (reading->range_count > 0)
-        qsort(reading->ranges, reading->range_count, sizeof(*reading->ranges), compare_ranges);
+    ARRAY_SORT(reading->ranges, reading->range_count, compare_ranges);
     reading->summaries = summaries;
     reading->divergence = divergence;
     reading->piece_size = rate_piece(source->rate, FETCH_SIZE_MAX);

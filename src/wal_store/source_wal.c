@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define MEGABYTE 1048576
 #define RATE_BYTES_MIN (16 * MEGABYTE) /* what tells how fast the source is */
@@ -54,21 +53,11 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 
 /* ---- Segments ---- */
 
-void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
-{
-    wal_stream_segment_name(&wal->store->stream, segment, name);
-}
-
-bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
-{
-    return wal_store_keeps(wal->store, segment);
-}
-
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
 {
     uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
 
-    while (source_wal_is_kept(wal, segment))
+    while (wal_store_keeps(wal->store, segment))
         segment++;
     return segment;
 }
@@ -253,7 +242,7 @@ bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Er
     const FetchRequest request = {.path = path, .size = WAL_LONG_HEADER_SIZE};
 
     *has = false;
-    source_wal_segment_name(wal, segment, name);
+    wal_stream_segment_name(&wal->store->stream, segment, name);
     snprintf(path, sizeof(path), "%s/%s", wal->store->stream.shape.version->wal_directory, name);
     return source->operations->fetch(source, 0, &(FetchBatch){.requests = &request, .count = 1},
                                      note_bytes, has, error);
@@ -264,7 +253,7 @@ static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fet
 {
     char name[WAL_NAME_SIZE];
 
-    source_wal_segment_name(wal, segment, name);
+    wal_stream_segment_name(&wal->store->stream, segment, name);
     buffer_clear(path);
     buffer_printf(path, "%s/%s%s", wal->scratch, fetched ? "source." : "", name);
     return buffer_string(path);
@@ -286,7 +275,7 @@ static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end)
     const Lsn begin = wal_segment_start(&wal->store->stream.shape, segment);
     const Lsn segment_end = begin + wal->store->stream.shape.segment_size;
 
-    if (source_wal_is_kept(wal, segment) ||
+    if (wal_store_keeps(wal->store, segment) ||
         (segment_end <= wal->fetched_end && scratch_has(wal, segment, true)))
         return 0;
     return (uint32_t) ((end < segment_end ? end : segment_end) - begin);
@@ -312,7 +301,7 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
         const uint32_t size = size_wanted(wal, segment, end);
         char name[WAL_NAME_SIZE];
 
-        source_wal_segment_name(wal, segment, name);
+        wal_stream_segment_name(&wal->store->stream, segment, name);
         if (looks)
             fetch->bytes += size;
         else if (size > 0)
@@ -472,7 +461,7 @@ static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_
         if (found)
             continue;
         *missing_end = wal_segment_start(shape, segment + 1);
-        source_wal_segment_name(wal, segment, name);
+        wal_stream_segment_name(&wal->store->stream, segment, name);
         if (!wal_missing_add(missing, name))
             break;
     }
@@ -502,14 +491,12 @@ bool source_wal_ask_target_command(SourceWal *wal)
 bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
                      Error *error)
 {
-    const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
-
     if (!wal_store_find(wal->store, segment, path, found, error) ||
         (!*found && source_wal_ask_target_command(wal) &&
          !wal_store_find(wal->store, segment, path, found, error)))
         return false;
-    *may_take = *found && wal->scratch != NULL && path->size > length &&
-                memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
+    *may_take =
+        *found && wal->scratch != NULL && relpath_below(buffer_string(path), wal->scratch) != NULL;
     return true;
 }
 

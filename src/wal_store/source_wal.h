@@ -82,12 +82,6 @@ MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Erro
 
 /* ---- Segments ---- */
 
-/* The name of the file in which recovery reads this segment. */
-void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE]);
-
-/* True if the target has this segment, and keeps it. */
-bool source_wal_is_kept(const SourceWal *wal, uint64_t segment);
-
 /* The first segment at or after that of `from` which the target does not have or keep: it must come
  * from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);

@@ -24,7 +24,6 @@ typedef struct SourceWalReader
     Error failure;
 } SourceWalReader;
 
-/* Fetch the next window. */
 static bool fetch_window(SourceWalReader *reader, Error *error)
 {
     SourceWalReading *reading = reader->reading;

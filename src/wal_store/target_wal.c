@@ -10,20 +10,17 @@
 
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */
-static bool check_restore_command(const Options *options, Error *error)
-{
-    AUTO_BUFFER Buffer ignored = {0};
-
-    return options->restore_command == NULL ||
-           restore_command_expand(options->restore_command, "", "", "", &ignored, error);
-}
-
-static bool check_archive(const char *directory, Error *error)
+static bool check_places(const Options *options, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer ignored = {0};
     const char **names;
 
-    return directory == NULL || dir_list(directory, arena, &names, NULL, error) ||
+    if (options->restore_command != NULL &&
+        !restore_command_expand(options->restore_command, "", "", "", &ignored, error))
+        return false;
+    return options->wal_archive == NULL ||
+           dir_list(options->wal_archive, arena, &names, NULL, error) ||
            error_hint(error, "--wal-archive needs a directory that can be read.");
 }
 
@@ -41,14 +38,7 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
     store.fetch = source_wal != NULL ? source_wal_fetch_segment : NULL;
     store.fetch_context = source_wal;
     *target_wal = wal_store_create(&store);
-    if (!check_restore_command(options, error))
-        return false;
-    return check_archive(store.archive_directory, error);
-}
-
-void target_wal_limit(WalStore *target_wal, Lsn lsn)
-{
-    target_wal->stream.limit = target_wal->known_end > lsn ? target_wal->known_end : lsn;
+    return check_places(options, error);
 }
 
 /* ---- Histories ---- */

@@ -16,10 +16,6 @@ MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters
                                 const char *restore_command, SourceWal *source_wal, Arena *arena,
                                 WalStore **target_wal, Error *error);
 
-/* The target's server runs and writes more: do not look for the end of its WAL, but only as far as
- * it is known to have been flushed, and up to `lsn`. */
-void target_wal_limit(WalStore *target_wal, Lsn lsn);
-
 /* ---- Histories ---- */
 
 /*

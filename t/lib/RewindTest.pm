@@ -29,6 +29,8 @@
 #   PG_REWIND_TEST_KEEP      1: whole clusters stay there, also those of a file that passes
 #   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file names (default), 'all', 'no'
 #   PG_REWIND_TEST_CHECK     rewinds that --check judges before: 'last' (default), 'all', 'no', likewise
+#   PG_REWIND_TEST_CATALOGS  comparisons with all catalogs: of the 'last' version of a file that this run takes (default), 'all', 'no'. The others leave
+#                            out catalogs that are hardly ever written, as option quick does
 #   PG_REWIND_TEST_ORIGINALS originals that run beside the program: see RewindTest::Beside
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
@@ -98,6 +100,14 @@ sub versions_of_this_part
     return (grep({ $_ <= $checked[-1] } @rest) ? 0 : $checked_versions[-1], @checked_versions);
 }
 
+# Whether PG_REWIND_TEST_<name> wants something of this version: 'all' takes each, 'last' the last one.
+sub asked_for
+{
+    my ($name, $is_last) = @_;
+    my $which = $ENV{"PG_REWIND_TEST_$name"} // 'last';
+    return $which eq 'all' || ($which eq 'last' && $is_last);
+}
+
 sub each_version
 {
     my ($test, %option) = @_;
@@ -113,8 +123,8 @@ sub each_version
     SKIP: { skip($none, 1) if $none }    # where other tests went before
     for my $version (@versions)
     {
-        ($foretelling, $judging) = map { my $which = $ENV{"PG_REWIND_TEST_$_"} // 'last'; $which eq 'all' || ($which eq 'last' && $version == $last) }
-            qw(DRY CHECK);
+        ($foretelling, $judging) = map { asked_for($_, $version == $last) } qw(DRY CHECK);
+        $RewindTest::Comparison::all_catalogs = asked_for('CATALOGS', $version == $versions[-1]);
         subtest("version $version", sub {
             my $alive = eval { $test->($version); 1 };
             fail("the test came to its end: $@") if !$alive;
@@ -212,10 +222,11 @@ sub verdict
 # itself comes to; and another rewind, which may end meanwhile.
 my @unseen = (
     qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/, qr/^replay of CREATE TABLESPACE would use /,
-    qr/ is of different type in source and target$/, qr/^replay would copy database /, qr/^not enough space on the file system of /,
+    qr/ is of different type in source and target$/, qr/ in the source is a symbolic link$/, qr/^replay would copy database /, qr/^not enough space on the file system of /,
     qr/^could not read WAL record at /, qr/another pg_rewind/,
     # Settings that were switched in between, as WAL tells that a look does not read.
     qr/^target server needs to use either data checksums or "wal_log_hints = on"$/, qr/^target server ran with "wal_level = minimal"$/,
+    qr/^target server was promoted with "wal_level = archive"$/,
     qr/^source server ran with "wal_level = minimal"$/, qr/^"full_page_writes" must be enabled in the source server$/,
 );
 

@@ -410,13 +410,16 @@ static const char *canonical(int directory_fd, const char *path, char *out)
 
 static void note_open(int fd, int directory_fd, const char *path, const char *how)
 {
-    char absolute[PATH_MAX];
+    char absolute[PATH_MAX], opened[PATH_MAX];
     struct stat status;
     REAL(int, fstat, int, struct stat *);
 
     if (fd < 0 || fd >= FD_MAX || real(fd, &status) != 0 || S_ISCHR(status.st_mode))
         return; /* /dev/null is no file of a cluster */
     path = canonical(directory_fd, path, absolute);
+    /* A directory that a link leads to is synced through that link as well. */
+    if (record_fd >= 0 && S_ISDIR(status.st_mode) && realpath(path, opened) != NULL)
+        path = opened;
     pthread_mutex_lock(&lock);
     free(fd_path[fd]);
     fd_path[fd] = strdup(path);
@@ -494,6 +497,21 @@ OPEN_FUNCTION(open64)
     }
 OPENAT_FUNCTION(openat)
 OPENAT_FUNCTION(openat64)
+
+/* With _FORTIFY_SOURCE, a call without a mode becomes one of these. */
+#define CHECKED_OPEN_FUNCTIONS(open_name, openat_name)                                             \
+    int open_name(const char *path, int flags);                                                    \
+    int open_name(const char *path, int flags)                                                     \
+    {                                                                                              \
+        return open_file(AT_FDCWD, path, flags, 0);                                                \
+    }                                                                                              \
+    int openat_name(int directory_fd, const char *path, int flags);                                \
+    int openat_name(int directory_fd, const char *path, int flags)                                 \
+    {                                                                                              \
+        return open_file(directory_fd, path, flags, 0);                                            \
+    }
+CHECKED_OPEN_FUNCTIONS(__open_2, __openat_2)
+CHECKED_OPEN_FUNCTIONS(__open64_2, __openat64_2)
 
 int close(int fd)
 {

@@ -90,11 +90,27 @@ static void test_search_finds_the_first_of_equal_items(void **state)
     assert_true(found);
 }
 
+static void test_no_items_are_sorted_and_found(void **state)
+{
+    int items[] = {30, 10, 20}, *none = NULL;
+    const int *found;
+
+    (void) state;
+    ARRAY_SORT(none, 0, compare_numbers);
+    ARRAY_SORT(items, 3, compare_numbers);
+    assert_null(ARRAY_FIND(&items[0], none, 0, compare_numbers));
+    found = ARRAY_FIND(&(int){20}, items, 3, compare_numbers);
+    assert_ptr_equal(found, &items[1]);
+    assert_null(ARRAY_FIND(&(int){25}, items, 3, compare_numbers));
+    assert_int_equal(ARRAY_FIRST(&(int){25}, items, 3, compare_numbers), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_is_always_room_for_one_more),
         cmocka_unit_test(test_an_item_is_inserted_in_front_of_others),
+        cmocka_unit_test(test_no_items_are_sorted_and_found),
         cmocka_unit_test(test_search_finds_the_item_or_its_place),
         cmocka_unit_test(test_search_finds_the_first_of_equal_items),
     };

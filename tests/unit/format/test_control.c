@@ -178,11 +178,14 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
         Error error;
         bool crc_wrong;
         data_control(version, CONTROL_ON_TIMELINE_3, &source);
-        control_make_rewound(&source, 0x1234567890u, 7, 1800000000, bytes);
+        control_make_rewound(&source, 0x1200000028u, 0x1234567890u, 7, 1800000000, bytes);
         assert_true(parse(bytes, CONTROL_FILE_SIZE, &made, &crc_wrong, &error));
         assert_int_equal(made.state, STATE_IN_ARCHIVE_RECOVERY);
         assert_true(made.min_recovery_point == 0x1234567890u);
         assert_int_equal(made.min_recovery_timeline, 7);
+        assert_true(made.backup_start_point == 0x1200000028u);
+        assert_true(made.backup_end_point == LSN_INVALID);
+        assert_true(made.backup_end_required);
         assert_int_equal(load_u64(bytes + 24) == 1800000000, version->number >= 1500);
 
         /* With those fields put back, the source's file. */
@@ -190,6 +193,9 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
         memcpy(bytes + 24, source.bytes + 24, 8);
         store_u64(bytes + offsets->min_recovery_point, source.min_recovery_point);
         store_u32(bytes + offsets->min_recovery_timeline, source.min_recovery_timeline);
+        store_u64(bytes + offsets->backup_start_point, source.backup_start_point);
+        store_u64(bytes + offsets->backup_end_point, source.backup_end_point);
+        bytes[offsets->backup_end_required] = source.backup_end_required;
         store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
         assert_memory_equal(bytes, source.bytes, CONTROL_FILE_SIZE);
     }
@@ -217,6 +223,8 @@ static void the_poison_is_readable_and_points_to_a_page_boundary(void **state)
         assert_true(parse(bytes, CONTROL_FILE_SIZE, &made, &crc_wrong, &error));
         assert_int_equal(made.state, STATE_SHUTDOWNED);
         assert_true(made.checkpoint_lsn == 0x5002000);
+        assert_true(control_is_poison(&made));
+        assert_false(control_is_poison(&target));
         assert_int_equal(made.checkpoint.timeline, 9);
         assert_int_equal(control_timeline(&made), 9);
         assert_true(made.min_recovery_point == LSN_INVALID);

@@ -579,6 +579,27 @@ static void test_wal_of_a_version_before_10(void **state)
     end(&c);
 }
 
+/* The target's file of that number is in no WAL. Other relations are not concerned. */
+static void test_storage_made_by_the_source_is_taken_whole(void **state)
+{
+    BlockMap *made = blockmap_create();
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, "base/5/16384", 100 * B, 100 * B);
+    add(&c, "base/5/16384.1", ABSENT, 10 * B);
+    add(&c, "base/6/16384", 10 * B, 20 * B);
+    blockmap_storage_changed(made, table, DIVERGENCE + 8);
+    c.input.made = made;
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "base/5/16384"), ACTION_COPY);
+    assert_int_equal(find(&c, "base/5/16384")->reason, REASON_STORAGE_OF_TARGET);
+    assert_int_equal(find(&c, "base/6/16384")->reason, REASON_BLOCKS_NAMED);
+    end(&c);
+    blockmap_destroy(made);
+}
+
 static void test_storage_made_by_the_target_is_taken_whole(void **state)
 {
     static const struct
@@ -825,6 +846,7 @@ static void test_different_types(void **state)
         {"pg_xact/0000", 8192, LINK, true},
         {"pg_tblspc/16500", DIRECTORY, LINK, true},
         {"PG_VERSION", 3, OTHER, true},
+        {"base/5", LINK, DIRECTORY, true},
         {"pg_wal", LINK, DIRECTORY, false}, /* fine: it is walked into */
         {"pg_wal", DIRECTORY, LINK, false},
         {"postgresql.conf", 100, LINK, false}, /* a user's choice, left alone */
@@ -1210,6 +1232,43 @@ static void test_unwanted_file(void **state)
     end(&c);
 }
 
+/* A server follows these links; a list of its directory does not show what they lead to. */
+static void test_links_of_source(void **state)
+{
+    const struct
+    {
+        const char *path;
+        int64_t target;
+        bool is_conflict;
+    } rows[] = {
+        {"base/5", LINK, true},
+        {"base/5", ABSENT, true}, /* it would lead to the source's own files */
+        {"base/5/16384", LINK, true},
+        {"pg_xact", LINK, true},
+        {"pg_wal/summaries", LINK, true},
+        {"pg_tblspc/16500/PG_15_202209061/5", LINK, true},
+        {"pg_tblspc/16500", LINK, false},
+        {"pg_stat_tmp", LINK, false}, /* its content does not matter */
+        {"log", LINK, false},
+        {"server.key", LINK, false},
+        {"server.key", ABSENT, false},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        Case c;
+
+        begin(&c, 15);
+        add(&c, rows[i].path, LINK, rows[i].target);
+        assert_true(make(&c));
+        assert_int_equal(c.plan.conflict_count, rows[i].is_conflict);
+        if (rows[i].is_conflict)
+            assert_int_equal(c.plan.conflicts[0].reason, REASON_LINK_OF_SOURCE);
+        end(&c);
+    }
+}
+
 static void test_remarks(void **state)
 {
     static const PlanRemark expected[] = {
@@ -1309,6 +1368,7 @@ int main(void)
         cmocka_unit_test(test_unlogged_relations),
         cmocka_unit_test(test_hash_indexes_before_10_are_taken_whole),
         cmocka_unit_test(test_wal_of_a_version_before_10),
+        cmocka_unit_test(test_storage_made_by_the_source_is_taken_whole),
         cmocka_unit_test(test_storage_made_by_the_target_is_taken_whole),
         cmocka_unit_test(test_databases_made_by_the_target_are_taken_whole),
         cmocka_unit_test(test_an_action_for_each_file),
@@ -1322,6 +1382,7 @@ int main(void)
         cmocka_unit_test(test_kept_files),
         cmocka_unit_test(test_each_entry_has_its_reason),
         cmocka_unit_test(test_unwanted_file),
+        cmocka_unit_test(test_links_of_source),
         cmocka_unit_test(test_remarks),
         cmocka_unit_test(test_mounted_files),
         cmocka_unit_test(test_a_plan_is_made_again),

@@ -72,17 +72,48 @@ static void test_query_of_a_name_with_a_backslash(void **state)
 static void test_existence(void **state)
 {
     LostRelation relation = relation_of("public.a");
+    Lost lost = {.version = version_of_major(15)};
 
     (void) state;
-    assert_true(source_query_exists(&relation));
+    assert_true(source_query_exists(&lost, &relation));
     relation.place_count = 0;
-    assert_false(source_query_exists(&relation));
+    assert_false(source_query_exists(&lost, &relation));
     relation = relation_of("public.a");
     relation.on_source = false;
-    assert_false(source_query_exists(&relation));
+    assert_false(source_query_exists(&lost, &relation));
     relation = relation_of("pg_toast.pg_toast_1");
     relation.table = "public.a";
-    assert_false(source_query_exists(&relation));
+    assert_false(source_query_exists(&lost, &relation));
+    relation = relation_of("public.caf\xe9");
+    assert_false(source_query_exists(&lost, &relation));
+    relation = relation_of("public.a");
+    lost.open_is_unknown = true;
+    assert_false(source_query_exists(&lost, &relation));
+}
+
+/* psql would take the name for one in the encoding of the database. */
+static void test_script_with_other_names(void **state)
+{
+    LostRelation relations[] = {relation_of("public.\"caf\u00e9\""), relation_of("public.\"caf\xff\"")};
+    Lost lost = {.version = version_of_major(15), .relations = relations, .relation_count = 1,
+                 .connected_encoding = 8};
+    AUTO_BUFFER Buffer text = {0};
+
+    (void) state;
+    source_queries_text(&lost, &text);
+    assert_non_null(strstr(buffer_string(&text), "-- database shop\n\\encoding UTF8\n-- public."));
+    lost.connected_encoding = 0;
+    buffer_clear(&text);
+    source_queries_text(&lost, &text);
+    assert_non_null(strstr(buffer_string(&text), "-- database shop\n-- public."));
+    assert_non_null(strstr(buffer_string(&text), "FROM ONLY public.\"caf\u00e9\"\n"));
+    lost.relations = &relations[1];
+    lost.connected_encoding = 8;
+    buffer_clear(&text);
+    source_queries_text(&lost, &text);
+    assert_null(strstr(buffer_string(&text), "FROM ONLY"));
+    assert_null(strstr(buffer_string(&text), "\\encoding"));
+    assert_non_null(strstr(buffer_string(&text), ": updated 2, deleted 1\n-- no query: the name is not valid in UTF-8\n"));
 }
 
 static void test_script(void **state)
@@ -140,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_query_of_a_name_with_a_backslash),
         cmocka_unit_test(test_existence),
         cmocka_unit_test(test_script),
+        cmocka_unit_test(test_script_with_other_names),
         cmocka_unit_test(test_many_places),
     };
 

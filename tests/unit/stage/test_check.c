@@ -127,12 +127,14 @@ static void test_unwritable_file(void **state)
 /* What no plan can be made for is said with all else. */
 static void test_conflicts(void **state)
 {
-    static PlanRemark conflicts[] = {{"base/5", NULL, REASON_TYPES_DIFFER}, {"base/6", NULL, REASON_UNREADABLE}};
+    static PlanRemark conflicts[] = {{"base/5", NULL, REASON_TYPES_DIFFER},
+                                     {"base/6", NULL, REASON_UNREADABLE},
+                                     {"base/8", NULL, REASON_LINK_OF_SOURCE}};
     static PlanEntry entries[] = {{OTHER_ENTRY("base/7", ACTION_CREATE, FILE_DIRECTORY, false)}};
     Plan plan = {.entries = entries,
                  .count = 1,
                  .conflicts = conflicts,
-                 .conflict_count = 2,
+                 .conflict_count = 3,
                  .block_size = BLOCK,
                  .wal_directory = "pg_wal"};
 
@@ -141,9 +143,10 @@ static void test_conflicts(void **state)
     assert_false(check(&plan, 0));
     assert_said("file \"base/5\" is of different type in source and target\n");
     assert_said("cannot read directory \"target/base/6\": Permission denied\n");
+    assert_said("\"base/8\" in the source is a symbolic link\n");
     assert_said("cannot create \"target/base/7\": a file of another type is there");
     assert_int_equal(error.kind, ERROR_REPORTED);
-    assert_int_equal(count_in(said, "error: "), 3);
+    assert_int_equal(count_in(said, "error: "), 4);
 }
 
 /* ---- Space ---- */

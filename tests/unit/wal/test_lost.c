@@ -458,6 +458,58 @@ static void test_divergence_after_many(void **state)
     lost_destroy(lost);
 }
 
+/* Prepared before the WAL that is read. */
+static void test_ends_after_the_divergence(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_end(writer, 0x00, 640, 0);
+    write_heap(writer, 701, one, 0);
+    const Lsn from = write_end(writer, 0x20, 650, 651);
+    write_end(writer, 0x00, 701, 0);
+    write_end(writer, 0x00, 702, 0);
+    write_end(writer, 0x00, 660, 0);
+    Lost *lost = read_all(writer, from);
+    static const uint32_t expected[] = {700, 701, 650, 651, 660};
+    assert_int_equal(lost->ended_before, 702);
+    assert_int_equal(lost->open_xid_count, 5);
+    assert_memory_equal(lost->open_xids, expected, sizeof(expected));
+    lost_destroy(lost);
+    for (uint32_t i = 0; i < LOST_OPEN_XIDS_MAX; i++)
+        write_end(writer, 0x20, 500 + i, 0);
+    lost = read_all(writer, from);
+    assert_int_equal(lost->ended_before, 500);
+    lost_destroy(lost);
+    free(writer);
+}
+
+/* At a shutdown nothing runs; at an online checkpoint only a list tells what does. */
+static void test_no_list_of_running(void **state)
+{
+    static const LostWanted rows[] = {{.online = true}, {.online = false}};
+
+    (void) state;
+    for (size_t i = 0; i < 4; i++)
+    {
+        WalWriter *writer = writer_create();
+        LostWanted wanted = rows[i % 2];
+        Lost *lost;
+        WalSegmentFacts facts;
+
+        if (i >= 2)
+            write_running(writer, false, 700, 700);
+        wanted.from = write_end(writer, 0x00, 700, 0);
+        wanted.end = UINT64_MAX;
+        lost = lost_create(writer->shape.version, &wanted);
+        assert_true(
+            wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
+        assert_int_equal(lost->open_is_unknown, i == 0);
+        lost_destroy(lost);
+        free(writer);
+    }
+}
+
 /* Too many to be named. */
 static void test_many_open(void **state)
 {
@@ -537,6 +589,8 @@ int main(void)
         cmocka_unit_test(test_divergence_after_lists),
         cmocka_unit_test(test_divergence_at_wraparound),
         cmocka_unit_test(test_divergence_after_many),
+        cmocka_unit_test(test_ends_after_the_divergence),
+        cmocka_unit_test(test_no_list_of_running),
         cmocka_unit_test(test_many_open),
         cmocka_unit_test(test_no_list),
         cmocka_unit_test(test_guesses),

@@ -71,7 +71,7 @@ sub options
 # What may be refused, and what must be true for it.
 my @refusals = (
     [ 'copied database' => qr/replay would copy database/ ],
-    [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_(?:wal|xlog)\/[0-9A-F]{24}"|could not prove/,
+    [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_(?:wal|xlog)\/[0-9A-F]{24}"|could not prove|could not find where.* do not both have enough of it/s,
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'standby is behind' => qr/source has not received all WAL that the target has/ ],
     # Under the names of what the target lacks an archive may have WAL of another history with equal timelines.
@@ -326,6 +326,13 @@ sub attempt
     return $end;
 }
 
-sub tail { my ($text) = @_; my @lines = grep { !/debug:/ } split /\n/, $text; return join "\n", @lines[ (@lines > 8 ? -8 : -@lines) .. -1 ] }
+# Its errors, which a list of files may follow, and its end.
+sub tail
+{
+    my ($text) = @_;
+    my @lines = grep { !/debug:/ } split /\n/, $text;
+    my @last = splice @lines, @lines > 8 ? -8 : 0;
+    return join "\n", grep({ /error:|fatal:/ } @lines), @last;
+}
 
 1;

@@ -1,10 +1,12 @@
-#include "lost/encoding.h"
+#include "base/encoding.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+
+#include <string.h>
 
 /* Numbers of encodings: pg_enc, mb/pg_wchar.h. */
 #define SQL_ASCII 0
@@ -25,8 +27,7 @@ static void becomes(uint32_t encoding, const char *bytes, const char *text)
     assert_int_equal(encoding_convert(conversion, &buffer, 7), text != NULL);
     assert_memory_equal(buffer_string(&buffer), "before ", 7);
     assert_string_equal(buffer_string(&buffer) + 7, text != NULL ? text : bytes);
-    if (conversion != NO_CONVERSION)
-        iconv_close(conversion);
+    encoding_close(conversion);
 }
 
 static void text_becomes_utf8(void **state)
@@ -60,11 +61,56 @@ static void where_no_table_is_equal_to_the_servers_only_ascii_is_text(void **sta
     becomes(MULE_INTERNAL, "\x81\xe9", NULL);
 }
 
+static void shared_names_have_the_encoding_of_all_databases(void **state)
+{
+    (void) state;
+    assert_int_equal(encoding_of_shared(ENCODING_NONE, LATIN1), LATIN1);
+    assert_int_equal(encoding_of_shared(LATIN1, LATIN1), LATIN1);
+    assert_int_equal(encoding_of_shared(LATIN1, UTF8), SQL_ASCII);
+    assert_int_equal(encoding_of_shared(SQL_ASCII, UTF8), SQL_ASCII);
+    assert_true(encoding_open(ENCODING_NONE) == NO_CONVERSION);
+}
+
+static void name_becomes(uint32_t encoding, const char *bytes, const char *expected)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    iconv_t conversion = encoding_open(encoding);
+
+    assert_string_equal(encoding_name(conversion, bytes, strlen(bytes), arena), expected);
+    encoding_close(conversion);
+}
+
+static void a_name_that_cannot_be_converted_is_never_valid(void **state)
+{
+    (void) state;
+    name_becomes(LATIN1, "caf\xe9", "caf\u00e9");
+    name_becomes(UTF8, "caf\u00e9", "caf\u00e9");
+    name_becomes(SQL_ASCII, "caf\xe9", "caf\xe9");
+    name_becomes(EUC_JIS_2004, "a\xc4\xab", "a\xff\xff"); /* it would be UTF-8, too */
+    name_becomes(EUC_JP, "a\xa4", "a\xff");
+}
+
+/* psql sends comments, too, and the server refuses what is not UTF-8. */
+static void what_is_not_utf8_is_replaced(void **state)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    (void) state;
+    utf8_append(&text, "a\nb\xe9 \u00e9\xe2\x82");
+    assert_string_equal(buffer_string(&text), "a\nb\ufffd \u00e9\ufffd\ufffd");
+    buffer_clear(&text);
+    utf8_append_comment(&text, "a\nb\xe9 \u00e9");
+    assert_string_equal(buffer_string(&text), "a?b? \u00e9");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_becomes_utf8),
         cmocka_unit_test(euc_jp_is_converted_as_by_the_server),
+        cmocka_unit_test(a_name_that_cannot_be_converted_is_never_valid),
+        cmocka_unit_test(what_is_not_utf8_is_replaced),
+        cmocka_unit_test(shared_names_have_the_encoding_of_all_databases),
         cmocka_unit_test(where_no_table_is_equal_to_the_servers_only_ascii_is_text),
     };
 

@@ -1,4 +1,4 @@
-#include "lost/encoding.h"
+#include "base/encoding.h"
 
 #include "base/text_cursor.h"
 
@@ -25,6 +25,17 @@ iconv_t encoding_open(uint32_t number)
     return conversion != NO_CONVERSION ? conversion : iconv_open("UTF-8", "ASCII");
 }
 
+void encoding_close(iconv_t conversion)
+{
+    if (conversion != NO_CONVERSION)
+        iconv_close(conversion);
+}
+
+uint32_t encoding_of_shared(uint32_t of_others, uint32_t encoding)
+{
+    return of_others == ENCODING_NONE || of_others == encoding ? encoding : ENCODING_SQL_ASCII;
+}
+
 bool encoding_convert(iconv_t conversion, Buffer *text, size_t start)
 {
     AUTO_BUFFER Buffer converted = {0};
@@ -44,4 +55,44 @@ bool encoding_convert(iconv_t conversion, Buffer *text, size_t start)
     text->size = start;
     buffer_append(text, converted.bytes, (size_t) (to - (char *) converted.bytes));
     return true;
+}
+
+const char *encoding_name(iconv_t conversion, const char *name, size_t size, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    buffer_append(&text, name, size);
+    /* Its bytes may be UTF-8 of something else. */
+    if (!encoding_convert(conversion, &text, 0) && conversion != NO_CONVERSION)
+        for (size_t i = 0; i < text.size; i++)
+            if (text.bytes[i] >= 0x80)
+                text.bytes[i] = 0xFF;
+    return arena_strdup(arena, buffer_string(&text));
+}
+
+static void append_characters(Buffer *text, const char *string, char lowest,
+                              const char *replacement)
+{
+    const unsigned char *bytes = (const unsigned char *) string;
+
+    while (*bytes != '\0')
+    {
+        const size_t length = utf8_length(bytes);
+
+        if (length == 0 || *bytes < lowest)
+            buffer_append_string(text, replacement);
+        else
+            buffer_append(text, bytes, length);
+        bytes += length == 0 ? 1 : length;
+    }
+}
+
+void utf8_append(Buffer *text, const char *string)
+{
+    append_characters(text, string, '\0', "\uFFFD");
+}
+
+void utf8_append_comment(Buffer *text, const char *string)
+{
+    append_characters(text, string, ' ', "?");
 }

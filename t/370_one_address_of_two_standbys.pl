@@ -1,0 +1,98 @@
+# An address that leads to two standbys, one after the other or in turn, is found out, also where their files were copied in one second:
+# the pages of one may be older than where recovery starts by the pg_control of the other.  (Invariant 7. Sources are standbys.)
+#
+#   source   1 ──rows changed──c──┬─ 2 ──▶   primary of a and b
+#   a                          ▲             has written its pages at c
+#   b          ▲                             has written none since
+#   target   1 ──rows changed──c──┴─ 1 ──╳
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Background;
+use RewindTest::Proxy;
+use RewindTest::Tree;
+
+my @tables = map { "t$_" } 1 .. 6;
+
+# What a server is recognized by: seconds.
+sub witnesses { my ($cluster) = @_; return join ' ', map { (stat $cluster->path($_))[10] } 'PG_VERSION', 'base/1/PG_VERSION' }
+
+sub make_in_one_second
+{
+    my ($primary, @names) = @_;
+    $primary->stop;
+    my @standbys = map { $primary->copy($_) } @names;
+    $primary->start;
+    do { for my $standby (@standbys) { chmod 0600, map { $standby->path($_) } 'PG_VERSION', 'base/1/PG_VERSION' } }
+        until witnesses($standbys[0]) eq witnesses($standbys[1]);
+    $_->follow($primary)->start for @standbys;
+    return @standbys;
+}
+
+# Begin with a, go on with b, with new connections alone or with all.
+sub is_found_out
+{
+    my ($target, $a, $b, $bytes, $cut, $detail) = @_;
+    my $before = tree($target);
+    my $proxy = RewindTest::Proxy->new("proxy_$bytes", $a);
+    $proxy->after($bytes, 'hang');
+    my $run = start_rewind($target, $proxy, options => ['--jobs=4']);
+    $proxy->wait_for('hang');
+    $proxy->switch_to($b);
+    $proxy->cut if $cut;
+    $proxy->pass;
+    my $result = end_of_rewind($run);
+    $proxy->end;
+    is($result->{status}, 1, 'exit status 1');
+    like($result->{stderr}, qr/^pg_rewind: error: new connection leads to another server\npg_rewind: detail: $detail/m, 'it says why');
+    is_same_tree(tree($target), $before, 'the target is as it was');
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my $target = make_cluster('target', $version);
+    $target->configure("checkpoint_timeout = '1h'\nbgwriter_lru_maxpages = 0\nmax_wal_size = '1GB'\nshared_buffers = '64MB'");
+    $target->start;
+    $target->sql(join ';', map { "CREATE TABLE $_ AS SELECT i, 'common' AS v, repeat('x', 100) AS f FROM generate_series(1, 5000) i; VACUUM $_" } @tables);
+    my $primary = $target->standby('source');
+    my ($a, $b) = make_in_one_second($primary, 'a', 'b');
+    $target->sql(join ';', map { "UPDATE $_ SET v = 'changed'" } @tables);
+    $target->sql('CHECKPOINT');
+    $_->wait_for_replay_of($target) for $primary, $a, $b;
+    $_->sql('CHECKPOINT') for $primary, $a;
+    $primary->promote;
+    # Replay of a DROP notes the new timeline in pg_control.
+    $primary->sql('CHECKPOINT; CREATE TABLE dropped AS SELECT 1 AS a; DROP TABLE dropped');
+    $_->wait_for_replay_of($primary) for $a, $b;
+    $a->sql('CHECKPOINT');
+    $target->sql(join ';', map { "UPDATE $_ SET v = 'lost' WHERE i % 20 = 0" } @tables);
+    $target->stop;
+
+    subtest('all connections lead to another standby, whose pages are older', sub {
+        is_found_out($target, $a, $b, 30_000, 1, 'Its last checkpoint begins at ');
+    });
+    $b->sql('CHECKPOINT');
+    subtest('new connections lead to another standby', sub {
+        is_found_out($target, $a, $b, 100, 0, 'The server of an older connection answers as well\.$');
+    });
+    subtest('new connections lead to a server that is plainly another', sub {
+        my $copy = $target->copy('copy');
+        my $proxy = RewindTest::Proxy->new('balancer', $a);
+        $proxy->after(100, 'hang');
+        my $run = start_rewind($copy, $proxy, options => [ '--jobs=4', '--debug', '--no-sync' ]);
+        $proxy->wait_for('hang');
+        $proxy->switch_to($primary);
+        $proxy->pass;
+        my $result = end_of_rewind($run);
+        $proxy->end;
+        is($result->{status}, 0, 'the first connection is enough') or diag($result->{stderr});
+        like($result->{stderr}, qr/^pg_rewind: continuing with 1 connection to the source server: new connection leads to another server, or/m, 'none is made to the other');
+        rejoins($copy, $a, writer => $primary);
+        $copy->discard;
+    });
+    rewinds($target, $a);
+    rejoins($target, $a, writer => $primary);
+}, only => [ 10, 18 ]);

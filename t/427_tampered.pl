@@ -1,0 +1,61 @@
+# A rewind was interrupted, and before the same command runs again somebody changes what it has left. pg_checksums writes into the
+# poison, which it takes for the pg_control of a server that was shut down: the journal is still finished. Without the work
+# directory nothing can be finished: the target is refused, and rewound by comparing. (Invariants 3 and 5. The only pg_checksums are
+# those of 15 and 19; poisons of all versions have their checkpoint in one place.)
+#
+#   target   ── rewind: committed ──✕── pg_checksums ──── rewind ──▶            ✕ killed
+#                                   ──── rm -r ────────── rewind --compare ──▶
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Held;
+use RewindTest::Tree;
+
+sub is_rewound
+{
+    my ($copy, $source) = @_;
+    nothing_is_left($copy);
+    $copy->follow($source)->start;
+    $copy->wait_for_replay_of($source);
+    is_copy_of($copy, $source, quick => 1);
+    $copy->discard;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 5000) g; CREATE TABLE d AS SELECT 1 AS a') },
+        source => sub { $_[0]->sql('UPDATE t SET v = 1 WHERE g % 2 = 0; CREATE TABLE first AS TABLE t; CHECKPOINT') },
+        target => sub { $_[0]->sql('UPDATE t SET v = 2 WHERE g % 3 = 0; CREATE TABLE u AS SELECT 1 AS a; DROP TABLE d') });
+    for my $point (qw(apply label control))
+    {
+        subtest("interrupted before $point, then pg_checksums", sub {
+            my $copy = $target->copy('copy');
+            end_by_kill(hold($copy, $source, $point));
+            my $own = $copy->bindir . '/pg_checksums';
+            must_run([ -x $own ? $own : program('pg_checksums'), '--enable', '-N', '-D', $copy->data ]);
+            like(rewinds($copy, $source)->{stderr}, qr/the interrupted rewind is finished/, 'it is finished');
+            is_rewound($copy, $source);
+        }) if $version == 15;
+
+        subtest("interrupted before $point, then the work directory is removed", sub {
+            my $copy = $target->copy('copy');
+            end_by_kill(hold($copy, $source, $point));
+            must_run([ 'rm', '-r', glob($copy->path('pg_rewind.work*')) ]);
+            my $before = tree($copy);
+            for my $options ([], ['--dry-run'])
+            {
+                my $result = rewind($copy, $source, options => $options);
+                is($result->{status}, 1, "a rewind @$options is refused");
+                like($result->{stderr}, qr/^pg_rewind: error: an interrupted rewind of the target can no longer be finished$/m, 'it says why');
+                like($result->{stderr}, qr/^pg_rewind: hint: Compare all blocks instead with --compare/m, 'and what to do');
+            }
+            is_same_tree(tree($copy), $before, 'nothing was changed');
+            rewinds($copy, $source, options => ['--compare']);
+            is_rewound($copy, $source);
+        });
+    }
+}, only => [ 10, 15, 18 ]);
