@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define COPY_SIZE (2u * 1024 * 1024)
 
@@ -40,22 +41,44 @@ static bool copy_segment(const StagedSegment *segment, const char *to, int *to_f
            file_set_mode(*to_fd, to, file_mode(), error);
 }
 
+/* A part is cut out of a file that has no other name: a restore command may have made a link. */
+static bool can_take(const StagedSegment *segment)
+{
+    struct stat status;
+
+    return segment->size == segment->segment_size ||
+           (lstat(segment->local_path, &status) == 0 && S_ISREG(status.st_mode) &&
+            status.st_nlink == 1 && (status.st_mode & S_IWUSR) != 0 &&
+            (uint64_t) status.st_size >= segment->size);
+}
+
+/* Open a file that was moved, since its proof reads it again. Nothing follows what is wanted. */
+static bool open_taken(const StagedSegment *segment, const char *path, int *fd, Error *error)
+{
+    return segment->size == segment->segment_size
+               ? file_open_read(path, fd, NULL, error)
+               : file_open_update(path, fd, error) &&
+                     file_truncate(*fd, path, segment->size, error) &&
+                     file_reserve(*fd, path, segment->segment_size, error);
+}
+
 bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error)
 {
     AUTO_BUFFER Buffer path_buffer = {0}, staged = {0}, local_buffer = {0};
     const char *path = path_in(&path_buffer, stage->plan->wal_directory, segment->name);
     const char *local =
         stage_local(stage, stage_name(stage, path, segment->name, &staged), &local_buffer);
-    const bool taken = segment->take && file_rename(segment->local_path, local, error);
+    const bool may_take = segment->take && can_take(segment);
+    const bool taken = may_take && file_rename(segment->local_path, local, error);
     int fd = -1;
     bool ok;
 
     assert(segment->size <= segment->segment_size);
-    if (segment->take && !taken && error->error_number != EXDEV)
+    if (may_take && !taken && error->error_number != EXDEV)
         return false;
     /* A file that is taken was written when it was fetched: the proof of the chain reads it again,
      * in case it has changed in the meantime. */
-    ok = taken ? file_open_read(local, &fd, NULL, error) : copy_segment(segment, local, &fd, error);
+    ok = taken ? open_taken(segment, local, &fd, error) : copy_segment(segment, local, &fd, error);
     if (ok)
         file_begin_writeback(fd, 0, segment->size);
     written_keep(stage->written, fd, local);
@@ -101,9 +124,9 @@ WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
             wal.fetched_bytes += clusters->shape.segment_size;
         else
             wal.written_bytes += clusters->shape.segment_size;
-        /* The last one is fetched up to the end, and copied to a file with room for the rest. */
+        /* The last one is fetched up to the end and moved; then its file gets room for the rest. */
         if (segment == last && clusters->source->is_server)
-            wal.copied_bytes = end % clusters->shape.segment_size;
+            wal.last_bytes = end % clusters->shape.segment_size;
     }
     for (size_t i = 0; i + 1 < clusters->source_history.count; i++)
     {
@@ -136,7 +159,7 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     if (!*found)
         return true;
     segment.local_path = buffer_string(&path);
-    segment.take = may_take && segment.size == segment.segment_size;
+    segment.take = may_take;
     /* A file that was fetched has waited already; an archive is not the source. */
     segment.rate = may_take || source->is_server ? NULL : source->rate;
     if (!stage_wal_segment(wal->stage, &segment, error))

@@ -15,8 +15,7 @@ typedef struct StagedSegment
     uint32_t size;          /* that is wanted, from its first byte; the rest of the file reads as
                                zeros, and its space is reserved */
     const char *local_path; /* a file that has it */
-    bool take;              /* move that file, which is whole; from another mount it is copied, and
-                               then removed */
+    bool take;              /* move that file; from another mount it is copied, and then removed */
     Rate *rate;             /* of copying; NULL: unlimited */
 } StagedSegment;
 

@@ -465,6 +465,31 @@ static void check_taken(Stage *stage, const char *name, const char *from)
     shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, name));
 }
 
+/* A part is taken from a file that was fetched, but never from one that has another name: an archive's. */
+static void test_take_part_of_segment(void **state)
+{
+    static const char other[] = "000000010000000000000004";
+    Plan plan = empty_plan();
+    Stage *stage;
+
+    (void) state;
+    assert_true(stage_create("target", &plan, 1, &stage, &error));
+    shell("cp source/pg_wal/" WAL_NAME " brought && cp brought archived && ln archived restored");
+    for (int i = 0; i < 2; i++)
+    {
+        const char *name = i == 0 ? WAL_NAME : other, *from = i == 0 ? "brought" : "restored";
+
+        assert_true(stage_wal_segment(
+            stage, &(StagedSegment){name, SEGMENT, SEGMENT / 2, from, true, NULL}, &error));
+        assert_int_equal(size_of(from), -1);
+        assert_int_equal(size_of(stage_wal_path(stage, name)), SEGMENT);
+        shell("cmp -n %d source/pg_wal/" WAL_NAME " %s", SEGMENT / 2, stage_wal_path(stage, name));
+        assert_int_equal(block_letter(stage_wal_path(stage, name), SEGMENT_BLOCKS / 2), 0);
+    }
+    shell("cmp source/pg_wal/" WAL_NAME " archived");
+    done(stage);
+}
+
 /* A segment is moved; from another mount it is copied, and removed there. */
 static void test_take_segment(void **state)
 {
@@ -547,6 +572,7 @@ int main(void)
         FRESH(test_a_source_that_fails),
         FRESH(test_part_of_segment),
         FRESH(test_segment_comes_slowly),
+        FRESH(test_take_part_of_segment),
         FRESH(test_take_segment),
     };
 
