@@ -316,7 +316,7 @@ static void count_wal(Check *check, const WalSpace *wal)
 
     add_wal(root, wal->written_bytes);
     if (!wal->is_fetched)
-        add_wal(first, wal->fetched_bytes + (root == first ? 0 : wal->last_bytes));
+        add_wal(first, wal->fetched_bytes);
     if (root != first)
         add_wal(root, wal->fetched_bytes);
 }

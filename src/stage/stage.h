@@ -76,7 +76,6 @@ typedef struct WalSpace
 {
     uint64_t written_bytes; /* to where pg_wal is */
     uint64_t fetched_bytes; /* to PGDATA, then moved; copied if pg_wal is elsewhere */
-    uint64_t last_bytes;    /* part of written_bytes: to PGDATA first if pg_wal is elsewhere */
     bool is_fetched;        /* to PGDATA, already (not so in a dry run) */
 } WalSpace;
 

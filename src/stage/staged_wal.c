@@ -115,18 +115,15 @@ WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
     const Clusters *clusters = source_wal->clusters;
     const uint64_t last = wal_segment_before(&clusters->shape, end);
     WalSpace wal = {.is_fetched = !source_wal->options.dry_run};
+    uint32_t fetched;
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
     {
         if (wal_store_keeps(source_wal->store, segment))
             continue;
-        if (source_wal_is_fetched(source_wal, segment))
-            wal.fetched_bytes += clusters->shape.segment_size;
-        else
-            wal.written_bytes += clusters->shape.segment_size;
-        /* The last one is fetched up to the end and moved; then its file gets room for the rest. */
-        if (segment == last && clusters->source->is_server)
-            wal.last_bytes = end % clusters->shape.segment_size;
+        fetched = source_wal_fetched_bytes(source_wal, segment);
+        wal.fetched_bytes += fetched;
+        wal.written_bytes += clusters->shape.segment_size - fetched;
     }
     for (size_t i = 0; i + 1 < clusters->source_history.count; i++)
     {

@@ -72,7 +72,8 @@ typedef struct SegmentFetch
     const char *whole_path;  /* when all has come the file is extended to a segment's size by zeros,
                                 and gets this name; if the source does not have all it is removed.
                                 NULL: it lies in memory, and stays as it is */
-    uint32_t size;           /* how much is fetched, from its first byte */
+    uint64_t number;         /* of a segment that is fetched to the scratch directory */
+    uint32_t begin, size;    /* [begin, size) is fetched; the file has what comes before */
     atomic_bool missing;     /* the source no longer has it, or not that much of it */
     atomic_uint_least64_t left; /* bytes of the pieces that are not done */
 } SegmentFetch;
@@ -88,7 +89,7 @@ typedef struct WalFetch
     size_t next; /* under the lock */
 } WalFetch;
 
-static void add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
+static SegmentFetch *add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
 {
     const bool in_memory = fetch->wal->scratch == NULL;
     const Version *version = fetch->wal->store->stream.shape.version;
@@ -101,6 +102,7 @@ static void add_segment(WalFetch *fetch, const char *name, const char *path, uin
         .size = size,
         .left = size};
     fetch->bytes += size;
+    return &fetch->segments[fetch->count - 1];
 }
 
 static bool next_segment(void *context, FilePiece *range)
@@ -110,8 +112,10 @@ static bool next_segment(void *context, FilePiece *range)
 
     if (fetch->next == fetch->count)
         return false;
-    *range =
-        (FilePiece){.file = fetch->next++, .path = segment->source_path, .size = segment->size};
+    *range = (FilePiece){.file = fetch->next++,
+                         .path = segment->source_path,
+                         .offset = segment->begin,
+                         .size = segment->size - segment->begin};
     return true;
 }
 
@@ -268,17 +272,26 @@ static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
     return file_lstat(scratch_path(wal, segment, fetched, &path), &status, &found, NULL) && found;
 }
 
-/* Returns how much is wanted of a segment: nothing of one that is here already. The part that was
- * fetched of the segment in which WAL ended before is too short now. */
+/* How much of a segment is here that the source sent, from its first byte. */
+static uint32_t size_sent(const SourceWal *wal, uint64_t segment)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    const bool in_part = wal->part_size > 0 && wal->part_segment == segment;
+
+    if ((!in_part && wal_segment_start(shape, segment + 1) > wal->fetched_end) ||
+        !scratch_has(wal, segment, true))
+        return 0;
+    return in_part ? wal->part_size : shape->segment_size;
+}
+
+/* Up to where a segment is wanted, from its first byte: 0 if all of that is here already. */
 static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end)
 {
-    const Lsn begin = wal_segment_start(&wal->store->stream.shape, segment);
-    const Lsn segment_end = begin + wal->store->stream.shape.segment_size;
+    const WalShape *shape = &wal->store->stream.shape;
+    const Lsn left = end - wal_segment_start(shape, segment);
+    const uint32_t size = left < shape->segment_size ? (uint32_t) left : shape->segment_size;
 
-    if (wal_store_keeps(wal->store, segment) ||
-        (segment_end <= wal->fetched_end && scratch_has(wal, segment, true)))
-        return 0;
-    return (uint32_t) ((end < segment_end ? end : segment_end) - begin);
+    return wal_store_keeps(wal->store, segment) || size <= size_sent(wal, segment) ? 0 : size;
 }
 
 /* List those of [from, end), or only count their bytes for a look; an error if there is too little
@@ -305,7 +318,15 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
         if (looks)
             fetch->bytes += size;
         else if (size > 0)
-            add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
+        {
+            SegmentFetch *added =
+                add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
+
+            added->number = segment;
+            added->begin = size_sent(wal, segment);
+            added->left -= added->begin;
+            fetch->bytes -= added->begin;
+        }
     }
     if (fetch->bytes <= space.free_bytes)
         return true;
@@ -326,6 +347,37 @@ double source_wal_fetch_rate(const SourceWal *wal)
     return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
 }
 
+/* Go on with the part that is here, and forget it until all is there: WAL that a server has flushed
+ * does not change. */
+static bool continue_part(SourceWal *wal, const WalFetch *fetch, Error *error)
+{
+    for (size_t i = 0; i < fetch->count; i++)
+    {
+        const SegmentFetch *segment = &fetch->segments[i];
+
+        if (segment->begin == 0)
+            continue;
+        wal->part_size = 0;
+        return file_rename(segment->whole_path, segment->path, error);
+    }
+    return true;
+}
+
+/* Remember which segment is here in part: only the last one can be. */
+static bool note_part(SourceWal *wal, const WalFetch *fetch, Error *error)
+{
+    const SegmentFetch *last = &fetch->segments[fetch->count - 1];
+
+    if (last->size == wal->store->stream.shape.segment_size || last->missing)
+        return true;
+    if (wal->part_size > 0 && wal->part_segment != last->number &&
+        !source_wal_remove(wal, wal->part_segment, error))
+        return false;
+    wal->part_segment = last->number;
+    wal->part_size = last->size;
+    return true;
+}
+
 static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 {
     const double begun = clock_seconds();
@@ -335,7 +387,8 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 
     if (fetch->count == 0)
         return true;
-    if (!source->operations->start_workers(source, wal->options.jobs, &workers, error))
+    if (!source->operations->start_workers(source, wal->options.jobs, &workers, error) ||
+        !continue_part(wal, fetch, error))
         return false;
     if (wal->progress == WAL_FETCH_IS_PHASE)
         progress_begin(PROGRESS_FETCH_WAL, fetch->bytes);
@@ -344,7 +397,7 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
         progress_end(result);
     wal->fetched_bytes += fetch->bytes;
     wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
-    return result;
+    return result && note_part(wal, fetch, error);
 }
 
 /* Fetch the segments of [from, end), or with only_check see if there is room for them. */
@@ -374,10 +427,14 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
     return true;
 }
 
-bool source_wal_is_fetched(const SourceWal *wal, uint64_t segment)
+uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment)
 {
-    return wal_segment_start(&wal->store->stream.shape, segment + 1) <= wal->fetched_end &&
-           (scratch_has(wal, segment, true) || scratch_has(wal, segment, false));
+    const WalShape *shape = &wal->store->stream.shape;
+
+    return wal_segment_start(shape, segment + 1) <= wal->fetched_end &&
+                   scratch_has(wal, segment, false)
+               ? shape->segment_size
+               : size_sent(wal, segment);
 }
 
 bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)

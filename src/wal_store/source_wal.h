@@ -31,6 +31,8 @@ typedef struct SourceWal
     const char *scratch;
     Lsn fetched_end;        /* segments that end up to here were fetched, as far as the source had
                                them */
+    uint64_t part_segment;  /* the last one that was fetched in part */
+    uint32_t part_size;     /* from its first byte; 0: there is none */
     uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
     bool has_command;       /* the store's restore command was given, or was looked for */
     Lsn archived_end;       /* the last segment that only an archive has, of those that were looked
@@ -86,8 +88,8 @@ MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Erro
  * from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
 
-/* True if the whole segment lies in the scratch directory. */
-bool source_wal_is_fetched(const SourceWal *wal, uint64_t segment);
+/* How much of the segment lies in the scratch directory, from its first byte. */
+uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment);
 
 /* A file on this machine that holds the segment, restored from the archive if need be; the target's
  * own restore command is asked last. *may_take: it lies in the scratch directory, and can be moved

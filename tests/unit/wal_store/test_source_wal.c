@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/dir.h"
@@ -32,12 +31,15 @@ static SourceWal *wal;
 /* The server: it has the first `available` bytes of each segment. */
 static size_t available;
 static int request_count;
+static uint64_t sent_bytes;
+
+static uint8_t byte_at(uint64_t offset) { return (uint8_t) (offset % 251 + 1); }
 
 static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *failure)
 {
     const FetchRequest *requests = batch->requests;
-    static const uint8_t bytes[FETCH_SIZE_MAX];
+    static uint8_t bytes[FETCH_SIZE_MAX];
     bool ok = true;
 
     (void) source;
@@ -48,6 +50,9 @@ static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
         const size_t left = requests[i].offset < available ? available - requests[i].offset : 0;
         const size_t size = left < requests[i].size ? left : requests[i].size;
 
+        for (size_t k = 0; k < size; k++)
+            bytes[k] = byte_at(requests[i].offset + k);
+        sent_bytes += size;
         ok = deliver(context, i, available > 0 ? bytes : NULL, size, failure);
     }
     return ok;
@@ -83,6 +88,7 @@ static int set_up(void **state)
     wal = source_wal_create(&options, &clusters, &control, NULL, scratch, arena);
     available = SEGMENT_SIZE;
     request_count = 0;
+    sent_bytes = 0;
     return 0;
 }
 
@@ -101,7 +107,9 @@ static bool is_there(size_t size)
     const Lsn begin = wal_segment_start(&clusters.shape, 1);
     AUTO_BUFFER Buffer path = {0};
     bool may_take, found;
-    struct stat status;
+    static uint8_t bytes[SEGMENT_SIZE];
+    AUTO_FD int fd = -1;
+    size_t length;
 
     if (!source_wal_fetch(wal, begin, begin + size, &error) ||
         !source_wal_find(wal, 1, &path, &may_take, &found, &error))
@@ -109,8 +117,11 @@ static bool is_there(size_t size)
     if (!found)
         return false;
     assert_true(may_take);
-    assert_int_equal(stat(buffer_string(&path), &status), 0);
-    assert_int_equal(status.st_size, SEGMENT_SIZE);
+    assert_true(file_open_read(buffer_string(&path), &fd, NULL, &error));
+    assert_true(file_read_at(fd, "", bytes, sizeof(bytes), 0, &length, &error));
+    assert_int_equal(length, SEGMENT_SIZE);
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(bytes[i], byte_at(i));
     return true;
 }
 
@@ -118,7 +129,7 @@ static void test_once(void **state)
 {
     (void) state;
     assert_true(is_there(SEGMENT_SIZE));
-    assert_true(source_wal_is_fetched(wal, 1));
+    assert_int_equal(source_wal_fetched_bytes(wal, 1), SEGMENT_SIZE);
     assert_int_equal(request_count, 1);
     assert_true(is_there(SEGMENT_SIZE));
     assert_int_equal(request_count, 1);
@@ -131,13 +142,42 @@ static void test_part_is_not_enough(void **state)
     (void) state;
     available = PART;
     assert_true(is_there(PART));
-    assert_false(source_wal_is_fetched(wal, 1));
+    assert_int_equal(source_wal_fetched_bytes(wal, 1), PART);
     assert_false(is_there(2 * PART));
     assert_true(is_there(PART));
     available = 0;
     assert_false(is_there(SEGMENT_SIZE));
-    assert_false(source_wal_is_fetched(wal, 1));
+    assert_int_equal(source_wal_fetched_bytes(wal, 1), 0);
     available = SEGMENT_SIZE;
+    assert_true(is_there(SEGMENT_SIZE));
+}
+
+/* The rest is added to the part that is here, which is sent once. */
+static void test_part_is_continued(void **state)
+{
+    const Lsn begin = wal_segment_start(&clusters.shape, 1);
+
+    (void) state;
+    assert_true(is_there(PART));
+    assert_true(is_there(PART / 2));
+    assert_true(source_wal_check_space(wal, begin, begin + 2 * PART, &error));
+    assert_true(is_there(PART));
+    assert_int_equal(sent_bytes, PART);
+    assert_true(is_there(2 * PART));
+    assert_true(is_there(3 * PART));
+    assert_int_equal(source_wal_fetched_bytes(wal, 1), 3 * PART);
+    assert_true(is_there(SEGMENT_SIZE));
+    assert_int_equal(source_wal_fetched_bytes(wal, 1), SEGMENT_SIZE);
+    assert_int_equal(sent_bytes, SEGMENT_SIZE);
+
+    /* A part that is gone, and one that is left behind: neither is taken for a segment. */
+    assert_true(source_wal_remove(wal, 1, &error));
+    assert_true(is_there(PART));
+    assert_true(source_wal_remove(wal, 1, &error));
+    assert_true(is_there(2 * PART));
+    assert_int_equal(sent_bytes, SEGMENT_SIZE + 3 * PART);
+    assert_true(source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + SEGMENT_SIZE + PART, &error));
+    assert_int_equal(source_wal_fetched_bytes(wal, 1), 0);
     assert_true(is_there(SEGMENT_SIZE));
 }
 
@@ -146,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_part_is_not_enough, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_part_is_continued, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
