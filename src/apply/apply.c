@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #define NEW_LABEL_PATH WORK_DIRECTORY "/backup_label"
+#define REMOVED_AT_ONCE 10000 /* files whose paths are held in memory */
 
 /* A finish under way. */
 typedef struct Apply
@@ -232,6 +233,43 @@ static bool sync_entries(const Apply *apply, Error *error)
 
 /* ---- The steps ---- */
 
+static bool remove_one(void *context, size_t item, Error *error)
+{
+    const SyncList *list = context;
+
+    return remove_file(list->paths[item], error);
+}
+
+/* The journal begins with removals. A tablespace's link goes after what is removed through it. */
+static bool is_among_removals(const JournalEntry *entry)
+{
+    return entry->kind == JOURNAL_WORK_DIRECTORY || entry->kind == JOURNAL_REMOVE_DIRECTORY ||
+           (entry->kind == JOURNAL_REMOVE && !relpath_is_tablespace(entry->path));
+}
+
+/* Remove the first files that are to be removed by several threads: the kernel needs time to drop
+ * their pages from its cache. What this leaves is removed in the journal's order. */
+static bool remove_first(const Apply *apply, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer path = {0};
+    SyncList list = {.arena = arena};
+    JournalEntry entry;
+    bool end = false, ok;
+
+    journal_rewind(apply->reader);
+    while ((ok = journal_next(apply->reader, &entry, &end, error)) && !end &&
+           is_among_removals(&entry) && list.count < REMOVED_AT_ONCE)
+    {
+        if (entry.kind == JOURNAL_REMOVE)
+            ARRAY_ADD(list.paths, list.count,
+                      arena_strdup(arena, local_path(apply, &path, entry.path)));
+    }
+    ok = ok && workers_run(apply->options->jobs, list.count, remove_one, &list, error);
+    free(list.paths);
+    return ok;
+}
+
 /* Before the first step that changes pg_control: the blocker is on the disk. */
 static bool sync_blocker(Apply *apply, Error *error)
 {
@@ -309,8 +347,9 @@ static bool carry_out(Apply *apply, Error *error)
     for (size_t i = 0; ok && i < apply->work_count; i++)
         ok = file_stat(apply->work[i], &status, NULL, error) &&
              written_watch(apply->written, apply->work[i], error);
-    ok = ok && patch_files(apply->target_directory, apply->reader, apply->options->jobs,
-                           carry_out_entry, apply, apply->written, error);
+    ok = ok && remove_first(apply, error) &&
+         patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
+                     apply, apply->written, error);
     progress_end(ok);
     if (ok)
     {
