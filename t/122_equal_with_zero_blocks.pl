@@ -23,12 +23,12 @@ sub zero_blocks
 sub make_table_with_zero_blocks
 {
     my ($source) = @_;
-    # WAL that nobody waits for stays in memory.
-    $source->stop->start(settings => { wal_writer_delay => '10s', wal_buffers => '16MB' });
+    $source->stop->start(settings => { wal_buffers => '16MB' });
     $source->sql('CREATE TABLE with_zeros (a int); INSERT INTO with_zeros SELECT generate_series(1, 3000)');
     my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
     $source->sql('CHECKPOINT');
     my $session = $source->session;
+    kill 'STOP', $source->wal_writer_pid;    # WAL that nobody waits for stays in memory
     $session->sql('BEGIN; INSERT INTO with_zeros SELECT generate_series(1, 20000)');
     $source->stop('kill')->start;
     $session->end;

@@ -68,6 +68,7 @@ each_version(sub {
             . "ALTER DATABASE endless_$_ RENAME TO copy_of_changed") for 1 .. 30;
         my $result = rewind($copy, $source, options => ['--no-sync'], not_foretold => 'the source does not stand still');
         $session->end;
+        $source->wait_for_clients(0);
         is($result->{signal}, 0, 'pg_rewind ends');
         if ($result->{status} != 0)
         {

@@ -81,9 +81,7 @@ sub write_torn_pages
     my ($cluster) = @_;
     for my $setting (qw(off on))
     {
-        $cluster->sql("ALTER SYSTEM SET full_page_writes = $setting");
-        $cluster->sql('SELECT pg_reload_conf()');
-        wait_until('the change of full_page_writes', sub { $cluster->query('SHOW full_page_writes') eq $setting });
+        $cluster->set_full_page_writes($setting);
         $cluster->sql('INSERT INTO t VALUES (1)');
     }
     return;

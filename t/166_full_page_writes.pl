@@ -13,10 +13,7 @@ use RewindTest;
 sub set_and_reload
 {
     my ($server, $value) = @_;
-    my $lsn = $server->query('SELECT pg_current_wal_insert_lsn()');
-    $server->sql("ALTER SYSTEM SET full_page_writes = $value");
-    $server->sql('SELECT pg_reload_conf()');
-    wait_until("the checkpointer writes down that full_page_writes is $value", sub { $server->query('SELECT pg_current_wal_insert_lsn()') ne $lsn });
+    $server->set_full_page_writes($value);
     $server->sql('DROP TABLE IF EXISTS flushed; CREATE TABLE flushed ()');    # a commit flushes it; before 9.4 an idle server does not
     return;
 }

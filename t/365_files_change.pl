@@ -87,6 +87,7 @@ each_version(sub {
         my $run = start_rewind($copy, $source);
         my $result = end_of_rewind($run);
         $_->end for @sessions;
+        $source->wait_for_clients(0);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         rejoins($copy, $source) if $result->{status} == 0;
         $copy->discard;

@@ -136,6 +136,7 @@ max_wal_senders = 8
 max_prepared_transactions = 8
 hot_standby = on
 log_checkpoints = on
+checkpoint_timeout = 1h
 log_line_prefix = '%m [%p] '
 END
 }
@@ -264,14 +265,21 @@ sub checkpointer_pid { my ($self) = @_; return $self->process_pid('checkpointer'
 # The background writer, which writes records on its own every 15 seconds.
 sub background_writer_pid { my ($self) = @_; return $self->process_pid($self->{version} < 11 ? 'writer' : 'background writer') }
 
-# Of a running server, by the begin of what it calls that process.
+# The WAL writer, which flushes what no commit has.
+sub wal_writer_pid { my ($self) = @_; return $self->process_pid($self->{version} < 11 ? 'wal writer' : 'walwriter') }
+
+# Of a running server, by the begin of what it calls that process. A new one is called like its parent at first.
 sub process_pid
 {
     my ($self, $name) = @_;
-    my $postmaster = $self->postmaster_pid;
-    my ($pid) = grep { process_file($_, 'cmdline') =~ /^postgres: (?:[^:]+: )?$name/ && process_file($_, 'stat') =~ /\) \S $postmaster / }
-        map { m{(\d+)$} } glob('/proc/[0-9]*');
-    return $pid // die "$self->{name} has no $name\n";
+    my $pid;
+    wait_until("$self->{name} has a $name", sub {
+        my $postmaster = $self->postmaster_pid;
+        ($pid) = grep { process_file($_, 'cmdline') =~ /^postgres: (?:[^:]+: )?$name/ && process_file($_, 'stat') =~ /\) \S $postmaster / }
+            map { m{(\d+)$} } glob('/proc/[0-9]*');
+        return defined $pid;
+    });
+    return $pid;
 }
 
 # After a promotion, where many buffers are to be written: its checkpoint ends when the checkpointer goes on, and no sooner. (Earlier a
@@ -439,7 +447,7 @@ sub copy
     return $copy;
 }
 
-# Make a running cluster a primary with one standby, and start that: the primary stops for a moment.
+# Make a running cluster a primary with one standby, and start that: the primary stops for a moment. The standby streams.
 sub standby
 {
     my ($self, $name) = @_;
@@ -447,6 +455,7 @@ sub standby
     my $standby = $self->copy($name);
     $self->start;
     $standby->follow($self)->start;
+    $standby->wait_for_stream_from($self);
     $standby->wait_for_replay_of($self);
     return $standby;
 }
@@ -479,7 +488,7 @@ sub lsn
 }
 
 # Wait until all that the other cluster has now is replayed here. A server writes whole pages of WAL by itself; a record
-# that begins in the last of them, and is no commit, may be cut there for 15 seconds. A commit flushes it.
+# that begins in the last of them, and is no commit, may be cut there for 15 seconds. A commit flushes it, and is waited for as well.
 sub wait_for_replay_of
 {
     my ($self, $other) = @_;
@@ -489,9 +498,52 @@ sub wait_for_replay_of
         sub { "$self->{name} replays $lsn of $other->{name}; its log:\n" . $self->log },
         sub {
             return 1 if $self->query("SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '$lsn') >= 0, false)") eq 't';
-            $other->try_sql($self->{version} < 9.6 ? 'SELECT txid_current()' : "SELECT pg_logical_emit_message(true, 'flush', '')") if ++$asked == 10;
+            return 0 if ++$asked != 10;
+            $other->try_sql($self->{version} < 9.6 ? 'SELECT txid_current()' : "SELECT pg_logical_emit_message(true, 'flush', '')");
+            $lsn = $other->lsn;
             return 0;
         });
+    return;
+}
+
+# Wait until it streams from the other cluster, as follow has told it. What it replays before may come from its own pg_wal.
+sub wait_for_stream_from
+{
+    my ($self, $other) = @_;
+    wait_until(
+        sub { "$self->{name} streams from $other->{name}; its log:\n" . $self->log },
+        sub { $other->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$self->{name}' AND state = 'streaming'") ne '0' });
+    return;
+}
+
+# Wait until only so many others are connected: what a client has begun goes on after its end, and its process ends later. So does the one that asks.
+sub wait_for_clients
+{
+    my ($self, $count) = @_;
+    my $clients = $self->{version} >= 10 ? "backend_type = 'client backend'" : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
+    my $session = $self->session;
+    my $own = $session->sql('SELECT pg_backend_pid()');
+    wait_until("$self->{name} has $count clients",
+        sub { $session->sql("SELECT count(*) FROM pg_stat_activity WHERE $clients AND pid <> $own") eq $count });
+    $session->end;
+    wait_until("$self->{name} has ended process $own", sub { !-e "/proc/$own" });
+    return;
+}
+
+# Of a running primary, by a reload. The checkpointer writes a record of it when it has noticed; meanwhile nothing else is written: the first
+# look at a catalog may set hints, and the background writer has a record of its own.
+sub set_full_page_writes
+{
+    my ($self, $value) = @_;
+    my $writer = $self->background_writer_pid;
+    my ($lsn, $before) = ('', '');
+    my $look = sub { $before = $lsn; $lsn = $self->query('SELECT pg_current_wal_insert_lsn()') };
+    $self->sql("ALTER SYSTEM SET full_page_writes = $value");
+    kill 'STOP', $writer;
+    wait_until('nothing is written', sub { $look->() eq $before });
+    $self->sql('SELECT pg_reload_conf()');
+    wait_until("the checkpointer writes down that full_page_writes is $value", sub { $look->() ne $before });
+    kill 'CONT', $writer;
     return;
 }
 

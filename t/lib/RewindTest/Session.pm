@@ -53,7 +53,7 @@ sub send
     return;
 }
 
-# Disconnect; what is running is cut off.
+# Disconnect. The statement that is running goes on until the server notices: see wait_for_clients of a cluster.
 sub end
 {
     my ($self) = @_;
