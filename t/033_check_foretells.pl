@@ -30,10 +30,12 @@ sub dry_run
 
 sub segments { my ($cluster) = @_; return map { m{/([0-9A-F]{24})$} } glob($cluster->path('pg_wal/*')) }
 
-# Segment after segment, each of which goes to the archive, then a checkpoint that recycles those before it.
+# Segment after segment, each of which goes to the archive, then a checkpoint that recycles those before it. (That of a promotion, which
+# would do so while they are copied, has ended before.)
 sub loses_its_wal
 {
     my ($cluster, $archive) = @_;
+    $cluster->sql('CHECKPOINT');
     my $first = (sort(segments($cluster)))[0];
     wait_until("$cluster->{name} has recycled its WAL", sub {
         $cluster->sql('INSERT INTO t VALUES (0); SELECT pg_switch_wal()');

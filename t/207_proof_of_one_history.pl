@@ -56,7 +56,7 @@ each_version(sub {
         my $last = current_segment($source);
         $source->sql('CHECKPOINT');
         fill_segments($source, 2);
-        wait_until('all is archived', sub { !glob($source->path('pg_wal/archive_status/*.ready')) });
+        wait_until('all is archived', sub { !(() = glob($source->path('pg_wal/archive_status/*.ready'))) });
         $source->sql('CHECKPOINT');
         move_segments($source, $last, work_dir() . '/removed');
         my $result = rewind($target, $source);

@@ -39,9 +39,13 @@ sub three_histories
     my $promoted = $old->standby('promoted');
     $late->follow($old)->restart;
     $old->sql("CHECKPOINT;\nUPDATE t SET word = 'common' WHERE key % 3 = 0");
-    $_->wait_for_replay_of($old) for $late, $promoted;
+    # The late one is to have all that there is until it stops.
+    my $writer = $old->background_writer_pid;
+    kill 'STOP', $writer;
+    $_->wait_for_replay_of($old) for $promoted, $late;
     my $left_at = $late->lsn;
     $late->stop;
+    kill 'CONT', $writer;
     $old->sql("UPDATE t SET word = 'between' WHERE key % 7 = 0;\nCHECKPOINT;\n$between");
     $promoted->wait_for_replay_of($old);
     $promoted->promote;

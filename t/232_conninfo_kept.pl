@@ -61,7 +61,9 @@ sub is_synchronous
     spew($file, slurp($file) =~ s/$unknown//gr);    # these servers do not know it either
     $source->sql(q{ALTER SYSTEM SET synchronous_standby_names = '"node one"'; SELECT pg_reload_conf()});
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);    # what it commits waits for the standby
-    is($source->query(q{SELECT sync_state FROM pg_stat_replication WHERE application_name = 'node one'}), 'sync', 'the standby is synchronous');
+    my $state = sub { $source->query(q{SELECT sync_state FROM pg_stat_replication WHERE application_name = 'node one'}) };
+    wait_until('the standby is synchronous', sub { $state->() eq 'sync' });
+    is($state->(), 'sync', 'the standby is synchronous');
     $source->sql('ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()');
     return;
 }

@@ -13,7 +13,7 @@ use RewindTest::Held;
 
 each_version(sub {
     my ($version) = @_;
-    my $target = make_cluster('target', $version)->start;
+    my $target = make_cluster('target', $version, settings => 'bgwriter_lru_maxpages = 0')->start;    # a page on the disk would note it, too
     $target->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a');
     my $primary = $target->standby('primary');
     my $source = $primary->standby('source');

@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
 
 sub write_file
 {
@@ -36,7 +37,6 @@ each_version(sub {
         write_file($cluster->path('equal'), '>', 'equal!');
         write_file($cluster->path('empty'), '>', '');
     }
-    # Slow enough that the change comes before the end.
     write_file($source->path('differs'), '>', 'x' x 2_000_000);
     for my $change (@changes)
     {
@@ -44,16 +44,11 @@ each_version(sub {
         my $copy = $target->copy('rewound');
         my $path = $source->path($file);
         my $before = slurp($path);
-        my @argv = rewind_argv($copy->data, '--no-sync', '--source-pgdata', $source->data, '--debug', '--max-rate=8M');
-        open(my $errors, '-|', 'exec ' . join(' ', map { "'$_'" } @argv) . ' 2>&1') or die "could not start pg_rewind: $!";
-        my $said = '';
-        while (my $line = <$errors>)
-        {
-            $said .= $line;
-            $does->($path) if $line =~ /^pg_rewind: differs \(COPY\)$/;
-        }
-        close $errors;
-        my $status = $? >> 8;
+        # Held when the first file is copied.
+        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*', '--no-sync', '--debug', '--source-pgdata', $source->data);
+        like(slurp($held->{errors}), qr/^pg_rewind: differs \(COPY\)$/m, "$name: it comes when all files are listed");
+        $does->($path);
+        my ($status, $said) = @{ go_on($held) }{qw(status stderr)};
         write_file($path, '>', $before);
         if (!defined $expected)
         {

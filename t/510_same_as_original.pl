@@ -312,7 +312,7 @@ each_version(sub {
     my $original = "$programs/pg_rewind";
     $source->sql("ALTER SYSTEM SET archive_command = 'true'");
     $source->sql('SELECT pg_reload_conf()');
-    wait_until('the source archives', sub { !glob($source->path('pg_wal/archive_status/*.ready')) });
+    wait_until('the source archives', sub { !(() = glob($source->path('pg_wal/archive_status/*.ready'))) });
     $source->sql("ALTER SYSTEM SET archive_command = 'false'");
     $source->sql('SELECT pg_reload_conf()');
     $source->sql("INSERT INTO t VALUES ($_)"), $source->sql('SELECT pg_switch_wal()') for 1000001, 1000002;

@@ -33,6 +33,15 @@ END
     return join ':', $bin, dirname($ENV{PG_REWIND}), $cluster->bindir, dirname(program('psql')), $ENV{PATH};
 }
 
+# A reader looks some time after the start.
+sub wait_for_stream
+{
+    my ($conninfo) = @_;
+    my @look = (program('psql'), '-XAtd', $conninfo, '-c', 'SELECT state FROM pg_stat_replication');
+    wait_until('the standby streams', sub { run(\@look)->{stdout} eq "streaming\n" });
+    return;
+}
+
 sub runs
 {
     my ($name, $cluster, %variable) = @_;
@@ -49,6 +58,7 @@ sub runs
         }
         elsif ($kind eq 'sh')
         {
+            wait_for_stream($variable{NEW} // $variable{PRIMARY}) if $text =~ /pg_stat_(?:replication|wal_receiver)/ && $text !~ / start$/m;
             my $result = run([ 'sh', '-euc', "exec 2>&1\n$text" ], env => \%env);
             $output = $result->{stdout};
             $run++;

@@ -216,7 +216,7 @@ my @scenarios = (
         crash($old, $new);
         start_server($old);
         my ($postmaster) = slurp($old->path('postmaster.pid')) =~ /^(\d+)/;
-        my ($checkpointer) = grep { process_file($_, 'cmdline') =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
+        my $checkpointer = $old->checkpointer_pid;
         kill 'STOP', $checkpointer;
         kill 'KILL', $postmaster;
         my $pid = rejoin_later($old, $new);
@@ -233,7 +233,7 @@ my @scenarios = (
         crash($old, $new);
         start_server($old);
         my ($postmaster) = slurp($old->path('postmaster.pid')) =~ /^(\d+)/;
-        my ($checkpointer) = grep { process_file($_, 'cmdline') =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
+        my $checkpointer = $old->checkpointer_pid;
         kill 'STOP', $checkpointer;
         kill 'INT', $postmaster;
         # repmgr's own look at the server: it does not wait.
@@ -325,8 +325,7 @@ my @scenarios = (
 
     [ 'the new primary has made no checkpoint yet' => sub {
         my ($old, $new) = roles();
-        my ($postmaster) = slurp($new->path('postmaster.pid')) =~ /^(\d+)/;
-        my ($checkpointer) = grep { process_file($_, 'cmdline') =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
+        my $checkpointer = $new->checkpointer_pid;
         kill 'STOP', $checkpointer;
         crash($old, $new);
         rejoined($old, $new, rejoin($old, $new));
