@@ -196,7 +196,6 @@ static const char *const conninfo_options_since_93[] = {"service",
         /* FormData_pg_attribute, catalog/pg_attribute.h */                                        \
         .attribute_length = (v) >= 1600 ? 72 : 76,                                                 \
         .attribute_alignment = (v) >= 1800 ? 83 : (v) >= 1600 ? 87 : (v) >= 1400 ? 93 : 94,        \
-        .checksums_in_wal = (v) >= 1900,     /* access/xlog_internal.h */                          \
         .checkpoint = checkpoint_offsets,                                                          \
         .control = control_offsets,                                                                \
     }

@@ -149,8 +149,7 @@ typedef struct Version
     bool infinite_intervals;       /* 17+ */
     bool char_escapes;             /* "char" prints bytes from 0x80 on as \ooo (15+) */
     bool has_wal_summaries;        /* pg_wal/summaries, common/blkreftable.h (17+) */
-    bool checksums_in_wal;   /* a standby follows how its primary switches data checksums (19) */
-    uint16_t sequence_value; /* in the row of a sequence: the offset of last_value */
+    uint16_t sequence_value;       /* in the row of a sequence: the offset of last_value */
     uint16_t attribute_length, attribute_alignment; /* of a row of pg_attribute: offsets of attlen,
                                                        which attnum follows, and of attalign */
     CheckPointOffsets checkpoint;

@@ -159,8 +159,8 @@ static bool check_same_checksums(const Given *given, Error *error)
 {
     const Control *source = &given->state->control;
 
-    if (source->data_checksum_version == given->clusters->target.control.data_checksum_version ||
-        (source->data_checksum_version == 0 && !source->version->checksums_in_wal))
+    if (source->data_checksum_version == 0 ||
+        source->data_checksum_version == given->clusters->target.control.data_checksum_version)
         return true;
     error_set(error, ERROR_FAILED, "source and target differ in data checksums");
     error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
