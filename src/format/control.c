@@ -171,6 +171,9 @@ CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes)
         .time = (int64_t) load_u64(bytes + offsets->time),
     };
 
+    /* It is 0 as long as they are off (ActivateCommitTs, DeactivateCommitTs). */
+    if (offsets->oldest_commit_ts_xid != OFFSET_NONE)
+        checkpoint.commit_timestamps = load_u32(bytes + offsets->oldest_commit_ts_xid) != 0;
     if (offsets->next_xid_epoch == OFFSET_NONE)
         checkpoint.next_xid = load_u64(bytes + offsets->next_xid);
     else
@@ -220,8 +223,9 @@ static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
     store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
 }
 
-void control_make_rewound(const Control *source, Lsn redo, Lsn min_recovery_point,
-                          Timeline timeline, int64_t now, uint8_t bytes[CONTROL_FILE_SIZE])
+void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamps,
+                          Lsn min_recovery_point, Timeline timeline, int64_t now,
+                          uint8_t bytes[CONTROL_FILE_SIZE])
 {
     const ControlOffsets *offsets = &source->version->control;
 
@@ -232,6 +236,8 @@ void control_make_rewound(const Control *source, Lsn redo, Lsn min_recovery_poin
     store_u64(bytes + offsets->backup_start_point, redo);
     store_u64(bytes + offsets->backup_end_point, LSN_INVALID);
     bytes[offsets->backup_end_required] = 1;
+    if (!commit_timestamps && offsets->commit_timestamps != OFFSET_NONE)
+        bytes[offsets->commit_timestamps] = 0;
     if (source->version->control_time_is_set)
         store_u64(bytes + AT_TIME, (uint64_t) now);
     set_crc(source->version, bytes);

@@ -35,7 +35,8 @@ typedef struct CheckPoint
     Oid next_oid;      /* lower ones have been given away, or will be up to the next XLOG_NEXTOID */
     uint32_t oldest_xid;
     uint32_t oldest_active_xid;
-    int64_t time; /* seconds since 1970 */
+    bool commit_timestamps; /* commits have their times in pg_commit_ts */
+    int64_t time;           /* seconds since 1970 */
 } CheckPoint;
 
 typedef struct Control
@@ -110,9 +111,11 @@ const char *control_state_name(ControlState state);
  * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, then
  * zeros. It also says that a backup which began at `redo` has not ended: a server that reads
  * backup_label overwrites that, and one that finds none never takes the target for consistent.
+ * track_commit_timestamp is off if the start's checkpoint has no commit_timestamps.
  */
-void control_make_rewound(const Control *source, Lsn redo, Lsn min_recovery_point,
-                          Timeline timeline, int64_t now, uint8_t bytes[CONTROL_FILE_SIZE]);
+void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamps,
+                          Lsn min_recovery_point, Timeline timeline, int64_t now,
+                          uint8_t bytes[CONTROL_FILE_SIZE]);
 
 /*
  * The poison: the target's own bytes with state "shut down", checkpoint location wal_end rounded up

@@ -48,13 +48,15 @@ static const char *const conninfo_options_since_93[] = {"service",
         .redo = 0, .timeline = 8, .full_page_writes = 16,                                          \
         .next_xid_epoch = (epoch_at), .next_xid = (xid_at), .next_oid = (oid_at),                  \
         .oldest_xid = (oldest_at), .time = (time_at), .oldest_active_xid = (active_at),            \
+        /* oldestCommitTsXid, newestCommitTsXid since 9.5, between these two */                    \
+        .oldest_commit_ts_xid = (active_at) - (time_at) == 8 ? OFFSET_NONE : (active_at) - 8,      \
         .size = (all)                                                                              \
     }
 
 /*                                      epoch     xid oid oldest time active all */
 /* 9.3, 9.4: the next xid in two halves. */
 #define CHECKPOINT_SINCE_93 CHECKPOINT(20,          24, 28, 40,    56,  64,    72)
-/* 9.5 to 11: oldestCommitTsXid, newestCommitTsXid at 64. */
+/* 9.5 to 11. */
 #define CHECKPOINT_SINCE_95 CHECKPOINT(20,          24, 28, 40,    56,  72,    80)
 /* 12 to 18: nextXid became nextFullXid (13: nextXid again), 64 bits. 17: wal_level, in padding. */
 #define CHECKPOINT_SINCE_12 CHECKPOINT(OFFSET_NONE, 24, 32, 44,    64,  80,    88)
@@ -67,35 +69,36 @@ static const char *const conninfo_options_since_93[] = {"service",
  * minRecoveryPoint to wal_level always follow each other, and so do blcksz and relseg_size, and
  * xlog_blcksz and xlog_seg_size.
  */
-#define CONTROL(copy_at, recovery_at, hints_at, block_at, wal_block_at, times_at, checksum_at,     \
-                crc_at, all)                                                                       \
+#define CONTROL(copy_at, recovery_at, hints_at, stamps_at, block_at, wal_block_at, times_at,       \
+                checksum_at, crc_at, all)                                                          \
     {                                                                                              \
         .checkpoint_copy = (copy_at), .min_recovery_point = (recovery_at),                         \
         .min_recovery_timeline = (recovery_at) + 8, .backup_start_point = (recovery_at) + 16,      \
         .backup_end_point = (recovery_at) + 24, .backup_end_required = (recovery_at) + 32,         \
         .wal_level = (recovery_at) + 36, .wal_log_hints = (hints_at), .block_size = (block_at),    \
+        .commit_timestamps = (stamps_at),                                                          \
         .relation_segment_blocks = (block_at) + 4, .wal_block_size = (wal_block_at),               \
         .wal_segment_size = (wal_block_at) + 4, .integer_times = (times_at),                       \
         .data_checksum_version = (checksum_at), .crc = (crc_at), .size = (all)                     \
     }
 
-/*                               copy recovery hints  block wal_block times   checksum crc  all */
+/*                               copy recovery hints  stamps block wal_block times   checksum crc  all */
 /* 9.3: prevCheckPoint at 40; wal_log_hints came later. */
-#define CONTROL_SINCE_93 CONTROL(48, 128, OFFSET_NONE, 192, 200, 220,         224,     228, 232)
+#define CONTROL_SINCE_93 CONTROL(48, 128, OFFSET_NONE, OFFSET_NONE, 192, 200, 220, 224,     228, 232)
 /* 9.4: wal_log_hints, max_worker_processes, loblksize. */
-#define CONTROL_SINCE_94 CONTROL(48, 128, 168,         200, 208, 232,         236,     240, 248)
+#define CONTROL_SINCE_94 CONTROL(48, 128, 168, OFFSET_NONE, 200, 208, 232, 236,     240, 248)
 /* 9.5, 9.6: CheckPoint is 8 more, track_commit_timestamp. */
-#define CONTROL_SINCE_95 CONTROL(48, 136, 176,         216, 224, 248,         252,     256, 264)
+#define CONTROL_SINCE_95 CONTROL(48, 136, 176, 196,    216, 224, 248,         252,     256, 264)
 /* 10: prevCheckPoint at 40; the nonce; times are integers. */
-#define CONTROL_SINCE_10 CONTROL(48, 136, 176,         216, 224, OFFSET_NONE, 252,     288, 296)
+#define CONTROL_SINCE_10 CONTROL(48, 136, 176, 196,    216, 224, OFFSET_NONE, 252,     288, 296)
 /* 11: prevCheckPoint is gone, all is 8 less. */
-#define CONTROL_SINCE_11 CONTROL(40, 128, 168,         208, 216, OFFSET_NONE, 244,     280, 288)
+#define CONTROL_SINCE_11 CONTROL(40, 128, 168, 188,    208, 216, OFFSET_NONE, 244,     280, 288)
 /* 12 to 17: CheckPoint is 8 more, max_wal_senders. (13 lost float4ByVal, in padding.) */
-#define CONTROL_SINCE_12 CONTROL(40, 136, 176,         216, 224, OFFSET_NONE, 252,     288, 296)
+#define CONTROL_SINCE_12 CONTROL(40, 136, 176, 200,    216, 224, OFFSET_NONE, 252,     288, 296)
 /* 18: default_char_signedness at 256 moves the nonce by one, the CRC by four. */
-#define CONTROL_SINCE_18 CONTROL(40, 136, 176,         216, 224, OFFSET_NONE, 252,     292, 296)
+#define CONTROL_SINCE_18 CONTROL(40, 136, 176, 200,    216, 224, OFFSET_NONE, 252,     292, 296)
 /* 19: CheckPoint is 8 more, slru_pages_per_segment at 232, data_checksum_version_init at 264. */
-#define CONTROL_SINCE_19 CONTROL(40, 144, 184,         224, 236, OFFSET_NONE, 268,     308, 312)
+#define CONTROL_SINCE_19 CONTROL(40, 144, 184, 208,    224, 236, OFFSET_NONE, 268,     308, 312)
 
 /* v is the row's number. */
 #define ROW(v, of_major, of_control, of_catalog, of_wal, checkpoint_offsets, control_offsets)      \

@@ -46,7 +46,7 @@ typedef struct CheckPointOffsets
 {
     uint16_t redo, timeline, full_page_writes;
     uint16_t next_xid_epoch; /* OFFSET_NONE: next_xid is a u64 epoch << 32 | xid */
-    uint16_t next_xid, next_oid, oldest_xid, time, oldest_active_xid;
+    uint16_t next_xid, next_oid, oldest_xid, time, oldest_commit_ts_xid, oldest_active_xid;
     uint16_t size;
 } CheckPointOffsets;
 
@@ -54,8 +54,8 @@ typedef struct CheckPointOffsets
 typedef struct ControlOffsets
 {
     uint16_t checkpoint_copy, min_recovery_point, min_recovery_timeline, backup_start_point,
-        backup_end_point, backup_end_required, wal_level, wal_log_hints, block_size,
-        relation_segment_blocks, wal_block_size, wal_segment_size, integer_times,
+        backup_end_point, backup_end_required, wal_level, wal_log_hints, commit_timestamps,
+        block_size, relation_segment_blocks, wal_block_size, wal_segment_size, integer_times,
         data_checksum_version, crc, size;
 } ControlOffsets;
 

@@ -20,6 +20,7 @@ typedef struct Start
     Timeline timeline; /* of the checkpoint */
     uint64_t next_xid;
     Oid next_oid; /* no relation made before the checkpoint has this number, or a greater one */
+    bool commit_timestamps; /* track_commit_timestamp was on */
 } Start;
 
 /*

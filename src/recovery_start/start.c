@@ -35,7 +35,8 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
                    .checkpoint = common->lsn,
                    .timeline = common->checkpoint.timeline,
                    .next_xid = common->checkpoint.next_xid,
-                   .next_oid = common->checkpoint.next_oid};
+                   .next_oid = common->checkpoint.next_oid,
+                   .commit_timestamps = common->checkpoint.commit_timestamps};
 }
 
 Start start_of_source(const Control *source)
@@ -44,7 +45,8 @@ Start start_of_source(const Control *source)
                    .checkpoint = source->checkpoint_lsn,
                    .timeline = source->checkpoint.timeline,
                    .next_xid = source->checkpoint.next_xid,
-                   .next_oid = source->checkpoint.next_oid};
+                   .next_oid = source->checkpoint.next_oid,
+                   .commit_timestamps = source->checkpoint.commit_timestamps};
 }
 
 bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)

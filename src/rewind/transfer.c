@@ -304,8 +304,9 @@ static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
         compares ? control_timeline(control)
                  : history_timeline_at(&clusters->target_history, divergence->target_end),
         head->poison);
-    control_make_rewound(&staged->source.control, start->redo, staged->min_recovery_point,
-                         staged->min_recovery_timeline, time(NULL), head->new_control);
+    control_make_rewound(&staged->source.control, start->redo, start->commit_timestamps,
+                         staged->min_recovery_point, staged->min_recovery_timeline, time(NULL),
+                         head->new_control);
     head->group_access = clusters->target.group_access;
     return true;
 }

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
                        &crc_wrong, &error))
         return 0;
     (void) control_state_name(control.state);
-    control_make_rewound(&control, 1, 1, control_timeline(&control), 1, made);
+    control_make_rewound(&control, 1, false, 1, control_timeline(&control), 1, made);
     if (!control_parse(&(ControlFile){made, sizeof(made), "fuzz", pg_version}, &control, &crc_wrong,
                        &error))
         __builtin_trap();

@@ -178,7 +178,7 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
         Error error;
         bool crc_wrong;
         data_control(version, CONTROL_ON_TIMELINE_3, &source);
-        control_make_rewound(&source, 0x1200000028u, 0x1234567890u, 7, 1800000000, bytes);
+        control_make_rewound(&source, 0x1200000028u, true, 0x1234567890u, 7, 1800000000, bytes);
         assert_true(parse(bytes, CONTROL_FILE_SIZE, &made, &crc_wrong, &error));
         assert_int_equal(made.state, STATE_IN_ARCHIVE_RECOVERY);
         assert_true(made.min_recovery_point == 0x1234567890u);
@@ -198,6 +198,14 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
         bytes[offsets->backup_end_required] = source.backup_end_required;
         store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
         assert_memory_equal(bytes, source.bytes, CONTROL_FILE_SIZE);
+
+        if (offsets->commit_timestamps == OFFSET_NONE)
+            continue;
+        source.bytes[offsets->commit_timestamps] = 1;
+        control_make_rewound(&source, 1, true, 1, 1, 1, bytes);
+        assert_int_equal(bytes[offsets->commit_timestamps], 1);
+        control_make_rewound(&source, 1, false, 1, 1, 1, bytes);
+        assert_int_equal(bytes[offsets->commit_timestamps], 0);
     }
 }
 
