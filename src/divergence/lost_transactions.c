@@ -29,10 +29,11 @@ static bool read_pg_class(const Databases *databases, const char *path, Oid data
     uint8_t page[PAGE_SIZE_MAX];
     size_t length = block_size;
     AUTO_FD int fd = -1;
+    bool found;
 
-    if (!file_open_read(path, &fd, NULL, error))
+    if (!file_open_read(path, &fd, &found, error))
         return false;
-    for (uint64_t at = 0; length == block_size; at += block_size)
+    for (uint64_t at = 0; found && length == block_size; at += block_size)
     {
         if (!file_read_at(fd, path, page, block_size, at, &length, error))
             return false;

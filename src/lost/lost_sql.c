@@ -25,6 +25,13 @@ static bool is_in_key(const Table *table, size_t column)
     return false;
 }
 
+/* A column that conditions name: a key may have generated ones. */
+static bool is_in_conditions(const Table *table, size_t column)
+{
+    return is_named(table, column) ||
+           (table->attributes[column].type != 0 && is_in_key(table, column));
+}
+
 static bool column_differs(const LostRow *row, size_t column)
 {
     const RowValueState old = row->old.values[column].state, new = row->new.values[column].state;
@@ -60,21 +67,19 @@ static void append_comparison(const LostRow *row, const RowText *values, size_t 
 
     if (values->values[column].state == ROW_VALUE_NULL)
         buffer_append_string(text, " IS NULL");
-    else if (by_operator || row_reader_has_equality(row->reader, attribute->type))
+    else
     {
+        /* As text it is the server's own: before 12 it has more digits than ours. */
+        const bool has_equality = row_reader_has_equality(row->reader, attribute->type);
+        const char *as_text = !has_equality && !by_operator ? "::text" : "";
+
+        buffer_append_string(text, as_text);
         if (!by_operator && attribute->nondeterministic)
             buffer_append_string(text, " COLLATE \"C\"");
-        buffer_append_string(text, " = ");
+        buffer_append_string(text, has_equality ? " = " : " = CAST(");
         append_row_literal(values, column, text);
-    }
-    else /* the server's own text: before 12 it has more digits than ours */
-    {
-        buffer_append_string(text, "::text");
-        if (attribute->nondeterministic)
-            buffer_append_string(text, " COLLATE \"C\"");
-        buffer_append_string(text, " = CAST(");
-        append_row_literal(values, column, text);
-        buffer_printf(text, " AS %s)::text", row->table->type_names[column]);
+        if (!has_equality) /* a literal alone is no value of a composite type */
+            buffer_printf(text, " AS %s)%s", row->table->type_names[column], as_text);
     }
 }
 
@@ -105,7 +110,8 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
     const RowText *values = part == 'o' || part == 'k' ? &row->old : &row->new;
 
     /* An unchanged value is not known, so it is not compared. */
-    if (!is_named(row->table, column) || (of_key && !is_in_key(row->table, column)) ||
+    if (!(is_condition ? is_in_conditions : is_named)(row->table, column) ||
+        (of_key && !is_in_key(row->table, column)) ||
         (is_condition && values->values[column].state == ROW_VALUE_UNCHANGED) ||
         (part == 's' && !column_differs(row, column)))
         return false;
@@ -163,7 +169,9 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 /* ---- Statements ---- */
 
 #define INSERT_COLUMNS "INSERT INTO %t (%c) %i"
-#define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1)"
+#define UPDATE_COLUMNS "UPDATE ONLY %t SET %s"
+/* Locked, since a ctid is not looked at again if somebody changes the row in the meantime. */
+#define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1 FOR UPDATE)"
 /* In this order: lost_rows.attempt is to be called first. */
 #define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
 #define NOT_AS_NEW NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END"
@@ -181,9 +189,8 @@ static const Statement statements[][2] = {
                      NOT_AS_NEW},
                     {INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING",
                      "conflict: INSERT of %t WHERE %m", NOT_AS_NEW}},
-    [ROW_UPDATE] = {{"UPDATE ONLY %t SET %s" THE_ROW, "conflict: UPDATE of %t", NOT_AS_NEW},
-                    {"UPDATE ONLY %t SET %s WHERE %o", "conflict: UPDATE of %t WHERE %k",
-                     NOT_AS_NEW}},
+    [ROW_UPDATE] = {{UPDATE_COLUMNS THE_ROW, "conflict: UPDATE of %t", NOT_AS_NEW},
+                    {UPDATE_COLUMNS " WHERE %o", "conflict: UPDATE of %t WHERE %k", NOT_AS_NEW}},
     [ROW_DELETE] = {
         {"DELETE FROM ONLY %t" THE_ROW, "conflict: DELETE of %t", " WHERE NOT EXISTS (TABLE done)"},
         {"DELETE FROM ONLY %t WHERE %o", "conflict: DELETE of %t WHERE %k",
@@ -191,10 +198,15 @@ static const Statement statements[][2] = {
 
 static const char *choose_change(const LostRow *row, const Statement *statement)
 {
-    bool has_columns = false;
+    bool has_columns = false, has_unknown = false;
 
     for (size_t i = 0; i < row->table->attribute_count; i++)
+    {
         has_columns |= is_named(row->table, i);
+        has_unknown |= row->new.values[i].state == ROW_VALUE_UNCHANGED;
+    }
+    if (row->change->kind == ROW_UPDATE && row->table->key_count == 0 && has_unknown)
+        return UPDATE_COLUMNS THE_ROW " AND (SELECT count(*) FROM ONLY %t WHERE %o) = 1";
     if (row->change->kind != ROW_INSERT)
         return statement->change;
     if (!has_columns)
@@ -236,8 +248,10 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
     {
         const RowValue *value = &values->values[i];
 
-        if (!is_named(row->table, i))
+        if (!is_in_conditions(row->table, i))
             continue;
+        if (value->state == ROW_VALUE_UNCHANGED && is_in_key(row->table, i))
+            return untold(reason, "a TOASTed value of its key did not change and is not known");
         if (value->state == ROW_VALUE_UNTOLD)
             return untold(reason, value->reason);
         if (value->state == ROW_VALUE_BINARY)

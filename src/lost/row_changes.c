@@ -23,6 +23,7 @@ typedef struct CommittedXid
 typedef struct PreparedXid
 {
     uint32_t xid;
+    bool before; /* the divergence */
     const char *gid;
 } PreparedXid;
 
@@ -35,16 +36,19 @@ typedef struct CommitReader
     size_t prepared_count;
 } CommitReader;
 
-static const char *gid_of(const CommitReader *reader, const WalEvent *event)
+static PreparedXid find_prepared(const CommitReader *reader, const WalEvent *event)
 {
+    PreparedXid found = {.xid = event->xid, .before = event->prepared};
+
     if (!event->prepared)
-        return NULL;
+        return found;
+    found.gid = "";
+    for (size_t i = 0; i < reader->prepared_count; i++)
+        if (reader->prepared[i].xid == event->xid)
+            found = reader->prepared[i];
     if (event->gid_size > 0)
-        return arena_strndup(reader->changes->arena, event->gid, event->gid_size);
-    for (size_t i = reader->prepared_count; i > 0; i--)
-        if (reader->prepared[i - 1].xid == event->xid)
-            return reader->prepared[i - 1].gid;
-    return "";
+        found.gid = arena_strndup(reader->changes->arena, event->gid, event->gid_size);
+    return found;
 }
 
 static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
@@ -52,6 +56,8 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
     RowChanges *changes = reader->changes;
     const uint64_t next_xid = reader->diverged->common_checkpoint.checkpoint.next_xid;
     const uint32_t commit = (uint32_t) changes->count;
+    const int32_t later = (int32_t) (event->xid - (uint32_t) next_xid);
+    const PreparedXid prepared = find_prepared(reader, event);
 
     ARRAY_ADD(changes->xids, changes->xid_count, (CommittedXid){event->xid, commit});
     for (uint32_t i = 0; i < event->subxid_count; i++)
@@ -61,8 +67,10 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
               (LostCommit){.xid = event->xid,
                            .lsn = lsn,
                            .time = event->time,
-                           .gid = gid_of(reader, event),
-                           .began_before = (int32_t) (event->xid - (uint32_t) next_xid) < 0});
+                           .gid = prepared.gid,
+                           .full_xid = next_xid + (uint64_t) (int64_t) later,
+                           .prepared_before = prepared.before,
+                           .began_before = later < 0});
     if (lsn < reader->diverged->lsn)
         changes->common_count++;
 }
@@ -90,7 +98,7 @@ static bool take_commit(void *context, const WalRecord *record, Error *error)
                                &event);
     if (event.kind == WAL_EVENT_PREPARE)
         ARRAY_ADD(reader->prepared, reader->prepared_count,
-                  (PreparedXid){event.xid,
+                  (PreparedXid){event.xid, record->lsn < reader->diverged->lsn,
                                 arena_strndup(reader->changes->arena, event.gid, event.gid_size)});
     if (event.kind == WAL_EVENT_COMMIT && event.xid != 0 &&
         record->lsn < reader->diverged->target_end)

@@ -53,12 +53,14 @@ typedef struct LostChange
 typedef struct LostCommit
 {
     uint32_t xid;
-    Lsn lsn;           /* of the commit record */
-    int64_t time;      /* microseconds since 2000 */
-    const char *gid;   /* of a prepared transaction, "" where WAL does not tell; NULL: it was not
-                          prepared */
-    bool began_before; /* it may have changed rows before the WAL that was read */
-    Oid database;      /* of the rows that it changed; 0: it changed no row of one */
+    Lsn lsn;              /* of the commit record */
+    int64_t time;         /* microseconds since 2000 */
+    const char *gid;      /* of a prepared transaction, "" where WAL does not tell; NULL: it was not
+                             prepared */
+    uint64_t full_xid;    /* with the epoch */
+    bool prepared_before; /* the divergence: the new primary has it as well */
+    bool began_before;    /* it may have changed rows before the WAL that was read */
+    Oid database;         /* of the rows that it changed; 0: it changed no row of one */
     LostChange *first, *last; /* its changes, those of its subtransactions that committed included,
                                  by LSN */
 } LostCommit;

@@ -48,6 +48,7 @@ typedef struct Saver
     Buffer time;             /* of the commit, as text */
     Oid database, connected; /* of the transaction; of the script there */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
+    Buffer checks;           /* what its end has to call, a line each */
     const SchemaEvent *events;
     size_t event_count;
     TableCount *tables; /* sorted */
@@ -159,7 +160,8 @@ static void write_heads(Saver *saver)
         "-- cause and run the script again: the schema lost_rows says what is done already.\n"
         "-- Triggers do not fire and foreign keys are not checked (session_replication_role), "
         "since\n"
-        "-- what triggers and cascades did is here too. TRUNCATE and DDL are comments.\n"
+        "-- what triggers and cascades did is here too. It stops if some fire nevertheless.\n"
+        "-- TRUNCATE and DDL are comments.\n"
         "\\encoding UTF8\n"
         "\\set ON_ERROR_STOP on\n"
         "\\set QUIET on\n"
@@ -212,6 +214,53 @@ static void count_values(Saver *saver, const Table *table, const RowText *row)
 
 /* ---- The script ---- */
 
+/* Run in each database before its first transaction. attempt: a violation is no error. The server
+ * checks deferrable constraints by triggers, which do not fire: REINDEX checks them. */
+static const char session_start[] =
+    "SET client_encoding = 'UTF8';\n"
+    "SET standard_conforming_strings = on;\n"
+    "SET search_path = pg_catalog;\n"
+    "SET DateStyle = 'ISO';\n"
+    "SET IntervalStyle = 'postgres';\n"
+    "SET TimeZone = 'UTC';\n"
+    "SET lc_monetary = 'C';\n"
+    "SET extra_float_digits = 3;\n"
+    "SET bytea_output = 'hex';\n"
+    "SET array_nulls = on;\n"
+    "SET transform_null_equals = off;\n"
+    "SET statement_timeout = 0;\n"
+    "SET xmloption = 'content';\n"
+    "SET client_min_messages = warning;\n"
+    "SET lock_timeout = '1min';\n"
+    "SET session_replication_role = replica;\n"
+    "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
+    "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
+    "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n"
+    "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
+    "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
+    "  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;\n"
+    "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n"
+    "CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, done text)\n"
+    "  RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN\n"
+    "  SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;\n"
+    "  IF FOUND THEN RAISE EXCEPTION USING\n"
+    "  MESSAGE = 'the next transaction is still prepared here',\n"
+    "  HINT = 'COMMIT PREPARED ' || quote_literal(name) || '; ' || done ||\n"
+    "  '; then run the script again.'; END IF; END $$;\n"
+    "CREATE OR REPLACE FUNCTION lost_rows.check_deferrable(changed regclass)\n"
+    "  RETURNS void LANGUAGE plpgsql AS $$ DECLARE name regclass; BEGIN\n"
+    "  FOR name IN SELECT conindid FROM pg_constraint WHERE conrelid = changed\n"
+    "  AND condeferrable AND contype IN ('p', 'u', 'x') LOOP\n"
+    "  EXECUTE 'REINDEX INDEX ' || name; END LOOP; END $$;\n"
+    "DO $$ DECLARE names text; BEGIN SELECT string_agg(name || ' of ' || of::regclass, ', ')\n"
+    "  INTO names FROM (SELECT quote_ident(tgname), tgrelid FROM pg_trigger\n"
+    "  WHERE tgenabled IN ('A', 'R') UNION ALL SELECT quote_ident(rulename), ev_class\n"
+    "  FROM pg_rewrite WHERE ev_enabled IN ('A', 'R')) fire (name, of);\n"
+    "  IF names IS NOT NULL THEN RAISE EXCEPTION USING\n"
+    "  MESSAGE = 'what these triggers and rules do would be done twice: ' || names,\n"
+    "  HINT = 'They fire also here (ENABLE ALWAYS or REPLICA). Disable them while the script'\n"
+    "  ' runs, or take this check out of it.'; END IF; END $$;\n";
+
 static void connect_to_database(const char *name, const Version *version, Buffer *text)
 {
     AUTO_BUFFER Buffer value = {0};
@@ -230,37 +279,7 @@ static void connect_to_database(const char *name, const Version *version, Buffer
     buffer_append_u8(text, '\n');
     if (version->sql.row_security)
         buffer_append_string(text, "SET row_security = off;\n");
-    buffer_append_string(
-        text,
-        "SET client_encoding = 'UTF8';\n"
-        "SET standard_conforming_strings = on;\n"
-        "SET search_path = pg_catalog;\n"
-        "SET DateStyle = 'ISO';\n"
-        "SET IntervalStyle = 'postgres';\n"
-        "SET TimeZone = 'UTC';\n"
-        "SET lc_monetary = 'C';\n"
-        "SET extra_float_digits = 3;\n"
-        "SET bytea_output = 'hex';\n"
-        "SET array_nulls = on;\n"
-        "SET transform_null_equals = off;\n"
-        "SET statement_timeout = 0;\n"
-        "SET xmloption = 'content';\n"
-        "SET client_min_messages = warning;\n"
-        "SET lock_timeout = '1min';\n"
-        "SET session_replication_role = replica;\n"
-        "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
-        "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
-        "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n"
-        "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
-        "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
-        "  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;\n"
-        "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n"
-        "CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(name text, done text)\n"
-        "  RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT 1 FROM pg_prepared_xacts\n"
-        "  WHERE gid = name AND database = current_database()) THEN RAISE EXCEPTION USING\n"
-        "  MESSAGE = 'the next transaction is still prepared here',\n"
-        "  HINT = 'COMMIT PREPARED ' || quote_literal(name) || '; ' || done ||\n"
-        "  '; then run the script again.'; END IF; END $$;\n");
+    buffer_append_string(text, session_start);
 }
 
 /* The comment that tells of the transaction, in its database. */
@@ -306,20 +325,22 @@ static void begin_transaction(Saver *saver)
     if (saver->begun)
         return;
     saver->begun = true;
+    buffer_clear(&saver->checks);
     buffer_printf(text,
                   "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = '%s' "
-                  "AND lsn = '%s') AS todo \\gset\n\\if :todo\n",
+                  "AND lsn = '%s')",
                   saver->name, lsn);
+    /* The new primary may have committed it, too. */
+    if (saver->commit->prepared_before && saver->version->sql.transaction_status)
+        buffer_printf(text, " AND txid_status(%llu) IS DISTINCT FROM 'committed'",
+                      (unsigned long long) saver->commit->full_xid);
+    buffer_append_string(text, " AS todo \\gset\n\\if :todo\n");
     buffer_printf(&applied, "INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u)", saver->name,
                   lsn, saver->commit->xid);
-    if (saver->commit->gid != NULL && saver->commit->gid[0] != '\0' &&
-        utf8_is_valid(saver->commit->gid))
+    if (saver->commit->prepared_before)
     {
-        /* It was prepared before the divergence: the new primary has it, with the locks of all its
-         * rows, until somebody ends it. */
-        buffer_append_string(text, "SELECT lost_rows.refuse_prepared(");
-        buffer_append_literal(text, saver->commit->gid, LITERAL_STANDARD);
-        buffer_append_string(text, ", ");
+        /* The new primary has it, with the locks of all its rows, until somebody ends it. */
+        buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u', ", saver->commit->xid);
         buffer_append_literal(text, buffer_string(&applied), LITERAL_STANDARD);
         buffer_append_string(text, ") \\gset\n");
     }
@@ -340,6 +361,23 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     buffer_printf(text, " (%s): %s\n", LSN_TEXT(saver->version, row->change->lsn), reason);
 }
 
+static void note_deferrable(Saver *saver, const LostRow *row)
+{
+    const Table *table = row->table;
+    AUTO_BUFFER Buffer name = {0}, check = {0};
+
+    if (!table->refuses_on_conflict || row->change->kind == ROW_DELETE)
+        return;
+    buffer_append_name(&name, table->schema);
+    buffer_append_u8(&name, '.');
+    buffer_append_name(&name, table->name);
+    buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
+    buffer_append_literal(&check, buffer_string(&name), LITERAL_STANDARD);
+    buffer_append_string(&check, ") \\gset\n");
+    if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
+        buffer_append_string(&saver->checks, buffer_string(&check));
+}
+
 static void write_statement(Saver *saver, const LostRow *row)
 {
     const char *reason;
@@ -357,6 +395,8 @@ static void write_statement(Saver *saver, const LostRow *row)
         if (!lost_sql_row(row, LSN_TEXT(saver->version, row->change->lsn), &saver->sql.text,
                           &reason))
             leave_out(saver, row, reason);
+        else
+            note_deferrable(saver, row);
     }
 }
 
@@ -508,8 +548,8 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
     write_bound(saver, "C", &saver->json.text);
     if (saver->begun)
         buffer_printf(&saver->sql.text,
-                      "\\else\n\\echo transaction %u is done already\n\\endif\nCOMMIT;\n",
-                      commit->xid);
+                      "%s\\else\n\\echo transaction %u is done already\n\\endif\nCOMMIT;\n",
+                      buffer_string(&saver->checks), commit->xid);
     return true;
 }
 
@@ -585,8 +625,10 @@ static bool check_catalogs(const Control *target, Error *error)
     return error_hint(error, "Omit " OPTION ". With --save-diverged-wal the lost WAL is saved.");
 }
 
-static void tell_saved(const Look *look, const SavedRows *saved)
+static void tell_saved(const Saver *saver)
 {
+    const SavedRows *saved = saver->saved;
+
     log_info("changes of rows by %llu lost transaction%s are saved: %llu in \"%s\" and \"%s\"",
              (unsigned long long) saved->transactions, plural(saved->transactions),
              (unsigned long long) saved->changes, saved->json, saved->sql);
@@ -595,7 +637,13 @@ static void tell_saved(const Look *look, const SavedRows *saved)
                     "counts them by reason",
                     (unsigned long long) saved->untold, plural(saved->untold),
                     plural(saved->untold), saved->json);
-    if (look->options->dry_run)
+    if (saver->began_before > 0)
+        log_warning(
+            "%llu transaction%s may have changed rows before the WAL that was read, from "
+            "%s on: these changes are not saved",
+            (unsigned long long) saver->began_before, plural(saver->began_before),
+            LSN_TEXT(saver->version, saver->look->divergence.common_checkpoint.checkpoint.redo));
+    if (saver->look->options->dry_run)
         log_info("nothing else is written in a dry run");
 }
 
@@ -638,13 +686,14 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
         result = write_files(&saver, commits, count, error);
     }
     if (result)
-        tell_saved(look, saved);
+        tell_saved(&saver);
     close_file(&saver.json);
     close_file(&saver.sql);
     row_reader_free(saver.reader);
     schema_free(saver.schema);
     row_changes_free(changes);
     buffer_free(&saver.time);
+    buffer_free(&saver.checks);
     free(saver.tables);
     free(saver.reasons);
     return result || count == 0;

@@ -439,7 +439,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
     bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
-    CatalogTuple class;
+    CatalogTuple class, other;
 
     *reason = "the catalogs have no table with its storage";
     if (!schema_find_class(look, storage, &class))
@@ -460,7 +460,9 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     if (table->attribute_count != row_number(&class, "relnatts") || table->name == NULL ||
         table->schema == NULL)
         return NULL;
-    table->is_rewrite = row_number(&class, "relrewrite") != 0 || rewritten_table(table->name) != 0;
+    table->is_rewrite = row_column(&class, "relrewrite").bytes != NULL /* 11+ */
+                            ? row_number(&class, "relrewrite") != 0
+                            : catalog_find(look, PG_CLASS, rewritten_table(table->name), &other);
     read_key(look, table, not_null);
     table->refuses_on_conflict |= row_number(&class, "relhasrules") != 0;
     return table;
