@@ -126,7 +126,7 @@ SELECT concat(c.oid, '|', nspname, '|', relname, '|', relkind, '|',
         (SELECT (SELECT string_agg(number::text, ' ' ORDER BY place) FROM $numbers) FROM pg_index
             WHERE indrelid = c.oid AND indisunique AND indexprs IS NULL AND indpred IS NULL AND NOT EXISTS (SELECT FROM $numbers
                 AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attnum = number AND attnum > 0 AND attnotnull))
-            ORDER BY indisprimary DESC, indisreplident DESC, indexrelid LIMIT 1), '|', (c.oid < 16384)::int)
+            ORDER BY indisprimary DESC, indisreplident DESC, indexrelid LIMIT 1), '|', (c.oid < 16384 AND c.oid <> 2613)::int)
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE $tables;
 SELECT concat(t.oid, '|', nspname, '|', typname, '|', typtype, '|', typdelim, '|', typlen, typalign, '|',
         CASE typtype WHEN 'b' THEN CASE WHEN typlen = -1 AND $is_array THEN typelem ELSE 0 END WHEN 'd' THEN typbasetype

@@ -72,7 +72,7 @@ static void add_change(CatalogReader *reader, const LostCommit *commit, const Ro
 {
     const Oid oid = row_changes_catalog(reader->row_changes, &change->relation);
 
-    if (oid >= FIRST_NORMAL_OID)
+    if (!tells_schema(oid))
         return;
     if (change->unknown != NULL)
         ARRAY_ADD(reader->unknown, reader->unknown_count, reader->change_count);
@@ -649,8 +649,7 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
     return false;
 }
 
-/* The columns are enough for a row whose bytes are at hand. So the rows of pg_largeobject, of which
- * there may be very many, are never read. */
+/* The columns are enough for a row whose bytes are at hand. */
 static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows)
 {
     Catalog *catalog = NULL;

@@ -154,7 +154,7 @@ static LostCommit *find_commit(const RowChanges *changes, const RowChange *chang
     const CommittedXid *found = find_committed(changes, change->xid);
 
     return found != NULL && (found->commit >= changes->common_count ||
-                             row_changes_catalog(changes, &change->relation) < FIRST_NORMAL_OID)
+                             tells_schema(row_changes_catalog(changes, &change->relation)))
                ? &changes->commits[found->commit]
                : NULL;
 }
@@ -414,7 +414,7 @@ static bool apply_record(void *context, const WalRecord *record, Error *error)
 
     if (reader->changes->catalogs_alone &&
         (record->block_count == 0 ||
-         row_changes_catalog(reader->changes, &record->blocks[0].relation) >= FIRST_NORMAL_OID))
+         !tells_schema(row_changes_catalog(reader->changes, &record->blocks[0].relation))))
         return true;
     if (record->rmgr == RM_SMGR)
         return apply_truncation(reader, record, error);

@@ -101,6 +101,12 @@ const LostCommit *row_changes_commits(const RowChanges *changes, size_t *count);
  * lost or common: a crash can leave pg_xact without that. */
 bool row_changes_committed(const RowChanges *changes, uint32_t xid);
 
+/* A catalog whose rows tell of the schema: all but pg_largeobject, which has data of users. */
+static inline bool tells_schema(Oid catalog)
+{
+    return catalog < FIRST_NORMAL_OID && catalog != 2613;
+}
+
 /* The number in pg_class of a catalog that has or had that storage; other storage's own number. */
 Oid row_changes_catalog(const RowChanges *changes, const RelationId *storage);
 

@@ -387,6 +387,8 @@ static void write_statement(Saver *saver, const LostRow *row)
         leave_out(saver, row, "the name of its database is not known");
     else if (row->table->kind == 'm')
         leave_out(saver, row, "only REFRESH changes the rows of a materialized view");
+    else if (row->table->oid < FIRST_NORMAL_OID)
+        leave_out(saver, row, "it is a piece of a large object");
     else if (row->table->is_dropped)
         leave_out(saver, row, "a lost transaction dropped the table afterwards");
     else

@@ -449,7 +449,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     table->name = row_name(look, &class, "relname");
     table->schema = catalog_name(look, PG_NAMESPACE, row_number(&class, "relnamespace"), "nspname");
     table->kind = (char) row_number(&class, "relkind");
-    table->is_catalog = table->oid < FIRST_NORMAL_OID;
+    table->is_catalog = tells_schema(table->oid);
     table->is_dropped = is_gone_at_end(look, table->oid);
     *reason = "its storage is that of a relation without rows";
     if (table->kind == '\0' || strchr("rmt", table->kind) == NULL)
