@@ -198,11 +198,11 @@ bool row_reader_has_equality(RowReader *reader, Oid oid)
 {
     /* bool, bytea, "char", name, bigint, smallint, integer, text, oid, jsonb, cidr, real, double
      * precision, macaddr8, money, macaddr, inet, char, varchar, date, time, timestamp, timestamptz,
-     * timetz, bit, varbit, numeric, uuid (catalog/pg_type.dat). Not interval: a month equals 30
-     * days there. */
+     * timetz, bit, varbit, numeric, uuid, pg_lsn, xid8 (catalog/pg_type.dat). Not interval: a
+     * month equals 30 days there. */
     static const Oid types[] = {16,   17,   18,   19,   20,   21,   23,   25,   26,   3802,
                                 650,  700,  701,  774,  790,  829,  869,  1042, 1043, 1082,
-                                1083, 1114, 1184, 1266, 1560, 1562, 1700, 2950};
+                                1083, 1114, 1184, 1266, 1560, 1562, 1700, 2950, 3220, 5069};
     const Type *type = find_moment_type(reader, oid);
 
     for (int depth = 0; type != NULL && type->kind == 'd' && depth < 32; depth++)

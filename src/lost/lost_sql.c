@@ -59,46 +59,35 @@ static void append_row_literal(const RowText *values, size_t column, Buffer *tex
         buffer_append_literal(text, row_value_text(values, column), LITERAL_STANDARD);
 }
 
-/* Append the comparison that follows the name of a column; by_operator: that of a key. */
-static void append_comparison(const LostRow *row, const RowText *values, size_t column,
-                              bool by_operator, Buffer *text)
-{
-    const Attribute *attribute = &row->table->attributes[column];
-
-    if (values->values[column].state == ROW_VALUE_NULL)
-        buffer_append_string(text, " IS NULL");
-    else
-    {
-        /* As text it is the server's own: before 12 it has more digits than ours. */
-        const bool has_equality = row_reader_has_equality(row->reader, attribute->type);
-        const char *as_text = !has_equality && !by_operator ? "::text" : "";
-
-        buffer_append_string(text, as_text);
-        if (!by_operator && attribute->nondeterministic)
-            buffer_append_string(text, " COLLATE \"C\"");
-        buffer_append_string(text, has_equality ? " = " : " = CAST(");
-        append_row_literal(values, column, text);
-        if (!has_equality) /* a literal alone is no value of a composite type */
-            buffer_printf(text, " AS %s)%s", row->table->type_names[column], as_text);
-    }
-}
-
-/* Append a condition. An index finds a key by the operator alone, by which values that differ may
- * be equal: where the row must be as it was, they are compared as well. */
+/* Append a condition. By some collations texts that differ are equal: an index finds a key by that,
+ * but where the row must be as it was, the bytes are compared as well. */
 static void append_condition(const LostRow *row, const RowText *values, size_t column, bool of_key,
                              Buffer *text)
 {
     const Attribute *attribute = &row->table->attributes[column];
-    const bool in_key = is_in_key(row->table, column);
+    const bool has_equality = row_reader_has_equality(row->reader, attribute->type);
 
     buffer_append_name(text, attribute->name);
-    append_comparison(row, values, column, in_key, text);
-    if (!in_key || of_key || /* or "=" is true for equal values only */
-        (!attribute->nondeterministic && row_reader_has_equality(row->reader, attribute->type)))
+    if (values->values[column].state == ROW_VALUE_NULL)
+    {
+        buffer_append_string(text, " IS NULL");
         return;
-    buffer_append_string(text, " AND ");
-    buffer_append_name(text, attribute->name);
-    append_comparison(row, values, column, false, text);
+    }
+    if (attribute->nondeterministic && has_equality && is_in_key(row->table, column))
+    {
+        buffer_append_string(text, " = ");
+        append_row_literal(values, column, text);
+        if (of_key)
+            return;
+        buffer_append_string(text, " AND ");
+        buffer_append_name(text, attribute->name);
+    }
+    buffer_append_string(text, has_equality ? "" : "::text");
+    buffer_append_string(text, attribute->nondeterministic ? " COLLATE \"C\" = " : " = ");
+    buffer_append_string(text, has_equality ? "" : "CAST(");
+    append_row_literal(values, column, text);
+    if (!has_equality) /* as text it is the server's own: before 12 it has more digits than ours */
+        buffer_printf(text, " AS %s)::text", row->table->type_names[column]);
 }
 
 /* Append the piece of one column, separated from the one before it. */

@@ -268,10 +268,9 @@ static void test_nondeterministic(void **state)
     table.key = keys;
     table.key_count = 2;
     assert_non_null(strstr(sql(0), " AND \"a \"\"name\"\"\" = 'a' AND \"a \"\"name\"\"\" COLLATE "
-                                   "\"C\" = 'a' AND \"weight\" = '1' AND \"doc\" = "
-                                   "CAST('{' AS json) AND "
+                                   "\"C\" = 'a' AND \"weight\" = '1' AND "
                                    "\"doc\"::text = CAST('{' AS json)::text AND "));
-    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND \"doc\" = CAST('{' AS json))"));
+    assert_non_null(strstr(sql(0), "WHERE \"a \"\"name\"\"\" = 'a' AND \"doc\"::text = CAST('{' AS json)::text)"));
     table.key = key;
     table.key_count = 1;
     table.attributes = columns;
