@@ -90,12 +90,16 @@ static bool take_commit(void *context, const WalRecord *record, Error *error)
     CommitReader *reader = context;
     WalEvent event;
 
-    if (record->rmgr != RM_XACT && record->rmgr != RM_SMGR && record->rmgr != RM_RELMAP)
+    if (record->rmgr != RM_XACT && record->rmgr != RM_SMGR && record->rmgr != RM_RELMAP &&
+        record->rmgr != RM_XLOG)
         return true;
     if (!walrecord_event(reader->clusters->shape.version, record, &event, error))
         return false;
     former_catalogs_add_record(&reader->changes->former, reader->clusters->shape.version, record,
                                &event);
+    if (event.kind == WAL_EVENT_PARAMETER_CHANGE && event.wal_level == WAL_LEVEL_MINIMAL &&
+        reader->changes->minimal_at == LSN_INVALID)
+        reader->changes->minimal_at = record->lsn;
     if (event.kind == WAL_EVENT_PREPARE)
         ARRAY_ADD(reader->prepared, reader->prepared_count,
                   (PreparedXid){event.xid, record->lsn < reader->diverged->lsn,

@@ -68,6 +68,7 @@ typedef struct LostCommit
 /* Only row_changes.c uses the fields without a comment. */
 typedef struct RowChanges
 {
+    Lsn minimal_at; /* where wal_level became minimal; LSN_INVALID: nowhere */
     struct Spool *spool;
     Arena *arena;
     /* In their order. The first ones are of common history, between the last common checkpoint and

@@ -627,7 +627,7 @@ static bool check_catalogs(const Control *target, Error *error)
     return error_hint(error, "Omit " OPTION ". With --save-diverged-wal the lost WAL is saved.");
 }
 
-static void tell_saved(const Saver *saver)
+static void tell_saved(const Saver *saver, Lsn minimal_at)
 {
     const SavedRows *saved = saver->saved;
 
@@ -639,6 +639,10 @@ static void tell_saved(const Saver *saver)
                     "counts them by reason",
                     (unsigned long long) saved->untold, plural(saved->untold),
                     plural(saved->untold), saved->json);
+    if (minimal_at != LSN_INVALID)
+        log_warning("rows that WAL does not have are not saved: the target ran with \"wal_level = "
+                    "minimal\" from %s on",
+                    LSN_TEXT(saver->version, minimal_at));
     if (saver->began_before > 0)
         log_warning(
             "%llu transaction%s may have changed rows before the WAL that was read, from "
@@ -685,10 +689,13 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
     {
         saver.schema = schema_create(clusters, changes);
         saver.reader = row_reader_create(saver.version, saver.schema);
+        if (changes->minimal_at != LSN_INVALID)
+            (void) count_reason(&saver, "wal_level = minimal: WAL lacks rows of tables that their "
+                                        "transaction made, emptied or rewrote");
         result = write_files(&saver, commits, count, error);
     }
     if (result)
-        tell_saved(&saver);
+        tell_saved(&saver, changes->minimal_at);
     close_file(&saver.json);
     close_file(&saver.sql);
     row_reader_free(saver.reader);
