@@ -168,6 +168,7 @@ static const char *const conninfo_options_since_93[] = {"service",
             .row_security = (v) >= 905,                                                            \
             .identity_columns = (v) >= 1000,                                                       \
             .transaction_status = (v) >= 1000,                                                     \
+            .publications = (v) >= 1000,                                                           \
         },                                                                                         \
         /* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */                            \
         .remedies = {                                                                              \

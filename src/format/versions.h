@@ -80,6 +80,7 @@ typedef struct ServerSql
     bool row_security;           /* policies, and the setting row_security (9.5+) */
     bool identity_columns;       /* INSERT ... OVERRIDING SYSTEM VALUE (10+) */
     bool transaction_status;     /* txid_status (10+) */
+    bool publications;           /* pg_publication (10+) */
 } ServerSql;
 
 /* The words for settings in remedies. */

@@ -221,7 +221,8 @@ static bool may_violate(const LostRow *row)
 {
     const RowChangeKind kind = row->change->kind;
 
-    if (kind == ROW_DELETE || (kind == ROW_INSERT && row->version->sql.on_conflict))
+    if (kind == ROW_DELETE || (kind == ROW_INSERT && row->version->sql.on_conflict &&
+                               !row->table->refuses_on_conflict))
         return false;
     for (size_t i = 0; i < row->table->attribute_count; i++)
         if (row->table->unique[i] && (kind == ROW_INSERT || column_differs(row, i)))

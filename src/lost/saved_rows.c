@@ -234,7 +234,7 @@ static const char session_start[] =
     "SET lock_timeout = '1min';\n"
     "SET session_replication_role = replica;\n"
     "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
-    "CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
+    "CREATE :logged TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
     "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n"
     "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
     "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
@@ -279,6 +279,12 @@ static void connect_to_database(const char *name, const Version *version, Buffer
     buffer_append_u8(text, '\n');
     if (version->sql.row_security)
         buffer_append_string(text, "SET row_security = off;\n");
+    /* A subscriber of all tables would stop at rows of a table that it does not have. */
+    buffer_append_string(text, "\\set logged ''\n");
+    if (version->sql.publications)
+        buffer_append_string(
+            text, "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_publication "
+                  "WHERE puballtables)\n  THEN 'UNLOGGED' ELSE '' END AS logged \\gset\n");
     buffer_append_string(text, session_start);
 }
 

@@ -286,9 +286,9 @@ static void test_unique(void **state)
     change_count = 0;
     table.refuses_on_conflict = true;
     add(ROW_INSERT, 200, NONE, make_row(7, "a", ONE, NULL, 0));
-    assert_non_null(strstr(sql(0), "OVERRIDING SYSTEM VALUE SELECT '7', 'a', '1', NULL, NULL WHERE "
+    assert_non_null(strstr(sql(0), "OVERRIDING SYSTEM VALUE SELECT ''7'', ''a'', ''1'', NULL, NULL WHERE "
                                    "NOT EXISTS (SELECT 1 FROM ONLY \"public\".\"t\" WHERE \"id\" = "
-                                   "'7') RETURNING 1)"));
+                                   "''7'')'))"));
     table.refuses_on_conflict = false;
 }
 
