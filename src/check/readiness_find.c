@@ -8,6 +8,7 @@
 
 #include "source/encryption.h"
 #include "standby/streaming.h"
+#include "target/server_control.h"
 
 #include <string.h>
 
@@ -275,20 +276,14 @@ static void take_problem(void *context, const Error *problem)
 /* The config_file that the server was last started with, by postmaster.opts. */
 static const char *find_started_with(const Node *node)
 {
-    static const char setting[] = "config_file=";
     const char *path =
         arena_printf(node->arena, "%s/postmaster.opts", node->clusters->target.directory);
     AUTO_BUFFER Buffer text = {0};
-    const char *value;
     bool found;
 
-    if (!file_read_all(path, OPTIONS_SIZE_MAX, &text, &found, NULL) || !found)
-        return NULL;
-    value = strstr(buffer_string(&text), setting);
-    if (value == NULL)
-        return NULL;
-    value += strlen(setting);
-    return arena_strndup(node->arena, value, strcspn(value, "\"\n"));
+    return file_read_all(path, OPTIONS_SIZE_MAX, &text, &found, NULL) && found
+               ? server_control_config_file(node->arena, buffer_string(&text))
+               : NULL;
 }
 
 /* The rewind does not ask how the server was started: see Target.config_file. */

@@ -221,22 +221,27 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds, Add
                                                              : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
-/* Collect what the string sets, and our own parameters. */
-static void collect_parameters(ConnectAttempt *attempt, int retry_timeout_seconds,
-                               AddedParameters *added)
+/* True if the string sets anything: then libpq takes it for one where a dbname may stand. */
+static bool sets_anything(const PQconninfoOption *options)
+{
+    while (options->keyword != NULL && options->val == NULL)
+        options++;
+    return options->keyword != NULL;
+}
+
+/* The string as a whole, since of a single parameter libpq takes an empty value for none, and so
+ * the environment's; and our own parameters. */
+static void collect_parameters(ConnectAttempt *attempt, const char *conninfo,
+                               int retry_timeout_seconds, AddedParameters *added)
 {
     const PQconninfoOption *options = attempt->options;
     ParameterList *list = &attempt->list;
-    size_t count = 0;
+    const size_t size = (CONNECT_ADDED_MAX + 2) * sizeof(char *); /* libpq wants NULL at the end */
 
-    while (options[count].keyword != NULL)
-        count++;
-    /* libpq wants NULL after the last one. */
-    list->keywords = arena_allocate(attempt->arena, (count + CONNECT_ADDED_MAX) * sizeof(char *));
-    list->values = arena_allocate(attempt->arena, (count + CONNECT_ADDED_MAX) * sizeof(char *));
-    for (size_t index = 0; index < count; index++)
-        if (options[index].val != NULL)
-            add_parameter(list, options[index].keyword, options[index].val);
+    list->keywords = arena_allocate(attempt->arena, size);
+    list->values = arena_allocate(attempt->arena, size);
+    if (sets_anything(options))
+        add_parameter(list, "dbname", arena_strdup(attempt->arena, conninfo));
     if (!is_chosen(options, "fallback_application_name"))
         add_own(list, added, "fallback_application_name", "pg_rewind");
     add_timeouts(attempt, retry_timeout_seconds, added);
@@ -374,8 +379,9 @@ static bool probe_connects(PGconn *pg)
 /* True if it may have failed because no server answered within connect_timeout. */
 static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
 {
+    const PQconninfoOption *option = find_option(attempt->options, "connect_timeout");
     const ParameterList *list = &attempt->list;
-    double timeout = 0;
+    double timeout = option != NULL && option->val != NULL ? atoi(option->val) : 0;
 
     for (size_t index = 0; index < list->count; index++)
         if (strcmp(list->keywords[index], "connect_timeout") == 0)
@@ -400,7 +406,7 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
         attempt->kind = ERROR_FAILED;
         return;
     }
-    pg = PQconnectStartParams(attempt->list.keywords, attempt->list.values, 0);
+    pg = PQconnectStartParams(attempt->list.keywords, attempt->list.values, 1);
     if (pg == NULL)
         out_of_memory();
     PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
@@ -421,15 +427,15 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
 
 /* ---- The attempt ---- */
 
-static ConnectAttempt *make_attempt(PQconninfoOption *options, int retry_timeout_seconds,
-                                    AddedParameters *added)
+static ConnectAttempt *make_attempt(const char *conninfo, PQconninfoOption *options,
+                                    int retry_timeout_seconds, AddedParameters *added)
 {
     ConnectAttempt *attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
     pthread_condattr_t clock;
 
     attempt->arena = arena_create();
     attempt->options = options;
-    collect_parameters(attempt, retry_timeout_seconds, added);
+    collect_parameters(attempt, conninfo, retry_timeout_seconds, added);
     pthread_mutex_init(&attempt->lock, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -454,7 +460,7 @@ static void *run_attempt(void *argument)
     const double begin = clock_seconds();
     bool abandoned;
 
-    attempt->pg = PQconnectdbParams(attempt->list.keywords, attempt->list.values, 0);
+    attempt->pg = PQconnectdbParams(attempt->list.keywords, attempt->list.values, 1);
     if (attempt->pg == NULL)
         out_of_memory();
     if (PQstatus(attempt->pg) != CONNECTION_OK)
@@ -567,7 +573,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     *refusal = REFUSAL_NONE;
     if (options == NULL)
         return NULL;
-    attempt = make_attempt(options, retry_timeout_seconds, added);
+    attempt = make_attempt(conninfo, options, retry_timeout_seconds, added);
     if (!start_thread(attempt, &thread))
         (void) run_attempt(attempt); /* the system refuses to start a thread: wait here */
     else if (wait_for_attempt(attempt, seconds, error))

@@ -224,6 +224,12 @@ static bool error_target_running(const char *directory, long pid, Error *error)
     error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
     if (!process_works_in(pid, directory))
         return error_hint_process(pid, directory, error);
+    if (pid_file_has_status(directory, PID_FILE_STOPPING))
+    {
+        error_detail(error, "A server (PID %ld) in \"%s\" is still stopping.", pid, directory);
+        return error_hint(error, "Its log tells what holds it, such as a session or archiving. Use "
+                                 "--wait-timeout to wait longer.");
+    }
     error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
     return error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
                            directory, error);

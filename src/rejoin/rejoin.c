@@ -4,7 +4,9 @@
 #include "base/clock.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
+#include "pair/saved_directory.h"
 #include "source/directory.h"
+#include "standby/next_start.h"
 #include "standby/streaming.h"
 
 #include <stdio.h>
@@ -61,7 +63,16 @@ static bool check_own_process(Rejoin *rejoin, Error *error)
 {
     const char *directory = rejoin->target.directory;
 
-    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
+    if (rejoin->options->stop_command != NULL)
+        return true;
+    if (rejoin->pid == 1 && process_works_in(1, directory))
+    {
+        error_set(error, ERROR_FAILED, "the target's server is process 1 of its container");
+        error_detail(error, "Its end would be that of the container, and of this command.");
+        return error_hint(error, "Stop the container, and run pg_rewind with "
+                                 "--write-recovery-conf on the data directory from another one.");
+    }
+    if (process_works_in(rejoin->pid, directory))
         return true;
     /* A server that was stopping may have ended since it was found. */
     if (!pid_file_find_server(directory, NULL, &rejoin->pid, error))
@@ -100,18 +111,33 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
 }
 
 /* Check that the standby will be able to stream: with its slot as if the target's server were
- * stopped. */
-static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *error)
+ * stopped. rewound: it certainly has diverged. */
+static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewound, Error *error)
 {
+    const Options *options = rejoin->options;
     Problems problems = {0};
 
-    if (!standby_settings_make(rejoin->options, clusters, rejoin->arena, &rejoin->settings, error))
+    if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
         return false;
-    streaming_find_slot_user(rejoin->options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
+    streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
-    return streaming_check(rejoin->options, clusters, &rejoin->settings, &problems, rejoin->arena,
-                           error) &&
+    return streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) &&
+           (!rewound ||
+            next_start_check(options, clusters, true, &problems, rejoin->arena, error)) &&
            problems_check(&problems, error);
+}
+
+static bool check_saved_directories(const Options *options, const Clusters *clusters, Error *error)
+{
+    AUTO_BUFFER Buffer wal = {0}, rows = {0};
+    const char *existing;
+
+    return (options->save_diverged_wal == NULL ||
+            saved_directory_check("--save-diverged-wal", options->save_diverged_wal, clusters, &wal,
+                                  &existing, error)) &&
+           (options->save_lost_rows == NULL ||
+            saved_directory_check("--save-lost-rows", options->save_lost_rows, clusters, &rows,
+                                  &existing, error));
 }
 
 /* A service must not be stopped for nothing. So the look that the rewind takes later, and all else
@@ -131,7 +157,9 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     rejoin->source = look.clusters.source;
     rejoin->state = look.source;
     result = result && check_source_promoted(rejoin, error) &&
-             check_streaming(rejoin, &look.clusters, error);
+             (!look.divergence.needed ||
+              check_saved_directories(rejoin->options, &look.clusters, error)) &&
+             check_streaming(rejoin, &look.clusters, look.divergence.needed, error);
     look.clusters.source = NULL;
     scan_destroy(look.divergence.scan);
     look_release(&look);
@@ -149,8 +177,17 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     if (!check_before_stop(rejoin, error))
         return false;
     /* A healthy standby of the source is left alone, also one that an earlier run has started. */
-    if (!rejoin_find_whether_it_follows(rejoin, follows, error) || *follows)
-        return *follows;
+    if (!rejoin_find_whether_it_follows(rejoin, follows, error))
+        return false;
+    if (*follows && rejoin->options->slot != NULL && !rejoin->settings.target_uses_slot)
+    {
+        log_info("the target's server (PID %ld) follows the source, but not with replication slot "
+                 "\"%s\"",
+                 rejoin->pid, rejoin->options->slot);
+        *follows = false;
+    }
+    if (*follows)
+        return true;
     if (rejoin->options->dry_run)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);

@@ -64,7 +64,7 @@ static bool is_configured_for_source(const Rejoin *rejoin)
 
         if (!is_port && strcmp(name, "host") != 0 && strcmp(name, "hostaddr") != 0)
             continue;
-        own = conninfo_value(conninfo, name, rejoin->arena);
+        own = configuration_conninfo_value(conninfo, name, rejoin->arena);
         if (own == NULL && is_port)
             own = "5432";
         if (own == NULL || strcmp(own, buffer_string(&value)) != 0)
@@ -130,16 +130,17 @@ static Timeline find_received_timeline(const Rejoin *rejoin, const TargetAnswer 
 }
 
 /*
- * True if the source sends to the target. The target itself is believed first: another
- * standby may have its name. What the role may not see does not count.
+ * True if the source sends to the target. The target itself is believed first: another standby may
+ * have its name. The source must know the name, which each role may see: a target that receives may
+ * do so from another host of primary_conninfo, also from itself. What the role may not see does not
+ * count.
  */
 static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
 {
     const SourceStandby *standby = &standing->standby;
     const TargetAnswer *target = &standing->target;
     const bool source_says_so =
-        standby->found ? standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0
-                       : !standby->all_visible;
+        standby->found && (standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0);
 
     /* Before 9.6 the target knows only that it has received WAL, maybe long ago. */
     if (!rejoin->report.started && !rejoin->target.control.version->sql.receiver_view)
@@ -158,13 +159,17 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
 static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 {
     TargetAnswer *target = &standing->target;
+    const char *const own_name[] = {target->name, NULL};
     const char *since = rejoin->since;
+    bool named;
 
     target_server_ask(rejoin_server(rejoin), target);
+    /* The command line of its last start may name it, too. */
+    named = target->state == TARGET_ANSWERS && target->name[0] != '\0';
     if (target->state == TARGET_ANSWERS && !rejoin->report.started)
         since = "0";
-    if (!source_server_find_standby(rejoin->source, rejoin->names, since, &standing->standby,
-                                    error))
+    if (!source_server_find_standby(rejoin->source, named ? own_name : rejoin->names, since,
+                                    &standing->standby, error))
         return false;
     standing->streams = streams_from_source(rejoin, standing);
     if (target->state != TARGET_ANSWERS)
@@ -328,6 +333,8 @@ static const char *describe_receiving(const Standing *standing)
 {
     if (standing->streams)
         return "receives the source's WAL";
+    if (standing->target.state == TARGET_ANSWERS && standing->target.receives)
+        return "receives WAL, but not from the source: look at the hosts of primary_conninfo";
     if (standing->target.state != TARGET_ANSWERS && !standing->standby.all_visible)
         return "this role cannot see whether it receives the source's WAL";
     return "does not receive the source's WAL";

@@ -326,6 +326,10 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     begin_phase(run, PHASE_SCAN);
     if (!look_for_divergence(look, error))
         return false;
+    if (look->options->rejoin &&
+        !next_start_check(look->options, &look->clusters, look->divergence.needed, &look->problems,
+                          look->arena, error))
+        return false;
     *done = !look->divergence.needed;
     if (*done)
         return problems_check(&look->problems, error) && finish_unneeded(run, error);

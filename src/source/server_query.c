@@ -397,7 +397,8 @@ static const char standby_sql[] =
     "FROM (SELECT 1) AS one LEFT JOIN\n"
     "  (SELECT * FROM pg_catalog.pg_stat_replication\n"
     "   WHERE application_name = ANY ($1::pg_catalog.text[])\n"
-    "     AND pg_catalog.date_part('epoch', backend_start) * 1000000 >= $2::pg_catalog.float8\n"
+    "     AND (backend_start IS NULL\n"
+    "       OR pg_catalog.date_part('epoch', backend_start) * 1000000 >= $2::pg_catalog.float8)\n"
     "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
     "ON true";
 

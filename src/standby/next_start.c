@@ -1,5 +1,6 @@
 #include "standby/next_start.h"
 
+#include "base/array.h"
 #include "format/settings.h"
 #include "io/file.h"
 #include "standby/standby_files.h"
@@ -97,6 +98,11 @@ static bool will_exist(const NextStartInput *input, const char *path)
 
     return owner == OWNER_SOURCE ||
            (owner == OWNER_TARGET && file_exists(input->target->directory, path));
+}
+
+static int compare_file_names(const void *one, const void *other)
+{
+    return strcmp(*(const char *const *) one, *(const char *const *) other);
 }
 
 /* ---- settings and files that differ ---- */
@@ -413,5 +419,140 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     next->wal_for_archive_only = next->standby && lacks_hot_standby(input, &now);
     if (rewound.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &rewound.source_lost);
+    return true;
+}
+
+/* ---- before anything is done ---- */
+
+/* Files of the source by their names, and those of the target where they are kept. */
+typedef struct ForetoldTarget
+{
+    const Keep *keep;
+    Source *source;
+    SettingsReader present;
+    Error *error; /* of the source */
+} ForetoldTarget;
+
+static bool stays(const ForetoldTarget *foretold, const char *path)
+{
+    const char *kept_by;
+
+    return path[0] == '/' || keep_matches(foretold->keep, path, &kept_by);
+}
+
+static bool read_foretold_file(void *context, const char *path, Buffer *content, bool *found)
+{
+    const ForetoldTarget *foretold = context;
+    Source *source = foretold->source;
+
+    if (stays(foretold, path))
+        return foretold->present.read(foretold->present.context, path, content, found);
+    return source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, content, found,
+                                         foretold->error);
+}
+
+static const char *const *list_foretold_directory(void *context, const char *directory,
+                                                  Arena *arena)
+{
+    const ForetoldTarget *foretold = context;
+    Source *source = foretold->source;
+    const char **names;
+    size_t count = 0;
+
+    if (stays(foretold, directory))
+        return foretold->present.list(foretold->present.context, directory, arena);
+    if (!source->operations->names(source, directory, arena, &names, foretold->error))
+        return arena_allocate(arena, sizeof(*names));
+    while (names[count] != NULL)
+        count++;
+    ARRAY_SORT(names, count, compare_file_names);
+    return names;
+}
+
+/* The settings that recovery will start with: up to 11 -R makes recovery.conf, unless it is kept.
+ */
+static Settings read_foretold_settings(const Configuration *configuration,
+                                       const SettingsReader *reader, const Version *version,
+                                       const Keep *keep)
+{
+    Settings settings = {.arena = configuration->arena};
+    const char *kept_by;
+
+    if (!standby_uses_recovery_conf(version))
+        return configuration_read(configuration, reader);
+    if (keep_matches(keep, "recovery.conf", &kept_by))
+        settings_read(&settings, reader, "recovery.conf");
+    return settings;
+}
+
+/* A timeline by its number is as good as "latest", if it is the source's. */
+static bool check_stop_setting(const Settings *settings, Timeline timeline, bool of_source,
+                               Error *error)
+{
+    const char *name = find_stop_setting(settings);
+
+    if (name == NULL || (strcmp(name, "recovery_target_timeline") == 0 &&
+                         strtoul(settings_value(settings, name), NULL, 10) == timeline))
+        return true;
+    error_set(error, ERROR_FAILED, "with \"%s\" the target's server would not follow the source",
+              name);
+    error_detail(error,
+                 "Its replay would end early, and it may open for writing and diverge again. %s.",
+                 of_source ? "The target will have the setting from the source, or in a file that "
+                             "is kept"
+                           : "The setting is in the target's configuration");
+    return error_hint(error, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
+                      name, of_source ? " Or keep the target's configuration: --keep-config." : "");
+}
+
+static bool error_no_slot(const Options *options, const Version *version, const char *name,
+                          Error *error)
+{
+    AUTO_BUFFER Buffer literal = {0};
+
+    buffer_append_literal(&literal, name, LITERAL_ANY);
+    error_set(error, ERROR_FAILED, "the source has no replication slot \"%s\"", name);
+    if (options->slot == NULL)
+        error_detail(error, "The configuration that the target will have names it: "
+                            "primary_slot_name.");
+    return error_hint(error,
+                      "Add %s, or make the slot on the source: SELECT "
+                      "pg_create_physical_replication_slot(%s%s);",
+                      options->slot != NULL ? "--create-slot" : "--slot=NAME and --create-slot",
+                      buffer_string(&literal), version->sql.slot_reserves ? ", true" : "");
+}
+
+bool next_start_check(const Options *options, const Clusters *clusters, bool rewound,
+                      Problems *problems, Arena *arena, Error *error)
+{
+    const Version *version = clusters->shape.version;
+    const Configuration configuration = target_configuration(&clusters->target, arena);
+    Error lost = {0}, problem;
+    ForetoldTarget foretold = {.keep = options->keep,
+                               .source = clusters->source,
+                               .present = configuration_reader(&configuration),
+                               .error = &lost};
+    const SettingsReader of_source = {read_foretold_file, list_foretold_directory,
+                                      foretold.present.below, clusters->target.directory,
+                                      &foretold};
+    const bool of_target = !rewound || options->keep->configuration;
+    const Settings settings = read_foretold_settings(
+        &configuration, of_target ? &foretold.present : &of_source, version, options->keep);
+    const History *history = &clusters->source_history;
+    const char *slot =
+        options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
+    SourceSlot found;
+
+    if (lost.kind == ERROR_RETRY)
+        return error_copy(error, &lost);
+    if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,
+                            &problem))
+        problems_add(problems, &problem);
+    if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
+        return true;
+    if (!source_server_slot(clusters->source, slot, &found, error))
+        return false;
+    if (!found.exists && !error_no_slot(options, version, slot, &problem))
+        problems_add(problems, &problem);
     return true;
 }

@@ -4,6 +4,7 @@
 #ifndef STANDBY_NEXT_START_H
 #define STANDBY_NEXT_START_H
 
+#include "base/log.h"
 #include "plan/plan.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
@@ -76,5 +77,14 @@ typedef struct NextStartInput
  */
 MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                                 Error *error);
+
+/*
+ * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
+ * the end, or the server would open for writing; and a replication slot that the source does not
+ * have. rewound: the configuration is the source's, but for what is kept. Needs no plan. Fails only
+ * when the source cannot be asked.
+ */
+MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters, bool rewound,
+                                 Problems *problems, Arena *arena, Error *error);
 
 #endif

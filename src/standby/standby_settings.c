@@ -239,12 +239,28 @@ static void list_files(const OptionList *result, const Configuration *configurat
 
 /* ---- what there is to warn of ---- */
 
+/* Any of them will do: the option that chooses among them is written unless it is the default. */
+static bool has_several_hosts(const OptionList *result)
+{
+    const char *host = option_value(result, "host"), *address = option_value(result, "hostaddr");
+
+    return option_value(result, "target_session_attrs") == NULL &&
+           ((host != NULL && strchr(host, ',') != NULL) ||
+            (address != NULL && strchr(address, ',') != NULL));
+}
+
 void standby_settings_warn(const StandbySettings *settings)
 {
     for (size_t i = 0; i < settings->left_out_count; i++)
         log_warning("option \"%s\" is not written into primary_conninfo: PostgreSQL %s does not "
                     "know it",
                     settings->left_out[i], settings->version->name);
+    if (settings->names_hosts)
+    {
+        log_warning("primary_conninfo names several hosts, and the standby may stream from any of "
+                    "them, also from itself");
+        log_hint("Name one host in --source-server, or add target_session_attrs=read-write.");
+    }
     if (settings->former_is_unreadable)
         log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
     if (settings->password_place != NULL)
@@ -341,5 +357,6 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         conninfo_append(&text, conninfos->result.items[i].keyword,
                         conninfos->result.items[i].value);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
+    settings->names_hosts = has_several_hosts(&conninfos->result);
     return true;
 }

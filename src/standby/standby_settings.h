@@ -26,6 +26,7 @@ typedef struct StandbySettings
     const Version *version; /* of the standby */
     const char **left_out;  /* options of the source's string that the version does not know */
     size_t left_out_count;
+    bool names_hosts;           /* several, of which any will do */
     bool former_is_unreadable;  /* the former one: nothing of it is kept */
     const char *password_place; /* of a password that is written and is not the former one's:
                                    "of the connection string" or "in PGPASSWORD"; or NULL */

@@ -267,7 +267,7 @@ void streaming_names(const Target *target, Arena *arena, const char *names[STREA
     const Settings settings = configuration_read(&configuration, NULL);
     const char *conninfo = configuration_recovery_setting(target, arena, false, "primary_conninfo");
     const char *name =
-        conninfo != NULL ? conninfo_value(conninfo, "application_name", arena) : NULL;
+        conninfo != NULL ? configuration_conninfo_value(conninfo, "application_name", arena) : NULL;
     const char *cluster = settings_value(&settings, "cluster_name");
     int count = 0;
 

@@ -156,6 +156,19 @@ const char *configuration_recovery_setting(const Target *target, Arena *arena, b
     return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
 }
 
+const char *configuration_conninfo_value(const char *conninfo, const char *keyword, Arena *arena)
+{
+    AUTO_BUFFER Buffer name = {0}, value = {0};
+    const char *position = conninfo, *found = NULL;
+
+    while (conninfo_next(&position, &name, &value))
+        if (strcmp(buffer_string(&name), keyword) == 0)
+            found = arena_strdup(arena, buffer_string(&value));
+    if (found == NULL)
+        return conninfo_value(conninfo, keyword, arena); /* a URI */
+    return found[0] != '\0' ? found : NULL;
+}
+
 /* ---- files that settings name ---- */
 
 const char *configuration_path_in_target(const Configuration *configuration, const char *base,

@@ -69,4 +69,8 @@ const char **configuration_named_files(const Configuration *configuration, size_
  * default, or outside. */
 const char *configuration_log_directory(const Configuration *configuration);
 
+/* The value of a keyword in a primary_conninfo, or NULL. The server's libpq may be newer, and know
+ * options that ours refuses. In the arena. */
+const char *configuration_conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
+
 #endif

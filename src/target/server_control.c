@@ -1,6 +1,7 @@
 #include "target/server_control.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "io/file.h"
@@ -112,49 +113,128 @@ char *server_control_options(Arena *arena, const char *text, char **directory)
                         (int) (length - (size_t) (end - text)), end);
 }
 
-/* The options that the server had at its last start here: a copied directory has another's file. */
-static const char *former_options(const Target *target, Arena *arena)
+const char *server_control_config_file(Arena *arena, const char *text)
 {
-    const char *text =
-        read_small_file(arena, arena_printf(arena, "%s/postmaster.opts", target->directory));
-    char *directory;
-    const char *result;
+    static const char setting[] = "config_file=";
+    const char *value = strstr(text, setting);
 
-    if (text == NULL)
-        return "";
-    result = server_control_options(arena, text, &directory);
-    return directory != NULL && place_is(directory, target->directory) ? result : "";
+    if (value == NULL)
+        return NULL;
+    value += strlen(setting);
+    return arena_strndup(arena, value, strcspn(value, "\"\n"));
 }
 
-static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
+/* What the first line of postmaster.opts says of the last start of the target's own server. */
+typedef struct FormerStart
+{
+    const char *options;     /* words for a shell, without the data directory */
+    const char *config_file; /* NULL: the one in the data directory */
+    bool adds_config_file;   /* the options do not name it: -D named its directory */
+    const char *bindir;      /* NULL: not known */
+} FormerStart;
+
+/*
+ * A copied directory has another server's file. One that names no data directory (PGDATA), a
+ * relative one, or that of the configuration, is the target's own if its server runs. One that was
+ * kept is the target's own.
+ */
+static FormerStart read_former_start(const Target *target, long pid, Arena *arena,
+                                     ServerControl *control)
+{
+    const char *path = arena_printf(arena, "%s/postmaster.opts", target->directory);
+    const char *text = control->kept_opts != NULL ? NULL : read_small_file(arena, path);
+    const char *options, *slash;
+    FormerStart former = {.options = ""};
+    char *directory;
+    bool names_target;
+
+    if (control->kept_opts == NULL)
+        control->kept_opts = "";
+    text = text != NULL ? arena_strndup(arena, text, strcspn(text, "\n")) : control->kept_opts;
+    options = server_control_options(arena, text, &directory);
+    names_target = directory != NULL && place_is(directory, target->directory);
+    if (text != control->kept_opts && !names_target &&
+        !(pid != 0 && process_works_in(pid, target->directory)))
+    {
+        if (options[0] != '\0' && (directory == NULL || directory[0] != '/'))
+            log_warning("the options of the last start in \"%s\" are not used, since it names no "
+                        "data directory: %s",
+                        path, options);
+        return former;
+    }
+    control->kept_opts = text;
+    former.options = options;
+    former.config_file = server_control_config_file(arena, options);
+    former.adds_config_file =
+        former.config_file == NULL && !names_target && directory != NULL && directory[0] == '/';
+    if (former.adds_config_file)
+        former.config_file = arena_printf(arena, "%s/postgresql.conf", directory);
+    slash = memrchr(text, '/', strcspn(text, "\""));
+    if (slash != NULL)
+        former.bindir = arena_strndup(arena, text, (size_t) (slash - text));
+    return former;
+}
+
+/* The program of the server's last start comes first: another build of its version may lack what
+ * its libraries have. */
+static bool find_pg_ctl(const Version *version, const Options *options, const FormerStart *former,
+                        Arena *arena, char **program, Error *error)
+{
+    if (options->bindir == NULL && former->bindir != NULL &&
+        target_find_program(arena, "pg_ctl", version, former->bindir, program, NULL))
+        return true;
+    if (target_find_program(arena, "pg_ctl", version, options->bindir, program, NULL) &&
+        *program != NULL)
+        return true;
+    error_set(error, ERROR_FAILED, "no program \"pg_ctl\" of version %s was found", version->name);
+    return error_hint(error, "Name its directory with --bindir, or say how the server is "
+                             "stopped and started with --stop-command and --start-command.");
+}
+
+/* The options of the start command, for pg_ctl's -o. */
+static void append_server_options(const Options *options, const FormerStart *former, Buffer *text)
+{
+    const char *added = options->config_file != NULL ? options->config_file
+                        : former->adds_config_file   ? former->config_file
+                                                     : NULL;
+    AUTO_BUFFER Buffer setting = {0};
+
+    buffer_append_string(text, former->options);
+    if (added == NULL)
+        return;
+    buffer_append_string(text, text->size > 0 ? " -c " : "-c ");
+    buffer_printf(&setting, "config_file=%s", added);
+    buffer_append_word(text, buffer_string(&setting));
+}
+
+static bool use_pg_ctl(const Target *target, const Options *options, long pid, Arena *arena,
                        ServerControl *control, Error *error)
 {
-    const Version *version = target->control.version;
-    AUTO_BUFFER Buffer command = {0}, setting = {0}, server = {0};
+    const FormerStart former = read_former_start(target, pid, arena, control);
+    AUTO_BUFFER Buffer command = {0}, server = {0};
     char *program;
 
-    if (!target_find_program(arena, "pg_ctl", version, options->bindir, &program, NULL) ||
-        program == NULL)
+    if (!find_pg_ctl(target->control.version, options, &former, arena, &program, error))
+        return false;
+    if (control->config_file == NULL)
+        control->config_file = former.config_file;
+    if (control->config_file == NULL && options->start_command == NULL &&
+        !file_exists(target->directory, "postgresql.conf"))
     {
-        error_set(error, ERROR_FAILED, "no program \"pg_ctl\" of version %s was found",
-                  version->name);
-        return error_hint(error, "Name its directory with --bindir, or say how the server is "
-                                 "stopped and started with --stop-command and --start-command.");
+        error_set(error, ERROR_FAILED, "the configuration of the target's server was not found");
+        return error_hint(error, "The data directory has no postgresql.conf: name the server's "
+                                 "main configuration file with --config-file.");
     }
     buffer_append_word(&command, program);
     buffer_append_string(&command, " -D ");
     buffer_append_word(&command, target->directory);
-    control->stop =
-        arena_printf(arena, "%s -m fast -w -t %d stop", buffer_string(&command),
-                     options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
-
-    buffer_append_string(&server, former_options(target, arena));
-    if (options->config_file != NULL)
-    {
-        buffer_append_string(&server, server.size > 0 ? " -c " : "-c ");
-        buffer_printf(&setting, "config_file=%s", options->config_file);
-        buffer_append_word(&server, buffer_string(&setting));
-    }
+    if (control->stop == NULL)
+        control->stop =
+            arena_printf(arena, "%s -m fast -w -t %d stop", buffer_string(&command),
+                         options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
+    if (control->start != NULL)
+        return true;
+    append_server_options(options, &former, &server);
     buffer_printf(&command, " -w -t %d -l ", START_SECONDS);
     buffer_append_word(&command, control->log);
     if (server.size > 0)
@@ -286,28 +366,40 @@ static const char *saved_path(const ServerControl *control)
     return arena_printf(control->arena, "%s/" SAVED_COMMAND, control->directory);
 }
 
-/* Read the command that was kept; NULL if none was, or if the server was started since then. */
-static const char *read_saved_command(const ServerControl *control)
+/* Read what was kept: a line of postmaster.opts, then the command. False if nothing was, or if the
+ * server was started since then. */
+static bool read_kept(const ServerControl *control, const char **opts, const char **command)
 {
     const char *path = saved_path(control);
     const char *started = arena_printf(control->arena, "%s/postmaster.opts", control->directory);
     struct stat saved_status, started_status;
+    const char *text;
+    size_t length;
     bool found;
 
     if (!file_stat(path, &saved_status, &found, NULL) || !found ||
         !file_stat(started, &started_status, &found, NULL) ||
         (found && started_status.st_mtim.tv_sec > saved_status.st_mtim.tv_sec))
-        return NULL;
-    return read_small_file(control->arena, path);
+        return false;
+    text = read_small_file(control->arena, path);
+    length = text != NULL ? strcspn(text, "\n") : 0;
+    if (text == NULL || text[length] == '\0')
+        return false;
+    *opts = arena_strndup(control->arena, text, length);
+    *command = text + length + 1;
+    return true;
 }
 
 bool server_control_save(const ServerControl *control, Error *error)
 {
     const char *path = saved_path(control);
+    AUTO_BUFFER Buffer text = {0};
 
+    buffer_printf(&text, "%s\n%s", control->kept_opts != NULL ? control->kept_opts : "",
+                  control->start);
     return control->start_is_given ||
-           durable_replace(path, arena_printf(control->arena, "%s.new", path), control->start,
-                           strlen(control->start), error);
+           durable_replace(path, arena_printf(control->arena, "%s.new", path), text.bytes,
+                           text.size, error);
 }
 
 void server_control_forget(const ServerControl *control)
@@ -320,7 +412,7 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
 {
     const Configuration configuration = {.directory = target->directory, .arena = arena};
     DebianCluster debian;
-    const char *saved;
+    const char *kept;
     long pid;
 
     *control =
@@ -332,19 +424,20 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
         return false;
     if (configuration_find_debian(&configuration, target->control.version, &debian))
         use_pg_ctlcluster(&debian, target->control.version, arena, control);
-    else if ((options->stop_command == NULL || options->start_command == NULL) &&
-             !use_pg_ctl(target, options, arena, control, error))
-        return false;
-    saved = pid != 0 ? NULL : read_saved_command(control);
     if (pid != 0)
         use_systemctl(pid, arena, control);
-    if (saved != NULL)
-        control->start = saved;
+    /* What ran under systemd is not to be seen any more. */
+    else if (read_kept(control, &control->kept_opts, &kept) &&
+             strncmp(kept, "systemctl ", strlen("systemctl ")) == 0)
+        control->start = kept;
     if (options->stop_command != NULL)
         control->stop = options->stop_command;
     control->start_is_given = options->start_command != NULL;
     if (control->start_is_given)
         control->start = options->start_command;
+    if ((control->start == NULL || (control->stop == NULL && pid != 0)) &&
+        !use_pg_ctl(target, options, pid, arena, control, error))
+        return false;
     list_logs(control, control->logs);
     return true;
 }
@@ -394,8 +487,11 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
     bool ended_well;
     long pid;
 
-    if (!run_command(control, control->stop, what, &ended_well, error) ||
-        !wait_until_gone(control, ended_well ? deadline : 0, &pid, error))
+    if (!run_command(control, control->stop, what, &ended_well, error))
+        return false;
+    /* pg_ctl fails where its own wait has been too short. */
+    ended_well = ended_well || pid_file_has_status(control->directory, PID_FILE_STOPPING);
+    if (!wait_until_gone(control, ended_well ? deadline : 0, &pid, error))
         return false;
     if (pid == 0)
         return true;

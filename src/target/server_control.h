@@ -28,27 +28,31 @@ typedef struct ServerControl
     const char *directory; /* the data directory */
     const char *stop;      /* commands, as a person would type them; NULL: not known */
     const char *start;
+    const char *kept_opts;       /* the first line of postmaster.opts, of its own server's last
+                                    start; empty or NULL: not known */
     bool start_is_given;         /* by --start-command: not to be kept */
     const char *log;             /* gets what the commands print */
     const char *cluster_log;     /* of a cluster in Debian's layout, or NULL */
-    const char *config_file;     /* --config-file, or that of Debian's layout; NULL: the default */
+    const char *config_file;     /* --config-file, or that of Debian's layout, or of the server's
+                                    last start; NULL: the default */
     ServerLog logs[SERVER_LOGS]; /* as they were before the last command */
 } ServerControl;
 
 /*
  * Find the commands. Those of the options come first. A server that runs as the systemd unit
  * postgresql* is systemctl's, a cluster in Debian's layout pg_ctlcluster's, all others pg_ctl's,
- * which starts them with the options that they had (postmaster.opts). A command that
- * server_control_save kept is used for a server that is stopped, unless the server was started
- * since then. Fails when pg_ctl is needed and not there. All is in the arena.
+ * of the program that was started last, which starts them with the options that they had
+ * (postmaster.opts). What server_control_save kept is used for a server that is stopped, unless the
+ * server was started since then. Fails when pg_ctl is needed and not there, or the server's
+ * configuration is not found. All is in the arena.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
 
 /*
- * Keep the start command beside PG_VERSION: the rewind removes postmaster.opts, and what ran under
- * systemd is not to be seen any more once it is stopped. The same command, run again after this run
- * was killed, starts the server as it was. One that an option gives is not kept.
+ * Keep the start command beside PG_VERSION, and that line: the rewind removes postmaster.opts, and
+ * what ran under systemd is not to be seen any more once it is stopped. The same command, run again
+ * after this run was killed, starts the server as it was. One that an option gives is not kept.
  */
 MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
 void server_control_forget(const ServerControl *control);
@@ -73,5 +77,8 @@ void server_control_unit(const char *cgroup, char *unit, size_t size);
 /* For tests: the options in the text of postmaster.opts, which are words for a shell, without the
  * data directory; *directory gets that. Empty: none. */
 char *server_control_options(Arena *arena, const char *text, char **directory);
+
+/* The config_file that the text of postmaster.opts names, or NULL. */
+const char *server_control_config_file(Arena *arena, const char *text);
 
 #endif

@@ -1,6 +1,7 @@
 #include "target/target_server.h"
 
 #include "base/clock.h"
+#include "target/configuration.h"
 #include "target/pid_file.h"
 #include "source/server.h"
 #include "format/settings.h"
@@ -34,6 +35,7 @@ struct TargetServer
     const char *ways[WAYS_MAX + 1]; /* user and password: connection strings, without an address;
                                        up to a NULL */
     const char **way;               /* the one that is tried now; at the NULL none works */
+    const char *database;           /* both clusters have it: the source has let us into it */
     Connection *connection;
     double last_attempt;
 };
@@ -57,6 +59,9 @@ TargetServer *target_server_open(Arena *arena, const char *directory, Source *so
     int count = 0;
 
     server->directory = directory;
+    server->database = connection != NULL
+                           ? arena_strdup(arena, connection_server(connection).database)
+                           : "postgres";
     server->way = server->ways;
     server->last_attempt = clock_seconds() - 1;
     if (user != NULL)
@@ -80,11 +85,14 @@ static bool append_address(const char *directory, Buffer *conninfo)
 {
     PidFileServer server;
     const char *host = server.socket_directory;
+    AUTO_BUFFER Buffer path = {0};
 
     if (!pid_file_read(directory, &server))
         return false;
     if (host[0] == '\0')
         host = strcmp(server.listen_address, "*") == 0 ? "localhost" : server.listen_address;
+    else if (host[0] != '/' && host[0] != '@') /* an abstract socket */
+        host = path_in(&path, directory, host);
     if (server.port[0] == '\0' || host[0] == '\0')
         return false;
     conninfo_append(conninfo, "host", host);
@@ -92,8 +100,24 @@ static bool append_address(const char *directory, Buffer *conninfo)
     return true;
 }
 
-/* Connect with one identity. Settings of the environment for the source's connection must not keep
- * us from this one. A server that is not of a known version is an error that lasts. */
+/* Settings of the environment for the source's connection must not lead this one astray. */
+static void append_neutral_options(Buffer *conninfo)
+{
+    static const char *const options[][2] = {
+        {"hostaddr", ""},
+        {"target_session_attrs", "any"},
+        {"channel_binding", "prefer"},
+        {"gssencmode", "prefer"},
+        {"require_auth", ""},
+        {"sslcertmode", "allow"},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        if (connection_knows_option(options[i][0]))
+            conninfo_append(conninfo, options[i][0], options[i][1]);
+}
+
+/* Connect with one identity. A server that is not of a known version is an error that lasts. */
 static Connection *connect_one_way(const TargetServer *server, Error *error)
 {
     AUTO_BUFFER Buffer conninfo = {0};
@@ -104,9 +128,8 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
     buffer_append_string(&conninfo, *server->way);
     if (!append_address(server->directory, &conninfo))
         return NULL;
-    conninfo_append(&conninfo, "dbname", "postgres");
-    conninfo_append(&conninfo, "target_session_attrs", "any");
-    conninfo_append(&conninfo, "channel_binding", "prefer");
+    conninfo_append(&conninfo, "dbname", server->database);
+    append_neutral_options(&conninfo);
     connection = server_connect(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
     if (connection == NULL || server_version_known(connection, error) != NULL)
         return connection;
@@ -145,10 +168,10 @@ static void take_state(char *const *values, Arena *arena, TargetAnswer *answer)
 {
     TextCursor timeline = text_cursor(values[4] != NULL ? values[4] : "");
     const char *conninfo = values[6] != NULL ? values[6] : "";
-    const char *name = conninfo_value(conninfo, "application_name", arena);
+    const char *name = configuration_conninfo_value(conninfo, "application_name", arena);
 
     if (name == NULL) /* a WAL receiver's connection string sets one of the two */
-        name = conninfo_value(conninfo, "fallback_application_name", arena);
+        name = configuration_conninfo_value(conninfo, "fallback_application_name", arena);
     answer->in_recovery = values[0] != NULL && values[0][0] == 't';
     answer->received = lsn_of_text(values[1]);
     answer->replayed = lsn_of_text(values[2]);

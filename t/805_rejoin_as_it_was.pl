@@ -1,0 +1,204 @@
+# --rejoin starts the server as it was, however that was: with options whose data directory is in PGDATA or relative, with a directory of
+# the configuration, by the programs that ran; and it finds the standby by the name, socket and database that this one has, whatever
+# the environment says of the source.  (Where recovery is configured: 10.)
+#
+#   source   1 ──┬── 2 ──────────▶
+#   target       └── 1 ──╳ ── 2 ──▶   in each case anew
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Session;
+
+my ($source, $diverged, $target);
+
+sub rejoin
+{
+    my (@options) = @_;
+    my %option = ref $options[-1] ? %{ pop @options } : ();
+    my @bindir = $option{no_bindir} ? () : ('-B', $target->bindir);
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60), @bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ],
+        env => $option{env} // {});
+}
+
+sub ends
+{
+    my ($result, $status, $what, @says) = @_;
+    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
+    like($result->{stderr}, $_, "$what: it says so") for @says;
+    return $result;
+}
+
+my $follows = qr/^pg_rewind: the target follows the source: standby /m;
+
+# A server that follows is left alone by the same command.
+sub rejoins_and_stays
+{
+    my ($what, @options) = @_;
+    ends(rejoin(@options), 0, $what, $follows);
+    my $pid = $target->postmaster_pid;
+    ends(rejoin(@options), 0, "$what, and again", qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    return;
+}
+
+sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1; return $target }
+
+sub own_options { return "-c unix_socket_directories=$target->{dir} -c work_mem=7MB" }
+
+# Its pg_ctl, called where it leaves no path of the data directory.
+sub start_by_shell
+{
+    my ($before) = @_;
+    must_run([ 'sh', '-c', "cd $target->{dir} && $before -w -l $target->{dir}/log.1 -o '@{[ own_options() ]}' start" ]);
+    unlike(slurp($target->path('postmaster.opts')), qr/"-D" "\//, 'postmaster.opts names no absolute data directory');
+    return;
+}
+
+sub named_on_the_command_line
+{
+    fresh('named')->start(settings => { cluster_name => 'node1' });
+    rejoins_and_stays('a cluster_name of the command line', '--keep-config');
+    return;
+}
+
+sub started_without_directory
+{
+    my %by = (pgdata => sub { "PGDATA=@{[ $target->data ]} $target->{bindir}/pg_ctl" }, relative => sub { "$target->{bindir}/pg_ctl -D data" });
+    for my $name (sort keys %by)
+    {
+        fresh($name);
+        start_by_shell($by{$name}->());
+        rejoins_and_stays("started by $name", '--keep-config');
+        is($target->query('SHOW work_mem'), '7MB', "started by $name: with the options that it had");
+    }
+    # Killed amid the rewind, which removes postmaster.opts.
+    fresh('killed');
+    start_by_shell($by{pgdata}->());
+    my $result = rejoin('--keep-config', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
+    is($result->{signal}, 9, 'killed on the way') or diag($result->{stderr});
+    ends(rejoin('--keep-config'), 0, 'killed on the way, and again', $follows);
+    is($target->query('SHOW work_mem'), '7MB', 'killed on the way, and again: with the options that it had');
+    # A stopped server's may be those of another directory, of which this is a copy.
+    fresh('stopped');
+    start_by_shell($by{pgdata}->());
+    $target->stop;
+    $target->configure("unix_socket_directories = '$target->{dir}'");
+    ends(rejoin('--keep-config'), 0, 'stopped, started by pgdata', $follows,
+        qr/^pg_rewind: warning: the options of the last start in ".*postmaster\.opts" are not used, since it names no data directory: .*work_mem=7MB/m);
+    return;
+}
+
+# The configuration lies in a directory of its own, which -D names.
+sub configuration_elsewhere
+{
+    fresh('elsewhere');
+    my $elsewhere = "$target->{dir}/conf";
+    mkdir $elsewhere;
+    rename($target->path($_), "$elsewhere/$_") or die for qw(postgresql.conf pg_hba.conf pg_ident.conf);
+    append("$elsewhere/postgresql.conf", "data_directory = '@{[ $target->data ]}'\nwork_mem = 9MB\n");
+    # While it is stopped, nothing tells where that is.
+    ends(rejoin(), 1, 'a configuration elsewhere, of a server that is stopped', qr/^pg_rewind: error: the configuration of the target's server was not found$/m,
+        qr/^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m);
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $elsewhere, '-w', '-l', "$target->{dir}/log.1", '-o', "-c unix_socket_directories=$target->{dir}", 'start' ]);
+    rejoins_and_stays('a configuration elsewhere');
+    is($target->query('SHOW work_mem'), '9MB', 'a configuration elsewhere: it is the server\'s');
+    return;
+}
+
+# An option that is added to the second run has an effect, though that run starts the server as the first one would have.
+sub option_of_second_run
+{
+    fresh('second')->start;
+    my $other = "$target->{dir}/other.conf";
+    spew($other, slurp($target->path('postgresql.conf')) . "work_mem = 9MB\n");
+    append($target->path('postgresql.conf'), "shared_buffers = 'none'\n");
+    ends(rejoin('--keep-config'), 2, 'a server that cannot start', qr/^pg_rewind: error: could not start the target's server$/m);
+    ends(rejoin('--keep-config', "--config-file=$other"), 0, 'and with another configuration', $follows);
+    is($target->query('SHOW work_mem'), '9MB', 'and with another configuration: it is the server\'s');
+    return;
+}
+
+# Of several builds of a version the one that ran.
+sub other_programs
+{
+    fresh('programs')->start;
+    my $other = "$target->{dir}/bin";
+    mkdir $other;
+    spew("$other/pg_ctl", "#!/bin/sh\nif [ \"\$1\" = -V ]; then exec $target->{bindir}/pg_ctl -V; fi\nexit 1\n");
+    chmod 0755, "$other/pg_ctl";
+    ends(rejoin('--keep-config', { no_bindir => 1, env => { PATH => "$other:$ENV{PATH}" } }), 0, 'another pg_ctl of this version in PATH', $follows,
+        qr{^pg_rewind: starting the target's server: \Q$target->{bindir}\E/pg_ctl }m);
+    return;
+}
+
+# By a role that sees nothing, so that the target itself must be asked.
+sub socket_in_data_directory
+{
+    fresh('socket')->configure("unix_socket_directories = '.'");
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", 'start' ]);
+    rejoins_and_stays('a socket directory that is relative', '--keep-config', { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r });
+    return;
+}
+
+# The address of the source in the environment is not the target's.
+sub address_in_environment
+{
+    my $port = 20000 + $$ % 10000;
+    $source->configure("listen_addresses = '127.0.0.1'\nport = $port");
+    $source->restart;
+    fresh('address')->configure("port = $port\nunix_socket_directories = '$target->{dir}'");
+    rejoins_and_stays('an address in the environment', '--keep-config', { conninfo => "port=$port user=postgres dbname=postgres", env => { PGHOSTADDR => '127.0.0.1' } });
+    return;
+}
+
+# A container's: with it the container would end, and the command.
+sub process_1
+{
+    fresh('container')->configure("unix_socket_directories = '$target->{dir}'");
+    my @container = qw(unshare -c -pf --mount-proc);
+    return if run([ @container, 'true' ])->{status} != 0;
+    my $rejoin = join ' ', map { "'$_'" } rewind_argv('data', qw(--rejoin --keep-config -B), $target->bindir, '--source-server', $source->conninfo);
+    my $script = "{ until $target->{bindir}/pg_ctl -D data status >status; do sleep 0.05; done; $rejoin; echo status \$? >&2; $target->{bindir}/pg_ctl -D data -W stop; } 2>said & exec $target->{bindir}/postgres -D data >log.1 2>&1";
+    run([ @container, 'sh', '-c', "cd $target->{dir} && { $script; }" ]);
+    my $said = slurp("$target->{dir}/said");
+    like($said, qr/^pg_rewind: error: the target's server is process 1 of its container$/m, 'the server of a container') or diag($said, slurp("$target->{dir}/log.1"));
+    like($said, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.\nstatus 1$/m, 'the server of a container is not stopped');
+    return;
+}
+
+sub slow_stop
+{
+    fresh('slow')->start;
+    my $session = $target->session;
+    my ($backend) = $session->sql('SELECT pg_backend_pid()') =~ /(\d+)/;
+    kill 'STOP', $backend;
+    ends(rejoin('--keep-config', '--wait-timeout=1'), 1, 'a stop that takes too long', qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
+        qr/^pg_rewind: hint: Use --wait-timeout to wait longer\.$/m, qr/it is stopping\. Run the same pg_rewind command again\./);
+    ends(rejoin('--keep-config', '--wait-timeout=1'), 1, 'a stop that takes too long, again', qr/^pg_rewind: detail: A server \(PID \d+\) in ".*" is still stopping\.$/m);
+    kill 'CONT', $backend;
+    ends(rejoin('--keep-config'), 0, 'a stop that took long', $follows);
+    $session->end;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    $diverged = make_cluster('target', $version)->start;
+    $diverged->sql("CREATE TABLE t AS SELECT 'common'::text AS a");
+    $source = $diverged->standby('source')->promote;
+    $source->sql("INSERT INTO t VALUES ('source'); CHECKPOINT");
+    $source->sql(rewinding_role('rewinder') . 'ALTER ROLE rewinder REPLICATION') if $version >= 11;
+    $diverged->sql("INSERT INTO t VALUES ('target')");
+    $diverged->stop;
+    named_on_the_command_line();
+    started_without_directory();
+    configuration_elsewhere();
+    option_of_second_run();
+    other_programs();
+    socket_in_data_directory() if $version >= 11;
+    process_1();
+    slow_stop();
+    address_in_environment();
+    undef $target;
+}, only => [ 10, 15, 18 ]);

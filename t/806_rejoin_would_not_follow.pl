@@ -1,0 +1,145 @@
+# --rejoin does not start, nor stop, a server of which it is known that it would not follow: a recovery target ends its replay, and it may
+# open for writing; its slot is not on the source; or what the lost rows go to is not there. And one that receives from another host of
+# its primary_conninfo, as from itself, does not follow the source.  (Invariant 3. Where recovery is configured: 10.)
+#
+#   source   1 ──┬── 2 ──────────▶
+#   target       └── 1 ──▶ running
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+
+my ($source, $diverged, $target);
+
+sub rejoin
+{
+    my (@options) = @_;
+    my %option = ref $options[-1] ? %{ pop @options } : ();
+    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ]);
+}
+
+sub ends
+{
+    my ($result, $status, $what, @says) = @_;
+    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
+    like($result->{stderr}, $_, "$what: it says so") for @says;
+    return;
+}
+
+# While the server runs, which goes on, in a dry run, and when it is stopped.
+sub is_refused
+{
+    my ($what, $says, @options) = @_;
+    my $pid = $target->postmaster_pid;
+    ends(rejoin(@options, @$_), 1, "$what @$_", $says, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
+    is($target->postmaster_pid, $pid, "$what: the server goes on");
+    $target->stop;
+    ends(rejoin(@options, @$_), 1, "$what, stopped @$_", $says) for [], ['-n'];
+    ok(!$target->is_running, "$what, stopped: it is not started");
+    $target->start;
+    return;
+}
+
+sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1; return $target }
+
+# Settings in the source's or target's last file, for this time.
+sub with_settings
+{
+    my ($cluster, $settings, $test) = @_;
+    my $file = $cluster->path('postgresql.auto.conf');
+    my $before = slurp($file);
+    append($file, $settings);
+    $test->();
+    spew($file, $before) if -e $file;
+    return;
+}
+
+sub recovery_targets
+{
+    my ($version) = @_;
+    my ($from_source, $own) = ('The target will have the setting from the source, or in a file that is kept', q{The setting is in the target's configuration});
+    my $says = sub { my ($name, $whose) = @_; qr/^pg_rewind: error: with "$name" the target's server would not follow the source\npg_rewind: detail: .* \Q$whose\E\.$/m };
+    fresh('targets')->start;
+    with_settings($source, "recovery_target_time = '2020-01-01 00:00:00+00'\nrecovery_target_action = 'promote'\n",
+        sub { is_refused('a recovery target of the source', $says->('recovery_target_time', $from_source)) });
+    spew($source->path('from_backup.conf'), "recovery_target_name = 'here'\n");
+    with_settings($source, "include 'from_backup.conf'\n", sub { is_refused('one that the source includes', $says->('recovery_target_name', $from_source)) });
+    unlink $source->path('from_backup.conf');
+    # With this one it would be promoted as soon as it is consistent.
+    with_settings($target, "recovery_target = 'immediate'\nrecovery_target_action = 'promote'\n",
+        sub { is_refused('a recovery target that is kept', $says->('recovery_target', $own), '--keep-config') });
+    with_settings($target, "recovery_target_timeline = 'current'\n", sub { is_refused('another timeline', $says->('recovery_target_timeline', $from_source), '--keep=*.auto.conf') });
+    with_settings($target, "recovery_target_timeline = '2'\n", sub { ends(rejoin('--keep-config'), 0, 'the timeline of the source by its number') });
+
+    # Where no rewind is required as well: what -R writes leaves them.
+    $target->stop;
+    append($target->path('postgresql.auto.conf'), "recovery_target = 'immediate'\n");
+    ends(rejoin(), 1, 'without divergence', $says->('recovery_target', $own));
+    ok(!$target->is_running, 'without divergence: it is not started');
+    return;
+}
+
+sub slots
+{
+    my ($version) = @_;
+    my $says = sub { my ($name) = @_; qr/^pg_rewind: error: the source has no replication slot "$name"$/m };
+    fresh('slots')->start;
+    is_refused('--slot without --create-slot', $says->('mine'), '--slot=mine');
+    # Each standby has its own, so the promoted one's is no slot of its own.
+    with_settings($source, "primary_slot_name = 'of_source'\n", sub {
+        is_refused('a slot of the source from its time as a standby', $says->('of_source'));
+        ends(rejoin('--slot=mine', '--create-slot'), 0, 'and with one of its own');
+    }) if $version >= 12;
+    ends(rejoin('--keep-config'), 0, 'without a slot') if $version < 12;
+    my $pid = $target->postmaster_pid;
+    ends(rejoin(), 0, 'the same without --slot', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    ends(rejoin('--slot=other', '--create-slot'), 0, 'another slot',
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source, but not with replication slot "other"$/m);
+    is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'other'"), 't', 'another slot: the standby uses it');
+    return;
+}
+
+sub saved_directories
+{
+    fresh('saved')->start;
+    is_refused("a directory for $_ that cannot be made", qr{^pg_rewind: error: could not write to directory "/nonexistent/a": No such file or directory$}m, "$_=/nonexistent/a/b")
+        for '--save-lost-rows', '--save-diverged-wal';
+    return;
+}
+
+# By a role that sees nothing but names, and by a superuser.
+sub from_itself
+{
+    my ($version) = @_;
+    for my $role ($version < 11 ? () : 'rewinder', 'postgres')
+    {
+        fresh("itself_$role")->configure("unix_socket_directories = '$target->{dir}'");
+        my $conninfo = "host=$target->{dir},$source->{dir} port=5432,5432 dbname=postgres user=$role application_name=itself";
+        ends(rejoin('--keep-config', '--rejoin-timeout=8', { conninfo => $conninfo }), 2, "a standby of itself, as $role",
+            qr/^pg_rewind: warning: primary_conninfo names several hosts, and the standby may stream from any of them, also from itself$/m,
+            qr/^pg_rewind: hint: Name one host in --source-server, or add target_session_attrs=read-write\.$/m,
+            qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
+            qr/receives WAL, but not from the source: look at the hosts of primary_conninfo\.$/m);
+        my $result = rejoin('--keep-config', { conninfo => "$conninfo target_session_attrs=read-write" });
+        ends($result, 0, "the hosts by what they are, as $role");
+        unlike($result->{stderr}, qr/names several hosts/, "the hosts by what they are, as $role: no warning");
+    }
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    $diverged = make_cluster('target', $version)->start;
+    $diverged->sql("CREATE TABLE t AS SELECT 'common'::text AS a");
+    $source = $diverged->standby('source')->promote;
+    $source->sql("INSERT INTO t VALUES ('source'); CHECKPOINT");
+    $source->sql(rewinding_role('rewinder') . 'ALTER ROLE rewinder REPLICATION') if $version >= 11;
+    $diverged->sql("INSERT INTO t VALUES ('target')");
+    $diverged->stop;
+    recovery_targets($version) if $version >= 12;
+    slots($version);
+    saved_directories();
+    from_itself($version);
+    undef $target;
+}, only => [ 10, 15, 18 ]);
