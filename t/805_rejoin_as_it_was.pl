@@ -59,6 +59,14 @@ sub named_on_the_command_line
 {
     fresh('named')->start(settings => { cluster_name => 'node1' });
     rejoins_and_stays('a cluster_name of the command line', '--keep-config');
+    # With blanks and quotes; with bytes that the source does not show; longer than what it shows.
+    my %name = (blanks => "it's\\ me", bytes => "m\xc3\xbcnchen", length => 'n' x 70);
+    for my $what (sort keys %name)
+    {
+        fresh($what)->start;
+        my $conninfo = $source->conninfo . ' application_name=' . $name{$what} =~ s/'/\\'/r;
+        rejoins_and_stays("a name with $what", '--keep-config', '--slot=named', '--create-slot', { conninfo => $conninfo });
+    }
     return;
 }
 

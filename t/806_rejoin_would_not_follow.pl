@@ -108,6 +108,21 @@ sub saved_directories
     return;
 }
 
+# It would work against the command.
+sub managers
+{
+    fresh('managed')->start;
+    spew($target->path('patroni.dynamic.json'), '{}');
+    my $says = qr/^pg_rewind: warning: Patroni may start or stop the target's server at the same time$/m;
+    ends(rejoin('-n'), 0, 'a manager, of a server that runs', $says, qr/pause it before --rejoin\.$/m);
+    $target->stop;
+    ends(rejoin('--keep-config'), 0, 'a manager, of a server that is stopped', $says);
+    my $result = rejoin('--keep-config');
+    ends($result, 0, 'a manager, of a standby that follows');
+    unlike($result->{stderr}, $says, 'a manager, of a standby that follows: no warning');
+    return;
+}
+
 # By a role that sees nothing but names, and by a superuser.
 sub from_itself
 {
@@ -140,6 +155,7 @@ each_version(sub {
     recovery_targets($version) if $version >= 12;
     slots($version);
     saved_directories();
+    managers();
     from_itself($version);
     undef $target;
 }, only => [ 10, 15, 18 ]);

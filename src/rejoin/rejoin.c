@@ -166,6 +166,18 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     return result;
 }
 
+static void warn_of_manager(const Rejoin *rejoin)
+{
+    const char *manager = next_start_manager(&rejoin->target);
+
+    if (manager == NULL)
+        return;
+    log_warning("%s may start or stop the target's server at the same time", manager);
+    log_hint(
+        "It has its file in the data directory. If it looks after this server, pause it before "
+        "--rejoin.");
+}
+
 /* *follows: the server is a standby of the source already. */
 static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
 {
@@ -173,7 +185,10 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     if (rejoin->pid != 0 && !check_own_process(rejoin, error))
         return false;
     if (rejoin->pid == 0)
+    {
+        warn_of_manager(rejoin);
         return true;
+    }
     if (!check_before_stop(rejoin, error))
         return false;
     /* A healthy standby of the source is left alone, also one that an earlier run has started. */
@@ -188,6 +203,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     }
     if (*follows)
         return true;
+    warn_of_manager(rejoin);
     if (rejoin->options->dry_run)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);

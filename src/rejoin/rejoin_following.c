@@ -159,16 +159,18 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
 static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 {
     TargetAnswer *target = &standing->target;
-    const char *const own_name[] = {target->name, NULL};
+    const char *own_names[STREAMING_NAMES_MAX + 1];
+    AUTO_ARENA Arena *arena = arena_create();
     const char *since = rejoin->since;
     bool named;
 
     target_server_ask(rejoin_server(rejoin), target);
     /* The command line of its last start may name it, too. */
     named = target->state == TARGET_ANSWERS && target->name[0] != '\0';
+    streaming_shown_names(target->name, arena, own_names);
     if (target->state == TARGET_ANSWERS && !rejoin->report.started)
         since = "0";
-    if (!source_server_find_standby(rejoin->source, named ? own_name : rejoin->names, since,
+    if (!source_server_find_standby(rejoin->source, named ? own_names : rejoin->names, since,
                                     &standing->standby, error))
         return false;
     standing->streams = streams_from_source(rejoin, standing);

@@ -300,9 +300,7 @@ static const char *find_stop_setting(const Settings *recovery)
     return NULL;
 }
 
-/* Find a manager by its file in the target. It starts the server as primary or standby as it
- * decides. */
-static const char *find_manager(const Target *target)
+const char *next_start_manager(const Target *target)
 {
     static const struct
     {
@@ -357,7 +355,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
 
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(input, "standby.signal"));
-    next->manager = find_manager(input->target);
+    next->manager = next_start_manager(input->target);
     /* If no rewind is required it has been written by now, except in a dry run. */
     next->written = input->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;

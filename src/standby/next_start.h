@@ -78,6 +78,10 @@ typedef struct NextStartInput
 MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                                 Error *error);
 
+/* The manager whose file is in the target, or NULL. It starts the server as primary or standby as
+ * it decides. */
+const char *next_start_manager(const Target *target);
+
 /*
  * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
  * the end, or the server would open for writing; and a replication slot that the source does not

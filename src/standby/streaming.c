@@ -11,6 +11,7 @@
 #define RELEASE_SECONDS 5 /* a server that was stopped just now may still hold its slot */
 #define SILENT_SECONDS 1
 #define POLL_MILLISECONDS 100
+#define NAME_SHOWN_MAX 63 /* NAMEDATALEN - 1 */
 
 /*
  * Report an obstacle; its hint is what has to be done so that the standby can stream. The option -R
@@ -261,6 +262,25 @@ bool streaming_check_slot(const Options *options, const Clusters *clusters,
     return check_slot(options, &slot, error);
 }
 
+/* pg_clean_ascii in common/string.c: '?' before 16, the byte's number from then on. */
+void streaming_shown_names(const char *name, Arena *arena,
+                           const char *names[STREAMING_NAMES_MAX + 1])
+{
+    AUTO_BUFFER Buffer marks = {0}, numbers = {0};
+
+    for (; *name != '\0'; name++)
+    {
+        const uint8_t byte = (uint8_t) *name;
+        const bool shown = byte >= ' ' && byte <= '~';
+
+        buffer_append_u8(&marks, shown ? byte : '?');
+        buffer_printf(&numbers, shown ? "%c" : "\\x%02x", byte);
+    }
+    names[0] = arena_printf(arena, "%.*s", NAME_SHOWN_MAX, buffer_string(&marks));
+    names[1] = arena_printf(arena, "%.*s", NAME_SHOWN_MAX, buffer_string(&numbers));
+    names[2] = NULL;
+}
+
 void streaming_names(const Target *target, Arena *arena, const char *names[STREAMING_NAMES_MAX + 1])
 {
     const Configuration configuration = target_configuration(target, arena);
@@ -269,17 +289,14 @@ void streaming_names(const Target *target, Arena *arena, const char *names[STREA
     const char *name =
         conninfo != NULL ? configuration_conninfo_value(conninfo, "application_name", arena) : NULL;
     const char *cluster = settings_value(&settings, "cluster_name");
-    int count = 0;
 
+    if (name == NULL && (cluster == NULL || cluster[0] == '\0'))
+        cluster = "walreceiver";
+    streaming_shown_names(name != NULL ? name : cluster, arena, names);
     if (name != NULL)
-        names[count++] = name;
-    else
-    {
-        if (cluster != NULL && cluster[0] != '\0')
-            names[count++] = cluster;
-        names[count++] = "walreceiver";
-    }
-    names[count] = NULL;
+        return;
+    names[2] = "walreceiver"; /* before cluster_name had this use */
+    names[3] = NULL;
 }
 
 /* The target's answer comes first; its configuration is asked for the rest. */
@@ -298,10 +315,7 @@ void streaming_find_slot_user(const Options *options, const Target *target, Targ
                : configuration_recovery_setting(target, arena, false, "primary_slot_name");
     streaming_names(target, arena, names);
     if (answer.name[0] != '\0')
-    {
-        names[0] = arena_strdup(arena, answer.name);
-        names[1] = NULL;
-    }
+        streaming_shown_names(answer.name, arena, names);
     settings->target_uses_slot = used != NULL && strcmp(used, options->slot) == 0;
     settings->slot_users = names;
 }

@@ -9,7 +9,7 @@
 #include "standby/standby_settings.h"
 #include "target/target_server.h"
 
-#define STREAMING_NAMES_MAX 2
+#define STREAMING_NAMES_MAX 4
 
 /*
  * Look at the role and try the connection; with --slot look at the slot too, which the target's own
@@ -26,8 +26,13 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
 MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
                                      const StandbySettings *settings, Error *error);
 
-/* The names that the target's WAL receiver may give by its configuration: its own, or the defaults
- * of different versions. The list ends with a NULL. */
+/* What the source shows for a name that a standby gives: ASCII alone, as its version writes that,
+ * and at most 63 bytes. The list ends with a NULL. */
+void streaming_shown_names(const char *name, Arena *arena,
+                           const char *names[STREAMING_NAMES_MAX + 1]);
+
+/* The names that the target's WAL receiver may give by its configuration, as the source shows them:
+ * its own, or the defaults of different versions. The list ends with a NULL. */
 void streaming_names(const Target *target, Arena *arena,
                      const char *names[STREAMING_NAMES_MAX + 1]);
 

@@ -38,6 +38,9 @@ void server_control_unit(const char *cgroup, char *unit, size_t size)
     static const char suffix[] = ".service";
 
     unit[0] = '\0';
+    /* The system may have another unit of the same name. */
+    if (strstr(cgroup, "/user@") != NULL)
+        return;
     for (const char *part = strstr(cgroup, "/postgresql"); part != NULL;
          part = strstr(part + 1, "/postgresql"))
     {

@@ -71,7 +71,7 @@ MUST_CHECK bool server_control_start(ServerControl *control, Error *error);
 void server_control_add_log(const ServerControl *control, bool all, Error *error);
 
 /* For tests: the unit of systemd in the text of /proc/PID/cgroup, into unit; empty: none whose name
- * begins with "postgresql". */
+ * begins with "postgresql", or a user's. */
 void server_control_unit(const char *cgroup, char *unit, size_t size);
 
 /* For tests: the options in the text of postmaster.opts, which are words for a shell, without the

@@ -1,7 +1,6 @@
 #include "target/target_server.h"
 
 #include "base/clock.h"
-#include "target/configuration.h"
 #include "target/pid_file.h"
 #include "source/server.h"
 #include "format/settings.h"
@@ -164,14 +163,41 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
+static bool begins_with_keyword(const char *text)
+{
+    const size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
+
+    return length > 0 && text[length] == '=';
+}
+
+/*
+ * The value of a keyword in pg_stat_wal_receiver.conninfo, which has no quotes
+ * (libpqrcv_get_conninfo, libpqwalreceiver.c): it ends before the next keyword. NULL: it is not
+ * set.
+ */
+static const char *find_receiver_option(const char *conninfo, const char *keyword, Arena *arena)
+{
+    const char *text = arena_printf(arena, " %s", conninfo);
+    const char *begin = strstr(text, arena_printf(arena, " %s=", keyword));
+    const char *end;
+
+    if (begin == NULL)
+        return NULL;
+    begin += strlen(keyword) + 2;
+    end = begin + strcspn(begin, " ");
+    while (*end == ' ' && !begins_with_keyword(end + 1))
+        end += 1 + strcspn(end + 1, " ");
+    return end > begin ? arena_strndup(arena, begin, (size_t) (end - begin)) : NULL;
+}
+
 static void take_state(char *const *values, Arena *arena, TargetAnswer *answer)
 {
     TextCursor timeline = text_cursor(values[4] != NULL ? values[4] : "");
     const char *conninfo = values[6] != NULL ? values[6] : "";
-    const char *name = configuration_conninfo_value(conninfo, "application_name", arena);
+    const char *name = find_receiver_option(conninfo, "application_name", arena);
 
     if (name == NULL) /* a WAL receiver's connection string sets one of the two */
-        name = configuration_conninfo_value(conninfo, "fallback_application_name", arena);
+        name = find_receiver_option(conninfo, "fallback_application_name", arena);
     answer->in_recovery = values[0] != NULL && values[0][0] == 't';
     answer->received = lsn_of_text(values[1]);
     answer->replayed = lsn_of_text(values[2]);

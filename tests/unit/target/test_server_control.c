@@ -23,6 +23,7 @@ static void test_unit_of_systemd(void **state)
         {"0::/system.slice/patroni.service\n", ""},
         {"0::/user.slice/user-0.slice/session-1.scope\n", ""},
         {"0::/postgresql\n", ""},
+        {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/postgresql.service\n", ""},
         {"", ""},
     };
 
