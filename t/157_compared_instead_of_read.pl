@@ -87,7 +87,7 @@ each_version(sub {
     is_rewound($target, $source, 'server', 'early, asked, reads', options => ['--early-start']) if $version == 15;
     $_->discard for $source, $target;
 
-    return if $version != 15;
+    return if $version != 18;    # `make check-all` has time for 1 GB of WAL
     ($source, $target) = pair($version, megabytes => 330, untouched => 1, without_checkpoint => 1);
     $source->{path_of_many} = $source->sql("SELECT pg_relation_filepath('many')");
     my ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads', many => 'patched');
