@@ -335,17 +335,27 @@ static bool sync_all(Apply *apply, Error *error)
            (apply->options->syncfs || sync_entries(apply, error));
 }
 
+static bool find_work_directory(const char *path, Error *error)
+{
+    struct stat status;
+
+    if (file_stat(path, &status, NULL, error))
+        return true;
+    return error->error_number == ENOENT
+               ? error_hint(error, "If a volume is not mounted there, mount it; then run pg_rewind "
+                                   "again.")
+               : false;
+}
+
 /* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
 static bool carry_out(Apply *apply, Error *error)
 {
-    struct stat status;
     bool ok = true;
 
     apply->written = written_create();
     progress_begin(PROGRESS_APPLY, journal_bytes(apply->reader));
-    /* A work directory is missing where a volume is not mounted. */
     for (size_t i = 0; ok && i < apply->work_count; i++)
-        ok = file_stat(apply->work[i], &status, NULL, error) &&
+        ok = find_work_directory(apply->work[i], error) &&
              written_watch(apply->written, apply->work[i], error);
     ok = ok && remove_first(apply, error) &&
          patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
