@@ -31,6 +31,7 @@ each_version(sub {
         like($result->{stderr}, qr/^pg_rewind: continuing with 2 connections to the source server: .*too many clients/ms, 'with the connections that there are');
         unlike($result->{stderr}, qr/warning/, 'without a warning');
         $_->end for @sessions;
+        $source->wait_for_clients(0);
         $copy->discard;
     });
 
@@ -57,6 +58,7 @@ each_version(sub {
         $source->sql("SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
             WHERE application_name = 'pg_rewind' ORDER BY backend_start OFFSET 1) a");
         wait_until('they are gone', sub { $source->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_rewind'") eq '1' });
+        $source->wait_for_clients(1);
         my @sessions = map { $source->session } 1 .. 11;
         $proxy->pass;
         my $result = end_of_rewind($run);
@@ -65,6 +67,7 @@ each_version(sub {
         like($result->{stderr}, qr/^pg_rewind: warning: continuing with fewer connections to the source server: .*too many clients/ms, 'it shares what is left')
             if $proxy->status->{made} > $made;
         $_->end for @sessions;
+        $source->wait_for_clients(0);
         rejoins($copy, $source);
         $copy->discard;
     }) if $version >= 9.5;
@@ -80,6 +83,7 @@ each_version(sub {
         wait_until('it has been refused', sub { slurp($run->{errors}) =~ /warning: .*too many clients/s });
         $_->end for @sessions;
         is(end_of_rewind($run)->{status}, 0, 'it succeeds when there is room');
+        $source->wait_for_clients(0);
         $copy->discard;
     });
 

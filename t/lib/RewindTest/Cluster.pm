@@ -521,8 +521,11 @@ sub wait_for_clients
 {
     my ($self, $count) = @_;
     my $clients = $self->{version} >= 10 ? "backend_type = 'client backend'" : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
-    my $session = $self->session;
-    my $own = $session->sql('SELECT pg_backend_pid()');
+    my ($session, $own);
+    wait_until("$self->{name} takes one more client", sub {
+        $session = $self->session;
+        return ($own = $session->sql('SELECT pg_backend_pid()')) ne '';
+    });
     wait_until("$self->{name} has $count clients",
         sub { $session->sql("SELECT count(*) FROM pg_stat_activity WHERE $clients AND pid <> $own") eq $count });
     $session->end;
