@@ -83,6 +83,9 @@ static void parse_fields(Control *control)
 {
     const ControlOffsets *offsets = &control->version->control;
     const uint8_t *bytes = control->bytes;
+    const uint8_t *limits =
+        bytes + 4 +
+        (offsets->wal_log_hints != OFFSET_NONE ? offsets->wal_log_hints : offsets->wal_level);
 
     control->system_identifier = load_u64(bytes + AT_SYSTEM_IDENTIFIER);
     control->state = (ControlState) load_u32(bytes + AT_STATE);
@@ -95,6 +98,8 @@ static void parse_fields(Control *control)
     control->wal_level = (int32_t) load_u32(bytes + offsets->wal_level);
     control->wal_log_hints =
         offsets->wal_log_hints != OFFSET_NONE && bytes[offsets->wal_log_hints] != 0;
+    for (uint32_t i = 0; i < version_limit_count(control->version); i++)
+        control->limits[i] = load_u32(limits + (size_t) i * 4);
     control->data_checksum_version = load_u32(bytes + offsets->data_checksum_version);
     control->block_size = load_u32(bytes + offsets->block_size);
     control->relation_segment_blocks = load_u32(bytes + offsets->relation_segment_blocks);

@@ -56,6 +56,7 @@ typedef struct Control
     bool backup_end_required;
     int32_t wal_level; /* 0 minimal, 1 replica, 2 logical */
     bool wal_log_hints;
+    uint32_t limits[LIMITS_MAX];
     uint32_t data_checksum_version; /* 0: no checksums */
     uint32_t block_size;
     uint32_t relation_segment_blocks;

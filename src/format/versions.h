@@ -159,6 +159,17 @@ typedef struct Version
 } Version;
 
 /*
+ * The settings that limit a server's connections, processes and locks, as they follow each other in
+ * pg_control and, before wal_level, in XLOG PARAMETER_CHANGE. max_prepared_transactions is the last
+ * but one.
+ */
+#define LIMITS_MAX 5
+static inline uint32_t version_limit_count(const Version *version)
+{
+    return version->parameter_wal_level / 4u;
+}
+
+/*
  * The row for a pg_control: the one with both its versions. A fork of PostgreSQL has its own
  * catalog version: its row has the control version, and the name that pg_version, the content of
  * PG_VERSION, begins with. Returns NULL if no row fits.

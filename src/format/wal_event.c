@@ -119,7 +119,8 @@ static void read_parameter_change(Payload *payload)
     const Version *version = payload->version;
     Cursor *cursor = &payload->cursor;
 
-    cursor_seek(cursor, version->parameter_wal_level);
+    payload->event->list_count = version_limit_count(version);
+    payload->event->list = take_items(payload, payload->event->list_count, sizeof(uint32_t));
     payload->event->wal_level = (int32_t) cursor_u32(cursor);
     if (version->parameter_wal_log_hints == OFFSET_NONE)
         return; /* wal_level is last */

@@ -17,7 +17,7 @@ typedef enum WalEventKind
     WAL_EVENT_SWITCH,           /* the rest of the segment is empty */
     WAL_EVENT_END_OF_RECOVERY,  /* timeline is the new one; time */
     WAL_EVENT_FPW_CHANGE,       /* flag: full_page_writes now */
-    WAL_EVENT_PARAMETER_CHANGE, /* wal_level, flag: wal_log_hints */
+    WAL_EVENT_PARAMETER_CHANGE, /* wal_level, flag: wal_log_hints; limits in list */
     WAL_EVENT_COMMIT,  /* xid (of the prepared transaction for COMMIT PREPARED), time; relations
                           dropped */
     WAL_EVENT_ABORT,   /* likewise */

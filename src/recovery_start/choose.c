@@ -619,12 +619,27 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
     return true;
 }
 
+/* A start past what the source's server could only replay with settings that it had then. Without
+ * one the target's server says which setting it needs. */
+static bool pass_former_limits(Chooser *chooser, Error *error)
+{
+    RecoveryStart *start = chooser->start;
+    const Lsn last = chooser->hazard.former_limits_lsn;
+    Start late;
+
+    return start->choice.late || last == LSN_INVALID || chooser->in.options->early_start ||
+           !start_late(&start->source.control, chooser->in.divergence->lsn, last, &late) ||
+           take_late_start(chooser, &late, START_HAZARD, error);
+}
+
 static bool choose(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
     const ReplayHazard *hazard = &chooser->hazard;
 
-    if (!decide_start(chooser, error) || (!start->choice.late && !read_from_early(chooser, error)))
+    if (!decide_start(chooser, error) ||
+        (!start->choice.late && !read_from_early(chooser, error)) ||
+        !pass_former_limits(chooser, error))
         return false;
     for (int i = 0; i < LATER_STARTS_MAX; i++)
     {

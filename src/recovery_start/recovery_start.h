@@ -95,6 +95,8 @@ typedef struct ReplayHazard
                                    as it is on the source */
     Lsn lsn;                    /* a start must lie past this record; LSN_INVALID: not known */
     Error error;                /* to be reported where there is no such start */
+    Lsn former_limits_lsn; /* the last record that needs more than the source's server has now; no
+                              hazard, but a late start past it is better. LSN_INVALID: none */
 } ReplayHazard;
 
 /* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state

@@ -256,11 +256,38 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
     }
 }
 
+/*
+ * The rewound target's server will have the source's present limits. Where these were lowered,
+ * replay of WAL from before may end it: "insufficient parameter settings"
+ * (CheckRequiredParameterValues, xlog.c), "maximum number of prepared transactions reached"
+ * (twophase.c). What the source had at the divergence, the target has.
+ */
+static Lsn last_of_former_limits(const Control *source, const Control *target,
+                                 const ScanResult *chain)
+{
+    const uint32_t count = version_limit_count(source->version), of_prepared = count - 2;
+    Lsn last = LSN_INVALID, last_prepared = LSN_INVALID;
+    size_t prepared = 0;
+
+    for (size_t i = 0; i < chain->parameter_count; i++)
+        for (uint32_t k = 0; k < count; k++)
+            if (chain->parameters[i].limits[k] > source->limits[k])
+                last = chain->parameters[i].lsn;
+    if (chain->parameter_count == 0 || target->limits[of_prepared] <= source->limits[of_prepared])
+        return last;
+    for (; prepared < chain->prepared_count &&
+           chain->prepared[prepared].lsn < chain->parameters[chain->parameter_count - 1].lsn;
+         prepared++)
+        last_prepared = chain->prepared[prepared].lsn;
+    return prepared > source->limits[of_prepared] && last_prepared > last ? last_prepared : last;
+}
+
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,
                         const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
                         Error *error)
 {
-    *hazard = (ReplayHazard){0};
+    *hazard = (ReplayHazard){.former_limits_lsn = last_of_former_limits(
+                                 &state->control, &clusters->target.control, chain)};
     if (!find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);

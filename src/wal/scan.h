@@ -63,6 +63,7 @@ typedef struct ScanParameters
     Lsn lsn;
     int32_t wal_level;
     bool log_hints;
+    uint32_t limits[LIMITS_MAX];
 } ScanParameters;
 
 /*

@@ -130,6 +130,16 @@ static void note_hint_image(Summary *summary, Lsn lsn)
     summary->hint_image_noted = true;
 }
 
+static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    ScanParameters parameters = {
+        .lsn = record->lsn, .wal_level = event->wal_level, .log_hints = event->flag};
+
+    for (uint32_t i = 0; i < event->list_count; i++)
+        parameters.limits[i] = wal_event_u32(event->list, i);
+    buffer_append(&summary->parameters, &parameters, sizeof(parameters));
+}
+
 static void note_event(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
     switch (event->kind)
@@ -142,8 +152,7 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
             summary->full_page_writes_off = true;
         break;
     case WAL_EVENT_PARAMETER_CHANGE:
-        NOTE(&summary->parameters, ScanParameters, .lsn = record->lsn,
-             .wal_level = event->wal_level, .log_hints = event->flag);
+        note_parameters(summary, record, event);
         break;
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
