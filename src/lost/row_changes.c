@@ -36,16 +36,20 @@ typedef struct CommitReader
     size_t prepared_count;
 } CommitReader;
 
+/* The one that a COMMIT PREPARED ends. If the WAL that was read does not prepare it, that came
+ * before.
+ */
 static PreparedXid find_prepared(const CommitReader *reader, const WalEvent *event)
 {
-    PreparedXid found = {.xid = event->xid, .before = event->prepared};
+    PreparedXid found = {event->xid, true, ""};
+    size_t i = reader->prepared_count;
 
     if (!event->prepared)
-        return found;
-    found.gid = "";
-    for (size_t i = 0; i < reader->prepared_count; i++)
-        if (reader->prepared[i].xid == event->xid)
-            found = reader->prepared[i];
+        return (PreparedXid){event->xid, false, NULL};
+    while (i > 0 && reader->prepared[i - 1].xid != event->xid)
+        i--;
+    if (i > 0)
+        found = reader->prepared[i - 1];
     if (event->gid_size > 0)
         found.gid = arena_strndup(reader->changes->arena, event->gid, event->gid_size);
     return found;
