@@ -26,6 +26,7 @@ typedef struct LostFile
 typedef struct TableCount
 {
     const Table *table;
+    Oid checked; /* the table of that name for which the script has a check */
     uint64_t rows[ROW_DELETE + 1], untold;
 } TableCount;
 
@@ -247,6 +248,11 @@ static const char session_start[] =
     "  MESSAGE = 'the next transaction is still prepared here',\n"
     "  HINT = 'COMMIT PREPARED ' || quote_literal(name) || '; ' || done ||\n"
     "  '; then run the script again.'; END IF; END $$;\n"
+    "CREATE OR REPLACE FUNCTION lost_rows.refuse_other(name regclass, number oid, same boolean)\n"
+    "  RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF (name = number) <> same THEN\n"
+    "  RAISE EXCEPTION USING MESSAGE = 'here ' || name || ' is another table',\n"
+    "  HINT = 'Lost transactions, or this server since, made, dropped or renamed it. Do here'\n"
+    "  ' what they did, or take this check out of the script.'; END IF; END $$;\n"
     "CREATE OR REPLACE FUNCTION lost_rows.check_deferrable(changed regclass)\n"
     "  RETURNS void LANGUAGE plpgsql AS $$ DECLARE name regclass; BEGIN\n"
     "  FOR name IN SELECT conindid FROM pg_constraint WHERE conrelid = changed\n"
@@ -288,6 +294,23 @@ static void connect_to_database(const char *name, const Version *version, Buffer
     buffer_append_string(text, session_start);
 }
 
+/* Lost transactions may have given its name to another database. */
+static void check_database(Saver *saver)
+{
+    CatalogLook look = schema_look(saver->schema, 0, (Moment){saver->look->divergence.lsn, NULL});
+    CatalogTuple row;
+
+    if (catalog_find(&look, PG_DATABASE, saver->database, &row))
+        buffer_printf(
+            &saver->sql.text,
+            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database WHERE oid = %u\n"
+            "  AND datname = current_database()) THEN RAISE EXCEPTION USING\n"
+            "  MESSAGE = 'here ' || current_database() || ' is another database',\n"
+            "  HINT = 'Lost transactions renamed it. Do the same here first, or take this '\n"
+            "  'check out of the script.'; END IF; END $$;\n",
+            saver->database);
+}
+
 /* The comment that tells of the transaction, in its database. */
 static void tell_transaction(Saver *saver)
 {
@@ -306,6 +329,7 @@ static void tell_transaction(Saver *saver)
         if (name != NULL && strpbrk(name, "\r\n") == NULL && utf8_is_valid(name))
         {
             connect_to_database(name, saver->version, text);
+            check_database(saver);
             saver->connected = saver->database;
         }
     }
@@ -367,6 +391,34 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     buffer_printf(text, " (%s): %s\n", LSN_TEXT(saver->version, row->change->lsn), reason);
 }
 
+static void append_table_name(const Table *table, Buffer *text)
+{
+    buffer_append_name(text, table->schema);
+    buffer_append_u8(text, '.');
+    buffer_append_name(text, table->name);
+}
+
+/* Changes of the schema are comments, so the new primary may have another table of that name. */
+static void check_table(Saver *saver, const Table *table)
+{
+    const Moment divergence = {saver->look->divergence.lsn, NULL};
+    TableCount *count = count_table(saver, table);
+    AUTO_BUFFER Buffer name = {0};
+    bool same;
+    Oid number;
+
+    if (count->checked == table->oid)
+        return;
+    count->checked = table->oid;
+    number = schema_number_before(saver->schema, table, divergence, &same);
+    if (number == 0)
+        return;
+    append_table_name(table, &name);
+    buffer_append_string(&saver->sql.text, "SELECT lost_rows.refuse_other(");
+    buffer_append_literal(&saver->sql.text, buffer_string(&name), LITERAL_STANDARD);
+    buffer_printf(&saver->sql.text, ", %u, %s) \\gset\n", number, same ? "true" : "false");
+}
+
 static void note_deferrable(Saver *saver, const LostRow *row)
 {
     const Table *table = row->table;
@@ -374,9 +426,7 @@ static void note_deferrable(Saver *saver, const LostRow *row)
 
     if (!table->refuses_on_conflict || row->change->kind == ROW_DELETE)
         return;
-    buffer_append_name(&name, table->schema);
-    buffer_append_u8(&name, '.');
-    buffer_append_name(&name, table->name);
+    append_table_name(table, &name);
     buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
     buffer_append_literal(&check, buffer_string(&name), LITERAL_STANDARD);
     buffer_append_string(&check, ") \\gset\n");
@@ -400,6 +450,7 @@ static void write_statement(Saver *saver, const LostRow *row)
     else
     {
         begin_transaction(saver);
+        check_table(saver, row->table);
         if (!lost_sql_row(row, LSN_TEXT(saver->version, row->change->lsn), &saver->sql.text,
                           &reason))
             leave_out(saver, row, reason);

@@ -597,6 +597,31 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
     return find_or_make(schema, storage, oid, moment, make_table, reason);
 }
 
+Oid schema_number_before(Schema *schema, const Table *table, Moment moment, bool *same)
+{
+    AUTO_ARENA Arena *scratch = arena_create();
+    CatalogLook look = schema_look(schema, table->database, moment);
+    size_t position = 0;
+    CatalogTuple row;
+
+    look.arena = scratch;
+    *same = catalog_find(&look, PG_CLASS, table->oid, &row);
+    if (*same)
+        return table->oid;
+    while (catalog_next(&look, PG_CLASS, KEY_ANY, &position, &row))
+    {
+        const char *name = row_name(&look, &row, "relname"), *schema_name;
+
+        if (name == NULL || strcmp(name, table->name) != 0)
+            continue;
+        schema_name =
+            catalog_name(&look, PG_NAMESPACE, row_number(&row, "relnamespace"), "nspname");
+        if (schema_name != NULL && strcmp(schema_name, table->schema) == 0)
+            return row_number(&row, "oid");
+    }
+    return 0;
+}
+
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)
 {
     const RelationId id = {.database = database, .relation = type};

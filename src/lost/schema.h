@@ -60,6 +60,10 @@ const char *schema_quoted_name(Arena *arena, const char *name);
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason);
 
+/* The table's number if it was there at that moment (*same), else that of the relation which had
+ * its name; 0: none had it. */
+Oid schema_number_before(Schema *schema, const Table *table, Moment moment, bool *same);
+
 /* The type, for ValueReader.type by way of the caller's context. */
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);
 
