@@ -9,6 +9,8 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Background;
+use RewindTest::Held;
 
 my ($source, $diverged, $target);
 
@@ -108,6 +110,21 @@ sub saved_directories
     return;
 }
 
+# Two at once: the second finds the server that the first has started, and does not ask to stop it.
+sub twice_at_once
+{
+    fresh('twice')->start;
+    my @options = ('--rejoin', '--keep-config', '-B', $target->bindir, '--no-sync');
+    my $first = hold($target, $source, 'apply', @options);
+    my $second = start_rewind($target, $source, options => \@options, errors => "$target->{dir}/second");
+    wait_until('the second one waits', sub { slurp($second->{errors}) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
+    is(go_on($first)->{status}, 0, 'two at once: the first one');
+    my $pid = $target->postmaster_pid;
+    ends(end_of_rewind($second), 0, 'two at once: the second one', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    is($target->postmaster_pid, $pid, 'two at once: the server is the same');
+    return;
+}
+
 # It would work against the command.
 sub managers
 {
@@ -155,6 +172,7 @@ each_version(sub {
     recovery_targets($version) if $version >= 12;
     slots($version);
     saved_directories();
+    twice_at_once();
     managers();
     from_itself($version);
     undef $target;

@@ -3,6 +3,7 @@
 #include "apply/apply.h"
 #include "base/clock.h"
 #include "base/workers.h"
+#include "target/interlock.h"
 #include "target/pid_file.h"
 #include "pair/saved_directory.h"
 #include "source/directory.h"
@@ -10,6 +11,9 @@
 #include "standby/streaming.h"
 
 #include <stdio.h>
+
+#define POLL_MILLISECONDS 100
+#define START_SECONDS 5 /* for another --rejoin to start the server after its rewind */
 
 /* The time since the last call is the last step's. */
 static void begin_step(Rejoin *rejoin, RejoinStep step)
@@ -224,13 +228,68 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     return rejoin->report.stopped;
 }
 
+/* Wait for another pg_rewind that works on the target. The rewind itself reports that this takes
+ * too long. */
+static bool wait_for_other_run(const Rejoin *rejoin, bool *waited, Error *error)
+{
+    const double deadline = clock_seconds() + rejoin->options->wait_timeout_seconds;
+    Interlock *interlock = NULL;
+
+    *waited = false;
+    for (;;)
+    {
+        if (!interlock_acquire(rejoin->target.directory, &interlock, error))
+            return false;
+        if (interlock != NULL || clock_seconds() >= deadline)
+            break;
+        if (!*waited)
+            log_info("waiting for another pg_rewind that is working on directory \"%s\"",
+                     rejoin->target.directory);
+        *waited = true;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+    interlock_release(interlock);
+    return true;
+}
+
+/*
+ * Stop the server. Another --rejoin, which has done so or found it stopped, starts it after its
+ * rewind: then it is looked at, as by the same command again.
+ */
+static bool find_and_stop(Rejoin *rejoin, bool *follows, Error *error)
+{
+    double deadline;
+    bool waited;
+    long pid;
+
+    if (!find_target(rejoin, error) || !stop_server(rejoin, follows, error))
+        return false;
+    if (*follows || (rejoin->options->dry_run && rejoin->pid != 0))
+        return true;
+    /* The rewind has its own connections, and may take its time. */
+    rejoin_forget_source(rejoin);
+    if (!wait_for_other_run(rejoin, &waited, error))
+        return false;
+    for (deadline = clock_seconds() + START_SECONDS; waited && clock_seconds() < deadline;)
+    {
+        if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
+            return false;
+        if (pid != 0)
+            return find_target(rejoin, error) && stop_server(rejoin, follows, error);
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+    return true;
+}
+
 static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
 {
     const Options *options = rejoin->options;
     bool follows;
 
     begin_step(rejoin, REJOIN_STOP);
-    if (!find_target(rejoin, error) || !stop_server(rejoin, &follows, error))
+    if (!find_and_stop(rejoin, &follows, error))
         return false;
     if (follows)
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
@@ -241,8 +300,6 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     }
     else
     {
-        /* The rewind has its own connections, and may take its time. */
-        rejoin_forget_source(rejoin);
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
         begin_step(rejoin, REJOIN_STEP_COUNT);

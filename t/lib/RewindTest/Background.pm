@@ -17,11 +17,11 @@ my %running;    # by process id
 my $owner_pid = $$;
 END { if ($$ == $owner_pid && %running) { local $?; kill 'KILL', keys %running; waitpid($_, 0) for keys %running } }
 
-# Source: anything with a conninfo. Options: options => [ more options ], program, conninfo, env.
+# Source: anything with a conninfo. Options: options => [ more options ], program, conninfo, env, errors (a file).
 sub start_rewind
 {
     my ($target, $source, %option) = @_;
-    my $errors = $target->dir . '/errors';
+    my $errors = $option{errors} // $target->dir . '/errors';
     pipe(my $end, my $held) or die "could not make a pipe: $!";
     my $pid = fork() // die "could not fork: $!";
     if ($pid == 0)
