@@ -61,8 +61,9 @@ done
 if [ ${#tests[@]} -eq 0 ]; then
     cd "$checkout"
     # The longest begin first: none of them is left alone at the end.
-    tests=(t/450_space.pl t/402_failed_calls.pl t/157_compared_instead_of_read.pl t/803_rejoin_again.pl t/822_save_lost_rows.pl
-        t/600_chaos.pl t/210_failover_back_and_forth.pl t/320_target_standby.pl t/200_timelines.pl)
+    tests=(t/450_space.pl t/428_tablespace_place_again.pl t/402_failed_calls.pl t/803_rejoin_again.pl t/822_save_lost_rows.pl
+        t/600_chaos.pl t/806_rejoin_would_not_follow.pl t/210_failover_back_and_forth.pl t/320_target_standby.pl t/200_timelines.pl
+        t/169_checksums_not_always_on.pl t/165_settings_switched.pl t/161_hint_bits_without_wal.pl t/422_server_that_is_stopping.pl)
     for test in t/*.pl; do
         [[ " ${tests[*]} " == *" $test "* ]] || tests+=("$test")
     done
