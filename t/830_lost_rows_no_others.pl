@@ -25,6 +25,8 @@ CREATE DOMAIN of_mood AS mood;
 CREATE TABLE domain_key (k of_mood PRIMARY KEY, v text);
 INSERT INTO domain_key VALUES ('a', 'v'), ('b', 'v');
 CREATE TABLE pg_temp_77 (id int PRIMARY KEY);
+CREATE TABLE swapped (id int PRIMARY KEY DEFERRABLE);
+INSERT INTO swapped VALUES (1), (2);
 CREATE TABLE ruled (id int PRIMARY KEY, other int UNIQUE);
 CREATE RULE ruled AS ON UPDATE TO ruled DO ALSO NOTHING;
 CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE, r int4range, EXCLUDE USING gist (r WITH &&) DEFERRABLE);
@@ -49,7 +51,7 @@ sub lost
         q{UPDATE long_key SET n = 2 WHERE k LIKE '2%'}, q{UPDATE long_text SET n = 2 WHERE body LIKE '2%'},
         q{COMMIT PREPARED 'on both'}, q{UPDATE no_key SET b = 'lost' WHERE a = 3}, q{DELETE FROM no_key WHERE a = 4},
         q{UPDATE composite_key SET v = 'lost' WHERE k = ROW(1, 'x')::pair; DELETE FROM composite_key WHERE k = ROW(2, 'x')::pair},
-        q{UPDATE domain_key SET v = 'lost' WHERE v = 'v' AND k::text = 'a'}, q{INSERT INTO pg_temp_77 VALUES (5)}, q{INSERT INTO ruled VALUES (6, 1)}, q{UPDATE audited SET v = 'lost'},
+        q{UPDATE domain_key SET v = 'lost' WHERE v = 'v' AND k::text = 'a'}, q{INSERT INTO pg_temp_77 VALUES (5)}, q{INSERT INTO ruled VALUES (6, 1)}, 'UPDATE swapped SET id = 3 - id', q{UPDATE audited SET v = 'lost'},
         $version >= 12 ? q{INSERT INTO generated_key VALUES (9, 'new'); UPDATE generated_key SET b = 'lost' WHERE a = 1; DELETE FROM generated_key WHERE a = 2} : (),
         # At last, since the script stops there.
         q{UPDATE deferred SET id = 4 - id WHERE id < 4}, q{UPDATE deferred SET id = 10 WHERE id = 2});
@@ -97,12 +99,13 @@ each_version(sub {
     is($result->{stdout} =~ s/\d+|\(.*\)//gr, qq{conflict: UPDATE of "public"."long_text" \ntransaction  is done already\nconflict: UPDATE of "public"."no_key" \nconflict: INSERT of "public"."ruled" WHERE "id" = '' \n}, 'it says what it did not do');
     is($source->sql(q{SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'lost_rows'}), 0, 'subscribers of all tables do not get a table that they lack');
     my %rows = map { $_ => $source->sql("SELECT string_agg(t::text, ' ' ORDER BY t::text COLLATE \"C\") FROM $_ t") }
-        qw(no_key composite_key domain_key pg_temp_77 audit deferred), $version >= 12 ? 'generated_key' : ();
+        qw(swapped no_key composite_key domain_key pg_temp_77 audit deferred), $version >= 12 ? 'generated_key' : ();
     is($source->sql(q{SELECT string_agg(DISTINCT n::text, ' ') FROM (SELECT n FROM long_key UNION ALL SELECT n FROM long_text) x}), '1', 'no row changes that cannot be told apart');
     like(slurp($file->{sql}), qr/^-- left out: UPDATE of public\.long_key /m, 'the script says so');
     is($rows{no_key}, '(1,b) (100,prepared) (2,b) (3,theirs)', 'a row that a session changes at the same moment is a conflict; a transaction that both committed is not done again');
     is($rows{composite_key}, '("(1,x)",lost)', 'a composite key');
     is($rows{domain_key}, '(a,lost) (b,v)', 'a key of a domain over an enum, which has no operators');
+    is($rows{swapped}, '(1) (2)', 'rows that have one key amid a transaction');
     is($rows{pg_temp_77}, '(5)', 'a table with the name of a copy');
     is($rows{audit}, '(UPDATE)', 'a trigger has fired once');
     is($rows{deferred}, '(1,"[30,35)") (10,"[40,45)") (2,"[20,25)") (3,"[10,15)")', 'a primary key that is deferrable has no value twice');

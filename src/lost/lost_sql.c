@@ -187,6 +187,8 @@ static const Statement statements[][2] = {
 
 static const char *choose_change(const LostRow *row, const Statement *statement)
 {
+    /* Where constraints are deferrable, two rows may have one key amid a transaction. */
+    const bool has_key = row->table->key_count > 0 && !row->table->refuses_on_conflict;
     bool has_columns = false, has_unknown = false;
 
     for (size_t i = 0; i < row->table->attribute_count; i++)
@@ -194,10 +196,10 @@ static const char *choose_change(const LostRow *row, const Statement *statement)
         has_columns |= is_named(row->table, i);
         has_unknown |= row->new.values[i].state == ROW_VALUE_UNCHANGED;
     }
-    if (row->change->kind == ROW_UPDATE && row->table->key_count == 0 && has_unknown)
+    if (row->change->kind == ROW_UPDATE && !has_key && has_unknown)
         return UPDATE_COLUMNS THE_ROW " AND (SELECT count(*) FROM ONLY %t WHERE %o) = 1";
     if (row->change->kind != ROW_INSERT)
-        return statement->change;
+        return statements[row->change->kind][has_key].change;
     if (!has_columns)
         return "INSERT INTO %t DEFAULT VALUES";
     if (row->version->sql.on_conflict && !row->table->refuses_on_conflict)
@@ -221,8 +223,8 @@ static bool may_violate(const LostRow *row)
 {
     const RowChangeKind kind = row->change->kind;
 
-    if (kind == ROW_DELETE || (kind == ROW_INSERT && row->version->sql.on_conflict &&
-                               !row->table->refuses_on_conflict))
+    if (kind == ROW_DELETE ||
+        (kind == ROW_INSERT && row->version->sql.on_conflict && !row->table->refuses_on_conflict))
         return false;
     for (size_t i = 0; i < row->table->attribute_count; i++)
         if (row->table->unique[i] && (kind == ROW_INSERT || column_differs(row, i)))
