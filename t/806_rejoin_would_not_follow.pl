@@ -57,6 +57,21 @@ sub with_settings
     return;
 }
 
+# --check has it as a warning: with -R alone it is a hint.
+sub is_foretold
+{
+    my ($name, @options) = @_;
+    my $check = sub { return run([ rewind_argv($target->data, qw(--check -R --verbose), '--source-server', $source->conninfo, @_) ])->{stdout} };
+    for my $running (1, 0)
+    {
+        $target->stop if !$running;
+        like($check->(@options), qr/^warning  standby +with "$name" the target's server/m, "--check tells of $name");
+        like($check->(), qr/^ok       standby /m, '--check tells that nothing is there');
+    }
+    $target->start;
+    return;
+}
+
 sub recovery_targets
 {
     my ($version) = @_;
@@ -70,7 +85,7 @@ sub recovery_targets
     unlink $source->path('from_backup.conf');
     # With this one it would be promoted as soon as it is consistent.
     with_settings($target, "recovery_target = 'immediate'\nrecovery_target_action = 'promote'\n",
-        sub { is_refused('a recovery target that is kept', $says->('recovery_target', $own), '--keep-config') });
+        sub { is_foretold('recovery_target', '--keep-config'); is_refused('a recovery target that is kept', $says->('recovery_target', $own), '--keep-config') });
     with_settings($target, "recovery_target_timeline = 'current'\n", sub { is_refused('another timeline', $says->('recovery_target_timeline', $from_source), '--keep=*.auto.conf') });
     with_settings($target, "recovery_target_timeline = '2'\n", sub { ends(rejoin('--keep-config'), 0, 'the timeline of the source by its number') });
 

@@ -7,6 +7,7 @@
 #include "check/readiness.h"
 
 #include "source/encryption.h"
+#include "standby/next_start.h"
 #include "standby/streaming.h"
 #include "target/server_control.h"
 
@@ -194,6 +195,33 @@ static void look_at_named_slot(Node *node)
                        error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
 }
 
+/* Problems' take: --rejoin refuses what -R alone only prints. */
+static void take_warning(void *context, const Error *problem)
+{
+    node_add_error(context, "standby", FINDING_WARNING, problem);
+}
+
+/* With -R: the configuration that the standby will have. Whether that is the source's is known of a
+ * target that is stopped, or has diverged. source_slot tells of --slot. */
+static void look_at_standby(Node *node)
+{
+    const Look *look = &node->look;
+    Problems problems = {.take = take_warning, .context = node};
+    Options options = *node->options;
+    Error error;
+
+    if (!options.write_recovery_conf || (look->running && !look->divergence.needed) ||
+        node->clusters->source_history.count == 0)
+        return;
+    options.create_slot = options.slot != NULL;
+    if (!next_start_check(&options, node->clusters, look->divergence.needed, &problems, node->arena,
+                          &error))
+        node_add_error(node, "standby", FINDING_UNKNOWN, &error);
+    else if (problems.count == 0)
+        node_ok(node, "standby",
+                "Its configuration has no recovery target, and no slot that the source lacks.");
+}
+
 /* From where on WAL of the target is needed, as far as it was found. */
 static void find_needed_wal(Node *node, bool looked, const Error *error)
 {
@@ -223,6 +251,7 @@ static void judge_with_source(Node *node)
                 "Source and target are one cluster (system identifier %llu).",
                 (unsigned long long) node->clusters->target.control.system_identifier);
         look_at_named_slot(node);
+        look_at_standby(node);
     }
     if (look->replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
