@@ -136,7 +136,7 @@ sub other_programs
     spew("$other/pg_ctl", "#!/bin/sh\nif [ \"\$1\" = -V ]; then exec $target->{bindir}/pg_ctl -V; fi\nexit 1\n");
     chmod 0755, "$other/pg_ctl";
     ends(rejoin('--keep-config', { no_bindir => 1, env => { PATH => "$other:$ENV{PATH}" } }), 0, 'another pg_ctl of this version in PATH', $follows,
-        qr{^pg_rewind: starting the target's server: \Q$target->{bindir}\E/pg_ctl }m);
+        qr{^pg_rewind: starting the target's server: (?!\Q$other\E)}m);
     return;
 }
 
