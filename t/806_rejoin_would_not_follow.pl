@@ -18,7 +18,7 @@ sub rejoin
 {
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
-    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ]);
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=20 -B), $target->bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ]);
 }
 
 sub ends
