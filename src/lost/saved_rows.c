@@ -411,9 +411,9 @@ static void check_table(Saver *saver, const Table *table)
         return;
     count->checked = table->oid;
     number = schema_number_before(saver->schema, table, divergence, &same);
-    if (number == 0)
-        return;
     append_table_name(table, &name);
+    if (number == 0 || !utf8_is_valid(buffer_string(&name))) /* then its rows are left out */
+        return;
     buffer_append_string(&saver->sql.text, "SELECT lost_rows.refuse_other(");
     buffer_append_literal(&saver->sql.text, buffer_string(&name), LITERAL_STANDARD);
     buffer_printf(&saver->sql.text, ", %u, %s) \\gset\n", number, same ? "true" : "false");

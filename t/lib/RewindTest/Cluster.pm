@@ -506,13 +506,14 @@ sub wait_for_replay_of
     return;
 }
 
-# Wait until it streams from the other cluster, as follow has told it. What it replays before may come from its own pg_wal.
+# Wait until it streams from the other cluster, as follow has told it. What it replays before may come from its own pg_wal. The standby is asked
+# if it can tell: the primary would change pages of catalogs by hints.
 sub wait_for_stream_from
 {
     my ($self, $other) = @_;
-    wait_until(
-        sub { "$self->{name} streams from $other->{name}; its log:\n" . $self->log },
-        sub { $other->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$self->{name}' AND state = 'streaming'") ne '0' });
+    my ($asked, $query) = $self->{version} >= 9.6 ? ($self, q{SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'})
+        : ($other, "SELECT count(*) FROM pg_stat_replication WHERE application_name = '$self->{name}' AND state = 'streaming'");
+    wait_until(sub { "$self->{name} streams from $other->{name}; its log:\n" . $self->log }, sub { $asked->query($query) ne '0' });
     return;
 }
 
