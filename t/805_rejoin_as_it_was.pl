@@ -93,7 +93,7 @@ sub started_without_directory
     $target->stop;
     $target->configure("unix_socket_directories = '$target->{dir}'");
     ends(rejoin('--keep-config'), 0, 'stopped, started by pgdata', $follows,
-        qr/^pg_rewind: warning: the options of the last start in ".*postmaster\.opts" are not used, since it names no data directory: .*work_mem=7MB/m);
+        qr/^pg_rewind: warning: the options of the last start in ".*postmaster\.opts" are not used, since it names no absolute data directory: .*work_mem=7MB/m);
     return;
 }
 

@@ -94,6 +94,13 @@ sub recovery_targets
     append($target->path('postgresql.auto.conf'), "recovery_target = 'immediate'\n");
     ends(rejoin(), 1, 'without divergence', $says->('recovery_target', $own));
     ok(!$target->is_running, 'without divergence: it is not started');
+
+    # A standby of another primary, with a slot that only that one has: it runs afterwards, as it did before.
+    return if $version < 12;
+    spew($target->path('postgresql.auto.conf'), "primary_conninfo = 'host=/nowhere'\nprimary_slot_name = 'of_the_other'\n");
+    $target->start;
+    ends(rejoin('--rejoin-timeout=2'), 2, 'a running standby without divergence');
+    ok($target->is_running, 'a running standby without divergence still runs');
     return;
 }
 

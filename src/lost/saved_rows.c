@@ -291,7 +291,6 @@ static void connect_to_database(const char *name, const Version *version, Buffer
         buffer_append_string(
             text, "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_publication "
                   "WHERE puballtables)\n  THEN 'UNLOGGED' ELSE '' END AS logged \\gset\n");
-    buffer_append_string(text, session_start);
 }
 
 /* Lost transactions may have given its name to another database. */
@@ -330,6 +329,7 @@ static void tell_transaction(Saver *saver)
         {
             connect_to_database(name, saver->version, text);
             check_database(saver);
+            buffer_append_string(text, session_start);
             saver->connected = saver->database;
         }
     }
@@ -409,7 +409,9 @@ static void check_table(Saver *saver, const Table *table)
 
     if (count->checked == table->oid)
         return;
-    count->checked = table->oid;
+    /* A transaction that the new primary has committed, too, is skipped with its checks. */
+    if (!saver->commit->prepared_before)
+        count->checked = table->oid;
     number = schema_number_before(saver->schema, table, divergence, &same);
     append_table_name(table, &name);
     if (number == 0 || !utf8_is_valid(buffer_string(&name))) /* then its rows are left out */

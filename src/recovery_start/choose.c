@@ -55,8 +55,6 @@ static bool read_replayed(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
     SourceWalReading reading = {.from = start->chosen.redo};
-    const WalShape *shape = &chooser->in.clusters->shape;
-    const Lsn fetched_end = chooser->in.source_wal->fetched_end;
     ScanResult chain;
     WalScan *scan;
     bool result;
@@ -65,11 +63,6 @@ static bool read_replayed(Chooser *chooser, Error *error)
     /* The checkpoint may be later than all that was read. */
     start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.end = start->wal_end;
-    /* WAL may be read past a gap, which is read later. Then a segment that was fetched in part does
-     * not count as one that is here. */
-    if (wal_segment_of(shape, start->chosen.redo) > wal_segment_of(shape, fetched_end) &&
-        !source_wal_remove(chooser->in.source_wal, wal_segment_of(shape, fetched_end), error))
-        return false;
     result = source_wal_read(chooser->in.source_wal, &reading, &scan, &chain, error);
     chooser->missing_end = reading.missing_end;
     if (!result)

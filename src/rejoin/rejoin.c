@@ -67,16 +67,7 @@ static bool check_own_process(Rejoin *rejoin, Error *error)
 {
     const char *directory = rejoin->target.directory;
 
-    if (rejoin->options->stop_command != NULL)
-        return true;
-    if (rejoin->pid == 1 && process_works_in(1, directory))
-    {
-        error_set(error, ERROR_FAILED, "the target's server is process 1 of its container");
-        error_detail(error, "Its end would be that of the container, and of this command.");
-        return error_hint(error, "Stop the container, and run pg_rewind with "
-                                 "--write-recovery-conf on the data directory from another one.");
-    }
-    if (process_works_in(rejoin->pid, directory))
+    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
         return true;
     /* A server that was stopping may have ended since it was found. */
     if (!pid_file_find_server(directory, NULL, &rejoin->pid, error))
@@ -182,6 +173,18 @@ static void warn_of_manager(const Rejoin *rejoin)
         "--rejoin.");
 }
 
+/* Checked for a server that is to be stopped only. */
+static bool check_first_process(const Rejoin *rejoin, Error *error)
+{
+    if (rejoin->options->stop_command != NULL || rejoin->pid != 1 ||
+        !process_works_in(1, rejoin->target.directory))
+        return true;
+    error_set(error, ERROR_FAILED, "the target's server is process 1 of its container");
+    error_detail(error, "Its end would be that of the container, and of this command.");
+    return error_hint(error, "Stop the container, and run pg_rewind with "
+                             "--write-recovery-conf on the data directory from another one.");
+}
+
 /* *follows: the server is a standby of the source already. */
 static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
 {
@@ -207,6 +210,8 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     }
     if (*follows)
         return true;
+    if (!check_first_process(rejoin, error))
+        return false;
     warn_of_manager(rejoin);
     if (rejoin->options->dry_run)
     {
@@ -303,6 +308,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
         begin_step(rejoin, REJOIN_STEP_COUNT);
+        run->server_stopped = rejoin->report.stopped;
         if (!rewind_run(options, run, error))
             return false;
         begin_step(rejoin, REJOIN_START);

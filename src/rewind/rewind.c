@@ -326,7 +326,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     begin_phase(run, PHASE_SCAN);
     if (!look_for_divergence(look, error))
         return false;
-    if (look->options->rejoin &&
+    /* Whoever has stopped a server that needs no rewind starts it again. */
+    if (look->options->rejoin && (look->divergence.needed || !run->server_stopped) &&
         !next_start_check(look->options, &look->clusters, look->divergence.needed, &look->problems,
                           look->arena, error))
         return false;

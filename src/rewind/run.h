@@ -80,6 +80,7 @@ typedef struct Run
 {
     RowSaver save_rows;   /* set by the caller; used with --save-lost-rows */
     LostNamer name_lost;  /* set by the caller; used with a report. */
+    bool server_stopped;  /* set by the caller: it has stopped the target's server */
     Look look;            /* the first three steps; look.arena NULL: no run has begun */
     SourceAddress source; /* set at the end */
     TargetChanges changes;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define COPY_SIZE (2u * 1024 * 1024)
 
@@ -48,7 +49,7 @@ static bool can_take(const StagedSegment *segment)
 
     return segment->size == segment->segment_size ||
            (lstat(segment->local_path, &status) == 0 && S_ISREG(status.st_mode) &&
-            status.st_nlink == 1 && (status.st_mode & S_IWUSR) != 0 &&
+            status.st_nlink == 1 && (status.st_mode & S_IWUSR) != 0 && status.st_uid == geteuid() &&
             (uint64_t) status.st_size >= segment->size);
 }
 

@@ -118,12 +118,13 @@ char *server_control_options(Arena *arena, const char *text, char **directory)
 
 const char *server_control_config_file(Arena *arena, const char *text)
 {
-    static const char setting[] = "config_file=";
-    const char *value = strstr(text, setting);
+    const char *value = strstr(text, "config_file=");
 
     if (value == NULL)
+        value = strstr(text, "config-file="); /* after --, each setting may be written so */
+    if (value == NULL)
         return NULL;
-    value += strlen(setting);
+    value += strlen("config_file=");
     return arena_strndup(arena, value, strcspn(value, "\"\n"));
 }
 
@@ -161,7 +162,7 @@ static FormerStart read_former_start(const Target *target, long pid, Arena *aren
     {
         if (options[0] != '\0' && (directory == NULL || directory[0] != '/'))
             log_warning("the options of the last start in \"%s\" are not used, since it names no "
-                        "data directory: %s",
+                        "absolute data directory: %s",
                         path, options);
         return former;
     }

@@ -347,18 +347,18 @@ double source_wal_fetch_rate(const SourceWal *wal)
     return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
 }
 
-/* Go on with the part that is here, and forget it until all is there: WAL that a server has flushed
- * does not change. */
+/* Go on with the part that is here, if it still is, and forget it until all is there: WAL that a
+ * server has flushed does not change. */
 static bool continue_part(SourceWal *wal, const WalFetch *fetch, Error *error)
 {
     for (size_t i = 0; i < fetch->count; i++)
     {
         const SegmentFetch *segment = &fetch->segments[i];
 
-        if (segment->begin == 0)
+        if (wal->part_size == 0 || segment->number != wal->part_segment)
             continue;
         wal->part_size = 0;
-        return file_rename(segment->whole_path, segment->path, error);
+        return segment->begin == 0 || file_rename(segment->whole_path, segment->path, error);
     }
     return true;
 }
@@ -370,8 +370,7 @@ static bool note_part(SourceWal *wal, const WalFetch *fetch, Error *error)
 
     if (last->size == wal->store->stream.shape.segment_size || last->missing)
         return true;
-    if (wal->part_size > 0 && wal->part_segment != last->number &&
-        !source_wal_remove(wal, wal->part_segment, error))
+    if (wal->part_size > 0 && !source_wal_remove(wal, wal->part_segment, error))
         return false;
     wal->part_segment = last->number;
     wal->part_size = last->size;

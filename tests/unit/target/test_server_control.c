@@ -70,6 +70,17 @@ static void test_options_of_the_last_start(void **state)
     arena_destroy(arena);
 }
 
+static void test_config_file_of_the_last_start(void **state)
+{
+    Arena *arena = arena_create();
+
+    (void) state;
+    assert_string_equal(server_control_config_file(arena, "/bin/postgres \"-c\" \"config_file=/a b.conf\""), "/a b.conf");
+    assert_string_equal(server_control_config_file(arena, "/bin/postgres \"--config-file=/c\" \"-D\" \"/d\"\n"), "/c");
+    assert_null(server_control_config_file(arena, "/bin/postgres \"-D\" \"/d\""));
+    arena_destroy(arena);
+}
+
 static void test_one_server_in_two_files(void **state)
 {
     static const char text[] = "4711\n/data\n1700000000\n5432\n/run\n*\n  1234 5678\nready   \n";
@@ -96,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit_of_systemd),
         cmocka_unit_test(test_options_of_the_last_start),
+        cmocka_unit_test(test_config_file_of_the_last_start),
         cmocka_unit_test(test_one_server_in_two_files),
     };
 

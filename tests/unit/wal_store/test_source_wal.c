@@ -179,6 +179,12 @@ static void test_part_is_continued(void **state)
     assert_true(source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + SEGMENT_SIZE + PART, &error));
     assert_int_equal(source_wal_fetched_bytes(wal, 1), 0);
     assert_true(is_there(SEGMENT_SIZE));
+
+    /* It was staged, and is fetched once more with the next one: now it is whole. */
+    assert_true(source_wal_remove(wal, 2, &error));
+    assert_true(source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + 3 * SEGMENT_SIZE + PART, &error));
+    assert_int_equal(source_wal_fetched_bytes(wal, 2), SEGMENT_SIZE);
+    assert_int_equal(source_wal_fetched_bytes(wal, 4), PART);
 }
 
 int main(void)
