@@ -47,7 +47,7 @@ link_target()
 {
     local wrapped=(open pread close lstat stat fstat unlink rmdir kill nanosleep clock_gettime poll write fsync)
     local own=$checkout/tests/fuzz/fuzz_$1.c
-    local used=()
+    local used=() libpq=(-lpq)
 
     compile "$own" "fuzz_$1"
     if grep -q 'include "memory_files.h"' "$own"; then
@@ -55,9 +55,10 @@ link_target()
     fi
     if grep -q 'include "fake_libpq.h"' "$own"; then
         used+=("$scratch/objects/tests_fuzz_fake_libpq.c.o" -Wl,--wrap=pthread_{create,join,detach})
+        libpq=()
     fi
     clang "-fsanitize=fuzzer,$sanitizers" -o "$scratch/$1" "$scratch/objects/fuzz_$1.o" "${used[@]}" \
-        "$scratch/project.a" -lisal -lcrypto -lz -lzstd -llz4 -lpthread
+        "$scratch/project.a" "${libpq[@]}" -lisal -lcrypto -lz -lzstd -llz4 -lpthread
 }
 
 run_target()
