@@ -8,6 +8,7 @@ use warnings;
 use Fcntl ':flock';
 use POSIX ();
 use RewindTest;
+use RewindTest::Background qw(end_of_rewind has_ended run_in_background);
 use RewindTest::Held;
 use RewindTest::Tree;
 
@@ -38,8 +39,10 @@ sub begin
         { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo, @options); }
         POSIX::_exit(127);
     }
-    return { pid => $pid, errors => $errors };
+    return run_in_background($pid, $errors);
 }
+
+sub child_of { my ($run) = @_; return process_file($run->{pid}, "task/$run->{pid}/children") =~ /^(\d+)/ ? $1 : undef }
 
 # Wait until the child is held, another one than before: its number.
 sub held_child
@@ -48,17 +51,18 @@ sub held_child
     my $child;
     my $before = $run->{child} // 0;
     wait_until('the child is held', sub {
-        ($child) = process_file($run->{pid}, "task/$run->{pid}/children") =~ /^(\d+)/;
+        $child = child_of($run);
         return $child && $child != $before && process_file($child, 'stat') =~ /\) T /;
     });
     return $run->{child} = $child;
 }
 
+# A child that should not have been made is held, too: it goes on, or this would wait for ever.
 sub end
 {
     my ($run) = @_;
-    waitpid($run->{pid}, 0);
-    return { status => $? >> 8, signal => $? & 127, stderr => slurp($run->{errors}) };
+    wait_until('the program ends', sub { has_ended($run) || kill('CONT', child_of($run) // ()) && 0 });
+    return end_of_rewind($run);
 }
 
 sub child_is_killed
@@ -194,8 +198,7 @@ sub signal_in_the_pause
         flock($lock, LOCK_EX | LOCK_NB) or die 'the directory is locked';
         my $run = begin($copy, 'pause');
         wait_until('the child waits', sub { -e $run->{errors} && slurp($run->{errors}) =~ /^pg_rewind: waiting for another pg_rewind /m });
-        my ($child) = process_file($run->{pid}, "task/$run->{pid}/children") =~ /^(\d+)/;
-        kill 'KILL', $child;
+        kill 'KILL', child_of($run);
         wait_until_held($run);
         close $lock;
         kill $_, $run->{pid} for qw(TERM CONT);
