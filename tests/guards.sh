@@ -15,6 +15,8 @@ set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
+# A test without its guard may wait for what does not come.
+export PG_REWIND_TEST_PATIENCE="${PG_REWIND_TEST_PATIENCE:-60}"
 logs=${LOGS:-$scratch/logs}
 mkdir -p "$logs"
 
