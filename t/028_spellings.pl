@@ -7,6 +7,8 @@ use warnings;
 
 use Cwd ();
 use RewindTest;
+use RewindTest::Held;
+use RewindTest::Tree;
 
 # The target as it is called, with a working directory in which that is right.
 my %spelling = (
@@ -55,6 +57,27 @@ sub is_rewound
     return;
 }
 
+# The target is called by a link, which leads to another cluster soon after.
+sub link_leads_elsewhere
+{
+    my ($target, $source) = @_;
+    my ($copy, $other) = map { $target->copy($_) } qw(meant other);
+    my $before = tree($other);
+    my $called = bless { %$copy, dir => $copy->dir . '.called' }, ref $copy;
+    mkdir $called->dir or die;
+    symlink($copy->data, $called->data) or die;
+    my $held = hold($called, $source, 'commit');
+    unlink $called->data or die;
+    symlink($other->data, $called->data) or die;
+    my $result = go_on($held);
+    is($result->{status}, 0, 'the link to the target leads elsewhere meanwhile') or diag($result->{stderr});
+    is_same_tree(tree($other), $before, 'the other cluster is left alone');
+    $copy->follow($source);
+    rejoins($copy, $source, no_promotion => 1, quick => 1);
+    $_->discard for $copy, $other;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $segment;
@@ -66,6 +89,8 @@ each_version(sub {
             $segment = $target->query('INSERT INTO t VALUES (3); SELECT pg_walfile_name(pg_current_wal_lsn())');
             $target->sql('SELECT pg_switch_wal(); INSERT INTO t VALUES (4)');
         });
+    link_leads_elsewhere($target, $source);
+
     # One of its segments only an archive has: a restore command fetches it.
     my $archive = work_dir() . "/archive.$version";
     mkdir $archive;
