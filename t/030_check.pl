@@ -275,6 +275,9 @@ sub checks_short_wal
         is($archived->{finding}{archive}{state}, 'ok', 'of the archive as well');
         is(run([ rewind_argv($target->data, '--dry-run', @from, @$option) ])->{status}, 0, 'a rewind finds the same');
     }
+    spew($target->path("pg_wal/$name"), "\0" x length $segment);
+    is(checks('not the segment', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed', 'a file that is not the segment hides none');
+    unlink $target->path("pg_wal/$name") or die;
     must_run([ 'gzip', "$archive/$name" ]);
     is(checks('compressed', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
     must_run([ 'truncate', '-s', '1000', "$archive/$name.gz" ]);
