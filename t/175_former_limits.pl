@@ -31,6 +31,7 @@ each_version(sub {
                 target => sub { $_[0]->sql('INSERT INTO t VALUES (3)') });
             my $early = rewind($target, $source, options => [qw(--early-start --dry-run --report=json)]);
             like($early->{stdout}, qr/"asked"|"no choice"/, 'with --early-start it does as it is told');
+            like($early->{stderr}, qr/^pg_rewind: warning: the target's server may end during recovery with the source's present settings$/m, 'and warns');
             rewinds_from_both_kinds($source, $target, quick => 1);
             RewindTest::Cluster::discard_all();
         });

@@ -612,17 +612,25 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
     return true;
 }
 
-/* A start past what the source's server could only replay with settings that it had then. Without
- * one the target's server says which setting it needs. */
+/* A start past what the source's server could only replay with settings that it had then. */
 static bool pass_former_limits(Chooser *chooser, Error *error)
 {
-    RecoveryStart *start = chooser->start;
     const Lsn last = chooser->hazard.former_limits_lsn;
+    bool there = false;
     Start late;
 
-    return start->choice.late || last == LSN_INVALID || chooser->in.options->early_start ||
-           !start_late(&start->source.control, chooser->in.divergence->lsn, last, &late) ||
-           take_late_start(chooser, &late, START_HAZARD, error);
+    if (chooser->start->choice.late || last == LSN_INVALID)
+        return true;
+    if (!chooser->in.options->early_start && !find_late_start(chooser, last, &late, &there, error))
+        return false;
+    if (there)
+        return take_late_start(chooser, &late, START_HAZARD, error);
+    log_warning("the target's server may end during recovery with the source's present settings");
+    log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
+               "another limit that replay needs.",
+               LSN_TEXT(chooser->in.clusters->shape.version, last));
+    log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
+    return true;
 }
 
 static bool choose(Chooser *chooser, Error *error)
