@@ -18,6 +18,7 @@
 #define OUTPUT_MAX (1024 * 1024)
 #define POLL_MILLISECONDS 200
 #define WAIT_MILLISECONDS_MAX 50
+#define GRACE_SECONDS 5 /* for a command that was asked to end at its limit */
 
 extern char **environ;
 
@@ -31,10 +32,10 @@ static bool is_at_terminal(void)
     return file_open_read("/dev/tty", &fd, &found, NULL) && found && tcgetpgrp(fd) == getpgrp();
 }
 
-/* Ask a child to end, and all that it has started where it leads a group. */
-static void end_child(pid_t pid)
+/* Signal a child, and all that it has started where it leads a group. */
+static void signal_child(pid_t pid, int number)
 {
-    kill(getpgid(pid) == pid ? -pid : pid, SIGTERM);
+    kill(getpgid(pid) == pid ? -pid : pid, number);
 }
 
 /* The destination of what a child writes. */
@@ -108,7 +109,8 @@ static bool check_limit(double begin, int limit_seconds, Error *error)
 
 /*
  * Wait for the child. When a stop is requested, or its time is over, it and what it has started are
- * asked to end; the error says which. Polls, because the signal may arrive in another thread.
+ * asked to end; the error says which. One with a limit that does not is killed. Polls, because the
+ * signal may arrive in another thread.
  */
 static bool wait_for_child(pid_t pid, int limit_seconds, int *wait_status, Error *error)
 {
@@ -128,8 +130,11 @@ static bool wait_for_child(pid_t pid, int limit_seconds, int *wait_status, Error
         if (!stopped && !(stop_check(error) && check_limit(begin, limit_seconds, error)))
         {
             stopped = true;
-            end_child(pid);
+            signal_child(pid, SIGTERM);
         }
+        else if (stopped && limit_seconds > 0 &&
+                 clock_seconds() - begin >= limit_seconds + GRACE_SECONDS)
+            signal_child(pid, SIGKILL);
         nanosleep(&pause, NULL);
         if (milliseconds < WAIT_MILLISECONDS_MAX)
             milliseconds *= 2;
@@ -184,7 +189,7 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     if (!started)
         return false;
     if (!collected)
-        end_child(pid);
+        signal_child(pid, SIGTERM);
 
     /* Waited for in any case; the first error is the one to tell. */
     waited = wait_for_child(pid, 0, wait_status, collected ? error : NULL);

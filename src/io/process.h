@@ -17,9 +17,10 @@ MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *ou
 
 /*
  * Run through /bin/sh -c. *wait_status is waitpid's. A command that takes longer than limit_seconds
- * (0: no limit) is asked to end, which is an error. stdout is pointed at stderr. With a log, both
- * are appended to that file, which is created with file_mode(): then what the command leaves
- * running holds no descriptor of ours, so that our callers see the end of our output.
+ * (0: no limit) is asked to end, and killed if it does not, which is an error. stdout is pointed at
+ * stderr. With a log, both are appended to that file, which is created with file_mode(): then what
+ * the command leaves running holds no descriptor of ours, so that our callers see the end of our
+ * output.
  */
 MUST_CHECK bool process_shell(const char *command, const char *log, int limit_seconds,
                               int *wait_status, Error *error);

@@ -157,6 +157,8 @@ static void test_a_limit_ends_the_child(void **state)
     assert_string_equal(error.message, "command did not end within 1 s");
     assert_true(WIFSIGNALED(status));
     assert_true(process_shell("true", NULL, 600, &status, &error));
+    assert_false(process_shell("trap '' TERM; sleep 600; sleep 600", NULL, 1, &status, &error));
+    assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
 static void test_own_directory(void **state)
