@@ -83,6 +83,9 @@ sub recovery_targets
     spew($source->path('from_backup.conf'), "recovery_target_name = 'here'\n");
     with_settings($source, "include 'from_backup.conf'\n", sub { is_refused('one that the source includes', $says->('recovery_target_name', $from_source)) });
     unlink $source->path('from_backup.conf');
+    mkdir $target->path('own.d');
+    spew($target->path('own.d/own.conf'), "recovery_target_name = 'there'\n");
+    with_settings($source, "include_dir 'own.d'\n", sub { is_refused('one in a directory that is kept', $says->('recovery_target_name', $from_source), '--keep=own.d') });
     # With this one it would be promoted as soon as it is consistent.
     with_settings($target, "recovery_target = 'immediate'\nrecovery_target_action = 'promote'\n",
         sub { is_foretold('recovery_target', '--keep-config'); is_refused('a recovery target that is kept', $says->('recovery_target', $own), '--keep-config') });

@@ -10,14 +10,14 @@
 #include <string.h>
 #include <strings.h>
 
-#define INCLUDED_MAX 1001 /* files of one directory; settings_read takes fewer in all */
+/* ---- files as the target will have them ---- */
 
-/* ---- files as the rewound target will have them ---- */
-
+/* The target as it will be: by the plan, or before there is one by the names that are kept. */
 typedef struct RewoundTarget
 {
     const NextStartInput *input;
     Arena *arena;
+    const Keep *keep;       /* without a plan; NULL: nothing comes from the source */
     SettingsReader present; /* reads the target as it is now */
     Error source_lost;      /* its kind is ERROR_RETRY once the source is lost: it is not asked
                                again */
@@ -31,34 +31,77 @@ typedef enum FileOwner
     OWNER_SOURCE
 } FileOwner;
 
-static FileOwner find_owner(const NextStartInput *input, const char *path)
+/* The options keep the file or directory, or one that it is in. */
+static bool is_kept_by_options(const Keep *keep, const char *path)
 {
-    const PlanEntry *entry = input->plan != NULL ? plan_find(input->plan, path) : NULL;
+    AUTO_BUFFER Buffer part = {0};
+    const char *kept_by;
+    bool kept = false;
 
-    if (entry == NULL || plan_keeps(input->plan, path) ||
-        (entry->action == ACTION_NONE && entry->reason != REASON_STANDBY))
+    for (size_t length = 0; !kept && path[length] != '\0';)
+    {
+        length += 1 + strcspn(path + length + 1, "/");
+        buffer_clear(&part);
+        buffer_append(&part, path, length);
+        kept = keep_matches(keep, buffer_string(&part), &kept_by);
+    }
+    return kept;
+}
+
+/* The target's own file or directory stays. */
+static bool stays(const RewoundTarget *rewound, const char *path)
+{
+    if (path[0] == '/')
+        return true;
+    return rewound->input->plan != NULL
+               ? plan_keeps(rewound->input->plan, path)
+               : rewound->keep == NULL || is_kept_by_options(rewound->keep, path);
+}
+
+static FileOwner find_owner(const RewoundTarget *rewound, const char *path)
+{
+    const NextStartInput *input = rewound->input;
+    const PlanEntry *entry;
+
+    if (stays(rewound, path))
+        return OWNER_TARGET;
+    if (input->plan == NULL)
+        return OWNER_SOURCE;
+    entry = plan_find(input->plan, path);
+    if (entry == NULL || (entry->action == ACTION_NONE && entry->reason != REASON_STANDBY))
         return OWNER_TARGET;
     return entry->action != ACTION_REMOVE && listing_find(input->source_files, path) != NULL
                ? OWNER_SOURCE
                : OWNER_NONE;
 }
 
+/* Returns false; the error of the source is remembered if it is lost. */
+static bool note_if_lost(RewoundTarget *rewound, const Error *error)
+{
+    if (error->kind == ERROR_RETRY)
+        rewound->source_lost = *error;
+    return false;
+}
+
 static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *content, bool *found)
 {
-    const ListedFile *file = listing_find(rewound->input->source_files, path);
     Source *source = rewound->input->source;
     Error error = {0};
 
-    *found = file != NULL;
-    if (file == NULL || file->size == 0)
-        return true; /* a server lists what is no regular file with size 0 */
-    if (file->type != FILE_REGULAR || file->unreadable || rewound->source_lost.kind == ERROR_RETRY)
-        return false;
-    if (source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, content, found, &error))
-        return true;
-    if (error.kind == ERROR_RETRY)
-        rewound->source_lost = error;
-    return false;
+    if (rewound->input->plan != NULL)
+    {
+        const ListedFile *file = listing_find(rewound->input->source_files, path);
+
+        *found = file != NULL;
+        if (file == NULL || file->size == 0)
+            return true; /* a server lists what is no regular file with size 0 */
+        if (file->type != FILE_REGULAR || file->unreadable)
+            return false;
+    }
+    return rewound->source_lost.kind != ERROR_RETRY &&
+           (source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, content, found,
+                                          &error) ||
+            note_if_lost(rewound, &error));
 }
 
 /* A file that -R changes is read as the source has it. */
@@ -67,42 +110,41 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     RewoundTarget *rewound = context;
 
     *found = false;
-    if (find_owner(rewound->input, path) == OWNER_TARGET)
+    if (find_owner(rewound, path) == OWNER_TARGET)
         return rewound->present.read(rewound->present.context, path, content, found);
     return read_source_file(rewound, path, content, found);
-}
-
-static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
-{
-    const RewoundTarget *rewound = context;
-    const NextStartInput *input = rewound->input;
-    const char **names;
-    size_t count = 0;
-
-    if (directory[0] == '/' || input->plan == NULL || plan_keeps(input->plan, directory))
-        return rewound->present.list(rewound->present.context, directory, arena);
-    names = arena_allocate(arena, (INCLUDED_MAX + 1) * sizeof(*names));
-    for (size_t i = 0; i < input->source_files->count && count < INCLUDED_MAX; i++)
-    {
-        const char *name = relpath_below(input->source_files->files[i].path, directory);
-
-        if (name != NULL && strchr(name, '/') == NULL)
-            names[count++] = name;
-    }
-    return names;
-}
-
-static bool will_exist(const NextStartInput *input, const char *path)
-{
-    const FileOwner owner = find_owner(input, path);
-
-    return owner == OWNER_SOURCE ||
-           (owner == OWNER_TARGET && file_exists(input->target->directory, path));
 }
 
 static int compare_file_names(const void *one, const void *other)
 {
     return strcmp(*(const char *const *) one, *(const char *const *) other);
+}
+
+static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
+{
+    RewoundTarget *rewound = context;
+    Source *source = rewound->input->source;
+    const char **names = arena_allocate(arena, sizeof(*names));
+    size_t count = 0;
+    Error error = {0};
+
+    if (stays(rewound, directory))
+        return rewound->present.list(rewound->present.context, directory, arena);
+    if (rewound->source_lost.kind != ERROR_RETRY &&
+        !source->operations->names(source, directory, arena, &names, &error))
+        (void) note_if_lost(rewound, &error);
+    while (names[count] != NULL)
+        count++;
+    ARRAY_SORT(names, count, compare_file_names);
+    return names;
+}
+
+static bool will_exist(const RewoundTarget *rewound, const char *path)
+{
+    const FileOwner owner = find_owner(rewound, path);
+
+    return owner == OWNER_SOURCE ||
+           (owner == OWNER_TARGET && file_exists(rewound->input->target->directory, path));
 }
 
 /* ---- settings and files that differ ---- */
@@ -316,17 +358,15 @@ const char *next_start_manager(const Target *target)
 }
 
 /* The settings that recovery starts with: up to 11 they are in recovery.conf alone, which -R makes
- * unless the target's own is kept. */
-static Settings read_recovery_settings(const RewoundTarget *rewound, const SettingsReader *reader,
-                                       const Settings *now)
+ * unless the target's own is kept; from_file: that one is read. */
+static Settings recovery_settings(const Version *version, const SettingsReader *reader,
+                                  const Settings *now, bool from_file)
 {
-    const NextStartInput *input = rewound->input;
-    Settings settings = {.arena = rewound->arena};
+    Settings settings = {.arena = now->arena};
 
-    if (!standby_uses_recovery_conf(input->target->control.version))
+    if (!standby_uses_recovery_conf(version))
         return *now;
-    if (input->plan == NULL || !input->write_recovery_conf ||
-        plan_keeps(input->plan, "recovery.conf"))
+    if (from_file)
         settings_read(&settings, reader, "recovery.conf");
     return settings;
 }
@@ -354,7 +394,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     const char *restore_command = settings_value(recovery, "restore_command");
 
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
-                                           : will_exist(input, "standby.signal"));
+                                           : will_exist(rewound, "standby.signal"));
     next->manager = next_start_manager(input->target);
     /* If no rewind is required it has been written by now, except in a dry run. */
     next->written = input->write_recovery_conf && next->standby;
@@ -368,8 +408,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->recovery_conf = in_file;
     if (next->standby && !(in_file && will_write && input->plan != NULL))
         next->stop_setting = find_stop_setting(recovery);
-    next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
-    next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");
+    next->stray_recovery_conf = !in_file && will_exist(rewound, "recovery.conf");
+    next->stray_recovery_signal = !in_file && will_exist(rewound, "recovery.signal");
     if (next->standby)
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
@@ -412,7 +452,8 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         collect_kept_files(input, arena, next);
     }
     collect_slots(&rewound, next);
-    recovery = read_recovery_settings(&rewound, &reader, &now);
+    recovery = recovery_settings(input->target->control.version, &reader, &now,
+                                 !input->write_recovery_conf || stays(&rewound, "recovery.conf"));
     describe_recovery(&rewound, &recovery, next);
     next->wal_for_archive_only = next->standby && lacks_hot_standby(input, &now);
     if (rewound.source_lost.kind == ERROR_RETRY)
@@ -421,67 +462,6 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 }
 
 /* ---- before anything is done ---- */
-
-/* Files of the source by their names, and those of the target where they are kept. */
-typedef struct ForetoldTarget
-{
-    const Keep *keep;
-    Source *source;
-    SettingsReader present;
-    Error *error; /* of the source */
-} ForetoldTarget;
-
-static bool stays(const ForetoldTarget *foretold, const char *path)
-{
-    const char *kept_by;
-
-    return path[0] == '/' || keep_matches(foretold->keep, path, &kept_by);
-}
-
-static bool read_foretold_file(void *context, const char *path, Buffer *content, bool *found)
-{
-    const ForetoldTarget *foretold = context;
-    Source *source = foretold->source;
-
-    if (stays(foretold, path))
-        return foretold->present.read(foretold->present.context, path, content, found);
-    return source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, content, found,
-                                         foretold->error);
-}
-
-static const char *const *list_foretold_directory(void *context, const char *directory,
-                                                  Arena *arena)
-{
-    const ForetoldTarget *foretold = context;
-    Source *source = foretold->source;
-    const char **names;
-    size_t count = 0;
-
-    if (stays(foretold, directory))
-        return foretold->present.list(foretold->present.context, directory, arena);
-    if (!source->operations->names(source, directory, arena, &names, foretold->error))
-        return arena_allocate(arena, sizeof(*names));
-    while (names[count] != NULL)
-        count++;
-    ARRAY_SORT(names, count, compare_file_names);
-    return names;
-}
-
-/* The settings that recovery will start with: up to 11 -R makes recovery.conf, unless it is kept.
- */
-static Settings read_foretold_settings(const Configuration *configuration,
-                                       const SettingsReader *reader, const Version *version,
-                                       const Keep *keep)
-{
-    Settings settings = {.arena = configuration->arena};
-    const char *kept_by;
-
-    if (!standby_uses_recovery_conf(version))
-        return configuration_read(configuration, reader);
-    if (keep_matches(keep, "recovery.conf", &kept_by))
-        settings_read(&settings, reader, "recovery.conf");
-    return settings;
-}
 
 /* A timeline by its number is as good as "latest", if it is the source's. */
 static bool check_stop_setting(const Settings *settings, Timeline timeline, bool of_source,
@@ -525,24 +505,25 @@ bool next_start_check(const Options *options, const Clusters *clusters, bool rew
 {
     const Version *version = clusters->shape.version;
     const Configuration configuration = target_configuration(&clusters->target, arena);
-    Error lost = {0}, problem;
-    ForetoldTarget foretold = {.keep = options->keep,
-                               .source = clusters->source,
-                               .present = configuration_reader(&configuration),
-                               .error = &lost};
-    const SettingsReader of_source = {read_foretold_file, list_foretold_directory,
-                                      foretold.present.below, clusters->target.directory,
-                                      &foretold};
     const bool of_target = !rewound || options->keep->configuration;
-    const Settings settings = read_foretold_settings(
-        &configuration, of_target ? &foretold.present : &of_source, version, options->keep);
+    const NextStartInput input = {.target = &clusters->target, .source = clusters->source};
+    RewoundTarget foretold = {.input = &input,
+                              .arena = arena,
+                              .keep = of_target ? NULL : options->keep,
+                              .present = configuration_reader(&configuration)};
+    const SettingsReader reader = {read_rewound_file, list_rewound_directory,
+                                   foretold.present.below, clusters->target.directory, &foretold};
+    const Settings now = configuration_read(&configuration, &reader);
+    const Settings settings = recovery_settings(version, &reader, &now,
+                                                is_kept_by_options(options->keep, "recovery.conf"));
     const History *history = &clusters->source_history;
     const char *slot =
         options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
     SourceSlot found;
+    Error problem;
 
-    if (lost.kind == ERROR_RETRY)
-        return error_copy(error, &lost);
+    if (foretold.source_lost.kind == ERROR_RETRY)
+        return error_copy(error, &foretold.source_lost);
     if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,
                             &problem))
         problems_add(problems, &problem);
