@@ -357,15 +357,13 @@ static bool carry_out(Apply *apply, Error *error)
     for (size_t i = 0; ok && i < apply->work_count; i++)
         ok = find_work_directory(apply->work[i], error) &&
              written_watch(apply->written, apply->work[i], error);
-    ok = ok && remove_first(apply, error) &&
-         patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
-                     apply, apply->written, error);
-    progress_end(ok);
+    ok = progress_end(ok && remove_first(apply, error) &&
+                      patch_files(apply->target_directory, apply->reader, apply->options->jobs,
+                                  carry_out_entry, apply, apply->written, error));
     if (ok)
     {
         progress_begin(PROGRESS_SYNC, 0);
-        ok = sync_all(apply, error);
-        progress_end(ok);
+        ok = progress_end(sync_all(apply, error));
     }
     written_free(apply->written);
     apply->written = NULL;

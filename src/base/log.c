@@ -453,13 +453,14 @@ void progress_add(uint64_t bytes)
     pthread_mutex_unlock(&lock);
 }
 
-void progress_end(bool done)
+bool progress_end(bool done)
 {
     if (progress_is_off())
-        return;
+        return done;
     pthread_mutex_lock(&lock);
     assert(progress_depth > 0);
     progress_print(done, clock_nanoseconds());
     progress_depth--;
     pthread_mutex_unlock(&lock);
+    return done;
 }

@@ -101,8 +101,8 @@ typedef enum ProgressPhase
 
 /*
  * Progress of one phase: what is done out of total, both in bytes; total 0: not known, or nothing
- * that is counted in bytes. Begin, add from any thread, end. Between begin and end another phase
- * may begin and end.
+ * that is counted in bytes. Begin, add from any thread, end, which returns `done`. Between begin
+ * and end another phase may begin and end.
  *
  * The total never changes. Only the last line of a phase that did all it had to (done) says 100%,
  * and always does, whatever turned out to be larger or smaller.
@@ -116,6 +116,6 @@ typedef enum ProgressPhase
  */
 void progress_begin(ProgressPhase phase, uint64_t total_bytes);
 void progress_add(uint64_t bytes);
-void progress_end(bool done);
+bool progress_end(bool done);
 
 #endif

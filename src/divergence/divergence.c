@@ -500,7 +500,6 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
     const History *target = &clusters->target_history;
     size_t common;
     Lsn latest;
-    bool read;
 
     *divergence = (Divergence){0};
     if (!history_common(&clusters->source_history, target, &common, &latest))
@@ -511,9 +510,8 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
         return error_hint_compare(error);
     }
     progress_begin(PROGRESS_SCAN_TARGET, wal_to_scan(clusters, latest));
-    read = read_target_wal(&search, latest, error);
-    progress_end(read);
-    if (!read || !check_proof(&search, latest, error))
+    if (!progress_end(read_target_wal(&search, latest, error)) ||
+        !check_proof(&search, latest, error))
         return false;
     if (latest == LSN_INVALID && !divergence->needed)
         log_info("source and target cluster are on the same timeline"); /* contract */

@@ -21,14 +21,10 @@ static bool list_side(void *context, size_t item, Error *error)
 /* Both at once: what a server lists is waited for. */
 static bool list_both_sides(Run *run, Error *error)
 {
-    bool listed;
-
     log_progress_message("reading source file list"); /* contract */
     log_progress_message("reading target file list"); /* contract */
     progress_begin(PROGRESS_LIST, 0);
-    listed = workers_run(run->look.options->jobs, 2, list_side, run, error);
-    progress_end(listed);
-    return listed;
+    return progress_end(workers_run(run->look.options->jobs, 2, list_side, run, error));
 }
 
 static void map_tablespaces(const TablespaceMappings *mappings, bool first, Listing *source_files)

@@ -289,9 +289,8 @@ static bool read_changes(Run *run, Error *error)
     bool result;
 
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
-    result = target_changes_scan(&look->clusters, &run->look.divergence, look->arena, &run->changes,
-                                 error);
-    progress_end(result);
+    result = progress_end(target_changes_scan(&look->clusters, &run->look.divergence, look->arena,
+                                              &run->changes, error));
     if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
                                         &run->lost, error);
@@ -307,14 +306,11 @@ static bool read_changes(Run *run, Error *error)
 static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
     Look *look = &run->look;
-    bool result;
 
     /* Two clusters of one system, both at rest. */
     begin_phase(run, PHASE_IDENTIFY);
     progress_begin(PROGRESS_IDENTIFY, 0);
-    result = look_identify_target(look, error) && look_identify_pair(look, error);
-    progress_end(result);
-    if (!result)
+    if (!progress_end(look_identify_target(look, error) && look_identify_pair(look, error)))
         return false;
     *done = look->done;
     if (*done)

@@ -242,16 +242,14 @@ static bool compare_files(FileFetch *fetch, Error *error)
                          .next_range = next_compared_file,
                          .size_to_ask = size_to_compare,
                          .take_answer = compare_with_answer};
-    bool ok;
 
     if (source->directory == NULL && source->digest == DIGEST_NONE)
         return true;
     progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(fetch));
-    ok = file_pieces_ask(&pieces, fetch->workers, error);
-    progress_end(ok);
-    if (ok)
-        note_equal_files(fetch);
-    return ok;
+    if (!progress_end(file_pieces_ask(&pieces, fetch->workers, error)))
+        return false;
+    note_equal_files(fetch);
+    return true;
 }
 
 /* ---- Which ranges, and where they are put ---- */
@@ -510,8 +508,7 @@ static bool fetch_files(FileFetch *fetch, Error *error)
     fetch->fetchers = memory_allocate_zeroed((size_t) fetch->workers, sizeof(FileFetcher));
     /* Files that were found equal are not fetched. */
     progress_begin(PROGRESS_FETCH, stage->plan->fetch_bytes - stage->statistics.compared_bytes);
-    ok = file_pieces_ask(&pieces, fetch->workers, error);
-    progress_end(ok);
+    ok = progress_end(file_pieces_ask(&pieces, fetch->workers, error));
     free(fetch->fetchers);
     return ok;
 }

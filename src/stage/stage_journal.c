@@ -202,13 +202,9 @@ static bool sync_staged(Stage *stage, Error *error)
 
 bool stage_finish(Stage *stage, const JournalHead *head, Error *error)
 {
-    bool synced;
-
     log_progress_message("syncing what was fetched");
     progress_begin(PROGRESS_SYNC, 0);
-    synced = sync_staged(stage, error);
-    progress_end(synced);
-    if (!synced)
+    if (!progress_end(sync_staged(stage, error)))
         return false;
     /* Invariant 2: all that the journal names is on the disk before there is a journal. */
     if (journal_create(stage->target_directory, head, &stage->journal, error) &&

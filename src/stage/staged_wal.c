@@ -248,8 +248,7 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
     wal->source_wal->progress = WAL_FETCH_IS_SILENT;
     progress_begin(last ? PROGRESS_STAGE_NEW_WAL : PROGRESS_STAGE_WAL,
                    end > begin ? end - begin : 0);
-    result = stage_segments(wal, next, limit, end, error);
-    progress_end(result);
+    result = progress_end(stage_segments(wal, next, limit, end, error));
     wal->source_wal->progress = WAL_FETCH_IS_PHASE;
     return result;
 }

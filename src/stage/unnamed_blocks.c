@@ -125,7 +125,8 @@ static bool read_entry(void *context, size_t item, Error *error)
 bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMap *blocks,
                        Error *error)
 {
-    DeadEntrySearch search = {.target = target, .plan = plan, .blocks = blocks};
+    DeadEntrySearch search = {
+        .target = target, .plan = plan, .blocks = blocks, .lock = PTHREAD_MUTEX_INITIALIZER};
     const BlockMapRelation *relation;
     bool result;
 
@@ -133,11 +134,8 @@ bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMa
     for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
         if (!has_database(&search, relation->id.database))
             buffer_append(&search.databases, &relation->id.database, sizeof(Oid));
-    pthread_mutex_init(&search.lock, NULL);
     progress_begin(PROGRESS_READ_INDEXES, bytes_to_search(&search));
-    result = workers_run(jobs, plan->count, read_entry, &search, error);
-    progress_end(result);
-    pthread_mutex_destroy(&search.lock);
+    result = progress_end(workers_run(jobs, plan->count, read_entry, &search, error));
     buffer_free(&search.databases);
     log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",
               (unsigned long long) (search.read_bytes / (1024 * 1024)),
@@ -299,8 +297,7 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);
     while (ok && comparison->index < comparison->plan->count)
         ok = compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
-    progress_end(ok);
-    return ok;
+    return progress_end(ok);
 }
 
 bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
@@ -312,17 +309,14 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                                   .plan = plan,
                                   .start = start,
                                   .source_wal = source_wal,
-                                  .result = result};
+                                  .result = result,
+                                  .lock = PTHREAD_MUTEX_INITIALIZER};
     uint64_t total = 0;
-    bool ok;
 
     *result = (ComparedBlocks){.blocks = blockmap_create(), .source = start->source};
     for (size_t i = 0; i < plan->count; i++)
         total += plan_compared_size(plan, &plan->entries[i]);
     log_progress_message("comparing %llu MB of relations block by block",
                          (unsigned long long) (total / (1024 * 1024)));
-    pthread_mutex_init(&comparison.lock, NULL);
-    ok = compare_all_blocks(&comparison, total, error);
-    pthread_mutex_destroy(&comparison.lock);
-    return ok;
+    return compare_all_blocks(&comparison, total, error);
 }
