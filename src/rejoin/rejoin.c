@@ -15,17 +15,6 @@
 #define POLL_MILLISECONDS 100
 #define START_SECONDS 5 /* for another --rejoin to start the server after its rewind */
 
-/* The time since the last call is the last step's. */
-static void begin_step(Rejoin *rejoin, RejoinStep step)
-{
-    const double now = clock_seconds();
-
-    if (rejoin->step < REJOIN_STEP_COUNT)
-        rejoin->report.seconds[rejoin->step] += now - rejoin->step_begin;
-    rejoin->step = step;
-    rejoin->step_begin = now;
-}
-
 static bool find_target(Rejoin *rejoin, Error *error)
 {
     Target *target = &rejoin->target;
@@ -293,7 +282,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     const Options *options = rejoin->options;
     bool follows;
 
-    begin_step(rejoin, REJOIN_STOP);
+    run_begin_phase(run, PHASE_STOP);
     if (!find_and_stop(rejoin, &follows, error))
         return false;
     if (follows)
@@ -307,11 +296,10 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     {
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
-        begin_step(rejoin, REJOIN_STEP_COUNT);
         run->server_stopped = rejoin->report.stopped;
         if (!rewind_run(options, run, error))
             return false;
-        begin_step(rejoin, REJOIN_START);
+        run_begin_phase(run, PHASE_START);
         if (options->dry_run)
         {
             log_info("would start the target's server: %s", rejoin->control.start);
@@ -326,7 +314,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     run->look.outcome = REWIND_NOT_JOINED;
     if (options->dry_run)
         return true;
-    begin_step(rejoin, REJOIN_FOLLOW);
+    run_begin_phase(run, PHASE_FOLLOW);
     if (!rejoin_wait_until_it_follows(rejoin, error))
         return false;
     server_control_forget(&rejoin->control);
@@ -357,12 +345,10 @@ static void complete_run(Rejoin *rejoin, Run *run)
 
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
 {
-    Rejoin rejoin = {
-        .options = options, .arena = arena_create(), .since = "0", .step = REJOIN_STEP_COUNT};
-    bool succeeded;
+    Rejoin rejoin = {.options = options, .arena = arena_create(), .since = "0"};
+    const bool succeeded = run_rejoin(&rejoin, run, error);
 
-    succeeded = run_rejoin(&rejoin, run, error);
-    begin_step(&rejoin, REJOIN_STEP_COUNT);
+    run_begin_phase(run, PHASE_NONE);
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))

@@ -8,15 +8,6 @@
 #include "target/target_server.h"
 #include "standby/streaming.h"
 
-/* The steps beside the rewind; the look before the stop is part of the first. */
-typedef enum RejoinStep
-{
-    REJOIN_STOP,
-    REJOIN_START,
-    REJOIN_FOLLOW,
-    REJOIN_STEP_COUNT
-} RejoinStep;
-
 /* The target's server: what --rejoin did with it, and how it ended. */
 typedef struct RejoinResult
 {
@@ -27,7 +18,6 @@ typedef struct RejoinResult
     Lsn awaited;               /* the source's end when the server was started, or LSN_INVALID */
     bool was_primary;          /* before the rewind */
     const char *start_command; /* NULL: not known */
-    double seconds[REJOIN_STEP_COUNT]; /* time a step took */
     /* When it followed: */
     Lsn replayed;
     SourceStandby standby; /* by pg_stat_replication; empty where the role may not see it */
@@ -47,8 +37,6 @@ typedef struct Rejoin
     const char *since;    /* the server was started at this time of the source; "0": not known */
     const char *names[STREAMING_NAMES_MAX + 1]; /* under which the source may know the standby */
     StandbySettings settings; /* that the rewind will write; made before the stop */
-    RejoinStep step;          /* the one at hand; REJOIN_STEP_COUNT: the rewind, or none */
-    double step_begin;        /* in clock_seconds' */
 } Rejoin;
 
 /* Ask the source for its position; connect to it if there is no connection. */

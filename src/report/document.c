@@ -399,11 +399,11 @@ static void json_next(Json *json, const Run *run)
 
 static void json_times(Json *json, const Report *report)
 {
-    ReportTime times[REPORT_TIMES_COUNT];
+    ReportTime times[PHASE_COUNT];
 
     report_times(report, times);
     json_section(json, "seconds", '{', true);
-    for (size_t i = 0; i < REPORT_TIMES_COUNT; i++)
+    for (size_t i = 0; i < PHASE_COUNT; i++)
         json_seconds(json, times[i].name, times[i].seconds);
     json_seconds(json, "total", report->run_seconds);
     json_close(json, '}');

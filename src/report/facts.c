@@ -8,8 +8,6 @@
 #define SEGMENT_NAME_LENGTH 24
 #define ARCHIVED_NAME_SIZE 64
 
-static const char *const phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
-
 ReportResult report_result(const Report *report)
 {
     const Run *run = report->run;
@@ -34,22 +32,20 @@ ReportResult report_result(const Report *report)
     return (ReportResult){"rewound", "the target was rewound"};
 }
 
-void report_times(const Report *report, ReportTime times[REPORT_TIMES_COUNT])
+void report_times(const Report *report, ReportTime times[PHASE_COUNT])
 {
-    static const double none[REJOIN_STEP_COUNT];
-    const double *rejoin = report->rejoin != NULL ? report->rejoin->seconds : none;
-    const double *run = report->run->seconds;
+    static const char *const names[PHASE_COUNT] = {
+        [PHASE_STOP] = "stop",   [PHASE_IDENTIFY] = "identify", [PHASE_SCAN] = "scan",
+        [PHASE_PLAN] = "plan",   [PHASE_STAGE] = "stage",       [PHASE_APPLY] = "apply",
+        [PHASE_START] = "start", [PHASE_FOLLOW] = "follow"};
     double other = report->run_seconds;
-    size_t count = 0;
 
-    times[count++] = (ReportTime){"stop", rejoin[REJOIN_STOP]};
-    for (int phase = 0; phase < PHASE_COUNT; phase++)
-        times[count++] = (ReportTime){phase_names[phase], run[phase]};
-    times[count++] = (ReportTime){"start", rejoin[REJOIN_START]};
-    times[count++] = (ReportTime){"follow", rejoin[REJOIN_FOLLOW]};
-    for (size_t i = 0; i < count; i++)
-        other -= times[i].seconds;
-    times[count] = (ReportTime){"other", other > 0 ? other : 0};
+    for (int phase = PHASE_NONE + 1; phase < PHASE_COUNT; phase++)
+    {
+        *times++ = (ReportTime){names[phase], report->run->seconds[phase]};
+        other -= report->run->seconds[phase];
+    }
+    *times = (ReportTime){"other", other > 0 ? other : 0};
 }
 
 time_t report_unix_time(int64_t timestamp, int *microseconds)

@@ -24,8 +24,7 @@ typedef struct ReportTime
 
 /* The phases of the run in their order, then "other" for all other time of it, such as that of runs
  * which were killed and run again. Together they are run_seconds. */
-#define REPORT_TIMES_COUNT (PHASE_COUNT + REJOIN_STEP_COUNT + 1)
-void report_times(const Report *report, ReportTime times[REPORT_TIMES_COUNT]);
+void report_times(const Report *report, ReportTime times[PHASE_COUNT]);
 
 /*
  * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64

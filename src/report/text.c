@@ -581,7 +581,7 @@ static void text_next(const Report *report, Buffer *text)
 
 static void text_times(const Report *report, Buffer *text)
 {
-    ReportTime times[REPORT_TIMES_COUNT];
+    ReportTime times[PHASE_COUNT];
 
     buffer_append_string(text, "\nTime\n");
     if (report->begin != 0)
@@ -589,7 +589,7 @@ static void text_times(const Report *report, Buffer *text)
     if (report->end != 0)
         text_row(text, "end", "%s", time_text(report, report->end));
     report_times(report, times);
-    for (size_t i = 0; i < REPORT_TIMES_COUNT; i++)
+    for (size_t i = 0; i < PHASE_COUNT; i++)
         if (times[i].seconds >= TIME_SHOWN_MIN)
             text_row(text, times[i].name, "%.2f s", times[i].seconds);
     text_row(text, "total", "%.2f s", report->run_seconds);

@@ -13,12 +13,11 @@
 
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
-/* The time since the last call is the last phase's. PHASE_COUNT: what follows is no phase's. */
-static void begin_phase(Run *run, RunPhase phase)
+void run_begin_phase(Run *run, RunPhase phase)
 {
     const double now = clock_seconds();
 
-    if (run->phase < PHASE_COUNT)
+    if (run->phase != PHASE_NONE)
         run->seconds[run->phase] += now - run->phase_begin;
     run->phase = phase;
     run->phase_begin = now;
@@ -81,13 +80,13 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                               .archives =
                                   run->next_start != NULL && run->next_start->archives_always};
 
-    begin_phase(run, PHASE_SCAN);
+    run_begin_phase(run, PHASE_SCAN);
     /* The source's WAL is read from there: it tells whether replay from there comes out right, and
      * which blocks it writes whole, so that they need not be fetched. */
     recovery_start_free(&run->start);
     if (!recovery_start_choose(&known, look->arena, &run->start, error))
         return false;
-    begin_phase(run, PHASE_PLAN);
+    run_begin_phase(run, PHASE_PLAN);
     if (!prepare_plan(run, first, error) || !check_plan(run, error) ||
         !problems_check(&look->problems, error) || !find_next_start(run, error))
         return false;
@@ -182,7 +181,7 @@ static bool plan_and_stage(Run *run, Error *error)
             return false;
         if (options->dry_run)
             return true;
-        begin_phase(run, PHASE_STAGE);
+        run_begin_phase(run, PHASE_STAGE);
         if (!transfer_make(run, attempt == ATTEMPTS_MAX, error))
             return false;
         if (!run->staged.obsolete)
@@ -308,7 +307,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     Look *look = &run->look;
 
     /* Two clusters of one system, both at rest. */
-    begin_phase(run, PHASE_IDENTIFY);
+    run_begin_phase(run, PHASE_IDENTIFY);
     progress_begin(PROGRESS_IDENTIFY, 0);
     if (!progress_end(look_identify_target(look, error) && look_identify_pair(look, error)))
         return false;
@@ -319,7 +318,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
         return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
-    begin_phase(run, PHASE_SCAN);
+    run_begin_phase(run, PHASE_SCAN);
     if (!look_for_divergence(look, error))
         return false;
     /* Whoever has stopped a server that needs no rewind starts it again. */
@@ -344,7 +343,7 @@ static bool commit_and_apply(Run *run, Error *error)
     Interlock *interlock = run->look.interlock;
     bool committed = false, result;
 
-    begin_phase(run, PHASE_APPLY);
+    run_begin_phase(run, PHASE_APPLY);
     if (!stop_check(error))
         return false;
     signals_hold_off();
@@ -391,7 +390,7 @@ static bool run_steps(Run *run, Error *error)
     bool done;
 
     /* The target is locked, and what an interrupted rewind left is finished first. */
-    begin_phase(run, PHASE_IDENTIFY);
+    run_begin_phase(run, PHASE_IDENTIFY);
     if (!look_open(&run->look, error))
         return false;
     if (run->look.resumed)
@@ -456,9 +455,8 @@ bool rewind_run(const Options *options, Run *run, Error *error)
     bool result;
 
     *look = (Look){.options = options, .arena = arena_create(), .locks = true};
-    run->phase = PHASE_COUNT;
     result = run_steps(run, error);
-    begin_phase(run, PHASE_COUNT);
+    run_begin_phase(run, PHASE_NONE);
     /* Invariant 6: from the commit on it is the standby's. */
     if (!result && look->outcome == REWIND_UNTOUCHED && run->slot_made)
         streaming_drop_slot(options, &look->clusters);

@@ -11,13 +11,18 @@
 #include "stage/stage.h"
 #include "standby/next_start.h"
 
+/* Stop, start and follow are --rejoin's; the look before the stop is part of the first. */
 typedef enum RunPhase
 {
+    PHASE_NONE,
+    PHASE_STOP,
     PHASE_IDENTIFY,
     PHASE_SCAN,
     PHASE_PLAN,
     PHASE_STAGE,
     PHASE_APPLY,
+    PHASE_START,
+    PHASE_FOLLOW,
     PHASE_COUNT
 } RunPhase;
 
@@ -98,7 +103,7 @@ typedef struct Run
     StageStatistics fetched;           /* also by attempts that were thrown away */
     uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
     uint64_t compared_bytes;           /* also by attempts that were thrown away */
-    RunPhase phase;                    /* the one at hand; PHASE_COUNT: none */
+    RunPhase phase;                    /* the one at hand */
     double phase_begin;                /* in clock_seconds' */
     double seconds[PHASE_COUNT];       /* time a phase took */
     const char *steps[NEXT_STEPS_MAX]; /* what people do before and when the server starts, in
@@ -109,10 +114,13 @@ typedef struct Run
 /* ---- rewind.c ---- */
 
 /*
- * Rewind. *run, zero before except for save_rows and name_lost, is filled as far as the run came,
- * also on failure. run_free in any case.
+ * Rewind. *run, zero before except for what the caller sets and for earlier phases, is filled as
+ * far as the run came, also on failure. run_free in any case.
  */
 MUST_CHECK bool rewind_run(const Options *options, Run *run, Error *error);
+
+/* The time since the last call is the last phase's. PHASE_NONE: what follows is no phase's. */
+void run_begin_phase(Run *run, RunPhase phase);
 
 void run_free(Run *run);
 

@@ -74,7 +74,8 @@ static Run split_brain(void)
         .fetched = {.fetched_bytes = 64 << 20,
                     .fetched_bytes_by_kind = {[KIND_RELATION] = 48 << 20, [KIND_WAL] = 16 << 20},
                     .compared_bytes = 3333},
-        .seconds = {0.25, 0.5, 0, 4, 5.125},
+        .seconds =
+            {[PHASE_IDENTIFY] = 0.25, [PHASE_SCAN] = 0.5, [PHASE_STAGE] = 4, [PHASE_APPLY] = 5.125},
     };
 }
 
@@ -447,13 +448,16 @@ static void test_text_of_a_failure(void **state)
 /* --rejoin has phases of its own; what no phase took is no phase's, so that all are the total. */
 static void test_times_of_a_rejoin(void **state)
 {
-    const RejoinResult rejoin = {.seconds = {3, 2, 1}};
-    const Run run = split_brain();
+    const RejoinResult rejoin = {0};
+    Run run = split_brain();
     const Report report = {
         .options = &options, .run = &run, .rejoin = &rejoin, .run_seconds = 20};
     Buffer text = {0};
 
     (void) state;
+    run.seconds[PHASE_STOP] = 3;
+    run.seconds[PHASE_START] = 2;
+    run.seconds[PHASE_FOLLOW] = 1;
     report_text(&report, &text);
     assert_non_null(strstr(buffer_string(&text), "Time\n"
                                                  "  stop                      3.00 s\n"
