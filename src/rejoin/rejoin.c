@@ -3,7 +3,6 @@
 #include "apply/apply.h"
 #include "base/clock.h"
 #include "base/workers.h"
-#include "target/interlock.h"
 #include "target/pid_file.h"
 #include "pair/saved_directory.h"
 #include "source/directory.h"
@@ -222,37 +221,13 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     return rejoin->report.stopped;
 }
 
-/* Wait for another pg_rewind that works on the target. The rewind itself reports that this takes
- * too long. */
-static bool wait_for_other_run(const Rejoin *rejoin, bool *waited, Error *error)
-{
-    const double deadline = clock_seconds() + rejoin->options->wait_timeout_seconds;
-    Interlock *interlock = NULL;
-
-    *waited = false;
-    for (;;)
-    {
-        if (!interlock_acquire(rejoin->target.directory, &interlock, error))
-            return false;
-        if (interlock != NULL || clock_seconds() >= deadline)
-            break;
-        if (!*waited)
-            log_info("waiting for another pg_rewind that is working on directory \"%s\"",
-                     rejoin->target.directory);
-        *waited = true;
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
-    interlock_release(interlock);
-    return true;
-}
-
 /*
  * Stop the server. Another --rejoin, which has done so or found it stopped, starts it after its
  * rewind: then it is looked at, as by the same command again.
  */
 static bool find_and_stop(Rejoin *rejoin, bool *follows, Error *error)
 {
+    Interlock *interlock = NULL;
     double deadline;
     bool waited;
     long pid;
@@ -263,8 +238,11 @@ static bool find_and_stop(Rejoin *rejoin, bool *follows, Error *error)
         return true;
     /* The rewind has its own connections, and may take its time. */
     rejoin_forget_source(rejoin);
-    if (!wait_for_other_run(rejoin, &waited, error))
+    /* The rewind itself reports that this takes too long. */
+    if (!look_wait_for_lock(rejoin->target.directory, rejoin->options->wait_timeout_seconds,
+                            &interlock, &waited, error))
         return false;
+    interlock_release(interlock);
     for (deadline = clock_seconds() + START_SECONDS; waited && clock_seconds() < deadline;)
     {
         if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))

@@ -27,6 +27,26 @@ static const char *target_directory(const Look *look)
     return look->clusters.target.directory;
 }
 
+bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
+                        bool *waited, Error *error)
+{
+    const double deadline = clock_seconds() + patience_seconds;
+
+    *waited = false;
+    for (;;)
+    {
+        if (!interlock_acquire(target, interlock, error))
+            return false;
+        if (*interlock != NULL || clock_seconds() >= deadline)
+            return true;
+        if (!*waited)
+            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
+        *waited = true;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
 /*
  * Another pg_rewind that works here is waited for; then this is the same command once more. "The
  * target is unchanged" would not be true as long as it has the lock, whatever it has done until
@@ -36,24 +56,14 @@ static bool acquire_lock(Look *look, Error *error)
 {
     const int patience = look->options->wait_timeout_seconds;
     const char *target = target_directory(look);
-    const double begin = clock_seconds();
-    bool told = false;
+    bool waited;
+    const bool ok = look_wait_for_lock(target, patience, &look->interlock, &waited, error);
 
-    for (;;)
-    {
-        if (!interlock_acquire(target, &look->interlock, error))
-            return false;
-        look->outcome = look->interlock != NULL ? REWIND_UNTOUCHED : REWIND_BUSY;
-        if (look->interlock != NULL)
-            return true;
-        if (clock_seconds() - begin >= patience)
-            break;
-        if (!told)
-            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
-        told = look->waited_for_lock = true;
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
+    look->waited_for_lock = look->waited_for_lock || waited;
+    if (look->interlock == NULL && (ok || waited))
+        look->outcome = REWIND_BUSY;
+    if (!ok || look->interlock != NULL)
+        return ok;
     error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
     return error_detail(error, "This pg_rewind waited %d s for it (--wait-timeout).", patience);
 }

@@ -84,6 +84,11 @@ typedef struct Look
  */
 MUST_CHECK bool look_open(Look *look, Error *error);
 
+/* Lock the target against other pg_rewinds. One that works there is waited for, at most so long:
+ * then *interlock is NULL. *waited is set also after a failure. */
+MUST_CHECK bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
+                                   bool *waited, Error *error);
+
 /* Identify the target: wait for a server that is just stopping, read its pg_control, find its
  * configuration and its restore command. */
 MUST_CHECK bool look_identify_target(Look *look, Error *error);
