@@ -34,9 +34,8 @@ static void add_replayed_wal(Node *node)
 {
     static const char what_for[] = "from which on its WAL is replayed";
     const Look *look = &node->look;
-    char name[WAL_NAME_SIZE];
+    const char *name = SEGMENT_NAME(&look->source_wal->store->stream, look->replayed_segment);
 
-    wal_stream_segment_name(&look->source_wal->store->stream, look->replayed_segment, name);
     if (look->replayed == REPLAYED_WAL_OF_SOURCE)
         node_ok(node, "source_wal", "The source has segment %s, %s.", name, what_for);
     else if (look->replayed == REPLAYED_WAL_OF_ARCHIVE)
@@ -71,7 +70,7 @@ static bool add_next_wal(Node *node)
 {
     static const char what_for[] = "with which this node would go on";
     const Look *look = &node->look;
-    char name[WAL_NAME_SIZE];
+    const char *name;
     uint64_t segment;
     Error error;
     bool has;
@@ -81,7 +80,7 @@ static bool add_next_wal(Node *node)
         node_add_error(node, "source_wal", FINDING_UNKNOWN, &error);
         return true;
     }
-    wal_stream_segment_name(&look->source_wal->store->stream, segment, name);
+    name = SEGMENT_NAME(&look->source_wal->store->stream, segment);
     if (has)
         node_ok(node, "source_wal", "Segment %s, %s, is there, as far as it was written.", name,
                 what_for);

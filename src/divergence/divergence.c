@@ -406,17 +406,15 @@ static void explain_left_behind(const Search *search, Error *error)
 {
     const uint64_t segment =
         wal_segment_of(&search->in.clusters->shape, search->divergence->target_end);
-    char name[WAL_NAME_SIZE];
     bool has;
 
     if (!source_wal_source_has(search->in.source_wal, segment, &has, NULL) || has)
         return;
-    wal_stream_segment_name(&search->in.source_wal->store->stream, segment, name);
     error_detail(error,
                  "The source no longer has segment %s, in which the target's WAL ends. A standby "
                  "that was away for too long cannot follow it either, unless an archive has all "
                  "that is missing.",
-                 name);
+                 SEGMENT_NAME(&search->in.source_wal->store->stream, segment));
 }
 
 static bool error_no_proof(const Search *search, Error *error)

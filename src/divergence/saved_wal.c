@@ -77,14 +77,13 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
 static bool save_segment(Saving *saving, uint64_t segment, Error *error)
 {
     const WalStream *stream = saving->stream;
-    char name[WAL_NAME_SIZE];
     AUTO_FD int fd = -1;
     bool found;
 
-    wal_stream_segment_name(stream, segment, name);
     if (!stream->open(stream->context, segment, &fd, &found, error))
         return false;
-    return found ? save_file(saving, name, fd, error) : error_missing_wal(stream, segment, error);
+    return found ? save_file(saving, SEGMENT_NAME(stream, segment), fd, error)
+                 : error_missing_wal(stream, segment, error);
 }
 
 /* Save a file of the target's pg_wal: a history file, or a segment where all are kept. */

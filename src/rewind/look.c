@@ -481,7 +481,6 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     const Control *source = &look->source.control;
     const Lsn earliest = start_early(&look->divergence.common_checkpoint, source).redo;
     AUTO_BUFFER Buffer path = {0};
-    char name[WAL_NAME_SIZE];
     Lsn gone_end;
     Start late;
     bool found, may_take;
@@ -500,8 +499,9 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     else if (!is_unknown(look))
     {
         look->replayed = REPLAYED_WAL_MISSING;
-        wal_stream_segment_name(&wal->store->stream, look->replayed_segment, name);
-        return error_source_wal_missing(look->clusters.shape.version, name, error);
+        return error_source_wal_missing(look->clusters.shape.version,
+                                        SEGMENT_NAME(&wal->store->stream, look->replayed_segment),
+                                        error);
     }
     return true;
 }

@@ -202,7 +202,6 @@ static bool plan_and_stage(Run *run, Error *error)
 /* Nothing has diverged; but a standby that was away for long has no way to go on. */
 static bool warn_if_left_behind(const Run *run, Error *error)
 {
-    char name[WAL_NAME_SIZE];
     uint64_t segment;
     bool has;
 
@@ -210,8 +209,8 @@ static bool warn_if_left_behind(const Run *run, Error *error)
         return false;
     if (has)
         return true;
-    wal_stream_segment_name(&run->look.source_wal->store->stream, segment, name);
-    log_warning("the source no longer has segment %s: the target cannot follow it", name);
+    log_warning("the source no longer has segment %s: the target cannot follow it",
+                SEGMENT_NAME(&run->look.source_wal->store->stream, segment));
     log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
              "--compare: it copies only what differs.");
     return true;

@@ -143,14 +143,12 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
     const Lsn begin = wal_segment_start(shape, number);
     const Lsn segment_end = wal_segment_start(shape, number + 1);
     StageStatistics *statistics = &wal->stage->statistics;
-    char name[WAL_NAME_SIZE];
-    StagedSegment segment = {.name = name,
+    StagedSegment segment = {.name = SEGMENT_NAME(&source_wal->store->stream, number),
                              .segment_size = shape->segment_size,
                              .size = (uint32_t) ((end < segment_end ? end : segment_end) - begin)};
     AUTO_BUFFER Buffer path = {0};
     bool may_take;
 
-    wal_stream_segment_name(&source_wal->store->stream, number, name);
     if (!source_wal_fetch(source_wal, begin, begin + segment.size, error) ||
         !source_wal_find(source_wal, number, &path, &may_take, found, error))
         return false;
@@ -213,7 +211,7 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
     {
         const Lsn segment_end = wal_segment_start(shape, *next + 1);
         const bool is_new = segment_end > wal->input->divergence;
-        char name[WAL_NAME_SIZE];
+        const char *name = SEGMENT_NAME(&wal->source_wal->store->stream, *next);
         bool found;
 
         if (wal_store_keeps(wal->source_wal->store, *next))
@@ -221,7 +219,6 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
             progress_add(shape->segment_size);
             continue;
         }
-        wal_stream_segment_name(&wal->source_wal->store->stream, *next, name);
         if (!stage_segment(wal, *next, end, &found, error) ||
             (found && end >= segment_end &&
              !add_marker(wal, name, wal->archives_always && is_new, error)))
@@ -259,7 +256,8 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
 {
     const WalShape *shape = &wal->input->shape;
     const uint64_t segment = wal_segment_of(shape, left->end);
-    char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE];
+    const char *newest = SEGMENT_NAME(&wal->source_wal->store->stream, segment);
+    char name[WAL_NAME_SIZE];
     StagedSegment older = {.name = name,
                            .segment_size = shape->segment_size,
                            .size = (uint32_t) (left->end - wal_segment_start(shape, segment))};
@@ -270,7 +268,6 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
     if (plan_keeps_segment(wal->input, left->timeline, segment) &&
         listing_find(wal->input->target, buffer_string(&path)) != NULL)
         return true;
-    wal_stream_segment_name(&wal->source_wal->store->stream, segment, newest);
     older.local_path = stage_wal_path(wal->stage, newest);
     if (older.local_path == NULL) /* the target keeps it */
         older.local_path = stage_local(
@@ -297,12 +294,10 @@ bool staged_wal_open(void *context, uint64_t segment, int *fd, bool *found, Erro
 {
     const StagedWal *wal = context;
     const Stage *stage = wal->stage;
+    const char *name = SEGMENT_NAME(&wal->source_wal->store->stream, segment);
+    const char *staged = stage_wal_path(stage, name);
     AUTO_BUFFER Buffer path = {0}, local = {0};
-    char name[WAL_NAME_SIZE];
-    const char *staged;
 
-    wal_stream_segment_name(&wal->source_wal->store->stream, segment, name);
-    staged = stage_wal_path(stage, name);
     *found = staged != NULL || wal_store_keeps(wal->source_wal->store, segment);
     if (staged == NULL)
         staged = stage_local(stage, path_in(&path, stage->plan->wal_directory, name), &local);

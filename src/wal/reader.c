@@ -95,9 +95,11 @@ Timeline wal_stream_timeline(const WalStream *stream, uint64_t segment)
                                        wal_segment_start(&stream->shape, segment + 1));
 }
 
-void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE])
+const char *wal_stream_segment_name(const WalStream *stream, uint64_t segment,
+                                    char name[WAL_NAME_SIZE])
 {
     wal_segment_name(&stream->shape, wal_stream_timeline(stream, segment), segment, name);
+    return name;
 }
 
 /*
@@ -482,24 +484,19 @@ bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVi
 
 bool error_missing_wal(const WalStream *stream, uint64_t segment, Error *error)
 {
-    char name[WAL_NAME_SIZE];
-
     if (stream->missing != NULL)
         return stream->missing(stream->context, segment, error);
-    wal_stream_segment_name(stream, segment, name);
-    return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing", name);
+    return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing",
+                     SEGMENT_NAME(stream, segment));
 }
 
 bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error)
 {
-    char name[WAL_NAME_SIZE];
-
     if (stream->missing == NULL)
         return false;
-    wal_stream_segment_name(stream, segment, name);
     return error_hint(error,
                       "Put an undamaged copy of segment \"%s\" into the target's %s (an archive "
                       "may have one), or compare all blocks with --compare, which needs none of "
                       "the target's WAL.",
-                      name, stream->shape.version->wal_directory);
+                      SEGMENT_NAME(stream, segment), stream->shape.version->wal_directory);
 }

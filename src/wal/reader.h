@@ -90,9 +90,13 @@ MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn 
                                  WalVisitor visit, void *context, WalSegmentFacts *facts,
                                  Error *error);
 
-/* The timeline in whose file the stream's history keeps a segment, and that file's name. */
+/* The timeline in whose file the stream's history keeps a segment, and that file's name, which is
+ * returned; SEGMENT_NAME: in a text that lives to the end of the block. */
 Timeline wal_stream_timeline(const WalStream *stream, uint64_t segment);
-void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE]);
+const char *wal_stream_segment_name(const WalStream *stream, uint64_t segment,
+                                    char name[WAL_NAME_SIZE]);
+#define SEGMENT_NAME(stream, segment)                                                              \
+    wal_stream_segment_name((stream), (segment), (char[WAL_NAME_SIZE]){0})
 
 /* Set the error for a segment that is nowhere. Returns false. */
 bool error_missing_wal(const WalStream *stream, uint64_t segment, Error *error);
