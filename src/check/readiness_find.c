@@ -181,7 +181,7 @@ static void look_at_named_slot(Node *node)
         streaming_find_slot_user(node->options, &clusters->target, server, node->arena, &settings);
         target_server_close(server);
     }
-    if (streaming_check_slot(node->options, clusters, &settings, &error))
+    if (streaming_check_slot(node->options, clusters, &settings, 0, &error))
         node_ok(node, "source_slot",
                 settings.target_uses_slot
                     ? "Replication slot \"%s\" of the source is the one that this node's "

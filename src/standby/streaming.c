@@ -163,10 +163,10 @@ static bool is_held_by_target(const StandbySettings *settings, const SourceSlot 
            (slot->holder[0] == '\0' || is_among(slot->holder, settings->slot_users));
 }
 
-/* Wait until no other server uses the slot: the source may not have noticed yet that one is gone.
- * *slot->active is then false. */
+/* Look at the slot, until no other server uses it, or for as long as is allowed: the source may not
+ * have noticed yet that one is gone. *slot->active is then false. */
 static bool wait_for_release(Source *source, const StandbySettings *settings, const char *name,
-                             SourceSlot *slot, Error *error)
+                             int patience_seconds, SourceSlot *slot, Error *error)
 {
     const double begin = clock_seconds();
     bool told = false;
@@ -176,13 +176,13 @@ static bool wait_for_release(Source *source, const StandbySettings *settings, co
         if (!source_server_slot(source, name, slot, error))
             return false;
         slot->active = slot->active && !is_held_by_target(settings, slot);
-        if (!slot->active || clock_seconds() - begin > RELEASE_SECONDS)
+        if (!slot->active || clock_seconds() - begin >= patience_seconds)
             return true;
         if (!told && clock_seconds() - begin > SILENT_SECONDS)
         {
             log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
                      "release",
-                     name, RELEASE_SECONDS);
+                     name, patience_seconds);
             told = true;
         }
         if (!stop_pause(POLL_MILLISECONDS, error))
@@ -211,11 +211,21 @@ static bool check_slots_exist(const Options *options, const Version *version, Er
     return true;
 }
 
+bool streaming_check_slot(const Options *options, const Clusters *clusters,
+                          const StandbySettings *settings, int patience_seconds, Error *error)
+{
+    SourceSlot slot;
+
+    return check_slots_exist(options, clusters->shape.version, error) &&
+           wait_for_release(clusters->source, settings, options->slot, patience_seconds, &slot,
+                            error) &&
+           check_slot(options, &slot, error);
+}
+
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
                      Problems *problems, Arena *arena, Error *error)
 {
     bool connects;
-    SourceSlot slot;
     SourceRole role;
     Error problem;
 
@@ -236,30 +246,13 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
      */
     if (!connects && (role.may_replicate || problem.hint[0] != '\0'))
         complain(options, &problem, problems, settings, arena);
-    if (options->slot == NULL)
+    if (options->slot == NULL ||
+        streaming_check_slot(options, clusters, settings, RELEASE_SECONDS, &problem))
         return true;
-    if (!check_slots_exist(options, clusters->shape.version, &problem))
-    {
-        problems_add(problems, &problem);
-        return true;
-    }
-    if (!wait_for_release(clusters->source, settings, options->slot, &slot, error))
-        return false;
-    if (!check_slot(options, &slot, &problem))
-        problems_add(problems, &problem);
+    if (problem.kind == ERROR_RETRY || stop_requested())
+        return error_copy(error, &problem);
+    problems_add(problems, &problem);
     return true;
-}
-
-bool streaming_check_slot(const Options *options, const Clusters *clusters,
-                          const StandbySettings *settings, Error *error)
-{
-    SourceSlot slot;
-
-    if (!check_slots_exist(options, clusters->shape.version, error) ||
-        !source_server_slot(clusters->source, options->slot, &slot, error))
-        return false;
-    slot.active = slot.active && !is_held_by_target(settings, &slot);
-    return check_slot(options, &slot, error);
 }
 
 /* pg_clean_ascii in common/string.c: '?' before 16, the byte's number from then on. */

@@ -13,18 +13,19 @@
 
 /*
  * Look at the role and try the connection; with --slot look at the slot too, which the target's own
- * server may hold (settings->target_uses_slot). What stands in
- * the way is a warning, with its remedy in settings->remedies, and with --slot or --rejoin, which
- * ask for a standby that streams, a problem. Fails only when the source cannot be asked.
+ * server may hold (settings->target_uses_slot). An obstacle is a warning, with its remedy in
+ * settings->remedies, and with --slot or --rejoin, which ask for a standby that streams, a problem.
+ * Fails only when the source cannot be asked.
  */
 MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters,
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
 
-/* --slot: may the standby use it as it is now? Nothing is waited for. settings->target_uses_slot
- * counts. */
+/* Check that the standby may use --slot. If another server has it, that is given so many seconds to
+ * release it. settings->target_uses_slot counts. */
 MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
-                                     const StandbySettings *settings, Error *error);
+                                     const StandbySettings *settings, int patience_seconds,
+                                     Error *error);
 
 /* What the source shows for a name that a standby gives: ASCII alone, as its version writes that,
  * and at most 63 bytes. The list ends with a NULL. */
