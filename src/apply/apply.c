@@ -335,7 +335,7 @@ static bool sync_all(Apply *apply, Error *error)
            (apply->options->syncfs || sync_entries(apply, error));
 }
 
-static bool find_work_directory(const char *path, Error *error)
+static bool check_work_directory(const char *path, Error *error)
 {
     struct stat status;
 
@@ -355,7 +355,7 @@ static bool carry_out(Apply *apply, Error *error)
     apply->written = written_create();
     progress_begin(PROGRESS_APPLY, journal_bytes(apply->reader));
     for (size_t i = 0; ok && i < apply->work_count; i++)
-        ok = find_work_directory(apply->work[i], error) &&
+        ok = check_work_directory(apply->work[i], error) &&
              written_watch(apply->written, apply->work[i], error);
     ok = progress_end(ok && remove_first(apply, error) &&
                       patch_files(apply->target_directory, apply->reader, apply->options->jobs,

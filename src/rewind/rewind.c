@@ -320,7 +320,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     run_begin_phase(run, PHASE_SCAN);
     if (!look_for_divergence(look, error))
         return false;
-    /* Whoever has stopped a server that needs no rewind starts it again. */
+    /* --rejoin starts a server that it has stopped, also where no rewind is needed. */
     if (look->options->rejoin && (look->divergence.needed || !run->server_stopped) &&
         !next_start_check(look->options, &look->clusters, look->divergence.needed, &look->problems,
                           look->arena, error))

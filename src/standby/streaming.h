@@ -27,8 +27,8 @@ MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clu
                                      const StandbySettings *settings, int patience_seconds,
                                      Error *error);
 
-/* What the source shows for a name that a standby gives: ASCII alone, as its version writes that,
- * and at most 63 bytes. The list ends with a NULL. */
+/* List what the source shows for a name that a standby gives: ASCII alone, as its version writes
+ * that, and at most 63 bytes. The list ends with a NULL. */
 void streaming_shown_names(const char *name, Arena *arena,
                            const char *names[STREAMING_NAMES_MAX + 1]);
 

@@ -128,7 +128,7 @@ const char *server_control_config_file(Arena *arena, const char *text)
     return arena_strndup(arena, value, strcspn(value, "\"\n"));
 }
 
-/* What the first line of postmaster.opts says of the last start of the target's own server. */
+/* The last start of the target's own server, by the first line of postmaster.opts. */
 typedef struct FormerStart
 {
     const char *options;     /* words for a shell, without the data directory */
@@ -430,7 +430,7 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
         use_pg_ctlcluster(&debian, target->control.version, arena, control);
     if (pid != 0)
         use_systemctl(pid, arena, control);
-    /* What ran under systemd is not to be seen any more. */
+    /* A server that was stopped no longer shows that it ran under systemd. */
     else if (read_kept(control, &control->kept_opts, &kept) &&
              strncmp(kept, "systemctl ", strlen("systemctl ")) == 0)
         control->start = kept;

@@ -284,14 +284,16 @@ static uint32_t size_sent(const SourceWal *wal, uint64_t segment)
     return in_part ? wal->part_size : shape->segment_size;
 }
 
-/* Up to where a segment is wanted, from its first byte: 0 if all of that is here already. */
-static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end)
+/* The size that is wanted of a segment, from its first byte: 0 if all of that is here already.
+ * *sent: the size of what is here. */
+static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *sent)
 {
     const WalShape *shape = &wal->store->stream.shape;
     const Lsn left = end - wal_segment_start(shape, segment);
     const uint32_t size = left < shape->segment_size ? (uint32_t) left : shape->segment_size;
 
-    return wal_store_keeps(wal->store, segment) || size <= size_sent(wal, segment) ? 0 : size;
+    *sent = wal_store_keeps(wal->store, segment) ? size : size_sent(wal, segment);
+    return size <= *sent ? 0 : size;
 }
 
 /* List those of [from, end), or only count their bytes for a look; an error if there is too little
@@ -311,7 +313,8 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
     for (uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
          segment <= last && fetch->bytes <= space.free_bytes; segment++)
     {
-        const uint32_t size = size_wanted(wal, segment, end);
+        uint32_t sent;
+        const uint32_t size = size_wanted(wal, segment, end, &sent);
         char name[WAL_NAME_SIZE];
 
         wal_stream_segment_name(&wal->store->stream, segment, name);
@@ -323,9 +326,9 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
                 add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
 
             added->number = segment;
-            added->begin = size_sent(wal, segment);
-            added->left -= added->begin;
-            fetch->bytes -= added->begin;
+            added->begin = sent;
+            added->left -= sent;
+            fetch->bytes -= sent;
         }
     }
     if (fetch->bytes <= space.free_bytes)
