@@ -431,8 +431,7 @@ static bool can_pass(int number)
     return false;
 }
 
-/* Do a step, again and again while it fails for a reason that can pass and there is patience left.
- */
+/* Do a step again and again, while it fails for a reason that can pass and patience is left. */
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
     /* By the clock: signals cut sleeps short. */

@@ -272,8 +272,7 @@ typedef struct Asked
     const char *how; /* a sentence about the answer */
 } Asked;
 
-/* Ask --wal-archive and the restore command, where there is one of them. What comes goes to memory.
- */
+/* Ask --wal-archive and the restore command, if they are given. What comes goes to memory. */
 static Asked ask_archive(const Node *node, uint64_t segment)
 {
     Asked answer = {.how = ""};

@@ -400,8 +400,7 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
     return true;
 }
 
-/* A standby that was away for too long: the source has not even the segment in which its WAL ends.
- */
+/* A standby was away for too long: the source lacks even the segment in which its WAL ends. */
 static void explain_left_behind(const Search *search, Error *error)
 {
     const uint64_t segment =

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/page.h"
-#include "format/relpath.h"
 #include "io/dir.h"
 
 #include <stdio.h>

@@ -47,8 +47,7 @@ static bool was_started_after_divergence(const ScannedTarget *given)
     return stop_after(given, given->divergence->lsn) != LSN_INVALID;
 }
 
-/* True if the target reached the divergence in recovery, where hints are set without being logged.
- */
+/* True if the target reached the divergence in recovery, where hints are set but not logged. */
 static bool was_in_recovery_at_divergence(const ScannedTarget *given)
 {
     const History *source = &given->clusters->source_history;

@@ -120,8 +120,7 @@ static bool check_same_version(const Given *given, Error *error)
     return !systems_are_same(given) && error_hint_addresses(given, error);
 }
 
-/* state NULL: whether the source is encrypted is not known, and what is wrong with the target is.
- */
+/* state NULL: it is not known whether the source is encrypted. The target is checked. */
 static bool check_not_encrypted(const Given *given, Error *error)
 {
     Source *source = given->clusters->source;
@@ -258,8 +257,7 @@ static bool check_target_stopped(const Given *given, Error *error)
     return check_no_process_left(given, error);
 }
 
-/* A poison without a journal: an interrupted rewind that could be finished was looked for before.
- */
+/* A poison without a journal: a rewind that can be finished would have been found before. */
 static bool check_not_half_rewound(const Given *given, Error *error)
 {
     const Target *target = &given->clusters->target;

@@ -76,8 +76,7 @@ typedef struct PlanEntry
     bool twophase : 1;
 } PlanEntry;
 
-/* A path that --keep names: the target keeps its own file, or none where only the source has one.
- */
+/* A path that --keep names: the target keeps its own file, or none if only the source has one. */
 typedef struct PlanKept
 {
     const char *path;
@@ -198,8 +197,7 @@ const PlanEntry *plan_find(const Plan *plan, const char *path);
 
 /* ---- The target's files in pg_wal that belong to the common history may stay ---- */
 
-/* A WAL segment of the target belongs to the common history. plan_keeps_segment: it may also stay.
- */
+/* A segment of the target belongs to the common history. plan_keeps_segment: it may also stay. */
 bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t segment);
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);
 

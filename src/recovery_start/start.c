@@ -1,6 +1,5 @@
 #include "recovery_start/recovery_start.h"
 
-#include "format/relpath.h"
 #include "target/tablespace_mapping.h"
 
 #include <string.h>
@@ -9,8 +8,7 @@
  * but some have to be read from the disk. */
 #define REPLAY_RATE 125e6
 
-/* For bytes of which none was sent that would tell the rate: another directory, WAL that is here.
- */
+/* The rate of bytes of which none was sent: of another directory, or of WAL that is here. */
 #define RATE_AT_HAND 500e6
 
 /* A block is asked for by its number, and written twice: to the data file, then to its place. */

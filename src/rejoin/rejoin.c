@@ -67,8 +67,7 @@ static bool check_own_process(Rejoin *rejoin, Error *error)
     return error_hint(error, "If one runs in another container, name its --stop-command.");
 }
 
-/* True if the target is on that timeline. pg_control has it only from the first checkpoint on it.
- */
+/* True if the target is on that timeline. pg_control has it only after the first checkpoint. */
 static bool target_has_timeline(const Target *target, Timeline timeline)
 {
     char path[64];

@@ -11,9 +11,7 @@
 #include <string.h>
 
 #define POLL_MILLISECONDS 200
-#define PATIENCE_SECONDS                                                                           \
-    10                       /* with a standby that neither streams nor replays; it asks every 5 s \
-                              */
+#define PATIENCE_SECONDS 10  /* for a standby that does not stream or replay: it asks every 5 s */
 #define STANDSTILL_SECONDS 2 /* of replay in front of the last record */
 
 /* ---- What both say ---- */
@@ -264,8 +262,7 @@ static void show_progress(Wait *wait, Lsn replayed)
     }
 }
 
-/* The length of the record that begins there in the WAL that the target has received; 0: unknown.
- */
+/* The length of the record that begins there in the WAL that the target received; 0: unknown. */
 static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Lsn begin)
 {
     const uint64_t segment = wal_segment_of(shape, begin);

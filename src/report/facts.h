@@ -35,8 +35,7 @@ time_t report_unix_time(int64_t timestamp, int *microseconds);
 /* The server version of the target; NULL: not known. */
 const Version *report_version(const Report *report);
 
-/* As the server prints it, in the run's arena; a report of an early failure knows no version yet.
- */
+/* As the server prints it, in the run's arena; of an early failure the version is not known. */
 const char *report_lsn(const Report *report, Lsn lsn);
 
 /* ---- Histories ---- */

@@ -12,8 +12,7 @@ static const struct
 } signs[] = {{'-', "─"}, {'+', "┬"}, {'`', "└"}, {'>', "▶"}, {'*', "●"}, {'.', "…"}};
 #define SIGN_COUNT (sizeof(signs) / sizeof(signs[0]))
 
-/* "1 -- 2 -- . -- 9": the entries first .. last - 1, the middle ones left out where there are many.
- */
+/* "1 -- 2 -- . -- 9": the entries first .. last - 1; of many the middle ones are left out. */
 static void append_timelines(const History *history, size_t first, size_t last, Buffer *text)
 {
     size_t count = last - first;
@@ -32,8 +31,7 @@ static void append_timelines(const History *history, size_t first, size_t last, 
     }
 }
 
-/* The part of the histories that both sides have: "1 ---*-- 2 ---", with the
- * checkpoint. */
+/* The part of the histories that both sides have: "1 ---*-- 2 ---", with the checkpoint. */
 static void append_common(const Report *report, Buffer *text)
 {
     const History *history = &report->run->look.clusters.source_history;

@@ -506,8 +506,7 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     return true;
 }
 
-/* True if an interrupted rewind has left files, which the next one removes before it asks for room.
- */
+/* True if an interrupted rewind has left files: the next one removes them, then asks for room. */
 static bool frees_space_first(const Look *look)
 {
     static const char *const left[] = {WORK_DIRECTORY, WORK_DIRECTORY ".wal"};

@@ -278,8 +278,7 @@ static bool prepare_standby(Run *run, Error *error)
     return true;
 }
 
-/* Find what the target changed since the last common checkpoint, and with a report what is lost.
- */
+/* Find what the target changed since the last common checkpoint; with a report also the losses. */
 static bool read_changes(Run *run, Error *error)
 {
     const Look *look = &run->look;

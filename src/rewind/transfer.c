@@ -202,8 +202,7 @@ static bool read_source_last(Run *run, Error *error)
            wait_for_removals(clusters, run->look.options->wait_timeout_seconds, last, error);
 }
 
-/* Stage all that the plan needs, and the source's WAL up to its end now, past everything fetched.
- */
+/* Stage all that the plan needs, and the source's WAL to its end now, past all that was fetched. */
 static bool stage_files(Run *run, const StagedWal *wal, Error *error)
 {
     const Clusters *clusters = &run->look.clusters;

@@ -23,8 +23,7 @@ typedef struct Check
 
 /* ---- What cannot be planned ---- */
 
-/* Nothing can be changed on a source that runs, and it may be right: so the hint is for the target.
- */
+/* A source that runs cannot be changed, and it may be right: so the hint is for the target. */
 static void hint_types(const char *directory, const char *path, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0}, place = {0};

@@ -91,8 +91,7 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
         return false;
     if (must_copy)
         return copy_target_file(stage, entry, false, &made, error);
-    /* Blocks get new places there in any case: now, while there may be none, not after the commit.
-     */
+    /* Blocks get new places there in any case: now, while there may be none, not later. */
     if (root->space.copies_on_write && !copy_target_file(stage, entry, true, &made, error))
         return false;
     if (made || root->data_fd >= 0)

@@ -75,8 +75,7 @@ size_t roots_of(const Roots *roots, const char *path);
  */
 void roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems);
 
-/* The plan does something with this entry. False for our own files and those that mark the commit.
- */
+/* The plan changes this file. False for our own files and those that mark the commit. */
 bool entry_has_effect(const PlanEntry *entry);
 
 /* Add what is staged for an entry that is no WAL. copied: the file cannot be patched in place, and

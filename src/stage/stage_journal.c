@@ -70,8 +70,7 @@ static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
     AUTO_BUFFER Buffer data = {0};
     uint64_t offset = 0, size;
 
-    /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment.
-     */
+    /* Nothing is written or cut: the entry is there for a block of another relation segment. */
     if (entry->action == ACTION_NONE && !plan_next_range(stage->plan, entry, &offset, &size))
         return true;
     if (!gone && !journal_add(stage->journal, &patch, error))

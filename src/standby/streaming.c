@@ -242,8 +242,7 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
     connects = check_connection(&role, settings, &clusters->target.control, &problem);
     if (!stop_check(error))
         return false;
-    /* A role that may not replicate is refused for that, unless there is a hint at another reason.
-     */
+    /* A role that may not replicate is refused for that, unless a hint names another reason. */
     if (!connects && (role.may_replicate || problem.hint[0] != '\0'))
         complain(options, &problem, problems, settings, arena);
     if (options->slot == NULL ||

@@ -3,7 +3,6 @@
 #include "io/dir.h"
 #include "io/file.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
