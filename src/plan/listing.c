@@ -118,18 +118,13 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
 }
 
 /* A mount of a server's file is not looked for: the file cannot be left alone. */
-static void find_mounts(const Target *target, Listing *listing)
+static void find_mount(const Target *target, ListedFile *file)
 {
     AUTO_BUFFER Buffer path = {0};
 
-    for (size_t i = 0; i < listing->count; i++)
-    {
-        ListedFile *file = &listing->files[i];
-
-        if (file->type == FILE_REGULAR && !path_is_servers(target->control.version, file->path))
-            file->mounted =
-                place_obstacle(path_in(&path, target->directory, file->path)) == OBSTACLE_MOUNTED;
-    }
+    if (file->type == FILE_REGULAR && !path_is_servers(target->control.version, file->path))
+        file->mounted =
+            place_obstacle(path_in(&path, target->directory, file->path)) == OBSTACLE_MOUNTED;
 }
 
 /* By its first page, since no name tells. */
@@ -157,16 +152,6 @@ static bool find_hash_index(const Target *target, ListedFile *file, Error *error
     return true;
 }
 
-static bool find_hash_indexes(const Target *target, Listing *listing, Error *error)
-{
-    for (size_t i = 0; !target->control.version->hash_indexes_logged && i < listing->count; i++)
-    {
-        if (!find_hash_index(target, &listing->files[i], error))
-            return false;
-    }
-    return true;
-}
-
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
@@ -174,8 +159,14 @@ bool listing_of_target(const Target *target, Listing *listing, Error *error)
                              listing, error) ||
         !sort_and_check(listing, "target", error))
         return false;
-    find_mounts(target, listing);
-    return find_hash_indexes(target, listing, error);
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        find_mount(target, &listing->files[i]);
+        if (!target->control.version->hash_indexes_logged &&
+            !find_hash_index(target, &listing->files[i], error))
+            return false;
+    }
+    return true;
 }
 
 void listing_free(Listing *listing)
