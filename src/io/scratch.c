@@ -109,25 +109,27 @@ static bool make_directory(const Parent *parent, char *path, int *fd, Error *err
     return true;
 }
 
-bool scratch_make(const char *parent_path, Arena *arena, char **path, int *lock_fd, Error *error)
+bool scratch_make(const char *parent_path, Arena *arena, const char **path, int *lock_fd,
+                  Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
     AUTO_FD int fd = -1;
     bool ok = check_sticky_bit(parent_path, error) && file_open_read(parent_path, &fd, NULL, error);
     Parent parent = {parent_path, fd};
+    char *made = arena_strdup(arena, path_in(&buffer, parent_path, PREFIX RANDOM_PART));
     const char **names;
     Error failure;
 
     *lock_fd = -1;
-    *path = arena_strdup(arena, path_in(&buffer, parent_path, PREFIX RANDOM_PART));
     if (ok && !dir_list(parent_path, arena, &names, NULL, &failure))
         log_debug("%s", failure.message);
     for (; ok && *names != NULL; names++)
         remove_stale(&parent, *names);
     for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
-        ok = make_directory(&parent, *path, lock_fd, error);
+        ok = make_directory(&parent, made, lock_fd, error);
     if (ok && *lock_fd < 0)
-        ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", *path);
+        ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", made);
+    *path = ok ? made : NULL;
     if (!ok)
         error_hint(error, "Set TMPDIR to a directory of your own.");
     return ok;

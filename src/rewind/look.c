@@ -138,16 +138,6 @@ static bool handle_pending(Look *look, Error *error)
            scratch_remove(look->scratch, error);
 }
 
-static bool make_scratch_in(Look *look, const char *parent, Error *error)
-{
-    char *path;
-
-    if (!scratch_make(parent, look->arena, &path, &look->scratch_lock, error))
-        return false;
-    look->scratch = path;
-    return true;
-}
-
 /* Several segments of WAL find room there, as a rule. */
 static bool is_roomy(const char *place)
 {
@@ -173,12 +163,13 @@ static bool make_own_scratch(Look *look, Error *error)
     Error first = {0}, failure;
 
     if (chosen != NULL && chosen[0] != '\0')
-        return make_scratch_in(look, chosen, error);
+        return scratch_make(chosen, look->arena, &look->scratch, &look->scratch_lock, error);
     for (size_t i = 0; i < 2 * count; i++)
     {
         if (is_roomy(places[i % count]) != (i < count))
             continue;
-        if (make_scratch_in(look, places[i % count], &failure))
+        if (scratch_make(places[i % count], look->arena, &look->scratch, &look->scratch_lock,
+                         &failure))
             return true;
         log_debug("%s", failure.message);
         if (first.kind == ERROR_NONE)
@@ -509,15 +500,8 @@ static bool look_for_replayed_wal(Look *look, Error *error)
 /* True if an interrupted rewind has left files: the next one removes them, then asks for room. */
 static bool frees_space_first(const Look *look)
 {
-    static const char *const left[] = {WORK_DIRECTORY, WORK_DIRECTORY ".wal"};
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool found = false;
-
-    for (int i = 0; i < 2 && !found; i++)
-        if (!file_lstat(path_in(&path, target_directory(look), left[i]), &status, &found, NULL))
-            return true;
-    return found;
+    return file_exists(target_directory(look), WORK_DIRECTORY) ||
+           file_exists(target_directory(look), WORK_DIRECTORY ".wal");
 }
 
 /* A rewind fetches the source's WAL from the early start on; where there is no room for it, from

@@ -43,7 +43,7 @@ static bool is_there(const char *path)
 static void test_living_ones_stay(void **state)
 {
     Arena *arena = arena_create();
-    char *first, *second, *third, *inside;
+    const char *first, *second, *third, *inside;
     int first_lock, second_lock, third_lock, fd;
     struct stat status;
 
@@ -71,7 +71,7 @@ static void test_what_only_looks_like_one_stays(void **state)
     static const char *const directories[] = {"pg_rewind-dry-run.public",
                                               "pg_rewind-dry-run.toolong", "pg_rewind.abcdef"};
     Arena *arena = arena_create();
-    char *path;
+    const char *path;
     int lock;
 
     assert_int_equal(mkdir("pg_rewind-dry-run.public", 0755), 0);
@@ -91,7 +91,7 @@ static void test_what_only_looks_like_one_stays(void **state)
 static void test_a_parent_where_others_can_rename_is_refused(void **state)
 {
     Arena *arena = arena_create();
-    char *path;
+    const char *path;
     int lock;
 
     assert_int_equal(chmod(*state, 0777), 0);
