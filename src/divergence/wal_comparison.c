@@ -50,16 +50,15 @@ static uint64_t offset_of(const WalSides *sides, const WalPiece *piece)
     return piece->begin - wal_segment_start(&sides->target->shape, piece->segment);
 }
 
-/* Read the target's bytes of a piece; *size is 0 if it has none. */
-static bool read_target_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
-                              size_t *size, Error *error)
+/* Read the bytes that the target or the archive has of a piece; *size is 0 if it has none. */
+static bool read_piece(const WalSides *sides, const WalStream *side, const WalPiece *piece,
+                       uint8_t *bytes, size_t *size, Error *error)
 {
-    const WalStream *target = sides->target;
     AUTO_FD int fd = -1;
     bool found;
 
     *size = 0;
-    return target->open(target->context, piece->segment, &fd, &found, error) &&
+    return side->open(side->context, piece->segment, &fd, &found, error) &&
            (!found || file_read_at(fd, piece->path, bytes, (size_t) (piece->end - piece->begin),
                                    offset_of(sides, piece), size, error));
 }
@@ -85,14 +84,15 @@ static bool compare_wal_digest(void *context, PieceWorker *worker, const FilePie
                                const uint8_t *bytes, size_t size, Error *error)
 {
     WalWindow *window = context;
+    const WalSides *sides = window->sides;
     WalPiece *compared = &window->pieces[piece->file];
-    const PieceAnswer answer = {window->sides->source->digest, bytes, size};
+    const PieceAnswer answer = {sides->source->digest, bytes, size};
     size_t length;
 
     (void) error;
     if (bytes == NULL)
         compared->state = WAL_PIECE_GONE;
-    else if (read_target_piece(window->sides, compared, worker->bytes, &length, NULL) &&
+    else if (read_piece(sides, sides->target, compared, worker->bytes, &length, NULL) &&
              length == piece->size &&
              piece_answer_equals(&answer, piece->size, 0, worker->bytes, length))
         compared->state = WAL_PIECE_EQUAL;
@@ -162,26 +162,13 @@ static bool compare_bytes(void *context, size_t index, const uint8_t *bytes, siz
     return true;
 }
 
-static bool compare_with_archive(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
-                                 PieceResult *result, Error *error)
-{
-    const WalStream *archive = sides->archive;
-    AUTO_FD int fd = -1;
-    size_t size;
-    bool found;
-
-    result->from_archive = true;
-    return archive->open(archive->context, piece->segment, &fd, &found, error) &&
-           (!found || (file_read_at(fd, piece->path, bytes, result->size, offset_of(sides, piece),
-                                    &size, error) &&
-                       compare_bytes(result, 0, bytes, size, error)));
-}
-
 /* bytes: room for both sides of a piece. */
 static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
                           PieceResult *result, Error *error)
 {
     FetchRequest request = {.path = piece->path, .offset = offset_of(sides, piece)};
+    uint8_t *archived = bytes + FETCH_SIZE_MAX;
+    size_t size;
 
     *result = (PieceResult){.target = bytes};
     if (piece->state == WAL_PIECE_EQUAL)
@@ -189,7 +176,7 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
         result->equal = result->compared = (size_t) (piece->end - piece->begin);
         return true;
     }
-    if (!read_target_piece(sides, piece, bytes, &result->size, error))
+    if (!read_piece(sides, sides->target, piece, bytes, &result->size, error))
         return false;
     request.size = (uint32_t) result->size;
     if (request.size > 0 && piece->state != WAL_PIECE_GONE &&
@@ -197,8 +184,11 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
                                           &(FetchBatch){.requests = &request, .count = 1},
                                           compare_bytes, result, error))
         return false;
-    return request.size == 0 || result->compared > 0 || sides->archive == NULL ||
-           compare_with_archive(sides, piece, bytes + FETCH_SIZE_MAX, result, error);
+    if (request.size == 0 || result->compared > 0 || sides->archive == NULL)
+        return true;
+    result->from_archive = true;
+    return read_piece(sides, sides->archive, piece, archived, &size, error) &&
+           compare_bytes(result, 0, archived, size, error);
 }
 
 /* ---- Piece after piece ---- */
