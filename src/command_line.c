@@ -272,15 +272,9 @@ static bool take_start(const OptionRow *row, Command *command, const char *value
     return take_flag(row, command, value, error);
 }
 
-/* A heading of the help, among the rows. */
-#define HEADING(text)                                                                              \
-    {                                                                                              \
-        0, NULL, NULL, NULL, 0, text                                                               \
-    }
-
 /* In the order of the help: what belongs together stands together. */
 static const OptionRow option_rows[] = {
-    HEADING("Options"),
+    {.help = "Options"},
     {'D', "target-pgdata", "DIRECTORY", take_argument, OPTION(target),
      "existing data directory to modify"},
     {0, "source-pgdata", "DIRECTORY", take_argument, OPTION(source_directory),
@@ -295,7 +289,7 @@ static const OptionRow option_rows[] = {
     {'v', "verbose", NULL, take_flag, COMMAND(verbose),
      "print also what is in order\n"
      "(with --check; in a rewind like --debug)"},
-    HEADING("Options for a target that becomes a standby"),
+    {.help = "Options for a target that becomes a standby"},
     {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
      "write configuration for replication\n"
      "(requires --source-server)"},
@@ -313,7 +307,7 @@ static const OptionRow option_rows[] = {
      "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
     {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
      "stops the server that rejoins"},
-    HEADING("Options for missing WAL and the target's configuration"),
+    {.help = "Options for missing WAL and the target's configuration"},
     {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
      "use restore_command in target configuration to retrieve WAL files from archives"},
     {0, "restore-command", "COMMAND", take_nonempty, OPTION(restore_command),
@@ -326,7 +320,7 @@ static const OptionRow option_rows[] = {
     {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
      "use specified main server configuration\n"
      "file when running target cluster"},
-    HEADING("Options controlling what is copied and where recovery starts"),
+    {.help = "Options controlling what is copied and where recovery starts"},
     {0, "compare", NULL, take_flag, OPTION(compare),
      "compare all blocks with those of the source: none of the target's WAL is needed"},
     {0, "late-start", NULL, take_start, OPTION(late_start),
@@ -340,7 +334,7 @@ static const OptionRow option_rows[] = {
      "put a tablespace that the target does not have yet into NEW, if it is in OLD on the source"},
     {0, "no-ensure-shutdown", NULL, take_flag, OPTION(no_ensure_shutdown),
      "refuse a target that was not shut down cleanly"},
-    HEADING("Options controlling what is kept"),
+    {.help = "Options controlling what is kept"},
     {0, "keep", "PATTERN", take_keep, 0,
      "do not change files of the target that match (may be repeated)"},
     {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
@@ -349,7 +343,7 @@ static const OptionRow option_rows[] = {
      "keep the WAL that the target has written after the divergence, for pg_waldump"},
     {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
      "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
-    HEADING("Report options"),
+    {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
      "write what diverged, what is lost and what was done to standard output, as text or json"},
     {0, "report-file", "FILENAME", take_argument, COMMAND(report_file),
@@ -357,7 +351,7 @@ static const OptionRow option_rows[] = {
      "(as text, unless --report says otherwise)"},
     {0, "report-transactions", "WHICH", take_transactions, 0,
      "lost transactions that the report lists: none, summary or all (default)"},
-    HEADING("Options controlling speed, time and retries"),
+    {.help = "Options controlling speed, time and retries"},
     {'j', "jobs", "NUMBER", take_jobs, 0,
      "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
     {'r', "max-rate", "RATE", take_rate, 0,
@@ -376,7 +370,7 @@ static const OptionRow option_rows[] = {
     {0, "wait-timeout", "SECONDS", take_seconds, OPTION(wait_timeout_seconds),
      "how long to wait for the source (a checkpoint, the end of a replay), a target server that is "
      "stopping, another pg_rewind (default: 300)"},
-    HEADING("Other options"),
+    {.help = "Other options"},
     {0, "debug", NULL, take_flag, COMMAND(debug), "write a lot of debug messages"},
     {'V', "version", NULL, take_flag, COMMAND(version), "output version information, then exit"},
     {'?', "help", NULL, take_flag, COMMAND(help), "show this help, then exit"},
