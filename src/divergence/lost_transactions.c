@@ -162,8 +162,9 @@ typedef struct RelationNames
     Lost *lost;
     Arena *arena;
     LostRelation **by_filenode; /* all of the Lost's */
-    Buffer databases;           /* DatabaseName */
-    uint32_t shared_encoding;   /* of these */
+    DatabaseName *databases;
+    size_t database_count;
+    uint32_t shared_encoding; /* of these */
 } RelationNames;
 
 static int compare_filenodes(const void *left, const void *right)
@@ -193,7 +194,7 @@ static bool add_database(void *context, const ConnectionValue *columns, Error *e
     if (lost_database_is_new(names->lost, item.oid))
         return true;
     item.name = arena_strdup(names->arena, columns[1].bytes);
-    buffer_append(&names->databases, &item, sizeof(item));
+    ARRAY_ADD(names->databases, names->database_count, item);
     if (columns[2].bytes[0] == 't')
     {
         names->lost->connected_database = item.oid;
@@ -258,28 +259,25 @@ static void convert_names(const RelationNames *names)
 {
     const iconv_t conversion = encoding_open(names->lost->connected_encoding);
     const iconv_t shared = encoding_open(names->shared_encoding);
-    DatabaseName *databases = (DatabaseName *) (void *) names->databases.bytes;
 
     for (size_t i = 0; i < names->lost->relation_count; i++)
     {
         convert_name(names, conversion, &names->lost->relations[i].name);
         convert_name(names, conversion, &names->lost->relations[i].table);
     }
-    for (size_t i = 0; i < names->databases.size / sizeof(*databases); i++)
-        convert_name(names, shared, &databases[i].name);
+    for (size_t i = 0; i < names->database_count; i++)
+        convert_name(names, shared, &names->databases[i].name);
     encoding_close(conversion);
     encoding_close(shared);
 }
 
 static const char *database_name(const RelationNames *names, Oid database)
 {
-    const DatabaseName *items = (const DatabaseName *) (const void *) names->databases.bytes;
-
     if (database == 0)
         return "global";
-    for (size_t i = 0; i < names->databases.size / sizeof(*items); i++)
-        if (items[i].oid == database)
-            return items[i].name;
+    for (size_t i = 0; i < names->database_count; i++)
+        if (names->databases[i].oid == database)
+            return names->databases[i].name;
     return NULL;
 }
 
@@ -315,7 +313,7 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
     convert_names(&names);
     name_by_number(&names);
     free(names.by_filenode);
-    buffer_free(&names.databases);
+    free(names.databases);
 }
 
 bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged,
