@@ -1,13 +1,10 @@
 #include "divergence/saved_wal.h"
 
 #include "base/log.h"
-#include "base/workers.h"
 #include "io/dir.h"
 #include "pair/saved_directory.h"
 
 #include <string.h>
-
-#define COPY_SIZE (1024 * 1024)
 
 /* One saving, or the check before it. */
 typedef struct Saving
@@ -37,19 +34,6 @@ static Saving saving_of(const char *directory, const Clusters *clusters, const W
 
 /* ---- The copies ---- */
 
-static bool copy_all(FileRange from, const SavedFile *copy, Error *error)
-{
-    FileRange to = {copy->fd, copy->path, 0};
-    uint64_t copied = COPY_SIZE;
-
-    for (; copied == COPY_SIZE; from.offset = to.offset += copied)
-    {
-        if (!stop_check(error) || !file_copy_range(&from, &to, COPY_SIZE, &copied, error))
-            return false;
-    }
-    return true;
-}
-
 static bool save_file(Saving *saving, const char *name, int from_fd, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -57,6 +41,7 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
     const FileRange from = {from_fd, name, 0};
     FileRange to = {.path = path_in(&path, saving->directory, name)};
     AUTO_FD int fd = -1;
+    uint64_t copied;
     bool exists, saved;
 
     if (!file_open_read(to.path, &fd, &exists, error))
@@ -68,8 +53,10 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
     saving->missing_bytes += saving->clusters->shape.segment_size;
     if (saving->only_check)
         return true;
-    saved = saved_file_create(&copy, to.path, error) && copy_all(from, &copy, error) &&
-            saved_file_finish(&copy, error);
+    saved =
+        saved_file_create(&copy, to.path, error) &&
+        file_copy_range(&from, &(FileRange){copy.fd, copy.path, 0}, UINT64_MAX, &copied, error) &&
+        saved_file_finish(&copy, error);
     saved_file_close(&copy);
     return saved;
 }
