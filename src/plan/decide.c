@@ -364,10 +364,8 @@ static Decision decide_by_class(const PlanInput *input, const FilePair *pair)
 /* pg_rewind writes the file itself, whatever source and target have there. */
 static void take_for_standby(const PlanInput *input, PlanEntry *entry)
 {
-    for (size_t i = 0; input->written != NULL && input->written[i] != NULL; i++)
+    if (input->written != NULL && is_among(entry->path, input->written))
     {
-        if (strcmp(entry->path, input->written[i]) != 0)
-            continue;
         entry->action = ACTION_NONE;
         entry->reason = REASON_STANDBY;
     }

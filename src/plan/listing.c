@@ -76,9 +76,8 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
 {
     if (listing->count == 0)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
-    qsort(listing->files, listing->count, sizeof(*listing->files), compare_paths);
-    if (listing->link_count > 1)
-        qsort(listing->links, listing->link_count, sizeof(*listing->links), compare_paths);
+    ARRAY_SORT(listing->files, listing->count, compare_paths);
+    ARRAY_SORT(listing->links, listing->link_count, compare_paths);
     for (size_t i = 1; i < listing->count; i++)
     {
         if (strcmp(listing->files[i - 1].path, listing->files[i].path) == 0)
