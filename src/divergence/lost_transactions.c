@@ -304,7 +304,7 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
     const size_t count = lost->relation_count;
     RelationNames names = {.lost = lost, .arena = arena, .shared_encoding = ENCODING_NONE};
 
-    names.by_filenode = memory_allocate((count + 1) * sizeof(*names.by_filenode));
+    names.by_filenode = arena_allocate(arena, (count + 1) * sizeof(*names.by_filenode));
     for (size_t i = 0; i < count; i++)
         names.by_filenode[i] = &lost->relations[i];
     qsort(names.by_filenode, count, sizeof(*names.by_filenode), compare_filenodes);
@@ -312,7 +312,6 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
         fetch_names(&names, source);
     convert_names(&names);
     name_by_number(&names);
-    free(names.by_filenode);
     free(names.databases);
 }
 

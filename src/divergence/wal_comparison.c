@@ -4,7 +4,6 @@
 #include "source/file_pieces.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define BATCH_PIECES 16   /* whose digests are asked for at once */
 #define WINDOW_PIECES 256 /* more are asked for when these are found to be equal */
@@ -245,21 +244,20 @@ static bool compare_window(const WalWindow *window, Lsn to, uint8_t *bytes,
 
 bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *comparison, Error *error)
 {
-    WalWindow *window = memory_allocate(sizeof(*window));
-    uint8_t *bytes = memory_allocate(2 * (size_t) FETCH_SIZE_MAX);
-    bool result = true;
+    AUTO_ARENA Arena *arena = arena_create();
+    WalWindow *window = arena_allocate(arena, sizeof(*window));
+    uint8_t *bytes = arena_allocate(arena, 2 * (size_t) FETCH_SIZE_MAX);
 
     *comparison = (WalComparison){.lsn = to, .equal_from = from < to ? from : to};
     comparison->own_from = comparison->equal_from;
     window->sides = sides;
-    for (Lsn at = from; at < to && !comparison->differs && result;)
+    for (Lsn at = from; at < to && !comparison->differs;)
     {
         set_window(window, at, to);
-        result =
-            compare_digests(window, error) && compare_window(window, to, bytes, comparison, error);
+        if (!compare_digests(window, error) ||
+            !compare_window(window, to, bytes, comparison, error))
+            return false;
         at = window->pieces[window->count - 1].end;
     }
-    free(bytes);
-    free(window);
-    return result;
+    return true;
 }

@@ -3,7 +3,6 @@
 #include "io/place.h"
 
 #include <libgen.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COMPARED_SIZE (1024 * 1024)
@@ -77,25 +76,22 @@ void saved_file_close(SavedFile *file)
 
 bool saved_directory_check_file(const char *option, FileRange from, FileRange to, Error *error)
 {
-    uint8_t *bytes = memory_allocate(2 * (size_t) COMPARED_SIZE);
+    AUTO_ARENA Arena *arena = arena_create();
+    uint8_t *bytes = arena_allocate(arena, 2 * (size_t) COMPARED_SIZE);
     size_t length = 1, other = 1;
-    bool result = true, equal = true;
 
-    while (result && equal && (length > 0 || other > 0))
+    for (; length > 0 || other > 0; from.offset += COMPARED_SIZE, to.offset += COMPARED_SIZE)
     {
-        result =
-            file_read_at(from.fd, from.path, bytes, COMPARED_SIZE, from.offset, &length, error) &&
-            file_read_at(to.fd, to.path, bytes + COMPARED_SIZE, COMPARED_SIZE, to.offset, &other,
-                         error);
-        equal = length == other && memcmp(bytes, bytes + COMPARED_SIZE, length) == 0;
-        from.offset += COMPARED_SIZE;
-        to.offset += COMPARED_SIZE;
+        if (!file_read_at(from.fd, from.path, bytes, COMPARED_SIZE, from.offset, &length, error) ||
+            !file_read_at(to.fd, to.path, bytes + COMPARED_SIZE, COMPARED_SIZE, to.offset, &other,
+                          error))
+            return false;
+        if (length == other && memcmp(bytes, bytes + COMPARED_SIZE, length) == 0)
+            continue;
+        error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", to.path);
+        return error_hint(error, "Use a separate directory for %s for each rewind.", option);
     }
-    free(bytes);
-    if (!result || equal)
-        return result;
-    error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", to.path);
-    return error_hint(error, "Use a separate directory for %s for each rewind.", option);
+    return true;
 }
 
 bool saved_directory_make(const char *directory, Error *error)

@@ -19,7 +19,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COMPARED_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
@@ -501,15 +500,13 @@ static bool fetch_files(FileFetch *fetch, Error *error)
                          .take_answer = stage_fetched_bytes,
                          .take_file = copy_source_file,
                          .end_batch = write_gathered};
-    bool ok;
 
     fetch->index = 0;
-    fetch->fetchers = memory_allocate_zeroed((size_t) fetch->workers, sizeof(FileFetcher));
+    fetch->fetchers =
+        arena_allocate(stage->arena, (size_t) fetch->workers * sizeof(*fetch->fetchers));
     /* Files that were found equal are not fetched. */
     progress_begin(PROGRESS_FETCH, stage->plan->fetch_bytes - stage->statistics.compared_bytes);
-    ok = progress_end(file_pieces_ask(&pieces, fetch->workers, error));
-    free(fetch->fetchers);
-    return ok;
+    return progress_end(file_pieces_ask(&pieces, fetch->workers, error));
 }
 
 /* Not earlier: with mode 0400 we could not open it again. */

@@ -344,7 +344,7 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->target_directory = arena_strdup(arena, target_directory);
     made->plan = plan;
     made->jobs = jobs;
-    made->findings = memory_allocate_zeroed(plan->count, sizeof(FoundFile));
+    made->findings = arena_allocate(arena, plan->count * sizeof(FoundFile));
     for (size_t index = 0; index < plan->count; index++)
         made->findings[index].actual_size = SIZE_AS_PLANNED;
     pthread_mutex_init(&made->lock, NULL);
@@ -379,7 +379,6 @@ void stage_free(Stage *stage)
         file_close(stage->roots.roots[root].data_fd);
     written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
-    free(stage->findings);
     free(stage->extras);
     arena_destroy(stage->arena);
 }
