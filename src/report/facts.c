@@ -262,10 +262,7 @@ const char *const *report_archived(const Report *report, size_t *count)
     if (!run->planned.known ||
         run->look.divergence.lsn == LSN_INVALID) /* --compare does not know it */
         return NULL;
-    for (size_t i = 0; i < files->count; i++)
-        *count += is_archived_lost(input, files->files[i].path, name);
-    names = arena_allocate(run->look.arena, (*count + 1) * sizeof(*names));
-    *count = 0;
+    names = arena_allocate(run->look.arena, (files->count + 1) * sizeof(*names));
     for (size_t i = 0; i < files->count; i++)
         if (is_archived_lost(input, files->files[i].path, name))
             names[(*count)++] = arena_strdup(run->look.arena, name);
