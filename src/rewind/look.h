@@ -84,8 +84,8 @@ typedef struct Look
  */
 MUST_CHECK bool look_open(Look *look, Error *error);
 
-/* Lock the target against other pg_rewinds. One that works there is waited for, at most so long:
- * then *interlock is NULL. *waited is set also after a failure. */
+/* Lock the target against other pg_rewinds. Another one that works there is waited for; if it still
+ * does after patience_seconds, *interlock is NULL. *waited is set also after a failure. */
 MUST_CHECK bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
                                    bool *waited, Error *error);
 

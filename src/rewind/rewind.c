@@ -327,7 +327,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     *done = !look->divergence.needed;
     if (*done)
         return problems_check(&look->problems, error) && finish_unneeded(run, error);
-    /* From its WAL, or else by comparing: every block that may differ. */
+    /* Every block that may differ is found by the target's WAL, or else by comparing. */
     if (!look->options->compare && !read_changes(run, error))
         return false;
     *done = look->options->dry_run;

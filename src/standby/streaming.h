@@ -21,8 +21,8 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
 
-/* Check that the standby may use --slot. If another server has it, that is given so many seconds to
- * release it. settings->target_uses_slot counts. */
+/* Check that the standby may use --slot. Where another server has the slot, its release is waited
+ * for, at most patience_seconds. settings->target_uses_slot counts. */
 MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
                                      const StandbySettings *settings, int patience_seconds,
                                      Error *error);
