@@ -6,21 +6,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 64
 
-/* One walk; path is the entry at hand, relative to root. */
+/* One walk. */
 typedef struct Walk
 {
-    const char *root;
-    DirVisitor visit;
+    DirVisitor visit; /* NULL: all is removed */
     DirFollow follow;
     void *context;
-    Buffer path;
+    Buffer path;      /* of the entry at hand */
+    size_t root_size; /* the bytes of it that the visitor does not get */
 } Walk;
 
 /* Vanished, or replaced by something else, between two calls. */
@@ -62,27 +61,6 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
     return ok;
 }
 
-typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
-
-/* Visit the names in the directory open as fd. All are read before the first is visited, so that
- * entries may be removed. */
-static bool visit_names(int fd, const char *path, DirNameVisitor visit, void *context, Error *error)
-{
-    AUTO_BUFFER Buffer names = {0};
-
-    if (!read_names(fd, path, &names, error))
-        return false;
-    for (size_t position = 0; position < names.size;)
-    {
-        const char *name = (const char *) names.bytes + position;
-
-        if (!visit(context, name, error))
-            return false;
-        position += strlen(name) + 1;
-    }
-    return true;
-}
-
 static int compare_names(const void *one, const void *other)
 {
     return strcmp(*(const char *const *) one, *(const char *const *) other);
@@ -122,34 +100,50 @@ typedef struct WalkedDirectory
     int depth;
 } WalkedDirectory;
 
-static bool walk_entry(void *context, const char *name, Error *error);
+static bool walk_entry(const WalkedDirectory *directory, const char *name, Error *error);
 
-/* Visit all in the directory whose path is walk->path. */
+/* Visit all in the directory whose path is walk->path. All names are read before the first is
+ * visited, so that entries may be removed. */
 static bool walk_directory(Walk *walk, int fd, int depth, Error *error)
 {
-    WalkedDirectory directory = {walk, fd, walk->path.size, depth};
+    const WalkedDirectory directory = {walk, fd, walk->path.size, depth};
+    AUTO_BUFFER Buffer names = {0};
 
-    return visit_names(fd, walk->path.size > 0 ? buffer_string(&walk->path) : walk->root,
-                       walk_entry, &directory, error);
+    if (!read_names(fd, buffer_string(&walk->path), &names, error))
+        return false;
+    for (size_t position = 0; position < names.size;)
+    {
+        const char *name = (const char *) names.bytes + position;
+
+        if (!walk_entry(&directory, name, error))
+            return false;
+        position += strlen(name) + 1;
+    }
+    return true;
 }
 
-/* Go into the directory at walk->path. */
+/* Go into the directory at walk->path. Where all is removed, each step begins at an open directory,
+ * so that none leads out of the tree, whatever others put there in the meantime. */
 static bool walk_subdirectory(const WalkedDirectory *parent, const char *name, bool followed,
                               Error *error)
 {
     Walk *walk = parent->walk;
+    const size_t path_size = walk->path.size;
     AUTO_FD int fd = -1;
 
     if (parent->depth >= DEPTH_MAX)
-        return error_set(error, ERROR_FAILED, "directory \"%s/%s\" is nested more than %d deep",
-                         walk->root, buffer_string(&walk->path), DEPTH_MAX);
+        return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep",
+                         buffer_string(&walk->path), DEPTH_MAX);
     fd = open_directory(parent->fd, name, followed);
-    if (fd < 0 && is_vanished(errno))
-        return true;
     if (fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s/%s\"",
-                               walk->root, buffer_string(&walk->path));
-    return walk_directory(walk, fd, parent->depth + 1, error);
+        return is_vanished(errno) ||
+               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"",
+                               buffer_string(&walk->path));
+    if (!walk_directory(walk, fd, parent->depth + 1, error))
+        return false;
+    walk->path.size = path_size;
+    return walk->visit != NULL ||
+           file_remove_directory_at(parent->fd, name, buffer_string(&walk->path), error);
 }
 
 /* The file or directory found under a name. */
@@ -165,21 +159,19 @@ typedef struct FoundEntry
 static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
 {
     const ssize_t length = readlinkat(fd, name, found->link_target, PATH_MAX);
-    const char *path = found->entry.path;
+    const char *path = buffer_string(&walk->path);
     struct stat followed;
 
     found->vanished = length < 0 && (errno == EINVAL || is_vanished(errno));
     if (found->vanished)
         return true;
     if (length < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s/%s\"",
-                               walk->root, path);
+        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s\"", path);
     if (length >= PATH_MAX)
-        return error_set(error, ERROR_FAILED, "symbolic link \"%s/%s\" target is too long",
-                         walk->root, path);
+        return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
     found->link_target[length] = '\0';
     found->entry.link_target = found->link_target;
-    if (walk->follow != NULL && walk->follow(walk->context, path) &&
+    if (walk->follow != NULL && walk->follow(walk->context, found->entry.path) &&
         fstatat(fd, name, &followed, 0) == 0 && S_ISDIR(followed.st_mode))
     {
         found->status = followed;
@@ -192,19 +184,19 @@ static bool stat_entry(Walk *walk, int fd, const char *name, FoundEntry *found, 
 {
     const bool exists = fstatat(fd, name, &found->status, AT_SYMLINK_NOFOLLOW) == 0;
 
-    found->entry = (DirEntry){.path = buffer_string(&walk->path), .status = &found->status};
     found->vanished = !exists && is_vanished(errno);
     if (!exists && !found->vanished)
-        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s/%s\"", walk->root,
-                               found->entry.path);
+        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"",
+                               buffer_string(&walk->path));
+    found->entry =
+        (DirEntry){.path = buffer_string(&walk->path) + walk->root_size, .status = &found->status};
     return found->vanished || !S_ISLNK(found->status.st_mode) ||
            read_found_link(walk, fd, name, found, error);
 }
 
-/* A DirNameVisitor: visit the entry, and all below it. */
-static bool walk_entry(void *context, const char *name, Error *error)
+/* Visit or remove the entry, and all below it. */
+static bool walk_entry(const WalkedDirectory *directory, const char *name, Error *error)
 {
-    const WalkedDirectory *directory = context;
     Walk *walk = directory->walk;
     FoundEntry found;
     bool into = true;
@@ -215,79 +207,41 @@ static bool walk_entry(void *context, const char *name, Error *error)
         return false;
     if (found.vanished)
         return true;
-    if (!walk->visit(walk->context, &found.entry, &into, error))
+    if (walk->visit != NULL && !walk->visit(walk->context, &found.entry, &into, error))
         return false;
-    return !into || !S_ISDIR(found.status.st_mode) ||
-           walk_subdirectory(directory, name, found.entry.followed, error);
+    if (into && S_ISDIR(found.status.st_mode))
+        return walk_subdirectory(directory, name, found.entry.followed, error);
+    return walk->visit != NULL ||
+           file_remove_at(directory->fd, name, buffer_string(&walk->path), error);
 }
 
 bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context, Error *error)
 {
-    Walk walk = {.root = root, .visit = visit, .follow = follow, .context = context};
+    Walk walk = {
+        .visit = visit, .follow = follow, .context = context, .root_size = strlen(root) + 1};
     AUTO_FD int fd = open_directory(AT_FDCWD, root, true);
     bool ok;
 
     if (fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", root);
+    buffer_append_string(&walk.path, root);
     ok = walk_directory(&walk, fd, 0, error);
     buffer_free(&walk.path);
     return ok;
 }
 
-/* ---- The removal ---- */
-
-/* A directory that is being removed, open as fd. */
-typedef struct Removal
+bool dir_remove_tree_at(int parent_fd, const char *parent, const char *name, Error *error)
 {
-    int fd;
-    const char *path;
-    int depth;
-} Removal;
+    Walk walk = {0};
+    bool ok;
 
-static bool remove_entry(int parent_fd, const char *name, const char *path, int depth,
-                         Error *error);
-
-/* A DirNameVisitor. */
-static bool remove_name(void *context, const char *name, Error *error)
-{
-    const Removal *removal = context;
-    AUTO_BUFFER Buffer path = {0};
-
-    return remove_entry(removal->fd, name, path_in(&path, removal->path, name), removal->depth + 1,
-                        error);
-}
-
-/* Each step begins at an open directory, so that none leads out of the tree, whatever others put
- * there in the meantime. */
-static bool remove_entry(int parent_fd, const char *name, const char *path, int depth, Error *error)
-{
-    AUTO_FD int fd = -1;
-    Removal removal = {.path = path, .depth = depth};
-    struct stat status;
-
-    if (depth > DEPTH_MAX)
-        return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep", path,
-                         DEPTH_MAX);
-    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
-    if (!S_ISDIR(status.st_mode))
-        return file_remove_at(parent_fd, name, path, error);
-    fd = open_directory(parent_fd, name, false);
-    if (fd < 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-    removal.fd = fd;
-    return visit_names(fd, path, remove_name, &removal, error) &&
-           file_remove_directory_at(parent_fd, name, path, error);
+    buffer_append_string(&walk.path, parent);
+    ok = walk_entry(&(WalkedDirectory){&walk, parent_fd, walk.path.size, -1}, name, error);
+    buffer_free(&walk.path);
+    return ok;
 }
 
 bool dir_remove_tree(const char *path, Error *error)
 {
-    return remove_entry(AT_FDCWD, path, path, 0, error);
-}
-
-bool dir_remove_tree_at(int parent_fd, const char *name, const char *path, Error *error)
-{
-    return remove_entry(parent_fd, name, path, 0, error);
+    return dir_remove_tree_at(AT_FDCWD, "", path, error);
 }

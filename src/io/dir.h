@@ -44,10 +44,11 @@ MUST_CHECK bool dir_list(const char *path, Arena *arena, const char ***names, bo
 
 /*
  * Remove path and all below it. A link at path or below it is removed itself and not followed, even
- * if it is put there in the meantime. Missing: fine. _at: what name is in an open directory; path
- * is for messages.
+ * if it is put there in the meantime. Missing: fine. _at: what name is in an open directory, whose
+ * path is for messages.
  */
 MUST_CHECK bool dir_remove_tree(const char *path, Error *error);
-MUST_CHECK bool dir_remove_tree_at(int parent_fd, const char *name, const char *path, Error *error);
+MUST_CHECK bool dir_remove_tree_at(int parent_fd, const char *parent, const char *name,
+                                   Error *error);
 
 #endif

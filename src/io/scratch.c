@@ -70,7 +70,7 @@ static void remove_stale(const Parent *parent, const char *name)
     fd = open_own_directory(parent->fd, name);
     if (fd >= 0 && lock_directory(fd, path, &supported) &&
         directory_has_name(parent->fd, name, fd) &&
-        !dir_remove_tree_at(parent->fd, name, path, &error))
+        !dir_remove_tree_at(parent->fd, parent->path, name, &error))
         log_debug("%s", error.message);
 }
 
