@@ -1,7 +1,6 @@
 #include "io/connection.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/text_cursor.h"
 #include "base/workers.h"
 
@@ -10,12 +9,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define WAIT_MILLISECONDS 100
+#define POLL_MILLISECONDS 100
+#define PAUSE_MILLISECONDS_MAX 32
 #define PROBE_SECONDS 5
 #define RETRY_TIMEOUT_USUAL_SECONDS 60
 #define RETRY_TIMEOUT_LONG_SECONDS 600 /* a retry of hours may notice a loss later */
@@ -28,35 +27,25 @@
 #define CERTIFICATE_HINT "Check sslmode, sslrootcert, sslcert and sslkey in the connection string."
 #define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
 
-/* Keywords and values for PQconnectdbParams; they point into the attempt and to literals. */
-typedef struct ParameterList
-{
-    const char **keywords;
-    const char **values;
-    size_t count;
-} ParameterList;
-
 /*
  * One attempt to connect, made in its own thread: name resolution, libpq's walk through
  * several hosts and their timeouts cannot be interrupted, but we must be able to stop or time out
- * during the attempt. The last of the two, this thread or the one that waits for it, frees the
- * struct.
+ * during the attempt. An attempt that was given up is freed by the second of the two, this thread
+ * or the one that waited for it, that leaves it.
  */
 typedef struct ConnectAttempt
 {
-    Arena *arena; /* owns the list */
+    Arena *arena; /* owns the values */
     PQconninfoOption *options;
-    ParameterList list;
+    const char *keywords[CONNECT_PARAMETERS_MAX + 1]; /* for PQconnectdbParams, up to a NULL */
+    const char *values[CONNECT_PARAMETERS_MAX + 1];
+    size_t count;
 
     PGconn *pg;       /* the result */
     char sqlstate[6]; /* of the server's refusal; "": no server has said one */
     ErrorKind kind;
     ConnectionRefusal refusal;
-
-    pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t ended;
-    bool is_over;
-    bool abandoned; /* no thread waits for it any more */
+    atomic_bool left; /* by one of the two */
 } ConnectAttempt;
 
 /* Attempts that were given up and have not come to their end. */
@@ -151,26 +140,16 @@ static bool is_chosen(const PQconninfoOption *options, const char *keyword)
            (option->envvar != NULL && getenv(option->envvar) != NULL);
 }
 
-static void add_parameter(ParameterList *list, const char *keyword, const char *value)
+static void add_parameter(ConnectAttempt *attempt, const char *keyword, const char *value)
 {
-    list->keywords[list->count] = keyword;
-    list->values[list->count] = value;
-    list->count++;
+    attempt->keywords[attempt->count] = keyword;
+    attempt->values[attempt->count++] = value;
 }
 
-/* A parameter of ours. */
-static void add_own(ParameterList *list, AddedParameters *added, const char *keyword,
-                    const char *value)
+static void add_number(ConnectAttempt *attempt, const char *keyword, int least, int number)
 {
-    added->keywords[added->count++] = keyword;
-    add_parameter(list, keyword, value);
-}
-
-static void add_number(ConnectAttempt *attempt, AddedParameters *added, const char *keyword,
-                       int least, int number)
-{
-    add_own(&attempt->list, added, keyword,
-            arena_printf(attempt->arena, "%d", number > least ? number : least));
+    add_parameter(attempt, keyword,
+                  arena_printf(attempt->arena, "%d", number > least ? number : least));
 }
 
 static bool chooses_keepalives(const PQconninfoOption *options)
@@ -199,7 +178,7 @@ int connect_silence_milliseconds(int retry_timeout_seconds)
  * tcp_user_timeout while it does not confirm what was sent. A user who sets one of the keepalives
  * sets them all.
  */
-static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds, AddedParameters *added)
+static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
 {
     const PQconninfoOption *options = attempt->options;
     const int seconds = notice_seconds(retry_timeout_seconds);
@@ -209,14 +188,14 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds, Add
         return;
     if (!chooses_keepalives(options))
     {
-        add_number(attempt, added, "keepalives_idle", 1, seconds / 4);
-        add_number(attempt, added, "keepalives_interval", 1, seconds / 12);
-        add_own(&attempt->list, added, "keepalives_count", "3");
+        add_number(attempt, "keepalives_idle", 1, seconds / 4);
+        add_number(attempt, "keepalives_interval", 1, seconds / 12);
+        add_parameter(attempt, "keepalives_count", "3");
     }
     if (!is_chosen(options, "tcp_user_timeout"))
-        add_number(attempt, added, "tcp_user_timeout", 1000, connect_silence_milliseconds(seconds));
+        add_number(attempt, "tcp_user_timeout", 1000, connect_silence_milliseconds(seconds));
     if (!is_chosen(options, "connect_timeout"))
-        add_number(attempt, added, "connect_timeout", CONNECT_TIMEOUT_SECONDS_MIN,
+        add_number(attempt, "connect_timeout", CONNECT_TIMEOUT_SECONDS_MIN,
                    seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4
                                                              : CONNECT_TIMEOUT_SECONDS_MAX);
 }
@@ -232,19 +211,13 @@ static bool sets_anything(const PQconninfoOption *options)
 /* The string as a whole, since of a single parameter libpq takes an empty value for none, and so
  * the environment's; and our own parameters. */
 static void collect_parameters(ConnectAttempt *attempt, const char *conninfo,
-                               int retry_timeout_seconds, AddedParameters *added)
+                               int retry_timeout_seconds)
 {
-    const PQconninfoOption *options = attempt->options;
-    ParameterList *list = &attempt->list;
-    const size_t size = (CONNECT_ADDED_MAX + 2) * sizeof(char *); /* libpq wants NULL at the end */
-
-    list->keywords = arena_allocate(attempt->arena, size);
-    list->values = arena_allocate(attempt->arena, size);
-    if (sets_anything(options))
-        add_parameter(list, "dbname", arena_strdup(attempt->arena, conninfo));
-    if (!is_chosen(options, "fallback_application_name"))
-        add_own(list, added, "fallback_application_name", "pg_rewind");
-    add_timeouts(attempt, retry_timeout_seconds, added);
+    if (sets_anything(attempt->options))
+        add_parameter(attempt, "dbname", arena_strdup(attempt->arena, conninfo));
+    if (!is_chosen(attempt->options, "fallback_application_name"))
+        add_parameter(attempt, "fallback_application_name", "pg_rewind");
+    add_timeouts(attempt, retry_timeout_seconds);
 }
 
 /* ---- Why it failed ---- */
@@ -370,7 +343,7 @@ static bool probe_connects(PGconn *pg)
 
         if (stop_requested() || time(NULL) >= end)
             return false;
-        if (poll(&waited, 1, WAIT_MILLISECONDS) > 0)
+        if (poll(&waited, 1, POLL_MILLISECONDS) > 0)
             status = PQconnectPoll(pg);
     }
     return status == PGRES_POLLING_OK;
@@ -380,12 +353,11 @@ static bool probe_connects(PGconn *pg)
 static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
 {
     const PQconninfoOption *option = find_option(attempt->options, "connect_timeout");
-    const ParameterList *list = &attempt->list;
     double timeout = option != NULL && option->val != NULL ? atoi(option->val) : 0;
 
-    for (size_t index = 0; index < list->count; index++)
-        if (strcmp(list->keywords[index], "connect_timeout") == 0)
-            timeout = atoi(list->values[index]);
+    for (size_t index = 0; index < attempt->count; index++)
+        if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
+            timeout = atoi(attempt->values[index]);
     return timeout > 0 && seconds >= timeout;
 }
 
@@ -406,7 +378,7 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
         attempt->kind = ERROR_FAILED;
         return;
     }
-    pg = PQconnectStartParams(attempt->list.keywords, attempt->list.values, 1);
+    pg = PQconnectStartParams(attempt->keywords, attempt->values, 1);
     if (pg == NULL)
         out_of_memory();
     PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
@@ -427,54 +399,33 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
 
 /* ---- The attempt ---- */
 
-static ConnectAttempt *make_attempt(const char *conninfo, PQconninfoOption *options,
-                                    int retry_timeout_seconds, AddedParameters *added)
-{
-    ConnectAttempt *attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
-    pthread_condattr_t clock;
-
-    attempt->arena = arena_create();
-    attempt->options = options;
-    collect_parameters(attempt, conninfo, retry_timeout_seconds, added);
-    pthread_mutex_init(&attempt->lock, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&attempt->ended, &clock);
-    pthread_condattr_destroy(&clock);
-    return attempt;
-}
-
 static void free_attempt(ConnectAttempt *attempt)
 {
     PQfinish(attempt->pg);
     arena_destroy(attempt->arena);
     PQconninfoFree(attempt->options);
-    pthread_cond_destroy(&attempt->ended);
-    pthread_mutex_destroy(&attempt->lock);
     free(attempt);
+}
+
+static void leave_attempt(ConnectAttempt *attempt)
+{
+    if (!atomic_exchange(&attempt->left, true))
+        return;
+    free_attempt(attempt);
+    abandoned_count--;
 }
 
 static void *run_attempt(void *argument)
 {
     ConnectAttempt *attempt = argument;
     const double begin = clock_seconds();
-    bool abandoned;
 
-    attempt->pg = PQconnectdbParams(attempt->list.keywords, attempt->list.values, 1);
+    attempt->pg = PQconnectdbParams(attempt->keywords, attempt->values, 1);
     if (attempt->pg == NULL)
         out_of_memory();
     if (PQstatus(attempt->pg) != CONNECTION_OK)
         find_reason(attempt, clock_seconds() - begin);
-    pthread_mutex_lock(&attempt->lock);
-    attempt->is_over = true;
-    abandoned = attempt->abandoned;
-    pthread_cond_signal(&attempt->ended);
-    pthread_mutex_unlock(&attempt->lock);
-    if (abandoned)
-    {
-        free_attempt(attempt);
-        abandoned_count--;
-    }
+    leave_attempt(attempt);
     return NULL;
 }
 
@@ -492,35 +443,19 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 }
 
 /* Wait for the thread's end; false with error when a stop or the end of the time comes before. */
-static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *error)
+static bool wait_for_attempt(const ConnectAttempt *attempt, double seconds, Error *error)
 {
     const double begin = clock_seconds();
-    bool result = true;
 
-    pthread_mutex_lock(&attempt->lock);
-    while (!attempt->is_over && result)
+    for (int pause = 1; !attempt->left; pause = pause < PAUSE_MILLISECONDS_MAX ? 2 * pause : pause)
     {
-        struct timespec until;
-
-        result = stop_check(error);
-        if (result && seconds > 0 && clock_seconds() - begin >= seconds)
-            result =
-                error_set(error, ERROR_RETRY, "could not connect to the source server: no answer");
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += WAIT_MILLISECONDS * 1000000L;
-        if (until.tv_nsec >= 1000000000)
-        {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
-        if (result)
-            (void) pthread_cond_timedwait(&attempt->ended, &attempt->lock, &until);
+        if (seconds > 0 && clock_seconds() - begin >= seconds)
+            return error_set(error, ERROR_RETRY,
+                             "could not connect to the source server: no answer");
+        if (!stop_pause(pause, error))
+            return false;
     }
-    attempt->abandoned = !attempt->is_over;
-    abandoned_count += attempt->abandoned ? 1 : 0;
-    result = attempt->is_over;
-    pthread_mutex_unlock(&attempt->lock);
-    return result;
+    return true;
 }
 
 /* The role has not the right CONNECT on the database. */
@@ -563,7 +498,8 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
 }
 
 PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, double seconds,
-                          AddedParameters *added, ConnectionRefusal *refusal, Error *error)
+                          const char *keywords[CONNECT_PARAMETERS_MAX + 1],
+                          ConnectionRefusal *refusal, Error *error)
 {
     PQconninfoOption *options = parse_conninfo(conninfo, error);
     ConnectAttempt *attempt;
@@ -573,14 +509,20 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     *refusal = REFUSAL_NONE;
     if (options == NULL)
         return NULL;
-    attempt = make_attempt(conninfo, options, retry_timeout_seconds, added);
+    attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
+    attempt->arena = arena_create();
+    attempt->options = options;
+    collect_parameters(attempt, conninfo, retry_timeout_seconds);
+    memcpy(keywords, attempt->keywords, sizeof(attempt->keywords));
     if (!start_thread(attempt, &thread))
         (void) run_attempt(attempt); /* the system refuses to start a thread: wait here */
     else if (wait_for_attempt(attempt, seconds, error))
         pthread_join(thread, NULL);
     else
     {
+        abandoned_count++;
         pthread_detach(thread);
+        leave_attempt(attempt);
         return NULL;
     }
     pg = take_result(attempt, refusal, error);

@@ -182,14 +182,6 @@ bool connection_knows_option(const char *keyword);
 
 /* ---- connect.c, for query.c ---- */
 
-/* The keywords of the parameters that a connection got from us, since the user chose none. */
-#define CONNECT_ADDED_MAX 8
-typedef struct AddedParameters
-{
-    const char *keywords[CONNECT_ADDED_MAX]; /* literals */
-    size_t count;
-} AddedParameters;
-
 /*
  * The milliseconds of silence after which a server counts as lost: half of the retry timeout, which
  * leaves the other half to find it again. A timeout of 0 counts as the default; at most five
@@ -197,10 +189,14 @@ typedef struct AddedParameters
  */
 int connect_silence_milliseconds(int retry_timeout_seconds);
 
-/* connection_open's part that waits; a request to stop ends it at once. */
+/* connection_open's part that waits; a request to stop ends it at once. keywords: of the parameters
+ * that libpq gets, up to a NULL: dbname, the string as a whole, and what we add since the user
+ * chose none. Literals. */
+#define CONNECT_PARAMETERS_MAX 8
 struct pg_conn; /* libpq's PGconn */
 MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_timeout_seconds,
-                                             double seconds, AddedParameters *added,
+                                             double seconds,
+                                             const char *keywords[CONNECT_PARAMETERS_MAX + 1],
                                              ConnectionRefusal *refusal, Error *error);
 
 /* True if the same request may work later, after an error with this SQLSTATE. */

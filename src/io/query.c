@@ -35,12 +35,12 @@ struct Connection
      * it finds the connection closed.
      */
     bool unusable;
-    bool file_missing; /* why the last statement failed */
-    AddedParameters added;
-    int silence_milliseconds_max; /* longer ones count as lost */
-    int silent_milliseconds;      /* what we have waited since the last byte came */
-    char begin_sql[1024];         /* see connection_begin */
-    Rate *rate;                   /* NULL: no limit */
+    bool file_missing;                                  /* why the last statement failed */
+    const char *parameters[CONNECT_PARAMETERS_MAX + 1]; /* keywords of those that libpq got */
+    int silence_milliseconds_max;                       /* longer ones count as lost */
+    int silent_milliseconds; /* what we have waited since the last byte came */
+    char begin_sql[1024];    /* see connection_begin */
+    Rate *rate;              /* NULL: no limit */
 };
 
 /* The kind of error that the failed result is. Without a result or SQLSTATE: the connection is
@@ -317,22 +317,21 @@ void connection_end(Connection *connection)
 Connection *connection_open(const char *conninfo, int retry_timeout_seconds, double seconds,
                             ConnectionRefusal *refusal, Error *error)
 {
-    AddedParameters added = {0};
-    Connection *connection;
-    PGconn *pg;
+    Connection *connection = memory_allocate_zeroed(1, sizeof(Connection));
+    PGconn *pg = NULL;
 
     *refusal = REFUSAL_NONE;
-    if (!stop_check(error))
-        return NULL;
-    pg = connect_to_server(conninfo, retry_timeout_seconds, seconds, &added, refusal, error);
+    if (stop_check(error))
+        pg = connect_to_server(conninfo, retry_timeout_seconds, seconds, connection->parameters,
+                               refusal, error);
     if (pg == NULL)
+    {
+        free(connection);
         return NULL;
-    connection = memory_allocate_zeroed(1, sizeof(Connection));
-    *connection = (Connection){.pg = pg,
-                               .server_version = PQserverVersion(pg),
-                               .added = added,
-                               .silence_milliseconds_max =
-                                   connect_silence_milliseconds(retry_timeout_seconds)};
+    }
+    connection->pg = pg;
+    connection->server_version = PQserverVersion(pg);
+    connection->silence_milliseconds_max = connect_silence_milliseconds(retry_timeout_seconds);
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* sending may hang as well */
     connection_begin_with(connection, "");
@@ -581,14 +580,6 @@ const char *array_literal(Buffer *literal)
     return literal->size > 0 ? buffer_string(literal) : "{}";
 }
 
-static bool is_added(const AddedParameters *added, const char *keyword)
-{
-    for (size_t i = 0; i < added->count; i++)
-        if (strcmp(added->keywords[i], keyword) == 0)
-            return true;
-    return false;
-}
-
 bool connection_options(Connection *connection, ConnectionOption visit, void *context, Error *error)
 {
     PQconninfoOption *options = PQconninfo(connection->pg);
@@ -602,7 +593,7 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
             strcmp(option->keyword, "replication") == 0 || strcmp(option->keyword, "dbname") == 0 ||
             strcmp(option->keyword, "fallback_application_name") == 0 ||
             (option->compiled != NULL && strcmp(option->val, option->compiled) == 0) ||
-            is_added(&connection->added, option->keyword))
+            is_among(option->keyword, connection->parameters))
             continue;
         ok = visit(context, option->keyword, option->val, error);
     }
