@@ -5,7 +5,6 @@
 #include "base/workers.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <libpq-fe.h>
 #include <limits.h>
 #include <poll.h>
@@ -218,45 +217,34 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
     return true;
 }
 
-/* Take the last result of what was sent, which is not an error. The caller frees it. */
-static bool last_result(Connection *connection, const Query *query, PGresult **result, Error *error)
-{
-    ExecStatusType status = PGRES_COMMAND_OK;
-    PGresult *next;
-
-    *result = NULL;
-    for (;;)
-    {
-        if (!next_result(connection, &next, error))
-        {
-            PQclear(*result);
-            return false;
-        }
-        if (next == NULL)
-            break;
-        PQclear(*result);
-        *result = next;
-    }
-    if (*result != NULL)
-        status = PQresultStatus(*result);
-    if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
-        return true;
-    error_query(connection, *result, query, "in", error);
-    if (PQstatus(connection->pg) != CONNECTION_OK)
-        connection->unusable = true;
-    PQclear(*result);
-    return false;
-}
-
-/* Run statements without parameters; the caller frees the last one's result. name: for messages. */
+/* Run statements without parameters, of which the last one's result is no error: *result is that,
+ * the caller's to free; NULL: it is not wanted. name: for messages. */
 static bool run_plain(Connection *connection, const char *sql, const char *name, PGresult **result,
                       Error *error)
 {
+    PGresult *last = NULL, *next;
+    bool ok;
+
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQuery(connection->pg, sql))
         return error_not_sent(connection, error);
-    return last_result(connection, &(Query){.sql = name}, result, error);
+    while ((ok = next_result(connection, &next, error)) && next != NULL)
+    {
+        PQclear(last);
+        last = next;
+    }
+    if (ok && PQresultStatus(last) != PGRES_TUPLES_OK && PQresultStatus(last) != PGRES_COMMAND_OK)
+    {
+        ok = error_query(connection, last, &(Query){.sql = name}, "in", error);
+        if (PQstatus(connection->pg) != CONNECTION_OK)
+            connection->unusable = true;
+    }
+    if (ok && result != NULL)
+        *result = last;
+    else
+        PQclear(last);
+    return ok;
 }
 
 /*
@@ -303,14 +291,8 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
 
 void connection_end(Connection *connection)
 {
-    PGresult *result;
-
     /* Nothing was written, so there is nothing to commit. What is lost now is noticed next time. */
-    if (connection->unusable)
-        return;
-    if (run_plain(connection, "ROLLBACK", "ROLLBACK", &result, NULL))
-        PQclear(result);
-    else
+    if (!connection->unusable && !run_plain(connection, "ROLLBACK", "ROLLBACK", NULL, NULL))
         connection->unusable = true;
 }
 
@@ -380,14 +362,11 @@ ConnectionServer connection_server(const Connection *connection)
 bool connection_command(Connection *connection, const char *sql, Error *error)
 {
     const int silence_milliseconds_max = connection->silence_milliseconds_max;
-    PGresult *result;
     bool ok;
 
     connection->silence_milliseconds_max = INT_MAX;
-    ok = run_plain(connection, sql, sql, &result, error);
+    ok = run_plain(connection, sql, sql, NULL, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
-    if (ok)
-        PQclear(result);
     return ok;
 }
 
@@ -521,14 +500,9 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
 
 bool connection_back_to_savepoint(Connection *connection, Error *error)
 {
-    PGresult *result;
-
-    if (!connection->file_missing ||
-        !run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
-                   "ROLLBACK TO SAVEPOINT", &result, error))
-        return false;
-    PQclear(result);
-    return true;
+    return connection->file_missing &&
+           run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
+                     "ROLLBACK TO SAVEPOINT", NULL, error);
 }
 
 bool connection_pipeline_begin(Connection *connection, Error *error)
