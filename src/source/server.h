@@ -67,8 +67,6 @@ typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
 /* ---- server_connect.c ---- */
 
-#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
 /* The server's row, or NULL. */
 const Version *server_version(const Connection *connection);
 
@@ -89,18 +87,6 @@ MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_se
 const char *server_may_lack(const ServerSql *names);
 const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
 MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
-
-typedef struct FileRead
-{
-    const char *path;
-    size_t limit; /* a larger one is an error */
-    Buffer *buffer;
-    bool found;
-} FileRead;
-
-/* Attempts: a file, context is a FileRead; pg_control, context is a Control. */
-bool server_read_file_once(Connection *connection, void *context, Error *error);
-bool server_read_control_once(Connection *connection, void *context, Error *error);
 
 /*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
@@ -123,9 +109,6 @@ MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, cha
  */
 MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error *error);
 
-/* The redo position that pg_control has now: it never goes back on the same server. */
-void server_note_redo(ServerSource *self, Lsn redo);
-
 /* From now on the source is the server of this connection. */
 MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Error *error);
 
@@ -135,7 +118,10 @@ MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Erro
  */
 MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error);
 
-/* SourceOperations' start_workers. */
+/* SourceOperations' read_control, read_file and start_workers. */
+bool server_read_control(Source *source, Control *control, Error *error);
+bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
+                      Error *error);
 bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 
 /* ---- server_fetch.c and server_list.c ---- */

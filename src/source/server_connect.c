@@ -29,8 +29,7 @@ const Version *server_version_known(const Connection *connection, Error *error)
         return version;
     error_set(error, ERROR_FAILED, /* contract */
               "clusters are not compatible with this version of pg_rewind");
-    error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
-                 number % 10000);
+    error_detail(error, "The source server's version is %d.%d.", number / 10000, number % 10000);
     error_hint(error, "Check --source-server, or use a pg_rewind that knows this version.");
     return NULL;
 }
@@ -51,6 +50,14 @@ bool server_lacked_file(Connection *connection, Error *error)
            connection_back_to_savepoint(connection, error);
 }
 
+typedef struct FileRead
+{
+    const char *path;
+    size_t limit; /* a larger one is an error */
+    Buffer *buffer;
+    bool found;
+} FileRead;
+
 /* A ConnectionRow: the bytes of the file. */
 static bool take_file(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -66,7 +73,8 @@ static bool take_file(void *context, const ConnectionValue *columns, Error *erro
     return true;
 }
 
-bool server_read_file_once(Connection *connection, void *context, Error *error)
+/* An Attempt. */
+static bool read_file_once(Connection *connection, void *context, Error *error)
 {
     FileRead *read = context;
     const size_t size_before = read->buffer->size;
@@ -93,7 +101,7 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
 {
     FileRead read = {.path = CONTROL_PATH, .limit = CONTROL_READ_MAX, .buffer = buffer};
 
-    if (!server_read_file_once(context, &read, error))
+    if (!read_file_once(context, &read, error))
         return false;
     if (!read.found)
         return error_set(error, ERROR_FAILED,
@@ -101,7 +109,8 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
     return true;
 }
 
-bool server_read_control_once(Connection *connection, void *context, Error *error)
+/* An Attempt: the context is a Control. */
+static bool read_control_once(Connection *connection, void *context, Error *error)
 {
     /* A server that runs has compared its version with PG_VERSION (ValidatePgVersion). */
     const ControlFile file = {.name = CONTROL_PATH, .pg_version = server_version(connection)->name};
@@ -134,7 +143,7 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
     char *text;
     TextCursor lsn;
 
-    if (version == NULL || !server_read_control_once(connection, control, error))
+    if (version == NULL || !read_control_once(connection, control, error))
         return false;
     may_lack = server_may_lack(&version->sql);
     if (!connection_row(connection, arena,
@@ -164,11 +173,6 @@ static void raise_to(_Atomic Lsn *highest, Lsn lsn)
 
     while (lsn > seen && !atomic_compare_exchange_weak(highest, &seen, lsn))
         ; /* another worker has set it: seen is now what that one saw */
-}
-
-void server_note_redo(ServerSource *self, Lsn redo)
-{
-    raise_to(&self->redo_seen, redo);
 }
 
 bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error)
@@ -232,7 +236,7 @@ static bool check_redo(ServerSource *self, Lsn seen, Lsn redo, Error *error)
 {
     if (redo >= seen)
     {
-        server_note_redo(self, redo);
+        raise_to(&self->redo_seen, redo);
         return true;
     }
     error_set(error, ERROR_FAILED, "new connection leads to another server");
@@ -527,6 +531,28 @@ bool server_ask(Source *source, Arena *arena, const Query *query, char **values,
     RowQuery row = {arena, query, values};
 
     return server_attempt((ServerSource *) source, 0, ask_once, &row, NULL, error);
+}
+
+/* Its redo position never goes back on the same server. */
+bool server_read_control(Source *source, Control *control, Error *error)
+{
+    ServerSource *self = (ServerSource *) source;
+
+    if (!server_attempt(self, 0, read_control_once, control, NULL, error))
+        return false;
+    raise_to(&self->redo_seen, control->checkpoint.redo);
+    return true;
+}
+
+bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
+                      Error *error)
+{
+    FileRead read = {.path = path, .limit = limit, .buffer = buffer};
+    const bool success =
+        server_attempt((ServerSource *) source, 0, read_file_once, &read, NULL, error);
+
+    *found = read.found;
+    return success;
 }
 
 /* ---- The first connection, and those of the workers ---- */

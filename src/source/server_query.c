@@ -456,27 +456,6 @@ static void server_close(Source *source)
     free(self);
 }
 
-static bool server_read_control(Source *source, Control *control, Error *error)
-{
-    ServerSource *self = (ServerSource *) source;
-
-    if (!server_attempt(self, 0, server_read_control_once, control, NULL, error))
-        return false;
-    server_note_redo(self, control->checkpoint.redo);
-    return true;
-}
-
-static bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
-                             bool *found, Error *error)
-{
-    FileRead read = {.path = path, .limit = limit, .buffer = buffer};
-    const bool success =
-        server_attempt((ServerSource *) source, 0, server_read_file_once, &read, NULL, error);
-
-    *found = read.found;
-    return success;
-}
-
 static const SourceOperations server_operations = {
     .close = server_close,
     .read_control = server_read_control,
