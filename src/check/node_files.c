@@ -1,7 +1,6 @@
 #include "check/readiness.h"
 
 #include "base/text_lines.h"
-#include "target/neighbours.h"
 #include "io/dir.h"
 #include "io/place.h"
 #include "standby/target_slots.h"

@@ -6,7 +6,6 @@
  */
 #include "check/readiness.h"
 
-#include "source/encryption.h"
 #include "standby/next_start.h"
 #include "standby/streaming.h"
 #include "target/server_control.h"

@@ -2,8 +2,6 @@
 
 #include "base/clock.h"
 #include "base/workers.h"
-#include "source/encryption.h"
-#include "target/neighbours.h"
 #include "target/pid_file.h"
 #include "io/place.h"
 

@@ -1,6 +1,5 @@
 #include "source/directory.h"
 
-#include "source/encryption.h"
 #include "format/relpath.h"
 #include "io/open_file.h"
 #include "io/place.h"

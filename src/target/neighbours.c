@@ -1,11 +1,10 @@
-#include "target/neighbours.h"
+#include "target/target.h"
 
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
 
 #include <ctype.h>
-#include <string.h>
 
 /* A directory of a cluster that may be a link, and where it is. */
 typedef struct ClusterDirectory

@@ -1,4 +1,4 @@
-#include "target/neighbours.h"
+#include "target/target.h"
 
 #include "../source/directory.h"
 
@@ -72,8 +72,7 @@ static void test_wal_that_two_clusters_have(void **state)
     assert_false(neighbours_check("target", "other", &error));
     assert_string_equal(error.message,
                         "directory \"target/pg_wal\" of the target belongs to another cluster");
-    assert_string_equal(error.detail,
-                        "It is also \"pg_wal\" of the cluster in \"other\".");
+    assert_string_equal(error.detail, "It is also \"pg_wal\" of the cluster in \"other\".");
 }
 
 /* A process whose working directory is the other's, as a server's is. */
