@@ -87,11 +87,12 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINT
 
 /* A string literal of SQL: for any session, as quote_literal makes it, or for one of a script that
  * sets standard_conforming_strings. There a backslash needs no second one, and values are easier to
- * read. */
+ * read. A setting's value in a configuration file. */
 typedef enum LiteralKind
 {
     LITERAL_ANY,
-    LITERAL_STANDARD
+    LITERAL_STANDARD,
+    LITERAL_SETTING
 } LiteralKind;
 
 /*

@@ -2,8 +2,6 @@
 
 #include "base/text_cursor.h"
 
-#include <string.h>
-
 #define WRITE_SIZE (256 * 1024)
 
 /* A string, NULL as null. Paths and messages may hold any bytes: what is not UTF-8 becomes U+FFFD.
@@ -37,15 +35,6 @@ static void json_append_string(Buffer *text, const char *string)
     buffer_append_u8(text, '"');
 }
 
-/* Errors of the file stay with it (ferror). */
-static void write_if_long(Json *json)
-{
-    if (json->file == NULL || json->text->size < WRITE_SIZE)
-        return;
-    (void) !fwrite(json->text->bytes, 1, json->text->size, json->file);
-    buffer_clear(json->text);
-}
-
 static void break_line(Json *json)
 {
     if (!json->one_line)
@@ -54,7 +43,12 @@ static void break_line(Json *json)
 
 static void next_line(Json *json)
 {
-    write_if_long(json);
+    if (json->file != NULL && json->text->size >= WRITE_SIZE)
+    {
+        /* Errors of the file stay with it (ferror). */
+        (void) !fwrite(json->text->bytes, 1, json->text->size, json->file);
+        buffer_clear(json->text);
+    }
     if (!json->first)
         buffer_append_u8(json->text, ',');
     json->first = false;

@@ -1,6 +1,5 @@
 #include "base/rate.h"
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/workers.h"
 

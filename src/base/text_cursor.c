@@ -1,5 +1,6 @@
 #include "base/text_cursor.h"
 
+#include <ctype.h>
 #include <string.h>
 
 TextCursor text_cursor(const char *string)
@@ -74,30 +75,19 @@ bool text_take_u32(TextCursor *text, uint32_t *number)
     return true;
 }
 
-/* Returns 16 if the byte is not a digit. */
-static unsigned hex_digit_value(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return (unsigned) (byte - '0');
-    if (byte >= 'A' && byte <= 'F')
-        return (unsigned) (byte - 'A') + 10;
-    if (byte >= 'a' && byte <= 'f')
-        return (unsigned) (byte - 'a') + 10;
-    return 16;
-}
-
 bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number)
 {
+    static const char digits[] = "0123456789abcdef";
     const char *position = text->position;
     uint32_t value = 0;
 
     for (int i = 0; i < digits_max && position < text->end; i++, position++)
     {
-        const unsigned digit = hex_digit_value(*position);
+        const char *digit = memchr(digits, tolower((unsigned char) *position), 16);
 
-        if (digit == 16)
+        if (digit == NULL)
             break;
-        value = value << 4 | digit;
+        value = value << 4 | (uint32_t) (digit - digits);
     }
     if (position == text->position)
         return false;

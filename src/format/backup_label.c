@@ -1,6 +1,5 @@
 #include "format/backup_label.h"
 
-#include <stdio.h>
 #include <string.h>
 
 bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoint, Timeline timeline,

@@ -5,8 +5,6 @@
 #include "format/heap_tuple.h"
 #include "format/page.h"
 
-#include <stdlib.h>
-
 /* RelMapFile, utils/cache/relmapper.c: magic, count, {oid, filenode} ..., CRC; 62 items and four
  * bytes after the CRC, from 16 on 64 items. */
 #define MAP_MAGIC 0x592717
@@ -87,8 +85,7 @@ static int compare(const void *left, const void *right)
 
 void catalogs_sort(Catalogs *catalogs)
 {
-    if (catalogs->count > 0)
-        qsort(catalogs->items, catalogs->count, sizeof(*catalogs->items), compare);
+    ARRAY_SORT(catalogs->items, catalogs->count, compare);
 }
 
 Oid catalogs_oid(const Catalogs *catalogs, const RelationId *storage)

@@ -10,9 +10,6 @@
 #include <sys/auxv.h>
 #endif
 
-/* crc32_iscsi takes an int, and neither inverts at the beginning nor at the end. */
-#define PIECE_MAX ((size_t) 1 << 30)
-
 #define SHORT_MAX 256 /* from about there on ISA-L is faster */
 
 /*
@@ -97,15 +94,9 @@ static WITH_INSTRUCTION uint32_t joined_short(const uint8_t *first, size_t first
 
 uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size)
 {
-    unsigned char *position = (unsigned char *) bytes; /* only read, though not declared const */
-
-    while (size > PIECE_MAX)
-    {
-        running = crc32_iscsi(position, (int) PIECE_MAX, running);
-        position += PIECE_MAX;
-        size -= PIECE_MAX;
-    }
-    running = crc32_iscsi(position, (int) size, running);
+    /* crc32_iscsi takes an int, and neither inverts at the beginning nor at the end. The bytes are
+     * only read, though not declared const. */
+    running = crc32_iscsi((unsigned char *) bytes, (int) size, running);
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx"))
         zero_upper_halves();

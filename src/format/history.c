@@ -148,9 +148,6 @@ bool history_common(const History *a, const History *b, size_t *index, Lsn *end)
 
     Lsn end_a = a->entries[*index].end;
     Lsn end_b = b->entries[*index].end;
-    if (end_a == LSN_INVALID || (end_b != LSN_INVALID && end_b < end_a))
-        *end = end_b;
-    else
-        *end = end_a;
+    *end = end_a - 1 < end_b - 1 ? end_a : end_b; /* LSN_INVALID, no end, comes last */
     return true;
 }

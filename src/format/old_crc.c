@@ -62,14 +62,9 @@ uint32_t old_crc_update(uint32_t running, const void *bytes, size_t size)
     return running;
 }
 
-uint32_t old_crc_finish(uint32_t running)
-{
-    return running ^ 0xFFFFFFFFu;
-}
-
 uint32_t crc_of_version(const Version *version, const void *bytes, size_t size)
 {
     if (version->old_wal)
-        return old_crc_finish(old_crc_update(OLD_CRC_INIT, bytes, size));
+        return crc32c_finish(old_crc_update(CRC32C_INIT, bytes, size));
     return crc32c(bytes, size);
 }

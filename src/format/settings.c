@@ -98,18 +98,6 @@ bool setting_next(TextCursor *text, Buffer *name, Buffer *value)
     return false;
 }
 
-void setting_append(Buffer *text, const char *name, const char *value)
-{
-    buffer_printf(text, "%s = '", name);
-    for (; *value != '\0'; value++)
-    {
-        if (*value == '\'' || *value == '\\')
-            buffer_append_u8(text, (uint8_t) *value);
-        buffer_append_u8(text, (uint8_t) *value);
-    }
-    buffer_append_string(text, "'\n");
-}
-
 void setting_replace(Buffer *text, const char *name, const char *value)
 {
     AUTO_BUFFER Buffer old = *text, found = {0};
@@ -123,7 +111,9 @@ void setting_replace(Buffer *text, const char *name, const char *value)
             buffer_append(text, start, (size_t) (left.position - start));
     if (text->size > 0 && text->bytes[text->size - 1] != '\n')
         buffer_append_u8(text, '\n');
-    setting_append(text, name, value);
+    buffer_printf(text, "%s = ", name);
+    buffer_append_literal(text, value, LITERAL_SETTING);
+    buffer_append_u8(text, '\n');
 }
 
 bool setting_is_on(const char *value)

@@ -14,11 +14,8 @@
  */
 bool setting_next(TextCursor *text, Buffer *name, Buffer *value);
 
-/* Append "name = 'value'\n" with quotes and backslashes doubled, as for postgresql.auto.conf. */
-void setting_append(Buffer *text, const char *name, const char *value);
-
-/* Remove all lines of that setting from the text of a file, and append the setting. A final newline
- * is added where the text has none. */
+/* Remove all lines of that setting from the text of a file, and append "name = 'value'\n" as in
+ * postgresql.auto.conf. A final newline is added where the text has none. */
 void setting_replace(Buffer *text, const char *name, const char *value);
 
 /* True if the value of a boolean setting means on, as the server reads it (parse_bool in

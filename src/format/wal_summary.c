@@ -38,12 +38,6 @@ bool wal_summary_name_parse(const char *name, WalSummaryRange *range)
     return range->timeline != 0 && range->start < range->end && range->end <= LSN_HIGHEST;
 }
 
-static bool is_of_no_use(const char *what, const char **reason)
-{
-    *reason = what;
-    return false;
-}
-
 /* An entry of the list of forks; an entry of zeros is its end. */
 enum
 {
@@ -86,7 +80,7 @@ static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fo
     const uint8_t *sizes = cursor_bytes(cursor, (size_t) count * 2);
 
     if (sizes == NULL)
-        return is_of_no_use("it ends too early", reason);
+        return untold(reason, "it ends too early");
     for (uint32_t i = 0; i < count; i++)
     {
         const uint16_t size = load_u16(sizes + (size_t) i * 2);
@@ -94,10 +88,10 @@ static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fo
         const uint8_t *words;
 
         if (size > CHUNK_WORDS_MAX)
-            return is_of_no_use("a chunk is too large", reason);
+            return untold(reason, "a chunk is too large");
         words = cursor_bytes(cursor, (size_t) size * 2);
         if (words == NULL)
-            return is_of_no_use("it ends too early", reason);
+            return untold(reason, "it ends too early");
         if (size == CHUNK_WORDS_MAX)
             visit_bits(words, first, fork, visitor);
         else
@@ -118,12 +112,12 @@ static bool read_forks(Cursor *cursor, const WalSummaryVisitor *visitor, const c
         for (int i = 0; i < ENTRY_FIELDS; i++)
             entry[i] = cursor_u32(cursor);
         if (cursor->failed)
-            return is_of_no_use("it ends too early", reason);
+            return untold(reason, "it ends too early");
         if (memcmp(entry, end, sizeof(entry)) == 0)
             break;
         if (entry[ENTRY_FORK] > FORK_INIT || entry[ENTRY_CHUNKS] > CHUNKS_MAX ||
             !entry_precedes(last, entry))
-            return is_of_no_use("it has an entry that no server writes", reason);
+            return untold(reason, "it has an entry that no server writes");
         memcpy(last, entry, sizeof(last));
         WalSummaryFork fork = {
             .relation = {entry[ENTRY_TABLESPACE], entry[ENTRY_DATABASE], entry[ENTRY_RELATION]},
@@ -133,7 +127,7 @@ static bool read_forks(Cursor *cursor, const WalSummaryVisitor *visitor, const c
         if (!read_chunks(cursor, entry[ENTRY_CHUNKS], &fork, visitor, reason))
             return false;
     }
-    return cursor_left(cursor) == 0 || is_of_no_use("its end comes too early", reason);
+    return cursor_left(cursor) == 0 || untold(reason, "its end comes too early");
 }
 
 bool wal_summary_read(const void *bytes, size_t size, const WalSummaryVisitor *visitor,
@@ -142,11 +136,11 @@ bool wal_summary_read(const void *bytes, size_t size, const WalSummaryVisitor *v
     Cursor cursor;
 
     if (size < CRC_SIZE)
-        return is_of_no_use("it ends too early", reason);
+        return untold(reason, "it ends too early");
     if (crc32c(bytes, size - CRC_SIZE) != load_u32((const uint8_t *) bytes + size - CRC_SIZE))
-        return is_of_no_use("its checksum is wrong", reason);
+        return untold(reason, "its checksum is wrong");
     cursor = cursor_over(bytes, size - CRC_SIZE);
     if (cursor_u32(&cursor) != MAGIC || cursor.failed)
-        return is_of_no_use("it begins as no summary does", reason);
+        return untold(reason, "it begins as no summary does");
     return read_forks(&cursor, visitor, reason);
 }

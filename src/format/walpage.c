@@ -35,17 +35,13 @@ static bool check_long_header(const WalShape *shape, const uint8_t *bytes, Lsn p
                               Error *error)
 {
     uint64_t system_identifier = load_u64(bytes + AT_SYSTEM_IDENTIFIER);
-    char what[160];
 
     if (system_identifier != shape->system_identifier)
-    {
-        snprintf(what, sizeof(what),
-                 "WAL file is from different database system: WAL file database system identifier "
-                 "is %llu, pg_control database system identifier is %llu",
-                 (unsigned long long) system_identifier,
-                 (unsigned long long) shape->system_identifier);
-        return error_set(error, ERROR_FAILED, "%s", what);
-    }
+        return error_set(
+            error, ERROR_FAILED,
+            "WAL file is from different database system: WAL file database system identifier is "
+            "%llu, pg_control database system identifier is %llu",
+            (unsigned long long) system_identifier, (unsigned long long) shape->system_identifier);
     if (load_u32(bytes + AT_SEGMENT_SIZE) != shape->segment_size)
         return error_page(shape, page_lsn, error, "incorrect segment size");
     if (load_u32(bytes + AT_BLOCK_SIZE) != shape->block_size)

@@ -49,11 +49,6 @@ static bool error_record(const Version *version, Lsn lsn, Error *error, const ch
     return error_set(error, ERROR_FAILED, "%s at %s", what, LSN_TEXT(version, lsn));
 }
 
-static bool rmgr_is_valid(const Version *version, uint8_t rmgr)
-{
-    return rmgr <= version->rmgr_max || (version->custom_rmgrs && rmgr >= RM_CUSTOM_MIN);
-}
-
 static bool check_length(const Version *version, const WalRecord *record, Error *error)
 {
     const uint32_t least = walrecord_header_size(version);
@@ -85,7 +80,8 @@ static bool check_old_data_size(const Version *version, const WalRecord *record,
 
 static bool check_origin(const Version *version, const WalRecord *record, Error *error)
 {
-    if (!rmgr_is_valid(version, record->rmgr))
+    if (record->rmgr > version->rmgr_max &&
+        !(version->custom_rmgrs && record->rmgr >= RM_CUSTOM_MIN))
         return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", record->rmgr,
                          LSN_TEXT(version, record->lsn));
     if (record->prev >= record->lsn)
@@ -276,8 +272,8 @@ static uint32_t record_crc(const Version *version, const uint8_t *bytes, size_t 
 
     if (!version->old_wal)
         return crc32c_joined(rest, size - header_size, bytes, 20);
-    return old_crc_finish(
-        old_crc_update(old_crc_update(OLD_CRC_INIT, rest, size - header_size), bytes, 24));
+    return crc32c_finish(
+        old_crc_update(old_crc_update(CRC32C_INIT, rest, size - header_size), bytes, 24));
 }
 
 /* The block references since 9.5. Returns what is wrong with the record; NULL: nothing. */

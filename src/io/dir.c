@@ -1,12 +1,12 @@
 #include "io/dir.h"
 
+#include "base/array.h"
 #include "io/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -84,8 +84,7 @@ bool dir_list(const char *path, Arena *arena, const char ***names, bool *found, 
         arena_allocate(arena, (text.size / 2 + 1) * sizeof(**names)); /* a byte and a NUL each */
     for (size_t position = 0; position < text.size; position += strlen((*names)[count++]) + 1)
         (*names)[count] = arena_strdup(arena, (const char *) text.bytes + position);
-    if (count > 0)
-        qsort(*names, count, sizeof(**names), compare_names);
+    ARRAY_SORT(*names, count, compare_names);
     return true;
 }
 

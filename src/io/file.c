@@ -1,6 +1,5 @@
 #include "io/file.h"
 
-#include "base/arena.h"
 #include "base/workers.h"
 
 #include <assert.h>

@@ -67,26 +67,19 @@ void spool_free(Spool *spool)
 static bool add_extent(Spool *spool, Error *error)
 {
     Extent extent = {.size = SPOOL_ITEM_MAX};
+    const bool in_memory = spool->fd < 0;
     const char *path = buffer_string(&spool->path);
-    void *bytes;
+    void *bytes = MAP_FAILED;
 
     while (extent.size < EXTENT_SIZE_MAX && extent.size < spool->file_size)
         extent.size *= 2;
-    if (spool->fd < 0)
-    {
-        bytes = spool->file_size + extent.size > SPOOL_MEMORY_MAX
-                    ? MAP_FAILED
-                    : mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                           -1, 0);
-    }
-    else
-    {
-        if (!file_reserve(spool->fd, path, spool->file_size + extent.size, error))
-            return false;
-        bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE, MAP_SHARED, spool->fd,
-                     (off_t) spool->file_size);
-    }
-    if (bytes == MAP_FAILED && spool->fd < 0) /* no run ends with this: names can be left out */
+    if (!in_memory && !file_reserve(spool->fd, path, spool->file_size + extent.size, error))
+        return false;
+    if (!in_memory || spool->file_size + extent.size <= SPOOL_MEMORY_MAX)
+        bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE,
+                     in_memory ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, spool->fd,
+                     in_memory ? 0 : (off_t) spool->file_size);
+    if (bytes == MAP_FAILED && in_memory) /* no run ends with this: names can be left out */
         return error_set(error, ERROR_FAILED, "%s", "the limit of memory is reached");
     if (bytes == MAP_FAILED)
         return error_set_errno(error, ERROR_FAILED, "could not map file \"%s\"", path);

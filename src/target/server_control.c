@@ -9,7 +9,6 @@
 #include "io/process.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SAVED_COMMAND                                                                              \

@@ -7,7 +7,6 @@
 #include "io/file.h"
 #include "io/place.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Take one side of the mapping, up to an "=" without a backslash or the end. */

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* A summary of changes all over 16 TB is smaller. */
 #define SUMMARY_SIZE_MAX ((size_t) 256 * 1024 * 1024)

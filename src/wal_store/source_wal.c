@@ -3,7 +3,6 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "pair/prerequisites.h"
 #include "source/file_pieces.h"
 
 #include <stdio.h>

@@ -150,8 +150,8 @@ static void fit_old_header(uint8_t *record, uint32_t total, unsigned fit)
         store_u64(record + 16, wal.last);
     if (fit & FIT_CRC)
     {
-        crc = old_crc_update(OLD_CRC_INIT, record + 32, total - 32);
-        store_u32(record + 24, old_crc_finish(old_crc_update(crc, record, 24)));
+        crc = old_crc_update(CRC32C_INIT, record + 32, total - 32);
+        store_u32(record + 24, crc32c_finish(old_crc_update(crc, record, 24)));
     }
 }
 

@@ -77,8 +77,8 @@ static void fit(const Version *version, uint8_t *record, size_t size)
     store_u32(record, (uint32_t) size);
     if (version->old_wal)
     {
-        running = old_crc_update(OLD_CRC_INIT, record + 32, size - 32);
-        store_u32(record + 24, old_crc_finish(old_crc_update(running, record, 24)));
+        running = old_crc_update(CRC32C_INIT, record + 32, size - 32);
+        store_u32(record + 24, crc32c_finish(old_crc_update(running, record, 24)));
         return;
     }
     running = crc32c_update(CRC32C_INIT, record + 24, size - 24);

@@ -26,7 +26,7 @@ static void finish_map(uint32_t count)
 {
     store_u32(map, 0x592717);
     store_u32(map + 4, count);
-    store_u32(map + 504, old_crc_finish(old_crc_update(OLD_CRC_INIT, map, 504)));
+    store_u32(map + 504, crc32c_finish(old_crc_update(CRC32C_INIT, map, 504)));
 }
 
 static void store_u16(uint8_t *at, unsigned value)

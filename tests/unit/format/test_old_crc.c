@@ -26,9 +26,8 @@ static void any_length_at_any_alignment_is_as_defined(void **state)
         bytes[i] = (uint8_t) (i * i * 31 + i * 7 + 5);
     for (size_t start = 0; start < 17; start++)
         for (size_t end = start; end <= sizeof(bytes); end++)
-            assert_int_equal(
-                old_crc_finish(old_crc_update(OLD_CRC_INIT, bytes + start, end - start)),
-                by_definition(bytes + start, end - start));
+            assert_int_equal(crc32c_finish(old_crc_update(CRC32C_INIT, bytes + start, end - start)),
+                             by_definition(bytes + start, end - start));
 }
 
 static void pieces_give_what_the_whole_gives(void **state)
@@ -40,9 +39,9 @@ static void pieces_give_what_the_whole_gives(void **state)
         bytes[i] = (uint8_t) (i * 37 + 11);
     for (size_t cut = 0; cut <= sizeof(bytes); cut++)
     {
-        uint32_t running = old_crc_update(OLD_CRC_INIT, bytes, cut);
+        uint32_t running = old_crc_update(CRC32C_INIT, bytes, cut);
         running = old_crc_update(running, bytes + cut, sizeof(bytes) - cut);
-        assert_int_equal(old_crc_finish(running), by_definition(bytes, sizeof(bytes)));
+        assert_int_equal(crc32c_finish(running), by_definition(bytes, sizeof(bytes)));
     }
 }
 

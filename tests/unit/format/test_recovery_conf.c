@@ -18,7 +18,7 @@ static void connection_strings_are_quoted_twice(void **state)
     conninfo_append(&conninfo, "options", "");
     assert_string_equal(buffer_string(&conninfo),
                         "user=rep_1.x password='it\\'s \\\\x' host='/run/pg' options=''");
-    setting_append(&text, "primary_conninfo", buffer_string(&conninfo));
+    setting_replace(&text, "primary_conninfo", buffer_string(&conninfo));
     assert_string_equal(buffer_string(&text),
                         "primary_conninfo = 'user=rep_1.x password=''it\\\\''s \\\\\\\\x'' "
                         "host=''/run/pg'' options='''''\n");
@@ -78,14 +78,11 @@ static void restore_commands_are_expanded(void **state)
     assert_false(restore_command_expand("cp %x", "F", "P", "R", &expanded, &error));
     assert_string_equal(error.message,
                         "invalid value for parameter \"restore_command\": \"cp %x\"");
-    assert_string_equal(error.detail,
-                        "String contains unexpected placeholder \"%x\".");
+    assert_string_equal(error.detail, "String contains unexpected placeholder \"%x\".");
     assert_false(restore_command_expand("cp %", "F", "P", "R", &expanded, &error));
-    assert_string_equal(error.detail,
-                        "String ends unexpectedly after escape character \"%\".");
+    assert_string_equal(error.detail, "String ends unexpectedly after escape character \"%\".");
     assert_false(restore_command_expand("cp %r", "F", "P", NULL, &expanded, &error));
-    assert_string_equal(error.detail,
-                        "String contains unexpected placeholder \"%r\".");
+    assert_string_equal(error.detail, "String contains unexpected placeholder \"%r\".");
     buffer_free(&expanded);
 }
 

@@ -167,8 +167,8 @@ static void fix_crc(const Version *version, uint8_t *bytes, size_t size)
 {
     if (version->old_wal)
     {
-        uint32_t old = old_crc_update(OLD_CRC_INIT, bytes + 32, size - 32);
-        store_u32(bytes + 24, old_crc_finish(old_crc_update(old, bytes, 24)));
+        uint32_t old = old_crc_update(CRC32C_INIT, bytes + 32, size - 32);
+        store_u32(bytes + 24, crc32c_finish(old_crc_update(old, bytes, 24)));
         return;
     }
     uint32_t running = crc32c_update(CRC32C_INIT, bytes + 24, size - 24);

@@ -186,9 +186,9 @@ static Made make(uint8_t rmgr, uint8_t info, const void *data, uint32_t size, co
 
 static void seal(Made *made)
 {
-    uint32_t running = old_crc_update(OLD_CRC_INIT, made->bytes + HEADER, made->size - HEADER);
+    uint32_t running = old_crc_update(CRC32C_INIT, made->bytes + HEADER, made->size - HEADER);
 
-    store_u32(made->bytes + 24, old_crc_finish(old_crc_update(running, made->bytes, 24)));
+    store_u32(made->bytes + 24, crc32c_finish(old_crc_update(running, made->bytes, 24)));
 }
 
 static void parse_sealed(const Version *version, Made *made, WalRecord *record)
