@@ -11,36 +11,33 @@
 
 static const char cut_mark[] = "...";
 
-/* Let text, which fills its size bytes and goes on, end before a character with the mark. */
-static void end_with_mark(char *text, size_t size)
+/* Let text, which fills its ERROR_TEXT_SIZE bytes and goes on, end before a character with the
+ * mark. */
+static void end_with_mark(char *text)
 {
-    size_t end = size > sizeof(cut_mark) ? size - sizeof(cut_mark) : 0;
+    size_t end = ERROR_TEXT_SIZE - sizeof(cut_mark);
 
-    for (int byte = 1; byte < CHARACTER_SIZE_MAX && end > 0; byte++)
-    {
-        if ((text[end] & 0xC0) != 0x80) /* else it continues a character */
-            break;
+    /* Such a byte continues a character. */
+    for (int byte = 1; byte < CHARACTER_SIZE_MAX && (text[end] & 0xC0) == 0x80; byte++)
         end--;
-    }
-    snprintf(text + end, size - end, "%s", cut_mark);
+    memcpy(text + end, cut_mark, sizeof(cut_mark));
 }
 
-static void PRINTF_LIKE(3, 0)
-    append_arguments(char *text, size_t size, const char *format, va_list arguments)
+static void PRINTF_LIKE(2, 0) append_arguments(char *text, const char *format, va_list arguments)
 {
-    const size_t length = strlen(text);
-    const int added = vsnprintf(text + length, size - length, format, arguments);
+    const size_t size = ERROR_TEXT_SIZE - strlen(text);
+    const int added = vsnprintf(text + strlen(text), size, format, arguments);
 
-    if (added < 0 || (size_t) added >= size - length)
-        end_with_mark(text, size);
+    if (added < 0 || (size_t) added >= size)
+        end_with_mark(text);
 }
 
-static void PRINTF_LIKE(3, 4) append(char *text, size_t size, const char *format, ...)
+static void PRINTF_LIKE(2, 3) append(char *text, const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    append_arguments(text, size, format, arguments);
+    append_arguments(text, format, arguments);
     va_end(arguments);
 }
 
@@ -52,12 +49,12 @@ static void PRINTF_LIKE(4, 0)
     error->remedy = REMEDY_NONE;
     error->error_number = 0;
     error->message[0] = error->detail[0] = error->hint[0] = '\0';
-    append_arguments(error->message, ERROR_TEXT_SIZE, format, arguments);
+    append_arguments(error->message, format, arguments);
     for (size_t length = strlen(error->message); length > 0 && error->message[length - 1] == '\n';
          length--)
         error->message[length - 1] = '\0';
     if (reason != NULL)
-        append(error->message, ERROR_TEXT_SIZE, ": %s", reason);
+        append(error->message, ": %s", reason);
 }
 
 bool error_set(Error *error, ErrorKind kind, const char *format, ...)
@@ -111,8 +108,8 @@ bool error_copy(Error *error, const Error *from)
 static void PRINTF_LIKE(2, 0) append_line(char *text, const char *format, va_list arguments)
 {
     if (text[0] != '\0')
-        append(text, ERROR_TEXT_SIZE, "\n");
-    append_arguments(text, ERROR_TEXT_SIZE, format, arguments);
+        append(text, "\n");
+    append_arguments(text, format, arguments);
 }
 
 bool error_detail(Error *error, const char *format, ...)

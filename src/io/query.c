@@ -70,13 +70,6 @@ static bool error_lost(Connection *connection, Error *error)
                      PQerrorMessage(connection->pg));
 }
 
-/* The socket does not show what TLS has unpacked already: hence a second call. */
-static bool consume_input(Connection *connection)
-{
-    return PQconsumeInput(connection->pg) &&
-           (!PQsslInUse(connection->pg) || PQconsumeInput(connection->pg));
-}
-
 /*
  * Wait a moment for the server to take or to send something. Silence is counted while we wait, not
  * by the clock: a process that was stopped for an hour has lost nothing.
@@ -105,7 +98,9 @@ static bool wait_for_server(Connection *connection, Error *error)
         connection->silent_milliseconds = 0;
     else
         connection->silent_milliseconds += milliseconds;
-    if (!consume_input(connection))
+    /* The socket does not show what TLS has unpacked already: hence a second call. */
+    if (!PQconsumeInput(connection->pg) ||
+        (PQsslInUse(connection->pg) && !PQconsumeInput(connection->pg)))
         return error_lost(connection, error);
     if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
         !PQisBusy(connection->pg))
@@ -397,17 +392,6 @@ static bool deliver_rows(const PGresult *result, const Query *query, ConnectionR
     return true;
 }
 
-/* Take what is left of a query that failed, so that the connection can be used for the next one. */
-static void discard_results(Connection *connection)
-{
-    PGresult *result;
-
-    while (next_result(connection, &result, NULL) && result != NULL)
-        PQclear(result);
-    if (PQstatus(connection->pg) != CONNECTION_OK)
-        connection->unusable = true;
-}
-
 /* The end of an answer in a pipeline. */
 static bool take_synchronization_point(Connection *connection, Error *error)
 {
@@ -444,10 +428,12 @@ bool connection_receive(Connection *connection, const Query *query, ConnectionRo
         {
             error_query(connection, result, query, "on", error);
             PQclear(result);
-            if (in_pipeline(connection))
+            /* Outside of a pipeline the connection can be used for the next one. */
+            while (!in_pipeline(connection) && next_result(connection, &result, NULL) &&
+                   result != NULL)
+                PQclear(result);
+            if (in_pipeline(connection) || PQstatus(connection->pg) != CONNECTION_OK)
                 connection->unusable = true;
-            else
-                discard_results(connection);
             return false;
         }
         ok = deliver_rows(result, query, row, context, error);

@@ -1,6 +1,5 @@
 #include "io/supervise.h"
 
-#include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
 

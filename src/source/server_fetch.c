@@ -218,13 +218,6 @@ static bool end_fetch_query(Fetch *fetch, Error *error)
     return true;
 }
 
-/* Take the answer of the oldest query under way. */
-static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
-{
-    return connection_receive(connection, &fetch->query, fetch_row, fetch, error) &&
-           end_fetch_query(fetch, error);
-}
-
 /*
  * One query, of a server that fails for a file that is gone. The rows before it have come; then
  * what comes next is asked for alone, and if that fails it is the one that is gone.
@@ -274,7 +267,8 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
         if (fetch->asked < fetch->batch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
             success = send_fetch_query(connection, fetch, error);
         else
-            success = receive_fetch_answer(connection, fetch, error);
+            success = connection_receive(connection, &fetch->query, fetch_row, fetch, error) &&
+                      end_fetch_query(fetch, error);
     }
     return success && connection_pipeline_end(connection, error);
 }

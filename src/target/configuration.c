@@ -1,7 +1,6 @@
 #include "target/configuration.h"
 
 #include "io/dir.h"
-#include "io/file.h"
 #include "io/place.h"
 
 #include <stdlib.h>

@@ -1,7 +1,5 @@
 #include "target/interlock.h"
 
-#include "base/arena.h"
-#include "base/buffer.h"
 #include "base/log.h"
 #include "base/text_cursor.h"
 #include "io/file.h"

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
-#include "io/file.h"
 #include "io/place.h"
 #include "io/process.h"
 

@@ -4,7 +4,6 @@
 #include "target/target.h"
 
 #include "base/log.h"
-#include "io/file.h"
 #include "io/process.h"
 #include "target/configuration.h"
 

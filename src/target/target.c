@@ -1,7 +1,6 @@
 #include "target/target.h"
 
 #include "format/backup_label.h"
-#include "io/file.h"
 #include "io/place.h"
 #include "source/directory.h"
 #include "target/pid_file.h"

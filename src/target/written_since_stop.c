@@ -5,9 +5,6 @@
 #include "target/target.h"
 
 #include "format/page.h"
-#include "format/relpath.h"
-#include "io/dir.h"
-#include "io/file.h"
 #include "source/directory.h"
 
 #include <string.h>

@@ -51,12 +51,6 @@ static Lsn align_up(Lsn lsn)
 /* For messages. */
 #define SHOWN(lsn) LSN_TEXT(reader->stream->shape.version, lsn)
 
-/* The lsn of the page that holds lsn; block sizes are powers of two. */
-static Lsn page_of(const SegmentReader *reader, Lsn lsn)
-{
-    return lsn & ~((Lsn) reader->stream->shape.block_size - 1);
-}
-
 /* The end at facts->next_lsn; invalid_lsn is where the bytes are wrong. */
 static PRINTF_LIKE(3, 4) ReadStatus
     end_invalid(SegmentReader *reader, Lsn invalid_lsn, const char *format, ...)
@@ -320,7 +314,7 @@ static ReadStatus assemble_record(SegmentReader *reader, Lsn lsn, uint32_t total
 static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
-    Lsn page_lsn = page_of(reader, lsn);
+    Lsn page_lsn = lsn & ~((Lsn) shape->block_size - 1); /* block sizes are powers of two */
 
     if (reader->page == NULL || reader->page_lsn != page_lsn)
     {

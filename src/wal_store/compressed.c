@@ -122,15 +122,6 @@ static Expansion *begin_expansion(Compression compression)
     return made;
 }
 
-/* Libraries that have no state have nothing to free. */
-static void end_expansion(Expansion *expansion)
-{
-    inflateEnd(&expansion->gzip);
-    ZSTD_freeDCtx(expansion->zstd);
-    LZ4F_freeDecompressionContext(expansion->lz4);
-    free(expansion);
-}
-
 static bool error_too_large(const char *path, uint64_t limit, Error *error)
 {
     return error_set(error, ERROR_FAILED, "file \"%s\" holds more than %llu bytes", path,
@@ -223,6 +214,10 @@ bool compressed_expand(Compression compression, const FileRange *from, const Fil
     expansion->limit = limit;
     result = expand_file(expansion, methods[compression].step, error);
     *size = expansion->size;
-    end_expansion(expansion);
+    /* Libraries that have no state have nothing to free. */
+    inflateEnd(&expansion->gzip);
+    ZSTD_freeDCtx(expansion->zstd);
+    LZ4F_freeDecompressionContext(expansion->lz4);
+    free(expansion);
     return result;
 }

@@ -1,6 +1,5 @@
 #include "wal_store/restore.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"

@@ -34,11 +34,6 @@ typedef struct SummaryReading
     BlockMap *blocks;
 } SummaryReading;
 
-static int compare_lsns(Lsn one, Lsn other)
-{
-    return (one > other) - (one < other);
-}
-
 /* By timeline and start; of those that begin at one place, the one that ends last comes first. */
 static int compare_ranges(const void *one, const void *other)
 {
@@ -48,8 +43,8 @@ static int compare_ranges(const void *one, const void *other)
     if (a->timeline != b->timeline)
         return a->timeline < b->timeline ? -1 : 1;
     if (a->start != b->start)
-        return compare_lsns(a->start, b->start);
-    return compare_lsns(b->end, a->end);
+        return a->start < b->start ? -1 : 1;
+    return (a->end < b->end) - (a->end > b->end);
 }
 
 /* True if there is no record between the two. */

@@ -265,10 +265,8 @@ static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fet
 static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
 {
     AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    bool found;
 
-    return file_lstat(scratch_path(wal, segment, fetched, &path), &status, &found, NULL) && found;
+    return file_exists("", scratch_path(wal, segment, fetched, &path));
 }
 
 /* How much of a segment is here that the source sent, from its first byte. */

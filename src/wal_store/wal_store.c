@@ -620,12 +620,6 @@ static const struct WalPlaceRow
     [WAL_IN_PARTIAL] = {open_partial, false},
 };
 
-static bool is_after_known_end(const WalStore *store, uint64_t segment)
-{
-    return store->known_end != LSN_INVALID &&
-           wal_segment_start(&store->stream.shape, segment) >= store->known_end;
-}
-
 /* Ask the places of one kind in order: a cluster's own, or the others. The others are asked under
  * the lock: several workers may want the same file. */
 static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, FoundWal *found,
@@ -633,7 +627,8 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
 {
     bool good = true;
 
-    if (!own && is_after_known_end(store, wanted->segment))
+    if (!own && store->known_end != LSN_INVALID &&
+        wal_segment_start(&store->stream.shape, wanted->segment) >= store->known_end)
         return true;
     if (!own)
         pthread_mutex_lock(&store->lock);
