@@ -79,6 +79,9 @@ typedef struct BlockReference
     bool has_image;
     bool image_applies; /* an image that redo restores, not one for consistency checks only */
     bool will_init;
+    uint8_t image_info;              /* bimg_info; this and the following since 9.5 */
+    uint16_t image_size, data_size;  /* as they stand there; 0: none */
+    uint16_t hole_offset, hole_size; /* of the image, if there is one, expanded */
     RelationId relation;
     BlockNumber block;
 } BlockReference;

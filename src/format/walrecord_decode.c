@@ -158,6 +158,10 @@ static __attribute__((noinline)) const char *take_image(const Version *version, 
         hole_length = load_u16(hole);
     }
     fragments->announced += length;
+    block->image_info = info;
+    block->image_size = (uint16_t) length;
+    block->hole_offset = (uint16_t) hole_offset;
+    block->hole_size = (uint16_t) hole_length;
     block->image_applies = version->image_apply == 0 || (info & version->image_apply) != 0;
     if (has_hole && (hole_offset == 0 || hole_length == 0 || length == block_size))
         return "BKPIMAGE_HAS_HOLE set, but no hole";
@@ -190,6 +194,8 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     block->fork = flags & BLOCK_FORK_MASK;
     block->has_image = (flags & BLOCK_HAS_IMAGE) != 0;
     block->image_applies = false;
+    block->image_size = 0;
+    block->data_size = data_length;
     block->will_init = (flags & BLOCK_WILL_INIT) != 0;
     if (has_data != (data_length != 0))
         return has_data ? "BKPBLOCK_HAS_DATA set, but no data included"
@@ -320,39 +326,6 @@ typedef struct BlockContent
     uint32_t data_size;
 } BlockContent;
 
-/* All fragments, whose lengths were checked. Returns where the content of the block begins, before
- * the end of all blocks' content. */
-static size_t find_content(const Version *version, uint32_t block_size, Cursor *cursor,
-                           const WalRecord *record, unsigned index, BlockContent *content)
-{
-    size_t size = 0; /* of that block's content, and of those after it */
-
-    for (unsigned i = 0; i < record->block_count; i++)
-    {
-        BlockContent block = {0};
-        while (cursor_u8(cursor) > BLOCK_ID_MAX && !cursor->failed)
-            cursor_skip(cursor, cursor->bytes[cursor->position - 1] == FRAGMENT_ORIGIN ? 2 : 4);
-        const uint8_t flags = cursor_u8(cursor);
-        block.data_size = cursor_u16(cursor);
-        if (flags & BLOCK_HAS_IMAGE)
-        {
-            block.image_size = cursor_u16(cursor);
-            block.hole_offset = cursor_u16(cursor);
-            block.image_info = cursor_u8(cursor);
-            if (!(block.image_info & version->image_compressed_mask))
-                block.hole_size = block_size - block.image_size;
-            else if (block.image_info & IMAGE_HAS_HOLE)
-                block.hole_size = cursor_u16(cursor);
-        }
-        cursor_skip(cursor, (flags & BLOCK_SAME_REL ? 0 : RELATION_ID_SIZE) + sizeof(BlockNumber));
-        if (i == index)
-            *content = block;
-        if (i >= index)
-            size += block.image_size + block.data_size;
-    }
-    return size;
-}
-
 /* Of 9.3 and 9.4: backups of blocks follow the data, in the order of the references; the data of a
  * full-page image or of a new page begins as one. In 9.3 a new page has no hole. */
 static BlockContent old_block_content(const Version *version, uint32_t block_size,
@@ -379,23 +352,24 @@ static BlockContent old_block_content(const Version *version, uint32_t block_siz
     return content;
 }
 
+/* Since 9.5 the image and the data of each block stand before the main data, in their order. */
 static BlockContent block_content(const Version *version, uint32_t block_size,
                                   const WalRecord *record, unsigned index)
 {
-    const uint8_t *end = record->data + record->data_size;
-    const size_t size = record->total_length - WAL_RECORD_HEADER_SIZE;
-    Cursor cursor = cursor_over(end - size, size);
-    BlockContent content = {0};
+    const BlockReference *block = &record->blocks[index];
+    const uint8_t *begin = record->data;
 
     if (version->old_wal)
         return old_block_content(version, block_size, record, index);
-    const uint8_t *begin =
-        record->data - find_content(version, block_size, &cursor, record, index, &content);
-    if (content.image_size > 0)
-        content.image = begin;
-    if (content.data_size > 0)
-        content.data = begin + content.image_size;
-    return content;
+    for (unsigned i = index; i < record->block_count; i++)
+        begin -= record->blocks[i].image_size + record->blocks[i].data_size;
+    return (BlockContent){.image = block->image_size > 0 ? begin : NULL,
+                          .image_size = block->image_size,
+                          .hole_offset = block->hole_offset,
+                          .hole_size = block->hole_size,
+                          .image_info = block->image_info,
+                          .data = block->data_size > 0 ? begin + block->image_size : NULL,
+                          .data_size = block->data_size};
 }
 
 Slice walrecord_block_data(const Version *version, uint32_t block_size, const WalRecord *record,
