@@ -1,7 +1,7 @@
 #include "format/walrecord.h"
 
 #include "format/crc32c.h"
-#include "format/unpack.h"
+#include "format/varlena.h"
 
 #include <string.h>
 
