@@ -36,7 +36,6 @@ typedef struct RowVersion
 typedef struct Catalog
 {
     Oid database, oid;
-    Oid filenode; /* of the file that was read */
     Attribute attributes[CATALOG_COLUMNS_MAX];
     size_t attribute_count;
     bool has_rows;        /* they were read */
@@ -54,8 +53,6 @@ struct CatalogReader
     const Catalogs *storages;
     CatalogChange *changes;
     size_t change_count;
-    size_t *unknown; /* the indexes of changes of which WAL does not tell all */
-    size_t unknown_count;
     Catalog **catalogs;
     size_t catalog_count;
     Oid model; /* a database whose pg_attribute describes the shared catalogs, too */
@@ -72,11 +69,8 @@ static void add_change(CatalogReader *reader, const LostCommit *commit, const Ro
 {
     const Oid oid = row_changes_catalog(reader->row_changes, &change->relation);
 
-    if (!tells_schema(oid))
-        return;
-    if (change->unknown != NULL)
-        ARRAY_ADD(reader->unknown, reader->unknown_count, reader->change_count);
-    ARRAY_ADD(reader->changes, reader->change_count, (CatalogChange){oid, commit, *change});
+    if (tells_schema(oid))
+        ARRAY_ADD(reader->changes, reader->change_count, (CatalogChange){oid, commit, *change});
 }
 
 const CatalogChange *catalog_changes(const CatalogReader *reader)
@@ -328,7 +322,7 @@ static bool tuple_is_live(CatalogReader *reader, Slice tuple)
     return !(flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) && !xid_is_committed(reader, xmax);
 }
 
-typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple);
+typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, Slice tuple);
 
 static bool visit_file(CatalogReader *reader, Catalog *catalog, const RelationId *storage,
                        TupleVisitor visit, Error *error)
@@ -351,7 +345,7 @@ static bool visit_file(CatalogReader *reader, Catalog *catalog, const RelationId
             const Slice tuple = heap_image_row(&image, item);
 
             if (tuple.bytes != NULL)
-                visit(reader, catalog, (RowPlace){block, item}, tuple);
+                visit(reader, catalog, tuple);
         }
     }
     open_file_close(&file);
@@ -370,7 +364,7 @@ static void add_attribute(Catalog *catalog, int number, Attribute attribute)
 }
 
 /* pg_attribute describes itself, too. Its rows begin with columns of fixed lengths. */
-static void add_own_attribute(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple)
+static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
 {
     const Version *version = reader->clusters->shape.version;
     HeapTuple row;
@@ -380,7 +374,6 @@ static void add_own_attribute(CatalogReader *reader, Catalog *catalog, RowPlace 
     const uint8_t *name;
     int16_t number;
 
-    (void) place;
     if (!heap_tuple_parse(tuple, 0, &row, &reason))
         return;
     cursor = slice_cursor(row.data);
@@ -430,38 +423,6 @@ static bool find_key(const CatalogTuple *row, RowVersion *version)
     return version->key != 0;
 }
 
-static bool is_place(RowPlace a, RowPlace b)
-{
-    return a.block == b.block && a.item == b.item;
-}
-
-/* Without full-page images WAL may not tell a row that a transaction wrote or deleted. If the disk
- * has it, it is known by its place and the transaction. */
-static void complete_changes(CatalogReader *reader, const Catalog *catalog, RowPlace place,
-                             Slice tuple)
-{
-    const uint32_t xmin = load_u32(tuple.bytes + ROW_AT_XMIN);
-    const bool is_multi = load_u16(tuple.bytes + ROW_AT_INFOMASK) & ROW_XMAX_IS_MULTI;
-    const uint32_t xmax = is_multi ? 0 : load_u32(tuple.bytes + ROW_AT_XMAX);
-
-    if (!row_changes_committed(reader->row_changes, xmin) &&
-        !row_changes_committed(reader->row_changes, xmax))
-        return;
-    for (size_t i = 0; i < reader->unknown_count; i++)
-    {
-        CatalogChange *change = &reader->changes[reader->unknown[i]];
-        RowChange *row = &change->row;
-
-        if (change->catalog != catalog->oid || row->relation.database != catalog->database ||
-            row->relation.relation != catalog->filenode)
-            continue;
-        if (row->new.bytes == NULL && row->xid == xmin &&is_place(row->new_place, place))
-            row->new = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
-        if (row->old.bytes == NULL && row->xid == xmax && is_place(row->old_place, place))
-            row->old = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
-    }
-}
-
 /* Columns of tables are not asked for if only changes of catalogs were read. They are most rows
  * of pg_attribute, which begin with attrelid. */
 static bool is_column_of_table(const CatalogReader *reader, const Catalog *catalog, Slice tuple)
@@ -475,12 +436,11 @@ static bool is_column_of_table(const CatalogReader *reader, const Catalog *catal
     return cursor_u32(&cursor) >= FIRST_NORMAL_OID;
 }
 
-static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, RowPlace place, Slice tuple)
+static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
 {
     RowVersion version = {0};
     CatalogTuple row;
 
-    complete_changes(reader, catalog, place, tuple);
     if (is_column_of_table(reader, catalog, tuple) || !tuple_is_live(reader, tuple) ||
         !split_row(catalog, tuple, &row) || !find_key(&row, &version))
         return;
@@ -565,7 +525,6 @@ static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor 
                                 find_filenode(reader, catalog->database, catalog->oid)};
     Error error = {0};
 
-    catalog->filenode = storage.relation;
     if (storage.relation == 0 || visit_file(reader, catalog, &storage, visit, &error))
         return true;
     log_warning("could not read the names of tables and columns: %s", error.message);
@@ -710,12 +669,6 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
              change = change->after)
             add_change(reader, &changes->commits[i], &change->row);
     reader->model = find_model(reader);
-    for (size_t i = 0; i < reader->unknown_count; i++) /* for complete_changes */
-    {
-        const CatalogChange *change = &reader->changes[reader->unknown[i]];
-
-        (void) open_catalog(reader, change->row.relation.database, change->catalog, true);
-    }
     return reader;
 }
 
@@ -728,7 +681,6 @@ void catalog_reader_free(CatalogReader *reader)
     }
     free(reader->catalogs);
     free(reader->changes);
-    free(reader->unknown);
     open_file_close(&reader->xact_file);
     arena_destroy(reader->arena);
 }

@@ -36,7 +36,7 @@ typedef struct CatalogChange
 {
     Oid catalog;
     const LostCommit *commit;
-    RowChange row; /* one that WAL does not tell is that of the disk, if that has it */
+    RowChange row;
 } CatalogChange;
 
 /* The changes that a moment sees: [0, committed) and [own_start, own_end). */

@@ -263,24 +263,36 @@ static bool row_is_deleted_by(Slice row, const HeapRecord *heap)
     return load_u32(row.bytes + ROW_AT_XMAX) == heap->old_xmax && is_multi == heap->of_multi;
 }
 
+/* A row of the target's file; bytes NULL: there is none. After a crash a page may be torn: then
+ * only catalogs are read, whose other rows are taken from such pages, too. */
+static bool find_row_of_file(ChangeReader *reader, const BlockReference *block, uint16_t item,
+                             Slice *row, Error *error)
+{
+    const Target *target = &reader->clusters->target;
+    const ControlState state = target->control.state;
+    HeapImage image;
+    bool found = false;
+
+    *row = (Slice){0};
+    if ((state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNED_IN_RECOVERY ||
+         tells_schema(row_changes_catalog(reader->changes, &block->relation))) &&
+        !target_read_page(target, &reader->file, &block->relation, block->block, reader->page,
+                          &found, error))
+        return false;
+    if (found && heap_image_over(reader->page, reader->block_size, &image))
+        *row = heap_image_row(&image, item);
+    return true;
+}
+
 /* The old row from elsewhere than its page in memory: a row of the target's file that this very
  * transaction deleted, or, with REPLICA IDENTITY FULL, the record. */
 static bool find_old_row_elsewhere(ChangeReader *reader, const BlockReference *block,
                                    const HeapRecord *heap, RowChange *row, Error *error)
 {
-    const Target *target = &reader->clusters->target;
-    const ControlState state = target->control.state;
-    Slice there = {0};
-    HeapImage image;
-    bool found = false;
+    Slice there;
 
-    /* Otherwise the page may be torn. */
-    if ((state == STATE_SHUTDOWNED || state == STATE_SHUTDOWNED_IN_RECOVERY) &&
-        !target_read_page(target, &reader->file, &block->relation, block->block, reader->page,
-                          &found, error))
+    if (!find_row_of_file(reader, block, heap->old_item, &there, error))
         return false;
-    if (found && heap_image_over(reader->page, reader->block_size, &image))
-        there = heap_image_row(&image, heap->old_item);
     if (there.bytes == NULL || !row_is_deleted_by(there, heap))
         there = heap_row_build(&heap->old_row, (Slice){0}, 0, reader->block_size, &reader->row);
     row->old = (Slice){0};
@@ -322,6 +334,10 @@ static bool find_new_row(ChangeReader *reader, const WalRecord *record, const He
         return true;
     }
     built = heap_row_build(&heap->new_row, row->old, row->xid, reader->block_size, &reader->row);
+    if (built.bytes == NULL && !find_row_of_file(reader, block, heap->new_item, &built, error))
+        return false;
+    if (built.bytes != NULL && load_u32(built.bytes + ROW_AT_XMIN) != row->xid)
+        built = (Slice){0};
     if (built.bytes == NULL && row->unknown == NULL)
         row->unknown = "WAL does not have the whole new row";
     return heap_page_put(reader->pages, page, heap->new_item, built, &row->new, error);

@@ -455,32 +455,49 @@ static void test_old_row_of_record(void **state)
     end_reading(writer, &reading);
 }
 
+/* The file of a relation, whose block 1 is `page`. */
+static void write_file(const Reading *reading, const RelationId *relation)
+{
+    char path[128];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "mkdir -p %s/base/5", reading->directory);
+    assert_int_equal(system(path), 0);
+    snprintf(path, sizeof(path), "%s/base/5/%u", reading->directory, relation->relation);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, DATA_BLOCK_SIZE, SEEK_SET), 0);
+    assert_int_equal(fwrite(page, sizeof(page), 1, file), 1);
+    fclose(file);
+}
+
 static void test_row_on_the_disk(void **state)
 {
     for (int shut_down = 0; shut_down < 2; shut_down++)
     {
         WalWriter *writer = writer_create();
+        AUTO_BUFFER Buffer content = {0};
         Reading reading = {0};
         const LostCommit *commits;
-        char path[128];
-        FILE *file;
+        uint8_t data[8] = {0};
 
         (void) state;
         put_delete(writer, XID, 1, 0, 0);
         put_delete(writer, XID, 2, 0, 0);
+        buffer_append_u16(&content, 2); /* of a row that nobody has */
+        append_row(&content, "XY");
+        put_update(writer, XID, 4, 3, 0x20, &content, false);
+        put_update(writer, XID, 5, 2, 0x20, &content, false);
+        store_u32(data, XID);
+        put_u16(data + 4, 1);
+        put_parts(writer, RM_HEAP, DELETE, XID, &(Part){&class, 1, 0, NULL}, 1, data, sizeof(data));
         put_end(writer, 0x00, XID, 0);
         read_changes(writer, TOLD_LSN, &reading, &commits);
         row_changes_free(reading.changes);
-        make_page((Item[]){{700, XID, "deleted"}, {700, XID + 1, "by another"}, {0, 0, NULL}});
-        snprintf(path, sizeof(path), "mkdir -p %s/base/5", reading.directory);
-        assert_int_equal(system(path), 0);
-        snprintf(path, sizeof(path), "%s/base/5/16400", reading.directory);
-        file = fopen(path, "w");
-        assert_non_null(file);
-        assert_int_equal(fseek(file, DATA_BLOCK_SIZE, SEEK_SET), 0);
-        assert_int_equal(fwrite(page, sizeof(page), 1, file), 1);
-        fclose(file);
-        /* After a crash the page may be torn. */
+        make_page((Item[]){{700, XID, "deleted"}, {700, XID + 1, "by another"}, {XID, 0, "new"}, {0, 0, NULL}});
+        write_file(&reading, &table);
+        write_file(&reading, &class);
+        /* After a crash the page may be torn; catalogs are read nevertheless. */
         reading.clusters.target.control.state = shut_down ? STATE_SHUTDOWNED : STATE_IN_PRODUCTION;
         reading.changes =
             row_changes_read(&reading.clusters, &reading.diverged, reading.directory, &error);
@@ -488,7 +505,11 @@ static void test_row_on_the_disk(void **state)
         commits = row_changes_commits(reading.changes, &(size_t){0});
         assert_string_equal(tell_all(&commits[0]),
                             shut_down ? "D800(1,1)(0,0) deleted>-\nD800(1,2)(0,0) ->-?\n"
-                                      : "D800(1,1)(0,0) ->-?\nD800(1,2)(0,0) ->-?\n");
+                                        "U800(1,4)(1,3) ->new?\nU800(1,5)(1,2) ->-?\n"
+                                        "D800(1,1)(0,0) deleted>-\n"
+                                      : "D800(1,1)(0,0) ->-?\nD800(1,2)(0,0) ->-?\n"
+                                        "U800(1,4)(1,3) ->-?\nU800(1,5)(1,2) ->-?\n"
+                                        "D800(1,1)(0,0) deleted>-\n");
         end_reading(writer, &reading);
     }
 }
