@@ -55,10 +55,9 @@ struct CatalogReader
     size_t change_count;
     Catalog **catalogs;
     size_t catalog_count;
-    Oid model; /* a database whose pg_attribute describes the shared catalogs, too */
-    OpenFile xact_file;
-    uint8_t xact_page[PAGE_SIZE_MAX];
-    uint64_t xact_page_number; /* UINT64_MAX: none was read */
+    Oid model;   /* a database whose pg_attribute describes the shared catalogs, too */
+    Buffer xact; /* the file of pg_xact with that number */
+    uint32_t xact_number;
 };
 
 static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows);
@@ -83,26 +82,20 @@ Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage)
     return row_changes_catalog(reader->row_changes, storage);
 }
 
-typedef struct ChangePlace
+static int compare_changes(const void *left, const void *right)
 {
-    Lsn commit, lsn;
-} ChangePlace;
+    const CatalogChange *a = left, *b = right;
 
-static int compare_places(const void *key, const void *item)
-{
-    const ChangePlace *place = key;
-    const CatalogChange *change = item;
-
-    if (place->commit != change->commit->lsn)
-        return place->commit < change->commit->lsn ? -1 : 1;
-    return (place->lsn > change->row.lsn) - (place->lsn < change->row.lsn);
+    if (a->commit->lsn != b->commit->lsn)
+        return a->commit->lsn < b->commit->lsn ? -1 : 1;
+    return (a->row.lsn > b->row.lsn) - (a->row.lsn < b->row.lsn);
 }
 
 static size_t changes_before(const CatalogReader *reader, Lsn commit, Lsn lsn)
 {
-    const ChangePlace place = {commit, lsn};
+    const CatalogChange key = {.commit = &(LostCommit){.lsn = commit}, .row.lsn = lsn};
 
-    return ARRAY_FIRST(&place, reader->changes, reader->change_count, compare_places);
+    return ARRAY_FIRST(&key, reader->changes, reader->change_count, compare_changes);
 }
 
 CatalogView catalog_view(const CatalogReader *reader, Moment moment)
@@ -265,41 +258,35 @@ Oid rewritten_table(const char *name)
 
 /* ---- The target's files ---- */
 
-static bool read_xact_page(CatalogReader *reader, uint64_t number, Error *error)
+static void read_xact_file(CatalogReader *reader, uint32_t number)
 {
-    const Target *target = &reader->clusters->target;
-    AUTO_BUFFER Buffer memory = {0};
-    const char *path;
-    const size_t size = target->control.block_size;
-    size_t length = 0;
+    AUTO_BUFFER Buffer path = {0};
+    Error error;
+    bool found;
 
-    buffer_printf(&memory, "%s/%s/%04X", target->directory,
-                  reader->clusters->shape.version->xact_directory,
-                  (unsigned) (number / SLRU_SEGMENT_PAGES));
-    path = buffer_string(&memory);
-    memset(reader->xact_page, 0, size);
-    reader->xact_page_number = number;
-    return open_file_switch(&reader->xact_file, path, OPEN_TO_READ, NULL, error) &&
-           (reader->xact_file.fd < 0 ||
-            file_read_at(reader->xact_file.fd, path, reader->xact_page, size,
-                         number % SLRU_SEGMENT_PAGES * size, &length, error));
+    buffer_printf(&path, "%s/%s/%04X", reader->clusters->target.directory,
+                  reader->clusters->shape.version->xact_directory, number);
+    buffer_clear(&reader->xact);
+    reader->xact_number = number;
+    if (!file_read_all(buffer_string(&path), SLRU_SEGMENT_PAGES * PAGE_SIZE_MAX, &reader->xact,
+                       &found, &error))
+        log_debug("%s", error.message);
 }
 
 static bool xid_is_committed(CatalogReader *reader, uint32_t xid)
 {
-    const uint32_t page_xids = reader->clusters->target.control.block_size * XIDS_PER_BYTE;
-    const uint32_t index = xid % page_xids;
-    Error error;
+    const uint32_t file_xids =
+        SLRU_SEGMENT_PAGES * reader->clusters->target.control.block_size * XIDS_PER_BYTE;
+    const uint32_t at = xid % file_xids / XIDS_PER_BYTE;
 
     if (xid < FIRST_NORMAL_XID)
         return xid != 0;
     if (row_changes_committed(reader->row_changes, xid))
         return true;
-    if (reader->xact_page_number != xid / page_xids &&
-        !read_xact_page(reader, xid / page_xids, &error))
-        log_debug("%s", error.message);
-    return (reader->xact_page[index / XIDS_PER_BYTE] >> index % XIDS_PER_BYTE * 2 & 3) ==
-           XACT_COMMITTED;
+    if (reader->xact_number != xid / file_xids)
+        read_xact_file(reader, xid / file_xids);
+    return at < reader->xact.size &&
+           (reader->xact.bytes[at] >> xid % XIDS_PER_BYTE * 2 & 3) == XACT_COMMITTED;
 }
 
 /*
@@ -354,17 +341,9 @@ static bool visit_file(CatalogReader *reader, Catalog *catalog, const RelationId
 
 /* ---- Catalogs ---- */
 
-static void add_attribute(Catalog *catalog, int number, Attribute attribute)
-{
-    if (number < 1 || number > CATALOG_COLUMNS_MAX)
-        return;
-    catalog->attributes[number - 1] = attribute;
-    if ((size_t) number > catalog->attribute_count)
-        catalog->attribute_count = (size_t) number;
-}
-
-/* pg_attribute describes itself, too. Its rows begin with columns of fixed lengths. */
-static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
+/* A column by its row of pg_attribute, which begins with columns of fixed lengths: that catalog
+ * describes itself, too. */
+static void add_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
 {
     const Version *version = reader->clusters->shape.version;
     HeapTuple row;
@@ -377,7 +356,7 @@ static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tup
     if (!heap_tuple_parse(tuple, 0, &row, &reason))
         return;
     cursor = slice_cursor(row.data);
-    if (cursor_u32(&cursor) != PG_ATTRIBUTE || (name = cursor_bytes(&cursor, 64)) == NULL)
+    if (cursor_u32(&cursor) != catalog->oid || (name = cursor_bytes(&cursor, 64)) == NULL)
         return;
     cursor_seek(&cursor, version->attribute_length);
     attribute.storage.length = (int16_t) cursor_u16(&cursor);
@@ -386,21 +365,11 @@ static void add_own_attribute(CatalogReader *reader, Catalog *catalog, Slice tup
     attribute.storage.alignment = (char) cursor_u8(&cursor);
     attribute.name =
         arena_strndup(reader->arena, (const char *) name, strnlen((const char *) name, 64));
-    if (!cursor.failed)
-        add_attribute(catalog, number, attribute);
-}
-
-static void add_catalog_attributes(CatalogReader *reader, Catalog *catalog)
-{
-    CatalogLook look = look_at_end(reader, catalog->database);
-    size_t position = 0;
-    CatalogTuple row;
-
-    while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
-        add_attribute(catalog, (int16_t) row_number(&row, "attnum"),
-                      (Attribute){.name = row_name(&look, &row, "attname"),
-                                  .storage = {(int16_t) row_number(&row, "attlen"),
-                                              (char) row_number(&row, "attalign")}});
+    if (cursor.failed || number < 1 || number > CATALOG_COLUMNS_MAX)
+        return;
+    catalog->attributes[number - 1] = attribute;
+    if ((size_t) number > catalog->attribute_count)
+        catalog->attribute_count = (size_t) number;
 }
 
 static bool find_key(const CatalogTuple *row, RowVersion *version)
@@ -533,11 +502,16 @@ static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor 
 
 static void read_columns(CatalogReader *reader, Catalog *catalog)
 {
+    CatalogLook look = look_at_end(reader, catalog->database);
+    size_t position = 0;
+    CatalogTuple row;
+
     if (catalog->oid ==
         PG_ATTRIBUTE) /* where that fails, the file is not read for its rows either */
-        catalog->has_rows = !visit_catalog(reader, catalog, add_own_attribute);
+        catalog->has_rows = !visit_catalog(reader, catalog, add_attribute);
     else
-        add_catalog_attributes(reader, catalog);
+        while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
+            add_attribute(reader, catalog, row.tuple);
     for (size_t i = 0; i < catalog->attribute_count; i++)
         if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
             catalog->attribute_count = 0;
@@ -662,8 +636,7 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
                               .clusters = clusters,
                               .row_changes = changes,
                               .storages = &changes->catalogs,
-                              .xact_page_number = UINT64_MAX};
-    open_file_init(&reader->xact_file, NULL);
+                              .xact_number = UINT32_MAX};
     for (size_t i = 0; i < changes->count; i++)
         for (const LostChange *change = changes->commits[i].first; change != NULL;
              change = change->after)
@@ -681,6 +654,6 @@ void catalog_reader_free(CatalogReader *reader)
     }
     free(reader->catalogs);
     free(reader->changes);
-    open_file_close(&reader->xact_file);
+    buffer_free(&reader->xact);
     arena_destroy(reader->arena);
 }
