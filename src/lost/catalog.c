@@ -405,6 +405,16 @@ static bool is_column_of_table(const CatalogReader *reader, const Catalog *catal
     return cursor_u32(&cursor) >= FIRST_NORMAL_OID;
 }
 
+/* A row of pg_index is found by the index's number as well: no table has that. */
+static void add_version(Catalog *catalog, RowVersion version)
+{
+    ARRAY_ADD(catalog->versions, catalog->count, version);
+    if (catalog->oid != PG_INDEX)
+        return;
+    version.key = version.part;
+    ARRAY_ADD(catalog->versions, catalog->count, version);
+}
+
 static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
 {
     RowVersion version = {0};
@@ -414,7 +424,7 @@ static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
         !split_row(catalog, tuple, &row) || !find_key(&row, &version))
         return;
     version.before = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
-    ARRAY_ADD(catalog->versions, catalog->count, version);
+    add_version(catalog, version);
 }
 
 static int compare_versions(const void *left, const void *right)
@@ -442,7 +452,7 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
         if (change->row.relation.database == catalog->database && change->catalog == catalog->oid &&
             (split_row(catalog, version.after, &row) || split_row(catalog, version.before, &row)) &&
             find_key(&row, &version))
-            ARRAY_ADD(catalog->versions, catalog->count, version);
+            add_version(catalog, version);
     }
     ARRAY_SORT(catalog->versions, catalog->count, compare_versions);
     for (size_t i = 0; i < catalog->count; i++)

@@ -85,7 +85,8 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment);
  * The next row with that key, the first one for a *position of 0. False: the catalog has no further
  * row, or it cannot be read; then there was a warning. The key is the row's own number, of
  * PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by
- * attribute number, index or label number. KEY_ANY: all rows.
+ * attribute number, index or label number; of PG_INDEX also that of the index. KEY_ANY: all rows,
+ * of PG_INDEX twice.
  */
 #define KEY_ANY UINT32_MAX
 bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, CatalogTuple *row);

@@ -10,24 +10,12 @@
 
 #define SCHEMA_CHANGES_MAX 100000
 
-/* An index, and the table that it belongs to. */
-typedef struct IndexOwner
-{
-    Oid database, index, table;
-} IndexOwner;
-
 typedef struct NameReader
 {
     const Look *look;
     Lost *lost;
     Schema *schema;
-    Moment before, end;  /* of the lost history */
-    IndexOwner *indexes; /* of the databases that were asked for; sorted */
-    size_t index_count;
-    Oid *databases; /* these */
-    size_t database_count;
-    RelationId *dropped; /* by the transaction, of what is on the source; sorted */
-    size_t dropped_count;
+    Moment before, end; /* of the lost history */
 } NameReader;
 
 /* ---- Databases ---- */
@@ -79,47 +67,19 @@ static const char *name_class(const NameReader *reader, CatalogLook *look,
                                           : NULL;
 }
 
-static int compare_index_owners(const void *left, const void *right)
-{
-    return memcmp(left, right, offsetof(IndexOwner, table));
-}
-
-/* Those that lost transactions made, and those that they dropped. */
-static void read_indexes(NameReader *reader, Oid database)
-{
-    CatalogLook looks[] = {schema_look(reader->schema, database, reader->before),
-                           schema_look(reader->schema, database, reader->end)};
-    CatalogTuple row;
-
-    for (size_t i = 0; i < reader->database_count; i++)
-        if (reader->databases[i] == database)
-            return;
-    ARRAY_ADD(reader->databases, reader->database_count, database);
-    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++)
-        for (size_t position = 0; catalog_next(&looks[i], PG_INDEX, KEY_ANY, &position, &row);)
-            ARRAY_ADD(reader->indexes, reader->index_count,
-                      (IndexOwner){database, row_number(&row, "indexrelid"),
-                                   row_number(&row, "indrelid")});
-    ARRAY_SORT(reader->indexes, reader->index_count, compare_index_owners);
-}
-
 /* The table to which an index or a TOAST table belongs; 0 for a table. The name of a TOAST table,
  * and of its index, has the number of its table. */
-static Oid owner_of(NameReader *reader, CatalogLook *look, const CatalogTuple *class)
+static Oid owner_of(CatalogLook *look, const CatalogTuple *class)
 {
-    IndexOwner key = {.database = look->database, .index = row_number(class, "oid")};
     const char *name = row_name(look, class, "relname");
     TextCursor text = text_cursor(name != NULL ? name : "");
-    const IndexOwner *found;
     Oid table;
 
     if (text_take(&text, "pg_toast_") && text_take_u32(&text, &table))
         return table;
-    if (row_number(class, "relkind") != 'i')
-        return 0;
-    read_indexes(reader, look->database);
-    found = ARRAY_FIND(&key, reader->indexes, reader->index_count, compare_index_owners);
-    return found != NULL ? found->table : 0;
+    return row_number(class, "relkind") == 'i'
+               ? catalog_number(look, PG_INDEX, row_number(class, "oid"), "indrelid")
+               : 0;
 }
 
 static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
@@ -136,7 +96,7 @@ static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
     if (name == NULL)
         return false;
     relation->name = name;
-    owner = owner_of(reader, &look, &class);
+    owner = owner_of(&look, &class);
     if (owner != 0 && catalog_find(&look, PG_CLASS, owner, &table))
         relation->table = name_class(reader, &look, &table);
     return true;
@@ -158,32 +118,13 @@ static void name_relations_by_target(NameReader *reader)
 
 /* ---- Changes of the schema ---- */
 
-static int compare_dropped(const void *left, const void *right)
-{
-    return memcmp(left, right, sizeof(RelationId));
-}
-
-static void find_dropped(NameReader *reader, const LostTransaction *transaction)
-{
-    const LostSet *set = lost_set(reader->lost, transaction);
-
-    reader->dropped_count = 0;
-    for (size_t i = 0; i < set->count; i++)
-    {
-        const LostRelation *relation = &reader->lost->relations[set->items[i].relation];
-
-        if ((set->items[i].what & LOST_DROPPED) && relation->on_source)
-            ARRAY_ADD(reader->dropped, reader->dropped_count, relation->id);
-    }
-    ARRAY_SORT(reader->dropped, reader->dropped_count, compare_dropped);
-}
-
 /* The storage that the table had is dropped here, and is still on the source. */
-static bool rows_are_on_source(const NameReader *reader, const SchemaEvent *event)
+static bool rows_are_on_source(const Lost *lost, const SchemaEvent *event)
 {
-    return strcmp(event->noun, "TABLE") == 0 &&
-           ARRAY_FIND(&event->storage, reader->dropped, reader->dropped_count, compare_dropped) !=
-               NULL;
+    const LostRelation *relation = lost_relation(lost, event->storage);
+
+    return strcmp(event->noun, "TABLE") == 0 && relation != NULL && relation->on_source &&
+           (relation->what & LOST_DROPPED);
 }
 
 /* Returns false if not all had room. */
@@ -194,8 +135,6 @@ static bool add_schema_changes(NameReader *reader, size_t transaction, const Los
     size_t count;
 
     schema_events(reader->schema, commit, &events, &count);
-    if (count > 0)
-        find_dropped(reader, &lost->transactions[transaction]);
     for (size_t i = 0; i < count; i++)
     {
         LostSchemaChange change = {
@@ -209,7 +148,7 @@ static bool add_schema_changes(NameReader *reader, size_t transaction, const Los
         if (events[i].name != NULL)
             change.name =
                 qualified_name(reader, events[i].database, events[i].schema, events[i].name);
-        change.rows_on_source = rows_are_on_source(reader, &events[i]);
+        change.rows_on_source = rows_are_on_source(lost, &events[i]);
         ARRAY_ADD(lost->schema_changes, lost->schema_change_count, change);
     }
     return true;
@@ -278,9 +217,6 @@ void lost_names_read(const Look *look, Lost *lost)
     }
     else
         log_debug("could not read names from the target's catalogs: %s", error.message);
-    free(reader.indexes);
-    free(reader.databases);
-    free(reader.dropped);
     schema_free(reader.schema);
     row_changes_free(changes);
 }

@@ -283,18 +283,13 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
 }
 
 /* With a table, its indexes get other storage, too: that is no REINDEX. */
-static void note_table_emptied(const Objects *objects, CatalogLook look, Oid table)
+static void note_table_emptied(const Objects *objects, CatalogLook look, Object *index)
 {
-    size_t position = 0;
-    CatalogTuple row;
+    const Oid table = catalog_number(&look, PG_INDEX, index->oid, "indrelid");
+    const Object *owner = table != index->oid ? find_object(objects, PG_CLASS, table) : NULL;
 
-    while (catalog_next(&look, PG_INDEX, table, &position, &row))
-    {
-        Object *index = find_object(objects, PG_CLASS, row_number(&row, "indexrelid"));
-
-        if (index != NULL)
-            index->flags &= ~(unsigned) FLAG_EMPTIED;
-    }
+    if (owner != NULL && (owner->flags & FLAG_EMPTIED))
+        index->flags &= ~(unsigned) FLAG_EMPTIED;
 }
 
 /* TRUNCATE gives a table an empty storage: not that of a table that the transaction made before, to
@@ -464,10 +459,10 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     }
     for (size_t i = 0; i < objects.count; i++)
     {
-        const Object *object = &objects.items[i];
+        Object *object = &objects.items[i];
 
         if (object->catalog == PG_CLASS && (object->flags & FLAG_EMPTIED))
-            note_table_emptied(&objects, schema_look(schema, object->database, end), object->oid);
+            note_table_emptied(&objects, schema_look(schema, object->database, end), object);
     }
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {

@@ -198,6 +198,15 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
     return true;
 }
 
+const LostRelation *lost_relation(const Lost *lost, RelationId id)
+{
+    uint32_t number;
+
+    return intern(&lost->work->relation_ids, &id, sizeof(id), false, &number)
+               ? &lost->relations[number]
+               : NULL;
+}
+
 static int compare_relation(const void *key, const void *item)
 {
     const uint32_t *wanted = key;

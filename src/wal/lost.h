@@ -147,7 +147,10 @@ MUST_CHECK bool lost_add_record(void *lost, const WalRecord *record, Error *erro
 /* One that lost transactions touched, or a sequence that a transaction advanced and rolled back. */
 bool lost_relation_is_told(const LostRelation *relation);
 
-/* A listed transaction's, as long as no record is added. */
+/* NULL: none with that storage was touched. Both results are valid until a record is added. */
+const LostRelation *lost_relation(const Lost *lost, RelationId id);
+
+/* A listed transaction's. */
 const LostSet *lost_set(const Lost *lost, const LostTransaction *transaction);
 
 /* Databases that were made in this WAL: their numbers are not those of the source. */
