@@ -63,6 +63,15 @@ typedef enum Flag
     FLAG_TRUNCATED = 256 /* of one change of a table */
 } Flag;
 
+/* NULL: the catalog has the rows of none. */
+static const Kind *find_kind(Oid catalog)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (kinds[i].catalog == catalog)
+            return &kinds[i];
+    return NULL;
+}
+
 /* Rows that belong to an object of another catalog. */
 static const struct Part
 {
@@ -94,8 +103,7 @@ typedef struct Object
     Oid catalog, oid;
     unsigned flags;
     Oid database;
-    Lsn lsn;           /* of the first change */
-    Slice first, last; /* its row before the first and after the last change */
+    Lsn lsn; /* of the first change */
 } Object;
 
 typedef struct Objects
@@ -148,20 +156,9 @@ static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new
 static void add_object(Objects *objects, const CatalogChange *change, Oid catalog, Oid oid,
                        unsigned flags)
 {
-    const RowChange *row = &change->row;
-    Object object = {.catalog = catalog,
-                     .oid = oid,
-                     .flags = flags,
-                     .database = row->relation.database,
-                     .lsn = row->lsn};
-
-    if (catalog == change->catalog && flags != FLAG_REWRITTEN)
-    {
-        object.first = row->old;
-        object.last = row->new;
-    }
     if (oid != 0 && flags != 0)
-        ARRAY_ADD(objects->items, objects->count, object);
+        ARRAY_ADD(objects->items, objects->count,
+                  (Object){catalog, oid, flags, change->row.relation.database, change->row.lsn});
 }
 
 static void add_own_change(Objects *objects, CatalogLook *look, const CatalogChange *change,
@@ -190,9 +187,8 @@ static void add_catalog_change(Objects *objects, CatalogLook *look, const Catalo
 
     if (!has_new && !has_old)
         return;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (kinds[i].catalog == change->catalog)
-            add_own_change(objects, look, change, row, flags);
+    if (find_kind(change->catalog) != NULL)
+        add_own_change(objects, look, change, row, flags);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
     {
         const struct Part *part = &parts[i];
@@ -245,16 +241,10 @@ static void merge_objects(Objects *objects)
         const Object *object = &objects->items[i];
         Object *last = kept > 0 ? &objects->items[kept - 1] : NULL;
 
-        if (last == NULL || compare_objects(last, object) != 0)
-        {
+        if (last != NULL && compare_objects(last, object) == 0)
+            last->flags |= object->flags;
+        else
             objects->items[kept++] = *object;
-            continue;
-        }
-        last->flags |= object->flags;
-        if (last->first.bytes == NULL && last->last.bytes == NULL)
-            last->first = object->first;
-        if (object->last.bytes != NULL || object->flags == FLAG_GONE)
-            last->last = object->last;
     }
     objects->count = kept;
 }
@@ -402,27 +392,23 @@ static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple 
     return row_number(row, "typcategory") == 'A' || (relkind != 0 && relkind != 'c');
 }
 
+/* look: before the object's first change, or where the transaction made it after the last. */
 static void tell_object(EventList *list, CatalogLook look, const Object *object)
 {
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
-    CatalogTuple row;
-    size_t i = 0;
+    const Kind *kind = find_kind(object->catalog);
+    CatalogTuple row = {0};
 
-    while (i < sizeof(kinds) / sizeof(kinds[0]) && kinds[i].catalog != object->catalog)
-        i++;
-    if (i == sizeof(kinds) / sizeof(kinds[0]) ||
-        !(catalog_row(&look, object->catalog,
-                      object->flags & FLAG_MADE ? object->last : object->first, &row) ||
-          catalog_find(&look, object->catalog, object->oid, &row)))
+    if (kind == NULL ||
+        (kind->name != NULL && !catalog_find(&look, object->catalog, object->oid, &row)))
         return;
-    event.noun = noun_of(&kinds[i], &row);
-    if (kinds[i].name != NULL)
-        event.name = row_name(&look, &row, kinds[i].name);
+    event.noun = noun_of(kind, &row);
+    if (kind->name != NULL)
+        event.name = row_name(&look, &row, kind->name);
     if (is_part(&look, object, &row, event.name))
         return;
-    if (kinds[i].schema != NULL)
-        event.schema =
-            catalog_name(&look, PG_NAMESPACE, row_number(&row, kinds[i].schema), "nspname");
+    if (kind->schema != NULL)
+        event.schema = catalog_name(&look, PG_NAMESPACE, row_number(&row, kind->schema), "nspname");
     if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
         return;
     if (object->catalog == PG_CLASS && (object->flags & (FLAG_GONE | FLAG_TRUNCATED)))
@@ -476,9 +462,9 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     for (size_t i = 0; i < objects.count; i++)
     {
         const Object *object = &objects.items[i];
+        const Moment moment = {object->flags & FLAG_MADE ? commit->lsn : object->lsn, commit};
 
-        tell_object(&list, schema_look(schema, object->database, (Moment){object->lsn, commit}),
-                    object);
+        tell_object(&list, schema_look(schema, object->database, moment), object);
     }
     free(objects.items);
     *count = list.count;
