@@ -15,11 +15,20 @@
  */
 typedef bool (*TextFunction)(Cursor *value, Buffer *text);
 
+typedef enum BaseKind
+{
+    BASE_OTHER,
+    BASE_EQUAL, /* its operator = means equality of values: not that of box, which compares areas,
+                   nor of interval, to which a month is 30 days */
+    BASE_NUMBER /* the same, and a number in JSON */
+} BaseKind;
+
 typedef struct BaseType
 {
-    Oid oid;             /* catalog/pg_type.dat; the same in all versions that have the type */
+    Oid oid; /* catalog/pg_type.dat; the same in all versions that have the type */
+    BaseKind kind;
     TextFunction text;   /* or */
-    const char *pattern; /* see pattern_text */
+    const char *pattern; /* see pattern_text; neither: pg_lsn, whose text depends on the version */
 } BaseType;
 
 /* Each ends with an OID of 0. */
@@ -27,11 +36,13 @@ extern const BaseType plain_types[];
 extern const BaseType time_types[];
 extern const BaseType document_types[];
 
+BaseKind base_type_kind(Oid type); /* BASE_OTHER for a type that is not among them */
+
 bool numeric_text(Cursor *value, Buffer *text);
 
-/* A TextFunction for a value that is a sequence: in the place of "#" stands a double precision
- * number, of "f" a real one, of "h" a byte in hexadecimal. */
-bool pattern_text(Cursor *value, const char *pattern, Buffer *text);
+/* Append a value that is a sequence: in the place of "#" stands a double precision number, of "f" a
+ * real one, of "h" a byte in hexadecimal. */
+void pattern_text(Cursor *value, const char *pattern, Buffer *text);
 
 /* A "char" of a server before 15: a byte, which can be a part of a character. */
 bool char_byte_text(Cursor *value, Buffer *text);

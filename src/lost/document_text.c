@@ -344,17 +344,17 @@ static bool tsvector_text(Cursor *value, Buffer *text)
 }
 
 const BaseType document_types[] = {
-    {.oid = 16, .text = bool_text},
-    {.oid = 18, .text = char_text},
-    {.oid = 19, .text = name_text},
-    {.oid = 25, .text = text_text},
+    {.oid = 16, .kind = BASE_EQUAL, .text = bool_text},
+    {.oid = 18, .kind = BASE_EQUAL, .text = char_text},
+    {.oid = 19, .kind = BASE_EQUAL, .text = name_text},
+    {.oid = 25, .kind = BASE_EQUAL, .text = text_text},
     {.oid = 114, .text = text_text}, /* json */
     {.oid = 142, .text = xml_text},
-    {.oid = 705, .text = text_text},  /* unknown */
-    {.oid = 1042, .text = text_text}, /* bpchar */
-    {.oid = 1043, .text = text_text}, /* varchar */
-    {.oid = 1790, .text = text_text}, /* refcursor */
+    {.oid = 705, .text = text_text},                      /* unknown */
+    {.oid = 1042, .kind = BASE_EQUAL, .text = text_text}, /* bpchar */
+    {.oid = 1043, .kind = BASE_EQUAL, .text = text_text}, /* varchar */
+    {.oid = 1790, .text = text_text},                     /* refcursor */
     {.oid = 3614, .text = tsvector_text},
-    {.oid = 3802, .text = jsonb_text},
+    {.oid = 3802, .kind = BASE_EQUAL, .text = jsonb_text},
     {0},
 };

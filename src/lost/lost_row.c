@@ -196,21 +196,11 @@ const char *row_value_text(const RowText *row, size_t index)
 
 bool row_reader_has_equality(RowReader *reader, Oid oid)
 {
-    /* bool, bytea, "char", name, bigint, smallint, integer, text, oid, jsonb, cidr, real, double
-     * precision, macaddr8, money, macaddr, inet, char, varchar, date, time, timestamp, timestamptz,
-     * timetz, bit, varbit, numeric, uuid, pg_lsn, xid8 (catalog/pg_type.dat). Not interval: a
-     * month equals 30 days there. */
-    static const Oid types[] = {16,   17,   18,   19,   20,   21,   23,   25,   26,   3802,
-                                650,  700,  701,  774,  790,  829,  869,  1042, 1043, 1082,
-                                1083, 1114, 1184, 1266, 1560, 1562, 1700, 2950, 3220, 5069};
     const Type *type = find_moment_type(reader, oid);
 
     for (int depth = 0; type != NULL && type->kind == 'd' && depth < 32; depth++)
         type = find_moment_type(reader, type->inner);
-    for (size_t i = 0; type != NULL && i < sizeof(types) / sizeof(types[0]); i++)
-        if (types[i] == type->oid)
-            return true;
-    return false;
+    return type != NULL && base_type_kind(type->oid) != BASE_OTHER;
 }
 
 /* ---- A line of the file for programs ---- */
@@ -232,14 +222,8 @@ void lost_json_end(Json *json)
 
 static void append_json_value(Json *json, Oid type, const char *text)
 {
-    /* bigint, smallint, integer, oid, real, double precision, numeric (catalog/pg_type.dat) */
-    static const Oid numbers[] = {20, 21, 23, 26, 700, 701, 1700};
-    bool is_number = false;
-
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        is_number |= type == numbers[i];
     /* NaN and Infinity are no numbers of JSON, and null is another value. */
-    if (is_number && strspn(text, "0123456789+-eE.") == strlen(text))
+    if (base_type_kind(type) == BASE_NUMBER && strspn(text, "0123456789+-eE.") == strlen(text))
         json_decimal(json, "value", text);
     else if (type == 16)
         json_bool(json, "value", text[0] == 't');

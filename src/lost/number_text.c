@@ -127,7 +127,7 @@ static void append_float(Buffer *text, double number, bool single)
         buffer_printf(text, "%.*s.%s", exponent + 1, digits, digits + exponent + 1);
 }
 
-bool pattern_text(Cursor *value, const char *pattern, Buffer *text)
+void pattern_text(Cursor *value, const char *pattern, Buffer *text)
 {
     for (; *pattern != '\0'; pattern++)
         if (*pattern == '#')
@@ -150,7 +150,6 @@ bool pattern_text(Cursor *value, const char *pattern, Buffer *text)
             buffer_printf(text, "%02x", cursor_u8(value));
         else
             buffer_append_u8(text, (uint8_t) *pattern);
-    return true;
 }
 
 /* ---- numeric (numeric.c) ---- */
@@ -252,7 +251,7 @@ static bool append_points(Cursor *value, size_t offset, bool closed, Buffer *tex
         return false;
     buffer_append_u8(text, closed ? '(' : '[');
     for (uint32_t i = 0; i < count; i++)
-        (void) pattern_text(value, i > 0 ? ",(#,#)" : "(#,#)", text);
+        pattern_text(value, i > 0 ? ",(#,#)" : "(#,#)", text);
     buffer_append_u8(text, closed ? ')' : ']');
     return true;
 }
@@ -341,18 +340,18 @@ static bool cidr_text(Cursor *value, Buffer *text)
 }
 
 const BaseType plain_types[] = {
-    {.oid = 21, .text = integer_text},    /* int2 */
-    {.oid = 23, .text = integer_text},    /* int4 */
-    {.oid = 20, .text = integer_text},    /* int8 */
-    {.oid = 26, .text = unsigned_text},   /* oid */
-    {.oid = 28, .text = unsigned_text},   /* xid */
-    {.oid = 29, .text = unsigned_text},   /* cid */
-    {.oid = 5069, .text = unsigned_text}, /* xid8 */
-    {.oid = 6437, .text = unsigned_text}, /* oid8 */
-    {.oid = 700, .pattern = "f"},         /* float4 */
-    {.oid = 701, .pattern = "#"},         /* float8 */
-    {.oid = 1700, .text = numeric_text},
-    {.oid = 790, .text = money_text},
+    {.oid = 21, .kind = BASE_NUMBER, .text = integer_text},   /* int2 */
+    {.oid = 23, .kind = BASE_NUMBER, .text = integer_text},   /* int4 */
+    {.oid = 20, .kind = BASE_NUMBER, .text = integer_text},   /* int8 */
+    {.oid = 26, .kind = BASE_NUMBER, .text = unsigned_text},  /* oid */
+    {.oid = 28, .text = unsigned_text},                       /* xid */
+    {.oid = 29, .text = unsigned_text},                       /* cid */
+    {.oid = 5069, .kind = BASE_EQUAL, .text = unsigned_text}, /* xid8 */
+    {.oid = 6437, .text = unsigned_text},                     /* oid8 */
+    {.oid = 700, .kind = BASE_NUMBER, .pattern = "f"},        /* float4 */
+    {.oid = 701, .kind = BASE_NUMBER, .pattern = "#"},        /* float8 */
+    {.oid = 1700, .kind = BASE_NUMBER, .text = numeric_text},
+    {.oid = 790, .kind = BASE_EQUAL, .text = money_text},
     {.oid = 600, .pattern = "(#,#)"},
     {.oid = 601, .pattern = "[(#,#),(#,#)]"}, /* lseg */
     {.oid = 603, .pattern = "(#,#),(#,#)"},   /* box */
@@ -360,14 +359,15 @@ const BaseType plain_types[] = {
     {.oid = 718, .pattern = "<(#,#),#>"},     /* circle */
     {.oid = 602, .text = path_text},
     {.oid = 604, .text = polygon_text},
-    {.oid = 17, .text = bytea_text},
+    {.oid = 3220, .kind = BASE_EQUAL}, /* pg_lsn */
+    {.oid = 17, .kind = BASE_EQUAL, .text = bytea_text},
     {.oid = 27, .text = tid_text},
-    {.oid = 650, .text = cidr_text},
-    {.oid = 869, .text = inet_text},
-    {.oid = 829, .pattern = "h:h:h:h:h:h"},           /* macaddr */
-    {.oid = 774, .pattern = "h:h:h:h:h:h:h:h"},       /* macaddr8 */
-    {.oid = 2950, .pattern = "hhhh-hh-hh-hh-hhhhhh"}, /* uuid */
-    {.oid = 1560, .text = bit_text},
-    {.oid = 1562, .text = bit_text}, /* varbit */
+    {.oid = 650, .kind = BASE_EQUAL, .text = cidr_text},
+    {.oid = 869, .kind = BASE_EQUAL, .text = inet_text},
+    {.oid = 829, .kind = BASE_EQUAL, .pattern = "h:h:h:h:h:h"},           /* macaddr */
+    {.oid = 774, .kind = BASE_EQUAL, .pattern = "h:h:h:h:h:h:h:h"},       /* macaddr8 */
+    {.oid = 2950, .kind = BASE_EQUAL, .pattern = "hhhh-hh-hh-hh-hhhhhh"}, /* uuid */
+    {.oid = 1560, .kind = BASE_EQUAL, .text = bit_text},
+    {.oid = 1562, .kind = BASE_EQUAL, .text = bit_text}, /* varbit */
     {0},
 };

@@ -176,11 +176,11 @@ static bool interval_text(Cursor *value, Buffer *text)
 }
 
 const BaseType time_types[] = {
-    {.oid = 1082, .text = date_text},
-    {.oid = 1083, .text = clock_text},
-    {.oid = 1266, .text = timetz_text},
-    {.oid = 1114, .text = timestamp_text},
-    {.oid = 1184, .text = timestamptz_text},
+    {.oid = 1082, .kind = BASE_EQUAL, .text = date_text},
+    {.oid = 1083, .kind = BASE_EQUAL, .text = clock_text},
+    {.oid = 1266, .kind = BASE_EQUAL, .text = timetz_text},
+    {.oid = 1114, .kind = BASE_EQUAL, .text = timestamp_text},
+    {.oid = 1184, .kind = BASE_EQUAL, .text = timestamptz_text},
     {.oid = 1186, .text = interval_text},
     {0},
 };

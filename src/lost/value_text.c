@@ -13,7 +13,6 @@
 #define TYPE_INT2VECTOR 22
 #define TYPE_OIDVECTOR 30
 #define TYPE_INTERVAL 1186
-#define TYPE_PG_LSN 3220
 
 typedef struct Printer
 {
@@ -260,23 +259,13 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
 #define RANGE_UPPER_INCLUSIVE 0x04
 #define RANGE_LOWER_INFINITE 0x08
 #define RANGE_UPPER_INFINITE 0x10
-static bool print_bound(Printer *printer, const Type *subtype, bool infinite, Cursor *bounds,
-                        Buffer *text)
-{
-    static const Quoting quoting = {SPECIAL_IN_RANGES, ',', false};
-    Slice stored;
-
-    if (infinite)
-        return true;
-    if (!storage_take(&subtype->storage, bounds, &stored))
-        return damaged(printer);
-    return print_quoted(printer, subtype->oid, stored, &quoting, text);
-}
 
 static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, uint8_t flags,
                          Buffer *text)
 {
+    static const Quoting quoting = {SPECIAL_IN_RANGES, ',', false};
     const Type *subtype = find_type(printer, range->inner);
+    Slice stored;
 
     if (subtype == NULL)
         return false;
@@ -286,11 +275,17 @@ static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, ui
         return true;
     }
     buffer_append_u8(text, flags & RANGE_LOWER_INCLUSIVE ? '[' : '(');
-    if (!print_bound(printer, subtype, flags & RANGE_LOWER_INFINITE, bounds, text))
-        return false;
-    buffer_append_u8(text, ',');
-    if (!print_bound(printer, subtype, flags & RANGE_UPPER_INFINITE, bounds, text))
-        return false;
+    for (int upper = 0; upper < 2; upper++)
+    {
+        if (upper)
+            buffer_append_u8(text, ',');
+        if (flags & (upper ? RANGE_UPPER_INFINITE : RANGE_LOWER_INFINITE))
+            continue;
+        if (!storage_take(&subtype->storage, bounds, &stored))
+            return damaged(printer);
+        if (!print_quoted(printer, subtype->oid, stored, &quoting, text))
+            return false;
+    }
     buffer_append_u8(text, flags & RANGE_UPPER_INCLUSIVE ? ']' : ')');
     return true;
 }
@@ -365,20 +360,20 @@ static const BaseType *find_base_type(Oid oid)
     return NULL;
 }
 
+BaseKind base_type_kind(Oid type)
+{
+    const BaseType *base = find_base_type(type);
+
+    return base != NULL ? base->kind : BASE_OTHER;
+}
+
 /* False, without a reason, for a type of which we know no text. */
 static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
     const BaseType *base = find_base_type(type->oid);
     Cursor cursor = slice_cursor(value);
-    bool good;
+    bool good = true;
 
-    if (type->oid == TYPE_PG_LSN && value.size == sizeof(Lsn))
-    {
-        char lsn[LSN_TEXT_SIZE];
-
-        buffer_append_string(text, lsn_text(printer->reader->version, load_u64(value.bytes), lsn));
-        return true;
-    }
     if (base == NULL)
         return type->inner != 0 && print_array(printer, type, value, text);
     if (type->oid == TYPE_INTERVAL && !printer->reader->version->infinite_intervals)
@@ -387,8 +382,10 @@ static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *
         good = char_byte_text(&cursor, text);
     else if (base->text != NULL)
         good = base->text(&cursor, text);
+    else if (base->pattern != NULL)
+        pattern_text(&cursor, base->pattern, text);
     else
-        good = pattern_text(&cursor, base->pattern, text);
+        buffer_append_string(text, LSN_TEXT(printer->reader->version, cursor_u64(&cursor)));
     return (good && !cursor.failed) || damaged(printer);
 }
 
