@@ -31,20 +31,14 @@ static MapChange *find_change(const FormerCatalogs *former, Oid database)
     return NULL;
 }
 
-static void add_storages(FormerCatalogs *former, const Catalogs *more)
+/* Unless it is among the known ones, which are sorted. The caller sorts all after the last. */
+static void add_storage(FormerCatalogs *former, size_t known, CatalogStorage item)
 {
-    const size_t known = former->storages.count;
+    const Catalogs sorted = {former->storages.items, known};
+    const RelationId id = {.database = item.database, .relation = item.filenode};
 
-    for (size_t i = 0; i < more->count; i++)
-    {
-        const CatalogStorage *item = &more->items[i];
-        const Catalogs sorted = {former->storages.items, known};
-        const RelationId id = {.database = item->database, .relation = item->filenode};
-
-        if (item->filenode != item->oid && catalogs_oid(&sorted, &id) == item->filenode)
-            ARRAY_ADD(former->storages.items, former->storages.count, *item);
-    }
-    catalogs_sort(&former->storages);
+    if (item.filenode != item.oid && catalogs_oid(&sorted, &id) == item.filenode)
+        ARRAY_ADD(former->storages.items, former->storages.count, item);
 }
 
 static bool is_made(const FormerCatalogs *former, const CatalogStorage *storage)
@@ -81,6 +75,7 @@ static void add_map(FormerCatalogs *former, const Version *version, const WalRec
 {
     Cursor cursor = cursor_over(record->data, record->data_size);
     const Oid database = cursor_u32(&cursor);
+    const size_t known = former->storages.count;
     AUTO_BUFFER Buffer file = {0};
     Catalogs map = {0};
     Oid pg_class;
@@ -93,7 +88,9 @@ static void add_map(FormerCatalogs *former, const Version *version, const WalRec
     {
         if (find_change(former, database) == NULL)
             add_first_change(former, record, database, &map);
-        add_storages(former, &map);
+        for (size_t i = 0; i < map.count; i++)
+            add_storage(former, known, map.items[i]);
+        catalogs_sort(&former->storages);
     }
     free(map.items);
 }
@@ -101,7 +98,7 @@ static void add_map(FormerCatalogs *former, const Version *version, const WalRec
 /* Storage by a catalog's own number is known to be that catalog's. */
 static void add_dropped(FormerCatalogs *former, MapChange *change, const WalEvent *event)
 {
-    Catalogs dropped = {0};
+    const size_t known = former->storages.count;
 
     change->committed = true;
     for (uint32_t i = 0; i < event->dropped_count; i++)
@@ -112,11 +109,9 @@ static void add_dropped(FormerCatalogs *former, MapChange *change, const WalEven
             continue;
         change->dropped++;
         if (id.relation >= FIRST_ASSIGNED_OID)
-            ARRAY_ADD(dropped.items, dropped.count,
-                      (CatalogStorage){id.relation, id.database, CATALOG_UNSURE});
+            add_storage(former, known, (CatalogStorage){id.relation, id.database, CATALOG_UNSURE});
     }
-    add_storages(former, &dropped);
-    free(dropped.items);
+    catalogs_sort(&former->storages);
 }
 
 void former_catalogs_add_record(FormerCatalogs *former, const Version *version,
@@ -175,13 +170,11 @@ void former_catalogs_end(FormerCatalogs *former)
 
 bool former_catalogs_unsure(const FormerCatalogs *former, Oid database, Lsn lsn)
 {
-    const Oid databases[] = {0, database};
-
-    for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++)
+    for (size_t i = 0; i < former->change_count; i++)
     {
-        const MapChange *change = find_change(former, databases[i]);
+        const MapChange *change = &former->changes[i];
 
-        if (change != NULL && lsn < change->lsn &&
+        if ((change->database == database || change->database == 0) && lsn < change->lsn &&
             (!change->committed || (change->former != 0 && !is_certain(change)) ||
              (change->former == 0 && change->unproved)))
             return true;

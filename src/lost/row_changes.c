@@ -395,9 +395,9 @@ static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord
     const bool inserts = heap->kind != HEAP_RECORD_DELETE;
 
     if (deletes)
-        row.old_place = (RowPlace){record->blocks[heap->old_index].block, heap->old_item};
+        row.old_place = (LostPlace){record->blocks[heap->old_index].block, heap->old_item};
     if (inserts)
-        row.new_place = (RowPlace){new->block, heap->new_item};
+        row.new_place = (LostPlace){new->block, heap->new_item};
     if (heap->kind == HEAP_RECORD_INPLACE)
         return put_in_place(reader, record, heap, error);
     if (heap->kind == HEAP_RECORD_MULTI_INSERT)

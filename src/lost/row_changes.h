@@ -14,6 +14,7 @@
 #include "divergence/divergence.h"
 #include "format/walrecord.h"
 #include "lost/former_catalogs.h"
+#include "wal/lost.h"
 
 typedef enum RowChangeKind
 {
@@ -24,20 +25,13 @@ typedef enum RowChangeKind
                     transaction that gave the table this storage (catalog_gives_storage) */
 } RowChangeKind;
 
-/* A ctid. */
-typedef struct RowPlace
-{
-    BlockNumber block;
-    uint16_t item; /* from 1 on; 0: there is no such row */
-} RowPlace;
-
 typedef struct RowChange
 {
     RowChangeKind kind;
     Lsn lsn;
-    uint32_t xid;        /* of the transaction or subtransaction */
-    RelationId relation; /* its storage */
-    RowPlace old_place, new_place;
+    uint32_t xid;                   /* of the transaction or subtransaction */
+    RelationId relation;            /* its storage */
+    LostPlace old_place, new_place; /* item 0: there is no such row */
     Slice old, new;      /* for heap_tuple_parse with 0; bytes NULL: none, or not known */
     const char *unknown; /* why a row is not known, a static clause; NULL: all is known */
 } RowChange;
