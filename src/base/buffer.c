@@ -145,6 +145,19 @@ void buffer_append_string(Buffer *buffer, const char *string)
     buffer_append(buffer, string, strlen(string));
 }
 
+void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const char *special,
+                           char escape)
+{
+    const uint8_t *byte = bytes;
+
+    for (; size > 0; byte++, size--)
+    {
+        if (*byte != '\0' && strchr(special, *byte) != NULL)
+            buffer_append_u8(buffer, escape != '\0' ? (uint8_t) escape : *byte);
+        buffer_append_u8(buffer, *byte);
+    }
+}
+
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
 {
     va_list again;

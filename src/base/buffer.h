@@ -82,6 +82,10 @@ void buffer_append_u16(Buffer *buffer, uint16_t value); /* numbers are little-en
 void buffer_append_u32(Buffer *buffer, uint32_t value);
 void buffer_append_u64(Buffer *buffer, uint64_t value);
 void buffer_append_string(Buffer *buffer, const char *string); /* without the final NUL */
+/* In front of each byte that is among the special ones stands escape, or, if that is NUL, the byte
+ * itself. */
+void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const char *special,
+                           char escape);
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 

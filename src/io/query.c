@@ -520,12 +520,7 @@ void array_append(Buffer *literal, const char *value)
 {
     array_reopen(literal);
     buffer_append_u8(literal, '"');
-    for (; *value != '\0'; value++)
-    {
-        if (*value == '"' || *value == '\\')
-            buffer_append_u8(literal, '\\');
-        buffer_append_u8(literal, (uint8_t) *value);
-    }
+    buffer_append_escaped(literal, value, strlen(value), "\"\\", '\\');
     buffer_append_string(literal, "\"}");
 }
 

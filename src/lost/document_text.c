@@ -287,19 +287,6 @@ static bool jsonb_text(Cursor *value, Buffer *text)
 
 #define TSVECTOR_ENTRY_SIZE 4
 
-/* A character of a lexeme that is quoted is doubled. */
-static void append_lexeme(Buffer *text, Slice lexeme)
-{
-    buffer_append_u8(text, '\'');
-    for (size_t i = 0; i < lexeme.size; i++)
-    {
-        if (lexeme.bytes[i] == '\'' || lexeme.bytes[i] == '\\')
-            buffer_append_u8(text, lexeme.bytes[i]);
-        buffer_append_u8(text, lexeme.bytes[i]);
-    }
-    buffer_append_u8(text, '\'');
-}
-
 static bool tsvector_text(Cursor *value, Buffer *text)
 {
     const size_t count = cursor_u32(value);
@@ -330,7 +317,9 @@ static bool tsvector_text(Cursor *value, Buffer *text)
         left_to_print -= length + positions;
         if (i > 0)
             buffer_append_u8(text, ' ');
-        append_lexeme(text, lexeme);
+        buffer_append_u8(text, '\'');
+        buffer_append_escaped(text, lexeme.bytes, lexeme.size, "'\\", '\0');
+        buffer_append_u8(text, '\'');
         for (unsigned left = positions; left > 0; left--)
         {
             static const char *const weights[] = {"", "C", "B", "A"};

@@ -119,24 +119,24 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
     return true;
 }
 
+void lost_sql_table(const Table *table, Buffer *text)
+{
+    buffer_append_name(text, table->schema);
+    buffer_append_u8(text, '.');
+    buffer_append_name(text, table->name);
+}
+
 static void append_sql_part(const LostRow *row, char part, Buffer *text)
 {
     const bool is_list = strchr("cvs", part) != NULL;
     bool any = false;
 
     if (part == 't')
-    {
-        buffer_append_name(text, row->table->schema);
-        buffer_append_u8(text, '.');
-        buffer_append_name(text, row->table->name);
+        lost_sql_table(row->table, text);
+    if (part == 'i' && row->version->sql.identity_columns)
+        buffer_append_string(text, "OVERRIDING SYSTEM VALUE ");
+    if (part == 't' || part == 'i')
         return;
-    }
-    if (part == 'i')
-    {
-        if (row->version->sql.identity_columns)
-            buffer_append_string(text, "OVERRIDING SYSTEM VALUE ");
-        return;
-    }
     for (size_t i = 0; i < row->table->attribute_count; i++)
         any |= append_column(row, part, !any ? "" : is_list ? ", " : " AND ", i, text);
     if (!any && !is_list)

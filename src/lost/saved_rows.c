@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/json.h"
 #include "base/workers.h"
+#include "format/settings.h"
 #include "lost/base_types.h"
 #include "lost/lost_row.h"
 #include "pair/saved_directory.h"
@@ -271,16 +272,9 @@ static void connect_to_database(const char *name, const Version *version, Buffer
 {
     AUTO_BUFFER Buffer value = {0};
 
-    buffer_append_string(&value, "dbname='");
     /* A connection string in psql's quotes: a name alone could be taken for one. */
-    for (; *name != '\0'; name++)
-    {
-        if (*name == '\'' || *name == '\\')
-            buffer_append_u8(&value, '\\');
-        buffer_append_u8(&value, (uint8_t) *name);
-    }
+    conninfo_append(&value, "dbname", name);
     buffer_append_string(text, "\n\\connect -reuse-previous=on ");
-    buffer_append_u8(&value, '\'');
     buffer_append_name(text, buffer_string(&value));
     buffer_append_u8(text, '\n');
     if (version->sql.row_security)
@@ -391,13 +385,6 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     buffer_printf(text, " (%s): %s\n", LSN_TEXT(saver->version, row->change->lsn), reason);
 }
 
-static void append_table_name(const Table *table, Buffer *text)
-{
-    buffer_append_name(text, table->schema);
-    buffer_append_u8(text, '.');
-    buffer_append_name(text, table->name);
-}
-
 /* Changes of the schema are comments, so the new primary may have another table of that name. */
 static void check_table(Saver *saver, const Table *table)
 {
@@ -413,7 +400,7 @@ static void check_table(Saver *saver, const Table *table)
     if (!saver->commit->prepared_before)
         count->checked = table->oid;
     number = schema_number_before(saver->schema, table, divergence, &same);
-    append_table_name(table, &name);
+    lost_sql_table(table, &name);
     if (number == 0 || !utf8_is_valid(buffer_string(&name))) /* then its rows are left out */
         return;
     buffer_append_string(&saver->sql.text, "SELECT lost_rows.refuse_other(");
@@ -428,7 +415,7 @@ static void note_deferrable(Saver *saver, const LostRow *row)
 
     if (!table->refuses_on_conflict || row->change->kind == ROW_DELETE)
         return;
-    append_table_name(table, &name);
+    lost_sql_table(table, &name);
     buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
     buffer_append_literal(&check, buffer_string(&name), LITERAL_STANDARD);
     buffer_append_string(&check, ") \\gset\n");

@@ -82,12 +82,7 @@ static bool print_quoted(Printer *printer, Oid oid, Slice stored, const Quoting 
         return true;
     }
     buffer_append_u8(text, '"');
-    for (size_t i = 0; i < inner.size; i++)
-    {
-        if (inner.bytes[i] == '"' || inner.bytes[i] == '\\')
-            buffer_append_u8(text, quoting->in_array ? '\\' : inner.bytes[i]);
-        buffer_append_u8(text, inner.bytes[i]);
-    }
+    buffer_append_escaped(text, inner.bytes, inner.size, "\"\\", quoting->in_array ? '\\' : '\0');
     buffer_append_u8(text, '"');
     return true;
 }
