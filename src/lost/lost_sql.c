@@ -163,30 +163,10 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 #define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1 FOR UPDATE)"
 /* In this order: lost_rows.attempt is to be called first. */
 #define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
-#define NOT_AS_NEW NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END"
 
-/* The change, the line that is printed if it did nothing, and a condition for that line: the row is
- * not as it should be either. */
-typedef struct Statement
+static const char *choose_change(const LostRow *row)
 {
-    const char *change, *conflict, *unless;
-} Statement;
-
-static const Statement statements[][2] = {
-    /* of a table without a key, and with one */
-    [ROW_INSERT] = {{INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING", "conflict: INSERT of %t",
-                     NOT_AS_NEW},
-                    {INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING",
-                     "conflict: INSERT of %t WHERE %m", NOT_AS_NEW}},
-    [ROW_UPDATE] = {{UPDATE_COLUMNS THE_ROW, "conflict: UPDATE of %t", NOT_AS_NEW},
-                    {UPDATE_COLUMNS " WHERE %o", "conflict: UPDATE of %t WHERE %k", NOT_AS_NEW}},
-    [ROW_DELETE] = {
-        {"DELETE FROM ONLY %t" THE_ROW, "conflict: DELETE of %t", " WHERE NOT EXISTS (TABLE done)"},
-        {"DELETE FROM ONLY %t WHERE %o", "conflict: DELETE of %t WHERE %k",
-         NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"}}};
-
-static const char *choose_change(const LostRow *row, const Statement *statement)
-{
+    const RowChangeKind kind = row->change->kind;
     /* Where constraints are deferrable, two rows may have one key amid a transaction. */
     const bool has_key = row->table->key_count > 0 && !row->table->refuses_on_conflict;
     bool has_columns = false, has_unknown = false;
@@ -196,17 +176,30 @@ static const char *choose_change(const LostRow *row, const Statement *statement)
         has_columns |= is_named(row->table, i);
         has_unknown |= row->new.values[i].state == ROW_VALUE_UNCHANGED;
     }
-    if (row->change->kind == ROW_UPDATE && !has_key && has_unknown)
+    if (kind == ROW_DELETE)
+        return has_key ? "DELETE FROM ONLY %t WHERE %o" : "DELETE FROM ONLY %t" THE_ROW;
+    if (kind == ROW_UPDATE && has_key)
+        return UPDATE_COLUMNS " WHERE %o";
+    if (kind == ROW_UPDATE && has_unknown)
         return UPDATE_COLUMNS THE_ROW " AND (SELECT count(*) FROM ONLY %t WHERE %o) = 1";
-    if (row->change->kind != ROW_INSERT)
-        return statements[row->change->kind][has_key].change;
+    if (kind == ROW_UPDATE)
+        return UPDATE_COLUMNS THE_ROW;
     if (!has_columns)
         return "INSERT INTO %t DEFAULT VALUES";
     if (row->version->sql.on_conflict && !row->table->refuses_on_conflict)
-        return statement->change;
+        return INSERT_COLUMNS "VALUES (%v) ON CONFLICT DO NOTHING";
     return row->table->key_count == 0 ? INSERT_COLUMNS "SELECT %v"
                                       : INSERT_COLUMNS
                "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
+}
+
+/* The line is printed if the change did nothing and the row is not as it should be either. */
+static const char *choose_condition(const LostRow *row)
+{
+    if (row->change->kind != ROW_DELETE)
+        return NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END";
+    return row->table->key_count > 0 ? NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"
+                                     : " WHERE NOT EXISTS (TABLE done)";
 }
 
 static bool columns_differ(const LostRow *row)
@@ -255,7 +248,7 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason)
 {
     const RowChangeKind kind = row->change->kind;
-    const Statement *statement = &statements[kind][row->table->key_count > 0];
+    const char *key = kind == ROW_INSERT ? "%t WHERE %m" : "%t WHERE %k";
     AUTO_BUFFER Buffer change = {0}, line = {0};
 
     if (row->untold != NULL)
@@ -265,7 +258,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
         return false;
     if (kind == ROW_UPDATE && !columns_differ(row))
         return true;
-    append_sql(row, choose_change(row, statement), &change);
+    append_sql(row, choose_change(row), &change);
     if (!utf8_is_valid(buffer_string(&change)))
         return untold(reason, "a name is not valid in UTF-8");
     if (may_violate(row))
@@ -276,11 +269,12 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     }
     else
         buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&change));
-    append_sql(row, statement->conflict, &line);
+    buffer_printf(&line, "conflict: %s of ", lost_sql_verbs[kind]);
+    append_sql(row, row->table->key_count > 0 ? key : "%t", &line);
     buffer_printf(&line, " (%s)", lsn);
     buffer_append_string(text, "\n  SELECT ");
     buffer_append_literal(text, buffer_string(&line), LITERAL_STANDARD);
-    append_sql(row, statement->unless, text);
+    append_sql(row, choose_condition(row), text);
     buffer_append_string(text, ";\n");
     return true;
 }
