@@ -27,7 +27,7 @@
 /* One change of a row, or the row as it is on the disk. */
 typedef struct RowVersion
 {
-    Oid key;
+    uint64_t key;
     uint32_t part; /* of the key */
     size_t change; /* 1 + the index of the CatalogChange; 0: on the disk */
     Slice before, after;
@@ -41,8 +41,6 @@ typedef struct Catalog
     bool has_rows;        /* they were read */
     RowVersion *versions; /* by key, part, change */
     size_t count;
-    CatalogStorage *filenodes; /* of all versions of pg_class */
-    size_t filenode_count;
 } Catalog;
 
 struct CatalogReader
@@ -181,10 +179,10 @@ const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *col
 
 static int compare_key(const void *key, const void *item)
 {
-    const Oid oid = *(const Oid *) key;
+    const uint64_t number = *(const uint64_t *) key;
     const RowVersion *version = item;
 
-    return (oid > version->key) - (oid < version->key);
+    return (number > version->key) - (number < version->key);
 }
 
 static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *position,
@@ -207,34 +205,36 @@ static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *po
     return false;
 }
 
-bool catalog_next(CatalogLook *look, Oid oid, Oid key, size_t *position, CatalogTuple *row)
+bool catalog_next(CatalogLook *look, Oid oid, uint64_t key, size_t *position, CatalogTuple *row)
 {
     const Catalog *catalog = open_catalog(look->reader, look->database, oid, true);
 
     if (*position == 0 && key != KEY_ANY)
         *position = ARRAY_FIRST(&key, catalog->versions, catalog->count, compare_key);
-    if (!next_row(catalog, &look->view, position, row) ||
-        (key != KEY_ANY && catalog->versions[*position - 1].key != key))
+    if (!next_row(catalog, &look->view, position, row))
+        return false;
+    const uint64_t found = catalog->versions[*position - 1].key;
+    if (key == KEY_ANY ? found > UINT32_MAX : found != key)
         return false;
     look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
     return true;
 }
 
-bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row)
+bool catalog_find(CatalogLook *look, Oid catalog, uint64_t key, CatalogTuple *row)
 {
     size_t position = 0;
 
     return catalog_next(look, catalog, key, &position, row);
 }
 
-const char *catalog_name(CatalogLook *look, Oid catalog, Oid key, const char *column)
+const char *catalog_name(CatalogLook *look, Oid catalog, uint64_t key, const char *column)
 {
     CatalogTuple row;
 
     return catalog_find(look, catalog, key, &row) ? row_name(look, &row, column) : NULL;
 }
 
-uint32_t catalog_number(CatalogLook *look, Oid catalog, Oid key, const char *column)
+uint32_t catalog_number(CatalogLook *look, Oid catalog, uint64_t key, const char *column)
 {
     CatalogTuple row;
 
@@ -405,14 +405,26 @@ static bool is_column_of_table(const CatalogReader *reader, const Catalog *catal
     return cursor_u32(&cursor) >= FIRST_NORMAL_OID;
 }
 
-/* A row of pg_index is found by the index's number as well: no table has that. */
+/* Under its key, and its other ones. */
 static void add_version(Catalog *catalog, RowVersion version)
 {
+    const Slice rows[] = {version.before, version.after};
+    CatalogTuple row;
+
     ARRAY_ADD(catalog->versions, catalog->count, version);
-    if (catalog->oid != PG_INDEX)
-        return;
-    version.key = version.part;
-    ARRAY_ADD(catalog->versions, catalog->count, version);
+    if (catalog->oid == PG_INDEX)
+    {
+        version.key = OTHER_KEY(version.part);
+        ARRAY_ADD(catalog->versions, catalog->count, version);
+    }
+    version.part = (uint32_t) version.key;
+    for (int i = 0; i < 2 && catalog->oid == PG_CLASS; i++)
+        if (split_row(catalog, rows[i], &row) &&
+            version.key != OTHER_KEY(row_number(&row, "relfilenode")))
+        {
+            version.key = OTHER_KEY(row_number(&row, "relfilenode"));
+            ARRAY_ADD(catalog->versions, catalog->count, version);
+        }
 }
 
 static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
@@ -527,68 +539,23 @@ static void read_columns(CatalogReader *reader, Catalog *catalog)
             catalog->attribute_count = 0;
 }
 
-/* By filenode, then by oid: any order of each will do. */
-static int compare_class_storages(const void *left, const void *right)
-{
-    return memcmp(left, right, sizeof(CatalogStorage));
-}
-
-static void add_filenodes(Catalog *catalog)
-{
-    for (size_t i = 0; i < catalog->count; i++)
-    {
-        const RowVersion *version = &catalog->versions[i];
-        CatalogStorage item = {.oid = version->key};
-        CatalogTuple row;
-
-        for (int after = 0; after < 2; after++)
-        {
-            const size_t count = catalog->filenode_count;
-
-            if (!split_row(catalog, after ? version->after : version->before, &row))
-                continue;
-            item.filenode = row_number(&row, "relfilenode");
-            if (count == 0 || compare_class_storages(&catalog->filenodes[count - 1], &item) != 0)
-                ARRAY_ADD(catalog->filenodes, catalog->filenode_count, item);
-        }
-    }
-    ARRAY_SORT(catalog->filenodes, catalog->filenode_count, compare_class_storages);
-}
-
-Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position)
-{
-    const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
-    const CatalogStorage key = {.filenode = filenode};
-
-    if (*position == 0)
-        *position = ARRAY_FIRST(&key, pg_class->filenodes, pg_class->filenode_count,
-                                compare_class_storages);
-    if (*position >= pg_class->filenode_count ||
-        pg_class->filenodes[*position].filenode != filenode)
-        return 0;
-    return pg_class->filenodes[(*position)++].oid;
-}
-
 bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
 {
     const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
-    RowVersion first = {.change = look->view.own_start + 1};
-    size_t position = 0;
+    const uint64_t key = OTHER_KEY(filenode);
 
-    while ((first.key = catalog_next_relation(look, filenode, &position)) != 0)
-        for (size_t i = ARRAY_FIRST(&first, pg_class->versions, pg_class->count, compare_versions);
-             i < pg_class->count && pg_class->versions[i].key == first.key &&
-             pg_class->versions[i].change <= look->view.own_end;
-             i++)
-        {
-            const RowVersion *version = &pg_class->versions[i];
-            CatalogTuple row;
+    for (size_t i = ARRAY_FIRST(&key, pg_class->versions, pg_class->count, compare_key);
+         i < pg_class->count && pg_class->versions[i].key == key; i++)
+    {
+        const RowVersion *version = &pg_class->versions[i];
+        CatalogTuple row;
 
-            if (split_row(pg_class, version->after, &row) &&
-                row_number(&row, "relfilenode") == filenode &&
-                (!made || look->reader->changes[version->change - 1].row.kind == ROW_INSERT))
-                return true;
-        }
+        if (version->change > look->view.own_start && version->change <= look->view.own_end &&
+            split_row(pg_class, version->after, &row) &&
+            row_number(&row, "relfilenode") == filenode &&
+            (!made || look->reader->changes[version->change - 1].row.kind == ROW_INSERT))
+            return true;
+    }
     return false;
 }
 
@@ -616,8 +583,6 @@ static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid,
         catalog->has_rows = true;
         (void) visit_catalog(reader, catalog, add_disk_tuple);
         add_changes(reader, catalog);
-        if (oid == PG_CLASS)
-            add_filenodes(catalog);
     }
     return catalog;
 }
@@ -658,10 +623,7 @@ CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges 
 void catalog_reader_free(CatalogReader *reader)
 {
     for (size_t i = 0; i < reader->catalog_count; i++)
-    {
         free(reader->catalogs[i]->versions);
-        free(reader->catalogs[i]->filenodes);
-    }
     free(reader->catalogs);
     free(reader->changes);
     buffer_free(&reader->xact);

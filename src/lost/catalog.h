@@ -85,22 +85,20 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment);
  * The next row with that key, the first one for a *position of 0. False: the catalog has no further
  * row, or it cannot be read; then there was a warning. The key is the row's own number, of
  * PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by
- * attribute number, index or label number; of PG_INDEX also that of the index. KEY_ANY: all rows,
- * of PG_INDEX twice.
+ * attribute number, index or label number. KEY_ANY: all rows. OTHER_KEY: a row of PG_INDEX by the
+ * index's number; rows of PG_CLASS that have, had or will have that storage.
  */
-#define KEY_ANY UINT32_MAX
-bool catalog_next(CatalogLook *look, Oid catalog, Oid key, size_t *position, CatalogTuple *row);
+#define KEY_ANY UINT64_MAX
+#define OTHER_KEY(number) ((uint64_t) 1 << 32 | (number))
+bool catalog_next(CatalogLook *look, Oid catalog, uint64_t key, size_t *position,
+                  CatalogTuple *row);
 
 /* The first one. */
-bool catalog_find(CatalogLook *look, Oid catalog, Oid key, CatalogTuple *row);
+bool catalog_find(CatalogLook *look, Oid catalog, uint64_t key, CatalogTuple *row);
 
 /* A column of that one; NULL or 0 also where there is no such row. */
-const char *catalog_name(CatalogLook *look, Oid catalog, Oid key, const char *column);
-uint32_t catalog_number(CatalogLook *look, Oid catalog, Oid key, const char *column);
-
-/* A number in pg_class, of what has or had that storage at any moment: the next one from a
- * *position of 0 on; 0: no further one. */
-Oid catalog_next_relation(CatalogLook *look, Oid filenode, size_t *position);
+const char *catalog_name(CatalogLook *look, Oid catalog, uint64_t key, const char *column);
+uint32_t catalog_number(CatalogLook *look, Oid catalog, uint64_t key, const char *column);
 
 /* The look's own transaction wrote the row of pg_class that has that storage; made: as the first
  * row of its relation. */

@@ -78,7 +78,7 @@ static Oid owner_of(CatalogLook *look, const CatalogTuple *class)
     if (text_take(&text, "pg_toast_") && text_take_u32(&text, &table))
         return table;
     return row_number(class, "relkind") == 'i'
-               ? catalog_number(look, PG_INDEX, row_number(class, "oid"), "indrelid")
+               ? catalog_number(look, PG_INDEX, OTHER_KEY(row_number(class, "oid")), "indrelid")
                : 0;
 }
 

@@ -50,7 +50,7 @@ struct Schema
 /* The conversion of the database's text, or of names that all share. */
 static iconv_t find_conversion(Schema *schema, CatalogLook *look)
 {
-    const Oid wanted = look->database != 0 ? look->database : KEY_ANY;
+    const uint64_t wanted = look->database != 0 ? look->database : KEY_ANY;
     uint32_t encoding = ENCODING_NONE;
     size_t position = 0;
     CatalogTuple row;
@@ -416,12 +416,12 @@ bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTupl
 {
     const Oid catalog = catalog_of_storage(look->reader, storage);
     size_t position = 0;
-    Oid oid;
 
     if (catalog < FIRST_NORMAL_OID)
         return catalog_find(look, PG_CLASS, catalog, class);
-    while ((oid = catalog_next_relation(look, storage->relation, &position)) != 0)
-        if (catalog_find(look, PG_CLASS, oid, class) && class_has_storage(look, class, storage))
+    while (catalog_next(look, PG_CLASS, OTHER_KEY(storage->relation), &position, class))
+        if (catalog_find(look, PG_CLASS, row_number(class, "oid"), class) &&
+            class_has_storage(look, class, storage))
             return true;
     return false;
 }

@@ -275,8 +275,8 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
 /* With a table, its indexes get other storage, too: that is no REINDEX. */
 static void note_table_emptied(const Objects *objects, CatalogLook look, Object *index)
 {
-    const Oid table = catalog_number(&look, PG_INDEX, index->oid, "indrelid");
-    const Object *owner = table != index->oid ? find_object(objects, PG_CLASS, table) : NULL;
+    const Oid table = catalog_number(&look, PG_INDEX, OTHER_KEY(index->oid), "indrelid");
+    const Object *owner = find_object(objects, PG_CLASS, table);
 
     if (owner != NULL && (owner->flags & FLAG_EMPTIED))
         index->flags &= ~(unsigned) FLAG_EMPTIED;
