@@ -372,23 +372,33 @@ static void add_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
         catalog->attribute_count = (size_t) number;
 }
 
+typedef struct KeyColumns
+{
+    Oid catalog;
+    const char *key, *part, *other; /* "": none */
+} KeyColumns;
+
+static const KeyColumns *find_key_columns(Oid catalog)
+{
+    static const KeyColumns keys[] = {{PG_ATTRIBUTE, "attrelid", "attnum", ""},
+                                      {PG_INDEX, "indrelid", "indexrelid", "indexrelid"},
+                                      {PG_ENUM, "enumtypid", "oid", ""},
+                                      {PG_RANGE, "rngtypid", "", "rngmultitypid"},
+                                      {PG_CLASS, "oid", "", "relfilenode"},
+                                      {0, "oid", "", ""}};
+    const KeyColumns *key = keys;
+
+    while (key->catalog != 0 && key->catalog != catalog)
+        key++;
+    return key;
+}
+
 static bool find_key(const CatalogTuple *row, RowVersion *version)
 {
-    static const struct
-    {
-        Oid catalog;
-        const char *key, *part;
-    } keys[] = {{PG_ATTRIBUTE, "attrelid", "attnum"},
-                {PG_INDEX, "indrelid", "indexrelid"},
-                {PG_ENUM, "enumtypid", "oid"},
-                {PG_RANGE, "rngtypid", ""},
-                {0, "oid", ""}};
-    size_t i = 0;
+    const KeyColumns *columns = find_key_columns(row->catalog);
 
-    while (keys[i].catalog != 0 && keys[i].catalog != row->catalog)
-        i++;
-    version->key = row_number(row, keys[i].key);
-    version->part = row_number(row, keys[i].part);
+    version->key = row_number(row, columns->key);
+    version->part = row_number(row, columns->part);
     return version->key != 0;
 }
 
@@ -405,24 +415,19 @@ static bool is_column_of_table(const CatalogReader *reader, const Catalog *catal
     return cursor_u32(&cursor) >= FIRST_NORMAL_OID;
 }
 
-/* Under its key, and its other ones. */
+/* Under its key, and under the other one, which its two rows may have different. */
 static void add_version(Catalog *catalog, RowVersion version)
 {
+    const char *other = find_key_columns(catalog->oid)->other;
     const Slice rows[] = {version.before, version.after};
     CatalogTuple row;
 
     ARRAY_ADD(catalog->versions, catalog->count, version);
-    if (catalog->oid == PG_INDEX)
-    {
-        version.key = OTHER_KEY(version.part);
-        ARRAY_ADD(catalog->versions, catalog->count, version);
-    }
     version.part = (uint32_t) version.key;
-    for (int i = 0; i < 2 && catalog->oid == PG_CLASS; i++)
-        if (split_row(catalog, rows[i], &row) &&
-            version.key != OTHER_KEY(row_number(&row, "relfilenode")))
+    for (int i = 0; i < 2 && other[0] != '\0'; i++)
+        if (split_row(catalog, rows[i], &row) && version.key != OTHER_KEY(row_number(&row, other)))
         {
-            version.key = OTHER_KEY(row_number(&row, "relfilenode"));
+            version.key = OTHER_KEY(row_number(&row, other));
             ARRAY_ADD(catalog->versions, catalog->count, version);
         }
 }

@@ -85,8 +85,9 @@ CatalogView catalog_view(const CatalogReader *reader, Moment moment);
  * The next row with that key, the first one for a *position of 0. False: the catalog has no further
  * row, or it cannot be read; then there was a warning. The key is the row's own number, of
  * PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by
- * attribute number, index or label number. KEY_ANY: all rows. OTHER_KEY: a row of PG_INDEX by the
- * index's number; rows of PG_CLASS that have, had or will have that storage.
+ * attribute number, index or label number. KEY_ANY: all rows. OTHER_KEY: a row of PG_INDEX or
+ * PG_RANGE by the number of the index or multirange; rows of PG_CLASS that have, had or will have
+ * that storage.
  */
 #define KEY_ANY UINT64_MAX
 #define OTHER_KEY(number) ((uint64_t) 1 << 32 | (number))

@@ -555,7 +555,6 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
 static void write_bound(Saver *saver, const char *action, Buffer *text)
 {
     const LostCommit *commit = saver->commit;
-    const char *name = NULL;
     Json json = lost_json_begin(text, action);
 
     json_number(&json, "xid", commit->xid);
@@ -563,10 +562,9 @@ static void write_bound(Saver *saver, const char *action, Buffer *text)
     json_string(&json, "lsn", LSN_TEXT(saver->version, commit->lsn));
     if (action[0] == 'B')
     {
-        if (saver->database != 0)
-            name = schema_database(saver->schema, saver->database, (Moment){commit->lsn, commit},
-                                   false);
-        json_string(&json, "database", name);
+        json_string(
+            &json, "database",
+            schema_database(saver->schema, saver->database, (Moment){commit->lsn, commit}, false));
         if (commit->gid != NULL)
             json_string(&json, "gid", commit->gid);
         if (commit->began_before)

@@ -487,17 +487,6 @@ static void read_labels(CatalogLook *look, Type *type)
     free(labels);
 }
 
-static Oid range_of_multirange(CatalogLook *look, Oid multirange)
-{
-    size_t position = 0;
-    CatalogTuple row;
-
-    while (catalog_next(look, PG_RANGE, KEY_ANY, &position, &row))
-        if (row_number(&row, "rngmultitypid") == multirange)
-            return row_number(&row, "rngtypid");
-    return 0;
-}
-
 static const void *make_type(CatalogLook *look, const RelationId *id, const char **reason)
 {
     Type *type = arena_allocate(look->arena, sizeof(*type));
@@ -521,7 +510,7 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
     else if (type->kind == 'r')
         type->inner = catalog_number(look, PG_RANGE, type->oid, "rngsubtype");
     else if (type->kind == 'm')
-        type->inner = range_of_multirange(look, type->oid);
+        type->inner = catalog_number(look, PG_RANGE, OTHER_KEY(type->oid), "rngtypid");
     else if (type->kind == 'e')
         read_labels(look, type);
     else if (type->kind == 'c' && catalog_find(look, PG_CLASS, row_number(&row, "typrelid"), &more))

@@ -212,14 +212,6 @@ static int compare_objects(const void *left, const void *right)
     return (a->oid > b->oid) - (a->oid < b->oid);
 }
 
-static int compare_object_changes(const void *left, const void *right)
-{
-    const Object *a = left, *b = right;
-    const int order = compare_objects(left, right);
-
-    return order != 0 ? order : (a->lsn > b->lsn) - (a->lsn < b->lsn);
-}
-
 static int compare_object_places(const void *left, const void *right)
 {
     const Object *a = left, *b = right;
@@ -235,16 +227,20 @@ static void merge_objects(Objects *objects)
 {
     size_t kept = 0;
 
-    ARRAY_SORT(objects->items, objects->count, compare_object_changes);
+    ARRAY_SORT(objects->items, objects->count, compare_objects);
     for (size_t i = 0; i < objects->count; i++)
     {
         const Object *object = &objects->items[i];
         Object *last = kept > 0 ? &objects->items[kept - 1] : NULL;
 
-        if (last != NULL && compare_objects(last, object) == 0)
-            last->flags |= object->flags;
-        else
+        if (last == NULL || compare_objects(last, object) != 0)
+        {
             objects->items[kept++] = *object;
+            continue;
+        }
+        last->flags |= object->flags;
+        if (object->lsn < last->lsn)
+            last->lsn = object->lsn;
     }
     objects->count = kept;
 }

@@ -50,15 +50,18 @@ static void append_clock(Buffer *text, uint64_t usecs)
     buffer_printf(text, ".%0*u", digits, fraction);
 }
 
+static bool append_infinity(Buffer *text, bool negative)
+{
+    buffer_append_string(text, negative ? "-infinity" : "infinity");
+    return true;
+}
+
 static bool date_text(Cursor *value, Buffer *text)
 {
     const int32_t date = (int32_t) cursor_u32(value);
 
     if (date == INT32_MAX || date == INT32_MIN)
-    {
-        buffer_append_string(text, date < 0 ? "-infinity" : "infinity");
-        return true;
-    }
+        return append_infinity(text, date < 0);
     if (date < -DAYS_BEFORE_2000 || date >= DATE_END - DAYS_BEFORE_2000)
         return false;
     if (append_julian_day(text, (int64_t) date + DAYS_BEFORE_2000))
@@ -99,10 +102,7 @@ bool append_timestamp(int64_t usecs, const char *zone, Buffer *text)
     bool is_bc;
 
     if (usecs == INT64_MAX || usecs == INT64_MIN)
-    {
-        buffer_append_string(text, usecs < 0 ? "-infinity" : "infinity");
-        return true;
-    }
+        return append_infinity(text, usecs < 0);
     if (usecs < TIMESTAMP_FIRST || usecs >= TIMESTAMP_END)
         return false;
     int64_t day = usecs / USECS_PER_DAY, in_day = usecs % USECS_PER_DAY;
@@ -164,15 +164,11 @@ static bool interval_text(Cursor *value, Buffer *text)
     const uint64_t usecs = cursor_u64(value), rest = cursor_u64(value);
 
     if (usecs == INT64_MAX && rest == 0x7FFFFFFF7FFFFFFFULL)
-        buffer_append_string(text, "infinity");
-    else if (usecs == 1ULL << 63 && rest == 0x8000000080000000ULL)
-        buffer_append_string(text, "-infinity");
-    else
-    {
-        cursor_seek(value, 0);
-        return finite_interval_text(value, text);
-    }
-    return true;
+        return append_infinity(text, false);
+    if (usecs == 1ULL << 63 && rest == 0x8000000080000000ULL)
+        return append_infinity(text, true);
+    cursor_seek(value, 0);
+    return finite_interval_text(value, text);
 }
 
 const BaseType time_types[] = {
