@@ -4,7 +4,7 @@
  * The target's WAL is read from the last common checkpoint to its end. Pages are replayed in memory
  * from their full-page images on, as far as rows need it, since what a record deletes it does not
  * hold. A row on a page without an image is taken from the target's own file, if that row there was
- * deleted by this transaction.
+ * deleted or written by this transaction.
  *
  * Changes to catalogs and to TOAST tables are changes of rows like others.
  */
