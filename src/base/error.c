@@ -69,7 +69,7 @@ bool error_set(Error *error, ErrorKind kind, const char *format, ...)
     return false;
 }
 
-bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...)
+bool error_set_errno(Error *error, const char *format, ...)
 {
     const int number = errno;
     char reason[256];
@@ -78,7 +78,7 @@ bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...)
     if (error == NULL)
         return false;
     va_start(arguments, format);
-    set(error, kind, strerror_r(number, reason, sizeof(reason)), format, arguments);
+    set(error, ERROR_FAILED, strerror_r(number, reason, sizeof(reason)), format, arguments);
     va_end(arguments);
     error->error_number = number;
     return false;

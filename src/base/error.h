@@ -61,8 +61,8 @@ typedef struct Error
  * remedy. Always returns false: `return error_set(...)`. */
 bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* As error_set, with ": " and the text of errno (read at once) after the message. */
-bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
+/* As error_set with ERROR_FAILED; ": " and the text of errno (read at once) follow the message. */
+bool error_set_errno(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* Set ERROR_REPORTED, without a message: the errors were printed already, and `worst` of them
  * decides how the run ends. Always returns false. */

@@ -46,7 +46,7 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
 
     if (directory == NULL)
     {
-        error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+        error_set_errno(error, "could not open directory \"%s\"", path);
         file_close(own_fd);
         return false;
     }
@@ -56,7 +56,7 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
             buffer_append(names, entry->d_name, strlen(entry->d_name) + 1);
     }
     if (errno != 0)
-        ok = error_set_errno(error, ERROR_FAILED, "could not read directory \"%s\"", path);
+        ok = error_set_errno(error, "could not read directory \"%s\"", path);
     closedir(directory);
     return ok;
 }
@@ -77,7 +77,7 @@ bool dir_list(const char *path, Arena *arena, const char ***names, bool *found, 
         *found = fd >= 0;
     if (fd < 0)
         return (found != NULL && (errno == ENOENT || errno == ENOTDIR)) ||
-               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+               error_set_errno(error, "could not open directory \"%s\"", path);
     if (!read_names(fd, path, &text, error))
         return false;
     *names =
@@ -135,9 +135,8 @@ static bool walk_subdirectory(const WalkedDirectory *parent, const char *name, b
                          buffer_string(&walk->path), DEPTH_MAX);
     fd = open_directory(parent->fd, name, followed);
     if (fd < 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"",
-                               buffer_string(&walk->path));
+        return is_vanished(errno) || error_set_errno(error, "could not open directory \"%s\"",
+                                                     buffer_string(&walk->path));
     if (!walk_directory(walk, fd, parent->depth + 1, error))
         return false;
     walk->path.size = path_size;
@@ -165,7 +164,7 @@ static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *fo
     if (found->vanished)
         return true;
     if (length < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s\"", path);
+        return error_set_errno(error, "could not read symbolic link \"%s\"", path);
     if (length >= PATH_MAX)
         return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
     found->link_target[length] = '\0';
@@ -185,8 +184,7 @@ static bool stat_entry(Walk *walk, int fd, const char *name, FoundEntry *found, 
 
     found->vanished = !exists && is_vanished(errno);
     if (!exists && !found->vanished)
-        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"",
-                               buffer_string(&walk->path));
+        return error_set_errno(error, "could not stat file \"%s\"", buffer_string(&walk->path));
     found->entry =
         (DirEntry){.path = buffer_string(&walk->path) + walk->root_size, .status = &found->status};
     return found->vanished || !S_ISLNK(found->status.st_mode) ||
@@ -222,7 +220,7 @@ bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *contex
     bool ok;
 
     if (fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", root);
+        return error_set_errno(error, "could not open directory \"%s\"", root);
     buffer_append_string(&walk.path, root);
     ok = walk_directory(&walk, fd, 0, error);
     buffer_free(&walk.path);

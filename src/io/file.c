@@ -69,7 +69,7 @@ static bool error_open(const char *path, const char *use, Error *error)
 {
     const bool forbidden = errno == EACCES;
 
-    error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path); /* contract */
+    error_set_errno(error, "could not open file \"%s\"", path); /* contract */
     if (forbidden)
         error_hint(error, "The user that runs pg_rewind must be able to %s it.", use);
     return false;
@@ -96,7 +96,7 @@ static bool create(const char *path, int flags, int *fd, Error *error)
 {
     *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags);
     if (*fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
+        return error_set_errno(error, "could not create file \"%s\"", path);
     return true;
 }
 
@@ -114,7 +114,7 @@ bool file_in_memory(int *fd, char *path, Error *error)
 {
     *fd = memfd_create("pg_rewind", MFD_CLOEXEC);
     if (*fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not create a file in memory");
+        return error_set_errno(error, "could not create a file in memory");
     snprintf(path, FILE_MEMORY_PATH_SIZE, "/proc/%ld/fd/%d", (long) getpid(), *fd);
     return true;
 }
@@ -140,7 +140,7 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
             pread(fd, (char *) bytes + *length, size - *length, (off_t) (offset + *length)));
 
         if (got < 0)
-            return error_set_errno(error, ERROR_FAILED, "could not read file \"%s\"", path);
+            return error_set_errno(error, "could not read file \"%s\"", path);
         if (got == 0)
             break;
         *length += (size_t) got;
@@ -161,7 +161,7 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
         if (put == 0)
             errno = ENOSPC; /* the only reason for writing nothing without saying why */
         if (put <= 0)
-            return error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", path);
+            return error_set_errno(error, "could not write file \"%s\"", path);
         written += (size_t) put;
     }
     return true;
@@ -251,7 +251,7 @@ bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found, 
 bool file_truncate(int fd, const char *path, uint64_t size, Error *error)
 {
     if (TEMP_FAILURE_RETRY(ftruncate(fd, (off_t) size)) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not truncate file \"%s\" to %llu", path,
+        return error_set_errno(error, "could not truncate file \"%s\" to %llu", path,
                                (unsigned long long) size);
     return true;
 }
@@ -263,10 +263,10 @@ bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
     if (size == 0 || TEMP_FAILURE_RETRY(fallocate(fd, 0, 0, (off_t) size)) == 0)
         return true;
     if (errno != EOPNOTSUPP && errno != ENOSYS)
-        return error_set_errno(error, ERROR_FAILED, "could not reserve %llu bytes for file \"%s\"",
+        return error_set_errno(error, "could not reserve %llu bytes for file \"%s\"",
                                (unsigned long long) size, path);
     if (fstat(fd, &status) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+        return error_set_errno(error, "could not stat file \"%s\"", path);
     return (uint64_t) status.st_size >= size || file_truncate(fd, path, size, error);
 }
 
@@ -280,8 +280,7 @@ bool file_set_direct(int fd, bool direct)
 bool file_set_mode(int fd, const char *path, mode_t mode, Error *error)
 {
     if (fchmod(fd, mode) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not set permissions of file \"%s\"",
-                               path);
+        return error_set_errno(error, "could not set permissions of file \"%s\"", path);
     return true;
 }
 
@@ -292,7 +291,7 @@ static bool stat_result(int result, const char *path, bool *found, Error *error)
         *found = result == 0;
     if (result == 0 || (found != NULL && (errno == ENOENT || errno == ENOTDIR)))
         return true;
-    return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    return error_set_errno(error, "could not stat file \"%s\"", path);
 }
 
 bool file_stat(const char *path, struct stat *status, bool *found, Error *error)
@@ -327,34 +326,31 @@ bool file_remove_directory(const char *path, Error *error)
 bool file_remove_at(int directory_fd, const char *name, const char *path, Error *error)
 {
     if (unlinkat(directory_fd, name, 0) != 0 && errno != ENOENT)
-        return error_set_errno(error, ERROR_FAILED, "could not remove file \"%s\"", path);
+        return error_set_errno(error, "could not remove file \"%s\"", path);
     return true;
 }
 
 bool file_remove_directory_at(int directory_fd, const char *name, const char *path, Error *error)
 {
     if (unlinkat(directory_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        return error_set_errno(error, ERROR_FAILED, "could not remove directory \"%s\"", path);
+        return error_set_errno(error, "could not remove directory \"%s\"", path);
     return true;
 }
 
 bool file_rename(const char *from, const char *to, Error *error)
 {
     if (rename(from, to) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not rename file \"%s\" to \"%s\"", from,
-                               to);
+        return error_set_errno(error, "could not rename file \"%s\" to \"%s\"", from, to);
     return true;
 }
 
 bool file_link(const char *from, const char *to, bool *exists, Error *error)
 {
-    const int result = link(from, to);
+    const bool linked = link(from, to) == 0;
 
-    if (exists != NULL)
-        *exists = result != 0 && errno == EEXIST;
-    if (result == 0 || (exists != NULL && errno == EEXIST))
-        return true;
-    return error_set_errno(error, ERROR_FAILED, "could not link file \"%s\" to \"%s\"", from, to);
+    *exists = !linked && errno == EEXIST;
+    return linked || *exists ||
+           error_set_errno(error, "could not link file \"%s\" to \"%s\"", from, to);
 }
 
 bool file_make_directory(const char *path, Error *error)
@@ -369,7 +365,7 @@ bool file_make_directory(const char *path, Error *error)
             return true;
         errno = EEXIST;
     }
-    return error_set_errno(error, ERROR_FAILED, "could not create directory \"%s\"", path);
+    return error_set_errno(error, "could not create directory \"%s\"", path);
 }
 
 bool file_make_directories(const char *path, Error *error)
@@ -399,7 +395,7 @@ bool file_read_link(const char *path, Buffer *buffer, Error *error)
     const ssize_t length = readlink(path, target, sizeof(target));
 
     if (length < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s\"", path);
+        return error_set_errno(error, "could not read symbolic link \"%s\"", path);
     if ((size_t) length >= sizeof(target))
         return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
     buffer_append(buffer, target, (size_t) length);
@@ -418,8 +414,7 @@ bool file_make_link(const char *link_target, const char *path, Error *error)
             return false;
     }
     if (symlink(link_target, path) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not create symbolic link at \"%s\"",
-                               path);
+        return error_set_errno(error, "could not create symbolic link at \"%s\"", path);
     return true;
 }
 
@@ -439,7 +434,7 @@ bool file_sync(int fd, const char *path, Error *error)
         return true;
     /* Never again after a failure: the kernel may have dropped the pages and call it clean. */
     if (fsync(fd) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not fsync file \"%s\"", path);
+        return error_set_errno(error, "could not fsync file \"%s\"", path);
     return true;
 }
 
@@ -461,7 +456,7 @@ bool file_sync_path(const char *path, Error *error)
     if (fd < 0 && errno == ENOENT)
         return true;
     if (fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
+        return error_set_errno(error, "could not open file \"%s\"", path);
     if (file_sync(fd, path, error))
         return true;
     /* Some file systems cannot sync a directory and need not. */
@@ -473,8 +468,7 @@ bool file_sync_file_system(int fd, const char *path, Error *error)
 {
     if (!sync_on || syncfs(fd) == 0)
         return true;
-    return error_set_errno(error, ERROR_FAILED, "could not synchronize file system for file \"%s\"",
-                           path);
+    return error_set_errno(error, "could not synchronize file system for file \"%s\"", path);
 }
 
 bool file_space(const char *path, FileSpace *space, Error *error)
@@ -482,8 +476,8 @@ bool file_space(const char *path, FileSpace *space, Error *error)
     struct statfs status;
 
     if (statfs(path, &status) != 0)
-        return error_set_errno(error, ERROR_FAILED,
-                               "could not get the free space of the file system of \"%s\"", path);
+        return error_set_errno(error, "could not get the free space of the file system of \"%s\"",
+                               path);
     space->unit = status.f_frsize > 0 ? (uint64_t) status.f_frsize : 1;
     space->free_bytes = (uint64_t) status.f_bavail * space->unit;
     space->free_files = status.f_files > 0 ? status.f_ffree : UINT64_MAX;
@@ -501,7 +495,7 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
     *supported = false;
     if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
         return true;
-    return error_set_errno(error, ERROR_FAILED, "could not lock file \"%s\"", path);
+    return error_set_errno(error, "could not lock file \"%s\"", path);
 }
 
 /* ---- Durably ---- */

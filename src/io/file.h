@@ -118,8 +118,8 @@ MUST_CHECK bool file_remove_directory_at(int directory_fd, const char *name, con
                                          Error *error);
 
 MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
-MUST_CHECK bool file_link(const char *from, const char *to, bool *exists,
-                          Error *error); /* hard link */
+/* A hard link; *exists: there is a file at `to`. */
+MUST_CHECK bool file_link(const char *from, const char *to, bool *exists, Error *error);
 
 /* Make a directory with directory_mode(), unless it exists. */
 MUST_CHECK bool file_make_directory(const char *path, Error *error);

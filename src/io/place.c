@@ -19,7 +19,7 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
     *found = stat(path, &status) == 0;
     if (!*found)
         return errno == ENOENT || errno == ENOTDIR ||
-               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+               error_set_errno(error, "could not stat file \"%s\"", path);
     place->device = status.st_dev;
     place->inode = status.st_ino;
     place->is_directory = S_ISDIR(status.st_mode);
@@ -55,7 +55,7 @@ bool place_canonical(const char *path, char *canonical, bool *found, Error *erro
     *found = realpath(path, canonical) != NULL;
     if (*found || errno == ENOENT || errno == ENOTDIR)
         return true;
-    return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    return error_set_errno(error, "could not stat file \"%s\"", path);
 }
 
 bool place_inside(const char *path, const char *directory)

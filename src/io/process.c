@@ -94,8 +94,7 @@ static bool start_child(const char *const *arguments, const ChildOutput *output,
     if (number != 0)
     {
         errno = number;
-        return error_set_errno(error, ERROR_FAILED, "could not execute command \"%s\"",
-                               arguments[0]);
+        return error_set_errno(error, "could not execute command \"%s\"", arguments[0]);
     }
     return true;
 }
@@ -126,7 +125,7 @@ static bool wait_for_child(pid_t pid, int limit_seconds, int *wait_status, Error
         if (ended == pid)
             return !stopped;
         if (ended < 0 && errno != EINTR)
-            return error_set_errno(error, ERROR_FAILED, "could not wait for child process");
+            return error_set_errno(error, "could not wait for child process");
         if (!stopped && !(stop_check(error) && check_limit(begin, limit_seconds, error)))
         {
             stopped = true;
@@ -160,8 +159,7 @@ static bool read_output(int fd, const char *command, Buffer *output, Error *erro
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return error_set_errno(error, ERROR_FAILED,
-                                   "could not read the output of command \"%s\"", command);
+            return error_set_errno(error, "could not read the output of command \"%s\"", command);
         if (got == 0)
             return true;
         if ((size_t) got > OUTPUT_MAX - (output->size - before))
@@ -180,7 +178,7 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not create pipe");
+        return error_set_errno(error, "could not create pipe");
     started =
         start_child(arguments, &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error);
     file_close(ends[1]);

@@ -97,8 +97,7 @@ static bool make_directory(const Parent *parent, char *path, int *fd, Error *err
 
     memcpy(name, PREFIX RANDOM_PART, sizeof(PREFIX RANDOM_PART));
     if (mkdtemp(path) == NULL)
-        return error_set_errno(error, ERROR_FAILED, "could not create a directory in \"%s\"",
-                               parent->path);
+        return error_set_errno(error, "could not create a directory in \"%s\"", parent->path);
     *fd = open_own_directory(parent->fd, name);
     if (*fd >= 0 && (lock_directory(*fd, path, &supported) || !supported) &&
         directory_has_name(parent->fd, name, *fd))

@@ -82,7 +82,7 @@ static bool add_extent(Spool *spool, Error *error)
     if (bytes == MAP_FAILED && in_memory) /* no run ends with this: names can be left out */
         return error_set(error, ERROR_FAILED, "%s", "the limit of memory is reached");
     if (bytes == MAP_FAILED)
-        return error_set_errno(error, ERROR_FAILED, "could not map file \"%s\"", path);
+        return error_set_errno(error, "could not map file \"%s\"", path);
     extent.bytes = bytes;
     ARRAY_ADD(spool->extents, spool->extent_count, extent);
     spool->file_size += extent.size;

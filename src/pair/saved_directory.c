@@ -40,7 +40,7 @@ bool saved_directory_check(const char *option, const char *directory, const Clus
                              "directory \"%s\" for %s must not be inside \"%s\"", directory, option,
                              forbidden[i]);
     return place_can_change_names(*existing) ||
-           error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"", *existing);
+           error_set_errno(error, "could not write to directory \"%s\"", *existing);
 }
 
 bool saved_file_create(SavedFile *file, const char *path, Error *error)

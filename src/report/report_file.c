@@ -62,7 +62,7 @@ static bool check_links(const char *path, const char *directory, const char *dat
 
 static bool error_not_created(const char *path, Error *error)
 {
-    return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    return error_set_errno(error, "could not create report file \"%s\"", path);
 }
 
 /* The file itself, where a link leads, which may be there or not. */

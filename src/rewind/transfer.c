@@ -269,7 +269,7 @@ static bool make_run_id(char run_id[RUN_ID_SIZE], Error *error)
     uint8_t random[(RUN_ID_SIZE - 1) / 2];
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
-        return error_set_errno(error, ERROR_FAILED, "could not generate random bytes");
+        return error_set_errno(error, "could not generate random bytes");
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(run_id + 2 * i, 3, "%02x", random[i]);
     return true;

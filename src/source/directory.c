@@ -45,8 +45,7 @@ bool data_directory_is_readable(const char *directory, const DirEntry *entry, bo
     errno = 0;
     *readable = place_can_be_read(path_in(&path, directory, entry->path));
     if (!*readable && errno != EACCES)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"",
-                               buffer_string(&path));
+        return error_set_errno(error, "could not open directory \"%s\"", buffer_string(&path));
     return true;
 }
 

@@ -61,7 +61,7 @@ static void report_conflicts(Check *check)
         if (conflict->reason == REASON_UNREADABLE)
         {
             errno = EACCES;
-            error_set_errno(&problem, ERROR_FAILED, "cannot read directory \"%s/%s\"",
+            error_set_errno(&problem, "cannot read directory \"%s/%s\"",
                             check->roots.target_directory, conflict->path);
             error_hint(&problem, "The user that runs pg_rewind must be able to read it.");
         }
@@ -110,7 +110,7 @@ static void check_directory(Check *check, const char *path, size_t length)
     else if (place_can_change_names(local) || errno == ENOENT)
         return;
     else
-        error_set_errno(&problem, ERROR_FAILED, "cannot write to directory \"%s\"", local);
+        error_set_errno(&problem, "cannot write to directory \"%s\"", local);
     error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must be "
                          "able to write to it.");
     problems_add(&check->problems, &problem);

@@ -383,7 +383,7 @@ static bool write_direct(FileFetcher *fetcher, uint8_t *aligned, const FileRange
     }
     fetcher->direct = false;
     return file_set_direct(destination->fd, false) ||
-           error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", destination->path);
+           error_set_errno(error, "could not write file \"%s\"", destination->path);
 }
 
 /* A piece of a file that is staged whole. */

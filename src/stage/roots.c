@@ -406,8 +406,7 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
     if (!place.is_directory)
         errno = ENOTDIR;
     return (place.is_directory && place_can_change_names(location->path)) ||
-           error_set_errno(error, ERROR_FAILED, "cannot write to tablespace directory \"%s\"",
-                           location->path);
+           error_set_errno(error, "cannot write to tablespace directory \"%s\"", location->path);
 }
 
 static bool check_missing(const NewLocation *location, Error *error)
@@ -416,8 +415,7 @@ static bool check_missing(const NewLocation *location, Error *error)
 
     if (place_can_change_names(path_parent(&parent, location->path)))
         return true;
-    error_set_errno(error, ERROR_FAILED, "cannot create tablespace directory \"%s\"",
-                    location->path);
+    error_set_errno(error, "cannot create tablespace directory \"%s\"", location->path);
     return error_hint(error, "Create this directory, owned by the user who runs the target server, "
                              "or choose another one with --tablespace-mapping.");
 }

@@ -35,7 +35,7 @@ bool target_open(Arena *arena, const char *directory, Target *target, Error *err
     if (!found)
     {
         errno = ENOENT;
-        error_set_errno(error, ERROR_FAILED, /* contract */
+        error_set_errno(error, /* contract */
                         "could not read permissions of directory \"%s\"", directory);
         return error_hint(error, "-D must name the target's data directory, the one that holds "
                                  "PG_VERSION.");

@@ -34,7 +34,7 @@ static void test_errno_is_read_at_once_and_named(void **state)
 
     (void) state;
     errno = ENOENT;
-    assert_false(error_set_errno(&error, ERROR_FAILED, "could not open file \"%s\"", "a"));
+    assert_false(error_set_errno(&error, "could not open file \"%s\"", "a"));
     assert_string_equal(error.message, "could not open file \"a\": No such file or directory");
     assert_int_equal(error.error_number, ENOENT);
 }
@@ -97,7 +97,7 @@ static void test_who_does_not_care_gives_null(void **state)
 
     (void) state;
     assert_false(error_set(NULL, ERROR_FAILED, "x"));
-    assert_false(error_set_errno(NULL, ERROR_FAILED, "x"));
+    assert_false(error_set_errno(NULL, "x"));
     assert_false(error_detail(NULL, "x"));
     assert_false(error_hint(NULL, "x"));
     assert_false(error_remedy(NULL, REMEDY_WAL));
@@ -117,7 +117,7 @@ static void test_what_does_not_fit_is_cut_off(void **state)
     assert_string_equal(error.message + ERROR_TEXT_SIZE - 5, "x...");
     assert_string_equal(error.detail, "");
     errno = EIO;
-    error_set_errno(&error, ERROR_FAILED, "%s", path);
+    error_set_errno(&error, "%s", path);
     assert_string_equal(error.message + ERROR_TEXT_SIZE - 5, "x...");
     for (int round = 0; round < 3; round++)
         error_detail(&error, "%s", path);
@@ -164,7 +164,7 @@ static void test_what_is_said_of_long_paths_fits(void **state)
     memset(names, 'y', sizeof(names));
     names[sizeof(names) - 1] = '\0';
     errno = ENOENT;
-    error_set_errno(&error, ERROR_FAILED, "could not open file \"%s/pg_wal/%024d\"", path, 1);
+    error_set_errno(&error, "could not open file \"%s/pg_wal/%024d\"", path, 1);
     error_detail(&error, "Missing: %s. Older ones may be needed as well.", names);
     error_hint(&error, "%0500d", 1);
     assert_non_null(strstr(error.message, "No such file or directory"));
