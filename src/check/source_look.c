@@ -79,11 +79,9 @@ static void look_at_role(Node *node, Connection *connection, const Version *vers
 }
 
 /* A ConnectionOption. */
-static bool append_to_conninfo(void *context, const char *keyword, const char *value, Error *error)
+static void append_to_conninfo(void *context, const char *keyword, const char *value)
 {
-    (void) error;
     conninfo_append(context, keyword, value);
-    return true;
 }
 
 /* A replication connection, as a standby with -R's primary_conninfo makes it. */
@@ -92,10 +90,9 @@ static bool replication_works(Node *node, Connection *connection, Error *error)
     AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
 
-    return connection_options(connection, append_to_conninfo, &conninfo, error) &&
-           connection_try_replication(buffer_string(&conninfo),
-                                      node->options->retry_timeout_seconds, &system_identifier,
-                                      error);
+    connection_options(connection, append_to_conninfo, &conninfo);
+    return connection_try_replication(
+        buffer_string(&conninfo), node->options->retry_timeout_seconds, &system_identifier, error);
 }
 
 /* A rewind does not need it, but the standby that comes of it does. */

@@ -83,12 +83,14 @@ bool connection_string_options(const char *conninfo, ConnectionOption visit, voi
                                Error *error)
 {
     PQconninfoOption *options = parse_conninfo(conninfo, error);
-    bool ok = options != NULL;
 
-    for (const PQconninfoOption *option = options; ok && option->keyword != NULL; option++)
-        ok = option->val == NULL || visit(context, option->keyword, option->val, error);
+    if (options == NULL)
+        return false;
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
+        if (option->val != NULL)
+            visit(context, option->keyword, option->val);
     PQconninfoFree(options);
-    return ok;
+    return true;
 }
 
 /* The value of one of the options, or NULL. Frees the options. */

@@ -146,16 +146,14 @@ void array_append(Buffer *literal, const char *value);
 void array_append_int(Buffer *literal, int64_t value);
 const char *array_literal(Buffer *literal);
 
-typedef bool (*ConnectionOption)(void *context, const char *keyword, const char *value,
-                                 Error *error);
+typedef void (*ConnectionOption)(void *context, const char *keyword, const char *value);
 
 /*
  * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without
  * replication, dbname, fallback_application_name, the timeouts that we added, and without options
  * that equal libpq's compiled default.
  */
-MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visit, void *context,
-                                   Error *error);
+void connection_options(Connection *connection, ConnectionOption visit, void *context);
 
 /*
  * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,

@@ -535,25 +535,20 @@ const char *array_literal(Buffer *literal)
     return literal->size > 0 ? buffer_string(literal) : "{}";
 }
 
-bool connection_options(Connection *connection, ConnectionOption visit, void *context, Error *error)
+void connection_options(Connection *connection, ConnectionOption visit, void *context)
 {
     PQconninfoOption *options = PQconninfo(connection->pg);
-    bool ok = true;
 
     if (options == NULL)
         out_of_memory();
-    for (const PQconninfoOption *option = options; ok && option->keyword != NULL; option++)
-    {
-        if (option->val == NULL || option->val[0] == '\0' ||
-            strcmp(option->keyword, "replication") == 0 || strcmp(option->keyword, "dbname") == 0 ||
-            strcmp(option->keyword, "fallback_application_name") == 0 ||
-            (option->compiled != NULL && strcmp(option->val, option->compiled) == 0) ||
-            is_among(option->keyword, connection->parameters))
-            continue;
-        ok = visit(context, option->keyword, option->val, error);
-    }
+    for (const PQconninfoOption *option = options; option->keyword != NULL; option++)
+        if (option->val != NULL && option->val[0] != '\0' &&
+            strcmp(option->keyword, "replication") != 0 && strcmp(option->keyword, "dbname") != 0 &&
+            strcmp(option->keyword, "fallback_application_name") != 0 &&
+            (option->compiled == NULL || strcmp(option->val, option->compiled) != 0) &&
+            !is_among(option->keyword, connection->parameters))
+            visit(context, option->keyword, option->val);
     PQconninfoFree(options);
-    return ok;
 }
 
 /* The database name is for the password file only: the server's own walreceiver gives it. */

@@ -544,28 +544,24 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
                       self->version->remedies.set);
 }
 
-static bool describe_option(void *context, const char *keyword, const char *value, Error *error)
+static void describe_option(void *context, const char *keyword, const char *value)
 {
-    (void) error;
     if (strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
         strcmp(keyword, "port") == 0 || strcmp(keyword, "user") == 0)
         buffer_printf(context, " %s=%s", keyword, value);
-    return true;
 }
 
-static bool describe_connection(ServerSource *self, Connection *connection, Error *error)
+static void describe_connection(ServerSource *self, Connection *connection)
 {
     const ConnectionServer server = connection_server(connection);
     AUTO_BUFFER Buffer text = {0};
 
     buffer_append_string(&text, "server");
-    if (!connection_options(connection, describe_option, &text, error))
-        return false;
+    connection_options(connection, describe_option, &text);
     self->source.description = arena_strdup(self->arena, buffer_string(&text));
     self->source.host = arena_strdup(self->arena, server.host);
     self->source.address = arena_strdup(self->arena, server.address);
     self->source.port = arena_strdup(self->arena, server.port);
-    return true;
 }
 
 /* An Attempt, the first of all. */
@@ -576,8 +572,7 @@ static bool greet_server(Connection *connection, void *context, Error *error)
     if (self->source.description == NULL)
     {
         log_progress_message("connected to server"); /* contract */
-        if (!describe_connection(self, connection, error))
-            return false;
+        describe_connection(self, connection);
     }
     return check_server(self, connection, error) && server_identify(self, connection, error);
 }

@@ -32,17 +32,14 @@ typedef struct Conninfos
     OptionList result;
 } Conninfos;
 
-static bool add_option(void *context, const char *keyword, const char *value, Error *error)
+static void add_option(void *context, const char *keyword, const char *value)
 {
     OptionList *list = context;
 
-    (void) error;
-    if (list->count < OPTIONS_MAX)
-    {
-        list->items[list->count].keyword = arena_strdup(list->arena, keyword);
-        list->items[list->count++].value = arena_strdup(list->arena, value);
-    }
-    return true;
+    if (list->count == OPTIONS_MAX)
+        return;
+    list->items[list->count].keyword = arena_strdup(list->arena, keyword);
+    list->items[list->count++].value = arena_strdup(list->arena, value);
 }
 
 /* NULL: it is not among them. The last one counts, as for libpq. */
@@ -71,7 +68,7 @@ static bool parse_former(const char *conninfo, OptionList *former)
         conninfo = connection_string_options(conninfo, add_option, former, NULL) ? "" : conninfo;
     else
         while (conninfo_next(&conninfo, &keyword, &value))
-            (void) add_option(former, buffer_string(&keyword), buffer_string(&value), NULL);
+            add_option(former, buffer_string(&keyword), buffer_string(&value));
     if (*conninfo != '\0')
         former->count = 0;
     return *conninfo == '\0';
@@ -180,14 +177,14 @@ static void merge(Conninfos *conninfos)
         else if (strcmp(keyword, "password") == 0)
             value = new_password(conninfos);
         if (value != NULL)
-            (void) add_option(result, keyword, value, NULL);
+            add_option(result, keyword, value);
     }
     for (size_t i = 0; i < former->count; i++)
     {
         const char *keyword = former->items[i].keyword;
 
         if (option_value(result, keyword) == NULL && is_kept(conninfos, keyword))
-            (void) add_option(result, keyword, option_value(former, keyword), NULL);
+            add_option(result, keyword, option_value(former, keyword));
     }
 }
 
@@ -301,7 +298,7 @@ static void add_dbname(const Version *version, const struct Connection *connecti
     if (named == NULL && option_value(&conninfos->former, "dbname") == NULL)
         named = connection_server(connection).database;
     if (named != NULL)
-        (void) add_option(&conninfos->connection, "dbname", named, NULL);
+        add_option(&conninfos->connection, "dbname", named);
 }
 
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
@@ -318,9 +315,9 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     password = connection_server(connection).password;
     conninfos->string.arena = conninfos->connection.arena = arena;
     conninfos->former.arena = conninfos->result.arena = arena;
-    if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
-        !connection_options(connection, add_option, &conninfos->connection, error))
+    if (!connection_string_options(options->source_server, add_option, &conninfos->string, error))
         return false;
+    connection_options(connection, add_option, &conninfos->connection);
     leave_out_unknown(clusters->shape.version, &conninfos->string, settings);
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (password != NULL)

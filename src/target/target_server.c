@@ -40,13 +40,11 @@ struct TargetServer
 };
 
 /* A ConnectionOption: what says who we are. */
-static bool append_identity(void *context, const char *keyword, const char *value, Error *error)
+static void append_identity(void *context, const char *keyword, const char *value)
 {
-    (void) error;
     if (strcmp(keyword, "user") == 0 || strcmp(keyword, "password") == 0 ||
         strcmp(keyword, "passfile") == 0)
         conninfo_append(context, keyword, value);
-    return true;
 }
 
 TargetServer *target_server_open(Arena *arena, const char *directory, Source *source)
@@ -68,8 +66,11 @@ TargetServer *target_server_open(Arena *arena, const char *directory, Source *so
         conninfo_append(&own, "user", user->pw_name);
         server->ways[count++] = arena_strdup(arena, buffer_string(&own));
     }
-    if (connection != NULL && connection_options(connection, append_identity, &sources, NULL))
+    if (connection != NULL)
+    {
+        connection_options(connection, append_identity, &sources);
         server->ways[count++] = arena_strdup(arena, buffer_string(&sources));
+    }
     return server;
 }
 

@@ -222,11 +222,9 @@ static void test_explicit_dbname(void **state)
     arena_destroy(arena);
 }
 
-static bool append_option(void *context, const char *keyword, const char *value, Error *ignored)
+static void append_option(void *context, const char *keyword, const char *value)
 {
-    (void) ignored;
     buffer_printf(context, "%s|%s;", keyword, value);
-    return true;
 }
 
 /* What the string sets, and nothing of the environment. */
