@@ -8,7 +8,8 @@
 #include "base/buffer.h"
 #include "format/versions.h"
 
-/* Values in rows and full-page images in WAL are compressed by the same methods, without a frame. */
+/* Values in rows and full-page images in WAL are compressed by the same methods, without a frame.
+ */
 typedef enum PackMethod
 {
     PACK_PGLZ,
