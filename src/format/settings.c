@@ -384,12 +384,7 @@ void conninfo_append(Buffer *conninfo, const char *keyword, const char *value)
     const char *quote = *value == '\0' || value[strspn(value, unquoted)] != '\0' ? "'" : "";
 
     buffer_printf(conninfo, "%s%s=%s", conninfo->size > 0 ? " " : "", keyword, quote);
-    for (; *value != '\0'; value++)
-    {
-        if (*value == '\'' || *value == '\\')
-            buffer_append_u8(conninfo, '\\');
-        buffer_append_u8(conninfo, (uint8_t) *value);
-    }
+    buffer_append_escaped(conninfo, value, strlen(value), "'\\", '\\');
     buffer_append_string(conninfo, quote);
 }
 
