@@ -28,8 +28,8 @@
 typedef struct RowVersion
 {
     uint64_t key;
-    uint32_t part; /* of the key */
-    size_t change; /* 1 + the index of the CatalogChange; 0: on the disk */
+    uint32_t part;   /* of the key */
+    uint32_t change; /* 1 + the index of the CatalogChange; 0: on the disk */
     Slice before, after;
 } RowVersion;
 
@@ -463,7 +463,8 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
     for (size_t i = 0; i < reader->change_count; i++)
     {
         const CatalogChange *change = &reader->changes[i];
-        RowVersion version = {.change = i + 1, .before = change->row.old, .after = change->row.new};
+        RowVersion version = {
+            .change = (uint32_t) i + 1, .before = change->row.old, .after = change->row.new};
         CatalogTuple row;
 
         if (change->row.relation.database == catalog->database && change->catalog == catalog->oid &&

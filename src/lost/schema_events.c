@@ -379,8 +379,7 @@ static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple 
 {
     uint32_t relkind;
 
-    if ((object->flags & FLAG_PART) ||
-        (object->catalog == PG_NAMESPACE && name != NULL && strncmp(name, "pg_", 3) == 0))
+    if (object->catalog == PG_NAMESPACE && name != NULL && strncmp(name, "pg_", 3) == 0)
         return true;
     if (object->catalog != PG_TYPE)
         return false;
@@ -388,14 +387,15 @@ static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple 
     return row_number(row, "typcategory") == 'A' || (relkind != 0 && relkind != 'c');
 }
 
-/* look: before the object's first change, or where the transaction made it after the last. */
+/* look: before the object's first change, or where the transaction made it after the last. What is
+ * a part, as the type of each table, is not read. */
 static void tell_object(EventList *list, CatalogLook look, const Object *object)
 {
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
     const Kind *kind = find_kind(object->catalog);
     CatalogTuple row = {0};
 
-    if (kind == NULL ||
+    if (kind == NULL || (object->flags & FLAG_PART) ||
         (kind->name != NULL && !catalog_find(&look, object->catalog, object->oid, &row)))
         return;
     event.noun = noun_of(kind, &row);

@@ -386,20 +386,13 @@ static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *
 
 static bool print_expanded(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
-    switch (type->kind)
-    {
-    case 'b':
+    if (type->kind == 'b')
         return print_base(printer, type, value, text);
-    case 'c':
+    if (type->kind == 'c')
         return print_composite(printer, type, value, text);
-    case 'e':
+    if (type->kind == 'e')
         return print_enum(printer, type, value, text);
-    case 'r':
-    case 'm':
-        return print_ranges(printer, type, value, text);
-    default:
-        return false;
-    }
+    return (type->kind == 'r' || type->kind == 'm') && print_ranges(printer, type, value, text);
 }
 
 /* The value without its header or its final NUL; room is what it may be expanded into. */
