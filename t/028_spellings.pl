@@ -75,6 +75,7 @@ sub link_leads_elsewhere
     $copy->follow($source);
     rejoins($copy, $source, no_promotion => 1, quick => 1);
     $_->discard for $copy, $other;
+    must_run([ 'rm', '-rf', $called->dir ]);
     return;
 }
 
