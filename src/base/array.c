@@ -55,3 +55,8 @@ void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compar
     if (count > 0)
         qsort(items, count, item_size, compare);
 }
+
+int compare_strings(const void *one, const void *other)
+{
+    return strcmp(*(const char *const *) one, *(const char *const *) other);
+}

@@ -61,11 +61,6 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
     return ok;
 }
 
-static int compare_names(const void *one, const void *other)
-{
-    return strcmp(*(const char *const *) one, *(const char *const *) other);
-}
-
 bool dir_list(const char *path, Arena *arena, const char ***names, bool *found, Error *error)
 {
     AUTO_FD int fd = open_directory(AT_FDCWD, path, true);
@@ -84,7 +79,7 @@ bool dir_list(const char *path, Arena *arena, const char ***names, bool *found, 
         arena_allocate(arena, (text.size / 2 + 1) * sizeof(**names)); /* a byte and a NUL each */
     for (size_t position = 0; position < text.size; position += strlen((*names)[count++]) + 1)
         (*names)[count] = arena_strdup(arena, (const char *) text.bytes + position);
-    ARRAY_SORT(*names, count, compare_names);
+    ARRAY_SORT(*names, count, compare_strings);
     return true;
 }
 

@@ -44,12 +44,6 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
     return true;
 }
 
-/* Files and links begin with their path. */
-static int compare_paths(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
 /* An entry below a link, or below a directory that is not listed, would be written to an unchecked
  * place. Only the link of a tablespace is followed. */
 static bool check_listed_parents(const Listing *listing, const char *side, Error *error)
@@ -76,8 +70,9 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
 {
     if (listing->count == 0)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
-    ARRAY_SORT(listing->files, listing->count, compare_paths);
-    ARRAY_SORT(listing->links, listing->link_count, compare_paths);
+    /* Files and links begin with their path. */
+    ARRAY_SORT(listing->files, listing->count, compare_strings);
+    ARRAY_SORT(listing->links, listing->link_count, compare_strings);
     for (size_t i = 1; i < listing->count; i++)
     {
         if (strcmp(listing->files[i - 1].path, listing->files[i].path) == 0)

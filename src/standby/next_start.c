@@ -115,11 +115,6 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     return read_source_file(rewound, path, content, found);
 }
 
-static int compare_file_names(const void *one, const void *other)
-{
-    return strcmp(*(const char *const *) one, *(const char *const *) other);
-}
-
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     RewoundTarget *rewound = context;
@@ -135,7 +130,7 @@ static const char *const *list_rewound_directory(void *context, const char *dire
         (void) note_if_lost(rewound, &error);
     while (names[count] != NULL)
         count++;
-    ARRAY_SORT(names, count, compare_file_names);
+    ARRAY_SORT(names, count, compare_strings);
     return names;
 }
 
