@@ -263,8 +263,8 @@ static bool row_is_deleted_by(Slice row, const HeapRecord *heap)
     return load_u32(row.bytes + ROW_AT_XMAX) == heap->old_xmax && is_multi == heap->of_multi;
 }
 
-/* A row of the target's file; bytes NULL: there is none. After a crash a page may be torn: then
- * only catalogs are read, whose other rows are taken from such pages, too. */
+/* A row of the target's file; its bytes are NULL where the file does not have it. After a crash a
+ * page may be torn: then only rows of catalogs are taken, as catalog.c takes all their others. */
 static bool find_row_of_file(ChangeReader *reader, const BlockReference *block, uint16_t item,
                              Slice *row, Error *error)
 {

@@ -269,7 +269,7 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
 }
 
 /* With a table, its indexes get other storage, too: that is no REINDEX. */
-static void note_table_emptied(const Objects *objects, CatalogLook look, Object *index)
+static void forget_reindex(const Objects *objects, CatalogLook look, Object *index)
 {
     const Oid table = catalog_number(&look, PG_INDEX, OTHER_KEY(index->oid), "indrelid");
     const Object *owner = find_object(objects, PG_CLASS, table);
@@ -444,7 +444,7 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
         Object *object = &objects.items[i];
 
         if (object->catalog == PG_CLASS && (object->flags & FLAG_EMPTIED))
-            note_table_emptied(&objects, schema_look(schema, object->database, end), object);
+            forget_reindex(&objects, schema_look(schema, object->database, end), object);
     }
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
