@@ -4,8 +4,8 @@
 use strict;
 use warnings;
 
-use POSIX ();
 use RewindTest;
+use RewindTest::Background;
 use RewindTest::Held;
 use RewindTest::Tree;
 
@@ -13,24 +13,9 @@ use RewindTest::Tree;
 sub begin_second
 {
     my ($copy, $source, @options) = @_;
-    my $errors = $copy->dir . '/second';
-    my $pid = fork() // die;
-    if ($pid == 0)
-    {
-        open(STDERR, '>', $errors) or POSIX::_exit(126);
-        my @argv = rewind_argv($copy->data, '--source-server', $source->conninfo, @options);
-        { no warnings 'exec'; exec { $argv[0] } @argv; }
-        POSIX::_exit(127);
-    }
-    wait_until('the second one waits', sub { -e $errors && slurp($errors) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
-    return { pid => $pid, errors => $errors };
-}
-
-sub end_second
-{
-    my ($second) = @_;
-    waitpid($second->{pid}, 0);
-    return { status => $? >> 8, stderr => slurp($second->{errors}) };
+    my $second = start_rewind($copy, $source, errors => $copy->dir . '/second', options => \@options);
+    wait_until('the second one waits', sub { slurp($second->{errors}) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
+    return $second;
 }
 
 each_version(sub {
@@ -55,7 +40,7 @@ each_version(sub {
         my $first = hold($copy, $source, $point);
         my $second = begin_second($copy, $source);
         $end eq 'kill' ? end_by_kill($first) : is(go_on($first)->{status}, 0, "$case: the first one succeeds");
-        my $result = end_second($second);
+        my $result = end_of_rewind($second);
         is($result->{status}, 0, "$case: the second one succeeds") or diag($result->{stderr});
         like($result->{stderr}, $says{$case}, 'and says what it did');
         nothing_is_left($copy);
@@ -68,7 +53,7 @@ each_version(sub {
         my $first = hold($copy, $source, 'apply');
         my $second = begin_second($copy, $source);
         kill 'TERM', $second->{pid};
-        my $result = end_second($second);
+        my $result = end_of_rewind($second);
         is($result->{status}, 2, 'exit status 2');
         unlike($result->{stderr}, qr/unchanged/, 'it does not say that the target is unchanged');
         is(go_on($first)->{status}, 0, 'the first one goes on');

@@ -180,14 +180,6 @@ sub signals_reach_the_child
     return;
 }
 
-# Wait until the parent has stopped itself.
-sub wait_until_held
-{
-    my ($run) = @_;
-    my $stopped = waitpid($run->{pid}, POSIX::WUNTRACED());
-    return $stopped == $run->{pid} && POSIX::WIFSTOPPED(${^CHILD_ERROR_NATIVE}) || die "the parent ended before it was held:\n" . slurp($run->{errors});
-}
-
 # A signal that finds no child: none was made yet, or the next one is not made yet.
 sub signal_before_the_first_child
 {

@@ -7,10 +7,10 @@ use warnings;
 
 use Exporter 'import';
 use POSIX ();
-use RewindTest::Background 'run_in_background';
+use RewindTest::Background qw(run_in_background end_of_rewind);
 use RewindTest::Command;
 
-our @EXPORT = qw(hold go_on release end_by_kill held_before);
+our @EXPORT = qw(hold wait_until_held go_on release end_by_kill held_before);
 
 my %held;    # by process id
 END { kill 'KILL', keys %held }
@@ -54,20 +54,23 @@ sub hold
         POSIX::_exit(127);
     }
     $held{$pid} = 1;
-    my $stopped = waitpid($pid, POSIX::WUNTRACED());
-    die "pg_rewind ended before it was held:\n" . slurp($errors) if $stopped != $pid || !POSIX::WIFSTOPPED(${^CHILD_ERROR_NATIVE});
-    return { pid => $pid, errors => $errors };
+    my $run = { pid => $pid, errors => $errors };
+    wait_until_held($run);
+    return $run;
 }
 
-sub go_on
+# Wait until a run has stopped itself.
+sub wait_until_held
 {
-    my ($held) = @_;
-    kill 'CONT', $held->{pid};
-    waitpid($held->{pid}, 0);
-    my $status = $? >> 8;
-    delete $held{ $held->{pid} };
-    return { status => $status, stderr => slurp($held->{errors}) };
+    my ($run) = @_;
+    wait_until(sub { "pg_rewind holds; it has said:\n" . slurp($run->{errors}) },
+        sub { waitpid($run->{pid}, POSIX::WUNTRACED() | POSIX::WNOHANG()) != 0 });
+    die "pg_rewind ended before it was held:\n" . slurp($run->{errors}) if !POSIX::WIFSTOPPED(${^CHILD_ERROR_NATIVE});
+    return;
 }
+
+# Let it go on, and wait for its end: a result as that of end_of_rewind.
+sub go_on { my ($held) = @_; return end_of_rewind(release($held)) }
 
 # Let it go on, and do not wait: a run for has_ended and end_of_rewind.
 sub release
