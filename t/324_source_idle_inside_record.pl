@@ -14,10 +14,13 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a') },
         target => sub { $_[0]->sql('DELETE FROM t WHERE a % 2 = 0') });
+    kill 'STOP', $source->background_writer_pid;    # its records are flushed to their end
     my $session = $source->session;
     $session->sql('BEGIN');
+    my $is_inside = sub { $source->query('SELECT pg_current_wal_flush_lsn(), pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()') =~ /[02468ACE]000\|t$/ };
     wait_until('the source is idle inside of a record', sub {
-        $session->sql('INSERT INTO t SELECT generate_series(1, 777)');
+        # Long records, so that a page ends within one.
+        $session->sql("SELECT pg_logical_emit_message(true, '', repeat('x', 6000)) FROM generate_series(1, 7)");
         my $flushed = '';
         wait_until('the writer has nothing to do', sub {
             my $before = $flushed;
@@ -25,9 +28,10 @@ each_version(sub {
             $flushed = $source->query('SELECT pg_current_wal_flush_lsn()');
             return $flushed eq $before;
         });
-        return $flushed =~ /[02468ACE]000$/ && $source->query("SELECT pg_current_wal_insert_lsn() > '$flushed'") eq 't';
+        return $is_inside->();
     });
     rewinds($target, $source, options => ['-N']);
+    ok($is_inside->(), 'the source still is');
     $source->stop('kill');
     $session->end;
     $target->follow($source);
