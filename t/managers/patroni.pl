@@ -206,11 +206,21 @@ sub is_promoted
     return;
 }
 
+sub seen { my ($node) = @_; return join "\n", 'calls: ' . $node->shown_calls, (split /\n/, $node->log('patroni'))[ -80 .. -1 ], '' }
+
+# Wait until Patroni has logged that.
+sub wait_until_logged
+{
+    my ($node, $pattern) = @_;
+    wait_until(sub { "Patroni logs $pattern; " . seen($node) }, sub { $node->log('patroni') =~ $pattern });
+    return;
+}
+
 # Test that the old primary follows the new one, that nothing of what was lost is there, and what it took.
 sub ends_healthy
 {
     my ($old, $new, %option) = @_;
-    follows($old, $new) or do { diag($old->shown_calls, "\n", join "\n", (split /\n/, $old->log('patroni'))[ -80 .. -1 ]); return };
+    follows($old, $new) or return diag(seen($old));
     is($new->query("SELECT count(*) FROM t WHERE v = 'lost'") . $new->query("SELECT count(*) FROM pg_class WHERE relname = 'lost'"), '00', 'what was lost is nowhere');
     no_base_backup($old, $old->{backups});
     like(statuses($old), qr/^$option{statuses}$/, 'the calls of pg_rewind ended as they should') if defined $option{statuses};
@@ -310,7 +320,7 @@ scenario('the postmaster is killed and a backend lives on for some seconds', sub
     kill 'KILL', $old->postmaster_pid, @senders;
     is_promoted($new);
     my $refused = 'pre-existing shared memory block';
-    wait_until('Patroni cannot recover the crashed server', sub { $old->log('patroni') =~ /Crash recovery finished with code=1.*$refused/s });
+    wait_until_logged($old, qr/Crash recovery finished with code=1.*$refused/s);
     is(statuses($old), '', 'Patroni does not call pg_rewind yet');
     kill 'CONT', $backend;
     $session->end;
@@ -388,7 +398,7 @@ scenario('pg_rewind is killed amid its changes more often than it runs itself ag
     $old->interrupt("each-time:kill:$amid");
     crash($old);
     is_promoted($new);
-    wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /run the same pg_rewind command again to finish.*failed to start postgres/s });
+    wait_until_logged($old, qr/run the same pg_rewind command again to finish.*failed to start postgres/s);
     is(statuses($old), '2', 'the exit status is 2');
     my $list = $old->run_program([ 'patronictl', '-c', "$old->{dir}/patroni.yml", 'list' ])->{stdout};
     like($list, qr/^\| $old->{name} .*(starting|start failed|stopped|crashed)/m, 'patronictl shows that the server does not run') and note($list);
@@ -400,7 +410,7 @@ scenario('the commands of docs/patroni.md help where nobody has the WAL', sub {
     my ($old, $new) = nodes(2, no_slots => 1, keep_directory => 1);
     recycle($old);
     is_promoted($new);
-    wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /pg_rewind exit code=1.*failed to start postgres/s });
+    wait_until_logged($old, qr/pg_rewind exit code=1.*failed to start postgres/s);
     restart_patroni($old);
     wait_until('it calls pg_rewind again', sub { statuses($old) eq '1 1' });
     my %settings = map { s/\Q$old->{bindir}\E/\$BIN/r => 1 } split /\n/, slurp("$old->{dir}/patroni.yml");
