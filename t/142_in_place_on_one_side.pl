@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use File::Basename 'basename';
 use RewindTest;
 use RewindTest::Tree;
 

@@ -148,12 +148,27 @@ typedef struct FoundEntry
     bool vanished;
 } FoundEntry;
 
+/* What a link leads to. Only one that leads nowhere, or not to a directory, stays a link: a
+ * tablespace that is there but cannot be read now is no empty one. */
+static bool follow_link(int fd, const char *name, const char *path, FoundEntry *found, Error *error)
+{
+    struct stat followed;
+
+    if (fstatat(fd, name, &followed, 0) != 0)
+        return is_vanished(errno) || error_set_errno(error, "could not stat file \"%s\"", path);
+    if (S_ISDIR(followed.st_mode))
+    {
+        found->status = followed;
+        found->entry.followed = true;
+    }
+    return true;
+}
+
 /* Fill in the target of a link, and what it leads to where it is followed. */
 static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
 {
     const ssize_t length = readlinkat(fd, name, found->link_target, PATH_MAX);
     const char *path = buffer_string(&walk->path);
-    struct stat followed;
 
     found->vanished = length < 0 && (errno == EINVAL || is_vanished(errno));
     if (found->vanished)
@@ -164,13 +179,8 @@ static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *fo
         return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
     found->link_target[length] = '\0';
     found->entry.link_target = found->link_target;
-    if (walk->follow != NULL && walk->follow(walk->context, found->entry.path) &&
-        fstatat(fd, name, &followed, 0) == 0 && S_ISDIR(followed.st_mode))
-    {
-        found->status = followed;
-        found->entry.followed = true;
-    }
-    return true;
+    return walk->follow == NULL || !walk->follow(walk->context, found->entry.path) ||
+           follow_link(fd, name, path, found, error);
 }
 
 static bool stat_entry(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)

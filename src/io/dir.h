@@ -31,7 +31,8 @@ typedef bool (*DirFollow)(void *context, const char *path);
 /*
  * Visit everything below root, a directory before its content, otherwise in no particular order.
  * Entries that vanish in the meantime are passed over. follow NULL: no link is followed. It is an
- * error if directories are nested more than 64 deep.
+ * error if it cannot be told where a link leads that is to be followed (one that leads nowhere
+ * stays a link), and if directories are nested more than 64 deep.
  */
 MUST_CHECK bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context,
                          Error *error);

@@ -121,6 +121,22 @@ static void test_walk_sees_all_and_follows_only_what_it_is_told(void **state)
     assert_int_equal(seen.count, 11);
 }
 
+/* It may be a tablespace: left out of the list, all that it has would be left as it is. */
+static void test_a_link_that_cannot_be_followed_now_is_an_error(void **state)
+{
+    char target[300];
+
+    (void) state;
+    memset(target, 'x', sizeof(target) - 1);
+    target[sizeof(target) - 1] = '\0';
+    assert_true(file_make_directories("r", &error));
+    assert_true(file_make_link(target, "r/pg_wal", &error));
+    assert_true(dir_walk("r", see, NULL, &seen, &error));
+    assert_true(was_seen("pg_wal l"));
+    assert_false(dir_walk("r", see, follow_pg_wal, &seen, &error));
+    assert_string_equal(error.message, "could not stat file \"r/pg_wal\": File name too long");
+}
+
 static void test_a_directory_comes_before_its_content(void **state)
 {
     (void) state;
@@ -246,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_walk_sees_all_and_follows_only_what_it_is_told),
+        IN_DIRECTORY(test_a_link_that_cannot_be_followed_now_is_an_error),
         IN_DIRECTORY(test_a_directory_comes_before_its_content),
         IN_DIRECTORY(test_the_visitor_decides),
         IN_DIRECTORY(test_what_vanishes_is_passed_over),
