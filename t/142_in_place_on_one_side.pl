@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use File::Basename 'basename';
 use RewindTest;
 use RewindTest::Tree;
 
