@@ -148,8 +148,8 @@ typedef struct FoundEntry
     bool vanished;
 } FoundEntry;
 
-/* What a link leads to. Only one that leads nowhere, or not to a directory, stays a link: a
- * tablespace that is there but cannot be read now is no empty one. */
+/* Fill in what a link leads to. It stays a link only if that is not there or is no directory: a
+ * tablespace that is there, but cannot be read now, is not an empty one. */
 static bool follow_link(int fd, const char *name, const char *path, FoundEntry *found, Error *error)
 {
     struct stat followed;

@@ -329,14 +329,14 @@ scenario('the postmaster is killed and a backend lives on for some seconds', sub
 
 scenario('Patroni freezes, and its primary goes on beside the new one', sub {
     my ($old, $new) = nodes(2);
-    # Between two of its looks. Patroni 3.0 that wakes up within one takes the lock back, or just after it has lost it.
+    # It is stopped between two of its looks: Patroni 3.0 that wakes up within one takes the lock back.
     my $looks = sub { my $count = () = $old->log('patroni') =~ /no action/g; return $count };
     my $seen = $looks->();
     wait_until('Patroni has just looked', sub { $looks->() > $seen });
     kill 'STOP', $old->{patroni};
     is_promoted($new);
     $old->sql("UPDATE t SET v = 'lost' WHERE i % 3 = 0; CREATE TABLE lost AS TABLE t");
-    sleep 3;
+    sleep 3;    # so it does when it wakes up just after it has lost the lock
     kill 'CONT', $old->{patroni};
     ends_healthy($old, $new, statuses => '0');
 });
