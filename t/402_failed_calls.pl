@@ -144,6 +144,9 @@ sub calls_of_a_resumed_run
                 $statuses{ $result->{status} }++;
                 my $phase = $pair->judge;
                 return is($phase, 'done', 'it has succeeded') if $result->{status} == 0;
+                # Without the data directory it cannot know that a rewind is unfinished. It has changed nothing, and the same command finishes it.
+                return like($result->{stderr}, qr/error: could not stat file "\Q@{[ $pair->target->data ]}\E": $text{$error}/, 'it could not look')
+                    if $what eq 'stat ' . $pair->target->data;
                 return like($result->{stderr}, qr/The interrupted rewind is finished/, 'it has finished that and failed later') if $result->{status} == 1;
                 is($result->{status}, 2, 'or it fails with exit status 2') or diag($result->{stderr});
                 like($result->{stderr}, qr/run the same pg_rewind command again/, 'and says what to do');

@@ -74,9 +74,14 @@ my @refusals = (
     [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_(?:wal|xlog)\/[0-9A-F]{24}"|could not prove|could not find where.* do not both have enough of it/s,
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'standby is behind' => qr/source has not received all WAL that the target has/ ],
-    # Under the names of what the target lacks an archive may have WAL of another history with equal timelines.
+    # Under the names of what the target lacks an archive may have WAL of another history with equal timelines, and so may the source.
     [ 'other WAL of that name' => qr/WAL is damaged|could not find previous WAL record|could not find where|could not read WAL record/,
         sub { my ($run, $round) = @_; $round->{missing_wal} ne 'none' && $run->{choice}{archive} =~ /own|shared/ } ],
+    [ 'other WAL of that name' => qr/could not find previous WAL record/, sub {
+        my ($run, $round, $stderr) = @_;
+        return $run->{choice}{short_wal} && $round->{history} eq 'opened'
+            && $stderr =~ /^pg_rewind: hint: Put an undamaged copy of segment "([0-9A-F]{24})"/m && $stderr =~ /using file "$1" of the source/;
+    } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
     [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
     # One in place and one elsewhere, with one number.
