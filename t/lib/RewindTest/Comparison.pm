@@ -115,11 +115,23 @@ sub is_copy_of
         sequences_agree($database, $target->{"$database 1"}, $source->{"$database 1"});
         for my $number (0 .. $#checks)
         {
-            is(join("\n", @{ $target->{ "$database " . ($number + 2) } // ['no result'] }), '',
+            my @wrong = @{ $target->{ "$database " . ($number + 2) } // ['no result'] };
+            is(join("\n", without_those_of_primary($primary, $database, $amcheck{ $checks[$number] }, @wrong)), '',
                 "nothing is found in the $checks[$number] of $database");
         }
     }
     return;
+}
+
+# verify_heapam misses toast values that VACUUM has rightly removed, of dead rows that it leaves because of a transaction in another
+# database. It does so on the primary too.
+sub without_those_of_primary
+{
+    my ($primary, $database, $script, @found) = @_;
+    return @found if !grep { /toast value \d+ not found in toast table/ } @found;
+    my (undef, $on_primary) = run_in_databases($primary, [$database], $script);
+    my %known = map { $_ => 1 } @{ $on_primary->{"$database 0"} // [] };
+    return grep { !$known{$_} } @found;
 }
 
 sub sequences_agree
@@ -227,6 +239,7 @@ my $harmless = qr/
     | WARNING:\s+could\ not\ open\ directory\ "(base|pg_tblspc\/\d+\/PG_[\d.]+_\d+)\/\d+":\ No\ such\ file
     | WARNING:\s+unexpected\ directory\ entry\ "\d+"\ found\ in\ pg_tblspc   # in-place; PANIC for all others
     | WARNING:\s+removing\ stale\ two-phase\ state\ (?:from\ memory|file)   # prepared and ended in the WAL replayed, pg_xact has the end
+    | WARNING:\s+still\ waiting\ for\ WAL\ summarization\ through\ \S+\ after\ [12]0\ seconds   # the summarizer sleeps up to 30
     | WARNING:\s+some\ useless\ files\ may\ be\ left\ behind\ in\ old\ database\ directory
     /x;
 
