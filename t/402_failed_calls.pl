@@ -5,7 +5,8 @@
 #   the disk stays full   from one call on
 #   calls do less         reads and writes, of files and of the connection, are cut short and interrupted at random
 #
-# PG_REWIND_TEST_POINTS=all tries every call that changes something with each error, and of the others each kind.
+# PG_REWIND_TEST_POINTS=all tries every call that changes something with each error, and of the others each kind;
+# PG_REWIND_TEST_KIND=directory does so with that kind of source.
 
 use strict;
 use warnings;
@@ -195,7 +196,7 @@ sub calls_do_less
 each_version(sub {
     my ($version) = @_;
     srand($seed);
-    for my $kind ($points eq 'all' ? qw(server directory) : 'server')
+    for my $kind ($ENV{PG_REWIND_TEST_KIND} // 'server')
     {
         my $pair = RewindTest::Interrupted->new($version, kind => $kind);
         my $calls = $pair->calls;

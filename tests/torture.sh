@@ -19,26 +19,29 @@ cd "$(dirname "$0")/.."
 export PG_REWIND_TEST_SEED=${PG_REWIND_TEST_SEED:-$(date +%s)}
 echo "PG_REWIND_TEST_SEED=$PG_REWIND_TEST_SEED"
 
-# One process for each version, two at a time.
-each_version()
+# all_points VERSIONS TEST [KINDS]: one process for each version and kind of source, two at a time.
+all_points()
 {
-    local versions=$1 test=$2
+    local versions=$1 test=$2 kinds=${3:-server}
 
-    # shellcheck disable=SC2086 # a list
-    printf '%s\n' $versions | xargs -P 2 -I{} env PG_REWIND_TEST_POINTS=all PG_REWIND_TEST_VERSION={} PG_VERSIONS={} \
-        PROVE="-v -j1" tests/end_to_end.sh "$test" | grep -E '^ *(not ok|# )|^(ok|Result|Files)'
+    for version in $versions; do
+        for kind in $kinds; do
+            echo "PG_REWIND_TEST_VERSION=$version PG_VERSIONS=$version PG_REWIND_TEST_KIND=$kind"
+        done
+    done | PG_REWIND_TEST_POINTS=all PROVE="-v -j1" xargs -P 2 -I{} sh -c "{} exec tests/end_to_end.sh $test" |
+        grep -E '^ *(not ok|# )|^(ok|Result|Files)'
 }
 
 [ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers chaos versions
 for part in "$@"; do
     echo "==> torture: $part"
     case $part in
-        kill) each_version "10 15 18" t/400_killed_at_every_call.pl ;;
-        power) each_version "16" t/401_power_cut.pl ;;
-        fail) each_version "17" t/402_failed_calls.pl ;;
-        space) each_version "15" t/450_space.pl ;;
-        lies) each_version "18" t/380_lying_source.pl ;;
-        flips) each_version "11 15 18" t/335_flipped_bits.pl ;;
+        kill) all_points "10 15 18" t/400_killed_at_every_call.pl ;;
+        power) all_points "16" t/401_power_cut.pl ;;
+        fail) all_points "17" t/402_failed_calls.pl "server directory" ;;
+        space) all_points "15" t/450_space.pl ;;
+        lies) all_points "18" t/380_lying_source.pl ;;
+        flips) all_points "11 15 18" t/335_flipped_bits.pl ;;
         fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
         sanitizers) tests/sanitizers.sh all ;;
         chaos) RUNS=200 JOBS=2 tests/chaos.sh ;;
