@@ -12,7 +12,7 @@ use RewindTest::Background;
 use RewindTest::Proxy;
 
 my @deeds = (
-    'is restarted' => sub { $_[0]->restart },
+    'is restarted' => sub { $_[1]->restart_server($_[0]) },
     'is killed and started' => sub { $_[0]->stop('kill')->start },
     'terminates its connections' => sub { $_[0]->sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
         AND application_name = \'pg_rewind\'') },
@@ -56,7 +56,7 @@ sub survives
         write_on($writer, $n);
         # A server before 9.5 does not end a connection that it is writing to.
         $proxy->refuse if $source->version < 9.5;
-        $deed->($source);
+        $deed->($source, $proxy);
         $proxy->pass;
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});

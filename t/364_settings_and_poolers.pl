@@ -133,8 +133,7 @@ each_version(sub {
             $back->after(1_000_000, 'hang');
             my $run = start_rewind($copy, $source, conninfo => $bouncer->{conninfo}, options => [ '--jobs=3', '--retry-timeout=120' ]);
             $back->wait_for('hang');
-            $source->restart;
-            $back->pass;
+            $back->restart_server($source);
             my $result = end_of_rewind($run);
             is($result->{status}, 0, 'pg_rewind succeeds, and the server was restarted meanwhile') or diag($result->{stderr}, slurp("$bouncer->{dir}/log"));
             my $next = run([ program('psql'), '-XAtq', '-d', $bouncer->{conninfo}, '-c', 'SHOW default_transaction_read_only', '-c', 'SHOW search_path',

@@ -250,6 +250,18 @@ sub stop
     return $self;
 }
 
+# As restart; what the function does is done when the server was told to stop, and may not have stopped yet.
+sub restart_amid
+{
+    my ($self, $amid) = @_;
+    my $pid = $self->postmaster_pid;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', 'fast', '-W', 'stop' ]);
+    wait_until("$self->{name} begins to stop", sub { $self->log =~ /received fast shutdown request/ });
+    $amid->();
+    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !defined readlink "/proc/$pid/cwd" });
+    return $self->start;
+}
+
 sub restart { my ($self) = @_; $self->stop; return $self->start }
 
 sub postmaster_pid

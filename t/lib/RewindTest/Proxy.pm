@@ -95,6 +95,15 @@ sub switch_to
     return $self;
 }
 
+# Restart the server while everything is held back. That goes on as soon as the server was told: a backend that hears of it amid a
+# statement first sends its last words, and waits for ever if nobody reads.
+sub restart_server
+{
+    my ($self, $cluster) = @_;
+    $cluster->restart_amid(sub { $self->pass });
+    return;
+}
+
 # { last => what was done last, bytes => forwarded from servers so far, made => connections so far, open => now }
 sub status
 {
