@@ -66,7 +66,7 @@ sub start_server
 sub start_repmgrd
 {
     my ($node) = @_;
-    $node->start_program([ "$node->{bindir}/repmgrd", '-f', $node->{conf}, '--daemonize=false', '--no-pid-file' ], name => 'repmgrd', writes => 1);
+    $node->{repmgrd} = $node->start_program([ "$node->{bindir}/repmgrd", '-f', $node->{conf}, '--daemonize=false', '--no-pid-file' ], name => 'repmgrd', writes => 1);
     return;
 }
 
@@ -351,7 +351,12 @@ my @scenarios = (
         my $new = crash($old, @standbys);
         my ($other) = grep { $_ != $new } @standbys;
         follows($other, $new);
-        wait_until('its daemon knows it', sub { $other->log('repmgrd') =~ /now following new upstream node "\Q$new->{name}\E-/ });
+        # Its daemon may end as it goes over to the new primary, when it comes to the dead one once more.
+        wait_until('its daemon watches it', sub {
+            start_repmgrd($other) if !defined readlink "/proc/$other->{repmgrd}/exe";
+            $other->try_sql("SELECT 1 FROM repmgr.nodes WHERE node_name = '$new->{name}-$$' AND node_id = repmgr.get_upstream_node_id()
+                AND repmgr.get_upstream_last_seen() BETWEEN 0 AND 1", 'repmgr')->{stdout};
+        });
         $old->interrupt("stop:$amid");
         my $first = rejoin_later($old, $new);
         my $pid = $old->wait_for_stop(1 + grep { $_->{program} eq 'pg_rewind' } @{ $old->{calls_before} });
