@@ -42,7 +42,8 @@ use warnings;
 
 use Exporter 'import';
 use JSON::PP ();
-use Test::More;
+use Test2::API ();
+use Test::More import => ['!subtest'];
 
 use RewindTest::Cluster;
 use RewindTest::Command;
@@ -63,6 +64,18 @@ Test::More->builder->failure_output;
 if (defined log_directory() && !$ENV{PG_REWIND_TEST_TRACE})
 {
     open(STDERR, '>>', log_directory() . '/stderr') or die "could not redirect: $!";
+}
+
+# As that of Test::More, which keeps all results until the outermost subtest ends: hundreds of megabytes in a long test. Each
+# program that a test runs begins as a fork of it.
+sub subtest
+{
+    my ($name, $code) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $passed = Test::More::subtest($name, $code);
+    my $kept = Test2::API::test2_stack()->top->meta('Test::Builder') // {};
+    @{ $kept->{$_} } = () for grep { $kept->{$_} } qw(subevents Test_Results);
+    return $passed;
 }
 
 # Run a subtest for each server version, and end the test file.
