@@ -22,7 +22,7 @@ echo "PG_REWIND_TEST_SEED=$PG_REWIND_TEST_SEED"
 # all_points VERSIONS TEST [KINDS]: one process for each version and kind of source, two at a time.
 all_points()
 {
-    local versions=$1 test=$2 kinds=${3:-server}
+    local versions=$1 test=$2 kinds=${3:-server} version kind
 
     for version in $versions; do
         for kind in $kinds; do

@@ -128,9 +128,10 @@ sub is_copy_of
 sub without_those_of_primary
 {
     my ($primary, $database, $script, @found) = @_;
-    return @found if !grep { /toast value \d+ not found in toast table/ } @found;
+    my $missing = qr/toast value \d+ not found in toast table/;
+    return @found if !grep { /$missing/ } @found;
     my (undef, $on_primary) = run_in_databases($primary, [$database], $script);
-    my %known = map { $_ => 1 } @{ $on_primary->{"$database 0"} // [] };
+    my %known = map { $_ => 1 } grep { /$missing/ } @{ $on_primary->{"$database 0"} // [] };
     return grep { !$known{$_} } @found;
 }
 

@@ -148,6 +148,7 @@ sub decoded_rows
     {
         if ($line =~ /^BEGIN (\d+)/) { $transaction = { xid => $1, changes => [] } }
         elsif ($line =~ /^COMMIT/) { push @transactions, $transaction if @{ $transaction->{changes} } }
+        elsif ($line eq 'message: transactional: 1 prefix: flush, sz: 0 content:') { next }    # of wait_for_replay_of
         # Before 11 what a command that rewrites a table fills is decoded.
         elsif ($line !~ /^table \w+\.pg_temp_\d+: /) { push @{ $transaction->{changes} }, decoded_change($line) }
     }
