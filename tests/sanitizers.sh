@@ -39,7 +39,9 @@ fi
 build build-thread thread
 unit thread
 if [ "${1:-sample}" = all ]; then
-    PG_REWIND_TEST_SEED=1 PG_VERSIONS="10 14 18" end_to_end thread "${parallel[@]}" t/2*.pl t/3*.pl t/400*.pl t/600*.pl
+    # This sanitizer holds a signal back while its thread waits for a lock, which t/328 takes for a stop that has no effect.
+    mapfile -t tests < <(printf '%s\n' "${parallel[@]}" t/2*.pl t/3*.pl t/400*.pl t/600*.pl | grep -v t/328 | sort -u)
+    PG_REWIND_TEST_SEED=1 PG_VERSIONS="10 14 18" end_to_end thread "${tests[@]}"
 else
     PG_VERSIONS=18 end_to_end thread "${parallel[@]}"
 fi
