@@ -32,7 +32,8 @@ mkdir -p "$made/$name/lib"
 install -m 755 "$made/build/pg_rewind" "$made/$name/pg_rewind"
 "${tools}strip" "$made/$name/pg_rewind"
 cp -r docs "$made/$name/docs"
-cp LICENSE CHANGELOG.md "$made/$name/"
+rm "$made/$name/docs/releasing.md"
+cp LICENSE README.md CHANGELOG.md SECURITY.md "$made/$name/"
 
 # As ldd does, which knows no other machine's programs.
 if [ ${#emulator[@]} -gt 0 ]; then
