@@ -262,11 +262,12 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
                            .segment_size = shape->segment_size,
                            .size = (uint32_t) (left->end - wal_segment_start(shape, segment))};
     AUTO_BUFFER Buffer path = {0}, local = {0};
+    const ListedFile *of_target;
 
     wal_segment_name(shape, left->timeline, segment, name);
     path_in(&path, wal->stage->plan->wal_directory, name);
-    if (plan_keeps_segment(wal->input, left->timeline, segment) &&
-        listing_find(wal->input->target, buffer_string(&path)) != NULL)
+    of_target = listing_find(wal->input->target, buffer_string(&path));
+    if (of_target != NULL && plan_keeps_wal_file(wal->input, of_target))
         return true;
     older.local_path = stage_wal_path(wal->stage, newest);
     if (older.local_path == NULL) /* the target keeps it */

@@ -205,7 +205,7 @@ bool wal_store_keeps(const WalStore *store, uint64_t segment)
     bool found;
 
     return wal_segment_start(&store->stream.shape, segment + 1) <= store->common_end &&
-           file_stat(path_in(&path, store->wal_directory, wanted.name), &status, &found, NULL) &&
+           file_lstat(path_in(&path, store->wal_directory, wanted.name), &status, &found, NULL) &&
            found && S_ISREG(status.st_mode) &&
            (uint64_t) status.st_size == store->stream.shape.segment_size;
 }

@@ -119,7 +119,8 @@ void wal_store_destroy(WalStore *store); /* NULL is allowed */
  */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
 
-/* True if the target has this segment of common history whole, and keeps it. */
+/* True if the target has this segment of common history whole, and keeps it. A symbolic link counts
+ * as absent: the plan removes it. */
 bool wal_store_keeps(const WalStore *store, uint64_t segment);
 
 /*
