@@ -104,23 +104,28 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
-    subtest('the source makes its table while pg_rewind works', sub {
-        my ($source, $target) = split_brain($version,
-            before => sub { $_[0]->sql($place) },
-            source => sub { },
-            target => sub {
-                my ($target) = @_;
-                $target->stop('immediate')->start;
-                $of_target{'an index of an unlogged table, whose build was cut off'}->($target);
-            });
-        my $held = hold($target, $source, 'create@*/source.*');
-        $source->sql('CREATE TABLE with_zeros AS SELECT generate_series(1, 3000)');
-        my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
-        ok(-e $target->path($path), 'the target has a file under the same number');
-        my $result = go_on($held);
-        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        $source->sql('CHECKPOINT');
-        ok(scalar(zero_blocks($source, $path)), 'the table of the source has blocks that are all zero');
-        rejoins($target, $source) if $result->{status} == 0;
-    }) if $version >= 16;
+    for my $size ($version >= 16 ? qw(another equal) : ())
+    {
+        subtest("the source makes its table while pg_rewind works: files of $size size", sub {
+            my ($source, $target) = split_brain($version,
+                before => sub { $_[0]->sql($place) },
+                source => sub { },
+                target => sub {
+                    my ($target) = @_;
+                    $target->stop('immediate')->start;
+                    $of_target{'an index of an unlogged table, whose build was cut off'}->($target);
+                });
+            my $held = hold($target, $source, 'create@*/source.*');
+            $source->sql('CREATE TABLE with_zeros AS SELECT generate_series(1, 3000)');
+            my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
+            ok(-e $target->path($path), 'the target has a file under the same number');
+            truncate($target->path($path), -s $source->path($path)) or die "$path: $!" if $size eq 'equal';
+            my $result = go_on($held);
+            is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+            $source->sql('CHECKPOINT');
+            ok(scalar(zero_blocks($source, $path)), 'the table of the source has blocks that are all zero');
+            rejoins($target, $source) if $result->{status} == 0;
+            RewindTest::Cluster::discard_all();
+        });
+    }
 }, only => [ 10, 15, 18 ]);

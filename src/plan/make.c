@@ -70,12 +70,19 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
     }
 }
 
-/* A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
- * such, so that memory depends on their number: they get no entry. */
-static bool is_untouched_relation(const PlanEntry *entry)
+/*
+ * A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
+ * such, so that memory depends on their number: they get no entry. A relation that the source may
+ * have made since its WAL was read gets one: the file may have to go when all of its WAL is known.
+ */
+static bool is_untouched_relation(const PlanInput *input, const FilePair *pair,
+                                  const PlanEntry *entry)
 {
+    const RelationId *relation = &pair->file.relation;
+
     return entry->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
-           entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE;
+           entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE &&
+           relation->relation < input->next_oid && relation->database < input->next_oid;
 }
 
 static void add_remark(PlanBuilder *builder, const char *path, Reason reason, const char *kept_by)
@@ -133,7 +140,8 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
     switch (decision->outcome)
     {
     case OUTCOME_ENTRY:
-        if (builder->input->every_relation || !is_untouched_relation(&decision->entry))
+        if (builder->input->every_relation ||
+            !is_untouched_relation(builder->input, pair, &decision->entry))
             ARRAY_ADD(plan->entries, plan->count, decision->entry);
         if (reason == REASON_HASH_INDEX && pair->file.segment == 0)
             plan->hash_index_count++;

@@ -102,8 +102,9 @@ typedef struct PlanRemark
 
 typedef struct Plan
 {
-    PlanEntry *entries; /* ascending by path; of relations only those that something is done to,
-                           but with PlanInput's every_relation */
+    PlanEntry *entries; /* ascending by path; of relations only those that something is done to, and
+                           those of which they or their databases have PlanInput's next_oid or a
+                           greater number; all with every_relation */
     size_t count;
     PlanRemark *conflicts; /* no plan can be made for these: REASON_UNREADABLE, a directory of the
                               target; REASON_TYPES_DIFFER; REASON_LINK_OF_SOURCE. What is below them
@@ -153,6 +154,8 @@ typedef struct PlanInput
     Lsn wal_from;   /* WAL is staged from here on */
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */
+    Oid next_oid;   /* of the start's checkpoint: relations and databases made since then have this
+                       number or a greater one, until the counter goes round */
 } PlanInput;
 
 /*
@@ -220,7 +223,6 @@ bool plan_summarizes_wal(const Listing *files);
 typedef struct UnloggedEvidence
 {
     const ScanResult *chain;
-    Oid next_oid;        /* of the start's checkpoint */
     bool target_scanned; /* input->scan tells what the target has made and dropped: not with
                             --compare */
 } UnloggedEvidence;

@@ -58,7 +58,7 @@ static bool target_changed_storage(const ScanResult *scan, RelationId id)
 static bool was_made_after_start(const PlanInput *input, const UnloggedEvidence *evidence,
                                  const PlanEntry *entry, RelationId id)
 {
-    if (!evidence->target_scanned || id.relation < evidence->next_oid ||
+    if (!evidence->target_scanned || id.relation < input->next_oid ||
         id.relation >= evidence->chain->next_oid)
         return false;
     return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)

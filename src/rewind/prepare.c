@@ -130,6 +130,7 @@ bool prepare_plan(Run *run, bool first, Error *error)
                          .input = {.divergence = run->look.divergence.lsn,
                                    .wal_from = start->wal_from,
                                    .whole_from = start->whole_from,
+                                   .next_oid = start->chosen.next_oid,
                                    .rebuilt = start->rebuilt,
                                    .made = start->made,
                                    .every_relation = reads_relations}};
@@ -157,13 +158,17 @@ bool prepare_plan(Run *run, bool first, Error *error)
 
 bool prepare_least_plan(Run *run, Error *error)
 {
-    const Lsn redo = run->look.clusters.target.control.checkpoint.redo;
+    const CheckPoint *checkpoint = &run->look.clusters.target.control.checkpoint;
+    const Lsn redo = checkpoint->redo;
     Planned *planned = &run->planned;
 
     planned_free(planned); /* of a listing that failed */
     *planned = (Planned){.source = run->look.source,
                          .named = blockmap_create(),
-                         .input = {.divergence = redo, .wal_from = redo, .whole_from = redo}};
+                         .input = {.divergence = redo,
+                                   .wal_from = redo,
+                                   .whole_from = redo,
+                                   .next_oid = checkpoint->next_oid}};
     planned->changes.blocks = planned->named;
     return plan_files(run, true, error);
 }

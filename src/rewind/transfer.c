@@ -139,7 +139,6 @@ static bool leave_out_replayed_files(const Run *run, const ScanResult *chain, Er
     const Planned *planned = &run->planned;
     const RecoveryStart *start = &run->start;
     const UnloggedEvidence evidence = {.chain = chain,
-                                       .next_oid = start->chosen.next_oid,
                                        .target_scanned = !start->choice.compares};
     const Version *version = planned->input.version;
 

@@ -519,7 +519,8 @@ static void make_plan(const Listing *listing)
         .scan = &scanned,
         .source_history = &history,
         .divergence = 0x3000148,
-        .whole_from = 0x3000148};
+        .whole_from = 0x3000148,
+        .next_oid = 16384};
     const RelationId relation = {.tablespace = 1663, .database = 5, .relation = 1000};
     Plan plan;
 

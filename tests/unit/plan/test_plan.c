@@ -24,6 +24,7 @@
 #define NO_ENTRY (-1)
 
 /* The target left timeline 1 at 0/5000028; before, both sides had timeline 1 from the start. */
+#define NEXT_OID 16385 /* greater than the number of table */
 #define DIVERGENCE 0x5000028u
 
 static Error error;
@@ -68,6 +69,7 @@ static void begin(Case *c, int major)
         .source_history = &c->history,
         .divergence = DIVERGENCE,
         .whole_from = DIVERGENCE,
+        .next_oid = NEXT_OID,
         .every_relation = true,
     };
 }
@@ -341,6 +343,30 @@ static void test_untouched_relations_have_no_entry(void **state)
         end(&c);
     }
     assert_in_range(left_out, 1, 5);
+}
+
+/* The source may have made these since its WAL was read: the relation, or its database. */
+static void test_untouched_relations_of_new_numbers_have_an_entry(void **state)
+{
+    static const Oid next_oids[] = {1, 5, 16384, 16385};
+    size_t left_out = 0;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(next_oids) / sizeof(next_oids[0]); i++)
+    {
+        const bool is_old = table.relation < next_oids[i] && table.database < next_oids[i];
+        Case c;
+
+        begin(&c, 15);
+        c.input.every_relation = false;
+        c.input.next_oid = next_oids[i];
+        add(&c, F, 10 * B, 10 * B);
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, F), is_old ? NO_ENTRY : ACTION_NONE);
+        left_out += is_old;
+        end(&c);
+    }
+    assert_int_equal(left_out, 1);
 }
 
 /* Blocks that recovery rebuilds are left out, but for those from where the source cut the relation
@@ -1361,6 +1387,7 @@ int main(void)
         cmocka_unit_test(test_blocks_of_a_relation_file),
         cmocka_unit_test(test_a_large_file_that_is_mostly_changed_is_replaced),
         cmocka_unit_test(test_untouched_relations_have_no_entry),
+        cmocka_unit_test(test_untouched_relations_of_new_numbers_have_an_entry),
         cmocka_unit_test(test_rebuilt_blocks_are_not_fetched),
         cmocka_unit_test(test_rebuilt_blocks_of_the_targets_storage_are_fetched),
         cmocka_unit_test(test_a_segment_that_is_followed_is_full),

@@ -60,14 +60,15 @@ static void begin(Case *c, const char *const *paths)
                                                   .kind = main_fork ? KIND_RELATION : KIND_FORK};
     }
     c->input =
-        (PlanInput){.version = version_of_major(15), .source = &c->source, .scan = &c->target};
+        (PlanInput){.version = version_of_major(15), .source = &c->source, .scan = &c->target,
+                    .next_oid = NEXT_OID};
 }
 
 /* How many entries are left out? */
 static size_t end(Case *c)
 {
     const UnloggedEvidence evidence = {
-        .chain = &c->chain, .next_oid = NEXT_OID, .target_scanned = !c->not_scanned};
+        .chain = &c->chain, .target_scanned = !c->not_scanned};
     size_t count = 0;
 
     for (size_t i = 0; i < c->plan.count; i++)
