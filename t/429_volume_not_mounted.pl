@@ -22,11 +22,11 @@ each_version(sub {
     mkdir $place or die;
     my $result = rewind($target, $source, options => [ '--no-sync', '--retries=0' ], not_foretold => 1);
     is($result->{status}, 2, 'it cannot be finished yet');
-    like($result->{stderr}, qr{^pg_rewind: error: could not stat file "\S+/pg_tblspc/\d+/pg_rewind\.work": No such file or directory$}m, 'it says what it lacks');
+    like($result->{stderr}, qr{^pg_rewind: error: could not stat file "\Q$place\E/pg_rewind\.work": No such file or directory$}m, 'it says what it lacks');
     like($result->{stderr}, qr/^pg_rewind: hint: If a volume is not mounted there, mount it; then run pg_rewind again\.$/m, 'and what to do');
     rmdir $place or die;
     rename("$place.away", $place) or die;
     rewinds($target, $source, options => ['--no-sync']);
     nothing_is_left($target);
-    is_deeply([ glob("$place/*/*/*") ], [], 'no file stays');
+    is_deeply([ glob("$place/*") ], [], 'no file stays');
 }, only => [ 16 ]);

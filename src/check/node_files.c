@@ -37,9 +37,20 @@ typedef enum FileFault
     FAULT_OBSTACLE, /* immutable and the like: cannot be replaced */
     FAULT_CLOSED,   /* cannot be read, or not be written to */
     FAULT_MOUNTED,  /* a file */
+    FAULT_NOWHERE,  /* a link to a directory that is not there */
     FAULT_FOREIGN,  /* owned by somebody else */
     FAULT_COUNT
 } FileFault;
+
+/* The directory of WAL is a link to nothing. Tablespaces are looked at apart. */
+static bool leads_nowhere(const Node *node, const char *relative)
+{
+    Place place;
+    bool found;
+
+    return node->version != NULL && strcmp(relative, node->version->wal_directory) == 0 &&
+           place_find(node_path(node, relative), &place, &found, NULL) && !found;
+}
 
 static void look_at_file(const Node *node, const char *relative, TextList lists[FAULT_COUNT])
 {
@@ -55,6 +66,8 @@ static void look_at_file(const Node *node, const char *relative, TextList lists[
         text_list_add(&lists[FAULT_OBSTACLE], "\"%s\": %s", relative, obstacle_text(obstacle));
     else if (obstacle == OBSTACLE_MOUNTED && !S_ISDIR(status.st_mode))
         text_list_add(&lists[FAULT_MOUNTED], "\"%s\"", relative);
+    if (leads_nowhere(node, relative))
+        text_list_add(&lists[FAULT_NOWHERE], "\"%s\"", relative);
     if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
         ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
         text_list_add(&lists[FAULT_CLOSED], "\"%s\": %s", relative, strerror(errno));
@@ -79,6 +92,8 @@ static void look_at_replaceable(Node *node)
         [FAULT_MOUNTED] = {FINDING_WARNING, "Something is mounted on ",
                            ": it cannot be replaced, where the source has another content.",
                            "--keep=NAME for each, or unmount it before a rewind"},
+        [FAULT_NOWHERE] = {FINDING_PROBLEM, "This link leads to no directory: ", ".",
+                           "Mount the volume that belongs there"},
         [FAULT_FOREIGN] = {FINDING_WARNING, "Another user owns ",
                            ". What is replaced is then owned by the user that runs pg_rewind.",
                            "chown, or --keep=NAME"},

@@ -89,6 +89,48 @@ bool listing_of_source(Source *source, const Version *version, Listing *listing,
            sort_and_check(listing, "source", error);
 }
 
+/* Every server makes a directory in it. That of a file system is no content. */
+static bool has_content(const Listing *listing, const char *tablespace)
+{
+    const ListedFile *file = listing_find(listing, tablespace);
+    const ListedFile *end = listing->files + listing->count;
+
+    for (; file != NULL && file < end && strncmp(file->path, tablespace, strlen(tablespace)) == 0;
+         file++)
+    {
+        const char *name = relpath_below(file->path, tablespace);
+
+        if (name != NULL && strcmp(name, "lost+found") != 0)
+            return true;
+    }
+    return false;
+}
+
+const ListedLink *listing_missing_tablespace(const Listing *listing)
+{
+    for (size_t i = 0; i < listing->link_count; i++)
+    {
+        if (relpath_is_tablespace(listing->links[i].path) &&
+            !has_content(listing, listing->links[i].path))
+            return &listing->links[i];
+    }
+    return NULL;
+}
+
+static bool check_tablespaces(const Listing *listing, Error *error)
+{
+    const ListedLink *missing = listing_missing_tablespace(listing);
+
+    if (missing == NULL)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "tablespace \"%s\" of the source is missing: nothing is in \"%s\"", missing->path,
+              missing->target);
+    error_detail(error, "By this list the target would have no file of this tablespace either.");
+    return error_hint(error, "Mount its volume on the source's host, or drop the tablespace there "
+                             "if it is lost; then run pg_rewind again.");
+}
+
 bool listing_check_complete(const Listing *listing, const Version *version, Error *error)
 {
     const char *const directories[] = {"base",
@@ -108,7 +150,7 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
         if (found == NULL || found->type != FILE_DIRECTORY)
             return error_set(error, ERROR_FAILED, "source file list lacks \"%s\"", directories[i]);
     }
-    return true;
+    return check_tablespaces(listing, error);
 }
 
 /* A mount of a server's file is not looked for: the file cannot be left alone. */

@@ -49,7 +49,15 @@ typedef struct Listing
 MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listing *listing,
                                   Error *error);
 MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error *error);
-/* The source's listing must have what every data directory has: the target's would be removed. */
+/*
+ * A tablespace of the listing, which is a link, with nothing in it: it leads to no directory, or to
+ * an empty one, as where its volume is not mounted. A server may have dropped the tablespace while
+ * it was listed: then a second listing does not have it. NULL: there is none.
+ */
+const ListedLink *listing_missing_tablespace(const Listing *listing);
+
+/* The source's listing must have what every data directory has, and the content of its tablespaces:
+ * the target's would be removed. */
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
                                        Error *error);
 void listing_free(Listing *listing);

@@ -5,17 +5,33 @@
 #include "target/configuration.h"
 #include "standby/standby_files.h"
 
+/* A tablespace that the source drops while it is listed seems to be empty: the second list does not
+ * have it. */
+static bool list_source(const Clusters *clusters, Listing *files, Error *error)
+{
+    Source *source = clusters->source;
+    const Version *version = clusters->shape.version;
+
+    if (!listing_of_source(source, version, files, error))
+        return false;
+    if (source->is_server && listing_missing_tablespace(files) != NULL)
+    {
+        listing_free(files);
+        if (!listing_of_source(source, version, files, error))
+            return false;
+    }
+    return listing_check_complete(files, version, error);
+}
+
 /* A WorkerFunction: the source's files, then the target's. */
 static bool list_side(void *context, size_t item, Error *error)
 {
     Run *run = context;
     const Clusters *clusters = &run->look.clusters;
-    Listing *files = &run->planned.source_files;
 
     if (item == 1)
         return listing_of_target(&clusters->target, &run->planned.target_files, error);
-    return listing_of_source(clusters->source, clusters->shape.version, files, error) &&
-           listing_check_complete(files, clusters->shape.version, error);
+    return list_source(clusters, &run->planned.source_files, error);
 }
 
 /* Both at once: what a server lists is waited for. */

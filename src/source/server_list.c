@@ -19,7 +19,7 @@
 /*
  * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
  * has no size. It is asked once for each path: OFFSET 0 keeps the planner from putting it in the
- * place of each column.
+ * place of each column. A tablespace whose link dangles still has its location.
  *
  * $1: directories, each followed by a slash; the data directory's own name is empty.
  */
@@ -50,6 +50,13 @@ static const char status_sql[] =
     "  SELECT path, pg_catalog.pg_stat_file(path) AS status\n"
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0\n"
     ") AS files";
+
+/* For these servers: pg_stat_file fails where a link dangles as it does for what has vanished. */
+static const char dangling_sql[] =
+    "SELECT path, NULL::pg_catalog.int8, NULL::pg_catalog.bool,\n"
+    "  pg_catalog.pg_tablespace_location(space.oid)\n"
+    "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path, pg_catalog.pg_tablespace AS space\n"
+    "WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path";
 
 /* The list is kept until it is complete, so that it can be begun again when the connection is lost.
  */
@@ -106,7 +113,13 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     FileType type;
 
     if (path != NULL && columns[1].bytes == NULL && columns[2].bytes == NULL)
-        return true; /* vanished */
+    {
+        /* Vanished. But a tablespace's link that can be read is there, and leads to nothing: then
+         * it is listed, and nothing in it. */
+        if (location != NULL && location[0] == '/' && relpath_is_tablespace(path))
+            append_file(list, FILE_LINK, 0, path, location);
+        return true;
+    }
     if (path == NULL || columns[2].bytes == NULL || !parse_size(columns[1].bytes, &size) ||
         (location != NULL && !relpath_is_tablespace(path)))
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
@@ -186,6 +199,24 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
     return true;
 }
 
+/* Collect the tablespaces among the names that are not among the files from `first` on. */
+static void collect_dangling(const FileList *names, const FileList *list, size_t first,
+                             Buffer *paths)
+{
+    for (size_t i = 0; i < names->count; i++)
+    {
+        const char *path = names->files[i].path;
+        size_t index = first;
+
+        if (!relpath_is_tablespace(path))
+            continue;
+        while (index < list->count && strcmp(list->files[index].path, path) != 0)
+            index++;
+        if (index == list->count)
+            buffer_append(paths, path, strlen(path) + 1);
+    }
+}
+
 /*
  * The content of these directories in two steps. Paths that the server does not take are listed at
  * once, as empty files: nothing depends on the type and size of what is unreadable.
@@ -194,7 +225,8 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
                           const Buffer *directories, Error *error)
 {
     FileList names = {.arena = list->arena, .is_utf8 = list->is_utf8};
-    AUTO_BUFFER Buffer paths = {0};
+    const size_t first = list->count;
+    AUTO_BUFFER Buffer paths = {0}, dangling = {0};
     bool ok;
 
     query.sql = names_sql;
@@ -209,10 +241,14 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
         else
             buffer_append(&paths, path, strlen(path) + 1);
     }
-    free(names.files);
     query.sql = status_sql;
     query.column_count = 4;
-    return ok && ask_for_each(connection, query, &paths, list_row, list, error);
+    ok = ok && ask_for_each(connection, query, &paths, list_row, list, error);
+    if (ok)
+        collect_dangling(&names, list, first, &dangling);
+    free(names.files);
+    query.sql = dangling_sql;
+    return ok && ask_for_each(connection, query, &dangling, list_row, list, error);
 }
 
 /* List the data directory, then the directories found there, and so on. */

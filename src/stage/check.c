@@ -93,6 +93,21 @@ static bool is_unchangeable(Obstacle obstacle)
     return obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY;
 }
 
+/* True if a directory that is missing can be made at this path. Where a link stands it cannot: the
+ * volume that the link leads to may not be mounted. */
+static bool can_make_directory(const char *local, Error *error)
+{
+    AUTO_BUFFER Buffer place = {0};
+
+    if (!file_read_link(local, &place, NULL))
+        return true;
+    error_set(error, ERROR_FAILED, "symbolic link \"%s\" leads to no directory: \"%s\"", local,
+              buffer_string(&place));
+    return error_hint(error,
+                      "Mount the volume that belongs there, and run pg_rewind again. If it is "
+                      "lost, create this directory, owned by the user who runs the target server.");
+}
+
 /* Names in it are made, replaced or removed. One that is not there yet is made by us. */
 static void check_directory(Check *check, const char *path, size_t length)
 {
@@ -104,11 +119,17 @@ static void check_directory(Check *check, const char *path, size_t length)
     buffer_append(&directory, path, length);
     local = target_path(&buffer, check->roots.target_directory, buffer_string(&directory));
     obstacle = place_obstacle(local);
+    if (!is_unchangeable(obstacle) && place_can_change_names(local))
+        return;
+    if (!is_unchangeable(obstacle) && errno == ENOENT)
+    {
+        if (!can_make_directory(local, &problem))
+            problems_add(&check->problems, &problem);
+        return;
+    }
     if (is_unchangeable(obstacle))
         error_set(&problem, ERROR_FAILED, "cannot write to directory \"%s\": %s", local,
                   obstacle_text(obstacle));
-    else if (place_can_change_names(local) || errno == ENOENT)
-        return;
     else
         error_set_errno(&problem, "cannot write to directory \"%s\"", local);
     error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must be "

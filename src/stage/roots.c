@@ -54,11 +54,55 @@ static void *grow_in(Arena *arena, void *items, size_t count, size_t item_size)
     return grown;
 }
 
+/* *is_link: the directory is, or lies below, a tablespace that is a link. */
+static bool is_behind_link(const Roots *roots, const char *directory, bool *is_link, Error *error)
+{
+    AUTO_BUFFER Buffer tablespace = {0}, path = {0};
+    struct stat status;
+    bool found;
+
+    *is_link = false;
+    if (strncmp(directory, TABLESPACES, strlen(TABLESPACES)) != 0)
+        return true;
+    buffer_append(&tablespace, directory,
+                  strlen(TABLESPACES) + strcspn(directory + strlen(TABLESPACES), "/"));
+    if (!file_lstat(target_path(&path, roots->target_directory, buffer_string(&tablespace)),
+                    &status, &found, error))
+        return false;
+    *is_link = found && S_ISLNK(status.st_mode);
+    return true;
+}
+
+/*
+ * Name the work directory in a directory of the target, which `local` leads to. Below the link of a
+ * tablespace it is named by the place that the link leads to: the apply may remove the link, and
+ * needs the work directory after that, as does the run that finishes an interrupted one.
+ */
+static bool name_work(Arena *arena, const Roots *roots, const char *directory, const char *local,
+                      const char **work, Error *error)
+{
+    char canonical[PLACE_PATH_SIZE];
+    bool behind_link, found;
+
+    if (!is_behind_link(roots, directory, &behind_link, error))
+        return false;
+    if (behind_link)
+    {
+        if (!place_canonical(local, canonical, &found, error))
+            return false;
+        if (!found)
+            return error_set(error, ERROR_FAILED, "directory \"%s\" does not exist", local);
+        directory = canonical;
+    }
+    *work = arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, directory[0] == '\0' ? "" : "/");
+    return true;
+}
+
 /* `local` leads to a directory that is there, on the root's mount. */
 static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char *directory,
                      const char *local, const Place *place, Error *error)
 {
-    const char *slash = directory[0] == '\0' ? "" : "/";
+    const char *work;
     FileSpace space;
 
     for (size_t index = 0; index < roots->count; index++)
@@ -66,16 +110,16 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
         if (strcmp(roots->roots[index].prefix, prefix) == 0)
             return true;
     }
-    if (!file_space(local, &space, error))
+    if (!file_space(local, &space, error) ||
+        !name_work(arena, roots, directory, local, &work, error))
         return false;
     roots->roots = grow_in(arena, roots->roots, roots->count, sizeof(Root));
-    roots->roots[roots->count++] =
-        (Root){.prefix = arena_strdup(arena, prefix),
-               .directory = arena_strdup(arena, directory),
-               .work = arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, slash),
-               .place = *place,
-               .space = space,
-               .data_fd = -1};
+    roots->roots[roots->count++] = (Root){.prefix = arena_strdup(arena, prefix),
+                                          .directory = arena_strdup(arena, directory),
+                                          .work = work,
+                                          .place = *place,
+                                          .space = space,
+                                          .data_fd = -1};
     return true;
 }
 

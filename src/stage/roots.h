@@ -4,8 +4,9 @@
  * reserves until then.
  *
  * A staged file must be on the mount of its destination, so that a rename installs it. All paths
- * are relative to PGDATA, or absolute for the location of a new tablespace, whose link does not
- * exist before the apply.
+ * are relative to PGDATA, or absolute: the location of a new tablespace, whose link does not exist
+ * before the apply, and a work directory behind the link of a tablespace, which the apply may
+ * remove.
  *
  * Where a block that is overwritten gets a new place, a clone of the file is patched while staging
  * (copy_target_file in fetch.c). Where that cannot be (snapshots, files that share blocks with a
@@ -31,7 +32,7 @@ typedef struct Root
 {
     const char *prefix;    /* a directory of the target, for all below it; "" for PGDATA */
     const char *directory; /* that directory; for a new tablespace its location */
-    const char *work;      /* directory/pg_rewind.work */
+    const char *work;      /* pg_rewind.work in it; behind a link of a tablespace absolute */
     Place place;
     FileSpace space;       /* of its file system, when the roots were found */
     StagedSpace staged;    /* counted by stage_check */

@@ -192,6 +192,43 @@ static void test_what_every_source_has(void **state)
     listing_free(&listing);
 }
 
+/* A tablespace behind a link has a directory, unless its volume is not mounted; what sorts between
+ * the two, or belongs to the file system, is not in it. */
+static void test_tablespaces_have_content(void **state)
+{
+    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false},
+                          {"base", FILE_DIRECTORY, 0, NULL, false},
+                          {"global", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc/1", FILE_DIRECTORY, 0, NULL, false}, /* in place */
+                          {"pg_tblspc/16", FILE_LINK, 0, "/place", false},
+                          {"pg_tblspc/16.old", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc/160", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc/160/PG_15", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc/16/PG_15", FILE_DIRECTORY, 0, NULL, false}};
+    Listing listing;
+
+    (void) state;
+    assert_true(list_files(files, 13, &listing));
+    assert_null(listing_missing_tablespace(&listing));
+    assert_true(listing_check_complete(&listing, version_of_major(15), &error));
+    listing_free(&listing);
+    for (size_t count = 12; count < 14; count++)
+    {
+        files[12].path = "pg_tblspc/16/lost+found";
+        assert_true(list_files(files, count, &listing));
+        assert_string_equal(listing_missing_tablespace(&listing)->path, "pg_tblspc/16");
+        assert_false(listing_check_complete(&listing, version_of_major(15), &error));
+        assert_string_equal(
+            error.message,
+            "tablespace \"pg_tblspc/16\" of the source is missing: nothing is in \"/place\"");
+        listing_free(&listing);
+    }
+}
+
 /* Found by their paths, in whichever order they were listed; one whose target is not told has none.
  */
 static void test_links_lead_to_their_targets(void **state)
@@ -333,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_bad_listings_are_refused),
         cmocka_unit_test(test_all_is_in_directories),
         cmocka_unit_test(test_what_every_source_has),
+        cmocka_unit_test(test_tablespaces_have_content),
         cmocka_unit_test(test_links_lead_to_their_targets),
         cmocka_unit_test(test_sizes_that_no_disk_holds),
         cmocka_unit_test(test_many_files),

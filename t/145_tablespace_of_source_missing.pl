@@ -1,0 +1,87 @@
+# A tablespace of the source has nothing in it, since its volume is not mounted: its link leads nowhere, or to an empty mount point. The target's
+# files of this tablespace are not removed for that: the rewind is refused, and succeeds as soon as the volume is there.  One that the source drops
+# while its files are listed is no obstacle.  (Invariants 1 and 2. Both sources.)
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Liar;
+use RewindTest::Proxy;
+use RewindTest::Tree;
+
+sub make_tablespace
+{
+    my ($cluster, $name) = @_;
+    my $place = $cluster->tablespace_location($name);
+    $cluster->sql("CREATE TABLESPACE $name LOCATION '$place'");
+    $cluster->sql("CREATE TABLE in_$name TABLESPACE $name AS SELECT i FROM generate_series(1, 3000) i");
+    return;
+}
+
+sub is_refused
+{
+    my ($target, $source, $kind, $oid, $place) = @_;
+    my $before = tree($target);
+    my $result = rewind($target, $source, kind => $kind);
+    is($result->{status}, 1, 'refused, with status 1');
+    my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
+    is_deeply(\@errors, [ qq{tablespace "pg_tblspc/$oid" of the source is missing: nothing is in "$place"} ], 'the only error names the tablespace and its place') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: hint: Mount its volume on the source's host, or drop the tablespace there if it is lost; then run pg_rewind again\.$/m, 'the hint says what to do');
+    is_same_tree(tree($target), $before, 'the target is as it was');
+    return;
+}
+
+# Dropped when the list has its link, but not yet what is in it.
+sub is_dropped_meanwhile
+{
+    my ($target, $source, $oid) = @_;
+    my $dropped = 0;
+    my $proxy = RewindTest::Proxy->new('proxy', $source, filter => RewindTest::Liar::chosen(sub {
+        my ($sql, $row) = @_;
+        if ($sql =~ /tablespace_location/ && $row->[0] eq "pg_tblspc/$oid" && !$dropped++)
+        {
+            $source->sql($_) for 'DROP TABLE in_dropped', 'DROP TABLESPACE dropped';
+        }
+        return $row;
+    }));
+    my $link = $source->path("pg_tblspc/$oid");
+    ok(-l $link, 'the source has the tablespace');
+    rewinds($target, $proxy);
+    $proxy->end;
+    ok(!-l $link, 'it has dropped it');
+    ok(!-l $target->path("pg_tblspc/$oid"), 'the target does not have it either');
+    rejoins($target, $source, no_promotion => 1);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { make_tablespace($_[0], $_) for qw(space dropped) },
+        source => sub { $_[0]->sql('DELETE FROM in_space WHERE i % 2 = 0') },
+        target => sub { $_[0]->sql('DELETE FROM in_space WHERE i % 2 = 1') });
+    my ($oid, $dropped) = map { $source->query("SELECT oid FROM pg_tablespace WHERE spcname = '$_'") } qw(space dropped);
+    my $place = readlink $source->path("pg_tblspc/$oid");
+    for my $kind (qw(server directory))
+    {
+        subtest("source is a $kind", sub {
+            my $copy = $target->copy("from_$kind");
+            $source->sql('CHECKPOINT');
+            $source->stop if $kind eq 'directory';
+            rename($place, "$place.away") or die;
+            subtest('its link leads nowhere', sub { is_refused($copy, $source, $kind, $oid, $place) });
+            mkdir $place or die;
+            subtest('it is an empty directory', sub { is_refused($copy, $source, $kind, $oid, $place) });
+            mkdir "$place/lost+found" or die;
+            subtest('it is an empty file system', sub { is_refused($copy, $source, $kind, $oid, $place) });
+            must_run([ 'rm', '-r', $place ]);
+            rename("$place.away", $place) or die;
+            rewinds($copy, $source, kind => $kind);
+            $source->start if $kind eq 'directory';
+            rejoins($copy, $source, no_promotion => 1);
+            $copy->discard;
+        });
+    }
+    subtest('a tablespace is dropped in the meantime', sub { is_dropped_meanwhile($target, $source, $dropped) });
+}, only => [ 10, 15, 18 ]);
