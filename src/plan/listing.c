@@ -127,8 +127,10 @@ static bool check_tablespaces(const Listing *listing, Error *error)
               "tablespace \"%s\" of the source is missing: nothing is in \"%s\"", missing->path,
               missing->target);
     error_detail(error, "By this list the target would have no file of this tablespace either.");
-    return error_hint(error, "Mount its volume on the source's host, or drop the tablespace there "
-                             "if it is lost; then run pg_rewind again.");
+    return error_hint(error,
+                      "Mount its volume on the source's host, then run pg_rewind again. If it "
+                      "is lost, drop the tablespace there; if pg_tablespace does not have "
+                      "it, remove the link.");
 }
 
 bool listing_check_complete(const Listing *listing, const Version *version, Error *error)
