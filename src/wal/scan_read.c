@@ -289,12 +289,14 @@ bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error)
 
 /* ---- Backward ---- */
 
-/* The error of a record before the scan's first one that cannot be read. */
+/* The error of a record before the scan's first one that cannot be read. The scan has led from a
+ * known position to its first record, so a segment before it that does not lead to that is the wrong
+ * one. NULL: none was read. */
 static bool error_no_record_before(const WalScan *scan, const WalSegmentFacts *facts,
                                    const char *reason, Error *error)
 {
     const WalShape *shape = &scan->stream->shape;
-    uint64_t damaged = scan->lowest;
+    uint64_t damaged = facts != NULL ? facts->segment : scan->lowest;
     const char *text = SHOWN(
         scan->first_lsn != LSN_INVALID ? scan->first_prev : wal_segment_start(shape, scan->lowest));
 
@@ -328,7 +330,7 @@ static bool precedes_first(const WalScan *scan, const WalSegmentFacts *facts, Er
         return true;
     snprintf(reason, sizeof(reason), "the last record before it starts at %s",
              SHOWN(facts->last_lsn));
-    return error_no_record_before(scan, NULL, reason, error);
+    return error_no_record_before(scan, facts, reason, error);
 }
 
 static bool take_before(void *context, size_t item, bool *last, Error *error)

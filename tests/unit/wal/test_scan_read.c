@@ -224,6 +224,12 @@ static void test_maps_are_handed_over(void **state)
 
 /* ---- Links ---- */
 
+static bool say_missing(void *context, uint64_t segment, Error *failure)
+{
+    (void) context;
+    return error_set(failure, ERROR_FAILED, "nowhere: %u", (unsigned) segment);
+}
+
 /* The record before is not the one that the first of the scan names. */
 static void test_a_wrong_link_backward(void **state)
 {
@@ -236,11 +242,13 @@ static void test_a_wrong_link_backward(void **state)
     writer->last -= 8;
     writer_filler(writer, 300);
     const Lsn from = writer_filler(writer, 300);
+    writer->stream.missing = say_missing; /* it is the target's WAL */
     WalScan *scan = read_forward(writer, from, LSN_MAX, 2, &end);
     assert_true(scan_back(scan, &error)); /* the rest of segment 2 */
     assert_false(scan_back(scan, &error));
     assert_in(said_at("could not find previous WAL record at", writer, before - 8), error.message);
     assert_in(said_at(": the last record before it starts at", writer, before), error.message);
+    assert_in("undamaged copy of segment \"000000010000000000000001\"", error.hint);
     check_segments(scan, 2, 2);
     scan_destroy(scan);
     free(writer);
@@ -334,12 +342,6 @@ static void test_damage_behind_the_limit(void **state)
 }
 
 /* ---- Segments that cannot be had ---- */
-
-static bool say_missing(void *context, uint64_t segment, Error *failure)
-{
-    (void) context;
-    return error_set(failure, ERROR_FAILED, "nowhere: %u", (unsigned) segment);
-}
 
 static void test_words_for_a_missing_segment(void **state)
 {
