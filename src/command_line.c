@@ -315,8 +315,8 @@ static const OptionRow option_rows[] = {
     {0, "wal-archive", "DIRECTORY", take_nonempty, OPTION(wal_archive),
      "look for missing WAL files in this directory (plain, .gz, .zst, .lz4, .partial)"},
     {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
-     "server programs of the target's version, for -c (default: next to pg_rewind, in PATH, or "
-     "where distributions install them)"},
+     "server programs of the target's version, for -c and --rejoin (default: next to pg_rewind, in "
+     "PATH, or where distributions install them)"},
     {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
      "use specified main server configuration\n"
      "file when running target cluster"},
