@@ -153,8 +153,9 @@ static int run(const Command *command, ReportFile *report_file, bool last)
             say_what_next(status, outcome, &error, run.look.resumed || run.look.pending);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
-        return SUPERVISE_AGAIN;
-    write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
+        status = SUPERVISE_AGAIN;
+    else
+        write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
     run_free(&run);
     return status;
 }
