@@ -126,6 +126,12 @@ static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error
     return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
+/* What ends a run that left something unfinished. */
+static int unfinished_status(SupervisedTurn turn)
+{
+    return turn.last ? STATUS_UNFINISHED : SUPERVISE_AGAIN;
+}
+
 /* The rewind; last: nothing comes after it, so this is where the report is written. */
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
@@ -153,8 +159,9 @@ static int run(const Command *command, ReportFile *report_file, bool last)
             say_what_next(status, outcome, &error, run.look.resumed || run.look.pending);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
-        return SUPERVISE_AGAIN;
-    write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
+        status = SUPERVISE_AGAIN;
+    else
+        write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
     run_free(&run);
     return status;
 }
@@ -181,19 +188,21 @@ static int check(const Command *command, ReportFile *report_file)
  * A manager that takes the death of one process for the end of all may have put another directory
  * in the place of the target, such as a base backup: that is not to be touched.
  */
-static bool check_same_target(const Work *work, Error *error)
+static bool check_same_target(const Work *work, bool *replaced, Error *error)
 {
     const char *target = work->command.options.target;
     Place place;
     bool found;
 
+    *replaced = false;
     if (!work->target_found)
         return true;
     if (!place_find(target, &place, &found, error))
         return false;
     /* The number of a directory that was removed is soon given to another one. */
-    if (found && place_same(&place, &work->target_place) &&
-        place_birth(target) == work->target_birth)
+    *replaced = !found || !place_same(&place, &work->target_place) ||
+                place_birth(target) != work->target_birth;
+    if (!*replaced)
         return true;
     error_set(error, ERROR_FAILED, "directory \"%s\" was replaced by another one", target);
     return error_hint(error, "That happened before the rewind was run again. Nothing is done with "
@@ -201,23 +210,29 @@ static bool check_same_target(const Work *work, Error *error)
 }
 
 /* A SupervisedWork. */
-static int do_command(void *context, bool last)
+static int do_command(void *context, SupervisedTurn turn)
 {
     ReportFile report_file = {0};
     const Work *work = context;
     const Command *command = &work->command;
+    bool replaced;
     Error error;
     int status;
 
-    if (!check_same_target(work, &error) ||
+    memory_set_unfinished_end(unfinished_status(turn), SUPERVISE_HINT);
+    if (!check_same_target(work, &replaced, &error) ||
         ((command->options.report_wanted || command->options.check) &&
          !report_file_open(&report_file, command->report_file, &command->options, &error)))
     {
         log_error(&error);
-        return STATUS_FAILED;
+        /* Another directory is as it was. The target may be as an earlier run has left it. */
+        if (replaced || !turn.again)
+            return STATUS_FAILED;
+        log_hint(SUPERVISE_HINT);
+        return unfinished_status(turn);
     }
-    status =
-        command->options.check ? check(command, &report_file) : run(command, &report_file, last);
+    status = command->options.check ? check(command, &report_file)
+                                    : run(command, &report_file, turn.last);
     if (connection_attempts_go_on())
     {
         fflush(NULL);
@@ -250,6 +265,7 @@ int main(int argc, char **argv)
     if (!place_find(command->options.target, &work.target_place, &work.target_found, &error))
         work.target_found = false;
     work.target_birth = place_birth(command->options.target);
+    memory_set_unfinished_end(STATUS_UNFINISHED, SUPERVISE_HINT);
     /* A dry run leaves nothing to be finished, a check neither. */
     return supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
                      do_command, &work, STATUS_UNFINISHED);

@@ -54,7 +54,13 @@ each_version(sub {
                 like($result->{stderr}, qr/^pg_rewind: hint: Compare all blocks instead with --compare/m, 'and what to do');
             }
             is_same_tree(tree($copy), $before, 'nothing was changed');
-            rewinds($copy, $source, options => ['--compare']);
+            # What --compare begins is a rewind like any other, though pg_control is a poison already.
+            my $failed = rewind($copy, $source, options => ['--compare'], fault => 'fail:rename@*/backup_label:EIO');
+            is($failed->{status}, 1, 'one by comparing that fails before its commit');
+            unlike($failed->{stderr}, qr/must be finished/, 'is not said to be begun');
+            is(join(' ', glob($copy->path('pg_rewind.work*'))), '', 'and leaves nothing');
+            end_by_kill(hold($copy, $source, $point, '--compare'));
+            like(rewinds($copy, $source, options => ['--compare'])->{stderr}, qr/the interrupted rewind is finished/, 'one that is interrupted after it is finished');
             is_rewound($copy, $source);
         });
     }

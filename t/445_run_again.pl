@@ -55,6 +55,7 @@ sub held_child
     my $child;
     my $before = $run->{child} // 0;
     wait_until('the child is held', sub {
+        die "the program has ended:\n" . slurp($run->{errors}) if has_ended($run);
         $child = child_of($run);
         return $child && $child != $before && process_file($child, 'stat') =~ /\) T /;
     });
@@ -104,6 +105,105 @@ sub child_is_killed_each_time
     return;
 }
 
+# From now on this process gets no more memory.
+sub take_memory
+{
+    my ($pid) = @_;
+    process_file($pid, 'status') =~ /^VmSize:\s*(\d+) kB$/m or die;
+    must_run([ 'prlimit', "--pid=$pid", '--as=' . $1 * 1024 ]);
+    return;
+}
+
+# The status says whether the target is changed, whatever the program ends by. (A sanitizer's library has memory of its own.)
+sub memory_runs_out
+{
+    return if $ENV{PG_REWIND_FAULTS} =~ /lib[at]san/;
+    my %case = (
+        'before the commit' => [ 'link', 3, 1, 1 ],
+        'after the commit' => [ 'apply', 3, 1, 0 ],
+        'after the commit, as often as it is run' => [ 'apply', 1, 2, 2 ],
+    );
+    for my $case (sort keys %case)
+    {
+        my ($point, $retries, $times, $status) = @{ $case{$case} };
+        with_copy(sub {
+            my ($copy) = @_;
+            my $run = begin($copy, $point, "--retries=$retries");
+            for (1 .. $times)
+            {
+                my $child = held_child($run);
+                take_memory($child);
+                kill 'CONT', $child;
+            }
+            kill 'CONT', held_child($run) if $status == 0;
+            my $result = end($run);
+            is($result->{status}, $status, "memory runs out $case: exit status $status") or diag($result->{stderr});
+            is(() = $result->{stderr} =~ /^pg_rewind: error: out of memory$/mg, $times, 'it says why');
+            is(() = $result->{stderr} =~ /^pg_rewind: the rewind is run again$/mg, $status == 1 ? 0 : 1, 'and is run again where it must be finished');
+            like($result->{stderr}, qr/^pg_rewind: error: out of memory\npg_rewind: hint: Run the same command again: .*\n\z/m, 'what to do is said last') if $status == 2;
+            is($copy->try_start->{status}, 0, 'the old server starts') if $status == 1;
+            rewinds($copy, $source) if $status == 2;
+        });
+    }
+    # The next child has none from its start: it does not get as far as to look at what the one before has left.
+    with_copy(sub {
+        my ($copy) = @_;
+        my $run = begin($copy, 'apply', '--retries=1');
+        my $child = held_child($run);
+        take_memory($run->{pid});
+        kill 'KILL', $child;
+        my $result = end($run);
+        is($result->{status}, 2, 'memory runs out before the next child has looked: exit status 2');
+        like($result->{stderr}, qr/; it is run again\npg_rewind: error: out of memory\npg_rewind: hint: Run the same command again: .*\n\z/, 'what to do is said last');
+        rewinds($copy, $source);
+    });
+    with_copy(sub {
+        my ($copy) = @_;
+        my $held = hold($copy, $source, 'apply');
+        take_memory($held->{pid});
+        my $result = go_on($held);
+        is($result->{status}, 2, 'memory runs out after the commit, in one process: exit status 2');
+        like(rewinds($copy, $source)->{stderr}, qr/the interrupted rewind is finished/, 'the same command finishes it');
+    });
+    return;
+}
+
+# Without having looked at the target the next child does not say that it is unchanged.
+sub report_cannot_be_written
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $directory = $copy->dir . '/reports';
+        mkdir $directory or die;
+        my $run = begin($copy, 'apply', '--report=json', "--report-file=$directory/report", '--retries=1');
+        my $child = held_child($run);
+        rename $directory, "$directory.moved" or die;
+        kill 'KILL', $child;
+        my $result = end($run);
+        is($result->{status}, 2, 'no report can be made when a rewind is to be finished: exit status 2');
+        like($result->{stderr}, qr/^pg_rewind: error: could not create report file .*\npg_rewind: hint: Run the same command again: .*\n\z/m, 'what to do is said last');
+        rewinds($copy, $source);
+    });
+    return;
+}
+
+# The directory may be the same one, and half rewound.
+sub directory_cannot_be_looked_at
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $run = begin($copy, 'apply', '--retries=1');
+        my $child = held_child($run);
+        chmod 0, $copy->dir or die;
+        kill 'KILL', $child;
+        wait_until('the program ends', sub { has_ended($run) });
+        chmod 0700, $copy->dir or die;
+        is(end($run)->{status}, 2, 'the directory cannot be looked at when a rewind is to be finished: exit status 2');
+        rewinds($copy, $source);
+    });
+    return;
+}
+
 # By a manager that has taken the kill for the end, such as a base backup.
 sub directory_is_replaced
 {
@@ -130,7 +230,6 @@ sub work_is_left_unfinished
         my ($copy) = @_;
         my $directory = $copy->path('base/' . $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}));
         my $report = $copy->dir . '/report';
-        local %ENV = (%ENV, without_leak_check());    # a child that is run again frees nothing
         my $run = begin($copy, 'apply', '--report=json', "--report-file=$report");
         my $child = held_child($run);
         chmod 0500, $directory or die;
@@ -255,6 +354,9 @@ each_version(sub {
     $before = tree($target);
     child_is_killed();
     child_is_killed_each_time();
+    memory_runs_out();
+    report_cannot_be_written();
+    directory_cannot_be_looked_at();
     directory_is_replaced();
     work_is_left_unfinished();
     signals_reach_the_child();

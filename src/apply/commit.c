@@ -105,11 +105,12 @@ bool apply_may_be_pending(const char *target_directory)
 
 /* A tool can have written into the poison, which says that the server was shut down (pg_checksums
  * --enable). Its checkpoint location stays. */
-static bool holds_changed_poison(const char *target_directory)
+static bool holds_changed_poison(const char *target_directory, const JournalHead *head)
 {
     Control control;
 
-    return directory_control_read(target_directory, &control, NULL) && control_is_poison(&control);
+    return directory_control_read(target_directory, &control, NULL) &&
+           control_is_this_poison(&control, head->poison);
 }
 
 bool commit_state(const char *target_directory, const JournalHead *head, PendingState *state,
@@ -130,7 +131,7 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
         *state = PENDING_APPLY;
     else if (is_control(&control, head->new_control))
         *state = PENDING_CLEANUP;
-    else if (!is_control(&control, head->old_control) && holds_changed_poison(target_directory))
+    else if (holds_changed_poison(target_directory, head))
         *state = PENDING_APPLY;
     else
         *state = PENDING_STALE;

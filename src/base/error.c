@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,11 @@
 #define CHARACTER_SIZE_MAX 4 /* bytes of UTF-8 */
 
 static const char cut_mark[] = "...";
+
+/* How out_of_memory ends, which any thread may call. */
+static int unfinished_status = EXIT_FAILURE;
+static const char *unfinished_hint;
+static atomic_bool is_unfinished;
 
 /* Let text, which fills its ERROR_TEXT_SIZE bytes and goes on, end before a character with the
  * mark. */
@@ -154,16 +160,38 @@ const char *error_remedy_name(const Error *error)
     return error->remedy == REMEDY_WAL ? "wal" : NULL;
 }
 
+void memory_set_unfinished_end(int status, const char *hint)
+{
+    unfinished_status = status;
+    unfinished_hint = hint;
+}
+
+void memory_set_unfinished(bool unfinished)
+{
+    atomic_store(&is_unfinished, unfinished);
+}
+
+/* Nothing that allocates. */
+static void print_plainly(const char *label, const char *text)
+{
+    char line[512];
+    const int length = snprintf(line, sizeof(line), "%.100s: %s: %.350s\n",
+                                program_invocation_short_name, label, text);
+
+    /* There is nowhere to report that it fails. */
+    if (length > 0 && write(STDERR_FILENO, line, (size_t) length) < 0)
+        return;
+}
+
 void out_of_memory(void)
 {
-    char line[256];
-    int length = snprintf(line, sizeof(line), "%.200s: error: out of memory\n",
-                          program_invocation_short_name);
+    const bool unfinished = atomic_load(&is_unfinished);
 
-    /* Nothing that allocates, and no exit handlers: other threads are still at work. */
-    if (length > 0 && write(STDERR_FILENO, line, (size_t) length) < 0)
-        _exit(1);
-    _exit(1);
+    print_plainly("error", "out of memory");
+    if (unfinished && unfinished_hint != NULL)
+        print_plainly("hint", unfinished_hint);
+    /* No exit handlers: other threads are still at work. */
+    _exit(unfinished ? unfinished_status : EXIT_FAILURE);
 }
 
 static void *checked(void *memory)

@@ -87,8 +87,17 @@ bool error_remedy(Error *error, Remedy remedy); /* false, too */
  * the hint says what to do. */
 const char *error_remedy_name(const Error *error);
 
-/* Say that memory is exhausted and exit with status 1 (every instant is safe to die at). */
+/*
+ * Print that memory is exhausted, and exit (every instant is safe to die at): with status 1, or
+ * while memory_set_unfinished says so, with the status and the hint given for that.
+ */
 _Noreturn void out_of_memory(void);
+
+/* To be set while no other thread runs. hint lives to the end of the program. */
+void memory_set_unfinished_end(int status, const char *hint);
+
+/* From now on this process has left something unfinished, or no longer. */
+void memory_set_unfinished(bool unfinished);
 
 /* malloc, calloc and realloc that never return NULL. */
 void *memory_allocate(size_t size);

@@ -253,8 +253,7 @@ void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
 {
     const Version *version = target->version;
     const ControlOffsets *offsets = &version->control;
-    Lsn page_offset = wal_end % target->wal_block_size;
-    Lsn boundary = page_offset == 0 ? wal_end : wal_end - page_offset + target->wal_block_size;
+    const Lsn boundary = wal_end - wal_end % target->wal_block_size + (Lsn) target->wal_block_size;
 
     assert(wal_end != LSN_INVALID);
     memcpy(bytes, target->bytes, CONTROL_FILE_SIZE);
@@ -272,4 +271,9 @@ void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
 bool control_is_poison(const Control *control)
 {
     return control->checkpoint_lsn % control->wal_block_size == 0;
+}
+
+bool control_is_this_poison(const Control *control, const uint8_t poison[CONTROL_FILE_SIZE])
+{
+    return control->checkpoint_lsn == load_u64(poison + AT_CHECKPOINT);
 }

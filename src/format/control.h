@@ -119,15 +119,20 @@ void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamp
                           uint8_t bytes[CONTROL_FILE_SIZE]);
 
 /*
- * The poison: the target's own bytes with state "shut down", checkpoint location wal_end rounded up
- * to a WAL page boundary (where no record can start), checkpoint timeline `timeline`, no recovery
- * or backup positions. No server starts from it, with or without a backup_label; every reader reads
- * it. (keeping others out; xlog.c, "invalid checkpoint location")
+ * The poison: the target's own bytes with state "shut down", as checkpoint location the first WAL
+ * page boundary after wal_end (where no record can start), checkpoint timeline `timeline`, no
+ * recovery or backup positions. No server starts from it, with or without a backup_label; every
+ * reader reads it. It is never equal to the target's own pg_control, also where that is a poison
+ * already: wal_end is not before its checkpoint location. (keeping others out; xlog.c, "invalid
+ * checkpoint location")
  */
 void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
                          uint8_t bytes[CONTROL_FILE_SIZE]);
 
 /* True if it is a poison, by its checkpoint location, which no tool changes. */
 bool control_is_poison(const Control *control);
+
+/* True if it is this poison, or what a tool has made of it. */
+bool control_is_this_poison(const Control *control, const uint8_t poison[CONTROL_FILE_SIZE]);
 
 #endif

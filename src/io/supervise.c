@@ -73,7 +73,7 @@ static void begin_child(pid_t parent)
 }
 
 /* Returns false if no child can be made. */
-static bool run_child(SupervisedWork work, void *context, bool last, int *wait_status)
+static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, int *wait_status)
 {
     const pid_t parent = getpid();
     sigset_t before;
@@ -85,7 +85,7 @@ static bool run_child(SupervisedWork work, void *context, bool last, int *wait_s
     {
         begin_child(parent);
         sigprocmask(SIG_SETMASK, &before, NULL);
-        exit(work(context, last));
+        exit(work(context, turn));
     }
     child = pid;
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -122,9 +122,7 @@ static void log_unfinished(int wait_status, bool stopped)
         error_set(&error, ERROR_FAILED,
                   "the process that did the work was terminated by signal %d: %s",
                   WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
-    error_hint(&error,
-               "Run the same command again: it finishes the rewind, or starts it again. If the "
-               "target was being changed, no server can start there until then.");
+    error_hint(&error, SUPERVISE_HINT);
     log_error(&error);
 }
 
@@ -137,17 +135,21 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
 
     caller = getppid();
     if (retries == 0)
-        return work(context, true);
+        return work(context, (SupervisedTurn){.last = true});
     stop_signals(&stops);
     stop_signals_handle(forward_signal);
     for (int left = retries;; left--)
     {
-        if (!run_child(work, context, left == 0, &wait_status))
-            return work(context, true);
+        const bool again = left < retries;
+
+        if (!run_child(work, context, (SupervisedTurn){again, left == 0}, &wait_status))
+            return work(context, (SupervisedTurn){again, true});
         if (WIFSIGNALED(wait_status) && sigismember(&stops, WTERMSIG(wait_status)) == 1)
             die_of_signal(WTERMSIG(wait_status));
         if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != SUPERVISE_AGAIN)
             return WEXITSTATUS(wait_status);
+        /* For this process, and for children until they have looked. */
+        memory_set_unfinished(true);
         if (left == 0 || stop_number != 0)
             break;
         if (WIFSIGNALED(wait_status))

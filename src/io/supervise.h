@@ -11,8 +11,20 @@
 /* How a piece of work ends, as its exit status, where it is worth being done again. */
 #define SUPERVISE_AGAIN 200
 
-/* Returns an exit status. last: what ends with SUPERVISE_AGAIN now is not done again. */
-typedef int (*SupervisedWork)(void *context, bool last);
+/* Which of the runs of a piece of work it is. */
+typedef struct SupervisedTurn
+{
+    bool again; /* one before it was killed, or left the work unfinished */
+    bool last;  /* what ends with SUPERVISE_AGAIN now is not done again */
+} SupervisedTurn;
+
+/* Returns an exit status. */
+typedef int (*SupervisedWork)(void *context, SupervisedTurn turn);
+
+/* The hint where it is not known how far a run has come. */
+#define SUPERVISE_HINT                                                                             \
+    "Run the same command again: it finishes the rewind, or starts it again. If the target was "   \
+    "being changed, no server can start there until then."
 
 /*
  * Call work in a child, at most 1 + retries times: again when the child was killed, or when it
@@ -20,7 +32,8 @@ typedef int (*SupervisedWork)(void *context, bool last);
  * again, also after one that comes in the pause before that. A child whose parent has died is asked
  * to stop, as by SIGTERM. Returns the last child's status. Where it was killed by a signal that
  * asks for a stop, so is this process. Where it was killed by another, that is an error, which is
- * logged: `killed`. Without retries, and where no child can be made, work is called right here.
+ * logged: `killed`; where it returned SUPERVISE_AGAIN, `killed` too. Without retries, and where no
+ * child can be made, work is called right here.
  */
 int supervise(int retries, SupervisedWork work, void *context, int killed);
 

@@ -283,19 +283,19 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
             return true;
         }
         /* From here on the target is a standby of the source, which only has to run. */
-        run->look.outcome = REWIND_NOT_JOINED;
+        look_set_outcome(&run->look, REWIND_NOT_JOINED);
         signals_heed_again();
         if (!start_server(rejoin, error))
             return false;
     }
-    run->look.outcome = REWIND_NOT_JOINED;
+    look_set_outcome(&run->look, REWIND_NOT_JOINED);
     if (options->dry_run)
         return true;
     run_begin_phase(run, PHASE_FOLLOW);
     if (!rejoin_wait_until_it_follows(rejoin, error))
         return false;
     server_control_forget(&rejoin->control);
-    run->look.outcome = REWIND_DONE;
+    look_set_outcome(&run->look, REWIND_DONE);
     return true;
 }
 
@@ -329,7 +329,7 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))
-        run->look.outcome = REWIND_COMMITTED;
+        look_set_outcome(&run->look, REWIND_COMMITTED);
     complete_run(&rejoin, run);
     *result = rejoin.report;
     rejoin_forget_source(&rejoin);

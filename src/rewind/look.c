@@ -27,6 +27,12 @@ static const char *target_directory(const Look *look)
     return look->clusters.target.directory;
 }
 
+void look_set_outcome(Look *look, RewindOutcome outcome)
+{
+    look->outcome = outcome;
+    memory_set_unfinished(outcome != REWIND_UNTOUCHED);
+}
+
 bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
                         bool *waited, Error *error)
 {
@@ -61,7 +67,7 @@ static bool acquire_lock(Look *look, Error *error)
 
     look->waited_for_lock = look->waited_for_lock || waited;
     if (look->interlock == NULL && (ok || waited))
-        look->outcome = REWIND_BUSY;
+        look_set_outcome(look, REWIND_BUSY);
     if (!ok || look->interlock != NULL)
         return ok;
     error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
@@ -97,13 +103,13 @@ static bool finish_pending(Look *look, const PendingRewind *pending, Error *erro
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
              pending->divergence);
     warn_of_other_options(look, pending);
-    look->outcome = REWIND_COMMITTED;
+    look_set_outcome(look, REWIND_COMMITTED);
     signals_hold_off();
     if (!apply_finish(target_directory(look), look->interlock, look->options,
                       APPLY_PATIENCE_SECONDS, error))
         return false;
     log_info("the interrupted rewind is finished");
-    look->outcome = REWIND_UNTOUCHED;
+    look_set_outcome(look, REWIND_UNTOUCHED);
     look->resumed = true;
     interlock_release(look->interlock);
     look->interlock = NULL;
@@ -121,6 +127,7 @@ static bool handle_pending(Look *look, Error *error)
     if (!apply_pending(target_directory(look), look->arena, &pending, error))
         return false;
     is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
+    memory_set_unfinished(is_live);
     if (look->options->dry_run)
     {
         look->pending = is_live;
@@ -208,12 +215,13 @@ bool look_open(Look *look, Error *error)
         return false;
     if (!look->locks)
         return find_running_server(look, error);
+    memory_set_unfinished(true); /* until what an earlier run has left is seen */
     if (lock_target(look, error) && handle_pending(look, error))
         return true;
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (look->outcome == REWIND_UNTOUCHED && !look->resumed &&
         apply_may_be_pending(target_directory(look)))
-        look->outcome = REWIND_COMMITTED;
+        look_set_outcome(look, REWIND_COMMITTED);
     return false;
 }
 

@@ -46,8 +46,8 @@ typedef struct Look
                           no failure, since it may give the file to a directory */
 
     /* Set by look_open. */
-    RewindOutcome outcome; /* REWIND_COMMITTED also if an interrupted rewind waits and could not be
-                              finished */
+    RewindOutcome outcome; /* look_set_outcome; REWIND_COMMITTED also if an interrupted rewind waits
+                              and could not be finished */
     bool running;          /* without locks: the target's server runs */
     Interlock *interlock;  /* NULL: not locked */
     const char *scratch;   /* directory for WAL that is fetched for reading; NULL: none yet */
@@ -83,6 +83,9 @@ typedef struct Look
  * look_release in any case.
  */
 MUST_CHECK bool look_open(Look *look, Error *error);
+
+/* Set the end that the run would have now; also that of a run that finds no memory. */
+void look_set_outcome(Look *look, RewindOutcome outcome);
 
 /* Lock the target against other pg_rewinds. Another one that works there is waited for; if it still
  * does after patience_seconds, *interlock is NULL. *waited is set also after a failure. */

@@ -345,15 +345,17 @@ static bool commit_and_apply(Run *run, Error *error)
     if (!stop_check(error))
         return false;
     signals_hold_off();
+    /* Not later: memory may run out between the rename and the next line. */
+    look_set_outcome(&run->look, REWIND_COMMITTED);
     result = apply_commit(target, interlock, &committed, error);
-    if (committed)
-        run->look.outcome = REWIND_COMMITTED;
+    if (!committed)
+        look_set_outcome(&run->look, REWIND_UNTOUCHED);
     if (!result)
         return false;
     log_progress_message("syncing target data directory"); /* contract */
     if (!apply_finish(target, interlock, run->look.options, APPLY_PATIENCE_SECONDS, error))
         return false;
-    run->look.outcome = REWIND_DONE;
+    look_set_outcome(&run->look, REWIND_DONE);
     return true;
 }
 

@@ -242,15 +242,19 @@ static void the_poison_is_readable_and_points_to_a_page_boundary(void **state)
         assert_false(made.backup_end_required);
         assert_true(made.checkpoint.redo == target.checkpoint.redo);
         assert_true(made.system_identifier == target.system_identifier);
-        control_make_poison(&target, 0x5002000, 9, bytes);
-        assert_true(load_u64(bytes + 32) == 0x5002000);
+        assert_true(control_is_this_poison(&made, bytes));
+        assert_false(control_is_this_poison(&target, bytes));
+        /* A poison's poison is another one. */
+        control_make_poison(&made, 0x5002000, 9, bytes);
+        assert_true(load_u64(bytes + 32) == 0x5004000);
+        assert_false(control_is_this_poison(&made, bytes));
         for (uint32_t size = 1024; size <= 65536; size *= 2)
         {
             target.wal_block_size = size;
             control_make_poison(&target, 0x5000028, 9, bytes);
             assert_true(load_u64(bytes + 32) == 0x5000000 + size);
             control_make_poison(&target, 0x5000000 + size, 9, bytes);
-            assert_true(load_u64(bytes + 32) == 0x5000000 + size);
+            assert_true(load_u64(bytes + 32) == 0x5000000 + 2 * size);
         }
     }
 }
