@@ -656,18 +656,17 @@ static bool parse_environment_words(const Words *words, const Syntax *syntax, Co
     return ok;
 }
 
-/* The words live to the end of the program. Programs that this one runs do not get them. */
+/* The words live as long as the command. Programs that this one runs do not get them. */
 static bool parse_environment(const Syntax *syntax, Command *command, Error *error)
 {
-    static Arena *arena;
     const char *text = getenv(OPTIONS_VARIABLE);
     const char *wrong;
     Words words;
 
     if (text == NULL)
         return true;
-    arena = arena_create();
-    if (!words_split(arena, text, &words, &wrong))
+    command->environment = arena_create();
+    if (!words_split(command->environment, text, &words, &wrong))
         return error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has %s", wrong);
     unsetenv(OPTIONS_VARIABLE);
     return parse_environment_words(&words, syntax, command, error);

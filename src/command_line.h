@@ -33,6 +33,7 @@ typedef struct Command
     int retries;
     ReportFormat report_format;
     const char *report_file; /* NULL: standard output */
+    Arena *environment;      /* the words of PG_REWIND_OPTIONS; NULL: there is none */
 } Command;
 
 /*

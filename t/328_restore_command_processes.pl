@@ -49,9 +49,9 @@ each_version(sub {
     my $asked = $at_terminal->("touch $archive/asks; read answer </dev/tty && test \$answer = yes && cp $archive/%f %p", 'yes\\nyes\\nyes\\n');
     is($asked->{signal} || $asked->{status}, 0, 'a command that asks gets an answer') or diag($asked->{stdout}, $asked->{stderr});
 
-    # Started with SIGCHLD ignored. (And the command does not get the options that are meant for pg_rewind. Their words are never freed.)
+    # Started with SIGCHLD ignored. (And the command does not get the options that are meant for pg_rewind.)
     my $ignoring = run([ $^X, '-e', '$SIG{CHLD} = "IGNORE"; exec @ARGV', @command, "--restore-command=echo \${PG_REWIND_OPTIONS-none} >$archive/options; cp $archive/%f %p" ],
-        env => { PG_REWIND_OPTIONS => '--no-sync', without_leak_check() });
+        env => { PG_REWIND_OPTIONS => '--no-sync' });
     is(slurp("$archive/options"), "none\n", 'PG_REWIND_OPTIONS is for pg_rewind alone');
     is($ignoring->{signal} || $ignoring->{status}, 0, 'SIGCHLD is ignored by who started it') or diag($ignoring->{stderr});
     rejoins($target, $source, no_promotion => 1, quick => 1);

@@ -89,6 +89,26 @@ sub is_held_before_commit
     return;
 }
 
+# A server got in at the moment of the commit, and the run was killed before its second check: the blocker goes. As long as it cannot be
+# taken back, what is kept for that stays.
+sub server_came_at_commit
+{
+    my ($source, $target) = @_;
+    my $label = $target->path('backup_label');
+    end_by_kill(hold($target, $source, 'commit'));
+    $target->start->stop;
+    rename($target->path('pg_rewind.work/blocker'), $label) or die;
+    my $blocker = slurp($label);
+    my $failed = rewind($target, $source, fault => 'fail:unlink@*/backup_label:EIO');
+    is($failed->{status}, 2, 'a blocker that cannot be taken back: exit status 2');
+    like($failed->{stderr}, qr/^pg_rewind: error: could not remove file ".*\/backup_label": Input\/output error$/m, 'it says why');
+    is(slurp($label), $blocker, 'the blocker is there');
+    ok(-e $target->path('pg_rewind.work/journal'), 'and its journal');
+    unlike(rewinds($target, $source)->{stderr}, qr/interrupted rewind/, 'the next run takes it back, and rewinds the target');
+    rejoins($target, $source, no_promotion => 1, quick => 1);
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -97,6 +117,9 @@ each_version(sub {
         target => sub { my ($target) = @_; $target->sql("UPDATE t SET b = 'target'") });
     my $copy = $target->copy('copy');
     subtest('pg_rewind is held before it has a lock file', sub { is_held_before_lock_file($source, $copy) });
+    $copy->discard;
+    $copy = $target->copy('copy');
+    subtest('a server came at the moment of the commit', sub { server_came_at_commit($source, $copy) });
     $copy->discard;
     subtest('pg_rewind is held when all is staged', sub { is_held_before_commit($source, $target) });
 

@@ -47,7 +47,9 @@ sub start_process
     exec { $program } $option{program} // 'sleep', 600;
 }
 
-# Held when the first segment of the target's WAL is opened, and when something is staged.
+# Held when the first segment of the target's WAL is opened, when something is staged, and when the file was put aside.
+my $put_aside = 'rename@*/postmaster.pid.pg_rewind.server;link@*/postmaster.pid';
+
 sub it_stays
 {
     my ($source, $target) = @_;
@@ -67,6 +69,14 @@ sub it_stays
         end_by_kill(hold($target, $source, 'send@'));
         $same->('killed, and the next one has begun');
     }
+    end_by_kill(hold($target, $source, $put_aside));
+    ok(!-e $file, 'killed when the file was put aside: it is missing');
+    end_by_kill(hold($target, $source, 'send@'));
+    $same->('and the next one has begun');
+    # The claim may fail as long as no server is there; that there is nothing to do without it is found later.
+    my $failed = rewind($target, $source, fault => "fail:$put_aside:EIO", options => ['--keep=PG_VERSION']);
+    is($failed->{status}, 1, 'the lock file cannot be made after that, and the run fails');
+    $same->('failed');
     rewinds($target, $source);
     is(join(' ', glob("$file*")), '', 'a rewind removes it');
     return;

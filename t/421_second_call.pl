@@ -5,7 +5,8 @@ use strict;
 use warnings;
 
 use RewindTest;
-use RewindTest::Background;
+use POSIX ();
+use RewindTest::Background qw(run_in_background end_of_rewind start_rewind);
 use RewindTest::Held;
 use RewindTest::Tree;
 
@@ -16,6 +17,34 @@ sub begin_second
     my $second = start_rewind($copy, $source, errors => $copy->dir . '/second', options => \@options);
     wait_until('the second one waits', sub { slurp($second->{errors}) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
     return $second;
+}
+
+# The second one makes a standby of what the first has rewound. Its lock file does not keep the directory's last change from a power cut:
+# it has none, since the first one's caller may be starting the server.
+sub removal_is_synced
+{
+    my ($copy, $source) = @_;
+    my $log = $copy->dir . '/calls';
+    my $errors = $copy->dir . '/second';
+    my $first = hold($copy, $source, 'control');
+    spew($copy->path('recovery.signal'), '');
+    my $pid = fork() // die;
+    if ($pid == 0)
+    {
+        open(STDERR, '>', $errors) or POSIX::_exit(126);
+        @ENV{qw(LD_PRELOAD PG_REWIND_FAULT_LOG)} = ($ENV{PG_REWIND_FAULTS}, $log);
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, ONCE, '-R', '--source-server', $source->conninfo); }
+        POSIX::_exit(127);
+    }
+    my $second = run_in_background($pid, $errors);
+    wait_until('the second one waits', sub { -e $errors && slurp($errors) =~ /^pg_rewind: waiting for another pg_rewind /m });
+    is(go_on($first)->{status}, 0, 'the first one succeeds');
+    my $result = end_of_rewind($second);
+    is($result->{status}, 0, 'the second one succeeds') or diag($result->{stderr});
+    my $data = quotemeta($copy->data);
+    unlike(slurp($log), qr{ link .*/postmaster\.pid$}m, 'without a lock file');
+    like(slurp($log), qr{ unlink $data/recovery\.signal\n(?:.*\n)*\d+ sync $data$}m, 'the directory is synced after recovery.signal was removed');
+    return;
 }
 
 each_version(sub {
@@ -47,6 +76,12 @@ each_version(sub {
         rejoins($copy, $source, no_promotion => 1) if $case eq 'apply kill';
         $copy->discard;
     }
+
+    subtest('the second one writes what makes a standby', sub {
+        my $copy = $target->copy('copy');
+        removal_is_synced($copy, $source);
+        $copy->discard;
+    }) if $version >= 12;
 
     subtest('the second one is told to stop', sub {
         my $copy = $target->copy('copy');

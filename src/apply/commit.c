@@ -188,14 +188,9 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
     bool found, success;
 
     *pending = (PendingRewind){.state = PENDING_NONE, .divergence = ""};
+    /* Without --no-sync a journal is whole before the commit, and is never written again. */
     if (!journal_open(target_directory, arena, &reader, head, &found, error))
-    {
-        /* Without --no-sync a journal is whole before the commit, and is never written again. */
-        if (may_be_committed(target_directory))
-            return false;
-        pending->state = PENDING_STALE;
-        return true;
-    }
+        return !may_be_committed(target_directory);
     if (!found)
         return true;
     pending->divergence = head->divergence;

@@ -10,7 +10,8 @@
 /* The table at the top of journal.h says what is on the disk in each. */
 typedef enum PendingState
 {
-    PENDING_NONE,   /* leftovers of staging or cleaning up can be there: stage_remove_stale */
+    PENDING_NONE,   /* leftovers of staging or cleaning up can be there, among them a journal that
+                       cannot be read and was never committed: stage_remove_stale */
     PENDING_STALE,  /* a journal that is not live: stage_remove_stale */
     PENDING_APPLY,  /* committed: must be finished */
     PENDING_CLEANUP /* finished except for cleaning up */
@@ -25,8 +26,7 @@ typedef struct PendingRewind
 
 /*
  * Find what an earlier run left in this target; texts are in arena. Reads only. A journal that
- * cannot be read is an error only where it can have been committed, else PENDING_STALE without a
- * description.
+ * cannot be read is an error only where it can have been committed, else there is none.
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);
@@ -60,7 +60,8 @@ MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *he
 
 /*
  * Take the blocker of the journal's run back, if it is in place: the target's own backup_label, or
- * none, replaces it. For a journal that is not live.
+ * none, replaces it. For a journal that is not live. After a failure the blocker is in place still,
+ * and what is needed to take it back must stay.
  */
 MUST_CHECK bool commit_take_back(const char *target_directory, Error *error);
 

@@ -224,9 +224,8 @@ bool stage_remove_stale(const char *target_directory, Error *error)
         return false;
     if (pending.state == PENDING_APPLY)
         return error_set(error, ERROR_FAILED, "\"%s\" holds a rewind that must be finished", work);
-    /* A journal that cannot be read was never committed: apply_pending has looked. */
     if (pending.state == PENDING_STALE && !commit_take_back(target_directory, error))
-        log_debug("%s", error->message);
+        return false;
     /* The journal first: the removals after it may be interrupted. */
     return durable_remove(target_path(&journal, target_directory, JOURNAL_PATH), error) &&
            remove_places(target_directory, error) && dir_remove_tree(work, error) &&

@@ -93,5 +93,5 @@ bool standby_files_write(const Clusters *clusters, const StandbySettings *settin
     return standby_uses_recovery_conf(version) ||
            (write_file(directory, SIGNAL_PATH, "", 0, error) &&
             (keep_matches(keep, RECOVERY_SIGNAL_PATH, &kept_by) ||
-             file_remove(path_in(&unwanted, directory, RECOVERY_SIGNAL_PATH), error)));
+             durable_remove(path_in(&unwanted, directory, RECOVERY_SIGNAL_PATH), error)));
 }

@@ -44,8 +44,9 @@ typedef enum PidFileState
  *    stale file by its own. We may move that one away; then the server stops when it next
  *    looks for its file, and the commit finds that pg_control has changed (commit_check_control).
  * 3. A crashed server's file is renamed to PID_FILE_KEPT, never removed before the commit. After a
- *    kill the next run finds it (interlock_remove_leftover) and puts it back, unless a server's
- *    file is in its place.
+ *    kill the next run finds it (interlock_remove_leftover) and puts it back, unless a server came
+ *    since: its file is in that place, or none is, because it has stopped. If none is because our
+ *    file was not linked there yet, the temporary file is there still: it goes last.
  * 4. A server, or a person, may remove or replace our file later. So it is compared, by inode and
  *    content, before it is replaced or removed, and before and after the commit puts the blocker in
  *    place (interlock_still_ours). A server that starts takes the pid file before it reads
@@ -60,6 +61,7 @@ struct Interlock
     const char *temporary_path;
     const char *kept_path; /* of the file that a crashed server had left */
     bool gives_back;       /* that file exists, and goes back to its place */
+    bool displaced;        /* it was put there, and our file is not in its place yet */
     int lock_fd;           /* -1: nothing could be locked */
     PidFileState state;
     dev_t device; /* of the file that we made; 0 before */
@@ -177,18 +179,20 @@ static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *o
 
 /* Move a stale postmaster.pid away. A server's file is kept (design/interruption.md, "A server,
  * until the commit"). */
-static bool put_aside_pid_file(const Interlock *interlock, Error *error)
+static bool put_aside_pid_file(Interlock *interlock, Error *error)
 {
     bool found, of_server;
 
     if (!read_pid_file_owner(interlock, &found, &of_server, error))
         return false;
-    return of_server ? file_rename(interlock->path, interlock->kept_path, error)
-                     : file_remove(interlock->path, error);
+    if (!of_server)
+        return file_remove(interlock->path, error);
+    interlock->displaced = file_rename(interlock->path, interlock->kept_path, error);
+    return interlock->displaced;
 }
 
 /* Link the temporary file at postmaster.pid, in place of a stale one. */
-static bool link_pid_file(const Interlock *interlock, Error *error)
+static bool link_pid_file(Interlock *interlock, Error *error)
 {
     for (int attempt = 1; attempt <= CLAIM_ATTEMPTS_MAX; attempt++)
     {
@@ -196,7 +200,12 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
         long pid;
 
         if (!file_link(interlock->temporary_path, interlock->path, &exists, error))
+        {
+            interlock->displaced =
+                interlock->displaced && !file_rename(interlock->kept_path, interlock->path, NULL);
             return false;
+        }
+        interlock->displaced = false;
         if (!exists)
             return true;
         if (!pid_file_find_server(interlock->directory, &found, &pid, error))
@@ -232,26 +241,36 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
     if (success)
         interlock->state = PID_FILE_CLAIMED;
     success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);
+    /* What could not be put back now, the next run puts back. */
+    if (interlock->displaced)
+        return false;
     if (!file_remove(interlock->temporary_path, success ? error : NULL))
         return false;
     return success;
 }
 
+/* Put back the file that a killed run has kept, or remove it if a server came since. */
+static bool settle_kept_file(const Interlock *interlock, bool was_claiming, Error *error)
+{
+    bool found, of_server;
+
+    if (!read_pid_file_owner(interlock, &found, &of_server, error))
+        return false;
+    /* A server would have replaced the killed run's file, and removed it at its end. */
+    return (found ? !of_server : was_claiming)
+               ? file_rename(interlock->kept_path, interlock->path, error)
+               : file_remove(interlock->kept_path, error);
+}
+
 bool interlock_remove_leftover(const Interlock *interlock, Error *error)
 {
     struct stat status;
-    bool found, of_server;
+    bool was_claiming, kept;
 
-    if (!file_remove(interlock->temporary_path, error) ||
-        !file_lstat(interlock->kept_path, &status, &found, error))
-        return false;
-    if (!found)
-        return true;
-    if (!read_pid_file_owner(interlock, &found, &of_server, error))
-        return false;
-    /* No server came since, or it would have replaced the killed run's file. */
-    return found && !of_server ? file_rename(interlock->kept_path, interlock->path, error)
-                               : file_remove(interlock->kept_path, error);
+    return file_lstat(interlock->temporary_path, &status, &was_claiming, error) &&
+           file_lstat(interlock->kept_path, &status, &kept, error) &&
+           (!kept || settle_kept_file(interlock, was_claiming, error)) &&
+           file_remove(interlock->temporary_path, error);
 }
 
 bool interlock_has_pid_file(const Interlock *interlock)

@@ -10,7 +10,7 @@ use File::Temp ();
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(rewind_argv without_leak_check run must_run wait_until process_file slurp spew append program work_dir log_directory
+our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir log_directory
     PATIENCE_SECONDS ONCE);
 
 # How long anything may take before the test fails.
@@ -52,13 +52,6 @@ sub rewind_argv
 {
     my ($directory, @arguments) = @_;
     return ($ENV{PG_REWIND} // 'build/pg_rewind', '-D', $directory, (split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // ''), @arguments);
-}
-
-# For the environment of a program that ends without freeing its memory, on purpose: LeakSanitizer would replace its exit status. All
-# other checks of the address sanitizer stay on. Without that sanitizer the variable has no effect.
-sub without_leak_check
-{
-    return (ASAN_OPTIONS => join ':', grep { length } $ENV{ASAN_OPTIONS} // '', 'detect_leaks=0');
 }
 
 # Sees each command before it runs, and may return a function that sees its result: RewindTest::Beside.

@@ -280,6 +280,13 @@ static void test_a_servers_file_is_kept(void **state)
     check_nothing_beside();
     assert_false(exists("postmaster.pid"));
 
+    /* Killed before its own file was there, of which it had the text already. */
+    make_text("postmaster.pid.pg_rewind.server", "1\n");
+    make_text("postmaster.pid.pg_rewind", "-1\n");
+    assert_true(interlock_remove_leftover(interlock, &error));
+    check_nothing_beside();
+    assert_int_equal(unlink("postmaster.pid"), 0);
+
     /* From the commit on it is gone. */
     make_pid_file(dead_pid(), "/data\n1700000000\n");
     assert_true(interlock_claim_pid_file(interlock, &error));
