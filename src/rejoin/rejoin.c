@@ -254,6 +254,20 @@ static bool find_and_stop(Rejoin *rejoin, bool *follows, Error *error)
     return true;
 }
 
+/*
+ * An interrupted rewind is finished also without its source. If it was one without -R the target is
+ * no standby: its server would open for writing, on the source's timeline.
+ */
+static bool check_standby(Rejoin *rejoin, const Run *run, Error *error)
+{
+    rejoin->report.is_standby = run->next_start == NULL || run->next_start->standby;
+    if (rejoin->report.is_standby || rejoin->options->dry_run)
+        return true;
+    error_set(error, ERROR_RETRY, "the target is not a standby of the source yet");
+    return error_detail(error, "The interrupted rewind was not to make it one, and without the "
+                               "source it cannot be set up.");
+}
+
 static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
 {
     const Options *options = rejoin->options;
@@ -274,7 +288,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
         run->server_stopped = rejoin->report.stopped;
-        if (!rewind_run(options, run, error))
+        if (!rewind_run(options, run, error) || !check_standby(rejoin, run, error))
             return false;
         run_begin_phase(run, PHASE_START);
         if (options->dry_run)
@@ -330,6 +344,11 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))
         look_set_outcome(&run->look, REWIND_COMMITTED);
+    /* Nor of one that was finished just now: "as it was" its server must not start any more. */
+    rejoin.report.resumed = run->look.resumed;
+    if (!succeeded && run->look.resumed && run->look.outcome == REWIND_UNTOUCHED &&
+        error_worst_kind(error) != ERROR_IMPOSSIBLE)
+        look_set_outcome(&run->look, REWIND_NOT_JOINED);
     complete_run(&rejoin, run);
     *result = rejoin.report;
     rejoin_forget_source(&rejoin);
@@ -344,6 +363,12 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             "The target is unchanged, but this command has asked its server to stop, and it is "
             "stopping. Run the same %s command again. To start it as it was instead: %s",
             log_program_name(), rejoin->start_command);
+    else if (outcome == REWIND_NOT_JOINED && rejoin->resumed && !rejoin->is_standby)
+        log_hint(
+            "The interrupted rewind is finished, but the target could not be set up as a standby of "
+            "the source: do not start its server. Remove the cause and run the same %s command "
+            "again.",
+            log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->running)
         log_hint("The target is a standby of the source and its server is running, but it has not "
                  "caught up yet: run the same %s command again, it goes on waiting.",
@@ -354,7 +379,8 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
                  log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_UNTOUCHED && rejoin->running)
         log_hint("The target is unchanged, and its server is running.");
-    else if (outcome == REWIND_UNTOUCHED && !options->dry_run && rejoin->start_command != NULL)
+    else if (outcome == REWIND_UNTOUCHED && !options->dry_run && rejoin->start_command != NULL &&
+             !rejoin->resumed)
         log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again. "
                  "To start the server as it was instead%s: %s",
                  rejoin->stopped ? "but its server was stopped by this command and is not running"

@@ -17,6 +17,8 @@ typedef struct RejoinResult
     bool followed;             /* it streams from the source and has replayed WAL up to `awaited` */
     Lsn awaited;               /* the source's end when the server was started, or LSN_INVALID */
     bool was_primary;          /* before the rewind */
+    bool resumed;              /* an interrupted rewind was finished first */
+    bool is_standby;           /* the rewind succeeded, and has set it up as one */
     const char *start_command; /* NULL: not known */
     /* When it followed: */
     Lsn replayed;

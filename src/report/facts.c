@@ -20,7 +20,9 @@ ReportResult report_result(const Report *report)
         return (ReportResult){"impossible",
                               "impossible for this target and source; nothing was changed"};
     if (report->exit_status != 0)
-        return (ReportResult){"failed", "failed; the target is unchanged"};
+        return (ReportResult){"failed", run->look.resumed
+                                            ? "failed, after an interrupted rewind was finished"
+                                            : "failed; the target is unchanged"};
     if (resumed && dry_run)
         return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
     if (resumed)
