@@ -300,8 +300,23 @@ sub hold_first_checkpoint
 {
     my ($self) = @_;
     wait_until('the first checkpoint has begun', sub { $self->log =~ /checkpoint starting: force/ });
-    kill 'STOP', $self->checkpointer_pid;
+    stop_in_system_call($self->checkpointer_pid);
     return $self;
+}
+
+# A server process that is stopped at another place may hold a spinlock: another one that waits for it panics. Where it cannot be seen which call
+# it is in, any place will do.
+sub stop_in_system_call
+{
+    my ($pid) = @_;
+    wait_until("process $pid is stopped in a system call", sub {
+        kill 'STOP', $pid;
+        wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
+        return 1 if process_file($pid, 'syscall') !~ /^-1 /;
+        kill 'CONT', $pid;
+        return 0;
+    });
+    return;
 }
 
 sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }
