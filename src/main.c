@@ -126,7 +126,7 @@ static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error
     return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
-/* What ends a run that left something unfinished. */
+/* The status of a run that left something unfinished. */
 static int unfinished_status(SupervisedTurn turn)
 {
     return turn.last ? STATUS_UNFINISHED : SUPERVISE_AGAIN;

@@ -11,7 +11,7 @@
 /* How a piece of work ends, as its exit status, where it is worth being done again. */
 #define SUPERVISE_AGAIN 200
 
-/* Which of the runs of a piece of work it is. */
+/* The place of a run among the runs of one piece of work. */
 typedef struct SupervisedTurn
 {
     bool again; /* one before it was killed, or left the work unfinished */

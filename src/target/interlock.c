@@ -241,7 +241,7 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
     if (success)
         interlock->state = PID_FILE_CLAIMED;
     success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);
-    /* What could not be put back now, the next run puts back. */
+    /* The next run puts back what could not be put back now. */
     if (interlock->displaced)
         return false;
     if (!file_remove(interlock->temporary_path, success ? error : NULL))
