@@ -14,6 +14,18 @@
 #define POLL_MILLISECONDS 100
 #define START_SECONDS 5 /* for another --rejoin to start the server after its rewind */
 
+/* A rewind that was interrupted may have removed its configuration. It is finished first. */
+static bool check_configuration(Rejoin *rejoin, Error *error)
+{
+    const char *directory = rejoin->target.directory;
+
+    if (!rejoin->control.needs_own_file || file_exists(directory, CONFIGURATION_PATH) ||
+        apply_may_be_pending(directory))
+        return true;
+    rejoin->control.start = NULL; /* no advice */
+    return error_no_configuration(error);
+}
+
 static bool find_target(Rejoin *rejoin, Error *error)
 {
     Target *target = &rejoin->target;
@@ -21,7 +33,8 @@ static bool find_target(Rejoin *rejoin, Error *error)
     if (!target_open(rejoin->arena, rejoin->options->target, target, error) ||
         !directory_control_read(target->directory, &target->control, error) ||
         !pid_file_find_server(target->directory, NULL, &rejoin->pid, error) ||
-        !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error))
+        !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error) ||
+        !check_configuration(rejoin, error))
         return false;
     target->config_file = rejoin->control.config_file;
     if (pid_file_has_status(target->directory, PID_FILE_STOPPING))
@@ -104,8 +117,8 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewou
     streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
     return streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) &&
-           (!rewound ||
-            next_start_check(options, clusters, true, &problems, rejoin->arena, error)) &&
+           (!rewound || next_start_check(options, clusters, true, rejoin->control.needs_own_file,
+                                         &problems, rejoin->arena, error)) &&
            problems_check(&problems, error);
 }
 
@@ -288,6 +301,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
         run->server_stopped = rejoin->report.stopped;
+        run->needs_own_file = rejoin->control.needs_own_file;
         if (!rewind_run(options, run, error) || !check_standby(rejoin, run, error))
             return false;
         run_begin_phase(run, PHASE_START);

@@ -478,6 +478,25 @@ static bool check_stop_setting(const Settings *settings, Timeline timeline, bool
                       name, of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
 
+/* Its server would not start. A file that cannot be read is there. */
+static bool check_own_file(const SettingsReader *reader, bool of_source, Error *error)
+{
+    AUTO_BUFFER Buffer content = {0};
+    bool found;
+
+    if (!reader->read(reader->context, CONFIGURATION_PATH, &content, &found) || found)
+        return true;
+    if (!of_source)
+        return error_no_configuration(error);
+    error_set(error, ERROR_FAILED,
+              "the target's server would have no configuration after the rewind");
+    error_detail(error,
+                 "The source has no \"%s\" in its data directory, so the target's is removed.",
+                 CONFIGURATION_PATH);
+    return error_hint(error, "Keep the target's configuration (--keep-config), or name a main "
+                             "configuration file outside of the data directory (--config-file).");
+}
+
 static bool error_no_slot(const Options *options, const Version *version, const char *name,
                           Error *error)
 {
@@ -496,7 +515,7 @@ static bool error_no_slot(const Options *options, const Version *version, const 
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, bool rewound,
-                      Problems *problems, Arena *arena, Error *error)
+                      bool needs_own_file, Problems *problems, Arena *arena, Error *error)
 {
     const Version *version = clusters->shape.version;
     const Configuration configuration = target_configuration(&clusters->target, arena);
@@ -517,6 +536,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, bool rew
     SourceSlot found;
     Error problem;
 
+    if (needs_own_file && !check_own_file(&reader, !of_target, &problem))
+        problems_add(problems, &problem);
     if (foretold.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.source_lost);
     if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,

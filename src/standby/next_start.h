@@ -85,10 +85,12 @@ const char *next_start_manager(const Target *target);
 /*
  * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
  * the end, or the server would open for writing; and a replication slot that the source does not
- * have. rewound: the configuration is the source's, but for what is kept. Needs no plan. Fails only
+ * have. rewound: the configuration is the source's, but for what is kept. needs_own_file: it is
+ * also a problem if postgresql.conf will not be in the data directory. Needs no plan. Fails only
  * when the source cannot be asked.
  */
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters, bool rewound,
-                                 Problems *problems, Arena *arena, Error *error);
+                                 bool needs_own_file, Problems *problems, Arena *arena,
+                                 Error *error);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CONFIGURATION_PATH "postgresql.conf"
 #define ALTER_SYSTEM_PATH "postgresql.auto.conf"
 #define DEBIAN_ROOT "/etc/postgresql"
 #define LINKS_MAX 40 /* as the kernel */
@@ -128,6 +127,13 @@ const char *configuration_find_file(const Configuration *configuration, const Ve
         file_exists(configuration->directory, CONFIGURATION_PATH))
         return configuration->config_file;
     return configuration_find_debian(configuration, version, &cluster) ? cluster.config_file : NULL;
+}
+
+bool error_no_configuration(Error *error)
+{
+    error_set(error, ERROR_FAILED, "the configuration of the target's server was not found");
+    return error_hint(error, "The data directory has no postgresql.conf: name the server's main "
+                             "configuration file with --config-file.");
 }
 
 Configuration target_configuration(const Target *target, Arena *arena)

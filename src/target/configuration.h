@@ -11,6 +11,8 @@
 #include "format/settings.h"
 #include "target/target.h"
 
+#define CONFIGURATION_PATH "postgresql.conf"
+
 typedef struct Configuration
 {
     const char *directory;   /* the target's data directory */
@@ -39,6 +41,9 @@ bool configuration_find_debian(const Configuration *configuration, const Version
 /* Returns config_file itself if it is set. Otherwise, for a data directory without postgresql.conf,
  * that of Debian's cluster. NULL: the default. */
 const char *configuration_find_file(const Configuration *configuration, const Version *version);
+
+/* The server needs postgresql.conf of the data directory, and it is not there. */
+bool error_no_configuration(Error *error);
 
 /* Reads files as they are in the target now. The configuration must live as long as the reader. */
 SettingsReader configuration_reader(const Configuration *configuration);

@@ -220,13 +220,6 @@ static bool use_pg_ctl(const Target *target, const Options *options, long pid, A
         return false;
     if (control->config_file == NULL)
         control->config_file = former.config_file;
-    if (control->config_file == NULL && options->start_command == NULL &&
-        !file_exists(target->directory, "postgresql.conf"))
-    {
-        error_set(error, ERROR_FAILED, "the configuration of the target's server was not found");
-        return error_hint(error, "The data directory has no postgresql.conf: name the server's "
-                                 "main configuration file with --config-file.");
-    }
     buffer_append_word(&command, program);
     buffer_append_string(&command, " -D ");
     buffer_append_word(&command, target->directory);
@@ -236,6 +229,7 @@ static bool use_pg_ctl(const Target *target, const Options *options, long pid, A
                          options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
     if (control->start != NULL)
         return true;
+    control->needs_own_file = control->config_file == NULL;
     append_server_options(options, &former, &server);
     buffer_printf(&command, " -w -t %d -l ", START_SECONDS);
     buffer_append_word(&command, control->log);

@@ -35,6 +35,7 @@ typedef struct ServerControl
     const char *cluster_log;     /* of a cluster in Debian's layout, or NULL */
     const char *config_file;     /* --config-file, or that of Debian's layout, or of the server's
                                     last start; NULL: the default */
+    bool needs_own_file;         /* `start` needs postgresql.conf of the data directory */
     ServerLog logs[SERVER_LOGS]; /* as they were before the last command */
 } ServerControl;
 
@@ -43,8 +44,7 @@ typedef struct ServerControl
  * postgresql* is systemctl's, a cluster in Debian's layout pg_ctlcluster's, all others pg_ctl's,
  * of the program that was started last, which starts them with the options that they had
  * (postmaster.opts). What server_control_save kept is used for a server that is stopped, unless the
- * server was started since then. Fails when pg_ctl is needed and not there, or the server's
- * configuration is not found. All is in the arena.
+ * server was started since then. Fails when pg_ctl is needed and not there. All is in the arena.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
