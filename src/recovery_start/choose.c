@@ -29,6 +29,7 @@ typedef struct Chooser
     Lsn missing_end; /* of a missing segment, where reading failed because of it; LSN_INVALID: it
                         did not */
     bool lacks_wal;  /* WAL before the late start is nowhere, so all blocks are compared */
+    bool told_of_checkpoint; /* that a dry run makes none */
 } Chooser;
 
 /* ---- The start that is chosen, or looked at ---- */
@@ -117,6 +118,9 @@ static bool find_late_start(Chooser *chooser, Lsn record, Start *late, bool *the
         return true;
     if (chooser->in.options->dry_run)
     {
+        if (chooser->told_of_checkpoint)
+            return true;
+        chooser->told_of_checkpoint = true;
         log_info("not running CHECKPOINT on the source in a dry run: less would be replayed, and "
                  "more copied, than is planned now");
         return true;
