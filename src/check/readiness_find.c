@@ -212,7 +212,8 @@ static void look_at_standby(Node *node)
         node->clusters->source_history.count == 0)
         return;
     options.create_slot = options.slot != NULL;
-    if (!next_start_check(&options, node->clusters, look->divergence.needed, false, &problems,
+    if (!next_start_check(&options, node->clusters,
+                          (ExpectedStart){.rewound = look->divergence.needed}, &problems,
                           node->arena, &error))
         node_add_error(node, "standby", FINDING_UNKNOWN, &error);
     else if (problems.count == 0)

@@ -110,6 +110,8 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
 static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewound, Error *error)
 {
     const Options *options = rejoin->options;
+    const ExpectedStart expected = {.rewound = true,
+                                    .needs_own_file = rejoin->control.needs_own_file};
     Problems problems = {0};
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
@@ -117,8 +119,8 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewou
     streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
     return streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) &&
-           (!rewound || next_start_check(options, clusters, true, rejoin->control.needs_own_file,
-                                         &problems, rejoin->arena, error)) &&
+           (!rewound ||
+            next_start_check(options, clusters, expected, &problems, rejoin->arena, error)) &&
            problems_check(&problems, error);
 }
 
@@ -379,8 +381,8 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
             log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_NOT_JOINED && rejoin->resumed && !rejoin->is_standby)
         log_hint(
-            "The interrupted rewind is finished, but the target could not be set up as a standby of "
-            "the source: do not start its server. Remove the cause and run the same %s command "
+            "The interrupted rewind is finished, but the target could not be set up as a standby "
+            "of the source: do not start its server. Remove the cause and run the same %s command "
             "again.",
             log_program_name());
     else if (outcome == REWIND_NOT_JOINED && rejoin->running)

@@ -321,8 +321,10 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
         return false;
     /* --rejoin starts a server that it has stopped, also where no rewind is needed. */
     if (look->options->rejoin && (look->divergence.needed || !run->server_stopped) &&
-        !next_start_check(look->options, &look->clusters, look->divergence.needed,
-                          run->needs_own_file, &look->problems, look->arena, error))
+        !next_start_check(look->options, &look->clusters,
+                          (ExpectedStart){.rewound = look->divergence.needed,
+                                          .needs_own_file = run->needs_own_file},
+                          &look->problems, look->arena, error))
         return false;
     *done = !look->divergence.needed;
     if (*done)

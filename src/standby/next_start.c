@@ -514,12 +514,12 @@ static bool error_no_slot(const Options *options, const Version *version, const 
                       buffer_string(&literal), version->sql.slot_reserves ? ", true" : "");
 }
 
-bool next_start_check(const Options *options, const Clusters *clusters, bool rewound,
-                      bool needs_own_file, Problems *problems, Arena *arena, Error *error)
+bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
+                      Problems *problems, Arena *arena, Error *error)
 {
     const Version *version = clusters->shape.version;
     const Configuration configuration = target_configuration(&clusters->target, arena);
-    const bool of_target = !rewound || options->keep->configuration;
+    const bool of_target = !expected.rewound || options->keep->configuration;
     const NextStartInput input = {.target = &clusters->target, .source = clusters->source};
     RewoundTarget foretold = {.input = &input,
                               .arena = arena,
@@ -536,7 +536,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, bool rew
     SourceSlot found;
     Error problem;
 
-    if (needs_own_file && !check_own_file(&reader, !of_target, &problem))
+    if (expected.needs_own_file && !check_own_file(&reader, !of_target, &problem))
         problems_add(problems, &problem);
     if (foretold.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.source_lost);

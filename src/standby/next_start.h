@@ -82,15 +82,21 @@ MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextS
  * it decides. */
 const char *next_start_manager(const Target *target);
 
+/* What is known of a start before there is a plan. */
+typedef struct ExpectedStart
+{
+    bool rewound;        /* the configuration is the source's, but for what is kept */
+    bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
+} ExpectedStart;
+
 /*
  * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
- * the end, or the server would open for writing; and a replication slot that the source does not
- * have. rewound: the configuration is the source's, but for what is kept. needs_own_file: it is
- * also a problem if postgresql.conf will not be in the data directory. Needs no plan. Fails only
- * when the source cannot be asked.
+ * the end, or the server would open for writing; a replication slot that the source does not have;
+ * and a configuration file that is needed and will not be there. Fails only when the source cannot
+ * be asked.
  */
-MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters, bool rewound,
-                                 bool needs_own_file, Problems *problems, Arena *arena,
+MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
+                                 ExpectedStart expected, Problems *problems, Arena *arena,
                                  Error *error);
 
 #endif

@@ -23,8 +23,9 @@
 #define OTHER (-4)
 #define NO_ENTRY (-1)
 
-/* The target left timeline 1 at 0/5000028; before, both sides had timeline 1 from the start. */
 #define NEXT_OID 16385 /* greater than the number of table */
+
+/* The target left timeline 1 at 0/5000028; before, both sides had timeline 1 from the start. */
 #define DIVERGENCE 0x5000028u
 
 static Error error;
