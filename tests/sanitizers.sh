@@ -27,7 +27,7 @@ end_to_end()
 
 parallel=(t/100_basic.pl t/130_large_files.pl t/140_tablespaces.pl t/300_source_standby.pl)
 
-build build-address address,undefined
+CFLAGS=-DARENA_PIECES_APART build build-address address,undefined
 unit address
 if [ "${1:-sample}" = all ]; then
     end_to_end address

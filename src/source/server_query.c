@@ -169,7 +169,8 @@ static bool server_names(Source *source, const char *directory, Arena *arena, co
     *names = arena_allocate(arena, sizeof(**names));
     if (!server_ask(source, arena, &query, &text, error))
         return false;
-    *names = arena_allocate(arena, (text != NULL ? strlen(text) / 2 + 2 : 1) * sizeof(**names));
+    /* There are no empty names, but another server might answer with slashes alone. */
+    *names = arena_allocate(arena, (text != NULL ? strlen(text) + 2 : 1) * sizeof(**names));
     while (text != NULL)
         (*names)[count++] = strsep(&text, "/");
     return true;

@@ -31,7 +31,7 @@ export checkout scratch seconds sanitizers
 compile()
 {
     clang -std=c11 -D_GNU_SOURCE -g -O2 -fno-omit-frame-pointer "-fsanitize=fuzzer-no-link,$sanitizers" \
-        -fno-sanitize-recover=all -I "$checkout/src" -I "$checkout/tests/fuzz" -I/usr/include/postgresql \
+        -fno-sanitize-recover=all -DARENA_PIECES_APART -I "$checkout/src" -I "$checkout/tests/fuzz" -I/usr/include/postgresql \
         -c "$1" -o "$scratch/objects/$2.o"
 }
 
