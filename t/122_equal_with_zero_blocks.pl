@@ -104,18 +104,21 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
-    for my $size ($version >= 16 ? qw(another equal) : ())
+    # A late start is at an online checkpoint: it counts the numbers as given away that the server has only reserved.
+    for my $case ($version >= 16 ? ([ 'another' ], [ 'equal' ], [ 'equal', '--late-start' ]) : ())
     {
-        subtest("the source makes its table while pg_rewind works: files of $size size", sub {
+        my ($size, @late) = @$case;
+        subtest("the source makes its table while pg_rewind works: files of $size size @late", sub {
             my ($source, $target) = split_brain($version,
                 before => sub { $_[0]->sql($place) },
-                source => sub { },
+                source => sub { $_[0]->sql('CREATE TABLE first (a int)'), $_[0]->sql('CHECKPOINT') if @late },
                 target => sub {
                     my ($target) = @_;
                     $target->stop('immediate')->start;
+                    $target->sql('CREATE TABLE first (a int)') if @late;
                     $of_target{'an index of an unlogged table, whose build was cut off'}->($target);
                 });
-            my $held = hold($target, $source, 'create@*/source.*');
+            my $held = hold($target, $source, 'create@*/source.*', @late);
             $source->sql('CREATE TABLE with_zeros AS SELECT generate_series(1, 3000)');
             my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
             ok(-e $target->path($path), 'the target has a file under the same number');

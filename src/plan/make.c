@@ -12,6 +12,8 @@
 #define UNCHANGED_PART_MAX 8
 #define FETCHED_PART_MIN 2
 
+#define RESERVED_OIDS 8192
+
 /* A plan while its files are decided upon one after the other. */
 typedef struct PlanBuilder
 {
@@ -70,6 +72,14 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
     }
 }
 
+/* True if the source may have given this number away since a checkpoint with that next number. An
+ * online checkpoint counts numbers as given away that the server has only reserved.
+ * (VAR_OID_PREFETCH, varsup.c; CreateCheckPoint, xlog.c) */
+static bool may_be_given_since(Oid next_oid, Oid number)
+{
+    return (uint64_t) number + RESERVED_OIDS >= next_oid;
+}
+
 /*
  * A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
  * such, so that memory depends on their number: they get no entry. A relation that the source may
@@ -82,7 +92,8 @@ static bool is_untouched_relation(const PlanInput *input, const FilePair *pair,
 
     return entry->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
            entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE &&
-           relation->relation < input->next_oid && relation->database < input->next_oid;
+           !may_be_given_since(input->next_oid, relation->relation) &&
+           !may_be_given_since(input->next_oid, relation->database);
 }
 
 static void add_remark(PlanBuilder *builder, const char *path, Reason reason, const char *kept_by)

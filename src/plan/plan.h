@@ -103,8 +103,8 @@ typedef struct PlanRemark
 typedef struct Plan
 {
     PlanEntry *entries; /* ascending by path; of relations only those that something is done to, and
-                           those of which they or their databases have PlanInput's next_oid or a
-                           greater number; all with every_relation */
+                           those that the source may have made since PlanInput's next_oid, by their
+                           numbers or their databases'; all with every_relation */
     size_t count;
     PlanRemark *conflicts; /* no plan can be made for these: REASON_UNREADABLE, a directory of the
                               target; REASON_TYPES_DIFFER; REASON_LINK_OF_SOURCE. What is below them
@@ -154,8 +154,9 @@ typedef struct PlanInput
     Lsn wal_from;   /* WAL is staged from here on */
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */
-    Oid next_oid;   /* of the start's checkpoint: relations and databases made since then have this
-                       number or a greater one, until the counter goes round */
+    Oid next_oid; /* of the start's checkpoint: no relation or database made before has this number
+                     or a greater one, until the counter goes round. One made since then may have
+                     a number that is less by up to 8192: the server had reserved it. */
 } PlanInput;
 
 /*
