@@ -39,6 +39,34 @@ sub copied_volume
     return ($source, $target);
 }
 
+# The source was promoted right after a switch of segments, and the target went on: the last record before that lies in both at the same place.
+sub promoted_behind_switch
+{
+    my ($version, %option) = @_;
+    my %keep = (source => '0', target => '0', %{ $option{keep} // {} });
+    my $target = make_cluster('target', $version)->start;
+    $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g; CREATE TABLE of_target AS SELECT g FROM generate_series(1, 1000) g; CREATE TABLE beat (a int)');
+    my $source = $target->stop->copy('source');
+    my %cluster = (source => $source, target => $target);
+    $cluster{$_}->configure(($version >= 13 ? 'wal_keep_size = ' : 'wal_keep_segments = ') . $keep{$_}) for keys %cluster;
+    $_->start for $source, $target;
+    $source->sql('UPDATE t SET g = 100000 + g WHERE g % 3 = 0; DELETE FROM t WHERE g % 7 = 1; CREATE TABLE of_source AS SELECT 1 AS x');
+    $target->sql('UPDATE t SET g = 200000 + g WHERE g % 3 = 0; UPDATE of_target SET g = -g');
+    for my $server ($source, $target)
+    {
+        $server->sql('SELECT pg_switch_wal()');
+        $server->sql("INSERT INTO beat VALUES ($_)"), $server->sql('SELECT pg_switch_wal()') for 1 .. 3;
+    }
+    is($source->lsn, $target->lsn, 'WAL of both ends at the same place');
+    $source->stop('kill');
+    $version < 12 ? spew($source->path('recovery.conf'), "standby_mode = 'on'\n") : spew($source->path('standby.signal'), '');
+    $source->start->promote;
+    $source->sql("CHECKPOINT; INSERT INTO beat VALUES ($_)") for 1 .. 3;
+    $target->sql('CREATE TABLE u (a int)');
+    $target->stop($option{stop});
+    return ($source, $target);
+}
+
 each_version(sub {
     my ($version) = @_;
 
@@ -80,6 +108,33 @@ each_version(sub {
             rewound => sub { like($_[2]{stderr}, qr/servers diverged at WAL location/, 'the divergence is found') });
         RewindTest::Cluster::discard_all();
     });
+
+    my $much = $version >= 13 ? '1GB' : 64;
+    for my $case (
+        [ 'in no WAL of the source', stop => 'kill' ],
+        [ 'in no WAL of the source, but in an archive of the target', stop => 'kill', archive => work_dir() . "/archived_$version" ],
+        [ 'in no WAL of the target', stop => 'fast', keep => { source => $much } ])
+    {
+        my ($where, %option) = @$case;
+        subtest("a copied volume, promoted behind a switch of segments; where they parted is $where", sub {
+            my ($source, $target) = promoted_behind_switch($version, %option);
+            my @archive;
+            if ($option{archive})
+            {
+                mkdir $option{archive} or die "could not create $option{archive}: $!";
+                must_run([ 'cp', glob($target->path('pg_wal/00000001*')), $option{archive} ]);
+                @archive = ("--wal-archive=$option{archive}");
+            }
+            my $early = rewind($target, $source, options => [ '--early-start', @archive ]);
+            is($early->{status}, 1, '--early-start is refused');
+            like($early->{stderr}, qr/^pg_rewind: error: (?:the source no longer has WAL that|could not prove that source and target have the same history before )/m, 'with the reason');
+            rewinds_from_both_kinds($source, $target, options => \@archive, rewound => sub {
+                like($_[2]{stderr}, qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: /m,
+                    'all blocks are compared');
+            });
+            RewindTest::Cluster::discard_all();
+        });
+    }
 
     # Where they parted is in no WAL of the source, of the target, or of either.
     for my $forgetful (['source'], ['target'], [ 'source', 'target' ])

@@ -35,7 +35,17 @@ static void add_replayed_wal(Node *node)
     const Look *look = &node->look;
     const char *name = SEGMENT_NAME(&look->source_wal->store->stream, look->replayed_segment);
 
-    if (look->replayed == REPLAYED_WAL_OF_SOURCE)
+    if (look->divergence.changes_unknown)
+        node_add(
+            node, "source_wal",
+            look->replayed == REPLAYED_WAL_NOT_NEEDED ? FINDING_WARNING : FINDING_PROBLEM,
+            look->replayed == REPLAYED_WAL_NOT_NEEDED
+                ? "To compare less, name an archive of WAL: --wal-archive, --restore-command or -c."
+                : "Run CHECKPOINT on the source, and leave out --early-start.",
+            "This node lacks some WAL since the last common checkpoint, and none proves that it "
+            "has the source's history before the divergence: a rewind compares all blocks, and "
+            "starts at a checkpoint that the source made since.");
+    else if (look->replayed == REPLAYED_WAL_OF_SOURCE)
         node_ok(node, "source_wal", "The source has segment %s, %s.", name, what_for);
     else if (look->replayed == REPLAYED_WAL_OF_ARCHIVE)
         node_ok(node, "source_wal",

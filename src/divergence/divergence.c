@@ -19,6 +19,7 @@ typedef struct Search
     Lsn latest;             /* where it is at the latest, by histories and positions */
     bool moved;             /* bytes have shown it to be earlier than histories and positions say */
     WalComparison comparison; /* of the bytes before the divergence */
+    Lsn compared_from;        /* they begin here */
     Lsn foreign_from;         /* an archive's segment that differs from the target's begins here */
     bool archive_unproven;    /* other segments of an archive are equal, but that proves nothing */
 } Search;
@@ -170,6 +171,7 @@ static bool find_divergence(Search *search, Error *error)
             !clusters->source->operations->start_workers(clusters->source, search->in.jobs,
                                                          &sides.workers, error))
             return false;
+        search->compared_from = from;
         if (!wal_compare(&sides, from, divergence->lsn, comparison, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
@@ -416,16 +418,22 @@ static void explain_left_behind(const Search *search, Error *error)
                  SEGMENT_NAME(&search->in.source_wal->store->stream, segment));
 }
 
+bool error_no_proof_before(const Clusters *clusters, Lsn lsn, Error *error)
+{
+    return error_set(error, ERROR_FAILED,
+                     "could not prove that source and target have the same history before %s",
+                     LSN_TEXT(clusters->shape.version, lsn));
+}
+
 static bool error_no_proof(const Search *search, Error *error)
 {
-    const char *before = LSN_TEXT(search->in.clusters->shape.version, search->comparison.lsn);
+    const Clusters *clusters = search->in.clusters;
 
     if (search->moved)
         error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
-                  before);
+                  LSN_TEXT(clusters->shape.version, search->comparison.lsn));
     else
-        error_set(error, ERROR_FAILED,
-                  "could not prove that source and target have the same history before %s", before);
+        error_no_proof_before(clusters, search->comparison.lsn, error);
     error_detail(error,
                  "Two servers that were promoted independently can have equal timelines. Only "
                  "their WAL shows that, but source and target do not both have enough of it.");
@@ -440,11 +448,17 @@ static bool error_no_proof(const Search *search, Error *error)
     return false;
 }
 
+/* True if latest, what the history files say, is where the target went on and the source left its
+ * timeline. */
+static bool is_of_histories(const Search *search, Lsn latest)
+{
+    return search->divergence->needed && search->divergence->lsn == latest;
+}
+
 /*
- * latest is what the history files say, LSN_INVALID: nothing. It holds where the source left the
- * target's timeline and the target went on: a chain of WAL with all its links leads there.
- * Elsewhere *proven says whether the bytes prove it. A segment of an archive does that if the
- * target has not archived it: it differs from the target's, or goes on where the target's WAL ends.
+ * *proven: the bytes prove the divergence. Those before one of the histories also do it where all
+ * were compared. A segment of an archive proves something if the target has not archived it: it
+ * differs from the target's, or goes on where the target's WAL ends.
  */
 static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 {
@@ -452,7 +466,7 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
     const WalComparison *comparison = &search->comparison;
     Lsn from = comparison->own_from;
 
-    *proven = divergence->needed && divergence->lsn == latest;
+    *proven = is_of_histories(search, latest) && from == search->compared_from;
     if (*proven)
         return true;
     if (search->foreign_from < divergence->lsn)
@@ -465,6 +479,22 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
         return true;
     return holds_proof(search, comparison->equal_from, proven, error) &&
            (!*proven || archive_leads_to_source(search, proven, error));
+}
+
+/*
+ * A chain of WAL with all its links leads to the divergence. But links fit as well between two
+ * servers that have done the same work: neither's WAL before it stands for the other's, nor an
+ * archive's for the source's.
+ */
+static bool rest_on_histories(Search *search)
+{
+    Divergence *divergence = search->divergence;
+    WalStore *source_wal = search->in.source_wal->store;
+
+    source_wal->common_end = LSN_INVALID;
+    source_wal->unproven_end = divergence->lsn;
+    divergence->changes_unknown = search->comparison.target_lacks;
+    return true;
 }
 
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
@@ -483,7 +513,8 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
         /* The target's own restore command may have the WAL for a proof, where no option's archive
          * has it. Once it is asked, it is not asked again. */
         if (!source_wal_ask_target_command(search->in.source_wal))
-            return error_no_proof(search, error);
+            return is_of_histories(search, by_histories) ? rest_on_histories(search)
+                                                         : error_no_proof(search, error);
         if (!find_divergence(search, error))
             return false;
     }

@@ -13,6 +13,8 @@ typedef struct Divergence
     Lsn target_end;                   /* end of the target's WAL */
     bool rests_on_archive;            /* of a look: it did not read whether the source's WAL goes on
                                          where the archive's ends */
+    bool changes_unknown;             /* the target lacks WAL before it, and no bytes prove that the
+                                         source's tells what the target has changed there */
     ScanCheckpoint common_checkpoint; /* the last common checkpoint; nothing with --compare */
     WalScan *scan;                    /* the target's WAL, read to its end; NULL with --compare */
     Lsn printed;               /* as the message says it: lsn, with --compare what the histories
@@ -31,9 +33,9 @@ typedef struct DivergenceInput
 
 /*
  * Read the target's WAL to its end, and find where it stops being the source's: what the history
- * files say is only the latest point that is possible; bytes decide, and must prove it. On failure
- * *divergence holds what was found until then. divergence->scan is the caller's to destroy in any
- * case.
+ * files say is only the latest point that is possible; bytes decide, and must prove it where the
+ * history files are not enough. On failure *divergence holds what was found until then.
+ * divergence->scan is the caller's to destroy in any case.
  */
 MUST_CHECK bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *divergence,
                                 Error *error);
@@ -52,6 +54,9 @@ MUST_CHECK bool divergence_find_target_end(const Clusters *clusters, const WalSt
  * that they leave in common. False where only its WAL can tell.
  */
 bool divergence_is_certain(const Clusters *clusters);
+
+/* The error where that has to be proved. */
+bool error_no_proof_before(const Clusters *clusters, Lsn lsn, Error *error);
 
 /* With --compare: nothing of the target's WAL is read, so none of it is kept. */
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence);

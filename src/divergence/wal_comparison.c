@@ -23,6 +23,7 @@ typedef struct WalPiece
     uint64_t segment;
     char path[sizeof("pg_xlog/") + WAL_NAME_SIZE]; /* the source's */
     WalPieceState state;
+    bool is_of_source; /* its file's name says so: the target was never on that timeline */
 } WalPiece;
 
 /* The pieces that come next. */
@@ -116,6 +117,14 @@ static bool compare_digests(WalWindow *window, Error *error)
     return file_pieces_ask(&pieces, window->sides->workers, error);
 }
 
+static bool is_on_timeline(const History *history, Timeline timeline)
+{
+    for (size_t i = 0; i < history->count; i++)
+        if (history->entries[i].timeline == timeline)
+            return true;
+    return false;
+}
+
 /* The pieces from `at` on; none is of two segments. */
 static void set_window(WalWindow *window, Lsn at, Lsn to)
 {
@@ -128,13 +137,14 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
         const uint64_t segment = wal_segment_of(shape, at);
         const Lsn segment_end = wal_segment_start(shape, segment + 1);
         const Lsn end = segment_end < to ? segment_end : to;
+        const Timeline timeline = history_timeline_of_segment(sides->source_history, segment_end);
         char name[WAL_NAME_SIZE];
 
         *piece = (WalPiece){.begin = at,
                             .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
-                            .segment = segment};
-        wal_segment_name(shape, history_timeline_of_segment(sides->source_history, segment_end),
-                         segment, name);
+                            .segment = segment,
+                            .is_of_source = !is_on_timeline(sides->target->history, timeline)};
+        wal_segment_name(shape, timeline, segment, name);
         snprintf(piece->path, sizeof(piece->path), "%s/%s", shape->version->wal_directory, name);
         at = piece->end;
     }
@@ -172,7 +182,7 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
     *result = (PieceResult){.target = bytes};
     if (piece->state == WAL_PIECE_EQUAL)
     {
-        result->equal = result->compared = (size_t) (piece->end - piece->begin);
+        result->size = result->equal = result->compared = (size_t) (piece->end - piece->begin);
         return true;
     }
     if (!read_piece(sides, sides->target, piece, bytes, &result->size, error))
@@ -185,7 +195,7 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
         return false;
     if (request.size == 0 || result->compared > 0 || sides->archive == NULL)
         return true;
-    result->from_archive = true;
+    result->from_archive = !piece->is_of_source;
     return read_piece(sides, sides->archive, piece, archived, &size, error) &&
            compare_bytes(result, 0, archived, size, error);
 }
@@ -196,6 +206,8 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
 static void add_to_comparison(WalComparison *comparison, const WalPiece *piece,
                               const PieceResult *result)
 {
+    if (result->size < piece->end - piece->begin)
+        comparison->target_lacks = true;
     if (result->compared == 0)
     {
         comparison->equal_from = comparison->own_from = piece->end;

@@ -30,11 +30,13 @@ typedef struct WalComparison
     bool differs;
     bool differs_in_archive; /* in a segment of the archive: so it is not one that the target has
                                 archived */
+    bool target_lacks;       /* some of these bytes */
     Lsn lsn; /* of the first byte of the target's WAL that is not the source's; else the end */
     /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
     Lsn equal_from;
-    Lsn own_from; /* from here to lsn they were compared with the source's own pg_wal, before that
-                     with an archive's */
+    Lsn own_from; /* from here to lsn they were compared with the source's own pg_wal, or with
+                     segments of an archive on a timeline that the target was never on; before that
+                     with other ones of an archive, which the target may have archived */
 } WalComparison;
 
 /*

@@ -400,7 +400,8 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
 }
 
 /*
- * WAL from the early start on, up to chooser->missing_end, is nowhere. A late start needs none of
+ * WAL from the early start on, up to chooser->missing_end, is nowhere, or does not tell what the
+ * target has changed. A late start needs none of
  * what lies before it, if all blocks are compared. The source may have made it since the run began,
  * and removed that WAL then. *error says what is missing; where there is no such start, also what
  * would help.
@@ -438,6 +439,13 @@ static bool read_from_early(Chooser *chooser, Error *error)
     chooser->start->by_summaries = false;
     return read_replayed(chooser, error) ||
            (chooser->missing_end != LSN_INVALID && start_without_wal(chooser, error));
+}
+
+static bool start_without_changes(Chooser *chooser, Error *error)
+{
+    chooser->missing_end = chooser->in.divergence->lsn;
+    error_no_proof_before(chooser->in.clusters, chooser->missing_end, error);
+    return start_without_wal(chooser, error);
 }
 
 /* Set *gone if the source has removed WAL before `end`. It removes the oldest first. */
@@ -559,6 +567,8 @@ static bool decide_start(Chooser *chooser, Error *error)
     bool there, cheaper, gone = false;
     Error why = {0};
 
+    if (chooser->in.divergence->changes_unknown)
+        return start_without_changes(chooser, error);
     if (!find_first_late(chooser, &late, &there, error))
         return false;
     if (there && chooser->in.changes != NULL && !options->early_start &&
@@ -686,7 +696,13 @@ static void tell_of_choice(const Chooser *chooser)
             "the source since before the checkpoint where the target's recovery starts. The "
             "target replays WAL, and takes connections once that transaction has ended.");
     }
-    if (chooser->lacks_wal)
+    if (chooser->in.divergence->changes_unknown)
+        log_info(
+            "comparing all blocks with the source's, %llu MB: the target lacks some of its WAL, "
+            "and none proves that both have the same history before %s",
+            (unsigned long long) (estimate->compared_bytes / MEGABYTE),
+            LSN_TEXT(chooser->in.clusters->shape.version, chooser->in.divergence->lsn));
+    else if (chooser->lacks_wal)
         log_info("comparing all blocks with the source's, %llu MB: some of its WAL since the last "
                  "common checkpoint no longer exists",
                  (unsigned long long) (estimate->compared_bytes / MEGABYTE));

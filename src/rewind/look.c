@@ -472,6 +472,22 @@ static bool find_gone_segments(const Look *look, Lsn from, uint64_t *segment, Ls
     return true;
 }
 
+/* A rewind compares all blocks, because no WAL tells what the target has changed. */
+static bool look_for_start_without_changes(Look *look, Error *error)
+{
+    const Lsn divergence = look->divergence.lsn;
+    Start late;
+
+    if (look->options->early_start ||
+        !start_late(&look->source.control, divergence, divergence - 1, &late))
+    {
+        look->replayed = REPLAYED_WAL_MISSING;
+        return error_no_proof_before(&look->clusters, divergence, error);
+    }
+    look->replayed = REPLAYED_WAL_NOT_NEEDED;
+    return true;
+}
+
 /* Find the WAL that is replayed and that the target itself does not keep. A source removes the
  * oldest segments first; only few are asked for. */
 static bool look_for_replayed_wal(Look *look, Error *error)
@@ -486,6 +502,8 @@ static bool look_for_replayed_wal(Look *look, Error *error)
 
     if (!find_gone_segments(look, earliest, &look->replayed_segment, &gone_end, error))
         return false;
+    if (look->divergence.changes_unknown)
+        return look_for_start_without_changes(look, error);
     if (gone_end == LSN_INVALID)
         look->replayed = REPLAYED_WAL_OF_SOURCE;
     else if (!source_wal_find(wal, look->replayed_segment, &path, &may_take, &found, error))

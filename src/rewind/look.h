@@ -26,7 +26,8 @@ typedef enum ReplayedWal
     REPLAYED_WAL_UNKNOWN, /* not looked for */
     REPLAYED_WAL_OF_SOURCE,
     REPLAYED_WAL_OF_ARCHIVE,
-    REPLAYED_WAL_NOT_NEEDED, /* nowhere: a rewind starts late and compares all blocks */
+    REPLAYED_WAL_NOT_NEEDED, /* nowhere, or no WAL tells what the target changed: a rewind starts
+                                late and compares all blocks */
     REPLAYED_WAL_MISSING     /* nowhere, and there is no other way: a problem */
 } ReplayedWal;
 

@@ -625,10 +625,13 @@ static const struct WalPlaceRow
 static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, FoundWal *found,
                        Error *error)
 {
+    const WalShape *shape = &store->stream.shape;
     bool good = true;
 
     if (!own && store->known_end != LSN_INVALID &&
-        wal_segment_start(&store->stream.shape, wanted->segment) >= store->known_end)
+        wal_segment_start(shape, wanted->segment) >= store->known_end)
+        return true;
+    if (!own && wal_segment_start(shape, wanted->segment + 1) <= store->unproven_end)
         return true;
     if (!own)
         pthread_mutex_lock(&store->lock);

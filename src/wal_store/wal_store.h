@@ -79,10 +79,12 @@ typedef struct WalStore
     void *fetch_context;
 
     /* The caller sets these when it finds them out. */
-    Lsn common_end;  /* segments that end at or before it are common history: the source has them,
-                        and the target keeps its own. 0: no segment is */
-    Lsn needed_from; /* the list of what is missing begins with its segment, or before it. 0: with
-                        the segment that is asked for */
+    Lsn common_end;   /* segments that end at or before it are common history: the source has them,
+                         and the target keeps its own. 0: no segment is */
+    Lsn unproven_end; /* segments that end at or before it are looked for in a pg_wal only, as those
+                         after known_end. LSN_INVALID: none is */
+    Lsn needed_from;  /* the list of what is missing begins with its segment, or before it. 0: with
+                         the segment that is asked for */
 
     /* The store sets these. */
     pthread_mutex_t lock;    /* held while a file is fetched; guards what follows */

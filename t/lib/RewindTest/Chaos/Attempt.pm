@@ -79,7 +79,7 @@ my @refusals = (
         sub { my ($run, $round) = @_; $round->{missing_wal} ne 'none' && $run->{choice}{archive} =~ /own|shared/ } ],
     [ 'other WAL of that name' => qr/could not find previous WAL record/, sub {
         my ($run, $round, $stderr) = @_;
-        return $run->{choice}{short_wal} && $round->{history} eq 'opened'
+        return $run->{choice}{short_wal} && $round->{history} =~ /^opened/
             && $stderr =~ /^pg_rewind: hint: Put an undamaged copy of segment "([0-9A-F]{24})"/m && $stderr =~ /using file "$1" of the source/;
     } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
