@@ -1,6 +1,7 @@
 #include "rewind/run.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "format/page.h"
@@ -14,9 +15,9 @@
 
 #define POLL_MILLISECONDS 100 /* between two questions to the source */
 
-static bool error_source_is_late(const Clusters *clusters, bool standby, Lsn received, Error *error)
+static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn received, Error *error)
 {
-    if (standby)
+    if (!removes)
     {
         error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
                   LSN_TEXT(clusters->shape.version, received));
@@ -24,42 +25,53 @@ static bool error_source_is_late(const Clusters *clusters, bool standby, Lsn rec
                                    "the rewound target would replay.");
     }
     error_set(error, ERROR_FAILED, "a database of the source is being dropped, moved or renamed");
-    return error_detail(error, "The source was promoted a moment ago, and databases were "
-                               "copied in the WAL that the rewound target would replay.");
+    return error_detail(error, "A server removes the files of a database before its WAL says so. "
+                               "A target rewound in between would lack files that its WAL names, "
+                               "and would not start.");
 }
 
 /*
- * Wait until the source has removed no files that its WAL up to the position does not mention.
+ * Wait until the source has removed no files of a database that its WAL up to the position does not
+ * mention.
  *
- * Files that a standby was removing when the last byte was fetched belong to a record that it had
- * by then: once that is replayed, the position tells of it.
+ * A session that removes such files holds a lock from before the first of them is gone until the
+ * removal is in the WAL and flushed. So does the startup process of a standby until it is about to
+ * count the record as replayed; it is given a moment for that. Therefore the position is read once
+ * more when no process holds such a lock.
  *
- * On a primary a checkpoint precedes a removal of files (start_is_as_promoted), but a request for
- * one that comes in the instant of the promotion may be answered without one. A session that
- * removes files holds a lock until the removal is in the WAL and flushed: therefore the position is
- * read once more.
+ * Where copies of databases are replayed, a standby must also have replayed all that it had when
+ * the last byte was fetched: so the position tells of each removal that a copy must not see. On a
+ * primary a checkpoint precedes a removal (start_is_as_promoted), but a request for one that comes
+ * in the instant of the promotion may be answered without one: there the lock tells.
  */
-static bool wait_for_removals(const Clusters *clusters, int timeout_seconds, SourceState *state,
-                              Error *error)
+static bool wait_for_removals(const Run *run, SourceState *state, Error *error)
 {
-    const double deadline = clock_seconds() + timeout_seconds;
+    const Clusters *clusters = &run->look.clusters;
+    const double deadline = clock_seconds() + run->look.options->wait_timeout_seconds;
     const bool standby = state->position.in_recovery;
+    const bool replays_all = standby && run->start.copies_are_replayed;
     const Lsn received = state->position.end;
     Source *source = clusters->source;
-    bool removes;
+    bool removes, told = false;
 
     for (;;)
     {
-        removes = state->position.minimum < received;
-        if (!standby && !source_server_removes_database(source, &removes, error))
+        if (!source_server_removes_database(source, &removes, error))
             return false;
+        if (removes && !told)
+            log_info("waiting for the source to drop, move or rename a database");
+        told = told || removes;
         if (!removes)
-            return standby || source_state_read_again(source, state, state, error);
+        {
+            if ((standby && !stop_pause(POLL_MILLISECONDS, error)) ||
+                !source_state_read_again(source, state, state, error))
+                return false;
+            if (!replays_all || state->position.minimum >= received)
+                return true;
+        }
         if (clock_seconds() > deadline)
-            return error_source_is_late(clusters, standby, received, error);
-        if (!stop_pause(POLL_MILLISECONDS, error) ||
-            (standby &&
-             !source->operations->position(source, &state->control, &state->position, error)))
+            return error_source_is_late(clusters, removes, received, error);
+        if (!stop_pause(POLL_MILLISECONDS, error))
             return false;
     }
 }
@@ -138,8 +150,7 @@ static bool leave_out_replayed_files(const Run *run, const ScanResult *chain, Er
 {
     const Planned *planned = &run->planned;
     const RecoveryStart *start = &run->start;
-    const UnloggedEvidence evidence = {.chain = chain,
-                                       .target_scanned = !start->choice.compares};
+    const UnloggedEvidence evidence = {.chain = chain, .target_scanned = !start->choice.compares};
     const Version *version = planned->input.version;
 
     for (size_t i = 0; i < planned->plan.count; i++)
@@ -188,17 +199,15 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Er
     return result;
 }
 
-/* The source once more, when all is fetched; where copies of databases are replayed, when it has
- * removed no files that its WAL does not mention. */
+/* The source once more, when all is fetched, and when it has removed no files of a database that
+ * its WAL does not mention. */
 static bool read_source_last(Run *run, Error *error)
 {
-    const Clusters *clusters = &run->look.clusters;
+    Source *source = run->look.clusters.source;
     SourceState *last = &run->staged.source;
 
-    if (!source_state_read_again(clusters->source, &run->planned.source, last, error))
-        return false;
-    return !run->start.copies_are_replayed || !clusters->source->is_server ||
-           wait_for_removals(clusters, run->look.options->wait_timeout_seconds, last, error);
+    return source_state_read_again(source, &run->planned.source, last, error) &&
+           (!source->is_server || wait_for_removals(run, last, error));
 }
 
 /* Stage all that the plan needs, and the source's WAL to its end now, past all that was fetched. */

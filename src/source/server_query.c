@@ -239,13 +239,14 @@ static bool ask_bool(Source *source, const char *sql, bool *yes, Error *error)
     return true;
 }
 
-/* DROP DATABASE and SET TABLESPACE, but also RENAME. */
+/* DROP DATABASE and SET TABLESPACE, also their replay on a standby (dbase_redo), but also RENAME.
+ */
 bool source_server_removes_database(Source *source, bool *removes, Error *error)
 {
     return ask_bool(source,
                     "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'object' "
                     "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
-                    "AND mode = 'AccessExclusiveLock')",
+                    "AND mode = 'AccessExclusiveLock' AND granted)",
                     removes, error);
 }
 

@@ -203,9 +203,8 @@ MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
 MUST_CHECK bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
                                     ConnectionRow relation, void *context, Error *error);
 
-/* *removes: a session of the server holds the lock under which directories of databases are
- * removed.
- */
+/* *removes: a process of the server holds the lock under which directories of databases are
+ * removed: a session, or a standby's startup process. */
 MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Error *error);
 
 /*

@@ -1,0 +1,108 @@
+# A database that the source drops while pg_rewind runs: its files go before the record of that is in the WAL.  The rewound target must not
+# lack files that its WAL names.  (Invariant 7. Source is a server: a primary, and a standby that replays the drop.)
+#
+#   source   ─ VACUUM in d ─────── files of d go ─── record: d is dropped ──▶
+#                                              ▲
+#                                              everything is fetched, and the position is read
+#
+# Hints are not logged on the source, so VACUUM names pages of d without an image of them: replay of it needs the file, or that record.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Background;
+use Time::HiRes qw(time);
+
+my $fillers = 30000;    # files on either side of the table's, which make the removal long enough to be stopped amid it
+my %databases = (primary => [ map { "p$_" } 1 .. 3 ], standby => [ map { "s$_" } 1 .. 3 ]);
+
+# Directories are read in an order that may be that in which files came, or its reverse.
+sub fill_directory_of
+{
+    my ($cluster, $database) = @_;
+    my $file = $cluster->path($cluster->query("SELECT pg_relation_filepath('v')", $database));
+    my ($directory) = $file =~ m{^(.*)/};
+    my $fill = sub {
+        for my $name (@_) { open(my $filler, '>', "$directory/$name") or die "could not make a file: $!" }
+    };
+    $fill->(map { "before$_" } 1 .. $fillers);
+    rename($file, "$file.away") && rename("$file.away", $file) or die "could not rename: $!";
+    $fill->(map { "after$_" } 1 .. $fillers);
+    return $file;
+}
+
+# Stop a process of the cluster while it removes the files of a database: the table's is gone, others are there. It may be too fast; then the next
+# database is tried.
+sub stop_amid_drop
+{
+    my ($cluster, $pid, $drop, @databases) = @_;
+    for my $database (@databases)
+    {
+        my $file = fill_directory_of($cluster, $database);
+        my $deadline = time + PATIENCE_SECONDS;
+        $drop->($database);
+        while (-e $file) { die "the files of $database stay\n" if time > $deadline }
+        kill 'STOP', $pid;
+        wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
+        return 1 if $file =~ m{^(.*)/} && -d $1;
+        kill 'CONT', $pid;
+    }
+    return 0;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($primary, $target) = split_brain($version,
+        cluster => { checksums => 0 },
+        before => sub {
+            my ($primary) = @_;
+            for my $database ('unrelated', map { @$_ } values %databases)
+            {
+                $primary->sql("CREATE DATABASE $database");
+                $primary->sql('CREATE TABLE v AS SELECT i FROM generate_series(1, 20000) i', $database) if $database ne 'unrelated';
+            }
+        },
+        source => sub {
+            my ($source) = @_;
+            $source->configure('wal_log_hints = off');
+            $source->restart;
+            $source->sql('VACUUM v', $_) for map { @$_ } values %databases;
+        },
+        target => sub { $_[0]->sql('CREATE TABLE lost AS SELECT 1 AS a') });
+    my $standby = $primary->standby('standby');
+    my $session = $primary->session;
+    my %side = (
+        primary => { cluster => $primary, pid => $session->sql('SELECT pg_backend_pid()'), drop => sub { $session->send("DROP DATABASE $_[0]") } },
+        standby => { cluster => $standby, pid => $standby->process_pid('startup'), drop => sub { $primary->sql("DROP DATABASE $_[0]") } });
+
+    my $other = $primary->session;
+    $other->sql(q{BEGIN; COMMENT ON DATABASE unrelated IS 'so it cannot be dropped'});
+    $session->send('DROP DATABASE unrelated');
+    wait_until('a drop waits for its lock', sub { $primary->query('SELECT count(*) FROM pg_locks WHERE NOT granted') });
+    my $waits = rewind($target->copy('waits'), $primary, options => [ '--no-sync', '--wait-timeout=1' ]);
+    is($waits->{status}, 0, 'a session that waits for the lock has removed nothing: it is not waited for') or diag($waits->{stderr});
+    $other->sql('COMMIT');
+    $session->sql('SELECT 1');
+
+    for my $kind (qw(primary standby))
+    {
+        subtest("source is a $kind", sub {
+            my ($source, $pid) = @{ $side{$kind} }{qw(cluster pid)};
+            my $rewound = $target->copy("from_$kind");
+            ok(stop_amid_drop($source, $pid, $side{$kind}{drop}, @{ $databases{$kind} }), 'the source is stopped while it drops a database') or return;
+            my $refused = rewind($rewound, $source, options => ['--wait-timeout=1'], not_foretold => 'nothing is fetched');
+            is($refused->{status}, 1, 'a drop that takes too long is an error');
+            like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m, 'which names the reason');
+
+            my $run = start_rewind($rewound, $source);
+            wait_until('pg_rewind waits', sub {
+                has_ended($run) || slurp($run->{errors}) =~ /^pg_rewind: waiting for the source to drop, move or rename a database$/m });
+            kill 'CONT', $pid;
+            my $result = end_of_rewind($run);
+            is($result->{status}, 0, 'once the drop ends the rewind goes on') or diag($result->{stderr});
+            $session->sql('SELECT 1');    # the drop has ended
+            rejoins($rewound, $source, writer => $primary, quick => 1);
+        });
+    }
+}, only => [ 15, 18 ]);
