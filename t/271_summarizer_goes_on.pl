@@ -69,9 +69,19 @@ each_version(sub {
     my $copy = $target->copy('not_archived');
     my $warning = qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows: while it is there, the target's server cannot summarize WAL, and keeps all$/m;
     my ($common) = map { s{.*/}{}r } glob($copy->path('pg_wal/00000001????????????????'));
+    my $hint = qr/^pg_rewind: hint: Before the server starts, copy the segments in "pg_wal" up to $common to the archive, and remove them and their \.ready files\.$/m;
     spew($copy->path("pg_wal/archive_status/$common.ready"), '');
     my $kept = rewind($copy, $source, options => [qw(-n --late-start --keep-config)]);
     like($kept->{stderr}, $warning, 'of WAL that is not archived yet it warns');
+    like($kept->{stderr}, $hint, 'and says what to do with it');
     my $replaced = rewind($copy, $source, options => [qw(-n --late-start)]);
     unlike($replaced->{stderr}, $warning, 'but not with the configuration of a source that does not summarize');
+
+    # A server that was started nevertheless goes on as well once that WAL is gone.
+    rewinds($copy, $source, options => [qw(--late-start --keep-config)]);
+    $copy->follow($source)->start;
+    wait_until('the WAL summarizer fails at the gap', sub { $copy->log =~ /ERROR:  requested WAL segment \S+ has already been removed/ });
+    unlink $copy->path("pg_wal/$common"), $copy->path("pg_wal/archive_status/$common.ready");
+    goes_on($copy, $source);
+    $copy->stop;
 }, from => 17);

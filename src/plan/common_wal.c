@@ -56,13 +56,14 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
              !waits_for_archive(input, timeline, segment));
 }
 
-bool plan_keeps_wal_before_gap(const PlanInput *input)
+const char *plan_wal_before_gap(const PlanInput *input)
 {
+    const char *newest = NULL;
     Timeline timeline;
     uint64_t segment;
 
     if (!has_gap(input))
-        return false;
+        return NULL;
     for (size_t i = 0; i < input->target->count; i++)
     {
         const char *name =
@@ -70,9 +71,9 @@ bool plan_keeps_wal_before_gap(const PlanInput *input)
 
         if (name != NULL && wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
             plan_keeps_segment(input, timeline, segment))
-            return true;
+            newest = name; /* a listing is in order */
     }
-    return false;
+    return newest;
 }
 
 /* A marker in archive_status stays where the file that it is about stays. */

@@ -212,8 +212,9 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
  */
 bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
 
-/* True if a segment stays that a server which summarizes its WAL cannot get past. */
-bool plan_keeps_wal_before_gap(const PlanInput *input);
+/* The name, in the target's listing, of the newest segment that stays although a server which
+ * summarizes its WAL cannot get past it; NULL: there is none. */
+const char *plan_wal_before_gap(const PlanInput *input);
 
 /* The files are of a server that summarizes its WAL (17 and later). */
 bool plan_summarizes_wal(const Listing *files);

@@ -64,6 +64,19 @@ static bool check_plan(const Run *run, Error *error)
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
 }
 
+static void warn_of_summaries(const Run *run)
+{
+    const char *newest = plan_wal_before_gap(&run->planned.input);
+
+    if (newest == NULL || !run->next_start->summarizes_wal)
+        return;
+    log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it is "
+                "there, the target's server cannot summarize WAL, and keeps all");
+    log_hint("Before the server starts, copy the segments in \"%s\" up to %s to the archive, and "
+             "remove them and their .ready files.",
+             run->look.clusters.shape.version->wal_directory, newest);
+}
+
 /*
  * Choose where recovery starts, and plan for that start. `source` is the source as it is now,
  * `first` says that nothing was planned before.
@@ -90,9 +103,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (!prepare_plan(run, first, error) || !check_plan(run, error) ||
         !problems_check(&look->problems, error) || !find_next_start(run, error))
         return false;
-    if (first && run->next_start->summarizes_wal && plan_keeps_wal_before_gap(&run->planned.input))
-        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
-                    "is there, the target's server cannot summarize WAL, and keeps all");
+    if (first)
+        warn_of_summaries(run);
     return true;
 }
 

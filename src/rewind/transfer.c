@@ -37,7 +37,8 @@ static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn rec
  * A session that removes such files holds a lock from before the first of them is gone until the
  * removal is in the WAL and flushed. So does the startup process of a standby until it is about to
  * count the record as replayed; it is given a moment for that. Therefore the position is read once
- * more when no process holds such a lock.
+ * more when no process holds such a lock. A standby that had replayed all that it had received was
+ * removing nothing.
  *
  * Where copies of databases are replayed, a standby must also have replayed all that it had when
  * the last byte was fetched: so the position tells of each removal that a copy must not see. On a
@@ -54,6 +55,8 @@ static bool wait_for_removals(const Run *run, SourceState *state, Error *error)
     Source *source = clusters->source;
     bool removes, told = false;
 
+    if (standby && state->position.streams && state->position.minimum >= received)
+        return true;
     for (;;)
     {
         if (!source_server_removes_database(source, &removes, error))

@@ -1094,15 +1094,15 @@ static void test_wal_before_a_gap(void **state)
     c.input.wal_from = 0x6000028;
     assert_false(plan_keeps_segment(&c.input, 1, 4));
     assert_true(plan_segment_is_common(&c.input, 1, 4));
-    assert_false(plan_keeps_wal_before_gap(&c.input));
+    assert_null(plan_wal_before_gap(&c.input));
     /* Nobody else archives it. */
     add(&c, "pg_wal/000000010000000000000003", ABSENT, WAL_SEGMENT);
     add(&c, "pg_wal/archive_status/000000010000000000000003.ready", ABSENT, 0);
     assert_true(plan_keeps_segment(&c.input, 1, 3));
     assert_false(plan_keeps_segment(&c.input, 1, 4));
-    assert_true(plan_keeps_wal_before_gap(&c.input));
+    assert_non_null(plan_wal_before_gap(&c.input));
     c.input.wal_from = 0x5FFFFFF;
-    assert_false(plan_keeps_wal_before_gap(&c.input));
+    assert_null(plan_wal_before_gap(&c.input));
     assert_true(plan_keeps_segment(&c.input, 1, 4));
     end(&c);
 }
