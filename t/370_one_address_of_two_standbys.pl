@@ -1,5 +1,6 @@
 # An address that leads to two standbys, one after the other or in turn, is found out, also where their files were copied in one second:
-# the pages of one may be older than where recovery starts by the pg_control of the other.  (Invariant 7. Sources are standbys.)
+# the pages of one may be older than where recovery starts by the pg_control of the other, or newer than what the other has replayed.
+# (Invariant 7. Sources are standbys.)
 #
 #   source   1 ──rows changed──c──┬─ 2 ──▶   primary of a and b
 #   a                          ▲             has written its pages at c
@@ -51,6 +52,27 @@ sub is_found_out
     return;
 }
 
+# Begin with a. When that has replayed what b has not, and has sent pages with it, all connections lead to b.
+sub changes_standbys
+{
+    my ($target, $a, $b, $primary, $i, $seconds) = @_;
+    $_->sql('CHECKPOINT') for $a, $b;
+    $b->sql('SELECT pg_wal_replay_pause()');
+    my $proxy = RewindTest::Proxy->new("late_$i", $a);
+    $proxy->after(30_000, 'hang');
+    my $run = start_rewind($target, $proxy, options => [ '--jobs=1', "--retry-timeout=$seconds" ]);
+    $proxy->wait_for('hang');
+    $primary->sql(join ';', map { "DELETE FROM $_ WHERE i % 7 = $i" } @tables);
+    $primary->sql('CHECKPOINT');
+    $a->wait_for_replay_of($primary);
+    $a->sql('CHECKPOINT');
+    $proxy->pass_for(2_000_000, 'hang');
+    $proxy->wait_for('hang');
+    $proxy->switch_to($b);
+    $proxy->cut;
+    return ($run, $proxy);
+}
+
 each_version(sub {
     my ($version) = @_;
     my $target = make_cluster('target', $version);
@@ -91,6 +113,29 @@ each_version(sub {
         is($result->{status}, 0, 'the first connection is enough') or diag($result->{stderr});
         like($result->{stderr}, qr/^pg_rewind: continuing with 1 connection to the source server: new connection leads to another server, or/m, 'none is made to the other');
         rejoins($copy, $a, writer => $primary);
+        $copy->discard;
+    });
+    subtest('connections lead to another standby, which has replayed less', sub {
+        my $before = tree($target);
+        my ($run, $proxy) = changes_standbys($target, $a, $b, $primary, 1, 5);
+        my $result = end_of_rewind($run);
+        $proxy->end;
+        is($result->{status}, 1, 'exit status 1');
+        like($result->{stderr}, qr/^pg_rewind: error: source server has replayed less WAL than it had before\npg_rewind: detail: It has replayed WAL up to /m, 'it says why');
+        like($result->{stderr}, qr/^pg_rewind: hint: It was restarted and has not replayed its WAL again yet, or the address leads to several standbys: name one host\.$/m, 'and what to do');
+        is_same_tree(tree($target), $before, 'the target is as it was');
+        $b->sql('SELECT pg_wal_replay_resume()');
+        $b->wait_for_replay_of($primary);
+    });
+    subtest('connections lead to another standby, which replays as much while it is waited for', sub {
+        my $copy = $target->copy('copy_of_both');
+        my ($run, $proxy) = changes_standbys($copy, $a, $b, $primary, 2, 120);
+        wait_until('the run waits', sub { slurp($run->{errors}) =~ /warning: source server has replayed less WAL than it had before/ || has_ended($run) });
+        $b->sql('SELECT pg_wal_replay_resume()');
+        my $result = end_of_rewind($run);
+        $proxy->end;
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        rejoins($copy, $b, writer => $primary);
         $copy->discard;
     });
     rewinds($target, $a);

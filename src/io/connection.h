@@ -103,7 +103,7 @@ MUST_CHECK bool connection_command(Connection *connection, const char *sql, Erro
 /* One column of one row. bytes is NULL for SQL NULL, and points into libpq's result. */
 typedef struct ConnectionValue
 {
-    const char *bytes; /* text format: NUL-terminated */
+    const char *bytes; /* a NUL follows */
     size_t size;
 } ConnectionValue;
 

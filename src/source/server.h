@@ -52,15 +52,25 @@ typedef struct ServerSource
     bool streams;    /* a standby that has asked its primary for WAL */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
-    pthread_mutex_t instance_lock; /* held while the following two are changed */
+    pthread_mutex_t instance_lock; /* held while the following four are changed */
     char newest_instance[CONNECTION_INSTANCE_SIZE];
     atomic_int instance_count; /* server processes that have answered, one after the other; a
                                   process is numbered by it when it answers for the first time */
-    _Atomic Lsn position_seen; /* the highest flush position of a primary */
-    _Atomic Lsn redo_seen;     /* the highest redo position of a last checkpoint */
+    /* Of a standby: what must be replayed so that all is covered that it has answered. */
+    Lsn newest_replayed;         /* answers of the newest server process */
+    _Atomic Lsn former_replayed; /* answers of those before it */
+    _Atomic Lsn position_seen;   /* the highest flush position of a primary */
+    _Atomic Lsn redo_seen;       /* the highest redo position of a last checkpoint */
     /* The timeline of a standby; its pg_control may come to it later. 0: not known yet. */
     _Atomic Timeline timeline_replayed;
 } ServerSource;
+
+/* What attempts have achieved, also those that failed. */
+typedef struct AttemptProgress
+{
+    size_t delivered; /* by all attempts */
+    Lsn replayed;     /* by this attempt: see server_take_replayed */
+} AttemptProgress;
 
 /* One try of something, in a transaction; it can be tried again on a new connection. */
 typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
@@ -89,13 +99,29 @@ const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
 MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
 
 /*
+ * How far a standby has replayed WAL when it answers.
+ *
+ * The text of one column comes from the SQL expression server_replayed_sql, and
+ * server_take_replayed raises progress->replayed to the position that recovery must pass to cover
+ * what was read before. A record that is being replayed lies past the position, and its pages may
+ * be on disk already: as long as more WAL was received, the position is one that only the next
+ * record passes. server_note_replayed asks for it in a statement of its own, if the source is a
+ * standby.
+ */
+const char *server_replayed_sql(Arena *arena, const ServerSql *names);
+MUST_CHECK bool server_take_replayed(const char *text, AttemptProgress *progress, Error *error);
+MUST_CHECK bool server_note_replayed(const ServerSource *self, Connection *connection,
+                                     AttemptProgress *progress, Error *error);
+
+/*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
- * from the server's last answer before a loss, and starts again whenever *progress (may be NULL)
- * has grown since the previous loss. If the server has too many connections to accept a new one for
- * a worker that lost its connection, the worker shares another worker's. ERROR_RETRY: all are lost.
+ * from the server's last answer before a loss, and starts again whenever progress->delivered
+ * (progress may be NULL) has grown since the previous loss. If the server has too many connections
+ * to accept a new one for a worker that lost its connection, the worker shares another worker's.
+ * ERROR_RETRY: all are lost.
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
-                               const size_t *progress, Error *error);
+                               AttemptProgress *progress, Error *error);
 
 /* Ask for at most one row, with server_attempt: see connection_row. A missing file is no row. */
 MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, char **values,

@@ -118,6 +118,46 @@ static bool read_control_once(Connection *connection, void *context, Error *erro
     return source_control_read(read_control_bytes, connection, file, context, error);
 }
 
+/* ---- How far a standby has replayed ---- */
+
+const char *server_replayed_sql(Arena *arena, const ServerSql *names)
+{
+    return arena_printf(arena,
+                        "coalesce(pg_catalog.%s()::pg_catalog.text, '0/0') || ' ' ||\n"
+                        "  coalesce(pg_catalog.%s()::pg_catalog.text, '0/0')",
+                        names->received_position, names->replayed_position);
+}
+
+bool server_take_replayed(const char *text, AttemptProgress *progress, Error *error)
+{
+    TextCursor left = text_cursor(text != NULL ? text : "");
+    Lsn received, replayed;
+
+    if (!lsn_take(&left, &received) || !text_take(&left, " ") || !lsn_take(&left, &replayed) ||
+        !text_at_end(&left) || replayed > LSN_HIGHEST)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    if (received != replayed)
+        replayed++;
+    if (replayed > progress->replayed)
+        progress->replayed = replayed;
+    return true;
+}
+
+bool server_note_replayed(const ServerSource *self, Connection *connection,
+                          AttemptProgress *progress, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *sql = server_replayed_sql(arena, &server_version(connection)->sql);
+    char *text;
+
+    return !self->identity.in_recovery ||
+           (connection_row(
+                connection, arena,
+                &(Query){.sql = arena_printf(arena, "SELECT %s", sql), .column_count = 1}, &text,
+                error) &&
+            server_take_replayed(text, progress, error));
+}
+
 /* ---- The same server ---- */
 
 /* One line: recovery or not, the directory's witnesses, flush position. With ", true" twice, or
@@ -272,8 +312,21 @@ static void note_instance(ServerSource *self, ServerConnection *connection)
     {
         memcpy(self->newest_instance, connection->instance, sizeof(self->newest_instance));
         self->instance_count++;
+        raise_to(&self->former_replayed, self->newest_replayed);
+        self->newest_replayed = LSN_INVALID;
     }
     connection->instance_number = self->instance_count;
+    pthread_mutex_unlock(&self->instance_lock);
+}
+
+/* The server process of this connection has answered, and had replayed so far. */
+static void note_answers(ServerSource *self, const ServerConnection *connection, Lsn replayed)
+{
+    pthread_mutex_lock(&self->instance_lock);
+    if (connection->instance_number < self->instance_count)
+        raise_to(&self->former_replayed, replayed);
+    else if (replayed > self->newest_replayed)
+        self->newest_replayed = replayed;
     pthread_mutex_unlock(&self->instance_lock);
 }
 
@@ -442,7 +495,7 @@ static int find_alive(ServerSource *self)
 
 /* *shares: there are too many connections to open it again, and another one works. */
 static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt attempt,
-                       void *context, const size_t *progress, bool *shares, Error *error)
+                       void *context, AttemptProgress *progress, bool *shares, Error *error)
 {
     Retry retry = {.deadline = -1};
 
@@ -456,7 +509,9 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
 
         if (ready)
         {
+            progress->replayed = LSN_INVALID;
             success = attempt(connection->connection, context, error);
+            note_answers(self, connection, progress->replayed);
             connection_end(connection->connection);
         }
         if (success)
@@ -468,22 +523,24 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
         else
         {
             *shares = connection->too_many && find_alive(self) >= 0;
-            if (*shares || !retry_after_loss(self, connection, &retry,
-                                             progress != NULL ? *progress : 0, error))
+            if (*shares || !retry_after_loss(self, connection, &retry, progress->delivered, error))
                 return false;
         }
     }
 }
 
 bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
-                    const size_t *progress, Error *error)
+                    AttemptProgress *progress, Error *error)
 {
     int chosen = worker;
     bool shares = true;
+    AttemptProgress none = {0};
     Error own; /* its kind decides whether it is tried again */
 
     if (error == NULL)
         error = &own;
+    if (progress == NULL)
+        progress = &none;
     assert(worker >= 0 && worker < self->connection_count);
     if (self->connections[worker].too_many && find_alive(self) >= 0)
         chosen = find_alive(self);
@@ -570,9 +627,10 @@ bool server_identify(ServerSource *self, Connection *connection, Error *error)
 
 bool server_connect_first(ServerSource *self, Attempt attempt, Error *error)
 {
+    AttemptProgress none = {0};
     bool shares;
 
-    return attempt_on(self, &self->connections[0], attempt, self, NULL, &shares, error);
+    return attempt_on(self, &self->connections[0], attempt, self, &none, &shares, error);
 }
 
 /* Open one more connection; *granted false: the server refuses it now. */

@@ -15,7 +15,6 @@
 #define QUERY_PIECES_MAX 500
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
-#define SQL_SIZE 1024
 
 /* The text before and after a bytea. */
 typedef struct DigestSql
@@ -32,7 +31,8 @@ static const DigestSql digests[DIGEST_KINDS] = {
 typedef struct Fetch
 {
     const FetchBatch *batch;
-    size_t next;                        /* whose answer comes next: all before are delivered */
+    const ServerSource *server;
+    AttemptProgress progress;           /* delivered: whose answer comes next */
     size_t asked;                       /* all before were asked for on this connection */
     size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
     int under_way;
@@ -53,8 +53,8 @@ static int64_t value_int8(const ConnectionValue *value)
     return (int64_t) be64toh(bits);
 }
 
-/* Check that the row answers the request. Columns: path, begin, bytes or digests; with bytes also
- * the number of zeros. */
+/* Check that the row answers the request. Columns: path, begin, bytes or digests, the number of
+ * zeros (NULL with digests); of a standby also how far it has replayed. */
 static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
 {
     int64_t begin;
@@ -123,17 +123,19 @@ static bool deliver_digests(Fetch *fetch, size_t index, const ConnectionValue *p
 static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
 {
     Fetch *fetch = context;
-    const FetchRequest *request = &fetch->batch->requests[fetch->next];
-    const size_t index = fetch->next;
+    const FetchRequest *request = &fetch->batch->requests[fetch->progress.delivered];
+    const size_t index = fetch->progress.delivered;
     const ConnectionValue *piece = &columns[2];
 
-    if (fetch->next >= fetch->ends[0])
+    if (fetch->progress.delivered >= fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
                          "received more data chunks than requested");
-    if (!check_piece(request, columns, error))
+    if (!check_piece(request, columns, error) ||
+        (fetch->server->identity.in_recovery &&
+         !server_take_replayed(columns[4].bytes, &fetch->progress, error)))
         return false;
 
-    fetch->next++;
+    fetch->progress.delivered++;
     if (piece->bytes == NULL)
     {
         log_debug("received null value for chunk for file \"%s\", file has been deleted",
@@ -168,7 +170,8 @@ static const char fetch_sql[] =
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces OFFSET 0) AS compared";
 
 static const char digest_sql[] =
-    "SELECT path, begin, %spg_catalog.pg_read_binary_file(path, begin, len%s)%s " REQUEST_ROWS;
+    "SELECT path, begin, %spg_catalog.pg_read_binary_file(path, begin, len%s)%s, "
+    "NULL::pg_catalog.int8 " REQUEST_ROWS;
 
 /*
  * The digests of a piece's blocks, one after the other. The piece is read once, below an OFFSET 0
@@ -177,9 +180,14 @@ static const char digest_sql[] =
  */
 static const char blocks_sql[] =
     "SELECT path, begin, (SELECT pg_catalog.string_agg(%spg_catalog.substr(piece, i, %u)%s, '') "
-    "FROM pg_catalog.generate_series(1, pg_catalog.octet_length(piece), %u) AS i) "
+    "FROM pg_catalog.generate_series(1, pg_catalog.octet_length(piece), %u) AS i), "
+    "NULL::pg_catalog.int8 "
     "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces";
+
+/* The answers of a standby, each with how far it has replayed once it has read the piece: OFFSET 0
+ * keeps the two apart. */
+static const char replayed_sql[] = "SELECT answers.*, %s FROM (%s OFFSET 0) AS answers";
 
 /* Send one query, of the next requests, as many as it may have: arrays of the same length. */
 static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
@@ -210,7 +218,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 
 static bool end_fetch_query(Fetch *fetch, Error *error)
 {
-    if (fetch->next != fetch->ends[0])
+    if (fetch->progress.delivered != fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
                          "unexpected number of data chunks received");
     fetch->under_way--;
@@ -224,16 +232,17 @@ static bool end_fetch_query(Fetch *fetch, Error *error)
  */
 static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *error)
 {
-    const size_t index = fetch->next;
+    const size_t index = fetch->progress.delivered;
 
-    fetch->asked = fetch->next;
+    fetch->asked = fetch->progress.delivered;
     fetch->under_way = 0;
     if (send_fetch_query(connection, fetch, error))
     {
         fetch->query_pieces_max = QUERY_PIECES_MAX;
         return end_fetch_query(fetch, error);
     }
-    if (!server_lacked_file(connection, error))
+    if (!server_lacked_file(connection, error) ||
+        !server_note_replayed(fetch->server, connection, &fetch->progress, error))
         return false;
     if (fetch->query_pieces_max > 1)
     {
@@ -241,7 +250,7 @@ static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *err
         return true;
     }
     fetch->query_pieces_max = QUERY_PIECES_MAX;
-    fetch->next++;
+    fetch->progress.delivered++;
     log_debug("received null value for chunk for file \"%s\", file has been deleted",
               fetch->batch->requests[index].path); /* contract */
     return fetch->deliver(fetch->context, index, NULL, 0, error);
@@ -255,14 +264,14 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     bool success = true;
 
     fetch->query_pieces_max = QUERY_PIECES_MAX;
-    while (success && fetch->fails_where_gone && fetch->next < fetch->batch->count)
+    while (success && fetch->fails_where_gone && fetch->progress.delivered < fetch->batch->count)
         success = fetch_with_failures(connection, fetch, error);
     if (fetch->fails_where_gone)
         return success;
     success = connection_pipeline_begin(connection, error);
-    fetch->asked = fetch->next;
+    fetch->asked = fetch->progress.delivered;
     fetch->under_way = 0;
-    while (success && fetch->next < fetch->batch->count)
+    while (success && fetch->progress.delivered < fetch->batch->count)
     {
         if (fetch->asked < fetch->batch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
             success = send_fetch_query(connection, fetch, error);
@@ -281,40 +290,45 @@ static uint64_t query_bytes_max(const Source *source)
     return share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX;
 }
 
-/* The query for the batch, made for the server's version. */
-static void make_fetch_sql(const FetchBatch *batch, DigestKind kind, const char *may_lack,
-                           char sql[SQL_SIZE])
+/* The query for the batch, made for the server's version and role. */
+static const char *make_fetch_sql(const ServerSource *self, const FetchBatch *batch, Arena *arena)
 {
-    const DigestSql *digest = &digests[kind];
+    const ServerSql *names = &self->version->sql;
+    const char *may_lack = server_may_lack(names);
+    const DigestSql *digest = &digests[self->source.digest];
+    const char *sql;
 
     if (!batch->digests)
-        snprintf(sql, SQL_SIZE, fetch_sql, may_lack);
+        sql = arena_printf(arena, fetch_sql, may_lack);
     else if (batch->block_size > 0)
-        snprintf(sql, SQL_SIZE, blocks_sql, digest->before, batch->block_size, digest->after,
-                 batch->block_size, may_lack);
+        sql = arena_printf(arena, blocks_sql, digest->before, batch->block_size, digest->after,
+                           batch->block_size, may_lack);
     else
-        snprintf(sql, SQL_SIZE, digest_sql, digest->before, may_lack, digest->after);
+        sql = arena_printf(arena, digest_sql, digest->before, may_lack, digest->after);
+    if (!self->identity.in_recovery)
+        return sql;
+    return arena_printf(arena, replayed_sql, server_replayed_sql(arena, names), sql);
 }
 
 bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    char sql[SQL_SIZE];
+    AUTO_ARENA Arena *arena = arena_create();
     Fetch fetch = {.batch = batch,
+                   .server = self,
                    .query_bytes_max = query_bytes_max(source),
                    .fails_where_gone = !self->version->sql.missing_ok,
-                   .query = {.sql = sql,
+                   .query = {.sql = make_fetch_sql(self, batch, arena),
                              .failure = "could not fetch remote files from source server",
-                             .column_count = batch->digests ? 3 : 4,
+                             .column_count = self->identity.in_recovery ? 5 : 4,
                              .binary = true},
                    .deliver = deliver,
                    .context = context};
 
     assert(batch->count <= FETCH_COUNT_MAX);
     assert(!batch->digests || source->digest != DIGEST_NONE);
-    make_fetch_sql(batch, source->digest, server_may_lack(&self->version->sql), sql);
-    return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
+    return server_attempt(self, worker, fetch_once, &fetch, &fetch.progress, error);
 }
 
 /* ---- Which digest ---- */

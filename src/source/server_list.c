@@ -63,6 +63,8 @@ static const char dangling_sql[] =
 typedef struct FileList
 {
     Arena *arena; /* owns the strings */
+    const ServerSource *server;
+    AttemptProgress progress;
     SourceFile *files;
     size_t count;
     bool in_steps; /* the server fails for what has vanished */
@@ -279,7 +281,7 @@ static bool list_once(Connection *connection, void *context, Error *error)
             buffer_append(&directories, "/", 2); /* each with its NUL */
         }
     }
-    return true;
+    return server_note_replayed(list->server, connection, &list->progress, error);
 }
 
 bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
@@ -287,9 +289,11 @@ bool server_list(Source *source, const Version *version, SourceFileVisitor visit
 {
     ServerSource *self = (ServerSource *) source;
     AUTO_ARENA Arena *arena = arena_create();
-    FileList list = {
-        .arena = arena, .in_steps = !version->sql.missing_ok, .is_utf8 = self->is_utf8};
-    bool ok = server_attempt(self, 0, list_once, &list, NULL, error);
+    FileList list = {.arena = arena,
+                     .server = self,
+                     .in_steps = !version->sql.missing_ok,
+                     .is_utf8 = self->is_utf8};
+    bool ok = server_attempt(self, 0, list_once, &list, &list.progress, error);
 
     for (size_t i = 0; ok && i < list.count; i++)
         ok = visit(context, &list.files[i], error);

@@ -89,6 +89,24 @@ static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
 }
 
 /*
+ * A standby that took the place of the one before must have replayed what that one had: pages that
+ * were fetched, and the list of files, may be as new. It may be the same one, restarted.
+ */
+static bool check_replayed_as_much(Lsn former, Lsn replayed, Error *error)
+{
+    if (replayed >= former)
+        return true;
+    error_set(error, ERROR_RETRY, "source server has replayed less WAL than it had before");
+    error_detail(
+        error,
+        "It has replayed WAL up to %X/%X; what its former server process sent needs WAL up "
+        "to %X/%X.",
+        LSN_ARGS(replayed), LSN_ARGS(former));
+    return error_hint(error, "It was restarted and has not replayed its WAL again yet, or the "
+                             "address leads to several standbys: name one host.");
+}
+
+/*
  * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are
  * removed and copied by replay at once, and minRecoveryPoint does not wait for that.
  */
@@ -108,6 +126,8 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
         return false;
     if (query->replayed > position->minimum)
         position->minimum = query->replayed;
+    if (!check_replayed_as_much(query->server->former_replayed, position->minimum, error))
+        return false;
     if (position->minimum > position->end)
         position->end = position->minimum;
     return true;

@@ -14,6 +14,7 @@
 #   cut      close all connections; new ones work
 #   refuse   close all connections, and new ones as soon as they come
 #
+# $proxy->pass_for($bytes, 'hang') forwards that many bytes more, then hangs again.
 # $proxy->switch_to($cluster) sends later connections to another server.
 # Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; socket => path of the server's, where there is no
 # cluster; filter => sub changes what passes:
@@ -85,6 +86,14 @@ sub after
 {
     my ($self, $bytes, $action) = @_;
     $self->command("after $bytes $action");
+    return $self;
+}
+
+sub pass_for
+{
+    my ($self, $bytes, $action) = @_;
+    $self->after($bytes, $action);
+    $self->command('resume');
     return $self;
 }
 
@@ -198,6 +207,7 @@ sub obey
     if ($verb eq 'status') { $answer = join ' ', $last, $bytes, $made, scalar @open }
     elsif ($verb eq 'switch') { $backend = $words[0] }
     elsif ($verb eq 'after') { ($limit, $limit_action) = ($bytes + $words[0], $words[1]) }
+    elsif ($verb eq 'resume') { act('pass') }
     elsif ($verb =~ /^(?:pass|hang|cut|refuse)$/) { $limit = undef; act($verb) }
     else { $answer = "no command: $line" }
     syswrite($control, "$answer\n");
