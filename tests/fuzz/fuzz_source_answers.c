@@ -39,6 +39,7 @@ static const FetchRequest requests[] = {{"PG_VERSION", 0, 100},
                                         {"base/5/1000", 2 * BLOCK, BLOCK},
                                         {"global/1", 1073733632, FETCH_SIZE_MAX},
                                         {"with \"quotes\\", UINT64_C(1) << 40, 1}};
+static const char replayed[] = "0/3000148 0/3000148";
 #define REQUEST_COUNT (sizeof(requests) / sizeof(requests[0]))
 
 static void answer_text(FakeAnswer *answer, const char *text)
@@ -162,7 +163,7 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
 {
     static char content[1000];
 
-    answer->columns = digest ? 3 : 4;
+    answer->columns = is_standby ? 5 : 4;
     for (size_t i = 0; i < REQUEST_COUNT; i++)
     {
         const FetchRequest *request = &requests[i];
@@ -177,6 +178,7 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
                         : (FakeValue){content, request->size < sizeof(content) ? request->size
                                                                                : sizeof(content)};
         row[3] = (FakeValue){NULL, 0};
+        row[4] = (FakeValue){replayed, strlen(replayed)};
     }
 }
 
@@ -207,6 +209,7 @@ static const struct
     {"sha256(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
     {"clock_timestamp", QUERY_TIMES, NULL},
     {"AS len", QUERY_PIECES, NULL},
+    {"coalesce(pg_catalog.pg_last_", QUERY_TEXT, replayed},
     {"pg_read_binary_file($1", QUERY_FILE, NULL},
     {"has_function_privilege", QUERY_RIGHTS, NULL},
     {"pg_ls_dir($1", QUERY_TEXT,
