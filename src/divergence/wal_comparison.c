@@ -117,14 +117,6 @@ static bool compare_digests(WalWindow *window, Error *error)
     return file_pieces_ask(&pieces, window->sides->workers, error);
 }
 
-static bool is_on_timeline(const History *history, Timeline timeline)
-{
-    for (size_t i = 0; i < history->count; i++)
-        if (history->entries[i].timeline == timeline)
-            return true;
-    return false;
-}
-
 /* The pieces from `at` on; none is of two segments. */
 static void set_window(WalWindow *window, Lsn at, Lsn to)
 {
@@ -143,7 +135,7 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
         *piece = (WalPiece){.begin = at,
                             .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
                             .segment = segment,
-                            .is_of_source = !is_on_timeline(sides->target->history, timeline)};
+                            .is_of_source = !history_has(sides->target->history, timeline)};
         wal_segment_name(shape, timeline, segment, name);
         snprintf(piece->path, sizeof(piece->path), "%s/%s", shape->version->wal_directory, name);
         at = piece->end;

@@ -122,6 +122,14 @@ Timeline history_timeline_of_segment(const History *history, Lsn segment_end)
     return history->entries[0].timeline;
 }
 
+bool history_has(const History *history, Timeline timeline)
+{
+    for (size_t i = 0; i < history->count; i++)
+        if (history->entries[i].timeline == timeline)
+            return true;
+    return false;
+}
+
 bool history_holds(const History *history, Timeline timeline, Lsn begin, Lsn end)
 {
     for (size_t i = 0; i < history->count; i++)

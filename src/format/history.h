@@ -42,6 +42,9 @@ Timeline history_timeline_at(const History *history, Lsn lsn);
  * before. */
 Timeline history_timeline_of_segment(const History *history, Lsn segment_end);
 
+/* The timeline is one of the history. */
+bool history_has(const History *history, Timeline timeline);
+
 /* The history holds a byte of [begin, end) on this timeline. */
 bool history_holds(const History *history, Timeline timeline, Lsn begin, Lsn end);
 

@@ -223,14 +223,6 @@ bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPrepa
 
 /* ---- Archives and backups ---- */
 
-static bool history_has(const History *history, Timeline timeline)
-{
-    for (size_t i = 0; i < history->count; i++)
-        if (history->entries[i].timeline == timeline)
-            return true;
-    return false;
-}
-
 /* True if path marks a file as archived that holds lost history. name: that file. */
 static bool is_archived_lost(const PlanInput *input, const char *path,
                              char name[ARCHIVED_NAME_SIZE])
