@@ -136,6 +136,36 @@ each_version(sub {
         });
     }
 
+    # What only the one that stayed on the old timeline can have archived proves enough: blocks are not compared.
+    subtest('the segment of the divergence is in an archive alone', sub {
+        my $archive = work_dir() . "/shared_$version";
+        mkdir $archive or die "could not create $archive: $!";
+        my $old = make_cluster('old', $version,
+            settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'\n" . ($version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0'))->start;
+        $old->sql('CREATE TABLE t (g int); CHECKPOINT');
+        my $new = $old->standby('new');
+        $old->sql("INSERT INTO t VALUES ($_); SELECT pg_switch_wal()") for 1 .. 2;
+        $old->sql('INSERT INTO t VALUES (3)');
+        $new->wait_for_replay_of($old);
+        $new->promote;
+        my $parted = $old->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+        $_->sql('CHECKPOINT; INSERT INTO t VALUES (4)') for $new, $old;
+        leave_segments($old, 4);
+        wait_until('the old timeline is archived, and gone', sub { $old->sql('CHECKPOINT'); return -e "$archive/$parted" && !-e $old->path("pg_wal/$parted") });
+        $old->stop;
+        for my $pair ([ $old, $new ], [ $new, $old ])
+        {
+            my ($target, $source) = @$pair;
+            $target->stop if $target->is_running;
+            $source->start if !$source->is_running;
+            my $copy = $target->copy('rewound_' . $target->name);
+            my $result = rewinds($copy, $source, options => [ "--wal-archive=$archive", '--early-start' ]);
+            unlike($result->{stderr}, qr/comparing all blocks/, 'no blocks are compared');
+            rejoins($copy, $source, quick => 1) if $result->{status} == 0;
+        }
+        RewindTest::Cluster::discard_all();
+    });
+
     # Where they parted is in no WAL of the source, of the target, or of either.
     for my $forgetful (['source'], ['target'], [ 'source', 'target' ])
     {

@@ -20,8 +20,10 @@ typedef struct Search
     bool moved;             /* bytes have shown it to be earlier than histories and positions say */
     WalComparison comparison; /* of the bytes before the divergence */
     Lsn compared_from;        /* they begin here */
-    Lsn foreign_from;         /* an archive's segment that differs from the target's begins here */
-    bool archive_unproven;    /* other segments of an archive are equal, but that proves nothing */
+    bool asks_for_proof; /* the target's restore command is asked only for what proves a divergence
+                            of the histories */
+    Lsn foreign_from;    /* an archive's segment that differs from the target's begins here */
+    bool archive_unproven; /* other segments of an archive are equal, but that proves nothing */
 } Search;
 
 /* ---- The end of the target's WAL ---- */
@@ -144,10 +146,14 @@ static bool find_divergence(Search *search, Error *error)
     WalStream own = search->in.target_wal->stream;
     const WalStream archive = {.open = wal_store_open_archived,
                                .context = search->in.source_wal->store};
+    const WalStream archive_of_target = {.open = wal_store_open_archived,
+                                         .context = search->in.target_wal};
     WalSides sides = {.target = &own,
+                      .target_archive = &archive_of_target,
                       .source = clusters->source,
                       .source_history = &clusters->source_history,
                       .archive = &archive,
+                      .archive_of_source_only = search->asks_for_proof,
                       .workers = 1,
                       .is_no_content = scan_is_behind_switch,
                       .context = divergence->scan};
@@ -497,6 +503,13 @@ static bool rest_on_histories(Search *search)
     return true;
 }
 
+/* Of a divergence of the histories only the segment right before it proves more, if the source
+ * lacks that. */
+static bool may_be_proved(const Search *search)
+{
+    return !search->asks_for_proof || search->comparison.own_from >= search->divergence->lsn;
+}
+
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
     Divergence *divergence = search->divergence;
@@ -512,9 +525,10 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
             return true;
         /* The target's own restore command may have the WAL for a proof, where no option's archive
          * has it. Once it is asked, it is not asked again. */
-        if (!source_wal_ask_target_command(search->in.source_wal))
-            return is_of_histories(search, by_histories) ? rest_on_histories(search)
-                                                         : error_no_proof(search, error);
+        search->asks_for_proof = is_of_histories(search, by_histories);
+        if (!may_be_proved(search) || !source_wal_ask_target_command(search->in.source_wal))
+            return search->asks_for_proof ? rest_on_histories(search)
+                                          : error_no_proof(search, error);
         if (!find_divergence(search, error))
             return false;
     }

@@ -23,7 +23,11 @@ typedef struct WalPiece
     uint64_t segment;
     char path[sizeof("pg_xlog/") + WAL_NAME_SIZE]; /* the source's */
     WalPieceState state;
-    bool is_of_source; /* its file's name says so: the target was never on that timeline */
+    bool is_divided;   /* where its segment ends the sides were on different timelines: each has
+                          written its own file of it */
+    bool is_of_source; /* so the target has not archived the source's file. Up to 9.4 a promoted
+                          server archives the file in which it leaves a timeline; later its name
+                          ends with ".partial" (exitArchiveRecovery, xlog.c) */
 } WalPiece;
 
 /* The pieces that come next. */
@@ -122,6 +126,7 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
 {
     const WalSides *sides = window->sides;
     const WalShape *shape = &sides->target->shape;
+    const History *target = sides->target->history;
 
     for (window->count = 0; at < to && window->count < WINDOW_PIECES; window->count++)
     {
@@ -130,12 +135,15 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
         const Lsn segment_end = wal_segment_start(shape, segment + 1);
         const Lsn end = segment_end < to ? segment_end : to;
         const Timeline timeline = history_timeline_of_segment(sides->source_history, segment_end);
+        const bool is_divided = history_timeline_of_segment(target, segment_end) != timeline;
         char name[WAL_NAME_SIZE];
 
         *piece = (WalPiece){.begin = at,
                             .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
                             .segment = segment,
-                            .is_of_source = !history_has(sides->target->history, timeline)};
+                            .is_divided = is_divided,
+                            .is_of_source = is_divided && (shape->version->number >= 905 ||
+                                                           !history_has(target, timeline))};
         wal_segment_name(shape, timeline, segment, name);
         snprintf(piece->path, sizeof(piece->path), "%s/%s", shape->version->wal_directory, name);
         at = piece->end;
@@ -177,7 +185,9 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
         result->size = result->equal = result->compared = (size_t) (piece->end - piece->begin);
         return true;
     }
-    if (!read_piece(sides, sides->target, piece, bytes, &result->size, error))
+    if (!read_piece(sides, sides->target, piece, bytes, &result->size, error) ||
+        (result->size == 0 && piece->is_divided &&
+         !read_piece(sides, sides->target_archive, piece, bytes, &result->size, error)))
         return false;
     request.size = (uint32_t) result->size;
     if (request.size > 0 && piece->state != WAL_PIECE_GONE &&
@@ -185,7 +195,8 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
                                           &(FetchBatch){.requests = &request, .count = 1},
                                           compare_bytes, result, error))
         return false;
-    if (request.size == 0 || result->compared > 0 || sides->archive == NULL)
+    if (request.size == 0 || result->compared > 0 || sides->archive == NULL ||
+        (sides->archive_of_source_only && !piece->is_of_source))
         return true;
     result->from_archive = !piece->is_of_source;
     return read_piece(sides, sides->archive, piece, archived, &size, error) &&

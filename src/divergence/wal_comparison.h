@@ -14,11 +14,15 @@
 /* The WAL of both sides. */
 typedef struct WalSides
 {
-    const WalStream *target; /* what the target itself has written or received */
+    const WalStream *target;         /* what the target itself has written or received */
+    const WalStream *target_archive; /* asked for the segment in which the target left the source's
+                                        timeline, or the source the target's: the scan has found the
+                                        target's WAL to go on there */
     Source *source;
     const History *source_history;
-    const WalStream *archive; /* asked for segments that the source no longer has; or NULL */
-    int workers;              /* of the source */
+    const WalStream *archive;    /* asked for segments that the source no longer has; or NULL */
+    bool archive_of_source_only; /* but only for those that the target has not archived */
+    int workers;                 /* of the source */
     /* Set *no_content if nothing reads this byte of the target's, nor those that follow it in its
        segment. */
     bool (*is_no_content)(void *context, Lsn lsn, bool *no_content, Error *error);
@@ -35,8 +39,8 @@ typedef struct WalComparison
     /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
     Lsn equal_from;
     Lsn own_from; /* from here to lsn they were compared with the source's own pg_wal, or with
-                     segments of an archive on a timeline that the target was never on; before that
-                     with other ones of an archive, which the target may have archived */
+                     segments of an archive on a timeline that the target was not on there; before
+                     that with other ones of an archive, which the target may have archived */
 } WalComparison;
 
 /*

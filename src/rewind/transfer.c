@@ -13,7 +13,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define POLL_MILLISECONDS 100 /* between two questions to the source */
+#define POLL_MILLISECONDS 100   /* between two questions to the source */
+#define COUNTED_MILLISECONDS 20 /* from the end of a removal by replay until its record counts */
 
 static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn received, Error *error)
 {
@@ -37,8 +38,7 @@ static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn rec
  * A session that removes such files holds a lock from before the first of them is gone until the
  * removal is in the WAL and flushed. So does the startup process of a standby until it is about to
  * count the record as replayed; it is given a moment for that. Therefore the position is read once
- * more when no process holds such a lock. A standby that had replayed all that it had received was
- * removing nothing.
+ * more when no process holds such a lock.
  *
  * Where copies of databases are replayed, a standby must also have replayed all that it had when
  * the last byte was fetched: so the position tells of each removal that a copy must not see. On a
@@ -55,8 +55,6 @@ static bool wait_for_removals(const Run *run, SourceState *state, Error *error)
     Source *source = clusters->source;
     bool removes, told = false;
 
-    if (standby && state->position.streams && state->position.minimum >= received)
-        return true;
     for (;;)
     {
         if (!source_server_removes_database(source, &removes, error))
@@ -66,7 +64,7 @@ static bool wait_for_removals(const Run *run, SourceState *state, Error *error)
         told = told || removes;
         if (!removes)
         {
-            if ((standby && !stop_pause(POLL_MILLISECONDS, error)) ||
+            if ((standby && !stop_pause(COUNTED_MILLISECONDS, error)) ||
                 !source_state_read_again(source, state, state, error))
                 return false;
             if (!replays_all || state->position.minimum >= received)
