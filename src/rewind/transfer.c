@@ -95,11 +95,14 @@ static bool is_future_twophase(const Version *version, const Start *start, const
     return false;
 }
 
+#define HASH_PAGE_ID 0xFF80 /* HASHO_PAGE_ID, access/hash.h: the last two bytes of a page */
+
 /*
  * Set *older if the staged file has a page that was logged before the start. It is of an old
  * relation then, to whose number the counter has come again, and which the target has lost without
  * WAL: its server was killed while it dropped the database. Pages of unlogged relations have no
- * position in WAL; those of GiST indexes have small numbers (gistGetFakeLSN).
+ * position in WAL; those of GiST indexes have small numbers (gistGetFakeLSN). In 19 those of hash
+ * indexes have the numbers of a counter that grows on (XLogGetFakeLSN), and prove nothing.
  */
 static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older, Error *error)
 {
@@ -125,7 +128,9 @@ static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older
         /* PageXLogRecPtr, storage/bufpage.h: the high half first */
         const Lsn lsn = (Lsn) load_u32(page) << 32 | load_u32(page + sizeof(uint32_t));
         *older = size == block_size && lsn >= wal_segment_start(shape, 1) &&
-                 lsn < run->start.chosen.redo;
+                 lsn < run->start.chosen.redo &&
+                 !(shape->version->number >= 1900 &&
+                   load_u16(page + block_size - sizeof(uint16_t)) == HASH_PAGE_ID);
     }
     return true;
 }
