@@ -52,6 +52,7 @@ enum
 #define HEAP_HOT_UPDATE 0x40
 #define HEAP_INPLACE 0x70
 #define HEAP2_MULTI_INSERT 0x50
+#define HEAP2_LOCK_UPDATED 0x60
 
 #define FIRST_NORMAL_OID 16384 /* FirstNormalObjectId, access/transam.h: below are catalogs */
 

@@ -601,8 +601,8 @@ static bool decide_start(Chooser *chooser, Error *error)
 
 /* ---- Replay that would go wrong ---- */
 
-/* A primary that has copied a database makes a checkpoint at once: wait for that. One that was
- * promoted since takes its time. */
+/* A primary that has copied a database makes a checkpoint at once, and one that was promoted makes
+ * its first, but takes its time: wait for that. */
 static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *there, Error *error)
 {
     SourceState *state = &chooser->start->source;
@@ -614,8 +614,7 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
     if (*there || chooser->in.options->checkpoint || !chooser->hazard.checkpoint_follows ||
         state->position.in_recovery || !source->is_server)
         return true;
-    log_info("waiting for a checkpoint of the source after its copy of a database; CHECKPOINT "
-             "there ends the wait");
+    log_info("waiting for the source's next checkpoint; CHECKPOINT there ends the wait");
     while (!*there && clock_seconds() < deadline)
     {
         if (!stop_pause(POLL_MILLISECONDS, error) ||

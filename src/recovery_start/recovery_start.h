@@ -84,13 +84,14 @@ MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const 
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
- * Replay would copy a database that is not what it was, make a tablespace where it must not be, or
- * leave torn pages (full_page_writes off). A start past it is right.
+ * Replay would copy a database that is not what it was, make a tablespace where it must not be,
+ * leave torn pages (full_page_writes off), or miss a block of a visibility map. A start past it is
+ * right.
  */
 typedef struct ReplayHazard
 {
     bool found;
-    bool checkpoint_follows;    /* a primary makes a checkpoint at once, unasked */
+    bool checkpoint_follows;    /* a primary makes a checkpoint soon, unasked */
     bool copies_come_out_right; /* there are copies of databases, and nothing else: each comes out
                                    as it is on the source */
     Lsn lsn;                    /* a start must lie past this record; LSN_INVALID: not known */

@@ -255,6 +255,30 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
 }
 
 /*
+ * A server logs a page's image at the first change since its last checkpoint. But a promoted one
+ * takes its last restartpoint for that until its first checkpoint begins, also where it had
+ * replayed later checkpoints, from which recovery may start: then the first change of a page has no
+ * image. A visibility map that the source has cut off since lacks the block that replay reads.
+ */
+static void find_map_reads(const Clusters *clusters, const SourceState *state,
+                           const ScanResult *chain, ReplayHazard *hazard)
+{
+    if (chain->map_read_lsn == LSN_INVALID)
+        return;
+    hazard->found = true;
+    hazard->copies_come_out_right = false;
+    hazard->checkpoint_follows = !state->position.in_recovery;
+    if (chain->map_read_lsn > hazard->lsn)
+        hazard->lsn = chain->map_read_lsn;
+    error_set(&hazard->error, ERROR_FAILED,
+              "replay would need blocks of visibility maps that may be gone");
+    error_detail(&hazard->error,
+                 "Up to %s the source logged changes of visibility maps without an image: it was "
+                 "promoted during a restartpoint, or full_page_writes was off.",
+                 LSN_TEXT(clusters->shape.version, chain->map_read_lsn));
+}
+
+/*
  * The rewound target's server will have the source's present limits. Where these were lowered,
  * replay of WAL from before may end it: "insufficient parameter settings"
  * (CheckRequiredParameterValues, xlog.c), "maximum number of prepared transactions reached"
@@ -289,6 +313,7 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
     if (!find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);
+    find_map_reads(clusters, state, chain, hazard);
     /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
     if (!chain->full_page_writes_off || !clusters->source->is_server)
         return true;

@@ -82,6 +82,9 @@ typedef struct Summary
     BlockMap *rebuilt;     /* blocks whose first record here restores them, whatever they hold;
                             * NULL: the stream does not ask for them */
     bool rebuilds;         /* rebuilt is filled */
+    BlockMap *map_blocks;  /* of visibility maps; NULL with `rebuilt` */
+    BlockMap *map_reads;   /* of these, the ones that replay of their first record here reads */
+    Lsn map_read_lsn;      /* the last of these records */
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
     Buffer tablespaces;    /* ScanTablespace; paths in strings */
@@ -136,11 +139,13 @@ typedef struct WalScan
     Lsn begin_lsn;   /* of the first record, also one given up by its writer; LSN_INVALID: none */
     Lsn first_lsn;   /* of the first record; LSN_INVALID: none yet */
     Lsn first_prev;
-    Lsn last_lsn;       /* of the last record */
-    Lsn next_lsn;       /* where one would follow */
-    BlockMap *blocks;   /* of segments whose map was handed over: those that no floor can cut */
-    BlockMap *rebuilt;  /* likewise, of blocks whose first record restores them; NULL: not wanted */
-    size_t kept_memory; /* of the other maps */
+    Lsn last_lsn;      /* of the last record */
+    Lsn next_lsn;      /* where one would follow */
+    BlockMap *blocks;  /* of segments whose map was handed over: those that no floor can cut */
+    BlockMap *rebuilt; /* likewise, of blocks whose first record restores them; NULL: not wanted */
+    BlockMap *map_blocks; /* as in Summary */
+    Lsn map_read_lsn;     /* see ScanResult */
+    size_t kept_memory;   /* of the other maps */
     uint64_t bytes_read;
 } WalScan;
 
@@ -217,6 +222,9 @@ typedef struct ScanResult
                           write them whole without reading them; owned by the scan. NULL: the stream
                           does not ask for them, or there is a record that may read other blocks
                           than it names */
+    Lsn map_read_lsn;  /* a visibility map's block is read by replay of its first record from the
+                          floor on, which has no image; up to here. LSN_INVALID: none, or the stream
+                          does not ask for `rebuilt` */
     uint64_t record_count; /* from the floor on, except that segments count whole where not cut */
     uint64_t wal_bytes;    /* read */
     /* From the divergence on: */

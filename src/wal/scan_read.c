@@ -24,7 +24,10 @@ WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most)
     scan->floor_at_most = floor_at_most;
     scan->blocks = blockmap_create();
     if (stream->rebuilds != NULL)
+    {
         scan->rebuilt = blockmap_create();
+        scan->map_blocks = blockmap_create();
+    }
     return scan;
 }
 
@@ -37,6 +40,7 @@ void scan_destroy(WalScan *scan)
     free(scan->segments);
     blockmap_destroy(scan->blocks);
     blockmap_destroy(scan->rebuilt);
+    blockmap_destroy(scan->map_blocks);
     free(scan);
 }
 
@@ -51,11 +55,17 @@ void scan_take_maps(WalScan *scan, Summary *summary)
     {
         blockmap_subtract(summary->rebuilt, scan->blocks);
         blockmap_merge(scan->rebuilt, summary->rebuilt);
+        blockmap_subtract(summary->map_reads, scan->map_blocks);
+        if (blockmap_block_count(summary->map_reads) > 0)
+            scan->map_read_lsn = summary->map_read_lsn;
+        blockmap_merge(scan->map_blocks, summary->map_blocks);
     }
     blockmap_merge(scan->blocks, summary->blocks);
     blockmap_destroy(summary->blocks);
     blockmap_destroy(summary->rebuilt);
-    summary->blocks = summary->rebuilt = NULL;
+    blockmap_destroy(summary->map_blocks);
+    blockmap_destroy(summary->map_reads);
+    summary->blocks = summary->rebuilt = summary->map_blocks = summary->map_reads = NULL;
 }
 
 /* A floor may lie after the first record that was read of the segment. */
@@ -290,8 +300,8 @@ bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error)
 /* ---- Backward ---- */
 
 /* The error of a record before the scan's first one that cannot be read. The scan has led from a
- * known position to its first record, so a segment before it that does not lead to that is the wrong
- * one. NULL: none was read. */
+ * known position to its first record, so a segment before it that does not lead to that is the
+ * wrong one. NULL: none was read. */
 static bool error_no_record_before(const WalScan *scan, const WalSegmentFacts *facts,
                                    const char *reason, Error *error)
 {

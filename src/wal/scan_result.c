@@ -389,6 +389,7 @@ static void sum_up(WalScan *scan, const Cut *cut, Arena *arena, ScanResult *resu
     }
     result->blocks = scan->blocks;
     result->rebuilt = scan->rebuilt;
+    result->map_read_lsn = scan->map_read_lsn;
     result->wal_bytes = scan->bytes_read;
 }
 

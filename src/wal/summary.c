@@ -26,6 +26,29 @@ static bool restores(const BlockReference *reference)
     return (reference->has_image && reference->image_applies) || reference->will_init;
 }
 
+/*
+ * From 19 on, and in minor versions of 17 and 18 since July 2026, a record that clears bits of a
+ * visibility map names its block, and replay must find it (heapam_xlog.c, RBM_NORMAL). Those that
+ * set bits do not need to (RBM_ZERO_ON_ERROR).
+ */
+static bool clears_map_bits(const WalRecord *record)
+{
+    const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
+
+    return record->rmgr == RM_HEAP || (record->rmgr == RM_HEAP2 && (opcode == HEAP2_MULTI_INSERT ||
+                                                                    opcode == HEAP2_LOCK_UPDATED));
+}
+
+static void note_map_block(Summary *summary, const WalRecord *record,
+                           const BlockReference *reference)
+{
+    if (!blockmap_add(summary->map_blocks, reference->relation, reference->block) ||
+        restores(reference) || !clears_map_bits(record))
+        return;
+    blockmap_add(summary->map_reads, reference->relation, reference->block);
+    summary->map_read_lsn = record->lsn;
+}
+
 static void note_blocks(Summary *summary, const WalRecord *record)
 {
     for (unsigned i = 0; i < record->block_count; i++)
@@ -36,6 +59,8 @@ static void note_blocks(Summary *summary, const WalRecord *record)
             blockmap_add(summary->blocks, reference->relation, reference->block) &&
             summary->rebuilds && restores(reference))
             blockmap_add(summary->rebuilt, reference->relation, reference->block);
+        if (reference->fork == FORK_VM && summary->map_blocks != NULL)
+            note_map_block(summary, record, reference);
         /* An insertion changes the meta page without WAL (SpGistUpdateMetaPage). */
         if (record->rmgr == RM_SPGIST && reference->fork == FORK_MAIN)
             blockmap_add(summary->blocks, reference->relation, SPGIST_META_BLOCK);
@@ -250,7 +275,11 @@ Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn f
     summary->divergence = divergence;
     summary->blocks = blockmap_create();
     if (stream->rebuilds != NULL)
+    {
         summary->rebuilt = blockmap_create();
+        summary->map_blocks = blockmap_create();
+        summary->map_reads = blockmap_create();
+    }
     if ((stream->rebuilds == NULL ||
          stream->rebuilds(stream->context, segment, &summary->rebuilds, error)) &&
         wal_read_segment(stream, segment, from, visit_record, summary, &summary->facts, error))
@@ -265,6 +294,8 @@ void summary_destroy(Summary *summary)
         return;
     blockmap_destroy(summary->blocks);
     blockmap_destroy(summary->rebuilt);
+    blockmap_destroy(summary->map_blocks);
+    blockmap_destroy(summary->map_reads);
     buffer_free(&summary->checkpoints);
     buffer_free(&summary->databases);
     buffer_free(&summary->tablespaces);
