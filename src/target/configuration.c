@@ -1,15 +1,19 @@
 #include "target/configuration.h"
 
+#include "base/array.h"
 #include "io/dir.h"
 #include "io/place.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define ALTER_SYSTEM_PATH "postgresql.auto.conf"
 #define DEBIAN_ROOT "/etc/postgresql"
-#define LINKS_MAX 40 /* as the kernel */
+#define LINKS_MAX 40      /* as the kernel */
+#define AUTH_DEPTH_MAX 20 /* twice CONF_FILE_MAX_DEPTH: the directory of include_dir counts too */
+#define AUTH_READS_MAX 1000
 
 /* ---- files as they are in the target ---- */
 
@@ -197,16 +201,152 @@ static const char *find_link_target(const Configuration *configuration, const ch
                : NULL;
 }
 
-/* Add a file that is named by a setting, and what it leads to where it is a link. */
-static void add_with_links(const Configuration *configuration, const char *value,
-                           const char **files, size_t *count)
+/* What configuration_named_files returns. */
+typedef struct NamedFiles
 {
-    const char *path = configuration_path_in_target(configuration, "", value);
+    const Configuration *configuration;
+    const char **files; /* of ARRAY_ADD; the paths are in the arena */
+    size_t count;
+    int reads; /* of authentication files */
+} NamedFiles;
 
-    for (int depth = 0; path != NULL && depth < LINKS_MAX; depth++)
+static bool is_listed(const NamedFiles *named, const char *path)
+{
+    for (size_t i = 0; i < named->count; i++)
+        if (strcmp(named->files[i], path) == 0)
+            return true;
+    return false;
+}
+
+/* Add a file that is named by a setting, and what it leads to where it is a link. */
+static void add_with_links(NamedFiles *named, const char *value)
+{
+    const char *path = configuration_path_in_target(named->configuration, "", value);
+
+    for (int depth = 0; path != NULL && depth < LINKS_MAX && !is_listed(named, path); depth++)
     {
-        files[(*count)++] = path;
-        path = find_link_target(configuration, path);
+        ARRAY_ADD(named->files, named->count, path);
+        path = find_link_target(named->configuration, path);
+    }
+}
+
+/* ---- files that pg_hba.conf, pg_ident.conf and pg_hosts.conf name: libpq/hba.c ---- */
+
+/*
+ * Take a line, joined with those that a backslash at its end continues it with. Servers before 14
+ * know no such backslash, and read the line that follows a comment. So a line with a comment is
+ * never joined: a file that is named only in a comment is kept needlessly.
+ */
+static bool take_auth_line(TextCursor *text, Buffer *joined)
+{
+    bool continued = true, taken = false;
+    TextCursor line;
+
+    buffer_clear(joined);
+    while (continued && text_take_line(text, &line))
+    {
+        size_t size = (size_t) (line.end - line.position);
+
+        taken = true;
+        if (size > 0 && line.position[size - 1] == '\r')
+            size--;
+        continued =
+            size > 0 && line.position[size - 1] == '\\' && memchr(line.position, '#', size) == NULL;
+        buffer_append(joined, line.position, size - continued);
+    }
+    return taken;
+}
+
+/* Take the next token of a line, without its quotes. */
+static bool take_auth_token(TextCursor *line, Buffer *token)
+{
+    bool quoted = false;
+
+    buffer_clear(token);
+    while (!text_at_end(line) && strchr(" \t\r,", *line->position) != NULL)
+        line->position++;
+    if (text_at_end(line) || *line->position == '#')
+        return false;
+    while (!text_at_end(line) && (quoted || strchr(" \t\r,#", *line->position) == NULL))
+    {
+        const char byte = *line->position++;
+
+        if (byte != '"' || (quoted && text_take(line, "\"")))
+            buffer_append_u8(token, (uint8_t) byte);
+        else
+            quoted = !quoted;
+    }
+    return true;
+}
+
+/* Return the path that a value in the file `base` names: relative in the target, absolute outside.
+ * NULL: it is empty, or ".." leads out of the target. */
+static const char *find_named_path(const Configuration *configuration, const char *base,
+                                   const char *value)
+{
+    const char *path = value[0] == '/' ? value : settings_path(configuration->arena, base, value);
+    const char *below =
+        path != NULL && path[0] == '/' ? place_below(path, configuration->directory) : NULL;
+
+    return below != NULL ? settings_path(configuration->arena, "", below) : path;
+}
+
+static void add_auth_file(NamedFiles *named, const char *path, bool hosts, int depth);
+
+/* Add what a line of the file `path` names: @FILE, include FILE and the like. A line of
+ * pg_hosts.conf also names certificates and keys, relative to the data directory. */
+static void add_named_by_line(NamedFiles *named, const char *path, bool hosts, int depth,
+                              const char *line)
+{
+    const Configuration *configuration = named->configuration;
+    TextCursor tokens = text_cursor(line);
+    AUTO_BUFFER Buffer token = {0};
+    bool included = false;
+
+    while (take_auth_token(&tokens, &token))
+    {
+        const char *value = buffer_string(&token);
+        const bool at = value[0] == '@';
+        const char *file = find_named_path(configuration, "", value);
+
+        if (included || at)
+            add_auth_file(named, find_named_path(configuration, path, value + at), hosts,
+                          depth + 1);
+        else if (hosts && file != NULL && file_exists(configuration->directory, file))
+            add_with_links(named, file);
+        included = strcmp(value, "include") == 0 || strcmp(value, "include_if_exists") == 0 ||
+                   strcmp(value, "include_dir") == 0;
+    }
+}
+
+/* Add an authentication file and what it names. A directory (include_dir) names its files. */
+static void add_auth_file(NamedFiles *named, const char *path, bool hosts, int depth)
+{
+    const Configuration *configuration = named->configuration;
+    AUTO_BUFFER Buffer content = {0}, line = {0};
+    const char *const *name;
+    TextCursor text;
+    bool found;
+
+    if (path == NULL || depth > AUTH_DEPTH_MAX || named->reads == AUTH_READS_MAX ||
+        is_listed(named, path))
+        return;
+    named->reads++;
+    add_with_links(named, path);
+    if (read_configuration_file((void *) configuration, path, &content, &found) && found)
+    {
+        text = text_cursor(buffer_string(&content));
+        text.end = text.position + content.size;
+        while (take_auth_line(&text, &line))
+            add_named_by_line(named, path, hosts, depth, buffer_string(&line));
+        return;
+    }
+    name = list_directory((void *) configuration, path, configuration->arena);
+    for (; *name != NULL; name++)
+    {
+        if (fnmatch("*.conf", *name, FNM_PERIOD) == 0)
+            add_auth_file(named, arena_strdup(configuration->arena, path_in(&line, path, *name)),
+                          hosts, depth + 1);
     }
 }
 
@@ -215,32 +355,39 @@ const char **configuration_named_files(const Configuration *configuration, size_
     static const struct
     {
         const char *setting, *by_default;
-    } named[] = {
-        {"hba_file", "pg_hba.conf"},     {"ident_file", "pg_ident.conf"},
-        {"hosts_file", "pg_hosts.conf"}, {"ssl_cert_file", "server.crt"},
-        {"ssl_key_file", "server.key"},  {"krb_server_keyfile", NULL},
-        {"ssl_ca_file", NULL},           {"ssl_crl_file", NULL},
-        {"ssl_crl_dir", NULL},           {"ssl_dh_params_file", NULL},
+        bool is_auth, is_hosts;
+    } by_setting[] = {
+        {"hba_file", "pg_hba.conf", true, false},     {"ident_file", "pg_ident.conf", true, false},
+        {"hosts_file", "pg_hosts.conf", true, true},  {"ssl_cert_file", "server.crt", false, false},
+        {"ssl_key_file", "server.key", false, false}, {"krb_server_keyfile", NULL, false, false},
+        {"ssl_ca_file", NULL, false, false},          {"ssl_crl_file", NULL, false, false},
+        {"ssl_crl_dir", NULL, false, false},          {"ssl_dh_params_file", NULL, false, false},
     };
-    const size_t named_count = sizeof(named) / sizeof(named[0]);
     const Settings settings = configuration_read(configuration, NULL);
-    const char **files = arena_allocate(configuration->arena, (settings.file_count + named_count) *
-                                                                  LINKS_MAX * sizeof(*files));
+    NamedFiles named = {.configuration = configuration};
+    const char **files;
 
-    *count = 0;
     for (size_t i = 0; i < settings.file_count; i++)
-        add_with_links(configuration, settings.files[i], files, count);
-    for (size_t i = 0; i < named_count; i++)
+        add_with_links(&named, settings.files[i]);
+    for (size_t i = 0; i < sizeof(by_setting) / sizeof(by_setting[0]); i++)
     {
-        const char *value = settings_value(&settings, named[i].setting);
+        const char *value = settings_value(&settings, by_setting[i].setting);
 
         if (value == NULL)
-            value = named[i].by_default;
-        if (value != NULL)
-            add_with_links(configuration, value, files, count);
+            value = by_setting[i].by_default;
+        if (value != NULL && by_setting[i].is_auth)
+            add_auth_file(&named, find_named_path(configuration, "", value), by_setting[i].is_hosts,
+                          0);
+        else if (value != NULL)
+            add_with_links(&named, value);
     }
+    files = arena_copy(configuration->arena, named.files, named.count * sizeof(*files));
+    *count = named.count;
+    free(named.files);
     return files;
 }
+
+/* ---- where the server logs ---- */
 
 const char *configuration_log_directory(const Configuration *configuration)
 {

@@ -65,8 +65,9 @@ const char *configuration_path_in_target(const Configuration *configuration, con
 
 /*
  * List the files in the target's data directory that make its configuration, or that its settings
- * name (hba_file, ssl_key_file and the like, also by their defaults), and what these lead to where
- * they are links. Relative paths; a file may come twice, and need not exist.
+ * name (hba_file, ssl_key_file and the like, also by their defaults), or that pg_hba.conf,
+ * pg_ident.conf and pg_hosts.conf include or name, and what these lead to where they are links.
+ * Relative paths; a file need not exist.
  */
 const char **configuration_named_files(const Configuration *configuration, size_t *count);
 

@@ -129,6 +129,49 @@ static void test_named_files(void **state)
     assert_true(is_named(&configuration, "real_key"));
 }
 
+/* pg_hba.conf, pg_ident.conf and pg_hosts.conf name files, and include others. */
+static void test_authentication_files(void **state)
+{
+    static const char *const named[] = {
+        "people", "auth/more", "auth/a file",  "auth/joined", "auth/d",   "auth/d/1.conf",
+        "here",   "mapped",    "certs/a\"crt", "certs/a.key", "absolute",
+    };
+    const Configuration configuration = {target_directory, NULL, arena};
+    char text[1024];
+
+    (void) state;
+    assert_int_equal(system("mkdir -p target/auth/d target/certs"), 0);
+    put_text("target/postgresql.conf", "hba_file = 'auth/hba'\n");
+    snprintf(text, sizeof(text),
+             "local all,@../people @more trust # @comment\n"
+             "# not continued \\\nlocal all @\"a file\" trust\r\n"
+             "include_dir \\\nd\nlocal all @joi\\\r\nned\ninclude hba\ninclude %s/absolute\n",
+             target_directory);
+    put_text("target/auth/hba", text);
+    put_text("target/auth/d/1.conf", "include ../../here");
+    put_text("target/auth/d/.2.conf", "include ../../hidden");
+    put_text("target/auth/d/3.other", "include ../../other");
+    put_text("target/pg_ident.conf", "include_if_exists mapped\n");
+    put_text("target/pg_hba.conf", "include unused\n");
+    put_text("target/pg_hosts.conf", "example.org \"certs/a\"\"crt\" certs/a.key missing\n");
+    put_text("target/certs/a\"crt", "");
+    put_text("target/certs/a.key", "");
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
+        if (!is_named(&configuration, named[i]))
+            fail_msg("%s is not named", named[i]);
+    assert_false(is_named(&configuration, "auth/comment"));
+    assert_false(is_named(&configuration, "hidden"));
+    assert_false(is_named(&configuration, "other"));
+    assert_false(is_named(&configuration, "unused"));
+    assert_false(is_named(&configuration, "missing"));
+
+    /* Ever longer paths end. */
+    assert_int_equal(symlink(".", "target/auth/a"), 0);
+    assert_int_equal(symlink(".", "target/auth/b"), 0);
+    put_text("target/auth/hba", "include a/hba\ninclude b/hba\n");
+    assert_true(is_named(&configuration, "auth/a/a/hba"));
+}
+
 static void test_log_directory(void **state)
 {
     static const struct
@@ -166,6 +209,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_config_file, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_file_outside, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_named_files, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_authentication_files, make_directories,
+                                        remove_directories),
         cmocka_unit_test_setup_teardown(test_log_directory, make_directories, remove_directories),
     };
 
