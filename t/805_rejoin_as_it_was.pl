@@ -192,13 +192,13 @@ sub slow_stop
 
 each_version(sub {
     my ($version) = @_;
-    $diverged = make_cluster('target', $version)->start;
-    $diverged->sql("CREATE TABLE t AS SELECT 'common'::text AS a");
-    $source = $diverged->standby('source')->promote;
-    $source->sql("INSERT INTO t VALUES ('source'); CHECKPOINT");
-    $source->sql(rewinding_role('rewinder') . 'ALTER ROLE rewinder REPLICATION') if $version >= 11;
-    $diverged->sql("INSERT INTO t VALUES ('target')");
-    $diverged->stop;
+    ($source, $diverged) = split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT 'common'::text AS a") },
+        source => sub {
+            $_[0]->sql("INSERT INTO t VALUES ('source'); CHECKPOINT");
+            $_[0]->sql(rewinding_role('rewinder') . 'ALTER ROLE rewinder REPLICATION') if $version >= 11;
+        },
+        target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     named_on_the_command_line();
     started_without_directory();
     configuration_elsewhere();

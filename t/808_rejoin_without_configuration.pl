@@ -95,12 +95,10 @@ sub interrupted
 
 each_version(sub {
     my ($version) = @_;
-    $diverged = make_cluster('target', $version)->start;
-    $diverged->sql("CREATE TABLE t AS SELECT 'common'::text AS a");
-    $source = $diverged->standby('source')->promote;
-    $source->sql("INSERT INTO t VALUES ('source'); CHECKPOINT");
-    $diverged->sql("INSERT INTO t VALUES ('target')");
-    $diverged->stop;
+    ($source, $diverged) = split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT 'common'::text AS a") },
+        source => sub { $_[0]->sql("INSERT INTO t VALUES ('source'); CHECKPOINT") },
+        target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
     $source->stop;
     rename($source->path('postgresql.conf'), "$source->{dir}/source.conf") or die "$!";
     my $start = $source->try_start(settings => { config_file => "$source->{dir}/source.conf" });

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The address sanitizer sees an access behind the end of a piece only if it is a block. */
+/* The address sanitizer sees an access past the end of a piece only if the piece is a block. */
 #ifdef ARENA_PIECES_APART
 #define BLOCK_SIZE_FIRST 1
 #define BLOCK_SIZE_MAX 1

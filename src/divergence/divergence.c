@@ -20,10 +20,8 @@ typedef struct Search
     bool moved;             /* bytes have shown it to be earlier than histories and positions say */
     WalComparison comparison; /* of the bytes before the divergence */
     Lsn compared_from;        /* they begin here */
-    bool asks_for_proof; /* the target's restore command is asked only for what proves a divergence
-                            of the histories */
-    Lsn foreign_from;    /* an archive's segment that differs from the target's begins here */
-    bool archive_unproven; /* other segments of an archive are equal, but that proves nothing */
+    Lsn foreign_from;         /* an archive's segment that differs from the target's begins here */
+    bool archive_unproven;    /* other segments of an archive are equal, but that proves nothing */
 } Search;
 
 /* ---- The end of the target's WAL ---- */
@@ -139,7 +137,7 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
  * from that checkpoint's redo position to the divergence is the source's, byte by byte, where both
  * have it.
  */
-static bool find_divergence(Search *search, Error *error)
+static bool find_divergence(Search *search, bool archive_of_source_only, Error *error)
 {
     const Clusters *clusters = search->in.clusters;
     Divergence *divergence = search->divergence;
@@ -153,7 +151,7 @@ static bool find_divergence(Search *search, Error *error)
                       .source = clusters->source,
                       .source_history = &clusters->source_history,
                       .archive = &archive,
-                      .archive_of_source_only = search->asks_for_proof,
+                      .archive_of_source_only = archive_of_source_only,
                       .workers = 1,
                       .is_no_content = scan_is_behind_switch,
                       .context = divergence->scan};
@@ -287,7 +285,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
         !scan_record_at(divergence->scan, search->in.state->position.end, &latest, error))
         return false;
     search->latest = latest;
-    if (!find_divergence(search, error))
+    if (!find_divergence(search, false, error))
         return false;
     /* A standby on the target's own timeline may still receive what the target has. */
     if (same_timeline && search->in.state->position.in_recovery && !search->moved &&
@@ -503,17 +501,10 @@ static bool rest_on_histories(Search *search)
     return true;
 }
 
-/* Of a divergence of the histories only the segment right before it proves more, if the source
- * lacks that. */
-static bool may_be_proved(const Search *search)
-{
-    return !search->asks_for_proof || search->comparison.own_from >= search->divergence->lsn;
-}
-
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
     Divergence *divergence = search->divergence;
-    bool proven;
+    bool proven, of_histories;
 
     for (;;)
     {
@@ -523,13 +514,14 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
             return false;
         if (proven)
             return true;
+        of_histories = is_of_histories(search, by_histories);
         /* The target's own restore command may have the WAL for a proof, where no option's archive
-         * has it. Once it is asked, it is not asked again. */
-        search->asks_for_proof = is_of_histories(search, by_histories);
-        if (!may_be_proved(search) || !source_wal_ask_target_command(search->in.source_wal))
-            return search->asks_for_proof ? rest_on_histories(search)
-                                          : error_no_proof(search, error);
-        if (!find_divergence(search, error))
+         * has it. Once it is asked, it is not asked again. For a divergence of the histories only
+         * the segment right before it can prove more, and only if the source lacks that. */
+        if ((of_histories && search->comparison.own_from < divergence->lsn) ||
+            !source_wal_ask_target_command(search->in.source_wal))
+            return of_histories ? rest_on_histories(search) : error_no_proof(search, error);
+        if (!find_divergence(search, of_histories, error))
             return false;
     }
 }

@@ -500,10 +500,10 @@ static bool look_for_replayed_wal(Look *look, Error *error)
     Start late;
     bool found, may_take;
 
-    if (!find_gone_segments(look, earliest, &look->replayed_segment, &gone_end, error))
-        return false;
     if (look->divergence.changes_unknown)
         return look_for_start_without_changes(look, error);
+    if (!find_gone_segments(look, earliest, &look->replayed_segment, &gone_end, error))
+        return false;
     if (gone_end == LSN_INVALID)
         look->replayed = REPLAYED_WAL_OF_SOURCE;
     else if (!source_wal_find(wal, look->replayed_segment, &path, &may_take, &found, error))

@@ -56,7 +56,7 @@ typedef struct ServerSource
     char newest_instance[CONNECTION_INSTANCE_SIZE];
     atomic_int instance_count; /* server processes that have answered, one after the other; a
                                   process is numbered by it when it answers for the first time */
-    /* Of a standby: what must be replayed so that all is covered that it has answered. */
+    /* Recovery must pass these positions to cover what a standby has sent. */
     Lsn newest_replayed;         /* answers of the newest server process */
     _Atomic Lsn former_replayed; /* answers of those before it */
     _Atomic Lsn position_seen;   /* the highest flush position of a primary */
@@ -65,7 +65,7 @@ typedef struct ServerSource
     _Atomic Timeline timeline_replayed;
 } ServerSource;
 
-/* What attempts have achieved, also those that failed. */
+/* The progress of attempts, also of those that failed. */
 typedef struct AttemptProgress
 {
     size_t delivered; /* by all attempts */

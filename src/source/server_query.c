@@ -189,7 +189,7 @@ static bool server_names(Source *source, const char *directory, Arena *arena, co
     *names = arena_allocate(arena, sizeof(**names));
     if (!server_ask(source, arena, &query, &text, error))
         return false;
-    /* There are no empty names, but another server might answer with slashes alone. */
+    /* A name has at least one byte, but a server might answer with slashes alone. */
     *names = arena_allocate(arena, (text != NULL ? strlen(text) + 2 : 1) * sizeof(**names));
     while (text != NULL)
         (*names)[count++] = strsep(&text, "/");

@@ -82,10 +82,10 @@ MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextS
  * it decides. */
 const char *next_start_manager(const Target *target);
 
-/* What is known of a start before there is a plan. */
+/* A start of the target's server, as far as it is known before there is a plan. */
 typedef struct ExpectedStart
 {
-    bool rewound;        /* the configuration is the source's, but for what is kept */
+    bool rewound;        /* the configuration is the source's, except for what is kept */
     bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
 } ExpectedStart;
 

@@ -201,7 +201,7 @@ static const char *find_link_target(const Configuration *configuration, const ch
                : NULL;
 }
 
-/* What configuration_named_files returns. */
+/* The files of configuration_named_files, while they are found. */
 typedef struct NamedFiles
 {
     const Configuration *configuration;
@@ -355,13 +355,23 @@ const char **configuration_named_files(const Configuration *configuration, size_
     static const struct
     {
         const char *setting, *by_default;
-        bool is_auth, is_hosts;
+        enum
+        {
+            NAMES_NOTHING,
+            NAMES_FILES,
+            NAMES_CERTIFICATES /* too */
+        } names;
     } by_setting[] = {
-        {"hba_file", "pg_hba.conf", true, false},     {"ident_file", "pg_ident.conf", true, false},
-        {"hosts_file", "pg_hosts.conf", true, true},  {"ssl_cert_file", "server.crt", false, false},
-        {"ssl_key_file", "server.key", false, false}, {"krb_server_keyfile", NULL, false, false},
-        {"ssl_ca_file", NULL, false, false},          {"ssl_crl_file", NULL, false, false},
-        {"ssl_crl_dir", NULL, false, false},          {"ssl_dh_params_file", NULL, false, false},
+        {"hba_file", "pg_hba.conf", NAMES_FILES},
+        {"ident_file", "pg_ident.conf", NAMES_FILES},
+        {"hosts_file", "pg_hosts.conf", NAMES_CERTIFICATES},
+        {"ssl_cert_file", "server.crt", NAMES_NOTHING},
+        {"ssl_key_file", "server.key", NAMES_NOTHING},
+        {"krb_server_keyfile", NULL, NAMES_NOTHING},
+        {"ssl_ca_file", NULL, NAMES_NOTHING},
+        {"ssl_crl_file", NULL, NAMES_NOTHING},
+        {"ssl_crl_dir", NULL, NAMES_NOTHING},
+        {"ssl_dh_params_file", NULL, NAMES_NOTHING},
     };
     const Settings settings = configuration_read(configuration, NULL);
     NamedFiles named = {.configuration = configuration};
@@ -375,9 +385,9 @@ const char **configuration_named_files(const Configuration *configuration, size_
 
         if (value == NULL)
             value = by_setting[i].by_default;
-        if (value != NULL && by_setting[i].is_auth)
-            add_auth_file(&named, find_named_path(configuration, "", value), by_setting[i].is_hosts,
-                          0);
+        if (value != NULL && by_setting[i].names != NAMES_NOTHING)
+            add_auth_file(&named, find_named_path(configuration, "", value),
+                          by_setting[i].names == NAMES_CERTIFICATES, 0);
         else if (value != NULL)
             add_with_links(&named, value);
     }
