@@ -1,5 +1,6 @@
-# The source no longer has the WAL before its last checkpoint, and no archive has it: its summaries of WAL say what it changed
-# there, if they say it all.  (17 and later. Both sources.)
+# The source no longer has the WAL before its last checkpoint, and an archive has but the segment of the divergence: the source's
+# summaries of WAL say what it changed there, if they say it all. Without that segment nothing proves that both have one history,
+# and they are not believed.  (17 and later. Both sources.)
 #
 #   source       ┌──── 2 ── changes ── [its WAL is gone up to here] ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── changes ──▶                                      ● the last common checkpoint
@@ -8,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use File::Copy qw(copy);
 
 # Its summaries reach its last checkpoint.
 sub wait_for_summaries
@@ -57,7 +59,7 @@ sub lose_wal
     return;
 }
 
-# What both have since the last common checkpoint: the target's own WAL and the source's summary of it must say the same.
+# What both have since the last common checkpoint: the target's own WAL and the source's summary of it say the same.
 sub together
 {
     my ($primary) = @_;
@@ -84,9 +86,22 @@ END
     return;
 }
 
+sub archive_of { my ($cluster) = @_; return $cluster->dir . '/archive' }
+
+# An archive of the source that was away from its second segment on.
+sub archive_divergence
+{
+    my ($source) = @_;
+    my $segment = $source->query('SELECT pg_walfile_name(pg_switch_wal())');
+    mkdir archive_of($source) or die "archive: $!";
+    copy($source->path("pg_wal/$segment"), archive_of($source) . "/$segment") or die "$segment: $!";
+    return;
+}
+
 sub change_source
 {
     my ($source) = @_;
+    archive_divergence($source);
     $source->sql(<<'END');
 UPDATE t SET b = 'source' WHERE a % 3 = 0;
 DELETE FROM shrinks WHERE i > 3000;
@@ -139,6 +154,8 @@ sub names
     return sort map { s{.*/}{}r } glob($source->path('pg_wal/summaries') . '/*.summary');
 }
 
+my $compared = qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: some of its WAL since the last common checkpoint no longer exists$/m;
+
 # What becomes of the rewind when a summary is another: what the source changed is found by comparing, as without summaries.
 sub compares
 {
@@ -146,9 +163,9 @@ sub compares
     my $path = $source->path("pg_wal/summaries/$name");
     my $bytes = slurp($path);
     $change->($path, $bytes);
-    my $result = rewind($target, $source, options => [ '--dry-run', '--debug' ]);
+    my $result = rewind($target, $source, options => [ '--dry-run', '--debug', '--wal-archive=' . archive_of($source) ]);
     is($result->{status}, 0, "$why: there is another way") or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: some of its WAL since the last common checkpoint no longer exists$/m, 'all blocks are compared');
+    like($result->{stderr}, $compared, 'all blocks are compared');
     spew($path, $bytes);
     return;
 }
@@ -169,10 +186,9 @@ sub does_not_believe
     compares($target, $source, 'one is of another timeline', $middle,
         sub { my ($path) = @_; my $other = $path =~ s{/00000002}{/00000003}r; rename $path, $other or die; });
     unlink glob($source->path('pg_wal/summaries/00000003*'));
-    my ($common) = reverse grep { /^00000001/ } @names;
-    my ($older) = sort { -s $source->path("pg_wal/summaries/$b") <=> -s $source->path("pg_wal/summaries/$a") } grep { /^00000001/ } @names;
-    compares($target, $source, 'that of the common WAL says something else', $common,
-        sub { my ($path) = @_; spew($path, slurp($source->path("pg_wal/summaries/$older"))) });
+    my $unproven = rewind($target, $source, options => [ '--dry-run', '--debug' ]);
+    like($unproven->{stderr}, $compared, 'all blocks are compared where no bytes prove that both have one history');
+    like($unproven->{stderr}, qr{^pg_rewind: the source's WAL summaries are not read: no WAL proves that both have the same history before [0-9A-F/]+$}m, 'and it says why');
 
     my $refused = rewind($target, $source, options => [ '--early-start', '--dry-run' ]);
     like($refused->{stderr}, qr/the source no longer has WAL that the rewound target needs/, 'with --early-start there is no way');
@@ -192,7 +208,7 @@ each_version(sub {
     my ($start, $end) = $middle =~ /^.{8}(.{16})(.{16})/;
     spew($source->path('pg_wal/summaries/' . sprintf('00000002%s%016X.summary', $start, hex($end) - 8)), 'no summary');
     rewinds_from_both_kinds($source, $target,
-        options => ['--debug'],
+        options => [ '--debug', '--wal-archive=' . archive_of($source) ],
         rewound => sub {
             my ($rewound, $from, $result) = @_;
             like($result->{stderr}, qr/^pg_rewind: the source's WAL summaries tell what it changed/m, 'summaries tell what the source changed');

@@ -488,7 +488,7 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 /*
  * A chain of WAL with all its links leads to the divergence. But links fit as well between two
  * servers that have done the same work: neither's WAL before it stands for the other's, nor an
- * archive's for the source's.
+ * archive's for the source's, nor do the source's summaries.
  */
 static bool rest_on_histories(Search *search)
 {
@@ -497,6 +497,7 @@ static bool rest_on_histories(Search *search)
 
     source_wal->common_end = LSN_INVALID;
     source_wal->unproven_end = divergence->lsn;
+    divergence->rests_on_histories = true;
     divergence->changes_unknown = search->comparison.target_lacks;
     return true;
 }

@@ -463,37 +463,6 @@ static bool find_wal_gone(const Chooser *chooser, Lsn end, bool *gone, Error *er
 }
 
 /*
- * Set *matches if the summaries of the common WAL say what the target's own WAL says. No chain of
- * records leads from it to the source's: that both are one history must show here.
- */
-static bool match_common_wal(Chooser *chooser, bool *matches, Error *error)
-{
-    WalStream stream = *chooser->in.divergence->scan->stream;
-    const SourceSummaries *summaries = &chooser->summaries;
-    const Lsn first = wal_skip_header(&stream.shape, chooser->start->earliest.redo);
-    WalSegmentFacts end;
-    ScanResult read;
-    WalScan *scan;
-    Error why = {0};
-
-    *matches = false;
-    if (summaries->common_end <= first)
-        return true;
-    stream.limit = summaries->common_end;
-    scan = scan_read(&stream, chooser->in.options->jobs, first, chooser->arena, &end, &read, &why);
-    if (scan != NULL)
-        *matches = wal_skip_header(&stream.shape, end.next_lsn) ==
-                       wal_skip_header(&stream.shape, summaries->common_end) &&
-                   source_summaries_match(summaries->common, read.blocks);
-    else
-        log_debug("%s", why.message);
-    if (!*matches)
-        log_debug("the source's WAL summaries do not say what the target's own WAL says");
-    scan_destroy(scan);
-    return stop_check(error);
-}
-
-/*
  * Set start->by_summaries if the source's summaries tell what it changed before that start: of WAL
  * that is gone, or of so much that sparing it pays. The rest of the WAL before it is read.
  */
@@ -504,23 +473,27 @@ static bool read_summaries(Chooser *chooser, const Start *late, bool *gone, Erro
     SourceSummaries *summaries = &chooser->summaries;
     const Lsn from = start->earliest.redo, divergence = chooser->in.divergence->lsn;
     uint64_t spared, rest;
-    bool usable;
 
     *gone = false;
     if (!clusters->shape.version->has_wal_summaries || late->redo <= from)
         return true;
-    if (!source_summaries_read(clusters, from, late->redo, divergence, summaries, error))
+    if (chooser->in.divergence->rests_on_histories)
+    {
+        log_debug("the source's WAL summaries are not read: no WAL proves that both have the same "
+                  "history before %s",
+                  LSN_TEXT(clusters->shape.version, divergence));
+        return true;
+    }
+    if (!source_summaries_read(clusters, from, late->redo, summaries, error))
         return false;
     /* A summary may lack what a record of a custom resource manager does to a relation. */
     if (summaries->end < divergence || chooser->in.changes->scanned.custom_rmgr_seen)
         return true;
-    if (!match_common_wal(chooser, &usable, error) ||
-        (usable && !find_wal_gone(chooser, summaries->end, gone, error)))
+    if (!find_wal_gone(chooser, summaries->end, gone, error))
         return false;
     spared = summaries->end - from;
     rest = late->redo > summaries->end ? late->redo - summaries->end : 0;
-    start->by_summaries =
-        usable && (*gone || (spared > KEPT_BEFORE_LATE && rest <= KEPT_BEFORE_LATE));
+    start->by_summaries = *gone || (spared > KEPT_BEFORE_LATE && rest <= KEPT_BEFORE_LATE);
     if (start->by_summaries)
         start->choice.estimate = (StartEstimate){
             .wal_bytes = late->redo - from,

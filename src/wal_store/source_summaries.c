@@ -20,7 +20,6 @@
 typedef struct SummaryReading
 {
     SourceSummaries *summaries;
-    Lsn divergence;
     WalSummaryRange *ranges; /* all that the source has */
     size_t range_count;
     WalSummaryRange batch[BATCH_SIZE];
@@ -125,11 +124,6 @@ static void parse_summary(SummaryReading *reading, const uint8_t *bytes, size_t 
     }
     else
     {
-        if (reading->range->end <= reading->divergence)
-        {
-            blockmap_merge(summaries->common, reading->blocks);
-            summaries->common_end = reading->range->end;
-        }
         blockmap_merge(summaries->blocks, reading->blocks);
         summaries->end = reading->range->end;
         reading->taken++;
@@ -216,8 +210,8 @@ static void find_batch(SummaryReading *reading, const Clusters *clusters, Lsn to
     }
 }
 
-bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn divergence,
-                           SourceSummaries *summaries, Error *error)
+bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, SourceSummaries *summaries,
+                           Error *error)
 {
     Source *source = clusters->source;
     SummaryReading *reading;
@@ -226,8 +220,7 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
     const char **name;
     bool result;
 
-    *summaries = (SourceSummaries){
-        .end = from, .blocks = blockmap_create(), .common = blockmap_create(), .common_end = from};
+    *summaries = (SourceSummaries){.end = from, .blocks = blockmap_create()};
     if (!clusters->shape.version->has_wal_summaries)
         return true;
     reading = memory_allocate_zeroed(1, sizeof(*reading));
@@ -237,7 +230,6 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
             ARRAY_ADD(reading->ranges, reading->range_count, range);
     ARRAY_SORT(reading->ranges, reading->range_count, compare_ranges);
     reading->summaries = summaries;
-    reading->divergence = divergence;
     reading->piece_size = rate_piece(source->rate, FETCH_SIZE_MAX);
     do
     {
@@ -252,55 +244,6 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
 void source_summaries_free(SourceSummaries *summaries)
 {
     blockmap_destroy(summaries->blocks);
-    blockmap_destroy(summaries->common);
     free(summaries->databases);
     *summaries = (SourceSummaries){0};
-}
-
-/* ---- Do they say what was read? ---- */
-
-/* The fewest blocks that it had. */
-static BlockNumber limit_of(const BlockMapRelation *relation)
-{
-    return relation->storage_lsn != LSN_INVALID ? 0 : relation->truncated_to;
-}
-
-/* True if `other` names all blocks that `one` names of [from, end). */
-static bool names_all_of(const BlockMapRelation *other, const BlockMapRelation *one,
-                         BlockNumber from, BlockNumber end)
-{
-    BlockNumber first, count, same, same_count;
-
-    while (from < end && blockmap_next_run(one, from, end, &first, &count))
-    {
-        if (!blockmap_next_run(other, first, first + count, &same, &same_count) || same != first ||
-            same_count != count)
-            return false;
-        from = first + count;
-    }
-    return true;
-}
-
-/*
- * Compare a relation of either map. A summary drops blocks that were cut off later. The first block
- * is not compared: see META_BLOCK.
- */
-static bool relation_matches(const BlockMapRelation *summarized, const BlockMapRelation *read)
-{
-    return summarized != NULL && read != NULL && limit_of(summarized) == limit_of(read) &&
-           names_all_of(read, summarized, META_BLOCK + 1, BLOCK_NONE) &&
-           names_all_of(summarized, read, META_BLOCK + 1, limit_of(read));
-}
-
-bool source_summaries_match(const BlockMap *summarized, const BlockMap *read)
-{
-    const BlockMapRelation *relation;
-
-    for (size_t at = 0; (relation = blockmap_next(summarized, &at)) != NULL;)
-        if (!relation_matches(relation, blockmap_find(read, relation->id)))
-            return false;
-    for (size_t at = 0; (relation = blockmap_next(read, &at)) != NULL;)
-        if (!relation_matches(blockmap_find(summarized, relation->id), relation))
-            return false;
-    return true;
 }

@@ -15,21 +15,16 @@ typedef struct SourceSummaries
     BlockMap *blocks;
     ScanDatabase *databases; /* made or dropped; how is not known */
     size_t database_count;
-    BlockMap *common; /* the same as blocks, of the summaries that end before the divergence, */
-    Lsn common_end;   /* up to here */
 } SourceSummaries;
 
 /*
- * Read those of the WAL in [from, to) of the source's history, where [from, divergence) is common
- * with the target. The first must begin where that does: at the redo position of a checkpoint. They
- * end where the next one is missing, damaged, of another timeline, or does not begin where the one
- * before ends. That is no error. source_summaries_free in any case.
+ * Read those of the WAL in [from, to) of the source's history. The first must begin where that
+ * does: at the redo position of a checkpoint. They end where the next one is missing, damaged, of
+ * another timeline, or does not begin where the one before ends. That is no error.
+ * source_summaries_free in any case.
  */
-MUST_CHECK bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn divergence,
+MUST_CHECK bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to,
                                       SourceSummaries *summaries, Error *error);
-
-/* True if summaries (`common` above) say what was read of the same WAL, the target's. */
-bool source_summaries_match(const BlockMap *summarized, const BlockMap *read);
 
 void source_summaries_free(SourceSummaries *summaries);
 

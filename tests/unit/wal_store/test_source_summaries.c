@@ -163,7 +163,7 @@ static bool complete(Lsn from, Lsn to)
     source_summaries_free(&summaries);
     const Clusters clusters = {.source = &source, .shape = shape, .source_history = history};
 
-    assert_true(source_summaries_read(&clusters, from, to, AT(0x5000), &summaries, &error));
+    assert_true(source_summaries_read(&clusters, from, to, &summaries, &error));
     return wal_skip_header(&shape, summaries.end) == wal_skip_header(&shape, to);
 }
 
@@ -179,11 +179,6 @@ static void a_chain_along_the_history(void **state)
         assert_true(blockmap_names(summaries.blocks, RELATION(i), 7));
     /* It may be an SP-GiST index. */
     assert_true(blockmap_names(summaries.blocks, RELATION(1), 0));
-    assert_int_equal(summaries.common_end, AT(0x5000));
-    assert_true(blockmap_names(summaries.common, RELATION(2), 7));
-    assert_true(blockmap_names(summaries.common, RELATION(4), 7));
-    assert_false(blockmap_names(summaries.common, RELATION(1), 7));
-    assert_false(blockmap_names(summaries.common, RELATION(3), 7));
 
     assert_true(complete(AT(0x3128), AT(0x6000 + 24)));
     assert_true(complete(AT(0x3128), AT(0x6000)));
@@ -328,58 +323,6 @@ static void many(void **state)
     clear();
 }
 
-/* A map of one relation, in words: blocks, "t" and a block, "s". */
-static BlockMap *map_of(const char *words)
-{
-    BlockMap *map = blockmap_create();
-
-    for (const char *word = words; *word != '\0';
-         word += strcspn(word, " ") + (strchr(word, ' ') != NULL))
-    {
-        if (*word == 's')
-            blockmap_storage_changed(map, RELATION(1), 5);
-        else if (*word == 't')
-            blockmap_truncate(map, RELATION(1), (BlockNumber) atoi(word + 1));
-        else
-            blockmap_add(map, RELATION(1), (BlockNumber) atoi(word));
-    }
-    return map;
-}
-
-static bool match(const char *summarized, const char *read)
-{
-    BlockMap *one = map_of(summarized), *other = map_of(read);
-    const bool result = source_summaries_match(one, other);
-
-    blockmap_destroy(one);
-    blockmap_destroy(other);
-    return result;
-}
-
-static void whether_they_say_what_was_read(void **state)
-{
-    (void) state;
-    assert_true(match("", ""));
-    assert_true(match("1 2 9", "1 2 9"));
-    assert_true(match("0 9", "9"));
-    assert_true(match("9", "0 9"));
-    assert_false(match("1 2 9", "1 2"));
-    assert_false(match("1 2", "1 2 9"));
-    assert_false(match("1 2 3", "1 3"));
-    assert_false(match("", "1"));
-    assert_false(match("1", ""));
-    assert_true(match("1 t5", "1 7 t5"));
-    assert_true(match("1 7 t5", "1 7 8 t5"));
-    assert_false(match("1 7 t5", "1 8 t5"));
-    assert_false(match("1 t5", "1 3 t5"));
-    assert_false(match("1 t5", "1 t6"));
-    assert_false(match("1 t5", "1"));
-    assert_false(match("1", "1 t5"));
-    assert_true(match("t0 s", "1 2 s"));
-    assert_true(match("1 t0 s", "1 2 t4 s"));
-    assert_false(match("t0 s", "1 2"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,7 +333,6 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read),
         cmocka_unit_test(what_it_says_of_storage),
         cmocka_unit_test(many),
-        cmocka_unit_test(whether_they_say_what_was_read),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
