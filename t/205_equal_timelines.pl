@@ -44,7 +44,7 @@ sub promoted_behind_switch
 {
     my ($version, %option) = @_;
     my %keep = (source => '0', target => '0', %{ $option{keep} // {} });
-    my $target = make_cluster('target', $version)->start;
+    my $target = make_cluster('target', $version, settings => $option{summaries} ? 'summarize_wal = on' : '')->start;
     $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g; CREATE TABLE of_target AS SELECT g FROM generate_series(1, 1000) g; CREATE TABLE beat (a int)');
     my $source = $target->stop->copy('source');
     my %cluster = (source => $source, target => $target);
@@ -55,6 +55,7 @@ sub promoted_behind_switch
     for my $server ($source, $target)
     {
         $server->sql('SELECT pg_switch_wal()');
+        $server->sql('CHECKPOINT') if $option{summaries};
         $server->sql("INSERT INTO beat VALUES ($_)"), $server->sql('SELECT pg_switch_wal()') for 1 .. 3;
     }
     is($source->lsn, $target->lsn, 'WAL of both ends at the same place');
@@ -62,6 +63,9 @@ sub promoted_behind_switch
     $version < 12 ? spew($source->path('recovery.conf'), "standby_mode = 'on'\n") : spew($source->path('standby.signal'), '');
     $source->start->promote;
     $source->sql("CHECKPOINT; INSERT INTO beat VALUES ($_)") for 1 .. 3;
+    wait_until('the source summarizes its WAL',
+        sub { $source->query('SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= (SELECT redo_lsn FROM pg_control_checkpoint())') > 0 })
+        if $option{summaries};
     $target->sql('CREATE TABLE u (a int)');
     $target->stop($option{stop});
     return ($source, $target);
@@ -113,6 +117,7 @@ each_version(sub {
     for my $case (
         [ 'in no WAL of the source', stop => 'kill' ],
         [ 'in no WAL of the source, but in an archive of the target', stop => 'kill', archive => work_dir() . "/archived_$version" ],
+        ($version >= 17 ? [ 'in no WAL of the source, which has summaries of it', stop => 'kill', summaries => 1 ] : ()),
         [ 'in no WAL of the target', stop => 'fast', keep => { source => $much } ])
     {
         my ($where, %option) = @$case;
