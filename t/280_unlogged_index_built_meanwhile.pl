@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::ControlFile;
 use RewindTest::Held;
 
 sub before
@@ -17,12 +18,12 @@ sub before
 CREATE UNLOGGED TABLE u (a int);
 CREATE TABLE p AS SELECT i AS a FROM generate_series(1, 100) i;
 CREATE FUNCTION waits(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
-    'BEGIN PERFORM pg_advisory_lock_shared(1); PERFORM pg_advisory_unlock_shared(1); RETURN $1; END';
+    'BEGIN IF $1 = 100 THEN PERFORM pg_advisory_lock_shared(1); PERFORM pg_advisory_unlock_shared(1); END IF; RETURN $1; END';
 END
     return;
 }
 
-# Builds of indexes that go no further until they are let go.
+# Builds of indexes that get to their last row, and go no further until they are let go.
 sub begin_builds
 {
     my ($source, @methods) = @_;
@@ -34,8 +35,9 @@ sub begin_builds
     {
         for my $table (qw(u p))
         {
+            my $key = $method eq 'gist' ? 'point(waits(a), 0)' : 'waits(a)';
             push @builds, $source->session;
-            $builds[-1]->send("CREATE INDEX ${table}_$method ON $table USING $method (waits(a))");
+            $builds[-1]->send("CREATE INDEX ${table}_$method ON $table USING $method ($key)");
         }
     }
     wait_until(sub { 'the builds wait' },
@@ -60,6 +62,18 @@ sub make_equal_numbers
     $target->sql("CREATE INDEX lost_$_ ON p (a)") for 1 .. 30;
     $target->sql('INSERT INTO p SELECT generate_series(1, 1000)');
     return;
+}
+
+# What pg_control is made to say of the counter: a position in WAL that is older than the pair.
+my $counter = 0x180000;
+
+sub is_counted
+{
+    my ($path, $page_id) = @_;
+    open my $file, '<:raw', $path or return 0;
+    return 0 if (read($file, my $page, 8192) // 0) < 8192;
+    my ($high, $low) = unpack 'L<2', $page;
+    return $high == 0 && $low >= $counter && $low < $counter + 10000 && unpack('S<', substr($page, -2)) == $page_id;
 }
 
 each_version(sub {
@@ -91,4 +105,21 @@ each_version(sub {
             $copy->discard;
         });
     }
+
+    my ($method, $page_id) = @{ { 11 => [ 'gist', 0xFF81 ], 19 => [ 'hash', 0xFF80 ] }->{$version} // return };
+    subtest("its pages have the numbers of a counter: $method", sub {
+        RewindTest::Cluster::discard_all();
+        ($source, $target) = split_brain($version, before => \&before, cluster => { settings => 'shared_buffers = 256kB' },
+            source => sub { $_[0]->sql('INSERT INTO u SELECT generate_series(1, 100)') },
+            target => sub { $_[0]->sql('INSERT INTO p VALUES (0)') });
+        $source->stop;
+        patch_control($source, $version == 11 ? 120 : 136, pack('Q<', $counter));
+        $source->start;
+        my $builds = begin_builds($source, $method);
+        $source->sql("CREATE TABLE evicts (a text); INSERT INTO evicts SELECT repeat('x', 100) FROM generate_series(1, 50000)");
+        ok((grep { is_counted($_, $page_id) } glob($source->path('base/*/*'))), 'such a page was written');
+        rewinds($target, $source, options => [ '--no-sync', '--early-start' ]);
+        end_builds($builds);
+        rejoins($target, $source);
+    });
 });

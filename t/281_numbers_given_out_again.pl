@@ -23,7 +23,7 @@ each_version(sub {
     my ($idle, $number) = path_of($target, 'idle');
     my ($busy) = path_of($target, 'busy');
     $target->stop;
-    must_run([ program('pg_resetwal'), '-f', '-o', $number - 1, '-D', $target->data ]);
+    must_run([ $version < 10 ? $target->bindir . '/pg_resetxlog' : program('pg_resetwal'), '-f', '-o', $number - 1, $target->data ]);
     $target->start;
     my $source = $target->standby('source');
     $target->sql('CHECKPOINT');

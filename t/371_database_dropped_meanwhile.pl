@@ -54,7 +54,7 @@ sub stop_amid_drop
 each_version(sub {
     my ($version) = @_;
     my ($primary, $target) = split_brain($version,
-        cluster => { checksums => 0 },
+        cluster => { checksums => $version < 9.4 ? 1 : 0 },
         before => sub {
             my ($primary) = @_;
             for my $database ('unrelated', map { @$_ } values %databases)

@@ -8,14 +8,14 @@
 
 typedef struct Divergence
 {
-    bool needed;                      /* the target has WAL past it: a rewind is needed */
-    Lsn lsn;                          /* LSN_INVALID: not known (--compare) */
-    Lsn target_end;                   /* end of the target's WAL */
-    bool rests_on_archive;            /* of a look: it did not read whether the source's WAL goes on
-                                         where the archive's ends */
-    bool rests_on_histories;          /* no bytes prove that both have one history before it */
-    bool changes_unknown;             /* it does, and the target lacks WAL before it: no WAL tells what
-                                         the target has changed there */
+    bool needed;             /* the target has WAL past it: a rewind is needed */
+    Lsn lsn;                 /* LSN_INVALID: not known (--compare) */
+    Lsn target_end;          /* end of the target's WAL */
+    bool rests_on_archive;   /* of a look: it did not read whether the source's WAL goes on
+                                where the archive's ends */
+    bool rests_on_histories; /* no bytes prove that both have one history before it */
+    bool changes_unknown;    /* it does, and the target lacks WAL before it: no WAL tells what
+                                the target has changed there */
     ScanCheckpoint common_checkpoint; /* the last common checkpoint; nothing with --compare */
     WalScan *scan;                    /* the target's WAL, read to its end; NULL with --compare */
     Lsn printed;               /* as the message says it: lsn, with --compare what the histories

@@ -34,6 +34,7 @@ enum
     RM_GIST = 14,
     RM_SEQ = 15,
     RM_SPGIST = 16,
+    RM_REPLORIGIN = 19, /* 9.5 and later */
     RM_CUSTOM_MIN = 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h, 15 and later */
 };
 
@@ -44,6 +45,7 @@ enum
 #define XLOG_SWITCH 0x40       /* catalog/pg_control.h */
 #define XLOG_FPI_FOR_HINT 0xA0 /* likewise, 9.5 to 19; before, any full-page image */
 #define SMGR_TRUNCATE 0x20     /* catalog/storage_xlog.h */
+#define REPLORIGIN_DROP 0x10   /* replication/origin.h, XLOG_REPLORIGIN_DROP */
 #define HEAP_OPCODE_MASK 0x70  /* access/heapam_xlog.h, 9.3 to 19 */
 #define HEAP_NEWPAGE_OLD 0x50  /* likewise, 9.3 and 9.4 */
 #define HEAP_INSERT 0x00

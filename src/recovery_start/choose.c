@@ -51,6 +51,33 @@ static void note_made(const Chooser *chooser, const BlockMap *blocks)
             blockmap_storage_changed(start->made, relation->id, relation->storage_lsn);
 }
 
+/*
+ * A server that stays at level minimal makes no record of that. Where the target was started at
+ * another level right after the last common checkpoint, a stop, the source may have gone on at
+ * minimal until its first record of the level: replay would empty what it filled without WAL, and
+ * not fill it again.
+ */
+static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
+{
+    ReplayHazard *hazard = &chooser->hazard;
+    const TargetChanges *changes = chooser->in.changes;
+
+    if (changes == NULL || !changes->scanned.wal_level_from_stop || chain->parameter_count == 0 ||
+        chain->wal_level_proven)
+        return;
+    hazard->found = true;
+    hazard->copies_come_out_right = hazard->checkpoint_follows = false;
+    /* The checkpoint of the stop before that record is late enough. */
+    if (chooser->start->chosen.redo > hazard->lsn)
+        hazard->lsn = chooser->start->chosen.redo;
+    error_set(&hazard->error, ERROR_FAILED,
+              "source server may have run with \"wal_level = minimal\"");
+    error_detail(&hazard->error,
+                 "No WAL tells its level before %s, in the WAL that the rewound target would "
+                 "replay: changes made at that level were not WAL-logged.",
+                 LSN_TEXT(chooser->in.clusters->shape.version, chain->parameters[0].lsn));
+}
+
 /* Read the WAL that is replayed from start->chosen on. */
 static bool read_replayed(Chooser *chooser, Error *error)
 {
@@ -70,6 +97,7 @@ static bool read_replayed(Chooser *chooser, Error *error)
         return false;
     result = replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
                                 scan->stream, &chain, &chooser->hazard, error);
+    find_unknown_level(chooser, &chain);
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
     start->rebuilt = scan->rebuilt;
@@ -613,7 +641,7 @@ static bool pass_former_limits(Chooser *chooser, Error *error)
         return take_late_start(chooser, &late, START_HAZARD, error);
     log_warning("the target's server may end during recovery with the source's present settings");
     log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
-               "another limit that replay needs.",
+               "another limit that replay needs, or replication origins that were dropped since.",
                LSN_TEXT(chooser->in.clusters->shape.version, last));
     log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
     return true;

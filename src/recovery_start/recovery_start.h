@@ -85,8 +85,8 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
 
 /*
  * Replay would copy a database that is not what it was, make a tablespace where it must not be,
- * leave torn pages (full_page_writes off), or miss a block of a visibility map. A start past it is
- * right.
+ * leave torn pages (full_page_writes off), miss a block of a visibility map, or lack what wal_level
+ * minimal did not log. A start past it is right.
  */
 typedef struct ReplayHazard
 {
@@ -96,8 +96,9 @@ typedef struct ReplayHazard
                                    as it is on the source */
     Lsn lsn;                    /* a start must lie past this record; LSN_INVALID: not known */
     Error error;                /* to be reported where there is no such start */
-    Lsn former_limits_lsn; /* the last record that needs more than the source's server has now; no
-                              hazard, but a late start past it is better. LSN_INVALID: none */
+    Lsn former_limits_lsn; /* the last record that needs more than the source's server has now, or
+                              drops a replication origin of then; no hazard, but a late start past
+                              it is better. LSN_INVALID: none */
 } ReplayHazard;
 
 /* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state

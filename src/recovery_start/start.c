@@ -304,12 +304,32 @@ static Lsn last_of_former_limits(const Control *source, const Control *target,
     return prepared > source->limits[of_prepared] && last_prepared > last ? last_prepared : last;
 }
 
+/*
+ * Replay from before the source's last checkpoint begins with the replication origins of that
+ * checkpoint (StartupReplicationOrigin, origin.c), and needs places for those that were dropped
+ * before it, too, until it gets to their drop: "could not find free replication state slot". The
+ * last of these drops.
+ */
+static Lsn last_of_dropped_origins(const Control *source, const ScanResult *chain)
+{
+    Lsn last = LSN_INVALID;
+
+    for (size_t i = 0; i < chain->origin_drop_count; i++)
+        if (chain->origin_drops[i] < source->checkpoint.redo)
+            last = chain->origin_drops[i];
+    return last;
+}
+
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,
                         const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
                         Error *error)
 {
+    const Lsn of_origins = last_of_dropped_origins(&state->control, chain);
+
     *hazard = (ReplayHazard){.former_limits_lsn = last_of_former_limits(
                                  &state->control, &clusters->target.control, chain)};
+    if (of_origins > hazard->former_limits_lsn)
+        hazard->former_limits_lsn = of_origins;
     if (!find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);

@@ -95,14 +95,23 @@ static bool is_future_twophase(const Version *version, const Start *start, const
     return false;
 }
 
-#define HASH_PAGE_ID 0xFF80 /* HASHO_PAGE_ID, access/hash.h: the last two bytes of a page */
+/* HASHO_PAGE_ID, access/hash.h, GIST_PAGE_ID, access/gist.h: the last two bytes of a page */
+#define HASH_PAGE_ID 0xFF80
+#define GIST_PAGE_ID 0xFF81
+
+/* While an unlogged index of this kind is built, its pages get the numbers of a counter that grows
+ * on, in the place of an LSN (gistGetFakeLSN up to 11; XLogGetFakeLSN in 19). */
+static bool has_counted_pages(const Version *version, uint16_t page_id)
+{
+    return (page_id == GIST_PAGE_ID && version->number < 1200) ||
+           (page_id == HASH_PAGE_ID && version->number >= 1900);
+}
 
 /*
  * Set *older if the staged file has a page that was logged before the start. It is of an old
  * relation then, to whose number the counter has come again, and which the target has lost without
  * WAL: its server was killed while it dropped the database. Pages of unlogged relations have no
- * position in WAL; those of GiST indexes have small numbers (gistGetFakeLSN). In 19 those of hash
- * indexes have the numbers of a counter that grows on (XLogGetFakeLSN), and prove nothing.
+ * position in WAL, and what has the number of a counter proves nothing.
  */
 static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older, Error *error)
 {
@@ -129,8 +138,7 @@ static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older
         const Lsn lsn = (Lsn) load_u32(page) << 32 | load_u32(page + sizeof(uint32_t));
         *older = size == block_size && lsn >= wal_segment_start(shape, 1) &&
                  lsn < run->start.chosen.redo &&
-                 !(shape->version->number >= 1900 &&
-                   load_u16(page + block_size - sizeof(uint16_t)) == HASH_PAGE_ID);
+                 !has_counted_pages(shape->version, load_u16(page + block_size - sizeof(uint16_t)));
     }
     return true;
 }

@@ -93,6 +93,7 @@ typedef struct Summary
     Buffer running;        /* ScanRunning */
     Buffer parameters;     /* ScanParameters */
     Buffer hint_images;    /* Lsn: see ScanResult */
+    Buffer origin_drops;   /* Lsn */
     bool hint_image_noted; /* the next one is not listed */
     Arena *strings;        /* NULL: none yet */
     uint64_t commit_count;
@@ -246,6 +247,8 @@ typedef struct ScanResult
     Lsn *hint_images; /* full-page images for hints: of those between two shutdown checkpoints or
                          ends of recovery at least one, in order of lsn */
     size_t hint_image_count;
+    Lsn *origin_drops; /* records that drop a replication origin, from the floor on, in order */
+    size_t origin_drop_count;
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
     /*
      * The parameter change after or before which hints may not have been logged (without checksums
@@ -256,7 +259,9 @@ typedef struct ScanResult
     Lsn wal_minimal_at;    /* likewise for wal_level minimal; a list of running transactions proves
                               that it was not */
     bool wal_level_proven; /* it was not minimal before the first parameter change */
-    Lsn minimal_record_at; /* the first change record that says so itself, or LSN_INVALID */
+    bool wal_level_from_stop; /* that is proven by a stop right before that change alone: of the
+                                 level before the stop nothing is known */
+    Lsn minimal_record_at;    /* the first change record that says so itself, or LSN_INVALID */
     Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;

@@ -327,6 +327,7 @@ static void join_other_lists(const Cut *cut, Arena *arena, ScanResult *result)
     result->running = JOIN(running, ScanRunning, &result->running_count);
     result->parameters = JOIN(parameters, ScanParameters, &result->parameter_count);
     result->hint_images = JOIN(hint_images, Lsn, &result->hint_image_count);
+    result->origin_drops = JOIN(origin_drops, Lsn, &result->origin_drop_count);
     for (size_t i = 0; i < result->tablespace_count; i++)
         if (result->tablespaces[i].path != NULL)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
@@ -356,6 +357,7 @@ static void judge_parameters(Lsn floor, ScanResult *result)
     Lsn first = changes[0].lsn;
     bool down = was_down_until(result, floor, first);
 
+    result->wal_level_from_stop = down;
     result->wal_level_proven =
         down || (result->running_count > 0 && result->running[0].lsn <= first);
     if (!down && (result->hint_image_count == 0 || result->hint_images[0] > first))

@@ -258,6 +258,8 @@ static bool visit_record(void *context, const WalRecord *record, Error *error)
     note_blocks(summary, record);
     if (record->rmgr >= RM_CUSTOM_MIN)
         summary->custom_rmgr_seen = true;
+    if (record->rmgr == RM_REPLORIGIN && walrecord_opcode(record) == REPLORIGIN_DROP)
+        buffer_append(&summary->origin_drops, &record->lsn, sizeof(record->lsn));
     /* Hardly any record gets further. */
     if (record->rmgr > RM_STANDBY && !(record->info & XLR_SPECIAL_REL_UPDATE))
         return true;
@@ -304,6 +306,7 @@ void summary_destroy(Summary *summary)
     buffer_free(&summary->running);
     buffer_free(&summary->parameters);
     buffer_free(&summary->hint_images);
+    buffer_free(&summary->origin_drops);
     arena_destroy(summary->strings);
     free(summary);
 }
