@@ -356,6 +356,7 @@ sub attempt
     my $has_configuration = $round->{write_recovery_conf} && !is_directory($round) && $end !~ /unneeded/ && !$round->{rewound_twice};
     rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration, no_promotion => !$is_last,
         quick => !$run->{choice}{compare_all});
+    keep_wal($writer, undef) if $run->{choice}{short_wal} && !$is_last;
     return $end if !$is_last || !$target->is_running;
     prepared_can_be_resolved($target);
     indexes_agree($target);

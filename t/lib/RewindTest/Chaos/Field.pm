@@ -19,7 +19,7 @@ use RewindTest::Workload;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-    begin_run next_field add_standby drop_nodes work in_background start_load end_load start_operations start_copies settle
+    begin_run next_field add_standby drop_nodes work in_background start_load end_load start_operations start_copies settle keep_wal
     make_safe_to_crash crash restart_with archive_of
 );
 
@@ -246,12 +246,25 @@ sub start_copies
 sub settle
 {
     my ($run, $cluster) = @_;
+    # What was written since the rewind is not lost as well: no standby could follow.
+    keep_wal($cluster, '2GB') if $run->{choice}{short_wal};
     $cluster->sql("ALTER SYSTEM SET autovacuum = off;\nSELECT pg_reload_conf()") if $run->{choice}{autovacuum};
     my $writes = $cluster->version >= 10 ? "backend_type IN ('client backend', 'autovacuum worker')" : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
     wait_until('all others leave ' . $cluster->name, sub {
         $cluster->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $writes AND pid <> pg_backend_pid()") == 0
     });
     $cluster->sql('CHECKPOINT');
+    return;
+}
+
+# WAL that a primary keeps from now on; undef: as much as it did at first.
+sub keep_wal
+{
+    my ($cluster, $size) = @_;
+    my ($setting, $value) = $cluster->version >= 13 ? ('wal_keep_size', $size) : ('wal_keep_segments', 2048);
+    $cluster->sql('ALTER SYSTEM ' . (defined $size ? "SET $setting = '$value'" : "RESET $setting"));
+    # A checkpoint that is spread reads the settings when it pauses; no CHECKPOINT may hurry it before.
+    $cluster->sql('SELECT pg_reload_conf(); SELECT pg_sleep(0.3)');
     return;
 }
 
