@@ -118,7 +118,7 @@ each_version(sub {
         my $before = content_of($source->dir . '/tablespace');
         my $result = go_on($held);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: the source has copied a database or created a tablespace in the meantime: starting again$/m, 'with a new plan');
+        like($result->{stderr}, qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m, 'with a new plan');
         is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
         is(place_of($copy, 'made_meanwhile', $source), "$copy->{dir}/tablespace/meanwhile", 'the newest tablespace is where it was mapped');
         rejoins($copy, $source);

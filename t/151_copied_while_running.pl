@@ -49,7 +49,7 @@ each_version(sub {
             copy_template($source, $how, $strategy);
             my $result = go_on($held);
             is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-            like($result->{stderr}, qr/^pg_rewind: the source has copied a database or created a tablespace in the meantime: starting again$/m,
+            like($result->{stderr}, qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m,
                 'the plan was made again');
             rejoins($copy, $source, check => sub {
                 my ($rewound) = @_;

@@ -16,7 +16,7 @@ use RewindTest::Held;
 
 # The checkpoint that follows a promotion takes an hour, and is held when it has begun; standbys make no restartpoint.
 my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
-my $meanwhile = qr/^pg_rewind: the source has copied a database or created a tablespace in the meantime: starting again$/m;
+my $meanwhile = qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m;
 
 sub before
 {

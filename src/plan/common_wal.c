@@ -105,7 +105,7 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
     uint64_t segment;
 
     if (summary != NULL)
-        return wal_summary_name_parse(summary, &range) &&
+        return !input->rests_on_histories && wal_summary_name_parse(summary, &range) &&
                wal_is_common(input, range.timeline, range.start, range.end);
     if (status != NULL)
         return keeps_status(input, status);

@@ -151,7 +151,8 @@ typedef struct PlanInput
                                   are to be compared or read (plan_compared_size) */
     bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
     Lsn divergence;
-    Lsn wal_from;   /* WAL is staged from here on */
+    bool rests_on_histories; /* no bytes prove the divergence */
+    Lsn wal_from;            /* WAL is staged from here on */
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */
     Oid next_oid; /* of the start's checkpoint: no relation or database made before has this number

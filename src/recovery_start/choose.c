@@ -97,7 +97,8 @@ static bool read_replayed(Chooser *chooser, Error *error)
         return false;
     result = replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
                                 scan->stream, &chain, &chooser->hazard, error);
-    find_unknown_level(chooser, &chain);
+    if (result)
+        find_unknown_level(chooser, &chain);
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
     start->rebuilt = scan->rebuilt;
@@ -629,7 +630,9 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
 /* A start past what the source's server could only replay with settings that it had then. */
 static bool pass_former_limits(Chooser *chooser, Error *error)
 {
-    const Lsn last = chooser->hazard.former_limits_lsn;
+    const Lsn limits = chooser->hazard.former_limits_lsn;
+    const Lsn origins = chooser->hazard.origin_drop_lsn;
+    const Lsn last = limits > origins ? limits : origins;
     bool there = false;
     Start late;
 
@@ -639,10 +642,14 @@ static bool pass_former_limits(Chooser *chooser, Error *error)
         return false;
     if (there)
         return take_late_start(chooser, &late, START_HAZARD, error);
+    if (origins != LSN_INVALID)
+        replay_hazard_warn_of_origins(chooser->in.clusters->shape.version, origins);
+    if (limits == LSN_INVALID)
+        return true;
     log_warning("the target's server may end during recovery with the source's present settings");
     log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
-               "another limit that replay needs, or replication origins that were dropped since.",
-               LSN_TEXT(chooser->in.clusters->shape.version, last));
+               "another limit that replay needs.",
+               LSN_TEXT(chooser->in.clusters->shape.version, limits));
     log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
     return true;
 }

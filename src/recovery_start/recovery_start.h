@@ -96,9 +96,10 @@ typedef struct ReplayHazard
                                    as it is on the source */
     Lsn lsn;                    /* a start must lie past this record; LSN_INVALID: not known */
     Error error;                /* to be reported where there is no such start */
-    Lsn former_limits_lsn; /* the last record that needs more than the source's server has now, or
-                              drops a replication origin of then; no hazard, but a late start past
-                              it is better. LSN_INVALID: none */
+    /* No hazards, but a late start past them is better; LSN_INVALID: none. */
+    Lsn former_limits_lsn; /* the last record that needs more than the source's server has now */
+    Lsn origin_drop_lsn;   /* the last one that drops a replication origin which replay needs beside
+                              those that the source has now */
 } ReplayHazard;
 
 /* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state
@@ -106,6 +107,9 @@ typedef struct ReplayHazard
 MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
                                    const Options *options, const WalStream *stream,
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);
+
+/* Warn of what was dropped up to there: origin_drop_lsn. */
+void replay_hazard_warn_of_origins(const Version *version, Lsn last);
 
 /* ---- The cost of each way, in seconds until the target is ready: design/performance.md ---- */
 

@@ -1,5 +1,6 @@
 #include "recovery_start/recovery_start.h"
 
+#include "base/log.h"
 #include "target/tablespace_mapping.h"
 
 #include <string.h>
@@ -304,33 +305,62 @@ static Lsn last_of_former_limits(const Control *source, const Control *target,
     return prepared > source->limits[of_prepared] && last_prepared > last ? last_prepared : last;
 }
 
-/*
- * Replay from before the source's last checkpoint begins with the replication origins of that
- * checkpoint (StartupReplicationOrigin, origin.c), and needs places for those that were dropped
- * before it, too, until it gets to their drop: "could not find free replication state slot". The
- * last of these drops.
- */
-static Lsn last_of_dropped_origins(const Control *source, const ScanResult *chain)
-{
-    Lsn last = LSN_INVALID;
+/* CheckPointReplicationOrigin, replication/logical/origin.c, 9.5 to 19: a magic number, of each
+ * origin that is in use its number and where it is, and a CRC. */
+#define ORIGINS_FILE "pg_logical/replorigin_checkpoint"
+#define ORIGINS_FILE_MAX ((size_t) 16 * 65536 + 64)
+#define ORIGINS_HEADER 4
+#define ORIGINS_ITEM 16
 
+static bool is_in_use(const Buffer *file, uint16_t origin)
+{
+    for (size_t at = ORIGINS_HEADER; at + ORIGINS_ITEM <= file->size; at += ORIGINS_ITEM)
+        if (load_u16(file->bytes + at) == origin)
+            return true;
+    return false;
+}
+
+/*
+ * The rewound target begins with the replication origins of the source's last checkpoint or
+ * restartpoint. Replay needs a place also for each other one that an older commit names, until it
+ * gets to its drop; on the source that place had become free for one of the file's. The last such
+ * drop.
+ */
+static bool find_dropped_origins(const Clusters *clusters, const ScanResult *chain, Lsn *last,
+                                 Error *error)
+{
+    AUTO_BUFFER Buffer file = {0};
+    bool found;
+
+    *last = LSN_INVALID;
+    if (chain->origin_drop_count == 0)
+        return true;
+    if (!clusters->source->operations->read_file(clusters->source, ORIGINS_FILE, ORIGINS_FILE_MAX,
+                                                 &file, &found, error))
+        return false;
     for (size_t i = 0; i < chain->origin_drop_count; i++)
-        if (chain->origin_drops[i] < source->checkpoint.redo)
-            last = chain->origin_drops[i];
-    return last;
+        if (!is_in_use(&file, chain->origin_drops[i].origin))
+            *last = chain->origin_drops[i].lsn;
+    return true;
+}
+
+void replay_hazard_warn_of_origins(const Version *version, Lsn last)
+{
+    log_warning("the target's server may end during recovery for want of replication origins");
+    log_detail("Up to %s the source had some that were dropped since; replay needs them beside "
+               "those of now.",
+               LSN_TEXT(version, last));
+    log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
 }
 
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,
                         const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
                         Error *error)
 {
-    const Lsn of_origins = last_of_dropped_origins(&state->control, chain);
-
     *hazard = (ReplayHazard){.former_limits_lsn = last_of_former_limits(
                                  &state->control, &clusters->target.control, chain)};
-    if (of_origins > hazard->former_limits_lsn)
-        hazard->former_limits_lsn = of_origins;
-    if (!find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
+    if (!find_dropped_origins(clusters, chain, &hazard->origin_drop_lsn, error) ||
+        !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);
     find_map_reads(clusters, state, chain, hazard);

@@ -144,6 +144,7 @@ bool prepare_plan(Run *run, bool first, Error *error)
     *planned = (Planned){.source = start->source,
                          .changes = start->changes,
                          .input = {.divergence = run->look.divergence.lsn,
+                                   .rests_on_histories = run->look.divergence.rests_on_histories,
                                    .wal_from = start->wal_from,
                                    .whole_from = start->whole_from,
                                    .next_oid = start->chosen.next_oid,

@@ -198,8 +198,8 @@ static bool plan_and_stage(Run *run, Error *error)
             return false;
         if (!run->staged.obsolete)
             return finish_stage(run, error);
-        log_info("the source has copied a database or created a tablespace in the meantime: "
-                 "starting again");
+        log_info("the source has copied a database, created a tablespace or dropped a replication "
+                 "origin in the meantime: starting again");
         add_fetched(run);
         stage_abandon(run->staged.stage);
         stage_free(run->staged.stage);

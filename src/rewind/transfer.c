@@ -255,6 +255,7 @@ bool transfer_make(Run *run, bool final, Error *error)
                      .input = &run->planned.input,
                      .archives_always = run->next_start->archives_always};
     ReplayHazard hazard;
+    bool hazardous, lacks_origins;
 
     *staged = (Staged){0};
     if (!interlock_claim_pid_file(run->look.interlock, error) ||
@@ -264,11 +265,16 @@ bool transfer_make(Run *run, bool final, Error *error)
     wal.stage = staged->stage;
     if (!stage_files(run, &wal, error) || !prove_chain(run, &wal, &hazard, error))
         return false;
-    staged->obsolete =
-        hazard.found && !(hazard.copies_come_out_right && start->copies_are_replayed);
-    if (staged->obsolete && !final)
-        return true;
+    hazardous = hazard.found && !(hazard.copies_come_out_right && start->copies_are_replayed);
+    /* A checkpoint that came in the meantime is a start past it. */
+    lacks_origins = hazard.origin_drop_lsn != LSN_INVALID && !run->look.options->early_start &&
+                    hazard.origin_drop_lsn < staged->source.control.checkpoint.redo;
+    staged->obsolete = !final && (hazardous || lacks_origins);
     if (staged->obsolete)
+        return true;
+    if (lacks_origins)
+        replay_hazard_warn_of_origins(clusters->shape.version, hazard.origin_drop_lsn);
+    if (hazardous)
     {
         error_copy(error, &hazard.error);
         return error_hint(error, "The source did so while pg_rewind was running: run it again.");

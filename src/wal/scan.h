@@ -66,6 +66,13 @@ typedef struct ScanParameters
     uint32_t limits[LIMITS_MAX];
 } ScanParameters;
 
+/* A replication origin that is dropped; its number may be given out again. */
+typedef struct ScanOriginDrop
+{
+    Lsn lsn;
+    uint16_t origin;
+} ScanOriginDrop;
+
 /*
  * The content of one segment: the blocks that its records name, and short lists of what else
  * matters. Lists hold items one after the other, in order of lsn. Made by a worker.
@@ -93,7 +100,8 @@ typedef struct Summary
     Buffer running;        /* ScanRunning */
     Buffer parameters;     /* ScanParameters */
     Buffer hint_images;    /* Lsn: see ScanResult */
-    Buffer origin_drops;   /* Lsn */
+    Buffer origin_drops;   /* ScanOriginDrop */
+    Lsn first_work_lsn;    /* the first record that is not of RM_XLOG; LSN_INVALID: none */
     bool hint_image_noted; /* the next one is not listed */
     Arena *strings;        /* NULL: none yet */
     uint64_t commit_count;
@@ -247,8 +255,10 @@ typedef struct ScanResult
     Lsn *hint_images; /* full-page images for hints: of those between two shutdown checkpoints or
                          ends of recovery at least one, in order of lsn */
     size_t hint_image_count;
-    Lsn *origin_drops; /* records that drop a replication origin, from the floor on, in order */
+    ScanOriginDrop *origin_drops; /* from the floor on, in order of lsn */
     size_t origin_drop_count;
+    Lsn first_work_lsn;        /* the first record from the floor on that is not of RM_XLOG: a
+                                  transaction's,        say; LSN_INVALID: none */
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
     /*
      * The parameter change after or before which hints may not have been logged (without checksums

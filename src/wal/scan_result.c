@@ -253,6 +253,8 @@ static void sum_flags(const Cut *cut, ScanResult *result)
         result->record_count += summary->record_count;
         result->full_page_writes_off |= summary->full_page_writes_off;
         result->custom_rmgr_seen |= summary->custom_rmgr_seen;
+        if (result->first_work_lsn == LSN_INVALID)
+            result->first_work_lsn = summary->first_work_lsn;
         if (summary->next_oid != 0)
             result->next_oid = summary->next_oid;
         if (result->unknown_relation_update_at == LSN_INVALID &&
@@ -327,20 +329,21 @@ static void join_other_lists(const Cut *cut, Arena *arena, ScanResult *result)
     result->running = JOIN(running, ScanRunning, &result->running_count);
     result->parameters = JOIN(parameters, ScanParameters, &result->parameter_count);
     result->hint_images = JOIN(hint_images, Lsn, &result->hint_image_count);
-    result->origin_drops = JOIN(origin_drops, Lsn, &result->origin_drop_count);
+    result->origin_drops = JOIN(origin_drops, ScanOriginDrop, &result->origin_drop_count);
     for (size_t i = 0; i < result->tablespace_count; i++)
         if (result->tablespaces[i].path != NULL)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
 }
 
-/* The server was down from the floor to lsn: the floor is a shutdown checkpoint, and no other lies
- * between. */
+/* The server did nothing from the floor to lsn: the floor is a shutdown checkpoint, and between lie
+ * no other one and no work. (A server that is opened after recovery need not make a checkpoint.) */
 static bool was_down_until(const ScanResult *result, Lsn floor, Lsn lsn)
 {
     const ScanCheckpoint *first = result->checkpoints;
 
     return result->checkpoint_count > 0 && first->lsn == floor && floor < lsn && !first->online &&
-           (result->checkpoint_count == 1 || first[1].lsn >= lsn);
+           (result->checkpoint_count == 1 || first[1].lsn >= lsn) &&
+           (result->first_work_lsn == LSN_INVALID || result->first_work_lsn > lsn);
 }
 
 /*

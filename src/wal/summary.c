@@ -258,8 +258,12 @@ static bool visit_record(void *context, const WalRecord *record, Error *error)
     note_blocks(summary, record);
     if (record->rmgr >= RM_CUSTOM_MIN)
         summary->custom_rmgr_seen = true;
-    if (record->rmgr == RM_REPLORIGIN && walrecord_opcode(record) == REPLORIGIN_DROP)
-        buffer_append(&summary->origin_drops, &record->lsn, sizeof(record->lsn));
+    if (record->rmgr != RM_XLOG && summary->first_work_lsn == LSN_INVALID)
+        summary->first_work_lsn = record->lsn;
+    if (record->rmgr == RM_REPLORIGIN && walrecord_opcode(record) == REPLORIGIN_DROP &&
+        record->data_size >= sizeof(uint16_t)) /* xl_replorigin_drop, replication/origin.h */
+        NOTE(&summary->origin_drops, ScanOriginDrop, .lsn = record->lsn,
+             .origin = load_u16(record->data));
     /* Hardly any record gets further. */
     if (record->rmgr > RM_STANDBY && !(record->info & XLR_SPECIAL_REL_UPDATE))
         return true;

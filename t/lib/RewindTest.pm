@@ -208,7 +208,7 @@ sub rewind
     my $foretold = $disturbs || !$foretelling ? undef : run([ rewind_argv($target->data, @arguments, '--dry-run') ], env => \%env);
     my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, until => $option{until});
     # What a source does between the two nobody foretells; the program says so.
-    my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database or created a tablespace in the meantime/m;
+    my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime/m;
     is($foretold->{status}, $result->{signal} || $result->{status}, 'the dry run ends as the rewind does')
         or diag("dry run:\n$foretold->{stderr}rewind:\n$result->{stderr}")
         if defined $foretold && !$changed;
