@@ -29,6 +29,7 @@ CREATE TABLE t (a int PRIMARY KEY, b text);
 INSERT INTO t SELECT i, 'common' FROM generate_series(1, 20000) i;
 CREATE TABLE untouched AS SELECT i FROM generate_series(1, 5000) i;
 CREATE TABLE shrinks AS SELECT i FROM generate_series(1, 20000) i;
+CREATE TABLE cut AS SELECT i FROM generate_series(1, 20000) i;
 CREATE TABLE emptied AS SELECT i FROM generate_series(1, 5000) i;
 CREATE TABLE dropped AS SELECT i FROM generate_series(1, 5000) i;
 CREATE TABLE points AS SELECT point(i, i) AS p FROM generate_series(1, 5000) i;
@@ -98,10 +99,23 @@ sub archive_divergence
     return;
 }
 
+# Blocks at the end that the server cuts off, and makes again without WAL: they are all zero.
+sub cut_and_extend
+{
+    my ($source) = @_;
+    my $path = $source->path($source->query("SELECT pg_relation_filepath('cut')"));
+    my $size = -s $path;
+    $source->sql('DELETE FROM cut WHERE i > 3000; VACUUM cut');
+    cmp_ok(-s $path, '<', $size, 'blocks are cut off');
+    append($path, "\0" x ($size - -s $path));
+    return;
+}
+
 sub change_source
 {
     my ($source) = @_;
     archive_divergence($source);
+    cut_and_extend($source);
     $source->sql(<<'END');
 UPDATE t SET b = 'source' WHERE a % 3 = 0;
 DELETE FROM shrinks WHERE i > 3000;
