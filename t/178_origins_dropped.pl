@@ -4,7 +4,8 @@
 #
 #   source       ┌── 2 ── origins 1, 2 ── dropped ── 3, 4 ── S, its last checkpoint ──▶
 #   target   1 ──┴── 1 ──▶                                        could not find free replication state slot
-#   refused in vain: S comes while pg_rewind works; S is a restartpoint that begins before all this; the numbers are given out again
+#   likewise: S comes while pg_rewind works; S is a restartpoint that begins before all this
+#   otherwise: the numbers are given out again, so that there is a place for each
 
 use strict;
 use warnings;

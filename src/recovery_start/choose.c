@@ -65,11 +65,8 @@ static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
     if (changes == NULL || !changes->scanned.wal_level_from_stop || chain->parameter_count == 0 ||
         chain->wal_level_proven)
         return;
-    hazard->found = true;
-    hazard->copies_come_out_right = hazard->checkpoint_follows = false;
     /* The checkpoint of the stop before that record is late enough. */
-    if (chooser->start->chosen.redo > hazard->lsn)
-        hazard->lsn = chooser->start->chosen.redo;
+    replay_hazard_add(hazard, chooser->start->chosen.redo);
     error_set(&hazard->error, ERROR_FAILED,
               "source server may have run with \"wal_level = minimal\"");
     error_detail(&hazard->error,

@@ -108,6 +108,10 @@ MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *
                                    const Options *options, const WalStream *stream,
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);
 
+/* One more, by the record at lsn (LSN_INVALID: not known): no copy comes out right, and no
+ * checkpoint follows unasked. The caller sets the error. */
+void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
+
 /* Warn of what was dropped up to there: origin_drop_lsn. */
 void replay_hazard_warn_of_origins(const Version *version, Lsn last);
 

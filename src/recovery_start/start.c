@@ -238,6 +238,14 @@ static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappin
     return error_detail(problem, "WAL holds the source's path: recovery must start after it.");
 }
 
+void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
+{
+    hazard->found = true;
+    hazard->copies_come_out_right = hazard->checkpoint_follows = false;
+    if (lsn > hazard->lsn)
+        hazard->lsn = lsn;
+}
+
 static void find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
                              const ScanResult *chain, ReplayHazard *hazard)
 {
@@ -248,10 +256,7 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
         if (!tablespace->created ||
             may_make_tablespace(clusters, mappings, tablespace, &hazard->error))
             continue;
-        hazard->found = true;
-        hazard->copies_come_out_right = hazard->checkpoint_follows = false;
-        if (tablespace->lsn > hazard->lsn)
-            hazard->lsn = tablespace->lsn;
+        replay_hazard_add(hazard, tablespace->lsn);
     }
 }
 
@@ -266,11 +271,8 @@ static void find_map_reads(const Clusters *clusters, const SourceState *state,
 {
     if (chain->map_read_lsn == LSN_INVALID)
         return;
-    hazard->found = true;
-    hazard->copies_come_out_right = false;
+    replay_hazard_add(hazard, chain->map_read_lsn);
     hazard->checkpoint_follows = !state->position.in_recovery;
-    if (chain->map_read_lsn > hazard->lsn)
-        hazard->lsn = chain->map_read_lsn;
     error_set(&hazard->error, ERROR_FAILED,
               "replay would need blocks of visibility maps that may be gone");
     error_detail(&hazard->error,
@@ -367,8 +369,7 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
     /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
     if (!chain->full_page_writes_off || !clusters->source->is_server)
         return true;
-    hazard->found = true;
-    hazard->copies_come_out_right = hazard->checkpoint_follows = false;
+    replay_hazard_add(hazard, LSN_INVALID);
     error_set(&hazard->error, ERROR_FAILED,
               "\"full_page_writes\" must be enabled in the source server"); /* contract */
     error_detail(&hazard->error, "It was off in the WAL that the rewound target would replay.");

@@ -190,7 +190,7 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     bool told = false;
 
     *follows = false;
-    /* Before 9.6 no server tells (streams_from_source): a wait would be in vain. */
+    /* Before 9.6 no server tells (streams_from_source), so there is nothing to wait for. */
     if (rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY ||
         !rejoin->target.control.version->sql.receiver_view || !is_configured_for_source(rejoin))
         return true;

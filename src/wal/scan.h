@@ -257,8 +257,8 @@ typedef struct ScanResult
     size_t hint_image_count;
     ScanOriginDrop *origin_drops; /* from the floor on, in order of lsn */
     size_t origin_drop_count;
-    Lsn first_work_lsn;        /* the first record from the floor on that is not of RM_XLOG: a
-                                  transaction's,        say; LSN_INVALID: none */
+    Lsn first_work_lsn; /* the first record from the floor on that is not of RM_XLOG; LSN_INVALID:
+                           none */
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
     /*
      * The parameter change after or before which hints may not have been logged (without checksums
