@@ -336,8 +336,8 @@ sub promote
 {
     my ($self) = @_;
     must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-w', '-t', PATIENCE_SECONDS, 'promote' ]);
-    # From 10 on pg_ctl waits until pg_control says so.
-    wait_until("$self->{name} leaves recovery", sub { $self->query('SELECT pg_is_in_recovery()') eq 'f' }) if $self->{version} < 10;
+    # From 10 on pg_ctl waits until pg_control says so; a server that took no connections in recovery (hot_standby = off) takes them a moment later.
+    wait_until("$self->{name} leaves recovery", sub { my $answer = $self->try_sql('SELECT pg_is_in_recovery()'); $answer->{status} == 0 && $answer->{stdout} eq "f\n" });
     return $self;
 }
 
