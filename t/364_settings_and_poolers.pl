@@ -96,7 +96,7 @@ each_version(sub {
 
     subtest('settings of the role', sub {
         my $copy = $target->copy('settings');
-        role_may_all($source, %harmful, map { $_ => '1ms' } @timeouts);
+        role_may_all($source, %harmful, map { $_ => '10ms' } @timeouts);
         my $struck = run([ program('psql'), '-XAtqc', 'SELECT pg_sleep(0.1)', '-d', $source->conninfo . ' user=rewinder' ]);
         like($struck->{stderr}, qr/statement timeout|transaction timeout/, 'the timeout is there');
         rewinds($copy, $source, user => 'rewinder', options => [ '--no-sync', '-R' ]);

@@ -119,8 +119,10 @@ sub take_memory
 sub memory_runs_out
 {
     return if $ENV{PG_REWIND_FAULTS} =~ /lib[at]san|[\$]LIB/;
-    # What a task of the apply needs (1 MB) is always asked of the kernel: the C library may hold as much that was freed before.
+    # What a task of the apply needs (1 MB) is always asked of the kernel: the C library may hold as much that was freed before. A thread's own
+    # arena reserves 64 MB of address space at once, in which there would be room for everything.
     local $ENV{MALLOC_MMAP_THRESHOLD_} = 64 * 1024;
+    local $ENV{MALLOC_ARENA_MAX} = 1;
     my %case = (
         'before the commit' => [ 'link', 3, 1, 1 ],
         'after the commit' => [ 'apply', 3, 1, 0 ],
