@@ -25,6 +25,7 @@
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_TEST_SAMPLE    'all': all versions also where a sample of them is tested
 #   PG_REWIND_TEST_PART      'check': the versions of each file that `make check` takes; 'rest': those that it leaves to `make check-all`
+#   PG_REWIND_TEST_UNTIL     when the last file may begin, in seconds as time() gives them; those that would begin later are left, and named at the end
 #   PG_REWIND_TEST_LOGS      directory for what programs print on the terminal, and for the logs of servers where a test fails
 #   PG_REWIND_TEST_KEEP      1: whole clusters stay there, also those of a file that passes
 #   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file names (default), 'all', 'no'
@@ -65,6 +66,8 @@ if (defined log_directory() && !$ENV{PG_REWIND_TEST_TRACE})
 {
     open(STDERR, '>>', log_directory() . '/stderr') or die "could not redirect: $!";
 }
+
+plan(skip_all => 'no time was left for it') if time > ($ENV{PG_REWIND_TEST_UNTIL} // 'inf');
 
 # As that of Test::More, which keeps all results until the outermost subtest ends: hundreds of megabytes in a long test. Each
 # program that a test runs begins as a fork of it.
