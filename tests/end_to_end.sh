@@ -2,7 +2,7 @@
 # Run end-to-end tests: all of t/, or the files given, on each version that there is a server of; the last lines name the others.
 # PG_REWIND_TEST_PART=check takes the versions that `make check` runs each test on, and counts the others; =rest takes these others: `make check-all`.
 # build/end_to_end has the logs of tests that failed, with PG_REWIND_TEST_KEEP=1 the clusters of all tests.
-# PG_REWIND_TEST_UNTIL=$(($(date +%s) + 600)) lets none begin later than that; they come in any order then, and the last lines name those left.
+# PG_REWIND_TEST_UNTIL=$(($(date +%s) + 600)) lets none begin later than that, and the last lines name those left; the rest comes in any order then.
 # PG_VERSIONS="15 18" limits the server versions, PG_BINDIR_15=DIRECTORY takes other server programs of one,
 # PG_BINDIR_9_6=DIRECTORY those of one that no package has; PG_REWIND_TEST_ANY=1 runs a test on each of them although it names a few,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
@@ -70,8 +70,6 @@ if [ ${#tests[@]} -eq 0 ]; then
     done
 fi
 
-[ -z "${PG_REWIND_TEST_UNTIL:-}" ] || mapfile -t tests < <(shuf -e -- "${tests[@]}")
-
 # Versions that the caller names are taken as they are. `make check` counts 19 among those that it leaves, whether it is set up or not. Tests without a
 # version are no part of the rest.
 part=${PG_REWIND_TEST_PART:-}
@@ -90,6 +88,7 @@ if [ "$part" = rest ]; then
     mapfile -t tests < <(cd "$checkout" && grep -l '^each_version(' "${tests[@]}")
     # prove takes no name for another set of tests.
     [ ${#tests[@]} -gt 0 ] || exit 0
+    [ -z "${PG_REWIND_TEST_UNTIL:-}" ] || mapfile -t tests < <(shuf -e -- "${tests[@]}")
 fi
 
 # Root can make small file systems and the like for tests that need them; in a container without rights those are skipped, loudly.
