@@ -120,7 +120,9 @@ sub memory_runs_out
 {
     return if $ENV{PG_REWIND_FAULTS} =~ /lib[at]san|[\$]LIB/;
     # What a task of the apply needs (1 MB) is always asked of the kernel: the C library may hold as much that was freed before. A thread's own
-    # arena reserves 64 MB of address space at once, in which there would be room for everything.
+    # arena reserves 64 MB of address space at once, in which there would be room for everything; a heap in huge pages reserves two, and then the
+    # stack is what cannot grow.
+    delete local $ENV{GLIBC_TUNABLES};
     local $ENV{MALLOC_MMAP_THRESHOLD_} = 64 * 1024;
     local $ENV{MALLOC_ARENA_MAX} = 1;
     my %case = (
