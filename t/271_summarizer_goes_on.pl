@@ -1,9 +1,17 @@
-# The rewound standby's server summarizes its WAL as it did before, from a late start as well, where the source never summarized its
-# own: no WAL stays before the gap, for which the summarizer would wait, while the server keeps all WAL.
+# The rewound standby's server summarizes its WAL as it did before.
 # (17 and later, which have summaries. The configuration that stays is the target's: --keep-config, and one outside the directory.)
+#
+# From a late start, where the source never summarized its own: no WAL stays before the gap, for which the summarizer would wait, while
+# the server keeps all WAL.
 #
 #   source       ┌──── 2 ── changes ── S, its checkpoint ──▶   WAL comes from S on: a gap between the divergence and S
 #   target   1 ●─┴──── 1 ──▶                                   summarize_wal = on, here alone
+#
+# With WAL of older timelines, whose last segments were renamed to .partial by promotions: the summarizer begins with the oldest timeline,
+# and would wait for that segment. (Both sources.)
+#
+#   source                         ┌── 4 ──▶
+#   target   1 ──┴── 2 ──┴── 3 ──●─┴── 3 ──▶    WAL of timelines 1 and 2 stays, and replay begins behind it
 
 use strict;
 use warnings;
@@ -33,7 +41,8 @@ sub goes_on
     return;
 }
 
-each_version(sub {
+sub from_a_late_start
+{
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         cluster => { settings => 'wal_keep_size = 1GB' },
@@ -84,4 +93,40 @@ each_version(sub {
     unlink $copy->path("pg_wal/$common"), $copy->path("pg_wal/archive_status/$common.ready");
     goes_on($copy, $source);
     $copy->stop;
+    return;
+}
+
+sub with_a_renamed_segment
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { settings => "wal_keep_size = 1GB\narchive_mode = on\narchive_command = 'true'" },
+        before => sub {
+            my ($primary) = @_;
+            $primary->sql('CREATE TABLE t (a int)');
+            write_segments($primary, 3);
+            $primary->switch_timeline->switch_timeline;
+            write_segments($primary, 3);
+        },
+        together => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (1)') },
+        target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)'); $target->configure('summarize_wal = on') });
+    my @renamed = map { m{([^/]+)\.partial$} } glob($target->path('pg_wal/*.partial'));
+    is(join(' ', map { substr($_, 0, 8) } @renamed), '00000001 00000002', 'the target has renamed the last segments of timelines 1 and 2');
+    is(join(' ', grep { -e $target->path("pg_wal/$_") } @renamed), '', 'which then have no other name');
+
+    rewinds_from_both_kinds($source, $target, options => ['--keep-config'],
+        rewound => sub {
+            my ($rewound) = @_;
+            cmp_ok(scalar(my @older = glob($rewound->path('pg_wal/00000001????????????????'))), '>', 1, 'WAL of timeline 1 stays');
+            is(join(' ', grep { !-e $rewound->path("pg_wal/$_") } @renamed), '', 'the segments that were renamed are there again');
+        },
+        check => \&goes_on, no_promotion => 1, quick => 1);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    subtest('from a late start', sub { from_a_late_start($version) });
+    RewindTest::Cluster::discard_all();
+    subtest('with a segment that a promotion has renamed', sub { with_a_renamed_segment($version) });
 }, from => 17);

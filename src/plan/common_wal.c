@@ -56,24 +56,42 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
              !waits_for_archive(input, timeline, segment));
 }
 
-const char *plan_wal_before_gap(const PlanInput *input)
+/* Of the segments that stay, the oldest one of the oldest timeline, or the newest one: NULL if none
+ * stays. */
+static const char *kept_segment(const PlanInput *input, bool newest, Timeline *timeline)
 {
-    const char *newest = NULL;
-    Timeline timeline;
+    const char *kept = NULL;
+    Timeline of_file;
     uint64_t segment;
 
-    if (!has_gap(input))
-        return NULL;
-    for (size_t i = 0; i < input->target->count; i++)
+    for (size_t i = 0; i < input->target->count && (newest || kept == NULL); i++)
     {
         const char *name =
             relpath_below(input->target->files[i].path, input->version->wal_directory);
 
-        if (name != NULL && wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
-            plan_keeps_segment(input, timeline, segment))
-            newest = name; /* a listing is in order */
+        if (name != NULL && wal_segment_name_parse(&input->shape, name, &of_file, &segment) &&
+            plan_keeps_segment(input, of_file, segment))
+        {
+            kept = name; /* a listing is in order */
+            *timeline = of_file;
+        }
     }
-    return newest;
+    return kept;
+}
+
+const char *plan_wal_before_gap(const PlanInput *input)
+{
+    Timeline timeline;
+
+    return has_gap(input) ? kept_segment(input, true, &timeline) : NULL;
+}
+
+bool plan_summarizer_reads(const PlanInput *input, Timeline timeline)
+{
+    Timeline oldest;
+
+    return input->version->has_wal_summaries && !has_gap(input) &&
+           kept_segment(input, false, &oldest) != NULL && oldest <= timeline;
 }
 
 /* A marker in archive_status stays where the file that it is about stays. */

@@ -56,7 +56,7 @@ static bool check_plan(const Run *run, Error *error)
     const Clusters *clusters = &look->clusters;
     const Planned *planned = &run->planned;
     const WalSpace wal =
-        staged_wal_space(look->source_wal, run->start.wal_from,
+        staged_wal_space(look->source_wal, &planned->input,
                          source_state_wal_end(&planned->source, look->divergence.lsn));
 
     return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal->stream,

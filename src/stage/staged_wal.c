@@ -100,25 +100,42 @@ const char *stage_wal_path(const Stage *stage, const char *name)
     return extra != NULL ? extra->local : NULL;
 }
 
-/* True if the rewound target needs a segment under two names, since a timeline was left inside of
- * it.
- */
-static bool stages_left_segment(const WalShape *shape, Lsn from, const HistoryEntry *left, Lsn end)
+/* True if this file of its pg_wal stays on the target. */
+static bool target_keeps(const PlanInput *input, Timeline timeline, uint64_t segment)
 {
-    const uint64_t segment = wal_segment_of(shape, left->end);
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    const ListedFile *file;
 
-    return left->end > wal_segment_start(shape, wal_segment_of(shape, from)) && left->end < end &&
-           left->begin < left->end && left->end != wal_segment_start(shape, segment);
+    wal_segment_name(&input->shape, timeline, segment, name);
+    file = listing_find(input->target, path_in(&path, input->version->wal_directory, name));
+    return file != NULL && plan_keeps_wal_file(input, file);
 }
 
-WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
+/* True if the rewound target needs a segment under two names, since a timeline was left inside of
+ * it, and lacks the older one's. */
+static bool stages_left_segment(const SourceWal *source_wal, const PlanInput *input,
+                                const HistoryEntry *left, Lsn end)
+{
+    const uint64_t segment = wal_segment_of(&input->shape, left->end);
+    const bool is_staged = segment >= wal_segment_of(&input->shape, input->wal_from);
+
+    return left->begin < left->end && left->end < end &&
+           left->end != wal_segment_start(&input->shape, segment) &&
+           (is_staged || (wal_store_keeps(source_wal->store, segment) &&
+                          plan_summarizer_reads(input, left->timeline))) &&
+           !target_keeps(input, left->timeline, segment);
+}
+
+WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, Lsn end)
 {
     const Clusters *clusters = source_wal->clusters;
     const uint64_t last = wal_segment_before(&clusters->shape, end);
     WalSpace wal = {.is_fetched = !source_wal->options.dry_run};
     uint32_t fetched;
 
-    for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
+    for (uint64_t segment = wal_segment_of(&clusters->shape, input->wal_from); segment <= last;
+         segment++)
     {
         if (wal_store_keeps(source_wal->store, segment))
             continue;
@@ -128,7 +145,7 @@ WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end)
     }
     for (size_t i = 0; i + 1 < clusters->source_history.count; i++)
     {
-        if (stages_left_segment(&clusters->shape, from, &clusters->source_history.entries[i], end))
+        if (stages_left_segment(source_wal, input, &clusters->source_history.entries[i], end))
             wal.written_bytes += clusters->shape.segment_size;
     }
     return wal;
@@ -262,13 +279,8 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
                            .segment_size = shape->segment_size,
                            .size = (uint32_t) (left->end - wal_segment_start(shape, segment))};
     AUTO_BUFFER Buffer path = {0}, local = {0};
-    const ListedFile *of_target;
 
     wal_segment_name(shape, left->timeline, segment, name);
-    path_in(&path, wal->stage->plan->wal_directory, name);
-    of_target = listing_find(wal->input->target, buffer_string(&path));
-    if (of_target != NULL && plan_keeps_wal_file(wal->input, of_target))
-        return true;
     older.local_path = stage_wal_path(wal->stage, newest);
     if (older.local_path == NULL) /* the target keeps it */
         older.local_path = stage_local(
@@ -284,7 +296,7 @@ bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
     {
         const HistoryEntry *left = &history->entries[i];
 
-        if (stages_left_segment(&wal->input->shape, wal->input->wal_from, left, end) &&
+        if (stages_left_segment(wal->source_wal, wal->input, left, end) &&
             !stage_left_segment(wal, left, error))
             return false;
     }

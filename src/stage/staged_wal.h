@@ -33,9 +33,9 @@ typedef struct StagedWal
     bool archives_always; /* archive_mode = always in the rewound target */
 } StagedWal;
 
-/* The space for the WAL of [from, end) that will be staged, if the source writes nothing in the
+/* The space for the WAL up to `end` that will be staged, if the source writes nothing in the
  * meantime. */
-WalSpace staged_wal_space(const SourceWal *source_wal, Lsn from, Lsn end);
+WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, Lsn end);
 
 /*
  * Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
@@ -47,7 +47,8 @@ MUST_CHECK bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bo
 /*
  * Replay reads a segment from its newest timeline's file. But while it is still on an older
  * timeline, the server reads prepared transactions from that one's file (XlogReadTwoPhaseData), as
- * a standby that followed the switch has it: stage these files as well.
+ * a standby that followed the switch has it: stage these files as well. A server that summarizes
+ * WAL needs them also of the WAL that the target keeps, where a promotion has renamed its own.
  */
 MUST_CHECK bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error);
 

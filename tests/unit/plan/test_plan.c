@@ -1109,6 +1109,35 @@ static void test_wal_before_a_gap(void **state)
     end(&c);
 }
 
+/* It begins with the oldest timeline of which WAL stays. */
+static void test_what_a_summarizer_reads(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 17);
+    c.input.wal_from = DIVERGENCE;
+    assert_false(plan_summarizer_reads(&c.input, 1)); /* none stays */
+    add(&c, "pg_wal/000000010000000000000003", ABSENT, WAL_SEGMENT);
+    assert_true(plan_summarizer_reads(&c.input, 1));
+    assert_true(plan_summarizer_reads(&c.input, 2));
+    c.input.wal_from = 0x6000028; /* it goes before the gap */
+    assert_false(plan_summarizer_reads(&c.input, 1));
+    end(&c);
+    begin(&c, 17);
+    c.input.wal_from = DIVERGENCE;
+    c.entries[0].end = c.entries[1].begin = 0x3000100;
+    add(&c, "pg_wal/000000020000000000000003", ABSENT, WAL_SEGMENT);
+    assert_false(plan_summarizer_reads(&c.input, 1));
+    assert_true(plan_summarizer_reads(&c.input, 2));
+    end(&c);
+    begin(&c, 16);
+    c.input.wal_from = DIVERGENCE;
+    add(&c, "pg_wal/000000010000000000000003", ABSENT, WAL_SEGMENT);
+    assert_false(plan_summarizer_reads(&c.input, 1));
+    end(&c);
+}
+
 /* The target's file stays, what only the source has does not come, a directory is kept whole. */
 static void test_kept_files(void **state)
 {
@@ -1409,6 +1438,7 @@ int main(void)
         cmocka_unit_test(test_log_directory_stays),
         cmocka_unit_test(test_foreign_files_that_are_removed),
         cmocka_unit_test(test_wal_before_a_gap),
+        cmocka_unit_test(test_what_a_summarizer_reads),
         cmocka_unit_test(test_kept_files),
         cmocka_unit_test(test_each_entry_has_its_reason),
         cmocka_unit_test(test_unwanted_file),
