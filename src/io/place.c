@@ -22,6 +22,7 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
                error_set_errno(error, "could not stat file \"%s\"", path);
     place->device = status.st_dev;
     place->inode = status.st_ino;
+    place->owner = status.st_uid;
     place->is_directory = S_ISDIR(status.st_mode);
     if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
         (mounted.stx_mask & STATX_MNT_ID) != 0)

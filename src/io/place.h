@@ -7,10 +7,13 @@
 
 #include "base/error.h"
 
+#include <sys/types.h>
+
 typedef struct Place
 {
     uint64_t device, inode;
     uint64_t mount; /* 0 where the kernel does not say (before Linux 5.8) */
+    uid_t owner;
     bool is_directory;
 } Place;
 

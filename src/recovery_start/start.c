@@ -222,16 +222,34 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
+/* A link that is new to the target gets its directory. A tablespace that the source has dropped
+ * again has no link, and where the target has given out its number as well, that link stays. */
+static bool gets_directory(const Clusters *clusters, const ScanResult *chain,
+                           const ScanTablespace *created)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
+
+    for (const ScanTablespace *later = created + 1;
+         later < chain->tablespaces + chain->tablespace_count; later++)
+        if (later->tablespace == created->tablespace && !later->created)
+            return false;
+    buffer_printf(&path, "%s/pg_tblspc/%u", clusters->target.directory, created->tablespace);
+    return file_lstat(buffer_string(&path), &status, &found, NULL) && !found;
+}
+
 /* True if replaying this does no harm. Otherwise *problem says why. */
 static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
-                                const ScanTablespace *tablespace, Error *problem)
+                                const ScanResult *chain, const ScanTablespace *tablespace,
+                                Error *problem)
 {
     const char *mapped = tablespace_mapped(mappings, tablespace->path);
 
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
-        return tablespace_check_replayed(clusters->target.directory,
-                                         &clusters->target.control.version_directory,
-                                         tablespace->path, problem);
+        return tablespace_check_replayed(
+            clusters->target.directory, &clusters->target.control.version_directory,
+            tablespace->path, gets_directory(clusters, chain, tablespace), problem);
     error_set(problem, ERROR_FAILED,
               "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
               mapped);
@@ -254,7 +272,7 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
         const ScanTablespace *tablespace = &chain->tablespaces[i];
 
         if (!tablespace->created ||
-            may_make_tablespace(clusters, mappings, tablespace, &hazard->error))
+            may_make_tablespace(clusters, mappings, chain, tablespace, &hazard->error))
             continue;
         replay_hazard_add(hazard, tablespace->lsn);
     }

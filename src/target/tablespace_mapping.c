@@ -8,6 +8,7 @@
 #include "io/place.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Take one side of the mapping, up to an "=" without a backslash or the end. */
 static const char *take_side(const char **text, Arena *arena)
@@ -98,15 +99,34 @@ bool tablespace_is_targets(const char *target_directory, const char *location, b
     return true;
 }
 
+static bool error_no_place(const char *location, const char *reason, Error *error)
+{
+    error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would fail: \"%s\" %s", location,
+              reason);
+    error_detail(error, "The target's server would not start: it needs the directory until it has "
+                        "replayed that.");
+    return error_hint(error, "Make this a directory, owned by the user who runs the target server, "
+                             "or let recovery start after CREATE TABLESPACE.");
+}
+
 bool tablespace_check_replayed(const char *target_directory, const VersionDirectory *own_files,
-                               const char *location, Error *error)
+                               const char *location, bool is_made, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
     bool found, own;
+    Place place;
 
     if (location[0] != '/') /* in the data directory */
         return true;
+    if (!place_find(location, &place, &found, error))
+        return false;
+    if (!found)
+        return is_made || error_no_place(location, "does not exist", error);
+    if (!place.is_directory)
+        return error_no_place(location, "is not a directory", error);
+    if (place.owner != geteuid())
+        return error_no_place(location, "belongs to another user", error);
     if (!file_lstat(path_in(&path, location, own_files->name), &status, &found, error))
         return false;
     if (!found)

@@ -161,24 +161,42 @@ static void test_locations(void **state)
 }
 
 /* As replay would find it. */
-static void test_replayed_location(void **state)
+static bool is_replayed(const char *place, bool is_made)
 {
     const VersionDirectory directory = directory_of_release(version_of_major(15));
+
+    return tablespace_check_replayed("target", &directory, place, is_made, &error);
+}
+
+static void test_replayed_location(void **state)
+{
     char place[128];
     char own[128];
 
     (void) state;
     snprintf(place, sizeof(place), "%s/place", fixture.directory);
     snprintf(own, sizeof(own), "%s/old_location", fixture.directory);
-    assert_true(tablespace_check_replayed("target", &directory, place, &error));
+    assert_true(is_replayed(place, true));
+    assert_false(is_replayed(place, false));
+    assert_non_null(strstr(error.message, "replay of CREATE TABLESPACE would fail"));
+    assert_non_null(strstr(error.message, "/place\" does not exist"));
+    put_text("place", "");
+    assert_false(is_replayed(place, true));
+    assert_non_null(strstr(error.message, "/place\" is not a directory"));
+    shell("rm place");
+    if (geteuid() != 0)
+    {
+        assert_false(is_replayed("/", true));
+        assert_non_null(strstr(error.message, "\"/\" belongs to another user"));
+    }
     shell("mkdir -p place/PG_14_202107181");
-    assert_true(tablespace_check_replayed("target", &directory, place, &error));
+    assert_true(is_replayed(place, false));
     shell("mkdir place/PG_15_202209061 old_location/PG_15_202209061");
-    assert_false(tablespace_check_replayed("target", &directory, place, &error));
+    assert_false(is_replayed(place, false));
     assert_non_null(strstr(error.message, "replay of CREATE TABLESPACE would empty directory"));
     assert_non_null(strstr(error.message, "/place/PG_15_202209061\""));
-    assert_true(tablespace_check_replayed("target", &directory, own, &error));
-    assert_true(tablespace_check_replayed("target", &directory, "pg_tblspc/16401", &error));
+    assert_true(is_replayed(own, false));
+    assert_true(is_replayed("pg_tblspc/16401", false));
     shell("rm -r place");
 }
 
