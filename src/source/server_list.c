@@ -16,18 +16,24 @@
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
 #define NAMES_PER_QUERY 1000
 
+#define LOCATION_OF_LINK                                                                           \
+    "    CASE WHEN (status).isdir AND path ~ '^pg_tblspc/[0-9]{1,9}$' THEN\n"                      \
+    "      pg_catalog.pg_tablespace_location(pg_catalog.substr(path, 11)::pg_catalog.oid) END"
+
 /*
  * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
  * has no size. It is asked once for each path: OFFSET 0 keeps the planner from putting it in the
- * place of each column. A tablespace whose link dangles still has its location.
+ * place of each column. A tablespace whose link dangles still has its location. One that is being
+ * made has no row yet, as long as that session waits for a synchronous standby.
  *
  * $1: directories, each followed by a slash; the data directory's own name is empty.
  */
 static const char list_sql[] =
     "SELECT path, (status).size, (status).isdir,\n"
-    "  CASE WHEN directory = 'pg_tblspc/' THEN\n"
+    "  CASE WHEN directory = 'pg_tblspc/' THEN coalesce(\n"
     "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
-    "     AS space WHERE directory || space.oid::pg_catalog.text = path) END\n"
+    "     AS space WHERE directory || space.oid::pg_catalog.text = path),\n" LOCATION_OF_LINK
+    ") END\n"
     "FROM (\n"
     "  SELECT directory, path, pg_catalog.pg_stat_file(path, true) AS status\n"
     "  FROM (\n"
@@ -43,9 +49,10 @@ static const char names_sql[] = "SELECT directory || pg_catalog.pg_ls_dir('./' |
 
 static const char status_sql[] =
     "SELECT path, (status).size, (status).isdir,\n"
-    "  CASE WHEN path ~ '^pg_tblspc/[0-9]+$' THEN\n"
+    "  CASE WHEN path ~ '^pg_tblspc/[0-9]+$' THEN coalesce(\n"
     "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
-    "     AS space WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path) END\n"
+    "     AS space WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path),\n" LOCATION_OF_LINK
+    ") END\n"
     "FROM (\n"
     "  SELECT path, pg_catalog.pg_stat_file(path) AS status\n"
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0\n"

@@ -259,15 +259,25 @@ static bool ask_bool(Source *source, const char *sql, bool *yes, Error *error)
     return true;
 }
 
-/* DROP DATABASE and SET TABLESPACE, also their replay on a standby (dbase_redo), but also RENAME.
+/*
+ * DROP DATABASE and SET TABLESPACE, also their replay on a standby (dbase_redo), but also RENAME.
+ * Only RENAME can have the lock in a transaction that is prepared (no process has it) or idle. A
+ * session that waits for a synchronous standby has flushed its commit: what it has removed is in
+ * the WAL before that. One that waits for all processes to close their files (15 and later) has
+ * removed none yet; each that waits for the standby keeps it waiting. (wait_event: 9.6 and later,
+ * in the row only then. A role that may not see what other sessions do waits for all of them.)
  */
 bool source_server_removes_database(Source *source, bool *removes, Error *error)
 {
-    return ask_bool(source,
-                    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'object' "
-                    "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
-                    "AND mode = 'AccessExclusiveLock' AND granted)",
-                    removes, error);
+    return ask_bool(
+        source,
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks AS held WHERE locktype = 'object' "
+        "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
+        "AND mode = 'AccessExclusiveLock' AND granted AND pid IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity AS session "
+        "WHERE session.pid = held.pid AND (state LIKE 'idle in transaction%' "
+        "OR pg_catalog.row_to_json(session)->>'wait_event' IN ('SyncRep', 'ProcSignalBarrier'))))",
+        removes, error);
 }
 
 /* The role pg_checkpoint came with version 15. */
