@@ -35,16 +35,21 @@ static bool copies_database(const ScanResult *scan, RelationId id)
     return false;
 }
 
-/* The target has made or dropped a relation of that number, or its database. */
-static bool target_changed_storage(const ScanResult *scan, RelationId id)
+/* The target has made or dropped a relation of that number, or its database. One that both sides
+ * made, in their common WAL, the target has. */
+static bool target_changed_storage(const PlanInput *input, RelationId id)
 {
+    const ScanResult *scan = input->scan;
     const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
 
     if (relation != NULL && relation->storage_lsn != LSN_INVALID)
         return true;
     for (size_t i = 0; i < scan->database_count; i++)
     {
-        if (scan->databases[i].database == id.database)
+        const ScanDatabase *database = &scan->databases[i];
+
+        if (database->database == id.database &&
+            (database->kind == WAL_EVENT_DATABASE_DROP || database->lsn >= input->divergence))
             return true;
     }
     return false;
@@ -62,7 +67,7 @@ static bool was_made_after_start(const PlanInput *input, const UnloggedEvidence 
         id.relation >= evidence->chain->next_oid)
         return false;
     return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)
-                            : !target_changed_storage(input->scan, id);
+                            : !target_changed_storage(input, id);
 }
 
 /* Replay makes this relation's files, or the server will make them from its init fork. */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#define DIVERGENCE 0x5000100
 #define NEXT_OID 24576
 #define LAST_OID 32768 /* that was given away by the end of the chain */
 #define DATABASE 5
@@ -61,7 +62,7 @@ static void begin(Case *c, const char *const *paths)
     }
     c->input =
         (PlanInput){.version = version_of_major(15), .source = &c->source, .scan = &c->target,
-                    .next_oid = NEXT_OID};
+                    .next_oid = NEXT_OID, .divergence = DIVERGENCE};
 }
 
 /* How many entries are left out? */
@@ -135,6 +136,17 @@ static void test_an_old_relation_of_a_new_number(void **state)
     c.target.databases = &dropped;
     c.target.database_count = 1;
     assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* the target made that database, or the source before a late start */
+    dropped.kind = WAL_EVENT_DATABASE_CREATE;
+    dropped.lsn = DIVERGENCE;
+    c.target.databases = &dropped;
+    c.target.database_count = 1;
+    assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* both sides made it, in common history */
+    dropped.lsn = DIVERGENCE - 1;
+    c.target.databases = &dropped;
+    c.target.database_count = 1;
+    assert_int_equal(end(&c), 3);
     begin(&c, no_init); /* WAL tells of its blocks */
     blockmap_add(c.chain_blocks, id, 7);
     assert_int_equal(end(&c), 0);
