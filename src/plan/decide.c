@@ -86,6 +86,11 @@ static bool has_init_fork(const Listing *listing, const ListedFile *file)
     return find_sibling(listing, file, "_init") != NULL;
 }
 
+static uint64_t segment_bytes(const PlanInput *input)
+{
+    return (uint64_t) input->relation_segment_blocks * input->block_size;
+}
+
 /*
  * While a relation grows, its segments are listed one after the other: one that was not full yet
  * when it was looked at is full if the next one is there. Left short, replay would take its end for
@@ -93,7 +98,7 @@ static bool has_init_fork(const Listing *listing, const ListedFile *file)
  */
 static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
 {
-    uint64_t full = (uint64_t) input->relation_segment_blocks * input->block_size;
+    const uint64_t full = segment_bytes(input);
     RelationFile next = pair->file;
     const ListedFile *listed;
     char path[RELPATH_SIZE];
@@ -116,10 +121,8 @@ static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
  * name or size. */
 static bool has_block_numbers(const PlanInput *input, const FilePair *pair)
 {
-    uint64_t segment_size = (uint64_t) input->relation_segment_blocks * input->block_size;
-
     return pair->file.segment < BLOCK_NONE / input->relation_segment_blocks &&
-           pair->source->size <= segment_size;
+           pair->source->size <= segment_bytes(input);
 }
 
 static const BlockMapRelation *rebuilt_blocks(const PlanInput *input, const RelationFile *file)
@@ -221,9 +224,11 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
         decision.entry.source_size = decision.entry.target_size;
         return decision;
     }
-    if (pair->target == NULL)
-        return decide_new_relation(input, pair);
-    return decide_common_relation(input, pair);
+    decision = pair->target == NULL ? decide_new_relation(input, pair)
+                                    : decide_common_relation(input, pair);
+    decision.entry.several = decision.entry.source_size == pair->source->size &&
+                             (pair->file.segment > 0 || pair->source->size >= segment_bytes(input));
+    return decision;
 }
 
 /* ---- all else ---- */

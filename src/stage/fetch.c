@@ -133,6 +133,24 @@ static bool prepare_files(Stage *stage, Error *error)
     return true;
 }
 
+/* The source does not have the file any more. One of several segments keeps its place, as if
+ * nothing were left in it. */
+static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
+{
+    FoundFile *found = &fetch->stage->findings[piece->file];
+
+    if (!fetch->plan->entries[piece->file].several)
+    {
+        found->gone = true;
+        return true;
+    }
+    found->differs = true;
+    pthread_mutex_lock(&fetch->stage->lock);
+    found->actual_size = 0;
+    pthread_mutex_unlock(&fetch->stage->lock);
+    return true;
+}
+
 /* ---- Comparing ---- */
 
 static bool is_compared(const Stage *stage, const PlanEntry *entry)
@@ -193,10 +211,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     size_t length;
 
     if (bytes == NULL)
-    {
-        stage_found_file(fetch->stage, entry)->gone = true;
-        return true;
-    }
+        return note_gone(fetch, piece);
     if (source->directory == NULL && size != DIGEST_SIZE)
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
     if (!piece_read_target(&worker->file, fetch->stage->target_directory, piece, worker->bytes,
@@ -438,10 +453,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
     bool ok;
 
     if (bytes == NULL)
-    {
-        fetch->stage->findings[piece->file].gone = true;
-        return true;
-    }
+        return note_gone(fetch, piece);
     if (size > piece->asked_size)
         return error_set(error, ERROR_FAILED, "received more of file \"%s\" than was asked for",
                          piece->path);
@@ -467,10 +479,7 @@ static bool copy_source_file(void *context, PieceWorker *worker, const FilePiece
     uint64_t copied;
 
     if (file == NULL)
-    {
-        fetch->stage->findings[piece->file].gone = true;
-        return true;
-    }
+        return note_gone(fetch, piece);
     if (!find_destination(fetch, worker, piece, &destination, error) ||
         !file_copy_range(file, &destination, piece->asked_size, &copied, error) ||
         !rate_take(fetch->source->rate, copied, error))
@@ -531,6 +540,15 @@ static bool conclude_file(const Stage *stage, const PlanEntry *entry, Error *err
     return ok;
 }
 
+/* What a segment lacked is not written to the data file, where it may come last: zeros. */
+static bool conclude_data(const Stage *stage, const PlanEntry *entry, Error *error)
+{
+    const Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+
+    return !entry->several || stage_found_file(stage, entry)->actual_size == SIZE_AS_PLANNED ||
+           file_truncate(root->data_fd, DATA_NAME, root->data_size, error);
+}
+
 /* Give the files that were staged whole their size and mode. */
 static bool conclude_files(const Stage *stage, Error *error)
 {
@@ -538,7 +556,8 @@ static bool conclude_files(const Stage *stage, Error *error)
     {
         const PlanEntry *entry = &stage->plan->entries[index];
 
-        if (stage_is_whole(stage, entry) && !conclude_file(stage, entry, error))
+        if ((stage_is_whole(stage, entry) && !conclude_file(stage, entry, error)) ||
+            (stage_is_laid_out(stage, entry) && !conclude_data(stage, entry, error)))
             return false;
     }
     return true;

@@ -55,7 +55,8 @@ uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 
     if (finding->gone)
         return 0;
-    return finding->actual_size < entry->source_size ? finding->actual_size : entry->source_size;
+    return finding->actual_size < entry->source_size && !entry->several ? finding->actual_size
+                                                                        : entry->source_size;
 }
 
 /* ---- Names ---- */

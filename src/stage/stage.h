@@ -35,7 +35,7 @@ typedef struct StageStatistics
  * under the stage's lock. */
 typedef struct FoundFile
 {
-    uint64_t actual_size; /* of the file where it came out shorter, else SIZE_AS_PLANNED */
+    uint64_t actual_size; /* of the source's file where it came out shorter, else SIZE_AS_PLANNED */
     atomic_bool gone;     /* not there any more on the source, or left out: what was fetched is not
                              used, and the target's is removed */
     atomic_bool differs;  /* compared, not equal */
@@ -129,7 +129,12 @@ bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry);
  * it. */
 bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry);
 
-/* The size that the file will have. */
+/*
+ * The size that the file will have. One of several segments of a relation has its planned size,
+ * also where the source has cut or removed it in the meantime; what it has no bytes for is zeros.
+ * Replay of that goes from one segment to the next, and leaves all that follow one which is missing
+ * or not full (mdunlinkfork, mdnblocks, storage/smgr/md.c).
+ */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry);
 
 /*
