@@ -64,12 +64,14 @@ each_version(sub {
 
     my $session = $source->session;
     $session->sql('BEGIN; ALTER DATABASE mould RENAME TO mould_renamed');
+    $session->send('SELECT pg_sleep(1000)');    # one that is idle removes nothing
     my $refused = rewind($rewound{locked}, $source, options => ['--wait-timeout=2'], not_foretold => 'nothing is fetched');
     is($refused->{status}, 1, 'while the template is locked, as for a removal, the rewind is refused');
     like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m, 'with the reason');
     my $waiting = start_rewind($rewound{locked}, $source, options => ['--retry-timeout=0']);
     wait_until('it has asked for locks', sub {
         $source->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_rewind' AND query ~ 'AccessExclusiveLock'") });
+    $source->sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'");
     $session->end;
     my $waited = end_of_rewind($waiting);
     is($waited->{status}, 0, 'once it is no longer locked it succeeds: --retry-timeout is for connections') or diag($waited->{stderr});
