@@ -15,6 +15,7 @@ INSERT INTO long_key SELECT i || repeat('k', 2500), 1 FROM generate_series(1, 3)
 CREATE TABLE long_text (body text, n int);
 ALTER TABLE long_text ALTER body SET STORAGE EXTERNAL;
 INSERT INTO long_text SELECT i || repeat('b', 5000), 1 FROM generate_series(1, 3) i;
+INSERT INTO long_text VALUES ('like the new one', 2);
 CREATE TABLE no_key (a int, b text);
 INSERT INTO no_key SELECT i, 'b' FROM generate_series(1, 4) i;
 CREATE TYPE pair AS (a int, b text);
@@ -100,7 +101,7 @@ each_version(sub {
     is($source->sql(q{SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'lost_rows'}), 0, 'subscribers of all tables do not get a table that they lack');
     my %rows = map { $_ => $source->sql("SELECT string_agg(t::text, ' ' ORDER BY t::text COLLATE \"C\") FROM $_ t") }
         qw(swapped no_key composite_key domain_key pg_temp_77 audit deferred), $version >= 12 ? 'generated_key' : ();
-    is($source->sql(q{SELECT string_agg(DISTINCT n::text, ' ') FROM (SELECT n FROM long_key UNION ALL SELECT n FROM long_text) x}), '1', 'no row changes that cannot be told apart');
+    is($source->sql(q{SELECT string_agg(DISTINCT n::text, ' ') FROM (SELECT n FROM long_key UNION ALL SELECT n FROM long_text WHERE body NOT LIKE 'like%') x}), '1', 'no row changes that cannot be told apart');
     like(slurp($file->{sql}), qr/^-- left out: UPDATE of public\.long_key /m, 'the script says so');
     is($rows{no_key}, '(1,b) (100,prepared) (2,b) (3,theirs)', 'a row that a session changes at the same moment is a conflict; a transaction that both committed is not done again');
     is($rows{composite_key}, '("(1,x)",lost)', 'a composite key');

@@ -193,10 +193,12 @@ static const char *choose_change(const LostRow *row)
                "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
 }
 
-/* The line is printed if the change did nothing and the row is not as it should be either. */
+/* The line is printed if the change did nothing and the row is not as it should be either. Which
+ * row that is only a key tells: another one may look alike. */
 static const char *choose_condition(const LostRow *row)
 {
-    if (row->change->kind != ROW_DELETE)
+    if (row->change->kind == ROW_INSERT ||
+        (row->change->kind == ROW_UPDATE && row->table->key_count > 0))
         return NOT_DONE "NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %n) END";
     return row->table->key_count > 0 ? NOT_DONE "EXISTS (SELECT 1 FROM ONLY %t WHERE %k) END"
                                      : " WHERE NOT EXISTS (TABLE done)";
