@@ -103,10 +103,11 @@ typedef struct ReplayHazard
 } ReplayHazard;
 
 /* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state
- * the source as it was read last. */
+ * the source as it was read last. is_staged: the directories of new tablespaces were made. */
 MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
                                    const Options *options, const WalStream *stream,
-                                   const ScanResult *chain, ReplayHazard *hazard, Error *error);
+                                   const ScanResult *chain, bool is_staged, ReplayHazard *hazard,
+                                   Error *error);
 
 /* One more, by the record at lsn (LSN_INVALID: not known): no copy comes out right, and no
  * checkpoint follows unasked. The caller sets the error. */

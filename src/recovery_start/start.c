@@ -222,10 +222,9 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
-/* A link that is new to the target gets its directory. A tablespace that the source has dropped
- * again has no link, and where the target has given out its number as well, that link stays. */
-static bool gets_directory(const Clusters *clusters, const ScanResult *chain,
-                           const ScanTablespace *created)
+/* The plan makes a link for this tablespace: the source has it still, and the target does not. */
+static bool gets_link(const Clusters *clusters, const ScanResult *chain,
+                      const ScanTablespace *created)
 {
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
@@ -239,17 +238,28 @@ static bool gets_directory(const Clusters *clusters, const ScanResult *chain,
     return file_lstat(buffer_string(&path), &status, &found, NULL) && !found;
 }
 
+/* The place of a tablespace is made with the link of that, or of one that has it later. */
+static bool gets_directory(const Clusters *clusters, const ScanResult *chain, const char *place)
+{
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+        if (chain->tablespaces[i].created && strcmp(chain->tablespaces[i].path, place) == 0 &&
+            gets_link(clusters, chain, &chain->tablespaces[i]))
+            return true;
+    return false;
+}
+
 /* True if replaying this does no harm. Otherwise *problem says why. */
 static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
                                 const ScanResult *chain, const ScanTablespace *tablespace,
-                                Error *problem)
+                                bool is_staged, Error *problem)
 {
     const char *mapped = tablespace_mapped(mappings, tablespace->path);
 
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
         return tablespace_check_replayed(
             clusters->target.directory, &clusters->target.control.version_directory,
-            tablespace->path, gets_directory(clusters, chain, tablespace), problem);
+            tablespace->path, !is_staged && gets_directory(clusters, chain, tablespace->path),
+            problem);
     error_set(problem, ERROR_FAILED,
               "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
               mapped);
@@ -265,14 +275,14 @@ void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
 }
 
 static void find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
-                             const ScanResult *chain, ReplayHazard *hazard)
+                             const ScanResult *chain, bool is_staged, ReplayHazard *hazard)
 {
     for (size_t i = 0; i < chain->tablespace_count; i++)
     {
         const ScanTablespace *tablespace = &chain->tablespaces[i];
 
         if (!tablespace->created ||
-            may_make_tablespace(clusters, mappings, chain, tablespace, &hazard->error))
+            may_make_tablespace(clusters, mappings, chain, tablespace, is_staged, &hazard->error))
             continue;
         replay_hazard_add(hazard, tablespace->lsn);
     }
@@ -374,15 +384,15 @@ void replay_hazard_warn_of_origins(const Version *version, Lsn last)
 }
 
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,
-                        const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
-                        Error *error)
+                        const WalStream *stream, const ScanResult *chain, bool is_staged,
+                        ReplayHazard *hazard, Error *error)
 {
     *hazard = (ReplayHazard){.former_limits_lsn = last_of_former_limits(
                                  &state->control, &clusters->target.control, chain)};
     if (!find_dropped_origins(clusters, chain, &hazard->origin_drop_lsn, error) ||
         !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
-    find_tablespaces(clusters, options->tablespaces, chain, hazard);
+    find_tablespaces(clusters, options->tablespaces, chain, is_staged, hazard);
     find_map_reads(clusters, state, chain, hazard);
     /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
     if (!chain->full_page_writes_off || !clusters->source->is_server)

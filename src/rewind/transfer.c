@@ -206,7 +206,7 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Er
                                 &staged->min_recovery_point, error))
         return false;
     result = replay_hazard_find(&run->look.clusters, &staged->source, run->look.options,
-                                scan->stream, &chain, hazard, error);
+                                scan->stream, &chain, true, hazard, error);
     if (result)
         result = leave_out_replayed_files(run, &chain, error);
     scan_destroy(scan);

@@ -17,8 +17,10 @@
 #define NAMES_PER_QUERY 1000
 
 #define LOCATION_OF_LINK                                                                           \
-    "    CASE WHEN (status).isdir AND path ~ '^pg_tblspc/[0-9]{1,9}$' THEN\n"                      \
-    "      pg_catalog.pg_tablespace_location(pg_catalog.substr(path, 11)::pg_catalog.oid) END"
+    "    CASE WHEN (status).isdir AND path ~ '^pg_tblspc/[1-9][0-9]{0,9}$' THEN\n"                 \
+    "      CASE WHEN pg_catalog.substr(path, 11)::pg_catalog.int8 <= 4294967295 THEN\n"            \
+    "        pg_catalog.pg_tablespace_location(pg_catalog.substr(path, 11)::pg_catalog.oid)\n"     \
+    "      END END"
 
 /*
  * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished

@@ -264,8 +264,9 @@ static bool ask_bool(Source *source, const char *sql, bool *yes, Error *error)
  * Only RENAME can have the lock in a transaction that is prepared (no process has it) or idle. A
  * session that waits for a synchronous standby has flushed its commit: what it has removed is in
  * the WAL before that. One that waits for all processes to close their files (15 and later) has
- * removed none yet; each that waits for the standby keeps it waiting. (wait_event: 9.6 and later,
- * in the row only then. A role that may not see what other sessions do waits for all of them.)
+ * removed none yet; each that waits for the standby keeps it waiting. (These events are seen in 10
+ * and later; before 9.6 the row has no wait_event. A role that may not see what other sessions do
+ * waits for all of them.)
  */
 bool source_server_removes_database(Source *source, bool *removes, Error *error)
 {
