@@ -93,7 +93,7 @@ static bool read_replayed(Chooser *chooser, Error *error)
     if (!result)
         return false;
     result = replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
-                                scan->stream, &chain, false, &chooser->hazard, error);
+                                scan->stream, &chain, &chooser->hazard, error);
     if (result)
         find_unknown_level(chooser, &chain);
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;

@@ -90,6 +90,7 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
  */
 typedef struct ReplayHazard
 {
+    bool is_staged; /* set before: the directories of new tablespaces were made */
     bool found;
     bool checkpoint_follows;    /* a primary makes a checkpoint soon, unasked */
     bool copies_come_out_right; /* there are copies of databases, and nothing else: each comes out
@@ -103,11 +104,10 @@ typedef struct ReplayHazard
 } ReplayHazard;
 
 /* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state
- * the source as it was read last. is_staged: the directories of new tablespaces were made. */
+ * the source as it was read last. */
 MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
                                    const Options *options, const WalStream *stream,
-                                   const ScanResult *chain, bool is_staged, ReplayHazard *hazard,
-                                   Error *error);
+                                   const ScanResult *chain, ReplayHazard *hazard, Error *error);
 
 /* One more, by the record at lsn (LSN_INVALID: not known): no copy comes out right, and no
  * checkpoint follows unasked. The caller sets the error. */

@@ -275,14 +275,14 @@ void replay_hazard_add(ReplayHazard *hazard, Lsn lsn)
 }
 
 static void find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
-                             const ScanResult *chain, bool is_staged, ReplayHazard *hazard)
+                             const ScanResult *chain, ReplayHazard *hazard)
 {
     for (size_t i = 0; i < chain->tablespace_count; i++)
     {
         const ScanTablespace *tablespace = &chain->tablespaces[i];
 
-        if (!tablespace->created ||
-            may_make_tablespace(clusters, mappings, chain, tablespace, is_staged, &hazard->error))
+        if (!tablespace->created || may_make_tablespace(clusters, mappings, chain, tablespace,
+                                                        hazard->is_staged, &hazard->error))
             continue;
         replay_hazard_add(hazard, tablespace->lsn);
     }
@@ -384,15 +384,16 @@ void replay_hazard_warn_of_origins(const Version *version, Lsn last)
 }
 
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,
-                        const WalStream *stream, const ScanResult *chain, bool is_staged,
-                        ReplayHazard *hazard, Error *error)
+                        const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
+                        Error *error)
 {
-    *hazard = (ReplayHazard){.former_limits_lsn = last_of_former_limits(
+    *hazard = (ReplayHazard){.is_staged = hazard->is_staged,
+                             .former_limits_lsn = last_of_former_limits(
                                  &state->control, &clusters->target.control, chain)};
     if (!find_dropped_origins(clusters, chain, &hazard->origin_drop_lsn, error) ||
         !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
-    find_tablespaces(clusters, options->tablespaces, chain, is_staged, hazard);
+    find_tablespaces(clusters, options->tablespaces, chain, hazard);
     find_map_reads(clusters, state, chain, hazard);
     /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
     if (!chain->full_page_writes_off || !clusters->source->is_server)

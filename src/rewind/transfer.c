@@ -206,7 +206,7 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Er
                                 &staged->min_recovery_point, error))
         return false;
     result = replay_hazard_find(&run->look.clusters, &staged->source, run->look.options,
-                                scan->stream, &chain, true, hazard, error);
+                                scan->stream, &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(run, &chain, error);
     scan_destroy(scan);
@@ -254,7 +254,7 @@ bool transfer_make(Run *run, bool final, Error *error)
     StagedWal wal = {.source_wal = run->look.source_wal,
                      .input = &run->planned.input,
                      .archives_always = run->next_start->archives_always};
-    ReplayHazard hazard;
+    ReplayHazard hazard = {.is_staged = true};
     bool hazardous, lacks_origins;
 
     *staged = (Staged){0};
