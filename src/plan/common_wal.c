@@ -56,8 +56,8 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
              !waits_for_archive(input, timeline, segment));
 }
 
-/* Of the segments that stay, the oldest one of the oldest timeline, or the newest one: NULL if none
- * stays. */
+/* The name and timeline of a segment that stays: the oldest timeline's first one, or the newest.
+ * NULL: none stays. */
 static const char *kept_segment(const PlanInput *input, bool newest, Timeline *timeline)
 {
     const char *kept = NULL;

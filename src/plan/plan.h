@@ -220,7 +220,7 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
 const char *plan_wal_before_gap(const PlanInput *input);
 
 /* A server of the rewound target that summarizes its WAL (17 and later) reads this timeline's
- * segments: it begins with the oldest timeline of which that keeps WAL. */
+ * segments: it begins with the oldest timeline of which WAL stays on the target. */
 bool plan_summarizer_reads(const PlanInput *input, Timeline timeline);
 
 /* The files are of a server that summarizes its WAL (17 and later). */

@@ -540,7 +540,7 @@ static bool conclude_file(const Stage *stage, const PlanEntry *entry, Error *err
     return ok;
 }
 
-/* What a segment lacked is not written to the data file, where it may come last: zeros. */
+/* The data file reads as zeros where a segment lacked bytes, also where they would come last. */
 static bool conclude_data(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     const Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];

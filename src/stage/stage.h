@@ -131,7 +131,8 @@ bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry);
 
 /*
  * The size that the file will have. One of several segments of a relation has its planned size,
- * also where the source has cut or removed it in the meantime; what it has no bytes for is zeros.
+ * also where the source has cut or removed it in the meantime; blocks that did not come are zeros,
+ * or in a copy that is patched what the target had.
  * Replay of that goes from one segment to the next, and leaves all that follow one which is missing
  * or not full (mdunlinkfork, mdnblocks, storage/smgr/md.c).
  */
