@@ -223,8 +223,9 @@ static void look_at_standby(Node *node)
         return;
     options.create_slot = options.slot != NULL;
     if (!next_start_check(&options, node->clusters,
-                          (ExpectedStart){.rewound = look->divergence.needed}, &problems,
-                          node->arena, &error))
+                          (ExpectedStart){.rewound = look->divergence.needed,
+                                          .of_standby = look->source.position.in_recovery},
+                          &problems, node->arena, &error))
         node_add_error(node, "standby", FINDING_UNKNOWN, &error);
     else if (problems.count == 0)
         node_ok(node, "standby",

@@ -94,6 +94,16 @@ bool plan_summarizer_reads(const PlanInput *input, Timeline timeline)
            kept_segment(input, false, &oldest) != NULL && oldest <= timeline;
 }
 
+bool plan_is_later_history(const PlanInput *input, const char *path)
+{
+    const History *history = input->source_history;
+    const char *name = relpath_below(path, input->version->wal_directory);
+    Timeline timeline;
+
+    return name != NULL && history_file_name_parse(name, &timeline) &&
+           timeline > history->entries[history->count - 1].timeline;
+}
+
 /* A marker in archive_status stays where the file that it is about stays. */
 static bool keeps_status(const PlanInput *input, const char *name)
 {
@@ -110,7 +120,7 @@ static bool keeps_status(const PlanInput *input, const char *name)
     path_in(&file, input->version->wal_directory, buffer_string(&base));
     return listing_find(input->source, buffer_string(&file)) != NULL &&
            listing_find(input->target, buffer_string(&file)) != NULL &&
-           strstr(name, ".partial") == NULL;
+           !plan_is_later_history(input, buffer_string(&file)) && strstr(name, ".partial") == NULL;
 }
 
 bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)

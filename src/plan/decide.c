@@ -309,6 +309,9 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
         return decide_different_types(input, pair);
     if (hides_content(input, pair))
         return leave(OUTCOME_CONFLICT, REASON_LINK_OF_SOURCE);
+    if (plan_is_later_history(input, pair->path))
+        return pair->target != NULL ? make_entry(pair, ACTION_REMOVE, REASON_OTHER_WAL)
+                                    : leave(OUTCOME_LEAVE, REASON_OTHER_WAL);
     if (pair->source != NULL)
         return decide_ordinary_of_source(input, pair);
     if (pair->target->type == FILE_OTHER)

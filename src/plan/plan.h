@@ -215,6 +215,15 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
  */
 bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
 
+/*
+ * The history file of a timeline above the source's, which the target must not have. Recovery
+ * takes the newest timeline that it finds a history file of (findNewestTimeLine of
+ * access/transam/timeline.c): the server would leave the source for a timeline that was given up,
+ * or not start. If the source is a standby that is about to follow a new timeline, it sends that
+ * one's file when the target streams.
+ */
+bool plan_is_later_history(const PlanInput *input, const char *path);
+
 /* The name, in the target's listing, of the newest segment that stays although a server which
  * summarizes its WAL cannot get past it; NULL: there is none. */
 const char *plan_wal_before_gap(const PlanInput *input);

@@ -111,7 +111,8 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewou
 {
     const Options *options = rejoin->options;
     const ExpectedStart expected = {.rewound = true,
-                                    .needs_own_file = rejoin->control.needs_own_file};
+                                    .needs_own_file = rejoin->control.needs_own_file,
+                                    .of_standby = rejoin->state.position.in_recovery};
     Problems problems = {0};
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))

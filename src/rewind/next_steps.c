@@ -106,6 +106,19 @@ static void add_slot_steps(const Options *options, Run *run)
                  buffer_string(&kept_drops));
 }
 
+static void add_newer_timelines(Run *run)
+{
+    AUTO_BUFFER Buffer files = {0};
+
+    if (run->newer.last == 0)
+        return;
+    newer_timelines_append(&run->newer, &files);
+    add_step(run,
+             "Before the server starts, remove %s if timeline %u was given up: recovery takes the "
+             "newest timeline that it finds, and would not follow the source.",
+             buffer_string(&files), run->newer.last);
+}
+
 /* Otherwise the target would open for writing and diverge from the source again. */
 static void add_make_standby(const Options *options, Run *run)
 {
@@ -175,6 +188,7 @@ void next_steps_make(const Options *options, Run *run)
                  "Remove %s from the configuration: with it the server would not follow the source "
                  "to the end.",
                  next->stop_setting);
+    add_newer_timelines(run);
     if (next->wal_for_archive_only)
         add_step(run, "Set hot_standby = off before the server starts: with wal_level = "
                       "archive of the source it does not start otherwise. For queries restart "

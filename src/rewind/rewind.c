@@ -47,6 +47,19 @@ static bool find_next_start(Run *run, Error *error)
     return true;
 }
 
+/* Before the commit, since the archive's files go to the scratch directory. A standby as source may
+ * be about to follow the newest timeline itself. */
+static void find_newer_timelines(Run *run)
+{
+    const Look *look = &run->look;
+    const NextStart *next = run->next_start;
+
+    if (next->takes_newest_timeline && !look->source.position.in_recovery &&
+        look->clusters.source_history.count > 0)
+        run->newer = newer_timelines_find(look->options, &look->clusters, next->restore_command,
+                                          !run->planned.known, look->scratch, look->arena);
+}
+
 /* ---- From the divergence to the journal ---- */
 
 /* Everything that can be checked before anything is written: places, types of files, space. */
@@ -103,8 +116,10 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (!prepare_plan(run, first, error) || !check_plan(run, error) ||
         !problems_check(&look->problems, error) || !find_next_start(run, error))
         return false;
-    if (first)
-        warn_of_summaries(run);
+    if (!first)
+        return true;
+    warn_of_summaries(run);
+    find_newer_timelines(run);
     return true;
 }
 
@@ -335,7 +350,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     if (look->options->rejoin && (look->divergence.needed || !run->server_stopped) &&
         !next_start_check(look->options, &look->clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
-                                          .needs_own_file = run->needs_own_file},
+                                          .needs_own_file = run->needs_own_file,
+                                          .of_standby = look->source.position.in_recovery},
                           &look->problems, look->arena, error))
         return false;
     *done = !look->divergence.needed;
@@ -456,9 +472,12 @@ static void tell_next_steps(Run *run)
 {
     if (run->look.pending) /* nothing else was looked at */
         run->next_start = arena_allocate(run->look.arena, sizeof(*run->next_start));
-    else if (run->next_start == NULL &&
-             (run->look.clusters.target.control.version == NULL || !find_next_start(run, NULL)))
-        return;
+    else if (run->next_start == NULL)
+    {
+        if (run->look.clusters.target.control.version == NULL || !find_next_start(run, NULL))
+            return;
+        find_newer_timelines(run);
+    }
     next_steps_make(run->look.options, run);
     next_steps_print(run->look.options, run);
 }

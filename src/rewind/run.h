@@ -10,6 +10,7 @@
 #include "rewind/look.h"
 #include "stage/stage.h"
 #include "standby/next_start.h"
+#include "wal_store/target_wal.h"
 
 /* Stop, start and follow are --rejoin's; the look before the stop is part of the first. */
 typedef enum RunPhase
@@ -98,6 +99,7 @@ typedef struct Run
     bool slot_made;                          /* by --create-slot, in this run */
     TargetSlots slots;                       /* of a former primary that needs no rewind */
     const NextStart *next_start;             /* NULL: not found out */
+    NewerTimelines newer;                    /* that its server would follow */
     Staged staged;
     const char *saved_wal_command; /* that reads the diverged WAL; NULL: it is not saved, or
                                       not known (--compare) */

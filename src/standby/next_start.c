@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
+#include "wal_store/target_wal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -337,6 +338,21 @@ static const char *find_stop_setting(const Settings *recovery)
     return NULL;
 }
 
+static bool takes_newest_timeline(const Version *version, const Settings *recovery)
+{
+    const char *timeline = settings_value(recovery, "recovery_target_timeline");
+
+    return timeline != NULL ? strcmp(timeline, "latest") == 0
+                            : !standby_uses_recovery_conf(version);
+}
+
+static const char *restore_command_of(const Settings *recovery)
+{
+    const char *command = settings_value(recovery, "restore_command");
+
+    return command != NULL && command[0] != '\0' ? command : NULL;
+}
+
 const char *next_start_manager(const Target *target)
 {
     static const struct
@@ -386,8 +402,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
     const char *slot = settings_value(recovery, "primary_slot_name");
-    const char *restore_command = settings_value(recovery, "restore_command");
 
+    next->restore_command = restore_command_of(recovery);
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(rewound, "standby.signal"));
     next->manager = next_start_manager(input->target);
@@ -398,11 +414,13 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
         slot = written->slot;
     if (conninfo != NULL)
         next->conninfo = setting_masked(rewound->arena, "primary_conninfo", conninfo);
-    next->has_source = will_write || (conninfo != NULL && conninfo[0] != '\0') ||
-                       (restore_command != NULL && restore_command[0] != '\0');
+    next->has_source =
+        will_write || (conninfo != NULL && conninfo[0] != '\0') || next->restore_command != NULL;
     next->recovery_conf = in_file;
     if (next->standby && !(in_file && will_write && input->plan != NULL))
         next->stop_setting = find_stop_setting(recovery);
+    next->takes_newest_timeline =
+        (in_file && will_write) || takes_newest_timeline(input->target->control.version, recovery);
     next->stray_recovery_conf = !in_file && will_exist(rewound, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(rewound, "recovery.signal");
     if (next->standby)
@@ -478,6 +496,29 @@ static bool check_stop_setting(const Settings *settings, Timeline timeline, bool
                       name, of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
 
+static bool check_newer_timelines(const Options *options, const Clusters *clusters,
+                                  const Settings *recovery, bool rewound, Arena *arena,
+                                  Error *error)
+{
+    const History *history = &clusters->source_history;
+    const NewerTimelines newer = newer_timelines_find(
+        options, clusters, restore_command_of(recovery), !rewound, NULL, arena);
+    AUTO_BUFFER Buffer files = {0};
+
+    if (newer.last == 0)
+        return true;
+    newer_timelines_append(&newer, &files);
+    error_set(error, ERROR_FAILED,
+              "the target's server would follow timeline %u, not the source's timeline %u",
+              newer.last, history->entries[history->count - 1].timeline);
+    error_detail(error, "Recovery takes the newest timeline of which it finds a history file.");
+    return error_hint(error,
+                      "If that timeline was given up, as one of a standby that was promoted by "
+                      "mistake, remove %s. If not, name the server that is on it with "
+                      "--source-server.",
+                      buffer_string(&files));
+}
+
 /* Its server would not start. A file that cannot be read is there. */
 static bool check_own_file(const SettingsReader *reader, bool of_source, Error *error)
 {
@@ -542,6 +583,9 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         return error_copy(error, &foretold.source_lost);
     if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,
                             &problem))
+        problems_add(problems, &problem);
+    if (!expected.of_standby && takes_newest_timeline(version, &settings) &&
+        !check_newer_timelines(options, clusters, &settings, expected.rewound, arena, &problem))
         problems_add(problems, &problem);
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
         return true;

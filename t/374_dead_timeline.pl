@@ -1,0 +1,115 @@
+# The history file of a timeline that was given up is still there: in the archive, or in pg_wal of the source. A server that finds it when
+# it starts takes that timeline for the newest, and does not follow the source. The file in pg_wal is not copied, and that in the
+# archive is reported: --rejoin starts no such server.  (Invariants 1, 3. Where recovery is configured: 10.)
+#
+#   source   1 ──┬── 1 ──────────▶
+#   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Tree;
+
+my $dead = '00000002.history';
+my ($source, $diverged, $archive, $restore);
+
+# Up to 11 the commands of recovery are in a file that -R writes without one, and that --keep keeps.
+my @keep;
+
+sub fresh
+{
+    my ($name) = @_;
+    my $target = $diverged->copy($name);
+    spew($target->path('recovery.conf'), "standby_mode = on\nprimary_conninfo = '" . $source->conninfo . "'\n$restore\nrecovery_target_timeline = 'latest'\n") if @keep;
+    return $target;
+}
+
+sub in_the_archive
+{
+    my ($version) = @_;
+    my $step = qr/^pg_rewind: hint: Before the server starts, remove "$dead" from (.+) if timeline 2 was given up: /m;
+    my $place = sub { my ($place) = rewinds($_[0], $source, options => $_[1])->{stderr} =~ $step; return $place // 'nowhere' };
+    my $target = fresh('archived');
+    is($place->($target, [ '-n', @keep ]), 'the archive', 'a dry run tells of the file');
+    if (!@keep)
+    {
+        my $elsewhere = fresh('by_number');
+        append($elsewhere->path('postgresql.auto.conf'), "recovery_target_timeline = '1'\n");
+        is($place->($elsewhere, [ '-n', '--keep=*.auto.conf' ]), 'nowhere', 'a server that stays on a timeline does not look for newer ones');
+        $elsewhere->discard;
+    }
+    is($place->($target, \@keep), 'the archive', 'the rewind tells of it');
+    is($place->($target, \@keep), 'the archive', 'and so does one that is not required');
+    $target->follow($source) if !@keep;
+    isnt($target->try_start->{status}, 0, 'with the file the server does not start');
+    like($target->log, qr/FATAL:  requested timeline 2 does not contain minimum recovery point/, 'since the timeline is another one');
+    # That start has copied the file to its pg_wal.
+    is($place->($target, \@keep), q{the archive and the target's pg_wal}, 'then it is in two places');
+    rename("$archive/$dead", "$archive/not.$dead") or die;
+    is($place->($target, \@keep), q{the target's pg_wal}, 'one of which goes on misleading the server');
+    unlink($target->path("pg_wal/$dead")) or die;
+    is($place->($target, \@keep), 'nowhere', 'without the file there is nothing to tell');
+    rejoins($target, $source, recovery_written => 1, no_promotion => 1);
+    rename("$archive/not.$dead", "$archive/$dead") or die;
+    $target->discard;
+    return;
+}
+
+sub with_rejoin
+{
+    my $target = fresh('rejoined');
+    my @rejoin = (qw(--rejoin --no-sync --rejoin-timeout=30 -B), $target->bindir, '--source-server', $source->conninfo, @keep);
+    my $says = qr/error: the target's server would follow timeline 2, not the source's timeline 1\n.*remove "$dead" from the archive\./s;
+    my $before = tree($target);
+    like(run([ rewind_argv($target->data, qw(--check -R --verbose), '--source-server', $source->conninfo, @keep) ])->{stdout},
+        qr/^warning  standby +the target's server would follow timeline 2/m, '--check tells of it');
+    my $result = run([ rewind_argv($target->data, @rejoin) ]);
+    is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr});
+    like($result->{stderr}, $says, 'and says why');
+    my $after = tree($target);
+    delete $after->{'data/pg_rewind.work.start'};    # how the server would have been started
+    is_same_tree($after, $before, 'the target is unchanged');
+    $target->start if !@keep;
+    $result = run([ rewind_argv($target->data, @rejoin) ]);
+    like($result->{stderr}, $says, 'nor is a server stopped for it') if !@keep;
+    is($target->is_running ? 1 : 0, @keep ? 0 : 1, 'the server is left as it is');
+    rename("$archive/$dead", "$archive/not.$dead") or die;
+    $result = run([ rewind_argv($target->data, @rejoin) ]);
+    is($result->{status}, 0, 'without the file --rejoin succeeds') or diag($result->{stderr}, $target->log);
+    rename("$archive/not.$dead", "$archive/$dead") or die;
+    $target->discard;
+    return;
+}
+
+# As of a tool that lays WAL of an archive out, or of a hand.
+sub in_pg_wal
+{
+    rename("$archive/$dead", "$archive/not.$dead") or die;
+    spew($source->path("pg_wal/$dead"), slurp($diverged->path("pg_wal/$dead")));
+    spew($source->path('pg_wal/00000003.history'), "1\t0/1000000\tby hand\n");
+    rewinds_from_both_kinds($source, $diverged, no_promotion => 1, quick => 1, rewound => sub {
+        my ($rewound) = @_;
+        is(join(' ', map { m{([^/]+)$} } glob($rewound->path('pg_wal/*.history'))), '', 'no history file of a timeline above the source comes or stays');
+    });
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    $archive = RewindTest::Command::work_dir() . "/archive_$version";
+    mkdir $archive;
+    $restore = "restore_command = 'cp $archive/%f %p 2>/dev/null'";
+    @keep = $version < 12 ? ('--keep=recovery.conf') : ();
+    $source = make_cluster('source', $version, settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'" . (@keep ? '' : "\n$restore"))->start;
+    $source->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
+    $diverged = $source->standby('diverged');
+    $diverged->promote;
+    $diverged->sql('INSERT INTO t VALUES (-1)');
+    $source->sql('INSERT INTO t VALUES (0)');
+    wait_until('the history file is in the archive', sub { -e "$archive/$dead" });
+    $diverged->stop;
+    subtest('in the archive', sub { in_the_archive($version) });
+    subtest('with --rejoin', sub { with_rejoin() });
+    subtest('in pg_wal', sub { in_pg_wal() });
+});
