@@ -338,12 +338,15 @@ static const char *find_stop_setting(const Settings *recovery)
     return NULL;
 }
 
-static bool takes_newest_timeline(const Version *version, const Settings *recovery)
+/* written: -R writes the recovery settings, and names the newest where that is not the default. */
+static bool takes_newest_timeline(const Version *version, const Settings *recovery, bool written)
 {
+    const bool in_file = standby_uses_recovery_conf(version);
     const char *timeline = settings_value(recovery, "recovery_target_timeline");
 
-    return timeline != NULL ? strcmp(timeline, "latest") == 0
-                            : !standby_uses_recovery_conf(version);
+    if (in_file && written)
+        return true;
+    return timeline != NULL ? strcmp(timeline, "latest") == 0 : !in_file;
 }
 
 static const char *restore_command_of(const Settings *recovery)
@@ -420,7 +423,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     if (next->standby && !(in_file && will_write && input->plan != NULL))
         next->stop_setting = find_stop_setting(recovery);
     next->takes_newest_timeline =
-        (in_file && will_write) || takes_newest_timeline(input->target->control.version, recovery);
+        takes_newest_timeline(input->target->control.version, recovery, will_write);
     next->stray_recovery_conf = !in_file && will_exist(rewound, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(rewound, "recovery.signal");
     if (next->standby)
@@ -569,8 +572,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     const SettingsReader reader = {read_rewound_file, list_rewound_directory,
                                    foretold.present.below, clusters->target.directory, &foretold};
     const Settings now = configuration_read(&configuration, &reader);
-    const Settings settings = recovery_settings(version, &reader, &now,
-                                                is_kept_by_options(options->keep, "recovery.conf"));
+    const bool written = !is_kept_by_options(options->keep, "recovery.conf");
+    const Settings settings = recovery_settings(version, &reader, &now, !written);
     const History *history = &clusters->source_history;
     const char *slot =
         options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
@@ -584,7 +587,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,
                             &problem))
         problems_add(problems, &problem);
-    if (!expected.of_standby && takes_newest_timeline(version, &settings) &&
+    if (!expected.of_standby && takes_newest_timeline(version, &settings, written) &&
         !check_newer_timelines(options, clusters, &settings, expected.rewound, arena, &problem))
         problems_add(problems, &problem);
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
