@@ -1,6 +1,6 @@
 # The history file of a timeline that was given up is still there: in the archive, or in pg_wal of the source. A server that finds it when
 # it starts takes that timeline for the newest, and does not follow the source. The file in pg_wal is not copied, and that in the
-# archive is reported: --rejoin starts no such server.  (Invariants 1, 3. Where recovery is configured: 10.)
+# archive is reported: --rejoin starts no such server. The same goes for an archive that has other WAL under the source's names.  (Invariants 1, 3. Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 1 ──────────▶
 #   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
@@ -95,6 +95,44 @@ sub in_pg_wal
     return;
 }
 
+# Two standbys were promoted, each without knowing of the other, so that both are on timeline 2, and the one that lost was first to archive. What it archived has
+# the names of the winner's WAL.
+#
+#   source   1 ──┬──(1)──┬── 2 ──▶      later: it has followed the primary for longer, and its history file is another one
+#   target       └── 2 ──▶
+sub same_names
+{
+    my ($version, $later) = @_;
+    my $shared = "$archive.same." . ($later ? 'later' : 'at_once');
+    mkdir $shared;
+    my $primary = make_cluster('primary', $version, settings => "archive_mode = on\narchive_command = 'test ! -f $shared/%f && cp %p $shared/%f'")->start;
+    $primary->sql('CREATE TABLE t AS SELECT g, g AS h FROM generate_series(1, 1000) g; CHECKPOINT');
+    my ($winner, $loser) = map { $primary->standby($_) } 'winner', 'loser';
+    $_->wait_for_replay_of($primary) for $winner, $loser;
+    $primary->stop if !$later;    # both have its last record
+    $loser->promote;
+    my $segment = $loser->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+    $loser->sql('UPDATE t SET h = -g; DELETE FROM t WHERE g > 500');
+    $loser->sql('SELECT pg_switch_wal()');
+    wait_until('the loser has archived its segment', sub { -e "$shared/$segment" && -e "$shared/$dead" });
+    if ($later) { $primary->sql('INSERT INTO t VALUES (0, 0)'); $winner->wait_for_replay_of($primary); $primary->stop }
+    $winner->promote->sql('UPDATE t SET h = 7 WHERE g < 100; INSERT INTO t SELECT g, 5 FROM generate_series(1001, 2000) g');
+    $winner->configure("restore_command = 'cp $shared/%f %p 2>/dev/null'");
+    $loser->stop;
+
+    my $name = $later ? $dead : $segment;
+    my $step = qr/^pg_rewind: hint: Before the server starts, remove "$name" from the archive, and what follows on its timeline: /m;
+    like(rewinds($loser, $winner, options => ['-n'])->{stderr}, $step, 'a dry run tells of the file');
+    my $result = run([ rewind_argv($loser->data, qw(--rejoin --no-sync --rejoin-timeout=30 -B), $loser->bindir, '--source-server', $winner->conninfo) ]);
+    is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr}, $loser->log);
+    like($result->{stderr}, qr/error: the archive has other WAL than the source's under the source's names\n.*"$name" is not the source's\./, 'and says why');
+    like(rewinds($loser, $winner)->{stderr}, $step, 'the rewind tells of it');
+    unlink(glob("$shared/00000002*")) or die;
+    rejoins($loser, $winner, no_promotion => 1);
+    $_->discard for $loser, $winner, $primary;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     $archive = RewindTest::Command::work_dir() . "/archive_$version";
@@ -112,4 +150,9 @@ each_version(sub {
     subtest('in the archive', sub { in_the_archive($version) });
     subtest('with --rejoin', sub { with_rejoin() });
     subtest('in pg_wal', sub { in_pg_wal() });
+    return if $version < 12;    # -R and --follow write a recovery.conf without a restore_command
+    for my $later (0, 1)
+    {
+        subtest('the names of the source, ' . ($later ? 'another history file' : 'the same one'), sub { same_names($version, $later) });
+    }
 });

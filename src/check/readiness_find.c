@@ -224,7 +224,8 @@ static void look_at_standby(Node *node)
     options.create_slot = options.slot != NULL;
     if (!next_start_check(&options, node->clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
-                                          .of_standby = look->source.position.in_recovery},
+                                          .of_standby = look->source.position.in_recovery,
+                                          .divergence = look->divergence.lsn},
                           &problems, node->arena, &error))
         node_add_error(node, "standby", FINDING_UNKNOWN, &error);
     else if (problems.count == 0)

@@ -107,12 +107,14 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
 
 /* Check that the standby will be able to stream: with its slot as if the target's server were
  * stopped. rewound: it certainly has diverged. */
-static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewound, Error *error)
+static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
 {
+    const Clusters *clusters = &look->clusters;
     const Options *options = rejoin->options;
     const ExpectedStart expected = {.rewound = true,
                                     .needs_own_file = rejoin->control.needs_own_file,
-                                    .of_standby = rejoin->state.position.in_recovery};
+                                    .of_standby = rejoin->state.position.in_recovery,
+                                    .divergence = look->divergence.lsn};
     Problems problems = {0};
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
@@ -120,7 +122,7 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, bool rewou
     streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
     return streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) &&
-           (!rewound ||
+           (!look->divergence.needed ||
             next_start_check(options, clusters, expected, &problems, rejoin->arena, error)) &&
            problems_check(&problems, error);
 }
@@ -157,7 +159,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     result = result && check_source_promoted(rejoin, error) &&
              (!look.divergence.needed ||
               check_saved_directories(rejoin->options, &look.clusters, error)) &&
-             check_streaming(rejoin, &look.clusters, look.divergence.needed, error);
+             check_streaming(rejoin, &look, error);
     look.clusters.source = NULL;
     scan_destroy(look.divergence.scan);
     look_release(&look);

@@ -106,17 +106,25 @@ static void add_slot_steps(const Options *options, Run *run)
                  buffer_string(&kept_drops));
 }
 
-static void add_newer_timelines(Run *run)
+static void add_misleading_wal(Run *run)
 {
+    const MisleadingWal *misleading = &run->misleading;
     AUTO_BUFFER Buffer files = {0};
 
-    if (run->newer.last == 0)
+    if (misleading->not_sources[0] != '\0')
+        add_step(
+            run,
+            "Before the server starts, remove \"%s\" from the archive, and what follows on its "
+            "timeline: it is not the source's, and recovery would replay it in place of the "
+            "source's WAL.",
+            misleading->not_sources);
+    if (misleading->last_newer == 0)
         return;
-    newer_timelines_append(&run->newer, &files);
+    misleading_wal_append_newer(misleading, &files);
     add_step(run,
              "Before the server starts, remove %s if timeline %u was given up: recovery takes the "
              "newest timeline that it finds, and would not follow the source.",
-             buffer_string(&files), run->newer.last);
+             buffer_string(&files), misleading->last_newer);
 }
 
 /* Otherwise the target would open for writing and diverge from the source again. */
@@ -188,7 +196,7 @@ void next_steps_make(const Options *options, Run *run)
                  "Remove %s from the configuration: with it the server would not follow the source "
                  "to the end.",
                  next->stop_setting);
-    add_newer_timelines(run);
+    add_misleading_wal(run);
     if (next->wal_for_archive_only)
         add_step(run, "Set hot_standby = off before the server starts: with wal_level = "
                       "archive of the source it does not start otherwise. For queries restart "

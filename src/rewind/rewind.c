@@ -49,15 +49,21 @@ static bool find_next_start(Run *run, Error *error)
 
 /* Before the commit, since the archive's files go to the scratch directory. A standby as source may
  * be about to follow the newest timeline itself. */
-static void find_newer_timelines(Run *run)
+static void look_for_misleading_wal(Run *run)
 {
     const Look *look = &run->look;
     const NextStart *next = run->next_start;
+    const StandbyArchive archive = {.options = look->options,
+                                    .clusters = &look->clusters,
+                                    .restore_command = next->restore_command,
+                                    .takes_newest_timeline = next->takes_newest_timeline &&
+                                                             !look->source.position.in_recovery,
+                                    .rewound = run->planned.known,
+                                    .divergence = look->divergence.lsn,
+                                    .scratch = look->scratch};
 
-    if (next->takes_newest_timeline && !look->source.position.in_recovery &&
-        look->clusters.source_history.count > 0)
-        run->newer = newer_timelines_find(look->options, &look->clusters, next->restore_command,
-                                          !run->planned.known, look->scratch, look->arena);
+    if (look->clusters.source_history.count > 0)
+        run->misleading = standby_archive_look(&archive, look->arena);
 }
 
 /* ---- From the divergence to the journal ---- */
@@ -119,7 +125,7 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (!first)
         return true;
     warn_of_summaries(run);
-    find_newer_timelines(run);
+    look_for_misleading_wal(run);
     return true;
 }
 
@@ -351,7 +357,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
         !next_start_check(look->options, &look->clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .needs_own_file = run->needs_own_file,
-                                          .of_standby = look->source.position.in_recovery},
+                                          .of_standby = look->source.position.in_recovery,
+                                          .divergence = look->divergence.lsn},
                           &look->problems, look->arena, error))
         return false;
     *done = !look->divergence.needed;
@@ -476,7 +483,7 @@ static void tell_next_steps(Run *run)
     {
         if (run->look.clusters.target.control.version == NULL || !find_next_start(run, NULL))
             return;
-        find_newer_timelines(run);
+        look_for_misleading_wal(run);
     }
     next_steps_make(run->look.options, run);
     next_steps_print(run->look.options, run);

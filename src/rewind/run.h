@@ -10,7 +10,7 @@
 #include "rewind/look.h"
 #include "stage/stage.h"
 #include "standby/next_start.h"
-#include "wal_store/target_wal.h"
+#include "wal_store/standby_archive.h"
 
 /* Stop, start and follow are --rejoin's; the look before the stop is part of the first. */
 typedef enum RunPhase
@@ -99,7 +99,7 @@ typedef struct Run
     bool slot_made;                          /* by --create-slot, in this run */
     TargetSlots slots;                       /* of a former primary that needs no rewind */
     const NextStart *next_start;             /* NULL: not found out */
-    NewerTimelines newer;                    /* that its server would follow */
+    MisleadingWal misleading;                /* that its server would find */
     Staged staged;
     const char *saved_wal_command; /* that reads the diverged WAL; NULL: it is not saved, or
                                       not known (--compare) */

@@ -5,7 +5,7 @@
 #include "io/file.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
-#include "wal_store/target_wal.h"
+#include "wal_store/standby_archive.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -499,27 +499,50 @@ static bool check_stop_setting(const Settings *settings, Timeline timeline, bool
                       name, of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
 
-static bool check_newer_timelines(const Options *options, const Clusters *clusters,
-                                  const Settings *recovery, bool rewound, Arena *arena,
-                                  Error *error)
+static bool check_newer_timelines(const MisleadingWal *misleading, Timeline timeline, Error *error)
 {
-    const History *history = &clusters->source_history;
-    const NewerTimelines newer = newer_timelines_find(
-        options, clusters, restore_command_of(recovery), !rewound, NULL, arena);
     AUTO_BUFFER Buffer files = {0};
 
-    if (newer.last == 0)
+    if (misleading->last_newer == 0)
         return true;
-    newer_timelines_append(&newer, &files);
+    misleading_wal_append_newer(misleading, &files);
     error_set(error, ERROR_FAILED,
               "the target's server would follow timeline %u, not the source's timeline %u",
-              newer.last, history->entries[history->count - 1].timeline);
+              misleading->last_newer, timeline);
     error_detail(error, "Recovery takes the newest timeline of which it finds a history file.");
     return error_hint(error,
                       "If that timeline was given up, as one of a standby that was promoted by "
                       "mistake, remove %s. If not, name the server that is on it with "
                       "--source-server.",
                       buffer_string(&files));
+}
+
+static bool check_archived_names(const MisleadingWal *misleading, Error *error)
+{
+    if (misleading->not_sources[0] == '\0')
+        return true;
+    error_set(error, ERROR_FAILED,
+              "the archive has other WAL than the source's under the source's names");
+    error_detail(
+        error,
+        "Its \"%s\" is not the source's. Recovery asks \"restore_command\" before it looks "
+        "in pg_wal, and would replay lost WAL.",
+        misleading->not_sources);
+    return error_hint(error,
+                      "Remove that file from the archive, and what follows on its timeline.");
+}
+
+static void check_archive(const StandbyArchive *archive, Problems *problems, Arena *arena)
+{
+    const History *history = &archive->clusters->source_history;
+    const MisleadingWal misleading = standby_archive_look(archive, arena);
+    Error problem;
+
+    if (!check_newer_timelines(&misleading, history->entries[history->count - 1].timeline,
+                               &problem))
+        problems_add(problems, &problem);
+    if (!check_archived_names(&misleading, &problem))
+        problems_add(problems, &problem);
 }
 
 /* Its server would not start. A file that cannot be read is there. */
@@ -577,6 +600,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     const History *history = &clusters->source_history;
     const char *slot =
         options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
+    StandbyArchive archive;
     SourceSlot found;
     Error problem;
 
@@ -587,9 +611,15 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,
                             &problem))
         problems_add(problems, &problem);
-    if (!expected.of_standby && takes_newest_timeline(version, &settings, written) &&
-        !check_newer_timelines(options, clusters, &settings, expected.rewound, arena, &problem))
-        problems_add(problems, &problem);
+    archive = (StandbyArchive){.options = options,
+                               .clusters = clusters,
+                               .restore_command = restore_command_of(&settings),
+                               .takes_newest_timeline =
+                                   !expected.of_standby &&
+                                   takes_newest_timeline(version, &settings, written),
+                               .rewound = expected.rewound,
+                               .divergence = expected.divergence};
+    check_archive(&archive, problems, arena);
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
         return true;
     if (!source_server_slot(clusters->source, slot, &found, error))

@@ -91,13 +91,14 @@ typedef struct ExpectedStart
     bool rewound;        /* the configuration is the source's, except for what is kept */
     bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
     bool of_standby;     /* the source is one: it may be about to follow a newer timeline */
+    Lsn divergence;      /* if it is rewound; LSN_INVALID: not known */
 } ExpectedStart;
 
 /*
  * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
- * the end, or the server would open for writing; a newer timeline than the source's, which it would
- * follow; a replication slot that the source does not have; and a configuration file that is needed
- * and will not be there. Fails only when the source cannot be asked.
+ * the end, or the server would open for writing; WAL in the archive that would lead it away from
+ * the source; a replication slot that the source does not have; and a configuration file that is
+ * needed and will not be there. Fails only when the source cannot be asked.
  */
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, Problems *problems, Arena *arena,

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #define HISTORY_SIZE_MAX (16 * 1024 * 1024)
-#define NEWER_TIMELINES_MAX 1000 /* a command may give something for each name */
 
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */
@@ -118,67 +117,4 @@ bool histories_read(const Options *options, WalStore *target_wal, Timeline sourc
         return false;
     log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
     return target_history_read(options, target_wal, arena, clusters, error);
-}
-
-/* ---- Newer timelines ---- */
-
-static bool archive_has(WalStore *store, const char *name)
-{
-    AUTO_BUFFER Buffer text = {0};
-    Error error;
-    bool found;
-
-    if (wal_store_read_file(store, name, HISTORY_SIZE_MAX, &text, &found, &error))
-        return found && text.size > 0;
-    log_debug("the archive was not asked for newer timelines: %s", error.message);
-    return false;
-}
-
-static bool pg_wal_has(const Target *target, const char *name)
-{
-    AUTO_BUFFER Buffer path = {0};
-
-    return file_exists(target->directory,
-                       path_in(&path, target->control.version->wal_directory, name));
-}
-
-NewerTimelines newer_timelines_find(const Options *options, const Clusters *clusters,
-                                    const char *restore_command, bool pg_wal_stays,
-                                    const char *scratch, Arena *arena)
-{
-    const History *history = &clusters->source_history;
-    const Timeline first = history->entries[history->count - 1].timeline + 1;
-    WalStore description = wal_store_description(options, clusters, NULL, scratch, arena);
-    NewerTimelines newer = {0};
-    WalStore *store;
-
-    description.archive_directory = NULL; /* the server does not know it */
-    store = wal_store_create(&description);
-    if (restore_command != NULL)
-        wal_store_set_unasked_command(store, restore_command);
-    for (Timeline timeline = first; timeline - first < NEWER_TIMELINES_MAX; timeline++)
-    {
-        char name[HISTORY_NAME_SIZE];
-        bool in_archive, in_pg_wal;
-
-        history_file_name(timeline, name);
-        in_archive = archive_has(store, name);
-        in_pg_wal = pg_wal_stays && pg_wal_has(&clusters->target, name);
-        if (!in_archive && !in_pg_wal)
-            break;
-        newer = (NewerTimelines){first, timeline, newer.in_archive || in_archive,
-                                 newer.in_pg_wal || in_pg_wal};
-    }
-    wal_store_destroy(store);
-    return newer;
-}
-
-void newer_timelines_append(const NewerTimelines *newer, Buffer *text)
-{
-    buffer_printf(text, "\"%08X.history\"", newer->first);
-    if (newer->last > newer->first)
-        buffer_append_string(text, " and those of newer timelines");
-    buffer_printf(text, " from %s%s%s", newer->in_archive ? "the archive" : "",
-                  newer->in_archive && newer->in_pg_wal ? " and " : "",
-                  newer->in_pg_wal ? "the target's pg_wal" : "");
 }

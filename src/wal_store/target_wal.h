@@ -31,27 +31,4 @@ MUST_CHECK bool histories_read(const Options *options, WalStore *target_wal,
                                Timeline source_timeline, Arena *arena, Clusters *clusters,
                                Error *error);
 
-/* ---- Newer timelines ---- */
-
-/* Timelines above the source's whose history files the target's server finds when it starts. */
-typedef struct NewerTimelines
-{
-    Timeline first, last; /* 0: there are none */
-    bool in_archive, in_pg_wal;
-} NewerTimelines;
-
-/*
- * Look for them as the server does, which follows the last: it asks restore_command, and then looks
- * in pg_wal, for one number after the other until there is no such file (findNewestTimeLine of
- * access/transam/timeline.c). restore_command NULL: no archive; one that cannot be asked has
- * nothing. pg_wal_stays: the target's own files are not removed before. scratch: a directory's
- * path; NULL: nothing is written to a disk.
- */
-NewerTimelines newer_timelines_find(const Options *options, const Clusters *clusters,
-                                    const char *restore_command, bool pg_wal_stays,
-                                    const char *scratch, Arena *arena);
-
-/* Append what is to be removed if they were given up: `"NAME" from the archive`. */
-void newer_timelines_append(const NewerTimelines *newer, Buffer *text);
-
 #endif

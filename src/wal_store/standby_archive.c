@@ -1,0 +1,182 @@
+#include "wal_store/standby_archive.h"
+
+#include "base/log.h"
+#include "io/file.h"
+#include "wal_store/wal_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
+#define NEWER_TIMELINES_MAX 1000 /* a command may give something for each name */
+#define COMPARED_SIZE (64 * 1024)
+
+/* ---- History files ---- */
+
+/* *found: the archive has the history file, and it is not empty. */
+static bool read_history(WalStore *store, Timeline timeline, Buffer *text)
+{
+    char name[HISTORY_NAME_SIZE];
+    Error error;
+    bool found;
+
+    history_file_name(timeline, name);
+    if (wal_store_read_file(store, name, HISTORY_SIZE_MAX, text, &found, &error))
+        return found && text->size > 0;
+    log_debug("the archive could not be asked for \"%s\": %s", name, error.message);
+    return false;
+}
+
+static bool pg_wal_has_history(const Target *target, Timeline timeline)
+{
+    AUTO_BUFFER Buffer path = {0};
+    char name[HISTORY_NAME_SIZE];
+
+    history_file_name(timeline, name);
+    return file_exists(target->directory,
+                       path_in(&path, target->control.version->wal_directory, name));
+}
+
+static void look_for_newer(const StandbyArchive *archive, WalStore *store, Timeline first,
+                           MisleadingWal *found)
+{
+    for (Timeline timeline = first; timeline - first < NEWER_TIMELINES_MAX; timeline++)
+    {
+        AUTO_BUFFER Buffer text = {0};
+        const bool in_archive = read_history(store, timeline, &text);
+        const bool in_pg_wal =
+            !archive->rewound && pg_wal_has_history(&archive->clusters->target, timeline);
+
+        if (!in_archive && !in_pg_wal)
+            return;
+        found->first_newer = first;
+        found->last_newer = timeline;
+        found->newer_in_archive |= in_archive;
+        found->newer_in_pg_wal |= in_pg_wal;
+    }
+}
+
+static bool is_same_history(const History *one, const History *other)
+{
+    if (one->count != other->count)
+        return false;
+    for (size_t i = 0; i < one->count; i++)
+        if (one->entries[i].timeline != other->entries[i].timeline ||
+            one->entries[i].end != other->entries[i].end)
+            return false;
+    return true;
+}
+
+/* Another server was promoted to a timeline of the same number, and was first to archive. */
+static void compare_history(const History *sources, WalStore *store, Arena *arena,
+                            MisleadingWal *found)
+{
+    const Timeline timeline = sources->entries[sources->count - 1].timeline;
+    AUTO_BUFFER Buffer text = {0};
+    History archived;
+    Error error;
+
+    if (timeline != 1 && read_history(store, timeline, &text) &&
+        !(history_parse(arena, timeline, (const char *) text.bytes, text.size, &archived, &error) &&
+          is_same_history(&archived, sources)))
+        history_file_name(timeline, found->not_sources);
+}
+
+/* ---- The segment of the divergence ---- */
+
+/* Two files have the same bytes in [from, end). */
+static bool is_same(int one, int other, uint64_t from, uint64_t end)
+{
+    uint8_t bytes[2][COMPARED_SIZE];
+    size_t length[2];
+    Error error;
+
+    for (; from < end; from += COMPARED_SIZE)
+    {
+        const size_t size = end - from < COMPARED_SIZE ? (size_t) (end - from) : COMPARED_SIZE;
+
+        if (!file_read_at(one, "", bytes[0], size, from, &length[0], &error) ||
+            !file_read_at(other, "", bytes[1], size, from, &length[1], &error) ||
+            length[0] != size || length[1] != size || memcmp(bytes[0], bytes[1], size) != 0)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Both sides wrote WAL of one timeline's number after the divergence. There the source's bytes are
+ * others than the target's: an archived segment that has the target's is not the source's.
+ */
+static void compare_segment(const StandbyArchive *archive, WalStore *store, MisleadingWal *found)
+{
+    const Clusters *clusters = archive->clusters;
+    const WalShape *shape = &clusters->shape;
+    const uint64_t segment = wal_segment_of(shape, archive->divergence);
+    const Lsn end = wal_segment_start(shape, segment + 1);
+    const Timeline timeline = history_timeline_of_segment(&clusters->source_history, end);
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    bool archived_there, own_there;
+    int archived = -1, own = -1;
+    Error error;
+
+    if (clusters->target_history.count == 0 ||
+        history_timeline_of_segment(&clusters->target_history, end) != timeline)
+        return;
+    wal_segment_name(shape, timeline, segment, name);
+    buffer_printf(&path, "%s/%s", store->wal_directory, name);
+    if (wal_store_open_archived(store, segment, &archived, &archived_there, &error) &&
+        archived_there && file_open_read(buffer_string(&path), &own, &own_there, &error) &&
+        own_there &&
+        is_same(archived, own, archive->divergence - wal_segment_start(shape, segment),
+                shape->segment_size))
+        memcpy(found->not_sources, name, sizeof(name));
+    file_close(archived);
+    file_close(own);
+}
+
+/* ---- All of it ---- */
+
+static WalStore *open_store(const StandbyArchive *archive, Arena *arena)
+{
+    static const WalPlace places[] = {WAL_BY_COMMAND, WAL_PLACES_END};
+    WalStore description =
+        wal_store_description(archive->options, archive->clusters, NULL, archive->scratch, arena);
+    WalStore *store;
+
+    description.places = places;
+    description.stream.history = &archive->clusters->source_history;
+    description.archive_directory = NULL; /* the server does not know it */
+    description.known_end = LSN_INVALID;
+    store = wal_store_create(&description);
+    if (archive->restore_command != NULL)
+        wal_store_set_unasked_command(store, archive->restore_command);
+    return store;
+}
+
+MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
+{
+    const History *history = &archive->clusters->source_history;
+    const bool compares = archive->rewound && archive->divergence != LSN_INVALID;
+    MisleadingWal found = {0};
+    WalStore *store = open_store(archive, arena);
+
+    if (archive->takes_newest_timeline)
+        look_for_newer(archive, store, history->entries[history->count - 1].timeline + 1, &found);
+    if (archive->restore_command != NULL)
+        compare_history(history, store, arena, &found);
+    if (archive->restore_command != NULL && compares && found.not_sources[0] == '\0')
+        compare_segment(archive, store, &found);
+    wal_store_destroy(store);
+    return found;
+}
+
+void misleading_wal_append_newer(const MisleadingWal *misleading, Buffer *text)
+{
+    buffer_printf(text, "\"%08X.history\"", misleading->first_newer);
+    if (misleading->last_newer > misleading->first_newer)
+        buffer_append_string(text, " and those of newer timelines");
+    buffer_printf(text, " from %s%s%s", misleading->newer_in_archive ? "the archive" : "",
+                  misleading->newer_in_archive && misleading->newer_in_pg_wal ? " and " : "",
+                  misleading->newer_in_pg_wal ? "the target's pg_wal" : "");
+}
