@@ -1,6 +1,7 @@
 # The history file of a timeline that was given up is still there: in the archive, or in pg_wal of the source. A server that finds it when
 # it starts takes that timeline for the newest, and does not follow the source. The file in pg_wal is not copied, and that in the
-# archive is reported: --rejoin starts no such server. The same goes for an archive that has other WAL under the source's names.  (Invariants 1, 3. Where recovery is configured: 10.)
+# archive is reported: --rejoin starts no such server. The same goes for an archive that has other WAL under the source's names.
+# (Invariants 1, 3. Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 1 ──────────▶
 #   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
@@ -41,6 +42,7 @@ sub in_the_archive
     }
     is($place->($target, \@keep), 'the archive', 'the rewind tells of it');
     is($place->($target, \@keep), 'the archive', 'and so does one that is not required');
+    nothing_is_left($target);
     $target->follow($source) if !@keep;
     isnt($target->try_start->{status}, 0, 'with the file the server does not start');
     like($target->log, qr/FATAL:  requested timeline 2 does not contain minimum recovery point/, 'since the timeline is another one');
@@ -95,8 +97,8 @@ sub in_pg_wal
     return;
 }
 
-# Two standbys were promoted, each without knowing of the other, so that both are on timeline 2, and the one that lost was first to archive. What it archived has
-# the names of the winner's WAL.
+# Two standbys were promoted, each without knowing of the other, so that both are on timeline 2, and the one that lost was first to
+# archive. What it archived has the names of the winner's WAL.
 #
 #   source   1 ──┬──(1)──┬── 2 ──▶      later: it has followed the primary for longer, and its history file is another one
 #   target       └── 2 ──▶
