@@ -435,39 +435,15 @@ static bool is_gone_at_end(const CatalogLook *look, Oid table)
     return !catalog_find(&end, PG_CLASS, table, &class);
 }
 
-/*
- * If the storage is the copy that a rewriting command fills, by its row of pg_class: *table is the
- * row of the table that gets it. ALTER TABLE ... SET LOGGED copies rows that no WAL had before, so
- * these are that table's; TOASTed values name the TOAST table of the copy.
- */
-static bool fills_rewritten(CatalogLook *look, const CatalogTuple *class, CatalogTuple *table,
-                            bool *becomes_logged)
-{
-    const bool has_number = row_column(class, "relrewrite").bytes != NULL; /* 11+ */
-    const char *name = row_name(look, class, "relname");
-    const Oid number = has_number     ? row_number(class, "relrewrite")
-                       : name != NULL ? rewritten_table(name)
-                                      : 0;
-    const bool found = number != 0 && catalog_find(look, PG_CLASS, number, table);
-
-    *becomes_logged = found && row_number(class, "relkind") != 't' &&
-                      row_number(class, "relpersistence") == 'p' &&
-                      row_number(table, "relpersistence") == 'u';
-    return found || (has_number && number != 0);
-}
-
 static const void *make_table(CatalogLook *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
-    bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX], becomes_logged;
-    CatalogTuple columns, class, rewritten;
+    bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
+    CatalogTuple class, other;
 
     *reason = "the catalogs have no table with its storage";
-    if (!schema_find_class(look, storage, &columns))
+    if (!schema_find_class(look, storage, &class))
         return NULL;
-    table->is_rewrite =
-        fills_rewritten(look, &columns, &rewritten, &becomes_logged) && !becomes_logged;
-    class = becomes_logged ? rewritten : columns;
     table->oid = row_number(&class, "oid");
     table->database = storage->database;
     table->name = row_name(look, &class, "relname");
@@ -480,10 +456,13 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
         return NULL;
     *reason = "the catalogs do not have all names and columns of its table";
     table->attribute_count =
-        read_attributes(look, &columns, &table->attributes, &table->type_names, not_null);
-    if (table->attribute_count != row_number(&columns, "relnatts") || table->name == NULL ||
+        read_attributes(look, &class, &table->attributes, &table->type_names, not_null);
+    if (table->attribute_count != row_number(&class, "relnatts") || table->name == NULL ||
         table->schema == NULL)
         return NULL;
+    table->is_rewrite = row_column(&class, "relrewrite").bytes != NULL /* 11+ */
+                            ? row_number(&class, "relrewrite") != 0
+                            : catalog_find(look, PG_CLASS, rewritten_table(table->name), &other);
     read_key(look, table, not_null);
     table->refuses_on_conflict |= row_number(&class, "relhasrules") != 0;
     return table;

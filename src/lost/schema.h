@@ -22,7 +22,7 @@ typedef struct Table
     char kind; /* relkind */
     bool is_catalog;
     bool is_rewrite; /* the storage that a rewriting command fills (relrewrite): its rows are no
-                        changes. Not of ALTER TABLE ... SET LOGGED, whose rows no WAL had before */
+                        changes */
     const Attribute *attributes;   /* all, also the dropped ones; a virtual generated column (18+),
                                       which has no values, is like a dropped one */
     const char *const *type_names; /* of each, as format_type gives them: integer, numeric(10,2);
