@@ -101,6 +101,11 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
     return true;
 }
 
+Timeline history_last_timeline(const History *history)
+{
+    return history->entries[history->count - 1].timeline;
+}
+
 size_t history_entry_at(const History *history, Lsn lsn)
 {
     for (size_t i = 0; i + 1 < history->count; i++)

@@ -20,6 +20,8 @@ typedef struct History
     size_t count;
 } History;
 
+#define HISTORY_SIZE_MAX (16 * 1024 * 1024) /* bytes of a file that is read */
+
 /* "%08X.history" */
 #define HISTORY_NAME_SIZE 17
 void history_file_name(Timeline timeline, char name[HISTORY_NAME_SIZE]);
@@ -33,6 +35,9 @@ bool history_file_name_parse(const char *name, Timeline *timeline);
  */
 MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t size,
                               History *history, Error *error);
+
+/* The last entry's, which is the server's own. */
+Timeline history_last_timeline(const History *history);
 
 /* Index of the entry that holds the byte at lsn. */
 size_t history_entry_at(const History *history, Lsn lsn);

@@ -140,8 +140,7 @@ static void write_heads(Saver *saver)
     json_string(&json, "target", clusters->target.directory);
     json_number(&json, "target_timeline", clusters->target.timeline);
     json_string(&json, "source", clusters->source->description);
-    json_number(&json, "source_timeline",
-                clusters->source_history.entries[clusters->source_history.count - 1].timeline);
+    json_number(&json, "source_timeline", history_last_timeline(&clusters->source_history));
     json_string(&json, "divergence", LSN_TEXT(saver->version, look->divergence.lsn));
     json_string(&json, "target_end", LSN_TEXT(saver->version, look->divergence.target_end));
     lost_json_end(&json);

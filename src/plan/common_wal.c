@@ -96,12 +96,11 @@ bool plan_summarizer_reads(const PlanInput *input, Timeline timeline)
 
 bool plan_is_later_history(const PlanInput *input, const char *path)
 {
-    const History *history = input->source_history;
     const char *name = relpath_below(path, input->version->wal_directory);
     Timeline timeline;
 
     return name != NULL && history_file_name_parse(name, &timeline) &&
-           timeline > history->entries[history->count - 1].timeline;
+           timeline > history_last_timeline(input->source_history);
 }
 
 /* A marker in archive_status stays where the file that it is about stays. */

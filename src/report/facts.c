@@ -265,7 +265,7 @@ const char *const *report_archived(const Report *report, size_t *count)
 
 static Timeline last_timeline(const History *history)
 {
-    return history->count > 0 ? history->entries[history->count - 1].timeline : 0;
+    return history->count > 0 ? history_last_timeline(history) : 0;
 }
 
 /* The server checks a manifest, but not enough: PrepareForIncrementalBackup in

@@ -12,7 +12,6 @@
 
 #define CONTROL_ATTEMPTS_MAX 10
 #define CONTROL_PAUSE_NANOSECONDS 20000000L
-#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 
 bool source_control_read(SourceControlRead read, void *context, ControlFile file, Control *control,
                          Error *error)

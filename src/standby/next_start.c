@@ -534,12 +534,11 @@ static bool check_archived_names(const MisleadingWal *misleading, Error *error)
 
 static void check_archive(const StandbyArchive *archive, Problems *problems, Arena *arena)
 {
-    const History *history = &archive->clusters->source_history;
     const MisleadingWal misleading = standby_archive_look(archive, arena);
     Error problem;
 
-    if (!check_newer_timelines(&misleading, history->entries[history->count - 1].timeline,
-                               &problem))
+    if (!check_newer_timelines(&misleading,
+                               history_last_timeline(&archive->clusters->source_history), &problem))
         problems_add(problems, &problem);
     if (!check_archived_names(&misleading, &problem))
         problems_add(problems, &problem);
@@ -597,7 +596,6 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     const Settings now = configuration_read(&configuration, &reader);
     const bool written = !is_kept_by_options(options->keep, "recovery.conf");
     const Settings settings = recovery_settings(version, &reader, &now, !written);
-    const History *history = &clusters->source_history;
     const char *slot =
         options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
     StandbyArchive archive;
@@ -608,7 +606,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         problems_add(problems, &problem);
     if (foretold.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.source_lost);
-    if (!check_stop_setting(&settings, history->entries[history->count - 1].timeline, !of_target,
+    if (!check_stop_setting(&settings, history_last_timeline(&clusters->source_history), !of_target,
                             &problem))
         problems_add(problems, &problem);
     archive = (StandbyArchive){.options = options,

@@ -7,13 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 #define NEWER_TIMELINES_MAX 1000 /* a command may give something for each name */
 #define COMPARED_SIZE (64 * 1024)
 
 /* ---- History files ---- */
 
-/* *found: the archive has the history file, and it is not empty. */
+/* True if the archive has the history file, and it is not empty. */
 static bool read_history(WalStore *store, Timeline timeline, Buffer *text)
 {
     char name[HISTORY_NAME_SIZE];
@@ -71,7 +70,7 @@ static bool is_same_history(const History *one, const History *other)
 static void compare_history(const History *sources, WalStore *store, Arena *arena,
                             MisleadingWal *found)
 {
-    const Timeline timeline = sources->entries[sources->count - 1].timeline;
+    const Timeline timeline = history_last_timeline(sources);
     AUTO_BUFFER Buffer text = {0};
     History archived;
     Error error;
@@ -114,8 +113,6 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
     const uint64_t segment = wal_segment_of(shape, archive->divergence);
     const Lsn end = wal_segment_start(shape, segment + 1);
     const Timeline timeline = history_timeline_of_segment(&clusters->source_history, end);
-    AUTO_BUFFER Buffer path = {0};
-    char name[WAL_NAME_SIZE];
     bool archived_there, own_there;
     int archived = -1, own = -1;
     Error error;
@@ -123,14 +120,12 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
     if (clusters->target_history.count == 0 ||
         history_timeline_of_segment(&clusters->target_history, end) != timeline)
         return;
-    wal_segment_name(shape, timeline, segment, name);
-    buffer_printf(&path, "%s/%s", store->wal_directory, name);
     if (wal_store_open_archived(store, segment, &archived, &archived_there, &error) &&
-        archived_there && file_open_read(buffer_string(&path), &own, &own_there, &error) &&
+        archived_there && wal_store_open_own(store, segment, &own, &own_there, &error) &&
         own_there &&
         is_same(archived, own, archive->divergence - wal_segment_start(shape, segment),
                 shape->segment_size))
-        memcpy(found->not_sources, name, sizeof(name));
+        wal_stream_segment_name(&store->stream, segment, found->not_sources);
     file_close(archived);
     file_close(own);
 }
@@ -139,7 +134,7 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
 
 static WalStore *open_store(const StandbyArchive *archive, Arena *arena)
 {
-    static const WalPlace places[] = {WAL_BY_COMMAND, WAL_PLACES_END};
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_BY_COMMAND, WAL_PLACES_END};
     WalStore description =
         wal_store_description(archive->options, archive->clusters, NULL, archive->scratch, arena);
     WalStore *store;
@@ -149,8 +144,7 @@ static WalStore *open_store(const StandbyArchive *archive, Arena *arena)
     description.archive_directory = NULL; /* the server does not know it */
     description.known_end = LSN_INVALID;
     store = wal_store_create(&description);
-    if (archive->restore_command != NULL)
-        wal_store_set_unasked_command(store, archive->restore_command);
+    wal_store_set_unasked_command(store, archive->restore_command);
     return store;
 }
 
@@ -162,10 +156,9 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
     WalStore *store = open_store(archive, arena);
 
     if (archive->takes_newest_timeline)
-        look_for_newer(archive, store, history->entries[history->count - 1].timeline + 1, &found);
-    if (archive->restore_command != NULL)
-        compare_history(history, store, arena, &found);
-    if (archive->restore_command != NULL && compares && found.not_sources[0] == '\0')
+        look_for_newer(archive, store, history_last_timeline(history) + 1, &found);
+    compare_history(history, store, arena, &found);
+    if (compares && found.not_sources[0] == '\0')
         compare_segment(archive, store, &found);
     wal_store_destroy(store);
     return found;

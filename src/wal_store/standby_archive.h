@@ -22,8 +22,8 @@ typedef struct StandbyArchive
 /* Files that the server would take for its history. */
 typedef struct MisleadingWal
 {
-    /* Timelines above the source's, of which it finds the history files; 0: there is none. It
-     * follows the last one: findNewestTimeLine of access/transam/timeline.c counts up. */
+    /* Timelines above the source's, of which it finds the history files; 0: it finds no such
+     * file. It follows the last one: findNewestTimeLine of access/transam/timeline.c counts up. */
     Timeline first_newer, last_newer;
     bool newer_in_archive, newer_in_pg_wal;
 

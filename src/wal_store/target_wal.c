@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
-
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */
 static bool check_places(const Options *options, Error *error)
