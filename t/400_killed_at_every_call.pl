@@ -6,6 +6,8 @@
 #   killed after it              no server starts, whatever files are removed; the source is needed no more
 #   at every instant             pg_control is whole
 #   run again                    the same directory as without a kill
+#   the same                     where a file system refuses to rename between directories (EXDEV), so that files are copied; the run
+#                                that finishes it may rename them
 #
 # PG_REWIND_TEST_POINTS=all tries every call that changes something; otherwise some, spread, and all near the commit.
 
@@ -38,7 +40,9 @@ sub killed_with_one_worker
         subtest("killed before call $number of " . @$calls . ", $call->{call} $call->{path}", sub {
             my $result = $pair->reset->attempt(fault => "kill:$number");
             is($result->{signal}, 9, 'pg_rewind is killed') or diag($result->{stderr});
-            $phases{ $pair->judge($number % 3 == 0 ? (again => 'kill:' . (1 + $number % 37)) : ()) }++;
+            # A run without a fault has no library that refuses renames.
+            my $again = $number % 3 == 0 ? 'kill:' . (1 + $number % 37) : $pair->{env}{PG_REWIND_FAULT_APART} && $number % 2 ? '' : undef;
+            $phases{ $pair->judge(again => $again) }++;
         });
     }
     cmp_ok($phases{$_} // 0, '>', 0, "some runs were killed in the phase '$_'") for qw(before after);
@@ -77,4 +81,10 @@ each_version(sub {
         });
         $pair->discard;
     }
+    subtest('renames between directories are refused', sub {
+        my $pair = RewindTest::Interrupted->new($version, kind => 'directory', env => { PG_REWIND_FAULT_APART => '*' });
+        my $calls = $pair->calls;
+        killed_with_one_worker($pair, RewindTest::Interrupted::commit_number($calls), $calls);
+        $pair->discard;
+    });
 }, only => [ 10, 15, 18 ]);

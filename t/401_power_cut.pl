@@ -4,6 +4,8 @@
 #   changes of a run    1 2 3 | sync | 4 5 commit | sync | 6 7 ...     the power fails after any of them
 #   the disk holds      all that was synced, and of the rest: nothing; all but one; only one; any; writes in part, or as zeros
 #
+# The same where a file system refuses to rename between directories (EXDEV), so that files are copied.
+#
 # A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a killed one
 # left.  PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice.
 
@@ -76,8 +78,8 @@ sub try_states
 
 sub power_cuts
 {
-    my ($version, @options) = @_;
-    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', options => \@options);
+    my ($version, %option) = @_;
+    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', %option);
     my $record = work_dir() . '/record';
     my @place = (base => $pair->snapshot, root => $pair->target->dir);
     my $calls = $pair->calls(env => { PG_REWIND_FAULT_RECORD => $record });
@@ -112,6 +114,7 @@ each_version(sub {
     my @methods = (fsync => $version >= 14 ? 'syncfs' : ());
     for my $method ($points eq 'all' ? @methods : pick(1, @methods))
     {
-        subtest("syncing by $method", sub { power_cuts($version, $method eq 'syncfs' ? ('--sync-method', $method) : ()) });
+        subtest("syncing by $method", sub { power_cuts($version, options => $method eq 'syncfs' ? [ '--sync-method', $method ] : []) });
     }
+    subtest('renames between directories are refused', sub { power_cuts($version, env => { PG_REWIND_FAULT_APART => '*' }) });
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

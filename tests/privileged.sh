@@ -8,6 +8,10 @@
 # RUN/privileged/NUMBER: "ok", perhaps with a word of how, or the error. t/lib/RewindTest/Privileged.pm is the other end.
 #
 #   make-file-system MEGABYTES DIRECTORY   a small file system of its own: ext4 on a loop device, or else a tmpfs
+#   make-projects DIRECTORY                a file system whose directories may have projects: ok ext4, ok xfs; ok none where the
+#                                          kernel has no such
+#   make-project NUMBER DIRECTORY          give a directory of it, and all below, a project that new files get
+#   make-pool DIRECTORY                    a small btrfs with the subvolumes a and b: ok btrfs; ok none, likewise
 #   mount FILE PLACE                       one file over another, as containers do
 #   unmount PLACE                          either of them
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
@@ -67,6 +71,62 @@ make_file_system()
     rmdir "$directory/lost+found" 2>/dev/null || true
     mounted+=("$directory")
     echo "ok $how"
+}
+
+# Mount an image of so many megabytes, made by a command that gets its path.
+mount_image()
+{
+    local megabytes=$1 directory=$2 image status=0
+    shift 2
+
+    image=$(mktemp "$work/image.XXXXXX")
+    truncate -s "${megabytes}M" "$image"
+    "$@" "$image" >&2 && mount -o loop,nosuid,nodev "$image" "$directory" >&2 || status=1
+    rm -f "$image" # lives on while it is mounted
+    [ "$status" = 0 ] || return
+    mounted+=("$directory")
+    rmdir "$directory/lost+found" 2>/dev/null || true
+    chown "$user:" "$directory"
+}
+
+# A kernel without quotas mounts no ext4 that has projects; XFS has them in any case.
+make_projects()
+{
+    local directory
+
+    directory=$(checked "$1") || return
+    if mount_image 320 "$directory" mkfs.ext4 -q -F -m 0 -O project; then
+        echo ok ext4
+    elif mount_image 320 "$directory" mkfs.xfs -q -f; then
+        echo ok xfs
+    else
+        echo ok none
+    fi
+}
+
+make_project()
+{
+    local path
+
+    case $1 in
+        '' | *[!0-9]*) echo "\"$1\" is no number" >&2; return 1 ;;
+    esac
+    path=$(checked "$2") || return
+    if [ "$(stat -f -c %T "$path")" = xfs ]; then
+        xfs_io -c "chproj -R $1" -c "chattr -R +P" "$path" >&2
+    else
+        chattr -R -p "$1" "$path" && find "$path" -type d -exec chattr +P {} +
+    fi >&2 && echo ok
+}
+
+make_pool()
+{
+    local directory
+
+    directory=$(checked "$1") || return
+    mount_image 600 "$directory" mkfs.btrfs -q -f --mixed || { echo ok none; return; }
+    btrfs subvolume create "$directory/a" >&2 && btrfs subvolume create "$directory/b" >&2 &&
+        chown "$user:" "$directory/a" "$directory/b" && echo ok btrfs
 }
 
 mount_file()
@@ -196,6 +256,9 @@ answer()
     esac
     case "$command $#" in
         'make-file-system 2') make_file_system "$@" ;;
+        'make-projects 1') make_projects "$@" ;;
+        'make-project 2') make_project "$@" ;;
+        'make-pool 1') make_pool "$@" ;;
         'mount 2') mount_file "$@" ;;
         'unmount 1') unmount "$@" ;;
         'make-immutable 1') make_immutable "$@" ;;

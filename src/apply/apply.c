@@ -48,6 +48,7 @@ typedef struct Apply
     const char **work; /* the work directory of each file system that is touched, PGDATA's last */
     size_t work_count;
     PendingState state;
+    bool is_resumed;  /* an earlier run has committed, and may have come further */
     bool patient;     /* a warning about waiting was printed */
     Written *written; /* files that were patched, while entries are carried out */
 } Apply;
@@ -95,7 +96,7 @@ static bool install(const Apply *apply, const JournalEntry *entry, const char *p
     if (!file_lstat(staged, &status, &found, error))
         return false;
     if (found)
-        return file_rename(staged, path, error);
+        return file_move(staged, path, error);
     /* Invariant 3: it has been installed already, by a run that was interrupted. */
     if (!file_lstat(path, &status, &found, error))
         return false;
@@ -270,6 +271,39 @@ static bool remove_first(const Apply *apply, Error *error)
     return ok;
 }
 
+static bool remove_copy(const Apply *apply, const char *directory, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0}, name = {0};
+
+    return file_remove(local_path(apply, &path, path_in(&name, directory, FILE_COPY_NAME)), error);
+}
+
+/* Remove what a run that was killed while it moved files by copying them (file_move) has left in
+ * the directories that are synced below: this run may be able to rename them. */
+static bool remove_copies(const Apply *apply, Error *error)
+{
+    AUTO_BUFFER Buffer last = {0};
+    JournalEntry entry;
+    bool end = false;
+
+    if (!remove_copy(apply, "", error) || !remove_copy(apply, "global", error))
+        return false;
+    journal_rewind(apply->reader);
+    while (journal_next(apply->reader, &entry, &end, error) && !end)
+    {
+        const size_t length = path_parent_length(entry.path);
+
+        if (entry.kind != JOURNAL_INSTALL ||
+            (last.size == length && strncmp(buffer_string(&last), entry.path, length) == 0))
+            continue;
+        buffer_clear(&last);
+        buffer_append(&last, entry.path, length);
+        if (!remove_copy(apply, buffer_string(&last), error))
+            return false;
+    }
+    return end;
+}
+
 /* Before the first step that changes pg_control: the blocker is on the disk. */
 static bool sync_blocker(Apply *apply, Error *error)
 {
@@ -317,14 +351,24 @@ static bool show_interrupted(Apply *apply, Error *error)
     return interlock_show_interrupted(apply->interlock, error);
 }
 
+/* Its first file is "ballast", the others have a number after that. */
 static bool remove_ballast(Apply *apply, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
+    AUTO_ARENA Arena *arena = arena_create();
 
     for (size_t i = 0; i < apply->work_count; i++)
     {
-        if (!file_remove(path_in(&path, apply->work[i], BALLAST_NAME), error))
+        const char **names;
+        bool found;
+
+        if (!dir_list(apply->work[i], arena, &names, &found, error))
             return false;
+        for (; *names != NULL; names++)
+        {
+            if (strncmp(*names, BALLAST_NAME, strlen(BALLAST_NAME)) == 0 &&
+                !file_remove(arena_printf(arena, "%s/%s", apply->work[i], *names), error))
+                return false;
+        }
     }
     return true;
 }
@@ -357,7 +401,8 @@ static bool carry_out(Apply *apply, Error *error)
     for (size_t i = 0; ok && i < apply->work_count; i++)
         ok = check_work_directory(apply->work[i], error) &&
              written_watch(apply->written, apply->work[i], error);
-    ok = progress_end(ok && remove_first(apply, error) &&
+    ok = progress_end(ok && (!apply->is_resumed || remove_copies(apply, error)) &&
+                      remove_first(apply, error) &&
                       patch_files(apply->target_directory, apply->reader, apply->options->jobs,
                                   carry_out_entry, apply, apply->written, error));
     if (ok)
@@ -570,6 +615,7 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Opti
                    .interlock = interlock,
                    .options = options,
                    .patience_seconds = patience_seconds,
+                   .is_resumed = !interlock_has_pid_file(interlock),
                    .arena = arena,
                    .head = arena_allocate(arena, sizeof(JournalHead))};
     const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);

@@ -280,14 +280,15 @@ bool commit_check_control(const char *target_directory,
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
-/* A rename that fails can have happened nevertheless (network file systems): look. */
+/* A move that fails can have put the blocker in place nevertheless (a rename on a network file
+ * system; a copy whose directory cannot be synced): look. */
 static bool install_blocker(const char *target_directory, const char *blocker, const char *run_id,
                             bool *committed, Error *error)
 {
     AUTO_BUFFER Buffer label = {0};
 
     /* Invariant 1: nothing the server reads has changed until this rename. */
-    if (!file_rename(blocker, target_path(&label, target_directory, BACKUP_LABEL_PATH), error))
+    if (!file_move(blocker, target_path(&label, target_directory, BACKUP_LABEL_PATH), error))
         return blocker_is(target_directory, run_id, committed, NULL) && *committed;
     *committed = true;
     return true;

@@ -51,7 +51,7 @@ typedef enum JournalKind
 {
     JOURNAL_MAKE_DIRECTORY, /* path */
     JOURNAL_MAKE_LINK,      /* path, other: link target */
-    JOURNAL_INSTALL,        /* rename other (staged) to path; done when other is not there */
+    JOURNAL_INSTALL,        /* move other (staged) to path; done when other is not there */
     JOURNAL_PATCH,  /* path: open for the JOURNAL_RANGE entries that follow; size: final size of the
                        file */
     JOURNAL_RANGE,  /* bytes [data_offset, + size) of the file other belong at offset of the patched

@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -344,6 +345,59 @@ bool file_rename(const char *from, const char *to, Error *error)
     return true;
 }
 
+/* Write all of a file to a new one, with its mode, and sync that. */
+static bool copy_file(const char *from, const char *to, Error *error)
+{
+    AUTO_FD int from_fd = -1;
+    AUTO_FD int to_fd = -1;
+    struct stat status;
+    uint64_t copied;
+
+    return file_lstat(from, &status, NULL, error) && file_open_read(from, &from_fd, NULL, error) &&
+           file_remove(to, error) && file_create(to, &to_fd, error) &&
+           file_copy_range(&(FileRange){from_fd, from, 0}, &(FileRange){to_fd, to, 0},
+                           (uint64_t) status.st_size, &copied, error) &&
+           file_set_mode(to_fd, to, status.st_mode & 07777, error) && file_sync(to_fd, to, error);
+}
+
+static void set_parent(Buffer *parent, const char *path)
+{
+    size_t length = strlen(path);
+
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    length -= length > 1; /* without the slash, unless it is the root directory */
+    buffer_clear(parent);
+    buffer_append(parent, length > 0 ? path : ".", length > 0 ? length : 1);
+}
+
+/* The order is the point: `from` goes when the new file and its name are on the disk. */
+static bool move_by_copy(const char *from, const char *to, Error *error)
+{
+    AUTO_BUFFER Buffer parent = {0}, buffer = {0};
+    const char *copy;
+
+    set_parent(&parent, to);
+    copy = path_in(&buffer, buffer_string(&parent), FILE_COPY_NAME);
+    if (copy_file(from, copy, error) && file_rename(copy, to, error))
+        return file_sync_path(buffer_string(&parent), error) && file_remove(from, error);
+    (void) !file_remove(copy, NULL); /* the first error is the one to tell */
+    return false;
+}
+
+bool file_move(const char *from, const char *to, Error *error)
+{
+    struct stat status;
+
+    if (rename(from, to) == 0)
+        return true;
+    if (errno == EXDEV && lstat(from, &status) == 0 && S_ISREG(status.st_mode))
+        return move_by_copy(from, to, error);
+    return error_set_errno(error, "could not rename file \"%s\" to \"%s\"", from, to);
+}
+
 bool file_link(const char *from, const char *to, bool *exists, Error *error)
 {
     const bool linked = link(from, to) == 0;
@@ -471,6 +525,14 @@ bool file_sync_file_system(int fd, const char *path, Error *error)
     return error_set_errno(error, "could not synchronize file system for file \"%s\"", path);
 }
 
+uint64_t file_size_max(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < INT64_MAX ? limit.rlim_cur
+                                                                              : INT64_MAX;
+}
+
 bool file_space(const char *path, FileSpace *space, Error *error)
 {
     struct statfs status;
@@ -481,6 +543,7 @@ bool file_space(const char *path, FileSpace *space, Error *error)
     space->unit = status.f_frsize > 0 ? (uint64_t) status.f_frsize : 1;
     space->free_bytes = (uint64_t) status.f_bavail * space->unit;
     space->free_files = status.f_files > 0 ? status.f_ffree : UINT64_MAX;
+    space->kind = (uint64_t) status.f_type;
     space->copies_on_write =
         status.f_type == BTRFS_SUPER_MAGIC || status.f_type == BCACHEFS || status.f_type == ZFS;
     return true;
@@ -503,16 +566,8 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
 bool durable_sync_parent(const char *path, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
-    size_t length = strlen(path);
 
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    while (length > 0 && path[length - 1] != '/')
-        length--;
-    if (length == 0)
-        return file_sync_path(".", error);
-    length -= length > 1; /* without the slash, unless it is the root directory */
-    buffer_append(&parent, path, length);
+    set_parent(&parent, path);
     return file_sync_path(buffer_string(&parent), error);
 }
 
@@ -530,7 +585,7 @@ bool durable_replace(const char *path, const char *temporary_path, const void *b
                      Error *error)
 {
     if (!durable_write(temporary_path, bytes, size, file_mode(), error) ||
-        !file_rename(temporary_path, path, error))
+        !file_move(temporary_path, path, error))
     {
         (void) !file_remove(temporary_path, NULL); /* the first error is the one to tell */
         return false;
@@ -540,7 +595,7 @@ bool durable_replace(const char *path, const char *temporary_path, const void *b
 
 bool durable_rename(const char *from, const char *to, Error *error)
 {
-    return file_rename(from, to, error) && durable_sync_parent(to, error) &&
+    return file_move(from, to, error) && durable_sync_parent(to, error) &&
            durable_sync_parent(from, error);
 }
 

@@ -118,6 +118,16 @@ MUST_CHECK bool file_remove_directory_at(int directory_fd, const char *name, con
                                          Error *error);
 
 MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
+
+/*
+ * Rename a file. Where that is refused because the directories are apart (EXDEV), which no look can
+ * rule out, copy it instead: to FILE_COPY_NAME beside `to`, which is synced and renamed, and whose
+ * directory is synced; then `from` is removed. At every instant `to` is the old file or the new
+ * one, and as long as `from` is there the move may be repeated. One at a time in a directory. A
+ * kill, or a copy that fails, can leave FILE_COPY_NAME.
+ */
+#define FILE_COPY_NAME "pg_rewind.work.copy"
+MUST_CHECK bool file_move(const char *from, const char *to, Error *error);
 /* A hard link; *exists: there is a file at `to`. */
 MUST_CHECK bool file_link(const char *from, const char *to, bool *exists, Error *error);
 
@@ -147,16 +157,20 @@ MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
  */
 void file_begin_writeback(int fd, uint64_t offset, uint64_t size);
 
+/* How large the limit of this process allows a file to be (ulimit -f). */
+uint64_t file_size_max(void);
+
 /* The space of a file system that an ordinary user may still use. */
 typedef struct FileSpace
 {
     uint64_t free_bytes;
     uint64_t free_files;  /* UINT64_MAX where there is no limit */
     uint64_t unit;        /* of allocation, in bytes */
+    uint64_t kind;        /* of file system, as statfs(2) numbers them */
     bool copies_on_write; /* a block that is overwritten gets a new place */
 } FileSpace;
 
-/* The space of the file system that holds path. */
+/* The space of the file system that holds path; a quota of the directory's project limits it. */
 MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
 
 /* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported
@@ -170,13 +184,13 @@ MUST_CHECK bool durable_write(const char *path, const void *bytes, size_t size, 
                               Error *error);
 
 /*
- * Write bytes to temporary_path (same file system as path), sync it, rename it over path, sync the
- * directory of path. If it fails before the rename, path is unchanged.
+ * Write bytes to temporary_path (same file system as path, as a rule), sync it, move it over path,
+ * sync the directory of path. If it fails before that, path is unchanged.
  */
 MUST_CHECK bool durable_replace(const char *path, const char *temporary_path, const void *bytes,
                                 size_t size, Error *error);
 
-/* Rename and sync the directories of both. */
+/* Move and sync the directories of both. */
 MUST_CHECK bool durable_rename(const char *from, const char *to, Error *error);
 
 /* Remove and sync the directory. */

@@ -1,14 +1,36 @@
 #include "io/place.h"
 
+#include "base/text_cursor.h"
+#include "io/file.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define MOUNTS_PATH "/proc/self/mountinfo"
+#define MOUNTS_SIZE_MAX (64u * 1024 * 1024)
+
+/* XFS, ext4 and others refuse (EXDEV) to rename or link a file into a directory that passes its
+ * project on, unless the file has that project already. */
+static uint32_t find_project(const char *directory)
+{
+    AUTO_FD int fd = -1;
+    struct fsxattr attributes;
+
+    return file_open_read(directory, &fd, NULL, NULL) &&
+                   ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0 &&
+                   (attributes.fsx_xflags & FS_XFLAG_PROJINHERIT) != 0
+               ? attributes.fsx_projid
+               : 0;
+}
 
 bool place_find(const char *path, Place *place, bool *found, Error *error)
 {
@@ -27,6 +49,8 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
     if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
         (mounted.stx_mask & STATX_MNT_ID) != 0)
         place->mount = mounted.stx_mnt_id;
+    if (place->is_directory)
+        place->project = find_project(path);
     return true;
 }
 
@@ -46,7 +70,73 @@ bool place_is(const char *path, const char *other)
 
 bool place_same_mount(const Place *a, const Place *b)
 {
-    return a->device == b->device && a->mount == b->mount;
+    return a->device == b->device && a->mount == b->mount && a->project == b->project;
+}
+
+/* Take what comes before the next blank, or before a character of `end` if that comes first. */
+static TextCursor take_field(TextCursor *line, const char *end)
+{
+    TextCursor field = {line->position, line->position};
+
+    while (field.end < line->end && *field.end != ' ' && strchr(end, *field.end) == NULL)
+        field.end++;
+    line->position = field.end < line->end ? field.end + 1 : field.end;
+    return field;
+}
+
+/*
+ * Append the pool of the mount whose line of mountinfo (proc_pid_mountinfo(5)) goes on here, past
+ * the mount's number. The datasets of a ZFS pool are file systems of their own, mounted from
+ * POOL/DATASET. All mounts of another file system have the device of its super block, which for
+ * btrfs is not the device that stat reports.
+ */
+static void append_pool(TextCursor line, Buffer *pool)
+{
+    TextCursor field, name;
+
+    (void) take_field(&line, ""); /* the mount above */
+    name = take_field(&line, "");
+    do
+        field = take_field(&line, "");
+    while (!text_at_end(&line) && !text_take(&field, "-"));
+    field = take_field(&line, "");
+    if (text_take(&field, "zfs"))
+        name = take_field(&line, "/");
+    buffer_append(pool, name.position, (size_t) (name.end - name.position));
+}
+
+bool place_pool_of_mount(const char *mounts, uint64_t mount, Buffer *pool)
+{
+    TextCursor text = text_cursor(mounts), line;
+    uint64_t number;
+
+    while (text_take_line(&text, &line))
+    {
+        if (!text_take_u64(&line, &number) || number != mount || !text_take(&line, " "))
+            continue;
+        append_pool(line, pool);
+        return true;
+    }
+    return false;
+}
+
+bool place_pool(const char *path, Buffer *pool, Error *error)
+{
+    AUTO_BUFFER Buffer mounts = {0};
+    FileSpace space;
+    Place place;
+    bool found;
+
+    if (!file_space(path, &space, error) || !place_find(path, &place, &found, error))
+        return false;
+    if (place.mount != 0 && file_read_all(MOUNTS_PATH, MOUNTS_SIZE_MAX, &mounts, &found, NULL) &&
+        place_pool_of_mount(buffer_string(&mounts), place.mount, pool))
+        return true;
+    if (space.copies_on_write)
+        buffer_printf(pool, "kind %llx", (unsigned long long) space.kind);
+    else
+        buffer_printf(pool, "device %llx", (unsigned long long) place.device);
+    return true;
 }
 
 static_assert(PLACE_PATH_SIZE >= PATH_MAX, "realpath needs that much");

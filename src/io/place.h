@@ -1,25 +1,27 @@
 /*
- * The place of a path on the disks: its file system and mount, and whether names there may be
- * changed.
+ * The place of a path on the disks: its file system, mount and project, and whether names there may
+ * be changed.
  */
 #ifndef IO_PLACE_H
 #define IO_PLACE_H
 
-#include "base/error.h"
+#include "base/buffer.h"
 
 #include <sys/types.h>
 
 typedef struct Place
 {
     uint64_t device, inode;
-    uint64_t mount; /* 0 where the kernel does not say (before Linux 5.8) */
+    uint64_t mount;   /* 0 where the kernel does not say (before Linux 5.8) */
+    uint32_t project; /* of new files in a directory (for quotas); 0: none, or not known */
     uid_t owner;
     bool is_directory;
 } Place;
 
 /*
- * Links are followed. Two directories of one device can still refuse a rename between them, when
- * they are mounted separately (bind mounts, volumes of containers): hence the mount.
+ * Links are followed. Two directories of one device can still refuse a rename between them: when
+ * they are mounted separately (bind mounts, volumes of containers), and when new files get another
+ * project in one than in the other. Hence the mount and the project.
  */
 MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *error);
 
@@ -29,8 +31,21 @@ bool place_same(const Place *a, const Place *b);
 /* True if both paths, links followed, lead to one file or one directory. */
 bool place_is(const char *path, const char *other);
 
-/* True if a rename from one into the other works. */
+/* True if a file that is made in one of these directories can be renamed into the other, as far as
+ * can be seen. file_move copies it where that is wrong. */
 bool place_same_mount(const Place *a, const Place *b);
+
+/*
+ * Append the name of what the file system takes its space from: equal for the subvolumes of one
+ * btrfs and the datasets of one ZFS pool, each of which reports all free space of the pool, and for
+ * separate mounts of one file system. Where that cannot be found out, it is equal for all file
+ * systems of one kind that has pools, and for each other one its device.
+ */
+MUST_CHECK bool place_pool(const char *path, Buffer *pool, Error *error);
+
+/* The part of place_pool that reads the text of /proc/self/mountinfo. False: the mount is not
+ * there. */
+bool place_pool_of_mount(const char *mounts, uint64_t mount, Buffer *pool);
 
 /*
  * One directory can be written in many ways: relative, through a link, with "//" or "/." in it.

@@ -187,7 +187,7 @@ static bool put_aside_pid_file(Interlock *interlock, Error *error)
         return false;
     if (!of_server)
         return file_remove(interlock->path, error);
-    interlock->displaced = file_rename(interlock->path, interlock->kept_path, error);
+    interlock->displaced = file_move(interlock->path, interlock->kept_path, error);
     return interlock->displaced;
 }
 
@@ -202,7 +202,7 @@ static bool link_pid_file(Interlock *interlock, Error *error)
         if (!file_link(interlock->temporary_path, interlock->path, &exists, error))
         {
             interlock->displaced =
-                interlock->displaced && !file_rename(interlock->kept_path, interlock->path, NULL);
+                interlock->displaced && !file_move(interlock->kept_path, interlock->path, NULL);
             return false;
         }
         interlock->displaced = false;
@@ -258,7 +258,7 @@ static bool settle_kept_file(const Interlock *interlock, bool was_claiming, Erro
         return false;
     /* A server would have replaced the killed run's file, and removed it at its end. */
     return (found ? !of_server : was_claiming)
-               ? file_rename(interlock->kept_path, interlock->path, error)
+               ? file_move(interlock->kept_path, interlock->path, error)
                : file_remove(interlock->kept_path, error);
 }
 

@@ -360,7 +360,7 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
     }
     path_in(&found->path, store->scratch_directory, name);
     if (file_set_mode(found->fd, path, file_mode(), error) &&
-        file_rename(path, buffer_string(&found->path), error))
+        file_move(path, buffer_string(&found->path), error))
         return true;
     found_close(found);
     return false;

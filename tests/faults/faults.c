@@ -17,6 +17,9 @@
  * (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first call that matches
  * OTHER after the first that matches ONE. But for N+ it happens once.
  *
+ * PG_REWIND_FAULT_APART=PATTERN: each rename from one directory into another fails with EXDEV where
+ * the new path matches, and each link: as if the directory had a project of its own.
+ *
  * PG_REWIND_FAULT_ONCE=FILE: nothing happens but to the process that can remove FILE: one of those
  * that the program makes to run its work again.
  *
@@ -121,9 +124,9 @@ static int errno_of(const char *name)
     {
         const char *name;
         int number;
-    } numbers[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EDQUOT", EDQUOT},
-                   {"EMFILE", EMFILE}, {"EINTR", EINTR}, {"EPERM", EPERM},
-                   {"EACCES", EACCES}, {"EROFS", EROFS}, {"ENOMEM", ENOMEM}};
+    } numbers[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EDQUOT", EDQUOT}, {"EMFILE", EMFILE},
+                   {"EINTR", EINTR},   {"EPERM", EPERM}, {"EACCES", EACCES}, {"EROFS", EROFS},
+                   {"ENOMEM", ENOMEM}, {"EXDEV", EXDEV}, {"EFBIG", EFBIG}};
 
     for (size_t index = 0; index < sizeof(numbers) / sizeof(numbers[0]); index++)
         if (strcmp(name, numbers[index].name) == 0)
@@ -646,15 +649,24 @@ ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offs
     return copied;
 }
 
-/* The one that shares blocks: by its only argument the file has the bytes of the other. */
+/* The one that shares blocks: by its only argument the file has the bytes of the other. And one
+ * that only looks. */
 int ioctl(int fd, unsigned long request, ...)
 {
     struct stat status;
     va_list arguments;
+    void *looked_at;
     int from, result;
     REAL(int, ioctl, int, unsigned long, ...);
     REAL_AS(real_fstat, int, fstat, int, struct stat *);
 
+    if (request == FS_IOC_FSGETXATTR)
+    {
+        va_start(arguments, request);
+        looked_at = va_arg(arguments, void *);
+        va_end(arguments);
+        return strike("attributes", path_of(fd), READS) ? -1 : real(fd, request, looked_at);
+    }
     va_start(arguments, request);
     from = va_arg(arguments, int);
     va_end(arguments);
@@ -732,6 +744,16 @@ SYNC_FUNCTION(fsync, "sync", false)
 SYNC_FUNCTION(fdatasync, "sync", false)
 SYNC_FUNCTION(syncfs, "syncfs", true)
 
+/* True if the directories of both paths, as the program gives them, cannot be renamed between. */
+static bool are_apart(const char *from, const char *to)
+{
+    const char *pattern = getenv("PG_REWIND_FAULT_APART");
+    const char *from_end = strrchr(from, '/'), *to_end = strrchr(to, '/');
+
+    return pattern != NULL && from_end != NULL && to_end != NULL && fnmatch(pattern, to, 0) == 0 &&
+           (from_end - from != to_end - to || strncmp(from, to, (size_t) (to_end - to)) != 0);
+}
+
 /* A call that takes two paths, the second of which it makes. */
 static int change_paths(const char *call, int (*real)(const char *, const char *), const char *from,
                         const char *to, Class class)
@@ -742,6 +764,11 @@ static int change_paths(const char *call, int (*real)(const char *, const char *
 
     if (strike(call, to, class))
         return -1;
+    if (!is_symlink && are_apart(from, to))
+    {
+        errno = EXDEV;
+        return -1;
+    }
     if (!is_symlink)
         from = canonical(AT_FDCWD, from, first);
     to = canonical(AT_FDCWD, to, second);

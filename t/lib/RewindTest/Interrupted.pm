@@ -22,7 +22,7 @@ use warnings;
 use RewindTest;
 use RewindTest::Tree;
 
-# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ].
+# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ]; env => { for each run with a fault }.
 sub new
 {
     my ($class, $version, %option) = @_;
@@ -59,7 +59,7 @@ sub new
     if ($kind eq 'directory') { $source->stop }
     else { $source->sql('SELECT 1; CHECKPOINT') }
     my $self = bless {
-        kind => $kind, jobs => $option{jobs} // 1, options => $option{options} // [], source => $source, original => $target, seen => {}, starts => 0,
+        kind => $kind, jobs => $option{jobs} // 1, options => $option{options} // [], env => $option{env} // {}, source => $source, original => $target, seen => {}, starts => 0,
         control => slurp($target->path('global/pg_control')), state => $target->copy('state'),
     }, $class;
     # Copies of the tablespace are told by their own place, which a tree does not show.
@@ -94,7 +94,7 @@ sub reset
 sub attempt
 {
     my ($self, %option) = @_;
-    return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault}, env => $option{env} // {},
+    return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault}, env => { %{ $self->{env} }, %{ $option{env} // {} } },
         until => $option{until}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $self->{options} }, @{ $option{options} // [] } ]);
 }
 
@@ -263,7 +263,7 @@ sub judge
     $difference =~ s{^data/(pg_(?:wal|xlog)/[0-9A-F]{24}|global/pg_control): .*\n}{}mg if $self->source_end ne $self->{end};
     is($difference, '', 'and the directory is that of an undisturbed run');
     ok(!-e $target->path($_), "no $_ is left") for qw(pg_rewind.work pg_rewind.work.wal postmaster.pid postmaster.pid.pg_rewind);
-    ok(!-e "$target->{dir}/tablespace/space/pg_rewind.work", 'nor anything in the tablespace');
+    is(must_run([ 'find', $target->dir, '-name', 'pg_rewind.work*' ]), '', 'nor anything anywhere else');
     return $phase;
 }
 

@@ -5,8 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "io/dir.h"
 #include "io/file.h"
+#include "io/place.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +116,48 @@ static void test_rename_and_remove(void **state)
     assert_true(durable_sync_parent("/x", &error));
 }
 
+/* /dev/shm is another file system, to which a rename is refused. */
+static void test_move_to_another_file_system(void **state)
+{
+    char directory[] = "/dev/shm/test_durable_XXXXXX";
+    char path[256];
+    struct stat status;
+    Place here, there;
+    bool found;
+
+    (void) state;
+    assert_non_null(mkdtemp(directory));
+    assert_true(place_find(".", &here, &found, &error));
+    assert_true(place_find(directory, &there, &found, &error));
+    if (here.device == there.device)
+        skip();
+    snprintf(path, sizeof(path), "%s/b", directory);
+    assert_true(durable_write("a", "one", 3, 0640, &error));
+    assert_false(file_rename("a", path, &error));
+    assert_int_equal(error.error_number, EXDEV);
+    assert_true(durable_write(path, "old bytes", 9, 0600, &error));
+    assert_true(file_move("a", path, &error));
+    assert_missing("a");
+    assert_content(path, "one");
+    assert_true(file_lstat(path, &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0640);
+    assert_true(durable_replace(path, "a", "two", 3, &error));
+    assert_content(path, "two");
+
+    /* A directory, or where one stands: as a rename says. */
+    assert_true(file_make_directory("d", &error));
+    snprintf(path, sizeof(path), "%s/d", directory);
+    assert_false(file_move("d", path, &error));
+    assert_int_equal(error.error_number, EXDEV);
+    assert_true(file_make_directory(path, &error));
+    assert_true(durable_write("a", "one", 3, 0640, &error));
+    assert_false(file_move("a", path, &error));
+    assert_content("a", "one");
+    snprintf(path, sizeof(path), "%s/" FILE_COPY_NAME, directory);
+    assert_missing(path);
+    assert_true(dir_remove_tree(directory, &error));
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
 int main(void)
@@ -123,6 +168,7 @@ int main(void)
         IN_DIRECTORY(test_a_failed_replace_leaves_the_old_file_and_nothing_else),
         IN_DIRECTORY(test_a_link_in_the_place_of_the_temporary_file_is_not_followed),
         IN_DIRECTORY(test_rename_and_remove),
+        IN_DIRECTORY(test_move_to_another_file_system),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

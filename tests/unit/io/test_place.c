@@ -85,6 +85,65 @@ static void test_another_mount(void **state)
     Place again = here;
     again.mount++;
     assert_false(place_same_mount(&here, &again));
+    /* A directory whose files get a project of their own. */
+    again = here;
+    again.project++;
+    assert_false(place_same_mount(&here, &again));
+}
+
+static void assert_pools(bool same, const char *one, const char *other)
+{
+    Buffer first = {0}, second = {0};
+
+    assert_true(place_pool(one, &first, &error));
+    assert_true(place_pool(other, &second, &error));
+    assert_true(first.size > 0);
+    assert_int_equal(strcmp(buffer_string(&first), buffer_string(&second)) == 0, same);
+    buffer_free(&first);
+    buffer_free(&second);
+}
+
+static void test_pools_of_space(void **state)
+{
+    Buffer pool = {0};
+
+    (void) state;
+    assert_int_equal(mkdir("d", 0700), 0);
+    assert_pools(true, ".", "d");
+    assert_pools(false, ".", "/proc");
+    assert_false(place_pool("none", &pool, &error));
+    buffer_free(&pool);
+}
+
+static void assert_pool_of_mount(uint64_t mount, const char *expected)
+{
+    static const char mounts[] =
+        "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+        "44 27 0:39 / /data rw,relatime shared:7 master:1 - btrfs /dev/sda2 rw,subvol=/\n"
+        "45 27 0:39 /wal /data/wal rw - btrfs /dev/sdb2 rw,subvol=/wal\n"
+        "144 27 0:50 / /zfs/my\\040data rw - zfs tank/pg/data rw,xattr\n"
+        "145 27 0:51 / /zfs/wal rw,noatime shared:9 - zfs tank rw,xattr\n"
+        "146 27 0:52 / /zfs/other rw - zfs tank2/pg rw\n"
+        "147 27 0:53 / /cut rw";
+    Buffer pool = {0};
+
+    assert_int_equal(place_pool_of_mount(mounts, mount, &pool), expected != NULL);
+    assert_string_equal(buffer_string(&pool), expected != NULL ? expected : "");
+    buffer_free(&pool);
+}
+
+static void test_pools_of_mounts(void **state)
+{
+    (void) state;
+    assert_pool_of_mount(27, "254:0");
+    assert_pool_of_mount(44, "0:39");
+    assert_pool_of_mount(45, "0:39");
+    assert_pool_of_mount(144, "tank");
+    assert_pool_of_mount(145, "tank");
+    assert_pool_of_mount(146, "tank2");
+    assert_pool_of_mount(147, "0:53");
+    assert_pool_of_mount(14, NULL);
+    assert_pool_of_mount(1, NULL);
 }
 
 static void test_links_are_followed(void **state)
@@ -228,6 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_files_and_directories),
         IN_DIRECTORY(test_another_mount),
+        IN_DIRECTORY(test_pools_of_space),
+        IN_DIRECTORY(test_pools_of_mounts),
         IN_DIRECTORY(test_links_are_followed),
         IN_DIRECTORY(test_missing),
         IN_DIRECTORY(test_a_link_to_itself_is_an_error),
