@@ -252,6 +252,8 @@ void signals_install(void)
     sigemptyset(&action.sa_mask);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    /* A write past the limit for files (ulimit -f) is an error like any other: EFBIG. */
+    sigaction(SIGXFSZ, &action, NULL);
     /* Our parent may have set SIGCHLD to be ignored: then waitpid could not return the exit status
      * of a child. */
     action.sa_handler = SIG_DFL;

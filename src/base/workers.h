@@ -55,8 +55,8 @@ void stop_signals_handle(StopHandler handler);
 
 /*
  * Install the handlers. Signals that are ignored at the start stay ignored, except SIGCHLD: then
- * waiting for a child would be impossible. SIGPIPE is ignored. A second signal kills at once,
- * unless stops are held off.
+ * waiting for a child would be impossible. SIGPIPE and SIGXFSZ are ignored: the call that
+ * caused one fails. A second signal kills at once, unless stops are held off.
  */
 void signals_install(void);
 

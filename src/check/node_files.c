@@ -184,28 +184,27 @@ static uint64_t read_max_wal_size(const Node *node)
     return size * MEGABYTE * (*unit == 'G' ? 1024 : *unit == 'T' ? 1024 * 1024 : 1);
 }
 
-/* A file system, by one of the target's directories on it. */
+/* A pool of space, by one of the target's directories that take theirs from it. */
 typedef struct SpaceLook
 {
-    const char *directory;
-    uint64_t device, needed;
+    const char *directory, *pool;
+    uint64_t needed;
 } SpaceLook;
 
-/* Add what is needed at a path to its file system, of which there are *count. */
-static void add_space(SpaceLook *looks, size_t *count, const char *path, uint64_t bytes)
+/* Add what is needed at a path to its pool, of which there are *count. */
+static void add_space(Node *node, SpaceLook *looks, size_t *count, const char *path, uint64_t bytes)
 {
+    AUTO_BUFFER Buffer pool = {0};
     size_t index = 0;
-    Place place;
-    bool found;
 
-    if (!place_find(path, &place, &found, NULL) || !found)
+    if (!place_pool(path, &pool, NULL))
         return;
-    while (index < *count && looks[index].device != place.device)
+    while (index < *count && strcmp(looks[index].pool, buffer_string(&pool)) != 0)
         index++;
     if (index == DEVICES_MAX)
         return;
     if (index == *count)
-        looks[(*count)++] = (SpaceLook){path, place.device, 0};
+        looks[(*count)++] = (SpaceLook){path, arena_strdup(node->arena, buffer_string(&pool)), 0};
     looks[index].needed += bytes;
 }
 
@@ -223,11 +222,12 @@ static void look_at_space(Node *node)
     FindingState state = FINDING_OK;
     AUTO_BUFFER Buffer text = {0};
 
-    add_space(looks, &count, node->clusters->target.directory, wal);
-    add_space(looks, &count, node_path(node, node->version->wal_directory), wal + segment_size);
+    add_space(node, looks, &count, node->clusters->target.directory, wal);
+    add_space(node, looks, &count, node_path(node, node->version->wal_directory),
+              wal + segment_size);
     for (const char **name = list_names(node, "pg_tblspc"); *name != NULL; name++)
-        add_space(looks, &count, node_path(node, arena_printf(node->arena, "pg_tblspc/%s", *name)),
-                  0);
+        add_space(node, looks, &count,
+                  node_path(node, arena_printf(node->arena, "pg_tblspc/%s", *name)), 0);
     for (size_t i = 0; i < count; i++)
     {
         const uint64_t needed = looks[i].needed > 0 ? looks[i].needed : wal;

@@ -19,13 +19,34 @@ typedef struct Extent
 
 struct Spool
 {
-    int fd;          /* -1: none, it is memory */
-    Buffer path;     /* for messages; empty without a file */
-    Extent *extents; /* they stay where they are: what is in them is pointed to */
+    Buffer directory; /* empty: it is memory */
+    int fd;           /* of the file at hand; -1: none */
+    Buffer path;      /* for messages; empty without a file */
+    Extent *extents;  /* they stay where they are: what is in them is pointed to */
     size_t extent_count;
-    size_t used; /* of the last one */
+    size_t used;   /* of the last one */
+    uint64_t size; /* of all extents */
     uint64_t file_size;
 };
+
+/* Make a file, in place of the one at hand, whose extents stay mapped. */
+static bool make_file(Spool *spool, Error *error)
+{
+    const char *path = buffer_string(&spool->path);
+
+    file_close(spool->fd);
+    spool->file_size = 0;
+    /* A kill leaves nothing of a file that never had a name. Not every file system has such files.
+     */
+    spool->fd = open(buffer_string(&spool->directory), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (spool->fd >= 0)
+        return true;
+    if (file_create(path, &spool->fd, error) && file_set_mode(spool->fd, path, 0600, error) &&
+        file_remove(path, error))
+        return true;
+    (void) !file_remove(path, NULL);
+    return false;
+}
 
 Spool *spool_create(const char *directory, Error *error)
 {
@@ -36,17 +57,10 @@ Spool *spool_create(const char *directory, Error *error)
     if (directory == NULL)
         return spool;
     buffer_printf(&name, "pg_rewind_rows.%ld", (long) getpid());
+    path_in(&spool->directory, directory, "");
     path_in(&spool->path, directory, buffer_string(&name));
-    /* A kill leaves nothing of a file that never had a name. Not every file system has such files.
-     */
-    spool->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (spool->fd >= 0)
+    if (make_file(spool, error))
         return spool;
-    if (file_create(buffer_string(&spool->path), &spool->fd, error) &&
-        file_set_mode(spool->fd, buffer_string(&spool->path), 0600, error) &&
-        file_remove(buffer_string(&spool->path), error))
-        return spool;
-    (void) !file_remove(buffer_string(&spool->path), NULL);
     spool_free(spool);
     return NULL;
 }
@@ -59,23 +73,28 @@ void spool_free(Spool *spool)
         munmap(spool->extents[i].bytes, spool->extents[i].size);
     free(spool->extents);
     file_close(spool->fd);
+    buffer_free(&spool->directory);
     buffer_free(&spool->path);
     free(spool);
 }
 
-/* The disk's space is reserved before it is mapped: a write to a mapping cannot fail, but kills. */
+/* The disk's space is reserved before it is mapped: a write to a mapping cannot fail, but kills.
+ * Where the limit for files (ulimit -f) is reached, the next file is begun. */
 static bool add_extent(Spool *spool, Error *error)
 {
     Extent extent = {.size = SPOOL_ITEM_MAX};
-    const bool in_memory = spool->fd < 0;
+    const bool in_memory = spool->directory.size == 0;
     const char *path = buffer_string(&spool->path);
+    const uint64_t limit = file_size_max();
     void *bytes = MAP_FAILED;
 
-    while (extent.size < EXTENT_SIZE_MAX && extent.size < spool->file_size)
+    while (extent.size < EXTENT_SIZE_MAX && extent.size < spool->size && 2 * extent.size <= limit)
         extent.size *= 2;
-    if (!in_memory && !file_reserve(spool->fd, path, spool->file_size + extent.size, error))
+    if (!in_memory && ((spool->file_size > 0 && spool->file_size + extent.size > limit &&
+                        !make_file(spool, error)) ||
+                       !file_reserve(spool->fd, path, spool->file_size + extent.size, error)))
         return false;
-    if (!in_memory || spool->file_size + extent.size <= SPOOL_MEMORY_MAX)
+    if (!in_memory || spool->size + extent.size <= SPOOL_MEMORY_MAX)
         bytes = mmap(NULL, extent.size, PROT_READ | PROT_WRITE,
                      in_memory ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, spool->fd,
                      in_memory ? 0 : (off_t) spool->file_size);
@@ -85,6 +104,7 @@ static bool add_extent(Spool *spool, Error *error)
         return error_set_errno(error, "could not map file \"%s\"", path);
     extent.bytes = bytes;
     ARRAY_ADD(spool->extents, spool->extent_count, extent);
+    spool->size += extent.size;
     spool->file_size += extent.size;
     spool->used = 0;
     return true;

@@ -1,6 +1,6 @@
 /*
- * Memory in an unlinked file: the system writes it to the disk where there is no room for it in
- * memory. Nothing in it is freed alone.
+ * Memory in unlinked files, of which one is enough unless the size of files is limited: the system
+ * writes it to the disk where there is no room for it in memory. Nothing in it is freed alone.
  */
 #ifndef IO_SPOOL_H
 #define IO_SPOOL_H
@@ -9,7 +9,7 @@
 
 typedef struct Spool Spool;
 
-/* The file is made in the directory, which needs room for it. Without one (NULL) it is memory, at
+/* Files are made in the directory, which needs room for them. Without one (NULL) it is memory, at
  * most SPOOL_MEMORY_MAX. NULL with error set on failure. */
 #define SPOOL_MEMORY_MAX ((uint64_t) 256 * 1024 * 1024)
 MUST_CHECK Spool *spool_create(const char *directory, Error *error);

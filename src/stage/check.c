@@ -18,6 +18,7 @@ typedef struct Check
     Roots roots;
     const char **directories; /* in which names are made whatever the plan says: checked once */
     size_t directory_count;
+    uint64_t largest_file; /* bytes, of those that are written */
     Problems problems;
 } Check;
 
@@ -283,6 +284,12 @@ static uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const
     return bytes;
 }
 
+static void note_size(Check *check, uint64_t size)
+{
+    if (size > check->largest_file)
+        check->largest_file = size;
+}
+
 static void check_entry(Check *check, const PlanEntry *entry)
 {
     AUTO_BUFFER Buffer buffer = {0};
@@ -299,6 +306,8 @@ static void check_entry(Check *check, const PlanEntry *entry)
         possible = can_change_file(entry, local, &copied, &problem);
     if (!possible)
         problems_add(&check->problems, &problem);
+    if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
+        note_size(check, entry->source_size);
     space_add_staged(check->plan, entry, copied, root->space.unit, &root->staged);
     check->roots.roots[0].staged.bytes += space_of_journal(check->plan, entry, root);
 }
@@ -334,6 +343,8 @@ static void count_wal(Check *check, const WalSpace *wal)
     Root *first = check->roots.roots;
     Root *root = first + roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
 
+    if (wal->written_bytes + wal->fetched_bytes > 0)
+        note_size(check, wal->segment_size);
     add_wal(root, wal->written_bytes);
     if (!wal->is_fetched)
         add_wal(first, wal->fetched_bytes);
@@ -341,37 +352,59 @@ static void count_wal(Check *check, const WalSpace *wal)
         add_wal(root, wal->fetched_bytes);
 }
 
+/* What is larger than the limit cannot be written, not even after the commit. */
+static void check_file_size(Check *check)
+{
+    const uint64_t limit = file_size_max();
+    Error problem;
+
+    if (check->largest_file <= limit)
+        return;
+    error_set(
+        &problem, ERROR_FAILED,
+        "the limit for the size of files is too low: a file of %llu bytes is needed, %llu are "
+        "allowed",
+        (unsigned long long) check->largest_file, (unsigned long long) limit);
+    error_hint(&problem, "Raise the limit for the user that runs pg_rewind (ulimit -f).");
+    problems_add(&check->problems, &problem);
+}
+
 static unsigned long long megabytes(uint64_t bytes)
 {
     return (bytes + 1024 * 1024 - 1) / (1024 * 1024);
 }
 
-/* The roots on one file system share its space: they are weighed with the first of them. */
-static void check_file_system(Check *check, size_t first)
+/* What a root, or all roots of a pool, must have. */
+typedef struct Needed
 {
+    uint64_t staged, wal, reserved, files;
+} Needed;
+
+static void add_needed(Needed *needed, const Root *root)
+{
+    needed->staged += root->staged.bytes;
+    needed->wal += root->staged.wal_bytes;
+    needed->reserved += root->reserved;
+    needed->files += root->staged.files;
+}
+
+static uint64_t needed_bytes(const Needed *needed)
+{
+    const uint64_t bytes = needed->staged + needed->reserved;
+
+    return bytes + SPACE_MARGIN + bytes / SPACE_MARGIN_PART;
+}
+
+/* False: it is not there, which has been printed. */
+static bool check_space(Check *check, const char *directory, const Needed *needed,
+                        const FileSpace *space)
+{
+    const uint64_t bytes = needed_bytes(needed), files = needed->files + FILES_MARGIN;
     AUTO_BUFFER Buffer place = {0};
-    const Root *root = &check->roots.roots[first];
-    const FileSpace *space = &root->space;
-    uint64_t files = FILES_MARGIN, staged = 0, wal = 0, reserved = 0, needed;
     Error problem;
 
-    for (size_t other = 0; other < check->roots.count; other++)
-    {
-        const Root *sharing = &check->roots.roots[other];
-
-        if (sharing->place.device != root->place.device)
-            continue;
-        if (other < first)
-            return;
-        staged += sharing->staged.bytes;
-        wal += sharing->staged.wal_bytes;
-        files += sharing->staged.files;
-        reserved += sharing->reserved;
-    }
-    needed = staged + reserved;
-    needed += SPACE_MARGIN + needed / SPACE_MARGIN_PART;
-    target_path(&place, check->roots.target_directory, root->directory);
-    if (needed > space->free_bytes)
+    target_path(&place, check->roots.target_directory, directory);
+    if (bytes > space->free_bytes)
     {
         error_set(&problem, ERROR_FAILED, "not enough space on the file system of \"%s\"",
                   buffer_string(&place));
@@ -379,8 +412,9 @@ static void check_file_system(Check *check, size_t first)
                      "Up to %llu MB are needed, %llu MB are free.\n"
                      "%llu MB are for files and blocks that may differ, %llu MB for WAL, in whole "
                      "segments; and files will grow by %llu MB.",
-                     megabytes(needed), (unsigned long long) space->free_bytes / (1024 * 1024),
-                     megabytes(staged - wal), megabytes(wal), megabytes(reserved));
+                     megabytes(bytes), (unsigned long long) space->free_bytes / (1024 * 1024),
+                     megabytes(needed->staged - needed->wal), megabytes(needed->wal),
+                     megabytes(needed->reserved));
         problems_add(&check->problems, &problem);
     }
     if (files > space->free_files)
@@ -390,6 +424,44 @@ static void check_file_system(Check *check, size_t first)
         error_detail(&problem, "Up to %llu files are needed, %llu can be created.",
                      (unsigned long long) files, (unsigned long long) space->free_files);
         problems_add(&check->problems, &problem);
+    }
+    return bytes <= space->free_bytes && files <= space->free_files;
+}
+
+/*
+ * The roots of one pool share its space: they are weighed with the first of them. A quota (of a
+ * dataset, a project) lets a root see less of it than another one sees: then each must have what it
+ * needs for itself, and all together what the root has that sees most.
+ */
+static void check_pool(Check *check, size_t first)
+{
+    const Root *roots = check->roots.roots;
+    FileSpace most = {.free_bytes = 0};
+    Needed all = {0};
+
+    for (size_t index = 0; index < check->roots.count; index++)
+    {
+        const Root *sharing = &roots[index];
+
+        if (strcmp(sharing->pool, roots[first].pool) != 0)
+            continue;
+        if (index < first)
+            return;
+        add_needed(&all, sharing);
+        if (sharing->space.free_bytes > most.free_bytes)
+            most.free_bytes = sharing->space.free_bytes;
+        if (sharing->space.free_files > most.free_files)
+            most.free_files = sharing->space.free_files;
+    }
+    if (!check_space(check, roots[first].directory, &all, &most))
+        return;
+    for (size_t index = first; index < check->roots.count; index++)
+    {
+        Needed own = {0};
+
+        add_needed(&own, &roots[index]);
+        if (strcmp(roots[index].pool, roots[first].pool) == 0)
+            (void) check_space(check, roots[index].directory, &own, &roots[index].space);
     }
 }
 
@@ -408,7 +480,8 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     if (!roots_reserve(&check.roots, plan, error))
         return false;
     count_wal(&check, wal);
+    check_file_size(&check);
     for (size_t root = 0; root < check.roots.count; root++)
-        check_file_system(&check, root);
+        check_pool(&check, root);
     return problems_check(&check.problems, error);
 }

@@ -82,8 +82,8 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
 /* A file that is to be patched, or a private copy of it, which will replace it. */
 static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *error)
 {
-    AUTO_BUFFER Buffer name = {0}, path = {0};
-    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+    AUTO_BUFFER Buffer path = {0};
+    const Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     bool made = false, must_copy;
 
     if (!stage_must_copy(stage_local(stage, entry->path, &path), &must_copy, error))
@@ -91,12 +91,7 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
     if (must_copy)
         return copy_target_file(stage, entry, false, &made, error);
     /* Blocks get new places there in any case: now, while there may be none, not later. */
-    if (root->space.copies_on_write && !copy_target_file(stage, entry, true, &made, error))
-        return false;
-    if (made || root->data_fd >= 0)
-        return true;
-    path_in(&name, root->work, DATA_NAME);
-    return file_create(stage_local(stage, buffer_string(&name), &path), &root->data_fd, error);
+    return !root->space.copies_on_write || copy_target_file(stage, entry, true, &made, error);
 }
 
 /* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
@@ -267,6 +262,19 @@ static bool compare_files(FileFetch *fetch, Error *error)
 
 /* ---- Which ranges, and where they are put ---- */
 
+/* The range comes next in the data of its root: the journal counts likewise. */
+static void lay_out(Stage *stage, FilePiece *range)
+{
+    Root *root;
+
+    range->destination = roots_of(&stage->roots, range->path);
+    root = &stage->roots.roots[range->destination];
+    if (range->size > stage_data_left(stage, root->data_size))
+        range->size = stage_data_left(stage, root->data_size);
+    range->destination_offset = root->data_size;
+    root->data_size += range->size;
+}
+
 static bool next_fetched_range(void *context, FilePiece *range)
 {
     FileFetch *fetch = context;
@@ -286,13 +294,8 @@ static bool next_fetched_range(void *context, FilePiece *range)
         *range = (FilePiece){
             .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
         if (laid_out)
-        {
-            /* It comes next in the data file of its root: the journal counts likewise. */
-            range->destination = roots_of(&stage->roots, entry->path);
-            range->destination_offset = stage->roots.roots[range->destination].data_size;
-            stage->roots.roots[range->destination].data_size += size;
-        }
-        fetch->offset += size;
+            lay_out(stage, range);
+        fetch->offset += range->size;
         return true;
     }
     return false;
@@ -359,13 +362,14 @@ static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
 static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              FileRange *destination, Error *error)
 {
+    Stage *stage = fetch->stage;
+
     if (is_laid_out(fetch, piece))
-        *destination = (FileRange){fetch->stage->roots.roots[piece->destination].data_fd, DATA_NAME,
-                                   piece->destination_offset};
-    else if (open_staged_file(fetch, worker, piece, error))
-        *destination = (FileRange){worker->file.fd, worker->file.path, piece->offset};
-    else
+        return stage_data_open(stage, &stage->roots.roots[piece->destination],
+                               piece->destination_offset, destination, error);
+    if (!open_staged_file(fetch, worker, piece, error))
         return false;
+    *destination = (FileRange){worker->file.fd, worker->file.path, piece->offset};
     return true;
 }
 
@@ -540,24 +544,37 @@ static bool conclude_file(const Stage *stage, const PlanEntry *entry, Error *err
     return ok;
 }
 
-/* The data file reads as zeros where a segment lacked bytes, also where they would come last. */
-static bool conclude_data(const Stage *stage, const PlanEntry *entry, Error *error)
+/* Data files read as zeros where a segment lacked bytes, also where these would come last. */
+static bool conclude_data(Stage *stage, Root *root, Error *error)
 {
-    const Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+    uint64_t place = 0, left;
+    FileRange data;
 
-    return !entry->several || stage_found_file(stage, entry)->actual_size == SIZE_AS_PLANNED ||
-           file_truncate(root->data_fd, DATA_NAME, root->data_size, error);
+    for (; place < root->data_size; place += left)
+    {
+        left = stage_data_left(stage, place);
+        if (left > root->data_size - place)
+            left = root->data_size - place;
+        if (!stage_data_open(stage, root, place, &data, error) ||
+            !file_truncate(data.fd, data.path, left, error))
+            return false;
+    }
+    return true;
 }
 
-/* Give the files that were staged whole their size and mode. */
-static bool conclude_files(const Stage *stage, Error *error)
+/* Give all staged files their size, and those that are staged whole their mode. */
+static bool conclude_files(Stage *stage, Error *error)
 {
     for (size_t index = 0; index < stage->plan->count; index++)
     {
         const PlanEntry *entry = &stage->plan->entries[index];
 
-        if ((stage_is_whole(stage, entry) && !conclude_file(stage, entry, error)) ||
-            (stage_is_laid_out(stage, entry) && !conclude_data(stage, entry, error)))
+        if (stage_is_whole(stage, entry) && !conclude_file(stage, entry, error))
+            return false;
+    }
+    for (size_t root = 0; root < stage->roots.count; root++)
+    {
+        if (!conclude_data(stage, &stage->roots.roots[root], error))
             return false;
     }
     return true;

@@ -98,10 +98,11 @@ static bool name_work(Arena *arena, const Roots *roots, const char *directory, c
     return true;
 }
 
-/* `local` leads to a directory that is there, on the root's mount. */
+/* `local` leads to a directory that is there, on the root's mount, and in its project. */
 static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char *directory,
                      const char *local, const Place *place, Error *error)
 {
+    AUTO_BUFFER Buffer pool = {0};
     const char *work;
     FileSpace space;
 
@@ -110,7 +111,7 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
         if (strcmp(roots->roots[index].prefix, prefix) == 0)
             return true;
     }
-    if (!file_space(local, &space, error) ||
+    if (!file_space(local, &space, error) || !place_pool(local, &pool, error) ||
         !name_work(arena, roots, directory, local, &work, error))
         return false;
     roots->roots = grow_in(arena, roots->roots, roots->count, sizeof(Root));
@@ -119,7 +120,7 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
                                           .work = work,
                                           .place = *place,
                                           .space = space,
-                                          .data_fd = -1};
+                                          .pool = arena_strdup(arena, buffer_string(&pool))};
     return true;
 }
 
@@ -152,7 +153,7 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
            add_root(arena, roots, location.link, location.path, local, &place, error);
 }
 
-/* Go down to a directory of the target; where the mount changes a root begins. */
+/* Go down to a directory of the target; where the mount or the project changes a root begins. */
 static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, size_t length,
                             Error *error)
 {

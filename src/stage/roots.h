@@ -1,9 +1,9 @@
 /*
- * The mounts that hold parts of the target, each with one work directory, and the space that a plan
- * needs there: for what is staged, and for what the apply will allocate later, which the ballast
- * reserves until then.
+ * The mounts that hold parts of the target, and the parts of a mount with a project of their own,
+ * each with one work directory, and the space that a plan needs there: for what is staged, and for
+ * what the apply will allocate later, which the ballast reserves until then.
  *
- * A staged file must be on the mount of its destination, so that a rename installs it. All paths
+ * A staged file must be where a rename into the directory of its destination works. All paths
  * are relative to PGDATA, or absolute: the location of a new tablespace, whose link does not exist
  * before the apply, and a work directory behind the link of a tablespace, which the apply may
  * remove.
@@ -35,9 +35,11 @@ typedef struct Root
     const char *work;      /* pg_rewind.work in it; behind a link of a tablespace absolute */
     Place place;
     FileSpace space;       /* of its file system, when the roots were found */
+    const char *pool;      /* place_pool: roots of one pool share its space */
     StagedSpace staged;    /* counted by stage_check */
-    int data_fd;           /* of the stage's data file there; -1: not made yet */
-    uint64_t data_size;    /* bytes laid out in it */
+    int *data_fds;         /* of the stage's data files there; -1: not made yet */
+    size_t data_count;     /* of these */
+    uint64_t data_size;    /* bytes laid out in them */
     uint64_t journal_size; /* of these, what the journal that is written has come to */
     uint64_t reserved;     /* bytes: see roots_reserve */
 } Root;

@@ -2,13 +2,16 @@
  * A stage: the plan's bytes come to the target's disks without changing anything that a server
  * reads.
  *
- * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other file system
- * that holds parts of the target (a tablespace, a pg_wal that is a link): a file is staged on the
- * file system of its destination, so that installing it is a rename. New and wholly replaced files
- * are staged under names f1, f2, ...; blocks of files that stay in place go, one after the other in
- * the order of the plan, into one data file for each file system; but where the file system copies
- * on write they go into a clone of the file, which replaces it. A ballast file holds the space by
- * which files will grow, so that the apply does not run out of space.
+ * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other root
+ * (roots.h): on each other file system that holds parts of the target (a tablespace, a pg_wal that
+ * is a link). So installing a staged file is a rename. New and wholly replaced files are staged
+ * under names f1, f2, ...; blocks of files that stay in place go, one after the other in the order
+ * of the plan, into the data file of their root; but where the file system copies on write they go
+ * into a clone of the file, which replaces it. A ballast file holds the space by which files will
+ * grow, so that the apply does not run out of space.
+ *
+ * A limit of this process for the size of files (ulimit -f) may allow the target's files and no
+ * larger one. So data file and ballast are cut: they go on in data.1, data.2, ... and ballast.1.
  */
 #ifndef STAGE_STAGE_H
 #define STAGE_STAGE_H
@@ -64,6 +67,7 @@ typedef struct Stage
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count;
     uint64_t content_count; /* numbers names of staged content */
+    uint64_t file_size_max; /* where data files and ballast are cut */
     pthread_mutex_t lock;   /* findings, sizes of data files, statistics while workers run */
     StageStatistics statistics;
     JournalWriter *journal; /* while stage_finish writes it */
@@ -74,6 +78,7 @@ typedef struct Stage
 /* The WAL that is staged, at most. */
 typedef struct WalSpace
 {
+    uint32_t segment_size;
     uint64_t written_bytes; /* to where pg_wal is */
     uint64_t fetched_bytes; /* to PGDATA, then moved; copied if pg_wal is elsewhere */
     bool is_fetched;        /* to PGDATA, already (not so in a dry run) */
@@ -148,6 +153,21 @@ const char *stage_name(const Stage *stage, const char *path, const char *name, B
 const char *stage_local(const Stage *stage, const char *staged, Buffer *out);
 const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, Buffer *out);
 const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer *out);
+
+/* ---- stage.c: data files ---- */
+
+/*
+ * Bytes for files that stay in place have a place in the data of their root, as if that were one
+ * file. stage_data_left: how many bytes from a place on are in the same file of it.
+ * stage_data_place: that file, as the journal names it, and the offset in it.
+ */
+uint64_t stage_data_left(const Stage *stage, uint64_t place);
+uint64_t stage_data_place(const Stage *stage, const Root *root, uint64_t place, Buffer *name);
+
+/* The same as an open file, which is made when it is first asked for. Any thread, without the
+ * stage's lock. */
+MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
+                                Error *error);
 
 /* ---- stage.c: files that the plan does not name ---- */
 

@@ -59,15 +59,39 @@ static bool add_directories(const Stage *stage, Error *error)
     return true;
 }
 
-/* Its blocks lie in the data file of its root one after the other, in the order of the plan, as
- * they were asked for (next_fetched_range). Nothing of a file that is gone is written. */
+/* Bytes of a file that come next in the data of the root; each part that one data file holds has an
+ * entry. */
+static bool add_range(const Stage *stage, const Root *root, uint64_t offset, uint64_t size,
+                      Error *error)
+{
+    uint64_t done = 0, part;
+
+    for (; done < size; done += part)
+    {
+        const uint64_t place = root->journal_size + done;
+        AUTO_BUFFER Buffer data = {0};
+        JournalEntry range = {.kind = JOURNAL_RANGE, .offset = offset + done};
+
+        part = stage_data_left(stage, place);
+        if (part > size - done)
+            part = size - done;
+        range.data_offset = stage_data_place(stage, root, place, &data);
+        range.other = buffer_string(&data);
+        range.size = part;
+        if (!journal_add(stage->journal, &range, error))
+            return false;
+    }
+    return true;
+}
+
+/* Its blocks lie in the data of its root one after the other, in the order of the plan, as they
+ * were asked for (next_fetched_range). Nothing of a file that is gone is written. */
 static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     const bool gone = stage_found_file(stage, entry)->gone;
     const uint64_t final_size = stage_final_size(stage, entry);
     const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
-    AUTO_BUFFER Buffer data = {0};
     uint64_t offset = 0, size;
 
     /* Nothing is written or cut: the entry is there for a block of another relation segment. */
@@ -75,19 +99,13 @@ static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
         return true;
     if (!gone && !journal_add(stage->journal, &patch, error))
         return false;
-    path_in(&data, root->work, DATA_NAME);
     for (; plan_next_range(stage->plan, entry, &offset, &size); offset += size)
     {
         const uint64_t left = offset < final_size ? final_size - offset : 0;
-        const JournalEntry range = {.kind = JOURNAL_RANGE,
-                                    .other = buffer_string(&data),
-                                    .offset = offset,
-                                    .data_offset = root->journal_size,
-                                    .size = size < left ? size : left};
 
-        root->journal_size += size;
-        if (range.size > 0 && !journal_add(stage->journal, &range, error))
+        if (!add_range(stage, root, offset, size < left ? size : left, error))
             return false;
+        root->journal_size += size;
     }
     return true;
 }
@@ -178,8 +196,12 @@ static bool sync_root(const Stage *stage, const Root *root, Error *error)
     AUTO_BUFFER Buffer path = {0};
     const char *work = stage_local(stage, root->work, &path);
 
-    return (root->data_fd < 0 || file_sync(root->data_fd, work, error)) &&
-           file_sync_path(work, error) && durable_sync_parent(work, error);
+    for (size_t number = 0; number < root->data_count; number++)
+    {
+        if (root->data_fds[number] >= 0 && !file_sync(root->data_fds[number], work, error))
+            return false;
+    }
+    return file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
 static bool sync_staged(Stage *stage, Error *error)

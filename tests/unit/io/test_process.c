@@ -117,7 +117,7 @@ static void test_how_it_ended_is_described(void **state)
     assert_described("kill -9 $$", "child process was terminated by signal 9: Killed");
 }
 
-static void test_sigpipe_is_not_ignored_in_a_child(void **state)
+static void test_what_we_ignore_is_not_ignored_in_a_child(void **state)
 {
     int status;
 
@@ -126,6 +126,10 @@ static void test_sigpipe_is_not_ignored_in_a_child(void **state)
     assert_true(process_shell("kill -PIPE $$", NULL, 0, &status, &error));
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_true(process_shell("kill -XFSZ $$", NULL, 0, &status, &error));
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+    signal(SIGXFSZ, SIG_DFL);
 }
 
 /* In a process of its own, because the stop is for the whole process. */
@@ -181,7 +185,7 @@ int main(void)
         cmocka_unit_test(test_output_has_a_limit),
         cmocka_unit_test(test_a_shell_writes_to_stderr),
         cmocka_unit_test(test_how_it_ended_is_described),
-        cmocka_unit_test(test_sigpipe_is_not_ignored_in_a_child),
+        cmocka_unit_test(test_what_we_ignore_is_not_ignored_in_a_child),
         cmocka_unit_test(test_a_stop_ends_the_child),
         cmocka_unit_test(test_a_limit_ends_the_child),
         cmocka_unit_test(test_own_directory),
