@@ -199,7 +199,7 @@ static bool take_sync_method(const OptionRow *row, Command *command, const char 
         error_set(error, ERROR_FAILED, "unrecognized sync method: %s", value); /* contract */
         return error_hint(error, "Valid methods are fsync and syncfs.");
     }
-    command->options.syncfs = method == 1;
+    command->options.sync_method = method == 1 ? SYNC_FILE_SYSTEMS : SYNC_EACH_FILE;
     return true;
 }
 

@@ -19,6 +19,13 @@ typedef enum ReportTransactions
     REPORT_TRANSACTIONS_NONE
 } ReportTransactions;
 
+typedef enum SyncMethod
+{
+    SYNC_BY_DEFAULT,  /* file systems before the commit, each file that was written after it */
+    SYNC_EACH_FILE,   /* also before the commit, all that the target has */
+    SYNC_FILE_SYSTEMS /* also after it */
+} SyncMethod;
+
 typedef struct Options
 {
     const char *target;           /* -D, as given: only for target_open, see Target */
@@ -42,7 +49,7 @@ typedef struct Options
     const char *save_lost_rows;             /* --save-lost-rows, or NULL */
     bool report_wanted;                     /* --report or --report-file */
     ReportTransactions report_transactions; /* --report-transactions */
-    bool syncfs;                            /* --sync-method=syncfs */
+    SyncMethod sync_method;                 /* --sync-method */
     int jobs;                               /* -j; >= 1 */
     int retry_timeout_seconds;              /* --retry-timeout; default 60 */
     int wait_timeout_seconds;   /* --wait-timeout; default 300. Also for what works on the

@@ -12,6 +12,8 @@
 #                                          kernel has no such
 #   make-project NUMBER DIRECTORY          give a directory of it, and all below, a project that new files get
 #   make-pool DIRECTORY                    a small btrfs with the subvolumes a and b: ok btrfs; ok none, likewise
+#   make-disk MEGABYTES DIRECTORY          ext4 with a journal on a loop device, whose power can be cut
+#   cut-power DIRECTORY                    its file system is gone; in its place is what the disk held at that instant, mounted again
 #   mount FILE PLACE                       one file over another, as containers do
 #   unmount PLACE                          either of them
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
@@ -31,6 +33,7 @@ answers=$run/privileged
 parent=$PPID
 declare -A immutable=() # path => how
 mounted=()
+declare -A disk=() # directory => image
 network= # the namespace, while there is one
 relay=
 
@@ -127,6 +130,41 @@ make_pool()
     mount_image 600 "$directory" mkfs.btrfs -q -f --mixed || { echo ok none; return; }
     btrfs subvolume create "$directory/a" >&2 && btrfs subvolume create "$directory/b" >&2 &&
         chown "$user:" "$directory/a" "$directory/b" && echo ok btrfs
+}
+
+# Nothing but a sync brings the journal to the disk in the next minutes, so that the image can be copied at leisure.
+mount_disk() { mount -o loop,nosuid,nodev,commit=300 "$1" "$2" >&2; }
+
+make_disk()
+{
+    local megabytes=$1 directory image
+
+    directory=$(checked "$2") || return
+    case $megabytes in
+        '' | *[!0-9]*) echo "\"$megabytes\" is no size" >&2; return 1 ;;
+    esac
+    image=$(mktemp "$work/image.XXXXXX")
+    truncate -s "${megabytes}M" "$image"
+    mkfs.ext4 -q -F -m 0 -b 4096 -E "root_owner=$(id -u "$user"):$(id -g "$user"),lazy_itable_init=0,lazy_journal_init=0" "$image" >&2 &&
+        mount_disk "$image" "$directory" || return
+    rmdir "$directory/lost+found"
+    mounted+=("$directory")
+    disk[$directory]=$image
+    # The disk has an empty file system, whatever becomes of it.
+    sync -f "$directory"
+    echo ok
+}
+
+# What the image holds is all that the disk was given: the rest is in the kernel's caches, which a power cut empties.
+cut_power()
+{
+    local directory image after
+
+    directory=$(checked "$1") && image=${disk[$directory]:-} && [ -n "$image" ] || return
+    after=$(mktemp "$work/image.XXXXXX")
+    cp --sparse=always "$image" "$after" && umount "$directory" && rm "$image" && mount_disk "$after" "$directory" || return
+    disk[$directory]=$after
+    echo ok
 }
 
 mount_file()
@@ -259,6 +297,8 @@ answer()
         'make-projects 1') make_projects "$@" ;;
         'make-project 2') make_project "$@" ;;
         'make-pool 1') make_pool "$@" ;;
+        'make-disk 2') make_disk "$@" ;;
+        'cut-power 1') cut_power "$@" ;;
         'mount 2') mount_file "$@" ;;
         'unmount 1') unmount "$@" ;;
         'make-immutable 1') make_immutable "$@" ;;

@@ -375,8 +375,11 @@ static bool remove_ballast(Apply *apply, Error *error)
 
 static bool sync_all(Apply *apply, Error *error)
 {
-    return written_sync(apply->written, apply->options->syncfs, apply->options->jobs, error) &&
-           (apply->options->syncfs || sync_entries(apply, error));
+    const bool whole =
+        apply->options->sync_method == SYNC_FILE_SYSTEMS && written_syncs_whole(apply->written);
+
+    return written_sync(apply->written, whole, apply->options->jobs, error) &&
+           (whole || sync_entries(apply, error));
 }
 
 static bool check_work_directory(const char *path, Error *error)

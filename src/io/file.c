@@ -533,6 +533,22 @@ uint64_t file_size_max(void)
                                                                               : INT64_MAX;
 }
 
+/* Others write the kernel's cache back for syncfs, but may not pass it on (FUSE, SMB). An overlay
+ * passes it on to its upper layer; tmpfs has no disk. */
+static bool syncs_whole(__fsword_t type)
+{
+    static const __fsword_t types[] = {
+        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,       BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, ZFS,
+        BCACHEFS,         OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC};
+
+    for (size_t index = 0; index < sizeof(types) / sizeof(types[0]); index++)
+    {
+        if (types[index] == type)
+            return true;
+    }
+    return false;
+}
+
 bool file_space(const char *path, FileSpace *space, Error *error)
 {
     struct statfs status;
@@ -546,6 +562,7 @@ bool file_space(const char *path, FileSpace *space, Error *error)
     space->kind = (uint64_t) status.f_type;
     space->copies_on_write =
         status.f_type == BTRFS_SUPER_MAGIC || status.f_type == BCACHEFS || status.f_type == ZFS;
+    space->syncs_whole = syncs_whole(status.f_type);
     return true;
 }
 

@@ -168,6 +168,7 @@ typedef struct FileSpace
     uint64_t unit;        /* of allocation, in bytes */
     uint64_t kind;        /* of file system, as statfs(2) numbers them */
     bool copies_on_write; /* a block that is overwritten gets a new place */
+    bool syncs_whole;     /* syncfs is known to bring all of it to the disk */
 } FileSpace;
 
 /* The space of the file system that holds path; a quota of the directory's project limits it. */

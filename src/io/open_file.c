@@ -26,6 +26,7 @@ struct Written
     bool too_many;
     KeptFile *watched; /* one of each file system */
     size_t watched_count;
+    bool syncs_in_part; /* a file system for which syncfs is not known to be enough */
 };
 
 static KeptFile kept_file(int fd, const char *path)
@@ -50,14 +51,30 @@ Written *written_create(void)
 
 bool written_watch(Written *written, const char *path, Error *error)
 {
-    int fd;
+    AUTO_FD int fd = -1;
+    struct stat status, other;
+    FileSpace space;
 
     if (!file_sync_enabled())
         return true;
-    if (!file_open_read(path, &fd, NULL, error))
+    if (!file_open_read(path, &fd, NULL, error) || !file_space(path, &space, error))
         return false;
+    if (fstat(fd, &status) != 0)
+        return error_set_errno(error, "could not stat file \"%s\"", path);
+    for (size_t i = 0; i < written->watched_count; i++)
+    {
+        if (fstat(written->watched[i].fd, &other) == 0 && other.st_dev == status.st_dev)
+            return true;
+    }
+    written->syncs_in_part = written->syncs_in_part || !space.syncs_whole;
     ARRAY_ADD(written->watched, written->watched_count, kept_file(fd, path));
+    fd = -1;
     return true;
+}
+
+bool written_syncs_whole(const Written *written)
+{
+    return !written->syncs_in_part;
 }
 
 void written_keep(Written *written, int fd, const char *path)
@@ -97,18 +114,16 @@ static void close_files(KeptFile *files, size_t *count)
     }
 }
 
-bool written_sync(Written *written, bool by_file_system, int jobs, Error *error)
+bool written_sync(Written *written, bool file_systems, int jobs, Error *error)
 {
     bool ok = true;
 
     if (!file_sync_enabled())
         return true;
     /* The file systems come first: then the files have nothing to wait for. */
-    for (size_t i = 0; ok && (by_file_system || written->too_many) && i < written->watched_count;
-         i++)
+    for (size_t i = 0; ok && (file_systems || written->too_many) && i < written->watched_count; i++)
         ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path, error);
-    ok =
-        ok && (by_file_system || workers_run(jobs, written->kept_count, sync_kept, written, error));
+    ok = ok && workers_run(jobs, written->kept_count, sync_kept, written, error);
     close_files(written->kept, &written->kept_count);
     return ok;
 }

@@ -26,8 +26,12 @@ typedef struct Written Written;
 
 Written *written_create(void);
 
-/* Before the first write to the file system that holds path. */
+/* Before the first write to the file system that holds path. Each file system is watched once. */
 MUST_CHECK bool written_watch(Written *written, const char *path, Error *error);
+
+/* Does syncfs bring all of each file system that is watched to the disk? Else written_sync with
+ * file_systems syncs no more than the files that are kept. */
+bool written_syncs_whole(const Written *written);
 
 /* In place of file_close, for a file that was written: takes fd over, which may be -1. Any thread.
  */
@@ -36,9 +40,9 @@ void written_keep(Written *written, int fd, const char *path);
 /* Was every one kept? Else files have to be synced by their paths as well, for older kernels. */
 bool written_all_kept(const Written *written);
 
-/* Sync by the descriptors that are kept, in several threads; where not all are, or with
- * by_file_system, the file systems that are watched. Once: kept descriptors are closed. */
-MUST_CHECK bool written_sync(Written *written, bool by_file_system, int jobs, Error *error);
+/* Sync by the descriptors that are kept, in several threads; before that, where not all are, or
+ * with file_systems, the file systems that are watched. Once: kept descriptors are closed. */
+MUST_CHECK bool written_sync(Written *written, bool file_systems, int jobs, Error *error);
 
 /* NULL: fine. */
 void written_free(Written *written);

@@ -9,6 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A directory is listed before what is in it, so that a file stands here only if it is a mount. */
+static void note_file_system(Listing *listing, const SourceFile *file, const char *path)
+{
+    if (file->type == FILE_OTHER || file->device == 0)
+        return;
+    for (size_t i = 0; i < listing->file_system_count; i++)
+    {
+        if (listing->file_systems[i].device == file->device)
+            return;
+    }
+    ARRAY_ADD(listing->file_systems, listing->file_system_count,
+              (ListedFileSystem){.path = path, .device = file->device});
+}
+
 static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
     Listing *listing = context;
@@ -33,6 +47,7 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
                   .type = file->type,
                   .unreadable = file->unreadable,
               });
+    note_file_system(listing, file, path);
     if (is_regular)
         listing->total_size += file->size;
     if (file->link_target != NULL)
@@ -211,6 +226,7 @@ void listing_free(Listing *listing)
 {
     free(listing->files);
     free(listing->links);
+    free(listing->file_systems);
     arena_destroy(listing->strings);
     *listing = (Listing){0};
 }

@@ -31,6 +31,13 @@ typedef struct ListedLink
     const char *target; /* of the link */
 } ListedLink;
 
+/* A file system of this host, and a directory or file on it. */
+typedef struct ListedFileSystem
+{
+    const char *path;
+    dev_t device;
+} ListedFileSystem;
+
 typedef struct Listing
 {
     Arena *strings;
@@ -38,7 +45,9 @@ typedef struct Listing
     size_t count;
     ListedLink *links; /* likewise; without those whose target the source does not say */
     size_t link_count;
-    uint64_t total_size; /* of regular files */
+    uint64_t total_size;            /* of regular files */
+    ListedFileSystem *file_systems; /* of the target: all that hold a part of it */
+    size_t file_system_count;
 } Listing;
 
 /*

@@ -346,7 +346,8 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     PlanBuilder builder = {.input = input, .plan = plan};
     bool decided;
 
-    *plan = (Plan){.tablespaces = input->tablespaces,
+    *plan = (Plan){.target = input->target,
+                   .tablespaces = input->tablespaces,
                    .wal_directory = input->version->wal_directory,
                    .block_size = input->block_size,
                    .source_bytes = input->source->total_size};

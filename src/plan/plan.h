@@ -119,6 +119,7 @@ typedef struct Plan
     PlanRemark *remarks; /* in the order of the decisions */
     size_t remark_count;
     size_t hash_index_count; /* of relations that both sides have, and that WAL does not tell of */
+    const Listing *target;   /* the files that the target has; or NULL */
     const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
     const char *wal_directory;             /* pg_wal, or pg_xlog */
     uint32_t block_size;

@@ -348,5 +348,6 @@ bool transfer_finish(Run *run, Error *error)
     log_progress_message("creating backup label and updating control file"); /* contract */
     return (settings == NULL ||
             standby_files_stage(stage, plan, &run->look.clusters, settings, error)) &&
-           make_journal_head(run, &head, error) && stage_finish(stage, &head, error);
+           make_journal_head(run, &head, error) &&
+           stage_finish(stage, &head, run->look.options->sync_method, error);
 }

@@ -52,7 +52,7 @@ bool data_directory_is_readable(const char *directory, const DirEntry *entry, bo
 static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     const ListWalk *walk = context;
-    SourceFile file = {.path = entry->path};
+    SourceFile file = {.path = entry->path, .device = entry->status->st_dev};
 
     if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
     {

@@ -12,6 +12,8 @@
 #include "format/control.h"
 #include "io/connection.h"
 
+#include <sys/types.h>
+
 /* ---- Digests ---- */
 
 /*
@@ -68,6 +70,7 @@ typedef struct SourceFile
     const char *link_target; /* of a link; of a tablespace's link where it points to; else NULL */
     bool unreadable; /* a directory of the target that may not be looked into; on the source, a name
                         that its server does not take */
+    dev_t device;    /* of a file on this host; else 0 */
 } SourceFile;
 
 typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);

@@ -325,6 +325,29 @@ static bool write_readme(const Stage *stage, Error *error)
     return write_work_file(stage, README_NAME, text, strlen(text), error);
 }
 
+/* Before anything is staged: an error that comes later is certain to be reported only to a
+ * descriptor that is open now. A file that this user cannot read is none of the server's. */
+static bool watch_file_systems(const Stage *stage, Error *error)
+{
+    const Listing *target = stage->plan->target;
+    AUTO_BUFFER Buffer path = {0};
+
+    for (size_t index = 0; index < stage->roots.count; index++)
+    {
+        if (!written_watch(stage->written,
+                           stage_local(stage, stage->roots.roots[index].work, &path), error))
+            return false;
+    }
+    for (size_t index = 0; target != NULL && index < target->file_system_count; index++)
+    {
+        const char *local = stage_local(stage, target->file_systems[index].path, &path);
+
+        if (place_can_be_read(local) && !written_watch(stage->written, local, error))
+            return false;
+    }
+    return true;
+}
+
 static bool make_directories(const Stage *stage, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -349,13 +372,7 @@ static bool make_directories(const Stage *stage, Error *error)
         if (!dir_remove_tree(work, error) || !file_make_directory(work, error))
             return false;
     }
-    for (size_t index = 0; index < stage->roots.count; index++)
-    {
-        if (!written_watch(stage->written,
-                           stage_local(stage, stage->roots.roots[index].work, &path), error))
-            return false;
-    }
-    return true;
+    return watch_file_systems(stage, error);
 }
 
 static bool make_ballast_file(const Stage *stage, const Root *root, uint64_t number, uint64_t size,

@@ -18,6 +18,7 @@
 
 #include "apply/journal.h"
 #include "io/open_file.h"
+#include "options.h"
 #include "stage/roots.h"
 
 #include <pthread.h>
@@ -196,8 +197,9 @@ MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Error *error);
 
 /* ---- stage_journal.c ---- */
 
-/* Write the journal of all that was staged and of the plan's other actions; sync everything staged,
- * work directories and journal. */
-MUST_CHECK bool stage_finish(Stage *stage, const JournalHead *head, Error *error);
+/* Sync everything that the result relies on: what was staged, and what the target has. Then write
+ * the journal of all that was staged and of the plan's other actions, and sync that. */
+MUST_CHECK bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method,
+                             Error *error);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/workers.h"
 
 #include <assert.h>
+#include <errno.h>
 
 static bool add_path(const Stage *stage, JournalKind kind, const char *path, Error *error)
 {
@@ -176,15 +177,30 @@ static bool add_all(const Stage *stage, Error *error)
            add_parents(stage, error) && add_files(stage, error);
 }
 
-/* ---- Syncing what was staged ---- */
+/* ---- Syncing what the result relies on ---- */
 
-/* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file. */
+/* A file or directory that the target has. What this user cannot read no server has read. */
+static bool sync_found(const Stage *stage, const ListedFile *file, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    if (file->type == FILE_OTHER || (file->type == FILE_LINK && !relpath_is_tablespace(file->path)))
+        return true;
+    return file_sync_path(stage_local(stage, file->path, &path), error) ||
+           error->error_number == EACCES;
+}
+
+/* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file, or, after
+ * those, one file of the target. */
 static bool sync_item(void *context, size_t item, Error *error)
 {
     AUTO_BUFFER Buffer local = {0};
     const Stage *stage = context;
     const Plan *plan = stage->plan;
 
+    if (item >= plan->count + stage->extra_count)
+        return sync_found(stage, &plan->target->files[item - plan->count - stage->extra_count],
+                          error);
     if (item >= plan->count)
         return file_sync_path(stage->extras[item - plan->count].local, error);
     return !stage_is_whole(stage, &plan->entries[item]) ||
@@ -204,14 +220,25 @@ static bool sync_root(const Stage *stage, const Root *root, Error *error)
     return file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
-static bool sync_staged(Stage *stage, Error *error)
+/*
+ * What was staged, and what the target has: what was found equal is written by nobody again, and
+ * may be in the kernel's cache alone, because a server that was killed has written it, or the
+ * target was just copied. Files that were staged are synced one by one as well, since syncfs tells
+ * of no error before Linux 5.8, and on an overlay.
+ */
+static bool sync_target(Stage *stage, SyncMethod method, Error *error)
 {
+    const bool whole = method != SYNC_EACH_FILE && written_syncs_whole(stage->written);
+    const Listing *target = stage->plan->target;
+    const size_t staged = stage->plan->count + stage->extra_count;
+    const size_t found = whole || target == NULL ? 0 : target->count;
+
     if (!file_sync_enabled())
         return true;
-    if (!written_sync(stage->written, false, stage->jobs, error))
+    if (!written_sync(stage->written, whole, stage->jobs, error))
         return false;
-    if (!written_all_kept(stage->written) &&
-        !workers_run(stage->jobs, stage->plan->count + stage->extra_count, sync_item, stage, error))
+    if ((!whole || !written_all_kept(stage->written)) &&
+        !workers_run(stage->jobs, staged + found, sync_item, stage, error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {
@@ -221,13 +248,13 @@ static bool sync_staged(Stage *stage, Error *error)
     return true;
 }
 
-bool stage_finish(Stage *stage, const JournalHead *head, Error *error)
+bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method, Error *error)
 {
     log_progress_message("syncing what was fetched");
     progress_begin(PROGRESS_SYNC, 0);
-    if (!progress_end(sync_staged(stage, error)))
+    if (!progress_end(sync_target(stage, method, error)))
         return false;
-    /* Invariant 2: all that the journal names is on the disk before there is a journal. */
+    /* Invariant 2: all that the result relies on is on the disk before there is a journal. */
     if (journal_create(stage->target_directory, head, &stage->journal, error) &&
         add_all(stage, error))
         return journal_close(stage->journal, error);

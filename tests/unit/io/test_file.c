@@ -325,6 +325,7 @@ static void test_free_space(void **state)
     assert_true(space.free_bytes > 0 && space.free_files > 0 && space.unit > 0);
     assert_true(file_space("/proc", &space, &error)); /* no limit on files that nobody makes */
     assert_true(space.free_bytes == 0 && space.free_files == UINT64_MAX);
+    assert_false(space.syncs_whole); /* nothing is known of it */
     assert_false(file_space("no", &space, &error));
 }
 

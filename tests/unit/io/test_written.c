@@ -90,6 +90,20 @@ static void test_there_is_a_limit(void **state)
     written_free(written);
 }
 
+static void test_syncfs_is_not_enough_everywhere(void **state)
+{
+    Written *written = written_create();
+
+    (void) state;
+    assert_true(written_syncs_whole(written));
+    assert_true(written_watch(written, ".", &error));
+    assert_true(written_watch(written, ".", &error));
+    assert_true(written_watch(written, "/proc", &error)); /* nothing is known of it */
+    assert_false(written_syncs_whole(written));
+    assert_true(written_sync(written, true, 1, &error));
+    written_free(written);
+}
+
 static void test_an_error_names_the_file(void **state)
 {
     Written *written = written_create();
@@ -124,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_files_stay_open_until_they_are_synced),
         IN_DIRECTORY(test_there_is_a_limit),
+        IN_DIRECTORY(test_syncfs_is_not_enough_everywhere),
         IN_DIRECTORY(test_an_error_names_the_file),
         IN_DIRECTORY(test_nothing_is_kept_where_nothing_is_synced),
     };

@@ -386,7 +386,7 @@ static bool stage_all(Stage *stage, Error *error)
            stage_content(stage, "pg_wal/archive_status/000000010000000000000003.done", "", 0,
                          error) &&
            stage_content(stage, "standby.signal", "new", 3, error) &&
-           stage_finish(stage, &head, error);
+           stage_finish(stage, &head, SYNC_BY_DEFAULT, error);
 }
 
 static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error)

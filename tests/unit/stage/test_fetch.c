@@ -294,7 +294,7 @@ static void check_journal(Stage *stage, const char *expected)
     JournalEntry entry;
     bool found, end;
 
-    if (!stage_finish(stage, &head, &error) ||
+    if (!stage_finish(stage, &head, SYNC_BY_DEFAULT, &error) ||
         !journal_open("target", arena, &reader, &read, &found, &error))
         fail_msg("%s", error.message);
     while (journal_next(reader, &entry, &end, &error) && !end)

@@ -1,0 +1,110 @@
+# What the result relies on is on the disk before there is a journal, on each file system that holds a part of the target, be it one where nothing is
+# changed; an error there ends the run, and the target is unchanged.  (Invariants 1 and 2. Small file systems; nothing depends on the version.)
+#
+#   data            global, base: changed
+#   pg_wal          a link
+#   base/N          a mount; no table of that database has changed
+#   pg_tblspc/N     a tablespace that no entry of the plan is in
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Privileged;
+use RewindTest::Tree;
+
+skip_unless_privileged();
+
+sub device { my ($path) = @_; return (stat $path)[0] // die "$path: $!" }
+
+# Have what is in the directory on a file system of its own.
+sub move_to_file_system
+{
+    my ($directory) = @_;
+    my $aside = work_dir() . '/aside';
+    must_run([ 'cp', '-a', $directory, $aside ]);
+    must_run([ 'find', $directory, '-mindepth', 1, '-delete' ]);
+    privileged('make-file-system', 64, $directory);
+    must_run([ 'cp', '-a', "$aside/.", $directory ]);
+    must_run([ 'rm', '-rf', $aside ]);
+    return $directory;
+}
+
+# The paths that were synced before the journal was written, by the record of a run: how => [ paths ].
+sub synced_before_journal
+{
+    my ($record) = @_;
+    my (%path, %synced);
+    for (map { [ split /\t/ ] } split /\n/, slurp($record))
+    {
+        my ($kind, $handle, $path, $how) = @$_;
+        last if $kind eq 'open' && $how eq 'created' && $path =~ m{/journal[^/]*$};
+        $path{$handle} = $path if $kind eq 'open';
+        push @{ $synced{$kind} }, $path{$handle} if $kind =~ /^sync/;
+    }
+    unlink $record, "$record.data";
+    return %synced;
+}
+
+my %part;    # directories on file systems of their own
+
+sub diverged
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub {
+            my ($primary) = @_;
+            my $location = $primary->tablespace_location('quiet');
+            $primary->sql("CREATE TABLESPACE quiet LOCATION '$location'");
+            $primary->sql('CREATE DATABASE calm');
+            $primary->sql('CREATE TABLE still (a int) TABLESPACE quiet; INSERT INTO still VALUES (1); CREATE TABLE t (a int)');
+        },
+        source => sub { my ($source) = @_; $source->sql('INSERT INTO t VALUES (1); CHECKPOINT') },
+        target => sub {
+            my ($target) = @_;
+            $target->sql('INSERT INTO t VALUES (2)');
+            $part{'a mount'} = $target->path('base/' . $target->query("SELECT oid FROM pg_database WHERE datname = 'calm'"));
+        });
+    mkdir $target->dir . '/wal' or die;
+    $part{'a link of pg_wal'} = $target->dir . '/wal';
+    $part{'a tablespace'} = $target->dir . '/tablespace/quiet';
+    my $wal = $target->path('pg_wal');
+    must_run([ 'cp', '-a', "$wal/.", $part{'a link of pg_wal'} ]);
+    must_run([ 'rm', '-rf', $wal ]);
+    symlink($part{'a link of pg_wal'}, $wal) or die;
+    move_to_file_system($_) for values %part;
+    $part{'the data directory'} = $target->data;
+    return ($source, $target);
+}
+
+each_version(sub {
+    my ($version) = @_;
+    %part = ();
+    my ($source, $target) = diverged($version);
+    my $record = work_dir() . '/record';
+    my $before = tree($target);
+
+    my $failed = rewind($target, $source, fault => 'fail:sync@*/pg_tblspc/*:EIO');
+    is($failed->{status}, 1, 'an error of a file system where nothing is changed ends the run');
+    like($failed->{stderr}, qr{could not synchronize file system for file ".*/pg_tblspc/\d+": Input/output error}, 'it is named');
+    is_same_tree(tree($target), $before, 'and the target is unchanged');
+
+    # Killed before the commit.
+    rewind($target, $source, fault => 'kill:rename@*/backup_label', env => { PG_REWIND_FAULT_RECORD => $record }, options => ['--sync-method=fsync']);
+    my %synced = synced_before_journal($record);
+    my %each = map { $_ => 1 } @{ $synced{sync} };
+    is(join(' ', grep { !$each{"$target->{dir}/$_"} } grep { $before->{$_} =~ /^(?:file|directory) / && !m{lost\+found|^tablespace$} } sort keys %$before), '',
+        'each file and directory is synced with --sync-method=fsync');
+    is($synced{syncfs}, undef, 'and no file system as a whole');
+
+    rewinds($target, $source, fault => '', env => { PG_REWIND_FAULT_RECORD => $record });
+    %synced = synced_before_journal($record);
+    my %times;
+    $times{ device(s{/pg_rewind\.work$}{}r) }++ for @{ $synced{syncfs} };
+    is($times{ device($part{$_}) }, 1, "$_: synced once") for sort keys %part;
+    rejoins($target, $source, quick => 1, no_promotion => 1);
+    $target->stop;
+
+    privileged('unmount', $part{$_}) for 'a tablespace', 'a mount', 'a link of pg_wal';
+    $_->discard for $target, $source;
+}, only => [ 10, 18 ]);
