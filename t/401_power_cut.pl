@@ -4,6 +4,7 @@
 #   changes of a run    1 2 3 | sync | 4 5 commit | sync | 6 7 ...     the power fails after any of them
 #   the disk holds      all that was synced, and of the rest: nothing; all but one; only one; any; writes in part, or as zeros
 #
+# The target's server was shut down, or killed: then what it had written since its last checkpoint is among the changes that nothing has synced.
 # The same where a file system refuses to rename between directories (EXDEV), so that files are copied.
 #
 # A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a killed one
@@ -16,6 +17,7 @@ use RewindTest;
 use RewindTest::Dice;
 use RewindTest::Interrupted;
 use RewindTest::PowerCut;
+use RewindTest::Tree;
 
 my $points = $ENV{PG_REWIND_TEST_POINTS} // 12;
 
@@ -58,13 +60,21 @@ sub try_state
     my ($pair, $recording, $number, $kept) = @_;
     my $moment = $recording->moment($number);
     my @pending = $moment->pending;
-    my $digest = $moment->restore($pair->reset->target->dir, $kept);
+    my ($snapshot, $before);
+    if ($recording->begin)
+    {
+        $snapshot = $pair->synced_snapshot;
+        $moment->restore_before($pair->reset($snapshot)->target->dir, $kept);
+        $before = without_times(RewindTest::Interrupted::without_ours(tree($pair->target)));
+    }
+    my $digest = $moment->restore($pair->reset($snapshot)->target->dir, $kept);
     return if $tried{$digest}++;
     diag(keys(%tried) . ' states') if keys(%tried) % 200 == 0;
     my $text = keys %$kept <= @pending / 2 ? 'held only ' . join(' ', map { "$_=$kept->{$_}" } sort keys %$kept)
         : 'did not hold ' . join(' ', map { $kept->{$_} ? "$_=$kept->{$_}" : $_ } grep { ($kept->{$_} // '') ne '1' } @pending);
+    $text =~ s/^.{300}\K.*/.../;
     subtest(sprintf('the power failed after change %d of %d; of %d pending the disk %s', $number, $recording->count, scalar @pending, $text), sub {
-        $phases{ $pair->judge }++;
+        $phases{ $pair->judge(before => $before) }++;
     });
     return;
 }
@@ -82,12 +92,13 @@ sub power_cuts
     my $pair = RewindTest::Interrupted->new($version, kind => 'directory', %option);
     my $record = work_dir() . '/record';
     my @place = (base => $pair->snapshot, root => $pair->target->dir);
+    @place = (@place, base => $pair->synced_snapshot, killed => $pair->snapshot) if $option{killed};
     my $calls = $pair->calls(env => { PG_REWIND_FAULT_RECORD => $record });
     %tried = ();
 
     my $recording = RewindTest::PowerCut->new($record, @place);
     my $commit = $recording->find('rename', qr{/backup_label$});
-    subtest('while a run works', sub { try_states($pair, $recording, 1, $commit) });
+    subtest('while a run works', sub { try_states($pair, $recording, 1 + $recording->begin, $commit) });
 
     # Killed in the midst of applying, before the poison, and while cleaning up; then run again.
     my $last = @$calls;
@@ -111,10 +122,12 @@ sub power_cuts
 each_version(sub {
     my ($version) = @_;
     srand(test_seed());
-    my @methods = (fsync => $version >= 14 ? 'syncfs' : ());
+    my @methods = ([], map { ["--sync-method=$_"] } qw(fsync syncfs));
     for my $method ($points eq 'all' ? @methods : pick(1, @methods))
     {
-        subtest("syncing by $method", sub { power_cuts($version, options => $method eq 'syncfs' ? [ '--sync-method', $method ] : []) });
+        subtest("pg_rewind @$method", sub { power_cuts($version, options => $method) });
+        # A late start, for nothing replays then what the server had written.
+        subtest("pg_rewind @$method --late-start, after the server was killed", sub { power_cuts($version, killed => 1, options => [ @$method, '--late-start' ]) });
     }
     subtest('renames between directories are refused', sub { power_cuts($version, env => { PG_REWIND_FAULT_APART => '*' }) });
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

@@ -22,10 +22,12 @@ use warnings;
 use RewindTest;
 use RewindTest::Tree;
 
-# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ]; env => { for each run with a fault }.
+# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ]; env => { for each run with a fault }; killed => 1: the
+# target's server was killed, and had written what it had not synced, also in what is equal on both sides: synced_snapshot is without that.
 sub new
 {
     my ($class, $version, %option) = @_;
+    my $synced = work_dir() . '/synced';
     # A checkpoint of its own would change the source's files between two runs that are compared.
     my ($source, $target) = split_brain($version,
         cluster => { settings => 'checkpoint_timeout = 1h' },
@@ -36,6 +38,19 @@ sub new
             $primary->sql("CREATE TABLE t (a int, b text); INSERT INTO t SELECT i, 'before' FROM generate_series(1, 1000) i;
                 CREATE TABLE in_space TABLESPACE space AS SELECT * FROM t; CREATE TABLE shrinks AS SELECT * FROM t");
             append($primary->path('pg_hba.conf'), "# before\n");
+            return if !$option{killed};
+            $primary->configure('shared_buffers = 1MB');
+            $primary->sql("CREATE TABLE seen (a int, b text); INSERT INTO seen SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i");
+        },
+        together => sub {
+            my ($primary) = @_;
+            return if !$option{killed};
+            # What changes now is in the map of visible pages, which no WAL names, and not changed again.
+            $primary->sql('VACUUM seen');
+            $primary->sql('CHECKPOINT');
+            mkdir $synced or die;
+            must_run([ 'cp', '-a', $primary->data, $primary->dir . '/tablespace', $synced ]);
+            $primary->sql("UPDATE seen SET b = repeat('y', 100) WHERE a % 10 = 0");
         },
         source => sub {
             my ($source) = @_;
@@ -51,10 +66,14 @@ sub new
             $target->sql("INSERT INTO t SELECT i, 'target' FROM generate_series(1, 1000) i;
                 CREATE TABLE made_on_target AS SELECT * FROM t; UPDATE in_space SET b = 'target'; DELETE FROM shrinks");
             $target->sql('VACUUM shrinks');
+            # By this all other pages leave its memory.
+            $target->sql("CREATE TABLE large AS SELECT i, repeat('x', 200) FROM generate_series(1, 40000) i") if $option{killed};
             append($target->path('pg_hba.conf'), "# target\n");
             mkdir $target->path($_) or die for qw(only_on_target only_on_target/inner);
             spew($target->path("only_on_target/$_"), "text\n") for qw(file inner/file);
-        });
+        },
+        stop => $option{killed} ? 'kill' : 'fast');
+    unlink $target->path('postmaster.pid');
     my $kind = $option{kind} // 'server';
     if ($kind eq 'directory') { $source->stop }
     else { $source->sql('SELECT 1; CHECKPOINT') }
@@ -65,28 +84,45 @@ sub new
     # Copies of the tablespace are told by their own place, which a tree does not show.
     $self->{tree} = without_ours(tree($self->{state}));
     must_run([ 'cp', '-a', $self->{state}->dir, $self->snapshot ]);
+    $self->make_synced_snapshot($synced) if $option{killed};
     return $self;
+}
+
+# Of what servers sync by checkpoints what was there at the last one; all else is on the disk.
+sub make_synced_snapshot
+{
+    my ($self, $synced) = @_;
+    must_run([ 'cp', '-a', $self->snapshot, $self->synced_snapshot ]);
+    for my $part (qw(data/base data/global data/pg_xact data/pg_multixact tablespace))
+    {
+        must_run([ 'rm', '-r', $self->synced_snapshot . "/$part" ]);
+        must_run([ 'mv', "$synced/$part", $self->synced_snapshot . "/$part" ]);
+    }
+    must_run([ 'cp', '-a', $self->snapshot . '/data/global/pg_control', $self->synced_snapshot . '/data/global' ]);
+    must_run([ 'rm', '-r', $synced ]);
+    return;
 }
 
 sub discard
 {
     my ($self) = @_;
     $_->discard for @$self{qw(state original source)};
-    must_run([ 'rm', '-rf', $self->snapshot ]);
+    must_run([ 'rm', '-rf', $self->snapshot, $self->synced_snapshot ]);
     return;
 }
 
 sub target   { return $_[0]{state} }
 sub source   { return $_[0]{source} }
 sub snapshot { return $_[0]{state}->dir . '.snapshot' }
+sub synced_snapshot { return $_[0]{state}->dir . '.synced' }
 
-# The target as it was before anything.
+# The target as it was before anything, or as another snapshot has it.
 sub reset
 {
-    my ($self) = @_;
+    my ($self, $snapshot) = @_;
     my $dir = $self->{state}->dir;
     must_run([ 'rm', '-rf', $dir ]);
-    must_run([ 'cp', '-a', $self->snapshot, $dir ]);
+    must_run([ 'cp', '-a', $snapshot // $self->snapshot, $dir ]);
     return $self;
 }
 
@@ -209,7 +245,7 @@ sub hide { my ($path) = @_; rename($path, "$path.hidden") or die "$path: $!"; re
 sub show { my ($path) = @_; rename("$path.hidden", $path) or die "$path: $!"; return }
 
 # Look at what an interruption has left, run the same command again, and look at that.
-# Options: again => fault for the run that finishes, which is followed by an undisturbed one.
+# Options: again => fault for the run that finishes, which is followed by an undisturbed one; before => the tree that a target has which is as it was.
 sub judge
 {
     my ($self, %option) = @_;
@@ -221,7 +257,8 @@ sub judge
 
     if ($phase eq 'before')
     {
-        is(difference(without_ours(tree($target)), $self->{tree}), '', 'before the commit the target is as it was');
+        my $found = without_ours(tree($target));
+        is(difference($option{before} ? without_times($found) : $found, $option{before} // $self->{tree}), '', 'before the commit the target is as it was');
         $self->old_server_starts;
     }
     elsif ($phase eq 'after')

@@ -12,6 +12,12 @@
 # than one that was synced.
 #
 # The record's paths are below root; base holds what was there, all of it safe, before the record began.
+#
+#   my $recording = RewindTest::PowerCut->new($record, base => $synced, killed => $snapshot, root => $dir);
+#   $moment->restore_before($dir, $kept);             # the same disk, without what the program has done
+#
+# A server that was killed had written what nothing has synced: base is then what it had synced, killed what it left. Its writes come before
+# the record's changes, and are as pending as those.
 
 package RewindTest::PowerCut;
 
@@ -19,13 +25,74 @@ use strict;
 use warnings;
 
 use Digest::MD5;
+use File::Find ();
 use RewindTest::Command;
 
 sub new
 {
     my ($class, $record, %option) = @_;
     my @changes = map { [ split /\t/, $_, -1 ] } split /\n/, slurp($record);
-    return bless { %option, changes => \@changes, data => "$record.data" }, $class;
+    my $self = bless { %option, changes => \@changes, data => "$record.data", begin => 0 }, $class;
+    if (defined $self->{killed})
+    {
+        my @before = $self->changes_of_killed;
+        $self->{begin} = @before;
+        unshift @{ $self->{changes} }, @before;
+    }
+    return $self;
+}
+
+# How many changes the server had made that was killed.
+sub begin { my ($self) = @_; return $self->{begin} }
+
+# path => type of all below a directory.
+sub paths_below
+{
+    my ($directory) = @_;
+    my %type;
+    File::Find::find({ no_chdir => 1, wanted => sub {
+        $type{ substr($_, length($directory) + 1) } = -l $_ ? 'link' : -d _ ? 'directory' : 'file' if $_ ne $directory;
+    } }, $directory);
+    return \%type;
+}
+
+# What makes base what the server left: one write for the blocks that follow each other.
+sub changes_of_killed
+{
+    my ($self) = @_;
+    my ($old, $new) = map { paths_below($self->{$_}) } qw(base killed);
+    my @changes;
+    for my $path (sort keys %$new)
+    {
+        my ($here, $there) = ("$self->{root}/$path", "$self->{killed}/$path");
+        my $mode = sprintf('%o', (lstat $there)[2] & 07777);
+        if ($new->{$path} eq 'file') { push @changes, $self->writes_of_killed($path, $mode, exists $old->{$path}) }
+        elsif (!exists $old->{$path}) { push @changes, $new->{$path} eq 'link' ? [ 'symlink', readlink $there, $here ] : [ 'mkdir', $here, $mode ] }
+    }
+    push @changes, map { [ $old->{$_} eq 'directory' ? 'rmdir' : 'unlink', "$self->{root}/$_" ] } grep { !exists $new->{$_} } reverse sort keys %$old;
+    return @changes;
+}
+
+use constant BLOCK => 8192;
+
+sub writes_of_killed
+{
+    my ($self, $path, $mode, $exists) = @_;
+    my $there = "$self->{killed}/$path";
+    my $handle = "killed $path";
+    my $new = slurp($there);
+    my $old = $exists ? slurp("$self->{base}/$path") : '';
+    return if $exists && $new eq $old;
+    my ($begin, @changes) = (undef, [ 'open', $handle, "$self->{root}/$path", $exists ? 'opened' : 'created', $mode ]);
+    for (my $offset = 0; $offset < length($new) + BLOCK; $offset += BLOCK)
+    {
+        my $end = $offset < length($new) ? $offset : length($new);
+        my $differs = $end == $offset && substr($new, $offset, BLOCK) ne ($offset < length($old) ? substr($old, $offset, BLOCK) : '');
+        push @changes, [ 'write', $handle, $begin, $end - $begin, $begin, $there ] if defined $begin && !$differs;
+        $begin = $differs ? $begin // $offset : undef;
+    }
+    push @changes, [ 'truncate', $handle, length($new) ] if length($new) < length($old);
+    return @changes;
 }
 
 # How many changes there are, and the number of the first one, counting from 1, of a kind with these fields.
@@ -205,6 +272,15 @@ sub restore
     return $self->{digest}->hexdigest;
 }
 
+# The same, without what the program has done but for what it has synced.
+sub restore_before
+{
+    my ($self, $directory, $kept) = @_;
+    my $before = RewindTest::PowerCut::moment($self, $self->{begin});
+    my %pending = map { $_ => 1 } $self->pending;
+    return $before->restore($directory, { %$kept, map { $_ => 1 } grep { !$pending{$_} } $before->pending });
+}
+
 sub restore_names
 {
     my ($self, $node, $path, $kept) = @_;
@@ -258,12 +334,12 @@ sub changed
 {
     my ($pending, $kept) = @_;
     my $how = $kept->{ $pending->{unit} };
-    my ($kind, $offset, $size, $data) = @{ $pending->{change} };
+    my ($kind, $offset, $size, $data, @from) = @{ $pending->{change} };
     return if !$how;
     return $pending->{change} if $kind ne 'write' || $how eq '1';
     my $half = int($size / 2 / 512) * 512;
-    return [ 'write', $offset, $half, $data ] if $how eq 'begin';
-    return [ 'write', $offset + $half, $size - $half, $data + $half ] if $how eq 'end';
+    return [ 'write', $offset, $half, $data, @from ] if $how eq 'begin';
+    return [ 'write', $offset + $half, $size - $half, $data + $half, @from ] if $how eq 'end';
     return [ 'extend', $offset + $size ];
 }
 
@@ -281,8 +357,11 @@ sub restore_file
         my ($kind, @fields) = @$change;
         if ($kind eq 'write')
         {
-            seek($self->{bytes}, $fields[2], 0);
-            read($self->{bytes}, my $bytes, $fields[1]) == $fields[1] or die 'the record is cut off';
+            my $killed;
+            !defined $fields[3] or open($killed, '<:raw', $fields[3]) or die "$fields[3]: $!";
+            my $from = $killed // $self->{bytes};
+            seek($from, $fields[2], 0);
+            read($from, my $bytes, $fields[1]) == $fields[1] or die 'the record is cut off';
             sysseek($file, $fields[0], 0);
             syswrite($file, $bytes) == $fields[1] or die "$path: $!";
         }

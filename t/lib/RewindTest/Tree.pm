@@ -12,7 +12,7 @@ use RewindTest::Command;
 use RewindTest::ControlFile 'find_crc';
 use Test::More;
 
-our @EXPORT = qw(tree rewound_tree difference is_same_tree nothing_is_left crc_offset);
+our @EXPORT = qw(tree without_times rewound_tree difference is_same_tree nothing_is_left crc_offset);
 
 # path => type, permissions, content, time of change; the path relative to the cluster's directory. postmaster.opts is left
 # out: every server that tries to start writes it.
@@ -43,13 +43,20 @@ sub md5
     return defined $content ? Digest::MD5::md5_hex($content) : '-' x 32;
 }
 
+# Without the times of change.
+sub without_times
+{
+    my ($tree) = @_;
+    s/(?<=[-0-9a-f]{32}) \d+$// for values %$tree;
+    return $tree;
+}
+
 # The same after a rewind: what differs from run to run is left out, the times of files, and of label and pg_control with
 # its checksum.
 sub rewound_tree
 {
     my ($cluster) = @_;
-    my $tree = tree($cluster);
-    s/(?<=[-0-9a-f]{32}) \d+$// for values %$tree;
+    my $tree = without_times(tree($cluster));
     $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr if -e $cluster->path('backup_label');
     my $control = slurp($cluster->path('global/pg_control'));
     substr($control, $_->[0], $_->[1]) = '' for [ crc_offset($control) // 0, 4 ], [ 24, 8 ];
