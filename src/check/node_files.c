@@ -38,6 +38,7 @@ typedef enum FileFault
     FAULT_CLOSED,   /* cannot be read, or not be written to */
     FAULT_MOUNTED,  /* a file */
     FAULT_NOWHERE,  /* a link to a directory that is not there */
+    FAULT_STICKY,   /* owned by somebody else, in a directory with the sticky bit */
     FAULT_FOREIGN,  /* owned by somebody else */
     FAULT_COUNT
 } FileFault;
@@ -66,12 +67,14 @@ static void look_at_file(const Node *node, const char *relative, TextList lists[
         text_list_add(&lists[FAULT_OBSTACLE], "\"%s\": %s", relative, obstacle_text(obstacle));
     else if (obstacle == OBSTACLE_MOUNTED && !S_ISDIR(status.st_mode))
         text_list_add(&lists[FAULT_MOUNTED], "\"%s\"", relative);
+    else if (obstacle == OBSTACLE_STICKY)
+        text_list_add(&lists[FAULT_STICKY], "\"%s\"", relative);
     if (leads_nowhere(node, relative))
         text_list_add(&lists[FAULT_NOWHERE], "\"%s\"", relative);
     if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
         ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
         text_list_add(&lists[FAULT_CLOSED], "\"%s\": %s", relative, strerror(errno));
-    else if (status.st_uid != geteuid())
+    else if (status.st_uid != geteuid() && obstacle != OBSTACLE_STICKY)
         text_list_add(&lists[FAULT_FOREIGN], "\"%s\"", relative);
 }
 
@@ -94,6 +97,9 @@ static void look_at_replaceable(Node *node)
                            "--keep=NAME for each, or unmount it before a rewind"},
         [FAULT_NOWHERE] = {FINDING_PROBLEM, "This link leads to no directory: ", ".",
                            "Mount the volume that belongs there"},
+        [FAULT_STICKY] = {FINDING_PROBLEM, "Another user owns ",
+                          ", and the sticky bit of its directory forbids to replace it.",
+                          "chown, or chmod -t on the directory"},
         [FAULT_FOREIGN] = {FINDING_WARNING, "Another user owns ",
                            ". What is replaced is then owned by the user that runs pg_rewind.",
                            "chown, or --keep=NAME"},

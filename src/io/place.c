@@ -189,11 +189,25 @@ int64_t place_birth(const char *path)
                : 0;
 }
 
+/* The sticky bit of the directory that the path is in keeps users from names of files that are not
+ * theirs (unlink(2), rename(2)). */
+static bool is_kept_by_sticky_bit(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[PLACE_PATH_SIZE];
+    struct stat parent;
+
+    snprintf(directory, sizeof(directory), "%.*s", slash == NULL ? 1 : (int) (slash - path) + 1,
+             slash == NULL ? "." : path);
+    return stat(directory, &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
+           parent.st_uid != geteuid();
+}
+
 Obstacle place_obstacle(const char *path)
 {
     struct statx status;
 
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) != 0)
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_UID, &status) != 0)
         return OBSTACLE_NONE;
     if ((status.stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
         return OBSTACLE_IMMUTABLE;
@@ -201,6 +215,8 @@ Obstacle place_obstacle(const char *path)
         return OBSTACLE_APPEND_ONLY;
     if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
         return OBSTACLE_MOUNTED;
+    if (status.stx_uid != geteuid() && is_kept_by_sticky_bit(path))
+        return OBSTACLE_STICKY;
     return OBSTACLE_NONE;
 }
 
@@ -211,6 +227,7 @@ const char *obstacle_text(Obstacle obstacle)
         [OBSTACLE_IMMUTABLE] = "it is immutable",
         [OBSTACLE_APPEND_ONLY] = "it may only be appended to",
         [OBSTACLE_MOUNTED] = "it is a mount point",
+        [OBSTACLE_STICKY] = "it is another user's, and its directory has the sticky bit",
     };
 
     return texts[obstacle];

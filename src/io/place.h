@@ -70,7 +70,8 @@ typedef enum Obstacle
     OBSTACLE_NONE,
     OBSTACLE_IMMUTABLE,
     OBSTACLE_APPEND_ONLY,
-    OBSTACLE_MOUNTED /* something is mounted there */
+    OBSTACLE_MOUNTED, /* something is mounted there */
+    OBSTACLE_STICKY   /* only its owner, or the directory's, may rename or remove it */
 } Obstacle;
 
 /* Links are not followed. None where there is nothing, or where the kernel does not say. */

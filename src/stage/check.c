@@ -248,7 +248,7 @@ static bool can_remove_directory(const char *local, Error *error)
 {
     const Obstacle obstacle = place_obstacle(local);
 
-    return !is_unchangeable(obstacle) ||
+    return (!is_unchangeable(obstacle) && obstacle != OBSTACLE_STICKY) ||
            error_set(error, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
                      obstacle_text(obstacle));
 }
@@ -304,6 +304,8 @@ static void check_entry(Check *check, const PlanEntry *entry)
         possible = can_remove_directory(local, &problem);
     else if (entry->type == FILE_REGULAR && entry->on_target)
         possible = can_change_file(entry, local, &copied, &problem);
+    else if (entry->type == FILE_LINK && entry->action == ACTION_REMOVE)
+        possible = stage_can_replace(local, &problem);
     if (!possible)
         problems_add(&check->problems, &problem);
     if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
