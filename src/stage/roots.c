@@ -454,11 +454,13 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
            error_set_errno(error, "cannot write to tablespace directory \"%s\"", location->path);
 }
 
+/* The directory that the new one is made in is opened to be synced. */
 static bool check_missing(const NewLocation *location, Error *error)
 {
-    AUTO_BUFFER Buffer parent = {0};
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *parent = path_parent(&buffer, location->path);
 
-    if (place_can_change_names(path_parent(&parent, location->path)))
+    if (place_can_change_names(parent) && (!file_sync_enabled() || place_can_be_read(parent)))
         return true;
     error_set_errno(error, "cannot create tablespace directory \"%s\"", location->path);
     return error_hint(error, "Create this directory, owned by the user who runs the target server, "
