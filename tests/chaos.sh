@@ -23,7 +23,7 @@ keep_what_failed()
 trap keep_what_failed EXIT
 
 install -m 644 "$checkout/tests/chaos.pl" "$work/"
-install -m 755 "$checkout/build/tests/faults.so" "$work/bin/"
+install -m 755 "$checkout/build/tests/faults.so" "$checkout/build/tests/same_pages" "$work/bin/"
 as_ordinary_user mkdir "$work/run/failed"
 
 mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_TRACE)=' || true)
@@ -33,6 +33,7 @@ cd "$work/run"
 as_ordinary_user \
     PG_REWIND="$work/bin/pg_rewind" \
     PG_REWIND_FAULTS="$work/bin/faults.so" \
+    PG_REWIND_SAME_PAGES="$work/bin/same_pages" \
     PG_REWIND_SERVERS="$servers" \
     PG_REWIND_TEST_KEEP=1 \
     PG_REWIND_TEST_PATIENCE="${PG_REWIND_TEST_PATIENCE:-120}" \

@@ -6,7 +6,7 @@
 # PG_VERSIONS="15 18" limits the server versions, PG_BINDIR_15=DIRECTORY takes other server programs of one,
 # PG_BINDIR_9_6=DIRECTORY those of one that no package has; PG_REWIND_TEST_ANY=1 runs a test on each of them although it names a few,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
-# PG_REWIND_TOOLS=DIRECTORY takes waldump, lost_values and lost_schema from there, which contain parts of the program.
+# PG_REWIND_TOOLS=DIRECTORY takes waldump, same_pages, lost_values and lost_schema from there, which contain parts of the program.
 # EMULATOR="qemu-aarch64 -L ROOT" runs the program for ARM64 that PG_REWIND names, with the library that PG_REWIND_FAULTS names: tests/arm64.sh.
 # What a sanitizer or valgrind has to say fails the run, whatever the tests make of it.
 set -euo pipefail
@@ -14,7 +14,7 @@ set -euo pipefail
 
 make_work "$(fast_directory)"
 cp "${PG_REWIND_FAULTS:-$checkout/build/tests/faults.so}" "$work/bin/faults.so"
-for tool in waldump lost_values lost_schema; do
+for tool in waldump same_pages lost_values lost_schema; do
     cp "${PG_REWIND_TOOLS:-$checkout/build/tests}/$tool" "$work/bin/$tool" || [ -n "${PG_REWIND:-}" ]
 done
 chmod -R a+rX "$work/bin"
@@ -112,6 +112,7 @@ cd "$work"
 as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND="$program" \
     PG_REWIND_FAULTS="$sanitizer$faults" \
+    PG_REWIND_SAME_PAGES="$work/bin/same_pages" \
     ASAN_OPTIONS="log_path=$work/run/findings" \
     UBSAN_OPTIONS="log_path=$work/run/findings:print_stacktrace=1" \
     TSAN_OPTIONS="log_path=$work/run/findings" \

@@ -22,7 +22,7 @@ mkdir -p "$logs"
 
 head_of() { sed -n "s/^$2: //p;/^--- /q" "$1"; }
 
-programs="pg_rewind tests/waldump tests/lost_values tests/lost_schema"
+programs="pg_rewind tests/waldump tests/same_pages tests/lost_values tests/lost_schema"
 
 # Built once; then only what a patch touches is compiled again.
 copy_checkout()

@@ -15,6 +15,7 @@
 #   PG_VERSIONS              server versions
 #   PG_REWIND                the program to test
 #   PG_REWIND_FAULTS         the library that interrupts it: see tests/faults/faults.c
+#   PG_REWIND_SAME_PAGES     compares the pages of two clusters: tests/same_pages.c
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15, PG_BINDIR_9_6   server programs for a version
 #   PG_REWIND_TEST_PATIENCE  seconds that anything may take
@@ -49,12 +50,14 @@ use Test::More import => ['!subtest'];
 use RewindTest::Cluster;
 use RewindTest::Command;
 use RewindTest::Comparison;
+use RewindTest::Pages;
 require RewindTest::Beside if defined $ENV{PG_REWIND_TEST_ORIGINALS};
 
 our @EXPORT = (
     qw(each_version make_cluster split_brain rewinding_role rewind rewinds rewinds_from_both_kinds rejoins),
     @RewindTest::Command::EXPORT,
     @RewindTest::Comparison::EXPORT,
+    @RewindTest::Pages::EXPORT,
     @Test::More::EXPORT,
 );
 
@@ -280,6 +283,8 @@ sub rewinds
 #
 #   writer => cluster       who can write, if the source is a standby itself
 #   recovery_written => 1   the recovery configuration is there already: -R
+#   pages => 1              compare all pages first, after a checkpoint of the writer
+#   source_is_stopped => 1  it is started here. Pages are compared before, without another checkpoint of the source
 #   check => sub            more tests, given target and source while they replicate
 #   no_promotion => 1       leave the target running as a standby
 #   quick => 1              leave out what hardly ever differs
@@ -293,6 +298,8 @@ sub rejoins
     $target->follow($source) if !$option{recovery_written};
     my $start = $target->try_start;
     is($start->{status}, 0, 'the rewound target starts') or do { diag($target->log); return };
+    pages_are_those_of($target, $writer) if $option{pages} || $option{source_is_stopped};
+    $source->start if $option{source_is_stopped};
 
     my $letter = "$target->{name} " . ++$letters_sent;
     $writer->sql("CREATE TABLE IF NOT EXISTS written_after_rewind (letter text);
@@ -370,8 +377,9 @@ sub rewinds_from_both_kinds
             $source->stop if $kind eq 'directory';
             my $result = rewinds($rewound, $source, kind => $kind, options => [ '--no-sync', @{ $option{options} // [] } ]);
             $option{rewound}->($rewound, $source, $result) if $option{rewound} && $result->{status} == 0;
-            $source->start if $kind eq 'directory';
-            rejoins($rewound, $source, %option) if $result->{status} == 0;
+            my $is_stopped = $kind eq 'directory' && $result->{status} == 0 && !$option{writer};
+            $source->start if $kind eq 'directory' && !$is_stopped;
+            rejoins($rewound, $source, pages => $kind eq 'server', %option, source_is_stopped => $is_stopped) if $result->{status} == 0;
             $rewound->discard;
         });
     }

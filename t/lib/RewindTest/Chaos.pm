@@ -6,7 +6,8 @@
 #   my @ends = play($choice);               # how each rewind ended: 'rewound', or why it was refused
 #
 # A run has rounds. In each the clusters part (RewindTest::Chaos::Divergence), a target is rewound, perhaps by several
-# attempts (RewindTest::Chaos::Attempt), follows its source, and is compared with it. In the next round it may be the
+# attempts (RewindTest::Chaos::Attempt), follows its source, and is compared with it: its pages first, before anything
+# has read the source (RewindTest::Pages), then its rows. In the next round it may be the
 # primary that fails, or the standby that is promoted. In the end it is promoted, and each index compared with its table
 # (RewindTest::Indexes).
 

@@ -354,7 +354,7 @@ sub attempt
     my $writer = $sides->{writer};
     settle($run, $writer);
     my $has_configuration = $round->{write_recovery_conf} && !is_directory($round) && $end !~ /unneeded/ && !$round->{rewound_twice};
-    rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration, no_promotion => !$is_last,
+    rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration, no_promotion => !$is_last, pages => 1,
         quick => !$run->{choice}{compare_all});
     keep_wal($writer, undef) if $run->{choice}{short_wal} && !$is_last;
     return $end if !$is_last || !$target->is_running;
