@@ -351,17 +351,19 @@ static bool show_interrupted(Apply *apply, Error *error)
     return interlock_show_interrupted(apply->interlock, error);
 }
 
-/* Its first file is "ballast", the others have a number after that. */
+/* The first file of a ballast is "ballast", the others have a number after that. */
 static bool remove_ballast(Apply *apply, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer first = {0};
 
     for (size_t i = 0; i < apply->work_count; i++)
     {
         const char **names;
         bool found;
 
-        if (!dir_list(apply->work[i], arena, &names, &found, error))
+        if (!file_remove(path_in(&first, apply->work[i], BALLAST_NAME), error) ||
+            !dir_list(apply->work[i], arena, &names, &found, error))
             return false;
         for (; *names != NULL; names++)
         {
