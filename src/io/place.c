@@ -1,5 +1,6 @@
 #include "io/place.h"
 
+#include "base/array.h"
 #include "base/text_cursor.h"
 #include "io/file.h"
 
@@ -17,6 +18,7 @@
 
 #define MOUNTS_PATH "/proc/self/mountinfo"
 #define MOUNTS_SIZE_MAX (64u * 1024 * 1024)
+#define LINKS_MAX 40 /* that Linux follows in one path */
 
 /* XFS, ext4 and others refuse (EXDEV) to rename or link a file into a directory that passes its
  * project on, unless the file has that project already. */
@@ -32,6 +34,15 @@ static uint32_t find_project(const char *directory)
                : 0;
 }
 
+/* Without the mount, which stat does not tell. */
+static Place place_of_status(const struct stat *status)
+{
+    return (Place){.device = status->st_dev,
+                   .inode = status->st_ino,
+                   .owner = status->st_uid,
+                   .is_directory = S_ISDIR(status->st_mode)};
+}
+
 bool place_find(const char *path, Place *place, bool *found, Error *error)
 {
     struct stat status;
@@ -42,10 +53,7 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
     if (!*found)
         return errno == ENOENT || errno == ENOTDIR ||
                error_set_errno(error, "could not stat file \"%s\"", path);
-    place->device = status.st_dev;
-    place->inode = status.st_ino;
-    place->owner = status.st_uid;
-    place->is_directory = S_ISDIR(status.st_mode);
+    *place = place_of_status(&status);
     if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
         (mounted.stx_mask & STATX_MNT_ID) != 0)
         place->mount = mounted.stx_mnt_id;
@@ -177,6 +185,59 @@ const char *place_below(const char *path, const char *directory)
             return path + length + 1;
     }
     return NULL;
+}
+
+/* Put what the link at `path` leads to in its place. False: it cannot be read. */
+static bool replace_link(Buffer *path, const char *rest)
+{
+    AUTO_BUFFER Buffer target = {0}, whole = {0};
+    const char *link = buffer_string(path);
+    const char *slash = strrchr(link, '/');
+
+    if (!file_read_link(link, &target, NULL))
+        return false;
+    if (buffer_string(&target)[0] != '/' && slash != NULL)
+        buffer_append(&whole, link, (size_t) (slash - link) + 1);
+    buffer_append_string(&whole, buffer_string(&target));
+    buffer_append_string(&whole, rest);
+    buffer_clear(path);
+    buffer_append_string(path, buffer_string(&whole));
+    return true;
+}
+
+void place_way_find(const char *path, PlaceWay *way)
+{
+    AUTO_BUFFER Buffer rest = {0}, part = {0};
+    int links = 0;
+
+    *way = (PlaceWay){0};
+    buffer_append_string(&rest, path);
+    for (size_t end = 0; end < rest.size;)
+    {
+        struct stat status;
+
+        end++;
+        end += strcspn(buffer_string(&rest) + end, "/");
+        buffer_clear(&part);
+        buffer_append(&part, rest.bytes, end);
+        if (lstat(buffer_string(&part), &status) != 0)
+            return;
+        ARRAY_ADD(way->places, way->count, place_of_status(&status));
+        if (!S_ISLNK(status.st_mode))
+            continue;
+        if (++links > LINKS_MAX || !replace_link(&part, buffer_string(&rest) + end))
+            return;
+        buffer_clear(&rest);
+        buffer_append_string(&rest, buffer_string(&part));
+        end = 0;
+    }
+    way->is_complete = true;
+}
+
+void place_way_free(PlaceWay *way)
+{
+    free(way->places);
+    *way = (PlaceWay){0};
 }
 
 int64_t place_birth(const char *path)

@@ -60,6 +60,22 @@ MUST_CHECK bool place_canonical(const char *path, char *canonical, bool *found, 
 bool place_inside(const char *path, const char *directory);
 const char *place_below(const char *path, const char *directory);
 
+/*
+ * The names that the kernel looks at on its way to what a path leads to: the directories and
+ * symbolic links in it, and those that these links lead to, each by its own device and inode. The
+ * last one is what the path leads to; is_complete is false where it does not exist or cannot be
+ * looked at, and the names end there.
+ */
+typedef struct PlaceWay
+{
+    Place *places;
+    size_t count;
+    bool is_complete;
+} PlaceWay;
+
+void place_way_find(const char *path, PlaceWay *way);
+void place_way_free(PlaceWay *way);
+
 /* When a file or directory was made here, in seconds since 1970: no copy keeps that. 0: the file
  * system does not say. */
 int64_t place_birth(const char *path);

@@ -324,6 +324,50 @@ static bool check_not_same_directory(const Given *given, Error *error)
                              "that it is to become a standby of.");
 }
 
+/*
+ * The source's data directory, if it is on this host: a server says in postmaster.pid where it is,
+ * and is the one that is meant if the file in that directory is its own. A server that cannot be
+ * asked is not looked for.
+ */
+static const char *find_source_directory(const Given *given, PidFileServer *server)
+{
+    Source *source = given->clusters->source;
+    AUTO_BUFFER Buffer text = {0};
+    PidFileServer here;
+    bool found;
+
+    if (!source->is_server)
+        return given->options->source_directory;
+    if (!source->operations->read_file(source, PID_FILE, PID_FILE_SIZE_MAX, &text, &found, NULL) ||
+        !found)
+        return NULL;
+    pid_file_parse(&text, server);
+    return server->directory[0] == '/' && pid_file_read(server->directory, &here) &&
+                   pid_file_same_server(&here, server)
+               ? server->directory
+               : NULL;
+}
+
+static bool check_not_nested(const Given *given, Error *error)
+{
+    const char *target = given->clusters->target.directory;
+    PidFileServer server;
+    const char *source = find_source_directory(given, &server);
+
+    if (source == NULL || place_is(source, target))
+        return true;
+    if (place_inside(source, target))
+        error_set(error, ERROR_FAILED,
+                  "the data directory of the source, \"%s\", is inside the target's", source);
+    else if (place_inside(target, source))
+        error_set(error, ERROR_FAILED,
+                  "the data directory of the target, \"%s\", is inside the source's", target);
+    else
+        return true;
+    return error_hint(error, "Check -D. If it is right, move one of the two out of the other, and "
+                             "run pg_rewind again.");
+}
+
 static bool check_own_directories(const Given *given, Error *error)
 {
     return neighbours_check(given->clusters->target.directory, given->options->source_directory,
@@ -396,6 +440,7 @@ static const Prerequisite prerequisites[] = {
     {check_source_stopped, "source", .needs_source = true, .decides = true},
     {check_not_same_directory, "source_system", .needs_source = true, .decides = true,
      .of_pair = true},
+    {check_not_nested, "source_system", .needs_source = true, .decides = true, .of_pair = true},
     {check_own_directories, NULL, .decides = true, .of_pair = true},
     {check_same_checksums, "source_checksums", .needs_source = true, .of_wal = true},
     {check_source_complete, "source", .needs_source = true},

@@ -294,6 +294,45 @@ static bool is_log(const PlanInput *input, const char *path)
            strcmp(path, input->log_directory) != 0;
 }
 
+/* The link of the target, pg_wal or pg_tblspc/N, will be on the rewound target as well. */
+static bool link_stays(const PlanInput *input, const char *link)
+{
+    return strcmp(link, input->version->wal_directory) == 0 ||
+           listing_find(input->source, link) != NULL;
+}
+
+/* It is a directory or link that only the target has, and that such a link needs. */
+static bool leads_to_tablespace(const PlanInput *input, const char *path)
+{
+    for (size_t i = 0; i < input->target->passed_count; i++)
+    {
+        const SecondName *passed = &input->target->passed[i];
+
+        if (strcmp(passed->path, path) == 0 && link_stays(input, passed->link))
+            return true;
+    }
+    return false;
+}
+
+static const SecondName *second_name_at(const Listing *listing, const char *path)
+{
+    return path_find(listing->seconds, listing->second_count, sizeof(*listing->seconds), path,
+                     strlen(path));
+}
+
+/*
+ * What is in it is rewound by another name, or is nothing that the other side has there. The
+ * location of a tablespace that goes stays as an empty directory, as after DROP TABLESPACE, unless
+ * the source has something of that name.
+ */
+static bool is_second_name(const PlanInput *input, const FilePair *pair)
+{
+    const SecondName *of_target = second_name_at(input->target, pair->path);
+
+    return second_name_at(input->source, pair->path) != NULL ||
+           (of_target != NULL && (link_stays(input, of_target->link) || pair->source == NULL));
+}
+
 /* It is a directory of logs, or a directory or link on the way to it, which only the target has. */
 static bool leads_to_logs(const PlanInput *input, const FilePair *pair)
 {
@@ -318,6 +357,8 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
         return leave(OUTCOME_LEAVE, REASON_ODD);
     if (leads_to_logs(input, pair))
         return make_entry(pair, ACTION_NONE, REASON_LEADS_TO_LOGS);
+    if (leads_to_tablespace(input, pair->path))
+        return make_entry(pair, ACTION_NONE, REASON_LEADS_TO_TABLESPACE);
     if (plan_keeps_wal_file(input, pair->target))
         return make_entry(pair, ACTION_NONE, REASON_COMMON_WAL);
     return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
@@ -392,13 +433,37 @@ static bool is_mounted_by_user(const PlanInput *input, const FilePair *pair, con
            !plan_stays_in_place(entry) && !path_is_servers(input->version, pair->path);
 }
 
+/* The action would remove or replace what the source cannot give back. */
+static bool hurts_foreign(const FilePair *pair, const PlanEntry *entry)
+{
+    return pair->target != NULL && entry->action != ACTION_NONE &&
+           foreign_tree_of(pair->foreign_on_target, pair->path) != NULL;
+}
+
+/* A directory that is left with all that is in it, on both sides. */
+static bool is_left_whole(const PlanInput *input, const FilePair *pair, Reason *reason)
+{
+    if (is_second_name(input, pair))
+        *reason = REASON_SECOND_NAME;
+    else if (foreign_is_closed(pair->foreign_on_target, pair->path))
+        *reason = REASON_FOREIGN;
+    else if (foreign_is_of_server(pair->foreign_on_source, pair->path))
+        *reason = REASON_FOREIGN_TO_SOURCE;
+    else
+        return false;
+    return true;
+}
+
 Decision decide_file(const PlanInput *input, const FilePair *pair)
 {
     Decision decision = leave(OUTCOME_KEEP, REASON_KEPT);
     PlanEntry *entry = &decision.entry;
+    Reason reason;
 
     if (keep_matches(input->keep, pair->path, &decision.kept_by))
         return decision;
+    if (is_left_whole(input, pair, &reason))
+        return leave(OUTCOME_LEAVE_TREE, reason);
     if (pair->target != NULL && pair->target->unreadable && !content_is_left(input, pair))
         return leave(OUTCOME_CONFLICT, REASON_UNREADABLE);
     if (pair->source != NULL && pair->source->unreadable && pair->class != PATH_LEFT)
@@ -412,6 +477,11 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
     {
         entry->action = ACTION_NONE;
         entry->reason = REASON_MOUNTED;
+    }
+    else if (hurts_foreign(pair, entry))
+    {
+        entry->action = ACTION_NONE;
+        entry->reason = REASON_FOREIGN;
     }
     return decision;
 }

@@ -14,6 +14,8 @@ typedef struct FilePair
     const char *path;
     const ListedFile *source; /* NULL: not there */
     const ListedFile *target;
+    const Foreign *foreign_on_source; /* in the whole listing */
+    const Foreign *foreign_on_target;
     const char *link_target; /* of the source's link, else NULL */
     PathClass class;
     RelationFile file;        /* of a relation's file */

@@ -2,12 +2,199 @@
 
 #include "base/array.h"
 #include "format/page.h"
+#include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
 #include "source/directory.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SERVERS_DIRECTORY "PG_" /* begins the name of a server's own directory in a tablespace */
+
+/* ---- Followed links of a directory on this machine ---- */
+
+/* A directory or link that a followed link passes on its way, or a directory that it leads to. */
+typedef struct LinkStep
+{
+    const char *link;
+    Place place;
+    bool is_end;
+} LinkStep;
+
+/* A listing while its files are collected. */
+typedef struct Collector
+{
+    Listing *listing;
+    const Version *version;
+    const char *side; /* "source", for messages */
+    LinkStep *steps;
+    size_t step_count;
+} Collector;
+
+/* The server's directories in a tablespace count as ends, too: its location may be a directory that
+ * holds something else, as the data directory itself. */
+static bool add_servers_directories(Collector *collector, const char *link, const char *location,
+                                    Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
+    bool found;
+
+    if (!dir_list(location, arena, &names, &found, error))
+        return false;
+    for (; *names != NULL; names++)
+    {
+        LinkStep step = {.link = link, .is_end = true};
+
+        if (strncmp(*names, SERVERS_DIRECTORY, strlen(SERVERS_DIRECTORY)) == 0 &&
+            place_find(arena_printf(arena, "%s/%s", location, *names), &step.place, &found, NULL) &&
+            found && step.place.is_directory)
+            ARRAY_ADD(collector->steps, collector->step_count, step);
+    }
+    return true;
+}
+
+/* Fails if another link leads to the same directory: its files would be listed below both. */
+static bool add_end(Collector *collector, const char *link, const Place *place, Error *error)
+{
+    for (size_t i = 0; i < collector->step_count; i++)
+    {
+        const LinkStep *other = &collector->steps[i];
+
+        if (!other->is_end || !place_same(&other->place, place))
+            continue;
+        error_set(error, ERROR_FAILED, "\"%s\" and \"%s\" of the %s lead to one directory",
+                  other->link, link, collector->side);
+        return error_hint(error, "Remove the link that its server does not need: the one that is "
+                                 "not in pg_tablespace.");
+    }
+    ARRAY_ADD(collector->steps, collector->step_count, (LinkStep){link, *place, true});
+    return true;
+}
+
+/* What cannot be looked at is left to the walk, which reports it. */
+static bool add_link(Collector *collector, const char *directory, const char *name, Error *error)
+{
+    AUTO_BUFFER Buffer buffer = {0}, target = {0};
+    const char *path = path_in(&buffer, directory, name);
+    const char *link = arena_strdup(collector->listing->strings, name);
+    PlaceWay way;
+    bool ok = true;
+
+    if (!file_read_link(path, &target, NULL))
+        return true;
+    if (buffer_string(&target)[0] != '/')
+    {
+        AUTO_BUFFER Buffer relative = {0};
+
+        buffer_append(&relative, path, path_parent_length(path));
+        buffer_printf(&relative, "/%s", buffer_string(&target));
+        place_way_find(buffer_string(&relative), &way);
+    }
+    else
+        place_way_find(buffer_string(&target), &way);
+    for (size_t i = 0; i + 1 < way.count; i++)
+        ARRAY_ADD(collector->steps, collector->step_count, (LinkStep){link, way.places[i], false});
+    if (way.is_complete && way.count > 0 && way.places[way.count - 1].is_directory &&
+        place_can_be_read(path))
+        ok =
+            add_end(collector, link, &way.places[way.count - 1], error) &&
+            (!relpath_is_tablespace(name) || add_servers_directories(collector, link, path, error));
+    place_way_free(&way);
+    return ok;
+}
+
+static bool find_links(Collector *collector, const char *directory, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
+    bool found;
+
+    if (!add_link(collector, directory, collector->version->wal_directory, error))
+        return false;
+    if (!dir_list(arena_printf(arena, "%s/pg_tblspc", directory), arena, &names, &found, NULL))
+        return true;
+    for (; *names != NULL; names++)
+    {
+        const char *name = arena_printf(arena, "pg_tblspc/%s", *names);
+
+        if (relpath_is_tablespace(name) && !add_link(collector, directory, name, error))
+            return false;
+    }
+    return true;
+}
+
+/* A directory of every cluster, or of a database: its files are listed under this name, whatever
+ * link leads there. */
+static bool is_servers_directory(const Version *version, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return path_is_servers(version, path) &&
+           (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
+}
+
+static void add_name(SecondName **names, size_t *count, const char *path, const char *link)
+{
+    ARRAY_ADD(*names, *count, (SecondName){path, link});
+}
+
+/* path: the listing's. */
+static void note_names(const Collector *collector, const SourceFile *file, const char *path)
+{
+    Listing *listing = collector->listing;
+
+    if (file->device == 0 || (file->type != FILE_DIRECTORY && file->type != FILE_LINK))
+        return;
+    for (size_t i = 0; i < collector->step_count; i++)
+    {
+        const LinkStep *step = &collector->steps[i];
+
+        if (step->place.device != file->device || step->place.inode != file->inode ||
+            path_is_within(step->link, path))
+            continue;
+        if (!step->is_end)
+            add_name(&listing->passed, &listing->passed_count, path, step->link);
+        else if (!is_servers_directory(collector->version, path))
+            add_name(&listing->seconds, &listing->second_count, path, step->link);
+    }
+}
+
+/* ---- Collecting ---- */
+
+/* It lies in a directory of this array, which is not that itself. */
+static bool is_below_second(const Listing *listing, const char *path)
+{
+    const SecondName *second =
+        path_find_above(listing->seconds, listing->second_count, sizeof(*listing->seconds), path);
+
+    return second != NULL && strcmp(second->path, path) != 0;
+}
+
+/* The files of a directory are listed below its link, and not once more. */
+static void drop_below_second_names(Listing *listing)
+{
+    size_t files = 0, links = 0;
+
+    if (listing->second_count == 0)
+        return;
+    ARRAY_SORT(listing->seconds, listing->second_count, compare_strings);
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        if (!is_below_second(listing, listing->files[i].path))
+            listing->files[files++] = listing->files[i];
+        else
+            listing->total_size -= listing->files[i].size;
+    }
+    for (size_t i = 0; i < listing->link_count; i++)
+    {
+        if (!is_below_second(listing, listing->links[i].path))
+            listing->links[links++] = listing->links[i];
+    }
+    listing->count = files;
+    listing->link_count = links;
+}
 
 /* A directory is listed before what is in it, so that a file stands here only if it is a mount. */
 static void note_file_system(Listing *listing, const SourceFile *file, const char *path)
@@ -25,7 +212,8 @@ static void note_file_system(Listing *listing, const SourceFile *file, const cha
 
 static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
-    Listing *listing = context;
+    const Collector *collector = context;
+    Listing *listing = collector->listing;
     const bool is_regular = file->type == FILE_REGULAR;
     const char *path;
 
@@ -50,6 +238,7 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
     note_file_system(listing, file, path);
     if (is_regular)
         listing->total_size += file->size;
+    note_names(collector, file, path);
     if (file->link_target != NULL)
     {
         ARRAY_ADD(listing->links, listing->link_count,
@@ -81,8 +270,11 @@ static bool check_listed_parents(const Listing *listing, const char *side, Error
     return true;
 }
 
-static bool sort_and_check(Listing *listing, const char *side, Error *error)
+static bool sort_and_check(const Collector *collector, Error *error)
 {
+    Listing *listing = collector->listing;
+    const char *side = collector->side;
+
     if (listing->count == 0)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
     /* Files and links begin with their path. */
@@ -94,14 +286,21 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
             return error_set(error, ERROR_FAILED, "duplicate %s file \"%s\"", side, /* contract */
                              listing->files[i].path);
     }
+    drop_below_second_names(listing);
     return check_listed_parents(listing, side, error);
 }
 
 bool listing_of_source(Source *source, const Version *version, Listing *listing, Error *error)
 {
+    Collector collector = {.listing = listing, .version = version, .side = "source"};
+    bool ok;
+
     *listing = (Listing){.strings = arena_create()};
-    return source->operations->list(source, version, collect_file, listing, error) &&
-           sort_and_check(listing, "source", error);
+    ok = (source->directory == NULL || find_links(&collector, source->directory, error)) &&
+         source->operations->list(source, version, collect_file, &collector, error) &&
+         sort_and_check(&collector, error);
+    free(collector.steps);
+    return ok;
 }
 
 /* Every server makes a directory in it. That of a file system is no content. */
@@ -171,13 +370,20 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
 }
 
 /* A mount of a server's file is not looked for: the file cannot be left alone. */
-static void find_mount(const Target *target, ListedFile *file)
+static void find_mount(const Target *target, const Place *root, ListedFile *file)
 {
-    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *path;
+    Place place;
+    bool found;
 
-    if (file->type == FILE_REGULAR && !path_is_servers(target->control.version, file->path))
-        file->mounted =
-            place_obstacle(path_in(&path, target->directory, file->path)) == OBSTACLE_MOUNTED;
+    if ((file->type != FILE_REGULAR && file->type != FILE_DIRECTORY) ||
+        path_is_servers(target->control.version, file->path))
+        return;
+    path = path_in(&buffer, target->directory, file->path);
+    file->mounted = place_obstacle(path) == OBSTACLE_MOUNTED ||
+                    (file->type == FILE_DIRECTORY && place_find(path, &place, &found, NULL) &&
+                     found && place.device != root->device);
 }
 
 /* By its first page, since no name tells. */
@@ -207,14 +413,22 @@ static bool find_hash_index(const Target *target, ListedFile *file, Error *error
 
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
+    const Version *version = target->control.version;
+    Collector collector = {.listing = listing, .version = version, .side = "target"};
+    Place root;
+    bool ok, found;
+
     *listing = (Listing){.strings = arena_create()};
-    if (!data_directory_list(target->directory, target->control.version, true, collect_file,
-                             listing, error) ||
-        !sort_and_check(listing, "target", error))
+    ok = place_find(target->directory, &root, &found, error) &&
+         find_links(&collector, target->directory, error) &&
+         data_directory_list(target->directory, version, true, collect_file, &collector, error) &&
+         sort_and_check(&collector, error);
+    free(collector.steps);
+    if (!ok)
         return false;
     for (size_t i = 0; i < listing->count; i++)
     {
-        find_mount(target, &listing->files[i]);
+        find_mount(target, &root, &listing->files[i]);
         if (!target->control.version->hash_indexes_logged &&
             !find_hash_index(target, &listing->files[i], error))
             return false;
@@ -227,6 +441,8 @@ void listing_free(Listing *listing)
     free(listing->files);
     free(listing->links);
     free(listing->file_systems);
+    free(listing->seconds);
+    free(listing->passed);
     arena_destroy(listing->strings);
     *listing = (Listing){0};
 }
@@ -255,6 +471,24 @@ const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *
         step *= 2;
     return path_find(file + step / 2, (step < left ? step + 1 : left) - step / 2, sizeof(*file),
                      path, strlen(path));
+}
+
+void listing_add_new_places(const Listing *source, const char *target_directory, Listing *target)
+{
+    for (size_t i = 0; i < source->link_count; i++)
+    {
+        const ListedLink *link = &source->links[i];
+        const char *path = place_below(link->target, target_directory);
+
+        if (path == NULL || path[0] == '\0' || !relpath_is_tablespace(link->path) ||
+            listing_find(target, link->path) != NULL)
+            continue;
+        add_name(&target->seconds, &target->second_count, path, link->path);
+        for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+            add_name(&target->passed, &target->passed_count,
+                     arena_strndup(target->strings, path, (size_t) (slash - path)), link->path);
+    }
+    drop_below_second_names(target);
 }
 
 bool tablespace_is_listed(const Listing *source, const char *location)

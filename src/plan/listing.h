@@ -1,5 +1,11 @@
 /*
  * The files of a data directory, sorted by path. Foreign paths are checked here, once.
+ *
+ * A directory is listed once. The server follows some links: pg_wal, and those of tablespaces.
+ * Where such a link leads to a directory inside the data directory, that one has two names: its
+ * files are listed below the link, and its second name is listed alone. A directory is known by its
+ * device and inode, which a server does not tell: of a source server second names are listed like
+ * others.
  */
 #ifndef PLAN_LISTING_H
 #define PLAN_LISTING_H
@@ -19,7 +25,8 @@ typedef struct ListedFile
     bool unreadable : 1; /* a directory of the target, whose content is not known; on the source,
                             what cannot be asked for */
     bool hash_index : 1; /* the target's first file of one, where WAL does not tell what changed */
-    bool mounted : 1; /* a regular file of the target that no server needs, and that is a mount */
+    bool mounted : 1; /* a regular file or directory of the target that no server needs, and that is
+                         a mount, or part of another file system */
 } ListedFile;
 
 /* A cluster may have millions of files. */
@@ -38,6 +45,13 @@ typedef struct ListedFileSystem
     dev_t device;
 } ListedFileSystem;
 
+/* A directory or link that a followed link leads to, or passes on its way. */
+typedef struct SecondName
+{
+    const char *path;
+    const char *link; /* pg_wal, or pg_tblspc/N */
+} SecondName;
+
 typedef struct Listing
 {
     Arena *strings;
@@ -48,12 +62,18 @@ typedef struct Listing
     uint64_t total_size;            /* of regular files */
     ListedFileSystem *file_systems; /* of the target: all that hold a part of it */
     size_t file_system_count;
+    SecondName *seconds; /* second names of directories that are listed below a link, ascending by
+                            path; one may be below another */
+    size_t second_count;
+    SecondName *passed; /* directories and links on the way of a followed link; on this machine */
+    size_t passed_count;
 } Listing;
 
 /*
  * Both own what they list (listing_free, also after an error), and may run at the same time. Fails
  * on an unsafe path ("source" sends it), on a duplicate, on a file that is in no directory of the
- * listing (nor in a tablespace), on sizes that no disk holds.
+ * listing (nor in a tablespace), on sizes that no disk holds, on two followed links to one
+ * directory.
  */
 MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listing *listing,
                                   Error *error);
@@ -78,6 +98,12 @@ const char *listing_link_target(const Listing *listing, const char *path);
  * the faster. */
 const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
                                       const char *path);
+
+/*
+ * New tablespaces, which only the source has, may get a place in the target's directory: it is a
+ * second name of theirs. To be called after tablespaces_map.
+ */
+void listing_add_new_places(const Listing *source, const char *target_directory, Listing *target);
 
 /* The source has a tablespace at this location. To be asked before tablespaces_map. */
 bool tablespace_is_listed(const Listing *source, const char *location);

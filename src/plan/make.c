@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/log.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 
 #define RESERVED_OIDS 8192
 
+#define NAMED_MAX 10 /* things that are removed */
+
 /* A plan while its files are decided upon one after the other. */
 typedef struct PlanBuilder
 {
@@ -21,6 +24,8 @@ typedef struct PlanBuilder
     Plan *plan;
     const char **left; /* ascending: what is below these paths is not looked at */
     size_t left_count;
+    Foreign of_source, of_target;
+    bool *told; /* for each tree of the target's: there is a remark */
     /* The database looked at last; no relation is in tablespace 0. */
     Oid tablespace, database;
     bool database_is_targets;
@@ -100,7 +105,8 @@ static void add_remark(PlanBuilder *builder, const char *path, Reason reason, co
 {
     Plan *plan = builder->plan;
 
-    ARRAY_ADD(plan->remarks, plan->remark_count, (PlanRemark){path, kept_by, reason});
+    ARRAY_ADD(plan->remarks, plan->remark_count,
+              (PlanRemark){.path = path, .kept_by = kept_by, .reason = reason});
 }
 
 /* The warnings about files, after their names. */
@@ -110,15 +116,60 @@ static const char *const warnings[REASON_MATCHES_NOTHING + 1] = {
     [REASON_MOUNTED] = "is a mount point and is left alone",
     [REASON_ODD] = "is not a regular file and is left alone",
     [REASON_ODD_ON_SOURCE] = "in the source is not a regular file and is left alone",
+    [REASON_SECOND_NAME] = "of the source is not copied: on the target it is the directory of "
+                           "pg_wal or of a tablespace",
+    [REASON_FOREIGN_TO_SOURCE] =
+        "of the source is not copied: it is another cluster, or a directory "
+        "of a tablespace or of pg_wal",
     [REASON_TYPES_DIFFER] = "is of different type in source and target and is left alone",
     [REASON_NAME_NOT_VALID] = "cannot be fetched and is left alone: its name is not valid in the "
                               "source's encoding",
 };
 
-static bool is_remarkable(const FilePair *pair, const Decision *decision)
+static const char *const foreign_kinds[] = {
+    [FOREIGN_CLUSTER] = "is another cluster",
+    [FOREIGN_BACKUP] = "is a base backup",
+    [FOREIGN_TABLESPACE] = "is the directory of a tablespace",
+    [FOREIGN_WAL] = "holds WAL",
+    [FOREIGN_MOUNT] = "is a mount point",
+};
+
+/* One remark tells of all in a tree. */
+static void remark_on_tree(PlanBuilder *builder, const char *path)
+{
+    const ForeignTree *tree = foreign_tree_of(&builder->of_target, path);
+    Plan *plan = builder->plan;
+    bool *told = &builder->told[tree - builder->of_target.trees];
+
+    if (!*told)
+        ARRAY_ADD(plan->remarks, plan->remark_count,
+                  (PlanRemark){tree->path, tree->found, REASON_FOREIGN, tree->kind});
+    *told = true;
+}
+
+/* Something other than directories is below it in the source. A second name's content is not
+ * listed. */
+static bool has_files_on_source(const PlanInput *input, const FilePair *pair)
+{
+    const ListedFile *file = pair->source;
+    const ListedFile *end = input->source->files + input->source->count;
+
+    for (; file != NULL && file < end && strncmp(file->path, pair->path, strlen(pair->path)) == 0;
+         file++)
+    {
+        if (file->type != FILE_DIRECTORY && path_is_within(pair->path, file->path))
+            return true;
+    }
+    return false;
+}
+
+static bool is_remarkable(const PlanInput *input, const FilePair *pair, const Decision *decision)
 {
     const Reason reason = decision->entry.reason;
 
+    if (reason == REASON_SECOND_NAME)
+        return has_files_on_source(input, pair) &&
+               !foreign_is_of_server(pair->foreign_on_source, pair->path);
     if (reason == REASON_EXCLUDED || reason == REASON_NOT_THE_SERVERS)
         return pair->source != NULL;
     return decision->outcome != OUTCOME_CONFLICT &&
@@ -156,7 +207,8 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
             ARRAY_ADD(plan->entries, plan->count, decision->entry);
         if (reason == REASON_HASH_INDEX && pair->file.segment == 0)
             plan->hash_index_count++;
-        if (reason != REASON_LEADS_TO_LOGS && reason != REASON_MOUNTED)
+        if (reason != REASON_LEADS_TO_LOGS && reason != REASON_LEADS_TO_TABLESPACE &&
+            reason != REASON_MOUNTED && reason != REASON_FOREIGN)
             return;
         break;
     case OUTCOME_LEAVE:
@@ -192,7 +244,9 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
     if (decision.outcome == OUTCOME_KEEP &&
         must_come_from_source(builder->input->version, pair->path))
         return error_not_to_be_kept(pair->path, decision.kept_by, error);
-    if (is_remarkable(pair, &decision))
+    if (decision.entry.reason == REASON_FOREIGN)
+        remark_on_tree(builder, pair->path);
+    else if (is_remarkable(builder->input, pair, &decision))
         add_remark(builder, pair->path, decision.entry.reason, decision.kept_by);
     add_decision(builder, pair, &decision);
     return true;
@@ -213,7 +267,9 @@ static bool decide_all_files(PlanBuilder *builder, Error *error)
                                            : strcmp(source->path, target->path);
         FilePair pair = {.path = order <= 0 ? source->path : target->path,
                          .source = order <= 0 ? source : NULL,
-                         .target = order >= 0 ? target : NULL};
+                         .target = order >= 0 ? target : NULL,
+                         .foreign_on_source = &builder->of_source,
+                         .foreign_on_target = &builder->of_target};
 
         if (pair.source != NULL && pair.source->type == FILE_LINK)
             pair.link_target = listing_link_target(sources, pair.path);
@@ -281,7 +337,7 @@ static void list_removed(const PlanInput *input, Plan *plan)
         {
             ARRAY_GROW(plan->removed, plan->removed_count);
             removed = &plan->removed[plan->removed_count++];
-            *removed = (PlanRemoved){.path = entry->path};
+            *removed = (PlanRemoved){.path = entry->path, .is_file = entry->type != FILE_DIRECTORY};
         }
         if (removed == NULL)
             continue;
@@ -348,11 +404,18 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
 
     *plan = (Plan){.target = input->target,
                    .tablespaces = input->tablespaces,
+                   .version = input->version,
                    .wal_directory = input->version->wal_directory,
                    .block_size = input->block_size,
                    .source_bytes = input->source->total_size};
+    foreign_find(input->version, input->source, &builder.of_source);
+    foreign_find(input->version, input->target, &builder.of_target);
+    builder.told = memory_allocate_zeroed(builder.of_target.tree_count + 1, sizeof(*builder.told));
     decided = decide_all_files(&builder, error);
     free(builder.left);
+    free(builder.told);
+    foreign_free(&builder.of_source);
+    foreign_free(&builder.of_target);
     if (!decided)
         return false;
     find_idle_patterns(&builder);
@@ -409,14 +472,77 @@ static void print_remark(const PlanRemark *remark, bool first_time)
         log_warning("\"%s\" %s", remark->path, warning);
     else if (remark->reason == REASON_KEPT)
         log_debug("\"%s\" is kept (%s)", remark->path, remark->kept_by);
+    else if (remark->reason == REASON_FOREIGN)
+        log_warning("\"%s\" %s: nothing in \"%s\" is removed or replaced", remark->kept_by,
+                    foreign_kinds[remark->kind], remark->path);
     else if (remark->reason != REASON_MATCHES_NOTHING)
         log_debug("entry \"%s\" excluded from source file list", remark->path);
     else if (first_time)
         log_warning("--keep pattern \"%s\" matches no file", remark->path);
 }
 
+/* Files at the top that servers and their managers leave there, and nobody misses. */
+static bool is_left_by_programs(const char *name)
+{
+    static const char *const patterns[] = {"*.conf", "*.conf.*", "*.signal", "*.done",
+                                           "*.old",  "*.json",   "*.pid",    "*.opts",
+                                           "*.tmp",  "promote",  "logrotate"};
+
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
+    {
+        if (fnmatch(patterns[i], name, FNM_PATHNAME) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The original removes it without a word, and its content exists nowhere else. --keep could keep
+ * it, as it is not in a directory of the server. */
+static bool may_be_missed(const Plan *plan, const PlanRemoved *removed)
+{
+    return removed->bytes > 0 && !path_is_servers(plan->version, removed->path) &&
+           !(removed->is_file && is_left_by_programs(removed->path));
+}
+
+static void append_keep_option(Buffer *options, const char *path)
+{
+    AUTO_BUFFER Buffer pattern = {0};
+
+    for (; *path != '\0'; path++)
+        buffer_printf(&pattern, "%s%c", strchr("*?[\\", *path) != NULL ? "\\" : "", *path);
+    buffer_append_string(options, " --keep=");
+    buffer_append_word(options, buffer_string(&pattern));
+}
+
+static void print_removed(const Plan *plan)
+{
+    AUTO_BUFFER Buffer options = {0};
+    size_t count = 0;
+
+    for (size_t i = 0; i < plan->removed_count; i++)
+    {
+        const PlanRemoved *removed = &plan->removed[i];
+
+        if (!may_be_missed(plan, removed) || count++ >= NAMED_MAX)
+            continue;
+        log_warning(
+            "\"%s\" is removed, since the source does not have it: %llu file%s, %llu byte%s",
+            removed->path, (unsigned long long) removed->file_count,
+            removed->file_count == 1 ? "" : "s", (unsigned long long) removed->bytes,
+            removed->bytes == 1 ? "" : "s");
+        append_keep_option(&options, removed->path);
+    }
+    if (count > NAMED_MAX)
+        log_warning("%zu more of the target are removed that the source does not have",
+                    count - NAMED_MAX);
+    if (count > 0)
+        log_hint("To keep them use:%s", buffer_string(&options));
+}
+
 void plan_print_remarks(const Plan *plan, bool first_time)
 {
+    bool foreign = false;
+
     if (first_time && plan->hash_index_count > 0)
     {
         log_warning("%zu hash index%s cannot be relied on: this version of PostgreSQL does not "
@@ -426,5 +552,12 @@ void plan_print_remarks(const Plan *plan, bool first_time)
             "Queries on the standby must not use them; after a promotion run REINDEX for each.");
     }
     for (size_t i = 0; i < plan->remark_count; i++)
+    {
         print_remark(&plan->remarks[i], first_time);
+        foreign = foreign || plan->remarks[i].reason == REASON_FOREIGN;
+    }
+    if (foreign)
+        log_hint("Remove by hand what nobody needs there.");
+    if (first_time)
+        print_removed(plan);
 }

@@ -4,8 +4,8 @@
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
 
+#include "plan/foreign.h"
 #include "plan/keep.h"
-#include "plan/listing.h"
 #include "wal/scan.h"
 
 typedef enum Action
@@ -36,20 +36,25 @@ typedef enum Reason
     REASON_OTHER_WAL,
     REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has */
     REASON_LEADS_TO_LOGS, /* a directory or link of the target's server logs, or on the way there */
-    REASON_MAY_BE_ODD,    /* an empty file of a source that does not tell it from a fifo */
-    REASON_STANDBY,       /* pg_rewind writes the file itself, or it must not be there (-R) */
-    REASON_MOUNTED,       /* on the target, and no server needs it */
-    REASON_EXCLUDED,      /* the server creates it again; an entry only if the target has it */
+    REASON_LEADS_TO_TABLESPACE, /* a directory or link on the way of pg_wal's link, or of that of a
+                                   tablespace */
+    REASON_MAY_BE_ODD,          /* an empty file of a source that does not tell it from a fifo */
+    REASON_STANDBY,             /* pg_rewind writes the file itself, or it must not be there (-R) */
+    REASON_MOUNTED,             /* on the target, and no server needs it */
+    REASON_EXCLUDED, /* the server creates it again; an entry only if the target has it */
     /* For what is left alone: */
     REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
     REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
     REASON_ODD,             /* a fifo, socket or device */
     REASON_ODD_ON_SOURCE,
     REASON_TYPES_DIFFER,
-    REASON_LINK_OF_SOURCE, /* among the server's files: what it leads to is not listed */
-    REASON_NAME_NOT_VALID, /* in the source's encoding: it cannot be asked for */
-    REASON_UNREADABLE,     /* a directory of the target */
-    REASON_KEPT,           /* --keep */
+    REASON_SECOND_NAME,       /* of a directory that is listed below a link */
+    REASON_FOREIGN_TO_SOURCE, /* another cluster, or a part of one, below its data directory */
+    REASON_FOREIGN,           /* also of an entry: the target's file is in a ForeignTree */
+    REASON_LINK_OF_SOURCE,    /* among the server's files: what it leads to is not listed */
+    REASON_NAME_NOT_VALID,    /* in the source's encoding: it cannot be asked for */
+    REASON_UNREADABLE,        /* a directory of the target */
+    REASON_KEPT,              /* --keep */
     /* For a pattern: */
     REASON_MATCHES_NOTHING
 } Reason;
@@ -92,14 +97,16 @@ typedef struct PlanRemoved
     const char *path;
     uint64_t file_count; /* all but directories */
     uint64_t bytes;
+    bool is_file; /* a file or link */
 } PlanRemoved;
 
 /* A remark on a file, or on a pattern that matches none. */
 typedef struct PlanRemark
 {
     const char *path;
-    const char *kept_by; /* REASON_KEPT: the pattern */
+    const char *kept_by; /* REASON_KEPT: the pattern; REASON_FOREIGN: what was found */
     Reason reason;
+    ForeignKind kind; /* REASON_FOREIGN */
 } PlanRemark;
 
 typedef struct Plan
@@ -121,7 +128,8 @@ typedef struct Plan
     size_t hash_index_count; /* of relations that both sides have, and that WAL does not tell of */
     const Listing *target;   /* the files that the target has; or NULL */
     const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
-    const char *wal_directory;             /* pg_wal, or pg_xlog */
+    const Version *version;
+    const char *wal_directory; /* pg_wal, or pg_xlog */
     uint32_t block_size;
     uint64_t fetch_bytes;   /* what staging will fetch at most, without WAL */
     uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */
@@ -177,8 +185,8 @@ MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_print(const Plan *plan);
 const char *action_name(Action action);
 
-/* Warnings and debug lines about files that are left alone, kept, or odd; about patterns only the
- * first time. */
+/* Warnings and debug lines about files that are left alone, kept, or odd; about patterns, and what
+ * is removed that no server made, only the first time. */
 void plan_print_remarks(const Plan *plan, bool first_time);
 
 void plan_free(Plan *plan);

@@ -90,6 +90,8 @@ static bool plan_files(Run *run, bool first, Error *error)
     if (!list_both_sides(run, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
+    listing_add_new_places(&planned->source_files, clusters->target.directory,
+                           &planned->target_files);
     find_kept_files(run, &configuration, &planned->keep);
     input->version = version;
     input->version_directory = control->version_directory;

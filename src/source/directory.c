@@ -52,7 +52,8 @@ bool data_directory_is_readable(const char *directory, const DirEntry *entry, bo
 static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     const ListWalk *walk = context;
-    SourceFile file = {.path = entry->path, .device = entry->status->st_dev};
+    SourceFile file = {
+        .path = entry->path, .device = entry->status->st_dev, .inode = entry->status->st_ino};
 
     if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
     {

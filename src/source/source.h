@@ -70,7 +70,9 @@ typedef struct SourceFile
     const char *link_target; /* of a link; of a tablespace's link where it points to; else NULL */
     bool unreadable; /* a directory of the target that may not be looked into; on the source, a name
                         that its server does not take */
-    dev_t device;    /* of a file on this host; else 0 */
+    dev_t
+        device;  /* of a file on this host, where a link was followed of what it leads to; else 0 */
+    ino_t inode; /* likewise */
 } SourceFile;
 
 typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);

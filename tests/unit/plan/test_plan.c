@@ -1012,8 +1012,10 @@ static void test_log_directory_stays(void **state)
 /* Each directory once, with all below it, also where names sort between. */
 static void test_foreign_files_that_are_removed(void **state)
 {
-    static const PlanRemoved expected[] = {
-        {"base/mine", 1, 30}, {"mine", 3, 7}, {"mine-too", 1, 100}, {"mine.txt", 1, 1000}};
+    static const PlanRemoved expected[] = {{"base/mine", 1, 30, false},
+                                           {"mine", 3, 7, false},
+                                           {"mine-too", 1, 100, true},
+                                           {"mine.txt", 1, 1000, true}};
     Case c;
 
     (void) state;
@@ -1334,13 +1336,13 @@ static void test_links_of_source(void **state)
 static void test_remarks(void **state)
 {
     static const PlanRemark expected[] = {
-        {"conf", "conf", REASON_KEPT},
-        {"empty", NULL, REASON_MAY_BE_ODD},
-        {"fifo", NULL, REASON_ODD},
-        {"other", NULL, REASON_TYPES_DIFFER},
-        {"postmaster.pid", NULL, REASON_NOT_THE_SERVERS},
-        {"socket", NULL, REASON_ODD_ON_SOURCE},
-        {"nothing", NULL, REASON_MATCHES_NOTHING},
+        {"conf", "conf", REASON_KEPT, FOREIGN_CLUSTER},
+        {"empty", NULL, REASON_MAY_BE_ODD, FOREIGN_CLUSTER},
+        {"fifo", NULL, REASON_ODD, FOREIGN_CLUSTER},
+        {"other", NULL, REASON_TYPES_DIFFER, FOREIGN_CLUSTER},
+        {"postmaster.pid", NULL, REASON_NOT_THE_SERVERS, FOREIGN_CLUSTER},
+        {"socket", NULL, REASON_ODD_ON_SOURCE, FOREIGN_CLUSTER},
+        {"nothing", NULL, REASON_MATCHES_NOTHING, FOREIGN_CLUSTER},
     };
     Keep keep = {0};
     Case c;
@@ -1386,8 +1388,15 @@ static void test_mounted_files(void **state)
     add(&c, "mine/file", ABSENT, 10);
     add(&c, "mine/mounted", ABSENT, 10);
     add(&c, "pg_hba.conf", 10, 20);
+    add(&c, "volume", DIRECTORY, DIRECTORY);
+    add(&c, "volume/both", 10, 20);
+    add(&c, "volume/in", ABSENT, DIRECTORY);
+    add(&c, "volume/in/file", ABSENT, 20);
+    add(&c, "volume/new", 10, ABSENT);
     for (size_t i = 0; i < c.target.count; i++)
-        c.target_files[i].mounted = strcmp(c.target_files[i].path, "mine/file") != 0;
+        c.target_files[i].mounted = strcmp(c.target_files[i].path, "mine/file") != 0 &&
+                                    strcmp(c.target_files[i].path, "mine") != 0 &&
+                                    strncmp(c.target_files[i].path, "volume/", 7) != 0;
     assert_true(make(&c));
     assert_int_equal(action_of(&c, "PG_VERSION"), ACTION_COPY);
     assert_int_equal(action_of(&c, "mine"), ACTION_NONE);
@@ -1395,7 +1404,11 @@ static void test_mounted_files(void **state)
     assert_int_equal(action_of(&c, "mine/mounted"), ACTION_NONE);
     assert_int_equal(action_of(&c, "pg_hba.conf"), ACTION_NONE);
     assert_int_equal(reason_of(&c, "pg_hba.conf"), REASON_MOUNTED);
-    assert_int_equal(c.plan.remark_count, 2);
+    assert_int_equal(action_of(&c, "volume/both"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "volume/in"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "volume/in/file"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "volume/new"), ACTION_COPY);
+    assert_int_equal(c.plan.remark_count, 3);
     end(&c);
 }
 

@@ -127,9 +127,9 @@ static void test_unwritable_file(void **state)
 /* What no plan can be made for is said with all else. */
 static void test_conflicts(void **state)
 {
-    static PlanRemark conflicts[] = {{"base/5", NULL, REASON_TYPES_DIFFER},
-                                     {"base/6", NULL, REASON_UNREADABLE},
-                                     {"base/8", NULL, REASON_LINK_OF_SOURCE}};
+    static PlanRemark conflicts[] = {{"base/5", NULL, REASON_TYPES_DIFFER, FOREIGN_CLUSTER},
+                                     {"base/6", NULL, REASON_UNREADABLE, FOREIGN_CLUSTER},
+                                     {"base/8", NULL, REASON_LINK_OF_SOURCE, FOREIGN_CLUSTER}};
     static PlanEntry entries[] = {{OTHER_ENTRY("base/7", ACTION_CREATE, FILE_DIRECTORY, false)}};
     Plan plan = {.entries = entries,
                  .count = 1,
@@ -207,8 +207,9 @@ static void test_space_of_another_file_system(void **state)
     assert_false(check(&plan, 0));
     assert_said("not enough space on the file system of \"/proc/location\"\n");
     assert_said("Up to 6 MB are needed, 0 MB are free.\n");
-    assert_said("5 MB are for files and blocks that may differ, 0 MB for WAL, in whole segments; and "
-                "files will grow by 1 MB.\n");
+    assert_said(
+        "5 MB are for files and blocks that may differ, 0 MB for WAL, in whole segments; and "
+        "files will grow by 1 MB.\n");
     assert_int_equal(count_in(said, "not enough space"), 1);
 }
 
