@@ -11,6 +11,7 @@ use lib 't/lib';
 use Encode ();
 use JSON::PP ();
 use RewindTest;
+use RewindTest::LostRows qw(run_script);
 
 # All strings here are bytes.
 my $replaced = "\xEF\xBF\xBD";
@@ -123,7 +124,7 @@ sub one_encoding
     is(join(', ', grep { /ROLE|DATABASE/ } @changes), 'CREATE DATABASE "début", CREATE ROLE "élève"', 'names of new ones');
     my ($jsonl) = map { slurp($_) } glob("$directory/*.jsonl");
     like($jsonl, qr/"database":"déjà"/, 'in the file for programs, too');
-    is(psql($source, 'postgres', slurp(glob("$directory/*.sql"))), '', 'the script of the lost rows does not connect by this name');
+    is(run_script($source, glob("$directory/*.sql")), '', 'the script of the lost rows does not connect by this name');
     return;
 }
 
@@ -144,7 +145,7 @@ each_version(sub {
     mkdir $directory;
     report($target, $source, 'postgres', "--save-lost-rows=$directory", '--report=text');
     my ($sql) = glob("$directory/*.sql");
-    is(psql($source, 'postgres', slurp($sql)), '', 'the script of the lost rows ends without a word');
+    is(run_script($source, $sql), '', 'the script of the lost rows ends without a word');
     is(join(' ', map { hexadecimal($_) } grep { in_database($source, $_, 'SELECT note FROM %s WHERE id = 3') eq 'common' } sort keys %tables),
         'bytes ' . hexadecimal($of_latin) . ' rare', 'it finds all tables and databases but those whose names are not UTF-8');
     $_->discard for $source, $target;

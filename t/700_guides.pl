@@ -111,16 +111,16 @@ my %guides = (
         my $order = 'INSERT INTO orders (customer, item) VALUES';
         my ($source, $target) = split_brain($version,
             before => sub {
-                $_[0]->sql('CREATE DATABASE shop');
+                $_[0]->sql($_) for 'CREATE DATABASE shop', 'CREATE ROLE shop LOGIN';
                 $_[0]->sql("CREATE TABLE orders (id serial PRIMARY KEY, customer text, item text, state text DEFAULT 'ordered'); $order ('Ann', 'table'), ('Bob', 'carpet')",
                     'shop');
-                $_[0]->sql("SELECT setval('orders_id_seq', 3)", 'shop');
+                $_[0]->sql("ALTER TABLE orders OWNER TO shop; SELECT setval('orders_id_seq', 3)", 'shop');
             },
             source => sub { $_[0]->sql("SELECT setval('orders_id_seq', 3); $order ('Eve', 'chair')", 'shop') },
             target => sub {
                 $_[0]->sql(qq{SELECT setval('orders_id_seq', 3); $order ('Ada', 'lamp'); UPDATE orders SET state = 'paid' WHERE customer = 'Bob'; DELETE FROM orders WHERE customer = 'Ann'; ANALYZE}, 'shop');
             });
-        runs($name, $target, OLD => $target->data, NEW => $source->conninfo('shop'), REPORT => $target->dir . '/report', PRIVATE => $target->dir . '/private', LOST => $target->dir . '/lost',
+        runs($name, $target, OLD => $target->data, NEW => $source->conninfo('shop'), (map { $_->[0] => $source->conninfo('shop') =~ s/user=\w+/user=$_->[1]/r } [ WRITER => 'lost_rows_writer' ], [ APP => 'shop' ]), REPORT => $target->dir . '/report', PRIVATE => $target->dir . '/private', LOST => $target->dir . '/lost',
             PGUSER => 'postgres');
         $target->wait_for_replay_of($source);
         is($target->query('SELECT id, customer, state FROM orders ORDER BY id', 'shop'), "2|Bob|paid\n4|Eve|ordered\n5|Ada|ordered",

@@ -8,6 +8,7 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 use RewindTest::Interrupted;
+use RewindTest::LostRows qw(try_script);
 
 my $tables = <<'END';
 CREATE TABLE orders (id int PRIMARY KEY, item text, state text, doc json);
@@ -75,7 +76,7 @@ sub interrupted
 sub run_script
 {
     my ($server, $script) = @_;
-    my $result = run([ program('psql'), '-X', '-q', '-d', $server->conninfo, '-f', $script ]);
+    my $result = try_script($server, $script, psql => ['-q']);
     is($result->{status}, 0, 'the script runs') or diag($result->{stdout}, $result->{stderr});
     is($result->{stderr}, '', 'without a word');
     return $result->{stdout};

@@ -85,12 +85,12 @@ each_version(sub {
 
     # Prepared before the divergence, they are the new primary's as well, and have locks there.
     $source->start->sql(q{ROLLBACK PREPARED 'rolled back'});
-    my $refused = run([ program('psql'), '-X', '-d', $source->conninfo, '-f', $file->{sql} ]);
+    my $refused = try_script($source, $file->{sql}, superusers => 1);
     is($refused->{status}, 3, 'the script stops at a transaction that is still prepared');
-    my ($hint) = $refused->{stderr} =~ /HINT:  (COMMIT PREPARED 'prepared'; INSERT INTO lost_rows\.applied VALUES .*); then run/;
+    my ($hint) = $refused->{stderr} =~ /HINT:  As a superuser: (COMMIT PREPARED 'prepared'); then run/;
     ok(defined $hint, 'it says what to do') or diag($refused->{stderr});
     $source->sql($hint) if defined $hint;
-    my $result = run([ program('psql'), '-X', '-d', $source->conninfo, '-f', $file->{sql} ]);
+    my $result = try_script($source, $file->{sql}, superusers => 1);
     $result->{stdout} =~ s/^transaction \d+ is done already\n//mg;
     is($result->{status} . $result->{stderr} . $result->{stdout}, '0', 'the script has nothing else to say');
     is($source->sql(utf8_bytes(q{SET client_encoding = 'UTF8'; SELECT * FROM "tablé"}), 'latin'), utf8_bytes('1|changé|'), 'it changes a database of another encoding');

@@ -33,7 +33,7 @@ each_version(sub {
     $source->start;
     my $stops = sub {
         my ($why) = @_;
-        my $result = run([ program('psql'), '-X', '-d', $source->conninfo, '-f', $script ]);
+        my $result = try_script($source, $script);
         is($result->{status}, 3, 'the script stops');
         like($result->{stderr}, qr/ERROR:  $why\b/, $why);
     };

@@ -207,7 +207,7 @@ void buffer_append_word(Buffer *buffer, const char *word)
 
 void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind)
 {
-    const bool escaped = kind != LITERAL_STANDARD && strchr(string, '\\') != NULL;
+    const bool escaped = strchr(string, '\\') != NULL;
 
     if (escaped && kind == LITERAL_ANY)
         buffer_append_u8(buffer, 'E');

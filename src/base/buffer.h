@@ -89,13 +89,11 @@ void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
-/* A string literal of SQL: for any session, as quote_literal makes it, or for one of a script that
- * sets standard_conforming_strings. There a backslash needs no second one, and values are easier to
- * read. A setting's value in a configuration file. */
+/* A string literal of SQL, for a session with any settings, as quote_literal makes it. A setting's
+ * value in a configuration file. */
 typedef enum LiteralKind
 {
     LITERAL_ANY,
-    LITERAL_STANDARD,
     LITERAL_SETTING
 } LiteralKind;
 

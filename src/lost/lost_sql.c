@@ -56,8 +56,11 @@ static void append_row_literal(const RowText *values, size_t column, Buffer *tex
     if (values->values[column].state == ROW_VALUE_NULL)
         buffer_append_string(text, "NULL");
     else
-        buffer_append_literal(text, row_value_text(values, column), LITERAL_STANDARD);
+        buffer_append_literal(text, row_value_text(values, column), LITERAL_ANY);
 }
+
+/* A value as text, by the output function of its type: a cast to text may be anybody's. */
+#define AS_TEXT "format('%s', "
 
 /* Append a condition. By some collations texts that differ are equal: an index finds a key by that,
  * but where the row must be as it was, the bytes are compared as well. */
@@ -66,9 +69,11 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
 {
     const Attribute *attribute = &row->table->attributes[column];
     const bool has_equality = row_reader_has_equality(row->reader, attribute->type);
+    const bool is_null = values->values[column].state == ROW_VALUE_NULL;
 
+    buffer_append_string(text, has_equality || is_null ? "" : AS_TEXT);
     buffer_append_name(text, attribute->name);
-    if (values->values[column].state == ROW_VALUE_NULL)
+    if (is_null)
     {
         buffer_append_string(text, " IS NULL");
         return;
@@ -82,12 +87,12 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
         buffer_append_string(text, " AND ");
         buffer_append_name(text, attribute->name);
     }
-    buffer_append_string(text, has_equality ? "" : "::text");
+    buffer_append_string(text, has_equality ? "" : ")");
     buffer_append_string(text, attribute->nondeterministic ? " COLLATE \"C\" = " : " = ");
-    buffer_append_string(text, has_equality ? "" : "CAST(");
+    buffer_append_string(text, has_equality ? "" : AS_TEXT "CAST(");
     append_row_literal(values, column, text);
     if (!has_equality) /* as text it is the server's own: before 12 it has more digits than ours */
-        buffer_printf(text, " AS %s)::text", row->table->type_names[column]);
+        buffer_printf(text, " AS %s))", row->table->type_names[column]);
 }
 
 /* Append the piece of one column, separated from the one before it. */
@@ -266,8 +271,8 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     if (may_violate(row))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
-        buffer_append_literal(text, buffer_string(&change), LITERAL_STANDARD);
-        buffer_append_string(text, "))");
+        buffer_append_literal(text, buffer_string(&change), LITERAL_ANY);
+        buffer_append_string(text, "::text))");
     }
     else
         buffer_printf(text, "WITH done AS (%s RETURNING 1)", buffer_string(&change));
@@ -275,7 +280,7 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     append_sql(row, row->table->key_count > 0 ? key : "%t", &line);
     buffer_printf(&line, " (%s)", lsn);
     buffer_append_string(text, "\n  SELECT ");
-    buffer_append_literal(text, buffer_string(&line), LITERAL_STANDARD);
+    buffer_append_literal(text, buffer_string(&line), LITERAL_ANY);
     append_sql(row, choose_condition(row), text);
     buffer_append_string(text, ";\n");
     return true;

@@ -3,9 +3,9 @@
 #include "base/array.h"
 #include "base/json.h"
 #include "base/workers.h"
-#include "format/settings.h"
 #include "lost/base_types.h"
 #include "lost/lost_row.h"
+#include "lost/lost_script.h"
 #include "pair/saved_directory.h"
 
 #include <stdlib.h>
@@ -27,7 +27,6 @@ typedef struct LostFile
 typedef struct TableCount
 {
     const Table *table;
-    Oid checked; /* the table of that name for which the script has a check */
     uint64_t rows[ROW_DELETE + 1], untold;
 } TableCount;
 
@@ -50,6 +49,7 @@ typedef struct Saver
     Buffer time;             /* of the commit, as text */
     Oid database, connected; /* of the transaction; of the script there */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
+    Oid open_table;          /* whose statements the script has last; 0: none */
     Buffer checks;           /* what its end has to call, a line each */
     const SchemaEvent *events;
     size_t event_count;
@@ -151,23 +151,7 @@ static void write_heads(Saver *saver)
     buffer_append_string(sql, " changed; it was rewound to ");
     utf8_append_comment(sql, clusters->source->description);
     saver->sql.first_line_size = sql->size;
-    buffer_append_string(
-        sql,
-        "\n-- For psql (10 or later), on the new primary, by a superuser, after reading it:\n"
-        "--   psql -X -f this-file postgres\n"
-        "-- Each transaction is done as a whole. A row that is no longer as the lost transaction\n"
-        "-- found it is not changed: a line \"conflict: ...\" names it. After an error, remove "
-        "its\n"
-        "-- cause and run the script again: the schema lost_rows says what is done already.\n"
-        "-- Triggers do not fire and foreign keys are not checked (session_replication_role), "
-        "since\n"
-        "-- what triggers and cascades did is here too. It stops if some fire nevertheless.\n"
-        "-- TRUNCATE and DDL are comments.\n"
-        "\\encoding UTF8\n"
-        "\\set ON_ERROR_STOP on\n"
-        "\\set QUIET on\n"
-        "\\pset format unaligned\n"
-        "\\pset tuples_only on\n");
+    lost_script_begin(sql);
 }
 
 /* ---- Counts ---- */
@@ -215,92 +199,27 @@ static void count_values(Saver *saver, const Table *table, const RowText *row)
 
 /* ---- The script ---- */
 
-/* Run in each database before its first transaction. attempt: a violation is no error. The server
- * checks deferrable constraints by triggers, which do not fire: REINDEX checks them. */
-static const char session_start[] =
-    "SET client_encoding = 'UTF8';\n"
-    "SET standard_conforming_strings = on;\n"
-    "SET search_path = pg_catalog;\n"
-    "SET DateStyle = 'ISO';\n"
-    "SET IntervalStyle = 'postgres';\n"
-    "SET TimeZone = 'UTC';\n"
-    "SET lc_monetary = 'C';\n"
-    "SET extra_float_digits = 3;\n"
-    "SET bytea_output = 'hex';\n"
-    "SET array_nulls = on;\n"
-    "SET transform_null_equals = off;\n"
-    "SET statement_timeout = 0;\n"
-    "SET xmloption = 'content';\n"
-    "SET client_min_messages = warning;\n"
-    "SET lock_timeout = '1min';\n"
-    "SET session_replication_role = replica;\n"
-    "CREATE SCHEMA IF NOT EXISTS lost_rows;\n"
-    "CREATE :logged TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text, xid bigint,\n"
-    "  applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));\n"
-    "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
-    "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
-    "  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;\n"
-    "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n"
-    "CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, done text)\n"
-    "  RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN\n"
-    "  SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;\n"
-    "  IF FOUND THEN RAISE EXCEPTION USING\n"
-    "  MESSAGE = 'the next transaction is still prepared here',\n"
-    "  HINT = 'COMMIT PREPARED ' || quote_literal(name) || '; ' || done ||\n"
-    "  '; then run the script again.'; END IF; END $$;\n"
-    "CREATE OR REPLACE FUNCTION lost_rows.refuse_other(name regclass, number oid, same boolean)\n"
-    "  RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF (name = number) <> same THEN\n"
-    "  RAISE EXCEPTION USING MESSAGE = 'here ' || name || ' is another table',\n"
-    "  HINT = 'Lost transactions, or this server since, made, dropped or renamed it. Do here'\n"
-    "  ' what they did, or take this check out of the script.'; END IF; END $$;\n"
-    "CREATE OR REPLACE FUNCTION lost_rows.check_deferrable(changed regclass)\n"
-    "  RETURNS void LANGUAGE plpgsql AS $$ DECLARE name regclass; BEGIN\n"
-    "  FOR name IN SELECT conindid FROM pg_constraint WHERE conrelid = changed\n"
-    "  AND condeferrable AND contype IN ('p', 'u', 'x') LOOP\n"
-    "  EXECUTE 'REINDEX INDEX ' || name; END LOOP; END $$;\n"
-    "DO $$ DECLARE names text; BEGIN SELECT string_agg(name || ' of ' || of::regclass, ', ')\n"
-    "  INTO names FROM (SELECT quote_ident(tgname), tgrelid FROM pg_trigger\n"
-    "  WHERE tgenabled IN ('A', 'R') UNION ALL SELECT quote_ident(rulename), ev_class\n"
-    "  FROM pg_rewrite WHERE ev_enabled IN ('A', 'R')) fire (name, of);\n"
-    "  IF names IS NOT NULL THEN RAISE EXCEPTION USING\n"
-    "  MESSAGE = 'what these triggers and rules do would be done twice: ' || names,\n"
-    "  HINT = 'They fire also here (ENABLE ALWAYS or REPLICA). Disable them while the script'\n"
-    "  ' runs, or take this check out of it.'; END IF; END $$;\n";
-
-static void connect_to_database(const char *name, const Version *version, Buffer *text)
+/*
+ * Append text that psql sends to the server. The code that it has called before may have told psql
+ * another encoding, by which the end of a literal is none, and what follows a command for psql.
+ */
+static void append_sent(Saver *saver, const char *sent)
 {
-    AUTO_BUFFER Buffer value = {0};
+    const unsigned char *byte = (const unsigned char *) sent;
 
-    /* A connection string in psql's quotes: a name alone could be taken for one. */
-    conninfo_append(&value, "dbname", name);
-    buffer_append_string(text, "\n\\connect -reuse-previous=on ");
-    buffer_append_name(text, buffer_string(&value));
-    buffer_append_u8(text, '\n');
-    if (version->sql.row_security)
-        buffer_append_string(text, "SET row_security = off;\n");
-    /* A subscriber of all tables would stop at rows of a table that it does not have. */
-    buffer_append_string(text, "\\set logged ''\n");
-    if (version->sql.publications)
-        buffer_append_string(
-            text, "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_publication "
-                  "WHERE puballtables)\n  THEN 'UNLOGGED' ELSE '' END AS logged \\gset\n");
+    while (*byte != '\0' && *byte < 0x80)
+        byte++;
+    buffer_append_string(&saver->sql.text, *byte != '\0' ? LOST_SCRIPT_UTF8 : "");
+    buffer_append_string(&saver->sql.text, sent);
 }
 
-/* Lost transactions may have given its name to another database. */
-static void check_database(Saver *saver)
+/* The database's number, if it was there at the divergence; else 0. */
+static Oid number_of_database(Saver *saver)
 {
     CatalogLook look = schema_look(saver->schema, 0, (Moment){saver->look->divergence.lsn, NULL});
     CatalogTuple row;
 
-    if (catalog_find(&look, PG_DATABASE, saver->database, &row))
-        buffer_printf(
-            &saver->sql.text,
-            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database WHERE oid = %u\n"
-            "  AND datname = current_database()) THEN RAISE EXCEPTION USING\n"
-            "  MESSAGE = 'here ' || current_database() || ' is another database',\n"
-            "  HINT = 'Lost transactions renamed it. Do the same here first, or take this '\n"
-            "  'check out of the script.'; END IF; END $$;\n",
-            saver->database);
+    return catalog_find(&look, PG_DATABASE, saver->database, &row) ? saver->database : 0;
 }
 
 /* The comment that tells of the transaction, in its database. */
@@ -320,9 +239,7 @@ static void tell_transaction(Saver *saver)
         saver->connected = 0;
         if (name != NULL && strpbrk(name, "\r\n") == NULL && utf8_is_valid(name))
         {
-            connect_to_database(name, saver->version, text);
-            check_database(saver);
-            buffer_append_string(text, session_start);
+            lost_script_connect(name, number_of_database(saver), saver->version, text);
             saver->connected = saver->database;
         }
     }
@@ -339,35 +256,42 @@ static void tell_transaction(Saver *saver)
     buffer_append_u8(text, '\n');
 }
 
+/* The new primary has a transaction that was prepared before the divergence, too: with the locks of
+ * all its rows, until somebody ends it. */
+static void refuse_prepared(Saver *saver, const char *lsn, Buffer *text)
+{
+    AUTO_BUFFER Buffer by_hand = {0};
+
+    if (!saver->version->sql.transaction_status) /* then nothing else says that it was committed */
+        buffer_printf(&by_hand, " as %s: INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u);",
+                      "this role", saver->name, lsn, saver->commit->xid);
+    buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u'::xid, ", saver->commit->xid);
+    buffer_append_literal(text, buffer_string(&by_hand), LITERAL_ANY);
+    buffer_append_string(text, "::text) \\gset\n");
+}
+
 static void begin_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
-    const char *lsn = LSN_TEXT(saver->version, saver->commit->lsn);
-    AUTO_BUFFER Buffer applied = {0};
+    const LostCommit *commit = saver->commit;
+    const char *lsn = LSN_TEXT(saver->version, commit->lsn);
+    const bool tells_status = commit->prepared_before && saver->version->sql.transaction_status;
 
     if (saver->begun)
         return;
     saver->begun = true;
     buffer_clear(&saver->checks);
-    buffer_printf(text,
-                  "BEGIN;\nSELECT NOT EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = '%s' "
-                  "AND lsn = '%s')",
-                  saver->name, lsn);
-    /* The new primary may have committed it, too. */
-    if (saver->commit->prepared_before && saver->version->sql.transaction_status)
-        buffer_printf(text, " AND txid_status(%llu) IS DISTINCT FROM 'committed'",
-                      (unsigned long long) saver->commit->full_xid);
-    buffer_append_string(text, " AS todo \\gset\n\\if :todo\n");
-    buffer_printf(&applied, "INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u)", saver->name,
-                  lsn, saver->commit->xid);
-    if (saver->commit->prepared_before)
-    {
-        /* The new primary has it, with the locks of all its rows, until somebody ends it. */
-        buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u', ", saver->commit->xid);
-        buffer_append_literal(text, buffer_string(&applied), LITERAL_STANDARD);
-        buffer_append_string(text, ") \\gset\n");
-    }
-    buffer_printf(text, "%s;\n", buffer_string(&applied));
+    buffer_append_string(text, "BEGIN ISOLATION LEVEL READ COMMITTED;\n");
+    if (commit->prepared_before)
+        refuse_prepared(saver, lsn, text);
+    buffer_append_string(text, "SELECT ");
+    if (tells_status)
+        buffer_printf(text, "CASE WHEN txid_status(%llu) = 'committed' THEN false\n  ELSE ",
+                      (unsigned long long) commit->full_xid);
+    buffer_printf(text, "lost_rows.begin_transaction('%s'::text, '%s'::text, %u::bigint)",
+                  saver->name, lsn, commit->xid);
+    buffer_append_string(text, tells_status ? " END" : "");
+    buffer_append_string(text, " AS todo \\gset\n" LOST_SCRIPT_UTF8 "\\if :todo\n");
 }
 
 /* A change that the script does not have. */
@@ -384,39 +308,57 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
     buffer_printf(text, " (%s): %s\n", LSN_TEXT(saver->version, row->change->lsn), reason);
 }
 
-/* Changes of the schema are comments, so the new primary may have another table of that name. */
-static void check_table(Saver *saver, const Table *table)
+static void close_table(Saver *saver)
+{
+    buffer_append_string(&saver->sql.text, saver->open_table != 0 ? "\\endif\n" : "");
+    saver->open_table = 0;
+}
+
+static void append_table_arguments(const Table *table, Buffer *text)
+{
+    buffer_append_literal(text, table->schema, LITERAL_ANY);
+    buffer_append_string(text, "::text, ");
+    buffer_append_literal(text, table->name, LITERAL_ANY);
+    buffer_append_string(text, "::text");
+}
+
+/*
+ * Begin with statements for a table. The new primary may have another one of that name, since
+ * changes of the schema are comments, or a view; and the table may be another owner's: the check
+ * tells whether this run changes it. What is left out has to be read as UTF-8, too: the commands of
+ * psql that end it stand among it.
+ */
+static void open_table(Saver *saver, const Table *table)
 {
     const Moment divergence = {saver->look->divergence.lsn, NULL};
-    TableCount *count = count_table(saver, table);
-    AUTO_BUFFER Buffer name = {0};
+    AUTO_BUFFER Buffer check = {0};
     bool same;
     Oid number;
 
-    if (count->checked == table->oid)
+    if (saver->open_table == table->oid)
         return;
-    /* A transaction that the new primary has committed, too, is skipped with its checks. */
-    if (!saver->commit->prepared_before)
-        count->checked = table->oid;
+    close_table(saver);
     number = schema_number_before(saver->schema, table, divergence, &same);
-    lost_sql_table(table, &name);
-    if (number == 0 || !utf8_is_valid(buffer_string(&name))) /* then its rows are left out */
-        return;
-    buffer_append_string(&saver->sql.text, "SELECT lost_rows.refuse_other(");
-    buffer_append_literal(&saver->sql.text, buffer_string(&name), LITERAL_STANDARD);
-    buffer_printf(&saver->sql.text, ", %u, %s) \\gset\n", number, same ? "true" : "false");
+    buffer_append_string(&check, "SELECT lost_rows.check_table(");
+    append_table_arguments(table, &check);
+    if (number != 0)
+        buffer_printf(&check, ", %u::oid, %s)", number, same ? "true" : "false");
+    else
+        buffer_append_string(&check, ", NULL::oid, true)");
+    buffer_append_string(&check, " AS changed \\gset\n" LOST_SCRIPT_UTF8 "\\if :changed\n");
+    append_sent(saver, buffer_string(&check));
+    saver->open_table = table->oid;
 }
 
 static void note_deferrable(Saver *saver, const LostRow *row)
 {
     const Table *table = row->table;
-    AUTO_BUFFER Buffer name = {0}, check = {0};
+    AUTO_BUFFER Buffer check = {0};
 
     if (!table->refuses_on_conflict || row->change->kind == ROW_DELETE)
         return;
-    lost_sql_table(table, &name);
     buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
-    buffer_append_literal(&check, buffer_string(&name), LITERAL_STANDARD);
+    append_table_arguments(table, &check);
     buffer_append_string(&check, ") \\gset\n");
     if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
         buffer_append_string(&saver->checks, buffer_string(&check));
@@ -424,6 +366,7 @@ static void note_deferrable(Saver *saver, const LostRow *row)
 
 static void write_statement(Saver *saver, const LostRow *row)
 {
+    AUTO_BUFFER Buffer statement = {0};
     const char *reason;
 
     tell_transaction(saver);
@@ -435,15 +378,16 @@ static void write_statement(Saver *saver, const LostRow *row)
         leave_out(saver, row, "it is a piece of a large object");
     else if (row->table->is_dropped)
         leave_out(saver, row, "a lost transaction dropped the table afterwards");
+    else if (!lost_sql_row(row, LSN_TEXT(saver->version, row->change->lsn), &statement, &reason))
+        leave_out(saver, row, reason);
     else
     {
         begin_transaction(saver);
-        check_table(saver, row->table);
-        if (!lost_sql_row(row, LSN_TEXT(saver->version, row->change->lsn), &saver->sql.text,
-                          &reason))
-            leave_out(saver, row, reason);
-        else
-            note_deferrable(saver, row);
+        if (statement.size == 0) /* an UPDATE that changed nothing */
+            return;
+        open_table(saver, row->table);
+        append_sent(saver, buffer_string(&statement));
+        note_deferrable(saver, row);
     }
 }
 
@@ -592,9 +536,13 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
     write_events(saver, UINT64_MAX);
     write_bound(saver, "C", &saver->json.text);
     if (saver->begun)
+    {
+        close_table(saver);
+        append_sent(saver, buffer_string(&saver->checks));
         buffer_printf(&saver->sql.text,
-                      "%s\\else\n\\echo transaction %u is done already\n\\endif\nCOMMIT;\n",
-                      buffer_string(&saver->checks), commit->xid);
+                      "\\else\n\\echo transaction %u is done already\n\\endif\nCOMMIT;\n",
+                      commit->xid);
+    }
     return true;
 }
 
@@ -630,8 +578,7 @@ static void write_ends(Saver *saver)
     }
     lost_json_end(&json);
     buffer_append_string(&saver->sql.text,
-                         "\n-- The end. When all is right, in each of these databases:\n"
-                         "-- DROP SCHEMA lost_rows CASCADE;\n");
+                         "\n-- The end. When all is right: see the first lines.\n");
 }
 
 /* ---- The run ---- */

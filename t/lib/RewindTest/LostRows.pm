@@ -18,7 +18,7 @@ use JSON::PP ();
 use RewindTest::Command;
 use Test::More;
 
-our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows none_is_wrong all_rows run_script is_same_text);
+our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows none_is_wrong all_rows make_writer try_script refuses_superuser run_script is_same_text);
 
 use constant UNCHANGED => \'unchanged';
 
@@ -263,10 +263,68 @@ SELECT format('SELECT %L, "the row"::text FROM ONLY %s "the row" ORDER BY "the r
 END
 }
 
+# What a superuser does for a run of the script, as its first lines say, in all databases: a role that is a member of the owner alone. The owner, a role
+# without other rights, gets all tables of superusers first. With superusers => 1 they keep them, and the role gets rights on each. With owner => NAME it is a
+# member of that one, and no table changes hands.
+my %prepare = (
+    owner => <<'END',
+SELECT format('ALTER TABLE %s OWNER TO app', oid::regclass) FROM changed \gexec
+SELECT format('GRANT USAGE ON SCHEMA %I TO app', nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'lost_rows' \gexec
+END
+    superusers => <<'END',
+SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO lost_rows_writer', oid::regclass) FROM changed WHERE relkind = 'r' \gexec
+SELECT format('GRANT USAGE ON SCHEMA %I TO lost_rows_writer', nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'lost_rows' \gexec
+END
+);
+
+sub make_writer
+{
+    my ($server, %option) = @_;
+    my $way = $option{superusers} ? 'superusers' : 'owner';
+    my $prepare = defined $option{owner} ? '' : $prepare{$way};
+    if (!$server->sql(q{SELECT count(*) FROM pg_roles WHERE rolname = 'lost_rows_writer'}))
+    {
+        $server->sql('CREATE ROLE lost_rows_writer LOGIN; ALTER ROLE lost_rows_writer SET session_replication_role = replica');
+        $server->sql('CREATE ROLE app') if $way eq 'owner' && !defined $option{owner};
+        $server->sql('GRANT ' . ($option{owner} // 'app') . ' TO lost_rows_writer') if $way eq 'owner';
+    }
+    for my $database (split /\n/, $server->sql(q{SELECT datname FROM pg_database WHERE datallowconn AND datname !~ '^template' ORDER BY 1}))
+    {
+        $server->sql(<<"END", "'" . $database =~ s/([\\'])/\\$1/gr . "'");
+SET client_min_messages = error;
+SET search_path = pg_catalog, pg_temp; SET ROLE NONE;
+CREATE TEMP VIEW changed AS SELECT c.oid, relkind FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_roles o ON o.oid = relowner
+    WHERE relkind IN ('r', 'p', 'v') AND rolsuper AND nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'lost_rows') AND relpersistence <> 't';
+$prepare
+DROP VIEW changed;
+CREATE SCHEMA IF NOT EXISTS lost_rows AUTHORIZATION lost_rows_writer;
+END
+    }
+    return $server->conninfo =~ s/user=postgres/user=lost_rows_writer/r;
+}
+
+# The result of psql. Option psql: its arguments; the others as those of make_writer.
+sub try_script
+{
+    my ($server, $file, %option) = @_;
+    my $conninfo = make_writer($server, %option);
+    return run([ program('psql'), '-X', @{ $option{psql} // [] }, '-d', $conninfo, '-f', $file ]);
+}
+
+# Nobody may run the script as a superuser; before its first transaction it says so.
+sub refuses_superuser
+{
+    my ($server, $file, $database) = @_;
+    my $result = run([ program('psql'), '-X', '-d', $server->conninfo($database), '-f', $file ]);
+    is($result->{status}, 3, 'as a superuser the script stops');
+    like($result->{stderr}, qr/ERROR:  the script does not run as postgres: it is a superuser, or can become one$/m, 'and says why');
+    return;
+}
+
 sub run_script
 {
-    my ($server, $file) = @_;
-    my $result = run([ program('psql'), '-X', '-d', $server->conninfo, '-f', $file ]);
+    my ($server, $file, %option) = @_;
+    my $result = try_script($server, $file, %option);
     is($result->{status}, 0, 'the script succeeds') or diag(substr $result->{stderr}, 0, 3000);
     is($result->{stderr}, '', 'without errors');
     return $result->{stdout};
