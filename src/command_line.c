@@ -343,6 +343,8 @@ static const OptionRow option_rows[] = {
      "keep the WAL that the target has written after the divergence, for pg_waldump"},
     {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
      "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
+    {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
+     "change nothing if not all lost rows can be saved; by default, warn and go on"},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
      "write what diverged, what is lost and what was done to standard output, as text or json"},
@@ -711,6 +713,9 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (options->drop_slots && !standby)
         return error_set(error, ERROR_USAGE,
                          "--drop-slots can only be used with --write-recovery-conf or --rejoin");
+    if (options->require_lost_rows && options->save_lost_rows == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "--require-lost-rows can only be used with --save-lost-rows");
     if (extra_argument != NULL)
         return error_set(error, ERROR_USAGE,
                          "too many command-line arguments (first is \"%s\")", /* contract */

@@ -47,6 +47,7 @@ typedef struct Options
     struct Keep *keep;                      /* --keep, --keep-config; or NULL */
     const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */
     const char *save_lost_rows;             /* --save-lost-rows, or NULL */
+    bool require_lost_rows;                 /* --require-lost-rows; only with save_lost_rows */
     bool report_wanted;                     /* --report or --report-file */
     ReportTransactions report_transactions; /* --report-transactions */
     SyncMethod sync_method;                 /* --sync-method */

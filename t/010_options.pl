@@ -61,7 +61,7 @@ subtest 'help' => sub {
         . 'write-recovery-conf slot create-slot drop-slots rejoin rejoin-timeout start-command stop-command '
         . 'restore-target-wal restore-command wal-archive bindir config-file '
         . 'compare late-start early-start checkpoint tablespace-mapping no-ensure-shutdown '
-        . 'keep keep-config save-diverged-wal save-lost-rows '
+        . 'keep keep-config save-diverged-wal save-lost-rows require-lost-rows '
         . 'report report-file report-transactions '
         . 'jobs max-rate no-sync sync-method retries retry-timeout wait-timeout '
         . 'debug version help',
@@ -137,6 +137,9 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('a slot to be made with a value', "$program: option '--create-slot' doesn't allow an argument\n$try", '--create-slot=a');
     refused('slots to be dropped without a standby', "pg_rewind: error: --drop-slots can only be used with --write-recovery-conf or --rejoin\n$try",
         '-D', $nowhere, '--source-server=x', '--drop-slots');
+    refused('rows required that are not saved', "pg_rewind: error: --require-lost-rows can only be used with --save-lost-rows\n$try",
+        '-D', $nowhere, '--source-server=x', '--require-lost-rows');
+    refused('rows required with a value', "$program: option '--require-lost-rows' doesn't allow an argument\n$try", '--require-lost-rows=a');
     refused('slots to be dropped with a value', "$program: option '--drop-slots' doesn't allow an argument\n$try", '--drop-slots=a');
     refused('a slot without a name', "$program: option '--slot' requires an argument\n$try", '--slot');
     refused("slot: '$_'", qq(pg_rewind: error: invalid value "$_" for option --slot\n)

@@ -1,6 +1,6 @@
 # --save-lost-rows writes what lost transactions did to rows, before the target loses it: a file of JSON lines and a script for psql. The
 # script makes the tables of the new primary those of the old one, twice run it changes nothing, and it reports conflicts. The files are
-# never replaced; killed anywhere, the same command goes on.  (Invariants 1 and 3.)
+# never replaced; killed anywhere, or out of space anywhere with --require-lost-rows, the same command goes on.  (Invariants 1 and 3.)
 
 use strict;
 use warnings;
@@ -53,7 +53,7 @@ sub interrupted
 {
     my ($version) = @_;
     my $saved = work_dir() . '/interrupted';
-    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', options => ["--save-lost-rows=$saved"]);
+    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', options => [ "--save-lost-rows=$saved", '--require-lost-rows' ]);
     my $calls = $pair->calls;
     my %whole = map { $_ => slurp("$saved/$_") } files($saved);
     is(scalar keys %whole, 2, 'two files');
@@ -140,6 +140,8 @@ each_version(sub {
     is(slurp("$saved/$jsonl"), "other\ncontent\n", 'and is not replaced');
     unlink "$saved/$jsonl";
     like(save($target, $source, "$saved.no", '-n', '--compare')->{stderr}, qr/warning: no lost rows are saved/, '--compare does not know what is lost');
+    my $unknown = save($target, $source, "$saved.no", qw(-n --compare --require-lost-rows));
+    like("$unknown->{status} $unknown->{stderr}", qr/^1 .*error: lost rows cannot be saved without the target's WAL$/ms, 'which is an error where they are required');
 
     is(save($target, $source, $saved)->{status}, 0, 'rewound');
     is(scalar(() = files($saved)), 2, 'with both files');

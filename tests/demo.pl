@@ -79,7 +79,7 @@ exit 1 if $of_bob ne $of_alice;
 
 say_step('They are in the files that alice/lost has now. The script, some of its lines:');
 my ($script) = glob "$alice->{dir}/lost/lost-*.sql";
-show(map { length > 150 ? substr($_, 0, 147) . '...' : $_ } grep { defined } (grep { /^-- \d|^WITH|^  SELECT/ } split /\n/, slurp($script))[0 .. 4]);
+show(map { length > 150 ? substr($_, 0, 147) . '...' : $_ } grep { defined } (grep { /^-- \d|^WITH|^  SELECT 'conflict/ } split /\n/, slurp($script))[0 .. 4]);
 say_step('A person has read it. It does not run as a superuser, so bob gets a role for it:');
 my @setup = ('CREATE ROLE bank', 'ALTER TABLE account OWNER TO bank', 'ALTER TABLE payment OWNER TO bank', 'CREATE ROLE lost_rows_writer LOGIN',
     'ALTER ROLE lost_rows_writer SET session_replication_role = replica', 'GRANT bank TO lost_rows_writer', 'CREATE SCHEMA lost_rows AUTHORIZATION lost_rows_writer');

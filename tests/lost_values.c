@@ -142,7 +142,7 @@ static bool print_row(Relation *relation, const HeapTuple *tuple, const char **r
             printf("untold: %s", why);
         else
         {
-            fputs(encoding == VALUE_BINARY ? "binary:" : "", stdout);
+            fputs(encoding == VALUE_BINARY ? "binary:" : encoding == VALUE_STORED ? "stored" : "", stdout);
             print_escaped(text.bytes, text.size);
         }
     }

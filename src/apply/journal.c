@@ -538,6 +538,7 @@ const char *journal_options_text(const Options *options, Arena *arena)
     }
     append_option_value("--save-diverged-wal=", options->save_diverged_wal, &text);
     append_option_value("--save-lost-rows=", options->save_lost_rows, &text);
+    append_if(options->require_lost_rows, "--require-lost-rows", &text);
     return arena_strdup(arena, buffer_string(&text));
 }
 

@@ -149,19 +149,32 @@ static bool expand_compressed(Slice content, uint32_t raw_size, Buffer *room, co
     return true;
 }
 
-static bool collect_chunks(const Varlena *pointer, const ToastReader *toast, Buffer *room,
-                           const char **reason)
+bool varlena_pieces(const Varlena *varlena, const ToastReader *toast, PieceFunction function,
+                    void *context, const char **reason)
 {
-    for (uint32_t sequence = 0; room->size < pointer->stored_size; sequence++)
+    uint32_t left = varlena->stored_size;
+
+    if (varlena->kind != VARLENA_EXTERNAL)
+        return function(context, varlena->content);
+    for (uint32_t sequence = 0; left > 0; sequence++)
     {
-        const Slice chunk = toast->chunk(toast->context, pointer, sequence);
+        const Slice chunk = toast->chunk(toast->context, varlena, sequence);
 
         if (chunk.bytes == NULL)
             return untold(reason, "a chunk of the TOASTed value is missing");
-        if (chunk.size == 0 || chunk.size > pointer->stored_size - room->size)
+        if (chunk.size == 0 || chunk.size > left)
             return untold(reason, "the chunks of the TOASTed value have another size than it has");
-        buffer_append(room, chunk.bytes, chunk.size);
+        left -= (uint32_t) chunk.size;
+        if (!function(context, chunk))
+            return false;
     }
+    return true;
+}
+
+/* A PieceFunction. */
+static bool append_piece(void *context, Slice piece)
+{
+    buffer_append(context, piece.bytes, piece.size);
     return true;
 }
 
@@ -184,14 +197,14 @@ bool varlena_expand(Slice stored, const ToastReader *toast, Buffer *room, Slice 
     }
     else if (varlena.stored_size == varlena.raw_size)
     {
-        if (!collect_chunks(&varlena, toast, room, reason))
+        if (!varlena_pieces(&varlena, toast, append_piece, room, reason))
             return false;
     }
     else
     {
         AUTO_BUFFER Buffer chunks = {0};
 
-        if (!collect_chunks(&varlena, toast, &chunks, reason) ||
+        if (!varlena_pieces(&varlena, toast, append_piece, &chunks, reason) ||
             !expand_compressed((Slice){chunks.bytes, chunks.size}, varlena.raw_size, room, reason))
             return false;
     }

@@ -60,4 +60,13 @@ typedef struct ToastReader
 MUST_CHECK bool varlena_expand(Slice stored, const ToastReader *toast, Buffer *room, Slice *value,
                                const char **reason);
 
+/*
+ * Call the function for each piece of the value as it is stored: all of a plain or compressed one,
+ * each chunk of an external one. False if a chunk is missing; also if the function returns false,
+ * and then *reason is not set.
+ */
+typedef bool (*PieceFunction)(void *context, Slice piece);
+MUST_CHECK bool varlena_pieces(const Varlena *varlena, const ToastReader *toast,
+                               PieceFunction function, void *context, const char **reason);
+
 #endif

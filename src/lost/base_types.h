@@ -15,6 +15,10 @@
  */
 typedef bool (*TextFunction)(Cursor *value, Buffer *text);
 
+/* The same, of a type of which a few bytes can be a long text: it ends where the buffer has more
+ * than size_max. */
+typedef bool (*LongTextFunction)(Cursor *value, size_t size_max, Buffer *text);
+
 typedef enum BaseKind
 {
     BASE_OTHER,
@@ -27,8 +31,9 @@ typedef struct BaseType
 {
     Oid oid; /* catalog/pg_type.dat; the same in all versions that have the type */
     BaseKind kind;
-    TextFunction text;   /* or */
-    const char *pattern; /* see pattern_text; neither: pg_lsn, whose text depends on the version */
+    TextFunction text;          /* or */
+    const char *pattern;        /* see pattern_text; or */
+    LongTextFunction long_text; /* none of these: pg_lsn, whose text depends on the version */
 } BaseType;
 
 /* Each ends with an OID of 0. */
@@ -38,7 +43,7 @@ extern const BaseType document_types[];
 
 BaseKind base_type_kind(Oid type); /* BASE_OTHER for a type that is not among them */
 
-bool numeric_text(Cursor *value, Buffer *text);
+bool numeric_text(Cursor *value, size_t size_max, Buffer *text);
 
 /* Append a value that is a sequence: in the place of "#" stands a double precision number, of "f" a
  * real one, of "h" a byte in hexadecimal. */

@@ -185,7 +185,7 @@ static bool take_jsonb_item(Cursor *entries, const Cursor *data, size_t *start, 
     return true;
 }
 
-static bool append_jsonb_scalar(const JsonbItem *item, Buffer *text)
+static bool append_jsonb_scalar(const JsonbItem *item, size_t size_max, Buffer *text)
 {
     Cursor content = slice_cursor(item->content);
 
@@ -195,8 +195,8 @@ static bool append_jsonb_scalar(const JsonbItem *item, Buffer *text)
         append_json_string(text, item->content);
         return true;
     case JSONB_NUMERIC:
-        return cursor_u32(&content) == item->content.size << 2 && numeric_text(&content, text) &&
-               !content.failed;
+        return cursor_u32(&content) == item->content.size << 2 &&
+               numeric_text(&content, size_max, text) && !content.failed;
     case JSONB_FALSE:
     case JSONB_TRUE:
         buffer_append_string(text, item->kind == JSONB_TRUE ? "true" : "false");
@@ -235,7 +235,7 @@ static bool open_jsonb(Slice container, JsonbLevel *level, Buffer *text)
 }
 
 /* The next value, with its key in an object. A container is given back, and not appended. */
-static bool append_jsonb_next(JsonbLevel *level, Slice *container, Buffer *text)
+static bool append_jsonb_next(JsonbLevel *level, size_t size_max, Slice *container, Buffer *text)
 {
     JsonbItem item;
 
@@ -253,20 +253,20 @@ static bool append_jsonb_next(JsonbLevel *level, Slice *container, Buffer *text)
     if (!take_jsonb_item(&level->values, &level->data, &level->value_start, &item))
         return false;
     if (item.kind != JSONB_CONTAINER)
-        return append_jsonb_scalar(&item, text);
+        return append_jsonb_scalar(&item, size_max, text);
     *container = item.content;
     return true;
 }
 
 /* Without recursion: a document is as deep as its server's stack allowed. */
-static bool jsonb_text(Cursor *value, Buffer *text)
+static bool jsonb_text(Cursor *value, size_t size_max, Buffer *text)
 {
     JsonbLevel *levels = NULL;
     size_t depth = 0;
     Slice container = cursor_rest(value);
     bool good = true;
 
-    while (good && (container.bytes != NULL || depth > 0))
+    while (good && text->size <= size_max && (container.bytes != NULL || depth > 0))
     {
         if (container.bytes != NULL)
         {
@@ -275,7 +275,7 @@ static bool jsonb_text(Cursor *value, Buffer *text)
             container.bytes = NULL;
         }
         else if (levels[depth - 1].left > 0)
-            good = append_jsonb_next(&levels[depth - 1], &container, text);
+            good = append_jsonb_next(&levels[depth - 1], size_max, &container, text);
         else if (!levels[--depth].is_scalar)
             buffer_append_u8(text, levels[depth].is_object ? '}' : ']');
     }
@@ -344,6 +344,6 @@ const BaseType document_types[] = {
     {.oid = 1043, .kind = BASE_EQUAL, .text = text_text}, /* varchar */
     {.oid = 1790, .text = text_text},                     /* refcursor */
     {.oid = 3614, .text = tsvector_text},
-    {.oid = 3802, .kind = BASE_EQUAL, .text = jsonb_text},
+    {.oid = 3802, .kind = BASE_EQUAL, .long_text = jsonb_text},
     {0},
 };

@@ -120,6 +120,31 @@ void row_reader_free(RowReader *reader)
     free(reader);
 }
 
+/* A PieceFunction that does nothing: are all pieces there? */
+static bool skip_piece(void *context, Slice piece)
+{
+    (void) context, (void) piece;
+    return true;
+}
+
+/* How long a text of the value may be; 0: none, since chunks of it are missing. */
+static size_t longest_text(RowReader *reader, const Attribute *attribute, Slice stored,
+                           size_t row_size, const char **reason)
+{
+    size_t size = stored.size, left = row_size < ROW_TEXT_MAX ? ROW_TEXT_MAX - row_size : 1;
+    Varlena varlena;
+
+    if (attribute->storage.length == -1)
+    {
+        if (!varlena_parse(stored, &varlena, reason) ||
+            !varlena_pieces(&varlena, &reader->values.toast, skip_piece, NULL, reason))
+            return 0;
+        size = varlena.kind == VARLENA_EXTERNAL ? varlena.stored_size : varlena.content.size;
+    }
+    size = VALUE_TEXT_SHORT + VALUE_GROWTH_MAX * size;
+    return size < left ? size : left;
+}
+
 static void make_value(RowReader *reader, const Attribute *attribute, Slice stored, RowText *row,
                        RowValue *value)
 {
@@ -130,8 +155,17 @@ static void make_value(RowReader *reader, const Attribute *attribute, Slice stor
     if (attribute->type == 0 || stored.bytes == NULL)
         return;
     value->state = ROW_VALUE_UNTOLD;
-    if (!value_text(&reader->values, attribute, stored, &row->text, &encoding, &value->reason))
+    reader->values.text_size_max =
+        longest_text(reader, attribute, stored, row->text.size, &value->reason);
+    if (reader->values.text_size_max == 0 ||
+        !value_text(&reader->values, attribute, stored, &row->text, &encoding, &value->reason))
         return;
+    if (encoding == VALUE_STORED)
+    {
+        value->state = ROW_VALUE_STORED;
+        value->stored = stored;
+        return;
+    }
     value->state = encoding == VALUE_TEXT ? ROW_VALUE_TEXT : ROW_VALUE_BINARY;
     if (encoding == VALUE_TEXT && !encoding_convert(reader->conversion, &row->text, value->offset))
     {
@@ -231,10 +265,54 @@ static void append_json_value(Json *json, Oid type, const char *text)
         json_string(json, "value", text);
 }
 
+typedef struct StoredWriter
+{
+    Buffer *text;
+    const TextTaker *taker;
+} StoredWriter;
+
+/* A PieceFunction. */
+static bool append_hex_piece(void *context, Slice piece)
+{
+    const StoredWriter *writer = context;
+
+    append_hex(writer->text, piece);
+    return writer->taker->take(writer->taker->context);
+}
+
+/* The bytes as they are stored, in hexadecimal. */
+static bool append_stored(Json *json, const LostRow *row, const Attribute *attribute, Slice stored,
+                          const TextTaker *taker)
+{
+    StoredWriter writer = {json->text, taker};
+    bool compressed = false, good;
+    const char *reason;
+    Varlena varlena;
+
+    json_decimal(json, "value", "\"");
+    if (attribute->storage.length != -1)
+        good = append_hex_piece(&writer, stored);
+    else
+    {
+        good = varlena_parse(stored, &varlena, &reason) &&
+               varlena_pieces(&varlena, &row->reader->values.toast, append_hex_piece, &writer,
+                              &reason);
+        compressed = varlena.kind == VARLENA_COMPRESSED ||
+                     (varlena.kind == VARLENA_EXTERNAL && varlena.stored_size < varlena.raw_size);
+    }
+    buffer_append_u8(json->text, '"');
+    json_string(json, "encoding", "binary");
+    if (compressed)
+        json_bool(json, "compressed", true);
+    return good;
+}
+
 /* The words of wal2json's format 2. Where a value cannot stand as wal2json would give it, its
  * column has another key instead of "value". */
-static void append_row(Json *json, const char *key, const Table *table, const RowText *row)
+static bool append_row(Json *json, const char *key, const LostRow *change, const RowText *row,
+                       const TextTaker *taker)
 {
+    const Table *table = change->table;
     const size_t count = table->attribute_count;
     size_t left = 0, column = 0;
 
@@ -253,6 +331,11 @@ static void append_row(Json *json, const char *key, const Table *table, const Ro
             json_bool(json, "unchanged", true);
         else if (value->state == ROW_VALUE_UNTOLD)
             json_string(json, "unknown", value->reason);
+        else if (value->state == ROW_VALUE_STORED)
+        {
+            if (!append_stored(json, change, &table->attributes[column], value->stored, taker))
+                return false;
+        }
         else if (value->state == ROW_VALUE_TEXT)
             append_json_value(json, table->attributes[column].type, row_value_text(row, column));
         else
@@ -260,10 +343,13 @@ static void append_row(Json *json, const char *key, const Table *table, const Ro
             json_string(json, "value", row_value_text(row, column));
             json_string(json, "encoding", "binary");
         }
+        if (!taker->take(taker->context))
+            return false;
     }
+    return true;
 }
 
-void lost_json_row(const LostRow *row, const char *lsn, Buffer *text)
+bool lost_json_row(const LostRow *row, const char *lsn, const TextTaker *taker, Buffer *text)
 {
     static const char *const actions[] = {
         [ROW_INSERT] = "I", [ROW_UPDATE] = "U", [ROW_DELETE] = "D"};
@@ -273,11 +359,13 @@ void lost_json_row(const LostRow *row, const char *lsn, Buffer *text)
     json_string(&json, "lsn", lsn);
     json_string(&json, "schema", row->table->schema);
     json_string(&json, "table", row->table->name);
-    if (row->new.known && row->change->kind != ROW_DELETE)
-        append_row(&json, "columns", row->table, &row->new);
-    if (row->old.known && row->change->kind != ROW_INSERT)
-        append_row(&json, "identity", row->table, &row->old);
+    if ((row->new.known && row->change->kind != ROW_DELETE &&
+         !append_row(&json, "columns", row, &row->new, taker)) ||
+        (row->old.known && row->change->kind != ROW_INSERT &&
+         !append_row(&json, "identity", row, &row->old, taker)))
+        return false;
     if (row->untold != NULL)
         json_string(&json, "unknown", row->untold);
     lost_json_end(&json);
+    return true;
 }

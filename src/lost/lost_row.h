@@ -13,6 +13,7 @@ typedef enum RowValueState
     ROW_VALUE_NULL,
     ROW_VALUE_TEXT,
     ROW_VALUE_BINARY,    /* in hexadecimal: of a type that we know no text of, or no UTF-8 */
+    ROW_VALUE_STORED,    /* its text would be too long, so there is none */
     ROW_VALUE_UNCHANGED, /* TOASTed, and the same before and after */
     ROW_VALUE_UNTOLD
 } RowValueState;
@@ -22,7 +23,17 @@ typedef struct RowValue
     RowValueState state;
     size_t offset;      /* in the row's text, where it ends with a NUL */
     const char *reason; /* ROW_VALUE_UNTOLD: a static clause */
+    Slice stored;       /* ROW_VALUE_STORED */
 } RowValue;
+
+/*
+ * A value has a text if all texts of its row are not longer than ROW_TEXT_MAX together, and its own
+ * is not much longer than what is stored: a few bytes of a compressed string or of a numeric can be
+ * more text than a disk has room for.
+ */
+#define ROW_TEXT_MAX ((size_t) 32 * 1024 * 1024)
+#define VALUE_GROWTH_MAX 256  /* times the size that is stored */
+#define VALUE_TEXT_SHORT 1024 /* what any value may have */
 
 typedef struct RowText
 {
@@ -62,8 +73,17 @@ const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT 
 Json lost_json_begin(Buffer *text, const char *action);
 void lost_json_end(Json *json);
 
-/* Append the line of a row; lsn is its text. */
-void lost_json_row(const LostRow *row, const char *lsn, Buffer *text);
+/* Takes from the text what is whole in it, if that is much: a value that is kept as it is stored
+ * may be longer than a line should be in memory. False: it failed. */
+typedef struct TextTaker
+{
+    bool (*take)(void *context);
+    void *context;
+} TextTaker;
+
+/* Append the line of a row; lsn is its text. False if the taker failed. */
+MUST_CHECK bool lost_json_row(const LostRow *row, const char *lsn, const TextTaker *taker,
+                              Buffer *text);
 
 /* ---- lost_sql.c ---- */
 

@@ -246,6 +246,8 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
             return untold(reason, "a TOASTed value of its key did not change and is not known");
         if (value->state == ROW_VALUE_UNTOLD)
             return untold(reason, value->reason);
+        if (value->state == ROW_VALUE_STORED)
+            return untold(reason, "the text of a value is too long");
         if (value->state == ROW_VALUE_BINARY)
             return untold(reason, "the text of a value is not known");
     }

@@ -172,7 +172,7 @@ static unsigned numeric_digit(Slice digits, int index)
     return index >= 0 && offset < digits.size ? load_u16(digits.bytes + offset) : 0;
 }
 
-bool numeric_text(Cursor *value, Buffer *text)
+bool numeric_text(Cursor *value, size_t size_max, Buffer *text)
 {
     const uint16_t header = cursor_u16(value);
     const bool is_short = (header & NUMERIC_KIND_MASK) == NUMERIC_SHORT;
@@ -203,11 +203,11 @@ bool numeric_text(Cursor *value, Buffer *text)
     if (header & (is_short ? NUMERIC_SHORT_NEGATIVE : NUMERIC_NEGATIVE))
         buffer_append_u8(text, '-');
     buffer_printf(text, "%u", weight >= 0 ? numeric_digit(digits, 0) : 0);
-    for (int i = 1; i <= weight; i++)
+    for (int i = 1; i <= weight && text->size <= size_max; i++)
         buffer_printf(text, "%04u", numeric_digit(digits, i));
     if (scale > 0)
         buffer_append_u8(text, '.');
-    for (int i = weight + 1, left = scale; left > 0; i++, left -= 4)
+    for (int i = weight + 1, left = scale; left > 0 && text->size <= size_max; i++, left -= 4)
     {
         char four[8];
 
@@ -350,7 +350,7 @@ const BaseType plain_types[] = {
     {.oid = 6437, .text = unsigned_text},                     /* oid8 */
     {.oid = 700, .kind = BASE_NUMBER, .pattern = "f"},        /* float4 */
     {.oid = 701, .kind = BASE_NUMBER, .pattern = "#"},        /* float8 */
-    {.oid = 1700, .kind = BASE_NUMBER, .text = numeric_text},
+    {.oid = 1700, .kind = BASE_NUMBER, .long_text = numeric_text},
     {.oid = 790, .kind = BASE_EQUAL, .text = money_text},
     {.oid = 600, .pattern = "(#,#)"},
     {.oid = 601, .pattern = "[(#,#),(#,#)]"}, /* lseg */

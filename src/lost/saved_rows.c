@@ -4,25 +4,16 @@
 #include "base/json.h"
 #include "base/workers.h"
 #include "lost/base_types.h"
+#include "lost/lost_file.h"
 #include "lost/lost_row.h"
 #include "lost/lost_script.h"
-#include "pair/saved_directory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define OPTION "--save-lost-rows"
-#define FILE_MODE 0600
 #define WRITE_SIZE (256 * 1024)
-#define FIRST_LINE_MAX (64 * 1024)
-
-typedef struct LostFile
-{
-    SavedFile made;
-    uint64_t size; /* what is in the file; text comes after it */
-    uint64_t first_line_size;
-    Buffer text;
-} LostFile;
+#define PLENTY_OF_WAL 100 /* as many bytes of space for each of WAL: rows need about ten */
 
 typedef struct TableCount
 {
@@ -45,6 +36,10 @@ typedef struct Saver
     Schema *schema;
     RowReader *reader;
     LostFile json, sql;
+    LostRoom room;
+    bool is_required; /* an error ends the run */
+    Lsn minimal_at;   /* of the changes */
+    Error *error;     /* of the change at hand */
     const LostCommit *commit;
     Buffer time;             /* of the commit, as text */
     Oid database, connected; /* of the transaction; of the script there */
@@ -59,71 +54,6 @@ typedef struct Saver
     size_t reason_count;
     uint64_t changes, catalogs, toasted, rewritten, began_before;
 } Saver;
-
-/* ---- The files ---- */
-
-static bool flush_file(LostFile *file, size_t least, Error *error)
-{
-    const uint64_t offset = file->size;
-
-    if (file->text.size <= least)
-        return true;
-    file->size += file->text.size;
-    if (!file_write_at(file->made.fd, file->made.path, file->text.bytes, file->text.size, offset,
-                       error))
-        return false;
-    buffer_clear(&file->text);
-    return stop_check(error);
-}
-
-static bool open_file(LostFile *file, const Saver *saver, const char *end, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    const char *name = path_in(&path, saver->look->options->save_lost_rows, saver->name);
-
-    name = arena_printf(saver->look->arena, "%s%s", name, end);
-    return saved_file_create(&file->made, name, error) &&
-           file_set_mode(file->made.fd, name, FILE_MODE, error);
-}
-
-/* The first line names the program and the clusters, which may have other names now: the same
- * target, rewound to another source of that history. */
-static bool find_second_line(FileRange *range, Error *error)
-{
-    AUTO_BUFFER Buffer line = {0};
-    const uint8_t *end;
-    size_t length;
-
-    buffer_reserve(&line, FIRST_LINE_MAX);
-    if (!file_read_at(range->fd, range->path, line.bytes, FIRST_LINE_MAX, 0, &length, error))
-        return false;
-    end = memchr(line.bytes, '\n', length);
-    range->offset = end != NULL ? (uint64_t) (end - line.bytes) : 0;
-    return true;
-}
-
-/* Never over a file that is there: that must have the same content. */
-static bool finish_file(LostFile *file, Error *error)
-{
-    const char *path = file->made.path;
-    FileRange to = {.path = path}, from = {file->made.fd, path, file->first_line_size};
-    AUTO_FD int fd = -1;
-    bool exists;
-
-    if (!flush_file(file, 0, error) || !file_open_read(path, &fd, &exists, error))
-        return false;
-    if (!exists)
-        return saved_file_finish(&file->made, error);
-    to.fd = fd;
-    return find_second_line(&to, error) && saved_directory_check_file(OPTION, from, to, error) &&
-           file_sync(fd, path, error);
-}
-
-static void close_file(LostFile *file)
-{
-    saved_file_close(&file->made);
-    buffer_free(&file->text);
-}
 
 /* ---- Heads ---- */
 
@@ -448,9 +378,18 @@ static void write_truncation(Saver *saver, const RowChange *change, const Table 
                                       .name = table->name});
 }
 
+/* A TextTaker's. */
+static bool take_json(void *context)
+{
+    Saver *saver = context;
+
+    return lost_file_flush(&saver->json, WRITE_SIZE, saver->error);
+}
+
 static bool write_change(Saver *saver, const RowChange *change, Error *error)
 {
     const Moment moment = {change->lsn, saver->commit};
+    const TextTaker taker = {take_json, saver};
     const char *reason = NULL;
     const Table *table = schema_table(saver->schema, &change->relation, moment, &reason);
     const LostRow *row;
@@ -488,10 +427,12 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
     }
     count_values(saver, table, &row->old);
     count_values(saver, table, &row->new);
-    lost_json_row(row, LSN_TEXT(saver->version, change->lsn), &saver->json.text);
+    saver->error = error;
+    if (!lost_json_row(row, LSN_TEXT(saver->version, change->lsn), &taker, &saver->json.text))
+        return false;
     write_statement(saver, row);
-    return flush_file(&saver->json, WRITE_SIZE, error) &&
-           flush_file(&saver->sql, WRITE_SIZE, error);
+    return lost_file_flush(&saver->json, WRITE_SIZE, error) &&
+           lost_file_flush(&saver->sql, WRITE_SIZE, error);
 }
 
 /* The lines B and C. */
@@ -583,25 +524,106 @@ static void write_ends(Saver *saver)
 
 /* ---- The run ---- */
 
-static bool write_files(Saver *saver, const LostCommit *commits, size_t count, Error *error)
+static bool write_all(Saver *saver, const LostCommit *commits, size_t count, Error *error)
 {
-    const char *directory = saver->look->options->save_lost_rows;
+    LostFile *const files[] = {&saver->json, &saver->sql};
 
-    if (!open_file(&saver->json, saver, ".jsonl", error) ||
-        !open_file(&saver->sql, saver, ".sql", error))
-        return false;
+    for (int i = 0; i < 2; i++)
+    {
+        files[i]->size = 0;
+        buffer_clear(&files[i]->text);
+    }
+    saver->table_count = saver->reason_count = 0;
+    saver->changes = saver->catalogs = saver->toasted = saver->rewritten = 0;
+    saver->began_before = 0;
+    saver->connected = 0;
+    saver->saved->transactions = saver->saved->changes = 0;
+    saver->saved->untold = saver->saved->left_out = 0;
+    if (saver->minimal_at != LSN_INVALID)
+        (void) count_reason(saver, "wal_level = minimal: WAL lacks rows of tables that their "
+                                   "transaction made, emptied or rewrote");
     write_heads(saver);
     for (size_t i = 0; i < count; i++)
         if (!write_transaction(saver, &commits[i], error))
             return false;
     write_ends(saver);
-    /* Invariant 3: both are on the disk before the commit takes the rows from the target. */
-    if (!finish_file(&saver->sql, error) || !finish_file(&saver->json, error) ||
-        !file_sync_path(directory, error))
-        return false;
-    saver->saved->json = saver->json.made.path;
-    saver->saved->sql = saver->sql.made.path;
     return true;
+}
+
+static bool find_room(Saver *saver, Error *error)
+{
+    return lost_room_find(&saver->room, saver->look->clusters.target.directory,
+                          saver->saved->rewind_bytes, error);
+}
+
+static uint64_t wal_bytes(const Look *look)
+{
+    return look->divergence.target_end - look->divergence.common_checkpoint.checkpoint.redo;
+}
+
+/* Where there is not plenty of space the files are made twice, the first time only to learn how
+ * long they are. What was read of the WAL takes its own part of the space. */
+static bool ask_for_room(Saver *saver, const LostCommit *commits, size_t count, Error *error)
+{
+    LostRoom *room = &saver->room;
+
+    if (!find_room(saver, error))
+        return false;
+    if (room->free / PLENTY_OF_WAL > wal_bytes(saver->look))
+        return true;
+    room->counting = true;
+    if (!write_all(saver, commits, count, error))
+        return false;
+    room->counting = false;
+    room->needed =
+        saver->json.size + saver->json.text.size + saver->sql.size + saver->sql.text.size;
+    return !saver->is_required || lost_room_has(room, room->needed, error);
+}
+
+static bool open_file(const Saver *saver, const char *end, LostFile *file, Error *error)
+{
+    return lost_file_open(
+        file, arena_printf(saver->look->arena, "%s/%s%s", saver->room.directory, saver->name, end),
+        error);
+}
+
+static bool write_files(Saver *saver, const LostCommit *commits, size_t count, Error *error)
+{
+    LostFile *json = &saver->json, *sql = &saver->sql;
+
+    if (!ask_for_room(saver, commits, count, error) || !open_file(saver, ".jsonl", json, error) ||
+        !open_file(saver, ".sql", sql, error) || !write_all(saver, commits, count, error))
+        return false;
+    /* Invariant 3: both are on the disk before the commit takes the rows from the target. */
+    if (!lost_file_finish(sql, error))
+        return false;
+    saver->saved->sql = sql->made.path;
+    if (!lost_file_finish(json, error))
+        return false;
+    saver->saved->json = json->made.path;
+    return file_sync_path(saver->room.directory, error);
+}
+
+/* Not all is saved. Keep what is written, and go on. */
+static void keep_incomplete(Saver *saver, const Error *error)
+{
+    SavedRows *saved = saver->saved;
+    Arena *arena = saver->look->arena;
+
+    saved->incomplete = arena_strdup(arena, error->message);
+    if (saved->sql == NULL)
+        saved->sql = saved_file_keep(&saver->sql.made, arena);
+    if (saved->json == NULL)
+        saved->json = saved_file_keep(&saver->json.made, arena);
+    log_warning("not all lost rows are saved: %s", error->message);
+    if (error->detail[0] != '\0')
+        log_detail("%s", error->detail);
+    if (saved->json != NULL && saved->sql != NULL)
+        log_hint("What could be written is in \"%s\" and \"%s\". --require-lost-rows ends the run "
+                 "instead, before anything is changed.",
+                 saved->json, saved->sql);
+    else
+        log_hint("--require-lost-rows ends the run instead, before anything is changed.");
 }
 
 /* Columns of catalogs are known by their places in PostgreSQL's pg_attribute. */
@@ -643,57 +665,81 @@ static void tell_saved(const Saver *saver, Lsn minimal_at)
         log_info("nothing else is written in a dry run");
 }
 
-bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
+static bool save(Saver *saver, Error *error)
 {
-    const char *directory = look->options->save_lost_rows;
-    const Clusters *clusters = &look->clusters;
-    Saver saver = {.look = look, .version = clusters->shape.version, .saved = saved};
-    AUTO_BUFFER Buffer memory = {0};
+    const Look *look = saver->look;
+    const char *directory = saver->room.directory;
     const LostCommit *commits;
     RowChanges *changes;
-    const char *existing;
     size_t count;
-    bool result = false;
+    bool result = true;
+
+    /* The rows that are read go into a file there first, about as long as the WAL. */
+    if (!saved_directory_make(directory, error) || !find_room(saver, error) ||
+        !lost_room_has(&saver->room, wal_bytes(look), error))
+        return false;
+    changes = row_changes_read(&look->clusters, &look->divergence, directory, error);
+    if (changes == NULL)
+        return false;
+    commits = row_changes_commits(changes, &count);
+    if (count == 0)
+        log_info("no lost rows are saved: no committed transaction is lost");
+    else
+    {
+        saver->schema = schema_create(&look->clusters, changes);
+        saver->reader = row_reader_create(saver->version, saver->schema);
+        saver->minimal_at = changes->minimal_at;
+        result = write_files(saver, commits, count, error);
+        if (result)
+            tell_saved(saver, changes->minimal_at);
+        row_reader_free(saver->reader);
+        schema_free(saver->schema);
+    }
+    row_changes_free(changes);
+    return result;
+}
+
+bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
+{
+    const Options *options = look->options;
+    const Clusters *clusters = &look->clusters;
+    Saver saver = {.look = look,
+                   .version = clusters->shape.version,
+                   .saved = saved,
+                   .room.directory = options->save_lost_rows,
+                   .is_required = options->require_lost_rows || options->dry_run};
+    AUTO_BUFFER Buffer memory = {0};
+    const char *existing;
+    bool result;
 
     if (!check_catalogs(&clusters->target.control, error) ||
-        !saved_directory_check(OPTION, directory, clusters, &memory, &existing, error))
+        !saved_directory_check(OPTION, options->save_lost_rows, clusters, &memory, &existing,
+                               error))
         return false;
+    if (look->divergence.lsn == LSN_INVALID && options->require_lost_rows)
+        return error_set(error, ERROR_FAILED, "lost rows cannot be saved without the target's WAL");
     if (look->divergence.lsn == LSN_INVALID)
     {
         log_warning(
             "no lost rows are saved: without the target's WAL it is not known what is lost");
         return true;
     }
-    if (!saved_directory_make(directory, error))
-        return false;
-    changes = row_changes_read(clusters, &look->divergence, directory, error);
-    if (changes == NULL)
-        return false;
-    commits = row_changes_commits(changes, &count);
-    if (count == 0)
-        log_info("no lost rows are saved: no committed transaction is lost");
     saver.name = arena_printf(look->arena, "lost-%llu-%u-%016llX",
                               (unsigned long long) clusters->target.control.system_identifier,
                               clusters->target.timeline, (unsigned long long) look->divergence.lsn);
-    if (count > 0)
+    saver.json.room = saver.sql.room = &saver.room;
+    result = save(&saver, error);
+    if (!result && !saver.is_required && !saver.json.is_other && !saver.sql.is_other &&
+        !stop_requested())
     {
-        saver.schema = schema_create(clusters, changes);
-        saver.reader = row_reader_create(saver.version, saver.schema);
-        if (changes->minimal_at != LSN_INVALID)
-            (void) count_reason(&saver, "wal_level = minimal: WAL lacks rows of tables that their "
-                                        "transaction made, emptied or rewrote");
-        result = write_files(&saver, commits, count, error);
+        keep_incomplete(&saver, error);
+        result = true;
     }
-    if (result)
-        tell_saved(&saver, changes->minimal_at);
-    close_file(&saver.json);
-    close_file(&saver.sql);
-    row_reader_free(saver.reader);
-    schema_free(saver.schema);
-    row_changes_free(changes);
+    lost_file_close(&saver.json);
+    lost_file_close(&saver.sql);
     buffer_free(&saver.time);
     buffer_free(&saver.checks);
     free(saver.tables);
     free(saver.reasons);
-    return result || count == 0;
+    return result;
 }

@@ -19,6 +19,7 @@ typedef struct Printer
     const ValueReader *reader;
     int depth;
     size_t size_max;    /* of a text with what stood before it */
+    bool too_long;      /* the text, or a value of which it would be made */
     const char *reason; /* why the text was not completed; NULL: a type of which we know none */
 } Printer;
 
@@ -30,10 +31,10 @@ static bool damaged(Printer *printer)
 }
 
 /* A few bytes of a numeric can be 147,456 digits: an array of these is more than any memory has. */
-static bool is_in_size(Printer *printer, const Buffer *text)
+static bool is_in_size(Printer *printer, size_t size)
 {
-    return text->size <= printer->size_max ||
-           untold(&printer->reason, "its text is longer than 1 GB");
+    printer->too_long |= size > printer->size_max;
+    return !printer->too_long;
 }
 
 static const Type *find_type(const Printer *printer, Oid oid)
@@ -110,7 +111,7 @@ static bool print_attributes(Printer *printer, const Type *type, const Slice *va
         separator = ",";
         if (values[i].bytes != NULL &&
             (!print_quoted(printer, attribute, values[i], &quoting, text) ||
-             !is_in_size(printer, text)))
+             !is_in_size(printer, text->size)))
             return false;
     }
     buffer_append_string(text, *separator == '(' ? "()" : ")");
@@ -241,7 +242,7 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
         else if (!print_quoted(printer, element->oid, stored, &quoting, text))
             return false;
         append_braces(&shape, i + 1, '}', text);
-        if (!is_in_size(printer, text))
+        if (!is_in_size(printer, text->size))
             return false;
     }
     return true;
@@ -321,7 +322,8 @@ static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer
     {
         if (i > 0)
             buffer_append_u8(text, ',');
-        if (!print_bounds(printer, range, &cursor, flags[i], text) || !is_in_size(printer, text))
+        if (!print_bounds(printer, range, &cursor, flags[i], text) ||
+            !is_in_size(printer, text->size))
             return false;
     }
     buffer_append_string(text, is_multi ? "}" : "");
@@ -375,6 +377,8 @@ static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *
         good = finite_interval_text(&cursor, text);
     else if (type->oid == TYPE_CHAR && !printer->reader->version->char_escapes)
         good = char_byte_text(&cursor, text);
+    else if (base->long_text != NULL)
+        good = base->long_text(&cursor, printer->size_max, text);
     else if (base->text != NULL)
         good = base->text(&cursor, text);
     else if (base->pattern != NULL)
@@ -399,9 +403,13 @@ static bool print_expanded(Printer *printer, const Type *type, Slice value, Buff
 static bool expand_value(Printer *printer, const Storage *storage, Slice stored, Buffer *room,
                          Slice *value)
 {
+    Varlena varlena;
+
     *value = stored;
     if (storage->length == -1)
-        return varlena_expand(stored, &printer->reader->toast, room, value, &printer->reason);
+        return varlena_parse(stored, &varlena, &printer->reason) &&
+               (varlena.kind == VARLENA_PLAIN || is_in_size(printer, varlena.raw_size)) &&
+               varlena_expand(stored, &printer->reader->toast, room, value, &printer->reason);
     if (storage->length == -2 && stored.size > 0)
         value->size--;
     if (storage->length > 0 && stored.size != (size_t) storage->length)
@@ -425,7 +433,7 @@ static bool print_value(Printer *printer, Oid oid, Slice stored, Buffer *text)
         good = print_value(printer, type->inner, stored, text);
     else
         good = expand_value(printer, &type->storage, stored, &room, &value) &&
-               print_expanded(printer, type, value, text) && is_in_size(printer, text);
+               print_expanded(printer, type, value, text) && is_in_size(printer, text->size);
     printer->depth--;
     return good;
 }
@@ -443,10 +451,11 @@ bool value_text(const ValueReader *reader, const Attribute *attribute, Slice sto
     if (print_value(&printer, attribute->type, stored, text))
         return true;
     text->size = start;
-    *encoding = VALUE_BINARY;
-    if (printer.reason == NULL &&
-        expand_value(&printer, &attribute->storage, stored, &room, &value))
+    if (!printer.too_long && printer.reason == NULL &&
+        expand_value(&printer, &attribute->storage, stored, &room, &value) &&
+        is_in_size(&printer, start + 2 * value.size))
         append_hex(text, value);
+    *encoding = printer.too_long ? VALUE_STORED : VALUE_BINARY;
     *reason = printer.reason;
-    return printer.reason == NULL;
+    return printer.too_long || printer.reason == NULL;
 }

@@ -44,18 +44,19 @@ typedef struct ValueReader
     TypeFunction type;
     void *context; /* for type */
     ToastReader toast;
-    size_t text_size_max; /* a longer text is not told; 0: that of the server, 1 GB */
+    size_t text_size_max; /* of a longer text nothing is made; 0: that of the server, 1 GB */
 } ValueReader;
 
 typedef enum ValueEncoding
 {
     VALUE_TEXT,
-    VALUE_BINARY /* hexadecimal: of a type, or with a part of a type, that we know no text of */
+    VALUE_BINARY, /* hexadecimal: of a type, or with a part of a type, that we know no text of */
+    VALUE_STORED  /* nothing is appended: the text would be too long, or the value itself */
 } ValueEncoding;
 
 /*
  * Append the text of a value of the attribute that is stored, and not NULL. False for damaged
- * bytes, missing chunks, and a text that is too long; then nothing is appended.
+ * bytes and missing chunks; then nothing is appended.
  */
 MUST_CHECK bool value_text(const ValueReader *reader, const Attribute *attribute, Slice stored,
                            Buffer *text, ValueEncoding *encoding, const char **reason);

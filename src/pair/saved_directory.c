@@ -64,6 +64,29 @@ bool saved_file_finish(SavedFile *file, Error *error)
     return true;
 }
 
+const char *saved_file_keep(SavedFile *file, Arena *arena)
+{
+    const char *temporary = buffer_string(&file->temporary);
+    struct stat made, before;
+    const char *name;
+    bool found, exists;
+
+    if (file->path == NULL || file->temporary.size == 0)
+        return NULL;
+    name = arena_printf(arena, "%s%s", file->path, SAVED_INCOMPLETE);
+    if (!file_stat(temporary, &made, &found, NULL) || !found || made.st_size == 0 ||
+        !file_stat(name, &before, &exists, NULL))
+        return NULL;
+    if (exists && before.st_size > made.st_size)
+        return name;
+    if (!file_rename(temporary, name, NULL))
+        return NULL;
+    (void) !file_sync(file->fd, name, NULL);
+    (void) !durable_sync_parent(name, NULL);
+    buffer_clear(&file->temporary);
+    return name;
+}
+
 void saved_file_close(SavedFile *file)
 {
     if (file->path == NULL) /* it was never made */

@@ -32,6 +32,11 @@ typedef struct SavedFile
 MUST_CHECK bool saved_file_create(SavedFile *file, const char *path, Error *error);
 MUST_CHECK bool saved_file_finish(SavedFile *file, Error *error);
 
+/* Keep what was written of it under a third name, in the place of a shorter one. Returns the name,
+ * in the arena; NULL: there is nothing to keep. */
+#define SAVED_INCOMPLETE ".incomplete"
+const char *saved_file_keep(SavedFile *file, Arena *arena);
+
 /* In any case, and last. What was not finished is removed. */
 void saved_file_close(SavedFile *file);
 

@@ -231,7 +231,7 @@ static void json_lost(Json *json, const Report *report)
 
 static void json_saved_rows(Json *json, const SavedRows *saved)
 {
-    if (!json_section(json, "saved_rows", '{', saved->json != NULL))
+    if (!json_section(json, "saved_rows", '{', saved->json != NULL || saved->incomplete != NULL))
         return;
     json_string(json, "jsonl", saved->json);
     json_string(json, "sql", saved->sql);
@@ -239,6 +239,7 @@ static void json_saved_rows(Json *json, const SavedRows *saved)
     json_number(json, "changes", saved->changes);
     json_number(json, "unknown", saved->untold);
     json_number(json, "not_in_sql", saved->left_out);
+    json_string(json, "incomplete", saved->incomplete);
     json_close(json, '}');
 }
 

@@ -378,10 +378,13 @@ static void text_lost(const Report *report, bool done, Buffer *text)
         text_row(text, "kept in", "%s", report->options->save_diverged_wal);
         text_row(text, "to read it", "%s", run->saved_wal_command);
     }
+    if (run->saved_rows.incomplete != NULL)
+        text_row(text, "rows not saved", "%s", run->saved_rows.incomplete);
     if (run->saved_rows.json != NULL)
     {
         text_row(text, "rows saved in", "%s", run->saved_rows.json);
-        text_row(text, "as SQL in", "%s", run->saved_rows.sql);
+        if (run->saved_rows.sql != NULL)
+            text_row(text, "as SQL in", "%s", run->saved_rows.sql);
         text_row(text, "changes of rows", "%llu; unknown: %llu",
                  (unsigned long long) run->saved_rows.changes,
                  (unsigned long long) run->saved_rows.untold);

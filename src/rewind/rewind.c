@@ -204,6 +204,7 @@ static bool plan_and_stage(Run *run, Error *error)
     {
         if (!plan_for_archive(run, &source, attempt == 1, error))
             return false;
+        run->saved_rows.rewind_bytes = run->planned.plan.fetch_bytes;
         /* Before anything is fetched, and in a dry run too. */
         if (attempt == 1 && options->save_lost_rows != NULL &&
             !run->save_rows(&run->look, &run->saved_rows, error))

@@ -64,7 +64,9 @@ typedef struct Staged
 typedef struct SavedRows
 {
     const char *program_version;    /* set by the caller */
+    uint64_t rewind_bytes;          /* set by the caller: what the rewind is going to fetch */
     const char *json, *sql;         /* paths; NULL: nothing was written */
+    const char *incomplete;         /* why not all is there; NULL: all that is known is */
     uint64_t transactions, changes; /* changes: of rows of tables that are no catalogs */
     uint64_t untold;                /* of changes and of values */
     uint64_t left_out;              /* changes that the SQL does not have */
