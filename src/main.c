@@ -27,9 +27,8 @@
 typedef struct Work
 {
     Command command;
-    bool target_found; /* the directory that -D names, when the program began */
+    bool target_found; /* the directory that -D names, when the program began; it is held */
     Place target_place;
-    int64_t target_birth;
 } Work;
 
 /* The rewind's result stands, whatever becomes of its report. rejoin is NULL without --rejoin. */
@@ -68,7 +67,11 @@ static void write_report(const Command *command, const Run *run, const RejoinRes
     report_file_close(report_file, written);
 }
 
-/* Report what is wrong with the command line; on stderr exactly these lines. */
+/*
+ * Report what is wrong with the command line; on stderr exactly these lines. The target is not
+ * looked at, and nothing is said of it: which directory is meant is not certain, and status 2 would
+ * promise that the same command finishes what an earlier one has left.
+ */
 static int refuse(const Command *command, const Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -91,10 +94,16 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
     size_t errors;
 
     log_errors(&errors);
-    if (outcome == REWIND_BUSY)
+    if (outcome == REWIND_NOT_SEEN)
+        log_hint(SUPERVISE_HINT);
+    else if (outcome == REWIND_BUSY)
         log_hint("Another run is using the target and may be changing it: do not start a server "
                  "there, do not remove anything, wait until it ends and run the same %s command "
                  "again.",
+                 log_program_name());
+    else if (outcome == REWIND_SET_UP_IN_PART)
+        log_hint("The target needed no rewind, but it is set up only in part: run the same %s "
+                 "command again before its server starts.",
                  log_program_name());
     else if (status == STATUS_UNFINISHED)
         log_hint(
@@ -117,10 +126,13 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
         log_hint("The target is unchanged.");
 }
 
-static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error)
+/*
+ * The status of every run that has failed. Status 1 and 3 say that the target is as it was: this
+ * run has done nothing to it, and the disk shows no rewind that an earlier one has begun
+ * (look_outcome_on_disk).
+ */
+static int failed_status(RewindOutcome outcome, const Error *error)
 {
-    if (succeeded)
-        return STATUS_DONE;
     if (outcome != REWIND_UNTOUCHED)
         return STATUS_UNFINISHED;
     return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
@@ -132,8 +144,8 @@ static int unfinished_status(SupervisedTurn turn)
     return turn.last ? STATUS_UNFINISHED : SUPERVISE_AGAIN;
 }
 
-/* The rewind; last: nothing comes after it, so this is where the report is written. */
-static int run(const Command *command, ReportFile *report_file, bool last)
+/* The rewind. The last turn, after which nothing comes, writes the report. */
+static int run(const Command *command, ReportFile *report_file, SupervisedTurn turn)
 {
     const Options *options = &command->options;
     Run run = {.save_rows = saved_rows_write,
@@ -143,22 +155,24 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     Error error = {0};
     RewindOutcome outcome;
     bool succeeded, said;
-    int status;
+    int status = STATUS_DONE;
 
     file_set_sync(!command->no_sync);
     succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &error)
                                 : rewind_run(options, &run, &error);
     outcome = run.look.outcome;
-    status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
+        outcome = look_outcome_on_disk(options->target, outcome, turn.again);
+        status = failed_status(outcome, &error);
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
         said = options->rejoin && rejoin_say_what_next(options, &rejoin, outcome);
         if (!said || status == STATUS_IMPOSSIBLE)
             say_what_next(status, outcome, &error, run.look.resumed || run.look.pending);
     }
-    if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
+    if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
+        !turn.last && !stop_signalled())
         status = SUPERVISE_AGAIN;
     else
         write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
@@ -199,14 +213,27 @@ static bool check_same_target(const Work *work, bool *replaced, Error *error)
         return true;
     if (!place_find(target, &place, &found, error))
         return false;
-    /* The number of a directory that was removed is soon given to another one. */
-    *replaced = !found || !place_same(&place, &work->target_place) ||
-                place_birth(target) != work->target_birth;
+    *replaced = !found || !place_same(&place, &work->target_place);
     if (!*replaced)
         return true;
     error_set(error, ERROR_FAILED, "directory \"%s\" was replaced by another one", target);
     return error_hint(error, "That happened before the rewind was run again. Nothing is done with "
                              "the new one.");
+}
+
+/* The end of a turn that has failed before it has looked at the target. */
+static int fail_early(const Command *command, SupervisedTurn turn, bool replaced,
+                      const Error *error)
+{
+    RewindOutcome outcome = REWIND_UNTOUCHED;
+
+    log_error(error);
+    if (!command->options.check)
+        outcome = look_outcome_on_disk(command->options.target, outcome, turn.again && !replaced);
+    if (outcome == REWIND_UNTOUCHED)
+        return failed_status(outcome, error);
+    log_hint(SUPERVISE_HINT);
+    return unfinished_status(turn);
 }
 
 /* A SupervisedWork. */
@@ -223,16 +250,9 @@ static int do_command(void *context, SupervisedTurn turn)
     if (!check_same_target(work, &replaced, &error) ||
         ((command->options.report_wanted || command->options.check) &&
          !report_file_open(&report_file, command->report_file, &command->options, &error)))
-    {
-        log_error(&error);
-        /* Another directory is as it was. The target may be as an earlier run has left it. */
-        if (replaced || !turn.again)
-            return STATUS_FAILED;
-        log_hint(SUPERVISE_HINT);
-        return unfinished_status(turn);
-    }
-    status = command->options.check ? check(command, &report_file)
-                                    : run(command, &report_file, turn.last);
+        return fail_early(command, turn, replaced, &error);
+    status =
+        command->options.check ? check(command, &report_file) : run(command, &report_file, turn);
     if (connection_attempts_go_on())
     {
         fflush(NULL);
@@ -261,11 +281,14 @@ int main(int argc, char **argv)
             command_line_print_version();
         return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
     }
+    place_hold(command->options.target);
     /* A directory that cannot be read is reported in its turn. */
     if (!place_find(command->options.target, &work.target_place, &work.target_found, &error))
         work.target_found = false;
-    work.target_birth = place_birth(command->options.target);
     memory_set_unfinished_end(STATUS_UNFINISHED, SUPERVISE_HINT);
+    /* Until what an earlier run has left is seen; a check changes nothing and says nothing of it.
+     */
+    memory_set_unfinished(!command->options.check);
     /* A dry run leaves nothing to be finished, a check neither. */
     return supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
                      do_command, &work, STATUS_UNFINISHED);

@@ -15,7 +15,8 @@
 #   make-disk MEGABYTES DIRECTORY          ext4 with a journal on a loop device, whose power can be cut
 #   cut-power DIRECTORY                    its file system is gone; in its place is what the disk held at that instant, mounted again
 #   mount FILE PLACE                       one file over another, as containers do
-#   unmount PLACE                          either of them
+#   make-overlay DIRECTORY CHANGES         an overlayfs over a directory, as containers have: what changes is copied to CHANGES first
+#   unmount PLACE                          any of them
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
 #   make-mutable FILE
 #   change-owner USER FILE
@@ -176,6 +177,17 @@ mount_file()
     echo ok
 }
 
+# The kernel's own directory of an overlayfs must be beside CHANGES, on one file system; only root can remove what is in it.
+make_overlay()
+{
+    local directory changes scratch
+
+    directory=$(checked "$1") && changes=$(checked "$2") && scratch=$(mktemp -d "$work/overlay.XXXXXX") || return
+    mount -t overlay -o "nosuid,nodev,lowerdir=$directory,upperdir=$changes,workdir=$scratch" overlay "$directory" >&2 || return
+    mounted+=("$directory")
+    echo ok
+}
+
 unmount()
 {
     local path place
@@ -300,6 +312,7 @@ answer()
         'make-disk 2') make_disk "$@" ;;
         'cut-power 1') cut_power "$@" ;;
         'mount 2') mount_file "$@" ;;
+        'make-overlay 2') make_overlay "$@" ;;
         'unmount 1') unmount "$@" ;;
         'make-immutable 1') make_immutable "$@" ;;
         'make-mutable 1') make_mutable "$@" ;;

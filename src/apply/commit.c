@@ -90,19 +90,6 @@ static bool may_be_committed(const char *target_directory)
     return found && looks_like_blocker(&label);
 }
 
-bool apply_may_be_pending(const char *target_directory)
-{
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    Error failure;
-    bool found;
-
-    /* A directory that we cannot read holds no journal of ours. */
-    if (!file_lstat(target_path(&path, target_directory, JOURNAL_PATH), &status, &found, &failure))
-        return failure.error_number == EIO;
-    return found && may_be_committed(target_directory);
-}
-
 /* A tool can have written into the poison, which says that the server was shut down (pg_checksums
  * --enable). Its checkpoint location stays. */
 static bool holds_changed_poison(const char *target_directory, const JournalHead *head)
@@ -199,6 +186,25 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
               check_not_put_back(target_directory, head, reader, &pending->state, error);
     journal_close_reader(reader);
     return success;
+}
+
+/* The path leads to no directory that this user may enter. */
+static bool may_not_be_entered(int number)
+{
+    return number == EACCES || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG;
+}
+
+PendingSight apply_look_for_pending(const char *target_directory, bool suspected)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    PendingRewind pending;
+    Error failure;
+
+    if (!apply_pending(target_directory, arena, &pending, &failure))
+        return suspected || !may_not_be_entered(failure.error_number) ? PENDING_NOT_SEEN
+                                                                      : PENDING_NOT_THERE;
+    return pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP ? PENDING_THERE
+                                                                              : PENDING_NOT_THERE;
 }
 
 /* ---- The commit ---- */

@@ -31,11 +31,20 @@ typedef struct PendingRewind
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);
 
+/* What the disk says of a rewind that an earlier run may have left. */
+typedef enum PendingSight
+{
+    PENDING_NOT_THERE,
+    PENDING_THERE,   /* PENDING_APPLY or PENDING_CLEANUP */
+    PENDING_NOT_SEEN /* there may be one: the directory cannot be read */
+} PendingSight;
+
 /*
- * For a run that failed before it could call apply_pending. True: there is a journal, and
- * pg_control is a poison or backup_label a blocker. An I/O error counts as a yes.
+ * Look without an error, for a run that has failed or that only asks. A path that leads to no
+ * directory which this user may enter holds no rewind of theirs; with `suspected`, when a process
+ * of this command was killed there, it may.
  */
-bool apply_may_be_pending(const char *target_directory);
+PendingSight apply_look_for_pending(const char *target_directory, bool suspected);
 
 /*
  * The commit: check pg_control's bytes and the pid file, install the blocker by rename, check both

@@ -28,6 +28,13 @@ MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *e
 /* True if they are one file, or one directory. */
 bool place_same(const Place *a, const Place *b);
 
+/*
+ * Hold what path leads to until the process ends: its number is given to nothing else in the
+ * meantime, also if it is removed, so place_same with what was found there means that it is the
+ * same. It may still be renamed and removed. Where there is nothing, nothing is held.
+ */
+void place_hold(const char *path);
+
 /* True if both paths, links followed, lead to one file or one directory. */
 bool place_is(const char *path, const char *other);
 

@@ -148,8 +148,6 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
             die_of_signal(WTERMSIG(wait_status));
         if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != SUPERVISE_AGAIN)
             return WEXITSTATUS(wait_status);
-        /* For this process, and for children until they have looked. */
-        memory_set_unfinished(true);
         if (left == 0 || stop_number != 0)
             break;
         if (WIFSIGNALED(wait_status))

@@ -20,7 +20,7 @@ static bool check_configuration(Rejoin *rejoin, Error *error)
     const char *directory = rejoin->target.directory;
 
     if (!rejoin->control.needs_own_file || file_exists(directory, CONFIGURATION_PATH) ||
-        apply_may_be_pending(directory))
+        apply_look_for_pending(directory, false) != PENDING_NOT_THERE)
         return true;
     rejoin->control.start = NULL; /* no advice */
     return error_no_configuration(error);
@@ -359,11 +359,8 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     const bool succeeded = run_rejoin(&rejoin, run, error);
 
     run_begin_phase(run, PHASE_NONE);
-    /* "The target is unchanged" would not be true of one that waits for being finished. */
-    if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
-        apply_may_be_pending(rejoin.target.directory))
-        look_set_outcome(&run->look, REWIND_COMMITTED);
-    /* Nor of one that was finished just now: "as it was" its server must not start any more. */
+    /* "The target is unchanged" would not be true of one that was finished just now: "as it was"
+     * its server must not start any more. */
     rejoin.report.resumed = run->look.resumed;
     if (!succeeded && run->look.resumed && run->look.outcome == REWIND_UNTOUCHED &&
         error_worst_kind(error) != ERROR_IMPOSSIBLE)

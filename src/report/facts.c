@@ -8,6 +8,16 @@
 #define SEGMENT_NAME_LENGTH 24
 #define ARCHIVED_NAME_SIZE 64
 
+/* Status 1. A wrong command line ends a run before it has looked at the target. */
+static const char *failed_text(const Report *report)
+{
+    if (report->error_count > 0 && report->errors[0]->kind == ERROR_USAGE)
+        return "failed; the command line is wrong, and the target was not looked at";
+    if (report->run->look.resumed)
+        return "failed, after an interrupted rewind was finished";
+    return "failed; the target is unchanged";
+}
+
 ReportResult report_result(const Report *report)
 {
     const Run *run = report->run;
@@ -20,9 +30,7 @@ ReportResult report_result(const Report *report)
         return (ReportResult){"impossible",
                               "impossible for this target and source; nothing was changed"};
     if (report->exit_status != 0)
-        return (ReportResult){"failed", run->look.resumed
-                                            ? "failed, after an interrupted rewind was finished"
-                                            : "failed; the target is unchanged"};
+        return (ReportResult){"failed", failed_text(report)};
     if (resumed && dry_run)
         return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
     if (resumed)

@@ -33,6 +33,17 @@ void look_set_outcome(Look *look, RewindOutcome outcome)
     memory_set_unfinished(outcome != REWIND_UNTOUCHED);
 }
 
+RewindOutcome look_outcome_on_disk(const char *target, RewindOutcome known, bool suspected)
+{
+    static const RewindOutcome outcomes[] = {
+        [PENDING_NOT_THERE] = REWIND_UNTOUCHED,
+        [PENDING_THERE] = REWIND_COMMITTED,
+        [PENDING_NOT_SEEN] = REWIND_NOT_SEEN,
+    };
+
+    return known == REWIND_UNTOUCHED ? outcomes[apply_look_for_pending(target, suspected)] : known;
+}
+
 bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
                         bool *waited, Error *error)
 {
@@ -204,7 +215,8 @@ static bool find_running_server(Look *look, Error *error)
     if (!pid_file_find_server(target_directory(look), NULL, &pid, error))
         return false;
     look->running = pid != 0;
-    look->pending = !look->running && apply_may_be_pending(target_directory(look));
+    look->pending = !look->running &&
+                    apply_look_for_pending(target_directory(look), false) != PENDING_NOT_THERE;
     return true;
 }
 
@@ -215,14 +227,7 @@ bool look_open(Look *look, Error *error)
         return false;
     if (!look->locks)
         return find_running_server(look, error);
-    memory_set_unfinished(true); /* until what an earlier run has left is seen */
-    if (lock_target(look, error) && handle_pending(look, error))
-        return true;
-    /* "The target is unchanged" would not be true of one that waits for being finished. */
-    if (look->outcome == REWIND_UNTOUCHED && !look->resumed &&
-        apply_may_be_pending(target_directory(look)))
-        look_set_outcome(look, REWIND_COMMITTED);
-    return false;
+    return lock_target(look, error) && handle_pending(look, error);
 }
 
 /* ---- Identify ---- */

@@ -13,9 +13,12 @@
 /* The end of a run, for the exit status and the last line. */
 typedef enum RewindOutcome
 {
-    REWIND_UNTOUCHED,  /* failed or nothing to do: the target is as it was */
-    REWIND_BUSY,       /* failed: another pg_rewind has the target, and may be changing it */
-    REWIND_COMMITTED,  /* failed after the commit: running the same command again finishes it */
+    REWIND_UNTOUCHED, /* failed or nothing to do: the target is as it was */
+    REWIND_BUSY,      /* failed: another pg_rewind has the target, and may be changing it */
+    REWIND_NOT_SEEN,  /* failed: an earlier run may have left the target half rewound, and it cannot
+                         be looked at */
+    REWIND_COMMITTED, /* failed after the commit: running the same command again finishes it */
+    REWIND_SET_UP_IN_PART, /* no rewind was needed; failed amid what -R or --drop-slots asks for */
     REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
     REWIND_DONE
 } RewindOutcome;
@@ -47,8 +50,7 @@ typedef struct Look
                           no failure, since it may give the file to a directory */
 
     /* Set by look_open. */
-    RewindOutcome outcome; /* look_set_outcome; REWIND_COMMITTED also if an interrupted rewind waits
-                              and could not be finished */
+    RewindOutcome outcome; /* look_set_outcome: what this run knows that it has done */
     bool running;          /* without locks: the target's server runs */
     Interlock *interlock;  /* NULL: not locked */
     const char *scratch;   /* directory for WAL that is fetched for reading; NULL: none yet */
@@ -87,6 +89,13 @@ MUST_CHECK bool look_open(Look *look, Error *error);
 
 /* Set the end that the run would have now; also that of a run that finds no memory. */
 void look_set_outcome(Look *look, RewindOutcome outcome);
+
+/*
+ * The end of a run that has failed, and that knows of itself only `known`. If that is
+ * REWIND_UNTOUCHED the disk is asked: an earlier run may have left the target half rewound.
+ * suspected: a process of this command did not come to its end.
+ */
+RewindOutcome look_outcome_on_disk(const char *target, RewindOutcome known, bool suspected);
 
 /* Lock the target against other pg_rewinds. Another one that works there is waited for; if it still
  * does after patience_seconds, *interlock is NULL. *waited is set also after a failure. */

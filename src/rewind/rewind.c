@@ -259,6 +259,50 @@ static bool drop_slots(const Run *run, Error *error)
            target_slots_drop(&run->look.clusters.target, &run->slots, error);
 }
 
+/* A number that is another one when a file that -R writes or removes, or a slot, has been replaced
+ * or is gone. */
+static uint64_t fingerprint_of_set_up(const Run *run)
+{
+    const Target *target = &run->look.clusters.target;
+    const Version *version = target->control.version;
+    const char *const *written = standby_written_files(version);
+    const char *files[] = {written[0], written[1], standby_unwanted_file(version)};
+    const size_t file_count = sizeof(files) / sizeof(files[0]);
+    uint64_t fingerprint = 0;
+
+    for (size_t i = 0; i < file_count + run->slots.count; i++)
+    {
+        const char *path = i < file_count ? files[i]
+                                          : arena_printf(run->look.arena, "pg_replslot/%s",
+                                                         run->slots.slots[i - file_count].name);
+        AUTO_BUFFER Buffer buffer = {0};
+        struct stat status = {0};
+        bool found = false;
+
+        if (path != NULL)
+            (void) !file_lstat(path_in(&buffer, target->directory, path), &status, &found, NULL);
+        fingerprint = fingerprint * 31 + (found ? status.st_ino : 0);
+    }
+    return fingerprint;
+}
+
+/* Do what -R and --drop-slots ask for. After a failure the disk tells whether anything is done. */
+static bool set_up(Run *run, Error *error)
+{
+    const Options *options = run->look.options;
+    const Clusters *clusters = &run->look.clusters;
+    const uint64_t before = fingerprint_of_set_up(run);
+    bool result;
+
+    look_set_outcome(&run->look, REWIND_SET_UP_IN_PART);
+    result = (run->standby_settings == NULL ||
+              standby_files_write(clusters, run->standby_settings, options->keep, error)) &&
+             drop_slots(run, error);
+    if (result || fingerprint_of_set_up(run) == before)
+        look_set_outcome(&run->look, REWIND_UNTOUCHED);
+    return result;
+}
+
 /* The target is on the source's history already. -R makes a standby of it nevertheless. */
 static bool finish_unneeded(Run *run, Error *error)
 {
@@ -285,9 +329,7 @@ static bool finish_unneeded(Run *run, Error *error)
     if (!pid_file_find_server(target->directory, &found, &pid, error) ||
         (found && pid == 0 && !interlock_claim_pid_file(run->look.interlock, error)))
         return false;
-    return (run->standby_settings == NULL ||
-            standby_files_write(clusters, run->standby_settings, options->keep, error)) &&
-           drop_slots(run, error);
+    return set_up(run, error);
 }
 
 /* ---- The story ---- */

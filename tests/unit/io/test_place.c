@@ -162,6 +162,27 @@ static void test_links_are_followed(void **state)
     assert_false(place_same_mount(&far, &near));
 }
 
+/* On file systems such as ext4 the next directory gets the number of the one that was removed. */
+static void test_held(void **state)
+{
+    Place held, next;
+    bool found;
+
+    (void) state;
+    assert_int_equal(mkdir("held", 0700), 0);
+    place_hold("held");
+    assert_true(place_find("held", &held, &found, NULL) && found);
+    assert_int_equal(rmdir("held"), 0);
+    for (int i = 0; i < 100; i++)
+    {
+        assert_int_equal(mkdir("held", 0700), 0);
+        assert_true(place_find("held", &next, &found, NULL) && found);
+        assert_false(place_same(&held, &next));
+        assert_int_equal(rmdir("held"), 0);
+    }
+    place_hold("held"); /* there is nothing */
+}
+
 static void test_missing(void **state)
 {
     static const char *const missing[] = {"none", "none/below", "file/below", "dangling"};
@@ -290,6 +311,7 @@ int main(void)
         IN_DIRECTORY(test_pools_of_space),
         IN_DIRECTORY(test_pools_of_mounts),
         IN_DIRECTORY(test_links_are_followed),
+        IN_DIRECTORY(test_held),
         IN_DIRECTORY(test_missing),
         IN_DIRECTORY(test_a_link_to_itself_is_an_error),
         IN_DIRECTORY(test_changing_names),
