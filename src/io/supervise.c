@@ -56,23 +56,47 @@ static void block_stops(sigset_t *before)
     sigprocmask(SIG_BLOCK, &set, before);
 }
 
+/* From here on signals are for the work in this process. One that came before there was a process
+ * that does it is for it, too. */
+static void take_signals(void)
+{
+    signals_install();
+    if (stop_number != 0)
+        raise(stop_number);
+}
+
 /*
- * The child's part. A signal that came before there was a child to hand it on to is this child's.
- * When its parent dies, no process waits for the work any more, and the caller may use the
- * directory for something else: SIGTERM ends it before the commit, and does not hinder it after.
+ * The child's part. When its parent dies, no process waits for the work any more, and the caller
+ * may use the directory for something else: SIGTERM ends it before the commit, and does not hinder
+ * it after.
  */
 static void begin_child(pid_t parent)
 {
-    signals_install();
+    take_signals();
     signals_set_parent(parent);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         raise(SIGTERM);
-    else if (stop_number != 0)
-        raise(stop_number);
 }
 
-/* Returns false if no child can be made. */
+/* Wait for the child's end. Its number may be given out again as soon as it is taken from the
+ * system: until `child` forgets it, no signal is handed on. */
+static void reap_child(int *wait_status)
+{
+    const pid_t pid = (pid_t) child;
+    sigset_t before;
+    siginfo_t info;
+
+    while (waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    block_stops(&before);
+    while (waitpid(pid, wait_status, 0) < 0 && errno == EINTR)
+        ;
+    child = 0;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Returns false if no child can be made: then this process does the work. */
 static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, int *wait_status)
 {
     const pid_t parent = getpid();
@@ -87,14 +111,13 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
         sigprocmask(SIG_SETMASK, &before, NULL);
         exit(work(context, turn));
     }
+    if (pid < 0)
+        take_signals();
     child = pid;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0)
-        return false;
-    while (waitpid(pid, wait_status, 0) < 0 && errno == EINTR)
-        ;
-    child = 0;
-    return true;
+    if (pid > 0)
+        reap_child(wait_status);
+    return pid > 0;
 }
 
 /* Ends early with a signal that asks for a stop, also with one that comes as the pause begins.
