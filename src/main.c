@@ -94,7 +94,7 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
     size_t errors;
 
     log_errors(&errors);
-    if (outcome == REWIND_NOT_SEEN)
+    if (outcome == REWIND_UNCERTAIN)
         log_hint(SUPERVISE_HINT);
     else if (outcome == REWIND_BUSY)
         log_hint("Another run is using the target and may be changing it: do not start a server "
@@ -148,7 +148,8 @@ static int unfinished_status(SupervisedTurn turn)
 static int run(const Command *command, ReportFile *report_file, SupervisedTurn turn)
 {
     const Options *options = &command->options;
-    Run run = {.save_rows = saved_rows_write,
+    Run run = {.patience_seconds = options->wait_timeout_seconds,
+               .save_rows = saved_rows_write,
                .name_lost = lost_names_read,
                .saved_rows.program_version = PROJECT_VERSION};
     RejoinResult rejoin = {0};

@@ -201,10 +201,13 @@ PendingSight apply_look_for_pending(const char *target_directory, bool suspected
     Error failure;
 
     if (!apply_pending(target_directory, arena, &pending, &failure))
-        return suspected || !may_not_be_entered(failure.error_number) ? PENDING_NOT_SEEN
+        return suspected || !may_not_be_entered(failure.error_number) ? PENDING_UNCERTAIN
                                                                       : PENDING_NOT_THERE;
-    return pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP ? PENDING_THERE
-                                                                              : PENDING_NOT_THERE;
+    if (pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP)
+        return PENDING_THERE;
+    /* A blocker may have to be taken back. */
+    return pending.state == PENDING_STALE && may_be_committed(target_directory) ? PENDING_UNCERTAIN
+                                                                                : PENDING_NOT_THERE;
 }
 
 /* ---- The commit ---- */

@@ -35,8 +35,9 @@ MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, Pendin
 typedef enum PendingSight
 {
     PENDING_NOT_THERE,
-    PENDING_THERE,   /* PENDING_APPLY or PENDING_CLEANUP */
-    PENDING_NOT_SEEN /* there may be one: the directory cannot be read */
+    PENDING_THERE,    /* PENDING_APPLY or PENDING_CLEANUP */
+    PENDING_UNCERTAIN /* there may be one: the directory cannot be read, or a journal is not live,
+                         but a server cannot start there */
 } PendingSight;
 
 /*

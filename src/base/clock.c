@@ -15,6 +15,13 @@ double clock_seconds(void)
     return (double) clock_nanoseconds() / 1e9;
 }
 
+double clock_patience_left(double patience_seconds, double begin)
+{
+    const double left = patience_seconds - (clock_seconds() - begin);
+
+    return left > 0 ? left : 0;
+}
+
 int64_t clock_timestamp(void)
 {
     struct timespec now;

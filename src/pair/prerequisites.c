@@ -25,7 +25,7 @@ typedef struct Given
     bool may_run;             /* the target's server runs, and will be stopped */
 } Given;
 
-bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error)
+static bool wait_for_stop(const Target *target, double patience_seconds, Error *error)
 {
     const double begin = clock_seconds();
     double seen = begin; /* when the server was last there, by its pid file */
@@ -39,7 +39,7 @@ bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error 
 
         running = pid_file_find_server(target->directory, NULL, &pid, NULL) && pid != 0;
         stopping = running && pid_file_has_status(target->directory, PID_FILE_STOPPING);
-        if (running && now - begin >= (stopping ? wait_timeout_seconds : STOP_SECONDS))
+        if (running && now - begin >= (stopping ? patience_seconds : STOP_SECONDS))
             return true;
         if (running)
             seen = now;
@@ -62,6 +62,15 @@ bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error 
         if (!stop_pause(STOP_POLL_MILLISECONDS, error))
             return false;
     }
+}
+
+bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error)
+{
+    const double begin = clock_seconds();
+    const bool ok = wait_for_stop(target, *patience_seconds, error);
+
+    *patience_seconds = clock_patience_left(*patience_seconds, begin);
+    return ok;
 }
 
 /* The two are no pair, and one of them may be another good cluster. */

@@ -15,7 +15,7 @@
  * any more. What still runs afterwards is found by prerequisites_check. Fails only when the run is
  * to stop.
  */
-MUST_CHECK bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error);
+MUST_CHECK bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error);
 
 /*
  * Check all of them; each one that does not hold is a problem. state NULL: the source could not be

@@ -242,7 +242,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
  * Stop the server. Another --rejoin, which has done so or found it stopped, starts it after its
  * rewind: then it is looked at, as by the same command again.
  */
-static bool find_and_stop(Rejoin *rejoin, bool *follows, Error *error)
+static bool find_and_stop(Rejoin *rejoin, double *patience_seconds, bool *follows, Error *error)
 {
     Interlock *interlock = NULL;
     double deadline;
@@ -256,8 +256,7 @@ static bool find_and_stop(Rejoin *rejoin, bool *follows, Error *error)
     /* The rewind has its own connections, and may take its time. */
     rejoin_forget_source(rejoin);
     /* The rewind itself reports that this takes too long. */
-    if (!look_wait_for_lock(rejoin->target.directory, rejoin->options->wait_timeout_seconds,
-                            &interlock, &waited, error))
+    if (!look_wait_for_lock(rejoin->target.directory, patience_seconds, &interlock, &waited, error))
         return false;
     interlock_release(interlock);
     for (deadline = clock_seconds() + START_SECONDS; waited && clock_seconds() < deadline;)
@@ -292,7 +291,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     bool follows;
 
     run_begin_phase(run, PHASE_STOP);
-    if (!find_and_stop(rejoin, &follows, error))
+    if (!find_and_stop(rejoin, &run->patience_seconds, &follows, error))
         return false;
     if (follows)
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);

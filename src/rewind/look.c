@@ -38,17 +38,15 @@ RewindOutcome look_outcome_on_disk(const char *target, RewindOutcome known, bool
     static const RewindOutcome outcomes[] = {
         [PENDING_NOT_THERE] = REWIND_UNTOUCHED,
         [PENDING_THERE] = REWIND_COMMITTED,
-        [PENDING_NOT_SEEN] = REWIND_NOT_SEEN,
+        [PENDING_UNCERTAIN] = REWIND_UNCERTAIN,
     };
 
     return known == REWIND_UNTOUCHED ? outcomes[apply_look_for_pending(target, suspected)] : known;
 }
 
-bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
-                        bool *waited, Error *error)
+static bool wait_for_lock(const char *target, double deadline, Interlock **interlock, bool *waited,
+                          Error *error)
 {
-    const double deadline = clock_seconds() + patience_seconds;
-
     *waited = false;
     for (;;)
     {
@@ -64,6 +62,16 @@ bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **in
     }
 }
 
+bool look_wait_for_lock(const char *target, double *patience_seconds, Interlock **interlock,
+                        bool *waited, Error *error)
+{
+    const double begin = clock_seconds();
+    const bool ok = wait_for_lock(target, begin + *patience_seconds, interlock, waited, error);
+
+    *patience_seconds = clock_patience_left(*patience_seconds, begin);
+    return ok;
+}
+
 /*
  * Another pg_rewind that works here is waited for; then this is the same command once more. "The
  * target is unchanged" would not be true as long as it has the lock, whatever it has done until
@@ -71,10 +79,10 @@ bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **in
  */
 static bool acquire_lock(Look *look, Error *error)
 {
-    const int patience = look->options->wait_timeout_seconds;
     const char *target = target_directory(look);
     bool waited;
-    const bool ok = look_wait_for_lock(target, patience, &look->interlock, &waited, error);
+    const bool ok =
+        look_wait_for_lock(target, look->patience_seconds, &look->interlock, &waited, error);
 
     look->waited_for_lock = look->waited_for_lock || waited;
     if (look->interlock == NULL && (ok || waited))
@@ -82,7 +90,10 @@ static bool acquire_lock(Look *look, Error *error)
     if (!ok || look->interlock != NULL)
         return ok;
     error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
-    return error_detail(error, "This pg_rewind waited %d s for it (--wait-timeout).", patience);
+    return error_detail(error,
+                        "This pg_rewind waited %d s for others that use the target "
+                        "(--wait-timeout).",
+                        look->options->wait_timeout_seconds);
 }
 
 /* The journal decides, whatever this command asks for. Options without effect are named before the
@@ -270,8 +281,7 @@ bool look_identify_target(Look *look, Error *error)
     const char *named = look->options->config_file;
     Configuration configuration;
 
-    if ((look->locks &&
-         !target_wait_for_stop(target, look->options->wait_timeout_seconds, error)) ||
+    if ((look->locks && !target_wait_for_stop(target, look->patience_seconds, error)) ||
         !target_read(target, error))
         return false;
     configuration = (Configuration){target->directory, named, look->arena};

@@ -13,11 +13,10 @@
 /* The end of a run, for the exit status and the last line. */
 typedef enum RewindOutcome
 {
-    REWIND_UNTOUCHED, /* failed or nothing to do: the target is as it was */
-    REWIND_BUSY,      /* failed: another pg_rewind has the target, and may be changing it */
-    REWIND_NOT_SEEN,  /* failed: an earlier run may have left the target half rewound, and it cannot
-                         be looked at */
-    REWIND_COMMITTED, /* failed after the commit: running the same command again finishes it */
+    REWIND_UNTOUCHED,      /* failed or nothing to do: the target is as it was */
+    REWIND_BUSY,           /* failed: another pg_rewind has the target, and may be changing it */
+    REWIND_UNCERTAIN,      /* failed: an earlier run may have left the target half rewound */
+    REWIND_COMMITTED,      /* failed after the commit: running the same command again finishes it */
     REWIND_SET_UP_IN_PART, /* no rewind was needed; failed amid what -R or --drop-slots asks for */
     REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
     REWIND_DONE
@@ -40,8 +39,10 @@ typedef struct Look
 {
     /* Set by the caller. */
     const Options *options;
-    Arena *arena;      /* holds strings and lists */
-    Problems problems; /* the caller may set `take` */
+    Arena *arena;             /* holds strings and lists */
+    Problems problems;        /* the caller may set `take` */
+    double *patience_seconds; /* with locks: what is left of --wait-timeout for others that use the
+                                 target; all waits of a run share it */
     bool locks;        /* a run: lock the target, finish or throw away what an interrupted rewind
                           left, and keep servers out. Otherwise the target's server may run, since it
                           is stopped before a rewind; WAL is fetched to memory, and only little is
@@ -98,9 +99,10 @@ void look_set_outcome(Look *look, RewindOutcome outcome);
 RewindOutcome look_outcome_on_disk(const char *target, RewindOutcome known, bool suspected);
 
 /* Lock the target against other pg_rewinds. Another one that works there is waited for; if it still
- * does after patience_seconds, *interlock is NULL. *waited is set also after a failure. */
-MUST_CHECK bool look_wait_for_lock(const char *target, int patience_seconds, Interlock **interlock,
-                                   bool *waited, Error *error);
+ * does after *patience_seconds, *interlock is NULL. What was waited is taken from
+ * *patience_seconds. *waited is set also after a failure. */
+MUST_CHECK bool look_wait_for_lock(const char *target, double *patience_seconds,
+                                   Interlock **interlock, bool *waited, Error *error);
 
 /* Identify the target: wait for a server that is just stopping, read its pg_control, find its
  * configuration and its restore command. */

@@ -537,7 +537,10 @@ bool rewind_run(const Options *options, Run *run, Error *error)
     Look *look = &run->look;
     bool result;
 
-    *look = (Look){.options = options, .arena = arena_create(), .locks = true};
+    *look = (Look){.options = options,
+                   .arena = arena_create(),
+                   .patience_seconds = &run->patience_seconds,
+                   .locks = true};
     result = run_steps(run, error);
     run_begin_phase(run, PHASE_NONE);
     /* Invariant 6: from the commit on it is the standby's. */

@@ -86,13 +86,15 @@ typedef void (*LostNamer)(const Look *look, Lost *lost);
 
 typedef struct Run
 {
-    RowSaver save_rows;   /* set by the caller; used with --save-lost-rows */
-    LostNamer name_lost;  /* set by the caller; used with a report. */
-    bool server_stopped;  /* set by the caller: it has stopped the target's server */
-    bool needs_own_file;  /* set by the caller: it starts the server with postgresql.conf of the
-                             data directory */
-    Look look;            /* the first three steps; look.arena NULL: no run has begun */
-    SourceAddress source; /* set at the end */
+    double patience_seconds; /* set by the caller, to --wait-timeout; all waits for others that use
+                                the target share it */
+    RowSaver save_rows;      /* set by the caller; used with --save-lost-rows */
+    LostNamer name_lost;     /* set by the caller; used with a report. */
+    bool server_stopped;     /* set by the caller: it has stopped the target's server */
+    bool needs_own_file;     /* set by the caller: it starts the server with postgresql.conf of the
+                                data directory */
+    Look look;               /* the first three steps; look.arena NULL: no run has begun */
+    SourceAddress source;    /* set at the end */
     TargetChanges changes;
     Lost *lost;
     RecoveryStart start;
