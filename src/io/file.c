@@ -93,6 +93,12 @@ bool file_open_update(const char *path, int *fd, Error *error)
     return *fd >= 0 || error_open(path, "read and write", error);
 }
 
+bool file_check_update(const char *path, Error *error)
+{
+    return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ||
+           error_open(path, "read and write", error);
+}
+
 static bool create(const char *path, int flags, int *fd, Error *error)
 {
     *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags);

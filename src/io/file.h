@@ -34,6 +34,10 @@ MUST_CHECK bool file_open_read(const char *path, int *fd, bool *found, Error *er
 /* Open an existing file for reading and writing. */
 MUST_CHECK bool file_open_update(const char *path, int *fd, Error *error);
 
+/* Fails as file_open_update would for want of permissions. Nothing is opened: on an overlayfs that
+ * would copy the file. */
+MUST_CHECK bool file_check_update(const char *path, Error *error);
+
 /* Create, or truncate an existing one, for writing and reading. A link there is an error, here and
  * below: it may lead to a file that is not ours. */
 MUST_CHECK bool file_create(const char *path, int *fd, Error *error);

@@ -175,24 +175,35 @@ static void check_staging_directories(Check *check, Arena *arena)
 
 /* ---- Files ---- */
 
-bool stage_must_copy(const char *local, bool *must_copy, Error *error)
+/* usable: the file may be written; else the error says why not. */
+static bool find_whether_copied(const char *local, bool usable, bool *must_copy, Error *error)
 {
     struct stat status;
     bool found;
-    int fd = -1;
 
     *must_copy = false;
-    if (!file_open_update(local, &fd, error))
+    if (!usable)
     {
         *must_copy = error->error_number == EACCES && place_can_be_read(local); /* mode 0400 */
         return *must_copy;
     }
-    file_close(fd);
     if (!file_lstat(local, &status, &found, error))
         return false;
     /* A backup made of links (cp -al) must not be changed with the target. */
     *must_copy = found && status.st_nlink > 1;
     return true;
+}
+
+bool stage_will_copy(const char *local, bool *must_copy, Error *error)
+{
+    return find_whether_copied(local, file_check_update(local, error), must_copy, error);
+}
+
+bool stage_must_copy(const char *local, bool *must_copy, Error *error)
+{
+    AUTO_FD int fd = -1;
+
+    return find_whether_copied(local, file_open_update(local, &fd, error), must_copy, error);
 }
 
 bool stage_can_replace(const char *local, Error *error)
@@ -216,13 +227,19 @@ static bool can_replace_file(const char *local, Error *error)
     return stage_can_replace(local, error);
 }
 
+/* Permissions do not tell that a file may only be appended to. */
+static bool can_be_overwritten(const char *local, Error *error)
+{
+    return !is_unchangeable(place_obstacle(local)) || stage_can_replace(local, error);
+}
+
 /* The file must be one that can be patched, or else replaced. */
 static bool can_change_file(const PlanEntry *entry, const char *local, bool *copied, Error *error)
 {
     if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
         return can_replace_file(local, error);
-    if (stage_must_copy(local, copied, error))
-        return !*copied || stage_can_replace(local, error);
+    if (stage_will_copy(local, copied, error))
+        return *copied ? stage_can_replace(local, error) : can_be_overwritten(local, error);
     if (error->error_number == ENOENT)
         return true;                         /* the stage finds out */
     (void) !stage_can_replace(local, error); /* an obstacle explains it better */

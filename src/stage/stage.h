@@ -99,9 +99,14 @@ MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, cons
  * can be written. */
 MUST_CHECK bool stage_can_replace(const char *local, Error *error);
 
-/* Open a file that stays in place, which changes nothing. *must_copy: it may not be written, or has
- * other names that must not see the change: a copy is patched and replaces it. An error where
- * neither is possible. */
+/*
+ * Look at a file that stays in place. *must_copy: it may not be written, or has other names that
+ * must not see the change: a copy is patched and replaces it. An error where neither is possible.
+ * stage_will_copy foretells that without opening the file for writing, which a dry run must not do:
+ * on an overlayfs that copies the file. stage_must_copy opens it, before the commit: where it
+ * cannot be copied there, that shows now.
+ */
+MUST_CHECK bool stage_will_copy(const char *local, bool *must_copy, Error *error);
 MUST_CHECK bool stage_must_copy(const char *local, bool *must_copy, Error *error);
 
 /* ---- stage.c: beginning and end ---- */
