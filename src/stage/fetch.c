@@ -262,9 +262,11 @@ static bool compare_files(FileFetch *fetch, Error *error)
 
 /* ---- Which ranges, and where they are put ---- */
 
-/* The range comes next in the data of its root: the journal counts likewise. */
+/* The range comes next in the data of its root. Where the bytes of its file begin there is noted
+ * for the journal. */
 static void lay_out(Stage *stage, FilePiece *range)
 {
+    FoundFile *found = &stage->findings[range->file];
     Root *root;
 
     range->destination = roots_of(&stage->roots, range->path);
@@ -272,6 +274,9 @@ static void lay_out(Stage *stage, FilePiece *range)
     if (range->size > stage_data_left(stage, root->data_size))
         range->size = stage_data_left(stage, root->data_size);
     range->destination_offset = root->data_size;
+    if (found->data_size == 0)
+        found->data_place = root->data_size;
+    found->data_size += range->size;
     root->data_size += range->size;
 }
 

@@ -40,7 +40,7 @@ typedef struct Root
     int *data_fds;         /* of the stage's data files there; -1: not made yet */
     size_t data_count;     /* of these */
     uint64_t data_size;    /* bytes laid out in them */
-    uint64_t journal_size; /* of these, what the journal that is written has come to */
+    uint64_t journal_size; /* of these, what the journal that is written names */
     uint64_t reserved;     /* bytes: see roots_reserve */
 } Root;
 

@@ -36,10 +36,13 @@ typedef struct StageStatistics
 } StageStatistics;
 
 /* Staging notes here how it finds the file of an entry. Threads set `gone`, `differs`, and the size
- * under the stage's lock. */
+ * under the stage's lock, under which places are given out, too. */
 typedef struct FoundFile
 {
     uint64_t actual_size; /* of the source's file where it came out shorter, else SIZE_AS_PLANNED */
+    uint64_t data_place;  /* of a file that stays in place: of its first bytes in the data of its
+                             root; they lie there one after the other */
+    uint64_t data_size;   /* and how many: 0, none are fetched */
     atomic_bool gone;     /* not there any more on the source, or left out: what was fetched is not
                              used, and the target's is removed */
     atomic_bool differs;  /* compared, not equal */

@@ -2,7 +2,6 @@
 
 #include "base/workers.h"
 
-#include <assert.h>
 #include <errno.h>
 
 static bool add_path(const Stage *stage, JournalKind kind, const char *path, Error *error)
@@ -60,23 +59,22 @@ static bool add_directories(const Stage *stage, Error *error)
     return true;
 }
 
-/* Bytes of a file that come next in the data of the root; each part that one data file holds has an
- * entry. */
-static bool add_range(const Stage *stage, const Root *root, uint64_t offset, uint64_t size,
-                      Error *error)
+/* Bytes of a file that lie in the data of the root from a place on; each part that one data file
+ * holds has an entry. */
+static bool add_range(const Stage *stage, const Root *root, uint64_t place, uint64_t offset,
+                      uint64_t size, Error *error)
 {
     uint64_t done = 0, part;
 
     for (; done < size; done += part)
     {
-        const uint64_t place = root->journal_size + done;
         AUTO_BUFFER Buffer data = {0};
         JournalEntry range = {.kind = JOURNAL_RANGE, .offset = offset + done};
 
-        part = stage_data_left(stage, place);
+        part = stage_data_left(stage, place + done);
         if (part > size - done)
             part = size - done;
-        range.data_offset = stage_data_place(stage, root, place, &data);
+        range.data_offset = stage_data_place(stage, root, place + done, &data);
         range.other = buffer_string(&data);
         range.size = part;
         if (!journal_add(stage->journal, &range, error))
@@ -85,30 +83,48 @@ static bool add_range(const Stage *stage, const Root *root, uint64_t offset, uin
     return true;
 }
 
-/* Its blocks lie in the data of its root one after the other, in the order of the plan, as they
- * were asked for (next_fetched_range). Nothing of a file that is gone is written. */
-static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
+static bool error_laid_out_otherwise(const char *path, Error *error)
 {
-    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
-    const bool gone = stage_found_file(stage, entry)->gone;
-    const uint64_t final_size = stage_final_size(stage, entry);
-    const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
-    uint64_t offset = 0, size;
+    return error_set(error, ERROR_FAILED,
+                     "what was staged of file \"%s\" is not what the plan says", path);
+}
 
-    /* Nothing is written or cut: the entry is there for a block of another relation segment. */
-    if (entry->action == ACTION_NONE && !plan_next_range(stage->plan, entry, &offset, &size))
-        return true;
-    if (!gone && !journal_add(stage->journal, &patch, error))
-        return false;
-    for (; plan_next_range(stage->plan, entry, &offset, &size); offset += size)
+/* The bytes of an entry lie in the data of its root from a place on that was noted when they got it
+ * (lay_out), in the order of their ranges. Nothing of a file that is gone is written. */
+static bool add_ranges(const Stage *stage, const PlanEntry *entry, Root *root, Error *error)
+{
+    const FoundFile *found = stage_found_file(stage, entry);
+    const uint64_t final_size = stage_final_size(stage, entry);
+    uint64_t offset = 0, size, place = found->data_place;
+
+    for (; plan_next_range(stage->plan, entry, &offset, &size); offset += size, place += size)
     {
         const uint64_t left = offset < final_size ? final_size - offset : 0;
 
-        if (!add_range(stage, root, offset, size < left ? size : left, error))
+        if (!add_range(stage, root, place, offset, size < left ? size : left, error))
             return false;
-        root->journal_size += size;
     }
+    /* Else bytes of one block would be written over another. */
+    if (place - found->data_place != found->data_size ||
+        (found->data_size > 0 && found->data_place != root->journal_size))
+        return error_laid_out_otherwise(entry->path, error);
+    root->journal_size += found->data_size;
     return true;
+}
+
+static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
+{
+    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
+    const JournalEntry patch = {
+        .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
+    uint64_t offset = 0, size;
+
+    /* Nothing is written or cut: the entry is there for a block of another relation segment. */
+    if (entry->action == ACTION_NONE && !plan_next_range(stage->plan, entry, &offset, &size) &&
+        stage_found_file(stage, entry)->data_size == 0)
+        return true;
+    return (stage_found_file(stage, entry)->gone || journal_add(stage->journal, &patch, error)) &&
+           add_ranges(stage, entry, root, error);
 }
 
 static bool add_install(const Stage *stage, const char *path, const char *staged, Error *error)
@@ -137,7 +153,10 @@ static bool add_files(const Stage *stage, Error *error)
             return false;
     }
     for (size_t root = 0; root < stage->roots.count; root++)
-        assert(stage->roots.roots[root].journal_size == stage->roots.roots[root].data_size);
+    {
+        if (stage->roots.roots[root].journal_size != stage->roots.roots[root].data_size)
+            return error_laid_out_otherwise(stage->roots.roots[root].work, error);
+    }
     for (size_t index = 0; index < stage->extra_count; index++)
     {
         if (!add_install(stage, stage->extras[index].path, stage->extras[index].staged, error))

@@ -353,6 +353,44 @@ static void test_blocks_of_directory_are_laid_out(void **state)
     lay_out_from(&of_directory);
 }
 
+static void journal_fails(Stage *stage, const char *message)
+{
+    const JournalHead head = make_head();
+
+    assert_false(stage_finish(stage, &head, SYNC_BY_DEFAULT, &error));
+    assert_string_equal(error.message, message);
+    done(stage);
+}
+
+/* Each file's bytes are where its ranges are written from, or there is no journal. */
+static void test_blocks_are_laid_out_otherwise(void **state)
+{
+    static const char message[] =
+        "what was staged of file \"base/5/1001\" is not what the plan says";
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1001", ACTION_COPY_TAIL, 300, 2)},
+                           {FILE_ENTRY("base/5/1002", ACTION_COPY_TAIL, 6, 4)}};
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    Stage *stage;
+
+    (void) state;
+    entries[0].fetch_all_from = 2;
+    entries[1].fetch_all_from = 4;
+    stage = fetched(&plan);
+    entries[0].fetch_all_from = 1; /* one block more than was fetched, one less, another place */
+    journal_fails(stage, message);
+    entries[0].fetch_all_from = 2;
+    stage = fetched(&plan);
+    entries[0].fetch_all_from = 3;
+    journal_fails(stage, message);
+    entries[0].fetch_all_from = 2;
+    stage = fetched(&plan);
+    stage->findings[0].data_place += BLOCK;
+    journal_fails(stage, message);
+    stage = fetched(&plan);
+    stage->findings[0].copied = true; /* all of it is left out */
+    journal_fails(stage, "what was staged of file \"base/5/1002\" is not what the plan says");
+}
+
 /* Pieces of one range lie together: the journal has them as one. */
 static void test_pieces_of_a_range_lie_together(void **state)
 {
@@ -566,6 +604,7 @@ int main(void)
         FRESH(test_sizes),
         FRESH(test_blocks_are_laid_out),
         FRESH(test_blocks_of_directory_are_laid_out),
+        FRESH(test_blocks_are_laid_out_otherwise),
         FRESH(test_pieces_of_a_range_lie_together),
         FRESH(test_what_is_left_out),
         FRESH(test_gone_while_another_worker_writes),
