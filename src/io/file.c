@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define COPY_SIZE (1024u * 1024)
@@ -282,6 +283,12 @@ bool file_set_direct(int fd, bool direct)
     const int flags = fcntl(fd, F_GETFL);
 
     return flags >= 0 && fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+bool file_is_like_new(const char *path, const struct stat *status)
+{
+    return status->st_uid == geteuid() && status->st_gid == getegid() &&
+           lgetxattr(path, "system.posix_acl_access", NULL, 0) <= 0;
 }
 
 bool file_set_mode(int fd, const char *path, mode_t mode, Error *error)

@@ -104,6 +104,10 @@ MUST_CHECK bool file_truncate(int fd, const char *path, uint64_t size, Error *er
  * ftruncate. */
 MUST_CHECK bool file_reserve(int fd, const char *path, uint64_t size, Error *error);
 
+/* True if the file has the owner and the group of files that this user makes, and no ACL: then its
+ * mode means the same for one that replaces it. With an ACL the group's bits are its mask. */
+bool file_is_like_new(const char *path, const struct stat *status);
+
 MUST_CHECK bool file_set_mode(int fd, const char *path, mode_t mode, Error *error);
 MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found,
                           Error *error); /* follows links */

@@ -83,6 +83,15 @@ bool path_is_servers(const Version *version, const char *path)
            path_is_within(version->xact_directory, path) || strcmp(path, "PG_VERSION") == 0;
 }
 
+bool path_is_clusters(const Version *version, const char *path)
+{
+    static const char *const files[] = {"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf",
+                                        "pg_ident.conf",   "recovery.conf",        "recovery.done",
+                                        "recovery.signal", "standby.signal",       NULL};
+
+    return path_is_servers(version, path) || in_list(path, strlen(path), files);
+}
+
 /* Files that are left alone on both sides: logs, sockets, files of the file system and our own. */
 static bool is_left(const Version *version, const char *path, const char *base)
 {

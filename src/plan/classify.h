@@ -49,6 +49,10 @@ bool path_is_recreated(const char *path);
 /* The server itself needs this file or directory, so that another type in its place is an error. */
 bool path_is_servers(const Version *version, const char *path);
 
+/* The server, initdb or a tool of the server makes this file: the modes of the cluster's files are
+ * its own. Any other file is the user's, such as a private key. */
+bool path_is_clusters(const Version *version, const char *path);
+
 /* Relative, 1 to 4096 bytes, no empty parts, no "." or "..". Any other byte may stand in a file's
  * name, control characters and what is not UTF-8 as well. */
 #define PATH_LENGTH_MAX 4096

@@ -472,6 +472,7 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
     if (decision.outcome != OUTCOME_ENTRY)
         return decision;
     entry->kind = (uint8_t) path_kind(input->version, pair->path, pair->class);
+    entry->clusters = path_is_clusters(input->version, pair->path);
     take_for_standby(input, entry);
     if (is_mounted_by_user(input, pair, entry))
     {

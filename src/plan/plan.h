@@ -79,6 +79,7 @@ typedef struct PlanEntry
     bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
     bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
     bool twophase : 1;
+    bool clusters : 1; /* path_is_clusters */
     bool several : 1; /* a segment of a relation that has, or may have, others; of the size that was
                          listed */
 } PlanEntry;

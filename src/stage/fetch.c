@@ -528,17 +528,22 @@ static bool fetch_files(FileFetch *fetch, Error *error)
 }
 
 /* Not earlier: with mode 0400 we could not open it again. */
-static bool conclude_file(const Stage *stage, const PlanEntry *entry, Error *error)
+static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error *error)
 {
+    const Stage *stage = fetch->stage;
+    const char *directory = fetch->source->directory;
     const FoundFile *found = stage_found_file(stage, entry);
     const bool resized = found->actual_size != SIZE_AS_PLANNED || found->copied;
-    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer path = {0}, source = {0};
     const char *local = stage_entry_local(stage, entry, &path);
     mode_t mode = file_mode();
     int fd = -1;
     bool ok;
 
-    if (entry->on_target && !stage_mode(stage, entry->path, &mode, error))
+    if ((entry->on_target || !entry->clusters) &&
+        !stage_mode(stage, entry->path, entry->clusters,
+                    directory != NULL ? path_in(&source, directory, entry->path) : NULL, &mode,
+                    error))
         return false;
     if (!resized && mode == file_mode())
         return true;
@@ -568,13 +573,15 @@ static bool conclude_data(Stage *stage, Root *root, Error *error)
 }
 
 /* Give all staged files their size, and those that are staged whole their mode. */
-static bool conclude_files(Stage *stage, Error *error)
+static bool conclude_files(const FileFetch *fetch, Error *error)
 {
+    Stage *stage = fetch->stage;
+
     for (size_t index = 0; index < stage->plan->count; index++)
     {
         const PlanEntry *entry = &stage->plan->entries[index];
 
-        if (stage_is_whole(stage, entry) && !conclude_file(stage, entry, error))
+        if (stage_is_whole(stage, entry) && !conclude_file(fetch, entry, error))
             return false;
     }
     for (size_t root = 0; root < stage->roots.count; root++)
@@ -627,6 +634,6 @@ bool stage_fetch(Stage *stage, Source *source, Error *error)
 
     return source->operations->start_workers(source, stage->jobs, &fetch.workers, error) &&
            prepare_files(stage, error) && compare_files(&fetch, error) &&
-           fetch_files(&fetch, error) && conclude_files(stage, error) &&
+           fetch_files(&fetch, error) && conclude_files(&fetch, error) &&
            (source->directory == NULL || check_source_sizes(&fetch, error));
 }

@@ -154,18 +154,37 @@ void stage_add_extra(Stage *stage, const char *path, const char *staged)
     stage->extras[index].local = arena_strdup(stage->arena, stage_local(stage, staged, &local));
 }
 
-bool stage_mode(const Stage *stage, const char *path, mode_t *mode, Error *error)
+/* True if there is a regular file. */
+static bool find_regular(const char *path, struct stat *status, bool *found, Error *error)
 {
-    AUTO_BUFFER Buffer target = {0};
-    struct stat status;
-    bool found;
-
-    *mode = file_mode();
-    if (!file_lstat(stage_local(stage, path, &target), &status, &found, error))
+    if (!file_lstat(path, status, found, error))
         return false;
+    *found = *found && S_ISREG(status->st_mode);
+    return true;
+}
+
+bool stage_mode(const Stage *stage, const char *path, bool clusters, const char *source_path,
+                mode_t *mode, Error *error)
+{
+    const mode_t of_owner = clusters ? S_IRWXU | file_mode() : S_IRWXU;
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *target = stage_local(stage, path, &buffer);
+    struct stat replaced = {0}, source = {0};
+    bool exists, known = false;
+
+    if (!find_regular(target, &replaced, &exists, error))
+        return false;
+    if (!clusters && source_path != NULL)
+        (void) !find_regular(source_path, &source, &known, NULL); /* then it is not known */
+    *mode = clusters ? file_mode() : S_IRUSR | S_IWUSR;
+    if (exists)
+        *mode = replaced.st_mode & (file_is_like_new(target, &replaced) ? 07777 : of_owner);
+    else if (known)
+        *mode = directory_mode();
+    if (known)
+        *mode &= source.st_mode & (file_is_like_new(source_path, &source) ? 07777 : of_owner);
     /* A file that we could not read ourselves could not be synced. */
-    if (found && S_ISREG(status.st_mode))
-        *mode = (status.st_mode & 07777) | S_IRUSR;
+    *mode |= S_IRUSR;
     return true;
 }
 
@@ -178,7 +197,7 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
     int fd = -1;
     bool ok;
 
-    if (!stage_mode(stage, path, &mode, error))
+    if (!stage_mode(stage, path, true, NULL, &mode, error))
         return false;
     snprintf(name, sizeof(name), "c%llu", (unsigned long long) stage->content_count++);
     stage_name(stage, path, name, &staged);

@@ -184,8 +184,15 @@ MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRa
 void stage_add_extra(Stage *stage, const char *path, const char *staged);
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 
-/* The mode of a staged file: one that replaces a file of the target keeps its mode. */
-MUST_CHECK bool stage_mode(const Stage *stage, const char *path, mode_t *mode, Error *error);
+/*
+ * The mode of a staged file. One that replaces a file of the target keeps its mode; a new one has
+ * that of the cluster's files. But one that is not the cluster's own may be a private key, which a
+ * server refuses if its group may read it: it has nothing that the file at source_path does not
+ * have; if that is NULL, or not there, a new one is for its owner alone. Where the owner or the
+ * group changes, others lose what they might do.
+ */
+MUST_CHECK bool stage_mode(const Stage *stage, const char *path, bool clusters,
+                           const char *source_path, mode_t *mode, Error *error);
 
 /*
  * A small file made by us (history file, .done marker, settings): content staged for path. It wins

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static Error error;
@@ -358,6 +359,48 @@ static void test_closed_standard_streams_are_not_given_away(void **state)
 
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
+/* The ACL that lets one user more read the file: as setfacl makes it (struct posix_acl_xattr_header
+ * and entries, linux/posix_acl_xattr.h). */
+static bool set_acl(const char *path)
+{
+    static const struct
+    {
+        uint32_t version;
+        struct
+        {
+            uint16_t tag, permissions;
+            uint32_t id;
+        } entries[5];
+    } acl = {2,
+             {{1, 6, 0xFFFFFFFF},
+              {2, 4, 1},
+              {4, 0, 0xFFFFFFFF},
+              {16, 4, 0xFFFFFFFF},
+              {32, 0, 0xFFFFFFFF}}};
+
+    return setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0) == 0;
+}
+
+static void test_like_new(void **state)
+{
+    struct stat status;
+
+    (void) state;
+    assert_int_equal(system("touch like_new && chmod 0600 like_new"), 0);
+    assert_int_equal(lstat("like_new", &status), 0);
+    assert_true(file_is_like_new("like_new", &status));
+    status.st_uid++;
+    assert_false(file_is_like_new("like_new", &status));
+    status.st_uid--;
+    status.st_gid++;
+    assert_false(file_is_like_new("like_new", &status));
+    if (!set_acl("like_new"))
+        skip(); /* the file system has none */
+    assert_int_equal(lstat("like_new", &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0640); /* the mask */
+    assert_false(file_is_like_new("like_new", &status));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +409,7 @@ int main(void)
         IN_DIRECTORY(test_a_missing_file_is_an_error_unless_asked_for),
         IN_DIRECTORY(test_read_all_has_a_limit),
         IN_DIRECTORY(test_modes_follow_the_target),
+        IN_DIRECTORY(test_like_new),
         IN_DIRECTORY(test_truncate_and_reserve),
         IN_DIRECTORY(test_ranges_are_copied),
         IN_DIRECTORY(test_removing_twice_is_fine),
