@@ -138,6 +138,16 @@ static int failed_status(RewindOutcome outcome, const Error *error)
     return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
+/* What the target is like after a run that has failed. */
+static RewindOutcome find_outcome(const char *target, const Look *look, bool suspected)
+{
+    const RewindOutcome outcome = look_outcome_on_disk(target, look->outcome, suspected);
+    const bool tried_to_lock = look->locks;
+
+    return outcome == REWIND_UNTOUCHED && !tried_to_lock && look_is_in_use(target) ? REWIND_BUSY
+                                                                                   : outcome;
+}
+
 /* The status of a run that left something unfinished. */
 static int unfinished_status(SupervisedTurn turn)
 {
@@ -164,7 +174,7 @@ static int run(const Command *command, ReportFile *report_file, SupervisedTurn t
     outcome = run.look.outcome;
     if (!succeeded)
     {
-        outcome = look_outcome_on_disk(options->target, outcome, turn.again);
+        outcome = find_outcome(options->target, &run.look, turn.again);
         status = failed_status(outcome, &error);
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
@@ -226,15 +236,19 @@ static bool check_same_target(const Work *work, bool *replaced, Error *error)
 static int fail_early(const Command *command, SupervisedTurn turn, bool replaced,
                       const Error *error)
 {
+    const Look nothing = {.outcome = REWIND_UNTOUCHED};
     RewindOutcome outcome = REWIND_UNTOUCHED;
 
     log_error(error);
     if (!command->options.check)
-        outcome = look_outcome_on_disk(command->options.target, outcome, turn.again && !replaced);
-    if (outcome == REWIND_UNTOUCHED)
-        return failed_status(outcome, error);
-    log_hint(SUPERVISE_HINT);
-    return unfinished_status(turn);
+        outcome = find_outcome(command->options.target, &nothing, turn.again && !replaced);
+    if (outcome == REWIND_BUSY)
+        say_what_next(STATUS_UNFINISHED, outcome, error, false);
+    else if (outcome != REWIND_UNTOUCHED)
+        log_hint(SUPERVISE_HINT);
+    return outcome == REWIND_COMMITTED || outcome == REWIND_UNCERTAIN
+               ? unfinished_status(turn)
+               : failed_status(outcome, error);
 }
 
 /* A SupervisedWork. */

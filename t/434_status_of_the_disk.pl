@@ -6,6 +6,7 @@
 use strict;
 use warnings;
 
+use Fcntl ':flock';
 use POSIX ();
 use lib 't/lib';
 use RewindTest;
@@ -32,7 +33,7 @@ sub ends_with
     {
         my $result = rewind($copy, $source, options => [ @{ $option{$case} }, '--retries=0' ], not_foretold => 1);
         is($result->{status}, $status, "$what: $case: exit status $status") or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: hint: (?:Run the same command again: it finishes|The rewind has begun and must be finished)/m, 'it says what to do') if $status == 2;
+        like($result->{stderr}, qr/^pg_rewind: hint: (?:Run the same command again: it finishes|The rewind has begun and must be finished|Another run is using the target)/m, 'it says what to do') if $status == 2;
         unlike($result->{stderr}, qr/is unchanged/, 'and not that the target is unchanged') if $status == 2;
     }
     return;
@@ -44,6 +45,11 @@ sub fails_early
     my $before = tree($copy);
     ends_with(1, $copy, 'a target that is as it was');
     is_same_tree(tree($copy), $before, 'it still is');
+    open(my $lock, '<', $copy->data) or die;
+    flock($lock, LOCK_EX | LOCK_NB) or die 'the directory is locked';
+    ends_with(2, $copy, 'another pg_rewind works there');
+    close $lock;
+    is_same_tree(tree($copy), $before, 'it is as it was');
     for my $point (qw(commit poison apply label control cleanup))
     {
         end_by_kill(hold($copy, $source, $point));

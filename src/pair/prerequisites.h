@@ -10,10 +10,10 @@
 
 /*
  * A manager may call us while the server is still stopping, or its processes have not noticed yet
- * that it has crashed. Wait for that: a few seconds, and as long as the timeout while the server
- * says that it is stopping. To be called before pg_control is read: what that says must not change
- * any more. What still runs afterwards is found by prerequisites_check. Fails only when the run is
- * to stop.
+ * that it has crashed. Wait for that: a few seconds, and up to *patience_seconds while the server
+ * says that it is stopping; what was waited is taken from them. To be called before pg_control is
+ * read: what that says must not change any more. What still runs afterwards is found by
+ * prerequisites_check. Fails only when the run is to stop.
  */
 MUST_CHECK bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error);
 

@@ -72,6 +72,18 @@ bool look_wait_for_lock(const char *target, double *patience_seconds, Interlock 
     return ok;
 }
 
+bool look_is_in_use(const char *target)
+{
+    Interlock *interlock = NULL;
+    double patience_seconds = 0;
+    bool waited;
+    const bool ok = look_wait_for_lock(target, &patience_seconds, &interlock, &waited, NULL);
+    const bool in_use = ok && interlock == NULL;
+
+    interlock_release(interlock);
+    return in_use;
+}
+
 /*
  * Another pg_rewind that works here is waited for; then this is the same command once more. "The
  * target is unchanged" would not be true as long as it has the lock, whatever it has done until

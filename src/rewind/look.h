@@ -98,6 +98,10 @@ void look_set_outcome(Look *look, RewindOutcome outcome);
  */
 RewindOutcome look_outcome_on_disk(const char *target, RewindOutcome known, bool suspected);
 
+/* True if another pg_rewind works on the target: it may commit at any moment. For a run that has
+ * failed before it tried to lock the target. */
+bool look_is_in_use(const char *target);
+
 /* Lock the target against other pg_rewinds. Another one that works there is waited for; if it still
  * does after *patience_seconds, *interlock is NULL. What was waited is taken from
  * *patience_seconds. *waited is set also after a failure. */
