@@ -452,11 +452,13 @@ static bool error_no_proof(const Search *search, Error *error)
     return false;
 }
 
-/* True if latest, what the history files say, is where the target went on and the source left its
- * timeline. */
+/* True if latest, what both servers' own history files say, is where the target went on and the
+ * source left its timeline. */
 static bool is_of_histories(const Search *search, Lsn latest)
 {
-    return search->divergence->needed && search->divergence->lsn == latest;
+    return search->divergence->needed && search->divergence->lsn == latest &&
+           history_is_own(&search->in.clusters->source_history) &&
+           history_is_own(&search->in.clusters->target_history);
 }
 
 /*

@@ -77,7 +77,7 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
     TextCursor left = {text, text == NULL ? NULL : text + size};
     TextCursor line;
 
-    history->count = 0;
+    *history = (History){0};
     history->entries =
         arena_allocate(arena, ((entries_max > ENTRIES_MAX ? ENTRIES_MAX : entries_max) + 1) *
                                   sizeof(HistoryEntry));
@@ -98,6 +98,46 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
     history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = LSN_HIGHEST};
     join_entries(history);
     history->entries[history->count - 1].end = LSN_INVALID;
+    return true;
+}
+
+void history_complete(Arena *arena, History *history, const History *other)
+{
+    const HistoryEntry *first = &history->entries[0];
+    size_t added = 0;
+    HistoryEntry *entries;
+
+    while (added < other->count && other->entries[added].timeline < first->timeline)
+        added++;
+    if (added == 0 || added == other->count || other->entries[added].timeline != first->timeline)
+        return;
+    entries = arena_allocate(arena, (added + history->count) * sizeof(*entries));
+    memcpy(entries, other->entries, added * sizeof(*entries));
+    memcpy(entries + added, history->entries, history->count * sizeof(*entries));
+    entries[added].begin = other->entries[added].begin;
+    history->entries = entries;
+    history->count += added;
+    history->added = added;
+}
+
+bool history_is_own(const History *history)
+{
+    return !history->foreign && history->added == 0 && history->entries[0].timeline == 1;
+}
+
+bool history_is_same(const History *one, const History *other)
+{
+    const size_t count_one = one->count - one->added, count_other = other->count - other->added;
+    const size_t count = count_one < count_other ? count_one : count_other;
+    const HistoryEntry *entries = &one->entries[one->count - count];
+    const HistoryEntry *others = &other->entries[other->count - count];
+
+    /* Only a file that does not begin with timeline 1 lacks some. */
+    if (count_one != count_other && (entries[0].timeline == 1 || others[0].timeline == 1))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].timeline != others[i].timeline || entries[i].end != others[i].end)
+            return false;
     return true;
 }
 

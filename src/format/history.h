@@ -18,6 +18,8 @@ typedef struct History
 {
     HistoryEntry *entries; /* ascending; at least one; in the arena */
     size_t count;
+    size_t added; /* of the first entries: those that its file lacks, and another history has */
+    bool foreign; /* the server's own pg_wal has no such file: it was found elsewhere */
 } History;
 
 #define HISTORY_SIZE_MAX (16 * 1024 * 1024) /* bytes of a file that is read */
@@ -35,6 +37,20 @@ bool history_file_name_parse(const char *name, Timeline *timeline);
  */
 MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t size,
                               History *history, Error *error);
+
+/*
+ * A server that is promoted while an older history file is lost writes a history that begins at a
+ * later timeline than 1. Where the other history has that timeline, its entries before are added.
+ * The bytes must prove that both mean the same timeline: see history_is_own.
+ */
+void history_complete(Arena *arena, History *history, const History *other);
+
+/* True if all of it, from timeline 1 on, is from the server's own file. Otherwise equal entries of
+ * two histories prove nothing. */
+bool history_is_own(const History *history);
+
+/* True if both are of one server, as far as their files go back. */
+bool history_is_same(const History *one, const History *other);
 
 /* The last entry's, which is the server's own. */
 Timeline history_last_timeline(const History *history);

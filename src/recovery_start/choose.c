@@ -75,6 +75,31 @@ static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
                  LSN_TEXT(chooser->in.clusters->shape.version, chain->parameters[0].lsn));
 }
 
+/*
+ * The rewound target's server reads the source's history file. Where that lacks its oldest
+ * timelines, recovery cannot start on one of them, nor on a page that begins on one: "requested
+ * timeline is not a child of this server's history", "unexpected timeline ID".
+ */
+static void find_unknown_timeline(Chooser *chooser)
+{
+    const History *history = &chooser->in.clusters->source_history;
+    const HistoryEntry *first = &history->entries[history->added];
+    const Start *chosen = &chooser->start->chosen;
+    const uint32_t page_size = chooser->in.clusters->shape.block_size;
+    const Lsn next_page = (first->begin + page_size - 1) / page_size * page_size;
+    ReplayHazard *hazard = &chooser->hazard;
+
+    if (chosen->timeline >= first->timeline && chosen->redo >= next_page)
+        return;
+    replay_hazard_add(hazard, next_page > chosen->redo ? next_page : chosen->redo);
+    error_set(&hazard->error, ERROR_FAILED, "the source's history begins at timeline %u",
+              first->timeline);
+    error_detail(&hazard->error,
+                 "Its file \"%08X.history\" lacks older timelines, and recovery of the target "
+                 "would start on timeline %u.",
+                 history_last_timeline(history), chosen->timeline);
+}
+
 /* Read the WAL that is replayed from start->chosen on. */
 static bool read_replayed(Chooser *chooser, Error *error)
 {
@@ -95,7 +120,10 @@ static bool read_replayed(Chooser *chooser, Error *error)
     result = replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
                                 scan->stream, &chain, &chooser->hazard, error);
     if (result)
+    {
         find_unknown_level(chooser, &chain);
+        find_unknown_timeline(chooser);
+    }
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
     start->rebuilt = scan->rebuilt;

@@ -105,6 +105,19 @@ static bool timeline_fits(const WalStream *stream, Timeline timeline, Lsn page_l
     return history_holds(stream->history, timeline, page_lsn, page_lsn + stream->shape.block_size);
 }
 
+/*
+ * A history that lacks its oldest timelines does not tell which of them the first page of a segment
+ * belongs to. The server wants to know that only of pages from which it reads records (ReadRecord,
+ * access/transam/xlogrecovery.c).
+ */
+static bool timeline_is_older(const WalStream *stream, Timeline timeline, Lsn page_lsn)
+{
+    const History *history = stream->history;
+
+    return timeline != 0 && timeline < history->entries[0].timeline &&
+           history_entry_at(history, page_lsn) == 0;
+}
+
 static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *error)
 {
     const WalStream *stream = reader->stream;
@@ -150,8 +163,9 @@ static bool fill_window(SegmentReader *reader, Lsn page_lsn, Error *error)
     return true;
 }
 
-/* Check the header of the page that reader->page points to. */
-static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn)
+/* Check the header of the page that reader->page points to. has_records: records are read from it.
+ */
+static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn, bool has_records)
 {
     const WalStream *stream = reader->stream;
 
@@ -164,7 +178,8 @@ static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn)
         return end_invalid(reader, page_lsn,
                            "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s",
                            timeline, reader->timeline, reader->name, SHOWN(page_lsn));
-    if (!timeline_fits(stream, timeline, page_lsn))
+    if (!timeline_fits(stream, timeline, page_lsn) &&
+        (has_records || !timeline_is_older(stream, timeline, page_lsn)))
         return end_invalid(reader, page_lsn, "unexpected timeline ID %u in WAL segment %s, LSN %s",
                            timeline, reader->name, SHOWN(page_lsn));
     reader->timeline = timeline;
@@ -172,7 +187,7 @@ static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn)
 }
 
 /* Make the page at page_lsn the current one, its segment being open. */
-static ReadStatus enter_page(SegmentReader *reader, Lsn page_lsn, Error *error)
+static ReadStatus enter_page(SegmentReader *reader, Lsn page_lsn, bool has_records, Error *error)
 {
     reader->page = NULL;
     if (page_lsn < reader->window_lsn || page_lsn - reader->window_lsn >= (Lsn) reader->window_size)
@@ -182,7 +197,7 @@ static ReadStatus enter_page(SegmentReader *reader, Lsn page_lsn, Error *error)
     }
     reader->page = reader->window + (page_lsn - reader->window_lsn);
     reader->page_lsn = page_lsn;
-    ReadStatus status = check_page(reader, page_lsn);
+    ReadStatus status = check_page(reader, page_lsn, has_records);
     if (status != READ_OK)
         reader->page = NULL;
     return status;
@@ -209,11 +224,11 @@ static ReadStatus load_page(SegmentReader *reader, Lsn page_lsn, Error *error)
         reader->page = NULL;
         ReadStatus status = open_segment(reader, segment, error);
         if (status == READ_OK && first_page != page_lsn)
-            status = enter_page(reader, first_page, error);
+            status = enter_page(reader, first_page, false, error);
         if (status != READ_OK)
             return status;
     }
-    return enter_page(reader, page_lsn, error);
+    return enter_page(reader, page_lsn, true, error);
 }
 
 /* Check a record's header and its link to the record before, as far as that was read. */

@@ -133,6 +133,17 @@ static void list_missing(WalStore *store, uint64_t wanted, Error *error)
                  lowest_missing ? " Older ones may be needed as well." : "");
 }
 
+bool error_hint_missing_files(const WalStore *store, Error *error)
+{
+    if (store->restore.command != NULL)
+        error_hint_compare(error);
+    else
+        error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
+                          "--restore-command, or --restore-target-wal for the target's own "
+                          "\"restore_command\". --compare needs none of them.");
+    return error_remedy(error, REMEDY_WAL);
+}
+
 bool error_missing_in_wal_store(void *context, uint64_t segment, Error *error)
 {
     WalStore *store = context;
@@ -159,11 +170,5 @@ bool error_missing_in_wal_store(void *context, uint64_t segment, Error *error)
         error_detail(error, "could not restore file \"%s\" from archive", name);
     if (!damaged)
         list_missing(store, segment, error);
-    if (store->restore.command != NULL)
-        error_hint_compare(error);
-    else
-        error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
-                          "--restore-command, or --restore-target-wal for the target's own "
-                          "\"restore_command\". --compare needs none of them.");
-    return error_remedy(error, REMEDY_WAL);
+    return error_hint_missing_files(store, error);
 }

@@ -55,17 +55,6 @@ static void look_for_newer(const StandbyArchive *archive, WalStore *store, Timel
     }
 }
 
-static bool is_same_history(const History *one, const History *other)
-{
-    if (one->count != other->count)
-        return false;
-    for (size_t i = 0; i < one->count; i++)
-        if (one->entries[i].timeline != other->entries[i].timeline ||
-            one->entries[i].end != other->entries[i].end)
-            return false;
-    return true;
-}
-
 /* Another server was promoted to a timeline of the same number, and was first to archive. */
 static void compare_history(const History *sources, WalStore *store, Arena *arena,
                             MisleadingWal *found)
@@ -77,7 +66,7 @@ static void compare_history(const History *sources, WalStore *store, Arena *aren
 
     if (timeline != 1 && read_history(store, timeline, &text) &&
         !(history_parse(arena, timeline, (const char *) text.bytes, text.size, &archived, &error) &&
-          is_same_history(&archived, sources)))
+          history_is_same(&archived, sources)))
         history_file_name(timeline, found->not_sources);
 }
 

@@ -50,52 +50,81 @@ static void log_history(const Version *version, const char *title, const History
                   LSN_TEXT(version, history->entries[i].end));
 }
 
-/* A history file that is gone is looked for where missing WAL is. */
-static bool read_target_history(const Target *target, WalStore *store, Buffer *text, Error *error)
+/* The source's file of this name, whole. */
+static bool read_file_of_source(Source *source, const Version *version, Timeline timeline,
+                                Buffer *text, bool *found, Error *error)
+{
+    char name[HISTORY_NAME_SIZE], path[64];
+
+    history_file_name(timeline, name);
+    snprintf(path, sizeof(path), "%s/%s", version->wal_directory, name);
+    return source->operations->read_file(source, path, HISTORY_SIZE_MAX, text, found, error);
+}
+
+/*
+ * A history file that is gone is looked for where missing WAL is, and in the source's pg_wal. That
+ * one may be of another server, promoted to a timeline of the same number: history_is_own.
+ */
+static bool read_target_history(const Clusters *clusters, WalStore *store, Buffer *text,
+                                bool *foreign, Error *error)
+{
+    const Timeline timeline = clusters->target.timeline;
+    char name[HISTORY_NAME_SIZE];
+    AUTO_BUFFER Buffer path = {0};
+    bool found;
+
+    *foreign = false;
+    history_file_name(timeline, name);
+    path_in(&path, store->wal_directory, name);
+    if (!file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, &found, error))
+        return false;
+    *foreign = !found;
+    if ((!found && !wal_store_read_file(store, name, HISTORY_SIZE_MAX, text, &found, error)) ||
+        (!found && clusters->source != NULL &&
+         !read_file_of_source(clusters->source, clusters->shape.version, timeline, text, &found,
+                              error)))
+        return false;
+    return found ||
+           /* Its error says that there is none. */
+           file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, NULL, error) ||
+           error_hint_missing_files(store, error);
+}
+
+/* A source on timeline 1 has no history file. */
+static bool read_source_history(Source *source, const Version *version, Timeline timeline,
+                                Buffer *text, Error *error)
 {
     char name[HISTORY_NAME_SIZE];
     AUTO_BUFFER Buffer path = {0};
     bool found;
 
-    history_file_name(target->timeline, name);
-    path_in(&path, store->wal_directory, name);
-    if (!file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, &found, error) ||
-        (!found && !wal_store_read_file(store, name, HISTORY_SIZE_MAX, text, &found, error)))
+    if (!read_file_of_source(source, version, timeline, text, &found, error))
         return false;
-    return found ||
-           file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, NULL, error); /* its error */
-}
-
-/* The source's history file, whole: a source on timeline 1 has none. */
-static bool read_source_history(Source *source, const Version *version, Timeline timeline,
-                                Buffer *text, Error *error)
-{
-    char name[HISTORY_NAME_SIZE], path[64];
-    bool found;
-
     history_file_name(timeline, name);
-    snprintf(path, sizeof(path), "%s/%s", version->wal_directory, name);
-    if (!source->operations->read_file(source, path, HISTORY_SIZE_MAX, text, &found, error))
-        return false;
     return found ||
-           error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
+           error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file",
+                     path_in(&path, version->wal_directory, name));
 }
 
 bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
                          Clusters *clusters, Error *error)
 {
-    const Target *target = &clusters->target;
+    const Timeline timeline = clusters->target.timeline;
+    History *history = &clusters->target_history;
     AUTO_BUFFER Buffer text = {0};
+    bool foreign = false;
 
-    if ((target->timeline == 1 || read_target_history(target, target_wal, &text, error)) &&
-        history_parse(arena, target->timeline, (const char *) text.bytes, text.size,
-                      &clusters->target_history, error))
+    if ((timeline == 1 || read_target_history(clusters, target_wal, &text, &foreign, error)) &&
+        history_parse(arena, timeline, (const char *) text.bytes, text.size, history, error))
     {
+        history->foreign = foreign;
+        if (clusters->source_history.count > 0)
+            history_complete(arena, history, &clusters->source_history);
         log_history(clusters->shape.version, "Target timeline history:", /* contract */
-                    &clusters->target_history);
+                    history);
         return true;
     }
-    clusters->target_history = (History){0};
+    *history = (History){0};
     if (!options->compare)
         return false;
     log_debug("the target's history is not known: %s", error->message);
@@ -106,13 +135,18 @@ bool histories_read(const Options *options, WalStore *target_wal, Timeline sourc
                     Arena *arena, Clusters *clusters, Error *error)
 {
     const Version *version = clusters->shape.version;
+    History *history = &clusters->source_history;
     AUTO_BUFFER Buffer text = {0};
 
     if ((source_timeline != 1 &&
          !read_source_history(clusters->source, version, source_timeline, &text, error)) ||
-        !history_parse(arena, source_timeline, (const char *) text.bytes, text.size,
-                       &clusters->source_history, error))
+        !history_parse(arena, source_timeline, (const char *) text.bytes, text.size, history,
+                       error))
         return false;
-    log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
-    return target_history_read(options, target_wal, arena, clusters, error);
+    log_history(version, "Source timeline history:", history); /* contract */
+    if (!target_history_read(options, target_wal, arena, clusters, error))
+        return false;
+    if (clusters->target_history.count > 0)
+        history_complete(arena, history, &clusters->target_history);
+    return true;
 }

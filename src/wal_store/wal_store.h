@@ -177,6 +177,9 @@ bool wal_store_was_refused(const WalStore *store, uint64_t segment);
  */
 bool error_missing_in_wal_store(void *store, uint64_t segment, Error *error);
 
+/* Say how WAL and history files that are missing can be given. */
+bool error_hint_missing_files(const WalStore *store, Error *error);
+
 /* Add a segment to a list of names that are missing. False: the list is long enough. */
 bool wal_missing_add(Buffer *names, const char *name);
 

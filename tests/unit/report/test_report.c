@@ -15,8 +15,8 @@
 /* A primary that lived on on timeline 1, and its standby, promoted to 2 at 0/3000148. */
 static HistoryEntry promoted_entries[] = {{1, 0, 0x3000148}, {2, 0x3000148, LSN_INVALID}};
 static HistoryEntry lived_on_entries[] = {{1, 0, LSN_INVALID}};
-static const History promoted = {promoted_entries, LENGTH(promoted_entries)};
-static const History lived_on = {lived_on_entries, LENGTH(lived_on_entries)};
+static const History promoted = {.entries = promoted_entries, .count = LENGTH(promoted_entries)};
+static const History lived_on = {.entries = lived_on_entries, .count = LENGTH(lived_on_entries)};
 
 static Options options;
 static Arena *arena;
@@ -166,8 +166,8 @@ static void test_picture_of_switches_on_both_sides(void **state)
     HistoryEntry source_entries[] = {{1, 0, 0x100}, {3, 0x100, 0x900}, {4, 0x900, 0}};
     HistoryEntry target_entries[] = {
         {1, 0, 0x100}, {3, 0x100, 0x800}, {5, 0x800, 0x850}, {6, 0x850, 0}};
-    const History source = {source_entries, LENGTH(source_entries)};
-    const History target = {target_entries, LENGTH(target_entries)};
+    const History source = {.entries = source_entries, .count = LENGTH(source_entries)};
+    const History target = {.entries = target_entries, .count = LENGTH(target_entries)};
     Run run = split_brain();
 
     (void) state;
@@ -184,8 +184,8 @@ static void test_picture_of_many_timelines_fits(void **state)
 {
     HistoryEntry source_entries[40];
     HistoryEntry target_entries[40];
-    const History source = {source_entries, 40};
-    const History target = {target_entries, 40};
+    const History source = {.entries = source_entries, .count = 40};
+    const History target = {.entries = target_entries, .count = 40};
     Run run = split_brain();
 
     (void) state;

@@ -157,7 +157,7 @@ static int tear_down(void **state)
 static bool complete(Lsn from, Lsn to)
 {
     HistoryEntry entries[] = {{1, 0, AT(0x5000)}, {2, AT(0x5000), LSN_INVALID}};
-    const History history = {entries, 2};
+    const History history = {.entries = entries, .count = 2};
     Source source = {.operations = &operations};
 
     source_summaries_free(&summaries);
