@@ -10,6 +10,7 @@ typedef struct ScannedTarget
     const Divergence *divergence;
     const ScanResult *scanned;
     Lsn floor; /* where the scan begins */
+    const DivergenceInput *in;
 } ScannedTarget;
 
 static Lsn target_timeline_begin(const History *target)
@@ -220,6 +221,86 @@ static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hi
            xid_precedes(*xid, (uint32_t) given->divergence->common_checkpoint.checkpoint.next_xid);
 }
 
+/* ---- Settings before the first parameter change: design/unlogged-changes.md ---- */
+
+/*
+ * True if the source's WAL from the floor on has no parameter change. Then its pg_control tells the
+ * settings of both at the floor, and the target's up to its own first change. All that WAL is read
+ * for this. If some of it is gone it proves nothing, nor if the source's WAL before the divergence
+ * may not be the target's.
+ */
+static bool source_made_no_change(const ScannedTarget *given)
+{
+    SourceWalReading reading = {.from = given->floor, .end = given->in->state->position.end};
+    ScanResult chain;
+    WalScan *scan;
+    Error why = {0};
+
+    if (given->divergence->rests_on_histories || reading.end <= reading.from)
+        return false;
+    if (!source_wal_read(given->in->source_wal, &reading, &scan, &chain, &why))
+    {
+        log_debug("the source's WAL does not tell the target's settings: %s", why.message);
+        return false;
+    }
+    scan_destroy(scan);
+    return chain.parameter_count == 0;
+}
+
+/*
+ * True if no transaction of the target ended between the divergence and its first parameter change:
+ * hints that were set before the change are only of transactions that ended on both sides alike.
+ * After the target's last promotion alone, where that came later: what it did in recovery is looked
+ * at in any case.
+ */
+static bool ended_nothing_before_change(const ScannedTarget *given)
+{
+    const ScanParameters *first = &given->scanned->parameters[0];
+    const Lsn promotion = target_timeline_begin(&given->clusters->target_history);
+    const Lsn divergence = given->divergence->lsn;
+    const Lsn from = promotion > divergence ? promotion : divergence;
+
+    return from <= first->lsn &&
+           (first->last_work_lsn == LSN_INVALID || first->last_work_lsn < from);
+}
+
+/* True if nothing was done from the floor to the divergence: no transaction can have filled storage
+ * without WAL in the history that both have. */
+static bool is_common_wal_idle(const ScannedTarget *given)
+{
+    const Lsn first_work = given->scanned->first_work_lsn;
+
+    return first_work == LSN_INVALID || first_work >= given->divergence->lsn;
+}
+
+/* Returns the first parameter change that says that hints are not logged from it on. */
+static Lsn find_hints_off(const ScanResult *scanned)
+{
+    for (size_t i = 0; i < scanned->parameter_count; i++)
+        if (!scanned->parameters[i].log_hints)
+            return scanned->parameters[i].lsn;
+    return LSN_INVALID;
+}
+
+static bool error_hints_not_logged(const ScannedTarget *given, Lsn off, Error *error)
+{
+    const Version *version = given->clusters->shape.version;
+
+    error_set(error, ERROR_FAILED,
+              "target server needs to use either data checksums "
+              "or \"wal_log_hints = on\""); /* contract */
+    if (off != LSN_INVALID)
+        return error_detail(error,
+                            "\"wal_log_hints\" was off from %s on, after the last common "
+                            "checkpoint: hint bits set without it were not WAL-logged.",
+                            LSN_TEXT(version, off));
+    return error_detail(error,
+                        "Parameters were changed at %s, after the last common checkpoint, and "
+                        "nothing proves that \"wal_log_hints\" was on before: hint bits may not "
+                        "have been WAL-logged.",
+                        LSN_TEXT(version, given->scanned->hints_not_logged_at));
+}
+
 /*
  * At this level a transaction fills storage that it has made without WAL. Such storage is removed,
  * or fetched whole, so the level matters only where both histories are one: then the source lacks
@@ -229,45 +310,72 @@ static bool was_minimal_in_common(const ScannedTarget *given)
 {
     const ScanResult *scanned = given->scanned;
 
-    if (scanned->wal_minimal_at == LSN_INVALID)
+    if (scanned->parameter_count == 0)
         return given->clusters->target.control.wal_level == WAL_LEVEL_MINIMAL;
-    return !scanned->wal_level_proven || scanned->wal_minimal_at < given->divergence->lsn;
+    return scanned->minimal_record_at != LSN_INVALID &&
+           scanned->minimal_record_at < given->divergence->lsn;
 }
 
-static bool check_scanned_settings(const ScannedTarget *given, Error *error)
+static bool error_minimal(const ScannedTarget *given, Error *error)
 {
-    const Version *version = given->clusters->shape.version;
     const ScanResult *scanned = given->scanned;
 
-    if (scanned->hints_not_logged_at != LSN_INVALID &&
-        given->clusters->target.control.data_checksum_version == 0)
-    {
-        error_set(error, ERROR_FAILED,
-                  "target server needs to use either data checksums "
-                  "or \"wal_log_hints = on\""); /* contract */
-        return error_detail(
-            error,
-            "\"wal_log_hints\" was switched at %s, after the last common checkpoint: hint bits set "
-            "without it were not WAL-logged.",
-            LSN_TEXT(version, scanned->hints_not_logged_at));
-    }
-    if (is_cut_off_unknown(given))
-    {
-        error_set(error, ERROR_FAILED, "target server was promoted with \"wal_level = archive\"");
-        return error_detail(error, "WAL of that level does not tell which transactions ran at the "
-                                   "divergence: hint bits for one that the source has committed "
-                                   "since may not have been WAL-logged.");
-    }
-    if (!was_minimal_in_common(given))
-        return scan_check_known_updates(version, scanned, error);
     error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
-    if (scanned->wal_minimal_at == LSN_INVALID)
+    if (scanned->parameter_count == 0)
         return error_detail(error, "It did so before the divergence: changes made with it were not "
                                    "WAL-logged.");
-    return error_detail(error,
-                        "It was switched at %s, after the last common checkpoint: changes made "
-                        "with it were not WAL-logged.",
-                        LSN_TEXT(version, scanned->wal_minimal_at));
+    return error_detail(
+        error,
+        "It did so from %s on, after the last common checkpoint: changes made with it were not "
+        "WAL-logged.",
+        LSN_TEXT(given->clusters->shape.version, scanned->minimal_record_at));
+}
+
+static bool error_may_be_minimal(const ScannedTarget *given, Error *error)
+{
+    error_set(error, ERROR_FAILED, "target server may have run with \"wal_level = minimal\"");
+    return error_detail(
+        error,
+        "Parameters were changed at %s, after the last common checkpoint, and "
+        "nothing proves what \"wal_level\" was before: changes made at that "
+        "level were not WAL-logged.",
+        LSN_TEXT(given->clusters->shape.version, given->scanned->parameters[0].lsn));
+}
+
+/* *scanned is the result of *given. */
+static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scanned, Error *error)
+{
+    const Control *source = &given->in->state->control;
+    const bool needs_hints = given->clusters->target.control.data_checksum_version == 0;
+    const Lsn off = needs_hints ? find_hints_off(scanned) : LSN_INVALID;
+    bool doubts_hints = needs_hints && scanned->hints_not_logged_at != LSN_INVALID &&
+                        !ended_nothing_before_change(given);
+    bool doubts_level = scanned->parameter_count > 0 && !scanned->wal_level_proven;
+
+    if (off != LSN_INVALID)
+        return error_hints_not_logged(given, off, error);
+    if (was_minimal_in_common(given))
+        return error_minimal(given, error);
+    if (doubts_level && is_common_wal_idle(given))
+    {
+        scanned->wal_level_proven = scanned->wal_level_from_stop = true;
+        doubts_level = false;
+    }
+    if ((doubts_hints || doubts_level) && source_made_no_change(given))
+    {
+        doubts_hints = doubts_hints && !source->wal_log_hints;
+        doubts_level = false; /* at another level than minimal: prerequisites_check */
+    }
+    if (doubts_hints)
+        return error_hints_not_logged(given, LSN_INVALID, error);
+    if (doubts_level)
+        return error_may_be_minimal(given, error);
+    if (!is_cut_off_unknown(given))
+        return scan_check_known_updates(given->clusters->shape.version, scanned, error);
+    error_set(error, ERROR_FAILED, "target server was promoted with \"wal_level = archive\"");
+    return error_detail(error, "WAL of that level does not tell which transactions ran at the "
+                               "divergence: hint bits for one that the source has committed since "
+                               "may not have been WAL-logged.");
 }
 
 /* Those that were prepared since the divergence and not finished. */
@@ -282,14 +390,19 @@ static void note_lost_prepared(Lsn divergence, Arena *arena, TargetChanges *chan
             changes->lost_gids[changes->lost_prepared++] = scanned->prepared[i].gid;
 }
 
-bool target_changes_scan(const Clusters *clusters, const Divergence *divergence, Arena *arena,
+bool target_changes_scan(const DivergenceInput *input, const Divergence *divergence, Arena *arena,
                          TargetChanges *changes, Error *error)
 {
+    const Clusters *clusters = input->clusters;
     const ScanCheckpoint *common = &divergence->common_checkpoint;
     ScanCheckpointWanted wanted = {.before = common->lsn + 1, .not_after = common->lsn};
     /* Hints set after a page's full-page image are not logged again before the next redo position,
        so pages named since this redo position may hold hints from after the divergence. */
-    ScannedTarget given = {clusters, divergence, &changes->scanned, common->checkpoint.redo};
+    ScannedTarget given = {.clusters = clusters,
+                           .divergence = divergence,
+                           .scanned = &changes->scanned,
+                           .floor = common->checkpoint.redo,
+                           .in = input};
     ScanCheckpoint older;
     Lsn end_of_unlogged_hints;
 
@@ -318,7 +431,7 @@ bool target_changes_scan(const Clusters *clusters, const Divergence *divergence,
                                      changes->scanned.first_commit_lsn < end_of_unlogged_hints;
     note_lost_prepared(divergence->lsn, arena, changes);
     changes->known = true;
-    if (!check_scanned_settings(&given, error))
+    if (!check_scanned_settings(&given, &changes->scanned, error))
         return error_hint_compare(error);
     return true;
 }

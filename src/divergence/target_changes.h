@@ -20,9 +20,10 @@ typedef struct TargetChanges
  * Read the target's WAL, which divergence->scan holds, from the last common checkpoint on; from
  * further back where hint bits may have been set without WAL for transactions that source and
  * target know differently (design/unlogged-changes.md). An error also where the target ran with
- * settings under which its WAL does not tell every change; *changes is set then as well.
+ * settings under which its WAL does not tell every change, or where nothing proves that it did not;
+ * *changes is set then as well. For such a proof all of the source's WAL may be read.
  */
-MUST_CHECK bool target_changes_scan(const Clusters *clusters, const Divergence *divergence,
+MUST_CHECK bool target_changes_scan(const DivergenceInput *input, const Divergence *divergence,
                                     Arena *arena, TargetChanges *changes, Error *error);
 
 #endif

@@ -396,6 +396,15 @@ bool look_identify_pair(Look *look, Error *error)
 
 /* ---- The divergence ---- */
 
+DivergenceInput look_divergence_input(const Look *look)
+{
+    return (DivergenceInput){.clusters = &look->clusters,
+                             .state = &look->source,
+                             .target_wal = look->target_wal,
+                             .source_wal = look->source_wal,
+                             .jobs = look->locks ? look->options->jobs : 1};
+}
+
 /* Hints that were not logged matter to a target that has diverged, or that was a primary and
  * crashed. Where that is certain they are looked at first, since the divergence itself may not be
  * found without WAL that is missing. */
@@ -403,11 +412,7 @@ bool look_for_divergence(Look *look, Error *error)
 {
     const Clusters *clusters = &look->clusters;
     Divergence *divergence = &look->divergence;
-    const DivergenceInput input = {.clusters = clusters,
-                                   .state = &look->source,
-                                   .target_wal = look->target_wal,
-                                   .source_wal = look->source_wal,
-                                   .jobs = look->locks ? look->options->jobs : 1};
+    const DivergenceInput input = look_divergence_input(look);
     const bool hints_matter =
         divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
 

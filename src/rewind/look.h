@@ -119,6 +119,9 @@ MUST_CHECK bool look_identify_target(Look *look, Error *error);
  */
 MUST_CHECK bool look_identify_pair(Look *look, Error *error);
 
+/* What the search for the divergence, and for the target's changes, is given. */
+DivergenceInput look_divergence_input(const Look *look);
+
 /*
  * Find the divergence, unless --compare makes it needless, and check what matters to a target that
  * has diverged, or has not: hints that were not logged, wal_level.

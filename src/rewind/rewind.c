@@ -359,11 +359,12 @@ static bool read_changes(Run *run, Error *error)
 {
     const Look *look = &run->look;
     const ReportTransactions listed = look->options->report_transactions;
+    const DivergenceInput input = look_divergence_input(look);
     bool result;
 
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
-    result = progress_end(target_changes_scan(&look->clusters, &run->look.divergence, look->arena,
-                                              &run->changes, error));
+    result = progress_end(
+        target_changes_scan(&input, &run->look.divergence, look->arena, &run->changes, error));
     if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
                                         &run->lost, error);

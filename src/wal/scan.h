@@ -64,6 +64,8 @@ typedef struct ScanParameters
     int32_t wal_level;
     bool log_hints;
     uint32_t limits[LIMITS_MAX];
+    Lsn last_work_lsn; /* the last record from the floor on, before this one, that is not of
+                          RM_XLOG; LSN_INVALID: none */
 } ScanParameters;
 
 /* A replication origin that is dropped; its number may be given out again. */
@@ -102,6 +104,7 @@ typedef struct Summary
     Buffer hint_images;    /* Lsn: see ScanResult */
     Buffer origin_drops;   /* ScanOriginDrop */
     Lsn first_work_lsn;    /* the first record that is not of RM_XLOG; LSN_INVALID: none */
+    Lsn last_work_lsn;     /* the last one */
     bool hint_image_noted; /* the next one is not listed */
     Arena *strings;        /* NULL: none yet */
     uint64_t commit_count;
@@ -266,9 +269,8 @@ typedef struct ScanResult
      * image for a hint between the floor and it proves that hints were logged before.
      */
     Lsn hints_not_logged_at;
-    Lsn wal_minimal_at;    /* likewise for wal_level minimal; a list of running transactions proves
-                              that it was not */
-    bool wal_level_proven; /* it was not minimal before the first parameter change */
+    bool wal_level_proven;    /* it was not minimal before the first parameter change: a list of
+                                 running transactions, or a stop right before that, proves it */
     bool wal_level_from_stop; /* that is proven by a stop right before that change alone: of the
                                  level before the stop nothing is known */
     Lsn minimal_record_at;    /* the first change record that says so itself, or LSN_INVALID */

@@ -335,6 +335,24 @@ static void join_other_lists(const Cut *cut, Arena *arena, ScanResult *result)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
 }
 
+/* Where a change's own segment has no work before the change, that of an earlier one counts. */
+static void find_work_before_parameters(const Cut *cut, ScanResult *result)
+{
+    Lsn last_work_lsn = LSN_INVALID;
+    size_t next = 0;
+
+    for (size_t i = 0; i < cut->count; i++)
+    {
+        const Summary *summary = cut->segments[i];
+
+        for (size_t k = 0; k < summary->parameters.size / sizeof(ScanParameters); k++, next++)
+            if (result->parameters[next].last_work_lsn == LSN_INVALID)
+                result->parameters[next].last_work_lsn = last_work_lsn;
+        if (summary->last_work_lsn != LSN_INVALID)
+            last_work_lsn = summary->last_work_lsn;
+    }
+}
+
 /* The server did nothing from the floor to lsn: the floor is a shutdown checkpoint, and between lie
  * no other one and no work. (A server that is opened after recovery need not make a checkpoint.) */
 static bool was_down_until(const ScanResult *result, Lsn floor, Lsn lsn)
@@ -365,14 +383,10 @@ static void judge_parameters(Lsn floor, ScanResult *result)
         down || (result->running_count > 0 && result->running[0].lsn <= first);
     if (!down && (result->hint_image_count == 0 || result->hint_images[0] > first))
         result->hints_not_logged_at = first;
-    if (!result->wal_level_proven)
-        result->wal_minimal_at = first;
     for (size_t i = 0; i < result->parameter_count; i++)
     {
         if (result->hints_not_logged_at == LSN_INVALID && !changes[i].log_hints)
             result->hints_not_logged_at = changes[i].lsn;
-        if (result->wal_minimal_at == LSN_INVALID && changes[i].wal_level == 0)
-            result->wal_minimal_at = changes[i].lsn;
         if (result->minimal_record_at == LSN_INVALID && changes[i].wal_level == 0)
             result->minimal_record_at = changes[i].lsn;
     }
@@ -387,6 +401,7 @@ static void sum_up(WalScan *scan, const Cut *cut, Arena *arena, ScanResult *resu
     result->oldest_running_xid = oldest_running(cut);
     join_prepared(cut, arena, result);
     join_other_lists(cut, arena, result);
+    find_work_before_parameters(cut, result);
     if (result->custom_rmgr_seen || result->unknown_relation_update_at != LSN_INVALID)
     {
         blockmap_destroy(scan->rebuilt);

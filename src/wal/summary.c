@@ -158,7 +158,11 @@ static void note_hint_image(Summary *summary, Lsn lsn)
 static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
     ScanParameters parameters = {
-        .lsn = record->lsn, .wal_level = event->wal_level, .log_hints = event->flag};
+        .lsn = record->lsn,
+        .wal_level = event->wal_level,
+        .log_hints = event->flag,
+        .last_work_lsn = summary->last_work_lsn,
+    };
 
     for (uint32_t i = 0; i < event->list_count; i++)
         parameters.limits[i] = wal_event_u32(event->list, i);
@@ -258,8 +262,12 @@ static bool visit_record(void *context, const WalRecord *record, Error *error)
     note_blocks(summary, record);
     if (record->rmgr >= RM_CUSTOM_MIN)
         summary->custom_rmgr_seen = true;
-    if (record->rmgr != RM_XLOG && summary->first_work_lsn == LSN_INVALID)
-        summary->first_work_lsn = record->lsn;
+    if (record->rmgr != RM_XLOG)
+    {
+        if (summary->first_work_lsn == LSN_INVALID)
+            summary->first_work_lsn = record->lsn;
+        summary->last_work_lsn = record->lsn;
+    }
     if (record->rmgr == RM_REPLORIGIN && walrecord_opcode(record) == REPLORIGIN_DROP &&
         record->data_size >= sizeof(uint16_t)) /* xl_replorigin_drop, replication/origin.h */
         NOTE(&summary->origin_drops, ScanOriginDrop, .lsn = record->lsn,

@@ -101,7 +101,7 @@ static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Err
         return true;
     error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
     error_detail(error,
-                 "It was switched at %s, in the WAL that the rewound target would replay: changes "
+                 "It did so from %s on, in the WAL that the rewound target would replay: changes "
                  "made with it were not WAL-logged.",
                  LSN_TEXT(wal->store->stream.shape.version, scanned->minimal_record_at));
     /* A server is restarted to leave that level: its last checkpoint is newer. */

@@ -894,7 +894,9 @@ static void test_parameter_changes(void **state)
         finish(scan, lsns[0], lsns[0], &result);
         assert_int_equal(result.hints_not_logged_at,
                          rows[i].hints_at < 0 ? LSN_INVALID : lsns[rows[i].hints_at]);
-        assert_int_equal(result.wal_minimal_at,
+        assert_int_equal(result.parameter_count > 0 && !result.wal_level_proven
+                             ? result.parameters[0].lsn
+                             : result.minimal_record_at,
                          rows[i].minimal_at < 0 ? LSN_INVALID : lsns[rows[i].minimal_at]);
         scan_destroy(scan);
         free(writer);
