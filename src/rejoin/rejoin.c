@@ -80,29 +80,46 @@ static bool check_own_process(Rejoin *rejoin, Error *error)
     return error_hint(error, "If one runs in another container, name its --stop-command.");
 }
 
-/* True if the target is on that timeline. pg_control has it only after the first checkpoint. */
-static bool target_has_timeline(const Target *target, Timeline timeline)
+/*
+ * True if a source that is a standby may follow the target: it is on the target's own timeline, or
+ * on one that the target has left, and has no WAL of that one past the point where the target left
+ * it. Then it may be about to follow.
+ */
+static bool source_may_follow_target(const Rejoin *rejoin, const History *target)
 {
-    char path[64];
+    const Timeline timeline = rejoin->state.position.timeline;
 
-    snprintf(path, sizeof(path), "%s/%08X.history", target->control.version->wal_directory,
-             timeline);
-    return timeline == control_timeline(&target->control) || file_exists(target->directory, path);
+    for (size_t i = 0; i + 1 < target->count; i++)
+        if (target->entries[i].timeline == timeline)
+            return rejoin->state.position.end <= target->entries[i].end;
+    return timeline == control_timeline(&rejoin->target.control);
 }
 
 /* A primary must not become the standby of its standby: no server would take writes. */
-static bool check_source_promoted(const Rejoin *rejoin, Error *error)
+static bool check_source_promoted(const Rejoin *rejoin, const History *target, Error *error)
 {
-    const Target *target = &rejoin->target;
+    const Timeline own = control_timeline(&rejoin->target.control);
 
-    if (target->control.state != STATE_IN_PRODUCTION || !rejoin->state.position.in_recovery ||
-        !target_has_timeline(target, rejoin->state.position.timeline))
+    if (rejoin->target.control.state != STATE_IN_PRODUCTION ||
+        !rejoin->state.position.in_recovery || !source_may_follow_target(rejoin, target))
         return true;
-    error_set(error, ERROR_FAILED, "the source server is a standby on the target's own timeline");
+    if (rejoin->state.position.timeline == own)
+        error_set(error, ERROR_FAILED,
+                  "the source server is a standby on the target's own timeline");
+    else
+        error_set(error, ERROR_FAILED, "the source server is a standby that may follow the target");
     error_detail(error, "The target is a primary: as a standby of its standby it would leave no "
                         "primary.");
-    return error_hint(error, "Promote the source first, or name the new primary with "
-                             "--source-server.");
+    if (rejoin->state.position.timeline != own)
+        error_detail(error,
+                     "The source has no WAL of timeline %u past the point where the target left "
+                     "it for timeline %u.",
+                     rejoin->state.position.timeline, own);
+    error_hint(error, "Promote the source first, or name the new primary with "
+                      "--source-server.");
+    return rejoin->state.position.timeline != own &&
+           error_hint(error, "If it follows another primary, run CHECKPOINT there, then run "
+                             "pg_rewind again.");
 }
 
 /* Check that the standby will be able to stream: with its slot as if the target's server were
@@ -156,7 +173,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     /* The source stays connected: it is asked for more before the stop. */
     rejoin->source = look.clusters.source;
     rejoin->state = look.source;
-    result = result && check_source_promoted(rejoin, error) &&
+    result = result && check_source_promoted(rejoin, &look.clusters.target_history, error) &&
              (!look.divergence.needed ||
               check_saved_directories(rejoin->options, &look.clusters, error)) &&
              check_streaming(rejoin, &look, error);

@@ -1,0 +1,45 @@
+# --rejoin to a standby, of a server that was promoted by mistake: the standby follows another primary, on a timeline that the target
+# has left. A standby that may be about to follow the target itself is refused: it would leave no primary.
+#
+#   primary   1 ──┬── 2 ──────────▶ ──── source, its standby
+#   target        └── 2 ──┬── 3 ──▶      promoted by mistake
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+each_version(sub {
+    my ($version) = @_;
+    my $first = make_cluster('first', $version)->start;
+    $first->sql('CREATE TABLE t AS SELECT generate_series(1, 100) AS a');
+    my $primary = $first->standby('primary');
+    $primary->promote;
+    $first->stop('immediate');
+    my ($source, $target) = map { $primary->standby($_) } qw(source target);
+    my $rejoin = sub {
+        return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir,
+            '--source-server', $source->conninfo . " application_name=target", @_) ]);
+    };
+
+    # The primary is held, so that it writes nothing on timeline 2 past the promotion.
+    $_->wait_for_replay_of($primary) for $source, $target;
+    kill 'STOP', my @held = map { $_ || () } $primary->background_writer_pid, $primary->checkpointer_pid;
+    $target->promote;
+    $target->sql('UPDATE t SET a = -a');
+    my $result = $rejoin->();
+    is($result->{status}, 1, 'a standby without WAL past that promotion: an error');
+    like($result->{stderr}, qr/^pg_rewind: error: the source server is a standby that may follow the target$/m, 'with the reason') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: hint: If it follows another primary, run CHECKPOINT there/m, 'and what helps');
+    ok($target->is_running, 'the target still runs');
+
+    kill 'CONT', @held;
+    $primary->sql('INSERT INTO t VALUES (1)');
+    $source->wait_for_replay_of($primary);
+    $result = $rejoin->();
+    is($result->{status}, 0, 'once it has some, the target follows it') or do { diag($result->{stderr}); return };
+    $primary->sql('INSERT INTO t VALUES (2)');
+    $source->wait_for_replay_of($primary);
+    $target->wait_for_replay_of($source);
+    is($target->query('SELECT sum(a) FROM t'), 5053, 'and has its rows');
+}, only => [ 10, 15, 18 ]);
