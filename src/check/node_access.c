@@ -197,7 +197,7 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
 void node_look_at_access(Node *node)
 {
     const char *path = settings_value(&node->settings, "hba_file");
-    HbaLook look = {.role = node->role, .database = node->database};
+    HbaLook look = {.role = node->login, .database = node->database};
     AUTO_BUFFER Buffer content = {0};
     bool found;
 

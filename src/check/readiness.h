@@ -60,7 +60,8 @@ typedef struct Node
     SettingsReader reader;
     Settings settings;
     WalStore *archive;    /* --wal-archive and the restore command, without the target's pg_wal */
-    const char *role;     /* by which the source was reached; NULL: not known */
+    const char *role;     /* whose rights count on the source; NULL: not known */
+    const char *login;    /* by which the source was reached: a standby's role; NULL: not known */
     const char *database; /* in which the grants are looked for */
     bool role_is_enough;  /* it may read the source's files */
     bool lacks_wal;       /* the look did not find a segment of the target's WAL that it needed */
@@ -124,7 +125,7 @@ void node_look_at_access(Node *node);
 /* ---- source_look.c ---- */
 
 /* source, source_role, source_replication, source_full_page_writes, source_wal_level. Sets role,
- * database, role_is_enough. */
+ * login, database, role_is_enough. */
 void node_look_at_source(Node *node);
 
 #endif

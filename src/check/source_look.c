@@ -101,27 +101,27 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
     const FindingState bad = node->options->write_recovery_conf ? FINDING_PROBLEM : FINDING_WARNING;
     const char *may = ask(
         node, connection,
-        "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user");
+        "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user");
     Error error;
 
     /* If the role cannot be asked for, the connection shows it. */
     if (may != NULL && !is_answer(may, "t"))
         node_add(node, "source_replication", bad,
-                 arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->role),
+                 arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->login),
                  "Role %s does not have the attribute REPLICATION: a standby cannot stream by it "
                  "(-R writes this connection into primary_conninfo).",
-                 node->role);
+                 node->login);
     else if (replication_works(node, connection, &error))
         node_ok(
             node, "source_replication",
             "Role %s has the attribute REPLICATION, and a replication connection works from here.",
-            node->role);
+            node->login);
     else
         node_add(node, "source_replication", bad,
                  arena_printf(node->arena,
                               "In pg_hba.conf of the source: hostssl  replication  %s  ADDRESS/32  "
                               "%s\nthen SELECT pg_reload_conf();",
-                              node->role, version->remedies.password_method),
+                              node->login, version->remedies.password_method),
                  "A replication connection does not work from here: %s", error.message);
 }
 
@@ -193,9 +193,10 @@ static void look_by(Node *node, Connection *connection)
         return;
     }
     node->role = ask(node, connection, "SELECT pg_catalog.quote_ident(current_user)");
+    node->login = ask(node, connection, "SELECT pg_catalog.quote_ident(session_user)");
     node->database =
         ask(node, connection, "SELECT pg_catalog.quote_ident(pg_catalog.current_database())");
-    if (node->role == NULL || node->database == NULL)
+    if (node->role == NULL || node->login == NULL || node->database == NULL)
         node_add(node, "source", FINDING_PROBLEM, NULL, "The source does not answer queries.");
     else
     {

@@ -304,7 +304,9 @@ bool source_server_checkpoint(Source *source, Error *error)
 
 /* ---- The role ---- */
 
-/* With OUR_SSL, or NULL where there is no such view. */
+/* A process that sends WAL has the role of its session, also where ALTER ROLE ... SET role gives
+ * other sessions another one (InitPostgres, utils/init/postinit.c). With OUR_SSL, or NULL where
+ * there is no such view. */
 #define OUR_SSL                                                                                    \
     "(SELECT s.ssl FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_catalog.pg_backend_pid())"
 static const char role_sql[] =
@@ -312,7 +314,7 @@ static const char role_sql[] =
     "  pg_catalog.host(pg_catalog.inet_client_addr()) || '/' ||\n"
     "    pg_catalog.masklen(pg_catalog.inet_client_addr())::pg_catalog.text,\n"
     "  %s\n"
-    "FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user";
+    "FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user";
 
 bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error)
 {
@@ -374,11 +376,17 @@ bool source_server_slot(Source *source, const char *name, SourceSlot *slot, Erro
     return true;
 }
 
+/* The role of the session, for the rest of the transaction: it is the one that may replicate. */
+#define AS_SESSION_ROLE                                                                            \
+    "WITH session AS (SELECT pg_catalog.set_config('role', 'none', true) AS role)\n"
+
+/* $1, once the role is the session's. */
+#define SLOT_NAME "CASE WHEN role IS NOT NULL THEN ($1::pg_catalog.text)::pg_catalog.name END"
+
 /* One statement finds out that there is no such slot, and makes it: so it can be tried again. */
-static const char make_slot_sql[] =
-    "SELECT pg_catalog.pg_create_physical_replication_slot(\n"
-    "    ($1::pg_catalog.text)::pg_catalog.name, true)::pg_catalog.text\n"
-    "WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots\n"
+static const char make_slot_sql[] = AS_SESSION_ROLE
+    "SELECT pg_catalog.pg_create_physical_replication_slot(" SLOT_NAME ", true)::pg_catalog.text\n"
+    "FROM session WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots\n"
     "    WHERE slot_name::pg_catalog.text = $1::pg_catalog.text)";
 
 /*
@@ -407,7 +415,9 @@ bool source_server_slot_make(Source *source, const char *name, bool *made, Sourc
 bool source_server_slot_drop(Source *source, const char *name, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    const Query query = {.sql = "SELECT pg_catalog.pg_drop_replication_slot($1)::text",
+    const Query query = {.sql = AS_SESSION_ROLE
+                         "SELECT pg_catalog.pg_drop_replication_slot(" SLOT_NAME ")::text "
+                         "FROM session",
                          .parameters = {name},
                          .column_count = 1};
     char *dropped;
