@@ -182,6 +182,13 @@ size_t utf8_length(const unsigned char *bytes)
     return length;
 }
 
+bool text_is_ascii(const char *text)
+{
+    while (*text != '\0' && (uint8_t) *text < 0x80)
+        text++;
+    return *text == '\0';
+}
+
 bool utf8_is_valid(const char *text)
 {
     const unsigned char *bytes = (const unsigned char *) text;

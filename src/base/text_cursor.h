@@ -61,4 +61,7 @@ bool is_among(const char *word, const char *const *list);
 size_t utf8_length(const unsigned char *bytes);
 bool utf8_is_valid(const char *text);
 
+/* True if all its bytes are ASCII: valid in each encoding of a server. */
+bool text_is_ascii(const char *text);
+
 #endif

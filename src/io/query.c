@@ -15,7 +15,6 @@
 
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
-#define NO_SUCH_FILE "58P01" /* undefined_file */
 
 /* Of DataRow messages, the type included. */
 #define ROW_HEADER_SIZE 7
@@ -34,7 +33,7 @@ struct Connection
      * it finds the connection closed.
      */
     bool unusable;
-    bool file_missing;                                  /* why the last statement failed */
+    char sqlstate[6]; /* of the last statement, if it failed; else empty */
     const char *parameters[CONNECT_PARAMETERS_MAX + 1]; /* keywords of those that libpq got */
     int silence_milliseconds_max;                       /* longer ones count as lost */
     int silent_milliseconds; /* what we have waited since the last byte came */
@@ -162,7 +161,8 @@ static bool error_query(Connection *connection, const PGresult *result, const Qu
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorMessage(result);
 
-    connection->file_missing = sqlstate != NULL && strcmp(sqlstate, NO_SUCH_FILE) == 0;
+    snprintf(connection->sqlstate, sizeof(connection->sqlstate), "%s",
+             sqlstate != NULL ? sqlstate : "");
     if (query->failure != NULL)
         return error_set(error, result_kind(connection, result), "%s: %s", query->failure, message);
     return error_set(error, result_kind(connection, result),
@@ -202,7 +202,7 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
 
     while (query->parameters[count] != NULL)
         count++;
-    connection->file_missing = false;
+    connection->sqlstate[0] = '\0';
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
@@ -484,9 +484,9 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
     return connection_rows(connection, query, copy_row, &copy, error);
 }
 
-bool connection_back_to_savepoint(Connection *connection, Error *error)
+bool connection_back_to_savepoint(Connection *connection, const char *sqlstate, Error *error)
 {
-    return connection->file_missing &&
+    return strcmp(connection->sqlstate, sqlstate) == 0 &&
            run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
                      "ROLLBACK TO SAVEPOINT", NULL, error);
 }

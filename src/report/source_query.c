@@ -97,19 +97,12 @@ static int compare_removed(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-static bool is_ascii(const char *string)
-{
-    while (*string != '\0' && (unsigned char) *string < 0x80)
-        string++;
-    return *string == '\0';
-}
-
 /* psql has the encoding of the database, or of its environment. A server with SQL_ASCII takes bytes
  * as they are, and would refuse to show rows that are not in another encoding. */
 static bool needs_encoding(const Lost *lost, const LostRelation **tables, size_t count)
 {
     for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
-        if (source_query_exists(lost, tables[i]) && !is_ascii(tables[i]->name))
+        if (source_query_exists(lost, tables[i]) && !text_is_ascii(tables[i]->name))
             return lost->connected_encoding != ENCODING_SQL_ASCII;
     return false;
 }

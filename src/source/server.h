@@ -46,7 +46,6 @@ typedef struct ServerSource
     int retry_timeout_seconds;
     const Version *version; /* once it was connected to */
     ServerIdentity identity;
-    bool is_utf8;    /* server_encoding */
     bool identified; /* `identity` is set */
     bool answers;    /* a server has answered, even if it refused us */
     bool streams;    /* a standby that has asked its primary for WAL */

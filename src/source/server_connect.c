@@ -47,7 +47,7 @@ const char *server_list_may_lack(const ServerSql *names)
 bool server_lacked_file(Connection *connection, Error *error)
 {
     return !server_version(connection)->sql.missing_ok &&
-           connection_back_to_savepoint(connection, error);
+           connection_back_to_savepoint(connection, NO_SUCH_FILE, error);
 }
 
 typedef struct FileRead
@@ -371,11 +371,10 @@ Connection *server_connect(const char *conninfo, int retry_timeout_seconds, doub
     if (version == NULL)
         return connection;
     /* Compiling a query (jit) takes longer than a listing. */
-    snprintf(settings, sizeof(settings), "%s%s%s%s",
+    snprintf(settings, sizeof(settings), "%s%s%sSAVEPOINT " CONNECTION_SAVEPOINT "; ",
              version->sql.idle_timeout ? "SET LOCAL idle_in_transaction_session_timeout = 0; " : "",
              version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
-             version->has_jit ? "SET LOCAL jit = off; " : "",
-             version->sql.missing_ok ? "" : "SAVEPOINT " CONNECTION_SAVEPOINT "; ");
+             version->has_jit ? "SET LOCAL jit = off; " : "");
     connection_begin_with(connection, settings);
     return connection;
 }

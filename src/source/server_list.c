@@ -78,7 +78,6 @@ typedef struct FileList
     size_t count;
     bool in_steps; /* the server fails for what has vanished */
     int depth;     /* of what is asked for now, 1 in the data directory itself */
-    bool is_utf8;  /* a server with this encoding takes no path that is invalid in it */
 } FileList;
 
 static void append_file(FileList *list, FileType type, uint64_t size, const char *path,
@@ -89,8 +88,7 @@ static void append_file(FileList *list, FileType type, uint64_t size, const char
         .path = arena_strdup(list->arena, path),
         .type = type,
         .size = size,
-        .link_target = link_target != NULL ? arena_strdup(list->arena, link_target) : NULL,
-        .unreadable = list->is_utf8 && !utf8_is_valid(path)};
+        .link_target = link_target != NULL ? arena_strdup(list->arena, link_target) : NULL};
 }
 
 /* ---- The server's answers ---- */
@@ -178,13 +176,16 @@ static bool name_row(void *context, const ConnectionValue *columns, Error *error
     return true;
 }
 
+/* Whether a query failed because of one of its names alone, and the transaction goes on. */
+typedef bool (*NameFailure)(Connection *connection, Error *error);
+
 /*
  * Run a query that takes an array of names, for all names, a few at once; `row` appends to the
- * list. If the query fails because one of the names does not exist, its rows are dropped and it is
- * run for half the number of names; a single name that does not exist is passed over.
+ * list. If the query fails because of one of the names, its rows are dropped and it is run for half
+ * the number of names; a single name for which it fails is passed over.
  */
 static bool ask_for_each(Connection *connection, Query query, const Buffer *names,
-                         ConnectionRow row, FileList *list, Error *error)
+                         ConnectionRow row, FileList *list, NameFailure is_of_name, Error *error)
 {
     size_t position = 0, most = NAMES_PER_QUERY;
     AUTO_BUFFER Buffer literal = {0};
@@ -200,7 +201,7 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
             continue;
         }
-        if (!server_lacked_file(connection, error))
+        if (!is_of_name(connection, error))
             return false;
         list->count = count_before;
         most = count > 1 ? count / 2 : 1;
@@ -208,6 +209,48 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
             position = begin;
     }
     return true;
+}
+
+/* ---- Names that the server does not take ---- */
+
+/* A NameFailure: a name is invalid in the server's encoding. */
+static bool server_refused_name(Connection *connection, Error *error)
+{
+    return connection_back_to_savepoint(connection, NOT_IN_REPERTOIRE, error);
+}
+
+/*
+ * Mark the files from `first` on whose paths the server does not take: it gives any name that a
+ * directory has, but a parameter must be valid in its encoding. It is asked itself, since each
+ * encoding has its own rules.
+ */
+static bool mark_unreadable(Connection *connection, FileList *list, size_t first, Error *error)
+{
+    static const Query query = {
+        .sql = "SELECT path FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path",
+        .failure = "could not fetch file list", /* contract */
+        .column_count = 1};
+    FileList taken = {.arena = list->arena};
+    AUTO_BUFFER Buffer names = {0};
+    size_t next = 0;
+    bool ok;
+
+    for (size_t i = first; i < list->count; i++)
+        if (!text_is_ascii(list->files[i].path))
+            buffer_append(&names, list->files[i].path, strlen(list->files[i].path) + 1);
+    ok = ask_for_each(connection, query, &names, name_row, &taken, server_refused_name, error);
+    for (size_t i = first; ok && i < list->count; i++)
+    {
+        SourceFile *file = &list->files[i];
+
+        if (text_is_ascii(file->path))
+            continue;
+        file->unreadable = next == taken.count || strcmp(file->path, taken.files[next].path) != 0;
+        if (!file->unreadable)
+            next++;
+    }
+    free(taken.files);
+    return ok;
 }
 
 /* Collect the tablespaces among the names that are not among the files from `first` on. */
@@ -235,31 +278,37 @@ static void collect_dangling(const FileList *names, const FileList *list, size_t
 static bool list_in_steps(Connection *connection, FileList *list, Query query,
                           const Buffer *directories, Error *error)
 {
-    FileList names = {.arena = list->arena, .is_utf8 = list->is_utf8};
+    FileList names = {.arena = list->arena};
     const size_t first = list->count;
     AUTO_BUFFER Buffer paths = {0}, dangling = {0};
     bool ok;
 
     query.sql = names_sql;
     query.column_count = 1;
-    ok = ask_for_each(connection, query, directories, name_row, &names, error);
+    ok =
+        ask_for_each(connection, query, directories, name_row, &names, server_lacked_file, error) &&
+        mark_unreadable(connection, &names, 0, error);
     for (size_t i = 0; ok && i < names.count; i++)
     {
         const char *path = names.files[i].path;
 
         if (names.files[i].unreadable)
+        {
             append_file(list, FILE_REGULAR, 0, path, NULL);
+            list->files[list->count - 1].unreadable = true;
+        }
         else
             buffer_append(&paths, path, strlen(path) + 1);
     }
     query.sql = status_sql;
     query.column_count = 4;
-    ok = ok && ask_for_each(connection, query, &paths, list_row, list, error);
+    ok = ok && ask_for_each(connection, query, &paths, list_row, list, server_lacked_file, error);
     if (ok)
         collect_dangling(&names, list, first, &dangling);
     free(names.files);
     query.sql = dangling_sql;
-    return ok && ask_for_each(connection, query, &dangling, list_row, list, error);
+    return ok &&
+           ask_for_each(connection, query, &dangling, list_row, list, server_lacked_file, error);
 }
 
 /* List the data directory, then the directories found there, and so on. */
@@ -276,9 +325,10 @@ static bool list_once(Connection *connection, void *context, Error *error)
     {
         size_t next = list->count;
 
-        if (!(list->in_steps
-                  ? list_in_steps(connection, list, query, &directories, error)
-                  : ask_for_each(connection, query, &directories, list_row, list, error)))
+        if (!(list->in_steps ? list_in_steps(connection, list, query, &directories, error)
+                             : ask_for_each(connection, query, &directories, list_row, list,
+                                            server_lacked_file, error) &&
+                                   mark_unreadable(connection, list, next, error)))
             return false;
         for (buffer_clear(&directories); next < list->count; next++)
         {
@@ -298,10 +348,7 @@ bool server_list(Source *source, const Version *version, SourceFileVisitor visit
 {
     ServerSource *self = (ServerSource *) source;
     AUTO_ARENA Arena *arena = arena_create();
-    FileList list = {.arena = arena,
-                     .server = self,
-                     .in_steps = !version->sql.missing_ok,
-                     .is_utf8 = self->is_utf8};
+    FileList list = {.arena = arena, .server = self, .in_steps = !version->sql.missing_ok};
     bool ok = server_attempt(self, 0, list_once, &list, &list.progress, error);
 
     for (size_t i = 0; ok && i < list.count; i++)

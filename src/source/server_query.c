@@ -524,7 +524,6 @@ static const char rights_sql[] =
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
     "  pg_catalog.current_setting('is_superuser'),\n"
     "  pg_catalog.current_setting('full_page_writes'),\n"
-    "  pg_catalog.current_setting('server_encoding'),\n"
     "  (SELECT coalesce(pg_catalog.string_agg(E'\\n    GRANT EXECUTE ON FUNCTION ' || function || "
     "' TO '\n"
     "      || pg_catalog.quote_ident(current_user) || ';', ''), '')\n"
@@ -554,8 +553,8 @@ static bool error_no_superuser(const Version *version, Error *error)
 static bool check_server(ServerSource *self, Connection *connection, Error *error)
 {
     AUTO_BUFFER Buffer functions = {0};
-    char *values[6];
-    Query query = {.sql = rights_sql, .column_count = 6};
+    char *values[5];
+    Query query = {.sql = rights_sql, .column_count = 5};
 
     self->version = server_version_known(connection, error);
     if (self->version == NULL)
@@ -569,9 +568,8 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
         if (values[i] == NULL)
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result set from query");
-    self->is_utf8 = strcmp(values[4], "UTF8") == 0;
-    if (values[5][0] != '\0')
-        return error_no_grants(values[0], values[1], values[5], error);
+    if (values[4][0] != '\0')
+        return error_no_grants(values[0], values[1], values[4], error);
     if (!self->version->grantable_file_functions && strcmp(values[2], "on") != 0)
         return error_no_superuser(self->version, error);
     if (strcmp(values[3], "on") == 0)
