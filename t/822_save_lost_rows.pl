@@ -28,6 +28,7 @@ my @lost = (
     q{UPDATE "odd ""name" SET big = (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i) WHERE "Key" = 'it''s'},
     q{UPDATE "odd ""name" SET "Key" = 'other' WHERE "Key" = 'it''s'},
     q{BEGIN; INSERT INTO orders VALUES (30, 'gone', '', NULL); ROLLBACK},
+    q{CREATE ROLE without_rows},
 );
 my $contents = q{SELECT 'o', o::text FROM orders o UNION ALL SELECT 'n', n::text FROM note n UNION ALL SELECT 'q', q::text FROM "odd ""name" q ORDER BY 1, 2};
 
@@ -108,6 +109,7 @@ each_version(sub {
     my $of_target;
     my ($source, $target) = split_brain($version, before => sub { $_[0]->sql($tables) },
         target => sub { my ($server) = @_; $server->sql($_) for @lost; $of_target = $server->query($contents) });
+    my $database = $source->query(q{SELECT datname || ' ' || oid FROM pg_database WHERE datname = current_database()});
     $target->stop;
     $source->stop;
     refused('in the target', $source, $target, $target->path('rows'), qr/directory ".*" for --save-lost-rows must not be inside/);
@@ -128,6 +130,10 @@ each_version(sub {
     is(join('', map { $_->{action} } @lines) =~ s/^rewind|end$//gr =~ s/schema//gr =~ s/BC//gr, 'BIICBUUUCBDCBIICBDCBUCBUC', 'the others are transactions');
     is(join(' ', map { $_->{table} . ':' . join('/', @$_{qw(inserted updated deleted unknown)}) } @{ $lines[-1]{tables} }), 'note:2/0/1/0 odd "name:0/2/0/0 orders:2/3/1/0', 'the last line has counts');
     my $end = $lines[-1];
+    is(join(' ', map { "$_->{database} $_->{database_oid}" } $end->{tables}[0]), $database,
+        'with their database by name and number');
+    is(join(' ', grep { $_ ne 'postgres' } map { $_->{database} // 'null' } grep { $_->{action} eq 'B' } @lines), '', 'which each transaction has by name, also those without rows');
+    like(slurp("$saved/$jsonl"), qr/\A[^\n]*"system_identifier":\s*"\d+"/, 'the system identifier is a string');
     my $sum = $end->{catalog_changes} + $end->{toast_changes} + $end->{rewrite_changes};
     $sum += $_->{inserted} + $_->{updated} + $_->{deleted} for @{ $end->{tables} };
     is($end->{changes}, $sum, 'that add up');

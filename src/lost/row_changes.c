@@ -74,7 +74,8 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
                            .gid = prepared.gid,
                            .full_xid = next_xid + (uint64_t) (int64_t) later,
                            .prepared_before = prepared.before,
-                           .began_before = later < 0});
+                           .began_before = later < 0,
+                           .session_database = event->database});
     if (lsn < reader->diverged->lsn)
         changes->common_count++;
 }

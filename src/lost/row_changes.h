@@ -55,6 +55,7 @@ typedef struct LostCommit
     bool prepared_before; /* the divergence: the new primary has it as well */
     bool began_before;    /* it may have changed rows before the WAL that was read */
     Oid database;         /* of the rows that it changed; 0: it changed no row of one */
+    Oid session_database; /* in which it was done, by its commit record; 0: not known */
     LostChange *first, *last; /* its changes, those of its subtransactions that committed included,
                                  by LSN */
 } LostCommit;

@@ -66,7 +66,9 @@ static void write_heads(Saver *saver)
 
     json_string(&json, "pg_rewind", saver->saved->program_version);
     json_string(&json, "server_version", saver->version->name);
-    json_number(&json, "system_identifier", clusters->target.control.system_identifier);
+    json_string(&json, "system_identifier",
+                arena_printf(look->arena, "%llu",
+                             (unsigned long long) clusters->target.control.system_identifier));
     json_string(&json, "target", clusters->target.directory);
     json_number(&json, "target_timeline", clusters->target.timeline);
     json_string(&json, "source", clusters->source->description);
@@ -439,6 +441,7 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
 static void write_bound(Saver *saver, const char *action, Buffer *text)
 {
     const LostCommit *commit = saver->commit;
+    const Oid database = saver->database != 0 ? saver->database : commit->session_database;
     Json json = lost_json_begin(text, action);
 
     json_number(&json, "xid", commit->xid);
@@ -446,9 +449,8 @@ static void write_bound(Saver *saver, const char *action, Buffer *text)
     json_string(&json, "lsn", LSN_TEXT(saver->version, commit->lsn));
     if (action[0] == 'B')
     {
-        json_string(
-            &json, "database",
-            schema_database(saver->schema, saver->database, (Moment){commit->lsn, commit}, false));
+        json_string(&json, "database",
+                    schema_database(saver->schema, database, (Moment){commit->lsn, commit}, false));
         if (commit->gid != NULL)
             json_string(&json, "gid", commit->gid);
         if (commit->began_before)
@@ -490,6 +492,7 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
 /* The last lines: without them a file is not whole. */
 static void write_ends(Saver *saver)
 {
+    const Moment end = {saver->look->divergence.target_end, NULL};
     Json json = lost_json_begin(&saver->json.text, "end");
 
     json_number(&json, "transactions", saver->saved->transactions);
@@ -502,7 +505,9 @@ static void write_ends(Saver *saver)
     {
         const TableCount *count = &saver->tables[i];
 
-        json_number(&json, "database", count->table->database);
+        json_string(&json, "database",
+                    schema_database(saver->schema, count->table->database, end, false));
+        json_number(&json, "database_oid", count->table->database);
         json_string(&json, "schema", count->table->schema);
         json_string(&json, "table", count->table->name);
         json_number(&json, "inserted", count->rows[ROW_INSERT]);

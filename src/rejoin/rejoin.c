@@ -358,8 +358,9 @@ static void complete_run(Rejoin *rejoin, Run *run)
         run->look.arena = arena_create();
     if (target->directory == NULL)
         target->directory = arena_strdup(run->look.arena, rejoin->target.directory);
+    /* All of it: a version without its catalog version would be a fork's. */
     if (target->control.version == NULL)
-        target->control.version = rejoin->target.control.version;
+        target->control = rejoin->target.control;
     if (run->source.description == NULL && rejoin->source != NULL)
         run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
     rejoin->report.running = rejoin->target.directory != NULL &&
