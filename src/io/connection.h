@@ -118,13 +118,14 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
                                 void *context, Error *error);
 
 /*
- * Go on in the transaction after a statement has failed, outside of a pipeline, for this reason. The
- * transaction must begin with "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with). After
- * another failure nothing is done, and the result is false.
+ * Go on in the transaction after a statement has failed, outside of a pipeline, for this reason.
+ * The transaction must begin with "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with).
+ * After another failure nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-#define NO_SUCH_FILE "58P01" /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
-#define NOT_IN_REPERTOIRE "22021" /* ERRCODE_CHARACTER_NOT_IN_REPERTOIRE: invalid in its encoding */
+#define NO_SUCH_FILE "58P01"      /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
+#define NOT_IN_REPERTOIRE "22021" /* ERRCODE_CHARACTER_NOT_IN_REPERTOIRE: invalid in its encoding  \
+                                   */
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, const char *sqlstate,
                                              Error *error);
 

@@ -96,8 +96,8 @@ static void find_unknown_timeline(Chooser *chooser)
               first->timeline);
     error_detail(&hazard->error,
                  "Its file \"%08X.history\" lacks older timelines, and recovery of the target "
-                 "would start on timeline %u.",
-                 history_last_timeline(history), chosen->timeline);
+                 "would start on one of them, or on a page of WAL that begins on one.",
+                 history_last_timeline(history));
 }
 
 /* Read the WAL that is replayed from start->chosen on. */
