@@ -185,8 +185,12 @@ static void print_plainly(const char *label, const char *text)
 
 void out_of_memory(void)
 {
+    static atomic_bool is_ending;
     const bool unfinished = atomic_load(&is_unfinished);
 
+    /* Another thread reports it, and ends this one as well. */
+    while (atomic_exchange(&is_ending, true))
+        pause();
     print_plainly("error", "out of memory");
     if (unfinished && unfinished_hint != NULL)
         print_plainly("hint", unfinished_hint);

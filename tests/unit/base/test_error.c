@@ -9,7 +9,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void test_message_kind_and_false(void **state)
 {
@@ -172,6 +175,53 @@ static void test_what_is_said_of_long_paths_fits(void **state)
     assert_int_equal(strlen(error.hint), 500);
 }
 
+static void *run_out_of_memory(void *barrier)
+{
+    pthread_barrier_wait(barrier);
+    out_of_memory();
+}
+
+/* A process in which memory runs out in several threads at once; its stderr goes to fd. */
+static void run_out_in_threads(int fd)
+{
+    pthread_barrier_t barrier;
+    pthread_t thread;
+
+    dup2(fd, STDERR_FILENO);
+    memory_set_unfinished_end(7, "again");
+    memory_set_unfinished(true);
+    pthread_barrier_init(&barrier, NULL, 4);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&thread, NULL, run_out_of_memory, &barrier);
+    for (;;)
+        pause();
+}
+
+static void test_memory_runs_out_once(void **state)
+{
+    (void) state;
+    for (int i = 0; i < 200; i++)
+    {
+        char text[4096] = "";
+        int ends[2], status;
+        size_t length = 0;
+        ssize_t got;
+        pid_t pid;
+
+        assert_int_equal(pipe(ends), 0);
+        pid = fork();
+        if (pid == 0)
+            run_out_in_threads(ends[1]);
+        close(ends[1]);
+        while ((got = read(ends[0], text + length, sizeof(text) - 1 - length)) > 0)
+            length += (size_t) got;
+        close(ends[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(WEXITSTATUS(status), 7);
+        assert_string_equal(text, "test_error: error: out of memory\ntest_error: hint: again\n");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_is_cut_off),
         cmocka_unit_test(test_characters_are_cut_off_whole),
         cmocka_unit_test(test_what_is_said_of_long_paths_fits),
+        cmocka_unit_test(test_memory_runs_out_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
