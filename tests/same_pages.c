@@ -638,6 +638,18 @@ typedef struct Files
     size_t count;
 } Files;
 
+/* A name in the location of a tablespace that is not the server's directory there. The location may
+ * be a directory with other content, even the data directory. */
+static bool is_beside_tablespace(const DirEntry *entry)
+{
+    const size_t length = (size_t) (strrchr(entry->path, '/') - entry->path);
+    AUTO_BUFFER Buffer parent = {0};
+
+    buffer_append(&parent, entry->path, length);
+    return relpath_is_tablespace(buffer_string(&parent)) &&
+           (!S_ISDIR(entry->status->st_mode) || strncmp(entry->path + length, "/PG_", 4) != 0);
+}
+
 static bool note_file(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     static const char *const compared[] = {"base", "global", "pg_tblspc", "pg_xact", "pg_clog"};
@@ -650,6 +662,8 @@ static bool note_file(void *context, const DirEntry *entry, bool *descend, Error
         for (size_t i = 0; i < sizeof(compared) / sizeof(compared[0]); i++)
             *descend = *descend || strcmp(entry->path, compared[i]) == 0;
     }
+    else if (is_beside_tablespace(entry))
+        *descend = false;
     else if (S_ISREG(entry->status->st_mode))
         ARRAY_ADD(files->paths, files->count, arena_strdup(files->arena, entry->path));
     return true;
