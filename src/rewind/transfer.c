@@ -187,11 +187,90 @@ static bool leave_out_replayed_files(const Run *run, const ScanResult *chain, Er
     return true;
 }
 
+/* ---- Tablespaces that the source drops ---- */
+
+/* True if the source's listing lacks the link of a tablespace, and the chain neither makes that
+ * link nor drops the tablespace. */
+static bool is_removed_unlogged(const Run *run, const ScanResult *chain, Oid tablespace)
+{
+    char link[RELPATH_SIZE];
+
+    if (tablespace == TABLESPACE_DEFAULT || tablespace == TABLESPACE_GLOBAL)
+        return false;
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        if (chain->tablespaces[i].tablespace == tablespace)
+            return false;
+    }
+    snprintf(link, sizeof(link), "pg_tblspc/%u", tablespace);
+    return listing_find(&run->planned.source_files, link) == NULL;
+}
+
+/*
+ * A tablespace in which replay of the chain would make files although the rewound target has no
+ * link for it: replay would make a directory in the place of the link, and a server never becomes
+ * consistent with that ("unexpected directory entry") unless replay drops it. 0: no tablespace.
+ */
+static Oid find_removed_tablespace(const Run *run, const ScanResult *chain)
+{
+    const BlockMapRelation *relation;
+
+    for (size_t at = 0; (relation = blockmap_next(chain->blocks, &at)) != NULL;)
+    {
+        if (is_removed_unlogged(run, chain, relation->id.tablespace))
+            return relation->id.tablespace;
+    }
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *database = &chain->databases[i];
+
+        if (database->kind != WAL_EVENT_DATABASE_DROP &&
+            is_removed_unlogged(run, chain, database->tablespace))
+            return database->tablespace;
+    }
+    return 0;
+}
+
+static bool error_tablespace_removed(const Run *run, Oid tablespace, Error *error)
+{
+    error_set(error, ERROR_FAILED,
+              "tablespace \"pg_tblspc/%u\" is gone from the source, whose WAL does not say that it "
+              "was dropped",
+              tablespace);
+    error_detail(error,
+                 "The WAL up to %s changes files in it. The rewound target would replay that "
+                 "without the tablespace, and could fail to start.",
+                 LSN_TEXT(run->look.clusters.shape.version, run->staged.source_end));
+    return error_hint(error, "A server that drops a tablespace removes it before its WAL says so: "
+                             "run pg_rewind again. If no session drops it, its link was removed "
+                             "by hand: restore the link on the source.");
+}
+
+/* Wait until the source has more WAL than is staged, or until the deadline. */
+static bool wait_for_more_wal(Run *run, double deadline, Error *error)
+{
+    const Lsn divergence = run->planned.input.divergence;
+    SourceState *last = &run->staged.source;
+
+    while (source_state_wal_end(last, divergence) <= run->staged.source_end &&
+           clock_seconds() <= deadline)
+    {
+        if (!stop_pause(POLL_MILLISECONDS, error) ||
+            !source_state_read_again(run->look.clusters.source, last, last, error))
+            return false;
+    }
+    return true;
+}
+
+/* ---- The chain ---- */
+
 /*
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
+ * *removed: as find_removed_tablespace has it.
  */
-static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Error *error)
+static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Oid *removed,
+                        Error *error)
 {
     Staged *staged = &run->staged;
     WalStream stream = wal->source_wal->store->stream;
@@ -209,6 +288,7 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Er
                                 scan->stream, &chain, hazard, error);
     if (result)
         result = leave_out_replayed_files(run, &chain, error);
+    *removed = find_removed_tablespace(run, &chain);
     scan_destroy(scan);
     return result;
 }
@@ -224,25 +304,57 @@ static bool read_source_last(Run *run, Error *error)
            (!source->is_server || wait_for_removals(run, last, error));
 }
 
-/* Stage all that the plan needs, and the source's WAL to its end now, past all that was fetched. */
-static bool stage_files(Run *run, const StagedWal *wal, Error *error)
+/* Stage the source's WAL from a segment to the source's end now. What is staged of the segments
+ * from there on is replaced. */
+static bool stage_wal_to_end(Run *run, const StagedWal *wal, uint64_t segment, Error *error)
+{
+    Staged *staged = &run->staged;
+
+    if (!read_source_last(run, error))
+        return false;
+    staged->source_end = source_state_wal_end(&staged->source, run->planned.input.divergence);
+    return staged_wal_add(wal, &segment, staged->source_end, true, error) &&
+           staged_wal_add_left(wal, staged->source_end, error) &&
+           staged_wal_mark_histories(wal, error);
+}
+
+/*
+ * Stage all that the plan needs, and the source's WAL to its end now, past all that was fetched.
+ * Prove that WAL. If a tablespace has left the source without a record in the WAL so far, go on
+ * with the WAL that follows until the record is there.
+ */
+static bool stage_and_prove(Run *run, const StagedWal *wal, ReplayHazard *hazard, Error *error)
 {
     const Clusters *clusters = &run->look.clusters;
     const Planned *planned = &run->planned;
-    const Lsn divergence = planned->input.divergence;
-    Staged *staged = &run->staged;
-    uint64_t next_segment = wal_segment_of(&clusters->shape, planned->input.wal_from);
+    uint64_t segment = wal_segment_of(&clusters->shape, planned->input.wal_from);
+    Oid removed, told = 0;
+    double deadline;
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
-    if (!staged_wal_add(wal, &next_segment, source_state_wal_end(&planned->source, divergence),
-                        false, error) ||
-        !stage_fetch(staged->stage, clusters->source, error) || !read_source_last(run, error))
+    if (!staged_wal_add(wal, &segment,
+                        source_state_wal_end(&planned->source, planned->input.divergence), false,
+                        error) ||
+        !stage_fetch(run->staged.stage, clusters->source, error))
         return false;
-    staged->source_end = source_state_wal_end(&staged->source, divergence);
-    return staged_wal_add(wal, &next_segment, staged->source_end, true, error) &&
-           staged_wal_add_left(wal, staged->source_end, error) &&
-           staged_wal_mark_histories(wal, error);
+    deadline = clock_seconds() + run->look.options->wait_timeout_seconds;
+    for (;;)
+    {
+        if (!stage_wal_to_end(run, wal, segment, error) ||
+            !prove_chain(run, wal, hazard, &removed, error))
+            return false;
+        if (removed == 0)
+            return true;
+        if (!clusters->source->is_server || clock_seconds() > deadline)
+            return error_tablespace_removed(run, removed, error);
+        if (removed != told)
+            log_info("waiting for the source's WAL to say that tablespace %u was dropped", removed);
+        told = removed;
+        segment = wal_segment_of(&clusters->shape, run->staged.source_end);
+        if (!wait_for_more_wal(run, deadline, error))
+            return false;
+    }
 }
 
 bool transfer_make(Run *run, bool final, Error *error)
@@ -263,7 +375,7 @@ bool transfer_make(Run *run, bool final, Error *error)
                       error))
         return false;
     wal.stage = staged->stage;
-    if (!stage_files(run, &wal, error) || !prove_chain(run, &wal, &hazard, error))
+    if (!stage_and_prove(run, &wal, &hazard, error))
         return false;
     hazardous = hazard.found && !(hazard.copies_come_out_right && start->copies_are_replayed);
     /* A checkpoint that came in the meantime is a start past it. */
