@@ -253,16 +253,27 @@ typedef struct UnloggedEvidence
     const ScanResult *chain;
     bool target_scanned; /* input->scan tells what the target has made and dropped: not with
                             --compare */
+    Oid first_oid;       /* of the earliest start: PlanInput.next_oid is of the chosen one */
+    const BlockMap *made_before; /* storage that the source made or dropped, and logged, between the
+                                    two; NULL: they are one, or that is not known */
 } UnloggedEvidence;
 
 /*
  * The entry is a fork, but not the init fork, of such a relation, and is to be left out: the chain
  * makes the init fork; or the relation was made after the start, without a record of that. A
  * relation was made after the start if the target lacks its file, and has not dropped it, or has
- * made one of that number itself; and if its number says so too, since a target may have lost files
- * without WAL.
+ * made one of that number itself; and if its number or its database says so too, since a target may
+ * have lost files without WAL.
  */
 bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
                            const PlanEntry *entry);
+
+/*
+ * The entry is the first file of a relation that would be left out but for its number: no WAL says
+ * where it comes from. Either the source builds an index of an unlogged table since before the
+ * earliest start, or the target has lost the file without WAL.
+ */
+bool plan_is_of_unknown_origin(const PlanInput *input, const UnloggedEvidence *evidence,
+                               const PlanEntry *entry);
 
 #endif

@@ -55,19 +55,54 @@ static bool target_changed_storage(const PlanInput *input, RelationId id)
     return false;
 }
 
+/* The chain makes the database block by block, with the template's numbers of relations. */
+static bool creates_database(const ScanResult *chain, RelationId id)
+{
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        if (chain->databases[i].kind == WAL_EVENT_DATABASE_CREATE &&
+            chain->databases[i].database == id.database)
+            return true;
+    }
+    return false;
+}
+
 /*
- * The source made this relation after the start, and the common history of both sides has no file
- * of its number. Numbers are given away in ascending order, and WAL says beforehand up to which;
- * but a number alone proves nothing: the counter may have gone round.
+ * The number was given out after the earliest start. Numbers are given out in ascending order, and
+ * WAL says beforehand up to which. Before a late start the source may have logged that it made a
+ * relation of this number, or may have copied its database.
+ */
+static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evidence, RelationId id)
+{
+    if (id.relation >= input->next_oid)
+        return id.relation < evidence->chain->next_oid;
+    return evidence->made_before != NULL && id.relation >= evidence->first_oid &&
+           blockmap_find(evidence->made_before, id) == NULL && !copies_database(input->scan, id);
+}
+
+/* The common history of both sides has no file of this relation's number. */
+static bool is_not_common(const PlanInput *input, const PlanEntry *entry, RelationId id)
+{
+    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)
+                            : !target_changed_storage(input, id);
+}
+
+/*
+ * The source made this relation after the start. Its number alone proves nothing: the counter may
+ * have gone round.
  */
 static bool was_made_after_start(const PlanInput *input, const UnloggedEvidence *evidence,
                                  const PlanEntry *entry, RelationId id)
 {
-    if (!evidence->target_scanned || id.relation < input->next_oid ||
-        id.relation >= evidence->chain->next_oid)
-        return false;
-    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)
-                            : !target_changed_storage(input, id);
+    return evidence->target_scanned && is_not_common(input, entry, id) &&
+           (has_new_number(input, evidence, id) || creates_database(evidence->chain, id));
+}
+
+/* No record of the chain makes this relation, changes it, or copies its database. */
+static bool is_not_logged(const ScanResult *chain, RelationId id)
+{
+    return !makes_fork(chain, id, FORK_MAIN) && !names_blocks(chain, id) &&
+           !copies_database(chain, id);
 }
 
 /* Replay makes this relation's files, or the server will make them from its init fork. */
@@ -77,8 +112,7 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
     const ScanResult *chain = evidence->chain;
 
     return makes_fork(chain, id, FORK_INIT) ||
-           (!makes_fork(chain, id, FORK_MAIN) && !names_blocks(chain, id) &&
-            was_made_after_start(input, evidence, entry, id) && !copies_database(chain, id));
+           (is_not_logged(chain, id) && was_made_after_start(input, evidence, entry, id));
 }
 
 /* Then the server removes what else there is of the relation when it starts. */
@@ -100,4 +134,19 @@ bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evide
            entry->action != ACTION_REMOVE &&
            relpath_parse(&input->version_directory, entry->path, &file) && file.fork != FORK_INIT &&
            is_left_out(input, evidence, entry, file.relation) && !init_fork_is_listed(input, &file);
+}
+
+/* The chain names what the source has dropped since its last checkpoint, of which an empty file may
+ * stay until the next one. */
+bool plan_is_of_unknown_origin(const PlanInput *input, const UnloggedEvidence *evidence,
+                               const PlanEntry *entry)
+{
+    const ScanResult *chain = evidence->chain;
+    RelationFile file;
+
+    return evidence->target_scanned && entry->kind == KIND_RELATION && !entry->on_target &&
+           relpath_parse(&input->version_directory, entry->path, &file) && file.fork == FORK_MAIN &&
+           file.segment == 0 && blockmap_find(chain->blocks, file.relation) == NULL &&
+           !copies_database(chain, file.relation) && !creates_database(chain, file.relation) &&
+           is_not_common(input, entry, file.relation) && !init_fork_is_listed(input, &file);
 }

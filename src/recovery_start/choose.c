@@ -203,6 +203,17 @@ static void add_databases(Arena *arena, const ScanDatabase *more, size_t count, 
     changes->database_count += count;
 }
 
+/* Note what storage the source has made or dropped before a late start. A summary does not tell
+ * whether it was made: all that it names counts. */
+static void note_made_before(RecoveryStart *start, const BlockMap *blocks)
+{
+    const BlockMapRelation *relation;
+
+    for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
+        if (relation->storage_lsn != LSN_INVALID || start->by_summaries)
+            blockmap_storage_changed(start->made_before, relation->id, start->chosen.redo);
+}
+
 /*
  * Blocks that the source touched before a late start are not rebuilt by replay. They count like
  * those that the target touched. Before the early start both sides are one. `scanned` is of
@@ -217,10 +228,12 @@ static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Lsn 
     if (start->own_blocks == NULL)
     {
         start->own_blocks = blockmap_copy(chooser->in.changes->scanned.blocks);
+        start->made_before = blockmap_create();
         start->changes = chooser->in.changes->scanned;
         start->changes.blocks = start->own_blocks;
         start->whole_from = start->earliest.redo;
     }
+    note_made_before(start, scanned->blocks);
     blockmap_forget_forks(scanned->blocks); /* which ones the target has made is asked for later */
     blockmap_merge(start->own_blocks, scanned->blocks);
     add_databases(chooser->arena, scanned->databases, scanned->database_count, &start->changes);
@@ -792,5 +805,6 @@ void recovery_start_free(RecoveryStart *start)
     blockmap_destroy(start->rebuilt);
     blockmap_destroy(start->made);
     blockmap_destroy(start->own_blocks);
+    blockmap_destroy(start->made_before);
     *start = (RecoveryStart){0};
 }

@@ -185,6 +185,9 @@ typedef struct RecoveryStart
     BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
     Lsn rebuilt_end;          /* by WAL up to here */
     BlockMap *made; /* storage that replay makes or drops after the divergence; NULL: --compare */
+    BlockMap *made_before; /* storage that the source made or dropped between the earliest start and
+                              a late one, with summaries also what it changed; NULL: nothing, or
+                              not known */
     const ScanPrepared *prepared; /* in the source's WAL, from the start on */
     size_t prepared_count;
     BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */

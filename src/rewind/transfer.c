@@ -158,13 +158,44 @@ static bool is_made_meanwhile(const Run *run, const ScanResult *chain, const Pla
            relation->storage_lsn >= run->start.rebuilt_end;
 }
 
+/* Warn of the first file that may be of an unlogged relation, but may also be an old one, which is
+ * copied. */
+static bool warn_of_unknown_origin(const Run *run, const UnloggedEvidence *evidence, Error *error)
+{
+    const Planned *planned = &run->planned;
+
+    for (size_t i = 0; i < planned->plan.count; i++)
+    {
+        const PlanEntry *entry = &planned->plan.entries[i];
+        bool older = false;
+
+        if (!plan_is_of_unknown_origin(&planned->input, evidence, entry) ||
+            stage_found_file(run->staged.stage, entry)->gone)
+            continue;
+        if (!holds_older_page(run, entry, &older, error))
+            return false;
+        if (older)
+            continue;
+        log_warning(
+            "\"%s\" may belong to an index of an unlogged table that the source builds: then "
+            "the first promotion of the target fails",
+            entry->path);
+        log_detail("The target lacks this file, and no WAL from %s on says why.",
+                   LSN_TEXT(planned->input.version, run->start.earliest.redo));
+        log_hint("If a promotion fails with \"could not create file\", start the target's server "
+                 "again: the second attempt succeeds.");
+        return true;
+    }
+    return true;
+}
+
 /* Files that replay creates again must not be there before: prepared transactions of the future,
  * relations that become unlogged ones, and what has the number of a relation that is made. */
-static bool leave_out_replayed_files(const Run *run, const ScanResult *chain, Error *error)
+static bool leave_out_replayed_files(const Run *run, const UnloggedEvidence *evidence, Error *error)
 {
     const Planned *planned = &run->planned;
     const RecoveryStart *start = &run->start;
-    const UnloggedEvidence evidence = {.chain = chain, .target_scanned = !start->choice.compares};
+    const ScanResult *chain = evidence->chain;
     const Version *version = planned->input.version;
 
     for (size_t i = 0; i < planned->plan.count; i++)
@@ -177,7 +208,7 @@ static bool leave_out_replayed_files(const Run *run, const ScanResult *chain, Er
             stage_found_file(run->staged.stage, entry)->gone = true;
         if (is_made_meanwhile(run, chain, entry))
             stage_found_file(run->staged.stage, entry)->gone = true;
-        if (!plan_becomes_unlogged(&planned->input, &evidence, entry))
+        if (!plan_becomes_unlogged(&planned->input, evidence, entry))
             continue;
         if (!holds_older_page(run, entry, &older, error))
             return false;
@@ -275,6 +306,10 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Oi
     Staged *staged = &run->staged;
     WalStream stream = wal->source_wal->store->stream;
     ScanResult chain;
+    const UnloggedEvidence evidence = {.chain = &chain,
+                                       .target_scanned = !run->start.choice.compares,
+                                       .first_oid = run->start.earliest.next_oid,
+                                       .made_before = run->start.made_before};
     WalScan *scan;
     bool result;
 
@@ -287,8 +322,10 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Oi
     result = replay_hazard_find(&run->look.clusters, &staged->source, run->look.options,
                                 scan->stream, &chain, hazard, error);
     if (result)
-        result = leave_out_replayed_files(run, &chain, error);
+        result = leave_out_replayed_files(run, &evidence, error);
     *removed = find_removed_tablespace(run, &chain);
+    if (result && *removed == 0)
+        result = warn_of_unknown_origin(run, &evidence, error);
     scan_destroy(scan);
     return result;
 }

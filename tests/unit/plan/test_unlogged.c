@@ -11,7 +11,8 @@
 
 #define DIVERGENCE 0x5000100
 #define NEXT_OID 24576
-#define LAST_OID 32768 /* that was given away by the end of the chain */
+#define FIRST_OID 24000 /* of the earliest start */
+#define LAST_OID 32768  /* that was given away by the end of the chain */
 #define DATABASE 5
 #define OTHER_DATABASE 6 /* copied as files */
 
@@ -19,6 +20,7 @@
 typedef struct Case
 {
     BlockMap *chain_blocks, *target_blocks;
+    BlockMap *made_before; /* NULL: recovery starts at the earliest start */
     ScanResult chain, target;
     ScanDatabase copy;
     bool not_scanned;
@@ -60,22 +62,38 @@ static void begin(Case *c, const char *const *paths)
                                                   .type = FILE_REGULAR,
                                                   .kind = main_fork ? KIND_RELATION : KIND_FORK};
     }
-    c->input =
-        (PlanInput){.version = version_of_major(15), .source = &c->source, .scan = &c->target,
-                    .next_oid = NEXT_OID, .divergence = DIVERGENCE};
+    c->input = (PlanInput){.version = version_of_major(15),
+                           .source = &c->source,
+                           .scan = &c->target,
+                           .next_oid = NEXT_OID,
+                           .divergence = DIVERGENCE};
 }
 
 /* How many entries are left out? */
 static size_t end(Case *c)
 {
-    const UnloggedEvidence evidence = {
-        .chain = &c->chain, .target_scanned = !c->not_scanned};
+    const UnloggedEvidence evidence = {.chain = &c->chain,
+                                       .target_scanned = !c->not_scanned,
+                                       .first_oid = FIRST_OID,
+                                       .made_before = c->made_before};
     size_t count = 0;
 
     for (size_t i = 0; i < c->plan.count; i++)
         count += plan_becomes_unlogged(&c->input, &evidence, &c->plan.entries[i]);
     blockmap_destroy(c->chain_blocks);
     blockmap_destroy(c->target_blocks);
+    blockmap_destroy(c->made_before);
+    return count;
+}
+
+/* The entries that the caller warns of. */
+static size_t unknown(const Case *c)
+{
+    const UnloggedEvidence evidence = {.chain = &c->chain, .target_scanned = !c->not_scanned};
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->plan.count; i++)
+        count += plan_is_of_unknown_origin(&c->input, &evidence, &c->plan.entries[i]);
     return count;
 }
 
@@ -161,6 +179,74 @@ static void test_an_old_relation_of_a_new_number(void **state)
     assert_int_equal(end(&c), 0);
 }
 
+/* Recovery starts late, and the source gave out the number before that. */
+static void test_a_late_start(void **state)
+{
+    const RelationId id = relation_of(DATABASE, 24575);
+    ScanDatabase copy = {.kind = WAL_EVENT_DATABASE_FILE_COPY,
+                         .tablespace = TABLESPACE_DEFAULT,
+                         .database = DATABASE,
+                         .lsn = DIVERGENCE};
+    Case c;
+
+    (void) state;
+    begin(&c, older);
+    c.made_before = blockmap_create();
+    c.chain.next_oid = 0; /* the checkpoint has counted the numbers that are given out next */
+    assert_int_equal(end(&c), 2);
+    begin(&c, older); /* a logged relation */
+    c.made_before = blockmap_create();
+    blockmap_storage_changed(c.made_before, id, DIVERGENCE);
+    assert_int_equal(end(&c), 0);
+    begin(&c, older); /* older than both starts */
+    c.made_before = blockmap_create();
+    c.files[0].path = c.entries[0].path = "base/5/23999";
+    assert_int_equal(end(&c), 1);
+    begin(&c,
+          older); /* a database that was copied; the target has made a relation of that number */
+    c.made_before = blockmap_create();
+    blockmap_fork_made(c.target_blocks, id, FORK_MAIN);
+    c.entries[0].on_target = c.entries[1].on_target = true;
+    c.target.databases = &copy;
+    c.target.database_count = 1;
+    assert_int_equal(end(&c), 0);
+}
+
+/* The chain makes the database by WAL: its relations have the template's numbers. */
+static void test_made_database(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, older);
+    c.copy.kind = WAL_EVENT_DATABASE_CREATE;
+    c.copy.database = DATABASE;
+    assert_int_equal(end(&c), 2);
+    begin(&c, older); /* a logged relation */
+    c.copy.kind = WAL_EVENT_DATABASE_CREATE;
+    c.copy.database = DATABASE;
+    blockmap_fork_made(c.chain_blocks, relation_of(DATABASE, 24575), FORK_MAIN);
+    assert_int_equal(end(&c), 0);
+}
+
+static void test_unknown_origin(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, older); /* once for both segments */
+    assert_int_equal(unknown(&c), 1);
+    c.not_scanned = true;
+    assert_int_equal(unknown(&c), 0);
+    c.not_scanned = false;
+    c.entries[0].on_target = true;
+    assert_int_equal(unknown(&c), 0);
+    c.entries[0].on_target = false;
+    blockmap_storage_changed(c.chain_blocks, relation_of(DATABASE, 24575), DIVERGENCE);
+    assert_int_equal(unknown(&c), 0);
+    assert_int_equal(end(&c), 0);
+}
+
 static void test_copied_database(void **state)
 {
     Case c;
@@ -190,6 +276,9 @@ int main(void)
         cmocka_unit_test(test_init_fork_made_meanwhile),
         cmocka_unit_test(test_init_fork_to_come),
         cmocka_unit_test(test_an_old_relation_of_a_new_number),
+        cmocka_unit_test(test_a_late_start),
+        cmocka_unit_test(test_made_database),
+        cmocka_unit_test(test_unknown_origin),
         cmocka_unit_test(test_copied_database),
         cmocka_unit_test(test_what_is_no_such_fork),
     };
