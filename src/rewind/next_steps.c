@@ -35,6 +35,13 @@ Lsn run_source_end(const Run *run)
                                                        : LSN_INVALID;
 }
 
+bool run_lacks_wal(const Run *run)
+{
+    const RecoveryStart *start = &run->start;
+
+    return start->wal_from > run->look.divergence.lsn && start->wal_from > start->earliest.redo;
+}
+
 static void add_missing_slot(Run *run, const AffectedSlot *slot)
 {
     const Version *version = version_of(run);
@@ -174,6 +181,33 @@ static void add_start(const Options *options, Run *run)
         add_step(run, "Start the server: it replays the source's WAL and follows it.");
 }
 
+static void add_missing_wal(Run *run)
+{
+    const Version *version = version_of(run);
+
+    if (run->planned.known && run_lacks_wal(run))
+        add_step(run,
+                 "The rewound target has the source's WAL only from %s on: let standbys that need "
+                 "earlier WAL (from %s on) follow the source or an archive. With --early-start the "
+                 "target would have it.",
+                 LSN_TEXT(version, run->start.wal_from),
+                 LSN_TEXT(version, run->look.divergence.lsn));
+}
+
+/* The server compares where a full backup began, not where it ended (report_full_backup says more).
+ */
+static void print_useless_backups(const Run *run)
+{
+    const Version *version = version_of(run);
+
+    if (!run->planned.known || run->look.options->compare || !version->has_wal_summaries ||
+        !run->next_start->summarizes_wal)
+        return;
+    log_hint("Make a full backup of the rewound target before an incremental one: a full backup of "
+             "the target that ended after %s is no base for one.",
+             LSN_TEXT(version, run->look.divergence.lsn));
+}
+
 void next_steps_make(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
@@ -203,6 +237,7 @@ void next_steps_make(const Options *options, Run *run)
                       "the source with wal_level = hot_standby, let the standby replay that, "
                       "and then switch hot_standby on.");
     add_slot_steps(options, run);
+    add_missing_wal(run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
         add_step(run, "%s", settings->remedies[i]);
     if (options->dry_run && (run->look.divergence.needed || settings != NULL))
@@ -328,6 +363,7 @@ void next_steps_print(const Options *options, const Run *run)
         if (text.size > 0)
             log_detail("%s: %s.", heads[list][!options->dry_run], buffer_string(&text));
     }
+    print_useless_backups(run);
     for (size_t i = 0; i < run->step_count; i++)
         log_hint("%s", run->steps[i]);
 }

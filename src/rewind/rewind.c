@@ -161,10 +161,7 @@ static bool finish_stage(Run *run, Error *error)
  * receive all of the source's WAL since the divergence. */
 static bool leaves_gap_in_archive(const Run *run)
 {
-    const RecoveryStart *start = &run->start;
-
-    return run->next_start->archives_always && start->wal_from > run->look.divergence.lsn &&
-           start->wal_from > start->earliest.redo;
+    return run->next_start->archives_always && run_lacks_wal(run);
 }
 
 /* Only the plan shows the configuration that the rewound standby will have, and so whether it

@@ -167,6 +167,9 @@ MUST_CHECK bool transfer_finish(Run *run, Error *error);
 /* End of the source's WAL, as far as it is known. */
 Lsn run_source_end(const Run *run);
 
+/* The rewound target does not get all of the source's WAL since the divergence: of a late start. */
+bool run_lacks_wal(const Run *run);
+
 /* Make the steps that people take next, from run->next_start. */
 void next_steps_make(const Options *options, Run *run);
 
