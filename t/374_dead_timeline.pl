@@ -119,8 +119,9 @@ sub same_names
     wait_until('the loser has archived its segment', sub { -e "$shared/$segment" && -e "$shared/$dead" });
     if ($later) { $primary->sql('INSERT INTO t VALUES (0, 0)'); $winner->wait_for_replay_of($primary); $primary->stop }
     $winner->promote->sql('UPDATE t SET h = 7 WHERE g < 100; INSERT INTO t SELECT g, 5 FROM generate_series(1001, 2000) g');
-    $winner->configure("restore_command = 'cp $shared/%f %p 2>/dev/null'");
     $loser->stop;
+    # A command that only the source has would not be run for this look.
+    $_->configure("restore_command = 'cp $shared/%f %p 2>/dev/null'") for $winner, $loser;
 
     my $name = $later ? $dead : $segment;
     my $step = qr/^pg_rewind: hint: Before the server starts, remove "$name" from the archive, and what follows on its timeline: /m;

@@ -216,6 +216,7 @@ static void look_at_standby(Node *node)
     const Look *look = &node->look;
     Problems problems = {.take = take_warning, .context = node};
     Options options = *node->options;
+    SourcesCommands commands;
     Error error;
 
     if (!options.write_recovery_conf || (look->running && !look->divergence.needed) ||
@@ -226,9 +227,17 @@ static void look_at_standby(Node *node)
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .of_standby = look->source.position.in_recovery,
                                           .divergence = look->divergence.lsn},
-                          &problems, node->arena, &error))
+                          &problems, &commands, node->arena, &error))
+    {
         node_add_error(node, "standby", FINDING_UNKNOWN, &error);
-    else if (problems.count == 0)
+        return;
+    }
+    if (commands.count > 0)
+    {
+        error_sources_commands(&commands, &error);
+        node_add_error(node, "standby_commands", FINDING_WARNING, &error);
+    }
+    if (problems.count == 0)
         node_ok(node, "standby",
                 "Its configuration has no recovery target, and no slot that the source lacks.");
 }

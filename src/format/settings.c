@@ -374,6 +374,19 @@ const char *setting_masked(Arena *arena, const char *name, const char *value)
     return arena_strdup(arena, buffer_string(&text));
 }
 
+const char *setting_command_shown(Arena *arena, const char *command)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
+    const size_t length = strspn(command, plain);
+
+    /* A first word with other characters is no plain program's name: PASSWORD=x program. */
+    return length > 0 && strchr(" \t", command[length]) != NULL
+               ? arena_printf(arena, command[length] == '\0' ? "\"%.*s\"" : "\"%.*s ...\"",
+                              (int) length, command)
+               : "not shown";
+}
+
 /* ---- primary_conninfo, restore_command ---- */
 
 void conninfo_append(Buffer *conninfo, const char *keyword, const char *value)

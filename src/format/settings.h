@@ -72,6 +72,10 @@ const char *settings_value(const Settings *settings, const char *name);
  */
 const char *setting_masked(Arena *arena, const char *name, const char *value);
 
+/* A command for people to see: its program, since passwords may stand in all that follows. Quoted,
+ * in the arena. */
+const char *setting_command_shown(Arena *arena, const char *command);
+
 /* The path relative to the data directory, without ".", ".." and empty parts, of a file that a
  * setting in the file `base` names by a relative path; NULL: the path is absolute, or ".." leads
  * out of the data directory. As in the server, links are not resolved. Where base is absolute,

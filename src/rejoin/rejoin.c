@@ -133,15 +133,20 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
                                     .of_standby = rejoin->state.position.in_recovery,
                                     .divergence = look->divergence.lsn};
     Problems problems = {0};
+    SourcesCommands commands = {0};
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
         return false;
     streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
-    return streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) &&
-           (!look->divergence.needed ||
-            next_start_check(options, clusters, expected, &problems, rejoin->arena, error)) &&
-           problems_check(&problems, error);
+    if (!streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) ||
+        (look->divergence.needed && !next_start_check(options, clusters, expected, &problems,
+                                                      &commands, rejoin->arena, error)))
+        return false;
+    /* The rewind, which comes after the stop, says it again. */
+    if (options->dry_run)
+        sources_commands_warn(&commands);
+    return problems_check(&problems, error);
 }
 
 static bool check_saved_directories(const Options *options, const Clusters *clusters, Error *error)

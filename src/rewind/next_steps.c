@@ -1,6 +1,7 @@
 #include "rewind/run.h"
 
 #include "base/text_lines.h"
+#include "format/settings.h"
 
 #include <string.h>
 
@@ -113,10 +114,18 @@ static void add_slot_steps(const Options *options, Run *run)
                  buffer_string(&kept_drops));
 }
 
-static void add_misleading_wal(Run *run)
+static void add_misleading_wal(const Options *options, Run *run)
 {
     const MisleadingWal *misleading = &run->misleading;
     AUTO_BUFFER Buffer files = {0};
+
+    /* --rejoin has said so already. */
+    if (misleading->command_not_run != NULL && !options->rejoin)
+        add_step(run,
+                 "The server will have another restore_command: %s. It is not the target's own, so "
+                 "pg_rewind has not run it, and has not asked that archive for WAL that would "
+                 "lead the server away from the source.",
+                 setting_command_shown(run->look.arena, misleading->command_not_run));
 
     if (misleading->not_sources[0] != '\0')
         add_step(
@@ -230,7 +239,7 @@ void next_steps_make(const Options *options, Run *run)
                  "Remove %s from the configuration: with it the server would not follow the source "
                  "to the end.",
                  next->stop_setting);
-    add_misleading_wal(run);
+    add_misleading_wal(options, run);
     if (next->wal_for_archive_only)
         add_step(run, "Set hot_standby = off before the server starts: with wal_level = "
                       "archive of the source it does not start otherwise. For queries restart "

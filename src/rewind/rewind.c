@@ -373,6 +373,25 @@ static bool read_changes(Run *run, Error *error)
     return result;
 }
 
+/* --rejoin starts a server that it has stopped, also where no rewind is needed. */
+static bool check_next_start(Run *run, Error *error)
+{
+    Look *look = &run->look;
+    const ExpectedStart expected = {.rewound = look->divergence.needed,
+                                    .needs_own_file = run->needs_own_file,
+                                    .of_standby = look->source.position.in_recovery,
+                                    .divergence = look->divergence.lsn};
+    SourcesCommands commands;
+
+    if (!look->options->rejoin || (!look->divergence.needed && run->server_stopped))
+        return true;
+    if (!next_start_check(look->options, &look->clusters, expected, &look->problems, &commands,
+                          look->arena, error))
+        return false;
+    sources_commands_warn(&commands);
+    return true;
+}
+
 /* Up to the commit. *done: there is nothing to commit. */
 static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
@@ -393,14 +412,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     run_begin_phase(run, PHASE_SCAN);
     if (!look_for_divergence(look, error))
         return false;
-    /* --rejoin starts a server that it has stopped, also where no rewind is needed. */
-    if (look->options->rejoin && (look->divergence.needed || !run->server_stopped) &&
-        !next_start_check(look->options, &look->clusters,
-                          (ExpectedStart){.rewound = look->divergence.needed,
-                                          .needs_own_file = run->needs_own_file,
-                                          .of_standby = look->source.position.in_recovery,
-                                          .divergence = look->divergence.lsn},
-                          &look->problems, look->arena, error))
+    if (!check_next_start(run, error))
         return false;
     *done = !look->divergence.needed;
     if (*done)

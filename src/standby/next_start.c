@@ -532,7 +532,9 @@ static bool check_archived_names(const MisleadingWal *misleading, Error *error)
                       "Remove that file from the archive, and what follows on its timeline.");
 }
 
-static void check_archive(const StandbyArchive *archive, Problems *problems, Arena *arena)
+/* Looks at the archive as the server will ask it, and returns the command that was not run for
+ * that; NULL: none. */
+static const char *check_archive(const StandbyArchive *archive, Problems *problems, Arena *arena)
 {
     const MisleadingWal misleading = standby_archive_look(archive, arena);
     Error problem;
@@ -542,6 +544,24 @@ static void check_archive(const StandbyArchive *archive, Problems *problems, Are
         problems_add(problems, &problem);
     if (!check_archived_names(&misleading, &problem))
         problems_add(problems, &problem);
+    return misleading.command_not_run;
+}
+
+/* Up to 11 recovery has its settings in a file of its own. */
+static SourcesCommands find_commands(const Version *version, const RewoundTarget *foretold,
+                                     const Settings *former, const Settings *now,
+                                     const Settings *recovery)
+{
+    SourcesCommands commands = {.complete = true};
+
+    sources_commands_add(&commands, former, now, foretold->arena);
+    if (standby_uses_recovery_conf(version))
+    {
+        const Settings own = recovery_settings(version, &foretold->present, former, true);
+
+        sources_commands_add(&commands, &own, recovery, foretold->arena);
+    }
+    return commands;
 }
 
 /* Its server would not start. A file that cannot be read is there. */
@@ -581,7 +601,7 @@ static bool error_no_slot(const Options *options, const Version *version, const 
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
-                      Problems *problems, Arena *arena, Error *error)
+                      Problems *problems, SourcesCommands *commands, Arena *arena, Error *error)
 {
     const Version *version = clusters->shape.version;
     const Configuration configuration = target_configuration(&clusters->target, arena);
@@ -598,10 +618,12 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     const Settings settings = recovery_settings(version, &reader, &now, !written);
     const char *slot =
         options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
+    const char *not_run;
     StandbyArchive archive;
     SourceSlot found;
     Error problem;
 
+    *commands = (SourcesCommands){.complete = true};
     if (expected.needs_own_file && !check_own_file(&reader, !of_target, &problem))
         problems_add(problems, &problem);
     if (foretold.source_lost.kind == ERROR_RETRY)
@@ -617,7 +639,14 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
                                    takes_newest_timeline(version, &settings, written),
                                .rewound = expected.rewound,
                                .divergence = expected.divergence};
-    check_archive(&archive, problems, arena);
+    not_run = check_archive(&archive, problems, arena);
+    if (!of_target)
+    {
+        const Settings former = configuration_read(&configuration, &foretold.present);
+
+        *commands = find_commands(version, &foretold, &former, &now, &settings);
+    }
+    commands->restore_shown = not_run != NULL ? setting_command_shown(arena, not_run) : NULL;
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
         return true;
     if (!source_server_slot(clusters->source, slot, &found, error))

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "plan/plan.h"
+#include "standby/sources_commands.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
 
@@ -98,10 +99,11 @@ typedef struct ExpectedStart
  * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
  * the end, or the server would open for writing; WAL in the archive that would lead it away from
  * the source; a replication slot that the source does not have; and a configuration file that is
- * needed and will not be there. Fails only when the source cannot be asked.
+ * needed and will not be there. *commands is in the arena. Fails only when the source cannot be
+ * asked.
  */
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
-                                 ExpectedStart expected, Problems *problems, Arena *arena,
-                                 Error *error);
+                                 ExpectedStart expected, Problems *problems,
+                                 SourcesCommands *commands, Arena *arena, Error *error);
 
 #endif

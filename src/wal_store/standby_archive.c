@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "io/file.h"
+#include "target/configuration.h"
 #include "wal_store/wal_store.h"
 
 #include <stdio.h>
@@ -121,7 +122,25 @@ static void compare_segment(const StandbyArchive *archive, WalStore *store, Misl
 
 /* ---- All of it ---- */
 
-static WalStore *open_store(const StandbyArchive *archive, Arena *arena)
+static bool is_same_command(const char *one, const char *other)
+{
+    return one != NULL && other != NULL && strcmp(one, other) == 0;
+}
+
+/* A command that the target's own configuration does not have now comes from the source. That one
+ * must not decide what runs on this host with our rights. */
+static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
+{
+    const char *command = archive->restore_command;
+
+    return command == NULL || is_same_command(command, archive->options->restore_command) ||
+           is_same_command(command,
+                           configuration_recovery_setting(&archive->clusters->target, arena, false,
+                                                          "restore_command"));
+}
+
+static WalStore *open_store(const StandbyArchive *archive, const char *restore_command,
+                            Arena *arena)
 {
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_BY_COMMAND, WAL_PLACES_END};
     WalStore description =
@@ -133,7 +152,7 @@ static WalStore *open_store(const StandbyArchive *archive, Arena *arena)
     description.archive_directory = NULL; /* the server does not know it */
     description.known_end = LSN_INVALID;
     store = wal_store_create(&description);
-    wal_store_set_unasked_command(store, archive->restore_command);
+    wal_store_set_unasked_command(store, restore_command);
     return store;
 }
 
@@ -141,8 +160,9 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
 {
     const History *history = &archive->clusters->source_history;
     const bool compares = archive->rewound && archive->divergence != LSN_INVALID;
-    MisleadingWal found = {0};
-    WalStore *store = open_store(archive, arena);
+    const bool asks = command_may_be_run(archive, arena);
+    MisleadingWal found = {.command_not_run = asks ? NULL : archive->restore_command};
+    WalStore *store = open_store(archive, asks ? archive->restore_command : NULL, arena);
 
     if (archive->takes_newest_timeline)
         look_for_newer(archive, store, history_last_timeline(history) + 1, &found);

@@ -12,7 +12,8 @@ typedef struct StandbyArchive
 {
     const Options *options;
     const Clusters *clusters;    /* with the source's history */
-    const char *restore_command; /* of that server; NULL: none, only pg_wal is looked at */
+    const char *restore_command; /* of that server; NULL: none, only pg_wal is looked at. It is run
+                                    only if it is the target's now, or an option's */
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     bool rewound;                /* else the target's pg_wal stays as it is */
     Lsn divergence;              /* of a target that is rewound; LSN_INVALID: not known */
@@ -31,6 +32,10 @@ typedef struct MisleadingWal
      * history file of its timeline, or the segment of the divergence with the target's lost WAL,
      * which would be replayed. "": none. */
     char not_sources[WAL_NAME_SIZE];
+
+    /* The server's restore_command, where it was not run; then the archive was not asked. NULL: it
+     * was run, or there is none. */
+    const char *command_not_run;
 } MisleadingWal;
 
 /* An archive that cannot be asked has nothing. */
