@@ -43,7 +43,7 @@ sub slot_that_is_not_there
     my $result = rewind($target->copy('not_there'), $source, options => [qw(-R --slot=of_target)]);
     is($result->{status}, 0, '--slot makes no slot') or diag($result->{stderr});
     is(slots_of($source), '', 'there is none');
-    like($result->{stderr}, qr/^pg_rewind: hint: The target will use the replication slot "of_target" of the source, which must be created there: SELECT pg_create_physical_replication_slot\(/m, 'it is said to be made');
+    like($result->{stderr}, qr/^pg_rewind: hint: The target will use the replication slot "of_target" of the source, which must be created there: SELECT pg_catalog\.pg_create_physical_replication_slot\(/m, 'it is said to be made');
     return;
 }
 
@@ -140,7 +140,7 @@ sub source_that_is_lost
     my $result = go_on($held);
     is($result->{status}, 1, 'without the source') or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: warning: could not drop replication slot "of_target", which this run has made on the source: /m, 'the slot cannot be dropped');
-    my ($statement) = $result->{stderr} =~ /drop it on the source: (SELECT pg_drop_replication_slot\(.*\);)$/m;
+    my ($statement) = $result->{stderr} =~ /drop it on the source: (SELECT pg_catalog\.pg_drop_replication_slot\(.*\);)$/m;
     $source->sql($statement);
     is(slots_of($source), '', 'the statement for that is told');
     $copy->discard;

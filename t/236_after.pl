@@ -48,7 +48,7 @@ sub slot_is_missing
     my $result = rewind($copy, $source, options => [qw(-R --report=json)]);
     is(slots_of(next_of($result), 'missing'), 'wanted/physical', 'the slot that the source lacks is told');
     my ($statement) = $result->{stderr} =~ /^pg_rewind: hint: The target will use the replication slot "wanted" of the source, which must be created there: (SELECT .*\)); the source must have WAL from [0-9A-F]+\/[0-9A-F]+ on\.$/m;
-    is($statement, "SELECT pg_create_physical_replication_slot('wanted', true)", 'with the statement that makes it') or diag($result->{stderr});
+    is($statement, "SELECT pg_catalog.pg_create_physical_replication_slot('wanted'::pg_catalog.name, true)", 'with the statement that makes it') or diag($result->{stderr});
     $source->sql($statement);
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'"), 't', 'and the target uses it');

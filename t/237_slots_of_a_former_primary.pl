@@ -47,7 +47,7 @@ sub are_named
     my $result = make_standby($copy, $source, '--report=json');
     is($result->{status}, 0, 'nothing is to be rewound') or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'as it says');
-    like($result->{stderr}, qr/^pg_rewind: hint: No rewind was required, so the target keeps the replication slots that it had as a primary: "of_standby" \(physical\), "of_subscriber" \(logical\)\. On a standby each of them keeps WAL until it is dropped\Q$sync\E\. Add --drop-slots, with --write-recovery-conf, or drop those that are not used there, when the server runs: SELECT pg_drop_replication_slot\('of_standby'\); SELECT pg_drop_replication_slot\('of_subscriber'\);$/m, 'the slots are named');
+    like($result->{stderr}, qr/^pg_rewind: hint: No rewind was required, so the target keeps the replication slots that it had as a primary: "of_standby" \(physical\), "of_subscriber" \(logical\)\. On a standby each of them keeps WAL until it is dropped\Q$sync\E\. Add --drop-slots, with --write-recovery-conf, or drop those that are not used there, when the server runs: SELECT pg_catalog\.pg_drop_replication_slot\('of_standby'::pg_catalog\.name\); SELECT pg_catalog\.pg_drop_replication_slot\('of_subscriber'::pg_catalog\.name\);$/m, 'the slots are named');
     is(join(', ', map { "$_->{name} $_->{type} $_->{state}" } @{ JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }),
         'of_standby physical kept, of_subscriber logical kept', 'in the report as well');
     is(slots_in($copy), 'of_standby of_subscriber', 'and stay');

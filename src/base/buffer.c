@@ -219,6 +219,14 @@ void buffer_append_name(Buffer *buffer, const char *name)
     append_quoted(buffer, name, "\"", "");
 }
 
+void buffer_append_call(Buffer *buffer, const char *function, const char *string, const char *type,
+                        const char *more)
+{
+    buffer_printf(buffer, "pg_catalog.%s(", function);
+    buffer_append_literal(buffer, string, LITERAL_ANY);
+    buffer_printf(buffer, "::pg_catalog.%s%s)", type, more);
+}
+
 void buffer_printf(Buffer *buffer, const char *format, ...)
 {
     va_list arguments;

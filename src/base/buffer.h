@@ -106,6 +106,14 @@ void buffer_append_word(Buffer *buffer, const char *word);
 void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind);
 void buffer_append_name(Buffer *buffer, const char *name);
 
+/*
+ * A call of a function of PostgreSQL's in SQL that a person pastes, with a string, and with `more`,
+ * which is "" or ", true". The names have their schema and the string its type: else a function or
+ * a type that somebody has made in a schema of search_path might be taken.
+ */
+void buffer_append_call(Buffer *buffer, const char *function, const char *string, const char *type,
+                        const char *more);
+
 /* Plural suffix: "s", "" for one. */
 const char *plural(uint64_t count);
 

@@ -181,7 +181,7 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
     if (look->replication == MATCH_NO)
         buffer_printf(&remedy, "hostssl  replication  %s  ADDRESS/32  %s\n", placed, method);
     if (!good)
-        buffer_printf(&remedy, "in \"%s\", then SELECT pg_reload_conf();", path);
+        buffer_printf(&remedy, "in \"%s\", then SELECT pg_catalog.pg_reload_conf();", path);
     node_add(node, "pg_hba",
              good             ? FINDING_OK
              : look->includes ? FINDING_UNKNOWN

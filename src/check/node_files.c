@@ -360,7 +360,8 @@ static void look_at_slots(Node *node)
         node_add(node, "slots", FINDING_WARNING,
                  arena_printf(node->arena,
                               "On the new primary, after a failover:\n"
-                              "SELECT pg_create_physical_replication_slot('NAME'%s);",
+                              "SELECT pg_catalog.pg_create_physical_replication_slot("
+                              "'NAME'::pg_catalog.name%s);",
                               version->sql.slot_reserves ? ", true" : ""),
                  "Replication slots are of this node alone, and a rewind removes them: %s.",
                  buffer_string(&names));
@@ -377,7 +378,7 @@ void node_look_at_losses(Node *node)
     if (count > 0)
         node_add(node, "prepared_transactions", FINDING_WARNING,
                  "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK PREPARED:\n"
-                 "SELECT gid, prepared, owner, database FROM pg_prepared_xacts;",
+                 "SELECT gid, prepared, owner, database FROM pg_catalog.pg_prepared_xacts;",
                  "Prepared transactions that are older than the last checkpoint (files in "
                  "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
                  count);

@@ -199,10 +199,11 @@ static void look_at_full_page_writes(Node *node, const LastWal *last)
     if (on)
         node_ok(node, "full_page_writes", "full_page_writes is on.");
     else
-        node_add(node, "full_page_writes", FINDING_WARNING,
-                 remedy_setting(node, "full_page_writes = on", "SELECT pg_reload_conf();"),
-                 "full_page_writes is off. No other node can be rewound to this one while it is "
-                 "the primary.");
+        node_add(
+            node, "full_page_writes", FINDING_WARNING,
+            remedy_setting(node, "full_page_writes = on", "SELECT pg_catalog.pg_reload_conf();"),
+            "full_page_writes is off. No other node can be rewound to this one while it is "
+            "the primary.");
 }
 
 /* True if all are modules that are known to have no resource manager: of the server's own
@@ -246,7 +247,7 @@ static void look_at_extensions(Node *node, const LastWal *last)
         node_ok(node, "extensions", "No extension with a resource manager of its own is known of.");
     else
         node_add(node, "extensions", FINDING_UNKNOWN,
-                 "SELECT * FROM pg_get_wal_resource_managers() WHERE NOT rm_builtin;",
+                 "SELECT * FROM pg_catalog.pg_get_wal_resource_managers() WHERE NOT rm_builtin;",
                  "shared_preload_libraries is '%s'. Whether one of these has a resource manager of "
                  "its own is not known here; the last WAL has no such record.",
                  libraries);
@@ -298,15 +299,16 @@ static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_
 
 static void add_lack(Node *node, const Asked *asked)
 {
-    node_add(node, "wal_reach", node_wal_problem(node),
-             arena_printf(node->arena,
-                          "Name an archive that has it: --wal-archive, --restore-command or -c; or "
-                          "rewind with --compare.\n"
-                          "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
-                          node->version->remedies.set, node->version->remedies.wal_kept),
-             "%s lacks segment %s: WAL is needed from %s on.%s%s", node->version->wal_directory,
-             asked->name, LSN_TEXT(node->version, node->needed_from),
-             asked->how[0] != '\0' ? " " : "", asked->how);
+    node_add(
+        node, "wal_reach", node_wal_problem(node),
+        arena_printf(node->arena,
+                     "Name an archive that has it: --wal-archive, --restore-command or -c; or "
+                     "rewind with --compare.\n"
+                     "For the next time keep more WAL: %s%s; SELECT pg_catalog.pg_reload_conf();",
+                     node->version->remedies.set, node->version->remedies.wal_kept),
+        "%s lacks segment %s: WAL is needed from %s on.%s%s", node->version->wal_directory,
+        asked->name, LSN_TEXT(node->version, node->needed_from), asked->how[0] != '\0' ? " " : "",
+        asked->how);
 }
 
 /* pg_wal has all from the oldest segment on. Returns what an archive was asked for. */
@@ -359,7 +361,7 @@ static void look_at_kept(Node *node, bool archive_has)
                 node->version->wal_directory);
     else
         node_add(node, "wal_kept", FINDING_WARNING,
-                 arena_printf(node->arena, "%s%s; SELECT pg_reload_conf();",
+                 arena_printf(node->arena, "%s%s; SELECT pg_catalog.pg_reload_conf();",
                               node->version->remedies.set, node->version->remedies.wal_kept),
                  "%s is not set: only WAL since the last checkpoint is sure to be kept. A primary "
                  "that goes on for a while after a failover may remove what its own rewind needs.",
@@ -380,7 +382,7 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
         node_add(node, "archive", FINDING_WARNING,
                  node->version->sql.archiver_view
                      ? "Look into the archive itself. On the primary:\n"
-                       "SELECT * FROM pg_stat_archiver;"
+                       "SELECT * FROM pg_catalog.pg_stat_archiver;"
                      : "Look into the archive itself, and into the log of the primary.",
                  "Asked for segment %s: %s", asked->name, asked->how);
     else if (named)

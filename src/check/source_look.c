@@ -120,7 +120,7 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
         node_add(node, "source_replication", bad,
                  arena_printf(node->arena,
                               "In pg_hba.conf of the source: hostssl  replication  %s  ADDRESS/32  "
-                              "%s\nthen SELECT pg_reload_conf();",
+                              "%s\nthen SELECT pg_catalog.pg_reload_conf();",
                               node->login, version->remedies.password_method),
                  "A replication connection does not work from here: %s", error.message);
 }
@@ -137,7 +137,8 @@ static void look_at_source_settings(Node *node, Connection *connection, const Ve
 
     node_add(node, "source_full_page_writes", is_on ? FINDING_OK : FINDING_PROBLEM,
              is_on ? NULL
-                   : arena_printf(node->arena, "%sfull_page_writes = on; SELECT pg_reload_conf();",
+                   : arena_printf(node->arena,
+                                  "%sfull_page_writes = on; SELECT pg_catalog.pg_reload_conf();",
                                   version->remedies.set),
              "full_page_writes of the source is %s.",
              full_page_writes != NULL ? full_page_writes : "unknown");

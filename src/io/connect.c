@@ -284,7 +284,7 @@ static const ConnectionHint connection_hints[] = {
      "or password=... in the connection string."},
     {"28000", "pg_hba.conf", false,
      "Let this role in by a line of the source's pg_hba.conf, and make the source read it: SELECT "
-     "pg_reload_conf(); (A line with hostssl needs SSL: sslmode=require.)"},
+     "pg_catalog.pg_reload_conf(); (A line with hostssl needs SSL: sslmode=require.)"},
     {"28000", NULL, false,
      "Check user=...: the role must exist on the source, have LOGIN, and be let in by the source's "
      "pg_hba.conf. Without user=... libpq takes PGUSER or the name of the operating system's "

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define SHOWN_MAX 10
+#define NOT_EQUAL "::pg_catalog.text OPERATOR(pg_catalog.<>) "
 #define LINE_COLUMNS 68 /* with one more place and the end of the list it is less than 100 */
 
 static bool source_has_rows(const LostRelation *relation)
@@ -41,7 +42,7 @@ static void append_places(const LostRelation *relation, Buffer *text)
 {
     size_t line = text->size;
 
-    buffer_append_string(text, "\n  WHERE ctid = ANY ('{");
+    buffer_append_string(text, "\n  WHERE ctid OPERATOR(pg_catalog.=) ANY ('{");
     for (size_t i = 0; i < relation->place_count; i++)
     {
         if (i > 0)
@@ -53,30 +54,38 @@ static void append_places(const LostRelation *relation, Buffer *text)
         }
         buffer_printf(text, "\"(%u,%u)\"", relation->places[i].block, relation->places[i].item);
     }
-    buffer_append_string(text, "}'::tid[])");
+    buffer_append_string(text, text->size - line > LINE_COLUMNS + 8 ? "\n    }" : "}");
+    buffer_append_string(text, "'::pg_catalog.tid[])");
 }
 
 /* age() compares numbers as the server does, also where they began again at 3. */
 static void append_xmin_condition(const Lost *lost, Buffer *text)
 {
-    buffer_printf(text, "\n  AND age(xmin) > age('%u'::xid)", lost->ended_before);
+    buffer_printf(text,
+                  "\n  AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>) "
+                  "pg_catalog.age('%u'::pg_catalog.xid)",
+                  lost->ended_before);
     if (!lost->version->sql.frozen_xmin)
-        buffer_append_string(text, " AND xmin::text <> '2'");
+        buffer_append_string(text, "\n  AND xmin" NOT_EQUAL "'2'::pg_catalog.text");
     for (size_t i = 0; i < lost->open_xid_count; i++)
-        buffer_printf(text, i == 0 ? "\n  AND xmin::text <> ALL ('{%u" : ",%u", lost->open_xids[i]);
+        buffer_printf(text, i == 0 ? "\n  AND xmin" NOT_EQUAL "ALL ('{%u" : ",%u",
+                      lost->open_xids[i]);
     if (lost->open_xid_count > 0)
-        buffer_append_string(text, "}')");
+        buffer_append_string(text, "}'::pg_catalog.text[])");
 }
 
-/* Rows of tables that inherit from it have the same places. */
+/* All names have their schema and all literals their type: whoever pastes the query may be a
+ * superuser, and others may make functions, operators and types in the schemas of search_path. Rows
+ * of tables that inherit from the table have the same places. */
 void source_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
 {
     buffer_printf(text, "SELECT * FROM ONLY %s", relation->name);
     append_places(relation, text);
     append_xmin_condition(lost, text);
-    buffer_append_string(text, "\n  AND pg_relation_filenode(");
-    buffer_append_literal(text, relation->name, LITERAL_ANY);
-    buffer_printf(text, ") = %u;", relation->id.relation);
+    buffer_append_string(text, "\n  AND ");
+    buffer_append_call(text, "pg_relation_filenode", relation->name, "regclass", "");
+    buffer_printf(text, "\n    OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid;",
+                  relation->id.relation);
 }
 
 /* ---- The script ---- */
@@ -115,6 +124,8 @@ static void append_queries(const Lost *lost, const LostRelation **tables, size_t
         "\n-- Rows as they were before lost transactions deleted or updated them. For psql, on "
         "the\n"
         "-- source: it still has those that it did not change itself. --save-lost-rows keeps all.\n"
+        "-- By a role that may read the tables, and no superuser: an owner may have put a view in\n"
+        "-- the place of a table, whose functions would run with the rights of who reads it.\n"
         "-- database ");
     utf8_append_comment(text, tables[0]->database != NULL ? tables[0]->database : "not known");
     buffer_append_u8(text, '\n');

@@ -50,25 +50,25 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
     const uint64_t segment = wal_segment_of(shape, run_source_end(run));
     const Lsn needed_from =
         run->planned.known ? wal_segment_start(shape, segment) : run->look.divergence.target_end;
-    AUTO_BUFFER Buffer name = {0};
+    AUTO_BUFFER Buffer call = {0};
 
-    buffer_append_literal(&name, slot->name, LITERAL_ANY);
+    buffer_append_call(&call, "pg_create_physical_replication_slot", slot->name, "name",
+                       version->sql.slot_reserves ? ", true" : "");
     add_step(run,
-             "The target will use the replication slot \"%s\" of the source, %s: SELECT "
-             "pg_create_physical_replication_slot(%s%s); the source must have WAL from %s on.",
+             "The target will use the replication slot \"%s\" of the source, %s: SELECT %s; the "
+             "source must have WAL from %s on.",
              slot->name,
              strcmp(slot->state, "missing") == 0 ? "which must be created there"
                                                  : "which must exist there",
-             buffer_string(&name), version->sql.slot_reserves ? ", true" : "",
-             LSN_TEXT(version, needed_from));
+             buffer_string(&call), LSN_TEXT(version, needed_from));
 }
 
 /* The name of a slot is that of a directory, which can be anything. */
 static void append_drop(Buffer *drops, const char *name)
 {
-    buffer_append_string(drops, " SELECT pg_drop_replication_slot(");
-    buffer_append_literal(drops, name, LITERAL_ANY);
-    buffer_append_string(drops, ");");
+    buffer_append_string(drops, " SELECT ");
+    buffer_append_call(drops, "pg_drop_replication_slot", name, "name", "");
+    buffer_append_u8(drops, ';');
 }
 
 /* Slots that a former primary still has keep WAL on a standby, too. */

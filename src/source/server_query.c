@@ -579,8 +579,8 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
     return error_hint(error,
                       "Switch it on there, and let recovery start after that:\n"
                       "    %sfull_page_writes = on;\n"
-                      "    SELECT pg_reload_conf();\n"
-                      "    SELECT pg_sleep(1);\n"
+                      "    SELECT pg_catalog.pg_reload_conf();\n"
+                      "    SELECT pg_catalog.pg_sleep(1);\n"
                       "    CHECKPOINT;",
                       self->version->remedies.set);
 }

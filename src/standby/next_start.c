@@ -586,18 +586,17 @@ static bool check_own_file(const SettingsReader *reader, bool of_source, Error *
 static bool error_no_slot(const Options *options, const Version *version, const char *name,
                           Error *error)
 {
-    AUTO_BUFFER Buffer literal = {0};
+    AUTO_BUFFER Buffer call = {0};
 
-    buffer_append_literal(&literal, name, LITERAL_ANY);
+    buffer_append_call(&call, "pg_create_physical_replication_slot", name, "name",
+                       version->sql.slot_reserves ? ", true" : "");
     error_set(error, ERROR_FAILED, "the source has no replication slot \"%s\"", name);
     if (options->slot == NULL)
         error_detail(error, "The configuration that the target will have names it: "
                             "primary_slot_name.");
-    return error_hint(error,
-                      "Add %s, or make the slot on the source: SELECT "
-                      "pg_create_physical_replication_slot(%s%s);",
+    return error_hint(error, "Add %s, or make the slot on the source: SELECT %s;",
                       options->slot != NULL ? "--create-slot" : "--slot=NAME and --create-slot",
-                      buffer_string(&literal), version->sql.slot_reserves ? ", true" : "");
+                      buffer_string(&call));
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,

@@ -78,7 +78,7 @@ static void hint_hba_line(const SourceRole *role, const Version *version, Error 
 
     error_hint(error,
                "So that the standby can stream, add a line to pg_hba.conf of the source and "
-               "reload it (SELECT pg_reload_conf();): %s replication %s %s%s%s",
+               "reload it (SELECT pg_catalog.pg_reload_conf();): %s replication %s %s%s%s",
                type, role->name, role->address != NULL ? role->address : "",
                role->address != NULL ? " " : "",
                role->address != NULL ? version->remedies.password_method : "peer");
@@ -115,6 +115,11 @@ static bool check_connection(const SourceRole *role, const StandbySettings *sett
 
 /* ---- the slot ---- */
 
+static void append_drop_slot(Buffer *call, const char *name)
+{
+    buffer_append_call(call, "pg_drop_replication_slot", name, "name", "");
+}
+
 /* Check that the standby may use it, or that it can be made if it does not exist. */
 static bool check_slot(const Options *options, const SourceSlot *slot, Error *error)
 {
@@ -145,13 +150,14 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     }
     if (slot->lost)
     {
+        AUTO_BUFFER Buffer drop = {0};
+
+        append_drop_slot(&drop, name);
         error_set(error, ERROR_FAILED,
                   "replication slot \"%s\" of the source no longer keeps the WAL that it reserved",
                   name);
-        return error_hint(error,
-                          "Drop it on the source, so that it can be made again: SELECT "
-                          "pg_drop_replication_slot('%s');",
-                          name);
+        return error_hint(error, "Drop it on the source, so that it can be made again: SELECT %s;",
+                          buffer_string(&drop));
     }
     return true;
 }
@@ -337,12 +343,15 @@ static void warn_of_wal_not_kept(const Options *options, const Clusters *cluster
 /* Warn if the server was asked to make it, and did not answer. */
 static void warn_of_slot_unknown(const Options *options, bool made, const Error *error)
 {
+    AUTO_BUFFER Buffer drop = {0};
+
     if (made || (error->kind != ERROR_RETRY && !stop_requested()))
         return;
+    append_drop_slot(&drop, options->slot);
     log_warning("replication slot \"%s\" may have been made on the source", options->slot);
     log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses it, or "
-             "drop it on the source: SELECT pg_drop_replication_slot('%s');",
-             options->slot);
+             "drop it on the source: SELECT %s;",
+             buffer_string(&drop));
 }
 
 bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn needed_from,
@@ -393,9 +402,11 @@ void streaming_check_slot_again(const Options *options, const Clusters *clusters
 
 void streaming_drop_slot(const Options *options, const Clusters *clusters)
 {
+    AUTO_BUFFER Buffer drop = {0};
     Error error = {0};
 
     signals_hold_off();
+    append_drop_slot(&drop, options->slot);
     if (source_server_slot_drop(clusters->source, options->slot, &error))
     {
         log_info("dropped replication slot \"%s\", which this run has made on the source",
@@ -405,6 +416,6 @@ void streaming_drop_slot(const Options *options, const Clusters *clusters)
     log_warning("could not drop replication slot \"%s\", which this run has made on the source: %s",
                 options->slot, error.message);
     log_hint("It keeps WAL there indefinitely. Run the same command again, which uses it, or drop "
-             "it on the source: SELECT pg_drop_replication_slot('%s');",
-             options->slot);
+             "it on the source: SELECT %s;",
+             buffer_string(&drop));
 }

@@ -395,8 +395,8 @@ sub in_its_words
     $sql =~ s/^(?:$unknown) = .*$//mg;
     $sql =~ s/^max_wal_size = .*$/checkpoint_segments = 200/mg if $version < 9.5;
     $sql =~ s/(pg_start_backup\('\w+', true), true\)/$1)/g if $version < 9.6;
-    $sql =~ s/(pg_create_physical_replication_slot\('\w+'), true\)/$1)/g if $version < 9.6;
-    $sql =~ s/\bSELECT pg_create_physical_replication_slot\('\w+'\)/SELECT 1 WHERE false/g if $version < 9.4;
+    $sql =~ s/(pg_create_physical_replication_slot\('\w+'(?:::pg_catalog\.name)?), true\)/$1)/g if $version < 9.6;
+    $sql =~ s/\bSELECT (?:pg_catalog\.)?pg_create_physical_replication_slot\('\w+'(?:::pg_catalog\.name)?\)/SELECT 1 WHERE false/g if $version < 9.4;
     $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg if $version < 9.4;
     $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg if $version < 9.4;
     # A constant in a table has no type there.

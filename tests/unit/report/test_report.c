@@ -686,7 +686,8 @@ static void test_next_steps(void **state)
     assert_int_equal(run.step_count, 2);
     assert_non_null(
         strstr(run.steps[0],
-               "SELECT pg_create_physical_replication_slot('it''s', true); the source must "
+               "SELECT pg_catalog.pg_create_physical_replication_slot('it''s'::pg_catalog.name, true); "
+               "the source must "
                "have WAL from 0/5000000 on."));
     assert_string_equal(run.steps[1],
                         "Start the server: it replays the source's WAL and follows it.");

@@ -40,19 +40,22 @@ static void test_query(void **state)
     (void) state;
     query_is(&lost, &relation,
              "SELECT * FROM ONLY public.\"it's\"\n"
-             "  WHERE ctid = ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::tid[])\n"
-             "  AND age(xmin) > age('788'::xid)\n"
-             "  AND pg_relation_filenode('public.\"it''s\"') = 16400;");
+             "  WHERE ctid OPERATOR(pg_catalog.=) ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::pg_catalog.tid[])\n"
+             "  AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>) pg_catalog.age('788'::pg_catalog.xid)\n"
+             "  AND pg_catalog.pg_relation_filenode('public.\"it''s\"'::pg_catalog.regclass)\n"
+             "    OPERATOR(pg_catalog.=) '16400'::pg_catalog.oid;");
     lost.version = version_of_server_number(90300);
     lost.open_xids[0] = 700;
     lost.open_xids[1] = 710;
     lost.open_xid_count = 2;
     query_is(&lost, &relation,
              "SELECT * FROM ONLY public.\"it's\"\n"
-             "  WHERE ctid = ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::tid[])\n"
-             "  AND age(xmin) > age('788'::xid) AND xmin::text <> '2'\n"
-             "  AND xmin::text <> ALL ('{700,710}')\n"
-             "  AND pg_relation_filenode('public.\"it''s\"') = 16400;");
+             "  WHERE ctid OPERATOR(pg_catalog.=) ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::pg_catalog.tid[])\n"
+             "  AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>) pg_catalog.age('788'::pg_catalog.xid)\n"
+             "  AND xmin::pg_catalog.text OPERATOR(pg_catalog.<>) '2'::pg_catalog.text\n"
+             "  AND xmin::pg_catalog.text OPERATOR(pg_catalog.<>) ALL ('{700,710}'::pg_catalog.text[])\n"
+             "  AND pg_catalog.pg_relation_filenode('public.\"it''s\"'::pg_catalog.regclass)\n"
+             "    OPERATOR(pg_catalog.=) '16400'::pg_catalog.oid;");
 }
 
 /* standard_conforming_strings may be off. */
@@ -64,9 +67,10 @@ static void test_query_of_a_name_with_a_backslash(void **state)
     (void) state;
     query_is(&lost, &relation,
              "SELECT * FROM ONLY public.\"a\\'\"\n"
-             "  WHERE ctid = ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::tid[])\n"
-             "  AND age(xmin) > age('788'::xid)\n"
-             "  AND pg_relation_filenode(E'public.\"a\\\\''\"') = 16400;");
+             "  WHERE ctid OPERATOR(pg_catalog.=) ANY ('{\"(0,1)\",\"(0,65535)\",\"(7,2)\"}'::pg_catalog.tid[])\n"
+             "  AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>) pg_catalog.age('788'::pg_catalog.xid)\n"
+             "  AND pg_catalog.pg_relation_filenode(E'public.\"a\\\\''\"'::pg_catalog.regclass)\n"
+             "    OPERATOR(pg_catalog.=) '16400'::pg_catalog.oid;");
 }
 
 static void test_existence(void **state)
