@@ -20,6 +20,7 @@
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
 #   make-mutable FILE
 #   change-owner USER FILE
+#   change-owner-of-link USER LINK         of the link itself
 #   make-network SOCKET                    a network of its own where the server of that socket listens, on port 5432: ok ADDRESS,
 #                                          with _ for dots
 #   drop-packets                           all that goes there disappears without a word
@@ -239,6 +240,14 @@ change_owner()
     chown -h -- "$1" "$path" && echo ok
 }
 
+change_owner_of_link()
+{
+    local directory
+
+    directory=$(checked "$(dirname "$2")") || return
+    [ -L "$directory/$(basename "$2")" ] && chown -h -- "$1" "$directory/$(basename "$2")" && echo ok
+}
+
 # A network namespace with one address, which a pair of devices connects with ours. A server's socket in the file
 # system is the same in it, so a relay leads there.
 make_network()
@@ -317,6 +326,7 @@ answer()
         'make-immutable 1') make_immutable "$@" ;;
         'make-mutable 1') make_mutable "$@" ;;
         'change-owner 2') change_owner "$@" ;;
+        'change-owner-of-link 2') change_owner_of_link "$@" ;;
         'make-network 1') make_network "$@" ;;
         'drop-packets 0') drop_packets ;;
         'pass-packets 0') pass_packets ;;

@@ -246,6 +246,23 @@ void place_way_free(PlaceWay *way)
     *way = (PlaceWay){0};
 }
 
+bool place_data_directory(char *directory, bool *found, Error *error)
+{
+    AUTO_BUFFER Buffer version = {0};
+    struct stat status;
+
+    *found = false;
+    while (directory[0] != '\0')
+    {
+        if (!file_lstat(path_in(&version, directory, "PG_VERSION"), &status, found, error))
+            return false;
+        if (*found)
+            return true;
+        *strrchr(directory, '/') = '\0';
+    }
+    return true;
+}
+
 int64_t place_birth(const char *path)
 {
     struct statx status;

@@ -83,6 +83,11 @@ typedef struct PlaceWay
 void place_way_find(const char *path, PlaceWay *way);
 void place_way_free(PlaceWay *way);
 
+/* Find the data directory of a server, of any cluster, that a directory is or lies in, by its
+ * PG_VERSION. The path is canonical; it becomes that of the data directory. *found false: it lies
+ * in none. */
+MUST_CHECK bool place_data_directory(char *directory, bool *found, Error *error);
+
 /* When a file or directory was made here, in seconds since 1970: no copy keeps that. 0: the file
  * system does not say. */
 int64_t place_birth(const char *path);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,15 +47,102 @@ typedef struct ChildOutput
     const char *log; /* both are appended to this file, which is there; or NULL */
 } ChildOutput;
 
+/* ---- The environment of a server ---- */
+
+/* What libpq reads (libpq/fe-connect.c, fe-secure-openssl.c, fe-auth-oauth.c, documented as
+ * "Environment Variables"), up to 19. The server would hand it on to all that it runs, take
+ * settings from it, and show it to whoever can read /proc. */
+static const char *const libpq_variables[] = {
+    "PGAPPNAME",
+    "PGCHANNELBINDING",
+    "PGCLIENTENCODING",
+    "PGCONNECT_TIMEOUT",
+    "PGDATABASE",
+    "PGDATESTYLE",
+    "PGGEQO",
+    "PGGSSDELEGATION",
+    "PGGSSENCMODE",
+    "PGGSSLIB",
+    "PGHOST",
+    "PGHOSTADDR",
+    "PGKRBSRVNAME",
+    "PGLOADBALANCEHOSTS",
+    "PGLOCALEDIR",
+    "PGMAXPROTOCOLVERSION",
+    "PGMINPROTOCOLVERSION",
+    "PGOAUTHCAFILE",
+    "PGOAUTHDEBUG",
+    "PGOPTIONS",
+    "PGPASSFILE",
+    "PGPASSWORD",
+    "PGPORT",
+    "PGREALM",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGREQUIRESSL",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLCERT",
+    "PGSSLCERTMODE",
+    "PGSSLCOMPRESSION",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLKEY",
+    "PGSSLKEYLOGFILE",
+    "PGSSLMAXPROTOCOLVERSION",
+    "PGSSLMINPROTOCOLVERSION",
+    "PGSSLMODE",
+    "PGSSLNEGOTIATION",
+    "PGSSLROOTCERT",
+    "PGSSLSNI",
+    "PGSYSCONFDIR",
+    "PGTARGETSESSIONATTRS",
+    "PGTTY",
+    "PGTZ",
+    "PGUSER",
+};
+
+static bool is_libpq_variable(const char *setting)
+{
+    const size_t length = strcspn(setting, "=");
+
+    for (size_t i = 0; i < sizeof(libpq_variables) / sizeof(libpq_variables[0]); i++)
+        if (strlen(libpq_variables[i]) == length &&
+            strncmp(setting, libpq_variables[i], length) == 0)
+            return true;
+    return false;
+}
+
+/* The caller frees it; NULL: ours. The strings are ours. */
+static char **make_environment(ProcessEnvironment environment)
+{
+    size_t count = 0, kept = 0;
+    char **made;
+
+    if (environment == PROCESS_AS_OURS)
+        return NULL;
+    while (environ[count] != NULL)
+        count++;
+    made = memory_allocate((count + 1) * sizeof(*made));
+    for (size_t i = 0; i < count; i++)
+        if (!is_libpq_variable(environ[i]))
+            made[kept++] = environ[i];
+    made[kept] = NULL;
+    return made;
+}
+
+/* ---- Children ---- */
+
 /*
  * Start path with arguments. Its stdin is /dev/null. It gets no descriptor but the first three: a
  * server that it starts would keep what our caller gave us, such as a pipe or a lock, as long as it
  * runs. It leads its own process group, so that what it has started ends with it, except at a
  * terminal.
  */
-static bool start_child(const char *const *arguments, const ChildOutput *output, pid_t *pid,
-                        Error *error)
+static bool start_child(const char *const *arguments, ProcessEnvironment environment,
+                        const ChildOutput *output, pid_t *pid, Error *error)
 {
+    char **made = make_environment(environment);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t defaults;
@@ -88,8 +176,9 @@ static bool start_child(const char *const *arguments, const ChildOutput *output,
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 
-    number =
-        posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *) arguments, environ);
+    number = posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *) arguments,
+                         made != NULL ? made : environ);
+    free(made);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (number != 0)
@@ -180,8 +269,8 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set_errno(error, "could not create pipe");
-    started =
-        start_child(arguments, &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error);
+    started = start_child(arguments, PROCESS_AS_OURS,
+                          &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error);
     file_close(ends[1]);
     collected = started && read_output(ends[0], arguments[0], output, error);
     file_close(ends[0]);
@@ -195,8 +284,8 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     return collected && waited;
 }
 
-bool process_shell(const char *command, const char *log, int limit_seconds, int *wait_status,
-                   Error *error)
+bool process_shell(const char *command, ProcessEnvironment environment, const char *log,
+                   int limit_seconds, int *wait_status, Error *error)
 {
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
     const ChildOutput output = {.stdout_fd = STDERR_FILENO, .log = log};
@@ -204,7 +293,7 @@ bool process_shell(const char *command, const char *log, int limit_seconds, int 
     pid_t pid;
 
     return (log == NULL || file_open_or_create(log, &fd, error)) &&
-           start_child(arguments, &output, &pid, error) &&
+           start_child(arguments, environment, &output, &pid, error) &&
            wait_for_child(pid, limit_seconds, wait_status, error);
 }
 

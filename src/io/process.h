@@ -15,6 +15,14 @@
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
                             int *wait_status, Error *error);
 
+/* The environment of a command. */
+typedef enum ProcessEnvironment
+{
+    PROCESS_AS_OURS,
+    PROCESS_WITHOUT_LIBPQ /* for a server: our connections' passwords and settings are not its own
+                           */
+} ProcessEnvironment;
+
 /*
  * Run through /bin/sh -c. *wait_status is waitpid's. A command that takes longer than limit_seconds
  * (0: no limit) is asked to end, and killed if it does not, which is an error. stdout is pointed at
@@ -22,8 +30,8 @@ MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *ou
  * the command leaves running holds no descriptor of ours, so that our callers see the end of our
  * output.
  */
-MUST_CHECK bool process_shell(const char *command, const char *log, int limit_seconds,
-                              int *wait_status, Error *error);
+MUST_CHECK bool process_shell(const char *command, ProcessEnvironment environment, const char *log,
+                              int limit_seconds, int *wait_status, Error *error);
 
 /* "child process exited with exit code 1" and the like, into out. */
 void process_describe(int wait_status, char *out, size_t size);

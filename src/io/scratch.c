@@ -4,6 +4,7 @@
 #include "base/workers.h"
 #include "io/dir.h"
 #include "io/file.h"
+#include "io/trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,20 +76,6 @@ static void remove_stale(const Parent *parent, const char *name)
 
 /* ---- A new one ---- */
 
-/* Others may make files there, but not put theirs in the place of ours. */
-static bool check_sticky_bit(const char *path, Error *error)
-{
-    struct stat status;
-
-    if (!file_stat(path, &status, NULL, error))
-        return false;
-    if ((status.st_mode & S_IWOTH) == 0 || (status.st_mode & S_ISVTX) != 0)
-        return true;
-    return error_set(error, ERROR_FAILED,
-                     "every user may rename files in directory \"%s\": it lacks the sticky bit",
-                     path);
-}
-
 /* fd -1: a process that removes stale directories was faster than our lock. */
 static bool make_directory(const Parent *parent, char *path, int *fd, Error *error)
 {
@@ -112,7 +99,9 @@ bool scratch_make(const char *parent_path, Arena *arena, const char **path, int 
 {
     AUTO_BUFFER Buffer buffer = {0};
     AUTO_FD int fd = -1;
-    bool ok = check_sticky_bit(parent_path, error) && file_open_read(parent_path, &fd, NULL, error);
+    struct stat status;
+    bool ok = file_stat(parent_path, &status, NULL, error) && trust_check(parent_path, error) &&
+              file_open_read(parent_path, &fd, NULL, error);
     Parent parent = {parent_path, fd};
     char *made = arena_strdup(arena, path_in(&buffer, parent_path, PREFIX RANDOM_PART));
     const char **names;

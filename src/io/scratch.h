@@ -9,8 +9,8 @@
 /*
  * Make a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is
  * locked (flock) as long as it is in use: close it when the directory has been removed. First
- * remove what killed processes of the same user have left there. Fails also if others may rename
- * files in parent; then *path is NULL.
+ * remove what killed processes of the same user have left there. Fails also if parent is
+ * not to be trusted (trust_check); then *path is NULL.
  */
 MUST_CHECK bool scratch_make(const char *parent, Arena *arena, const char **path, int *lock_fd,
                              Error *error);

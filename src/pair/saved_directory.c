@@ -1,6 +1,7 @@
 #include "pair/saved_directory.h"
 
 #include "io/place.h"
+#include "io/trust.h"
 
 #include <libgen.h>
 #include <string.h>
@@ -32,6 +33,11 @@ bool saved_directory_check(const char *option, const char *directory, const Clus
         target, path_in(&pg_wal, target, clusters->shape.version->wal_directory),
         clusters->source != NULL ? clusters->source->directory : NULL};
 
+    if (!trust_check(directory, error))
+        return error_hint(error,
+                          "Name a directory for %s that belongs to the user who runs "
+                          "pg_rewind, and that only that user can write to.",
+                          option);
     if (!find_existing_directory(directory, memory, existing, error))
         return false;
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)

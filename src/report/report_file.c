@@ -1,6 +1,7 @@
 #include "report/report.h"
 
 #include "io/dir.h"
+#include "io/trust.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,20 +22,11 @@ static bool error_inside(const char *path, const char *inside, Error *error)
 static bool check_parents(const char *path, const char *directory, Error *error)
 {
     char parent[PLACE_PATH_SIZE];
-    AUTO_BUFFER Buffer version = {0};
-    struct stat status;
     bool found;
 
     snprintf(parent, sizeof(parent), "%s", directory);
-    while (parent[0] != '\0')
-    {
-        if (!file_lstat(path_in(&version, parent, "PG_VERSION"), &status, &found, error))
-            return false;
-        if (found)
-            return error_inside(path, parent, error);
-        *strrchr(parent, '/') = '\0';
-    }
-    return true;
+    return place_data_directory(parent, &found, error) &&
+           (!found || error_inside(path, parent, error));
 }
 
 /* A data directory links to directories elsewhere. */
@@ -123,6 +115,7 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
     const int named = path != NULL ? find_descriptor(path) : -1;
     char directory[PLACE_PATH_SIZE];
     struct stat status;
+    mode_t mask;
     bool found;
     int fd;
 
@@ -135,6 +128,9 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
         file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
         return file->stream != NULL || error_not_created(path, error);
     }
+    if (!trust_check(path, error))
+        return error_hint(error, "Name a report file in a directory that belongs to root or to the "
+                                 "user who runs pg_rewind, and that no others can write to.");
     if (!file_stat(path, &status, &found, error))
         return false;
     if (found && !S_ISREG(status.st_mode))
@@ -152,12 +148,15 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
     /* One that a killed run has left. */
     if (!file_remove(file->temporary, error))
         return false;
+    /* Who opens it before its mode is set could read what is written later. */
+    mask = umask(S_IRWXG | S_IRWXO);
     file->stream = fopen(file->temporary, "wxe");
+    umask(mask);
     if (file->stream == NULL)
         return error_not_created(path, error);
     file->renamed = true;
-    return !found ||
-           file_set_mode(fileno(file->stream), file->temporary, status.st_mode & 07777, error);
+    return file_set_mode(fileno(file->stream), file->temporary,
+                         found ? status.st_mode & 07777 : S_IRUSR | S_IWUSR, error);
 }
 
 void report_file_close(ReportFile *file, bool written)

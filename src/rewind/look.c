@@ -7,6 +7,7 @@
 #include "base/workers.h"
 #include "io/file.h"
 #include "io/scratch.h"
+#include "io/trust.h"
 #include "pair/prerequisites.h"
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
@@ -155,9 +156,13 @@ static bool finish_pending(Look *look, const PendingRewind *pending, Error *erro
 /* Finish or throw away what an earlier run left; a dry run only notes it. */
 static bool handle_pending(Look *look, Error *error)
 {
+    AUTO_BUFFER Buffer work = {0};
     PendingRewind pending;
     bool is_live;
 
+    /* A journal of somebody else's would do what he likes, with our rights. */
+    if (!trust_check_entry(path_in(&work, target_directory(look), WORK_DIRECTORY), error))
+        return error_hint(error, "Find out who has made it before you remove it.");
     if (!apply_pending(target_directory(look), look->arena, &pending, error))
         return false;
     is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;

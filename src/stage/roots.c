@@ -2,6 +2,8 @@
 
 #include "apply/journal.h"
 #include "format/backup_label.h"
+#include "io/trust.h"
+#include "plan/classify.h"
 
 #include <errno.h>
 #include <string.h>
@@ -433,9 +435,104 @@ static void add_last_occupied(Occupied *occupied, Problems *problems)
     buffer_free(&occupied->options);
 }
 
+/* The path that the location has or will have, without links; false where it will have none. */
+static bool find_canonical(const NewLocation *location, Buffer *canonical)
+{
+    AUTO_BUFFER Buffer parent = {0};
+    char path[PLACE_PATH_SIZE];
+    bool found;
+
+    if (!place_canonical(location->missing ? path_parent(&parent, location->path) : location->path,
+                         path, &found, NULL) ||
+        !found)
+        return false;
+    if (location->missing)
+        path_in(canonical, path, strrchr(location->path, '/') + 1);
+    else
+        buffer_append_string(canonical, path);
+    return true;
+}
+
+/* The name of a link's target is made by the source, which may be any server: it is only taken
+ * where CREATE TABLESPACE would make it. */
+static bool check_name(const NewLocation *location, Error *error)
+{
+    bool plain = true;
+
+    if (location->path[0] != '/')
+        return error_set(error, ERROR_FAILED,
+                         "tablespace \"%s\" of the source is not at an absolute path: \"%s\"",
+                         location->link, location->path);
+    for (const char *byte = location->path; *byte != '\0'; byte++)
+        plain = plain && (unsigned char) *byte >= 0x20 && *byte != 0x7F;
+    if (plain && path_is_safe(location->path + 1))
+        return true;
+    error_set(error, ERROR_FAILED,
+              "tablespace \"%s\" of the source is not at a canonical path: \"%s\"", location->link,
+              location->path);
+    return error_hint(error, "Give it a place on the target with --tablespace-mapping.");
+}
+
+/* Neither in the data directory, nor in its pg_wal where that is a link, nor in another cluster. */
+static bool check_outside(const Roots *roots, const NewLocation *location, Error *error)
+{
+    AUTO_BUFFER Buffer canonical = {0}, wal = {0};
+    char directory[PLACE_PATH_SIZE];
+    const char *path;
+    bool found;
+
+    if (!find_canonical(location, &canonical))
+        return true; /* which check_missing reports */
+    path = buffer_string(&canonical);
+    if (canonical.size >= sizeof(directory))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    memcpy(directory, path, canonical.size + 1);
+    if (!place_data_directory(directory, &found, error))
+        return false;
+    for (int i = 0; !found && i < 2; i++)
+    {
+        bool there;
+
+        if (!place_canonical(
+                target_path(&wal, roots->target_directory, i == 0 ? "pg_wal" : "pg_xlog"),
+                directory, &there, error))
+            return false;
+        found = there && path_is_within(directory, path);
+    }
+    if (!found)
+        return true;
+    error_set(error, ERROR_FAILED, "tablespace \"%s\" of the source would be inside \"%s\": \"%s\"",
+              location->link, directory, location->path);
+    return error_hint(error, "Give it a place on the target with --tablespace-mapping.");
+}
+
+/* Each tablespace has a place of its own, and none lies in that of another one. */
+static bool check_separate(const Roots *roots, size_t index, Error *error)
+{
+    AUTO_BUFFER Buffer canonical = {0}, other = {0};
+    const NewLocation *location = &roots->locations[index];
+
+    for (size_t i = 0; i < index; i++)
+    {
+        buffer_clear(&canonical);
+        buffer_clear(&other);
+        if (!find_canonical(location, &canonical) ||
+            !find_canonical(&roots->locations[i], &other) ||
+            (!path_is_within(buffer_string(&canonical), buffer_string(&other)) &&
+             !path_is_within(buffer_string(&other), buffer_string(&canonical))))
+            continue;
+        error_set(error, ERROR_FAILED,
+                  "tablespaces \"%s\" and \"%s\" of the source would have one place: \"%s\"",
+                  roots->locations[i].link, location->link, location->path);
+        return error_hint(error, "Give each a place on the target with --tablespace-mapping.");
+    }
+    return true;
+}
+
 static bool check_present(const Roots *roots, const Plan *plan, const NewLocation *location,
                           Occupied *foreign, Problems *problems, Error *error)
 {
+    AUTO_BUFFER Buffer canonical = {0};
     bool found, occupied, own;
     Place place;
 
@@ -448,6 +545,10 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
         add_occupied(roots, plan, location, foreign, problems);
         return true;
     }
+    if (find_canonical(location, &canonical) &&
+        !trust_check_entry(buffer_string(&canonical), error))
+        return error_hint(error, "The directory of a tablespace belongs to the user who runs the "
+                                 "target server, and only that user can write to it.");
     if (!place.is_directory)
         errno = ENOTDIR;
     return (place.is_directory && place_can_change_names(location->path)) ||
@@ -477,13 +578,11 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
         Error problem;
         bool ok;
 
-        if (location->path[0] != '/')
-            ok = error_set(&problem, ERROR_FAILED,
-                           "tablespace \"%s\" of the source is not at an absolute path: \"%s\"",
-                           location->link, location->path);
-        else if (location->missing)
+        ok = check_name(location, &problem) && check_outside(roots, location, &problem) &&
+             check_separate(roots, index, &problem);
+        if (ok && location->missing)
             ok = check_missing(location, &problem);
-        else
+        else if (ok)
             ok = check_present(roots, plan, location, &occupied, problems, &problem);
         if (!ok)
             problems_add(problems, &problem);

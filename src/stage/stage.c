@@ -3,6 +3,7 @@
 #include "apply/commit.h"
 #include "base/array.h"
 #include "io/dir.h"
+#include "io/trust.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -388,7 +389,8 @@ static bool make_directories(const Stage *stage, Error *error)
     {
         const char *work = stage_local(stage, stage->roots.roots[index].work, &path);
 
-        if (!dir_remove_tree(work, error) || !file_make_directory(work, error))
+        if (!dir_remove_tree(work, error) || !file_make_directory(work, error) ||
+            !trust_check_entry(work, error))
             return false;
     }
     return watch_file_systems(stage, error);

@@ -182,9 +182,15 @@ static FormerStart read_former_start(const Target *target, long pid, Arena *aren
 static bool find_pg_ctl(const Version *version, const Options *options, const FormerStart *former,
                         Arena *arena, char **program, Error *error)
 {
-    if (options->bindir == NULL && former->bindir != NULL &&
-        target_find_program(arena, "pg_ctl", version, former->bindir, program, NULL))
-        return true;
+    /* A dry run executes nothing that a file of the data directory names. */
+    if (options->bindir == NULL && former->bindir != NULL && former->bindir[0] == '/')
+    {
+        *program = target_program_in(arena, "pg_ctl", former->bindir);
+        if (*program != NULL &&
+            (options->dry_run ||
+             target_find_program(arena, "pg_ctl", version, former->bindir, program, NULL)))
+            return true;
+    }
     if (target_find_program(arena, "pg_ctl", version, options->bindir, program, NULL) &&
         *program != NULL)
         return true;
@@ -444,10 +450,12 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
 static bool run_command(ServerControl *control, const char *command, char what[256],
                         bool *ended_well, Error *error)
 {
+    const bool starts = command == control->start;
     int wait_status = 0;
 
     list_logs(control, control->logs);
-    if (!process_shell(command, control->log, 0, &wait_status, error))
+    if (!process_shell(command, starts ? PROCESS_WITHOUT_LIBPQ : PROCESS_AS_OURS, control->log, 0,
+                       &wait_status, error))
         return false;
     *ended_well = wait_status == 0;
     process_describe(wait_status, what, 256);

@@ -4,7 +4,9 @@
 #include "target/target.h"
 
 #include "base/log.h"
+#include "io/place.h"
 #include "io/process.h"
+#include "io/trust.h"
 #include "target/configuration.h"
 
 #include <stdlib.h>
@@ -26,12 +28,37 @@ static const char distributions[] = "/usr/lib/postgresql/*/bin:"   /* Debian, Ub
                                     "/opt/bitnami/postgresql/bin:"
                                     "/opt/pgpro/std-*/bin";
 
-/* Take the program of that name in the directory if it is of that major version; any minor version
- * will do. */
-static bool try_program(Arena *arena, const char *name, const char *directory,
-                        const Version *version, char **program)
+/* Only our own account and root can have put the program there, and it lies in no data directory,
+ * whose files a server's superusers can write. */
+static bool check_place(const char *program, Error *error)
+{
+    char directory[PLACE_PATH_SIZE];
+    bool found;
+
+    if (!trust_check(program, error) || !place_canonical(program, directory, &found, error) ||
+        !place_data_directory(directory, &found, error))
+        return false;
+    return !found ||
+           error_set(error, ERROR_FAILED, "program \"%s\" is in the data directory \"%s\"", program,
+                     directory);
+}
+
+char *target_program_in(Arena *arena, const char *name, const char *directory)
 {
     char *path = arena_printf(arena, "%s/%s", directory, name);
+    Error problem;
+
+    if (access(path, X_OK) != 0)
+        return NULL;
+    if (check_place(path, &problem))
+        return path;
+    log_warning("program \"%s\" is not used: %s", path, problem.message);
+    return NULL;
+}
+
+/* True if the program says that it is of that name and major version; any minor version will do. */
+static bool is_program(const char *path, const char *name, const Version *version)
+{
     const char *const arguments[] = {path, "-V", NULL};
     AUTO_BUFFER Buffer output = {0};
     TextCursor text;
@@ -41,8 +68,16 @@ static bool try_program(Arena *arena, const char *name, const char *directory,
         wait_status != 0)
         return false;
     text = text_cursor(buffer_string(&output));
-    if (!text_take(&text, name) || !text_take(&text, " (PostgreSQL) ") ||
-        !version_take_name(&text, version))
+    return text_take(&text, name) && text_take(&text, " (PostgreSQL) ") &&
+           version_take_name(&text, version);
+}
+
+static bool try_program(Arena *arena, const char *name, const char *directory,
+                        const Version *version, char **program)
+{
+    char *path = target_program_in(arena, name, directory);
+
+    if (path == NULL || !is_program(path, name, version))
         return false;
     *program = path;
     return true;
@@ -85,8 +120,11 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
     *program = NULL;
     if (bindir != NULL)
     {
-        if (try_program(arena, name, bindir, version, program))
+        /* Who names it has decided. */
+        *program = arena_printf(arena, "%s/%s", bindir, name);
+        if (is_program(*program, name, version))
             return true;
+        *program = NULL;
         error_set(error, ERROR_FAILED,
                   "no program \"%s\" of version %s was found in directory \"%s\"", name,
                   version->name, bindir);

@@ -73,10 +73,14 @@ MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *
 
 /* ---- server_program.c ---- */
 
+/* The path of the program in a directory that nobody has named by an option; NULL: it is not there,
+ * or others can have put it there, which is a warning. */
+char *target_program_in(Arena *arena, const char *name, const char *directory);
+
 /*
- * Find a server program of that major version, any minor one: in bindir, or if that is NULL beside
- * pg_rewind, in PATH, in the directories of distributions. *program is NULL when it was not found,
- * which is an error only in bindir.
+ * Find a server program of that major version, any minor one: in bindir, which the user has named,
+ * or if that is NULL beside pg_rewind, in PATH, in the directories of distributions, as
+ * target_program_in. *program is NULL when it was not found, which is an error only in bindir.
  */
 MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Version *version,
                                     const char *bindir, char **program, Error *error);
