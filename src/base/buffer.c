@@ -174,6 +174,35 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
     buffer->size += (size_t) length;
 }
 
+void buffer_vshown(Buffer *buffer, ShownLines lines, const char *format, va_list arguments)
+{
+    const size_t length = (size_t) shown_vprintf(NULL, 0, lines, format, arguments);
+
+    shown_vprintf((char *) buffer_grow(buffer, length + 1), length + 1, lines, format, arguments);
+    buffer->size += length;
+}
+
+void buffer_shown(Buffer *buffer, ShownLines lines, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_vshown(buffer, lines, format, arguments);
+    va_end(arguments);
+}
+
+static bool is_ascii_control(char byte)
+{
+    return (unsigned char) byte < 0x20 || byte == 0x7F;
+}
+
+static bool has_ascii_control(const char *string)
+{
+    while (*string != '\0' && !is_ascii_control(*string))
+        string++;
+    return *string != '\0';
+}
+
 /* Between two quotes, the first of the doubled characters. Each of these stands twice in the
  * string, with text between both. */
 static void append_quoted(Buffer *buffer, const char *string, const char *doubled, const char *text)
@@ -205,18 +234,68 @@ void buffer_append_word(Buffer *buffer, const char *word)
         append_quoted(buffer, word, "'", "\\'");
 }
 
+/* With escapes for what a terminal would take for commands, and what would look like another line.
+ */
+static void append_escape_literal(Buffer *buffer, const char *string)
+{
+    buffer_append_string(buffer, "E'");
+    for (; *string != '\0'; string++)
+    {
+        if (is_ascii_control(*string))
+        {
+            buffer_printf(buffer, *string == '\n' ? "\\n" : "\\x%02x", (unsigned) *string);
+            continue;
+        }
+        if (*string == '\'' || *string == '\\')
+            buffer_append_u8(buffer, (uint8_t) *string);
+        buffer_append_u8(buffer, (uint8_t) *string);
+    }
+    buffer_append_u8(buffer, '\'');
+}
+
+void buffer_append_shown_word(Buffer *buffer, const char *word)
+{
+    AUTO_BUFFER Buffer shown = {0};
+
+    buffer_shown(&shown, SHOWN_ONE_LINE, "%s", word);
+    buffer_append_word(buffer, buffer_string(&shown));
+}
+
 void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind)
 {
-    const bool escaped = strchr(string, '\\') != NULL;
+    const bool has_backslash = strchr(string, '\\') != NULL;
 
-    if (escaped && kind == LITERAL_ANY)
-        buffer_append_u8(buffer, 'E');
-    append_quoted(buffer, string, escaped ? "'\\" : "'", "");
+    if (kind == LITERAL_ANY && (has_ascii_control(string) || has_backslash))
+        append_escape_literal(buffer, string);
+    else
+        append_quoted(buffer, string, has_backslash ? "'\\" : "'", "");
 }
 
 void buffer_append_name(Buffer *buffer, const char *name)
 {
     append_quoted(buffer, name, "\"", "");
+}
+
+void buffer_append_shown_name(Buffer *buffer, const char *name)
+{
+    if (!has_ascii_control(name))
+    {
+        buffer_append_name(buffer, name);
+        return;
+    }
+    buffer_append_string(buffer, "U&\"");
+    for (; *name != '\0'; name++)
+    {
+        if (is_ascii_control(*name))
+        {
+            buffer_printf(buffer, "\\%04x", (unsigned) *name);
+            continue;
+        }
+        if (*name == '"' || *name == '\\')
+            buffer_append_u8(buffer, (uint8_t) *name);
+        buffer_append_u8(buffer, (uint8_t) *name);
+    }
+    buffer_append_u8(buffer, '"');
 }
 
 void buffer_append_call(Buffer *buffer, const char *function, const char *string, const char *type,

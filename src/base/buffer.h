@@ -6,6 +6,7 @@
 #define BASE_BUFFER_H
 
 #include "base/error.h"
+#include "base/shown.h"
 
 #include <stdarg.h>
 
@@ -89,8 +90,13 @@ void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
-/* A string literal of SQL, for a session with any settings, as quote_literal makes it. A setting's
- * value in a configuration file. */
+/* The same for text for people: shown_vprintf. */
+void buffer_shown(Buffer *buffer, ShownLines lines, const char *format, ...) PRINTF_LIKE(3, 4);
+void buffer_vshown(Buffer *buffer, ShownLines lines, const char *format, va_list arguments)
+    PRINTF_LIKE(3, 0);
+
+/* A string literal of SQL, for a session with any settings, as quote_literal makes it; a control
+ * character of ASCII is an escape: E'\x1b'. A setting's value in a configuration file. */
 typedef enum LiteralKind
 {
     LITERAL_ANY,
@@ -103,8 +109,17 @@ typedef enum LiteralKind
  * and a name, always in quotes.
  */
 void buffer_append_word(Buffer *buffer, const char *word);
+
+/* A word of a command that is only shown, never executed: without control characters, as all text
+ * for people (base/shown.h). One with some no longer is that word; a pattern still fits it. */
+void buffer_append_shown_word(Buffer *buffer, const char *word);
 void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind);
 void buffer_append_name(Buffer *buffer, const char *name);
+
+/* A name in a statement of a script that sets standard_conforming_strings: as U&"\000a" where it
+ * has control characters of ASCII. (Not in a literal that becomes a regclass, which knows no U&.)
+ */
+void buffer_append_shown_name(Buffer *buffer, const char *name);
 
 /*
  * A call of a function of PostgreSQL's in SQL that a person pastes, with a string, and with `more`,

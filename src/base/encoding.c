@@ -70,8 +70,7 @@ const char *encoding_name(iconv_t conversion, const char *name, size_t size, Are
     return arena_strdup(arena, buffer_string(&text));
 }
 
-static void append_characters(Buffer *text, const char *string, char lowest,
-                              const char *replacement)
+static void append_characters(Buffer *text, const char *string, const char *replacement)
 {
     const unsigned char *bytes = (const unsigned char *) string;
 
@@ -79,7 +78,7 @@ static void append_characters(Buffer *text, const char *string, char lowest,
     {
         const size_t length = utf8_length(bytes);
 
-        if (length == 0 || *bytes < lowest)
+        if (length == 0)
             buffer_append_string(text, replacement);
         else
             buffer_append(text, bytes, length);
@@ -89,10 +88,13 @@ static void append_characters(Buffer *text, const char *string, char lowest,
 
 void utf8_append(Buffer *text, const char *string)
 {
-    append_characters(text, string, '\0', "\uFFFD");
+    append_characters(text, string, "\uFFFD");
 }
 
 void utf8_append_comment(Buffer *text, const char *string)
 {
-    append_characters(text, string, ' ', "?");
+    AUTO_BUFFER Buffer shown = {0};
+
+    buffer_shown(&shown, SHOWN_ONE_LINE, "%s", string);
+    append_characters(text, buffer_string(&shown), "?");
 }

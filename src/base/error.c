@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/shown.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -32,7 +34,7 @@ static void end_with_mark(char *text)
 static void PRINTF_LIKE(2, 0) append_arguments(char *text, const char *format, va_list arguments)
 {
     const size_t size = ERROR_TEXT_SIZE - strlen(text);
-    const int added = vsnprintf(text + strlen(text), size, format, arguments);
+    const int added = shown_vprintf(text + strlen(text), size, SHOWN_OWN_LINES, format, arguments);
 
     if (added < 0 || (size_t) added >= size)
         end_with_mark(text);

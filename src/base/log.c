@@ -195,6 +195,26 @@ static void append_prefix(Buffer *line, Colour colour, const char *label)
         append_coloured(line, colour, label);
 }
 
+/* Lines after the first have no prefix: they are what libpq says, as a server has told it. One that
+ * begins like a line of ours is indented, or it could pretend to be our hint. */
+static void append_message(Buffer *line, const char *text)
+{
+    const size_t name = strlen(program_name);
+
+    for (;;)
+    {
+        const char *end = strchrnul(text, '\n');
+
+        buffer_append(line, text, (size_t) (end - text));
+        if (*end == '\0')
+            return;
+        buffer_append_u8(line, '\n');
+        text = end + 1;
+        if (strncmp(text, program_name, name) == 0 && text[name] == ':')
+            buffer_append_string(line, "  ");
+    }
+}
+
 /* End the text with exactly one newline, whatever libpq put there. */
 static void end_line(Buffer *line)
 {
@@ -221,7 +241,7 @@ void log_line(LogLevel level, const char *format, ...)
 {
     static const char *const labels[] = {
         [LEVEL_WARNING] = "warning: ", [LEVEL_DETAIL] = "detail: ", [LEVEL_HINT] = "hint: "};
-    AUTO_BUFFER Buffer line = {0};
+    AUTO_BUFFER Buffer line = {0}, text = {0};
     va_list arguments;
 
     if ((level == LEVEL_DEBUG && !debug_on) ||
@@ -231,8 +251,9 @@ void log_line(LogLevel level, const char *format, ...)
         return;
     append_prefix(&line, level == LEVEL_WARNING ? COLOUR_WARNING : COLOUR_NOTE, labels[level]);
     va_start(arguments, format);
-    buffer_vprintf(&line, format, arguments);
+    buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
     va_end(arguments);
+    append_message(&line, buffer_string(&text));
     end_line(&line);
     write_line(&line);
 }
@@ -281,7 +302,7 @@ void log_error(const Error *error)
 
     remember(error);
     append_prefix(&lines, COLOUR_ERROR, "error: ");
-    buffer_append_string(&lines, error->message);
+    append_message(&lines, error->message);
     end_line(&lines);
     append_lines(&lines, "detail: ", error->detail);
     append_lines(&lines, "hint: ", error->hint);

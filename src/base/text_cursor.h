@@ -9,6 +9,7 @@
 #define BASE_TEXT_CURSOR_H
 
 #include "base/arena.h"
+#include "base/utf8.h"
 
 /* Points into the text that it was made from, and owns nothing. */
 typedef struct TextCursor
@@ -55,11 +56,6 @@ MUST_CHECK bool words_split(Arena *arena, const char *text, Words *words, const 
 
 /* True if the word is one of a list that ends with a NULL. */
 bool is_among(const char *word, const char *const *list);
-
-/* Length of the character of UTF-8 at bytes, which end with a NUL; 0 if it is not one. As the
- * Unicode standard and the server accept it: no overlong forms, no surrogates. */
-size_t utf8_length(const unsigned char *bytes);
-bool utf8_is_valid(const char *text);
 
 /* True if all its bytes are ASCII: valid in each encoding of a server. */
 bool text_is_ascii(const char *text);

@@ -50,7 +50,7 @@ void text_list_add(TextList *list, const char *format, ...)
     if (!text_list_next(list))
         return;
     va_start(arguments, format);
-    buffer_vprintf(list->buffer, format, arguments);
+    buffer_vshown(list->buffer, SHOWN_ONE_LINE, format, arguments);
     va_end(arguments);
 }
 

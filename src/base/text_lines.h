@@ -24,7 +24,7 @@ typedef struct TextList
 
 /* Begin an item: append the separator if it needs one. False: the item is only counted. */
 bool text_list_next(TextList *list);
-/* Append one item, printf-like; or only count it. */
+/* Append one item, printf-like, in one line for people; or only count it. */
 void text_list_add(TextList *list, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Append "and 3 more" where 3 items were not shown. */
 void text_list_end(const TextList *list);

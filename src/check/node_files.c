@@ -282,7 +282,7 @@ static void look_at_configuration(Node *node)
     }
     if (is_configuration_hidden(node))
     {
-        buffer_append_word(&word, node->configuration.config_file);
+        buffer_append_shown_word(&word, node->configuration.config_file);
         node_add(node, "configuration", FINDING_WARNING,
                  arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
                  "The server was started with \"%s\". pg_rewind does not find that file without "

@@ -31,7 +31,7 @@ void node_add(Node *node, const char *name, FindingState state, const char *reme
     va_list arguments;
 
     va_start(arguments, format);
-    buffer_vprintf(&text, format, arguments);
+    buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
     va_end(arguments);
     finding.text = arena_strdup(node->arena, buffer_string(&text));
     if (remedy != NULL && remedy[0] != '\0')
@@ -160,7 +160,7 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     AUTO_BUFFER Buffer text = {0};
     char server[CONTROL_SERVER_SIZE];
 
-    buffer_printf(&text, "\"%s\"", node->target);
+    buffer_shown(&text, SHOWN_ONE_LINE, "\"%s\"", node->target);
     if (node->version != NULL)
         buffer_printf(&text, ", a %s %s of %s", node->look.running ? "running" : "stopped",
                       target_was_standby(&node->clusters->target) ? "standby" : "primary",
@@ -176,10 +176,7 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     for (size_t i = 0; verbose && i < node->not_looked_at_count; i++)
         buffer_printf(&text, "  %s: %s\n", node->not_looked_at[i].name,
                       node->not_looked_at[i].text);
-    /* Names of files may hold what a terminal takes for commands. */
-    for (size_t i = 0; i < text.size; i++)
-        if (text.bytes[i] == 0x7F || (text.bytes[i] < 0x20 && text.bytes[i] != '\n'))
-            text.bytes[i] = '?';
+    shown_clean((char *) buffer_string(&text), SHOWN_OWN_LINES);
     fwrite(text.bytes, 1, text.size, stream);
 }
 

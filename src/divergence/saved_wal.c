@@ -105,7 +105,7 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
          segment > saving->first && wal_stream_timeline(saving->stream, segment) != timeline;
          segment--)
         end = wal_segment_start(shape, segment);
-    buffer_append_word(&directory, saving->directory);
+    buffer_append_shown_word(&directory, saving->directory);
     return arena_printf(arena, "%s -p %s -t %u -s %s -e %s", shape->version->wal_dump_program,
                         buffer_string(&directory), timeline,
                         LSN_TEXT(shape->version, saving->diverged->lsn),

@@ -297,6 +297,20 @@ static bool is_secret_name(const char *name)
            strncmp(name, "ssl_", 4) != 0;
 }
 
+/* Of these only it is told that they differ: commands have passwords in too many ways, and a
+ * setting with a dot is an extension's, whose words for a secret nobody knows. */
+static bool is_hidden_name(const char *name)
+{
+    static const char *const suffixes[] = {"_command", "_script"};
+    const size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+        if (length >= strlen(suffixes[i]) &&
+            strcmp(name + length - strlen(suffixes[i]), suffixes[i]) == 0)
+            return true;
+    return strchr(name, '.') != NULL;
+}
+
 /* The end of the value at position, which may stand in quotes of a connection string or of the
  * shell. */
 static const char *end_of_value(const char *position)
@@ -333,6 +347,19 @@ static const char *find_secret(const char *start, const char *equals)
     return equals;
 }
 
+/* The length of the password in front of the last "@" before a slash; 0: there is none. As libpq a
+ * password may have blanks, and "@" as well. */
+static size_t length_to_host(const char *password)
+{
+    const size_t end = strcspn(password, "/");
+    size_t length = 0;
+
+    for (size_t i = 0; i < end; i++)
+        if (password[i] == '@')
+            length = i;
+    return length;
+}
+
 /* The length of "://user:" at position, if a password and "@" follow it; 0 otherwise. */
 static size_t find_url_password(const char *position)
 {
@@ -344,7 +371,7 @@ static size_t find_url_password(const char *position)
     if (position[length] != ':')
         return 0;
     length++;
-    return position[length + strcspn(position + length, "@/ ")] == '@' ? length : 0;
+    return length_to_host(position + length) > 0 ? length : 0;
 }
 
 const char *setting_masked(Arena *arena, const char *name, const char *value)
@@ -352,7 +379,7 @@ const char *setting_masked(Arena *arena, const char *name, const char *value)
     AUTO_BUFFER Buffer text = {0};
     const char *position = value;
 
-    if (is_secret_name(name))
+    if (is_secret_name(name) || is_hidden_name(name))
         return value[0] == '\0' ? value : "********";
     while (*position != '\0')
     {
@@ -369,7 +396,7 @@ const char *setting_masked(Arena *arena, const char *name, const char *value)
         }
         buffer_append(&text, position, (size_t) (secret - position));
         buffer_append_string(&text, "********");
-        position = user > 0 ? secret + strcspn(secret, "@/ ") : end_of_value(secret);
+        position = user > 0 ? secret + length_to_host(secret) : end_of_value(secret);
     }
     return arena_strdup(arena, buffer_string(&text));
 }

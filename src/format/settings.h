@@ -68,7 +68,8 @@ const char *settings_value(const Settings *settings, const char *name);
 
 /*
  * A value for people to see: what looks like a password, or is one by the setting's name, becomes
- * stars. In the arena, or the value itself.
+ * stars. So does all of a command, a script, and a setting of an extension (with a dot). In the
+ * arena, or the value itself.
  */
 const char *setting_masked(Arena *arena, const char *name, const char *value);
 

@@ -221,7 +221,7 @@ static bool error_hint_stop(const char *before, const char *directory, Error *er
 {
     AUTO_BUFFER Buffer word = {0};
 
-    buffer_append_word(&word, directory);
+    buffer_append_shown_word(&word, directory);
     return error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
 }
 

@@ -511,7 +511,7 @@ static void append_keep_option(Buffer *options, const char *path)
     for (; *path != '\0'; path++)
         buffer_printf(&pattern, "%s%c", strchr("*?[\\", *path) != NULL ? "\\" : "", *path);
     buffer_append_string(options, " --keep=");
-    buffer_append_word(options, buffer_string(&pattern));
+    buffer_append_shown_word(options, buffer_string(&pattern));
 }
 
 static void print_removed(const Plan *plan)

@@ -27,9 +27,16 @@ static bool source_has_rows(const LostRelation *relation)
 /* NULL: there is a query for the rows. */
 static const char *reason_for_no_query(const Lost *lost, const LostRelation *relation)
 {
+    AUTO_BUFFER Buffer shown = {0};
+
     if (lost->open_is_unknown)
         return "WAL of wal_level = archive does not tell which transactions were running";
-    return utf8_is_valid(relation->name) ? NULL : "the name is not valid in UTF-8";
+    if (!utf8_is_valid(relation->name))
+        return "the name is not valid in UTF-8";
+    buffer_shown(&shown, SHOWN_ONE_LINE, "%s", relation->name);
+    return strcmp(buffer_string(&shown), relation->name) == 0
+               ? NULL
+               : "the name has control characters, which a terminal may take for commands";
 }
 
 bool source_query_exists(const Lost *lost, const LostRelation *relation)

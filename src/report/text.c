@@ -34,7 +34,7 @@ static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const ch
 
     append_label(text, label);
     va_start(arguments, format);
-    buffer_vprintf(text, format, arguments);
+    buffer_vshown(text, SHOWN_ONE_LINE, format, arguments);
     va_end(arguments);
     buffer_append_u8(text, '\n');
 }
@@ -221,12 +221,12 @@ static void list_done(TextList *list, const LostRelation *relation, bool of_new_
     if (of_new_database)
     {
         if (relation->database != NULL)
-            buffer_printf(list->buffer, "database %s", relation->database);
+            buffer_shown(list->buffer, SHOWN_ONE_LINE, "database %s", relation->database);
         else
             buffer_printf(list->buffer, "database %u", database);
     }
     else
-        buffer_append_string(list->buffer, relation->name);
+        buffer_shown(list->buffer, SHOWN_ONE_LINE, "%s", relation->name);
     if (xid != 0)
         buffer_printf(list->buffer, " by %u", xid);
 }
@@ -293,12 +293,14 @@ static void list_ddl(const Report *report, const Lost *lost, TextList *list)
         {
             const LostSchemaChange *change = &lost->schema_changes[next];
 
-            if (text_list_next(list))
-                buffer_printf(list->buffer, "%s %s%s%s by %u, %.19s%s", change->verb, change->noun,
-                              change->name != NULL ? " " : "",
-                              change->name != NULL ? change->name : "", transaction->xid,
-                              time_text(report, transaction->time),
-                              change->rows_on_source ? "\n  its rows are still on the source" : "");
+            if (!text_list_next(list))
+                continue;
+            buffer_shown(list->buffer, SHOWN_ONE_LINE, "%s %s%s%s by %u, %.19s", change->verb,
+                         change->noun, change->name != NULL ? " " : "",
+                         change->name != NULL ? change->name : "", transaction->xid,
+                         time_text(report, transaction->time));
+            if (change->rows_on_source)
+                buffer_append_string(list->buffer, "\n  its rows are still on the source");
         }
         if (next == first && size > 0 && text_list_next(list))
             buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
@@ -633,5 +635,6 @@ void report_text(const Report *report, Buffer *out)
     text_rejoin(report, text);
     text_times(report, text);
     source_queries_text(report->run->lost, text);
+    shown_clean((char *) buffer_string(text), SHOWN_OWN_LINES);
     utf8_append(out, buffer_string(text));
 }

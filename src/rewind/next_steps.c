@@ -17,7 +17,7 @@ static void PRINTF_LIKE(2, 3) add_step(Run *run, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    buffer_vprintf(&text, format, arguments);
+    buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
     va_end(arguments);
     if (run->step_count < NEXT_STEPS_MAX)
         run->steps[run->step_count++] = arena_strdup(run->look.arena, buffer_string(&text));
@@ -89,7 +89,7 @@ static void add_slot_steps(const Options *options, Run *run)
         if (strcmp(slot->state, "kept") != 0)
             continue;
         logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
-        buffer_printf(&kept, "%s\"%s\"", kept.size > 0 ? ", " : "", slot->name);
+        buffer_shown(&kept, SHOWN_ONE_LINE, "%s\"%s\"", kept.size > 0 ? ", " : "", slot->name);
         if (slot->type != NULL)
             buffer_printf(&kept, " (%s)", slot->type);
         append_drop(&kept_drops, slot->name);
@@ -293,7 +293,8 @@ static void append_settings(const NextStart *next, TextList *list)
 
         if (!is_sources(next, setting) || !text_list_next(list))
             continue;
-        buffer_printf(list->buffer, setting->now == NULL ? "%s " : "%s = ", setting->name);
+        buffer_shown(list->buffer, SHOWN_ONE_LINE,
+                     setting->now == NULL ? "%s " : "%s = ", setting->name);
         append_value(list->buffer, setting->now);
         buffer_append_string(list->buffer, " (was ");
         append_value(list->buffer, setting->former);

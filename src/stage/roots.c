@@ -393,7 +393,7 @@ static void append_mapping(const Roots *roots, const NewLocation *location, Buff
     buffer_append_u8(&mapping, '=');
     append_escaped(&mapping, buffer_string(&place));
     buffer_append_string(options, " -T ");
-    buffer_append_word(options, buffer_string(&mapping));
+    buffer_append_shown_word(options, buffer_string(&mapping));
 }
 
 /* Locations that other clusters use. The last of these problems is added at the end: its hint says
@@ -578,7 +578,9 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
         Error problem;
         bool ok;
 
-        ok = check_name(location, &problem) && check_outside(roots, location, &problem) &&
+        /* The user has chosen where it is mapped to. */
+        ok = check_name(location, &problem) &&
+             (is_mapped_to(plan, location->path) || check_outside(roots, location, &problem)) &&
              check_separate(roots, index, &problem);
         if (ok && location->missing)
             ok = check_missing(location, &problem);

@@ -123,7 +123,8 @@ static void test_script_with_other_names(void **state)
 static void test_script(void **state)
 {
     static const char with_more[] = "-- public.a?b: updated 9, deleted 1; only the first places "
-                                    "are looked at\nSELECT";
+                                    "are looked at\n-- no query: the name has control characters, "
+                                    "which a terminal may take for commands\n";
     LostRelation relations[12];
     Lost lost = {.version = version_of_major(15), .relations = relations, .relation_count = 12};
     AUTO_BUFFER Buffer text = {0};
