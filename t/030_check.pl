@@ -95,7 +95,7 @@ CREATE ROLE powerless LOGIN;
 CREATE ROLE "Rewinder" LOGIN REPLICATION;
 CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 1000) i;
 END
-my @functions = ('pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)', 'pg_read_binary_file(text)',
+my @functions = ('pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)',
     'pg_read_binary_file(text, bigint, bigint, boolean)');
 
 sub source_of { my ($node, $role) = @_; return '--source-server=' . $node->conninfo =~ s/user=\S+/user=$role/r }

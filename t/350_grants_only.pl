@@ -1,4 +1,4 @@
-# A role that may call four functions and nothing else is enough on the source.  (Invariant 6. Source is a server.)
+# A role that may call three functions and nothing else is enough on the source.  (Invariant 6. Source is a server.)
 #
 # Version 10 has no such grants: there the role must be a superuser.
 

@@ -39,7 +39,7 @@ each_version(sub {
     subtest('the role may have one connection', sub {
         my $copy = $target->copy('limited');
         $source->sql(join '; ', 'CREATE ROLE ordinary LOGIN CONNECTION LIMIT 1', map { "GRANT EXECUTE ON FUNCTION $_ TO ordinary" }
-            'pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)', 'pg_read_binary_file(text)',
+            'pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)',
             'pg_read_binary_file(text, bigint, bigint, boolean)');
         my $result = rewind($copy, $source, options => [ @jobs, '--debug' ], user => 'ordinary');
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});

@@ -75,7 +75,7 @@ sub grants
     my $role = qq{host=$source->{dir} user='Re "wind' dbname=my-db};
     my $said = hints('missing grants', $target->data, $role, 'Run these lines as a superuser of the source in the database "my-db",');
     my $grants = pasted($said);
-    is(scalar(split /\n/, $grants), 4, 'one statement a line');
+    is(scalar(split /\n/, $grants), 3, 'one statement a line');
     $source->sql($grants, 'my-db');
     hints('with the grants that were printed', $target->data, $role, undef);
     $source->sql('REVOKE CONNECT ON DATABASE "my-db" FROM public');

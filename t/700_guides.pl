@@ -177,7 +177,7 @@ my %guides = (
         my ($source, $target) = pair($version);
         runs($name, $target, OLD => $target->data, NEW => $source->conninfo, NEW_AS_REWINDER => $source->conninfo =~ s/user=\S+/user=rewinder/r);
         my $rights = $source->query("SELECT count(*) FROM information_schema.role_routine_grants WHERE grantee = 'rewinder'");
-        is($rights, '3', 'the role has the rights of the page, without the one that it takes back');
+        is($rights, '2', 'the role has the rights of the page, without the one that it takes back');
     },
 );
 my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);

@@ -513,7 +513,6 @@ static const SourceOperations server_operations = {
 const char *const source_server_functions[SOURCE_FUNCTION_COUNT] = {
     "pg_catalog.pg_ls_dir(text, boolean, boolean)",
     "pg_catalog.pg_stat_file(text, boolean)",
-    "pg_catalog.pg_read_binary_file(text)",
     "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 };
 

@@ -182,7 +182,7 @@ struct Source
 
 /* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
  * to call each (docs/privileges.md). */
-#define SOURCE_FUNCTION_COUNT 4
+#define SOURCE_FUNCTION_COUNT 3
 extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
 
 /*

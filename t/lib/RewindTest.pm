@@ -346,7 +346,6 @@ sub rewinding_role
     return "CREATE ROLE $role LOGIN;
 GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO $role;
 GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO $role;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO $role;
 GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO $role;
 ";
 }
