@@ -193,14 +193,14 @@ const char *place_below(const char *path, const char *directory)
     return NULL;
 }
 
-/* Put what the link at `path` leads to in its place. False: it cannot be read. */
-static bool replace_link(Buffer *path, const char *rest)
+/* Put what the link at `path` leads to in its place, and `rest` after it. */
+static bool replace_link(Buffer *path, const char *rest, Error *error)
 {
     AUTO_BUFFER Buffer target = {0}, whole = {0};
     const char *link = buffer_string(path);
     const char *slash = strrchr(link, '/');
 
-    if (!file_read_link(link, &target, NULL))
+    if (!file_read_link(link, &target, error))
         return false;
     if (buffer_string(&target)[0] != '/' && slash != NULL)
         buffer_append(&whole, link, (size_t) (slash - link) + 1);
@@ -211,33 +211,58 @@ static bool replace_link(Buffer *path, const char *rest)
     return true;
 }
 
-void place_way_find(const char *path, PlaceWay *way)
+bool place_walk(const char *path, PlaceVisitor visit, void *context, bool *found, Error *error)
 {
-    AUTO_BUFFER Buffer rest = {0}, part = {0};
+    AUTO_BUFFER Buffer whole = {0}, part = {0};
     int links = 0;
 
-    *way = (PlaceWay){0};
-    buffer_append_string(&rest, path);
-    for (size_t end = 0; end < rest.size;)
+    *found = true;
+    buffer_append_string(&whole, path);
+    for (size_t end = 0; end < whole.size;)
     {
         struct stat status;
 
         end++;
-        end += strcspn(buffer_string(&rest) + end, "/");
+        end += strcspn(buffer_string(&whole) + end, "/");
         buffer_clear(&part);
-        buffer_append(&part, rest.bytes, end);
-        if (lstat(buffer_string(&part), &status) != 0)
-            return;
-        ARRAY_ADD(way->places, way->count, place_of_status(&status));
+        buffer_append(&part, whole.bytes, end);
+        if (!file_lstat(buffer_string(&part), &status, found, error))
+            return false;
+        if (!*found)
+            return true;
+        if (!visit(context, buffer_string(&part), &status, error))
+            return false;
         if (!S_ISLNK(status.st_mode))
             continue;
-        if (++links > LINKS_MAX || !replace_link(&part, buffer_string(&rest) + end))
-            return;
-        buffer_clear(&rest);
-        buffer_append_string(&rest, buffer_string(&part));
+        errno = ELOOP;
+        if (++links > LINKS_MAX)
+            return error_set_errno(error, "could not stat file \"%s\"", path);
+        if (!replace_link(&part, buffer_string(&whole) + end, error))
+            return false;
+        buffer_clear(&whole);
+        buffer_append_string(&whole, buffer_string(&part));
         end = 0;
     }
-    way->is_complete = true;
+    return true;
+}
+
+/* A PlaceVisitor. */
+static bool add_to_way(void *context, const char *path, const struct stat *status, Error *error)
+{
+    PlaceWay *way = context;
+
+    (void) path;
+    (void) error;
+    ARRAY_ADD(way->places, way->count, place_of_status(status));
+    return true;
+}
+
+void place_way_find(const char *path, PlaceWay *way)
+{
+    bool found;
+
+    *way = (PlaceWay){0};
+    way->is_complete = place_walk(path, add_to_way, way, &found, NULL) && found;
 }
 
 void place_way_free(PlaceWay *way)

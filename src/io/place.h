@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 typedef struct Place
@@ -66,6 +67,17 @@ bool place_pool_of_mount(const char *mounts, uint64_t mount, Buffer *pool);
 MUST_CHECK bool place_canonical(const char *path, char *canonical, bool *found, Error *error);
 bool place_inside(const char *path, const char *directory);
 const char *place_below(const char *path, const char *directory);
+
+/*
+ * Visit the names that the kernel looks at on its way to what a path leads to: the directories and
+ * symbolic links in it, each link before what it leads to, with lstat's status. *found is false
+ * where a name on the way does not exist: the walk ends there. A visitor that returns false ends it
+ * with its error. The root directory is visited only where a part of the path leads to it.
+ */
+typedef bool (*PlaceVisitor)(void *context, const char *path, const struct stat *status,
+                             Error *error);
+MUST_CHECK bool place_walk(const char *path, PlaceVisitor visit, void *context, bool *found,
+                           Error *error);
 
 /*
  * The names that the kernel looks at on its way to what a path leads to: the directories and
