@@ -7,7 +7,7 @@ packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev
     perl libdbd-pg-perl python3-jsonschema util-linux mount iproute2 e2fsprogs btrfs-progs xfsprogs nodejs strace zstd lz4
-    postgresql-common postgresql-15 postgresql-client-15 pgbouncer patchelf
+    postgresql-common postgresql-15 postgresql-client-15 pgbouncer patchelf less
 )
 
 # What fuzzing and other thorough tests need besides.
