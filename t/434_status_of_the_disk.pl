@@ -56,6 +56,11 @@ sub fails_early
         $before = tree($copy);
         ends_with($point eq 'commit' ? 1 : 2, $copy, "killed at '$point'");
         is_same_tree(tree($copy), $before, 'nothing was changed');
+        next unless $point eq 'apply';
+        # pg_control shows the rewind where the journal cannot be read, as after a chmod or by another user.
+        chmod 0, $copy->path('pg_rewind.work') or die;
+        ends_with(2, $copy, 'only the work directory cannot be entered');
+        chmod 0700, $copy->path('pg_rewind.work') or die;
     }
     # What the same command could not finish is no promise of status 2; of a target that was not looked at nothing is said.
     my $result = run([ rewind_argv($copy->data, '--source-server', $source->conninfo, '--no-such-option') ]);

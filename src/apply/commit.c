@@ -188,10 +188,14 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
     return success;
 }
 
-/* The path leads to no directory that this user may enter. */
-static bool may_not_be_entered(int number)
+/* The error says that the path leads to no directory which this user may enter, and so does
+ * pg_control. Where only the work directory is closed, pg_control shows a rewind. */
+static bool may_not_be_entered(const char *target_directory, int number)
 {
-    return number == EACCES || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG;
+    Control control;
+
+    return (number == EACCES || number == ENOTDIR || number == ELOOP || number == ENAMETOOLONG) &&
+           !directory_control_read(target_directory, &control, NULL);
 }
 
 PendingSight apply_look_for_pending(const char *target_directory, bool suspected)
@@ -201,8 +205,9 @@ PendingSight apply_look_for_pending(const char *target_directory, bool suspected
     Error failure;
 
     if (!apply_pending(target_directory, arena, &pending, &failure))
-        return suspected || !may_not_be_entered(failure.error_number) ? PENDING_UNCERTAIN
-                                                                      : PENDING_NOT_THERE;
+        return suspected || !may_not_be_entered(target_directory, failure.error_number)
+                   ? PENDING_UNCERTAIN
+                   : PENDING_NOT_THERE;
     if (pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP)
         return PENDING_THERE;
     /* A blocker may have to be taken back. */
