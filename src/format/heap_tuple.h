@@ -33,6 +33,8 @@ typedef struct Attribute
     Slice missing;  /* as stored: what rows have that were written before the column was added, if
                        their table was not rewritten (attmissingval, 11+); bytes NULL: NULL */
     bool generated; /* the server computes it from other columns (attgenerated, 12+) */
+    bool identity_always;  /* GENERATED ALWAYS AS IDENTITY (attidentity, 10+): UPDATE sets it to
+                              DEFAULT only */
     bool nondeterministic; /* by its collation texts of other bytes can be equal (12+) */
 } Attribute;
 

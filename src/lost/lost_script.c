@@ -227,13 +227,26 @@ static const char table_functions[] =
     "  PERFORM set_config('lost_rows.told', told || '/' || it || '/', false); END IF;\n"
     "  RETURN current_setting('lost_rows.code_of_others') <> 'list'; END $$;\n";
 
-/* attempt: a violation is no error. The server checks deferrable constraints by triggers, which do
- * not fire: REINDEX checks them. */
+/* attempt: a violation is no error. replace: an UPDATE that gives a value to an identity column;
+ * what it does not give a value to stays, also a column that the lost table did not have. The
+ * server checks deferrable constraints by triggers, which do not fire: REINDEX checks them. */
 static const char change_functions[] =
     "CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean\n"
     "  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;\n"
     "  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;\n"
     "  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;\n"
+    "CREATE OR REPLACE FUNCTION lost_rows.replace(schema text, name text, which text,\n"
+    "  columns text[], given text) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE\n"
+    "  here text := format('%I.%I', schema, name); names text; kept text; BEGIN\n"
+    "  SELECT string_agg(quote_ident(one), ', ') INTO names FROM unnest(columns) one;\n"
+    "  SELECT concat(string_agg(', ' || quote_ident(attname), '')) INTO kept\n"
+    "  FROM pg_attribute a JOIN pg_class t ON t.oid = attrelid\n"
+    "  JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = schema AND relname = name\n"
+    "  AND attnum > 0 AND NOT attisdropped AND attname::text <> ALL (columns)\n"
+    "  AND coalesce(to_jsonb(a) ->> 'attgenerated', '') = '';\n"
+    "  RETURN lost_rows.attempt('WITH gone AS (DELETE FROM ONLY ' || here || which ||\n"
+    "  ' RETURNING *) INSERT INTO ' || here || ' (' || names || kept ||\n"
+    "  ') OVERRIDING SYSTEM VALUE SELECT ' || given || kept || ' FROM gone'); END $$;\n"
     "CREATE OR REPLACE FUNCTION lost_rows.check_deferrable(schema text, name text)\n"
     "  RETURNS void LANGUAGE plpgsql AS $$ DECLARE index regclass; BEGIN\n"
     "  FOR index IN SELECT conindid FROM pg_constraint JOIN pg_class t ON t.oid = conrelid\n"

@@ -46,9 +46,10 @@ static bool column_differs(const LostRow *row, size_t column)
 
 /*
  * The parts of a statement that the row makes, each a letter after "%": t the table, c its columns,
- * v their new values, s the assignments of those that differ; and conditions: the row is as the old
- * one (o) or the new one (n), or has the key of the old one (k) or of the new one (m). i: the words
- * that let an INSERT give values to identity columns, where the server has such columns.
+ * v their new values; of the columns that differ: s the assignments, d the names as literals, w the
+ * new values; and conditions: the row is as the old one (o) or the new one (n), or has the key of
+ * the old one (k) or of the new one (m). i: the words that let an INSERT give values to identity
+ * columns, where the server has such columns.
  */
 
 static void append_row_literal(const RowText *values, size_t column, Buffer *text)
@@ -95,6 +96,8 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
         buffer_printf(text, " AS %s))", row->table->type_names[column]);
 }
 
+#define DIFFERING_PARTS "sdw"
+
 /* Append the piece of one column, separated from the one before it. */
 static bool append_column(const LostRow *row, char part, const char *separator, size_t column,
                           Buffer *text)
@@ -107,7 +110,7 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
     if (!(is_condition ? is_in_conditions : is_named)(row->table, column) ||
         (of_key && !is_in_key(row->table, column)) ||
         (is_condition && values->values[column].state == ROW_VALUE_UNCHANGED) ||
-        (part == 's' && !column_differs(row, column)))
+        (strchr(DIFFERING_PARTS, part) != NULL && !column_differs(row, column)))
         return false;
     buffer_append_string(text, separator);
     if (is_condition)
@@ -115,11 +118,13 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
         append_condition(row, values, column, of_key, text);
         return true;
     }
-    if (part != 'v')
+    if (part == 'd')
+        buffer_append_literal(text, row->table->attributes[column].name, LITERAL_ANY);
+    if (part == 'c' || part == 's')
         buffer_append_name(text, row->table->attributes[column].name);
     if (part == 's')
         buffer_append_string(text, " = ");
-    if (part == 's' || part == 'v')
+    if (part == 's' || part == 'v' || part == 'w')
         append_row_literal(values, column, text);
     return true;
 }
@@ -131,9 +136,17 @@ void lost_sql_table(const Table *table, Buffer *text)
     buffer_append_name(text, table->name);
 }
 
+void lost_sql_table_arguments(const Table *table, Buffer *text)
+{
+    buffer_append_literal(text, table->schema, LITERAL_ANY);
+    buffer_append_string(text, "::text, ");
+    buffer_append_literal(text, table->name, LITERAL_ANY);
+    buffer_append_string(text, "::text");
+}
+
 static void append_sql_part(const LostRow *row, char part, Buffer *text)
 {
-    const bool is_list = strchr("cvs", part) != NULL;
+    const bool is_list = strchr("cv" DIFFERING_PARTS, part) != NULL;
     bool any = false;
 
     if (part == 't')
@@ -163,32 +176,30 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 /* ---- Statements ---- */
 
 #define INSERT_COLUMNS "INSERT INTO %t (%c) %i"
-#define UPDATE_COLUMNS "UPDATE ONLY %t SET %s"
 /* Locked, since a ctid is not looked at again if somebody changes the row in the meantime. */
 #define THE_ROW " WHERE ctid = (SELECT ctid FROM ONLY %t WHERE %o LIMIT 1 FOR UPDATE)"
 /* In this order: lost_rows.attempt is to be called first. */
 #define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
 
-static const char *choose_change(const LostRow *row)
+/* Which row an UPDATE or DELETE changes. */
+static const char *choose_row(const LostRow *row)
 {
-    const RowChangeKind kind = row->change->kind;
+    bool has_unknown = false;
+
     /* Where constraints are deferrable, two rows may have one key amid a transaction. */
-    const bool has_key = row->table->key_count > 0 && !row->table->refuses_on_conflict;
-    bool has_columns = false, has_unknown = false;
+    if (row->table->key_count > 0 && !row->table->refuses_on_conflict)
+        return " WHERE %o";
+    for (size_t i = 0; i < row->table->attribute_count && row->change->kind == ROW_UPDATE; i++)
+        has_unknown |= row->new.values[i].state == ROW_VALUE_UNCHANGED;
+    return has_unknown ? THE_ROW " AND (SELECT count(*) FROM ONLY %t WHERE %o) = 1" : THE_ROW;
+}
+
+static const char *choose_insert(const LostRow *row)
+{
+    bool has_columns = false;
 
     for (size_t i = 0; i < row->table->attribute_count; i++)
-    {
         has_columns |= is_named(row->table, i);
-        has_unknown |= row->new.values[i].state == ROW_VALUE_UNCHANGED;
-    }
-    if (kind == ROW_DELETE)
-        return has_key ? "DELETE FROM ONLY %t WHERE %o" : "DELETE FROM ONLY %t" THE_ROW;
-    if (kind == ROW_UPDATE && has_key)
-        return UPDATE_COLUMNS " WHERE %o";
-    if (kind == ROW_UPDATE && has_unknown)
-        return UPDATE_COLUMNS THE_ROW " AND (SELECT count(*) FROM ONLY %t WHERE %o) = 1";
-    if (kind == ROW_UPDATE)
-        return UPDATE_COLUMNS THE_ROW;
     if (!has_columns)
         return "INSERT INTO %t DEFAULT VALUES";
     if (row->version->sql.on_conflict && !row->table->refuses_on_conflict)
@@ -196,6 +207,19 @@ static const char *choose_change(const LostRow *row)
     return row->table->key_count == 0 ? INSERT_COLUMNS "SELECT %v"
                                       : INSERT_COLUMNS
                "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
+}
+
+static void append_change(const LostRow *row, Buffer *text)
+{
+    const RowChangeKind kind = row->change->kind;
+
+    if (kind == ROW_INSERT)
+        append_sql(row, choose_insert(row), text);
+    else
+    {
+        append_sql(row, kind == ROW_UPDATE ? "UPDATE ONLY %t SET %s" : "DELETE FROM ONLY %t", text);
+        append_sql(row, choose_row(row), text);
+    }
 }
 
 /* The line is printed if the change did nothing and the row is not as it should be either. Which
@@ -230,6 +254,31 @@ static bool may_violate(const LostRow *row)
         if (row->table->unique[i] && (kind == ROW_INSERT || column_differs(row, i)))
             return true;
     return false;
+}
+
+/* No UPDATE gives a value to such a column. */
+static bool changes_identity(const LostRow *row)
+{
+    for (size_t i = 0; i < row->table->attribute_count; i++)
+        if (row->change->kind == ROW_UPDATE && row->table->attributes[i].identity_always &&
+            column_differs(row, i))
+            return true;
+    return false;
+}
+
+/* Append the arguments of lost_rows.replace, which does what the UPDATE would. */
+static void append_replacement(const LostRow *row, Buffer *text)
+{
+    AUTO_BUFFER Buffer which = {0}, values = {0};
+
+    append_sql(row, choose_row(row), &which);
+    append_sql(row, "%w", &values);
+    lost_sql_table_arguments(row->table, text);
+    buffer_append_string(text, ",\n  ");
+    buffer_append_literal(text, buffer_string(&which), LITERAL_ANY);
+    append_sql(row, "::text, ARRAY[%d]::text[], ", text);
+    buffer_append_literal(text, buffer_string(&values), LITERAL_ANY);
+    buffer_append_string(text, "::text");
 }
 
 static bool row_is_sayable(const LostRow *row, const RowText *values, const char **reason)
@@ -267,10 +316,16 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
         return false;
     if (kind == ROW_UPDATE && !columns_differ(row))
         return true;
-    append_sql(row, choose_change(row), &change);
+    append_change(row, &change);
     if (!utf8_is_valid(buffer_string(&change)))
         return untold(reason, "a name is not valid in UTF-8");
-    if (may_violate(row))
+    if (changes_identity(row))
+    {
+        buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.replace(");
+        append_replacement(row, text);
+        buffer_append_string(text, "))");
+    }
+    else if (may_violate(row))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
         buffer_append_literal(text, buffer_string(&change), LITERAL_ANY);

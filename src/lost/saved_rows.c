@@ -246,14 +246,6 @@ static void close_table(Saver *saver)
     saver->open_table = 0;
 }
 
-static void append_table_arguments(const Table *table, Buffer *text)
-{
-    buffer_append_literal(text, table->schema, LITERAL_ANY);
-    buffer_append_string(text, "::text, ");
-    buffer_append_literal(text, table->name, LITERAL_ANY);
-    buffer_append_string(text, "::text");
-}
-
 /*
  * Begin with statements for a table. The new primary may have another one of that name, since
  * changes of the schema are comments, or a view; and the table may be another owner's: the check
@@ -272,7 +264,7 @@ static void open_table(Saver *saver, const Table *table)
     close_table(saver);
     number = schema_number_before(saver->schema, table, divergence, &same);
     buffer_append_string(&check, "SELECT lost_rows.check_table(");
-    append_table_arguments(table, &check);
+    lost_sql_table_arguments(table, &check);
     if (number != 0)
         buffer_printf(&check, ", %u::oid, %s)", number, same ? "true" : "false");
     else
@@ -290,7 +282,7 @@ static void note_deferrable(Saver *saver, const LostRow *row)
     if (!table->refuses_on_conflict || row->change->kind == ROW_DELETE)
         return;
     buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
-    append_table_arguments(table, &check);
+    lost_sql_table_arguments(table, &check);
     buffer_append_string(&check, ") \\gset\n");
     if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
         buffer_append_string(&saver->checks, buffer_string(&check));

@@ -304,6 +304,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
             (Storage){(int16_t) row_number(&row, "attlen"), (char) row_number(&row, "attalign")};
         attribute->missing = missing_value(look, &row, &attribute->storage);
         attribute->generated = generated != '\0';
+        attribute->identity_always = (char) row_number(&row, "attidentity") == 'a';
         attribute->nondeterministic = is_nondeterministic(look, row_number(&row, "attcollation"));
         if (generated != 'v' && !row_number(&row, "attisdropped"))
             attribute->type = row_number(&row, "atttypid");
