@@ -95,6 +95,9 @@ void lost_sql_table(const Table *table, Buffer *text);
 /* Append its schema and its name as arguments of the script's functions. */
 void lost_sql_table_arguments(const Table *table, Buffer *text);
 
+/* Append the statement that asks whether the table of that name is this one, and sets changed. */
+void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text);
+
 /* Append the statement for a row, in the SQL of the version. False if the row is not known well
  * enough; *reason says why. */
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);

@@ -110,6 +110,7 @@ static const char settings[] = "SET client_encoding = 'UTF8';\n"
                                "SET transform_null_equals = off;\n"
                                "SET statement_timeout = 0;\n"
                                "SET xmloption = 'content';\n"
+                               "SET quote_all_identifiers = off;\n"
                                "SET client_min_messages = warning;\n"
                                "SET lock_timeout = '1min';\n"
                                "SET lost_rows.told = '';\n"
@@ -173,6 +174,24 @@ static const char owner_functions[] =
     "  ' functions. psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists'\n"
     "  ' them.'; END $$;\n";
 
+/* A column that was there at the divergence, one of the first `common` ones, has kept its number on
+ * both sides, and one that was made since has a higher one. */
+static const char column_functions[] =
+    "CREATE OR REPLACE FUNCTION lost_rows.check_columns(changed oid, common integer,\n"
+    "  columns text[], numbers integer[], types text[]) RETURNS void LANGUAGE plpgsql AS $$\n"
+    "  DECLARE names text; BEGIN\n"
+    "  SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names\n"
+    "  FROM generate_subscripts(columns, 1) i JOIN pg_attribute ON attrelid = changed\n"
+    "  AND attname = columns[i] AND NOT attisdropped\n"
+    "  WHERE CASE WHEN numbers[i] > common THEN attnum <= common ELSE attnum <> numbers[i] END\n"
+    "  OR format_type(atttypid, atttypmod) <> types[i];\n"
+    "  IF names IS NOT NULL THEN RAISE EXCEPTION USING\n"
+    "  MESSAGE = 'here ' || changed::regclass || ' has other columns, or other types,'\n"
+    "  ' by these names: ' || names, HINT = 'Lost transactions, or this server since, made, "
+    "dropped,'\n"
+    "  ' renamed or changed them. Do here what they did, or take this check out of the script.';\n"
+    "  END IF; END $$;\n";
+
 /* Of each table that a transaction changes, before it does. */
 static const char table_functions[] =
     "CREATE OR REPLACE FUNCTION lost_rows.refuse_triggers(changed oid) RETURNS void\n"
@@ -199,9 +218,11 @@ static const char table_functions[] =
     "  RAISE WARNING USING MESSAGE = changed::regclass || ' belongs to '\n"
     "  || pg_get_userbyid(owner) || ': this run does not change it'; END $$;\n"
     /* Under the lock of a change nobody enables, disables or makes triggers and rules, nor gives
-     * the table another name or owner. No name is looked up that this role might not use. */
+     * the table another name or owner, or other columns. No name is looked up that this role might
+     * not use. */
     "CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number oid,\n"
-    "  same boolean) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;\n"
+    "  same boolean, common integer, columns text[], numbers integer[], types text[])\n"
+    "  RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;\n"
     "  here text := format('%I.%I', schema, name);\n"
     "  told text := current_setting('lost_rows.told'); BEGIN\n"
     "  FOR turn IN 1 .. 2 LOOP\n"
@@ -221,6 +242,7 @@ static const char table_functions[] =
     "  ' what they did, or take this check out of the script.'; END IF;\n"
     "  IF turn = 1 THEN EXECUTE 'LOCK TABLE ONLY ' || here || ' IN ROW EXCLUSIVE MODE'; END IF;\n"
     "  END LOOP;\n"
+    "  PERFORM lost_rows.check_columns(it, common, columns, numbers, types);\n"
     "  PERFORM lost_rows.refuse_triggers(it);\n"
     "  IF position('/' || it || '/' in told) = 0 THEN\n"
     "  PERFORM lost_rows.check_code(it);\n"
@@ -301,6 +323,7 @@ void lost_script_connect(const char *name, Oid number, const Version *version, B
     make_applied(version, text);
     buffer_append_string(text, begin_functions);
     buffer_append_string(text, owner_functions);
+    buffer_append_string(text, column_functions);
     buffer_append_string(text, table_functions);
     buffer_append_string(text, change_functions);
 }

@@ -303,6 +303,50 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
     return true;
 }
 
+/* A type whose name is not valid in UTF-8 is not compared. */
+static void append_check_item(const Table *table, size_t column, char list, Buffer *text)
+{
+    const char *type = table->type_names[column];
+
+    if (list == 'n')
+        buffer_printf(text, "%zu", column + 1);
+    else if (list == 'c')
+        buffer_append_literal(text, table->attributes[column].name, LITERAL_ANY);
+    else if (utf8_is_valid(type))
+        buffer_append_literal(text, type, LITERAL_ANY);
+    else
+        buffer_append_string(text, "NULL");
+}
+
+void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
+{
+    static const char lists[] = "cnt"; /* of the columns: names, numbers, types */
+    static const char *const types[] = {"text", "integer", "text"};
+
+    buffer_append_string(text, "SELECT lost_rows.check_table(");
+    lost_sql_table_arguments(table, text);
+    if (before->number != 0)
+        buffer_printf(text, ", %u::oid, %s", before->number, before->same ? "true" : "false");
+    else
+        buffer_append_string(text, ", NULL::oid, true");
+    buffer_printf(text, ", %u", before->columns);
+    for (size_t list = 0; lists[list] != '\0'; list++)
+    {
+        const char *separator = "";
+
+        buffer_append_string(text, ",\n  ARRAY[");
+        for (size_t i = 0; i < table->attribute_count; i++)
+            if (is_in_conditions(table, i))
+            {
+                buffer_append_string(text, separator);
+                append_check_item(table, i, lists[list], text);
+                separator = ", ";
+            }
+        buffer_printf(text, "]::%s[]", types[list]);
+    }
+    buffer_append_string(text, ") AS changed \\gset\n");
+}
+
 bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason)
 {
     const RowChangeKind kind = row->change->kind;

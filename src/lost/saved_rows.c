@@ -44,7 +44,7 @@ typedef struct Saver
     Buffer time;             /* of the commit, as text */
     Oid database, connected; /* of the transaction; of the script there */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
-    Oid open_table;          /* whose statements the script has last; 0: none */
+    const Table *open_table; /* whose statements the script has last; NULL: none */
     Buffer checks;           /* what its end has to call, a line each */
     const SchemaEvent *events;
     size_t event_count;
@@ -242,36 +242,31 @@ static void leave_out(Saver *saver, const LostRow *row, const char *reason)
 
 static void close_table(Saver *saver)
 {
-    buffer_append_string(&saver->sql.text, saver->open_table != 0 ? "\\endif\n" : "");
-    saver->open_table = 0;
+    buffer_append_string(&saver->sql.text, saver->open_table != NULL ? "\\endif\n" : "");
+    saver->open_table = NULL;
 }
 
 /*
- * Begin with statements for a table. The new primary may have another one of that name, since
- * changes of the schema are comments, or a view; and the table may be another owner's: the check
- * tells whether this run changes it. What is left out has to be read as UTF-8, too: the commands of
+ * Begin with statements for a table. The new primary may have another one of that name, or other
+ * columns, since changes of the schema are comments, or a view; and the table may be another
+ * owner's: the check tells whether this run changes it. Amid a transaction a table may get other
+ * columns: then it is another Table. What is left out has to be read as UTF-8, too: the commands of
  * psql that end it stand among it.
  */
 static void open_table(Saver *saver, const Table *table)
 {
     const Moment divergence = {saver->look->divergence.lsn, NULL};
     AUTO_BUFFER Buffer check = {0};
-    bool same;
-    Oid number;
+    TableBefore before;
 
-    if (saver->open_table == table->oid)
+    if (saver->open_table == table)
         return;
     close_table(saver);
-    number = schema_number_before(saver->schema, table, divergence, &same);
-    buffer_append_string(&check, "SELECT lost_rows.check_table(");
-    lost_sql_table_arguments(table, &check);
-    if (number != 0)
-        buffer_printf(&check, ", %u::oid, %s)", number, same ? "true" : "false");
-    else
-        buffer_append_string(&check, ", NULL::oid, true)");
-    buffer_append_string(&check, " AS changed \\gset\n" LOST_SCRIPT_UTF8 "\\if :changed\n");
+    before = schema_table_before(saver->schema, table, divergence);
+    lost_sql_check(table, &before, &check);
+    buffer_append_string(&check, LOST_SCRIPT_UTF8 "\\if :changed\n");
     append_sent(saver, buffer_string(&check));
-    saver->open_table = table->oid;
+    saver->open_table = table;
 }
 
 static void note_deferrable(Saver *saver, const LostRow *row)

@@ -587,7 +587,7 @@ const Table *schema_table(Schema *schema, const RelationId *storage, Moment mome
     return find_or_make(schema, storage, oid, moment, make_table, reason);
 }
 
-Oid schema_number_before(Schema *schema, const Table *table, Moment moment, bool *same)
+TableBefore schema_table_before(Schema *schema, const Table *table, Moment moment)
 {
     AUTO_ARENA Arena *scratch = arena_create();
     CatalogLook look = schema_look(schema, table->database, moment);
@@ -595,9 +595,8 @@ Oid schema_number_before(Schema *schema, const Table *table, Moment moment, bool
     CatalogTuple row;
 
     look.arena = scratch;
-    *same = catalog_find(&look, PG_CLASS, table->oid, &row);
-    if (*same)
-        return table->oid;
+    if (catalog_find(&look, PG_CLASS, table->oid, &row))
+        return (TableBefore){true, table->oid, row_number(&row, "relnatts")};
     while (catalog_next(&look, PG_CLASS, KEY_ANY, &position, &row))
     {
         const char *name = row_name(&look, &row, "relname"), *schema_name;
@@ -607,9 +606,9 @@ Oid schema_number_before(Schema *schema, const Table *table, Moment moment, bool
         schema_name =
             catalog_name(&look, PG_NAMESPACE, row_number(&row, "relnamespace"), "nspname");
         if (schema_name != NULL && strcmp(schema_name, table->schema) == 0)
-            return row_number(&row, "oid");
+            return (TableBefore){.number = row_number(&row, "oid")};
     }
-    return 0;
+    return (TableBefore){0};
 }
 
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment)

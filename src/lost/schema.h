@@ -60,9 +60,15 @@ const char *schema_quoted_name(Arena *arena, const char *name);
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason);
 
-/* The table's number if it was there at that moment (*same), else that of the relation which had
- * its name; 0: none had it. */
-Oid schema_number_before(Schema *schema, const Table *table, Moment moment, bool *same);
+/* What a table was at a moment. */
+typedef struct TableBefore
+{
+    bool same;        /* it was there */
+    Oid number;       /* its own, else that of the relation which had its name; 0: none had it */
+    uint32_t columns; /* how many it had, also dropped ones; 0: it was not there */
+} TableBefore;
+
+TableBefore schema_table_before(Schema *schema, const Table *table, Moment moment);
 
 /* The type, for ValueReader.type by way of the caller's context. */
 const Type *schema_type(Schema *schema, Oid database, Oid type, Moment moment);
