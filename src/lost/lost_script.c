@@ -305,14 +305,33 @@ static void make_applied(const Version *version, Buffer *text)
     buffer_append_string(text, version->sql.publications ? "\\endif\n" : "");
 }
 
+/* A word of \connect, in the quotes in which a line break can be written. psql takes what is in
+ * them for a name, whose own quotes are taken off afterwards. */
+static void append_connect_word(const char *bare, Buffer *text)
+{
+    AUTO_BUFFER Buffer name = {0};
+    const char *word;
+
+    buffer_append_name(&name, bare);
+    buffer_append_u8(text, '\'');
+    for (word = buffer_string(&name); *word != '\0'; word++)
+    {
+        if (*word == '\n' || *word == '\r')
+            buffer_append_string(text, *word == '\n' ? "\\n" : "\\r");
+        else
+            buffer_append_escaped(text, word, 1, "'\\", '\\');
+    }
+    buffer_append_u8(text, '\'');
+}
+
 void lost_script_connect(const char *name, Oid number, const Version *version, Buffer *text)
 {
     AUTO_BUFFER Buffer value = {0};
 
-    /* A connection string in psql's quotes: a name alone could be taken for one. */
+    /* A connection string: a name alone could be taken for one. */
     conninfo_append(&value, "dbname", name);
     buffer_append_string(text, "\n" LOST_SCRIPT_UTF8 "\\connect -reuse-previous=on ");
-    buffer_append_name(text, buffer_string(&value));
+    append_connect_word(buffer_string(&value), text);
     buffer_append_u8(text, '\n');
     buffer_printf(text, FIRST_STATEMENTS, version->sql.row_security ? BYPASSES_POLICIES : "");
     if (number != 0)

@@ -169,7 +169,7 @@ static void tell_transaction(Saver *saver)
     {
         name = schema_database(saver->schema, saver->database, moment, true);
         saver->connected = 0;
-        if (name != NULL && strpbrk(name, "\r\n") == NULL && utf8_is_valid(name))
+        if (name != NULL && utf8_is_valid(name))
         {
             lost_script_connect(name, number_of_database(saver), saver->version, text);
             saver->connected = saver->database;
