@@ -14,6 +14,7 @@
 #include "check/readiness.h"
 #include "lost/saved_rows.h"
 #include "report/report.h"
+#include "target/interlock.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -276,11 +277,24 @@ static int do_command(void *context, SupervisedTurn turn)
     return status;
 }
 
+/* Out of memory a process ends at once, with status 1 where it has changed nothing; then its
+ * postmaster.pid is still there. */
+static void tidy_up_for_child(const Work *work)
+{
+    bool replaced;
+    Error error;
+
+    if (supervise_last_child() != 0 && work->target_found &&
+        check_same_target(work, &replaced, &error))
+        interlock_release_for(work->command.options.target, supervise_last_child());
+}
+
 int main(int argc, char **argv)
 {
     static Work work; /* what its options point to is never freed */
     Command *command = &work.command;
     Error error;
+    int status;
 
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
@@ -305,6 +319,9 @@ int main(int argc, char **argv)
      */
     memory_set_unfinished(!command->options.check);
     /* A dry run leaves nothing to be finished, a check neither. */
-    return supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
-                     do_command, &work, STATUS_UNFINISHED);
+    status = supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
+                       do_command, &work, STATUS_UNFINISHED);
+    if (status == STATUS_FAILED)
+        tidy_up_for_child(&work);
+    return status;
 }

@@ -17,11 +17,16 @@
 
 static volatile sig_atomic_t child;
 static volatile sig_atomic_t stop_number; /* the last signal that was handed on */
-static pid_t caller;
+static pid_t caller, last_child;
 
 pid_t supervise_caller(void)
 {
     return caller != 0 ? caller : getppid();
+}
+
+pid_t supervise_last_child(void)
+{
+    return last_child;
 }
 
 static void forward_signal(int number, siginfo_t *info, void *unused)
@@ -116,7 +121,10 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
     child = pid;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid > 0)
+    {
+        last_child = pid;
         reap_child(wait_status);
+    }
     return pid > 0;
 }
 

@@ -37,6 +37,9 @@ typedef int (*SupervisedWork)(void *context, SupervisedTurn turn);
  */
 int supervise(int retries, SupervisedWork work, void *context, int killed);
 
+/* The last child, which has ended; 0: there was none. */
+pid_t supervise_last_child(void);
+
 /* The process that has called this program. */
 pid_t supervise_caller(void);
 

@@ -356,3 +356,30 @@ void interlock_release(Interlock *interlock)
     arena_destroy(interlock->arena);
     free(interlock);
 }
+
+static bool tidy_up_for(const Interlock *interlock, pid_t pid, Error *error)
+{
+    AUTO_BUFFER Buffer text = {0}, first_line = {0};
+    struct stat status;
+    bool found, kept;
+
+    buffer_printf(&first_line, "-%ld\n", (long) pid);
+    if (!file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, &found, error))
+        return false;
+    if (!found || strncmp(buffer_string(&text), buffer_string(&first_line), first_line.size) != 0)
+        return true;
+    return file_lstat(interlock->kept_path, &status, &kept, error) &&
+           (kept || durable_remove(interlock->path, error)) &&
+           interlock_remove_leftover(interlock, error);
+}
+
+void interlock_release_for(const char *directory, pid_t pid)
+{
+    Interlock *interlock;
+    Error error;
+
+    if (!interlock_acquire(directory, &interlock, &error) ||
+        (interlock != NULL && !tidy_up_for(interlock, pid, &error)))
+        log_debug("%s", error.message);
+    interlock_release(interlock);
+}

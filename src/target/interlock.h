@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 
+#include <sys/types.h>
+
 typedef struct Interlock Interlock;
 
 /* Lock against other pg_rewinds. Another one has the lock: *interlock is NULL, and no error. Writes
@@ -48,5 +50,13 @@ MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
  * allowed. Errors are logged as warnings.
  */
 void interlock_release(Interlock *interlock);
+
+/*
+ * Tidy up what this process, which has ended, left of a run that changed nothing: its
+ * postmaster.pid, and what lies beside it. Nothing is done where another pg_rewind works now, or
+ * the file is another one. Nothing is said of errors: the run has said why it failed, and the next
+ * one tidies up as well.
+ */
+void interlock_release_for(const char *directory, pid_t pid);
 
 #endif
