@@ -11,9 +11,7 @@ void lost_script_begin(Buffer *text)
         "-- functions of the table's owner, with all rights of the role that writes it: a\n"
         "-- superuser would give them to each owner. So the script stops for a superuser, and "
         "runs\n"
-        "-- as a role that is a member of one owner. A superuser makes it, for one owner after "
-        "the\n"
-        "-- other:\n"
+        "-- as a role that is a member of one owner. A superuser makes it:\n"
         "--   CREATE ROLE lost_rows_writer LOGIN;\n"
         "--   ALTER ROLE lost_rows_writer SET session_replication_role = replica;\n"
         "--   GRANT OWNER TO lost_rows_writer;\n"
@@ -23,10 +21,12 @@ void lost_script_begin(Buffer *text)
         "and\n"
         "-- SELECT, INSERT, UPDATE and DELETE on the tables. Then\n"
         "--   psql -X -f this-file 'dbname=postgres user=lost_rows_writer'\n"
-        "-- and at the end, also before the next owner, in each database as a superuser:\n"
+        "-- and at the end, in each database as a superuser:\n"
         "--   DROP SCHEMA lost_rows CASCADE;\n"
         "--   DROP OWNED BY lost_rows_writer;\n"
-        "-- and at last DROP ROLE lost_rows_writer.\n"
+        "-- and then DROP ROLE lost_rows_writer. Make a new one for each owner, after that: code "
+        "of\n"
+        "-- the one before may have set its password, or made others its members.\n"
         "-- Each transaction is done as a whole, but for tables of other owners: a warning names\n"
         "-- them. A row that is no longer as the lost transaction found it is not changed: a line\n"
         "-- \"conflict: ...\" names it. After an error, remove its cause and run the script "
@@ -59,6 +59,11 @@ void lost_script_begin(Buffer *text)
     "  WHEN me.rolcreaterole OR me.rolcreatedb OR me.rolreplication\n"                             \
     "  THEN 'it has CREATEROLE, CREATEDB or REPLICATION'\n"                                        \
     "%s"                                                                                           \
+    "  WHEN EXISTS (SELECT 1 FROM pg_auth_members WHERE roleid = me.oid)\n"                        \
+    "  THEN 'another role is a member of it'\n"                                                    \
+    "  WHEN EXISTS (SELECT 1 FROM pg_auth_members WHERE member = me.oid\n"                         \
+    "  AND grantor NOT IN (SELECT oid FROM pg_roles WHERE rolsuper))\n"                            \
+    "  THEN 'it was made a member of a role by another than a superuser'\n"                        \
     "  WHEN 1 < (SELECT count(DISTINCT roleid) FROM pg_auth_members WHERE member = me.oid)\n"      \
     "  THEN 'it is a member of more than one role' END;\n"                                         \
     "  IF why IS NOT NULL AND current_setting('lost_rows.code_of_others') NOT IN ('yes', "         \
@@ -135,12 +140,17 @@ static const char begin_functions[] =
     "  INSERT INTO lost_rows.applied VALUES (name, place, number); END IF;\n"
     "  RETURN true; END $$;\n";
 
-/* Whose table is it, and whose code does a change of it call? */
+/* Whose table is it, and whose code does a change of it call? Before 15 each role can make another
+ * one its member, also while the script runs: what counts is what superusers granted. */
 static const char owner_functions[] =
+    "CREATE OR REPLACE FUNCTION lost_rows.our_owners() RETURNS SETOF oid\n"
+    "  LANGUAGE sql STABLE AS $$ SELECT m.roleid FROM pg_auth_members m\n"
+    "  JOIN pg_roles me ON me.oid = m.member JOIN pg_roles giver ON giver.oid = m.grantor\n"
+    "  WHERE me.rolname = session_user AND giver.rolsuper $$;\n"
     "CREATE OR REPLACE FUNCTION lost_rows.is_ours(owner oid) RETURNS boolean\n"
     "  LANGUAGE sql STABLE AS $$ SELECT CASE WHEN me.rolsuper THEN true\n"
-    "  WHEN EXISTS (SELECT 1 FROM pg_auth_members WHERE member = me.oid) THEN\n"
-    "  EXISTS (SELECT 1 FROM pg_auth_members WHERE member = me.oid AND roleid = $1)\n"
+    "  WHEN EXISTS (SELECT 1 FROM lost_rows.our_owners()) THEN\n"
+    "  $1 IN (SELECT lost_rows.our_owners())\n"
     "  ELSE (SELECT rolsuper FROM pg_roles WHERE oid = $1) END\n"
     "  FROM pg_roles me WHERE me.rolname = session_user $$;\n"
     "CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS text\n"
@@ -159,8 +169,8 @@ static const char owner_functions[] =
     "  SELECT string_agg(DISTINCT f.oid::regprocedure || ' of ' || o.rolname, ', ')\n"
     "  FROM reached JOIN pg_proc f ON f.oid = object JOIN pg_roles o ON o.oid = f.proowner\n"
     "  WHERE class = 'pg_proc'::regclass AND NOT o.rolsuper AND NOT EXISTS (\n"
-    "  SELECT 1 FROM pg_auth_members m JOIN pg_roles me ON me.oid = m.member\n"
-    "  WHERE me.rolname = session_user AND NOT me.rolsuper AND m.roleid = o.oid) $$;\n"
+    "  SELECT 1 FROM pg_roles me WHERE me.rolname = session_user AND NOT me.rolsuper\n"
+    "  AND o.oid IN (SELECT lost_rows.our_owners())) $$;\n"
     "CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void\n"
     "  LANGUAGE plpgsql AS $$ DECLARE names text; BEGIN\n"
     "  names := lost_rows.functions_of_others(changed);\n"
