@@ -136,6 +136,33 @@ static bool string_sets(const Conninfos *conninfos, const char *keyword)
             option_value(&conninfos->connection, keyword) != NULL);
 }
 
+/* How much an option asks of a connection's safety. */
+static size_t strength(const char *keyword, const char *value)
+{
+    static const char *const of_tls[] = {"disable", "allow",     "prefer",
+                                         "require", "verify-ca", "verify-full"};
+    static const char *const of_others[] = {"disable", "prefer", "require"};
+    const bool is_tls = strcmp(keyword, "sslmode") == 0;
+    const char *const *values = is_tls ? of_tls : of_others;
+    size_t i =
+        is_tls ? sizeof(of_tls) / sizeof(of_tls[0]) : sizeof(of_others) / sizeof(of_others[0]);
+
+    while (i > 0 && strcmp(values[i - 1], value) != 0)
+        i--;
+    return i;
+}
+
+/* The environment asks for more than the former string did. */
+static bool is_strengthened(const Conninfos *conninfos, const char *keyword)
+{
+    static const char *const keywords[] = {"sslmode", "channel_binding", "gssencmode", NULL};
+    const char *value = option_value(&conninfos->connection, keyword);
+    const char *former = option_value(&conninfos->former, keyword);
+
+    return is_among(keyword, keywords) && value != NULL && former != NULL &&
+           strength(keyword, value) > strength(keyword, former);
+}
+
 static bool is_kept(const Conninfos *conninfos, const char *keyword)
 {
     if (option_value(&conninfos->former, keyword) == NULL || is_among(keyword, never_kept))
@@ -149,6 +176,10 @@ static bool is_kept(const Conninfos *conninfos, const char *keyword)
                          option_value(&conninfos->connection, "user")) &&
                (conninfos->password == NULL ||
                 same_text(option_value(&conninfos->former, "password"), conninfos->password));
+    /* The certificate that checks the server belongs to the mode that demands the check. */
+    if (is_strengthened(conninfos, keyword) ||
+        (strcmp(keyword, "sslrootcert") == 0 && is_strengthened(conninfos, "sslmode")))
+        return false;
     return !conninfos->former_is_sources || strcmp(keyword, "application_name") != 0;
 }
 
