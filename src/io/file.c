@@ -61,9 +61,9 @@ bool file_open_standard(void)
 }
 
 /* open, as often as signals interrupt it. */
-static int open_retrying(const char *path, int flags)
+static int open_retrying(const char *path, int flags, mode_t mode)
 {
-    return (int) TEMP_FAILURE_RETRY(open(path, flags | O_CLOEXEC | O_NOCTTY, file_mode()));
+    return (int) TEMP_FAILURE_RETRY(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
 }
 
 /* A file that exists could not be opened: errno says why. */
@@ -80,7 +80,7 @@ static bool error_open(const char *path, const char *use, Error *error)
 bool file_open_read(const char *path, int *fd, bool *found, Error *error)
 {
     /* Non-blocking, so that a fifo does not hold us up; regular files do not care. */
-    *fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
+    *fd = open_retrying(path, O_RDONLY | O_NONBLOCK, 0);
     if (found != NULL)
         *found = *fd >= 0;
     if (*fd >= 0 || (found != NULL && errno == ENOENT))
@@ -90,7 +90,7 @@ bool file_open_read(const char *path, int *fd, bool *found, Error *error)
 
 bool file_open_update(const char *path, int *fd, Error *error)
 {
-    *fd = open_retrying(path, O_RDWR);
+    *fd = open_retrying(path, O_RDWR, 0);
     return *fd >= 0 || error_open(path, "read and write", error);
 }
 
@@ -100,9 +100,9 @@ bool file_check_update(const char *path, Error *error)
            error_open(path, "read and write", error);
 }
 
-static bool create(const char *path, int flags, int *fd, Error *error)
+static bool create(const char *path, int flags, mode_t mode, int *fd, Error *error)
 {
-    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags);
+    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags, mode);
     if (*fd < 0)
         return error_set_errno(error, "could not create file \"%s\"", path);
     return true;
@@ -110,12 +110,17 @@ static bool create(const char *path, int flags, int *fd, Error *error)
 
 bool file_create(const char *path, int *fd, Error *error)
 {
-    return create(path, O_TRUNC, fd, error);
+    return create(path, O_TRUNC, file_mode(), fd, error);
+}
+
+bool file_create_private(const char *path, int *fd, Error *error)
+{
+    return create(path, O_TRUNC, PRIVATE_MODE, fd, error);
 }
 
 bool file_open_or_create(const char *path, int *fd, Error *error)
 {
-    return create(path, 0, fd, error);
+    return create(path, 0, file_mode(), fd, error);
 }
 
 bool file_in_memory(int *fd, char *path, Error *error)
@@ -367,7 +372,7 @@ static bool copy_file(const char *from, const char *to, Error *error)
     uint64_t copied;
 
     return file_lstat(from, &status, NULL, error) && file_open_read(from, &from_fd, NULL, error) &&
-           file_remove(to, error) && file_create(to, &to_fd, error) &&
+           file_remove(to, error) && file_create_private(to, &to_fd, error) &&
            file_copy_range(&(FileRange){from_fd, from, 0}, &(FileRange){to_fd, to, 0},
                            (uint64_t) status.st_size, &copied, error) &&
            file_set_mode(to_fd, to, status.st_mode & 07777, error) && file_sync(to_fd, to, error);
@@ -519,7 +524,7 @@ bool file_sync_path(const char *path, Error *error)
 
     if (!sync_on)
         return true;
-    fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
+    fd = open_retrying(path, O_RDONLY | O_NONBLOCK, 0);
     if (fd < 0 && errno == ENOENT)
         return true;
     if (fd < 0)

@@ -42,6 +42,10 @@ MUST_CHECK bool file_check_update(const char *path, Error *error);
  * below: it may lead to a file that is not ours. */
 MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
 
+/* The same, but with PRIVATE_MODE: what may be secret gets its mode when it is whole. */
+#define PRIVATE_MODE (S_IRUSR | S_IWUSR)
+MUST_CHECK bool file_create_private(const char *path, int *fd, Error *error);
+
 /* Create or open without truncation, for writing and reading. */
 MUST_CHECK bool file_open_or_create(const char *path, int *fd, Error *error);
 

@@ -96,14 +96,15 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
 
 /* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
  * recovery rebuilds, for which the space is taken now. So it is for a file that is written past the
- * cache: several threads then need not wait for each other to make it longer. */
+ * cache: several threads then need not wait for each other to make it longer. And one that is not
+ * the cluster's own may be a private key, which a group shall not read before its mode is known. */
 static bool prepare_whole_file(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
     const char *local = stage_entry_local(stage, entry, &path);
     int fd = -1;
-    const bool ok =
-        file_create(local, &fd, error) && file_reserve(fd, local, entry->source_size, error);
+    const bool ok = (entry->clusters ? file_create : file_create_private)(local, &fd, error) &&
+                    file_reserve(fd, local, entry->source_size, error);
 
     written_keep(stage->written, fd, local);
     return ok;
@@ -119,7 +120,7 @@ static bool prepare_files(Stage *stage, Error *error)
         if (stage_is_laid_out(stage, entry))
             ok = prepare_patched_file(stage, entry, error);
         else if (stage_is_whole(stage, entry) &&
-                 (entry->source_size == 0 || entry->rebuilt != NULL ||
+                 (entry->source_size == 0 || entry->rebuilt != NULL || !entry->clusters ||
                   stage_is_written_direct(stage, entry)))
             ok = prepare_whole_file(stage, entry, error);
         if (!ok)
@@ -536,7 +537,8 @@ static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error 
     const bool resized = found->actual_size != SIZE_AS_PLANNED || found->copied;
     AUTO_BUFFER Buffer path = {0}, source = {0};
     const char *local = stage_entry_local(stage, entry, &path);
-    mode_t mode = file_mode();
+    const mode_t made = entry->clusters ? file_mode() : PRIVATE_MODE;
+    mode_t mode = made;
     int fd = -1;
     bool ok;
 
@@ -545,7 +547,7 @@ static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error 
                     directory != NULL ? path_in(&source, directory, entry->path) : NULL, &mode,
                     error))
         return false;
-    if (!resized && mode == file_mode())
+    if (!resized && mode == made)
         return true;
     ok = file_open_or_create(local, &fd, error) &&
          (!resized || file_truncate(fd, local, stage_final_size(stage, entry), error)) &&
