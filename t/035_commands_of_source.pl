@@ -64,12 +64,12 @@ sub with_the_same_command
 }
 
 # restore_command is one of the standby's settings from 12 on.
-my $names = qr/archive_command, restore_command \("touch \.\.\."\), shared_preload_libraries, ssl_passphrase_command/;
+my $names = qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, restore_command \("touch \.\.\."\), shared_preload_libraries, ssl_passphrase_command/;
 
 sub told_beforehand
 {
     my ($version) = @_;
-    my $listed = $version < 12 ? qr/archive_command, shared_preload_libraries/ : $names;
+    my $listed = $version < 12 ? qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, shared_preload_libraries/ : $names;
     my $says = qr/the target's server will run what the source's configuration names: $listed/;
     my $target = fresh('told');
     my $check = run([ rewind_argv($target->data, qw(--check -R), '--source-server', $source->conninfo) ]);
@@ -101,7 +101,7 @@ each_version(sub {
     $marker = work_dir() . '/executed';
     $command = "touch $marker; false secret";
     # They lie in files; the running source has other settings.
-    my $settings = "archive_command = 'touch $marker'\nshared_preload_libraries = 'pg_stat_statements'\n";
+    my $settings = "archive_command = 'touch $marker'\nplperl.on_plperlu_init = 'x'\npltclu.start_proc = 'x'\nshared_preload_libraries = 'pg_stat_statements'\n";
     append($source->path('recovery.conf'), "restore_command = '$command'\n") if $version < 12;
     append($source->path('postgresql.conf'), $version < 12 ? $settings : "${settings}ssl_passphrase_command = 'x'\nrestore_command = '$command'\n");
     subtest('by hand', sub { by_hand($version) });

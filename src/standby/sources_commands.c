@@ -4,12 +4,13 @@
 
 #include <string.h>
 
-/* Settings with commands for a shell, with libraries, and with places where libraries are. */
+/* Settings with commands for a shell, with libraries, with places where libraries are, and with
+ * what a language runs when it begins (plperl.on_plperlu_init, pltclu.start_proc). */
 static bool names_what_is_run(const char *name)
 {
-    static const char *const suffixes[] = {"_command", "_library",      "_libraries",
-                                           "_script",  "_library_path", "_control_path",
-                                           "_provider"};
+    static const char *const suffixes[] = {"_command",  "_library",      "_libraries",
+                                           "_script",   "_library_path", "_control_path",
+                                           "_provider", "_init",         ".start_proc"};
     const size_t length = strlen(name);
 
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
