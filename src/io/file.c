@@ -118,6 +118,11 @@ bool file_create_private(const char *path, int *fd, Error *error)
     return create(path, O_TRUNC, PRIVATE_MODE, fd, error);
 }
 
+bool file_create_new(const char *path, int *fd, Error *error)
+{
+    return create(path, O_EXCL, file_mode(), fd, error);
+}
+
 bool file_open_or_create(const char *path, int *fd, Error *error)
 {
     return create(path, 0, file_mode(), fd, error);

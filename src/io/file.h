@@ -42,7 +42,11 @@ MUST_CHECK bool file_check_update(const char *path, Error *error);
  * below: it may lead to a file that is not ours. */
 MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
 
-/* The same, but with PRIVATE_MODE: what may be secret gets its mode when it is whole. */
+/* The same where others can make files, too: one that is there is an error. */
+MUST_CHECK bool file_create_new(const char *path, int *fd, Error *error);
+
+/* The same as file_create, but with PRIVATE_MODE: what may be secret gets its mode when it is
+ * whole. */
 #define PRIVATE_MODE (S_IRUSR | S_IWUSR)
 MUST_CHECK bool file_create_private(const char *path, int *fd, Error *error);
 
