@@ -31,13 +31,13 @@ typedef struct PendingRewind
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);
 
-/* What the disk says of a rewind that an earlier run may have left. */
+/* The answer of the disk to whether an earlier run has left a rewind that must be finished. */
 typedef enum PendingSight
 {
     PENDING_NOT_THERE,
     PENDING_THERE,    /* PENDING_APPLY or PENDING_CLEANUP */
-    PENDING_UNCERTAIN /* there may be one: the directory cannot be read, or a journal is not live,
-                         but a server cannot start there */
+    PENDING_UNCERTAIN /* a rewind may be pending: the directory cannot be read, or a journal is not
+                         live but no server can start there */
 } PendingSight;
 
 /*

@@ -13,7 +13,8 @@
 int64_t clock_nanoseconds(void);
 double clock_seconds(void);
 
-/* What is left of patience_seconds that several waits share, after one that began at `begin`. */
+/* Seconds that are left of patience_seconds, which several waits share, after a wait that began at
+ * `begin`. */
 double clock_patience_left(double patience_seconds, double begin);
 
 /* The time of day, in microseconds since 2000-01-01 UTC, as the server counts. */

@@ -9,7 +9,7 @@
 
 #define DIRECTIVE_SIZE 32 /* "%-*.*llu" and the like */
 #define NUMBER_SIZE                                                                                \
-    512 /* of one that is printed: a double has at most 309 digits before the point */
+    512 /* bytes of a printed number: a double has at most 309 digits before the point */
 
 /* ---- Control characters ---- */
 
@@ -50,12 +50,12 @@ void shown_clean(char *text, ShownLines lines)
 /* Counts what does not fit. */
 typedef struct Output
 {
-    char *out;   /* NULL: all is only counted */
+    char *out;   /* buffer for the text; NULL if the text is only counted */
     size_t size; /* without the final NUL */
     size_t length;
 } Output;
 
-/* Returns where the bytes were written, as far as they fit, with a NUL behind them. */
+/* Write the bytes as far as they fit, and a NUL after them; return where they were written. */
 static char *put(Output *output, const char *bytes, size_t length)
 {
     const size_t at = output->length < output->size ? output->length : output->size;

@@ -10,14 +10,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* What stands for a control character; for a tab in a name a blank. */
+/* The character shown in place of a control character; a tab in a name becomes a blank instead. */
 #define SHOWN_CONTROL '?'
 
 typedef enum ShownLines
 {
     SHOWN_ONE_LINE,  /* a line break is a control character, too */
-    SHOWN_OWN_LINES, /* of a name: `\"%s\"`; other strings are sentences, which may have some, and
-                        tabs */
+    SHOWN_OWN_LINES, /* a line break is a control character in a name (`\"%s\"`) alone: other
+                        strings are sentences, which may have line breaks and tabs */
 } ShownLines;
 
 /* Replace the control characters of ASCII and of Unicode, and bytes like those of Latin-1, in

@@ -60,7 +60,7 @@ typedef struct Node
     SettingsReader reader;
     Settings settings;
     WalStore *archive;    /* --wal-archive and the restore command, without the target's pg_wal */
-    const char *role;     /* whose rights count on the source; NULL: not known */
+    const char *role;     /* role whose rights count on the source; NULL if not known */
     const char *login;    /* by which the source was reached: a standby's role; NULL: not known */
     const char *database; /* in which the grants are looked for */
     bool role_is_enough;  /* it may read the source's files */

@@ -452,8 +452,8 @@ static bool error_no_proof(const Search *search, Error *error)
     return false;
 }
 
-/* True if latest, what both servers' own history files say, is where the target went on and the
- * source left its timeline. */
+/* True if latest, the divergence by both servers' own history files, is the position where the
+ * source left the target's timeline and the target went on. */
 static bool is_of_histories(const Search *search, Lsn latest)
 {
     return search->divergence->needed && search->divergence->lsn == latest &&

@@ -18,7 +18,7 @@ typedef struct History
 {
     HistoryEntry *entries; /* ascending; at least one; in the arena */
     size_t count;
-    size_t added; /* of the first entries: those that its file lacks, and another history has */
+    size_t added; /* number of first entries that its file lacks and another history has */
     bool foreign; /* the server's own pg_wal has no such file: it was found elsewhere */
 } History;
 
