@@ -73,7 +73,7 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
     const bool is_null = values->values[column].state == ROW_VALUE_NULL;
 
     buffer_append_string(text, has_equality || is_null ? "" : AS_TEXT);
-    buffer_append_name(text, attribute->name);
+    buffer_append_shown_name(text, attribute->name);
     if (is_null)
     {
         buffer_append_string(text, " IS NULL");
@@ -86,7 +86,7 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
         if (of_key)
             return;
         buffer_append_string(text, " AND ");
-        buffer_append_name(text, attribute->name);
+        buffer_append_shown_name(text, attribute->name);
     }
     buffer_append_string(text, has_equality ? "" : ")");
     buffer_append_string(text, attribute->nondeterministic ? " COLLATE \"C\" = " : " = ");
@@ -121,7 +121,7 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
     if (part == 'd')
         buffer_append_literal(text, row->table->attributes[column].name, LITERAL_ANY);
     if (part == 'c' || part == 's')
-        buffer_append_name(text, row->table->attributes[column].name);
+        buffer_append_shown_name(text, row->table->attributes[column].name);
     if (part == 's')
         buffer_append_string(text, " = ");
     if (part == 's' || part == 'v' || part == 'w')
@@ -131,9 +131,9 @@ static bool append_column(const LostRow *row, char part, const char *separator, 
 
 void lost_sql_table(const Table *table, Buffer *text)
 {
-    buffer_append_name(text, table->schema);
+    buffer_append_shown_name(text, table->schema);
     buffer_append_u8(text, '.');
-    buffer_append_name(text, table->name);
+    buffer_append_shown_name(text, table->name);
 }
 
 void lost_sql_table_arguments(const Table *table, Buffer *text)
