@@ -21,9 +21,15 @@ sub wrong_hint { my ($begin) = first_item($_[0]); substr($_[0], $begin + 21, 1) 
 sub last_byte_of_row { my ($begin, $size) = first_item($_[0]); substr($_[0], $begin + $size - 1, 1) ^= "\x01"; return }
 sub in_hole { substr($_[0], unpack('v', substr($_[0], 12, 2)), 1) ^= "\x01"; return }
 
+# The first byte after the items, in a page that has none.
+sub in_hole_of_empty_page { die 'the page has items' if unpack('v', substr($_[0], 12, 2)) != 24; in_hole($_[0]); return }
+
+# The LSN of a page, whose lower half comes second.
+sub move_lsn { my ($bytes) = @_; return sub { substr($_[0], 4, 4) = pack 'V', $bytes + unpack 'V', substr($_[0], 4, 4) } }
+
 plan(skip_all => 'there is no build/tests/same_pages') if !judge_is_there();
 
-# What, in which file, by what, whether it differs. Blocks are those at the begin of the file; of a btree the second is a leaf.
+# What, in which file, by what, whether it differs, perhaps by version. Blocks are those at the begin of the file; of a btree the second is a leaf.
 my @changes = (
     [ 'a byte of a row',                 'heap',     0, \&last_byte_of_row,         1 ],
     [ 'who deleted a row',               'heap',     0, in_row(4, 1),               1 ],
@@ -41,6 +47,20 @@ my @changes = (
     [ 'an entry of a gin index',         'gin',      1, \&last_byte_of_row,         1 ],
     [ 'an entry of a spgist index',      'spgist',   1, \&last_byte_of_row,         1 ],
     [ 'a summary of a brin index',       'brin',     2, \&last_byte_of_row,         1 ],
+    [ 'where a brin index has a summary', 'brin',    1, at(24, 1),                  1 ],
+    [ 'the meta page of a btree',        'btree',    0, at(24, 1),                  1 ],
+    [ 'the meta page of a hash index',   'hash',     0, at(24, 1),                  1 ],
+    [ 'the meta page of a gin index',    'gin',      0, at(24, 1),                  1 ],
+    [ 'the meta page of a spgist index', 'spgist',   0, at(24, 1),                  1 ],
+    [ 'the meta page of a brin index',   'brin',     0, at(24, 1),                  1 ],
+    [ 'the bitmap of a hash index',      'empty_hash', 3, at(24, 1),                1 ],
+    [ 'when a deleted btree page can be used again', 'shrunk', 1, at(24, 1), sub { $_[0] >= 14 } ],
+    [ 'that an empty page has an item',  'empty_btree', 1, at(12, 4),               1 ],
+    [ 'a map in a copied database',      'own_map',  0, at(24, 1),                  1 ],
+    [ 'the older LSN of a map there',    'own_map',  0, move_lsn(-8),               1 ],
+    [ 'a bit of a copied map',           'copied_map', 0, at(8191, 1),              1 ],
+    [ 'the newer LSN of a copied map',   'copied_map', 0, move_lsn(8),              1 ],
+    [ 'the older LSN of a copied map',   'copied_map', 0, move_lsn(-8), sub { $_[0] < 19 } ],
     [ 'an init fork',                    'init',     0, at(24, 1),                  1 ],
     [ 'where catalogs lie',              'catalogs', 0, at(16, 1),                  1 ],
     [ 'how a transaction has ended',     'ends',     0, at(100, 1),                 1 ],
@@ -50,6 +70,12 @@ my @changes = (
     [ 'that a page is full',             'heap',     0, at(10, 2),                  0 ],
     [ 'what can be pruned',              'heap',     0, at(20, 1),                  0 ],
     [ 'unused bytes of a heap',          'heap',     0, \&in_hole,                  0 ],
+    [ 'unused bytes of an empty btree',  'empty_btree', 1, \&in_hole_of_empty_page, 0 ],
+    [ 'unused bytes of an empty hash index', 'empty_hash', 1, \&in_hole_of_empty_page, 0 ],
+    [ 'unused bytes of an empty gist index', 'empty_gist', 0, \&in_hole_of_empty_page, 0 ],
+    [ 'unused bytes of an empty gin index', 'empty_gin', 1, \&in_hole_of_empty_page, 0 ],
+    [ 'unused bytes of an empty spgist index', 'empty_spgist', 1, \&in_hole_of_empty_page, 0 ],
+    [ 'unused bytes of an empty brin index', 'empty_brin', 2, \&in_hole_of_empty_page, 0 ],
     [ 'that an entry is dead',           'btree',    1, sub { at(25, 0x80)->($_[0]); at(26, 1)->($_[0]) }, 0 ],
     [ 'that a page has dead entries',    'btree',    1, at(8192 - 4, 0x40),         0 ],
     [ 'the cycle of a vacuum',           'btree',    1, at(8192 - 2, 1),            0 ],
@@ -79,6 +105,26 @@ sub changed_page_is_noticed
     diag($result->{stdout}) if $result->{status} != $differs;
     $content eq '' ? unlink $path : spew($path, $content);
     return;
+}
+
+# Vacuums remove all entries of pages. What the first one leaves in the hole is only on the primary, because the second one logs images.
+sub empty_indexes
+{
+    my ($primary) = @_;
+    $primary->sql($_) for 'DELETE FROM emptied WHERE key > 20', 'VACUUM emptied', 'CHECKPOINT', 'DELETE FROM emptied', 'VACUUM emptied',
+        'DELETE FROM shrunk WHERE key < 500', 'VACUUM shrunk',
+        q{SELECT brin_desummarize_range('emptied_brin', 0)};
+    return;
+}
+
+# The standby replays how a database is copied, and what is written there; from 15 on it has no bits in the maps that were copied. Files of maps by name.
+sub copy_database
+{
+    my ($primary) = @_;
+    $primary->sql('CREATE DATABASE copied');
+    $primary->sql('CREATE TABLE own AS SELECT generate_series(1, 100) i', 'copied');
+    $primary->sql('VACUUM own', 'copied');
+    return map { ("$_->[0]_map" => $primary->query("SELECT pg_relation_filepath('$_->[1]')", 'copied') . '_vm') } [ own => 'own' ], [ copied => 'pg_language' ];
 }
 
 # A file that is shorter, longer, or missing.
@@ -125,13 +171,26 @@ CREATE SEQUENCE counter;
 CREATE UNLOGGED TABLE unlogged (key int PRIMARY KEY);
 INSERT INTO unlogged SELECT generate_series(1, 100);
 VACUUM heap;
+CREATE TABLE emptied AS SELECT * FROM heap WHERE key <= 40;
+CREATE INDEX emptied_btree ON emptied (key);
+CREATE INDEX emptied_hash ON emptied USING hash (word);
+CREATE INDEX emptied_gist ON emptied USING gist (place);
+CREATE INDEX emptied_spgist ON emptied USING spgist (place);
+CREATE INDEX emptied_brin ON emptied USING brin (key);
+CREATE TABLE shrunk AS SELECT key FROM heap;
+CREATE INDEX shrunk_btree ON shrunk (key);
+CREATE TABLE empty (numbers int[]);
+CREATE INDEX emptied_gin ON empty USING gin (numbers);
 END
     my $standby = $primary->standby('standby');
     $primary->sql('UPDATE heap SET word = word WHERE key % 100 = 99; INSERT INTO placed SELECT generate_series(1, 100)');
-    my %relation = (heap => 'heap', placed => 'placed', btree => 'with_btree', hash => 'with_hash', gist => 'with_gist', gin => 'with_gin', spgist => 'with_spgist',
+    empty_indexes($primary);
+    my %map = copy_database($primary);
+    my %relation = ((map { ("empty_$_" => "emptied_$_") } qw(btree hash gist gin spgist brin)), shrunk => 'shrunk_btree', heap => 'heap', placed => 'placed', btree => 'with_btree', hash => 'with_hash', gist => 'with_gist', gin => 'with_gin', spgist => 'with_spgist',
         brin => 'with_brin', sequence => 'counter', unlogged => 'unlogged', init => 'unlogged_pkey', map => 'heap', space => 'heap');
     my %fork = (init => '_init', map => '_vm', space => '_fsm');
     my %path = map { $_ => $standby->path($primary->query("SELECT pg_relation_filepath('$relation{$_}')") . ($fork{$_} // '')) } sort keys %relation;
+    $path{$_} = $standby->path($map{$_}) for sort keys %map;
     $path{ends} = $standby->path('pg_xact/0000');
     $path{catalogs} = $standby->path('base/' . $primary->query("SELECT oid FROM pg_database WHERE datname = 'postgres'") . '/pg_filenode.map');
     pages_are_those_of($standby, $primary);
@@ -139,10 +198,13 @@ END
     for my $change (@changes)
     {
         my ($name, $file, $block, $function, $differs) = @$change;
+        $differs = $differs->($version) ? 1 : 0 if ref $differs;
         changed_page_is_noticed($standby, $primary, $path{$file}, $name, $block, $function, $differs);
     }
     changed_size_is_noticed($standby, $primary, $path{btree});
     is(compare_pages($standby, $primary)->{status}, 0, 'all is as it was');
+    ok(unpack('v', substr(slurp($path{shrunk}), 2 * 8192 - 4, 2)) & 4, 'a btree page is deleted');
+    is(unpack('v', substr(slurp($path{empty_hash}), 4 * 8192 - 4, 2)) & 15, 4, 'a page is the bitmap of a hash index');
     $primary->sql('CHECKPOINT');
     is(compare_pages($standby, $primary)->{status}, 2, 'of servers that have made other checkpoints nothing is said');
 }, sample => 1);

@@ -64,6 +64,7 @@
 /* Of special areas: flags that are hints, or that replay does not set. */
 #define BTREE_LEAF 0x01             /* BTP_LEAF, access/nbtree.h */
 #define BTREE_DELETED 0x04          /* BTP_DELETED */
+#define BTREE_FULL_XID 0x100        /* BTP_HAS_FULLXID */
 #define BTREE_UNLOGGED 0x60         /* BTP_SPLIT_END, BTP_HAS_GARBAGE */
 #define HASH_PAGE_TYPES 0x0F        /* LH_PAGE_TYPE, access/hash.h */
 #define HASH_WITH_ITEMS 0x03        /* LH_OVERFLOW_PAGE, LH_BUCKET_PAGE */
@@ -72,6 +73,7 @@
 #define GIST_LEAF 0x01              /* F_LEAF, access/gist.h */
 #define GIST_UNLOGGED 0x1C          /* F_TUPLES_DELETED, F_FOLLOW_RIGHT, F_HAS_GARBAGE */
 #define GIN_DELETED 0x04            /* access/ginblock.h */
+#define GIN_WITHOUT_ITEMS 0x09      /* GIN_DATA, GIN_META */
 #define SPGIST_META 0x01            /* access/spgist_private.h */
 #define BRIN_META 0xF091            /* BRIN_PAGETYPE_META, access/brin_page.h */
 #define BRIN_REGULAR 0xF093         /* BRIN_PAGETYPE_REGULAR */
@@ -164,8 +166,7 @@ static void mask_header(Page *page, uint8_t fork)
     memset(page->bytes + PRUNE_XID_OFFSET, 0, 4);
 }
 
-/* mask_unused_space. Some pages have no items, but content where items would begin: there pd_lower
- * is the header's end. */
+/* mask_unused_space. */
 static void mask_hole(Page *page)
 {
     const size_t lower = load_u16(page->bytes + PAGE_LOWER_OFFSET);
@@ -174,10 +175,24 @@ static void mask_hole(Page *page)
     memset(page->bytes + lower, 0, upper - lower);
 }
 
-static void mask_hole_after_items(Page *page)
+/* Some pages of gin, SP-GiST and BRIN have other content where items would begin, and not all
+ * versions set pd_lower behind that content (gin_mask, spg_mask and brin_mask, of 10 and of 11). */
+static bool has_content_without_items(const Page *page, PageKind kind)
 {
-    if (load_u16(page->bytes + PAGE_LOWER_OFFSET) > PAGE_HEADER_SIZE)
-        mask_hole(page);
+    const uint8_t *special = page->bytes + page->size - 8;
+
+    return (kind == PAGE_GIN && (load_u16(special + 6) & GIN_WITHOUT_ITEMS) != 0) ||
+           (kind == PAGE_SPGIST && (load_u16(special) & SPGIST_META) != 0) ||
+           (kind == PAGE_BRIN && load_u16(special + 6) != BRIN_REGULAR);
+}
+
+/* All visibility maps, and some pages of indexes, have pd_lower at the header's end although content
+ * follows. A page of items has it there when a vacuum has removed the last of them: what the removed
+ * items left in the hole differs, because an image in WAL leaves the hole out. */
+static bool hole_is_unused(const Page *page, PageKind kind)
+{
+    return kind != PAGE_MAP && (load_u16(page->bytes + PAGE_LOWER_OFFSET) > PAGE_HEADER_SIZE ||
+                                !has_content_without_items(page, kind));
 }
 
 /* mask_page_content: of a page that is not in use. */
@@ -219,7 +234,6 @@ static void mask_heap(Page *page)
 {
     const size_t lower = load_u16(page->bytes + PAGE_LOWER_OFFSET);
 
-    mask_hole(page);
     for (size_t at = PAGE_HEADER_SIZE; at + PAGE_ITEM_SIZE <= lower; at += PAGE_ITEM_SIZE)
     {
         const uint32_t item = load_u32(page->bytes + at);
@@ -240,7 +254,6 @@ static void mask_sequence(Page *page)
     const uint32_t item = load_u32(page->bytes + PAGE_HEADER_SIZE);
     const size_t offset = PAGE_ITEM_OFFSET(item), size = PAGE_ITEM_LENGTH(item);
 
-    mask_hole(page);
     if (size < ROW_HEADER_SIZE || offset + size > page->size)
         return;
     mask_row(page->bytes + offset);
@@ -249,18 +262,19 @@ static void mask_sequence(Page *page)
                size - page->bytes[offset + ROW_AT_DATA_OFFSET]);
 }
 
-/* btree_mask in nbtxlog.c. Up to 13 replay makes a deleted page without BTP_LEAF
- * (btree_xlog_unlink_page). */
+/* btree_mask in nbtxlog.c. Up to 13 a deleted page keeps its items, and replay makes it without them
+ * and without BTP_LEAF (btree_xlog_unlink_page). From 14 on its content is the XID after which the
+ * page may be used again (BTPageSetDeleted). */
 static void mask_btree(Page *page)
 {
     uint8_t *flags = page->bytes + page->size - 4; /* BTPageOpaqueData: flags, cycle ID */
 
-    if (load_u16(flags) & BTREE_DELETED)
+    if ((load_u16(flags) & (BTREE_DELETED | BTREE_FULL_XID)) == BTREE_DELETED)
     {
         mask_content(page);
         clear_bits(flags, BTREE_LEAF);
     }
-    else if (load_u16(flags) & BTREE_LEAF)
+    else if ((load_u16(flags) & (BTREE_DELETED | BTREE_LEAF)) == BTREE_LEAF)
         mask_item_flags(page);
     clear_bits(flags, BTREE_UNLOGGED);
     memset(flags + 2, 0, 2);
@@ -314,8 +328,6 @@ static void mask_brin(Page *page)
 
 /* ---- What servers of some versions do not replay ---- */
 
-#define FIRST_OWN_OID 16384 /* FirstNormalObjectId, access/transam.h */
-
 /* Before 11 replay of XLOG_HEAP2_VISIBLE sets no LSN, although it is set on the primary
  * (heap_xlog_visible, visibilitymap_set). */
 static void mask_lsn_of_visible(const Version *version, Page *page, PageKind kind)
@@ -335,16 +347,31 @@ static void mask_lsn_of_build(Page *one, Page *other)
     memset(other->bytes, 0, CHECKSUM_OFFSET);
 }
 
-/* From 15 on a database that is copied block by block has empty visibility maps on a standby: their
- * images are logged like those of a page with a hole, which is all of the map
- * (RelationCopyStorageUsingBuffer in bufmgr.c). So bits may be missing on the standby. */
-static void mask_lost_map(const Version *version, RelationId relation, const Page *standby,
-                          Page *primary)
+/* A relation that CREATE DATABASE copied has a lower number than its database: relations and
+ * databases take their numbers from one counter. One that was made or rewritten there has a higher
+ * number. */
+static bool is_copied_with_database(RelationId relation)
 {
-    if (version->number < 1500 || relation.database < FIRST_OWN_OID)
+    return relation.relation < relation.database;
+}
+
+/*
+ * From 15 on a database that is copied block by block has empty visibility maps on a standby: their
+ * images are logged like those of a page with a hole, which is all of the map
+ * (RelationCopyStorageUsingBuffer in bufmgr.c). So bits may be missing on the standby.
+ *
+ * From 19 on a record that clears bits sets the LSN of the map's page. Replay leaves the page as it
+ * is where it finds no bit to clear, so the standby's LSN may be older. A record that sets bits
+ * sets the LSN on both.
+ */
+static void mask_lost_map(const Version *version, RelationId relation, Page *standby, Page *primary)
+{
+    if (version->number < 1500 || !is_copied_with_database(relation))
         return;
     for (size_t at = PAGE_HEADER_SIZE; at < primary->size; at++)
         primary->bytes[at] &= standby->bytes[at];
+    if (version->number >= 1900 && page_lsn(standby) < page_lsn(primary))
+        memcpy(standby->bytes, primary->bytes, CHECKSUM_OFFSET);
 }
 
 static void mask_page(Page *page, PageKind kind, uint8_t fork)
@@ -358,8 +385,8 @@ static void mask_page(Page *page, PageKind kind, uint8_t fork)
     if (kind == PAGE_UNKNOWN || kind == PAGE_NEW)
         return;
     mask_header(page, fork);
-    if (kind != PAGE_MAP)
-        mask_hole_after_items(page);
+    if (hole_is_unused(page, kind))
+        mask_hole(page);
     if (masks[kind] != NULL)
         masks[kind](page);
 }
