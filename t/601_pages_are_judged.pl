@@ -21,7 +21,7 @@ sub wrong_hint { my ($begin) = first_item($_[0]); substr($_[0], $begin + 21, 1) 
 sub last_byte_of_row { my ($begin, $size) = first_item($_[0]); substr($_[0], $begin + $size - 1, 1) ^= "\x01"; return }
 sub in_hole { substr($_[0], unpack('v', substr($_[0], 12, 2)), 1) ^= "\x01"; return }
 
-# The first byte after the items, in a page that has none.
+# The first byte after the header, in a page of items that has none.
 sub in_hole_of_empty_page { die 'the page has items' if unpack('v', substr($_[0], 12, 2)) != 24; in_hole($_[0]); return }
 
 # The LSN of a page, whose lower half comes second.
@@ -107,17 +107,17 @@ sub changed_page_is_noticed
     return;
 }
 
-# Vacuums remove all entries of pages. What the first one leaves in the hole is only on the primary, because the second one logs images.
+# Vacuums remove all entries of pages. What the first vacuum leaves in the hole stays on the primary alone, because the second one logs images.
 sub empty_indexes
 {
     my ($primary) = @_;
     $primary->sql($_) for 'DELETE FROM emptied WHERE key > 20', 'VACUUM emptied', 'CHECKPOINT', 'DELETE FROM emptied', 'VACUUM emptied',
-        'DELETE FROM shrunk WHERE key < 500', 'VACUUM shrunk',
-        q{SELECT brin_desummarize_range('emptied_brin', 0)};
+        'DELETE FROM shrunk WHERE key < 500', 'VACUUM shrunk', q{SELECT brin_desummarize_range('emptied_brin', 0)};
     return;
 }
 
-# The standby replays how a database is copied, and what is written there; from 15 on it has no bits in the maps that were copied. Files of maps by name.
+# The standby replays how a database is copied, and what is written there: from 15 on it has no bits in the maps that were copied. Returns the files
+# of two maps by name.
 sub copy_database
 {
     my ($primary) = @_;
@@ -186,8 +186,8 @@ END
     $primary->sql('UPDATE heap SET word = word WHERE key % 100 = 99; INSERT INTO placed SELECT generate_series(1, 100)');
     empty_indexes($primary);
     my %map = copy_database($primary);
-    my %relation = ((map { ("empty_$_" => "emptied_$_") } qw(btree hash gist gin spgist brin)), shrunk => 'shrunk_btree', heap => 'heap', placed => 'placed', btree => 'with_btree', hash => 'with_hash', gist => 'with_gist', gin => 'with_gin', spgist => 'with_spgist',
-        brin => 'with_brin', sequence => 'counter', unlogged => 'unlogged', init => 'unlogged_pkey', map => 'heap', space => 'heap');
+    my %relation = ((map { ($_ => "with_$_", "empty_$_" => "emptied_$_") } qw(btree hash gist gin spgist brin)), shrunk => 'shrunk_btree', heap => 'heap',
+        placed => 'placed', sequence => 'counter', unlogged => 'unlogged', init => 'unlogged_pkey', map => 'heap', space => 'heap');
     my %fork = (init => '_init', map => '_vm', space => '_fsm');
     my %path = map { $_ => $standby->path($primary->query("SELECT pg_relation_filepath('$relation{$_}')") . ($fork{$_} // '')) } sort keys %relation;
     $path{$_} = $standby->path($map{$_}) for sort keys %map;

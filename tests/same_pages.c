@@ -175,8 +175,9 @@ static void mask_hole(Page *page)
     memset(page->bytes + lower, 0, upper - lower);
 }
 
-/* Some pages of gin, SP-GiST and BRIN have other content where items would begin, and not all
- * versions set pd_lower behind that content (gin_mask, spg_mask and brin_mask, of 10 and of 11). */
+/* Some pages of gin, SP-GiST and BRIN have other content where items would begin. The revmap of
+ * BRIN, and the meta pages up to 10, have pd_lower at the header's end all the same (gin_mask,
+ * spg_mask and brin_mask). */
 static bool has_content_without_items(const Page *page, PageKind kind)
 {
     const uint8_t *special = page->bytes + page->size - 8;
@@ -186,9 +187,9 @@ static bool has_content_without_items(const Page *page, PageKind kind)
            (kind == PAGE_BRIN && load_u16(special + 6) != BRIN_REGULAR);
 }
 
-/* All visibility maps, and some pages of indexes, have pd_lower at the header's end although content
- * follows. A page of items has it there when a vacuum has removed the last of them: what the removed
- * items left in the hole differs, because an image in WAL leaves the hole out. */
+/* A visibility map has pd_lower at the header's end although its bits follow. A page of items has
+ * it there when a vacuum has removed the last item. What removed items left in the hole differs,
+ * because an image in WAL leaves the hole out. */
 static bool hole_is_unused(const Page *page, PageKind kind)
 {
     return kind != PAGE_MAP && (load_u16(page->bytes + PAGE_LOWER_OFFSET) > PAGE_HEADER_SIZE ||
@@ -262,9 +263,9 @@ static void mask_sequence(Page *page)
                size - page->bytes[offset + ROW_AT_DATA_OFFSET]);
 }
 
-/* btree_mask in nbtxlog.c. Up to 13 a deleted page keeps its items, and replay makes it without them
- * and without BTP_LEAF (btree_xlog_unlink_page). From 14 on its content is the XID after which the
- * page may be used again (BTPageSetDeleted). */
+/* btree_mask in nbtxlog.c. Up to 13 a deleted page keeps its items, and replay makes it without
+ * them and without BTP_LEAF (btree_xlog_unlink_page). From 14 on its content is the XID after which
+ * the page can be used again (BTPageSetDeleted). */
 static void mask_btree(Page *page)
 {
     uint8_t *flags = page->bytes + page->size - 4; /* BTPageOpaqueData: flags, cycle ID */
