@@ -320,9 +320,13 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
     size_t common;
     Lsn latest;
 
-    *divergence = (Divergence){.needed = true, .target_end = known_end(clusters)};
+    *divergence = (Divergence){.needed = true,
+                               .target_end = known_end(clusters),
+                               .printed = divergence->printed,
+                               .printed_timeline = divergence->printed_timeline};
     /* The histories only say where they diverge at the latest. Nothing depends on this message. */
-    if (target->count > 0 && history_common(&clusters->source_history, target, &common, &latest) &&
+    if (divergence->printed == LSN_INVALID && target->count > 0 &&
+        history_common(&clusters->source_history, target, &common, &latest) &&
         latest != LSN_INVALID)
         print_divergence(clusters, latest, target->entries[common].timeline, divergence);
     log_info("comparing all blocks with the source's");

@@ -162,6 +162,44 @@ static bool check_saved_directories(const Options *options, const Clusters *clus
                                   &existing, error));
 }
 
+/* Note which WAL a rewind would need: from the last common checkpoint on, where that is known. */
+static void find_wal_to_hold(Rejoin *rejoin, const Look *look)
+{
+    const Control *control = &look->clusters.target.control;
+    const Lsn common = look->divergence.common_checkpoint.checkpoint.redo;
+
+    rejoin->held_wal = (HeldWal){
+        .shape = look->clusters.shape,
+        .wal_directory = arena_printf(rejoin->arena, "%s/%s", look->clusters.target.directory,
+                                      control->version->wal_directory),
+        .needed_from = common != LSN_INVALID ? common : control->checkpoint.redo};
+}
+
+/* Hold the WAL that the stop would remove. Where nothing can be held the rewind can still do
+ * without that WAL. */
+static bool hold_wal(const Rejoin *rejoin, Error *error)
+{
+    Error why;
+
+    if (rejoin->options->compare || held_wal_take(&rejoin->held_wal, &why))
+        return true;
+    if (!stop_check(error))
+        return false;
+    log_warning("%s", why.message);
+    log_detail("When it stops, the server may remove WAL that shows what it has changed. Then the "
+               "rewind compares all blocks.");
+    return true;
+}
+
+static void release_wal(const Rejoin *rejoin)
+{
+    Error why;
+
+    if (rejoin->held_wal.wal_directory != NULL &&
+        !held_wal_release(rejoin->held_wal.wal_directory, &why))
+        log_warning("%s", why.message);
+}
+
 /* A service must not be stopped for nothing. So the look that the rewind takes later, and all else
  * that could fail after the stop, comes before it. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
@@ -182,6 +220,8 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
              (!look.divergence.needed ||
               check_saved_directories(rejoin->options, &look.clusters, error)) &&
              check_streaming(rejoin, &look, error);
+    if (result)
+        find_wal_to_hold(rejoin, &look);
     look.clusters.source = NULL;
     scan_destroy(look.divergence.scan);
     look_release(&look);
@@ -249,7 +289,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     }
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     /* It is started as it was, also by the same command after this run was killed. */
-    if (!server_control_save(&rejoin->control, error))
+    if (!server_control_save(&rejoin->control, error) || !hold_wal(rejoin, error))
         return false;
     rejoin_forget_server(rejoin);
     rejoin->report.stopped =
@@ -257,6 +297,8 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     if (!rejoin->report.stopped)
         /* The command was interrupted, or its time was over. */
         rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
+    if (!rejoin->report.stopped && !rejoin->report.stopping)
+        release_wal(rejoin);
     return rejoin->report.stopped;
 }
 
@@ -349,6 +391,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     if (!rejoin_wait_until_it_follows(rejoin, error))
         return false;
     server_control_forget(&rejoin->control);
+    release_wal(rejoin);
     look_set_outcome(&run->look, REWIND_DONE);
     return true;
 }

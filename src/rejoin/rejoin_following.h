@@ -7,6 +7,7 @@
 #include "target/server_control.h"
 #include "target/target_server.h"
 #include "standby/streaming.h"
+#include "wal_store/held_wal.h"
 
 /* The target's server: what --rejoin did with it, and how it ended. */
 typedef struct RejoinResult
@@ -39,6 +40,7 @@ typedef struct Rejoin
     const char *since;    /* the server was started at this time of the source; "0": not known */
     const char *names[STREAMING_NAMES_MAX + 1]; /* under which the source may know the standby */
     StandbySettings settings; /* that the rewind will write; made before the stop */
+    HeldWal held_wal;         /* that the stop would remove; found before it */
 } Rejoin;
 
 /* Ask the source for its position; connect to it if there is no connection. */

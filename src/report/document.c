@@ -423,7 +423,7 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_string(&json, "result", report_result(report).key);
     json_number(&json, "exit_status", (uint64_t) report->exit_status);
     json_bool(&json, "dry_run", report->options->dry_run);
-    json_string(&json, "mode", report->options->compare ? "compare" : "scan");
+    json_string(&json, "mode", report_compares(report) ? "compare" : "scan");
     for (size_t i = 0; json_each(&json, "errors", true, i, report->error_count); i++)
         json_error(&json, report->errors[i]);
     json_string(&json, "source", run->source.description);

@@ -88,6 +88,13 @@ const char *report_lsn(const Report *report, Lsn lsn)
 
 /* ---- Histories ---- */
 
+bool report_compares(const Report *report)
+{
+    const Options *options = report->run->look.options;
+
+    return (options != NULL ? options : report->options)->compare;
+}
+
 bool report_has_diverged(const Report *report)
 {
     return report->run->look.divergence.printed != LSN_INVALID;
@@ -98,7 +105,7 @@ const ScanCheckpoint *report_common_checkpoint(const Report *report)
     const Divergence *divergence = &report->run->look.divergence;
     const ScanCheckpoint *common = &divergence->common_checkpoint;
 
-    return report_has_diverged(report) && divergence->needed && !report->options->compare &&
+    return report_has_diverged(report) && divergence->needed && !report_compares(report) &&
                    common->lsn != LSN_INVALID
                ? common
                : NULL;
@@ -111,7 +118,7 @@ Lsn report_common_redo(const Report *report)
 
 Lsn report_target_end(const Report *report)
 {
-    return report->options->compare ? LSN_INVALID : report->run->look.divergence.target_end;
+    return report_compares(report) ? LSN_INVALID : report->run->look.divergence.target_end;
 }
 
 /* ---- Bytes ---- */

@@ -40,6 +40,9 @@ const char *report_lsn(const Report *report, Lsn lsn);
 
 /* ---- Histories ---- */
 
+/* True if all blocks were compared in place of reading the target's WAL: asked for or not. */
+bool report_compares(const Report *report);
+
 bool report_has_diverged(const Report *report);
 /* The last common checkpoint; NULL: not known, or not used. */
 const ScanCheckpoint *report_common_checkpoint(const Report *report);

@@ -410,6 +410,58 @@ DivergenceInput look_divergence_input(const Look *look)
                              .jobs = look->locks ? look->options->jobs : 1};
 }
 
+/* True if what was not found may be there nevertheless: it was not looked for to the end, or a
+ * restore command was tried in memory, and the caller asks for certainty. */
+static bool is_unknown(const Look *look)
+{
+    const WalStore *target = look->target_wal;
+    const WalStore *source = look->source_wal->store;
+
+    return wal_store_is_exhausted(target) || wal_store_is_exhausted(source) ||
+           (look->only_certain && (target->command_failed || source->command_failed));
+}
+
+/* True if this error of a look means no more than that. A source that is lost is an error. */
+static bool fails_unknown(const Look *look, const Error *error)
+{
+    return is_unknown(look) && error_worst_kind(error) != ERROR_RETRY;
+}
+
+/* True if an option asks for something that only the target's WAL has. */
+static bool needs_target_wal(const Options *options)
+{
+    return options->early_start || options->save_diverged_wal != NULL ||
+           (options->save_lost_rows != NULL && options->require_lost_rows);
+}
+
+bool look_compare_instead(Look *look, const Error *error)
+{
+    Options *options;
+
+    if (!look->options->rejoin || error->remedy != REMEDY_WAL || look->problems.count > 0 ||
+        needs_target_wal(look->options) || !divergence_is_certain(&look->clusters) ||
+        fails_unknown(look, error))
+        return false;
+    if (look->locks || look->options->dry_run)
+    {
+        log_warning("%s", error->message);
+        log_detail("No WAL tells what the target has changed, or which transactions are lost.%s",
+                   look->options->save_lost_rows != NULL ? " No rows can be saved." : "");
+    }
+    options = arena_allocate(look->arena, sizeof(*options));
+    *options = *look->options;
+    options->compare = true;
+    options->save_lost_rows = NULL;
+    look->options = options;
+    /* Of the target's WAL nothing counts as common any more: none of it is proved. */
+    look->target_wal->common_end = look->source_wal->store->common_end = LSN_INVALID;
+    look->source_wal->store->unproven_end = LSN_INVALID;
+    scan_destroy(look->divergence.scan);
+    look->divergence.scan = NULL;
+    divergence_leave_unknown(&look->clusters, &look->divergence);
+    return true;
+}
+
 /* Hints that were not logged matter to a target that has diverged, or that was a primary and
  * crashed. Where that is certain they are looked at first, since the divergence itself may not be
  * found without WAL that is missing. */
@@ -429,7 +481,7 @@ bool look_for_divergence(Look *look, Error *error)
     if (hints_matter)
         prerequisites_check_hints(clusters, &look->problems);
     if (!divergence_find(&input, look->arena, divergence, error))
-        return false;
+        return look_compare_instead(look, error);
     if (divergence->needed && !hints_matter)
         prerequisites_check_hints(clusters, &look->problems);
     if (!divergence->needed)
@@ -462,23 +514,6 @@ static bool running_has_diverged(const Clusters *clusters, Lsn *latest)
            *latest != LSN_INVALID &&
            (clusters->target.control.state == STATE_IN_PRODUCTION ||
             divergence_is_certain(clusters));
-}
-
-/* True if what was not found may be there nevertheless: it was not looked for to the end, or a
- * restore command was tried in memory, and the caller asks for certainty. */
-static bool is_unknown(const Look *look)
-{
-    const WalStore *target = look->target_wal;
-    const WalStore *source = look->source_wal->store;
-
-    return wal_store_is_exhausted(target) || wal_store_is_exhausted(source) ||
-           (look->only_certain && (target->command_failed || source->command_failed));
-}
-
-/* True if this error of a look means no more than that. A source that is lost is an error. */
-static bool fails_unknown(const Look *look, const Error *error)
-{
-    return is_unknown(look) && error_worst_kind(error) != ERROR_RETRY;
 }
 
 /* Set *segment to the first one of the WAL to be replayed that neither the target keeps nor the
@@ -596,10 +631,9 @@ static bool check_space_for_wal(Look *look, Error *error)
 static bool find_divergence_of_look(Look *look, Error *error)
 {
     const Clusters *clusters = &look->clusters;
-    const bool compare = look->options->compare;
     Lsn latest = LSN_INVALID, known_end;
 
-    if (look->running && !compare)
+    if (look->running && !look->options->compare)
     {
         if (!running_has_diverged(clusters, &latest))
             return true;
@@ -610,9 +644,10 @@ static bool find_divergence_of_look(Look *look, Error *error)
     look->found = look_for_divergence(look, error);
     if (!look->found)
         return fails_unknown(look, error);
-    if (!compare && !look->divergence.needed)
+    if (!look->options->compare && !look->divergence.needed)
         return true;
-    return (compare || look_for_replayed_wal(look, error)) && check_space_for_wal(look, error);
+    return (look->options->compare || look_for_replayed_wal(look, error)) &&
+           check_space_for_wal(look, error);
 }
 
 bool look_at_pair(Look *look, Error *error)

@@ -38,7 +38,7 @@ typedef enum ReplayedWal
 typedef struct Look
 {
     /* Set by the caller. */
-    const Options *options;
+    const Options *options;   /* look_compare_instead sets --compare */
     Arena *arena;             /* holds strings and lists */
     Problems problems;        /* the caller may set `take` */
     double *patience_seconds; /* with locks: what is left of --wait-timeout for others that use the
@@ -127,6 +127,15 @@ DivergenceInput look_divergence_input(const Look *look);
  * has diverged, or has not: hints that were not logged, wal_level.
  */
 MUST_CHECK bool look_for_divergence(Look *look, Error *error);
+
+/*
+ * --rejoin, after an error because the target's WAL does not tell what it has changed: go on as
+ * with
+ * --compare (look->options is another one then), with a warning, if the histories show that the
+ * target has diverged. False: the error stays, since no comparing can be right or no WAL is
+ * missing, or an option asks for what only that WAL has.
+ */
+MUST_CHECK bool look_compare_instead(Look *look, const Error *error);
 
 /* For a target that has not diverged: set *has if the source has the WAL with which it goes on, or
  * the target can restore it, or nothing follows; else *segment is the one that is gone. */

@@ -8,6 +8,7 @@
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "target/pid_file.h"
+#include "wal_store/held_wal.h"
 
 #include <stdlib.h>
 
@@ -418,7 +419,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     if (*done)
         return problems_check(&look->problems, error) && finish_unneeded(run, error);
     /* Every block that may differ is found by the target's WAL, or else by comparing. */
-    if (!look->options->compare && !read_changes(run, error))
+    if (!look->options->compare && !read_changes(run, error) && !look_compare_instead(look, error))
         return false;
     *done = look->options->dry_run;
     return plan_and_stage(run, error);
@@ -475,6 +476,22 @@ static void survey_target(Run *run, Error *error)
     error_set_reported(error, problems->worst);
 }
 
+/* WAL that --rejoin held before it stopped the server is of no use any more: the target is rewound,
+ * or needs no rewind. */
+static void release_held_wal(const Look *look)
+{
+    const Target *target = &look->clusters.target;
+    AUTO_BUFFER Buffer path = {0};
+    Error why;
+
+    if (look->options->dry_run || look->pending || target->control.version == NULL ||
+        held_wal_release(path_in(&path, target->directory, target->control.version->wal_directory),
+                         &why))
+        return;
+    log_warning("%s", why.message);
+    log_detail("The directory \"%s/" HELD_WAL_DIRECTORY "\" may be removed.", buffer_string(&path));
+}
+
 static bool run_steps(Run *run, Error *error)
 {
     bool done;
@@ -494,6 +511,7 @@ static bool run_steps(Run *run, Error *error)
     }
     if (!done && !commit_and_apply(run, error))
         return false;
+    release_held_wal(&run->look);
     if (!done || (run->look.options->dry_run && run->planned.known))
         log_info("Done!"); /* contract */
     return true;

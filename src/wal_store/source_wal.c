@@ -25,9 +25,10 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const Control *control, const char *restore_command,
                              const char *scratch, Arena *arena)
 {
-    static const WalPlace places[] = {WAL_IN_KEPT_PG_WAL, WAL_OF_SOURCE,  WAL_FETCHED_BEFORE,
-                                      WAL_IN_ARCHIVE,     WAL_BY_COMMAND, WAL_IN_PARTIAL,
-                                      WAL_PLACES_END};
+    static const WalPlace places[] = {
+        WAL_IN_KEPT_PG_WAL, WAL_OF_SOURCE,  WAL_HELD_OF_COMMON_HISTORY,
+        WAL_FETCHED_BEFORE, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
+        WAL_IN_PARTIAL,     WAL_PLACES_END};
     const Source *source = clusters->source;
     SourceWal *wal = arena_allocate(arena, sizeof(*wal));
     WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);

@@ -25,9 +25,9 @@ static bool check_places(const Options *options, Error *error)
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
                      SourceWal *source_wal, Arena *arena, WalStore **target_wal, Error *error)
 {
-    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
-                                      WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
-                                      WAL_PLACES_END};
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL,     WAL_HELD,       WAL_FETCHED_BEFORE,
+                                      WAL_OF_COMMON_HISTORY, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
+                                      WAL_IN_PARTIAL,        WAL_PLACES_END};
     WalStore store = wal_store_description(options, clusters, restore_command,
                                            source_wal != NULL ? source_wal->scratch : NULL, arena);
 

@@ -150,29 +150,39 @@ static void found_close(FoundWal *found)
     found->fd = -1;
 }
 
-/* Open the file if it holds the segment: the first page of a recycled file does not belong there.
- */
+bool wal_file_is_segment(const WalShape *shape, int fd, const char *path, uint64_t segment,
+                         bool *is, Error *why_not, Error *error)
+{
+    uint8_t bytes[WAL_LONG_HEADER_SIZE];
+    size_t length;
+    WalPage page;
+
+    *is = false;
+    if (!file_read_at(fd, path, bytes, sizeof(bytes), 0, &length, error))
+        return false;
+    *is = walpage_parse(shape, bytes, length, wal_segment_start(shape, segment), &page, why_not);
+    return true;
+}
+
+/* Open the file if it holds the segment. */
 static bool open_if_valid(const WalStore *store, const WantedWal *wanted, FoundWal *found,
                           Error *error)
 {
     const char *path = buffer_string(&found->path);
-    uint8_t bytes[WAL_LONG_HEADER_SIZE];
     Error reason;
-    size_t length;
-    WalPage page;
-    bool there;
+    bool there, is;
 
     if (!file_open_read(path, &found->fd, &there, error))
         return false;
     if (!there)
         return true;
-    if (!file_read_at(found->fd, path, bytes, sizeof(bytes), 0, &length, error))
+    if (!wal_file_is_segment(&store->stream.shape, found->fd, path, wanted->segment, &is, &reason,
+                             error))
     {
         found_close(found);
         return false;
     }
-    if (walpage_parse(&store->stream.shape, bytes, length,
-                      wal_segment_start(&store->stream.shape, wanted->segment), &page, &reason))
+    if (is)
         return true;
     log_debug("file \"%s\" does not contain this segment: %s", path, reason.message);
     buffer_clear(&found->why_not);
@@ -218,6 +228,22 @@ static bool open_in_kept_pg_wal(WalStore *store, const WantedWal *wanted, FoundW
     return !wal_store_keeps(store, wanted->segment) ||
            file_open_read(path_in(&found->path, store->wal_directory, wanted->name), &found->fd,
                           &there, error);
+}
+
+static bool open_held(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
+{
+    char name[sizeof(HELD_WAL_DIRECTORY) + WAL_NAME_SIZE];
+
+    snprintf(name, sizeof(name), HELD_WAL_DIRECTORY "/%s", wanted->name);
+    path_in(&found->path, store->wal_directory, name);
+    return open_if_valid(store, wanted, found, error);
+}
+
+static bool open_held_of_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
+                                        Error *error)
+{
+    return wal_segment_start(&store->stream.shape, wanted->segment + 1) > store->common_end ||
+           open_held(store, wanted, found, error);
 }
 
 /* The first page is not looked at: if the source's own file is damaged, no other place makes up for
@@ -611,7 +637,9 @@ static const struct WalPlaceRow
     bool own;
 } place_rows[] = {
     [WAL_IN_OWN_PG_WAL] = {open_in_own_pg_wal, true},
+    [WAL_HELD] = {open_held, true},
     [WAL_IN_KEPT_PG_WAL] = {open_in_kept_pg_wal, true},
+    [WAL_HELD_OF_COMMON_HISTORY] = {open_held_of_common_history, true},
     [WAL_OF_SOURCE] = {open_of_source, true},
     [WAL_FETCHED_BEFORE] = {open_fetched_before, false},
     [WAL_OF_COMMON_HISTORY] = {fetch_common_history, false},

@@ -28,11 +28,16 @@
 
 #include <pthread.h>
 
+/* Below pg_wal: what was held of the target's WAL before its server was stopped. */
+#define HELD_WAL_DIRECTORY "pg_rewind.work.held"
+
 typedef enum WalPlace
 {
     WAL_PLACES_END, /* ends a list of places */
     WAL_IN_OWN_PG_WAL,
+    WAL_HELD, /* held_wal.h */
     WAL_IN_KEPT_PG_WAL,
+    WAL_HELD_OF_COMMON_HISTORY,
     WAL_OF_SOURCE,
     WAL_FETCHED_BEFORE,
     WAL_OF_COMMON_HISTORY,
@@ -161,6 +166,13 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
 /* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
 MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,
                                     bool *found, Error *error);
+
+/*
+ * Set *is if the file begins with the first page of this segment; else *why_not tells what is wrong
+ * with that page. The first page of a file that was recycled is another segment's.
+ */
+MUST_CHECK bool wal_file_is_segment(const WalShape *shape, int fd, const char *path,
+                                    uint64_t segment, bool *is, Error *why_not, Error *error);
 
 /* True if a store without a scratch directory failed because it had opened or fetched enough. */
 bool wal_store_is_exhausted(const WalStore *store);

@@ -108,7 +108,7 @@ static const char *archive_directory(void)
 
 static WalStore options(void)
 {
-    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_HELD, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
                                       WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
                                       WAL_PLACES_END};
     static char paths[3][256];

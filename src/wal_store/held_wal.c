@@ -1,0 +1,181 @@
+#include "wal_store/held_wal.h"
+
+#include "base/log.h"
+#include "base/workers.h"
+#include "io/dir.h"
+
+#include <sys/stat.h>
+
+#define INCOMING "incoming" /* below the directory: a copy that is not whole yet */
+
+/* More is only linked: copying takes time while the server goes on. */
+#define COPIED_BYTES_MAX (UINT64_C(1024) * 1024 * 1024)
+
+typedef struct Holder
+{
+    const HeldWal *held;
+    const char *directory; /* PGDATA/pg_wal/pg_rewind.work.held */
+    Arena *arena;
+    uint64_t newest;    /* the last segment that the server has begun to write */
+    uint64_t copy_left; /* bytes that may be copied */
+} Holder;
+
+/* A file of pg_wal. */
+typedef struct Segment
+{
+    uint64_t number;
+    const char *own;  /* its path in pg_wal */
+    const char *held; /* its path in the directory */
+} Segment;
+
+static bool begins_as_segment(const Holder *holder, const char *path, uint64_t number)
+{
+    AUTO_FD int fd = -1;
+    bool is = false;
+    Error ignored;
+
+    return file_open_read(path, &fd, NULL, NULL) &&
+           wal_file_is_segment(&holder->held->shape, fd, path, number, &is, &ignored, NULL) && is;
+}
+
+/*
+ * Give the segment a second name, also one that the server has made in advance and not begun to
+ * write yet: it may come to that. What is held under this name by an earlier run, and is not the
+ * segment, gives way. The second name of a symbolic link would lead elsewhere.
+ */
+static void link_segment(Holder *holder, const Segment *segment)
+{
+    struct stat status;
+    bool found, exists;
+    Error why;
+
+    if (segment->number > holder->newest &&
+        begins_as_segment(holder, segment->own, segment->number))
+        holder->newest = segment->number;
+    if (begins_as_segment(holder, segment->held, segment->number))
+        return;
+    if (!file_remove(segment->held, &why) || !file_lstat(segment->own, &status, &found, &why) ||
+        (found && S_ISREG(status.st_mode) &&
+         !file_link(segment->own, segment->held, &exists, &why)))
+        log_debug("%s", why.message);
+}
+
+/* True if no other name leads to what is held: nothing can overwrite it. */
+static bool is_held_alone(const Segment *segment)
+{
+    struct stat status;
+    bool found;
+
+    return file_lstat(segment->held, &status, &found, NULL) && found && status.st_nlink == 1;
+}
+
+/* Copy a segment of which all is written; *whole: it is one still. The server may have recycled and
+ * overwritten the file in the meantime, which begins with its first page. */
+static bool copy_segment(const Holder *holder, const Segment *segment, const char *incoming,
+                         bool *whole, Error *error)
+{
+    const uint32_t size = holder->held->shape.segment_size;
+    const char *path = segment->held;
+    AUTO_FD int from = -1;
+    AUTO_FD int to = -1;
+    uint64_t copied;
+    bool found;
+
+    if (!file_open_read(path, &from, &found, error))
+        return false;
+    if (!found)
+        path = segment->own; /* it could not be linked */
+    if ((!found && !file_open_read(path, &from, NULL, error)) ||
+        !file_create(incoming, &to, error) ||
+        !file_copy_range(&(FileRange){from, path, 0}, &(FileRange){to, incoming, 0}, size, &copied,
+                         error) ||
+        !file_sync(to, incoming, error))
+        return false;
+    *whole = copied == size && begins_as_segment(holder, path, segment->number);
+    return true;
+}
+
+/* Put a copy in the place of a link, for a segment that is needed and complete. Where that fails
+ * the link stays, and no other copy is made. */
+static void replace_by_copy(Holder *holder, const Segment *segment)
+{
+    const uint32_t size = holder->held->shape.segment_size;
+    const char *incoming = arena_printf(holder->arena, "%s/" INCOMING, holder->directory);
+    bool whole = false;
+    Error why;
+
+    if (segment->number < wal_segment_of(&holder->held->shape, holder->held->needed_from) ||
+        segment->number >= holder->newest || size > holder->copy_left || is_held_alone(segment))
+        return;
+    if (copy_segment(holder, segment, incoming, &whole, &why) &&
+        (whole ? file_rename(incoming, segment->held, &why) : file_remove(incoming, &why)))
+        holder->copy_left -= size;
+    else
+    {
+        log_debug("%s", why.message);
+        (void) !file_remove(incoming, NULL);
+        holder->copy_left = 0;
+    }
+}
+
+typedef void (*SegmentAction)(Holder *holder, const Segment *segment);
+
+/* Do it with each segment that pg_wal has now. */
+static bool for_each_segment(Holder *holder, SegmentAction act, Error *error)
+{
+    const HeldWal *held = holder->held;
+    const char **names;
+    Timeline timeline;
+    Segment segment;
+
+    if (!dir_list(held->wal_directory, holder->arena, &names, NULL, error))
+        return false;
+    for (; *names != NULL && stop_check(NULL); names++)
+    {
+        if (!wal_segment_name_parse(&held->shape, *names, &timeline, &segment.number))
+            continue;
+        segment.own = arena_printf(holder->arena, "%s/%s", held->wal_directory, *names);
+        segment.held = arena_printf(holder->arena, "%s/%s", holder->directory, *names);
+        act(holder, &segment);
+    }
+    return stop_check(error);
+}
+
+/* The server itself needs space as well. */
+static uint64_t bytes_to_copy(const char *directory)
+{
+    FileSpace space;
+
+    if (!file_space(directory, &space, NULL))
+        return 0;
+    return space.free_bytes / 2 < COPIED_BYTES_MAX ? space.free_bytes / 2 : COPIED_BYTES_MAX;
+}
+
+static const char *held_directory(const char *wal_directory, Arena *arena)
+{
+    return arena_printf(arena, "%s/" HELD_WAL_DIRECTORY, wal_directory);
+}
+
+bool held_wal_take(const HeldWal *held, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    Holder holder = {
+        .held = held, .directory = held_directory(held->wal_directory, arena), .arena = arena};
+
+    if (!file_make_directory(holder.directory, error))
+        return false;
+    holder.copy_left = bytes_to_copy(holder.directory);
+    /* Links come first, because they take no time. While files were copied the server went on: its
+     * new segments are linked last. */
+    return for_each_segment(&holder, link_segment, error) &&
+           for_each_segment(&holder, replace_by_copy, error) &&
+           for_each_segment(&holder, link_segment, error) &&
+           file_sync_path(holder.directory, error) && file_sync_path(held->wal_directory, error);
+}
+
+bool held_wal_release(const char *wal_directory, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+
+    return dir_remove_tree(held_directory(wal_directory, arena), error);
+}
