@@ -155,7 +155,13 @@ sub primary_goes_on
     loses_its_wal($target);
     my $lost = checks($target, $source);
     is($lost->{short}, '1, no verdict, wal_reach', 'it has lost the WAL before the divergence, which the history files tell');
-    is_not_stopped($target, $source, qr{^pg_rewind: error: could not open file ".*/0000000100000000[0-9A-F]{8}": No such file or directory$}m);
+    my $gone = qr{could not open file ".*/0000000100000000[0-9A-F]{8}": No such file or directory$}m;
+    my $saved = work_dir() . "/saved_$version";
+    mkdir $saved or die;
+    is_not_stopped($target, $source, qr/^pg_rewind: error: $gone/m, "--save-diverged-wal=$saved");
+    my $compared = run([ rewind_argv($target->data, '--rejoin', '--dry-run', '-B', $target->bindir, '--source-server', $source->conninfo) ]);
+    is($compared->{status}, 0, '--rejoin would compare by itself');
+    like($compared->{stderr}, qr/^pg_rewind: warning: $gone/m, 'as it says before the stop');
     is_stopped_with_command($target, $source);
     is(checks($target, $source, '--compare')->{short}, '0, no verdict, no problem', 'comparing needs none');
     $target->stop;

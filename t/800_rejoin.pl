@@ -367,8 +367,7 @@ sub stopped_in_vain
     $target->start;
     $copy->start->promote;
     $copy->sql("INSERT INTO t VALUES ('lost'); SELECT pg_switch_wal(); CHECKPOINT");
-    my ($segment) = $copy->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
-    my $lost = $copy->path("pg_wal/$segment");
+    my $lost = $copy->path('PG_VERSION');
     my $result = rejoin($copy, '--stop-command', "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
     ends($result, 1, 'a rewind that fails', qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. .*To start the server as it was instead, a primary beside the source: .*pg_ctl/m);
     my ($start) = $result->{stderr} =~ /To start the server as it was.*?: (.*)/;

@@ -7,7 +7,9 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use JSON::PP ();
 use RewindTest;
+use RewindTest::Background;
 
 my ($version, $source, $target);
 
@@ -30,6 +32,7 @@ sub pair
     $target->sql('SELECT pg_switch_wal(); CHECKPOINT') if $version < 11;
     $source = $target->standby('source');
     move_pg_wal() if $option{link};
+    $option{before_promotion}->() if $option{before_promotion};
     fill_segments($target, 2);
     $target->sql("INSERT INTO t VALUES (1, 'together')");
     $source->wait_for_replay_of($target);
@@ -74,12 +77,52 @@ sub reads_wal
 
 sub discard { $_->discard for $target, $source; return }
 
-# By hand: the WAL is gone.
+sub finding
+{
+    my $result = run([ rewind_argv($target->data, qw(--check --report=json), '--source-server', $source->conninfo) ]);
+    my ($found) = grep { $_->{name} eq 'wal_at_stop' } @{ JSON::PP->new->utf8->decode($result->{stdout})->{findings} };
+    return $found // { state => 'none' };
+}
+
+# By hand: the WAL is gone after a clean stop, as --check foretells, and is there after the others that it names.
 sub by_hand
 {
     pair();
+    my $found = finding();
+    is($found->{state}, 'warning', 'before a stop that removes WAL --check warns') or diag(explain($found));
+    like($found->{remedy}, qr/--rejoin, .* -m immediate\. .*\nALTER SYSTEM SET wal_keep_(?:size|segments) = .*; SELECT pg_catalog\.pg_reload_conf\(\);$/s, 'and says how to keep it');
     $target->stop;
+    is(finding()->{state}, 'none', 'of a server that is stopped it says nothing');
     like(rewind($target, $source)->{stderr}, qr/^pg_rewind: error: could not open file ".*": No such file or directory$/m, 'by hand the stop removes WAL that the rewind needs');
+    discard();
+
+    pair();
+    my ($set) = finding()->{remedy} =~ /^(ALTER SYSTEM .*?);/m;
+    $target->sql($_) for $set, 'SELECT pg_reload_conf()';
+    wait_until('it is set', sub { $target->query('SHOW ' . (none_kept() =~ /^(\w+)/)[0]) !~ /^0/ });
+    is(finding()->{state}, 'ok', 'with that setting nothing is wrong');
+    $target->stop;
+    unlike(rewinds($target, $source, options => [ '-N', '--keep-config' ])->{stderr}, qr/comparing all blocks/, 'nor after a clean stop');
+    discard();
+
+    pair();
+    $target->stop('immediate');
+    unlike(rewinds($target, $source, options => [ '-N', '--keep-config' ])->{stderr}, qr/comparing all blocks/, 'an immediate stop removes nothing');
+    discard();
+    return;
+}
+
+# A standby removes WAL at a stop as well: at its restartpoint.
+sub standby_of_the_old_primary
+{
+    my $standby;
+    pair(before_promotion => sub { $standby = $target->standby('other') });
+    my $primary = $target;
+    $primary->sql('CHECKPOINT');
+    $standby->wait_for_replay_of($primary);
+    $target = $standby;
+    reads_wal('a standby that runs', rejoin());
+    $primary->discard;
     discard();
     return;
 }
@@ -195,4 +238,5 @@ each_version(sub {
     not_stopped();
     behind_a_link();
     lost_nevertheless();
+    standby_of_the_old_primary();
 }, sample => 1);

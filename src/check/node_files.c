@@ -173,15 +173,14 @@ static void look_at_tablespaces(Node *node)
 
 /* ---- Space ---- */
 
-/* max_wal_size, in MB where it has no unit. */
-static uint64_t read_max_wal_size(const Node *node)
+uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent)
 {
-    const char *value = settings_value(&node->settings, "max_wal_size");
+    const char *value = settings_value(&node->settings, name);
     char *unit;
     unsigned long long size;
 
     if (value == NULL)
-        return MAX_WAL_SIZE_DEFAULT_MB * MEGABYTE;
+        return absent;
     size = strtoull(value, &unit, 10);
     while (*unit == ' ')
         unit++;
@@ -221,7 +220,8 @@ static void add_space(Node *node, SpaceLook *looks, size_t *count, const char *p
  */
 static void look_at_space(Node *node)
 {
-    const uint64_t wal = read_max_wal_size(node);
+    const uint64_t wal =
+        node_setting_bytes(node, "max_wal_size", MAX_WAL_SIZE_DEFAULT_MB * MEGABYTE);
     const uint32_t segment_size = node->clusters->shape.segment_size;
     SpaceLook looks[DEVICES_MAX];
     size_t count = 0;

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define READ_BACK_BYTES_MAX (64ull * 1024 * 1024)
-#define SEGMENTS_AHEAD 1 /* parameters are written when a server starts, after its checkpoint */
+#define SEGMENTS_TO_SPARE 8 /* that are written before the stop */
+#define SEGMENTS_AHEAD 1    /* parameters are written when a server starts, after its checkpoint */
 #define SEGMENTS_COUNTED_MAX 65536
 #define MEGABYTE (1024u * 1024)
 #define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
@@ -303,7 +304,7 @@ static void add_lack(Node *node, const Asked *asked)
         node, "wal_reach", node_wal_problem(node),
         arena_printf(node->arena,
                      "Name an archive that has it: --wal-archive, --restore-command or -c; or "
-                     "rewind with --compare.\n"
+                     "rewind with --compare, as --rejoin does by itself.\n"
                      "For the next time keep more WAL: %s%s; SELECT pg_catalog.pg_reload_conf();",
                      node->version->remedies.set, node->version->remedies.wal_kept),
         "%s lacks segment %s: WAL is needed from %s on.%s%s", node->version->wal_directory,
@@ -347,11 +348,84 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
     return asked;
 }
 
+/* The setting by which a server keeps WAL: wal_keep_size, or wal_keep_segments. */
+static const char *kept_setting(const Node *node)
+{
+    const char *setting = node->version->remedies.wal_kept;
+
+    return arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
+}
+
+static bool is_counted_in_segments(const char *setting)
+{
+    return strstr(setting, "segments") != NULL;
+}
+
+/* So many segments are kept by the configuration. */
+static uint64_t segments_kept(const Node *node)
+{
+    const char *setting = kept_setting(node);
+    const char *value = settings_value(&node->settings, setting);
+
+    if (value == NULL)
+        return 0;
+    return is_counted_in_segments(setting)
+               ? strtoull(value, NULL, 10)
+               : node_setting_bytes(node, setting, 0) / node->clusters->shape.segment_size;
+}
+
+/* A value of that setting with which so many segments are kept, and some more. */
+static const char *enough_kept(const Node *node, uint64_t segments)
+{
+    const char *setting = kept_setting(node);
+    const uint64_t wanted = 2 * segments + SEGMENTS_TO_SPARE;
+
+    return is_counted_in_segments(setting)
+               ? arena_printf(node->arena, "%s = %llu", setting, (unsigned long long) wanted)
+               : arena_printf(
+                     node->arena, "%s = '%lluMB'", setting,
+                     (unsigned long long) (wanted * node->clusters->shape.segment_size / MEGABYTE));
+}
+
+/*
+ * When a server is stopped cleanly its last checkpoint removes the WAL before it; until 10, before
+ * the one before it. Of a server that runs and has diverged a rewind needs some of that.
+ */
+static void look_at_stop(Node *node)
+{
+    const WalShape *shape = &node->clusters->shape;
+    const uint64_t first = wal_segment_of(shape, node->needed_from);
+    const uint64_t redo = wal_segment_of(shape, node->clusters->target.control.checkpoint.redo);
+    uint64_t newest = redo > first ? redo : first;
+    uint64_t removed_end;
+
+    if (!node->look.running || !node->look.found || !node->look.divergence.needed ||
+        node->options->compare || !node_has_segment(node, first))
+        return;
+    while (node_has_segment(node, newest + 1) && newest < first + SEGMENTS_COUNTED_MAX)
+        newest++;
+    removed_end = node->version->keeps_prior_wal ? redo : newest;
+    if (first >= removed_end)
+        node_ok(node, "wal_at_stop", "The WAL that a rewind needs now is there after a stop, too.");
+    else if (newest - first < segments_kept(node))
+        node_ok(node, "wal_at_stop", "%s keeps the WAL that a rewind needs now, also at a stop.",
+                kept_setting(node));
+    else
+        node_add(node, "wal_at_stop", FINDING_WARNING,
+                 arena_printf(node->arena,
+                              "Use --rejoin, which holds it before it stops the server. Or stop it "
+                              "with pg_ctl stop -m immediate. Or, before the stop:\n"
+                              "%s%s; SELECT pg_catalog.pg_reload_conf();",
+                              node->version->remedies.set, enough_kept(node, newest - first)),
+                 "A clean stop of this node's server may remove WAL that its rewind needs, from "
+                 "segment %s on, unless a slot keeps it.",
+                 SEGMENT_NAME(&node->look.target_wal->stream, first));
+}
+
 /* More than a checkpoint's WAL: an old primary that goes on after a failover removes it. */
 static void look_at_kept(Node *node, bool archive_has)
 {
-    const char *setting = node->version->remedies.wal_kept;
-    const char *shown = arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
+    const char *shown = kept_setting(node);
     const char *kept = settings_value(&node->settings, shown);
 
     if (kept != NULL && strtol(kept, NULL, 10) > 0)
@@ -410,6 +484,7 @@ void node_look_at_wal(Node *node)
     oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest, SEGMENTS_COUNTED_MAX)
                                             : oldest + 1;
     asked = look_at_reach(node, oldest);
+    look_at_stop(node);
     look_at_archive(node, oldest, &asked);
     look_at_kept(node, asked.has);
 }

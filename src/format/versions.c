@@ -192,6 +192,7 @@ static const char *const conninfo_options_since_93[] = {"service",
         .hash_indexes_logged = (v) >= 1000,  /* access/hash */                                     \
         .starts_at_shutdown = (v) >= 1200,   /* access/transam/twophase.c */                       \
         .has_jit = (v) >= 1100,              /* utils/misc/guc.c, later guc_tables.c */            \
+        .keeps_prior_wal = (v) < 1100,       /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
         .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
         .infinite_intervals = (v) >= 1700, /* utils/timestamp.h */                                 \

@@ -146,12 +146,13 @@ typedef struct Version
                                       subtransactions of prepared transactions; before, they count as
                                       failed (StandbyRecoverPreparedTransactions, twophase.c) */
     bool has_jit;                  /* 11+ */
-    bool has_sha256;               /* sha256(bytea) (11+) */
-    bool has_transaction_timeout;  /* 17+ */
-    bool infinite_intervals;       /* 17+ */
-    bool char_escapes;             /* "char" prints bytes from 0x80 on as \ooo (15+) */
-    bool has_wal_summaries;        /* pg_wal/summaries, common/blkreftable.h (17+) */
-    uint16_t sequence_value;       /* in the row of a sequence: the offset of last_value */
+    bool keeps_prior_wal; /* a checkpoint leaves the WAL since the one before it (until 10) */
+    bool has_sha256;      /* sha256(bytea) (11+) */
+    bool has_transaction_timeout; /* 17+ */
+    bool infinite_intervals;      /* 17+ */
+    bool char_escapes;            /* "char" prints bytes from 0x80 on as \ooo (15+) */
+    bool has_wal_summaries;       /* pg_wal/summaries, common/blkreftable.h (17+) */
+    uint16_t sequence_value;      /* in the row of a sequence: the offset of last_value */
     uint16_t attribute_length, attribute_alignment; /* of a row of pg_attribute: offsets of attlen,
                                                        which attnum follows, and of attalign */
     CheckPointOffsets checkpoint;
