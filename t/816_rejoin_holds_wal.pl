@@ -112,6 +112,28 @@ sub by_hand
     return;
 }
 
+# Where no hard link can be made there are copies; where nothing can be held, blocks are compared; and what cannot be removed is told.
+sub not_held
+{
+    pair();
+    reads_wal('no hard links', rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_APART => '*/pg_rewind.work.held/0*' } }));
+    discard();
+
+    pair();
+    my $result = rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'fail:mkdir@*/pg_rewind.work.held:ENOSPC' } });
+    like($result->{stderr}, qr/^pg_rewind: warning: could not create directory ".*held": .*\npg_rewind: detail: When it stops, the server may remove WAL that shows what it has changed\. Then the rewind compares all blocks\.$/m, 'what cannot be held is told');
+    like($result->{stderr}, qr/^pg_rewind: comparing all blocks/m, 'and compared');
+    follows('nothing can be held', $result);
+    discard();
+
+    pair();
+    $result = rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'fail:rmdir@*/pg_rewind.work.held:EIO' } });
+    like($result->{stderr}, qr/^pg_rewind: warning: could not remove .*\npg_rewind: detail: The directory ".*\/pg_rewind\.work\.held" may be removed\.$/m, 'what cannot be removed is told');
+    reads_wal('what is held is removed by the next step', $result);
+    discard();
+    return;
+}
+
 # A standby removes WAL at a stop as well: at its restartpoint.
 sub standby_of_the_old_primary
 {
@@ -238,5 +260,6 @@ each_version(sub {
     not_stopped();
     behind_a_link();
     lost_nevertheless();
+    not_held();
     standby_of_the_old_primary();
 }, sample => 1);

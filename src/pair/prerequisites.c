@@ -237,8 +237,11 @@ static bool error_target_running(const char *directory, long pid, Error *error)
                                  "--wait-timeout to wait longer.");
     }
     error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
-    return error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
-                           directory, error);
+    error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
+                    directory, error);
+    return error_hint(error,
+                      "A clean stop may remove WAL that the rewind needs, --check tells what. "
+                      "--rejoin holds it before it stops the server.");
 }
 
 static bool check_target_stopped(const Given *given, Error *error)
