@@ -173,22 +173,6 @@ static void look_at_tablespaces(Node *node)
 
 /* ---- Space ---- */
 
-uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent)
-{
-    const char *value = settings_value(&node->settings, name);
-    char *unit;
-    unsigned long long size;
-
-    if (value == NULL)
-        return absent;
-    size = strtoull(value, &unit, 10);
-    while (*unit == ' ')
-        unit++;
-    if (strncmp(unit, "kB", 2) == 0)
-        return size * 1024;
-    return size * MEGABYTE * (*unit == 'G' ? 1024 : *unit == 'T' ? 1024 * 1024 : 1);
-}
-
 /* A pool of space, by one of the target's directories that take theirs from it. */
 typedef struct SpaceLook
 {

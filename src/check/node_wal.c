@@ -117,6 +117,22 @@ static LastWal read_last_wal(const Node *node)
 
 /* ---- Settings ---- */
 
+uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent)
+{
+    const char *value = settings_value(&node->settings, name);
+    char *unit;
+    unsigned long long size;
+
+    if (value == NULL)
+        return absent;
+    size = strtoull(value, &unit, 10);
+    while (*unit == ' ')
+        unit++;
+    if (strncmp(unit, "kB", 2) == 0)
+        return size * 1024;
+    return size * MEGABYTE * (*unit == 'G' ? 1024 : *unit == 'T' ? 1024 * 1024 : 1);
+}
+
 /* How it is set, and for a node that cannot be written to where. */
 static const char *remedy_setting(const Node *node, const char *setting, const char *then)
 {

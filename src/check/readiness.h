@@ -106,6 +106,9 @@ void node_add_reason(Node *node, const Error *error);
 /* hints_logged, wal_level, full_page_writes, extensions: by pg_control and the last WAL. */
 void node_look_at_settings(Node *node);
 
+/* A setting in bytes, of which a number without a unit is in MB; `absent` where it is not set. */
+uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent);
+
 /* wal_reach, wal_at_stop, wal_kept, archive: is the WAL from needed_from on there, will it be when
  * the server is stopped, and is there WAL from further back? */
 void node_look_at_wal(Node *node);
@@ -114,9 +117,6 @@ void node_look_at_wal(Node *node);
 
 /* space, files, tablespaces, configuration. */
 void node_look_at_files(Node *node);
-
-/* A setting in bytes, of which a number without a unit is in MB; `absent` where it is not set. */
-uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent);
 
 /* slots, prepared_transactions: what a failover loses now. */
 void node_look_at_losses(Node *node);

@@ -453,7 +453,7 @@ bool look_compare_instead(Look *look, const Error *error)
     options->compare = true;
     options->save_lost_rows = NULL;
     look->options = options;
-    /* Of the target's WAL nothing counts as common any more: none of it is proved. */
+    /* None of the target's WAL is proved, so none counts as common history any more. */
     look->target_wal->common_end = look->source_wal->store->common_end = LSN_INVALID;
     look->source_wal->store->unproven_end = LSN_INVALID;
     scan_destroy(look->divergence.scan);

@@ -8,7 +8,7 @@
 
 #define INCOMING "incoming" /* below the directory: a copy that is not whole yet */
 
-/* More is only linked: copying takes time while the server goes on. */
+/* Limit for copies, which take time while the server goes on. What exceeds it is only linked. */
 #define COPIED_BYTES_MAX (UINT64_C(1024) * 1024 * 1024)
 
 typedef struct Holder
@@ -24,8 +24,8 @@ typedef struct Holder
 typedef struct Segment
 {
     uint64_t number;
-    const char *own;  /* its path in pg_wal */
-    const char *held; /* its path in the directory */
+    const char *own;  /* path in pg_wal */
+    const char *held; /* path in the directory of held WAL */
 } Segment;
 
 static bool begins_as_segment(const Holder *holder, const char *path, uint64_t number)
@@ -39,11 +39,11 @@ static bool begins_as_segment(const Holder *holder, const char *path, uint64_t n
 }
 
 /*
- * Give the segment a second name, also one that the server has made in advance and not begun to
- * write yet: it may come to that. What is held under this name by an earlier run, and is not the
- * segment, gives way. The second name of a symbolic link would lead elsewhere.
+ * Give the segment a second name, including one that the server has made in advance, and may begin
+ * to write before it stops. A file that an earlier run held under this name, and that is not the
+ * segment, gives way. A symbolic link gets no second name, because that would lead elsewhere.
  */
-static void link_segment(Holder *holder, const Segment *segment)
+static void give_second_name(Holder *holder, const Segment *segment)
 {
     struct stat status;
     bool found, exists;
@@ -69,10 +69,10 @@ static bool is_held_alone(const Segment *segment)
     return file_lstat(segment->held, &status, &found, NULL) && found && status.st_nlink == 1;
 }
 
-/* Copy a segment of which all is written; *whole: it is one still. The server may have recycled and
- * overwritten the file in the meantime, which begins with its first page. */
-static bool copy_segment(const Holder *holder, const Segment *segment, const char *incoming,
-                         bool *whole, Error *error)
+/* Copy a segment of which all is written. *whole is false if the server has recycled and
+ * overwritten the file in the meantime: it overwrites the first page first. */
+static bool copy_whole_segment(const Holder *holder, const Segment *segment, const char *incoming,
+                               bool *whole, Error *error)
 {
     const uint32_t size = holder->held->shape.segment_size;
     const char *path = segment->held;
@@ -84,7 +84,7 @@ static bool copy_segment(const Holder *holder, const Segment *segment, const cha
     if (!file_open_read(path, &from, &found, error))
         return false;
     if (!found)
-        path = segment->own; /* it could not be linked */
+        path = segment->own; /* the file system could not link it */
     if ((!found && !file_open_read(path, &from, NULL, error)) ||
         !file_create(incoming, &to, error) ||
         !file_copy_range(&(FileRange){from, path, 0}, &(FileRange){to, incoming, 0}, size, &copied,
@@ -107,7 +107,7 @@ static void replace_by_copy(Holder *holder, const Segment *segment)
     if (segment->number < wal_segment_of(&holder->held->shape, holder->held->needed_from) ||
         segment->number >= holder->newest || size > holder->copy_left || is_held_alone(segment))
         return;
-    if (copy_segment(holder, segment, incoming, &whole, &why) &&
+    if (copy_whole_segment(holder, segment, incoming, &whole, &why) &&
         (whole ? file_rename(incoming, segment->held, &why) : file_remove(incoming, &why)))
         holder->copy_left -= size;
     else
@@ -120,7 +120,7 @@ static void replace_by_copy(Holder *holder, const Segment *segment)
 
 typedef void (*SegmentAction)(Holder *holder, const Segment *segment);
 
-/* Do it with each segment that pg_wal has now. */
+/* Act on each segment that pg_wal has now. */
 static bool for_each_segment(Holder *holder, SegmentAction act, Error *error)
 {
     const HeldWal *held = holder->held;
@@ -167,9 +167,9 @@ bool held_wal_take(const HeldWal *held, Error *error)
     holder.copy_left = bytes_to_copy(holder.directory);
     /* Links come first, because they take no time. While files were copied the server went on: its
      * new segments are linked last. */
-    return for_each_segment(&holder, link_segment, error) &&
+    return for_each_segment(&holder, give_second_name, error) &&
            for_each_segment(&holder, replace_by_copy, error) &&
-           for_each_segment(&holder, link_segment, error) &&
+           for_each_segment(&holder, give_second_name, error) &&
            file_sync_path(holder.directory, error) && file_sync_path(held->wal_directory, error);
 }
 

@@ -20,9 +20,9 @@ typedef struct HeldWal
 } HeldWal;
 
 /*
- * Hold what pg_wal of a server that runs has; may be repeated, also after a kill. Segments that can
- * neither be linked nor copied are left out. An error only where nothing can be held, or a signal
- * asks pg_rewind to stop.
+ * Hold what pg_wal of a server that runs has. May be repeated, including after a kill. Segments
+ * that can neither be linked nor copied are left out. An error only where nothing can be held, or a
+ * signal asks pg_rewind to stop.
  */
 MUST_CHECK bool held_wal_take(const HeldWal *held, Error *error);
 
