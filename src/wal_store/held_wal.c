@@ -15,9 +15,8 @@ typedef struct Holder
 {
     const HeldWal *held;
     const char *directory; /* PGDATA/pg_wal/pg_rewind.work.held */
-    Arena *arena;
-    uint64_t newest;    /* the last segment that the server has begun to write */
-    uint64_t copy_left; /* bytes that may be copied */
+    uint64_t newest;       /* the last segment that the server has begun to write */
+    uint64_t copy_left;    /* bytes that may be copied */
 } Holder;
 
 /* A file of pg_wal. */
@@ -100,7 +99,8 @@ static bool copy_whole_segment(const Holder *holder, const Segment *segment, con
 static void replace_by_copy(Holder *holder, const Segment *segment)
 {
     const uint32_t size = holder->held->shape.segment_size;
-    const char *incoming = arena_printf(holder->arena, "%s/" INCOMING, holder->directory);
+    AUTO_BUFFER Buffer incoming_buffer = {0};
+    const char *incoming = path_in(&incoming_buffer, holder->directory, INCOMING);
     bool whole = false;
     Error why;
 
@@ -124,18 +124,20 @@ typedef void (*SegmentAction)(Holder *holder, const Segment *segment);
 static bool for_each_segment(Holder *holder, SegmentAction act, Error *error)
 {
     const HeldWal *held = holder->held;
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer own = {0}, second = {0};
     const char **names;
     Timeline timeline;
     Segment segment;
 
-    if (!dir_list(held->wal_directory, holder->arena, &names, NULL, error))
+    if (!dir_list(held->wal_directory, arena, &names, NULL, error))
         return false;
     for (; *names != NULL && stop_check(NULL); names++)
     {
         if (!wal_segment_name_parse(&held->shape, *names, &timeline, &segment.number))
             continue;
-        segment.own = arena_printf(holder->arena, "%s/%s", held->wal_directory, *names);
-        segment.held = arena_printf(holder->arena, "%s/%s", holder->directory, *names);
+        segment.own = path_in(&own, held->wal_directory, *names);
+        segment.held = path_in(&second, holder->directory, *names);
         act(holder, &segment);
     }
     return stop_check(error);
