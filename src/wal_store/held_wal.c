@@ -143,14 +143,14 @@ static bool for_each_segment(Holder *holder, SegmentAction act, Error *error)
     return stop_check(error);
 }
 
-/* The server itself needs space as well. */
+/* The server and the rewind need most of the space. */
 static uint64_t bytes_to_copy(const char *directory)
 {
     FileSpace space;
 
     if (!file_space(directory, &space, NULL))
         return 0;
-    return space.free_bytes / 2 < COPIED_BYTES_MAX ? space.free_bytes / 2 : COPIED_BYTES_MAX;
+    return space.free_bytes / 4 < COPIED_BYTES_MAX ? space.free_bytes / 4 : COPIED_BYTES_MAX;
 }
 
 static const char *held_directory(const char *wal_directory, Arena *arena)
@@ -161,8 +161,7 @@ static const char *held_directory(const char *wal_directory, Arena *arena)
 bool held_wal_take(const HeldWal *held, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    Holder holder = {
-        .held = held, .directory = held_directory(held->wal_directory, arena), .arena = arena};
+    Holder holder = {.held = held, .directory = held_directory(held->wal_directory, arena)};
 
     if (!file_make_directory(holder.directory, error))
         return false;
