@@ -170,14 +170,14 @@ sub overwritten_before_the_stop
 
 sub killed
 {
-    my %at = ('before the stop' => 'create@*/pg_rewind_server.log', 'after the stop' => 'create@*/pg_rewind.work/*');
+    my %at = ('while WAL is held' => 'rename@*/pg_rewind.work.held/*', 'before the stop' => 'create@*/pg_rewind_server.log', 'after the stop' => 'create@*/pg_rewind.work/*');
     for my $when (sort keys %at)
     {
         pair();
         my $result = rejoin(ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$at{$when}" } });
         is($result->{signal}, 9, "killed $when") or diag($result->{stderr});
         ok(-d $target->path('pg_wal/pg_rewind.work.held'), "killed $when: WAL is held");
-        is($target->is_running ? 'running' : 'stopped', $when eq 'before the stop' ? 'running' : 'stopped', "killed $when: so is the server");
+        is($target->is_running ? 'running' : 'stopped', $when eq 'after the stop' ? 'stopped' : 'running', "killed $when: so is the server");
         reads_wal("killed $when, and the same command again", rejoin());
         discard();
     }

@@ -15,6 +15,7 @@
 
 #include "io/dir.h"
 #include "io/file.h"
+#include "wal_store/held_wal.h"
 #include "../wal/wal_writer.h"
 
 #define NAME(n) "00000001000000000000000" #n
@@ -108,9 +109,9 @@ static const char *archive_directory(void)
 
 static WalStore options(void)
 {
-    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_HELD, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
-                                      WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
-                                      WAL_PLACES_END};
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL,     WAL_HELD,       WAL_FETCHED_BEFORE,
+                                      WAL_OF_COMMON_HISTORY, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
+                                      WAL_IN_PARTIAL,        WAL_PLACES_END};
     static char paths[3][256];
 
     snprintf(paths[0], sizeof(paths[0]), "%s", path_of("data"));
@@ -180,6 +181,75 @@ static void test_a_recycled_file_is_not_there(void **state)
     assert_string_equal(error.message, expected);
     assert_string_equal(error.detail,
                         "Missing: " NAME(4) ". Older ones may be needed as well.");
+    wal_store_destroy(store);
+}
+
+#define HELD "data/pg_wal/" HELD_WAL_DIRECTORY "/"
+
+static uint64_t links_of(const char *name)
+{
+    struct stat status;
+
+    assert_int_equal(stat(path_of(name), &status), 0);
+    return status.st_nlink;
+}
+
+static void hold(uint64_t needed_segment)
+{
+    char wal_directory[PATH_SIZE];
+    const HeldWal held = {.shape = writer->shape,
+                          .wal_directory = wal_directory,
+                          .needed_from = wal_segment_start(&writer->shape, needed_segment)};
+
+    snprintf(wal_directory, sizeof(wal_directory), "%s", path_of("data/pg_wal"));
+    if (!held_wal_take(&held, &error))
+        fail_msg("%s", error.message);
+}
+
+/* A server recycles a segment: its file gets another name, and is overwritten under that. What was
+ * copied is still there, and what was only linked counts as not there. */
+static void test_held_wal(void **state)
+{
+    WalStore wanted = options();
+    WalStore *store = wal_store_create(&wanted);
+    char wal_directory[PATH_SIZE], from[PATH_SIZE];
+
+    (void) state;
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(2), 2, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(4), 1, SEGMENT_SIZE); /* made in advance */
+    hold(2);
+    assert_int_equal(links_of(HELD NAME(1)), 2); /* not needed */
+    assert_int_equal(links_of(HELD NAME(2)), 1);
+    assert_int_equal(links_of(HELD NAME(3)), 2); /* the newest */
+    assert_int_equal(links_of(HELD NAME(4)), 2);
+
+    snprintf(from, sizeof(from), "%s", path_of("data/pg_wal/" NAME(1)));
+    assert_int_equal(rename(from, path_of("data/pg_wal/" NAME(5))), 0);
+    snprintf(from, sizeof(from), "%s", path_of("data/pg_wal/" NAME(2)));
+    assert_int_equal(rename(from, path_of("data/pg_wal/" NAME(6))), 0);
+    put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(5), 5, SEGMENT_SIZE);
+    assert_int_equal(unlink(path_of("data/pg_wal/" NAME(3))), 0);
+    assert_int_equal(unlink(path_of("data/pg_wal/" NAME(4))), 0);
+    assert_false(is_found(store, 1));
+    assert_true(is_found(store, 2));
+    assert_true(is_found(store, 3));
+    assert_true(is_found(store, 4));
+
+    /* Held again, what is no longer in pg_wal stays, and what is not the segment gives way. */
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    hold(1);
+    for (uint64_t segment = 1; segment <= 4; segment++)
+        assert_true(is_found(store, segment));
+    assert_int_equal(links_of(HELD NAME(1)), 1);
+    assert_false(exists(HELD "incoming"));
+
+    snprintf(wal_directory, sizeof(wal_directory), "%s", path_of("data/pg_wal"));
+    assert_true(held_wal_release(wal_directory, &error));
+    assert_true(held_wal_release(wal_directory, &error));
+    assert_false(is_found(store, 2));
     wal_store_destroy(store);
 }
 
@@ -612,6 +682,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_recycled_file_is_not_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_held_wal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_damaged_first_page_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_common_history_comes_from_the_source, set_up,
                                         tear_down),
