@@ -749,6 +749,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
                          .retries = RETRIES_DEFAULT,
                          .options = {.keep = &command->keep,
                                      .tablespaces = &command->tablespaces,
+                                     .unasked_failed = &command->unasked_failed,
                                      .jobs = default_jobs(),
                                      .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS,
                                      .wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS,

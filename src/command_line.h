@@ -25,6 +25,7 @@ typedef struct Command
     Options options;
     Keep keep;                      /* options.keep */
     TablespaceMappings tablespaces; /* options.tablespaces */
+    bool unasked_failed;            /* options.unasked_failed */
     bool no_sync;
     bool debug;
     bool verbose;

@@ -64,6 +64,8 @@ typedef struct Options
     const char *start_command;  /* --start-command, or NULL */
     const char *stop_command;   /* --stop-command, or NULL */
     uint64_t max_rate;          /* -r, in bytes per second; 0: no limit */
+    bool *unasked_failed; /* set by the run: a restore command that no option names has failed,
+                             and none is run again. NULL: the run asks no such command */
 } Options;
 
 #endif

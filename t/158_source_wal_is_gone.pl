@@ -101,6 +101,7 @@ each_version(sub {
         subtest("restore_command of the target, $kind", sub {
             my $copy = $target->copy("command_$kind");
             set_restore_command($copy, "echo %f >> $archive/asked_$kind; cp $archive/%f %p");
+            unlike(rewind($copy, $source, options => ['-n'], not_foretold => 'it is one')->{stderr}, qr/no program "postgres"/, 'no server program is missed without -c') if $kind eq 'server';
             my $said = is_rewound($copy, $source, $kind, 'early, no choice, reads');
             like($said, $asks, 'it is asked, and so it says');
             is(join(' ', uniq(split /\n/, slurp("$archive/asked_$kind"))), join(' ', @gone), 'for nothing but what is missing');

@@ -279,7 +279,7 @@ static const char *find_restore_command(Look *look)
     if (options->restore_command != NULL)
         return arena_strdup(look->arena, options->restore_command);
     if (!options->restore_target_wal ||
-        target_restore_command(look->arena, target, options->bindir, &command, &problem))
+        target_restore_command(look->arena, target, options, &command, &problem))
         return command;
     /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
      * command again goes on without a restore command. WAL that is missing is still an error. */

@@ -181,8 +181,8 @@ static bool query_restore_command(Arena *arena, const Target *target, const char
     return false;
 }
 
-bool target_restore_command(Arena *arena, const Target *target, const char *bindir, char **command,
-                            Error *error)
+bool target_restore_command(Arena *arena, const Target *target, const Options *options,
+                            char **command, Error *error)
 {
     const Version *version = target->control.version;
     const bool is_setting = version->recovery_settings != RECOVERY_CONF;
@@ -190,9 +190,10 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     char *program = NULL;
 
     *command = NULL;
-    if (is_setting && !target_find_program(arena, "postgres", version, bindir, &program, error))
+    if (is_setting &&
+        !target_find_program(arena, "postgres", version, options->bindir, &program, error))
         return false;
-    if (is_setting && program == NULL)
+    if (is_setting && program == NULL && options->restore_target_wal)
         log_warning("no program \"postgres\" of version %s was found: \"restore_command\" is "
                     "read from the configuration files",
                     version->name);

@@ -6,6 +6,7 @@
 
 #include "format/relpath.h"
 #include "io/open_file.h"
+#include "options.h"
 #include "source/source.h"
 
 typedef struct Target
@@ -87,10 +88,11 @@ MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Versio
 
 /*
  * Find restore_command of the target's configuration: by `postgres -C` (12 and later) of a program
- * that target_find_program finds; where it finds none, with a warning, by reading the configuration
- * files. Before 12 from recovery.conf, else recovery.done. Not set: the contract's error.
+ * that target_find_program finds; where it finds none, by reading the configuration files, which is
+ * a warning if the user has asked for the command (-c). Before 12 from recovery.conf, else
+ * recovery.done. Not set: the contract's error.
  */
-MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
+MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const Options *options,
                                        char **command, Error *error);
 
 /* ---- neighbours.c ---- */

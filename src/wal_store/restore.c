@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "format/relpath.h"
 #include "format/settings.h"
@@ -10,6 +11,7 @@
 
 #include <sys/wait.h>
 
+#define MESSAGES_SIZE_MAX 2000
 #define STATUS_NOT_THERE_MAX 125 /* above: the shell, or a signal that it passes on */
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
@@ -19,10 +21,11 @@
 
 /*
  * The command as the server runs it: in the data directory, with a path that holds from there. Only
- * where the scratch directory has a relative path outside the data directory it runs in ours.
+ * where the scratch directory has a relative path outside the data directory it runs in ours. What
+ * it prints goes to the file `messages`, or to stderr.
  */
 static bool build_command(const RestoreCommand *restore, const char *name, const char *path,
-                          Buffer *command, Error *error)
+                          const char *messages, Buffer *command, Error *error)
 {
     const char *relative = relpath_below(path, restore->data_directory);
     AUTO_BUFFER Buffer expanded = {0};
@@ -30,6 +33,8 @@ static bool build_command(const RestoreCommand *restore, const char *name, const
         restore_command_expand(restore->command, name, relative != NULL ? relative : path,
                                restore->redo_file_name, &expanded, error);
 
+    if (messages != NULL)
+        buffer_printf(command, "exec >>%s 2>&1\n", messages);
     if (relative != NULL || path[0] == '/')
     {
         buffer_append_string(command, "cd ");
@@ -40,20 +45,46 @@ static bool build_command(const RestoreCommand *restore, const char *name, const
     return result;
 }
 
+/* Print what the command has written to this file since the last call: bare, its messages would
+ * look like those of the run, which may go well. */
+static void show_messages(int fd, const char *name, uint64_t *shown_size)
+{
+    char text[MESSAGES_SIZE_MAX + 1];
+    TextCursor lines, line;
+    size_t size;
+
+    if (!file_read_at(fd, "", text, MESSAGES_SIZE_MAX, *shown_size, &size, NULL))
+        return;
+    *shown_size += size;
+    text[size] = '\0';
+    lines = text_cursor(text);
+    while (text_take_line(&lines, &line))
+        log_detail("\"restore_command\" for \"%s\": %.*s", name, (int) (line.end - line.position),
+                   line.position);
+}
+
 bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
                  bool *ended_well, char *outcome, Error *error)
 {
     const double begin = clock_seconds();
     AUTO_BUFFER Buffer command = {0};
     int pause = PAUSE_FIRST_MILLISECONDS, wait_status, status;
+    char messages[FILE_MEMORY_PATH_SIZE];
+    uint64_t shown_size = 0;
+    AUTO_FD int fd = -1;
+    bool ended;
 
     *ended_well = false;
-    if (!build_command(restore, name, path, &command, error))
+    if ((restore->is_unasked && !file_in_memory(&fd, messages, error)) ||
+        !build_command(restore, name, path, fd >= 0 ? messages : NULL, &command, error))
         return false;
     for (int tries = 1;; tries++)
     {
-        if (!process_shell(buffer_string(&command), PROCESS_AS_OURS, NULL, restore->limit_seconds,
-                           &wait_status, error))
+        ended = process_shell(buffer_string(&command), PROCESS_AS_OURS, NULL,
+                              restore->limit_seconds, &wait_status, error);
+        if (fd >= 0)
+            show_messages(fd, name, &shown_size);
+        if (!ended)
             return false;
         process_describe(wait_status, outcome, RESTORE_OUTCOME_SIZE);
         status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : STATUS_SIGNAL;

@@ -13,6 +13,8 @@ typedef struct RestoreCommand
     const char *redo_file_name; /* for %r; NULL: there may be none */
     int retry_timeout_seconds;  /* 0: a command that fails is not run again */
     int limit_seconds; /* a command that takes longer is ended, an error; 0: there is no limit */
+    bool is_unasked;   /* no option names it: what it prints is shown afterwards, as details that
+                          name the file, or not at all in a look that prints nothing */
 } RestoreCommand;
 
 /* The limit for a command that no option names: one that waits for its file to appear (pg_standby)

@@ -534,7 +534,7 @@ bool source_wal_ask_target_command(SourceWal *wal)
     if (wal->has_command)
         return false;
     wal->has_command = true;
-    if (!target_restore_command(wal->arena, target, wal->options.bindir, &command, &why))
+    if (!target_restore_command(wal->arena, target, &wal->options, &command, &why))
     {
         log_debug("%s", why.message);
         return false;

@@ -164,6 +164,9 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
     MisleadingWal found = {.command_not_run = asks ? NULL : archive->restore_command};
     WalStore *store = open_store(archive, asks ? archive->restore_command : NULL, arena);
 
+    if (store->restore.command != NULL)
+        log_info("asking the \"restore_command\" that the target's server will have for WAL that "
+                 "would lead it away from the source");
     if (archive->takes_newest_timeline)
         look_for_newer(archive, store, history_last_timeline(history) + 1, &found);
     compare_history(history, store, arena, &found);

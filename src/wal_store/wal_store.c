@@ -78,6 +78,7 @@ WalStore wal_store_description(const Options *options, const Clusters *clusters,
                     .redo_file_name = redo_name,
                     .retry_timeout_seconds = options->retry_timeout_seconds},
         .known_end = wal_known_end(control),
+        .unasked_failed = options->unasked_failed,
         .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
     };
 }
@@ -112,9 +113,9 @@ void wal_store_set_unasked_command(WalStore *store, const char *command)
 {
     pthread_mutex_lock(&store->lock);
     assert(store->restore.command == NULL);
-    store->restore.command = command;
+    store->restore.command = *store->unasked_failed ? NULL : command;
     store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
-    store->command_is_unasked = true;
+    store->restore.is_unasked = true;
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -507,13 +508,14 @@ bool wal_store_was_refused(const WalStore *store, uint64_t segment)
 /* The command failed, or what it fetched is no segment. That ends the run if it was asked for. */
 static bool give_up_command(WalStore *store, const Error *failure, Error *error)
 {
-    if (!store->command_is_unasked)
+    if (!store->restore.is_unasked)
         return error_copy(error, failure);
     if (!stop_check(error))
         return false;
     log_warning("%s", failure->message);
     log_detail("The target's own \"restore_command\" is not asked again.");
     store->restore.command = NULL;
+    *store->unasked_failed = true;
     return true;
 }
 
@@ -754,6 +756,7 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
     char outcome[RESTORE_OUTCOME_SIZE];
     AUTO_BUFFER Buffer path = {0};
     uint64_t size;
+    Error failure;
 
     *found = false;
     for (Compression compression = 0;
@@ -768,8 +771,8 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
     if (store->restore.command == NULL)
         return true;
     store->command_failed = true;
-    if (!restore_run(&store->restore, name, buffer_string(incoming), found, outcome, error))
-        return false;
+    if (!restore_run(&store->restore, name, buffer_string(incoming), found, outcome, &failure))
+        return give_up_command(store, &failure, error);
     store->command_failed = !*found;
     return true;
 }

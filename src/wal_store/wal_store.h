@@ -91,10 +91,11 @@ typedef struct WalStore
     Lsn needed_from;  /* the list of what is missing begins with its segment, or before it. 0: with
                          the segment that is asked for */
 
+    bool *unasked_failed; /* Options.unasked_failed */
+
     /* The store sets these. */
-    pthread_mutex_t lock;    /* held while a file is fetched; guards what follows */
-    bool command_is_unasked; /* wal_store_set_unasked_command */
-    uint64_t *refused;       /* segments that the restore command did not have */
+    pthread_mutex_t lock; /* held while a file is fetched; guards what follows */
+    uint64_t *refused;    /* segments that the restore command did not have */
     size_t refused_count;
     /* Without a scratch directory: */
     uint64_t opened_bytes;
@@ -121,8 +122,9 @@ void wal_store_destroy(WalStore *store); /* NULL is allowed */
 
 /*
  * Ask this restore command as well from now on, which no option names: where it fails, a warning
- * says so, it counts as a command that has nothing, and it is not run again. For a store without a
- * restore command. The string must live as long as the store.
+ * says so, it counts as a command that has nothing, and neither it nor another such command is run
+ * again in this run. For a store without a restore command. The string must live as long as the
+ * store; NULL: there is none.
  */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
 

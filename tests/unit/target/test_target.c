@@ -121,8 +121,7 @@ static void test_mixed_up_versions_are_refused(void **state)
     (void) state;
     make_text("data/PG_VERSION", "14\n");
     assert_false(target_read(target, &error));
-    assert_string_equal(error.detail,
-                        "PG_VERSION contains \"14\", pg_control is of version 15.");
+    assert_string_equal(error.detail, "PG_VERSION contains \"14\", pg_control is of version 15.");
     make_text("data/PG_VERSION", "");
     assert_false(target_read(target, &error));
     assert_int_equal(unlink("data/PG_VERSION"), 0);
@@ -199,17 +198,20 @@ static void test_the_program_is_asked(void **state)
 
     (void) state;
     make_program("bin", "15.1 (Debian 15.1-1)");
-    assert_true(target_restore_command(arena, target, "bin", &command, &error));
+    assert_true(
+        target_restore_command(arena, target, &(Options){.bindir = "bin"}, &command, &error));
     assert_string_equal(command,
                         arena_printf(arena, "-D %s -C restore_command", target->directory));
     target->config_file = "/etc/pg.conf";
-    assert_true(target_restore_command(arena, target, "bin", &command, &error));
+    assert_true(
+        target_restore_command(arena, target, &(Options){.bindir = "bin"}, &command, &error));
     assert_string_equal(command,
                         arena_printf(arena, "-D %s -C restore_command -c config_file=/etc/pg.conf",
                                      target->directory));
 
     make_text("fail", "");
-    assert_false(target_restore_command(arena, target, "bin", &command, &error));
+    assert_false(
+        target_restore_command(arena, target, &(Options){.bindir = "bin"}, &command, &error));
     assert_string_equal(error.message, "could not read \"restore_command\" from target cluster");
 }
 
@@ -227,12 +229,14 @@ static void test_the_program_is_found_in_path(void **state)
     snprintf(old, sizeof(old), "%s", getenv("PATH"));
     snprintf(path, sizeof(path), "wrong::missing:also_wrong:right:%s", old);
     setenv("PATH", path, 1);
-    assert_true(target_restore_command(arena, target, NULL, &command, &error));
+    assert_true(
+        target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     setenv("PATH", old, 1);
     assert_string_equal(command,
                         arena_printf(arena, "-D %s -C restore_command", target->directory));
 
-    assert_false(target_restore_command(arena, target, "wrong", &command, &error));
+    assert_false(
+        target_restore_command(arena, target, &(Options){.bindir = "wrong"}, &command, &error));
     assert_string_equal(error.message,
                         "no program \"postgres\" of version 15 was found in directory \"wrong\"");
 }
@@ -243,17 +247,21 @@ static void test_recovery_conf_of_old_versions(void **state)
     char *command;
 
     (void) state;
-    assert_false(target_restore_command(arena, target, NULL, &command, &error));
+    assert_false(
+        target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     assert_string_equal(error.message, "\"restore_command\" is not set in the target cluster");
     make_text("data/recovery.done", "restore_command = 'cp /old/%f %p'\n");
-    assert_true(target_restore_command(arena, target, NULL, &command, &error));
+    assert_true(
+        target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     assert_string_equal(command, "cp /old/%f %p");
     make_text("data/recovery.conf", "standby_mode = on\nrestore_command = 'cp ''/a b/%f'' %p'\n");
-    assert_true(target_restore_command(arena, target, NULL, &command, &error));
+    assert_true(
+        target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     assert_string_equal(command, "cp '/a b/%f' %p");
     make_text("data/recovery.conf", "include 'more.conf'\n");
     make_text("data/more.conf", "restore_command = 'included %f'\n");
-    assert_true(target_restore_command(arena, target, NULL, &command, &error));
+    assert_true(
+        target_restore_command(arena, target, &(Options){.bindir = NULL}, &command, &error));
     assert_string_equal(command, "included %f");
 }
 
@@ -306,7 +314,8 @@ static void test_the_walk_follows_the_servers_links_only(void **state)
     assert_int_equal(symlink("nowhere", "data/dangling"), 0);
     assert_int_equal(mkfifo("data/fifo", 0600), 0);
 
-    assert_true(data_directory_list(target->directory, target->control.version, true, collect, &list, &error));
+    assert_true(data_directory_list(target->directory, target->control.version, true, collect,
+                                    &list, &error));
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
         if (strstr(buffer_string(&list), expected[i]) == NULL)
             fail_msg("not listed: %s", expected[i]);
@@ -377,7 +386,8 @@ static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
 
     (void) state;
     target->control.state = STATE_SHUTDOWNED;
-    assert_false(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error) && rewritten);
+    assert_false(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error) &&
+                 rewritten);
     make_text("data/base/1/1259", "x");
     make_text("data/base/1/PG_VERSION", "15\n");
     make_text("data/base/1/1260", "");
