@@ -548,7 +548,8 @@ static void take_report_options(int argc, char **argv, const Syntax *syntax, Com
 
     opterr = 0;
     while ((row = next_option(argc, argv, syntax, &wrong)) != NULL || wrong)
-        if (row != NULL && (row->take == take_report || row->field == COMMAND(report_file)))
+        if (row != NULL && (row->take == take_report || row->field == COMMAND(report_file) ||
+                            row->field == OPTION(check) || row->field == OPTION(target)))
             row->take(row, command, optarg, NULL);
 }
 

@@ -32,6 +32,22 @@ typedef struct Work
     Place target_place;
 } Work;
 
+/* The errors that were printed. Where there are none getopt has printed what is wrong with the
+ * command line; *usage, which the list then points to, says so. */
+static const Error *const *find_errors(int status, const Error **only_error, Error *usage,
+                                       size_t *count)
+{
+    const Error *const *errors = log_errors(count);
+
+    if (status == STATUS_DONE || *count > 0)
+        return errors;
+    error_set(usage, ERROR_USAGE, "the command line is wrong");
+    error_hint(usage, "Try \"pg_rewind --help\" for more information.");
+    *only_error = usage;
+    *count = 1;
+    return only_error;
+}
+
 /* The rewind's result stands, whatever becomes of its report. rejoin is NULL without --rejoin. */
 static void write_report(const Command *command, const Run *run, const RejoinResult *rejoin,
                          int status, ReportFile *report_file)
@@ -44,21 +60,14 @@ static void write_report(const Command *command, const Run *run, const RejoinRes
                      .begin = command->begin,
                      .end = clock_timestamp(),
                      .run_seconds = clock_seconds() - command->clock_begin};
+    const Error *only_error;
     Error usage;
-    const Error *const only_error = &usage;
     AUTO_BUFFER Buffer text = {0};
     bool written;
 
     if (report_file->stream == NULL)
         return;
-    report.errors = log_errors(&report.error_count);
-    if (status != STATUS_DONE && report.error_count == 0) /* getopt has printed it */
-    {
-        error_set(&usage, ERROR_USAGE, "the command line is wrong");
-        error_hint(&usage, "Try \"pg_rewind --help\" for more information.");
-        report.errors = &only_error;
-        report.error_count = 1;
-    }
+    report.errors = find_errors(status, &only_error, &usage, &report.error_count);
     if (command->report_format == REPORT_JSON)
         report_json(&report, &text, report_file->stream);
     else
@@ -66,6 +75,33 @@ static void write_report(const Command *command, const Run *run, const RejoinRes
     written = fwrite(text.bytes, 1, text.size, report_file->stream) == text.size &&
               !ferror(report_file->stream);
     report_file_close(report_file, written);
+}
+
+/* --check: its output goes where a report goes. */
+static void print_node(const Command *command, Node *node, ReportFile *report_file)
+{
+    FILE *stream = report_file->stream;
+
+    if (command->report_format == REPORT_JSON)
+        node_print_json(node, stream);
+    else
+        node_print_text(node, command->verbose, stream);
+    report_file_close(report_file, !ferror(stream));
+    node_free(node);
+}
+
+/* As a --check that looks at nothing. */
+static void print_refused(const Command *command, ReportFile *report_file)
+{
+    const Error *const *errors;
+    const Error *only_error;
+    Error usage;
+    size_t count;
+    Node node;
+
+    errors = find_errors(STATUS_FAILED, &only_error, &usage, &count);
+    node_refuse(&command->options, errors, count, &node);
+    print_node(command, &node, report_file);
 }
 
 /*
@@ -84,7 +120,11 @@ static int refuse(const Command *command, const Error *error)
     if (error_worst_kind(error) == ERROR_USAGE)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
     /* Only a right command line tells which directories are forbidden to a file. */
-    if (command->report_file == NULL && command->report_format != REPORT_NONE)
+    if (command->report_file != NULL || command->report_format == REPORT_NONE)
+        return STATUS_FAILED;
+    if (command->options.check)
+        print_refused(command, &standard_output);
+    else
         write_report(command, &nothing, NULL, STATUS_FAILED, &standard_output);
     return STATUS_FAILED;
 }
@@ -192,21 +232,14 @@ static int run(const Command *command, ReportFile *report_file, SupervisedTurn t
     return status;
 }
 
-/* --check: its output goes where a report goes. */
 static int check(const Command *command, ReportFile *report_file)
 {
-    FILE *stream = report_file->stream;
     Node node;
     bool ready;
 
     node_check(&command->options, &node);
     ready = node_is_ready(&node);
-    if (command->report_format == REPORT_JSON)
-        node_print_json(&node, stream);
-    else
-        node_print_text(&node, command->verbose, stream);
-    report_file_close(report_file, !ferror(stream));
-    node_free(&node);
+    print_node(command, &node, report_file);
     return ready ? STATUS_DONE : STATUS_FAILED;
 }
 

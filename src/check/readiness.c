@@ -160,7 +160,10 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     AUTO_BUFFER Buffer text = {0};
     char server[CONTROL_SERVER_SIZE];
 
-    buffer_shown(&text, SHOWN_ONE_LINE, "\"%s\"", node->target);
+    if (node->target != NULL)
+        buffer_shown(&text, SHOWN_ONE_LINE, "\"%s\"", node->target);
+    else
+        buffer_append_string(&text, "no directory");
     if (node->version != NULL)
         buffer_printf(&text, ", a %s %s of %s", node->look.running ? "running" : "stopped",
                       target_was_standby(&node->clusters->target) ? "standby" : "primary",

@@ -68,7 +68,7 @@ typedef struct Node
     Lsn needed_from;      /* WAL from here on is needed for a rewind now */
 
     /* The rest is printed. */
-    const char *target;
+    const char *target; /* NULL: the command line names none */
     const char *source; /* NULL: none is named */
     Verdict verdict;
     Finding *findings; /* in the order of the looks */
@@ -83,6 +83,9 @@ typedef struct Node
  */
 void node_check(const Options *options, Node *node);
 void node_free(Node *node);
+
+/* Instead: the command line is wrong, and nothing is looked at. The errors are its findings. */
+void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node);
 
 /* No problem was found, and a rewind that is needed is not impossible. */
 bool node_is_ready(const Node *node);

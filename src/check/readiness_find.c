@@ -8,6 +8,7 @@
 
 #include "standby/next_start.h"
 #include "standby/streaming.h"
+#include "target/pid_file.h"
 #include "target/server_control.h"
 
 #include <string.h>
@@ -354,6 +355,7 @@ static bool look_at_target(Node *node)
 {
     const Target *target = &node->clusters->target;
     const Control *control = &target->control;
+    long rewind_pid;
     Error error;
 
     if (!look_open(&node->look, &error) ||
@@ -374,6 +376,12 @@ static bool look_at_target(Node *node)
     node->version = control->version;
     node_ok(node, "target", "Its state is \"%s\", its timeline %u.",
             control_state_name(control->state), target->timeline);
+    rewind_pid = pid_file_find_rewind(target->directory);
+    if (rewind_pid != 0)
+        node_add(node, "target", FINDING_WARNING, "Wait until it ends, then look again.",
+                 "A pg_rewind (process %ld) is working on this node now: what this look finds will "
+                 "have changed when it ends.",
+                 rewind_pid);
     if (!encryption_check(NULL, target->directory, &error))
         node_add_error(node, "encryption", FINDING_PROBLEM, &error);
     return true;
@@ -397,6 +405,17 @@ static void open_wal(Node *node)
         (void) !target_history_read(node->options, look->target_wal, node->arena, clusters, NULL);
     elsewhere.places = places;
     node->archive = wal_store_create(&elsewhere);
+}
+
+void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node)
+{
+    *node = (Node){.arena = arena_create(),
+                   .options = options,
+                   .clusters = &node->look.clusters,
+                   .target = options->target,
+                   .source = options->source_server != NULL ? "server" : options->source_directory};
+    for (size_t i = 0; i < count; i++)
+        node_add_error(node, "command_line", FINDING_PROBLEM, errors[i]);
 }
 
 void node_check(const Options *options, Node *node)

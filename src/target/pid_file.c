@@ -275,6 +275,27 @@ static bool names_live_server(const char *directory, long number, const PidFileS
     return process_works_in(pid, directory) || !is_younger;
 }
 
+/* A pg_rewind writes its negative number and its true start time, and no shared memory key. */
+long pid_file_find_rewind(const char *directory)
+{
+    PidFileServer server;
+    char digits[32];
+    Process process;
+    int64_t number;
+
+    if (!pid_file_read(directory, &server) || server.pid[0] != '-' || server.shmem_key[0] != '\0')
+        return 0;
+    number = number_of(server.pid + 1);
+    if (number == 0 || number > INT_MAX)
+        return 0;
+    snprintf(digits, sizeof(digits), "%ld", (long) number);
+    process = find_process(digits);
+    return process.state != 'Z' && process.name[0] != '\0' &&
+                   find_start(&process) == number_of(server.start_time)
+               ? (long) number
+               : 0;
+}
+
 static bool error_empty_pid_file(const char *path, const char *directory, Error *error)
 {
     long server;

@@ -50,6 +50,11 @@ bool pid_file_has_status(const char *directory, const char *status);
  */
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error);
 
+/* The live process of a pg_rewind that keeps servers out of this directory by its postmaster.pid;
+ * 0: none is known. A dry run keeps none out, and a rewind that has not looked at the source yet.
+ */
+long pid_file_find_rewind(const char *directory);
+
 /*
  * True if a server that ran in this very directory has left postmaster.pid. False without the file,
  * and in a copy that took the file along, also one at the same path: a copied file was not made
