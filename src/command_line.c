@@ -285,6 +285,9 @@ static const OptionRow option_rows[] = {
     {0, "check", NULL, take_flag, OPTION(check),
      "tell whether the target could be rewound, now\n"
      "or after a failover; change nothing"},
+    {0, "monitor", NULL, take_flag, OPTION(monitor),
+     "exit status of a monitoring plugin: 0 ready,\n"
+     "1 warnings or unknowns, 2 not ready, 3 not\nchecked (requires --check)"},
     {'P', "progress", "[FORMAT]", take_progress, 0, "write progress messages (as text or json)"},
     {'v', "verbose", NULL, take_flag, COMMAND(verbose),
      "print also what is in order\n"
@@ -374,6 +377,8 @@ static const OptionRow option_rows[] = {
      "stopping, another pg_rewind (default: 300)"},
     {.help = "Other options"},
     {0, "debug", NULL, take_flag, COMMAND(debug), "write a lot of debug messages"},
+    {0, "timestamps", NULL, take_flag, COMMAND(timestamps),
+     "begin messages with the time, except on a terminal and in the journal"},
     {'V', "version", NULL, take_flag, COMMAND(version), "output version information, then exit"},
     {'?', "help", NULL, take_flag, COMMAND(help), "show this help, then exit"},
 };
@@ -549,7 +554,8 @@ static void take_report_options(int argc, char **argv, const Syntax *syntax, Com
     opterr = 0;
     while ((row = next_option(argc, argv, syntax, &wrong)) != NULL || wrong)
         if (row != NULL && (row->take == take_report || row->field == COMMAND(report_file) ||
-                            row->field == OPTION(check) || row->field == OPTION(target)))
+                            row->field == OPTION(check) || row->field == OPTION(monitor) ||
+                            row->field == OPTION(target)))
             row->take(row, command, optarg, NULL);
 }
 
@@ -700,6 +706,8 @@ static bool check_options(const Options *options, const char *extra_argument, Er
                          "--write-recovery-conf"); /* contract */
     if (!check_options_of_check(options, error))
         return false;
+    if (options->monitor && !options->check)
+        return error_set(error, ERROR_USAGE, "--monitor can only be used with --check");
     if (options->checkpoint && !server)
         return error_set(error, ERROR_USAGE,
                          "--checkpoint can only be used with a source server (--source-server)");
@@ -768,6 +776,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     }
     if (!parse_options(argc, argv, &syntax, command, &first_argument, error))
         return false;
+    log_set_timestamps(command->timestamps);
     log_set_debug(command->debug || (command->verbose && !command->options.check));
     command->options.write_recovery_conf |= command->options.rejoin;
     command->options.report_wanted =

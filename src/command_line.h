@@ -29,6 +29,7 @@ typedef struct Command
     bool no_sync;
     bool debug;
     bool verbose;
+    bool timestamps;
     bool help; /* print_help, then exit */
     bool version;
     int retries;

@@ -104,6 +104,12 @@ static void print_refused(const Command *command, ReportFile *report_file)
     print_node(command, &node, report_file);
 }
 
+/* The status of a command that has not looked at the target. */
+static int not_run_status(const Options *options)
+{
+    return options->check && options->monitor ? NODE_MONITOR_NOT_CHECKED : STATUS_FAILED;
+}
+
 /*
  * Report what is wrong with the command line; on stderr exactly these lines. The target is not
  * looked at, and nothing is said of it: which directory is meant is not certain, and status 2 would
@@ -120,13 +126,14 @@ static int refuse(const Command *command, const Error *error)
     if (error_worst_kind(error) == ERROR_USAGE)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
     /* Only a right command line tells which directories are forbidden to a file. */
-    if (command->report_file != NULL || command->report_format == REPORT_NONE)
-        return STATUS_FAILED;
-    if (command->options.check)
-        print_refused(command, &standard_output);
-    else
-        write_report(command, &nothing, NULL, STATUS_FAILED, &standard_output);
-    return STATUS_FAILED;
+    if (command->report_file == NULL && command->report_format != REPORT_NONE)
+    {
+        if (command->options.check)
+            print_refused(command, &standard_output);
+        else
+            write_report(command, &nothing, NULL, STATUS_FAILED, &standard_output);
+    }
+    return not_run_status(&command->options);
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
@@ -235,12 +242,12 @@ static int run(const Command *command, ReportFile *report_file, SupervisedTurn t
 static int check(const Command *command, ReportFile *report_file)
 {
     Node node;
-    bool ready;
+    int status;
 
     node_check(&command->options, &node);
-    ready = node_is_ready(&node);
+    status = node_exit_status(&node);
     print_node(command, &node, report_file);
-    return ready ? STATUS_DONE : STATUS_FAILED;
+    return status;
 }
 
 /*
@@ -271,11 +278,12 @@ static int fail_early(const Command *command, SupervisedTurn turn, bool replaced
                       const Error *error)
 {
     const Look nothing = {.outcome = REWIND_UNTOUCHED};
-    RewindOutcome outcome = REWIND_UNTOUCHED;
+    RewindOutcome outcome;
 
     log_error(error);
-    if (!command->options.check)
-        outcome = find_outcome(command->options.target, &nothing, turn.again && !replaced);
+    if (command->options.check)
+        return not_run_status(&command->options);
+    outcome = find_outcome(command->options.target, &nothing, turn.again && !replaced);
     if (outcome == REWIND_BUSY)
         say_what_next(STATUS_UNFINISHED, outcome, error, false);
     else if (outcome != REWIND_UNTOUCHED)

@@ -56,6 +56,7 @@ typedef struct Options
     int wait_timeout_seconds;   /* --wait-timeout; default 300. Also for what works on the
                                    target: a server that stops, another pg_rewind */
     bool check;                 /* --check */
+    bool monitor;               /* --monitor; only with check */
     const char *slot;           /* --slot, or NULL; only with -R or --rejoin */
     bool create_slot;           /* --create-slot; only with --slot */
     bool drop_slots;            /* --drop-slots; only with -R or --rejoin */

@@ -57,14 +57,14 @@ subtest 'help' => sub {
     like($help, qr{^  -P, --progress\[=FORMAT\] +write progress messages }m, 'an argument that may be left out');
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
-        'target-pgdata source-pgdata source-server dry-run check progress verbose '
+        'target-pgdata source-pgdata source-server dry-run check monitor progress verbose '
         . 'write-recovery-conf slot create-slot drop-slots rejoin rejoin-timeout start-command stop-command '
         . 'restore-target-wal restore-command wal-archive bindir config-file '
         . 'compare late-start early-start checkpoint tablespace-mapping no-ensure-shutdown '
         . 'keep keep-config save-diverged-wal save-lost-rows require-lost-rows '
         . 'report report-file report-transactions '
         . 'jobs max-rate no-sync sync-method retries retry-timeout wait-timeout '
-        . 'debug version help',
+        . 'debug timestamps version help',
         'help names every option, what belongs together stands together');
     my @headings = $help =~ /\n\n(\S.*):\n(?= {2}[ -])/g;
     is(join(' ', map { lc } $headings[0], $headings[-1]) . ' ' . @headings, 'options other options 8', 'under headings');

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SGR_SIZE 32
@@ -71,6 +73,7 @@ static bool debug_on;
 static LogAmount amount_printed;
 static ProgressFormat progress_format;
 static bool coloured;
+static bool stamped;
 static char sgr[COLOUR_COUNT][SGR_SIZE] = {"01;31", "01;35", "01;36", "01"};
 static Progress progress[PROGRESS_DEPTH_MAX]; /* phases that have begun, the innermost last */
 static size_t progress_depth;
@@ -131,6 +134,22 @@ bool log_debug_on(void)
     return debug_on;
 }
 
+/* JOURNAL_STREAM has the device and inode of the journal's socket: systemd.exec(5). */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat status;
+
+    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+void log_set_timestamps(bool on)
+{
+    stamped = on && !isatty(STDERR_FILENO) && !is_journal();
+}
+
 void log_set_amount(LogAmount amount)
 {
     amount_printed = amount;
@@ -187,8 +206,23 @@ static void append_coloured(Buffer *line, Colour colour, const char *text)
         buffer_append_string(line, text);
 }
 
+/* As %m of the server's log_line_prefix. */
+static void append_time(Buffer *line)
+{
+    struct timespec now;
+    char date[32];
+    struct tm utc;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &utc);
+    buffer_printf(line, "%s.%03ld UTC ", date, now.tv_nsec / 1000000);
+}
+
 static void append_prefix(Buffer *line, Colour colour, const char *label)
 {
+    if (stamped)
+        append_time(line);
     append_coloured(line, COLOUR_LOCUS, program_name);
     append_coloured(line, COLOUR_LOCUS, ": ");
     if (label != NULL)

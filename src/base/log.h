@@ -15,6 +15,10 @@ const char *log_program_name(void);
 void log_set_debug(bool on);
 bool log_debug_on(void);
 
+/* Begin each line that has the name with the time in UTC; not on a terminal, nor where the journal
+ * of systemd takes stderr, which has times of its own. Not progress. */
+void log_set_timestamps(bool on);
+
 /* The lines that are printed: all in a rewind, few or none when a pair is only examined. */
 typedef enum LogAmount
 {

@@ -66,6 +66,21 @@ bool node_is_ready(const Node *node)
     return node->verdict.state != VERDICT_NOT_POSSIBLE;
 }
 
+int node_exit_status(const Node *node)
+{
+    bool certain = node->verdict.state != VERDICT_UNKNOWN;
+
+    if (!node->options->monitor)
+        return node_is_ready(node) ? 0 : 1;
+    if (node->refused)
+        return NODE_MONITOR_NOT_CHECKED;
+    if (!node_is_ready(node))
+        return NODE_MONITOR_NOT_READY;
+    for (size_t i = 0; i < node->finding_count; i++)
+        certain = certain && node->findings[i].state == FINDING_OK;
+    return certain ? 0 : NODE_MONITOR_WARNING;
+}
+
 void node_free(Node *node)
 {
     free(node->findings);
@@ -224,7 +239,7 @@ void node_print_json(const Node *node, FILE *stream)
     json_open(&json, '{');
     json_number(&json, "check_version", CHECK_VERSION);
     json_bool(&json, "ready", node_is_ready(node));
-    json_number(&json, "exit_status", node_is_ready(node) ? 0 : 1);
+    json_number(&json, "exit_status", node_exit_status(node));
     json_string(&json, "target", node->target);
     json_string(&json, "source", node->source);
     json_decimal(&json, "server_version", known ? node->version->name : NULL);

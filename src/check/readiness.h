@@ -75,6 +75,7 @@ typedef struct Node
     size_t finding_count;
     Finding *not_looked_at; /* text says why */
     size_t not_looked_at_count;
+    bool refused; /* node_refuse */
 } Node;
 
 /*
@@ -89,6 +90,12 @@ void node_refuse(const Options *options, const Error *const *errors, size_t coun
 
 /* No problem was found, and a rewind that is needed is not impossible. */
 bool node_is_ready(const Node *node);
+
+/* Exit status of --check: 0 if ready, else 1; with --monitor that of a monitoring plugin. */
+#define NODE_MONITOR_WARNING 1     /* ready, with warnings, or something could not be found out */
+#define NODE_MONITOR_NOT_READY 2   /* "critical" */
+#define NODE_MONITOR_NOT_CHECKED 3 /* "unknown": the node was not looked at */
+int node_exit_status(const Node *node);
 
 /* The findings for people, problems first: without verbose, those that are ok are only counted. */
 void node_print_text(const Node *node, bool verbose, FILE *stream);

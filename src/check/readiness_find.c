@@ -410,6 +410,7 @@ static void open_wal(Node *node)
 void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node)
 {
     *node = (Node){.arena = arena_create(),
+                   .refused = true,
                    .options = options,
                    .clusters = &node->look.clusters,
                    .target = options->target,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -220,6 +221,42 @@ static void test_colours_are_those_of_the_environment(void **state)
     log_init("/usr/bin/pg_rewind");
 }
 
+static void test_times_are_for_files_and_pipes(void **state)
+{
+    static const char begin[] = "2026-11-26 02:22:22.123";
+    struct stat status;
+    char stream[64];
+    const char *captured_text;
+    Error error;
+
+    (void) state;
+    error_set(&error, ERROR_FAILED, "x");
+    error_hint(&error, "Y.");
+    capture_begin();
+    log_set_timestamps(true);
+    log_error(&error);
+    captured_text = capture_end();
+    for (size_t i = 0; i + 1 < sizeof(begin); i++)
+        assert_true(begin[i] >= '0' && begin[i] <= '9'
+                        ? captured_text[i] >= '0' && captured_text[i] <= '9'
+                        : captured_text[i] == begin[i]);
+    captured_text += sizeof(begin) - 1;
+    assert_memory_equal(captured_text, " UTC pg_rewind: error: x\n20", 27);
+    assert_non_null(strstr(captured_text, " UTC pg_rewind: hint: Y.\n"));
+
+    capture_begin();
+    assert_int_equal(fstat(STDERR_FILENO, &status), 0);
+    snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long) status.st_dev,
+             (unsigned long long) status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_set_timestamps(true);
+    log_info("in the journal");
+    unsetenv("JOURNAL_STREAM");
+    log_set_timestamps(false);
+    log_info("not asked for");
+    assert_string_equal(capture_end(), "pg_rewind: in the journal\npg_rewind: not asked for\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_a_phase_may_lie_inside_of_another),
         cmocka_unit_test(test_progress_as_json_has_an_object_a_line),
         cmocka_unit_test(test_colours_are_those_of_the_environment),
+        cmocka_unit_test(test_times_are_for_files_and_pipes),
     };
 
     unsetenv("PG_COLOR");
