@@ -25,6 +25,7 @@ if ! type dpkg-checkbuilddeps fakeroot lintian >/dev/null 2>&1 || ! dpkg-checkbu
     } >&2
 fi
 
+packages/newest_libpq.sh >&2
 made=$PWD/build/deb
 rm -rf "$made"
 mkdir -p "$made/source"

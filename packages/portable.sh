@@ -10,6 +10,7 @@ tools='' # the prefix of the compiler's
 cross=()
 emulator=()
 
+packages/newest_libpq.sh
 made=$PWD/build/portable
 rm -rf "$made"
 mkdir -p "$made"

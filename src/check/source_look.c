@@ -218,12 +218,18 @@ void node_look_at_source(Node *node)
                                         "source_full_page_writes", "source_wal_level",
                                         "source_extensions"};
     const char *why = "no source server is named (--source-server)";
+    AUTO_BUFFER Buffer ignored = {0};
     ConnectionRefusal refusal;
     Connection *connection;
     Error error;
 
     if (node->options->source_server != NULL)
     {
+        connection_ignored_variables(&ignored);
+        if (ignored.size > 0)
+            node_add(node, "source", FINDING_WARNING,
+                     "Run pg_rewind with a newer libpq, or do without these variables.", "%s.",
+                     buffer_string(&ignored));
         connection =
             server_connect(node->options->source_server, node->options->retry_timeout_seconds,
                            CONNECT_SECONDS, &refusal, &error);

@@ -72,8 +72,11 @@ static PQconninfoOption *parse_conninfo(const char *conninfo, Error *error)
 
     if (options == NULL)
     {
-        error_set(error, ERROR_FAILED, "%s", reason != NULL ? reason : "out of memory");
-        error_hint(error, CONNECTION_STRING_HINT);
+        if (reason == NULL || !newer_option_refused(reason, error))
+        {
+            error_set(error, ERROR_FAILED, "%s", reason != NULL ? reason : "out of memory");
+            error_hint(error, CONNECTION_STRING_HINT);
+        }
         PQfreemem(reason);
     }
     return options;
@@ -296,6 +299,9 @@ static const ConnectionHint connection_hints[] = {
     {"", " alert ", true, CERTIFICATE_HINT},
     {"", "SSL", false, CERTIFICATE_HINT},
     {"", "GSS", false, "Without GSSAPI: gssencmode=disable in the connection string."},
+    {"", "local user ", true,
+     "Name the role in the connection string: user=... Otherwise libpq takes the name of the "
+     "operating system's user, and this one has none (no line in /etc/passwd)."},
     {"", "invalid ", true, CONNECTION_STRING_HINT},
     {"", "definition of service", true, SERVICE_HINT},
     {"", "service file", true, SERVICE_HINT},

@@ -37,6 +37,15 @@ MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_s
                                        double seconds, ConnectionRefusal *refusal, Error *error);
 void connection_close(Connection *connection);
 
+/* Append a message, without an end, that names the environment variables which are set and which
+ * only a newer libpq heeds: what they ask for, such as safety, is not done. Nothing if there are
+ * none. */
+void connection_ignored_variables(Buffer *text);
+
+/* Set the error, and return true, if libpq has refused a connection string for this reason because
+ * it is older than the option that the reason names. */
+bool newer_option_refused(const char *reason, Error *error);
+
 /*
  * True while a thread still works on an attempt to connect that was given up. Then only _exit may
  * end the process: exit() would release what the libraries in that thread use.

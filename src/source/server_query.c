@@ -621,7 +621,11 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
                         Source **source, Error *error)
 {
     ServerSource *self = memory_allocate_zeroed(1, sizeof(*self));
+    AUTO_BUFFER Buffer ignored = {0};
 
+    connection_ignored_variables(&ignored);
+    if (ignored.size > 0)
+        log_warning("%s", buffer_string(&ignored));
     self->arena = arena_create();
     self->source.operations = &server_operations;
     self->source.is_server = true;
