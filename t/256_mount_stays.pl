@@ -60,4 +60,22 @@ each_version(sub {
             $copy->discard;
         });
     }
+
+    subtest('a volume that is read-only', sub {
+        my $copy = $target->copy('read-only');
+        my $volume = $copy->path('volume');
+        my $outside = $copy->dir . '/outside';
+        put($_, both => 'of the target') for $outside;
+        mkdir $volume or die;
+        must_run([ 'mv', $copy->path('tbs'), $copy->dir . '/tbs' ]);
+        mkdir $copy->path('tbs') or die;
+        privileged('mount', $copy->dir . '/tbs', $copy->path('tbs'));
+        privileged('mount-read-only', $outside, $volume);
+        my $result = rewind($copy, $source, options => ['-n'], not_foretold => 'it is one');
+        is($result->{status}, 1, 'what only the source has cannot be written there');
+        like($result->{stderr}, qr/^pg_rewind: error: cannot write to directory "\S+\/volume": Read-only file system\npg_rewind: hint: Mount its file system for writing\. If it is no part of the cluster, leave it as it is: --keep=volume$/m, 'the hint names the option') or diag($result->{stderr});
+        is(rewind($copy, $source, options => [ '-n', '--keep=volume' ], not_foretold => 'it is one')->{status}, 0, 'which helps');
+        privileged('unmount', $_) for $volume, $copy->path('tbs');
+        $copy->discard;
+    });
 }, only => [15]);

@@ -15,6 +15,7 @@
 #   make-disk MEGABYTES DIRECTORY          ext4 with a journal on a loop device, whose power can be cut
 #   cut-power DIRECTORY                    its file system is gone; in its place is what the disk held at that instant, mounted again
 #   mount FILE PLACE                       one file over another, as containers do
+#   mount-read-only FILE PLACE             the same, which cannot be written to
 #   make-overlay DIRECTORY CHANGES         an overlayfs over a directory, as containers have: what changes is copied to CHANGES first
 #   unmount PLACE                          any of them
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
@@ -321,6 +322,7 @@ answer()
         'make-disk 2') make_disk "$@" ;;
         'cut-power 1') cut_power "$@" ;;
         'mount 2') mount_file "$@" ;;
+        'mount-read-only 2') mount_file "$@" && mount -o remount,bind,ro "$2" ;;
         'make-overlay 2') make_overlay "$@" ;;
         'unmount 1') unmount "$@" ;;
         'make-immutable 1') make_immutable "$@" ;;

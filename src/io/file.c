@@ -166,6 +166,57 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
     return true;
 }
 
+static void set_parent(Buffer *parent, const char *path)
+{
+    size_t length = strlen(path);
+
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    length -= length > 1; /* without the slash, unless it is the root directory */
+    buffer_clear(parent);
+    buffer_append(parent, length > 0 ? path : ".", length > 0 ? length : 1);
+}
+
+/* Make of an absolute path the place where its file system is mounted. */
+static void find_mount_point(char *path, dev_t device)
+{
+    struct stat status;
+    char *slash;
+
+    while ((slash = strrchr(path, '/')) != NULL && slash != path)
+    {
+        *slash = '\0';
+        if (lstat(path, &status) == 0 && status.st_dev == device)
+            continue;
+        *slash = '/';
+        return;
+    }
+    if (lstat("/", &status) == 0 && status.st_dev == device)
+        memcpy(path, "/", 2);
+}
+
+bool error_detail_space(const char *path, Error *error)
+{
+    AUTO_BUFFER Buffer parent = {0};
+    char mount[PATH_MAX];
+    struct stat status;
+    FileSpace space;
+
+    if (error == NULL || (error->error_number != ENOSPC && error->error_number != EDQUOT))
+        return false;
+    set_parent(&parent, path);
+    if (realpath(buffer_string(&parent), mount) == NULL || stat(mount, &status) != 0 ||
+        !file_space(mount, &space, NULL))
+        return false;
+    error_detail(error, "The directory is \"%s\".", mount);
+    find_mount_point(mount, status.st_dev);
+    return error_detail(error, "Its file system, mounted on \"%s\", has %llu MB free%s.", mount,
+                        (unsigned long long) (space.free_bytes / (1024 * 1024)),
+                        error->error_number == EDQUOT ? "; a quota is exceeded" : "");
+}
+
 bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uint64_t offset,
                    Error *error)
 {
@@ -179,7 +230,10 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
         if (put == 0)
             errno = ENOSPC; /* the only reason for writing nothing without saying why */
         if (put <= 0)
-            return error_set_errno(error, "could not write file \"%s\"", path);
+        {
+            error_set_errno(error, "could not write file \"%s\"", path);
+            return error_detail_space(path, error);
+        }
         written += (size_t) put;
     }
     return true;
@@ -281,8 +335,11 @@ bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
     if (size == 0 || TEMP_FAILURE_RETRY(fallocate(fd, 0, 0, (off_t) size)) == 0)
         return true;
     if (errno != EOPNOTSUPP && errno != ENOSYS)
-        return error_set_errno(error, "could not reserve %llu bytes for file \"%s\"",
-                               (unsigned long long) size, path);
+    {
+        error_set_errno(error, "could not reserve %llu bytes for file \"%s\"",
+                        (unsigned long long) size, path);
+        return error_detail_space(path, error);
+    }
     if (fstat(fd, &status) != 0)
         return error_set_errno(error, "could not stat file \"%s\"", path);
     return (uint64_t) status.st_size >= size || file_truncate(fd, path, size, error);
@@ -381,19 +438,6 @@ static bool copy_file(const char *from, const char *to, Error *error)
            file_copy_range(&(FileRange){from_fd, from, 0}, &(FileRange){to_fd, to, 0},
                            (uint64_t) status.st_size, &copied, error) &&
            file_set_mode(to_fd, to, status.st_mode & 07777, error) && file_sync(to_fd, to, error);
-}
-
-static void set_parent(Buffer *parent, const char *path)
-{
-    size_t length = strlen(path);
-
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    while (length > 0 && path[length - 1] != '/')
-        length--;
-    length -= length > 1; /* without the slash, unless it is the root directory */
-    buffer_clear(parent);
-    buffer_append(parent, length > 0 ? path : ".", length > 0 ? length : 1);
 }
 
 /* The order is the point: `from` goes when the new file and its name are on the disk. */

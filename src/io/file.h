@@ -66,6 +66,12 @@ void file_close(int fd);
 #define AUTO_FD __attribute__((cleanup(file_close_local)))
 void file_close_local(int *fd);
 
+/*
+ * Add to an error of writing this file which directory and file system it is about, where the error
+ * is that there is no more space. Returns false.
+ */
+bool error_detail_space(const char *path, Error *error);
+
 /* Read up to size bytes at offset; *length is less than size only at the end of the file. */
 MUST_CHECK bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
                              size_t *length, Error *error);

@@ -1,5 +1,6 @@
 #include "rewind/run.h"
 
+#include "base/array.h"
 #include "base/text_lines.h"
 #include "format/settings.h"
 
@@ -19,8 +20,7 @@ static void PRINTF_LIKE(2, 3) add_step(Run *run, const char *format, ...)
     va_start(arguments, format);
     buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
     va_end(arguments);
-    if (run->step_count < NEXT_STEPS_MAX)
-        run->steps[run->step_count++] = arena_strdup(run->look.arena, buffer_string(&text));
+    ARRAY_ADD(run->steps, run->step_count, arena_strdup(run->look.arena, buffer_string(&text)));
 }
 
 static const Version *version_of(const Run *run)

@@ -591,5 +591,6 @@ void run_free(Run *run)
     scan_destroy(run->look.divergence.scan);
     planned_free(&run->planned);
     recovery_start_free(&run->start);
+    free(run->steps);
     arena_destroy(run->look.arena);
 }

@@ -82,8 +82,6 @@ typedef bool (*RowSaver)(const Look *look, SavedRows *saved, Error *error);
  * memory. */
 typedef void (*LostNamer)(const Look *look, Lost *lost);
 
-#define NEXT_STEPS_MAX 16
-
 typedef struct Run
 {
     double patience_seconds; /* set by the caller, to --wait-timeout; all waits for others that use
@@ -108,14 +106,14 @@ typedef struct Run
     const char *saved_wal_command; /* that reads the diverged WAL; NULL: it is not saved, or
                                       not known (--compare) */
     SavedRows saved_rows;
-    StageStatistics fetched;           /* also by attempts that were thrown away */
-    uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
-    uint64_t compared_bytes;           /* also by attempts that were thrown away */
-    RunPhase phase;                    /* the one at hand */
-    double phase_begin;                /* in clock_seconds' */
-    double seconds[PHASE_COUNT];       /* time a phase took */
-    const char *steps[NEXT_STEPS_MAX]; /* what people do before and when the server starts, in
-                                          order: sentences */
+    StageStatistics fetched;     /* also by attempts that were thrown away */
+    uint64_t reread_wal_bytes;   /* WAL that was fetched only to be read; set at the end */
+    uint64_t compared_bytes;     /* also by attempts that were thrown away */
+    RunPhase phase;              /* the one at hand */
+    double phase_begin;          /* in clock_seconds' */
+    double seconds[PHASE_COUNT]; /* time a phase took */
+    const char **steps;          /* what people do before and when the server starts, in
+                                    order: sentences */
     size_t step_count;
 } Run;
 

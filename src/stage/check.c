@@ -109,6 +109,17 @@ static bool can_make_directory(const char *local, Error *error)
                       "lost, create this directory, owned by the user who runs the target server.");
 }
 
+static void hint_read_only(const char *directory, Error *error)
+{
+    AUTO_BUFFER Buffer word = {0};
+
+    buffer_append_shown_word(&word, directory);
+    error_hint(error,
+               "Mount its file system for writing. If it is no part of the cluster, leave it as it "
+               "is: --keep=%s",
+               buffer_string(&word));
+}
+
 /* Names in it are made, replaced or removed. One that is not there yet is made by us. */
 static void check_directory(Check *check, const char *path, size_t length)
 {
@@ -133,8 +144,11 @@ static void check_directory(Check *check, const char *path, size_t length)
                   obstacle_text(obstacle));
     else
         error_set_errno(&problem, "cannot write to directory \"%s\"", local);
-    error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must be "
-                         "able to write to it.");
+    if (problem.error_number == EROFS && directory.size > 0)
+        hint_read_only(buffer_string(&directory), &problem);
+    else
+        error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must "
+                             "be able to write to it.");
     problems_add(&check->problems, &problem);
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define SLOTS_ROOM 100 /* slots that are allocated at once */
+
 /* ---- files as the target will have them ---- */
 
 /* The target as it will be: by the plan, or before there is one by the names that are kept. */
@@ -258,11 +260,17 @@ static void collect_kept_files(const NextStartInput *input, Arena *arena, NextSt
 
 static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
 {
-    if (next->slots == NULL)
-        next->slots = arena_allocate(arena, AFFECTED_SLOTS_MAX * sizeof(*next->slots));
+    AffectedSlot *slots = next->slots;
+
+    if (next->slot_count % SLOTS_ROOM == 0)
+    {
+        slots = arena_allocate(arena, (next->slot_count + SLOTS_ROOM) * sizeof(*slots));
+        if (next->slot_count > 0)
+            memcpy(slots, next->slots, next->slot_count * sizeof(*slots));
+    }
     slot.name = arena_strdup(arena, slot.name);
-    if (next->slot_count < AFFECTED_SLOTS_MAX)
-        next->slots[next->slot_count++] = slot;
+    slots[next->slot_count++] = slot;
+    next->slots = slots;
 }
 
 /* The name of the slot whose directory this is, or NULL. */
@@ -480,8 +488,8 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 /* ---- before anything is done ---- */
 
 /* A timeline by its number is as good as "latest", if it is the source's. */
-static bool check_stop_setting(const Settings *settings, Timeline timeline, bool of_source,
-                               Error *error)
+static bool check_stop_setting(const Version *version, const Settings *settings, Timeline timeline,
+                               bool of_source, Error *error)
 {
     const char *name = find_stop_setting(settings);
 
@@ -495,6 +503,8 @@ static bool check_stop_setting(const Settings *settings, Timeline timeline, bool
                  of_source ? "The target will have the setting from the source, or in a file that "
                              "is kept"
                            : "The setting is in the target's configuration");
+    if (standby_uses_recovery_conf(version))
+        return error_hint(error, "Remove it from recovery.conf.");
     return error_hint(error, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
                       name, of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
@@ -627,8 +637,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         problems_add(problems, &problem);
     if (foretold.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.source_lost);
-    if (!check_stop_setting(&settings, history_last_timeline(&clusters->source_history), !of_target,
-                            &problem))
+    if (!check_stop_setting(version, &settings, history_last_timeline(&clusters->source_history),
+                            !of_target, &problem))
         problems_add(problems, &problem);
     archive = (StandbyArchive){.options = options,
                                .clusters = clusters,

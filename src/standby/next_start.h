@@ -26,7 +26,6 @@ typedef struct AffectedSlot
                           but --create-slot makes it. unknown: the same, but the source could not
                           be asked. */
 } AffectedSlot;
-#define AFFECTED_SLOTS_MAX 100
 
 typedef struct NextStart
 {
