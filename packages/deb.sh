@@ -31,7 +31,20 @@ rm -rf "$made"
 mkdir -p "$made/source"
 tar -c --exclude-vcs --exclude='./build*' . | tar -x -C "$made/source"
 
+# Between releases it is a later version than the last one, so that apt sees an upgrade.
+release=$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)
+PG_REWIND_BUILD_VERSION=$(packages/version.sh "$release")
+export PG_REWIND_BUILD_VERSION
 cd "$made/source"
+if [ "$PG_REWIND_BUILD_VERSION" != "$release" ]; then
+    {
+        printf 'pg-rewind-standalone (%s) unstable; urgency=medium\n\n  * Not a release; see NEWS.md.\n\n' "$PG_REWIND_BUILD_VERSION"
+        printf ' -- pg_rewind standalone contributors <maintainers@pg-rewind-standalone.example>  %s\n\n' "$(LC_ALL=C date -uR)"
+        cat debian/changelog
+    } >debian/changelog.new
+    mv debian/changelog.new debian/changelog
+    sed -i "1s/standalone $release/standalone $PG_REWIND_BUILD_VERSION/" docs/pg_rewind.1
+fi
 dpkg-buildpackage -us -uc -a "$arch" >"$made/log" 2>&1 || { tail -n 50 "$made/log" >&2; exit 1; }
 cd "$made"
 rm -rf source

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 made=$PWD/build/rpm
-version=$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)
+version=$(packages/version.sh "$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)")
+export PG_REWIND_BUILD_VERSION=$version
 options=(--define "_topdir $made")
 [ -z "${DEBIAN:-}" ] || options+=(--nodeps --define "debug_package %{nil}"
     --define '__meson meson' --define '_vpath_builddir build'

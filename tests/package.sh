@@ -146,6 +146,8 @@ check 'and shows what comes' shows 3
 check 'and again' guide 1
 check 'enabled' inside pg_rewind_divert enable "$version"
 apt_in "$root" purge "postgresql-$version"
+check 'status tells that the server is gone' says "$version standalone, but postgresql-$version is removed: pg_rewind_divert disable $version"
 inside pg_rewind_divert disable
+check 'and nothing of it afterwards' says ''
 check "postgresql-$version was removed while diverted: nothing is left in its place" test ! -e "$root/usr/lib/postgresql/$version/bin/pg_rewind" -a ! -L "$root/usr/lib/postgresql/$version/bin/pg_rewind"
 echo "1..$number"
