@@ -554,8 +554,7 @@ static void take_report_options(int argc, char **argv, const Syntax *syntax, Com
     opterr = 0;
     while ((row = next_option(argc, argv, syntax, &wrong)) != NULL || wrong)
         if (row != NULL && (row->take == take_report || row->field == COMMAND(report_file) ||
-                            row->field == OPTION(check) || row->field == OPTION(monitor) ||
-                            row->field == OPTION(target)))
+                            row->field == OPTION(check) || row->field == OPTION(monitor)))
             row->take(row, command, optarg, NULL);
 }
 
