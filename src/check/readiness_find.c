@@ -2,7 +2,7 @@
  * The story of --check: open the target, look at everything, and the verdict: is a rewind of a
  * stopped target to this source needed, not needed, or not possible? The look at the pair that a
  * rewind takes as well answers that. It does not read what the target wrote after the divergence,
- * lists no file, and fetches nothing to a disk.
+ * and fetches nothing to a disk. Files are listed only where a rewind has something to do.
  */
 #include "check/readiness.h"
 
@@ -255,11 +255,32 @@ static void find_needed_wal(Node *node, bool looked, const Error *error)
     node->lacks_wal = !looked && common == LSN_INVALID && error->remedy == REMEDY_WAL;
 }
 
+/* The files of the source. A failure is reported. */
+static bool look_at_source_files(Node *node, Error *error)
+{
+    Look *look = &node->look;
+
+    if (look_at_files(look, error))
+    {
+        if (look->rewinds)
+            node_ok(node, "source_files",
+                    "The source may read all files that a rewind fetches and that are no "
+                    "relations.");
+        return true;
+    }
+    if (error->kind == ERROR_REPORTED)
+        return false;
+    look->problems.topic = "source_files";
+    problems_add(&look->problems, error);
+    look->problems.topic = NULL;
+    return problems_check(&look->problems, error);
+}
+
 static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
     Error error = {0};
-    const bool looked = look_at_pair(look, &error);
+    const bool looked = look_at_pair(look, &error) && look_at_source_files(node, &error);
     const Source *source = node->clusters->source;
 
     if (source != NULL)

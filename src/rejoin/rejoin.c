@@ -220,6 +220,10 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
              (!look.divergence.needed ||
               check_saved_directories(rejoin->options, &look.clusters, error)) &&
              check_streaming(rejoin, &look, error);
+    /* The rewind prints what there is to remark on files. */
+    log_set_amount(LOG_NOTHING);
+    result = result && look_at_files(&look, error);
+    log_set_amount(LOG_ALL);
     if (result)
         find_wal_to_hold(rejoin, &look);
     look.clusters.source = NULL;

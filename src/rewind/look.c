@@ -642,9 +642,11 @@ static bool find_divergence_of_look(Look *look, Error *error)
         look->target_wal->stream.limit = known_end > latest ? known_end : latest;
     }
     look->found = look_for_divergence(look, error);
+    look->rewinds = look->found ? look->options->compare || look->divergence.needed
+                                : look->running || divergence_is_certain(clusters);
     if (!look->found)
         return fails_unknown(look, error);
-    if (!look->options->compare && !look->divergence.needed)
+    if (!look->rewinds)
         return true;
     return (look->options->compare || look_for_replayed_wal(look, error)) &&
            check_space_for_wal(look, error);

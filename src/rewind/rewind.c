@@ -470,7 +470,7 @@ static void survey_target(Run *run, Error *error)
     /* If a plan was tried, its files were looked at. */
     if (run->look.may_be_looked_at && clusters->source_history.count > 0 &&
         run->planned.source_files.strings == NULL &&
-        (!prepare_least_plan(run, &problem) ||
+        (!prepare_least_plan(&run->look, run->standby_settings, &run->planned, &problem) ||
          !stage_check(clusters->target.directory, &run->planned.plan, &wal, &problem)))
         problems_add(problems, &problem);
     error_set_reported(error, problems->worst);

@@ -143,9 +143,10 @@ MUST_CHECK bool prepare_plan(Run *run, bool first, Error *error);
 
 /*
  * A plan without any blocks: what a rewind would do at least. It finds what is wrong with the
- * target's files where a real plan cannot be made.
+ * files of both sides where a real plan cannot be made. settings: of -R, or NULL.
  */
-MUST_CHECK bool prepare_least_plan(Run *run, Error *error);
+MUST_CHECK bool prepare_least_plan(Look *look, const StandbySettings *settings, Planned *planned,
+                                   Error *error);
 
 void planned_free(Planned *planned);
 

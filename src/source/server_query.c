@@ -505,6 +505,7 @@ static const SourceOperations server_operations = {
     .position = server_position,
     .read_file = server_read_file,
     .list = server_list,
+    .try_files = server_try_files,
     .names = server_names,
     .start_workers = server_start_workers,
     .fetch = server_fetch,
