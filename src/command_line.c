@@ -129,6 +129,11 @@ static bool take_retries(const OptionRow *row, Command *command, const char *val
     return parse_number(row, value, 0, RETRIES_MAX, &command->retries, error);
 }
 
+static bool take_max_lost(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 0, INT_MAX, &command->options.max_lost_transactions, error);
+}
+
 /* The index of value in a list that ends with NULL; -1: it is not there. */
 static int find_choice(const char *value, const char *const *choices)
 {
@@ -345,6 +350,8 @@ static const OptionRow option_rows[] = {
      "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
     {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
      "change nothing if not all lost rows can be saved; by default, warn and go on"},
+    {0, "max-lost-transactions", "NUMBER", take_max_lost, 0,
+     "change nothing if more committed transactions would be discarded"},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
      "write what diverged, what is lost and what was done to standard output, as text or json"},
@@ -749,6 +756,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
                          .retries = RETRIES_DEFAULT,
                          .options = {.keep = &command->keep,
                                      .tablespaces = &command->tablespaces,
+                                     .max_lost_transactions = -1,
                                      .jobs = default_jobs(),
                                      .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS,
                                      .wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS,

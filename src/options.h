@@ -48,6 +48,7 @@ typedef struct Options
     const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */
     const char *save_lost_rows;             /* --save-lost-rows, or NULL */
     bool require_lost_rows;                 /* --require-lost-rows; only with save_lost_rows */
+    int max_lost_transactions;              /* --max-lost-transactions; -1: any number */
     bool report_wanted;                     /* --report or --report-file */
     ReportTransactions report_transactions; /* --report-transactions */
     SyncMethod sync_method;                 /* --sync-method */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/workers.h"
 #include "divergence/saved_wal.h"
+#include "pair/direction.h"
 #include "stage/staged_wal.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
@@ -363,6 +364,9 @@ static bool read_changes(Run *run, Error *error)
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
     result = progress_end(
         target_changes_scan(&input, &run->look.divergence, look->arena, &run->changes, error));
+    if (run->changes.known)
+        run->lost_count =
+            lost_count_of_scan(&look->clusters, &look->divergence, &run->changes.scanned);
     if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
                                         &run->lost, error);
@@ -393,6 +397,39 @@ static bool check_next_start(Run *run, Error *error)
     return true;
 }
 
+/* With --compare the target's WAL is read for the number of its transactions alone. */
+static bool count_losses(Run *run, Error *error)
+{
+    const Look *look = &run->look;
+    const DivergenceInput input = look_divergence_input(look);
+
+    if (run->lost_count.counted)
+        return true;
+    progress_begin(PROGRESS_SCAN_TARGET, 0);
+    return progress_end(lost_count_read(&input, &look->divergence, &look->target_wal->stream, false,
+                                        look->arena, &run->lost_count, error));
+}
+
+/* Say what the rewind discards, and that it may go the wrong way, before anything is changed. */
+static bool judge_losses(Run *run, Error *error)
+{
+    const Options *options = run->look.options;
+    const Clusters *clusters = &run->look.clusters;
+    Error warning;
+
+    if (!count_losses(run, error))
+        return false;
+    lost_count_print(&run->lost_count, options);
+    if (direction_is_doubtful(clusters))
+    {
+        error_direction(clusters, &warning);
+        log_warning("%s", warning.message);
+        log_detail("%s", warning.detail);
+        log_hint("%s", warning.hint);
+    }
+    return lost_count_check(&run->lost_count, options, error);
+}
+
 /* Up to the commit. *done: there is nothing to commit. */
 static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
@@ -420,6 +457,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
         return problems_check(&look->problems, error) && finish_unneeded(run, error);
     /* Every block that may differ is found by the target's WAL, or else by comparing. */
     if (!look->options->compare && !read_changes(run, error) && !look_compare_instead(look, error))
+        return false;
+    if (!judge_losses(run, error))
         return false;
     *done = look->options->dry_run;
     return plan_and_stage(run, error);

@@ -5,6 +5,7 @@
 #ifndef REWIND_RUN_H
 #define REWIND_RUN_H
 
+#include "divergence/lost_count.h"
 #include "divergence/lost_transactions.h"
 #include "recovery_start/recovery_start.h"
 #include "rewind/look.h"
@@ -96,6 +97,7 @@ typedef struct Run
     Look look;               /* the first three steps; look.arena NULL: no run has begun */
     SourceAddress source;    /* set at the end */
     TargetChanges changes;
+    LostCount lost_count; /* not counted where the run failed before it could be */
     Lost *lost;
     RecoveryStart start;
     Planned planned;
