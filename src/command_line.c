@@ -129,6 +129,11 @@ static bool take_retries(const OptionRow *row, Command *command, const char *val
     return parse_number(row, value, 0, RETRIES_MAX, &command->retries, error);
 }
 
+static bool take_demote(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 1, INT_MAX, &command->options.demote, error);
+}
+
 static bool take_max_lost(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     return parse_number(row, value, 0, INT_MAX, &command->options.max_lost_transactions, error);
@@ -306,6 +311,9 @@ static const OptionRow option_rows[] = {
      "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
      "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
+    {0, "demote", "TIMELINE", take_demote, 0,
+     "stop a primary on this timeline though it was promoted after the source, or has clients or "
+     "standbys"},
     {0, "rejoin-timeout", "SECONDS", take_seconds, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
@@ -709,9 +717,12 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (options->checkpoint && !server)
         return error_set(error, ERROR_USAGE,
                          "--checkpoint can only be used with a source server (--source-server)");
-    if (!options->rejoin && (options->start_command != NULL || options->stop_command != NULL))
+    if (!options->rejoin &&
+        (options->start_command != NULL || options->stop_command != NULL || options->demote != 0))
         return error_set(error, ERROR_USAGE, "%s can only be used with --rejoin",
-                         options->start_command != NULL ? "--start-command" : "--stop-command");
+                         options->start_command != NULL  ? "--start-command"
+                         : options->stop_command != NULL ? "--stop-command"
+                                                         : "--demote");
     if (options->slot != NULL && !standby)
         return error_set(error, ERROR_USAGE,
                          "--slot can only be used with --write-recovery-conf or --rejoin");

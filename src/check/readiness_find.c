@@ -6,9 +6,11 @@
  */
 #include "check/readiness.h"
 
+#include "pair/direction.h"
 #include "standby/next_start.h"
 #include "standby/streaming.h"
 #include "target/server_control.h"
+#include "target/target_server.h"
 
 #include <string.h>
 
@@ -242,6 +244,54 @@ static void look_at_standby(Node *node)
                 "Its configuration has no recovery target, and no slot that the source lacks.");
 }
 
+/* Warn of a rewind the wrong way round, and of a primary that --rejoin does not stop. */
+static void look_at_direction(Node *node)
+{
+    const Clusters *clusters = node->clusters;
+    const bool may_stop = node->look.running && target_was_primary(&clusters->target);
+    Error error;
+
+    if (!direction_is_doubtful(clusters))
+        return;
+    error_direction(clusters, &error);
+    if (may_stop)
+        error_hint(&error,
+                   "--rejoin does not stop this primary unless --demote=%u names its "
+                   "timeline.",
+                   clusters->target.timeline);
+    node_add_error(node, "direction", FINDING_WARNING, &error);
+}
+
+/* Only of a primary that has diverged: any other one has clients as a rule. */
+static void look_at_use(Node *node)
+{
+    const Clusters *clusters = node->clusters;
+    TargetServer *server;
+    TargetUse use;
+
+    if (!node->look.running || !node->look.divergence.needed ||
+        !target_was_primary(&clusters->target))
+        return;
+    server = target_server_open(node->arena, clusters->target.directory, clusters->source);
+    target_server_ask_use(server, 0, node->arena, &use);
+    target_server_close(server);
+    if (!use.known)
+        node_add(node, "in_use", FINDING_UNKNOWN, NULL,
+                 "Whether clients or standbys use this primary is not known: its server lets in "
+                 "neither this user nor the source's role.");
+    else if (!target_is_used(&use))
+        node_ok(node, "in_use", "No client and no standby uses this primary.");
+    else
+        node_add(node, "in_use", FINDING_WARNING,
+                 arena_printf(node->arena,
+                              "If it still serves, do not rewind it. If it does not, disconnect "
+                              "them: --rejoin does not stop this primary otherwise, unless "
+                              "--demote=%u names its timeline.",
+                              clusters->target.timeline),
+                 "This primary has diverged from the source, and has %s now.",
+                 target_use_text(&use, node->arena));
+}
+
 /* From where on WAL of the target is needed, as far as it was found. */
 static void find_needed_wal(Node *node, bool looked, const Error *error)
 {
@@ -291,6 +341,8 @@ static void judge_with_source(Node *node)
         node_ok(node, "source_system",
                 "Source and target are one cluster (system identifier %llu).",
                 (unsigned long long) node->clusters->target.control.system_identifier);
+        look_at_direction(node);
+        look_at_use(node);
         look_at_named_slot(node);
         look_at_standby(node);
     }

@@ -5,6 +5,7 @@
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "pair/saved_directory.h"
+#include "rejoin/rejoin_demotion.h"
 #include "source/directory.h"
 #include "standby/next_start.h"
 #include "standby/streaming.h"
@@ -219,7 +220,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     result = result && check_source_promoted(rejoin, &look.clusters.target_history, error) &&
              (!look.divergence.needed ||
               check_saved_directories(rejoin->options, &look.clusters, error)) &&
-             check_streaming(rejoin, &look, error);
+             check_streaming(rejoin, &look, error) && rejoin_check_demotion(rejoin, &look, error);
     /* The rewind prints what there is to remark on files. */
     log_set_amount(LOG_NOTHING);
     result = result && look_at_files(&look, error);
@@ -415,6 +416,12 @@ static void complete_run(Rejoin *rejoin, Run *run)
         target->control = rejoin->target.control;
     if (run->source.description == NULL && rejoin->source != NULL)
         run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
+    if (!run->lost_count.counted)
+    {
+        run->lost_count = rejoin->report.lost_count;
+        if (run->lost_count.unknown != NULL)
+            run->lost_count.unknown = arena_strdup(run->look.arena, run->lost_count.unknown);
+    }
     rejoin->report.running = rejoin->target.directory != NULL &&
                              pid_file_find_server(rejoin->target.directory, NULL, &pid, NULL) &&
                              pid != 0 && process_works_in(pid, rejoin->target.directory);

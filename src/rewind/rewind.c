@@ -420,7 +420,7 @@ static bool judge_losses(Run *run, Error *error)
     if (!count_losses(run, error))
         return false;
     lost_count_print(&run->lost_count, options);
-    if (direction_is_doubtful(clusters))
+    if (direction_is_doubtful(clusters) && (Timeline) options->demote != clusters->target.timeline)
     {
         error_direction(clusters, &warning);
         log_warning("%s", warning.message);

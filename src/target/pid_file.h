@@ -39,6 +39,7 @@ bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
 bool pid_file_has_status(const char *directory, const char *status);
 #define PID_FILE_STOPPING "stopping" /* PM_STATUS_STOPPING in utils/pidfile.h */
 #define PID_FILE_STANDBY "standby"   /* PM_STATUS_STANDBY */
+#define PID_FILE_STARTING "starting" /* PM_STATUS_STARTING */
 
 /*
  * Look for the server that postmaster.pid in this directory names. *pid: a live process that may be
