@@ -131,6 +131,7 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     const ExpectedStart expected = {.rewound = true,
                                     .needs_own_file = rejoin->control.needs_own_file,
                                     .of_standby = rejoin->state.position.in_recovery,
+                                    .control = &rejoin->state.control,
                                     .divergence = look->divergence.lsn};
     Problems problems = {0};
     SourcesCommands commands = {0};

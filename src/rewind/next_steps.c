@@ -190,6 +190,20 @@ static void add_start(const Options *options, Run *run)
         add_step(run, "Start the server: it replays the source's WAL and follows it.");
 }
 
+static void add_low_limits(Run *run)
+{
+    const NextStart *next = run->next_start;
+    AUTO_BUFFER Buffer limits = {0};
+
+    if (next->low_limits.count == 0 || next->limits_written)
+        return;
+    standby_limits_append_needed(&next->low_limits, &limits);
+    add_step(run,
+             "Before the server starts as a hot standby, set at least %s: the source has these "
+             "limits, and the server does not start with lower ones.",
+             buffer_string(&limits));
+}
+
 static void add_missing_wal(Run *run)
 {
     const Version *version = version_of(run);
@@ -245,6 +259,7 @@ void next_steps_make(const Options *options, Run *run)
                       "archive of the source it does not start otherwise. For queries restart "
                       "the source with wal_level = hot_standby, let the standby replay that, "
                       "and then switch hot_standby on.");
+    add_low_limits(run);
     add_slot_steps(options, run);
     add_missing_wal(run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)

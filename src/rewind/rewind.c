@@ -30,10 +30,13 @@ static bool find_next_start(Run *run, Error *error)
 {
     const Look *look = &run->look;
     const Planned *planned = &run->planned;
+    const Version *version = look->clusters.target.control.version;
+    uint32_t limits[LIMITS_MAX] = {0};
     const NextStartInput input = {.target = &look->clusters.target,
                                   .source = look->clusters.source,
                                   .control = planned->known ? &look->source.control
                                                             : &look->clusters.target.control,
+                                  .limits = look->clusters.source_history.count > 0 ? limits : NULL,
                                   .plan = planned->known ? &planned->plan : NULL,
                                   .source_files = &planned->source_files,
                                   .standby_settings = run->standby_settings,
@@ -42,10 +45,26 @@ static bool find_next_start(Run *run, Error *error)
                                   .slots_dropped = look->options->drop_slots};
     NextStart *next = arena_allocate(look->arena, sizeof(*next));
 
+    standby_limits_raise(version, look->source.control.limits, limits);
+    standby_limits_raise(
+        version, planned->known ? run->start.limits : look->clusters.target.control.limits, limits);
     if (!next_start_find(&input, look->arena, next, error))
         return false;
     run->next_start = next;
+    if (next->limits_written)
+        run->standby_settings->limits = next->low_limits;
     return true;
+}
+
+static void tell_of_limits(const LowLimits *limits)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    standby_limits_append_needed(limits, &text);
+    if (limits->count > 0)
+        log_info("-R writes limits that are at least the source's, since a hot standby does not "
+                 "start with lower ones: %s",
+                 buffer_string(&text));
 }
 
 /* Before the commit, since the archive's files go to the scratch directory. A standby as source may
@@ -125,6 +144,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
         return false;
     if (!first)
         return true;
+    if (run->next_start->limits_written)
+        tell_of_limits(&run->next_start->low_limits);
     warn_of_summaries(run);
     look_for_misleading_wal(run);
     return true;
@@ -284,6 +305,21 @@ static uint64_t fingerprint_of_set_up(const Run *run)
     return fingerprint;
 }
 
+/* -R: find the limits that the target's own configuration lacks to start on the source's WAL. */
+static bool find_own_limits(Run *run, Error *error)
+{
+    Look *look = &run->look;
+    const ExpectedStart expected = {.control = &look->source.control};
+
+    if (run->standby_settings == NULL || standby_uses_recovery_conf(look->clusters.shape.version))
+        return true;
+    if (!next_start_limits(look->options, &look->clusters, expected, look->arena,
+                           &run->standby_settings->limits, error))
+        return false;
+    tell_of_limits(&run->standby_settings->limits);
+    return true;
+}
+
 /* Do what -R and --drop-slots ask for. After a failure the disk tells whether anything is done. */
 static bool set_up(Run *run, Error *error)
 {
@@ -318,7 +354,8 @@ static bool finish_unneeded(Run *run, Error *error)
     if (target_was_primary(target) &&
         !target_slots_read(target, run->look.arena, &run->slots, error))
         return false;
-    if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
+    if (!find_own_limits(run, error) ||
+        !streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;
     if (options->dry_run)
         return true;
@@ -381,6 +418,7 @@ static bool check_next_start(Run *run, Error *error)
     const ExpectedStart expected = {.rewound = look->divergence.needed,
                                     .needs_own_file = run->needs_own_file,
                                     .of_standby = look->source.position.in_recovery,
+                                    .control = &look->source.control,
                                     .divergence = look->divergence.lsn};
     SourcesCommands commands;
 

@@ -53,6 +53,8 @@ typedef struct NextStart
                                    9.5) */
     const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
     const char *conninfo;       /* primary_conninfo without its password, or NULL */
+    LowLimits low_limits;       /* with which it would not start as a hot standby */
+    bool limits_written;        /* -R raises them */
     bool archives_always;       /* archive_mode = always, as far as is known */
     bool summarizes_wal;        /* summarize_wal = on, likewise */
 
@@ -66,6 +68,8 @@ typedef struct NextStartInput
     const Target *target;
     Source *source;              /* NULL: it was not reached */
     const Control *control;      /* what the target has or gets */
+    const uint32_t *limits;      /* that the WAL to be replayed asks of a hot standby; NULL: not
+                                    known */
     const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
     const Listing *source_files; /* that the plan was made from */
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
@@ -89,10 +93,11 @@ const char *next_start_manager(const Target *target);
 /* A start of the target's server, as far as it is known before there is a plan. */
 typedef struct ExpectedStart
 {
-    bool rewound;        /* the configuration is the source's, except for what is kept */
-    bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
-    bool of_standby;     /* the source is one: it may be about to follow a newer timeline */
-    Lsn divergence;      /* if it is rewound; LSN_INVALID: not known */
+    bool rewound;           /* the configuration is the source's, except for what is kept */
+    bool needs_own_file;    /* the server is started with postgresql.conf of the data directory */
+    bool of_standby;        /* the source is one: it may be about to follow a newer timeline */
+    const Control *control; /* of the source */
+    Lsn divergence;         /* if it is rewound; LSN_INVALID: not known */
 } ExpectedStart;
 
 /*
@@ -105,5 +110,11 @@ typedef struct ExpectedStart
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, Problems *problems,
                                  SourcesCommands *commands, Arena *arena, Error *error);
+
+/* Find the limits that are too low in the configuration of that start and that no manager sets:
+ * from 12 on -R writes them as high as is needed. Fails only when the source is lost. */
+MUST_CHECK bool next_start_limits(const Options *options, const Clusters *clusters,
+                                  ExpectedStart expected, Arena *arena, LowLimits *low,
+                                  Error *error);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "pair/clusters.h"
 #include "options.h"
+#include "standby/standby_limits.h"
 
 #define STREAMING_REMEDIES_MAX 2
 
@@ -35,6 +36,8 @@ typedef struct StandbySettings
     size_t remedy_count;
     bool target_uses_slot; /* the target's own server, which runs, streams with the slot or will */
     const char *const *slot_users; /* under one of these names */
+    LowLimits limits; /* set once the configuration to come is known: they are written as high as
+                         is needed; none where recovery.conf has the settings */
 } StandbySettings;
 
 /*
