@@ -354,6 +354,30 @@ static bool check_standby(Rejoin *rejoin, const Run *run, Error *error)
                                "source it cannot be set up.");
 }
 
+/* --drop-slots drops them while no server runs. */
+static void warn_of_slots_left(const Rejoin *rejoin)
+{
+    AUTO_BUFFER Buffer drops = {0};
+    TargetSlots slots;
+
+    if (!rejoin->options->drop_slots ||
+        !target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
+        return;
+    for (size_t i = 0; i < slots.count; i++)
+    {
+        if (!slots.slots[i].of_primary)
+            continue;
+        buffer_append_string(&drops, " SELECT ");
+        buffer_append_call(&drops, "pg_drop_replication_slot", slots.slots[i].name, "name", "");
+        buffer_append_u8(&drops, ';');
+    }
+    if (drops.size == 0)
+        return;
+    log_warning("--drop-slots has dropped no replication slot, since the target's server was not "
+                "stopped");
+    log_hint("Drop those of its time as a primary there:%s", buffer_string(&drops));
+}
+
 static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
 {
     const Options *options = rejoin->options;
@@ -363,7 +387,10 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     if (!find_and_stop(rejoin, &run->patience_seconds, &follows, error))
         return false;
     if (follows)
+    {
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
+        warn_of_slots_left(rejoin);
+    }
     else if (options->dry_run && rejoin->pid != 0)
     {
         run->look.divergence.needed = true; /* as far as can be known */

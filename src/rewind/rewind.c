@@ -2,6 +2,7 @@
 
 #include "apply/apply.h"
 #include "base/clock.h"
+#include "base/text_lines.h"
 #include "base/workers.h"
 #include "divergence/saved_wal.h"
 #include "stage/staged_wal.h"
@@ -12,6 +13,7 @@
 
 #include <stdlib.h>
 
+#define NAMES_SHOWN_MAX 8
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
 void run_begin_phase(Run *run, RunPhase phase)
@@ -269,6 +271,22 @@ static bool warn_if_left_behind(const Run *run, Error *error)
     return true;
 }
 
+/* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
+static void tell_of_slots_left(const TargetSlots *slots)
+{
+    AUTO_BUFFER Buffer names = {0};
+    TextList list = {&names, ", ", NAMES_SHOWN_MAX, 0};
+
+    for (size_t i = 0; i < slots->count; i++)
+        if (!slots->slots[i].of_primary)
+            text_list_add(&list, "%s", slots->slots[i].name);
+    text_list_end(&list);
+    if (list.count > 0)
+        log_info("--drop-slots leaves the replication slots of a target that was a standby, since "
+                 "its own standbys may use them: %s",
+                 buffer_string(&names));
+}
+
 /* Last of all: the same command does what is left of it, as long as no server was started. */
 static bool drop_slots(const Run *run, Error *error)
 {
@@ -350,10 +368,10 @@ static bool finish_unneeded(Run *run, Error *error)
     log_info("no rewind required"); /* contract */
     if (!warn_if_left_behind(run, error))
         return false;
-    /* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
-    if (target_was_primary(target) &&
-        !target_slots_read(target, run->look.arena, &run->slots, error))
+    if (!target_slots_read(target, run->look.arena, &run->slots, error))
         return false;
+    if (options->drop_slots)
+        tell_of_slots_left(&run->slots);
     if (!find_own_limits(run, error) ||
         !streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;

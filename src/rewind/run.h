@@ -101,7 +101,7 @@ typedef struct Run
     Planned planned;
     StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
     bool slot_made;                    /* by --create-slot, in this run */
-    TargetSlots slots;                 /* of a former primary that needs no rewind */
+    TargetSlots slots;                 /* of a target that needs no rewind */
     const NextStart *next_start;       /* NULL: not found out */
     MisleadingWal misleading;          /* that its server would find */
     Staged staged;

@@ -275,7 +275,8 @@ static const char *slot_name(const ListedFile *file)
 }
 
 /* A rewind removes the target's slots; the source's come with its files, where its version lists
- * them. A former primary that needs no rewind has its own. */
+ * them. A target that needs no rewind has its own, of which those of its time as a primary matter.
+ */
 static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
     const NextStartInput *input = rewound->input;
@@ -286,9 +287,10 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     if (input->plan != NULL)
         (void) !target_slots_read(input->target, rewound->arena, &slots, NULL);
     for (size_t i = 0; i < slots.count; i++)
-        add_slot(
-            next, rewound->arena,
-            (AffectedSlot){slots.slots[i].name, slots.slots[i].type, removed ? "removed" : "kept"});
+        if (input->plan != NULL || slots.slots[i].of_primary)
+            add_slot(next, rewound->arena,
+                     (AffectedSlot){slots.slots[i].name, slots.slots[i].type,
+                                    removed ? "removed" : "kept"});
     if (input->plan == NULL || input->target->control.version->exclusion_lists)
         return;
     for (size_t i = 0; i < source->count; i++)

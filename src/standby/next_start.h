@@ -74,8 +74,9 @@ typedef struct NextStartInput
     const Listing *source_files; /* that the plan was made from */
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
     bool write_recovery_conf;                /* -R */
-    TargetSlots slots;                       /* of a former primary, without a plan */
-    bool slots_dropped;                      /* --drop-slots: they are, or would be */
+    TargetSlots slots;                       /* without a plan */
+    bool slots_dropped;                      /* --drop-slots: those of its time as a primary are, or
+                                                would be */
 } NextStartInput;
 
 /*
