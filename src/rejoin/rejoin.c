@@ -448,6 +448,8 @@ static void complete_run(Rejoin *rejoin, Run *run)
                              pid != 0 && process_works_in(pid, rejoin->target.directory);
     if (rejoin->control.start != NULL)
         rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
+    if (!rejoin->report.running)
+        rejoin->report.failure = server_control_failure(&rejoin->control, run->look.arena);
 }
 
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
@@ -486,6 +488,11 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
         log_hint("The target is a standby of the source and its server is running, but it has not "
                  "caught up yet: run the same %s command again, it goes on waiting.",
                  log_program_name());
+    else if (outcome == REWIND_NOT_JOINED && rejoin->failure != NULL)
+        log_hint("The target is a standby of the source, but its server does not start. Its log "
+                 "says: \"%s\". Remove that cause, then run the same %s command again, it starts "
+                 "the server. To start it yourself: %s",
+                 rejoin->failure, log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_NOT_JOINED)
         log_hint("The target is a standby of the source, but its server is not running: run the "
                  "same %s command again, it starts the server. To start it yourself: %s",
