@@ -203,6 +203,31 @@ static void look_at_named_slot(Node *node)
                        error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
 }
 
+/* Decoding on the source waits for slots that its setting names. */
+static void look_at_awaited_slots(Node *node)
+{
+    const char *names;
+    Error error;
+
+    if (node->options->slot == NULL || !node->version->synchronizes_slots)
+        return;
+    if (!source_server_awaited_slots(node->clusters->source, node->options->slot, node->arena,
+                                     &names, &error))
+        node_add_error(node, "synchronized_slots", FINDING_UNKNOWN, &error);
+    else if (names[0] != '\0')
+    {
+        error_awaited_slots(names, &error);
+        node_add(node, "synchronized_slots", FINDING_WARNING, error.hint,
+                 "The source's synchronized_standby_slots names replication slots that it does not "
+                 "have: %s. %s",
+                 names, error.detail);
+    }
+    else
+        node_ok(node, "synchronized_slots",
+                "The source's synchronized_standby_slots names no other slot that it does not "
+                "have.");
+}
+
 /* Problems' take: --rejoin refuses what -R alone only prints. */
 static void take_warning(void *context, const Error *problem)
 {
@@ -336,6 +361,7 @@ static void judge_with_source(Node *node)
                 "Source and target are one cluster (system identifier %llu).",
                 (unsigned long long) node->clusters->target.control.system_identifier);
         look_at_named_slot(node);
+        look_at_awaited_slots(node);
         look_at_standby(node);
         look_at_limits(node);
     }
