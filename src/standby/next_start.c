@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "format/settings.h"
 #include "io/file.h"
+#include "standby/listening.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
 #include "wal_store/standby_archive.h"
@@ -455,6 +456,30 @@ static void find_low_limits(const Target *target, const Settings *now, const uin
         standby_limits_find(target->control.version, now, needed, low);
 }
 
+/* A delay by its value, which may have a unit; NULL: none. */
+static const char *find_apply_delay(const Settings *recovery)
+{
+    const char *value = settings_value(recovery, "recovery_min_apply_delay");
+
+    return value != NULL && strtod(value, NULL) > 0 ? value : NULL;
+}
+
+/* Find what the source's configuration has that is right for the source alone. */
+static void find_sources_own(const NextStartInput *input, const Settings *former,
+                             const Settings *now, NextStart *next)
+{
+    const char *delay = find_apply_delay(now), *before = find_apply_delay(former);
+    Clusters clusters = {.target = *input->target, .source = input->source};
+    Error *error = arena_allocate(now->arena, sizeof(*error));
+
+    if (delay != NULL && (before == NULL || strcmp(before, delay) != 0))
+        next->apply_delay = delay;
+    if (!listening_check(now, &clusters, error))
+        next->cannot_listen = error;
+    else
+        next->foreign_addresses = listening_foreign(now, now->arena);
+}
+
 /* ---- all of it ---- */
 
 /* From 12 on -R writes them among the other settings. */
@@ -494,6 +519,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         const Settings former = configuration_read(&configuration, &rewound.present);
 
         collect_changed_settings(&former, &now, arena, next);
+        find_sources_own(input, &former, &now, next);
         collect_changed_files(&rewound, next);
         collect_kept_files(input, arena, next);
     }
@@ -684,6 +710,27 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
            error_copy(error, &foretold.rewound.source_lost);
 }
 
+/* True if the last start had options that say where the server listens: they win over files. A
+ * rewind removes postmaster.opts, and --rejoin keeps its line. */
+static bool has_own_options(const Target *target)
+{
+    static const char *const files[] = {"postmaster.opts", "pg_rewind.work.start"};
+    static const char *const signs[] = {"\"-p", "\"-h", "\"-k", "\"-i", "port=", "listen", "unix"};
+    bool found, has = false;
+
+    for (size_t file = 0; file < sizeof(files) / sizeof(files[0]); file++)
+    {
+        AUTO_BUFFER Buffer path = {0}, text = {0};
+
+        if (!file_read_all(path_in(&path, target->directory, files[file]), SETTINGS_FILE_SIZE_MAX,
+                           &text, &found, NULL))
+            continue;
+        for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+            has = has || strstr(buffer_string(&text), signs[i]) != NULL;
+    }
+    return has;
+}
+
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
                       Problems *problems, SourcesCommands *commands, Arena *arena, Error *error)
 {
@@ -712,6 +759,10 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     /* From 12 on -R writes them. */
     if (low.count > 0 && standby_uses_recovery_conf(version) &&
         !error_low_limits(&low, !foretold.of_target, &problem))
+        problems_add(problems, &problem);
+    /* A start command may have options of its own. */
+    if (options->start_command == NULL && !has_own_options(&clusters->target) &&
+        !listening_check(&foretold.settings, clusters, &problem))
         problems_add(problems, &problem);
     archive = (StandbyArchive){.options = options,
                                .clusters = clusters,

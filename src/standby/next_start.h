@@ -42,21 +42,25 @@ typedef struct NextStart
     size_t kept_count;
     bool written;                            /* by -R */
     const StandbySettings *standby_settings; /* what it sets, or NULL */
-    const char *manager;        /* whose own files are in the target, and which will start it; or
-                                   NULL */
-    bool standby;               /* the server will start as a standby */
-    bool has_source;            /* it knows where to get WAL from */
-    bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
-    bool stray_recovery_conf;   /* it will not start with that one */
-    bool stray_recovery_signal; /* with that one recovery would end */
-    bool wal_for_archive_only;  /* of the source: hot_standby = on does not start with it (9.3 to
-                                   9.5) */
-    const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
-    const char *conninfo;       /* primary_conninfo without its password, or NULL */
-    LowLimits low_limits;       /* with which it would not start as a hot standby */
-    bool limits_written;        /* -R raises them */
-    bool archives_always;       /* archive_mode = always, as far as is known */
-    bool summarizes_wal;        /* summarize_wal = on, likewise */
+    const char *manager;           /* whose own files are in the target, and which will start it; or
+                                      NULL */
+    bool standby;                  /* the server will start as a standby */
+    bool has_source;               /* it knows where to get WAL from */
+    bool recovery_conf;            /* it reads a recovery.conf (10, 11) */
+    bool stray_recovery_conf;      /* it will not start with that one */
+    bool stray_recovery_signal;    /* with that one recovery would end */
+    bool wal_for_archive_only;     /* of the source: hot_standby = on does not start with it (9.3 to
+                                      9.5) */
+    const char *stop_setting;      /* with which replay would not go on to the end, or NULL */
+    const char *conninfo;          /* primary_conninfo without its password, or NULL */
+    LowLimits low_limits;          /* with which it would not start as a hot standby */
+    bool limits_written;           /* -R raises them */
+    const Error *cannot_listen;    /* listening_check, or NULL */
+    const char *foreign_addresses; /* listening_foreign */
+    const char *apply_delay; /* recovery_min_apply_delay, if it is another than before; or NULL
+                              */
+    bool archives_always;    /* archive_mode = always, as far as is known */
+    bool summarizes_wal;     /* summarize_wal = on, likewise */
 
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     const char *restore_command; /* that it asks; or NULL */
