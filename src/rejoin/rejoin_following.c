@@ -5,10 +5,10 @@
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/directory.h"
+#include "standby/next_start.h"
 #include "io/file.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define POLL_MILLISECONDS 200
@@ -341,18 +341,9 @@ static const char *describe_receiving(const Standing *standing)
     return "does not receive the source's WAL";
 }
 
-/* A delay of replay that the server is configured with; NULL: none. */
-static const char *find_apply_delay(const Rejoin *rejoin)
-{
-    const char *value = configuration_recovery_setting(&rejoin->target, rejoin->arena, false,
-                                                       "recovery_min_apply_delay");
-
-    return value != NULL && strtod(value, NULL) > 0 ? value : NULL;
-}
-
 static void warn_of_apply_delay(const Rejoin *rejoin)
 {
-    const char *delay = find_apply_delay(rejoin);
+    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
 
     if (delay != NULL)
         log_warning("the target's server replays WAL with a delay: recovery_min_apply_delay = %s",
@@ -362,7 +353,7 @@ static void warn_of_apply_delay(const Rejoin *rejoin)
 /* What to do depends on where the setting is: up to 11 in a file that the server reads once. */
 static void add_apply_delay(const Rejoin *rejoin, Error *error)
 {
-    const char *delay = find_apply_delay(rejoin);
+    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
 
     if (delay == NULL)
         return;

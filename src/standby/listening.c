@@ -1,58 +1,21 @@
 #include "standby/listening.h"
 
 #include "base/text_lines.h"
+#include "io/address.h"
 #include "target/pid_file.h"
 
-#include <errno.h>
-#include <netdb.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define PORT_DEFAULT "5432"
 #define ADDRESSES_SHOWN_MAX 10
 
-typedef enum Listening
+/* One of listen_addresses: the names of those that each host has stand for their numbers. */
+static AddressState try_address(const char *name, const char *port)
 {
-    LISTENING_POSSIBLE, /* or it is not known */
-    LISTENING_IN_USE,
-    LISTENING_FOREIGN /* no address of this host */
-} Listening;
-
-/* Bind a socket as the server does (StreamServerPort, libpq/pqcomm.c). */
-static Listening try_bind(const struct addrinfo *address)
-{
-    const int on = 1;
-    Listening result = LISTENING_POSSIBLE;
-    const int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return result;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        bind(fd, address->ai_addr, address->ai_addrlen) != 0)
-        result = errno == EADDRINUSE      ? LISTENING_IN_USE
-                 : errno == EADDRNOTAVAIL ? LISTENING_FOREIGN
-                                          : LISTENING_POSSIBLE;
-    close(fd);
-    return result;
-}
-
-/* One of listen_addresses. Only numbers are looked at, and the names that mean some. */
-static Listening try_address(const char *name, const char *port)
-{
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                                   .ai_socktype = SOCK_STREAM};
-    const char *number = strcmp(name, "localhost") == 0 ? "127.0.0.1"
-                         : strcmp(name, "*") == 0       ? "0.0.0.0"
-                                                        : name;
-    struct addrinfo *address;
-    Listening result;
-
-    if (getaddrinfo(number, port, &hints, &address) != 0)
-        return LISTENING_POSSIBLE;
-    result = try_bind(address);
-    freeaddrinfo(address);
-    return result;
+    return address_try(strcmp(name, "localhost") == 0 ? "127.0.0.1"
+                       : strcmp(name, "*") == 0       ? "0.0.0.0"
+                                                      : name,
+                       port);
 }
 
 /* Take the next of a list with commas, without blanks and quotes around it. */
@@ -75,20 +38,20 @@ static const char *value_or(const Settings *settings, const char *name, const ch
     return value != NULL ? value : by_default;
 }
 
-/* How a server listens with a port at all of its addresses: possible if it is at one. */
-static Listening try_addresses(const Settings *settings, const char *port)
+/* All addresses of a server, with a port: free if one is. */
+static AddressState try_addresses(const Settings *settings, const char *port)
 {
     TextCursor list = text_cursor(value_or(settings, "listen_addresses", "localhost"));
-    Listening result = LISTENING_POSSIBLE;
+    AddressState result = ADDRESS_FREE;
     AUTO_BUFFER Buffer item = {0};
 
     while (take_item(&list, &item))
     {
-        const Listening one = try_address(buffer_string(&item), port);
+        const AddressState one = try_address(buffer_string(&item), port);
 
-        if (one == LISTENING_POSSIBLE)
+        if (one == ADDRESS_FREE)
             return one;
-        if (result != LISTENING_IN_USE)
+        if (result != ADDRESS_IN_USE)
             result = one;
     }
     return result;
@@ -125,20 +88,20 @@ bool listening_check(const Settings *settings, const Clusters *clusters, Error *
     const char *addresses = value_or(settings, "listen_addresses", "localhost");
     const char *shared = find_shared_directory(settings, clusters->source, port);
     PidFileServer own;
-    Listening listening;
+    AddressState listening;
 
     (void) pid_file_read(clusters->target.directory, &own);
     listening = try_addresses(settings, port);
-    if (listening == LISTENING_IN_USE && strcmp(own.port, port) == 0)
-        listening = LISTENING_POSSIBLE;
-    if (listening == LISTENING_POSSIBLE && shared == NULL)
+    if (listening == ADDRESS_IN_USE && strcmp(own.port, port) == 0)
+        listening = ADDRESS_FREE;
+    if (listening == ADDRESS_FREE && shared == NULL)
         return true;
     if (shared != NULL)
         error_set(error, ERROR_FAILED,
                   "the target's server could not listen on port %s: the source's server has it in "
                   "\"%s\"",
                   port, shared);
-    else if (listening == LISTENING_IN_USE)
+    else if (listening == ADDRESS_IN_USE)
         error_set(error, ERROR_FAILED,
                   "the target's server could not listen on port %s: another server on this host "
                   "does",
@@ -158,7 +121,7 @@ const char *listening_foreign(const Settings *settings, Arena *arena)
     TextList foreign = {&names, ", ", ADDRESSES_SHOWN_MAX, 0};
 
     while (take_item(&list, &item))
-        if (try_address(buffer_string(&item), "0") == LISTENING_FOREIGN)
+        if (try_address(buffer_string(&item), "0") == ADDRESS_FOREIGN)
             text_list_add(&foreign, "%s", buffer_string(&item));
     text_list_end(&foreign);
     return arena_strdup(arena, buffer_string(&names));

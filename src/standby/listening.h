@@ -11,9 +11,8 @@
 /*
  * Check that a server with these settings could listen: on one of listen_addresses at least, and
  * not at the source's own socket. Otherwise it would not start. What cannot be found out is no
- * error: addresses that are names, a socket directory by default. An address is tried by binding a
- * socket to it for an instant, as the server will; its port is not tried if the target's own server
- * has it now.
+ * error: addresses that are names, a socket directory by default. The port that the target's own
+ * server has now is free by then.
  */
 bool listening_check(const Settings *settings, const Clusters *clusters, Error *error);
 

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define APPLY_DELAY "recovery_min_apply_delay"
+
 /* ---- files as the target will have them ---- */
 
 /* The target as it will be: by the plan, or before there is one by the names that are kept. */
@@ -457,18 +459,22 @@ static void find_low_limits(const Target *target, const Settings *now, const uin
 }
 
 /* A delay by its value, which may have a unit; NULL: none. */
-static const char *find_apply_delay(const Settings *recovery)
+static const char *delay_or_none(const char *value)
 {
-    const char *value = settings_value(recovery, "recovery_min_apply_delay");
-
     return value != NULL && strtod(value, NULL) > 0 ? value : NULL;
+}
+
+const char *next_start_apply_delay(const Target *target, Arena *arena)
+{
+    return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
 }
 
 /* Find what the source's configuration has that is right for the source alone. */
 static void find_sources_own(const NextStartInput *input, const Settings *former,
                              const Settings *now, NextStart *next)
 {
-    const char *delay = find_apply_delay(now), *before = find_apply_delay(former);
+    const char *delay = delay_or_none(settings_value(now, APPLY_DELAY)),
+               *before = delay_or_none(settings_value(former, APPLY_DELAY));
     Clusters clusters = {.target = *input->target, .source = input->source};
     Error *error = arena_allocate(now->arena, sizeof(*error));
 

@@ -95,6 +95,9 @@ MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextS
  * it decides. */
 const char *next_start_manager(const Target *target);
 
+/* recovery_min_apply_delay of the target's configuration as it is now; NULL: none. In the arena. */
+const char *next_start_apply_delay(const Target *target, Arena *arena);
+
 /* A start of the target's server, as far as it is known before there is a plan. */
 typedef struct ExpectedStart
 {

@@ -279,10 +279,13 @@ static bool has_several_hosts(const OptionList *result)
 
 void error_awaited_slots(const char *names, Error *error)
 {
-    error_set(error, ERROR_FAILED,
-              "the source's synchronized_standby_slots names replication slots that it does not "
-              "have: %s",
-              names);
+    AUTO_BUFFER Buffer text = {0};
+
+    buffer_printf(&text,
+                  "the source's synchronized_standby_slots names replication slots that it does "
+                  "not have: %s",
+                  names);
+    error_set(error, ERROR_FAILED, "%s", buffer_string(&text));
     error_detail(error, "Logical decoding of the source's failover slots waits until they exist "
                         "and their standbys stream with them.");
     error_hint(error, "Give each standby its slot, as with --slot and --create-slot, or take the "
