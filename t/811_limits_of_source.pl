@@ -77,11 +77,18 @@ sub kept
     $found = finding('standby_limits', '--keep-config', '-R');
     is($found->{state}, $written ? 'ok' : 'warning', '--check -R knows whether it writes them');
 
+    # One that raises them itself, from pg_control.
+    spew($target->path('patroni.dynamic.json'), '{}');
+    is(finding('standby_limits', '--keep-config')->{state}, 'ok', 'under Patroni nothing is said');
+    unlink $target->path('patroni.dynamic.json');
+
     my $pid = $target->postmaster_pid;
+    my $writes = qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s = %3$d (configured: %2$d)') ]}\E$/m;
+    ends(rejoin('--keep-config', '-n'), 0, 'a dry run of --rejoin', $writes) if $written;
     my $result = rejoin('--keep-config');
     if ($written)
     {
-        ends($result, 0, '--rejoin', $follows, qr/^pg_rewind: (?:warning: )?-R writes limits that are at least the source's, .*: \Q@{[ pairs($version, '%1$s = %3$d (configured: %2$d)') ]}\E$/m);
+        ends($result, 0, '--rejoin', $follows, $writes);
         has_limits($version, '--rejoin');
         $pid = $target->postmaster_pid;
         ends(rejoin('--keep-config'), 0, '--rejoin again', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);

@@ -13,20 +13,14 @@ use RewindTest;
 
 my ($source, $diverged, $target);
 
-# Nothing on its command line would win over the files.
-sub start_by_files
-{
-    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", 'start' ]);
-    return;
-}
-
+# Only options that are given here win over the files.
 sub fresh
 {
-    my ($name) = @_;
+    my ($name, $options) = @_;
     $target->discard if $target;
     $target = $diverged->copy($name);
     $target->configure("unix_socket_directories = '.'");
-    start_by_files();
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", defined $options ? ('-o', $options) : (), 'start' ]);
     return;
 }
 
@@ -83,6 +77,8 @@ sub listens
         is_refused('port', "the target's server could not listen on port $port: another server on this host does", $own);
         fresh('kept');
         ends(rejoin('--keep-config'), 0, 'the port that the target has', qr/^pg_rewind: the target follows the source/m);
+        fresh('command_line', "-p 5432 -c listen_addresses=''");
+        ends(rejoin(), 0, 'the port of its command line', qr/^pg_rewind: the target follows the source/m);
         fresh('free');
         close $listening;
         ends(rejoin(), 0, 'once the port is free', qr/^pg_rewind: the target follows the source/m);

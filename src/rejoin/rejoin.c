@@ -122,13 +122,26 @@ static bool check_source_promoted(const Rejoin *rejoin, const History *target, E
                              "pg_rewind again.");
 }
 
+/* A dry run that does not come to the rewind: the limits that -R would write. */
+static bool tell_of_limits(Rejoin *rejoin, const Clusters *clusters, ExpectedStart expected,
+                           Error *error)
+{
+    LowLimits low;
+
+    if (!next_start_limits(rejoin->options, clusters, expected, rejoin->arena, &low, error))
+        return false;
+    if (clusters->shape.version->recovery_settings != RECOVERY_CONF)
+        standby_limits_tell(&low);
+    return true;
+}
+
 /* Check that the standby will be able to stream: with its slot as if the target's server were
  * stopped. rewound: it certainly has diverged. */
 static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
 {
     const Clusters *clusters = &look->clusters;
     const Options *options = rejoin->options;
-    const ExpectedStart expected = {.rewound = true,
+    const ExpectedStart expected = {.rewound = look->divergence.needed,
                                     .needs_own_file = rejoin->control.needs_own_file,
                                     .of_standby = rejoin->state.position.in_recovery,
                                     .control = &rejoin->state.control,
@@ -147,7 +160,8 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     /* The rewind, which comes after the stop, says it again. */
     if (options->dry_run)
         sources_commands_warn(&commands);
-    return problems_check(&problems, error);
+    return problems_check(&problems, error) &&
+           (!options->dry_run || tell_of_limits(rejoin, clusters, expected, error));
 }
 
 static bool check_saved_directories(const Options *options, const Clusters *clusters, Error *error)

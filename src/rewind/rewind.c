@@ -58,17 +58,6 @@ static bool find_next_start(Run *run, Error *error)
     return true;
 }
 
-static void tell_of_limits(const LowLimits *limits)
-{
-    AUTO_BUFFER Buffer text = {0};
-
-    standby_limits_append_needed(limits, &text);
-    if (limits->count > 0)
-        log_info("-R writes limits that are at least the source's, since a hot standby does not "
-                 "start with lower ones: %s",
-                 buffer_string(&text));
-}
-
 /* Before the commit, since the archive's files go to the scratch directory. A standby as source may
  * be about to follow the newest timeline itself. */
 static void look_for_misleading_wal(Run *run)
@@ -147,7 +136,7 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (!first)
         return true;
     if (run->next_start->limits_written)
-        tell_of_limits(&run->next_start->low_limits);
+        standby_limits_tell(&run->next_start->low_limits);
     warn_of_summaries(run);
     look_for_misleading_wal(run);
     return true;
@@ -334,7 +323,7 @@ static bool find_own_limits(Run *run, Error *error)
     if (!next_start_limits(look->options, &look->clusters, expected, look->arena,
                            &run->standby_settings->limits, error))
         return false;
-    tell_of_limits(&run->standby_settings->limits);
+    standby_limits_tell(&run->standby_settings->limits);
     return true;
 }
 

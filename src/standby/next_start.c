@@ -469,6 +469,27 @@ const char *next_start_apply_delay(const Target *target, Arena *arena)
     return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
 }
 
+/* True if the last start had options that say where the server listens: they win over files. A
+ * rewind removes postmaster.opts, and --rejoin keeps its line. */
+static bool has_own_options(const Target *target)
+{
+    static const char *const files[] = {"postmaster.opts", "pg_rewind.work.start"};
+    static const char *const signs[] = {"\"-p", "\"-h", "\"-k", "\"-i", "port=", "listen", "unix"};
+    bool found, has = false;
+
+    for (size_t file = 0; file < sizeof(files) / sizeof(files[0]); file++)
+    {
+        AUTO_BUFFER Buffer path = {0}, text = {0};
+
+        if (!file_read_all(path_in(&path, target->directory, files[file]), SETTINGS_FILE_SIZE_MAX,
+                           &text, &found, NULL))
+            continue;
+        for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+            has = has || strstr(buffer_string(&text), signs[i]) != NULL;
+    }
+    return has;
+}
+
 /* Find what the source's configuration has that is right for the source alone. */
 static void find_sources_own(const NextStartInput *input, const Settings *former,
                              const Settings *now, NextStart *next)
@@ -480,6 +501,9 @@ static void find_sources_own(const NextStartInput *input, const Settings *former
 
     if (delay != NULL && (before == NULL || strcmp(before, delay) != 0))
         next->apply_delay = delay;
+    /* Managers say on the command line where their server listens. */
+    if (next_start_manager(input->target) != NULL || has_own_options(input->target))
+        return;
     if (!listening_check(now, &clusters, error))
         next->cannot_listen = error;
     else
@@ -714,27 +738,6 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
     find_foretold_limits(&foretold, clusters, expected, low);
     return foretold.rewound.source_lost.kind != ERROR_RETRY ||
            error_copy(error, &foretold.rewound.source_lost);
-}
-
-/* True if the last start had options that say where the server listens: they win over files. A
- * rewind removes postmaster.opts, and --rejoin keeps its line. */
-static bool has_own_options(const Target *target)
-{
-    static const char *const files[] = {"postmaster.opts", "pg_rewind.work.start"};
-    static const char *const signs[] = {"\"-p", "\"-h", "\"-k", "\"-i", "port=", "listen", "unix"};
-    bool found, has = false;
-
-    for (size_t file = 0; file < sizeof(files) / sizeof(files[0]); file++)
-    {
-        AUTO_BUFFER Buffer path = {0}, text = {0};
-
-        if (!file_read_all(path_in(&path, target->directory, files[file]), SETTINGS_FILE_SIZE_MAX,
-                           &text, &found, NULL))
-            continue;
-        for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-            has = has || strstr(buffer_string(&text), signs[i]) != NULL;
-    }
-    return has;
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,

@@ -1,5 +1,7 @@
 #include "standby/standby_limits.h"
 
+#include "base/log.h"
+
 void standby_limits_raise(const Version *version, const uint32_t *limits, uint32_t *needed)
 {
     for (uint32_t i = 0; i < version_limit_count(version); i++)
@@ -46,6 +48,17 @@ void standby_limits_append(const LowLimits *low, Buffer *text)
     for (size_t i = 0; i < low->count; i++)
         buffer_printf(text, "%s%s (%u, the source has %u)", i > 0 ? ", " : "", low->items[i].name,
                       low->items[i].configured, low->items[i].needed);
+}
+
+void standby_limits_tell(const LowLimits *low)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    standby_limits_append_needed(low, &text);
+    if (low->count > 0)
+        log_info("-R writes limits that are at least the source's, since a hot standby does not "
+                 "start with lower ones: %s",
+                 buffer_string(&text));
 }
 
 bool error_low_limits(const LowLimits *low, bool of_source, Error *error)

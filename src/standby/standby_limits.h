@@ -40,6 +40,9 @@ void standby_limits_append_needed(const LowLimits *low, Buffer *text);
 /* Append "NAME (CONFIGURED, the source has NEEDED), ..." */
 void standby_limits_append(const LowLimits *low, Buffer *text);
 
+/* Print that -R writes them, if there are any. */
+void standby_limits_tell(const LowLimits *low);
+
 /* The error that the server would not start, with both numbers of each limit. of_source: the
  * configuration is the source's. */
 bool error_low_limits(const LowLimits *low, bool of_source, Error *error);
