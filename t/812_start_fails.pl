@@ -2,7 +2,7 @@
 # last line names it: the same command alone would not help.
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
-#   target       └── 1 ──▶ running, with a lower limit on its command line
+#   target       └── 1 ──▶ running; it is started with a lower limit on its command line
 
 use strict;
 use warnings;
@@ -17,8 +17,8 @@ sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->c
 
 sub fails
 {
-    my ($what, $cause, @says) = @_;
-    my $result = rejoin();
+    my ($what, $options, $cause, @says) = @_;
+    my $result = rejoin(@$options);
     is($result->{signal} || $result->{status}, 2, "$what: exit status 2") or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: error: (?:could not start the target's server|the target's server has ended|the target's server is not running after it was started)$/m, "$what: it is not there");
     like($result->{stderr}, $_, "$what: the log's lines") for @says;
@@ -37,9 +37,10 @@ each_version(sub {
 
     # The command line wins over what -R writes.
     fresh('command_line')->configure('max_connections = 150');
-    $target->start(settings => { max_connections => 50 });
+    $target->start;
+    my $start = "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -w -t 10 -o '-c unix_socket_directories=$target->{dir} -c max_connections=50' start";
     my $detail = 'max_connections = 50 is a lower setting than on the primary server, where its value was 150\.';
-    fails('a limit of the command line',
+    fails('a limit of the command line', [ '--start-command', $start ],
         $version >= 14 ? "recovery aborted because of insufficient parameter settings: $detail You can restart the server after making the necessary configuration changes\\."
             : 'hot standby is not possible because max_connections = 50 is a lower setting than on the (?:master|primary) server \(its value was 150\)',
         $version >= 14 ? (qr/FATAL:  recovery aborted because of insufficient parameter settings\n.*DETAIL:  $detail\n.*HINT:  You can restart/) : (qr/FATAL:  hot standby is not possible because max_connections = 50 is a lower/));
@@ -48,7 +49,7 @@ each_version(sub {
     fresh('file')->configure('max_connections = 150');
     $target->start;
     append($target->last_settings, "max_connections = 'many'\n");
-    fails('a setting that no server takes', 'configuration file ".*postgresql\.auto\.conf" contains errors', qr/invalid value for parameter "max_connections": "many"\n.*FATAL:  configuration file/);
+    fails('a setting that no server takes', [], 'configuration file ".*postgresql\.auto\.conf" contains errors', qr/invalid value for parameter "max_connections": "many"\n.*FATAL:  configuration file/);
     spew($target->last_settings, slurp($target->last_settings) =~ s/^max_connections = 'many'\n//mr);
     my $result = rejoin();
     is($result->{status}, 0, 'and without the cause the same command starts it') or diag($result->{stderr});
