@@ -57,8 +57,8 @@ static AddressState try_addresses(const Settings *settings, const char *port)
     return result;
 }
 
-/* The directory of the source's own socket, if a server with these settings would use it with the
- * same port; NULL: it would not, as far as is known. */
+/* Returns the socket directory of the source if a server with these settings would use it with the
+ * same port; NULL: that server would not, as far as is known. */
 static const char *find_shared_directory(const Settings *settings, const Source *source,
                                          const char *port)
 {
