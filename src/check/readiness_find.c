@@ -365,6 +365,7 @@ static void read_configuration(Node *node)
 
     *configuration = (Configuration){.directory = node->clusters->target.directory,
                                      .config_file = named != NULL ? named : find_started_with(node),
+                                     .options = node->clusters->target.options,
                                      .arena = node->arena};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);

@@ -479,9 +479,46 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 
 /* ---- before anything is done ---- */
 
+/* A file or directory of the configuration that cannot be read may set what ends replay. */
+static bool check_unread(const Settings *settings, bool of_source, Error *error)
+{
+    if (settings->unread == NULL)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "could not read \"%s\", which the configuration of the target's server names",
+              settings->unread);
+    error_detail(error, "It is not known what it sets. With a recovery target the server would not "
+                        "follow the source, and may open for writing; without the file it may not "
+                        "start.");
+    return error_hint(error, "Let the user that runs the server and pg_rewind read it, or remove "
+                             "the line that includes it.%s",
+                      of_source ? " Or keep the target's configuration: --keep-config." : "");
+}
+
+/* What -R writes, and what a file sets, does not count where the command line sets it. */
+static bool check_command_line(const Options *options, const Settings *command_line, Error *error)
+{
+    const char *name = "primary_conninfo";
+    const char *slot = settings_value(command_line, "primary_slot_name");
+
+    if (settings_value(command_line, name) == NULL)
+    {
+        name = "primary_slot_name";
+        if (options->slot == NULL || slot == NULL || strcmp(slot, options->slot) == 0)
+            return true;
+    }
+    error_set(error, ERROR_FAILED,
+              "with \"%s\" on its command line the target's server would not follow the source",
+              name);
+    error_detail(error, "The server was started with this option, which wins over what -R writes.");
+    return error_hint(error, "Move it to postgresql.auto.conf: ALTER SYSTEM SET %s; and start the "
+                             "server without the option. Or name a --start-command without it.",
+                      name);
+}
+
 /* A timeline by its number is as good as "latest", if it is the source's. */
-static bool check_stop_setting(const Settings *settings, Timeline timeline, bool of_source,
-                               Error *error)
+static bool check_stop_setting(const Settings *settings, const Settings *command_line,
+                               Timeline timeline, bool of_source, Error *error)
 {
     const char *name = find_stop_setting(settings);
 
@@ -492,9 +529,14 @@ static bool check_stop_setting(const Settings *settings, Timeline timeline, bool
               name);
     error_detail(error,
                  "Its replay would end early, and it may open for writing and diverge again. %s.",
-                 of_source ? "The target will have the setting from the source, or in a file that "
-                             "is kept"
-                           : "The setting is in the target's configuration");
+                 settings_value(command_line, name) != NULL
+                     ? "The setting is on the server's command line, as it was started last"
+                 : of_source ? "The target will have the setting from the source, or in a file that "
+                               "is kept"
+                             : "The setting is in the target's configuration");
+    if (settings_value(command_line, name) != NULL)
+        return error_hint(error, "Start the server without it, or name a --start-command without "
+                                 "it.");
     return error_hint(error, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
                       name, of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
@@ -599,11 +641,24 @@ static bool error_no_slot(const Options *options, const Version *version, const 
                       buffer_string(&call));
 }
 
+/* A start command that an option names may have other options than the last start. */
+static Configuration expect_configuration(const Options *options, const Configuration *former,
+                                          const Settings *none)
+{
+    Configuration configuration = *former;
+
+    if (options->start_command != NULL || configuration.options == NULL)
+        configuration.options = none;
+    return configuration;
+}
+
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
                       Problems *problems, SourcesCommands *commands, Arena *arena, Error *error)
 {
     const Version *version = clusters->shape.version;
-    const Configuration configuration = target_configuration(&clusters->target, arena);
+    const Configuration former_configuration = target_configuration(&clusters->target, arena);
+    const Settings none = {0};
+    const Configuration configuration = expect_configuration(options, &former_configuration, &none);
     const bool of_target = !expected.rewound || options->keep->configuration;
     const NextStartInput input = {.target = &clusters->target, .source = clusters->source};
     RewoundTarget foretold = {.input = &input,
@@ -627,7 +682,13 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         problems_add(problems, &problem);
     if (foretold.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.source_lost);
-    if (!check_stop_setting(&settings, history_last_timeline(&clusters->source_history), !of_target,
+    if (!check_unread(settings.unread != NULL ? &settings : &now, !of_target, &problem))
+        problems_add(problems, &problem);
+    if (!standby_uses_recovery_conf(version) &&
+        !check_command_line(options, configuration.options, &problem))
+        problems_add(problems, &problem);
+    if (!check_stop_setting(&settings, configuration.options,
+                            history_last_timeline(&clusters->source_history), !of_target,
                             &problem))
         problems_add(problems, &problem);
     archive = (StandbyArchive){.options = options,
@@ -641,7 +702,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     not_run = check_archive(&archive, problems, arena);
     if (!of_target)
     {
-        const Settings former = configuration_read(&configuration, &foretold.present);
+        const Settings former = configuration_read(&former_configuration, &foretold.present);
 
         *commands = find_commands(version, &foretold, &former, &now, &settings);
     }

@@ -289,6 +289,13 @@ void standby_settings_warn(const StandbySettings *settings)
                     "them, also from itself");
         log_hint("Name one host in --source-server, or add target_session_attrs=read-write.");
     }
+    if (settings->unread != NULL)
+    {
+        log_warning("could not read \"%s\", which the target's configuration names",
+                    settings->unread);
+        log_detail("If the target's former primary_conninfo is set there, nothing of it is kept, "
+                   "as application_name or sslmode.");
+    }
     if (settings->former_is_unreadable)
         log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
     if (settings->password_place != NULL)
@@ -332,6 +339,17 @@ static void add_dbname(const Version *version, const struct Connection *connecti
         add_option(&conninfos->connection, "dbname", named);
 }
 
+/* A file of the target's configuration that may have the former primary_conninfo, and cannot be
+ * read; NULL: there is none. */
+static const char *find_unread(const Clusters *clusters, Arena *arena)
+{
+    const Configuration configuration = target_configuration(&clusters->target, arena);
+
+    return clusters->shape.version->recovery_settings != RECOVERY_CONF
+               ? configuration_read(&configuration, NULL).unread
+               : NULL;
+}
+
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
                            Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
@@ -353,11 +371,36 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
+    settings->unread = find_unread(clusters, arena);
     if (former != NULL)
         settings->former_is_unreadable = !parse_former(former, &conninfos->former);
     add_dbname(clusters->shape.version, connection, dbname, conninfos);
     return former == NULL ||
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
+}
+
+/*
+ * No file of settings has a line break in a value (STRING in utils/misc/guc-file.l). One could be
+ * written as \n, but the next ALTER SYSTEM writes it out, and the server reads that file no more.
+ */
+static bool check_line_breaks(const OptionList *result, Error *error)
+{
+    for (size_t i = 0; i < result->count; i++)
+    {
+        const char *keyword = result->items[i].keyword;
+
+        if (strchr(result->items[i].value, '\n') == NULL)
+            continue;
+        error_set(error, ERROR_FAILED,
+                  "option \"%s\" of primary_conninfo would have a line break", keyword);
+        error_detail(error, "No server can read a setting with a line break, so the target's could "
+                            "not start.");
+        if (strcmp(keyword, "password") == 0)
+            return error_hint(error, "Give the role a password without one, or let it "
+                                     "authenticate in another way, as by a certificate.");
+        return error_hint(error, "Give the option without one in --source-server.");
+    }
+    return true;
 }
 
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
@@ -375,6 +418,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
         return false;
     merge(conninfos);
+    if (!check_line_breaks(&conninfos->result, error))
+        return false;
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);
     if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)

@@ -112,8 +112,10 @@ char *server_control_options(Arena *arena, const char *const *arguments)
         if (option.letter == 'D')
             continue;
         buffer_clear(&flag_text);
-        buffer_printf(&flag_text, "-%c%s", option.letter,
-                      option.letter == '-' ? option.value : "");
+        buffer_append_u8(&flag_text, '-');
+        buffer_append_u8(&flag_text, (uint8_t) option.letter);
+        if (option.letter == '-')
+            buffer_append_string(&flag_text, option.value);
         if (text.size > 0)
             buffer_append_u8(&text, ' ');
         buffer_append_word(&text, buffer_string(&flag_text));
