@@ -242,7 +242,11 @@ static const char *find_included(const SettingsReader *reader, Arena *arena, con
     else
         path = arena_strdup(arena, value);
     if (path == NULL && value[0] != '\0' && base[0] != '/' && reader->directory != NULL)
+    {
         path = settings_path(arena, arena_printf(arena, "%s/%s", reader->directory, base), value);
+        if (path != NULL && path[0] == '\0')
+            return NULL; /* the root directory */
+    }
     below = path != NULL && path[0] == '/' && reader->below != NULL
                 ? reader->below(path, reader->directory)
                 : NULL;

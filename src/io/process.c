@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define OUTPUT_MAX (1024 * 1024)
+#define NUMBER_SIZE_MAX 64
+#define OWN_OOM_SCORE_ADJ "/proc/self/oom_score_adj"
 #define POLL_MILLISECONDS 200
 #define WAIT_MILLISECONDS_MAX 50
 #define GRACE_SECONDS 5 /* for a command that was asked to end at its limit */
@@ -132,23 +134,57 @@ static char **make_environment(void)
     return made;
 }
 
-/* ---- The limits of a server ---- */
+/* ---- The limits of a server: a child has what its parent has when it starts ---- */
 
-/* Set our soft limits to these, as far as our hard ones allow. former gets ours. A child has those
- * that its parent has when it starts. */
+/* Ours, while those of a server are in their place. */
+typedef struct OwnLimits
+{
+    struct rlimit limits[RLIM_NLIMITS];
+    Buffer oom_score_adj; /* empty: it was not changed */
+} OwnLimits;
+
+/* Set our soft limits to these, as far as our hard ones allow. former gets ours; it may be the same
+ * array. */
 static void exchange_limits(const struct rlimit *limits, struct rlimit *former)
 {
     for (int i = 0; i < RLIM_NLIMITS; i++)
     {
+        const rlim_t wanted = limits[i].rlim_cur;
         struct rlimit limit;
 
-        if (getrlimit((__rlimit_resource_t) i, &former[i]) != 0)
+        if (getrlimit((__rlimit_resource_t) i, &limit) != 0)
             continue;
-        limit = former[i];
-        limit.rlim_cur =
-            limits[i].rlim_cur < limit.rlim_max ? limits[i].rlim_cur : limit.rlim_max;
+        former[i] = limit;
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
         setrlimit((__rlimit_resource_t) i, &limit);
     }
+}
+
+/* What may not be set stays as it is. */
+static void set_oom_score_adj(const char *number)
+{
+    AUTO_FD int fd = -1;
+
+    if (file_open_update(OWN_OOM_SCORE_ADJ, &fd, NULL))
+        (void) !file_write_at(fd, OWN_OOM_SCORE_ADJ, number, strlen(number), 0, NULL);
+}
+
+static void take_limits(const ServerSurroundings *server, OwnLimits *own)
+{
+    if (server->limits != NULL)
+        exchange_limits(server->limits, own->limits);
+    if (server->oom_score_adj != NULL &&
+        file_read_all(OWN_OOM_SCORE_ADJ, NUMBER_SIZE_MAX, &own->oom_score_adj, NULL, NULL))
+        set_oom_score_adj(server->oom_score_adj);
+}
+
+static void give_limits_back(const ServerSurroundings *server, OwnLimits *own)
+{
+    if (server->limits != NULL)
+        exchange_limits(own->limits, own->limits);
+    if (own->oom_score_adj.size > 0)
+        set_oom_score_adj(buffer_string(&own->oom_score_adj));
+    buffer_free(&own->oom_score_adj);
 }
 
 /* ---- Children ---- */
@@ -187,15 +223,15 @@ static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
     char *const *environment = made != NULL     ? made
                                : server != NULL ? (char *const *) server->environment
                                                 : environ;
-    struct rlimit former[RLIM_NLIMITS];
+    OwnLimits own = {0};
     int number;
 
-    if (server != NULL && server->limits != NULL)
-        exchange_limits(server->limits, former);
+    if (server != NULL)
+        take_limits(server, &own);
     number = posix_spawn(&child->pid, child->arguments[0], actions, attributes,
                          (char *const *) child->arguments, environment);
-    if (server != NULL && server->limits != NULL)
-        exchange_limits(former, former);
+    if (server != NULL)
+        give_limits_back(server, &own);
     free(made);
     return number;
 }

@@ -24,6 +24,8 @@ typedef struct ServerSurroundings
                                        reads: our connections' passwords and settings */
     const struct rlimit *limits;    /* RLIM_NLIMITS soft ones, of which those are set that our hard
                                        ones allow; NULL: ours */
+    const char *oom_score_adj;      /* the number, unless it is less than ours, which only root may
+                                       set; NULL: ours */
     bool at_terminal;               /* the command may ask a person: it stays at our terminal */
 } ServerSurroundings;
 

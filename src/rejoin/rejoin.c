@@ -284,6 +284,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     if (!check_first_process(rejoin, error))
         return false;
     warn_of_manager(rejoin);
+    server_control_warn(&rejoin->control, rejoin->pid);
     if (rejoin->options->dry_run)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
@@ -417,7 +418,8 @@ static void complete_run(Rejoin *rejoin, Run *run)
         run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
     rejoin->report.running = rejoin->target.directory != NULL &&
                              pid_file_find_server(rejoin->target.directory, NULL, &pid, NULL) &&
-                             pid != 0 && process_works_in(pid, rejoin->target.directory);
+                             pid != 0 && process_works_in(pid, rejoin->target.directory) &&
+                             !pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     if (rejoin->control.start != NULL)
         rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
 }

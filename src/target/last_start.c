@@ -119,6 +119,17 @@ static const struct rlimit *read_limits(long pid, Arena *arena)
     return limits;
 }
 
+/* A file of /proc with one line; NULL: it cannot be read. */
+static const char *read_line(const char *path, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+    bool found;
+
+    return file_read_all(path, PROC_SIZE_MAX, &text, &found, NULL) && found
+               ? arena_strndup(arena, buffer_string(&text), strcspn(buffer_string(&text), "\n"))
+               : NULL;
+}
+
 /* The file that the process writes to as its stderr, if it still has that name and we may write to
  * it. A pipe is the logging collector's, or a caller's. */
 static const char *find_log(long pid, Arena *arena)
@@ -134,6 +145,53 @@ static const char *find_log(long pid, Arena *arena)
                    access(path, W_OK) == 0
                ? path
                : NULL;
+}
+
+/* ---- What a start here would change ---- */
+
+static const struct
+{
+    int resource;
+    const char *name;
+} limit_names[] = {{RLIMIT_AS, "address space"},       {RLIMIT_CORE, "size of core files"},
+                   {RLIMIT_DATA, "size of data"},      {RLIMIT_FSIZE, "size of files"},
+                   {RLIMIT_MEMLOCK, "locked memory"},  {RLIMIT_NOFILE, "open files"},
+                   {RLIMIT_NPROC, "processes"},        {RLIMIT_STACK, "size of the stack"}};
+
+static void append_change(Buffer *text, const char *what, const char *name)
+{
+    buffer_printf(text, "%s%s%s", text->size > 0 ? ", " : "", what, name);
+}
+
+static void append_changed_group(long pid, Arena *arena, Buffer *text)
+{
+    const char *its = read_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
+    const char *own = read_line("/proc/self/cgroup", arena);
+    const char *name = its != NULL ? strrchr(its, '/') : NULL;
+
+    if (name != NULL && own != NULL && strcmp(its, own) != 0 &&
+        strncmp(name, "/session-", strlen("/session-")) != 0)
+        append_change(text, "the control group ", its + strcspn(its, "/"));
+}
+
+void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *oom_score_adj = read_line("/proc/self/oom_score_adj", arena);
+
+    append_changed_group(pid, arena, text);
+    for (size_t i = 0;
+         start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]); i++)
+    {
+        struct rlimit own;
+
+        if (getrlimit((__rlimit_resource_t) limit_names[i].resource, &own) == 0 &&
+            start->limits[limit_names[i].resource].rlim_cur > own.rlim_max)
+            append_change(text, "the limit of ", limit_names[i].name);
+    }
+    if (start->oom_score_adj != NULL && oom_score_adj != NULL &&
+        strtol(start->oom_score_adj, NULL, 10) < strtol(oom_score_adj, NULL, 10))
+        append_change(text, "", "oom_score_adj");
 }
 
 /* ---- postmaster.opts (CreateOptsFile in postmaster/postmaster.c) ---- */
@@ -276,6 +334,8 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
             ARRAY_ADD(environment.items, environment.count, field);
         else if ((*fields)[0] == 'L')
             start->log = field;
+        else if ((*fields)[0] == 'O')
+            start->oom_score_adj = field;
         else if ((*fields)[0] == 'R')
         {
             start->limits = limits;
@@ -303,6 +363,8 @@ bool last_start_save(const char *directory, const LastStart *start, const char *
     append_field(&text, 'C', command);
     if (start->log != NULL)
         append_field(&text, 'L', start->log);
+    if (start->oom_score_adj != NULL)
+        append_field(&text, 'O', start->oom_score_adj);
     for (size_t i = 0; start->arguments != NULL && start->arguments[i] != NULL; i++)
         append_field(&text, 'A', start->arguments[i]);
     for (size_t i = 0; start->environment != NULL && start->environment[i] != NULL; i++)
@@ -351,6 +413,8 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
         start->arguments = read_arguments(pid, arena);
         start->environment = read_strings(pid, "environ", arena);
         start->limits = read_limits(pid, arena);
+        start->oom_score_adj =
+            read_line(arena_printf(arena, "/proc/%ld/oom_score_adj", pid), arena);
         start->log = find_log(pid, arena);
     }
     else if (read_kept(directory, &kept))

@@ -16,6 +16,7 @@ typedef struct LastStart
                                        known */
     const char *const *environment; /* "NAME=value", up to a NULL; NULL: not known */
     const struct rlimit *limits;    /* RLIM_NLIMITS of them; NULL: not known */
+    const char *oom_score_adj;      /* a number; NULL: not known */
     const char *log;    /* a regular file that stderr is appended to; NULL: none, or not known */
     const char *others; /* arguments of postmaster.opts that are not used, since it may be that of
                            the server from which this directory was copied; NULL: none */
@@ -29,6 +30,13 @@ typedef struct LastStart
  * known is NULL.
  */
 void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start);
+
+/*
+ * Append what a start by this process would change for the server that runs, as words with commas
+ * between them; nothing if it would change nothing: a control group, unless it is a login
+ * session's, and limits that are higher than we may set them.
+ */
+void last_start_append_changes(long pid, const LastStart *start, Buffer *text);
 
 /* Keep what cannot be found once the server is stopped, and *command with it, in a file that only
  * its owner can read. */

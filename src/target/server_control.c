@@ -416,6 +416,20 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     return true;
 }
 
+void server_control_warn(const ServerControl *control, long pid)
+{
+    AUTO_BUFFER Buffer changes = {0};
+
+    if (control->starts_as_last)
+        last_start_append_changes(pid, &control->last, &changes);
+    if (changes.size == 0)
+        return;
+    log_warning("started by this command the target's server would not have what it has now: %s",
+                buffer_string(&changes));
+    log_hint("Run pg_rewind where the server was started, or name --stop-command and "
+             "--start-command.");
+}
+
 /* ---- Running them ---- */
 
 /* *ended_well: with status 0. what: how it ended, for messages. */
@@ -425,6 +439,7 @@ static bool run_command(ServerControl *control, const char *text, char what[256]
     const ServerSurroundings surroundings = {
         .environment = control->starts_as_last ? control->last.environment : NULL,
         .limits = control->starts_as_last ? control->last.limits : NULL,
+        .oom_score_adj = control->starts_as_last ? control->last.oom_score_adj : NULL,
         .at_terminal = control->start_is_given};
     const ShellCommand command = {.text = text,
                                   .log = control->log,

@@ -59,6 +59,9 @@ MUST_CHECK bool server_control_find(const Target *target, const Options *options
 MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
 void server_control_forget(const ServerControl *control);
 
+/* Warn if the start command cannot start the server that runs as it runs now. */
+void server_control_warn(const ServerControl *control, long pid);
+
 /* Stop the server, and wait at most that long until it is gone. An error where it goes on. */
 MUST_CHECK bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error);
 
