@@ -68,9 +68,9 @@ sub list
 {
     my $pid = $target->postmaster_pid;
     my %list;
-    my ($program, @arguments) = split /\0/, process_file($pid, 'cmdline'), -1;
+    my (undef, @arguments) = split /\0/, process_file($pid, 'cmdline'), -1;
     pop @arguments;    # after the last NUL
-    $list{program} = $program;
+    $list{program} = readlink "/proc/$pid/exe";
     $list{options} = join '|', normalized(@arguments);
     my %own = map { split /=/, $_, 2 } split /\0/, process_file($pid, 'environ');
     # What pg_ctl and a shell add.
@@ -86,10 +86,11 @@ sub list
     $list{stdin} = readlink "/proc/$pid/fd/0";
     $list{'working directory'} = readlink "/proc/$pid/cwd";
     my $sources = join ', ', map { "'$_'" } 'command line', 'environment variable', 'configuration file';
-    $list{"setting $1"} = $2 while $target->query(<<"END") =~ /^(\S+?)=(.*)$/mg;
+    my $settings = $target->query(<<"END");
 SELECT name || '=' || translate(setting, E'\\n', '~') || ' (' || source || ')' FROM pg_settings
 WHERE source IN ($sources) AND name NOT IN ('primary_conninfo', 'application_name', 'client_encoding', 'transaction_read_only') ORDER BY 1
 END
+    $list{"setting $1"} = $2 while $settings =~ /^(\S+?)=(.*)$/mg;
     return \%list;
 }
 
@@ -149,7 +150,15 @@ sub succeeds
     return;
 }
 
-sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); return }
+sub fresh
+{
+    my ($name) = @_;
+    $target->discard if $target;
+    $target = $diverged->copy($name);
+    # A file would win over the environment.
+    spew($target->path('postgresql.conf'), slurp($target->path('postgresql.conf')) =~ s/^datestyle = .*$//mr);
+    return;
+}
 
 each_version(sub {
     my ($version) = @_;
