@@ -276,11 +276,12 @@ static void look_at_configuration(Node *node)
     }
     if (node->settings.unread != NULL)
     {
-        node_add(node, "configuration", FINDING_UNKNOWN,
-                 "Let the user that runs pg_rewind read it, or remove the line that includes it.",
-                 "\"%s\", which the configuration names, cannot be read: what it sets is not known, "
-                 "as a recovery target or primary_conninfo.",
-                 node->settings.unread);
+        node_add(
+            node, "configuration", FINDING_UNKNOWN,
+            "Let the user that runs pg_rewind read it, or remove the line that includes it.",
+            "\"%s\", which the configuration names, cannot be read: what it sets is not known, "
+            "as a recovery target or primary_conninfo.",
+            node->settings.unread);
         return;
     }
     for (size_t i = 0; i < node->settings.file_count; i++)

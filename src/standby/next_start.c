@@ -490,8 +490,9 @@ static bool check_unread(const Settings *settings, bool of_source, Error *error)
     error_detail(error, "It is not known what it sets. With a recovery target the server would not "
                         "follow the source, and may open for writing; without the file it may not "
                         "start.");
-    return error_hint(error, "Let the user that runs the server and pg_rewind read it, or remove "
-                             "the line that includes it.%s",
+    return error_hint(error,
+                      "Let the user that runs the server and pg_rewind read it, or remove "
+                      "the line that includes it.%s",
                       of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
 
@@ -511,8 +512,9 @@ static bool check_command_line(const Options *options, const Settings *command_l
               "with \"%s\" on its command line the target's server would not follow the source",
               name);
     error_detail(error, "The server was started with this option, which wins over what -R writes.");
-    return error_hint(error, "Move it to postgresql.auto.conf: ALTER SYSTEM SET %s; and start the "
-                             "server without the option. Or name a --start-command without it.",
+    return error_hint(error,
+                      "Move it to postgresql.auto.conf: ALTER SYSTEM SET %s; and start the "
+                      "server without the option. Or name a --start-command without it.",
                       name);
 }
 
@@ -521,20 +523,21 @@ static bool check_stop_setting(const Settings *settings, const Settings *command
                                Timeline timeline, bool of_source, Error *error)
 {
     const char *name = find_stop_setting(settings);
+    bool on_command_line;
 
     if (name == NULL || (strcmp(name, "recovery_target_timeline") == 0 &&
                          strtoul(settings_value(settings, name), NULL, 10) == timeline))
         return true;
     error_set(error, ERROR_FAILED, "with \"%s\" the target's server would not follow the source",
               name);
-    error_detail(error,
-                 "Its replay would end early, and it may open for writing and diverge again. %s.",
-                 settings_value(command_line, name) != NULL
-                     ? "The setting is on the server's command line, as it was started last"
-                 : of_source ? "The target will have the setting from the source, or in a file that "
-                               "is kept"
-                             : "The setting is in the target's configuration");
-    if (settings_value(command_line, name) != NULL)
+    on_command_line = settings_value(command_line, name) != NULL;
+    error_detail(
+        error, "Its replay would end early, and it may open for writing and diverge again. %s.",
+        on_command_line ? "The setting is on the server's command line, as it was started last"
+        : of_source     ? "The target will have the setting from the source, or in a file that "
+                          "is kept"
+                        : "The setting is in the target's configuration");
+    if (on_command_line)
         return error_hint(error, "Start the server without it, or name a --start-command without "
                                  "it.");
     return error_hint(error, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
@@ -641,15 +644,27 @@ static bool error_no_slot(const Options *options, const Version *version, const 
                       buffer_string(&call));
 }
 
-/* A start command that an option names may have other options than the last start. */
-static Configuration expect_configuration(const Options *options, const Configuration *former,
-                                          const Settings *none)
+/* Look at what the server's recovery starts with. */
+static void check_recovery(const Options *options, const Clusters *clusters,
+                           const Settings *command_line, const Settings *recovery, bool of_source,
+                           Problems *problems)
 {
-    Configuration configuration = *former;
+    const Timeline timeline = history_last_timeline(&clusters->source_history);
+    Error problem;
 
-    if (options->start_command != NULL || configuration.options == NULL)
-        configuration.options = none;
-    return configuration;
+    if (!standby_uses_recovery_conf(clusters->shape.version) &&
+        !check_command_line(options, command_line, &problem))
+        problems_add(problems, &problem);
+    if (!check_stop_setting(recovery, command_line, timeline, of_source, &problem))
+        problems_add(problems, &problem);
+}
+
+/* A start command that an option names may have other options than the last start. */
+static const Settings *expect_options(const Options *options, const Target *target, Arena *arena)
+{
+    Settings *none = arena_allocate(arena, sizeof(*none));
+
+    return options->start_command != NULL || target->options == NULL ? none : target->options;
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
@@ -657,8 +672,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
 {
     const Version *version = clusters->shape.version;
     const Configuration former_configuration = target_configuration(&clusters->target, arena);
-    const Settings none = {0};
-    const Configuration configuration = expect_configuration(options, &former_configuration, &none);
+    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
+                                         expect_options(options, &clusters->target, arena), arena};
     const bool of_target = !expected.rewound || options->keep->configuration;
     const NextStartInput input = {.target = &clusters->target, .source = clusters->source};
     RewoundTarget foretold = {.input = &input,
@@ -684,13 +699,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         return error_copy(error, &foretold.source_lost);
     if (!check_unread(settings.unread != NULL ? &settings : &now, !of_target, &problem))
         problems_add(problems, &problem);
-    if (!standby_uses_recovery_conf(version) &&
-        !check_command_line(options, configuration.options, &problem))
-        problems_add(problems, &problem);
-    if (!check_stop_setting(&settings, configuration.options,
-                            history_last_timeline(&clusters->source_history), !of_target,
-                            &problem))
-        problems_add(problems, &problem);
+    check_recovery(options, clusters, configuration.options, &settings, !of_target, problems);
     archive = (StandbyArchive){.options = options,
                                .clusters = clusters,
                                .restore_command = restore_command_of(&settings),

@@ -391,8 +391,8 @@ static bool check_line_breaks(const OptionList *result, Error *error)
 
         if (strchr(result->items[i].value, '\n') == NULL)
             continue;
-        error_set(error, ERROR_FAILED,
-                  "option \"%s\" of primary_conninfo would have a line break", keyword);
+        error_set(error, ERROR_FAILED, "option \"%s\" of primary_conninfo would have a line break",
+                  keyword);
         error_detail(error, "No server can read a setting with a line break, so the target's could "
                             "not start.");
         if (strcmp(keyword, "password") == 0)

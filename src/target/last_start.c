@@ -153,10 +153,10 @@ static const struct
 {
     int resource;
     const char *name;
-} limit_names[] = {{RLIMIT_AS, "address space"},       {RLIMIT_CORE, "size of core files"},
-                   {RLIMIT_DATA, "size of data"},      {RLIMIT_FSIZE, "size of files"},
-                   {RLIMIT_MEMLOCK, "locked memory"},  {RLIMIT_NOFILE, "open files"},
-                   {RLIMIT_NPROC, "processes"},        {RLIMIT_STACK, "size of the stack"}};
+} limit_names[] = {{RLIMIT_AS, "address space"},      {RLIMIT_CORE, "size of core files"},
+                   {RLIMIT_DATA, "size of data"},     {RLIMIT_FSIZE, "size of files"},
+                   {RLIMIT_MEMLOCK, "locked memory"}, {RLIMIT_NOFILE, "open files"},
+                   {RLIMIT_NPROC, "processes"},       {RLIMIT_STACK, "size of the stack"}};
 
 static void append_change(Buffer *text, const char *what, const char *name)
 {
@@ -180,8 +180,8 @@ void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
     const char *oom_score_adj = read_line("/proc/self/oom_score_adj", arena);
 
     append_changed_group(pid, arena, text);
-    for (size_t i = 0;
-         start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]); i++)
+    for (size_t i = 0; start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]);
+         i++)
     {
         struct rlimit own;
 

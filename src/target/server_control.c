@@ -13,7 +13,7 @@
 #define TEXT_SIZE_MAX (16 * 1024 * 1024)
 #define START_SECONDS 10 /* that pg_ctl and we wait: then the server is there, or has ended */
 #define POLL_MILLISECONDS 50
-#define OF_SHELL "\"$`\\\n" /* pg_ctl hands paths to a shell, between double quotes */
+#define OF_SHELL "\"$`\\\n"       /* pg_ctl hands paths to a shell, between double quotes */
 #define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
 #define LOG_LINES_MAX 8
 
@@ -127,8 +127,7 @@ char *server_control_options(Arena *arena, const char *const *arguments)
     return arena_strdup(arena, buffer_string(&text));
 }
 
-static FormerStart describe_former_start(const Target *target, Arena *arena,
-                                         const LastStart *start)
+static FormerStart describe_former_start(const Target *target, Arena *arena, const LastStart *start)
 {
     FormerStart former = {.options = ""};
     const char *program, *slash;
@@ -140,8 +139,8 @@ static FormerStart describe_former_start(const Target *target, Arena *arena,
     if (start->arguments == NULL)
         return former;
     former.options = server_control_options(arena, start->arguments);
-    former.config_file = last_start_config_file(start, target->directory, arena,
-                                                &former.adds_config_file);
+    former.config_file =
+        last_start_config_file(start, target->directory, arena, &former.adds_config_file);
     program = start->arguments[0];
     slash = strrchr(program, '/');
     if (slash != NULL)
@@ -441,9 +440,8 @@ static bool run_command(ServerControl *control, const char *text, char what[256]
         .limits = control->starts_as_last ? control->last.limits : NULL,
         .oom_score_adj = control->starts_as_last ? control->last.oom_score_adj : NULL,
         .at_terminal = control->start_is_given};
-    const ShellCommand command = {.text = text,
-                                  .log = control->log,
-                                  .server = text == control->start ? &surroundings : NULL};
+    const ShellCommand command = {
+        .text = text, .log = control->log, .server = text == control->start ? &surroundings : NULL};
     int wait_status = 0;
 
     list_logs(control, control->logs);

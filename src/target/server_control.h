@@ -45,8 +45,9 @@ typedef struct ServerControl
  * Find the commands. Those of the options come first. A server that runs as the systemd unit
  * postgresql* is systemctl's, a cluster in Debian's layout pg_ctlcluster's, all others pg_ctl's,
  * of the program that was started last, which starts them as they were started last (LastStart):
- * with the same options, environment, limits and file for stderr. What server_control_save kept is used for a server that is stopped, unless the
- * server was started since then. Fails when pg_ctl is needed and not there. All is in the arena.
+ * with the same options, environment, limits and file for stderr. What server_control_save kept is
+ * used for a server that is stopped, unless the server was started since then. Fails when pg_ctl is
+ * needed and not there. All is in the arena.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
