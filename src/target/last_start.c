@@ -119,8 +119,8 @@ static const struct rlimit *read_limits(long pid, Arena *arena)
     return limits;
 }
 
-/* A file of /proc with one line; NULL: it cannot be read. */
-static const char *read_line(const char *path, Arena *arena)
+/* NULL: the file cannot be read. */
+static const char *read_first_line(const char *path, Arena *arena)
 {
     AUTO_BUFFER Buffer text = {0};
     bool found;
@@ -158,28 +158,28 @@ static const struct
                    {RLIMIT_MEMLOCK, "locked memory"}, {RLIMIT_NOFILE, "open files"},
                    {RLIMIT_NPROC, "processes"},       {RLIMIT_STACK, "size of the stack"}};
 
-static void append_change(Buffer *text, const char *what, const char *name)
+static void append_lacking(Buffer *text, const char *what, const char *name)
 {
     buffer_printf(text, "%s%s%s", text->size > 0 ? ", " : "", what, name);
 }
 
-static void append_changed_group(long pid, Arena *arena, Buffer *text)
+static void append_lacking_group(long pid, Arena *arena, Buffer *text)
 {
-    const char *its = read_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
-    const char *own = read_line("/proc/self/cgroup", arena);
+    const char *its = read_first_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
+    const char *own = read_first_line("/proc/self/cgroup", arena);
     const char *name = its != NULL ? strrchr(its, '/') : NULL;
 
     if (name != NULL && own != NULL && strcmp(its, own) != 0 &&
         strncmp(name, "/session-", strlen("/session-")) != 0)
-        append_change(text, "the control group ", its + strcspn(its, "/"));
+        append_lacking(text, "the control group ", its + strcspn(its, "/"));
 }
 
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    const char *oom_score_adj = read_line("/proc/self/oom_score_adj", arena);
+    const char *oom_score_adj = read_first_line("/proc/self/oom_score_adj", arena);
 
-    append_changed_group(pid, arena, text);
+    append_lacking_group(pid, arena, text);
     for (size_t i = 0; start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]);
          i++)
     {
@@ -187,11 +187,11 @@ void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
 
         if (getrlimit((__rlimit_resource_t) limit_names[i].resource, &own) == 0 &&
             start->limits[limit_names[i].resource].rlim_cur > own.rlim_max)
-            append_change(text, "the limit of ", limit_names[i].name);
+            append_lacking(text, "the limit of ", limit_names[i].name);
     }
     if (start->oom_score_adj != NULL && oom_score_adj != NULL &&
         strtol(start->oom_score_adj, NULL, 10) < strtol(oom_score_adj, NULL, 10))
-        append_change(text, "", "oom_score_adj");
+        append_lacking(text, "", "oom_score_adj");
 }
 
 /* ---- postmaster.opts (CreateOptsFile in postmaster/postmaster.c) ---- */
@@ -414,7 +414,7 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
         start->environment = read_strings(pid, "environ", arena);
         start->limits = read_limits(pid, arena);
         start->oom_score_adj =
-            read_line(arena_printf(arena, "/proc/%ld/oom_score_adj", pid), arena);
+            read_first_line(arena_printf(arena, "/proc/%ld/oom_score_adj", pid), arena);
         start->log = find_log(pid, arena);
     }
     else if (read_kept(directory, &kept))

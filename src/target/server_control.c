@@ -229,25 +229,26 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
                        ServerControl *control, Error *error)
 {
     const FormerStart former = describe_former_start(target, arena, &control->last);
-    AUTO_BUFFER Buffer command = {0}, server = {0};
+    AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0};
     char *program;
 
     if (!find_pg_ctl(target->control.version, options, &former, arena, &program, error))
         return false;
     if (control->config_file == NULL)
         control->config_file = former.config_file;
-    append_pg_ctl(program, target->directory, &command);
+    append_pg_ctl(program, target->directory, &stop);
+    buffer_append(&start, stop.bytes, stop.size);
+    buffer_printf(&stop, " -m fast -w -t %d stop",
+                  options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
     if (control->stop == NULL)
-        control->stop =
-            arena_printf(arena, "%s -m fast -w -t %d stop", buffer_string(&command),
-                         options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
+        control->stop = arena_strdup(arena, buffer_string(&stop));
     if (control->start != NULL)
         return true;
     control->needs_own_file = control->config_file == NULL;
     control->starts_as_last = true;
     append_server_options(options, &former, &server);
-    append_start(control, buffer_string(&server), &command);
-    control->start = arena_strdup(arena, buffer_string(&command));
+    append_start(control, buffer_string(&server), &start);
+    control->start = arena_strdup(arena, buffer_string(&start));
     return true;
 }
 
