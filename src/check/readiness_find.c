@@ -354,6 +354,8 @@ static const char *find_started_with(const Node *node)
     if (!pid_file_find_server(directory, NULL, &pid, NULL))
         pid = 0;
     last_start_find(directory, pid, node->arena, &start);
+    if (start.arguments == NULL)
+        start.arguments = start.others; /* it is only a finding */
     return last_start_config_file(&start, directory, node->arena, &named_by_directory);
 }
 

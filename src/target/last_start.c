@@ -256,20 +256,6 @@ static const char *const *read_opts(const char *directory, Arena *arena)
                : NULL;
 }
 
-/* The options as a person would type them. */
-static const char *show_options(const char *const *arguments, Arena *arena)
-{
-    AUTO_BUFFER Buffer text = {0};
-
-    for (size_t i = 1; arguments[i] != NULL; i++)
-    {
-        if (i > 1)
-            buffer_append_u8(&text, ' ');
-        buffer_append_shown_word(&text, arguments[i]);
-    }
-    return arena_strdup(arena, buffer_string(&text));
-}
-
 /* A copied directory has another server's file. */
 static void use_opts(const char *directory, bool runs_here, Arena *arena, LastStart *start)
 {
@@ -281,8 +267,8 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
     named = last_start_directory(&read);
     if (runs_here || (named != NULL && place_is(named, directory)))
         start->arguments = read.arguments;
-    else if (read.arguments[1] != NULL && (named == NULL || named[0] != '/'))
-        start->others = show_options(read.arguments, arena);
+    else if (named == NULL || named[0] != '/')
+        start->others = read.arguments;
 }
 
 /* ---- What is kept: fields that begin with a letter, each up to a NUL ---- */
@@ -344,7 +330,6 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
     }
     start->arguments = take_strings(arena, &arguments);
     start->environment = take_strings(arena, &environment);
-    start->was_kept = true;
 }
 
 static void append_field(Buffer *text, char letter, const char *field)

@@ -17,10 +17,10 @@ typedef struct LastStart
     const char *const *environment; /* "NAME=value", up to a NULL; NULL: not known */
     const struct rlimit *limits;    /* RLIM_NLIMITS of them; NULL: not known */
     const char *oom_score_adj;      /* a number; NULL: not known */
-    const char *log;    /* a regular file that stderr is appended to; NULL: none, or not known */
-    const char *others; /* arguments of postmaster.opts that are not used, since it may be that of
-                           the server from which this directory was copied; NULL: none */
-    bool was_kept;      /* by last_start_save, and no server was started since then */
+    const char *log; /* a regular file that stderr is appended to; NULL: none, or not known */
+    const char *const *others; /* arguments of postmaster.opts that name no absolute data directory:
+                                  they may be those of the server from which this directory was
+                                  copied; NULL: none */
 } LastStart;
 
 /*

@@ -133,9 +133,12 @@ static FormerStart describe_former_start(const Target *target, Arena *arena, con
     const char *program, *slash;
 
     if (start->others != NULL)
+        former.options = server_control_options(arena, start->others);
+    if (former.options[0] != '\0')
         log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
                     "it names no absolute data directory: %s",
-                    target->directory, start->others);
+                    target->directory, former.options);
+    former.options = "";
     if (start->arguments == NULL)
         return former;
     former.options = server_control_options(arena, start->arguments);
