@@ -174,7 +174,14 @@ each_version(sub {
     is($before->{'Max open files'}, 333, 'it has a limit of its own');
     is($before->{oom_score_adj}, "300\n", 'and a score');
     like($before->{'setting DateStyle'}, qr/^German.*environment variable/, 'and settings of its environment');
-    succeeds(rejoin(), 'a server that runs');
+    # What we may not set is told before the stop.
+    my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh',
+        rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
+    is($less->{status}, 0, 'a dry run with less') or diag($less->{stderr});
+    like($less->{stderr}, qr/^pg_rewind: warning: started by this command the target's server would not have what it has now: the limit of open files, oom_score_adj$/m, 'says what the server would lack');
+    my $result = rejoin();
+    unlike($result->{stderr}, qr/would not have what it has now/, 'where it has all, nothing is said');
+    succeeds($result, 'a server that runs');
     is_as_it_was('a server that runs', $before);
     like(slurp($target->{log}), qr/starting backup recovery|redo starts|entering standby mode/, 'its log goes on');
     is(-s $target->path('pg_rewind_server.log') ? slurp($target->path('pg_rewind_server.log')) =~ /LOG:/ : '', '', 'and is nowhere else');
@@ -183,7 +190,7 @@ each_version(sub {
     fresh('killed');
     start_by_hand("$target->{dir}/own.log");
     $before = list();
-    my $result = rejoin(ONCE, { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' });
+    $result = rejoin(ONCE, { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' });
     is($result->{signal}, 9, 'killed on the way') or diag($result->{stderr});
     ok(!$target->is_running, 'the server is stopped');
     is((stat $target->path('pg_rewind.work.start'))[2] & 0777, 0600, 'what is kept only the owner can read');

@@ -330,7 +330,9 @@ static bool find_and_stop(Rejoin *rejoin, double *patience_seconds, bool *follow
     interlock_release(interlock);
     for (deadline = clock_seconds() + START_SECONDS; waited && clock_seconds() < deadline;)
     {
-        if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
+        pid = 0;
+        if (!pid_file_is_empty(rejoin->target.directory) &&
+            !pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
             return false;
         if (pid != 0)
             return find_target(rejoin, error) && stop_server(rejoin, follows, error);

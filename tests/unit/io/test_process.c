@@ -165,6 +165,34 @@ static void test_a_limit_ends_the_child(void **state)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
+/* A server gets what it is given, and we keep ours. */
+static void test_surroundings_of_a_server(void **state)
+{
+    static const char *const environment[] = {"GIVEN=a b", "PGPORT=1", NULL};
+    const ServerSurroundings bare = {0};
+    struct rlimit limits[RLIM_NLIMITS], before, after;
+    const ServerSurroundings server = {.environment = environment, .limits = limits};
+    int status;
+
+    (void) state;
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        getrlimit((__rlimit_resource_t) i, &limits[i]);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limits[RLIMIT_NOFILE].rlim_cur = 57;
+    setenv("OURS", "1", 1);
+    setenv("PGPORT", "2", 1);
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$GIVEN$PGPORT$OURS\" = 'a b1' && test $(ulimit -S -n) = 57", .server = &server}, &status, &error));
+    assert_int_equal(status, 0);
+    getrlimit(RLIMIT_NOFILE, &after);
+    assert_int_equal(after.rlim_cur, before.rlim_cur);
+    /* Its session is its own: field 6 of stat, see proc(5). */
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$PGPORT$OURS\" = 1 && read -r line </proc/$$/stat && set -- $line && test $6 = $$", .server = &bare}, &status, &error));
+    assert_int_equal(status, 0);
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$PGPORT$OURS\" = 21"}, &status, &error));
+    assert_int_equal(status, 0);
+    unsetenv("PGPORT");
+}
+
 static void test_own_directory(void **state)
 {
     AUTO_BUFFER Buffer directory = {0};
@@ -188,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_what_we_ignore_is_not_ignored_in_a_child),
         cmocka_unit_test(test_a_stop_ends_the_child),
         cmocka_unit_test(test_a_limit_ends_the_child),
+        cmocka_unit_test(test_surroundings_of_a_server),
         cmocka_unit_test(test_own_directory),
     };
 
