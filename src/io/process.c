@@ -41,11 +41,12 @@ typedef struct Child
     int stdout_fd;                    /* unless there is a log */
     bool quiet;                       /* stderr is /dev/null, not ours */
     const char *log;                  /* both are appended to this file, which is there; or NULL */
-    const ServerSurroundings *server; /* it starts a server; NULL: it does not */
+    const ServerSurroundings *server; /* of a child that starts a server, else NULL */
     pid_t pid;
 } Child;
 
-/* Signal a child, and all that it has started where it leads a group, except for a server. */
+/* Signal a child. One that leads a group is signalled with its group, except where a server may be
+ * in that. */
 static void signal_child(const Child *child, int number)
 {
     kill(child->server == NULL && getpgid(child->pid) == child->pid ? -child->pid : child->pid,
@@ -160,7 +161,7 @@ static void exchange_limits(const struct rlimit *limits, struct rlimit *former)
     }
 }
 
-/* What may not be set stays as it is. */
+/* Set our score. The kernel lets only root lower it below the one that we began with. */
 static void set_oom_score_adj(const char *number)
 {
     AUTO_FD int fd = -1;

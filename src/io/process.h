@@ -17,7 +17,7 @@
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
                             int *wait_status, Error *error);
 
-/* What a server inherits from the process that starts it. */
+/* The things that a server inherits from the process that starts it. */
 typedef struct ServerSurroundings
 {
     const char *const *environment; /* "NAME=value", up to a NULL; NULL: ours, without what libpq

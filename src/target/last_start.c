@@ -119,7 +119,7 @@ static const struct rlimit *read_limits(long pid, Arena *arena)
     return limits;
 }
 
-/* NULL: the file cannot be read. */
+/* The first line of a file; NULL if the file cannot be read. */
 static const char *read_first_line(const char *path, Arena *arena)
 {
     AUTO_BUFFER Buffer text = {0};
@@ -147,7 +147,7 @@ static const char *find_log(long pid, Arena *arena)
                : NULL;
 }
 
-/* ---- What a start here would change ---- */
+/* ---- Changes that a start by this process would make ---- */
 
 static const struct
 {
@@ -271,7 +271,7 @@ static void use_opts(const char *directory, bool runs_here, Arena *arena, LastSt
         start->others = read.arguments;
 }
 
-/* ---- What is kept: fields that begin with a letter, each up to a NUL ---- */
+/* ---- The file that is kept: fields that begin with a letter, each up to a NUL ---- */
 
 static const char *kept_path(const char *directory, Buffer *path)
 {
@@ -471,7 +471,7 @@ void last_start_settings(const LastStart *start, Settings *settings)
     static const struct
     {
         char letter;
-        const char *name, *value; /* NULL: the option's */
+        const char *name, *value; /* of the setting; NULL: the value that the option has */
     } names[] = {{'B', "shared_buffers", NULL},
                  {'F', "fsync", "false"},
                  {'h', "listen_addresses", NULL},

@@ -52,7 +52,7 @@ const char *last_start_kept_command(const char *directory, Arena *arena);
 typedef struct ServerOption
 {
     char letter;       /* '-': the value is what follows "--" */
-    const char *value; /* NULL: the option has none */
+    const char *value; /* of the option; NULL: it has none */
 } ServerOption;
 
 /* Take the option at *position of the arguments, which begins at 1 and is moved past it; *flag is
@@ -63,8 +63,8 @@ bool server_option_next(const char *const *arguments, size_t *position, const ch
 /* The value of the last -D; NULL: none. */
 const char *last_start_directory(const LastStart *start);
 
-/* The main configuration file that the arguments name, also by a -D that is not the data directory;
- * NULL: none. *named_by_directory: by such a -D. In the arena. */
+/* The main configuration file that the arguments name, be it by a -D that is not the data
+ * directory; NULL: none. *named_by_directory: by such a -D. In the arena. */
 const char *last_start_config_file(const LastStart *start, const char *directory, Arena *arena,
                                    bool *named_by_directory);
 
