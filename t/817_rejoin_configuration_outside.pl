@@ -79,6 +79,12 @@ sub recovery_target_outside
     append($source->path('postgresql.conf'), "include '$outside/x.conf'\n");
     is_refused('a recovery target that the source names', qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
     spew($source->path('postgresql.conf'), $before);
+    # A path in the target's data directory is of a file that comes from the source: as a rule both data directories have one path.
+    spew($source->path('same.conf'), $promotes);
+    append($source->path('postgresql.conf'), "include '@{[ $target->data ]}/same.conf'\n");
+    is_refused('a recovery target in a file of the source', qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
+    spew($source->path('postgresql.conf'), $before);
+    unlink $source->path('same.conf');
     return;
 }
 
