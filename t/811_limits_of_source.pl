@@ -101,6 +101,12 @@ sub kept
         ends(rejoin('--keep-config'), 0, '--rejoin after they were raised', $follows);
     }
 
+    # The command line wins over what -R writes.
+    fresh('command_line')->start(settings => { max_connections => 90 });
+    $pid = $target->postmaster_pid;
+    ends(rejoin('--keep-config', $_), 1, "a limit of the command line, $_", $low, qr/^pg_rewind: detail: max_connections \(90, the source has 150\)/m, qr/^pg_rewind: hint: The server was started with such options, which win over what -R writes\. Start it without them, or name a --start-command without them\.$/m) for '--no-sync', '-n';
+    is($target->postmaster_pid, $pid, 'a limit of the command line: the server goes on');
+
     # Without -R nothing is written: it is the next step.
     fresh('by_hand');
     my %limit = limits($version);

@@ -274,6 +274,16 @@ static void look_at_configuration(Node *node)
                  node->configuration.config_file);
         return;
     }
+    if (node->settings.unread != NULL)
+    {
+        node_add(
+            node, "configuration", FINDING_UNKNOWN,
+            "Let the user that runs pg_rewind read it, or remove the line that includes it.",
+            "\"%s\", which the configuration names, cannot be read: what it sets is not known, "
+            "as a recovery target or primary_conninfo.",
+            node->settings.unread);
+        return;
+    }
     for (size_t i = 0; i < node->settings.file_count; i++)
         if (node->settings.files[i][0] == '/' &&
             place_below(node->settings.files[i], directory) == NULL)

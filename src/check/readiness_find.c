@@ -8,11 +8,11 @@
 
 #include "standby/next_start.h"
 #include "standby/streaming.h"
-#include "target/server_control.h"
+#include "target/last_start.h"
+#include "target/pid_file.h"
 
 #include <string.h>
 
-#define OPTIONS_SIZE_MAX (64 * 1024)
 #define SOURCE_TIMEOUT_SECONDS 10 /* monitoring waits for us */
 
 /* ---- The verdict ---- */
@@ -414,17 +414,20 @@ static void take_problem(void *context, const Error *problem)
     node_add_reason(node, problem);
 }
 
-/* The config_file that the server was last started with, by postmaster.opts. */
+/* The configuration file that the server was last started with. */
 static const char *find_started_with(const Node *node)
 {
-    const char *path =
-        arena_printf(node->arena, "%s/postmaster.opts", node->clusters->target.directory);
-    AUTO_BUFFER Buffer text = {0};
-    bool found;
+    const char *directory = node->clusters->target.directory;
+    LastStart start;
+    bool named_by_directory;
+    long pid;
 
-    return file_read_all(path, OPTIONS_SIZE_MAX, &text, &found, NULL) && found
-               ? server_control_config_file(node->arena, buffer_string(&text))
-               : NULL;
+    if (!pid_file_find_server(directory, NULL, &pid, NULL))
+        pid = 0;
+    last_start_find(directory, pid, node->arena, &start);
+    if (start.arguments == NULL)
+        start.arguments = start.others; /* it is only a finding */
+    return last_start_config_file(&start, directory, node->arena, &named_by_directory);
 }
 
 /* The rewind does not ask how the server was started: see Target.config_file. */
@@ -435,6 +438,7 @@ static void read_configuration(Node *node)
 
     *configuration = (Configuration){.directory = node->clusters->target.directory,
                                      .config_file = named != NULL ? named : find_started_with(node),
+                                     .options = node->clusters->target.options,
                                      .arena = node->arena};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);

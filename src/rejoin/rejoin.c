@@ -299,6 +299,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     if (!check_first_process(rejoin, error))
         return false;
     warn_of_manager(rejoin);
+    server_control_warn(&rejoin->control, rejoin->pid);
     if (rejoin->options->dry_run)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
@@ -344,7 +345,9 @@ static bool find_and_stop(Rejoin *rejoin, double *patience_seconds, bool *follow
     interlock_release(interlock);
     for (deadline = clock_seconds() + START_SECONDS; waited && clock_seconds() < deadline;)
     {
-        if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
+        pid = 0;
+        if (!pid_file_is_empty(rejoin->target.directory) &&
+            !pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
             return false;
         if (pid != 0)
             return find_target(rejoin, error) && stop_server(rejoin, follows, error);
@@ -459,7 +462,8 @@ static void complete_run(Rejoin *rejoin, Run *run)
         run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
     rejoin->report.running = rejoin->target.directory != NULL &&
                              pid_file_find_server(rejoin->target.directory, NULL, &pid, NULL) &&
-                             pid != 0 && process_works_in(pid, rejoin->target.directory);
+                             pid != 0 && process_works_in(pid, rejoin->target.directory) &&
+                             !pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     if (rejoin->control.start != NULL)
         rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
     if (!rejoin->report.running)

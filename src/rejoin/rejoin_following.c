@@ -390,6 +390,8 @@ static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Er
 {
     long pid;
 
+    if (pid_file_is_empty(rejoin->target.directory))
+        return true; /* it is being started again */
     if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
         return false;
     if (pid == 0)

@@ -469,27 +469,6 @@ const char *next_start_apply_delay(const Target *target, Arena *arena)
     return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
 }
 
-/* True if the last start had options that say where the server listens: they win over files. A
- * rewind removes postmaster.opts, and --rejoin keeps its line. */
-static bool has_own_options(const Target *target)
-{
-    static const char *const files[] = {"postmaster.opts", "pg_rewind.work.start"};
-    static const char *const signs[] = {"\"-p", "\"-h", "\"-k", "\"-i", "port=", "listen", "unix"};
-    bool found, has = false;
-
-    for (size_t file = 0; file < sizeof(files) / sizeof(files[0]); file++)
-    {
-        AUTO_BUFFER Buffer path = {0}, text = {0};
-
-        if (!file_read_all(path_in(&path, target->directory, files[file]), SETTINGS_FILE_SIZE_MAX,
-                           &text, &found, NULL))
-            continue;
-        for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-            has = has || strstr(buffer_string(&text), signs[i]) != NULL;
-    }
-    return has;
-}
-
 /* Find what the source's configuration has that is right for the source alone. */
 static void find_sources_own(const NextStartInput *input, const Settings *former,
                              const Settings *now, NextStart *next)
@@ -502,7 +481,7 @@ static void find_sources_own(const NextStartInput *input, const Settings *former
     if (delay != NULL && (before == NULL || strcmp(before, delay) != 0))
         next->apply_delay = delay;
     /* Managers say on the command line where their server listens. */
-    if (next_start_manager(input->target) != NULL || has_own_options(input->target))
+    if (next_start_manager(input->target) != NULL)
         return;
     if (!listening_check(now, &clusters, error))
         next->cannot_listen = error;
@@ -565,22 +544,67 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 
 /* ---- before anything is done ---- */
 
+/* A file or directory of the configuration that cannot be read may set what ends replay. */
+static bool check_unread(const Settings *settings, bool of_source, Error *error)
+{
+    if (settings->unread == NULL)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "could not read \"%s\", which the configuration of the target's server names",
+              settings->unread);
+    error_detail(error, "It is not known what it sets. With a recovery target the server would not "
+                        "follow the source, and may open for writing; without the file it may not "
+                        "start.");
+    return error_hint(error,
+                      "Let the user that runs the server and pg_rewind read it, or remove "
+                      "the line that includes it.%s",
+                      of_source ? " Or keep the target's configuration: --keep-config." : "");
+}
+
+/* What -R writes, and what a file sets, does not count where the command line sets it. */
+static bool check_command_line(const Options *options, const Settings *command_line, Error *error)
+{
+    const char *name = "primary_conninfo";
+    const char *slot = settings_value(command_line, "primary_slot_name");
+
+    if (settings_value(command_line, name) == NULL)
+    {
+        name = "primary_slot_name";
+        if (options->slot == NULL || slot == NULL || strcmp(slot, options->slot) == 0)
+            return true;
+    }
+    error_set(error, ERROR_FAILED,
+              "with \"%s\" on its command line the target's server would not follow the source",
+              name);
+    error_detail(error, "The server was started with this option, which wins over what -R writes.");
+    return error_hint(error,
+                      "Move it to postgresql.auto.conf: ALTER SYSTEM SET %s; and start the "
+                      "server without the option. Or name a --start-command without it.",
+                      name);
+}
+
 /* A timeline by its number is as good as "latest", if it is the source's. */
-static bool check_stop_setting(const Settings *settings, Timeline timeline, bool of_source,
-                               Error *error)
+static bool check_stop_setting(const Settings *settings, const Settings *command_line,
+                               Timeline timeline, bool of_source, Error *error)
 {
     const char *name = find_stop_setting(settings);
+    bool on_command_line;
 
     if (name == NULL || (strcmp(name, "recovery_target_timeline") == 0 &&
                          strtoul(settings_value(settings, name), NULL, 10) == timeline))
         return true;
     error_set(error, ERROR_FAILED, "with \"%s\" the target's server would not follow the source",
               name);
-    error_detail(error,
-                 "Its replay would end early, and it may open for writing and diverge again. %s.",
-                 of_source ? "The target will have the setting from the source, or in a file that "
-                             "is kept"
-                           : "The setting is in the target's configuration");
+    on_command_line = settings_value(command_line, name) != NULL;
+    error_detail(
+        error, "Its replay would end early, and it may open for writing and diverge again. %s.",
+        on_command_line ? "The setting is on the server's command line, as it was started last"
+        : of_source     ? "The target will have the setting from the source, or in a file that "
+                          "is kept"
+                        : "The setting is in the target's configuration");
+    if (on_command_line)
+        return error_hint(error, "Start the server without it, or name a --start-command without "
+                                 "it.");
     return error_hint(error, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
                       name, of_source ? " Or keep the target's configuration: --keep-config." : "");
 }
@@ -685,6 +709,29 @@ static bool error_no_slot(const Options *options, const Version *version, const 
                       buffer_string(&call));
 }
 
+/* Look at what the server's recovery starts with. */
+static void check_recovery(const Options *options, const Clusters *clusters,
+                           const Settings *command_line, const Settings *recovery, bool of_source,
+                           Problems *problems)
+{
+    const Timeline timeline = history_last_timeline(&clusters->source_history);
+    Error problem;
+
+    if (!standby_uses_recovery_conf(clusters->shape.version) &&
+        !check_command_line(options, command_line, &problem))
+        problems_add(problems, &problem);
+    if (!check_stop_setting(recovery, command_line, timeline, of_source, &problem))
+        problems_add(problems, &problem);
+}
+
+/* A start command that an option names may have other options than the last start. */
+static const Settings *expect_options(const Options *options, const Target *target, Arena *arena)
+{
+    Settings *none = arena_allocate(arena, sizeof(*none));
+
+    return options->start_command != NULL || target->options == NULL ? none : target->options;
+}
+
 /* The configuration of a start before there is a plan. */
 typedef struct Foretold
 {
@@ -703,7 +750,9 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
     const bool of_target = !expected.rewound || options->keep->configuration;
     RewoundTarget *rewound = &foretold->rewound;
 
-    foretold->configuration = target_configuration(&clusters->target, arena);
+    foretold->configuration =
+        (Configuration){clusters->target.directory, clusters->target.config_file,
+                        expect_options(options, &clusters->target, arena), arena};
     foretold->of_target = of_target;
     foretold->input = (NextStartInput){.target = &clusters->target, .source = clusters->source};
     *rewound = (RewoundTarget){.input = &foretold->input,
@@ -740,6 +789,29 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
            error_copy(error, &foretold.rewound.source_lost);
 }
 
+/* From 12 on -R raises them, but not on the command line. */
+static void check_limits(const Foretold *foretold, const Clusters *clusters, ExpectedStart expected,
+                         Problems *problems)
+{
+    const Settings *command_line = foretold->configuration.options;
+    bool on_command_line = false;
+    LowLimits low;
+    Error problem;
+
+    find_foretold_limits(foretold, clusters, expected, &low);
+    for (size_t i = 0; i < low.count; i++)
+        on_command_line =
+            on_command_line || settings_value(command_line, low.items[i].name) != NULL;
+    if (low.count == 0 || !(on_command_line || standby_uses_recovery_conf(clusters->shape.version)))
+        return;
+    (void) !error_low_limits(&low,
+                             on_command_line       ? LIMITS_OF_COMMAND_LINE
+                             : foretold->of_target ? LIMITS_OF_TARGET
+                                                   : LIMITS_OF_SOURCE,
+                             &problem);
+    problems_add(problems, &problem);
+}
+
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
                       Problems *problems, SourcesCommands *commands, Arena *arena, Error *error)
 {
@@ -747,7 +819,6 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     const bool written = !is_kept_by_options(options->keep, "recovery.conf");
     Foretold foretold;
     Settings settings;
-    LowLimits low;
     const char *not_run, *slot;
     StandbyArchive archive;
     SourceSlot found;
@@ -761,18 +832,15 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
         problems_add(problems, &problem);
     if (foretold.rewound.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.rewound.source_lost);
-    if (!check_stop_setting(&settings, history_last_timeline(&clusters->source_history),
-                            !foretold.of_target, &problem))
-        problems_add(problems, &problem);
-    find_foretold_limits(&foretold, clusters, expected, &low);
-    /* From 12 on -R writes them. */
-    if (low.count > 0 && standby_uses_recovery_conf(version) &&
-        !error_low_limits(&low, !foretold.of_target, &problem))
+    check_limits(&foretold, clusters, expected, problems);
+    if (!check_unread(settings.unread != NULL ? &settings : &foretold.settings, !foretold.of_target,
+                      &problem))
         problems_add(problems, &problem);
     /* A start command may have options of its own. */
-    if (options->start_command == NULL && !has_own_options(&clusters->target) &&
-        !listening_check(&foretold.settings, clusters, &problem))
+    if (options->start_command == NULL && !listening_check(&foretold.settings, clusters, &problem))
         problems_add(problems, &problem);
+    check_recovery(options, clusters, foretold.configuration.options, &settings,
+                   !foretold.of_target, problems);
     archive = (StandbyArchive){.options = options,
                                .clusters = clusters,
                                .restore_command = restore_command_of(&settings),
@@ -784,8 +852,8 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
     not_run = check_archive(&archive, problems, arena);
     if (!foretold.of_target)
     {
-        const Settings former =
-            configuration_read(&foretold.configuration, &foretold.rewound.present);
+        const Configuration present = target_configuration(&clusters->target, arena);
+        const Settings former = configuration_read(&present, &foretold.rewound.present);
 
         *commands =
             find_commands(version, &foretold.rewound, &former, &foretold.settings, &settings);

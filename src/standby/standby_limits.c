@@ -61,8 +61,18 @@ void standby_limits_tell(const LowLimits *low)
                  buffer_string(&text));
 }
 
-bool error_low_limits(const LowLimits *low, bool of_source, Error *error)
+bool error_low_limits(const LowLimits *low, LimitsPlace place, Error *error)
 {
+    static const char *const hints[] = {
+        [LIMITS_OF_TARGET] = "Set them at least as high in the target's configuration, where the "
+                             "file that sets them is kept.",
+        [LIMITS_OF_SOURCE] =
+            "The source's configuration was changed, and its server was not restarted since. Set "
+            "them as high there again, or restart the source; or keep the target's configuration: "
+            "--keep-config.",
+        [LIMITS_OF_COMMAND_LINE] = "The server was started with such options, which win over what "
+                                   "-R writes. Start it without them, or name a --start-command "
+                                   "without them."};
     AUTO_BUFFER Buffer limits = {0};
 
     standby_limits_append(low, &limits);
@@ -70,10 +80,5 @@ bool error_low_limits(const LowLimits *low, bool of_source, Error *error)
               "the target's server would not start as a hot standby: its limits are lower than the "
               "source's");
     error_detail(error, "%s.", buffer_string(&limits));
-    return of_source
-               ? error_hint(error, "The source's configuration was changed, and its server was not "
-                                   "restarted since. Set them as high there again, or restart the "
-                                   "source; or keep the target's configuration: --keep-config.")
-               : error_hint(error, "Set them at least as high in the target's configuration, where "
-                                   "the file that sets them is kept.");
+    return error_hint(error, "%s", hints[place]);
 }

@@ -43,8 +43,15 @@ void standby_limits_append(const LowLimits *low, Buffer *text);
 /* Print that -R writes them, if there are any. */
 void standby_limits_tell(const LowLimits *low);
 
-/* The error that the server would not start, with both numbers of each limit. of_source: the
- * configuration is the source's. */
-bool error_low_limits(const LowLimits *low, bool of_source, Error *error);
+/* The place of a configuration that has them. */
+typedef enum LimitsPlace
+{
+    LIMITS_OF_TARGET,
+    LIMITS_OF_SOURCE,
+    LIMITS_OF_COMMAND_LINE /* some of them */
+} LimitsPlace;
+
+/* The error that the server would not start, with both numbers of each limit. */
+bool error_low_limits(const LowLimits *low, LimitsPlace place, Error *error);
 
 #endif

@@ -316,6 +316,13 @@ void standby_settings_warn(const StandbySettings *settings)
     }
     if (settings->awaited_slots[0] != '\0')
         warn_of_awaited_slots(settings->awaited_slots);
+    if (settings->unread != NULL)
+    {
+        log_warning("could not read \"%s\", which the target's configuration names",
+                    settings->unread);
+        log_detail("If the target's former primary_conninfo is set there, nothing of it is kept, "
+                   "as application_name or sslmode.");
+    }
     if (settings->former_is_unreadable)
         log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
     if (settings->password_place != NULL)
@@ -359,6 +366,17 @@ static void add_dbname(const Version *version, const struct Connection *connecti
         add_option(&conninfos->connection, "dbname", named);
 }
 
+/* A file of the target's configuration that may have the former primary_conninfo, and cannot be
+ * read; NULL: there is none. */
+static const char *find_unread(const Clusters *clusters, Arena *arena)
+{
+    const Configuration configuration = target_configuration(&clusters->target, arena);
+
+    return clusters->shape.version->recovery_settings != RECOVERY_CONF
+               ? configuration_read(&configuration, NULL).unread
+               : NULL;
+}
+
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
                            Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
@@ -380,6 +398,7 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
+    settings->unread = find_unread(clusters, arena);
     if (former != NULL)
         settings->former_is_unreadable = !parse_former(former, &conninfos->former);
     add_dbname(clusters->shape.version, connection, dbname, conninfos);
@@ -400,6 +419,30 @@ static bool find_awaited_slots(const Options *options, const Clusters *clusters,
            (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
 }
 
+/*
+ * No file of settings has a line break in a value (STRING in utils/misc/guc-file.l). One could be
+ * written as \n, but the next ALTER SYSTEM writes it out, and the server reads that file no more.
+ */
+static bool check_line_breaks(const OptionList *result, Error *error)
+{
+    for (size_t i = 0; i < result->count; i++)
+    {
+        const char *keyword = result->items[i].keyword;
+
+        if (strchr(result->items[i].value, '\n') == NULL)
+            continue;
+        error_set(error, ERROR_FAILED, "option \"%s\" of primary_conninfo would have a line break",
+                  keyword);
+        error_detail(error, "No server can read a setting with a line break, so the target's could "
+                            "not start.");
+        if (strcmp(keyword, "password") == 0)
+            return error_hint(error, "Give the role a password without one, or let it "
+                                     "authenticate in another way, as by a certificate.");
+        return error_hint(error, "Give the option without one in --source-server.");
+    }
+    return true;
+}
+
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
                            StandbySettings *settings, Error *error)
 {
@@ -416,6 +459,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         !find_awaited_slots(options, clusters, arena, settings, error))
         return false;
     merge(conninfos);
+    if (!check_line_breaks(&conninfos->result, error))
+        return false;
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);
     if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)

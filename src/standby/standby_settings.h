@@ -31,6 +31,7 @@ typedef struct StandbySettings
     size_t left_out_count;
     bool names_hosts;           /* several, of which any will do */
     bool former_is_unreadable;  /* the former one: nothing of it is kept */
+    const char *unread;         /* a file that may have the former one; NULL: none */
     const char *password_place; /* of a password that is written and is not the former one's:
                                    "of the connection string" or "in PGPASSWORD"; or NULL */
     const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
@@ -50,7 +51,8 @@ typedef struct StandbySettings
  * all that tells who this standby is and how its connection is made (application_name, sslmode,
  * certificates ...). Where the source is, and the role, come from the connection alone. A password
  * is written only if the string sets it, or if the former one had it for the same role: roles are
- * the same in both clusters.
+ * the same in both clusters. An error is a value with a line break, which no file of settings can
+ * have.
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);

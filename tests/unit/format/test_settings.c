@@ -33,7 +33,7 @@ static const char *const *list_all(void *context, const char *directory, Arena *
     for (const File *file = context; file->path != NULL; file++)
         if (strncmp(file->path, directory, length) == 0 && file->path[length] == '/')
             list[count++] = file->path + length + 1;
-    return list;
+    return count > 0 ? list : NULL;
 }
 
 static const char *below_data(const char *path, const char *directory)
@@ -108,13 +108,40 @@ static void the_last_one_wins(void **state)
     arena_destroy(arena);
 }
 
-/* Files that include each other, that lie elsewhere, that cannot be read. */
+/* As the server finds them: by an absolute path, by "..", and from a file that lies there. */
+static void what_lies_outside_is_read(void **state)
+{
+    const File files[] = {
+        {"postgresql.conf", "include '/etc/x.conf'\ninclude_dir '../more/./d'\n"},
+        {"/etc/x.conf", "a = 1\ninclude 'y.conf'\ninclude_if_exists '../none.conf'\n"},
+        {"/etc/y.conf", "b = 2\ninclude '/data/z.conf'\n"},
+        {"z.conf", "c = 3\n"},
+        {"/more/d/1.conf", "d = 4\n"},
+        {NULL, NULL},
+    };
+    Arena *arena = arena_create();
+    Settings settings = read_all(arena, files);
+
+    (void) state;
+    check_value(&settings, "a", "1");
+    check_value(&settings, "b", "2");
+    check_value(&settings, "c", "3");
+    check_value(&settings, "d", "4");
+    assert_false(settings.incomplete);
+    assert_null(settings.unread);
+    arena_destroy(arena);
+}
+
+/* Files that include each other, that are missing, that cannot be read. */
 static void what_is_not_read_is_known(void **state)
 {
+    static const char *const unread[] = {NULL, "/etc/x.conf", "x/../..", "none", "/", "postgresql.auto.conf"};
     static const File cases[][3] = {
         {{"postgresql.conf", "a = 1\ninclude 'postgresql.conf'\n"}, {NULL, NULL}, {NULL, NULL}},
         {{"postgresql.conf", "a = 1\ninclude '/etc/x.conf'\n"}, {NULL, NULL}, {NULL, NULL}},
         {{"postgresql.conf", "a = 1\ninclude_dir 'x/../..'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\ninclude_dir 'none'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\ninclude_dir '/'\n"}, {NULL, NULL}, {NULL, NULL}},
         {{"postgresql.conf", "a = 1\n"}, {"postgresql.auto.conf", NULL}, {NULL, NULL}},
     };
 
@@ -125,6 +152,10 @@ static void what_is_not_read_is_known(void **state)
         Settings settings = read_all(arena, cases[i]);
 
         assert_true(settings.incomplete);
+        if (unread[i] == NULL)
+            assert_null(settings.unread);
+        else
+            assert_string_equal(settings.unread, unread[i]);
         check_value(&settings, "a", "1");
         arena_destroy(arena);
     }
@@ -331,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_one_wins),
+        cmocka_unit_test(what_lies_outside_is_read),
         cmocka_unit_test(what_is_not_read_is_known),
         cmocka_unit_test(paths_are_relative_to_the_data_directory),
         cmocka_unit_test(damaged_files_do_no_harm),
