@@ -9,12 +9,13 @@
 #include "pair/direction.h"
 #include "standby/next_start.h"
 #include "standby/streaming.h"
+#include "target/last_start.h"
+#include "target/pid_file.h"
 #include "target/server_control.h"
 #include "target/target_server.h"
 
 #include <string.h>
 
-#define OPTIONS_SIZE_MAX (64 * 1024)
 #define SOURCE_TIMEOUT_SECONDS 10 /* monitoring waits for us */
 
 /* ---- The verdict ---- */
@@ -205,6 +206,31 @@ static void look_at_named_slot(Node *node)
                        error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
 }
 
+/* Decoding on the source waits for slots that its setting names. */
+static void look_at_awaited_slots(Node *node)
+{
+    const char *names;
+    Error error;
+
+    if (node->options->slot == NULL || !node->version->synchronizes_slots)
+        return;
+    if (!source_server_awaited_slots(node->clusters->source, node->options->slot, node->arena,
+                                     &names, &error))
+        node_add_error(node, "synchronized_slots", FINDING_UNKNOWN, &error);
+    else if (names[0] != '\0')
+    {
+        error_awaited_slots(names, &error);
+        node_add(node, "synchronized_slots", FINDING_WARNING, error.hint,
+                 "The source's synchronized_standby_slots names replication slots that it does not "
+                 "have: %s. %s",
+                 names, error.detail);
+    }
+    else
+        node_ok(node, "synchronized_slots",
+                "The source's synchronized_standby_slots names no other slot that it does not "
+                "have.");
+}
+
 /* Problems' take: --rejoin refuses what -R alone only prints. */
 static void take_warning(void *context, const Error *problem)
 {
@@ -228,6 +254,7 @@ static void look_at_standby(Node *node)
     if (!next_start_check(&options, node->clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .of_standby = look->source.position.in_recovery,
+                                          .control = &look->source.control,
                                           .divergence = look->divergence.lsn},
                           &problems, &commands, node->arena, &error))
     {
@@ -292,6 +319,49 @@ static void look_at_use(Node *node)
                  target_use_text(&use, node->arena));
 }
 
+/*
+ * The limits of the configuration to come. A running primary is looked at as it would be after a
+ * failover: rewound. Of a directory as source too: the rewound target may become a standby.
+ */
+static void look_at_limits(Node *node)
+{
+    const Look *look = &node->look;
+    const Clusters *clusters = node->clusters;
+    const bool rewound =
+        look->divergence.needed || (look->running && !target_was_standby(&clusters->target));
+    const bool written = node->options->write_recovery_conf &&
+                         clusters->shape.version->recovery_settings != RECOVERY_CONF;
+    AUTO_BUFFER Buffer text = {0};
+    LowLimits low;
+    Error error;
+
+    if (clusters->source_history.count == 0)
+        return;
+    if (!next_start_limits(node->options, clusters,
+                           (ExpectedStart){.rewound = rewound, .control = &look->source.control},
+                           node->arena, &low, &error))
+    {
+        node_add_error(node, "standby_limits", FINDING_UNKNOWN, &error);
+        return;
+    }
+    standby_limits_append(&low, &text);
+    if (low.count == 0)
+        node_ok(node, "standby_limits",
+                "The configuration that the server will have allows as many connections, "
+                "processes, prepared transactions and locks as the source's.");
+    else if (written)
+        node_ok(node, "standby_limits", "Lower than on the source, so -R raises them: %s.",
+                buffer_string(&text));
+    else
+        node_add(node, "standby_limits", FINDING_WARNING,
+                 rewound && !node->options->keep->configuration
+                     ? "Set them as high in the source's configuration as its server has them, or "
+                       "restart the source."
+                     : "Set them as high in this node's configuration.",
+                 "Lower than on the source, so the server would not start as a hot standby: %s.",
+                 buffer_string(&text));
+}
+
 /* From where on WAL of the target is needed, as far as it was found. */
 static void find_needed_wal(Node *node, bool looked, const Error *error)
 {
@@ -344,7 +414,9 @@ static void judge_with_source(Node *node)
         look_at_direction(node);
         look_at_use(node);
         look_at_named_slot(node);
+        look_at_awaited_slots(node);
         look_at_standby(node);
+        look_at_limits(node);
     }
     if (look->replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
@@ -395,17 +467,20 @@ static void take_problem(void *context, const Error *problem)
     node_add_reason(node, problem);
 }
 
-/* The config_file that the server was last started with, by postmaster.opts. */
+/* The configuration file that the server was last started with. */
 static const char *find_started_with(const Node *node)
 {
-    const char *path =
-        arena_printf(node->arena, "%s/postmaster.opts", node->clusters->target.directory);
-    AUTO_BUFFER Buffer text = {0};
-    bool found;
+    const char *directory = node->clusters->target.directory;
+    LastStart start;
+    bool named_by_directory;
+    long pid;
 
-    return file_read_all(path, OPTIONS_SIZE_MAX, &text, &found, NULL) && found
-               ? server_control_config_file(node->arena, buffer_string(&text))
-               : NULL;
+    if (!pid_file_find_server(directory, NULL, &pid, NULL))
+        pid = 0;
+    last_start_find(directory, pid, node->arena, &start);
+    if (start.arguments == NULL)
+        start.arguments = start.others; /* it is only a finding */
+    return last_start_config_file(&start, directory, node->arena, &named_by_directory);
 }
 
 /* The rewind does not ask how the server was started: see Target.config_file. */
@@ -416,6 +491,7 @@ static void read_configuration(Node *node)
 
     *configuration = (Configuration){.directory = node->clusters->target.directory,
                                      .config_file = named != NULL ? named : find_started_with(node),
+                                     .options = node->clusters->target.options,
                                      .arena = node->arena};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);

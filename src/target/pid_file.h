@@ -51,6 +51,9 @@ bool pid_file_has_status(const char *directory, const char *status);
  */
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error);
 
+/* True if the file exists and is empty: a server that starts has not written its number yet. */
+bool pid_file_is_empty(const char *directory);
+
 /*
  * True if a server that ran in this very directory has left postmaster.pid. False without the file,
  * and in a copy that took the file along, also one at the same path: a copied file was not made

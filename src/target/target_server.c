@@ -129,16 +129,28 @@ static bool append_address(const char *directory, Buffer *conninfo)
     return true;
 }
 
-/* Settings of the environment for the source's connection must not lead this one astray. */
+/* Settings of the environment for the source's connection must not lead this one astray, nor ask
+ * of it what only the source has: a peer, a certificate, a protocol. */
 static void append_neutral_options(Buffer *conninfo)
 {
     static const char *const options[][2] = {
         {"hostaddr", ""},
+        {"options", ""},
+        {"requirepeer", ""},
         {"target_session_attrs", "any"},
         {"channel_binding", "prefer"},
         {"gssencmode", "prefer"},
         {"require_auth", ""},
+        {"min_protocol_version", "3.0"},
+        {"max_protocol_version", "latest"},
+        {"sslmode", "prefer"},
+        {"sslnegotiation", "postgres"},
         {"sslcertmode", "allow"},
+        {"sslrootcert", ""},
+        {"sslcrl", ""},
+        {"sslcrldir", ""},
+        {"ssl_min_protocol_version", ""},
+        {"ssl_max_protocol_version", ""},
     };
 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)

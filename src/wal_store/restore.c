@@ -52,7 +52,8 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
         return false;
     for (int tries = 1;; tries++)
     {
-        if (!process_shell(buffer_string(&command), PROCESS_AS_OURS, NULL, restore->limit_seconds,
+        if (!process_shell(&(ShellCommand){.text = buffer_string(&command),
+                                           .limit_seconds = restore->limit_seconds},
                            &wait_status, error))
             return false;
         process_describe(wait_status, outcome, RESTORE_OUTCOME_SIZE);
