@@ -29,7 +29,7 @@ _pg_rewind()
         --report) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") ;;
         --report-transactions) mapfile -t COMPREPLY < <(compgen -W 'none summary all' -- "$word") ;;
         --sync-method) mapfile -t COMPREPLY < <(compgen -W 'fsync syncfs' -- "$word") ;;
-        --source-server | -j | --jobs | -r | --max-rate | -T | --tablespace-mapping | --keep | --restore-command | --start-command | --stop-command | --retries | --slot | --*-timeout) ;;
+        --source-server | -j | --jobs | -r | --max-rate | -T | --tablespace-mapping | --keep | --restore-command | --start-command | --stop-command | --retries | --slot | --demote | --max-lost-transactions | --*-timeout) ;;
         *)
             mapfile -t COMPREPLY < <(compgen -W "$("$1" --help | sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')" -- "$word")
             [[ ${COMPREPLY[0]:-} != *= ]] || compopt -o nospace

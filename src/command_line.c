@@ -129,6 +129,16 @@ static bool take_retries(const OptionRow *row, Command *command, const char *val
     return parse_number(row, value, 0, RETRIES_MAX, &command->retries, error);
 }
 
+static bool take_demote(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 1, INT_MAX, &command->options.demote, error);
+}
+
+static bool take_max_lost(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 0, INT_MAX, &command->options.max_lost_transactions, error);
+}
+
 /* The index of value in a list that ends with NULL; -1: it is not there. */
 static int find_choice(const char *value, const char *const *choices)
 {
@@ -304,6 +314,9 @@ static const OptionRow option_rows[] = {
      "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
      "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
+    {0, "demote", "TIMELINE", take_demote, 0,
+     "stop a primary on this timeline though it was promoted after the source, or has clients or "
+     "standbys"},
     {0, "rejoin-timeout", "SECONDS", take_seconds, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
@@ -348,6 +361,8 @@ static const OptionRow option_rows[] = {
      "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
     {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
      "change nothing if not all lost rows can be saved; by default, warn and go on"},
+    {0, "max-lost-transactions", "NUMBER", take_max_lost, 0,
+     "change nothing if more committed transactions would be discarded"},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
      "write what diverged, what is lost and what was done to standard output, as text or json"},
@@ -710,9 +725,12 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (options->checkpoint && !server)
         return error_set(error, ERROR_USAGE,
                          "--checkpoint can only be used with a source server (--source-server)");
-    if (!options->rejoin && (options->start_command != NULL || options->stop_command != NULL))
+    if (!options->rejoin &&
+        (options->start_command != NULL || options->stop_command != NULL || options->demote != 0))
         return error_set(error, ERROR_USAGE, "%s can only be used with --rejoin",
-                         options->start_command != NULL ? "--start-command" : "--stop-command");
+                         options->start_command != NULL  ? "--start-command"
+                         : options->stop_command != NULL ? "--stop-command"
+                                                         : "--demote");
     if (options->slot != NULL && !standby)
         return error_set(error, ERROR_USAGE,
                          "--slot can only be used with --write-recovery-conf or --rejoin");
@@ -758,6 +776,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
                          .options = {.keep = &command->keep,
                                      .tablespaces = &command->tablespaces,
                                      .unasked_failed = &command->unasked_failed,
+                                     .max_lost_transactions = -1,
                                      .jobs = default_jobs(),
                                      .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS,
                                      .wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS,

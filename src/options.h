@@ -48,6 +48,7 @@ typedef struct Options
     const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */
     const char *save_lost_rows;             /* --save-lost-rows, or NULL */
     bool require_lost_rows;                 /* --require-lost-rows; only with save_lost_rows */
+    int max_lost_transactions;              /* --max-lost-transactions; -1: any number */
     bool report_wanted;                     /* --report or --report-file */
     ReportTransactions report_transactions; /* --report-transactions */
     SyncMethod sync_method;                 /* --sync-method */
@@ -62,6 +63,8 @@ typedef struct Options
     bool drop_slots;            /* --drop-slots; only with -R or --rejoin */
     bool rejoin;                /* --rejoin, with which write_recovery_conf is set */
     int rejoin_timeout_seconds; /* --rejoin-timeout; default 300 */
+    int demote;                 /* --demote: the timeline of a primary that may be stopped though
+                                   it is in use or was promoted after the source; 0: not given */
     const char *start_command;  /* --start-command, or NULL */
     const char *stop_command;   /* --stop-command, or NULL */
     uint64_t max_rate;          /* -r, in bytes per second; 0: no limit */

@@ -58,18 +58,18 @@ subtest 'help' => sub {
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
         'target-pgdata source-pgdata source-server dry-run check monitor progress verbose '
-        . 'write-recovery-conf slot create-slot drop-slots rejoin rejoin-timeout start-command stop-command '
+        . 'write-recovery-conf slot create-slot drop-slots rejoin demote rejoin-timeout start-command stop-command '
         . 'restore-target-wal restore-command wal-archive bindir config-file '
         . 'compare late-start early-start checkpoint tablespace-mapping no-ensure-shutdown '
-        . 'keep keep-config save-diverged-wal save-lost-rows require-lost-rows '
+        . 'keep keep-config save-diverged-wal save-lost-rows require-lost-rows max-lost-transactions '
         . 'report report-file report-transactions '
         . 'jobs max-rate no-sync sync-method retries retry-timeout wait-timeout '
         . 'debug timestamps version help',
         'help names every option, what belongs together stands together');
     my @headings = $help =~ /\n\n(\S.*):\n(?= {2}[ -])/g;
     is(join(' ', map { lc } $headings[0], $headings[-1]) . ' ' . @headings, 'options other options 8', 'under headings');
-    is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ && !/^      --report-transactions=WHICH$/ } split /\n/, $help), 0,
-        'texts begin in column 34, below the two options that are longer');
+    is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ && !/^      --(?:report-transactions=WHICH|max-lost-transactions=NUMBER)$/ } split /\n/, $help), 0,
+        'texts begin in column 34, below the three options that are longer');
     is(pg_rewind('-n', '--help')->{stdout}, $help, '--help behind other options');
     is(pg_rewind('--help', '--nope')->{stdout}, $help, 'what follows --help is not looked at');
 };
@@ -129,6 +129,13 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('a timeout that is no number', qq(pg_rewind: error: invalid value "soon" for option --rejoin-timeout\n), '--rejoin-timeout=soon');
     refused('a timeout that is too long', "pg_rewind: error: --rejoin-timeout must be in range 0..86400\n", '--rejoin-timeout=86401');
     refused('a rejoin with a value', "$program: option '--rejoin' doesn't allow an argument\n$try", '--rejoin=now');
+    refused('a demotion without rejoin', "pg_rewind: error: --demote can only be used with --rejoin\n$try", @complete, '--demote=2');
+    refused('a demotion without a timeline', "$program: option '--demote' requires an argument\n$try", @complete, '--demote');
+    refused('a demotion of no timeline', qq(pg_rewind: error: invalid value "old" for option --demote\n), '--demote=old');
+    refused('a demotion of timeline 0', "pg_rewind: error: --demote must be in range 1..2147483647\n", '--demote=0');
+    refused('a limit that is no number', qq(pg_rewind: error: invalid value "few" for option --max-lost-transactions\n), '--max-lost-transactions=few');
+    refused('a limit below 0', "pg_rewind: error: --max-lost-transactions must be in range 0..2147483647\n", '--max-lost-transactions=-1');
+    refused('no limit', "$program: option '--max-lost-transactions' requires an argument\n$try", @complete, '--max-lost-transactions');
     refused('no start command', "$program: option '--start-command' requires an argument\n$try", '--start-command');
     refused('a slot without a standby', "pg_rewind: error: --slot can only be used with --write-recovery-conf or --rejoin\n$try",
         '-D', $nowhere, '--source-server=x', '--slot=a');
@@ -217,8 +224,9 @@ subtest 'forms' => sub {
         "--config-file=$nowhere/postgresql.conf");
     accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
-    accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --rejoin-timeout=0 --start-command=a --stop-command=b));
+    accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --demote=2 --rejoin-timeout=0 --start-command=a --stop-command=b));
     accepts('a slot', '-D', $nowhere, '--source-server=x', '-R', '--create-slot', '--slot', $_) for 'a_1', 'a' x 63;
+    accepts("a limit: $_", @complete, "--max-lost-transactions=$_") for 0, 2147483647;
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);
     accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0 --sync-method=syncfs));

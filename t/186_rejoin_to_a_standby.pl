@@ -37,6 +37,8 @@ each_version(sub {
     $primary->sql('INSERT INTO t VALUES (1)');
     $source->wait_for_replay_of($primary);
     $result = $rejoin->();
+    like($result->{stderr}, qr/^pg_rewind: error: the target was promoted from the source's timeline 2: it left that at /m, 'once it has some, the target may be stopped');
+    $result = $rejoin->('--demote=3');
     is($result->{status}, 0, 'once it has some, the target follows it') or do { diag($result->{stderr}); return };
     $primary->sql('INSERT INTO t VALUES (2)');
     $source->wait_for_replay_of($primary);

@@ -12,7 +12,7 @@ my $step = qr{The rewound target has the source's WAL only from [0-9A-F]+/[0-9A-
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        cluster => { settings => $version >= 13 ? 'wal_keep_size = 1GB' : 'wal_keep_segments = 64' },
+        cluster => { settings => $version >= 13 ? 'wal_keep_size = 1GB' : 'wal_keep_segments = 1000' },
         source => sub {
             my ($source) = @_;
             my ($begin, $i) = ($source->lsn, 0);

@@ -77,7 +77,7 @@ sub with_rejoin
     like($result->{stderr}, $says, 'nor is a server stopped for it') if !@keep;
     is($target->is_running ? 1 : 0, @keep ? 0 : 1, 'the server is left as it is');
     rename("$archive/$dead", "$archive/not.$dead") or die;
-    $result = run([ rewind_argv($target->data, @rejoin) ]);
+    $result = run([ rewind_argv($target->data, @rejoin, '--demote=2') ]);
     is($result->{status}, 0, 'without the file --rejoin succeeds') or diag($result->{stderr}, $target->log);
     rename("$archive/not.$dead", "$archive/$dead") or die;
     $target->discard;

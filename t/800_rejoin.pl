@@ -13,6 +13,7 @@ use RewindTest::Background;
 use RewindTest::Session;
 
 my ($source, $target);
+use constant PROMOTED => '--demote=3';    # what had been made a standby of the source, on timeline 2, and was promoted then
 
 sub rejoin
 {
@@ -278,7 +279,7 @@ sub standby_by_hand
 # The options of the command line stay those of the server, also when the run that has stopped it was killed.
 sub killed_after_the_stop
 {
-    my $result = rejoin($target, ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
+    my $result = rejoin($target, PROMOTED, ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
     is($result->{signal}, 9, 'killed after the stop') or diag($result->{stderr});
     ok(!$target->is_running, 'the server is stopped');
     # A role that sees nothing of how the standbys do; nor does it see that on the target.
@@ -322,7 +323,7 @@ sub commands
     follows($copy, 'commands of the user');
     $copy->promote;
     $copy->sql("INSERT INTO t VALUES ('lost again')");
-    open(my $pipe, '-|', rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', '--source-server', $source->conninfo . ' application_name=commanded',
+    open(my $pipe, '-|', rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', PROMOTED, '--source-server', $source->conninfo . ' application_name=commanded',
         '--report=json', @commands)) or die;
     my $report = do { local $/ = undef; <$pipe> };    # to its end
     ok(close $pipe, 'commands of the user, of a server that runs: exit status 0');
@@ -331,17 +332,17 @@ sub commands
     is(slurp($marks), "start\nstop\nstart\n", 'these were run');
     holds_nothing_of_ours($copy, @commands);
     $copy->promote;
-    ends(rejoin($copy, '--keep-config', '--stop-command=false'), 1, 'a stop that fails', qr/^pg_rewind: error: could not stop the target's server$/m,
+    ends(rejoin($copy, '--keep-config', PROMOTED, '--stop-command=false'), 1, 'a stop that fails', qr/^pg_rewind: error: could not stop the target's server$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
     # A session is open, and the stop waits for it.
     my $session = $copy->session;
     $session->sql('SELECT 1');
     my $pg_ctl = "$copy->{bindir}/pg_ctl -D $copy->{dir}/data";
-    ends(rejoin($copy, '--keep-config', '--wait-timeout=1', "--stop-command=$pg_ctl -m smart -W stop"), 1, 'a stop that takes too long',
+    ends(rejoin($copy, '--keep-config', PROMOTED, '--wait-timeout=1', "--stop-command=$pg_ctl -m smart -W stop"), 1, 'a stop that takes too long',
         qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
         qr/^pg_rewind: hint: The target is unchanged, but this command has asked its server to stop, and it is stopping\. Run the same pg_rewind command again\./m);
     $session->end;
-    ends(rejoin($copy, '--keep-config', '--start-command=false'), 2, 'a start that fails', qr/^pg_rewind: error: could not start the target's server$/m,
+    ends(rejoin($copy, '--keep-config', PROMOTED, '--start-command=false'), 2, 'a start that fails', qr/^pg_rewind: error: could not start the target's server$/m,
         qr/^pg_rewind: hint: The target is a standby of the source, but its server is not running: /m);
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2, 'a server that ends at once',
         qr/^pg_rewind: error: the target's server is not running after it was started$/m);
@@ -354,7 +355,7 @@ sub commands
     allow_replication();
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2, 'a server that is promoted',
         qr/^pg_rewind: error: the target's server is not a standby$/m);
-    ends(rejoin($copy, '--keep-config'), 0, 'and with one that works');
+    ends(rejoin($copy, '--keep-config', PROMOTED), 0, 'and with one that works');
     follows($copy, 'after all of that');
     $copy->discard;
     return;
@@ -368,7 +369,7 @@ sub stopped_in_vain
     $copy->start->promote;
     $copy->sql("INSERT INTO t VALUES ('lost'); SELECT pg_switch_wal(); CHECKPOINT");
     my $lost = $copy->path('PG_VERSION');
-    my $result = rejoin($copy, '--stop-command', "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
+    my $result = rejoin($copy, PROMOTED, '--stop-command', "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
     ends($result, 1, 'a rewind that fails', qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. .*To start the server as it was instead, a primary beside the source: .*pg_ctl/m);
     my ($start) = $result->{stderr} =~ /To start the server as it was.*?: (.*)/;
     rename("$lost.away", $lost) or die;

@@ -159,7 +159,7 @@ sub killed_while_stopping
     my $session = $target->session;
     $session->sql('SELECT 1');
     my $smart = "$target->{bindir}/pg_ctl -D $target->{dir}/data -m smart -W stop && touch $target->{dir}/asked";
-    killed_while('waits for the end of a smart stop', "$target->{dir}/asked", sub { $session->end }, "--stop-command=$smart");
+    killed_while('waits for the end of a smart stop', "$target->{dir}/asked", sub { $session->end }, '--demote=1', "--stop-command=$smart");
     return;
 }
 

@@ -181,7 +181,7 @@ sub slow_stop
     my $session = $target->session;
     my ($backend) = $session->sql('SELECT pg_backend_pid()') =~ /(\d+)/;
     kill 'STOP', $backend;
-    ends(rejoin('--keep-config', '--wait-timeout=1'), 1, 'a stop that takes too long', qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
+    ends(rejoin('--keep-config', '--demote=1', '--wait-timeout=1'), 1, 'a stop that takes too long', qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
         qr/^pg_rewind: hint: Use --wait-timeout to wait longer\.$/m, qr/it is stopping\. Run the same pg_rewind command again\./);
     ends(rejoin('--keep-config', '--wait-timeout=1'), 1, 'a stop that takes too long, again', qr/^pg_rewind: detail: A server \(PID \d+\) in ".*" is still stopping\.$/m);
     kill 'CONT', $backend;

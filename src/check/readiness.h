@@ -4,7 +4,8 @@
  * the verdict.
  *
  * Nothing is written, locked or run on either side, and the target's server may run. What is looked
- * at is cheap: no file of a relation is opened, and of the WAL a bounded part is read.
+ * at is cheap: no file of a relation is opened, and of the WAL a bounded part is read. Only of a
+ * node that has diverged all files are listed.
  */
 #ifndef CHECK_READINESS_H
 #define CHECK_READINESS_H

@@ -2,18 +2,20 @@
  * The story of --check: open the target, look at everything, and the verdict: is a rewind of a
  * stopped target to this source needed, not needed, or not possible? The look at the pair that a
  * rewind takes as well answers that. It does not read what the target wrote after the divergence,
- * lists no file, and fetches nothing to a disk.
+ * and fetches nothing to a disk. Files are listed only where a rewind has something to do.
  */
 #include "check/readiness.h"
 
+#include "pair/direction.h"
 #include "standby/next_start.h"
 #include "standby/streaming.h"
+#include "target/last_start.h"
 #include "target/pid_file.h"
 #include "target/server_control.h"
+#include "target/target_server.h"
 
 #include <string.h>
 
-#define OPTIONS_SIZE_MAX (64 * 1024)
 #define SOURCE_TIMEOUT_SECONDS 10 /* monitoring waits for us */
 
 /* ---- The verdict ---- */
@@ -204,6 +206,31 @@ static void look_at_named_slot(Node *node)
                        error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
 }
 
+/* Decoding on the source waits for slots that its setting names. */
+static void look_at_awaited_slots(Node *node)
+{
+    const char *names;
+    Error error;
+
+    if (node->options->slot == NULL || !node->version->synchronizes_slots)
+        return;
+    if (!source_server_awaited_slots(node->clusters->source, node->options->slot, node->arena,
+                                     &names, &error))
+        node_add_error(node, "synchronized_slots", FINDING_UNKNOWN, &error);
+    else if (names[0] != '\0')
+    {
+        error_awaited_slots(names, &error);
+        node_add(node, "synchronized_slots", FINDING_WARNING, error.hint,
+                 "The source's synchronized_standby_slots names replication slots that it does not "
+                 "have: %s. %s",
+                 names, error.detail);
+    }
+    else
+        node_ok(node, "synchronized_slots",
+                "The source's synchronized_standby_slots names no other slot that it does not "
+                "have.");
+}
+
 /* Problems' take: --rejoin refuses what -R alone only prints. */
 static void take_warning(void *context, const Error *problem)
 {
@@ -227,6 +254,7 @@ static void look_at_standby(Node *node)
     if (!next_start_check(&options, node->clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .of_standby = look->source.position.in_recovery,
+                                          .control = &look->source.control,
                                           .divergence = look->divergence.lsn},
                           &problems, &commands, node->arena, &error))
     {
@@ -243,6 +271,97 @@ static void look_at_standby(Node *node)
                 "Its configuration has no recovery target, and no slot that the source lacks.");
 }
 
+/* Warn of a rewind the wrong way round, and of a primary that --rejoin does not stop. */
+static void look_at_direction(Node *node)
+{
+    const Clusters *clusters = node->clusters;
+    const bool may_stop = node->look.running && target_was_primary(&clusters->target);
+    Error error;
+
+    if (!direction_is_doubtful(clusters))
+        return;
+    error_direction(clusters, &error);
+    if (may_stop)
+        error_hint(&error,
+                   "--rejoin does not stop this primary unless --demote=%u names its "
+                   "timeline.",
+                   clusters->target.timeline);
+    node_add_error(node, "direction", FINDING_WARNING, &error);
+}
+
+/* Only of a primary that has diverged: any other one has clients as a rule. */
+static void look_at_use(Node *node)
+{
+    const Clusters *clusters = node->clusters;
+    TargetServer *server;
+    TargetUse use;
+
+    if (!node->look.running || !node->look.divergence.needed ||
+        !target_was_primary(&clusters->target))
+        return;
+    server = target_server_open(node->arena, clusters->target.directory, clusters->source);
+    target_server_ask_use(server, 0, node->arena, &use);
+    target_server_close(server);
+    if (!use.known)
+        node_add(node, "in_use", FINDING_UNKNOWN, NULL,
+                 "Whether clients or standbys use this primary is not known: its server lets in "
+                 "neither this user nor the source's role.");
+    else if (!target_is_used(&use))
+        node_ok(node, "in_use", "No client and no standby uses this primary.");
+    else
+        node_add(node, "in_use", FINDING_WARNING,
+                 arena_printf(node->arena,
+                              "If it still serves, do not rewind it. If it does not, disconnect "
+                              "them: --rejoin does not stop this primary otherwise, unless "
+                              "--demote=%u names its timeline.",
+                              clusters->target.timeline),
+                 "This primary has diverged from the source, and has %s now.",
+                 target_use_text(&use, node->arena));
+}
+
+/*
+ * The limits of the configuration to come. A running primary is looked at as it would be after a
+ * failover: rewound. Of a directory as source too: the rewound target may become a standby.
+ */
+static void look_at_limits(Node *node)
+{
+    const Look *look = &node->look;
+    const Clusters *clusters = node->clusters;
+    const bool rewound =
+        look->divergence.needed || (look->running && !target_was_standby(&clusters->target));
+    const bool written = node->options->write_recovery_conf &&
+                         clusters->shape.version->recovery_settings != RECOVERY_CONF;
+    AUTO_BUFFER Buffer text = {0};
+    LowLimits low;
+    Error error;
+
+    if (clusters->source_history.count == 0)
+        return;
+    if (!next_start_limits(node->options, clusters,
+                           (ExpectedStart){.rewound = rewound, .control = &look->source.control},
+                           node->arena, &low, &error))
+    {
+        node_add_error(node, "standby_limits", FINDING_UNKNOWN, &error);
+        return;
+    }
+    standby_limits_append(&low, &text);
+    if (low.count == 0)
+        node_ok(node, "standby_limits",
+                "The configuration that the server will have allows as many connections, "
+                "processes, prepared transactions and locks as the source's.");
+    else if (written)
+        node_ok(node, "standby_limits", "Lower than on the source, so -R raises them: %s.",
+                buffer_string(&text));
+    else
+        node_add(node, "standby_limits", FINDING_WARNING,
+                 rewound && !node->options->keep->configuration
+                     ? "Set them as high in the source's configuration as its server has them, or "
+                       "restart the source."
+                     : "Set them as high in this node's configuration.",
+                 "Lower than on the source, so the server would not start as a hot standby: %s.",
+                 buffer_string(&text));
+}
+
 /* From where on WAL of the target is needed, as far as it was found. */
 static void find_needed_wal(Node *node, bool looked, const Error *error)
 {
@@ -256,11 +375,32 @@ static void find_needed_wal(Node *node, bool looked, const Error *error)
     node->lacks_wal = !looked && common == LSN_INVALID && error->remedy == REMEDY_WAL;
 }
 
+/* The files of the source. A failure is reported. */
+static bool look_at_source_files(Node *node, Error *error)
+{
+    Look *look = &node->look;
+
+    if (look_at_files(look, error))
+    {
+        if (look->rewinds)
+            node_ok(node, "source_files",
+                    "The source may read all files that a rewind fetches and that are no "
+                    "relations.");
+        return true;
+    }
+    if (error->kind == ERROR_REPORTED)
+        return false;
+    look->problems.topic = "source_files";
+    problems_add(&look->problems, error);
+    look->problems.topic = NULL;
+    return problems_check(&look->problems, error);
+}
+
 static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
     Error error = {0};
-    const bool looked = look_at_pair(look, &error);
+    const bool looked = look_at_pair(look, &error) && look_at_source_files(node, &error);
     const Source *source = node->clusters->source;
 
     if (source != NULL)
@@ -271,8 +411,12 @@ static void judge_with_source(Node *node)
         node_ok(node, "source_system",
                 "Source and target are one cluster (system identifier %llu).",
                 (unsigned long long) node->clusters->target.control.system_identifier);
+        look_at_direction(node);
+        look_at_use(node);
         look_at_named_slot(node);
+        look_at_awaited_slots(node);
         look_at_standby(node);
+        look_at_limits(node);
     }
     if (look->replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
@@ -323,17 +467,20 @@ static void take_problem(void *context, const Error *problem)
     node_add_reason(node, problem);
 }
 
-/* The config_file that the server was last started with, by postmaster.opts. */
+/* The configuration file that the server was last started with. */
 static const char *find_started_with(const Node *node)
 {
-    const char *path =
-        arena_printf(node->arena, "%s/postmaster.opts", node->clusters->target.directory);
-    AUTO_BUFFER Buffer text = {0};
-    bool found;
+    const char *directory = node->clusters->target.directory;
+    LastStart start;
+    bool named_by_directory;
+    long pid;
 
-    return file_read_all(path, OPTIONS_SIZE_MAX, &text, &found, NULL) && found
-               ? server_control_config_file(node->arena, buffer_string(&text))
-               : NULL;
+    if (!pid_file_find_server(directory, NULL, &pid, NULL))
+        pid = 0;
+    last_start_find(directory, pid, node->arena, &start);
+    if (start.arguments == NULL)
+        start.arguments = start.others; /* it is only a finding */
+    return last_start_config_file(&start, directory, node->arena, &named_by_directory);
 }
 
 /* The rewind does not ask how the server was started: see Target.config_file. */
@@ -344,6 +491,7 @@ static void read_configuration(Node *node)
 
     *configuration = (Configuration){.directory = node->clusters->target.directory,
                                      .config_file = named != NULL ? named : find_started_with(node),
+                                     .options = node->clusters->target.options,
                                      .arena = node->arena};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);

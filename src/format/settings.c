@@ -3,6 +3,8 @@
 #include "base/array.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -126,6 +128,17 @@ bool setting_is_on(const char *value)
            strcasecmp(value, "on") == 0 || strcmp(value, "1") == 0;
 }
 
+bool setting_integer(const char *value, int64_t *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtoll(value, &end, 0);
+    if (errno == 0 && *end != '\0' && strchr(".eE", *end) != NULL)
+        *number = (int64_t) (strtod(value, &end) + 0.5);
+    return errno == 0 && end != value && end[strspn(end, " \t\r\n")] == '\0';
+}
+
 /* ---- the list ---- */
 
 static int compare_setting(const void *name, const void *setting)
@@ -201,46 +214,75 @@ const char *settings_path(Arena *arena, const char *base, const char *value)
     return arena_strdup(arena, buffer_string(&path));
 }
 
+static void note_unread(Settings *settings, const char *path)
+{
+    settings->incomplete = true;
+    if (settings->unread == NULL)
+        settings->unread = arena_strdup(settings->arena, path);
+}
+
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
-                               int depth);
+                               bool must_be_there, int depth);
 
 static void read_settings_directory(Settings *settings, const SettingsReader *reader,
                                     const char *path, int depth)
 {
     const char *const *names = reader->list(reader->context, path, settings->arena);
 
-    for (; *names != NULL; names++)
+    if (names == NULL)
+        note_unread(settings, path);
+    for (; names != NULL && *names != NULL; names++)
     {
         const size_t length = strlen(*names);
 
         if (*names[0] != '.' && length > 5 && strcmp(*names + length - 5, ".conf") == 0)
             read_settings_file(settings, reader,
-                               arena_printf(settings->arena, "%s/%s", path, *names), depth);
+                               arena_printf(settings->arena, "%s/%s", path, *names), true, depth);
     }
+}
+
+/*
+ * The path of what the file `base` includes, as the server resolves it (AbsoluteConfigLocation in
+ * utils/misc/conffiles.c): relative in the data directory, absolute outside of it.
+ */
+static const char *find_included(const SettingsReader *reader, Arena *arena, const char *base,
+                                 const char *value)
+{
+    const char *path, *below;
+
+    if (value[0] != '/')
+        path = settings_path(arena, base, value);
+    else
+        path = arena_strdup(arena, value);
+    if (path == NULL && value[0] != '\0' && base[0] != '/' && reader->directory != NULL)
+    {
+        path = settings_path(arena, arena_printf(arena, "%s/%s", reader->directory, base), value);
+        if (path != NULL && path[0] == '\0')
+            return NULL; /* the root directory */
+    }
+    below = path != NULL && path[0] == '/' && reader->below != NULL
+                ? reader->below(path, reader->directory)
+                : NULL;
+    return below != NULL ? settings_path(arena, "", below) : path;
 }
 
 /* Read what an include directive in the file `path` names. */
 static void include(Settings *settings, const SettingsReader *reader, const char *path, int depth,
                     const char *directive, const char *value)
 {
-    const char *included;
+    const char *included = find_included(reader, settings->arena, path, value);
 
-    if (value[0] == '/' && reader->below != NULL)
-    {
-        value = reader->below(value, reader->directory);
-        path = "";
-    }
-    included = value != NULL ? settings_path(settings->arena, path, value) : NULL;
     if (included == NULL)
-        settings->incomplete = true;
+        note_unread(settings, value);
     else if (strcmp(directive, "include_dir") == 0)
         read_settings_directory(settings, reader, included, depth + 1);
     else
-        read_settings_file(settings, reader, included, depth + 1);
+        read_settings_file(settings, reader, included, strcmp(directive, "include") == 0,
+                           depth + 1);
 }
 
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
-                               int depth)
+                               bool must_be_there, int depth)
 {
     AUTO_BUFFER Buffer content = {0}, name = {0}, value = {0};
     TextCursor text;
@@ -248,10 +290,14 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
 
     if (settings->files == NULL)
         settings->files = arena_allocate(settings->arena, FILES_MAX * sizeof(*settings->files));
-    if (depth > DEPTH_MAX || settings->file_count == FILES_MAX ||
-        !reader->read(reader->context, path, &content, &found))
+    if (depth > DEPTH_MAX || settings->file_count == FILES_MAX)
     {
         settings->incomplete = true;
+        return;
+    }
+    if (!reader->read(reader->context, path, &content, &found) || (!found && must_be_there))
+    {
+        note_unread(settings, path);
         return;
     }
     if (!found)
@@ -273,7 +319,7 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
 
 void settings_read(Settings *settings, const SettingsReader *reader, const char *path)
 {
-    read_settings_file(settings, reader, path, 0);
+    read_settings_file(settings, reader, path, false, 0);
 }
 
 /* ---- passwords ---- */

@@ -22,6 +22,10 @@ void setting_replace(Buffer *text, const char *name, const char *value);
  * utils/adt/bool.c): any case, "true" and "yes" also abbreviated. False for NULL. */
 bool setting_is_on(const char *value);
 
+/* The value of an integer setting that has no unit, as the server reads it (parse_int in
+ * utils/misc/guc.c). False: it is none, and a server would not start with it. */
+bool setting_integer(const char *value, int64_t *number);
+
 typedef struct Setting
 {
     const char *name; /* in lower case */
@@ -35,8 +39,9 @@ typedef struct Settings
     size_t count;
     const char **files; /* that were read and are there, in this order */
     size_t file_count;
-    bool incomplete; /* something was not read: it lies outside of the data directory, there is
-                        too much of it, or it could not be read */
+    bool incomplete;    /* something was not read: there is too much of it, it could not be read, or
+                           a file that must be there is not */
+    const char *unread; /* what could not be read, the first; NULL: nothing, or only too much */
 } Settings;
 
 /* Supplies the files of a data directory, by paths relative to it. */
@@ -45,7 +50,7 @@ typedef struct SettingsReader
     /* Append the file's content. False: it cannot be read; *found false: there is no such file. */
     bool (*read)(void *context, const char *path, Buffer *content, bool *found);
     /* The names of the files in a directory, ascending by bytes, up to a NULL. The list may be in
-     * the arena. */
+     * the arena. NULL: the directory cannot be read, or is not there. */
     const char *const *(*list)(void *context, const char *directory, Arena *arena);
     /* The part of an absolute path that lies below the data directory, or NULL: place_below. */
     const char *(*below)(const char *path, const char *directory);

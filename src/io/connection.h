@@ -132,9 +132,9 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
  * After another failure nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-#define NO_SUCH_FILE "58P01"      /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
-#define NOT_IN_REPERTOIRE "22021" /* ERRCODE_CHARACTER_NOT_IN_REPERTOIRE: invalid in its encoding  \
-                                   */
+#define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
+#define INSUFFICIENT_PRIVILEGE "42501" /* also of a file: EACCES, EPERM (elog.c) */
+#define NOT_IN_REPERTOIRE "22021"      /* of a name: invalid in the encoding */
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, const char *sqlstate,
                                              Error *error);
 

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define OUTPUT_MAX (1024 * 1024)
+#define NUMBER_SIZE_MAX 64
+#define OWN_OOM_SCORE_ADJ "/proc/self/oom_score_adj"
 #define POLL_MILLISECONDS 200
 #define WAIT_MILLISECONDS_MAX 50
 #define GRACE_SECONDS 5 /* for a command that was asked to end at its limit */
@@ -33,19 +35,23 @@ static bool is_at_terminal(void)
     return file_open_read("/dev/tty", &fd, &found, NULL) && found && tcgetpgrp(fd) == getpgrp();
 }
 
-/* Signal a child, and all that it has started where it leads a group. */
-static void signal_child(pid_t pid, int number)
+typedef struct Child
 {
-    kill(getpgid(pid) == pid ? -pid : pid, number);
-}
+    const char *const *arguments;
+    int stdout_fd;                    /* unless there is a log */
+    bool quiet;                       /* stderr is /dev/null, not ours */
+    const char *log;                  /* both are appended to this file, which is there; or NULL */
+    const ServerSurroundings *server; /* of a child that starts a server, else NULL */
+    pid_t pid;
+} Child;
 
-/* The destination of what a child writes. */
-typedef struct ChildOutput
+/* Signal a child. One that leads a group is signalled with its group, except where a server may be
+ * in that. */
+static void signal_child(const Child *child, int number)
 {
-    int stdout_fd;   /* unless there is a log */
-    bool quiet;      /* stderr is /dev/null, not ours */
-    const char *log; /* both are appended to this file, which is there; or NULL */
-} ChildOutput;
+    kill(child->server == NULL && getpgid(child->pid) == child->pid ? -child->pid : child->pid,
+         number);
+}
 
 /* ---- The environment of a server ---- */
 
@@ -113,14 +119,12 @@ static bool is_libpq_variable(const char *setting)
     return false;
 }
 
-/* The caller frees it; NULL: ours. The strings are ours. */
-static char **make_environment(ProcessEnvironment environment)
+/* Our environment without what libpq reads. The caller frees the list; the strings are ours. */
+static char **make_environment(void)
 {
     size_t count = 0, kept = 0;
     char **made;
 
-    if (environment == PROCESS_AS_OURS)
-        return NULL;
     while (environ[count] != NULL)
         count++;
     made = memory_allocate((count + 1) * sizeof(*made));
@@ -131,18 +135,116 @@ static char **make_environment(ProcessEnvironment environment)
     return made;
 }
 
+/* ---- The limits of a server: a child has what its parent has when it starts ---- */
+
+/* Ours, while those of a server are in their place. */
+typedef struct OwnLimits
+{
+    struct rlimit limits[RLIM_NLIMITS];
+    Buffer oom_score_adj; /* empty: it was not changed */
+} OwnLimits;
+
+/* Set our soft limits to these, as far as our hard ones allow. former gets ours; it may be the same
+ * array. */
+static void exchange_limits(const struct rlimit *limits, struct rlimit *former)
+{
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+    {
+        const rlim_t wanted = limits[i].rlim_cur;
+        struct rlimit limit;
+
+        if (getrlimit((__rlimit_resource_t) i, &limit) != 0)
+            continue;
+        former[i] = limit;
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        setrlimit((__rlimit_resource_t) i, &limit);
+    }
+}
+
+/* Set our score. The kernel lets only root lower it below the one that we began with. */
+static void set_oom_score_adj(const char *number)
+{
+    AUTO_FD int fd = -1;
+
+    if (file_open_update(OWN_OOM_SCORE_ADJ, &fd, NULL))
+        (void) !file_write_at(fd, OWN_OOM_SCORE_ADJ, number, strlen(number), 0, NULL);
+}
+
+static void take_limits(const ServerSurroundings *server, OwnLimits *own)
+{
+    if (server->limits != NULL)
+        exchange_limits(server->limits, own->limits);
+    if (server->oom_score_adj != NULL &&
+        file_read_all(OWN_OOM_SCORE_ADJ, NUMBER_SIZE_MAX, &own->oom_score_adj, NULL, NULL))
+        set_oom_score_adj(server->oom_score_adj);
+}
+
+static void give_limits_back(const ServerSurroundings *server, OwnLimits *own)
+{
+    if (server->limits != NULL)
+        exchange_limits(own->limits, own->limits);
+    if (own->oom_score_adj.size > 0)
+        set_oom_score_adj(buffer_string(&own->oom_score_adj));
+    buffer_free(&own->oom_score_adj);
+}
+
 /* ---- Children ---- */
 
-/*
- * Start path with arguments. Its stdin is /dev/null. It gets no descriptor but the first three: a
- * server that it starts would keep what our caller gave us, such as a pipe or a lock, as long as it
- * runs. It leads its own process group, so that what it has started ends with it, except at a
- * terminal.
- */
-static bool start_child(const char *const *arguments, ProcessEnvironment environment,
-                        const ChildOutput *output, pid_t *pid, Error *error)
+/* The session and process group of a child: see start_child. */
+static short choose_flags(const Child *child)
 {
-    char **made = make_environment(environment);
+    const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+
+    if (is_at_terminal() && (child->server == NULL || child->server->at_terminal))
+        return flags;
+    return (short) (flags | (child->server != NULL ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP));
+}
+
+static void set_files(const Child *child, posix_spawn_file_actions_t *actions)
+{
+    posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (child->log != NULL)
+    {
+        posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, child->log, O_WRONLY | O_APPEND,
+                                         0);
+        posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO);
+    }
+    else
+        posix_spawn_file_actions_adddup2(actions, child->stdout_fd, STDOUT_FILENO);
+    if (child->quiet)
+        posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+}
+
+static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes)
+{
+    const ServerSurroundings *server = child->server;
+    char **made = server != NULL && server->environment == NULL ? make_environment() : NULL;
+    char *const *environment = made != NULL     ? made
+                               : server != NULL ? (char *const *) server->environment
+                                                : environ;
+    OwnLimits own = {0};
+    int number;
+
+    if (server != NULL)
+        take_limits(server, &own);
+    number = posix_spawn(&child->pid, child->arguments[0], actions, attributes,
+                         (char *const *) child->arguments, environment);
+    if (server != NULL)
+        give_limits_back(server, &own);
+    free(made);
+    return number;
+}
+
+/*
+ * Start a child with its arguments. Its stdin is /dev/null. It gets no descriptor but the first
+ * three: a server that it starts would keep what our caller gave us, such as a pipe or a lock, as
+ * long as it runs. It leads its own process group, so that what it has started ends with it, except
+ * at a terminal; what starts a server leads its own session.
+ */
+static bool start_child(Child *child, Error *error)
+{
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t defaults;
@@ -156,35 +258,20 @@ static bool start_child(const char *const *arguments, ProcessEnvironment environ
     sigaddset(&defaults, SIGXFSZ);
     sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, (short) (POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                                   (is_at_terminal() ? 0 : POSIX_SPAWN_SETPGROUP)));
+    posix_spawnattr_setflags(&attributes, choose_flags(child));
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &mask);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
 
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (output->log != NULL)
-    {
-        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output->log, O_WRONLY | O_APPEND,
-                                         0);
-        posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-    }
-    else
-        posix_spawn_file_actions_adddup2(&actions, output->stdout_fd, STDOUT_FILENO);
-    if (output->quiet)
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-
-    number = posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *) arguments,
-                         made != NULL ? made : environ);
-    free(made);
+    set_files(child, &actions);
+    number = spawn(child, &actions, &attributes);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (number != 0)
     {
         errno = number;
-        return error_set_errno(error, "could not execute command \"%s\"", arguments[0]);
+        return error_set_errno(error, "could not execute command \"%s\"", child->arguments[0]);
     }
     return true;
 }
@@ -201,7 +288,7 @@ static bool check_limit(double begin, int limit_seconds, Error *error)
  * asked to end; the error says which. One with a limit that does not is killed. Polls, because the
  * signal may arrive in another thread.
  */
-static bool wait_for_child(pid_t pid, int limit_seconds, int *wait_status, Error *error)
+static bool wait_for_child(const Child *child, int limit_seconds, int *wait_status, Error *error)
 {
     const double begin = clock_seconds();
     long milliseconds = 1;
@@ -210,20 +297,20 @@ static bool wait_for_child(pid_t pid, int limit_seconds, int *wait_status, Error
     for (;;)
     {
         struct timespec pause = {.tv_sec = 0, .tv_nsec = milliseconds * 1000000};
-        const pid_t ended = waitpid(pid, wait_status, WNOHANG);
+        const pid_t ended = waitpid(child->pid, wait_status, WNOHANG);
 
-        if (ended == pid)
+        if (ended == child->pid)
             return !stopped;
         if (ended < 0 && errno != EINTR)
             return error_set_errno(error, "could not wait for child process");
         if (!stopped && !(stop_check(error) && check_limit(begin, limit_seconds, error)))
         {
             stopped = true;
-            signal_child(pid, SIGTERM);
+            signal_child(child, SIGTERM);
         }
         else if (stopped && limit_seconds > 0 &&
                  clock_seconds() - begin >= limit_seconds + GRACE_SECONDS)
-            signal_child(pid, SIGKILL);
+            signal_child(child, SIGKILL);
         nanosleep(&pause, NULL);
         if (milliseconds < WAIT_MILLISECONDS_MAX)
             milliseconds *= 2;
@@ -263,38 +350,39 @@ static bool read_output(int fd, const char *command, Buffer *output, Error *erro
 bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *wait_status,
                  Error *error)
 {
+    Child child = {.arguments = arguments, .quiet = quiet};
     bool started, collected, waited;
     int ends[2];
-    pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set_errno(error, "could not create pipe");
-    started = start_child(arguments, PROCESS_AS_OURS,
-                          &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error);
+    child.stdout_fd = ends[1];
+    started = start_child(&child, error);
     file_close(ends[1]);
     collected = started && read_output(ends[0], arguments[0], output, error);
     file_close(ends[0]);
     if (!started)
         return false;
     if (!collected)
-        signal_child(pid, SIGTERM);
+        signal_child(&child, SIGTERM);
 
     /* Waited for in any case; the first error is the one to tell. */
-    waited = wait_for_child(pid, 0, wait_status, collected ? error : NULL);
+    waited = wait_for_child(&child, 0, wait_status, collected ? error : NULL);
     return collected && waited;
 }
 
-bool process_shell(const char *command, ProcessEnvironment environment, const char *log,
-                   int limit_seconds, int *wait_status, Error *error)
+bool process_shell(const ShellCommand *command, int *wait_status, Error *error)
 {
-    const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
-    const ChildOutput output = {.stdout_fd = STDERR_FILENO, .log = log};
+    const char *const arguments[] = {"/bin/sh", "-c", command->text, NULL};
+    Child child = {.arguments = arguments,
+                   .stdout_fd = STDERR_FILENO,
+                   .log = command->log,
+                   .server = command->server};
     AUTO_FD int fd = -1;
-    pid_t pid;
 
-    return (log == NULL || file_open_or_create(log, &fd, error)) &&
-           start_child(arguments, environment, &output, &pid, error) &&
-           wait_for_child(pid, limit_seconds, wait_status, error);
+    return (command->log == NULL || file_open_or_create(command->log, &fd, error)) &&
+           start_child(&child, error) &&
+           wait_for_child(&child, command->limit_seconds, wait_status, error);
 }
 
 void process_describe(int wait_status, char *out, size_t size)

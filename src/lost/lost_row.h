@@ -28,11 +28,13 @@ typedef struct RowValue
 
 /*
  * A value has a text if all texts of its row are not longer than ROW_TEXT_MAX together, and its own
- * is not much longer than what is stored: a few bytes of a compressed string or of a numeric can be
- * more text than a disk has room for.
+ * is not much longer than what is stored: a few bytes of a numeric, or of an array of them that is
+ * compressed, can be more text than a disk has room for. A byte of lz4, the default from 19 on, is
+ * up to 255 bytes of a value, and each of these up to four characters of its text: two digits of a
+ * bytea, three characters of a date in an array.
  */
 #define ROW_TEXT_MAX ((size_t) 32 * 1024 * 1024)
-#define VALUE_GROWTH_MAX 256  /* times the size that is stored */
+#define VALUE_GROWTH_MAX 1024 /* times the size that is stored */
 #define VALUE_TEXT_SHORT 1024 /* what any value may have */
 
 typedef struct RowText

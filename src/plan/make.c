@@ -176,8 +176,7 @@ static bool is_remarkable(const PlanInput *input, const FilePair *pair, const De
            (reason == REASON_KEPT || warnings[reason] != NULL);
 }
 
-/* Replay, or the state that it begins with, would not fit what the target has in these. */
-static bool must_come_from_source(const Version *version, const char *path)
+bool plan_must_come_from_source(const Version *version, const char *path)
 {
     return path_is_servers(version, path) || strcmp(path, "backup_label") == 0 ||
            strcmp(path, "tablespace_map") == 0;
@@ -242,7 +241,7 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
         pair->database_is_targets = is_in_database_of_target(builder, &pair->file.relation);
     decision = decide_file(builder->input, pair);
     if (decision.outcome == OUTCOME_KEEP &&
-        must_come_from_source(builder->input->version, pair->path))
+        plan_must_come_from_source(builder->input->version, pair->path))
         return error_not_to_be_kept(pair->path, decision.kept_by, error);
     if (decision.entry.reason == REASON_FOREIGN)
         remark_on_tree(builder, pair->path);
@@ -504,7 +503,7 @@ static bool may_be_missed(const Plan *plan, const PlanRemoved *removed)
            !(removed->is_file && is_left_by_programs(removed->path));
 }
 
-static void append_keep_option(Buffer *options, const char *path)
+void plan_append_keep_option(Buffer *options, const char *path)
 {
     AUTO_BUFFER Buffer pattern = {0};
 
@@ -530,7 +529,7 @@ static void print_removed(const Plan *plan)
             removed->path, (unsigned long long) removed->file_count,
             removed->file_count == 1 ? "" : "s", (unsigned long long) removed->bytes,
             removed->bytes == 1 ? "" : "s");
-        append_keep_option(&options, removed->path);
+        plan_append_keep_option(&options, removed->path);
     }
     if (count > NAMED_MAX)
         log_warning("%zu more of the target are removed that the source does not have",

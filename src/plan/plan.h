@@ -209,6 +209,13 @@ bool plan_stays_in_place(const PlanEntry *entry);
 /* The target keeps this file or directory, or one that it is in. */
 bool plan_keeps(const Plan *plan, const char *path);
 
+/* --keep must not leave the target's file: replay, or the state that it begins with, would not fit
+ * what the target has there. */
+bool plan_must_come_from_source(const Version *version, const char *path);
+
+/* Append " --keep=" and the pattern that matches this path alone, quoted for a shell. */
+void plan_append_keep_option(Buffer *options, const char *path);
+
 /* The entry of a path, or NULL. */
 const PlanEntry *plan_find(const Plan *plan, const char *path);
 

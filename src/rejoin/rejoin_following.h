@@ -4,6 +4,7 @@
 #ifndef REJOIN_REJOIN_FOLLOWING_H
 #define REJOIN_REJOIN_FOLLOWING_H
 
+#include "divergence/lost_count.h"
 #include "target/server_control.h"
 #include "target/target_server.h"
 #include "standby/streaming.h"
@@ -21,6 +22,9 @@ typedef struct RejoinResult
     bool resumed;              /* an interrupted rewind was finished first */
     bool is_standby;           /* the rewind succeeded, and has set it up as one */
     const char *start_command; /* NULL: not known */
+    LostCount lost_count;      /* before the server was stopped */
+    const char *failure;       /* that the server ended with after it was started, by its log; NULL:
+                                  it runs, was not started, or its log does not say */
     /* When it followed: */
     Lsn replayed;
     SourceStandby standby; /* by pg_stat_replication; empty where the role may not see it */

@@ -36,6 +36,14 @@ static void json_time(Json *json, const char *key, bool known, int64_t timestamp
     json_string(json, key, text);
 }
 
+static void json_known_number(Json *json, const char *key, bool known, uint64_t number)
+{
+    if (known)
+        json_number(json, key, number);
+    else
+        json_null(json, key);
+}
+
 static void json_history(Json *json, const char *key, const Report *report, const History *history)
 {
     const size_t count = history->count;
@@ -246,16 +254,20 @@ static void json_saved_rows(Json *json, const SavedRows *saved)
 static void json_discarded(Json *json, const Report *report)
 {
     const Run *run = report->run;
-    const ScanResult *scanned = &run->changes.scanned;
-    const bool commits = scanned->commit_count > 0;
+    const LostCount *count = &run->lost_count;
+    const bool known = count->unknown == NULL, scanned = run->changes.known;
+    const bool commits = known && count->transactions > 0;
 
-    if (!json_section(json, "discarded", '{', run->changes.known))
+    if (!json_section(json, "discarded", '{', count->counted))
         return;
-    json_number(json, "transactions", scanned->commit_count);
-    json_time(json, "first_commit", commits, scanned->first_commit_time);
-    json_time(json, "last_commit", commits, scanned->last_commit_time);
-    json_number(json, "prepared_transactions", run->changes.lost_prepared);
-    json_number(json, "target_wal_bytes_read", scanned->wal_bytes);
+    json_known_number(json, "transactions", known, count->transactions);
+    json_string(json, "transactions_unknown", count->unknown);
+    json_time(json, "first_commit", commits, count->first_time);
+    json_time(json, "last_commit", commits, count->last_time);
+    json_number(json, "first_timeline", count->first_timeline);
+    json_number(json, "last_timeline", count->last_timeline);
+    json_known_number(json, "prepared_transactions", scanned, run->changes.lost_prepared);
+    json_known_number(json, "target_wal_bytes_read", scanned, run->changes.scanned.wal_bytes);
     if (json_section(json, "saved_wal", '{', run->saved_wal_command != NULL))
     {
         json_string(json, "directory", report->options->save_diverged_wal);

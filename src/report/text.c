@@ -353,26 +353,30 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
 static void text_lost(const Report *report, bool done, Buffer *text)
 {
     const Run *run = report->run;
-    const ScanResult *scanned = &run->changes.scanned;
+    const LostCount *count = &run->lost_count;
     const uint64_t prepared = run->changes.lost_prepared;
     const uint64_t maintenance = run->lost != NULL ? run->lost->maintenance_count : 0;
 
-    if (!run->changes.known)
+    if (!count->counted)
         return;
     buffer_printf(text, "\n%s\n",
                   done ? "Discarded from the target" : "To be discarded from the target");
-    text_row(text, "committed transactions", "%llu", (unsigned long long) scanned->commit_count);
+    if (count->unknown != NULL)
+        text_row(text, "committed transactions", "not known: %s", count->unknown);
+    else
+        text_row(text, "committed transactions", "%llu", (unsigned long long) count->transactions);
     if (maintenance > 0)
         text_row(text, "of which maintenance", "%llu (ANALYZE, VACUUM: no row of a table)",
                  (unsigned long long) maintenance);
-    if (scanned->commit_count > 0)
+    if (count->transactions > 0)
     {
-        text_row(text, "first commit", "%s", time_text(report, scanned->first_commit_time));
-        text_row(text, "last commit", "%s", time_text(report, scanned->last_commit_time));
+        text_row(text, "first commit", "%s", time_text(report, count->first_time));
+        text_row(text, "last commit", "%s", time_text(report, count->last_time));
     }
     if (prepared > 0)
         text_row(text, "prepared transactions", "%llu", (unsigned long long) prepared);
-    text_row(text, "target WAL read", "%s", size_text(report, scanned->wal_bytes));
+    if (run->changes.known)
+        text_row(text, "target WAL read", "%s", size_text(report, run->changes.scanned.wal_bytes));
     if (run->lost != NULL)
         text_lost_list(report, run->lost, text);
     if (run->saved_wal_command != NULL)

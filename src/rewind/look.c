@@ -12,6 +12,7 @@
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
 #include "target/configuration.h"
+#include "target/last_start.h"
 #include "target/pid_file.h"
 
 #include <stdlib.h>
@@ -290,21 +291,42 @@ static const char *find_restore_command(Look *look)
     return NULL;
 }
 
+/* Find the target's configuration: the options of its server's last start, and the main file. Where
+ * that is outside, only --rejoin, which starts the server so, takes it from the last start. */
+static void find_configuration(Look *look)
+{
+    Target *target = &look->clusters.target;
+    const char *named = look->options->config_file;
+    Settings *options = arena_allocate(look->arena, sizeof(*options));
+    Configuration configuration = {target->directory, named, NULL, look->arena};
+    bool by_directory;
+    LastStart start;
+    long pid;
+
+    if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
+        pid = 0;
+    last_start_find(target->directory, pid, look->arena, &start);
+    options->arena = look->arena;
+    last_start_settings(&start, options);
+    target->options = options;
+    if (named == NULL && look->options->rejoin)
+        configuration.config_file =
+            last_start_config_file(&start, target->directory, look->arena, &by_directory);
+    target->config_file = configuration_find_file(&configuration, target->control.version);
+    if (target->config_file != named)
+        log_debug("the target's configuration is in \"%s\"", target->config_file);
+}
+
 /* The restore command needs the version, so pg_control is read before; its problems are reported in
  * their turn. */
 bool look_identify_target(Look *look, Error *error)
 {
     Target *target = &look->clusters.target;
-    const char *named = look->options->config_file;
-    Configuration configuration;
 
     if ((look->locks && !target_wait_for_stop(target, look->patience_seconds, error)) ||
         !target_read(target, error))
         return false;
-    configuration = (Configuration){target->directory, named, look->arena};
-    target->config_file = configuration_find_file(&configuration, target->control.version);
-    if (target->config_file != named)
-        log_debug("the target's configuration is in \"%s\"", target->config_file);
+    find_configuration(look);
     look->clusters.shape = control_wal_shape(&target->control);
     look->restore_command = find_restore_command(look);
     return true;
@@ -431,6 +453,7 @@ static bool fails_unknown(const Look *look, const Error *error)
 static bool needs_target_wal(const Options *options)
 {
     return options->early_start || options->save_diverged_wal != NULL ||
+           options->max_lost_transactions >= 0 ||
            (options->save_lost_rows != NULL && options->require_lost_rows);
 }
 
@@ -642,9 +665,11 @@ static bool find_divergence_of_look(Look *look, Error *error)
         look->target_wal->stream.limit = known_end > latest ? known_end : latest;
     }
     look->found = look_for_divergence(look, error);
+    look->rewinds = look->found ? look->options->compare || look->divergence.needed
+                                : look->running || divergence_is_certain(clusters);
     if (!look->found)
         return fails_unknown(look, error);
-    if (!look->options->compare && !look->divergence.needed)
+    if (!look->rewinds)
         return true;
     return (look->options->compare || look_for_replayed_wal(look, error)) &&
            check_space_for_wal(look, error);

@@ -75,7 +75,8 @@ typedef struct Look
     Divergence divergence;
 
     /* Set by look_at_pair. */
-    bool found; /* the divergence was looked for to its end, or is not needed */
+    bool found;   /* the divergence was looked for to its end, or is not needed */
+    bool rewinds; /* as far as is known, a rewind of this target has something to do */
     ReplayedWal replayed;
     uint64_t replayed_segment;
     bool lacks_space; /* it failed: there is no room for the source's WAL */
@@ -148,6 +149,13 @@ MUST_CHECK bool look_for_next_wal(const Look *look, uint64_t *segment, bool *has
  * where too much WAL would have to be read.
  */
 MUST_CHECK bool look_at_pair(Look *look, Error *error);
+
+/*
+ * After look_at_pair, if look->rewinds: list the files of both sides, and look whether the
+ * source may read those that a rewind fetches and that are no relations. Such files are added to
+ * look->problems, with the topic "source_files". (prepare.c)
+ */
+MUST_CHECK bool look_at_files(Look *look, Error *error);
 
 /* Close the source, remove the scratch directory, release the lock. What cannot be removed is a
  * warning. The arena and divergence.scan stay. */

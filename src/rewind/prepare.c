@@ -5,6 +5,8 @@
 #include "target/configuration.h"
 #include "standby/standby_files.h"
 
+#include <stdlib.h>
+
 /* A tablespace that the source drops while it is listed seems to be empty: the second list does not
  * have it. */
 static bool list_source(const Clusters *clusters, Listing *files, Error *error)
@@ -23,24 +25,31 @@ static bool list_source(const Clusters *clusters, Listing *files, Error *error)
     return listing_check_complete(files, version, error);
 }
 
+/* The listings of a pair. */
+typedef struct Sides
+{
+    const Clusters *clusters;
+    Listing *source, *target;
+} Sides;
+
 /* A WorkerFunction: the source's files, then the target's. */
 static bool list_side(void *context, size_t item, Error *error)
 {
-    Run *run = context;
-    const Clusters *clusters = &run->look.clusters;
+    const Sides *sides = context;
 
-    if (item == 1)
-        return listing_of_target(&clusters->target, &run->planned.target_files, error);
-    return list_source(clusters, &run->planned.source_files, error);
+    return item == 0 ? list_source(sides->clusters, sides->source, error)
+                     : listing_of_target(&sides->clusters->target, sides->target, error);
 }
 
 /* Both at once: what a server lists is waited for. */
-static bool list_both_sides(Run *run, Error *error)
+static bool list_both_sides(const Look *look, Planned *planned, Error *error)
 {
+    Sides sides = {&look->clusters, &planned->source_files, &planned->target_files};
+
     log_progress_message("reading source file list"); /* contract */
     log_progress_message("reading target file list"); /* contract */
     progress_begin(PROGRESS_LIST, 0);
-    return progress_end(workers_run(run->look.options->jobs, 2, list_side, run, error));
+    return progress_end(workers_run(look->options->jobs, 2, list_side, &sides, error));
 }
 
 static void map_tablespaces(const TablespaceMappings *mappings, bool first, Listing *source_files)
@@ -56,14 +65,14 @@ static void map_tablespaces(const TablespaceMappings *mappings, bool first, List
 
 /* Kept are the files that the options name, those that primary_conninfo names, and with
  * --keep-config those that the target's configuration includes or names. */
-static void find_kept_files(const Run *run, const Configuration *configuration, Keep *keep)
+static void find_kept_files(const Look *look, const StandbySettings *settings,
+                            const Configuration *configuration, Keep *keep)
 {
-    const Version *version = run->look.clusters.shape.version;
-    const StandbySettings *settings = run->standby_settings;
+    const Version *version = look->clusters.shape.version;
     const char **names;
     size_t count;
 
-    keep_copy(run->look.options->keep, keep);
+    keep_copy(look->options->keep, keep);
     for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
         keep_add_file(keep, version, settings->files[i]);
     if (!keep->configuration)
@@ -73,26 +82,76 @@ static void find_kept_files(const Run *run, const Configuration *configuration, 
         keep_add_file(keep, version, names[i]);
 }
 
-/* List, and decide by the listings and by planned.input, where positions and blocks are set. */
-static bool plan_files(Run *run, bool first, Error *error)
+/* The file is fetched, and no relation's. Those of relations are too many, and the source's server
+ * would fail for one that it may not read. */
+static bool is_to_be_tried(const PlanEntry *entry)
 {
-    const Options *options = run->look.options;
-    const Clusters *clusters = &run->look.clusters;
+    return entry->action == ACTION_COPY && entry->type == FILE_REGULAR && !entry->wal &&
+           entry->source_size > 0 && entry->kind != KIND_RELATION && entry->kind != KIND_FORK;
+}
+
+/* Add the problem, and what helps. */
+static void add_refused_file(Look *look, const char *path, Error *problem)
+{
+    AUTO_BUFFER Buffer option = {0};
+
+    if (look->clusters.source->is_server)
+        error_hint(problem, "The source's server must be able to read it.");
+    if (!plan_must_come_from_source(look->clusters.shape.version, path))
+    {
+        plan_append_keep_option(&option, path);
+        error_hint(problem, "To leave the target without it, or with its own, use:%s",
+                   buffer_string(&option));
+    }
+    look->problems.topic = "source_files";
+    problems_add(&look->problems, problem);
+    look->problems.topic = NULL;
+}
+
+/*
+ * A rewind would end at a file that the source may not read, when much has been fetched. So a byte
+ * of each is read before.
+ */
+static bool try_source_files(Look *look, const Plan *plan, Error *error)
+{
+    Source *source = look->clusters.source;
+    const char **paths = memory_allocate_zeroed(plan->count + 1, sizeof(*paths));
+    RefusedFiles *refused = memory_allocate_zeroed(1, sizeof(*refused));
+    size_t count = 0;
+    bool result;
+
+    for (size_t i = 0; i < plan->count; i++)
+        if (is_to_be_tried(&plan->entries[i]))
+            paths[count++] = plan->entries[i].path;
+    result = source->operations->try_files(source, paths, count, refused, error);
+    for (size_t i = 0; result && i < refused->count; i++)
+        add_refused_file(look, refused->paths[i], &refused->errors[i]);
+    free(refused);
+    free(paths);
+    return result;
+}
+
+/* List, and decide by the listings and by planned->input, where positions and blocks are set.
+ * settings: of -R, or NULL. */
+static bool plan_files(Look *look, const StandbySettings *settings, bool first, Planned *planned,
+                       Error *error)
+{
+    const Options *options = look->options;
+    const Clusters *clusters = &look->clusters;
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
-    const Configuration configuration = target_configuration(&clusters->target, run->look.arena);
+    const Configuration configuration = target_configuration(&clusters->target, look->arena);
     const char *logs = configuration_log_directory(&configuration);
-    Planned *planned = &run->planned;
     PlanInput *input = &planned->input;
     bool result;
 
-    if (!list_both_sides(run, error))
+    if (!list_both_sides(look, planned, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
     listing_add_new_places(&planned->source_files, clusters->target.directory,
                            &planned->target_files);
-    find_kept_files(run, &configuration, &planned->keep);
+    find_kept_files(look, settings, &configuration, &planned->keep);
     input->version = version;
     input->version_directory = control->version_directory;
     input->shape = clusters->shape;
@@ -110,7 +169,7 @@ static bool plan_files(Run *run, bool first, Error *error)
     input->source_history = &clusters->source_history;
     result = plan_make(input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
-    return result;
+    return result && try_source_files(look, &planned->plan, error);
 }
 
 /* Name blocks that no WAL names: the files of the plan are read for them. */
@@ -153,7 +212,7 @@ bool prepare_plan(Run *run, bool first, Error *error)
                                    .rebuilt = start->rebuilt,
                                    .made = start->made,
                                    .every_relation = reads_relations}};
-    if (!plan_files(run, first, error))
+    if (!plan_files(&run->look, run->standby_settings, first, planned, error))
         return false;
     if (run->look.problems.count == 0 && reads_relations)
     {
@@ -175,21 +234,36 @@ bool prepare_plan(Run *run, bool first, Error *error)
     return true;
 }
 
-bool prepare_least_plan(Run *run, Error *error)
+bool prepare_least_plan(Look *look, const StandbySettings *settings, Planned *planned, Error *error)
 {
-    const CheckPoint *checkpoint = &run->look.clusters.target.control.checkpoint;
+    const CheckPoint *checkpoint = &look->clusters.target.control.checkpoint;
     const Lsn redo = checkpoint->redo;
-    Planned *planned = &run->planned;
 
     planned_free(planned); /* of a listing that failed */
-    *planned = (Planned){.source = run->look.source,
+    *planned = (Planned){.source = look->source,
                          .named = blockmap_create(),
                          .input = {.divergence = redo,
                                    .wal_from = redo,
                                    .whole_from = redo,
                                    .next_oid = checkpoint->next_oid}};
     planned->changes.blocks = planned->named;
-    return plan_files(run, true, error);
+    return plan_files(look, settings, true, planned, error);
+}
+
+bool look_at_files(Look *look, Error *error)
+{
+    StandbySettings settings = {0};
+    Planned planned = {0};
+    bool result;
+
+    if (!look->rewinds)
+        return true;
+    if (look->options->write_recovery_conf &&
+        !standby_settings_make(look->options, &look->clusters, look->arena, &settings, error))
+        return false;
+    result = prepare_least_plan(look, &settings, &planned, error);
+    planned_free(&planned);
+    return result && problems_check(&look->problems, error);
 }
 
 void planned_free(Planned *planned)

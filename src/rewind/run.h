@@ -5,6 +5,7 @@
 #ifndef REWIND_RUN_H
 #define REWIND_RUN_H
 
+#include "divergence/lost_count.h"
 #include "divergence/lost_transactions.h"
 #include "recovery_start/recovery_start.h"
 #include "rewind/look.h"
@@ -94,14 +95,15 @@ typedef struct Run
     Look look;               /* the first three steps; look.arena NULL: no run has begun */
     SourceAddress source;    /* set at the end */
     TargetChanges changes;
+    LostCount lost_count; /* not counted where the run failed before it could be */
     Lost *lost;
     RecoveryStart start;
     Planned planned;
-    const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
-    bool slot_made;                          /* by --create-slot, in this run */
-    TargetSlots slots;                       /* of a former primary that needs no rewind */
-    const NextStart *next_start;             /* NULL: not found out */
-    MisleadingWal misleading;                /* that its server would find */
+    StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
+    bool slot_made;                    /* by --create-slot, in this run */
+    TargetSlots slots;                 /* of a target that needs no rewind */
+    const NextStart *next_start;       /* NULL: not found out */
+    MisleadingWal misleading;          /* that its server would find */
     Staged staged;
     const char *saved_wal_command; /* that reads the diverged WAL; NULL: it is not saved, or
                                       not known (--compare) */
@@ -141,9 +143,10 @@ MUST_CHECK bool prepare_plan(Run *run, bool first, Error *error);
 
 /*
  * A plan without any blocks: what a rewind would do at least. It finds what is wrong with the
- * target's files where a real plan cannot be made.
+ * files of both sides where a real plan cannot be made. settings: of -R, or NULL.
  */
-MUST_CHECK bool prepare_least_plan(Run *run, Error *error);
+MUST_CHECK bool prepare_least_plan(Look *look, const StandbySettings *settings, Planned *planned,
+                                   Error *error);
 
 void planned_free(Planned *planned);
 

@@ -205,6 +205,31 @@ static bool directory_names(Source *source, const char *directory, Arena *arena,
                     &found, error);
 }
 
+static bool directory_try_files(Source *source, const char *const *paths, size_t count,
+                                RefusedFiles *refused, Error *error)
+{
+    AUTO_BUFFER Buffer full = {0};
+
+    refused->count = 0;
+    for (size_t i = 0; i < count && refused->count < REFUSED_FILES_MAX; i++)
+    {
+        const char *path = path_in(&full, source->directory, paths[i]);
+        Error *problem = &refused->errors[refused->count];
+        AUTO_FD int fd = -1;
+        size_t length;
+        uint8_t byte;
+        bool found;
+
+        if (file_open_read(path, &fd, &found, problem) &&
+            (!found || file_read_at(fd, path, &byte, sizeof(byte), 0, &length, problem)))
+            continue;
+        if (problem->error_number != EACCES && problem->error_number != EPERM)
+            return error_copy(error, problem);
+        refused->paths[refused->count++] = paths[i];
+    }
+    return true;
+}
+
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
 {
     (void) source;
@@ -245,6 +270,7 @@ static const SourceOperations directory_operations = {
     .position = directory_position,
     .read_file = directory_read_file,
     .list = directory_list,
+    .try_files = directory_try_files,
     .names = directory_names,
     .start_workers = directory_start_workers,
     .fetch = directory_fetch,

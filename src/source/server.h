@@ -155,10 +155,12 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
  * refuses MD5, and before 11 there is no other. */
 MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 
-/* SourceOperations' fetch and list. */
+/* SourceOperations' fetch, list and try_files. */
 bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *error);
 bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
+bool server_try_files(Source *source, const char *const *paths, size_t count, RefusedFiles *refused,
+                      Error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The files of a server, one level of the tree after the other.
+ * The files of a server, one level of the tree after the other; and whether it may read them.
  *
  * A query asks for the content of many directories, and gives its rows as it finds them: the server
  * keeps no more than the names of one directory. A recursive query would hold every row of a level,
@@ -355,4 +355,110 @@ bool server_list(Source *source, const Version *version, SourceFileVisitor visit
         ok = visit(context, &list.files[i], error);
     free(list.files);
     return ok;
+}
+
+/* ---- Files that the server may not read ---- */
+
+/* Some files, of which a byte is read. */
+typedef struct FileTrial
+{
+    const char *const *paths;
+    size_t count;
+    RefusedFiles *refused;
+} FileTrial;
+
+/* A NameFailure: the server may not read the file. */
+static bool server_refused_file(Connection *connection, Error *error)
+{
+    return connection_back_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, error) ||
+           server_lacked_file(connection, error);
+}
+
+/* Of one file: the error is the server's own. */
+static bool try_alone(Connection *connection, Query query, const char *path, RefusedFiles *refused,
+                      Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer literal = {0};
+    FileList taken = {.arena = arena};
+    Error problem;
+    bool read;
+
+    array_append(&literal, path);
+    query.parameters[0] = array_literal(&literal);
+    query.failure = arena_printf(arena, "could not fetch remote file \"%s\"", path); /* contract */
+    read = connection_rows(connection, &query, name_row, &taken, &problem);
+    free(taken.files);
+    if (read)
+        return true;
+    if (connection_back_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, &problem))
+    {
+        refused->paths[refused->count] = path;
+        refused->errors[refused->count++] = problem;
+        return true;
+    }
+    return server_lacked_file(connection, &problem) || error_copy(error, &problem);
+}
+
+/* Of a part of the files: those for which the query fails are tried alone. */
+static bool try_some(Connection *connection, const Query *query, const FileTrial *some,
+                     Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer names = {0};
+    FileList taken = {.arena = arena};
+    size_t next = 0;
+    bool ok;
+
+    for (size_t i = 0; i < some->count; i++)
+        buffer_append(&names, some->paths[i], strlen(some->paths[i]) + 1);
+    ok = ask_for_each(connection, *query, &names, name_row, &taken, server_refused_file, error);
+    for (size_t i = 0; ok && i < some->count && some->refused->count < REFUSED_FILES_MAX; i++)
+    {
+        if (next < taken.count && strcmp(some->paths[i], taken.files[next].path) == 0)
+            next++;
+        else
+            ok = try_alone(connection, *query, some->paths[i], some->refused, error);
+    }
+    free(taken.files);
+    return ok;
+}
+
+/* An Attempt. */
+static bool try_once(Connection *connection, void *context, Error *error)
+{
+    const FileTrial *trial = context;
+    AUTO_ARENA Arena *arena = arena_create();
+    const Query query = {
+        .sql = arena_printf(arena,
+                            "SELECT path, pg_catalog.octet_length("
+                            "pg_catalog.pg_read_binary_file(path, 0::pg_catalog.int8, "
+                            "1::pg_catalog.int8%s))\n"
+                            "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path",
+                            server_may_lack(&server_version(connection)->sql)),
+        .failure = "could not fetch remote files from source server",
+        .column_count = 2};
+
+    trial->refused->count = 0;
+    for (size_t i = 0; i < trial->count && trial->refused->count < REFUSED_FILES_MAX;
+         i += NAMES_PER_QUERY)
+    {
+        const size_t left = trial->count - i;
+        const FileTrial some = {.paths = trial->paths + i,
+                                .count = left < NAMES_PER_QUERY ? left : NAMES_PER_QUERY,
+                                .refused = trial->refused};
+
+        if (!try_some(connection, &query, &some, error))
+            return false;
+    }
+    return true;
+}
+
+bool server_try_files(Source *source, const char *const *paths, size_t count, RefusedFiles *refused,
+                      Error *error)
+{
+    FileTrial trial = {.paths = paths, .count = count, .refused = refused};
+
+    refused->count = 0;
+    return count == 0 || server_attempt((ServerSource *) source, 0, try_once, &trial, NULL, error);
 }

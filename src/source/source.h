@@ -108,6 +108,15 @@ typedef struct FetchBatch
 typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes, size_t size,
                               Error *error);
 
+/* Files that the source may not read, each with the error that names it. */
+#define REFUSED_FILES_MAX 10
+typedef struct RefusedFiles
+{
+    const char *paths[REFUSED_FILES_MAX];
+    Error errors[REFUSED_FILES_MAX];
+    size_t count;
+} RefusedFiles;
+
 /* The position of the source at one moment. */
 typedef struct SourcePosition
 {
@@ -150,6 +159,12 @@ typedef struct SourceOperations
        not be fetched (reading a fifo blocks its backend). */
     bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
+
+    /* Read a byte of each of these files, which must be regular and not empty: of a fifo that would
+       block. Fails only where that cannot be asked. *refused: the first of those that may not be
+       read; their paths are the caller's. A file that is gone counts as read. */
+    bool (*try_files)(Source *source, const char *const *paths, size_t count, RefusedFiles *refused,
+                      Error *error);
 
     /* The names in one directory as a list of the arena's, in no order, up to a NULL; it is empty
        where there is no such directory. */
@@ -245,6 +260,12 @@ typedef struct SourceSlot
     Lsn restart;      /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
     bool none_free;   /* max_replication_slots is reached */
 } SourceSlot;
+
+/* The names in synchronized_standby_slots, besides `except`, of slots that the source does not
+ * have, ascending, with commas between them; empty: there are none, or its version has no such
+ * setting. In the arena. */
+MUST_CHECK bool source_server_awaited_slots(Source *source, const char *except, Arena *arena,
+                                            const char **names, Error *error);
 
 /* Look at the slot. Any role may do so. */
 MUST_CHECK bool source_server_slot(Source *source, const char *name, SourceSlot *slot,

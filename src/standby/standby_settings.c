@@ -277,6 +277,31 @@ static bool has_several_hosts(const OptionList *result)
             (address != NULL && strchr(address, ',') != NULL));
 }
 
+void error_awaited_slots(const char *names, Error *error)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    buffer_printf(&text,
+                  "the source's synchronized_standby_slots names replication slots that it does "
+                  "not have: %s",
+                  names);
+    error_set(error, ERROR_FAILED, "%s", buffer_string(&text));
+    error_detail(error, "Logical decoding of the source's failover slots waits until they exist "
+                        "and their standbys stream with them.");
+    error_hint(error, "Give each standby its slot, as with --slot and --create-slot, or take the "
+                      "names out of the source's synchronized_standby_slots, and reload it.");
+}
+
+static void warn_of_awaited_slots(const char *names)
+{
+    Error error;
+
+    error_awaited_slots(names, &error);
+    log_warning("%s", error.message);
+    log_detail("%s", error.detail);
+    log_hint("%s", error.hint);
+}
+
 void standby_settings_warn(const StandbySettings *settings)
 {
     for (size_t i = 0; i < settings->left_out_count; i++)
@@ -288,6 +313,15 @@ void standby_settings_warn(const StandbySettings *settings)
         log_warning("primary_conninfo names several hosts, and the standby may stream from any of "
                     "them, also from itself");
         log_hint("Name one host in --source-server, or add target_session_attrs=read-write.");
+    }
+    if (settings->awaited_slots[0] != '\0')
+        warn_of_awaited_slots(settings->awaited_slots);
+    if (settings->unread != NULL)
+    {
+        log_warning("could not read \"%s\", which the target's configuration names",
+                    settings->unread);
+        log_detail("If the target's former primary_conninfo is set there, nothing of it is kept, "
+                   "as application_name or sslmode.");
     }
     if (settings->former_is_unreadable)
         log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
@@ -332,6 +366,17 @@ static void add_dbname(const Version *version, const struct Connection *connecti
         add_option(&conninfos->connection, "dbname", named);
 }
 
+/* A file of the target's configuration that may have the former primary_conninfo, and cannot be
+ * read; NULL: there is none. */
+static const char *find_unread(const Clusters *clusters, Arena *arena)
+{
+    const Configuration configuration = target_configuration(&clusters->target, arena);
+
+    return clusters->shape.version->recovery_settings != RECOVERY_CONF
+               ? configuration_read(&configuration, NULL).unread
+               : NULL;
+}
+
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
                            Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
@@ -353,11 +398,49 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
+    settings->unread = find_unread(clusters, arena);
     if (former != NULL)
         settings->former_is_unreadable = !parse_former(former, &conninfos->former);
     add_dbname(clusters->shape.version, connection, dbname, conninfos);
     return former == NULL ||
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
+}
+
+/* A source that does not say is none that waits. */
+static bool find_awaited_slots(const Options *options, const Clusters *clusters, Arena *arena,
+                               StandbySettings *settings, Error *error)
+{
+    Error problem;
+
+    settings->awaited_slots = "";
+    return options->slot == NULL ||
+           source_server_awaited_slots(clusters->source, options->slot, arena,
+                                       &settings->awaited_slots, &problem) ||
+           (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
+}
+
+/*
+ * No file of settings has a line break in a value (STRING in utils/misc/guc-file.l). One could be
+ * written as \n, but the next ALTER SYSTEM writes it out, and the server reads that file no more.
+ */
+static bool check_line_breaks(const OptionList *result, Error *error)
+{
+    for (size_t i = 0; i < result->count; i++)
+    {
+        const char *keyword = result->items[i].keyword;
+
+        if (strchr(result->items[i].value, '\n') == NULL)
+            continue;
+        error_set(error, ERROR_FAILED, "option \"%s\" of primary_conninfo would have a line break",
+                  keyword);
+        error_detail(error, "No server can read a setting with a line break, so the target's could "
+                            "not start.");
+        if (strcmp(keyword, "password") == 0)
+            return error_hint(error, "Give the role a password without one, or let it "
+                                     "authenticate in another way, as by a certificate.");
+        return error_hint(error, "Give the option without one in --source-server.");
+    }
+    return true;
 }
 
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
@@ -372,9 +455,12 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         .slot_is_made = options->create_slot,
         .version = clusters->shape.version,
         .left_out = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->left_out))};
-    if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
+    if (!read_conninfos(options, clusters, arena, conninfos, settings, error) ||
+        !find_awaited_slots(options, clusters, arena, settings, error))
         return false;
     merge(conninfos);
+    if (!check_line_breaks(&conninfos->result, error))
+        return false;
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);
     if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)

@@ -7,14 +7,17 @@
 
 #include "pair/clusters.h"
 #include "options.h"
+#include "standby/standby_limits.h"
 
 #define STREAMING_REMEDIES_MAX 2
 
 typedef struct StandbySettings
 {
     const char *conninfo;
-    const char *slot;  /* --slot, or NULL: primary_slot_name is left as it is */
-    bool slot_is_made; /* by --create-slot, unless there is one already */
+    const char *slot;          /* --slot, or NULL: primary_slot_name is left as it is */
+    bool slot_is_made;         /* by --create-slot, unless there is one already */
+    const char *awaited_slots; /* with --slot: others that the source's synchronized_standby_slots
+                                  names and the source lacks; empty: none, or not known */
     const char **kept; /* options that the former primary_conninfo had and the source's string
                           does not set, and that would differ without it */
     size_t kept_count;
@@ -28,6 +31,7 @@ typedef struct StandbySettings
     size_t left_out_count;
     bool names_hosts;           /* several, of which any will do */
     bool former_is_unreadable;  /* the former one: nothing of it is kept */
+    const char *unread;         /* a file that may have the former one; NULL: none */
     const char *password_place; /* of a password that is written and is not the former one's:
                                    "of the connection string" or "in PGPASSWORD"; or NULL */
     const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
@@ -35,6 +39,8 @@ typedef struct StandbySettings
     size_t remedy_count;
     bool target_uses_slot; /* the target's own server, which runs, streams with the slot or will */
     const char *const *slot_users; /* under one of these names */
+    LowLimits limits; /* set once the configuration to come is known: they are written as high as
+                         is needed; none where recovery.conf has the settings */
 } StandbySettings;
 
 /*
@@ -45,10 +51,15 @@ typedef struct StandbySettings
  * all that tells who this standby is and how its connection is made (application_name, sslmode,
  * certificates ...). Where the source is, and the role, come from the connection alone. A password
  * is written only if the string sets it, or if the former one had it for the same role: roles are
- * the same in both clusters.
+ * the same in both clusters. An error is a value with a line break, which no file of settings can
+ * have.
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
+
+/* The text that tells of awaited slots, for a warning: what is missing, what that does, what is to
+ * be done. */
+void error_awaited_slots(const char *names, Error *error);
 
 /* Print the warnings: once in a run, however often the settings are made. */
 void standby_settings_warn(const StandbySettings *settings);

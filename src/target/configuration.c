@@ -39,9 +39,10 @@ static bool read_configuration_file(void *context, const char *name, Buffer *con
 static const char *const *list_directory(void *context, const char *directory, Arena *arena)
 {
     const char **names;
+    bool found;
 
-    (void) !dir_list(full_path(context, directory), arena, &names, NULL, NULL);
-    return names;
+    return dir_list(full_path(context, directory), arena, &names, &found, NULL) && found ? names
+                                                                                         : NULL;
 }
 
 SettingsReader configuration_reader(const Configuration *configuration)
@@ -84,6 +85,9 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
     if (path != NULL)
         settings_read(&settings, reader, path);
     settings_read(&settings, reader, ALTER_SYSTEM_PATH);
+    for (size_t i = 0; configuration->options != NULL && i < configuration->options->count; i++)
+        settings_set(&settings, configuration->options->items[i].name,
+                     configuration->options->items[i].value);
     return settings;
 }
 
@@ -110,7 +114,7 @@ bool configuration_find_debian(const Configuration *configuration, const Version
     const char *const *name = list_directory((void *) configuration, of_version, arena);
     size_t found = 0;
 
-    for (; *name != NULL; name++)
+    for (; name != NULL && *name != NULL; name++)
     {
         const char *directory = arena_printf(arena, "%s/%s", of_version, *name);
         const char *file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
@@ -142,7 +146,7 @@ bool error_no_configuration(Error *error)
 
 Configuration target_configuration(const Target *target, Arena *arena)
 {
-    return (Configuration){target->directory, target->config_file, arena};
+    return (Configuration){target->directory, target->config_file, target->options, arena};
 }
 
 const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,
@@ -342,7 +346,7 @@ static void add_auth_file(NamedFiles *named, const char *path, bool hosts, int d
         return;
     }
     name = list_directory((void *) configuration, path, configuration->arena);
-    for (; *name != NULL; name++)
+    for (; name != NULL && *name != NULL; name++)
     {
         if (fnmatch("*.conf", *name, FNM_PERIOD) == 0)
             add_auth_file(named, arena_strdup(configuration->arena, path_in(&line, path, *name)),

@@ -1,9 +1,9 @@
 /*
  * The target's configuration: its settings, and the files that they name. Reading only.
  *
- * The files are postgresql.conf, or what --config-file names, with all that it includes, and
- * postgresql.auto.conf. A file that cannot be read is passed over: the server reports it when it
- * starts.
+ * The files are postgresql.conf, or what --config-file names, with all that it includes, also from
+ * outside of the data directory, and postgresql.auto.conf. The options of the server's last start
+ * win over them. What cannot be read is noted (Settings.unread): what it sets is not known.
  */
 #ifndef TARGET_CONFIGURATION_H
 #define TARGET_CONFIGURATION_H
@@ -17,6 +17,7 @@ typedef struct Configuration
 {
     const char *directory;   /* the target's data directory */
     const char *config_file; /* Target.config_file */
+    const Settings *options; /* Target.options */
     Arena *arena;            /* gets all that the functions below return */
 } Configuration;
 
@@ -48,7 +49,8 @@ bool error_no_configuration(Error *error);
 /* Reads files as they are in the target now. The configuration must live as long as the reader. */
 SettingsReader configuration_reader(const Configuration *configuration);
 
-/* Reads all settings, of files that come from the reader; NULL: as they are in the target now. */
+/* Reads all settings, of files that come from the reader; NULL: as they are in the target now.
+ * Options of the command line come last. */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
 /*

@@ -72,6 +72,16 @@ bool pid_file_has_status(const char *directory, const char *status)
     return pid_file_read(directory, &server) && strncmp(server.status, status, strlen(status)) == 0;
 }
 
+bool pid_file_is_empty(const char *directory)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
+
+    return file_stat(path_in(&path, directory, PID_FILE), &status, &found, NULL) && found &&
+           status.st_size == 0;
+}
+
 /* The positive number with which a line begins, or 0. */
 static int64_t number_of(const char *line)
 {

@@ -39,6 +39,7 @@ bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
 bool pid_file_has_status(const char *directory, const char *status);
 #define PID_FILE_STOPPING "stopping" /* PM_STATUS_STOPPING in utils/pidfile.h */
 #define PID_FILE_STANDBY "standby"   /* PM_STATUS_STANDBY */
+#define PID_FILE_STARTING "starting" /* PM_STATUS_STARTING */
 
 /*
  * Look for the server that postmaster.pid in this directory names. *pid: a live process that may be
@@ -54,6 +55,9 @@ MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *p
  * 0: none is known. A dry run keeps none out, and a rewind that has not looked at the source yet.
  */
 long pid_file_find_rewind(const char *directory);
+
+/* True if the file exists and is empty: a server that starts has not written its number yet. */
+bool pid_file_is_empty(const char *directory);
 
 /*
  * True if a server that ran in this very directory has left postmaster.pid. False without the file,

@@ -10,11 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SAVED_COMMAND                                                                              \
-    "pg_rewind.work.start" /* begins with the name of the work directory: left alone */
-#define CONFIGURATION_SIZE_MAX (16 * 1024 * 1024)
-#define START_SECONDS 10 /* that pg_ctl waits: by then the server is there, or has ended */
-#define STOP_POLL_MILLISECONDS 50
+#define TEXT_SIZE_MAX (16 * 1024 * 1024)
+#define START_SECONDS 10 /* that pg_ctl and we wait: then the server is there, or has ended */
+#define POLL_MILLISECONDS 50
+#define OF_SHELL "\"$`\\\n"       /* pg_ctl hands paths to a shell, between double quotes */
 #define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
 #define LOG_LINES_MAX 8
 
@@ -24,7 +23,7 @@ static const char *read_small_file(Arena *arena, const char *path)
     AUTO_BUFFER Buffer text = {0};
     bool found;
 
-    return file_read_all(path, CONFIGURATION_SIZE_MAX, &text, &found, NULL) && found
+    return file_read_all(path, TEXT_SIZE_MAX, &text, &found, NULL) && found
                ? arena_strdup(arena, buffer_string(&text))
                : NULL;
 }
@@ -92,41 +91,7 @@ static void use_pg_ctlcluster(const DebianCluster *debian, const Version *versio
 
 /* ---- pg_ctl ---- */
 
-char *server_control_options(Arena *arena, const char *text, char **directory)
-{
-    static const char flag[] = "\"-D\" \"";
-    const char *begin = strstr(text, " \"");
-    const size_t length = strcspn(text, "\n");
-    const char *place, *end;
-
-    *directory = NULL;
-    if (begin == NULL || begin >= text + length)
-        return arena_strdup(arena, "");
-    begin++;
-    place = strstr(begin, flag);
-    end = place != NULL ? strchr(place + strlen(flag), '"') : NULL;
-    if (end == NULL)
-        return arena_strndup(arena, begin, length - (size_t) (begin - text));
-    *directory = arena_strndup(arena, place + strlen(flag), (size_t) (end - place) - strlen(flag));
-    end++;
-    end += *end == ' ';
-    return arena_printf(arena, "%.*s%.*s", (int) (place - begin), begin,
-                        (int) (length - (size_t) (end - text)), end);
-}
-
-const char *server_control_config_file(Arena *arena, const char *text)
-{
-    const char *value = strstr(text, "config_file=");
-
-    if (value == NULL)
-        value = strstr(text, "config-file="); /* after --, each setting may be written so */
-    if (value == NULL)
-        return NULL;
-    value += strlen("config_file=");
-    return arena_strndup(arena, value, strcspn(value, "\"\n"));
-}
-
-/* The last start of the target's own server, by the first line of postmaster.opts. */
+/* The last start of the target's own server, as the next one needs it. */
 typedef struct FormerStart
 {
     const char *options;     /* words for a shell, without the data directory */
@@ -135,45 +100,54 @@ typedef struct FormerStart
     const char *bindir;      /* NULL: not known */
 } FormerStart;
 
-/*
- * A copied directory has another server's file. One that names no data directory (PGDATA), a
- * relative one, or that of the configuration, is the target's own if its server runs. One that was
- * kept is the target's own.
- */
-static FormerStart read_former_start(const Target *target, long pid, Arena *arena,
-                                     ServerControl *control)
+char *server_control_options(Arena *arena, const char *const *arguments)
 {
-    const char *path = arena_printf(arena, "%s/postmaster.opts", target->directory);
-    const char *text = control->kept_opts != NULL ? NULL : read_small_file(arena, path);
-    const char *options, *slash;
-    FormerStart former = {.options = ""};
-    char *directory;
-    bool names_target;
+    AUTO_BUFFER Buffer text = {0}, flag_text = {0};
+    const char *flag = NULL;
+    size_t position = 1;
+    ServerOption option;
 
-    if (control->kept_opts == NULL)
-        control->kept_opts = "";
-    text = text != NULL ? arena_strndup(arena, text, strcspn(text, "\n")) : control->kept_opts;
-    options = server_control_options(arena, text, &directory);
-    names_target = directory != NULL && place_is(directory, target->directory);
-    if (text != control->kept_opts && !names_target &&
-        !(pid != 0 && process_works_in(pid, target->directory)))
+    while (server_option_next(arguments, &position, &flag, &option))
     {
-        if (options[0] != '\0' && (directory == NULL || directory[0] != '/'))
-            log_warning("the options of the last start in \"%s\" are not used, since it names no "
-                        "absolute data directory: %s",
-                        path, options);
-        return former;
+        if (option.letter == 'D')
+            continue;
+        buffer_clear(&flag_text);
+        buffer_append_u8(&flag_text, '-');
+        buffer_append_u8(&flag_text, (uint8_t) option.letter);
+        if (option.letter == '-')
+            buffer_append_string(&flag_text, option.value);
+        if (text.size > 0)
+            buffer_append_u8(&text, ' ');
+        buffer_append_word(&text, buffer_string(&flag_text));
+        if (option.letter == '-' || option.value == NULL)
+            continue;
+        buffer_append_u8(&text, ' ');
+        buffer_append_word(&text, option.value);
     }
-    control->kept_opts = text;
-    former.options = options;
-    former.config_file = server_control_config_file(arena, options);
-    former.adds_config_file =
-        former.config_file == NULL && !names_target && directory != NULL && directory[0] == '/';
-    if (former.adds_config_file)
-        former.config_file = arena_printf(arena, "%s/postgresql.conf", directory);
-    slash = memrchr(text, '/', strcspn(text, "\""));
+    return arena_strdup(arena, buffer_string(&text));
+}
+
+static FormerStart describe_former_start(const Target *target, Arena *arena, const LastStart *start)
+{
+    FormerStart former = {.options = ""};
+    const char *program, *slash;
+
+    if (start->others != NULL)
+        former.options = server_control_options(arena, start->others);
+    if (former.options[0] != '\0')
+        log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
+                    "it names no absolute data directory: %s",
+                    target->directory, former.options);
+    former.options = "";
+    if (start->arguments == NULL)
+        return former;
+    former.options = server_control_options(arena, start->arguments);
+    former.config_file =
+        last_start_config_file(start, target->directory, arena, &former.adds_config_file);
+    program = start->arguments[0];
+    slash = strrchr(program, '/');
     if (slash != NULL)
-        former.bindir = arena_strndup(arena, text, (size_t) (slash - text));
+        former.bindir = arena_strndup(arena, program, (size_t) (slash - program));
     return former;
 }
 
@@ -215,36 +189,69 @@ static void append_server_options(const Options *options, const FormerStart *for
     buffer_append_word(text, buffer_string(&setting));
 }
 
-static bool use_pg_ctl(const Target *target, const Options *options, long pid, Arena *arena,
+/* pg_ctl hands the data directory to a shell if it is an argument. */
+static void append_pg_ctl(const char *program, const char *directory, Buffer *command)
+{
+    const bool by_variable = strpbrk(directory, OF_SHELL) != NULL;
+
+    if (by_variable)
+        buffer_append_string(command, "PGDATA=");
+    else
+    {
+        buffer_append_word(command, program);
+        buffer_append_string(command, " -D ");
+    }
+    buffer_append_word(command, directory);
+    if (!by_variable)
+        return;
+    buffer_append_u8(command, ' ');
+    buffer_append_word(command, program);
+}
+
+static void append_start(const ServerControl *control, const char *options, Buffer *command)
+{
+    const bool redirects = strpbrk(control->server_log, OF_SHELL) != NULL;
+
+    buffer_printf(command, " -w -t %d%s", START_SECONDS, redirects ? "" : " -l ");
+    if (!redirects)
+        buffer_append_word(command, control->server_log);
+    if (options[0] != '\0')
+    {
+        buffer_append_string(command, " -o ");
+        buffer_append_word(command, options);
+    }
+    buffer_append_string(command, " start");
+    if (!redirects)
+        return;
+    buffer_append_string(command, " >>");
+    buffer_append_word(command, control->server_log);
+    buffer_append_string(command, " 2>&1");
+}
+
+static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
                        ServerControl *control, Error *error)
 {
-    const FormerStart former = read_former_start(target, pid, arena, control);
-    AUTO_BUFFER Buffer command = {0}, server = {0};
+    const FormerStart former = describe_former_start(target, arena, &control->last);
+    AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0};
     char *program;
 
     if (!find_pg_ctl(target->control.version, options, &former, arena, &program, error))
         return false;
     if (control->config_file == NULL)
         control->config_file = former.config_file;
-    buffer_append_word(&command, program);
-    buffer_append_string(&command, " -D ");
-    buffer_append_word(&command, target->directory);
+    append_pg_ctl(program, target->directory, &stop);
+    buffer_append(&start, stop.bytes, stop.size);
+    buffer_printf(&stop, " -m fast -w -t %d stop",
+                  options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
     if (control->stop == NULL)
-        control->stop =
-            arena_printf(arena, "%s -m fast -w -t %d stop", buffer_string(&command),
-                         options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
+        control->stop = arena_strdup(arena, buffer_string(&stop));
     if (control->start != NULL)
         return true;
     control->needs_own_file = control->config_file == NULL;
+    control->starts_as_last = true;
     append_server_options(options, &former, &server);
-    buffer_printf(&command, " -w -t %d -l ", START_SECONDS);
-    buffer_append_word(&command, control->log);
-    if (server.size > 0)
-    {
-        buffer_append_string(&command, " -o ");
-        buffer_append_word(&command, buffer_string(&server));
-    }
-    control->start = arena_printf(arena, "%s start", buffer_string(&command));
+    append_start(control, buffer_string(&server), &start);
+    control->start = arena_strdup(arena, buffer_string(&start));
     return true;
 }
 
@@ -269,7 +276,8 @@ static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
 {
     logs[0].path = collected_log(control);
     logs[1].path = control->cluster_log;
-    logs[2].path = control->log;
+    logs[2].path = control->server_log;
+    logs[3].path = control->log;
     for (int i = 0; i < SERVER_LOGS; i++)
     {
         struct stat status;
@@ -310,103 +318,224 @@ static bool same_text_follows(const TextCursor *one, const TextCursor *other)
            memcmp(one->position, other->position, length) == 0;
 }
 
-/* Append the last lines after that offset that tell of failures, or all; of a long part only the
- * end is read. A failure that is repeated is appended once. */
-static void append_lines_of_log(const ServerLog *log, uint64_t since, bool all, Buffer *lines)
+/* The last lines of a log. */
+typedef struct LogLines
+{
+    Buffer text; /* holds them */
+    TextCursor kept[LOG_LINES_MAX];
+    size_t count; /* of all that were kept in turn */
+    bool fatal;   /* the last ones are the message that the server ended with */
+} LogLines;
+
+static void keep_line(LogLines *lines, const TextCursor *line)
+{
+    lines->kept[lines->count++ % LOG_LINES_MAX] = *line;
+}
+
+/* The index of the first line that is still kept. */
+static size_t first_line(const LogLines *lines)
+{
+    return lines->count > LOG_LINES_MAX ? lines->count - LOG_LINES_MAX : 0;
+}
+
+/* The text after "SEVERITY: " in a line; NULL: the line has no such severity. */
+static const char *find_severity(const TextCursor *line, const char *severity)
+{
+    const size_t length = (size_t) (line->end - line->position);
+    const char *found = memmem(line->position, length, severity, strlen(severity));
+
+    if (found == NULL)
+        return NULL;
+    found += strlen(severity);
+    while (found < line->end && *found == ' ')
+        found++;
+    return found;
+}
+
+static bool is_text_at(const char *position, const TextCursor *line, const char *text)
+{
+    return (size_t) (line->end - position) >= strlen(text) &&
+           strncmp(position, text, strlen(text)) == 0;
+}
+
+/* The message of a line that may be the server's last word; NULL: it tells of none, or of a client.
+ */
+static const char *find_fatal(const TextCursor *line)
+{
+    const char *message = find_severity(line, "FATAL: ");
+
+    if (message == NULL)
+        message = find_severity(line, "PANIC: ");
+    return message == NULL || is_text_at(message, line, "the database system is ") ||
+                   is_text_at(message, line, "terminating connection ")
+               ? NULL
+               : message;
+}
+
+/* True if the postmaster ends since recovery has failed with the message before. Other processes
+ * that fail are started again. */
+static bool tells_end_of_recovery(const TextCursor *line)
+{
+    return find_severity(line, "startup process (PID ") != NULL;
+}
+
+static bool tells_that_it_runs(const TextCursor *line)
+{
+    return find_severity(line, "database system is ready to accept ") != NULL;
+}
+
+/* A line that belongs to the message before it. */
+static bool continues_message(const TextCursor *line)
+{
+    return text_at_end(line) || *line->position == '\t' ||
+           find_severity(line, "DETAIL: ") != NULL || find_severity(line, "HINT: ") != NULL ||
+           find_severity(line, "CONTEXT: ") != NULL;
+}
+
+static void read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
 {
     const uint64_t begin = log->end > since + LOG_BYTES_MAX ? log->end - LOG_BYTES_MAX : since;
-    AUTO_BUFFER Buffer text = {0};
-    TextCursor kept[LOG_LINES_MAX], left, line, last = {"", ""};
-    size_t count = 0;
     AUTO_FD int fd = -1;
 
-    buffer_reserve(&text, LOG_BYTES_MAX);
+    buffer_reserve(text, LOG_BYTES_MAX);
     if (log->end == 0 || !file_open_read(log->path, &fd, NULL, NULL) ||
-        !file_read_at(fd, log->path, text.bytes, LOG_BYTES_MAX, begin, &text.size, NULL))
-        return;
-    left = (TextCursor){(const char *) text.bytes, (const char *) text.bytes + text.size};
+        !file_read_at(fd, log->path, text->bytes, LOG_BYTES_MAX, begin, &text->size, NULL))
+        buffer_clear(text);
+}
+
+/* Keep the last lines after that offset that tell of failures; of a long part only the end is
+ * read. A failure that is repeated is kept once. */
+static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
+{
+    TextCursor left, line, last = {"", ""};
+
+    read_end_of_log(log, since, &lines->text);
+    left = (TextCursor){(const char *) lines->text.bytes,
+                        (const char *) lines->text.bytes + lines->text.size};
     while (text_take_line(&left, &line))
     {
         TextCursor failure = line;
 
-        if ((!all || text_at_end(&line)) && !skip_to_failure(&failure))
+        if (!skip_to_failure(&failure))
             continue;
         if (!same_text_follows(&failure, &last))
-            kept[count++ % LOG_LINES_MAX] = line;
+            keep_line(lines, &line);
         last = failure;
-    }
-    for (size_t i = count > LOG_LINES_MAX ? count - LOG_LINES_MAX : 0; i < count; i++)
-    {
-        line = kept[i % LOG_LINES_MAX];
-        buffer_printf(lines, "\n%.*s", (int) (line.end - line.position), line.position);
     }
 }
 
-void server_control_add_log(const ServerControl *control, bool all, Error *error)
+/*
+ * Keep the last lines after that offset. If the server has ended with a message, they end with it,
+ * its detail and its hint: it is that of recovery, or the last one of a server that has never run.
+ */
+static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
+{
+    LogLines until_fatal = {0};
+    bool inside = false, runs = false, follows = false;
+    TextCursor left, line;
+
+    read_end_of_log(log, since, &lines->text);
+    left = (TextCursor){(const char *) lines->text.bytes,
+                        (const char *) lines->text.bytes + lines->text.size};
+    while (text_take_line(&left, &line))
+    {
+        if (text_at_end(&line))
+            continue;
+        keep_line(lines, &line);
+        runs = runs || tells_that_it_runs(&line);
+        inside = find_fatal(&line) != NULL || (inside && continues_message(&line));
+        follows = !inside && (follows || find_severity(&line, "LOG: ") != NULL);
+        if (inside)
+            until_fatal = *lines;
+        else if (until_fatal.count > 0 && tells_end_of_recovery(&line))
+        {
+            *lines = until_fatal;
+            lines->fatal = true;
+            return;
+        }
+    }
+    if (until_fatal.count == 0 || runs || follows)
+        return;
+    *lines = until_fatal;
+    lines->fatal = true;
+}
+
+/* Keep lines of the first log that has some since the last command; NULL: none has. */
+static const char *keep_lines(const ServerControl *control, bool all, LogLines *lines)
 {
     ServerLog logs[SERVER_LOGS];
-    AUTO_BUFFER Buffer lines = {0};
 
     list_logs(control, logs);
-    for (int i = 0; i < SERVER_LOGS && lines.size == 0; i++)
+    for (int i = 0; i < SERVER_LOGS; i++)
     {
         const ServerLog *before = &control->logs[i];
         const bool continues = before->path != NULL && logs[i].path != NULL &&
                                strcmp(before->path, logs[i].path) == 0 &&
                                before->end <= logs[i].end;
+        const uint64_t since = continues ? before->end : 0;
 
-        append_lines_of_log(&logs[i], continues ? before->end : 0, all, &lines);
-        if (lines.size > 0)
-            error_detail(error, "The log \"%s\" says:%s", logs[i].path, buffer_string(&lines));
+        if (all)
+            keep_end(&logs[i], since, lines);
+        else
+            keep_failures(&logs[i], since, lines);
+        if (lines->count > 0)
+            return logs[i].path;
     }
+    return NULL;
 }
 
-/* ---- The command that is kept ---- */
-
-static const char *saved_path(const ServerControl *control)
+void server_control_add_log(const ServerControl *control, bool all, Error *error)
 {
-    return arena_printf(control->arena, "%s/" SAVED_COMMAND, control->directory);
+    LogLines lines = {0};
+    AUTO_BUFFER Buffer text = {0};
+    const char *path = keep_lines(control, all, &lines);
+
+    for (size_t i = first_line(&lines); i < lines.count; i++)
+    {
+        const TextCursor *line = &lines.kept[i % LOG_LINES_MAX];
+
+        buffer_printf(&text, "\n%.*s", (int) (line->end - line->position), line->position);
+    }
+    if (path != NULL)
+        error_detail(error, "The log \"%s\" says:%s", path, buffer_string(&text));
+    buffer_free(&lines.text);
 }
 
-/* Read what was kept: a line of postmaster.opts, then the command. False if nothing was, or if the
- * server was started since then. */
-static bool read_kept(const ServerControl *control, const char **opts, const char **command)
+const char *server_control_failure(const ServerControl *control, Arena *arena)
 {
-    const char *path = saved_path(control);
-    const char *started = arena_printf(control->arena, "%s/postmaster.opts", control->directory);
-    struct stat saved_status, started_status;
-    const char *text;
-    size_t length;
-    bool found;
+    LogLines lines = {0};
+    AUTO_BUFFER Buffer text = {0};
 
-    if (!file_stat(path, &saved_status, &found, NULL) || !found ||
-        !file_stat(started, &started_status, &found, NULL) ||
-        (found && started_status.st_mtim.tv_sec > saved_status.st_mtim.tv_sec))
-        return false;
-    text = read_small_file(control->arena, path);
-    length = text != NULL ? strcspn(text, "\n") : 0;
-    if (text == NULL || text[length] == '\0')
-        return false;
-    *opts = arena_strndup(control->arena, text, length);
-    *command = text + length + 1;
-    return true;
+    (void) keep_lines(control, true, &lines);
+    for (size_t i = first_line(&lines); control->was_started && lines.fatal && i < lines.count; i++)
+    {
+        const TextCursor *line = &lines.kept[i % LOG_LINES_MAX];
+        const char *fatal = find_fatal(line), *part = fatal;
+
+        if (fatal != NULL)
+            buffer_clear(&text);
+        else if (text.size > 0 && (part = find_severity(line, "DETAIL: ")) == NULL)
+            part = find_severity(line, "HINT: ");
+        if (part != NULL && fatal == NULL)
+            buffer_append_string(&text, text.bytes[text.size - 1] == '.' ? " " : ": ");
+        if (part != NULL)
+            buffer_append(&text, part, (size_t) (line->end - part));
+    }
+    buffer_free(&lines.text);
+    return text.size > 0 ? arena_strdup(arena, buffer_string(&text)) : NULL;
 }
+
+/* ---- All of it ---- */
 
 bool server_control_save(const ServerControl *control, Error *error)
 {
-    const char *path = saved_path(control);
-    AUTO_BUFFER Buffer text = {0};
-
-    buffer_printf(&text, "%s\n%s", control->kept_opts != NULL ? control->kept_opts : "",
-                  control->start);
     return control->start_is_given ||
-           durable_replace(path, arena_printf(control->arena, "%s.new", path), text.bytes,
-                           text.size, error);
+           last_start_save(control->directory, &control->last, control->start, error);
 }
 
 void server_control_forget(const ServerControl *control)
 {
-    (void) !file_remove(saved_path(control), NULL);
+    last_start_forget(control->directory);
 }
 
 bool server_control_find(const Target *target, const Options *options, Arena *arena,
@@ -424,13 +553,15 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
                         .config_file = options->config_file};
     if (!pid_file_find_server(target->directory, NULL, &pid, error))
         return false;
+    last_start_find(target->directory, pid, arena, &control->last);
+    control->server_log = control->last.log != NULL ? control->last.log : control->log;
     if (configuration_find_debian(&configuration, target->control.version, &debian))
         use_pg_ctlcluster(&debian, target->control.version, arena, control);
+    kept = pid == 0 ? last_start_kept_command(target->directory, arena) : NULL;
     if (pid != 0)
         use_systemctl(pid, arena, control);
     /* A server that was stopped no longer shows that it ran under systemd. */
-    else if (read_kept(control, &control->kept_opts, &kept) &&
-             strncmp(kept, "systemctl ", strlen("systemctl ")) == 0)
+    else if (kept != NULL && strncmp(kept, "systemctl ", strlen("systemctl ")) == 0)
         control->start = kept;
     if (options->stop_command != NULL)
         control->stop = options->stop_command;
@@ -438,24 +569,44 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     if (control->start_is_given)
         control->start = options->start_command;
     if ((control->start == NULL || (control->stop == NULL && pid != 0)) &&
-        !use_pg_ctl(target, options, pid, arena, control, error))
+        !use_pg_ctl(target, options, arena, control, error))
         return false;
     list_logs(control, control->logs);
     return true;
 }
 
+void server_control_warn(const ServerControl *control, long pid)
+{
+    AUTO_BUFFER Buffer changes = {0};
+
+    if (control->starts_as_last)
+        last_start_append_changes(pid, &control->last, &changes);
+    if (changes.size == 0)
+        return;
+    log_warning("started by this command the target's server would not have what it has now: %s",
+                buffer_string(&changes));
+    log_hint("Run pg_rewind where the server was started, or name --stop-command and "
+             "--start-command.");
+}
+
 /* ---- Running them ---- */
 
 /* *ended_well: with status 0. what: how it ended, for messages. */
-static bool run_command(ServerControl *control, const char *command, char what[256],
-                        bool *ended_well, Error *error)
+static bool run_command(ServerControl *control, const char *text, char what[256], bool *ended_well,
+                        Error *error)
 {
-    const bool starts = command == control->start;
+    const ServerSurroundings surroundings = {
+        .environment = control->starts_as_last ? control->last.environment : NULL,
+        .limits = control->starts_as_last ? control->last.limits : NULL,
+        .oom_score_adj = control->starts_as_last ? control->last.oom_score_adj : NULL,
+        .at_terminal = control->start_is_given};
+    const ShellCommand command = {
+        .text = text, .log = control->log, .server = text == control->start ? &surroundings : NULL};
     int wait_status = 0;
 
     list_logs(control, control->logs);
-    if (!process_shell(command, starts ? PROCESS_WITHOUT_LIBPQ : PROCESS_AS_OURS, control->log, 0,
-                       &wait_status, error))
+    control->was_started = control->was_started || text == control->start;
+    if (!process_shell(&command, &wait_status, error))
         return false;
     *ended_well = wait_status == 0;
     process_describe(wait_status, what, 256);
@@ -479,7 +630,7 @@ static bool wait_until_gone(const ServerControl *control, double deadline, long 
             return false;
         if (*pid == 0 || clock_seconds() >= deadline)
             return true;
-        if (!stop_pause(STOP_POLL_MILLISECONDS, error))
+        if (!stop_pause(POLL_MILLISECONDS, error))
             return false;
     }
 }
@@ -512,6 +663,23 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
                              "--start-command.");
 }
 
+/* Wait until a server is there, for a command of which it is not known how long that takes. One
+ * that has not written its number yet is starting. */
+static bool wait_until_there(const ServerControl *control, double deadline, long *pid, Error *error)
+{
+    for (;;)
+    {
+        *pid = 0;
+        if (!pid_file_is_empty(control->directory) &&
+            !pid_file_find_server(control->directory, NULL, pid, error))
+            return false;
+        if (*pid != 0 || clock_seconds() >= deadline)
+            return true;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
 bool server_control_start(ServerControl *control, Error *error)
 {
     char what[256];
@@ -519,12 +687,15 @@ bool server_control_start(ServerControl *control, Error *error)
     long pid;
 
     if (!run_command(control, control->start, what, &ended_well, error) ||
-        !pid_file_find_server(control->directory, NULL, &pid, error))
+        !wait_until_there(control, ended_well ? clock_seconds() + START_SECONDS : 0, &pid, error))
         return false;
     if (pid != 0)
         return true; /* also where pg_ctl has waited for its whole time */
     if (ended_well)
+    {
         error_set(error, ERROR_FAILED, "the target's server is not running after it was started");
+        error_detail(error, "It was waited for %d s after the command had ended.", START_SECONDS);
+    }
     else
         error_set(error, ERROR_FAILED, "could not start the target's server");
     return error_command(control, control->start, what, error);

@@ -5,6 +5,7 @@
 #define TARGET_TARGET_H
 
 #include "format/relpath.h"
+#include "format/settings.h"
 #include "io/open_file.h"
 #include "options.h"
 #include "source/source.h"
@@ -14,6 +15,8 @@ typedef struct Target
     const char *directory;   /* absolute, without links: the only spelling that is used */
     const char *config_file; /* --config-file, or where the server's main configuration file was
                                 found outside of the directory; NULL: it is in there */
+    const Settings *options; /* that the server had on the command line of its last start, and will
+                                have at its next one as far as is known; NULL: not known */
     bool group_access;       /* PGDATA is 0750: modes and umask follow */
     Control control;
     Timeline timeline;     /* pg_control's, or a later one that this standby has WAL of */

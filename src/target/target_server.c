@@ -1,6 +1,7 @@
 #include "target/target_server.h"
 
 #include "base/clock.h"
+#include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/server.h"
 #include "format/settings.h"
@@ -14,6 +15,8 @@
 #define RECONNECT_SECONDS 0.5 /* each attempt leaves a line in the server's log */
 #define STATE_COLUMNS 7
 #define WAYS_MAX 2
+#define USE_COLUMNS 4
+#define LEAVING_POLL_MILLISECONDS 100
 
 /* With the functions of the two positions; then RECEIVER or NO_RECEIVER. */
 #define STATE                                                                                      \
@@ -27,6 +30,32 @@
 /* A server that has received WAL has had a WAL receiver; the source knows whether it streams now.
  */
 #define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
+
+/*
+ * What is a client: up to 9.6 there is no backend_type, but processes that serve no client have no
+ * port. Another role's rows hide both, and count as clients if they have a role and a database:
+ * workers of autovacuum have no role, the launcher of logical replication has no database.
+ */
+#define USE                                                                                        \
+    "WITH replication AS (SELECT pid, application_name, sync_state\n"                              \
+    "    FROM pg_catalog.pg_stat_replication),\n"                                                  \
+    "  activity AS (SELECT a.pid, a.application_name, a.usesysid, a.datid,\n"                      \
+    "      a.client_port, a.query,\n"                                                              \
+    "      pg_catalog.row_to_json(a) OPERATOR(pg_catalog.->>) 'backend_type' AS type\n"            \
+    "    FROM pg_catalog.pg_stat_activity a),\n"                                                   \
+    "  clients AS (SELECT pid, application_name FROM activity\n"                                   \
+    "    WHERE pid <> pg_catalog.pg_backend_pid()\n"                                               \
+    "      AND pid NOT IN (SELECT pid FROM replication)\n"                                         \
+    "      AND coalesce(type = 'client backend', client_port IS NOT NULL\n"                        \
+    "        OR query = '<insufficient privilege>'\n"                                              \
+    "          AND usesysid IS NOT NULL AND datid IS NOT NULL)),\n"                                \
+    "  names AS (SELECT DISTINCT application_name AS name\n"                                       \
+    "    FROM (SELECT application_name FROM clients\n"                                             \
+    "      UNION ALL SELECT application_name FROM replication) both_kinds\n"                       \
+    "    WHERE application_name <> '' ORDER BY 1 LIMIT 5)\n"                                       \
+    "SELECT (SELECT count(*) FROM clients), (SELECT count(*) FROM replication),\n"                 \
+    "  (SELECT count(*) FROM replication WHERE sync_state IN ('sync', 'quorum')),\n"               \
+    "  (SELECT pg_catalog.string_agg(name, ', ') FROM names)"
 
 struct TargetServer
 {
@@ -100,16 +129,28 @@ static bool append_address(const char *directory, Buffer *conninfo)
     return true;
 }
 
-/* Settings of the environment for the source's connection must not lead this one astray. */
+/* Settings of the environment for the source's connection must not lead this one astray, nor ask
+ * of it what only the source has: a peer, a certificate, a protocol. */
 static void append_neutral_options(Buffer *conninfo)
 {
     static const char *const options[][2] = {
         {"hostaddr", ""},
+        {"options", ""},
+        {"requirepeer", ""},
         {"target_session_attrs", "any"},
         {"channel_binding", "prefer"},
         {"gssencmode", "prefer"},
         {"require_auth", ""},
+        {"min_protocol_version", "3.0"},
+        {"max_protocol_version", "latest"},
+        {"sslmode", "prefer"},
+        {"sslnegotiation", "postgres"},
         {"sslcertmode", "allow"},
+        {"sslrootcert", ""},
+        {"sslcrl", ""},
+        {"sslcrldir", ""},
+        {"ssl_min_protocol_version", ""},
+        {"ssl_max_protocol_version", ""},
     };
 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -239,4 +280,85 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
     connection_close(server->connection);
     server->connection = NULL;
     *answer = (TargetAnswer){.state = find_state_by_file(server->directory)};
+}
+
+static uint64_t parse_count(const char *text)
+{
+    TextCursor digits = text_cursor(text != NULL ? text : "");
+    uint64_t number = 0;
+
+    return text_take_u64(&digits, &number) ? number : 0;
+}
+
+/* True if the server takes no connections yet, or is stopping or gone. */
+static bool serves_nobody(const char *directory)
+{
+    long pid;
+
+    return pid_file_has_status(directory, PID_FILE_STARTING) ||
+           pid_file_has_status(directory, PID_FILE_STOPPING) ||
+           (pid_file_find_server(directory, NULL, &pid, NULL) && pid == 0);
+}
+
+static bool read_use(Connection *connection, Arena *arena, TargetUse *use)
+{
+    const Query query = {.sql = USE, .column_count = USE_COLUMNS};
+    char instance[CONNECTION_INSTANCE_SIZE];
+    char *values[USE_COLUMNS];
+    const bool read = connection_begin(connection, instance, NULL) &&
+                      connection_row(connection, arena, &query, values, NULL);
+
+    connection_end(connection);
+    if (read)
+        *use = (TargetUse){.known = true,
+                           .clients = parse_count(values[0]),
+                           .standbys = parse_count(values[1]),
+                           .synchronous = parse_count(values[2]),
+                           .names = values[3]};
+    return read;
+}
+
+static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
+{
+    *use = (TargetUse){0};
+    if (connect_to_target(server) == TARGET_ANSWERS && !read_use(server->connection, arena, use))
+    {
+        connection_close(server->connection);
+        server->connection = NULL;
+    }
+    use->known = use->known || serves_nobody(server->directory);
+}
+
+void target_server_ask_use(TargetServer *server, double patience_seconds, Arena *arena,
+                           TargetUse *use)
+{
+    const double begin = clock_seconds();
+
+    do
+        ask_use_once(server, arena, use);
+    while (use->known && use->clients + use->standbys > 0 &&
+           clock_seconds() - begin < patience_seconds &&
+           stop_pause(LEAVING_POLL_MILLISECONDS, NULL));
+}
+
+bool target_is_used(const TargetUse *use)
+{
+    return !use->known || use->clients + use->standbys > 0;
+}
+
+const char *target_use_text(const TargetUse *use, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    if (use->clients > 0)
+        buffer_printf(&text, "%llu client connection%s", (unsigned long long) use->clients,
+                      plural(use->clients));
+    if (use->standbys > 0)
+        buffer_printf(&text, "%s%llu replication connection%s", text.size > 0 ? " and " : "",
+                      (unsigned long long) use->standbys, plural(use->standbys));
+    if (use->synchronous > 0)
+        buffer_printf(&text, ", %llu of them synchronous", (unsigned long long) use->synchronous);
+    if (use->names != NULL)
+        buffer_printf(&text, " (%s)", use->names);
+    return arena_strdup(arena, buffer_string(&text));
 }

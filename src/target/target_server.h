@@ -24,6 +24,16 @@ typedef struct TargetAnswer
     Lsn received, replayed;
 } TargetAnswer;
 
+/* Who uses the target's server now, beside ourselves. */
+typedef struct TargetUse
+{
+    bool known;           /* the following are set; else it could not be asked */
+    uint64_t clients;     /* client connections, idle ones as well; no background processes */
+    uint64_t standbys;    /* connections for replication: standbys, pg_receivewal, base backups */
+    uint64_t synchronous; /* of these, those that commits wait for, as far as the role may see it */
+    const char *names;    /* application names of some of both; NULL: none has one. In the arena */
+} TargetUse;
+
 typedef struct TargetServer TargetServer;
 
 /*
@@ -36,5 +46,18 @@ void target_server_close(TargetServer *server); /* NULL is allowed */
 
 /* Ask it; may be repeated. A server that refuses us for good is not asked again. */
 void target_server_ask(TargetServer *server, TargetAnswer *answer);
+
+/*
+ * Ask who uses it. Backends of clients that have just disconnected are given patience_seconds to
+ * end. Nobody uses a server that takes no connections yet, or that is stopping.
+ */
+void target_server_ask_use(TargetServer *server, double patience_seconds, Arena *arena,
+                           TargetUse *use);
+
+/* True if anything uses it, or may, since it could not be asked. */
+bool target_is_used(const TargetUse *use);
+
+/* "2 client connections and 1 replication connection (psql, standby1)"; in the arena. */
+const char *target_use_text(const TargetUse *use, Arena *arena);
 
 #endif

@@ -80,8 +80,9 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
         return false;
     for (int tries = 1;; tries++)
     {
-        ended = process_shell(buffer_string(&command), PROCESS_AS_OURS, NULL,
-                              restore->limit_seconds, &wait_status, error);
+        ended = process_shell(&(ShellCommand){.text = buffer_string(&command),
+                                              .limit_seconds = restore->limit_seconds},
+                              &wait_status, error);
         if (fd >= 0)
             show_messages(fd, name, &shown_size);
         if (!ended)

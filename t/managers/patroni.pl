@@ -125,6 +125,7 @@ sub make_node
     my ($name, %option) = @_;
     my $node = RewindTest::Manager->new($name);
     $node->{rest_port} = free_port();
+    $node->{rewind_options} = $option{rewind_options};
     spew("$node->{dir}/patroni.yml", configuration($node, %option));
     start_patroni($node);
     return $node;
@@ -394,6 +395,21 @@ scenario('the WAL of the divergence is recycled, and nobody has it', sub {
     is(statuses($old), '1', 'pg_rewind fails');
     is(scalar(my @calls = $old->calls('pg_basebackup')), $old->{backups} + 1, 'Patroni makes a base backup');
     $options{broken} = 0;
+});
+
+# Where more is lost than the limit allows, the directory stays, and a person decides.
+scenario('more is lost than the limit allows', sub {
+    my ($old, $new) = nodes(2, keep_directory => 1, rewind_options => '--max-lost-transactions=1');
+    my ($limit) = slurp(dirname($ENV{PG_REWIND}) . '/docs/patroni.md') =~ /^ *Environment="PG_REWIND_OPTIONS=(--max-lost-transactions=\d+)/m;
+    crash($old);
+    is_promoted($new);
+    wait_until_logged($old, qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows.*Failed to rewind/s);
+    is(statuses($old), '1', 'the exit status is 1');
+    like($old->log('patroni'), qr/It would discard 2 committed transactions of the target, on timeline \d+, from/, 'the log has what was found');
+    $old->{rewind_options} = $limit // die 'the guide has no limit';
+    restart_patroni($old);
+    ends_healthy($old, $new, statuses => '1 0');
+    $options{broken} = 1;    # the other node has the small limit
 });
 
 # What stays unfinished is not finished by Patroni: it starts the server again and again, which says what to do, until it is started again itself.

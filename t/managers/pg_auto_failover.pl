@@ -302,6 +302,18 @@ my @scenarios = (
         shows_lines($old->log('keeper'), 'failed');
     } ],
 
+    [ 'more is lost than a limit allows' => sub {
+        my ($old, $new) = roles();
+        my $saved = sub { return join ' ', glob "$old->{dir}/lost/*" };
+        my $before_crash = $saved->();
+        crash($old, [$new], before_start => sub { $old->{rewind_options} = '--max-lost-transactions=1' });
+        # As the guide says: the limit costs the directory, and what was lost is not saved.
+        rejoined($old, $new, base_backup => 1);
+        like($old->log('keeper'), qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows/, 'the log says why');
+        is($saved->(), $before_crash, 'no lost rows are saved');
+        delete $old->{rewind_options};    # of the next keeper
+    } ],
+
     [ 'WAL of the old primary is in the archive' => sub {
         my ($old, $new) = roles();
         # Both steps of the guide: a directory of programs, and there a script that adds what the keeper does not pass.

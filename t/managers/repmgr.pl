@@ -211,6 +211,22 @@ my @scenarios = (
         is(shown($old), 'pg_rewind 0', 'pg_rewind was called once');
     } ],
 
+    [ 'more is lost than the limit allows' => sub {
+        my ($old, $new) = roles();
+        crash($old, $new);
+        my ($limit) = slurp(dirname($ENV{PG_REWIND}) . '/docs/repmgr.md') =~ /^ *PG_REWIND_OPTIONS='(--max-lost-transactions=\d+)'$/m;
+        $old->{rewind_options} = '--max-lost-transactions=1';
+        my $result = rejoin($old, $new);
+        is($result->{status}, 24, 'repmgr node rejoin fails');
+        like($result->{stderr}, qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows.*It would discard \d+ committed transactions of the target/s,
+            'and says how many are lost') or diag($result->{stderr});
+        ok(!$old->answers, 'nothing is started');
+        $old->{rewind_options} = $limit // die 'the guide has no limit';
+        rejoined($old, $new, rejoin($old, $new));
+        is(shown($old), 'pg_rewind 1, pg_rewind 0', "with the guide's limit it is rewound");
+        delete $old->{rewind_options};
+    } ],
+
     [ 'the last process of the crashed server is still there when pg_rewind is called' => sub {
         my ($old, $new) = roles();
         crash($old, $new);

@@ -237,12 +237,13 @@ sub start_program
     return $pid;
 }
 
-# What marks a process as one of this node, and lets it find its programs. Each rewind saves what is lost.
+# What marks a process as one of this node, and lets it find its programs. Each rewind saves what is lost;
+# $node->{rewind_options} has more options.
 sub environment
 {
     my ($self, %more) = @_;
     return (MARK, $self->{dir}, PATH => "$self->{bindir}:/usr/bin:/bin", HOME => $self->{dir}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C',
-        PG_REWIND_OPTIONS => "--save-lost-rows=$self->{dir}/lost", %more);
+        PG_REWIND_OPTIONS => join(' ', "--save-lost-rows=$self->{dir}/lost", $self->{rewind_options} // ()), %more);
 }
 
 # Run a command of the node to its end: as RewindTest::Command::run.

@@ -33,7 +33,7 @@ static const char *const *list_all(void *context, const char *directory, Arena *
     for (const File *file = context; file->path != NULL; file++)
         if (strncmp(file->path, directory, length) == 0 && file->path[length] == '/')
             list[count++] = file->path + length + 1;
-    return list;
+    return count > 0 ? list : NULL;
 }
 
 static const char *below_data(const char *path, const char *directory)
@@ -45,7 +45,8 @@ static const char *below_data(const char *path, const char *directory)
 
 static Settings read_all(Arena *arena, const File *files)
 {
-    const SettingsReader reader = {read_one, list_all, below_data, "/data", (void *) (uintptr_t) files};
+    const SettingsReader reader = {read_one, list_all, below_data, "/data",
+                                   (void *) (uintptr_t) files};
     Settings settings = {.arena = arena};
 
     settings_read(&settings, &reader, "postgresql.conf");
@@ -107,13 +108,40 @@ static void the_last_one_wins(void **state)
     arena_destroy(arena);
 }
 
-/* Files that include each other, that lie elsewhere, that cannot be read. */
+/* As the server finds them: by an absolute path, by "..", and from a file that lies there. */
+static void what_lies_outside_is_read(void **state)
+{
+    const File files[] = {
+        {"postgresql.conf", "include '/etc/x.conf'\ninclude_dir '../more/./d'\n"},
+        {"/etc/x.conf", "a = 1\ninclude 'y.conf'\ninclude_if_exists '../none.conf'\n"},
+        {"/etc/y.conf", "b = 2\ninclude '/data/z.conf'\n"},
+        {"z.conf", "c = 3\n"},
+        {"/more/d/1.conf", "d = 4\n"},
+        {NULL, NULL},
+    };
+    Arena *arena = arena_create();
+    Settings settings = read_all(arena, files);
+
+    (void) state;
+    check_value(&settings, "a", "1");
+    check_value(&settings, "b", "2");
+    check_value(&settings, "c", "3");
+    check_value(&settings, "d", "4");
+    assert_false(settings.incomplete);
+    assert_null(settings.unread);
+    arena_destroy(arena);
+}
+
+/* Files that include each other, that are missing, that cannot be read. */
 static void what_is_not_read_is_known(void **state)
 {
+    static const char *const unread[] = {NULL, "/etc/x.conf", "x/../..", "none", "/", "postgresql.auto.conf"};
     static const File cases[][3] = {
         {{"postgresql.conf", "a = 1\ninclude 'postgresql.conf'\n"}, {NULL, NULL}, {NULL, NULL}},
         {{"postgresql.conf", "a = 1\ninclude '/etc/x.conf'\n"}, {NULL, NULL}, {NULL, NULL}},
         {{"postgresql.conf", "a = 1\ninclude_dir 'x/../..'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\ninclude_dir 'none'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\ninclude_dir '/'\n"}, {NULL, NULL}, {NULL, NULL}},
         {{"postgresql.conf", "a = 1\n"}, {"postgresql.auto.conf", NULL}, {NULL, NULL}},
     };
 
@@ -124,6 +152,10 @@ static void what_is_not_read_is_known(void **state)
         Settings settings = read_all(arena, cases[i]);
 
         assert_true(settings.incomplete);
+        if (unread[i] == NULL)
+            assert_null(settings.unread);
+        else
+            assert_string_equal(settings.unread, unread[i]);
         check_value(&settings, "a", "1");
         arena_destroy(arena);
     }
@@ -292,8 +324,8 @@ static void settings_are_replaced(void **state)
 static void booleans_are_read_as_the_server_reads_them(void **state)
 {
     static const char *const on[] = {"on", "ON", "On", "true", "TRUE", "t", "tru", "yes", "Y", "1"};
-    static const char *const off[] = {"off", "of",  "o",  "false", "f",   "no",   "n",
-                                      "0",   "11",  "",   "ons",   "truex", "yesx", " on"};
+    static const char *const off[] = {"off", "of", "o", "false", "f",     "no",   "n",
+                                      "0",   "11", "",  "ons",   "truex", "yesx", " on"};
 
     (void) state;
     for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
@@ -305,10 +337,32 @@ static void booleans_are_read_as_the_server_reads_them(void **state)
     assert_false(setting_is_on(NULL));
 }
 
+static void integers_are_read_as_by_the_server(void **state)
+{
+    static const struct
+    {
+        const char *value;
+        int64_t number;
+    } good[] = {{"100", 100},  {"0x64", 100}, {"0144", 100}, {" 100 ", 100},
+                {"99.6", 100}, {"1e2", 100},  {"-1", -1}};
+    static const char *const bad[] = {"", "many", "100 connections", "1.x", "99999999999999999999"};
+    int64_t number;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    {
+        assert_true(setting_integer(good[i].value, &number));
+        assert_int_equal(number, good[i].number);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(setting_integer(bad[i], &number));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_one_wins),
+        cmocka_unit_test(what_lies_outside_is_read),
         cmocka_unit_test(what_is_not_read_is_known),
         cmocka_unit_test(paths_are_relative_to_the_data_directory),
         cmocka_unit_test(damaged_files_do_no_harm),
@@ -316,6 +370,7 @@ int main(void)
         cmocka_unit_test(settings_are_found),
         cmocka_unit_test(settings_are_replaced),
         cmocka_unit_test(booleans_are_read_as_the_server_reads_them),
+        cmocka_unit_test(integers_are_read_as_by_the_server),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,7 @@ static void test_a_shell_writes_to_stderr(void **state)
     assert_int_equal(pipe(ends), 0);
     before = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
-    assert_true(process_shell("echo out", PROCESS_AS_OURS, NULL, 0, &status, &error));
+    assert_true(process_shell(&(ShellCommand){.text = "echo out"}, &status, &error));
     dup2(before, STDERR_FILENO);
     assert_int_equal(status, 0);
     assert_int_equal(read(ends[0], text, sizeof(text) - 1), 4);
@@ -103,7 +103,7 @@ static void assert_described(const char *command, const char *expected)
     char text[128];
     int status;
 
-    assert_true(process_shell(command, PROCESS_AS_OURS, NULL, 0, &status, &error));
+    assert_true(process_shell(&(ShellCommand){.text = command}, &status, &error));
     process_describe(status, text, sizeof(text));
     assert_string_equal(text, expected);
 }
@@ -123,11 +123,11 @@ static void test_what_we_ignore_is_not_ignored_in_a_child(void **state)
 
     (void) state;
     signal(SIGPIPE, SIG_IGN);
-    assert_true(process_shell("kill -PIPE $$", PROCESS_AS_OURS, NULL, 0, &status, &error));
+    assert_true(process_shell(&(ShellCommand){.text = "kill -PIPE $$"}, &status, &error));
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_IGN);
-    assert_true(process_shell("kill -XFSZ $$", PROCESS_AS_OURS, NULL, 0, &status, &error));
+    assert_true(process_shell(&(ShellCommand){.text = "kill -XFSZ $$"}, &status, &error));
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
     signal(SIGXFSZ, SIG_DFL);
 }
@@ -143,7 +143,7 @@ static void test_a_stop_ends_the_child(void **state)
     if (pid == 0)
     {
         signals_install();
-        if (process_shell("kill $PPID; exec sleep 600", PROCESS_AS_OURS, NULL, 0, &status, &error))
+        if (process_shell(&(ShellCommand){.text = "kill $PPID; exec sleep 600"}, &status, &error))
             _exit(1);
         _exit(strcmp(error.message, "terminated by signal 15") == 0 ? 0 : 2);
     }
@@ -157,12 +157,40 @@ static void test_a_limit_ends_the_child(void **state)
     int status;
 
     (void) state;
-    assert_false(process_shell("sleep 600; true", PROCESS_AS_OURS, NULL, 1, &status, &error));
+    assert_false(process_shell(&(ShellCommand){.text = "sleep 600; true", .limit_seconds = 1}, &status, &error));
     assert_string_equal(error.message, "command did not end within 1 s");
     assert_true(WIFSIGNALED(status));
-    assert_true(process_shell("true", PROCESS_AS_OURS, NULL, 600, &status, &error));
-    assert_false(process_shell("trap '' TERM; sleep 600; sleep 600", PROCESS_AS_OURS, NULL, 1, &status, &error));
+    assert_true(process_shell(&(ShellCommand){.text = "true", .limit_seconds = 600}, &status, &error));
+    assert_false(process_shell(&(ShellCommand){.text = "trap '' TERM; sleep 600; sleep 600", .limit_seconds = 1}, &status, &error));
     assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
+/* A server gets what it is given, and we keep ours. */
+static void test_surroundings_of_a_server(void **state)
+{
+    static const char *const environment[] = {"GIVEN=a b", "PGPORT=1", NULL};
+    const ServerSurroundings bare = {0};
+    struct rlimit limits[RLIM_NLIMITS], before, after;
+    const ServerSurroundings server = {.environment = environment, .limits = limits};
+    int status;
+
+    (void) state;
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        getrlimit((__rlimit_resource_t) i, &limits[i]);
+    getrlimit(RLIMIT_NOFILE, &before);
+    limits[RLIMIT_NOFILE].rlim_cur = 57;
+    setenv("OURS", "1", 1);
+    setenv("PGPORT", "2", 1);
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$GIVEN$PGPORT$OURS\" = 'a b1' && test $(ulimit -S -n) = 57", .server = &server}, &status, &error));
+    assert_int_equal(status, 0);
+    getrlimit(RLIMIT_NOFILE, &after);
+    assert_int_equal(after.rlim_cur, before.rlim_cur);
+    /* Its session is its own: field 6 of stat, see proc(5). */
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$PGPORT$OURS\" = 1 && read -r line </proc/$$/stat && set -- $line && test $6 = $$", .server = &bare}, &status, &error));
+    assert_int_equal(status, 0);
+    assert_true(process_shell(&(ShellCommand){.text = "test \"$PGPORT$OURS\" = 21"}, &status, &error));
+    assert_int_equal(status, 0);
+    unsetenv("PGPORT");
 }
 
 static void test_own_directory(void **state)
@@ -188,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_what_we_ignore_is_not_ignored_in_a_child),
         cmocka_unit_test(test_a_stop_ends_the_child),
         cmocka_unit_test(test_a_limit_ends_the_child),
+        cmocka_unit_test(test_surroundings_of_a_server),
         cmocka_unit_test(test_own_directory),
     };
 

@@ -45,12 +45,13 @@ static Run split_brain(void)
                                                       .checkpoint = {.redo = 0x3000028,
                                                                      .timeline = 1}},
                                 .target_end = 0x4000000}},
-        .changes = {.known = true,
-                    .scanned = {.commit_count = 12,
-                                .first_commit_time = 836092800123456, /* 2026-06-30 00:00 UTC */
-                                .last_commit_time = 836092900000001,
-                                .wal_bytes = 12345678},
-                    .lost_prepared = 1},
+        .changes = {.known = true, .scanned.wal_bytes = 12345678, .lost_prepared = 1},
+        .lost_count = {.counted = true,
+                       .transactions = 12,
+                       .first_time = 836092800123456, /* 2026-06-30 00:00 UTC */
+                       .last_time = 836092900000001,
+                       .first_timeline = 1,
+                       .last_timeline = 1},
         .start = {.choice = {.late = true,
                              .reason = START_ESTIMATE,
                              .late_redo = 0x4FFFF00,
@@ -487,9 +488,9 @@ static void test_text_of_extreme_times(void **state)
 
     (void) state;
     setenv("TZ", "UTC", 1);
-    run.changes.scanned.first_commit_time = -1;
+    run.lost_count.first_time = -1;
     text_holds(&run, NULL, 0, "  first commit              1999-12-31 23:59:59.999999 UTC\n");
-    run.changes.scanned.last_commit_time = INT64_MAX;
+    run.lost_count.last_time = INT64_MAX;
     text_holds(&run, NULL, 0, "  last commit               294277-01-09");
 }
 

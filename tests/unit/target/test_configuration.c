@@ -19,7 +19,7 @@ static bool is_named(const Configuration *configuration, const char *path)
 
 static void test_settings(void **state)
 {
-    const Configuration configuration = {target_directory, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena};
     const SettingsReader reader = configuration_reader(&configuration);
     Settings settings;
 
@@ -41,7 +41,7 @@ static void test_settings(void **state)
 static void test_config_file(void **state)
 {
     char inside[512];
-    Configuration configuration = {target_directory, "other.conf", arena};
+    Configuration configuration = {target_directory, "other.conf", NULL, arena};
     const SettingsReader reader = configuration_reader(&configuration);
     Settings settings;
 
@@ -66,7 +66,7 @@ static void test_config_file(void **state)
 static void test_file_outside(void **state)
 {
     char text[512], root[512], expected[1024];
-    Configuration configuration = {target_directory, NULL, arena};
+    Configuration configuration = {target_directory, NULL, NULL, arena};
 
     (void) state;
     assert_non_null(getcwd(root, sizeof(root)));
@@ -100,7 +100,7 @@ static void test_file_outside(void **state)
 
 static void test_named_files(void **state)
 {
-    const Configuration configuration = {target_directory, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena};
     char text[1024];
 
     (void) state;
@@ -136,7 +136,7 @@ static void test_authentication_files(void **state)
         "people", "auth/more", "auth/a file",  "auth/joined", "auth/d",   "auth/d/1.conf",
         "here",   "mapped",    "certs/a\"crt", "certs/a.key", "absolute",
     };
-    const Configuration configuration = {target_directory, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena};
     char text[1024];
 
     (void) state;
@@ -183,7 +183,7 @@ static void test_log_directory(void **state)
                  {"log_directory = '/var/log/postgresql'", NULL},
                  {"log_directory = '../logs'", NULL},
                  {"log_directory = '.'", NULL}};
-    const Configuration configuration = {target_directory, NULL, arena};
+    const Configuration configuration = {target_directory, NULL, NULL, arena};
 
     (void) state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

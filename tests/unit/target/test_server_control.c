@@ -37,47 +37,82 @@ static void test_unit_of_systemd(void **state)
     }
 }
 
+/* The text of postmaster.opts, its arguments with a "|" behind each, and the options for a shell. */
 static void test_options_of_the_last_start(void **state)
 {
     static const struct
     {
-        const char *text, *options, *directory;
+        const char *text, *arguments, *options;
     } cases[] = {
-        {"/usr/bin/postgres \"-D\" \"/data\" \"-c\" \"port=5433\"\n", "\"-c\" \"port=5433\"",
-         "/data"},
-        {"/usr/bin/postgres \"-c\" \"port=5433\" \"-D\" \"/data\"\n", "\"-c\" \"port=5433\" ",
-         "/data"},
-        {"/usr/bin/postgres \"-D\" \"/data\"\n", "", "/data"},
-        {"/usr/bin/postgres \"-i\"\n", "\"-i\"", NULL},
-        {"/usr/bin/postgres\n", "", NULL},
-        {"/usr/bin/postgres \"-D\" \"/da", "\"-D\" \"/da", NULL},
-        {"", "", NULL},
+        {"/bin/postgres \"-D\" \"/data\" \"-c\" \"port=5433\"\n", "/bin/postgres|-D|/data|-c|port=5433|", "-c port=5433"},
+        {"/bin/postgres \"-c\" \"port=5433\" \"-D\" \"/data\"\n", "/bin/postgres|-c|port=5433|-D|/data|", "-c port=5433"},
+        {"/bin/postgres \"-D/data\" \"-iF\"\n", "/bin/postgres|-D/data|-iF|", "-i -F"},
+        {"/b in/postgres \"--port=1\" \"-ip2\"\n", "/b in/postgres|--port=1|-ip2|", "--port=1 -i -p 2"},
+        {"/bin/postgres\n", "/bin/postgres|", ""},
+        {"/bin/postgres \"-c\" \"a=\"\n", "/bin/postgres|-c|a=|", "-c a="},
+        {"/bin/postgres \"-c\" \"a=cp \"%p\" \"/x y/%f\"\" \"-i\"\n", "/bin/postgres|-c|a=cp \"%p\" \"/x y/%f\"|-i|", "-c 'a=cp \"%p\" \"/x y/%f\"' -i"},
+        {"/bin/postgres \"-c\" \"a=\"$user\", `b`\nc\"\n", "/bin/postgres|-c|a=\"$user\", `b`\nc|", "-c 'a=\"$user\", `b`\nc'"},
+        {"/bin/postgres \"-c\" \"a=it's\" \"-S\" \"\"\n", "/bin/postgres|-c|a=it's|-S||", "-c 'a=it'\\''s' -S ''"},
+        {"/bin/postgres \"-D\" \"/da", NULL, NULL},
+        {"", NULL, NULL},
     };
     Arena *arena = arena_create();
 
     (void) state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
     {
-        char *directory;
+        const char *const *arguments = last_start_parse(arena, cases[i].text);
+        Buffer joined = {0};
 
-        assert_string_equal(server_control_options(arena, cases[i].text, &directory),
-                            cases[i].options);
-        if (cases[i].directory == NULL)
-            assert_null(directory);
-        else
-            assert_string_equal(directory, cases[i].directory);
+        if (cases[i].arguments == NULL)
+        {
+            assert_null(arguments);
+            continue;
+        }
+        assert_non_null(arguments);
+        for (size_t j = 0; arguments[j] != NULL; j++)
+            buffer_printf(&joined, "%s|", arguments[j]);
+        assert_string_equal(buffer_string(&joined), cases[i].arguments);
+        assert_string_equal(server_control_options(arena, arguments), cases[i].options);
+        buffer_free(&joined);
     }
+    arena_destroy(arena);
+}
+
+static void test_settings_of_the_last_start(void **state)
+{
+    static const char *const arguments[] = {"/bin/postgres", "-D", "/data", "-c", "Config-File=/a b.conf", "-ip", "5433", "--archive-mode=off", "-p1", NULL};
+    Arena *arena = arena_create();
+    const LastStart start = {.arguments = arguments};
+    Settings settings = {.arena = arena};
+    bool by_directory;
+
+    (void) state;
+    last_start_settings(&start, &settings);
+    assert_int_equal(settings.count, 4);
+    assert_string_equal(settings_value(&settings, "config_file"), "/a b.conf");
+    assert_string_equal(settings_value(&settings, "listen_addresses"), "*");
+    assert_string_equal(settings_value(&settings, "archive_mode"), "off");
+    assert_string_equal(settings_value(&settings, "port"), "1");
+    assert_string_equal(last_start_directory(&start), "/data");
+    assert_string_equal(last_start_config_file(&start, "/data", arena, &by_directory), "/a b.conf");
+    assert_false(by_directory);
     arena_destroy(arena);
 }
 
 static void test_config_file_of_the_last_start(void **state)
 {
+    static const char *const arguments[] = {"/bin/postgres", "-D", "/etc", NULL};
+    const LastStart start = {.arguments = arguments};
     Arena *arena = arena_create();
+    bool by_directory;
 
     (void) state;
-    assert_string_equal(server_control_config_file(arena, "/bin/postgres \"-c\" \"config_file=/a b.conf\""), "/a b.conf");
-    assert_string_equal(server_control_config_file(arena, "/bin/postgres \"--config-file=/c\" \"-D\" \"/d\"\n"), "/c");
-    assert_null(server_control_config_file(arena, "/bin/postgres \"-D\" \"/d\""));
+    assert_string_equal(last_start_config_file(&start, "/", arena, &by_directory), "/etc/postgresql.conf");
+    assert_true(by_directory);
+    assert_null(last_start_config_file(&start, "/etc", arena, &by_directory));
+    assert_null(last_start_config_file(&(LastStart){0}, "/etc", arena, &by_directory));
+    assert_false(by_directory);
     arena_destroy(arena);
 }
 
@@ -107,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit_of_systemd),
         cmocka_unit_test(test_options_of_the_last_start),
+        cmocka_unit_test(test_settings_of_the_last_start),
         cmocka_unit_test(test_config_file_of_the_last_start),
         cmocka_unit_test(test_one_server_in_two_files),
     };

@@ -1,0 +1,193 @@
+#include "divergence/lost_count.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+
+#include <time.h>
+
+#define LIVE_ATTEMPTS 3 /* at WAL that a server writes while it is read */
+#define MICROSECONDS 1000000
+
+/* ---- The number ---- */
+
+static void note_timelines(const Clusters *clusters, Lsn divergence, LostCount *count)
+{
+    count->last_timeline = clusters->target.timeline;
+    count->first_timeline = history_timeline_at(&clusters->target_history, divergence);
+}
+
+LostCount lost_count_of_scan(const Clusters *clusters, const Divergence *divergence,
+                             const ScanResult *scanned)
+{
+    LostCount count = {.counted = true,
+                       .can_save_rows = true,
+                       .transactions = scanned->commit_count,
+                       .first_time = scanned->first_commit_time,
+                       .last_time = scanned->last_commit_time};
+
+    note_timelines(clusters, divergence->lsn, &count);
+    return count;
+}
+
+/* False if WAL is missing between `from` and what pg_control knows of. */
+static bool count_commits(const WalStream *wal, const Control *control, Lsn from,
+                          ScanResult *result, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create(); /* for lists that nobody needs */
+    WalSegmentFacts end;
+    WalScan *scan = scan_read(wal, 1, from, arena, &end, result, error);
+
+    if (scan == NULL)
+        return false;
+    scan_destroy(scan);
+    if ((end.next_lsn > control->checkpoint_lsn || from > control->checkpoint_lsn) &&
+        (end.next_lsn >= control->min_recovery_point || from > control->min_recovery_point))
+        return true;
+    if (end.end == WAL_SEGMENT_MISSING)
+        return error_missing_wal(wal, end.missing_segment, error);
+    return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                     LSN_TEXT(wal->shape.version, end.next_lsn), end.reason);
+}
+
+/*
+ * True if a target on the source's own timeline, of which nothing else is known, has committed
+ * nothing itself: it is a standby, or was rewound and not started since, and is not ahead.
+ */
+static bool has_no_commits(const DivergenceInput *input, const Divergence *divergence)
+{
+    const Target *target = &input->clusters->target;
+    const bool is_rewound = target->has_backup_label && !target->label_of_base_backup;
+
+    return target->timeline == input->state->position.timeline &&
+           (target_may_be_standby(target) || is_rewound) &&
+           divergence->target_end <= input->state->position.end;
+}
+
+bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
+                     const WalStream *wal, bool running, Arena *arena, LostCount *count,
+                     Error *error)
+{
+    const Clusters *clusters = input->clusters;
+    const Lsn lsn = divergence->lsn != LSN_INVALID ? divergence->lsn : divergence->printed;
+    ScanResult scanned;
+    bool read = false;
+    Error why;
+
+    *count = (LostCount){.counted = true,
+                         .so_far = running,
+                         .can_save_rows = divergence->lsn != LSN_INVALID,
+                         .first_timeline = clusters->target.timeline,
+                         .last_timeline = clusters->target.timeline};
+    if (lsn == LSN_INVALID && !has_no_commits(input, divergence))
+        count->unknown = "the histories do not tell where the two diverge";
+    if (lsn == LSN_INVALID)
+        return true;
+    note_timelines(clusters, lsn, count);
+    /* A server that fills a segment while its end is read makes WAL look as if it were damaged. */
+    for (int attempt = 0; !read && attempt < (running ? LIVE_ATTEMPTS : 1); attempt++)
+    {
+        if (!stop_check(error))
+            return false;
+        read = count_commits(wal, &clusters->target.control, wal_skip_header(&clusters->shape, lsn),
+                             &scanned, &why);
+    }
+    if (!read)
+    {
+        count->unknown = arena_strdup(arena, why.message);
+        return stop_check(error);
+    }
+    count->transactions = scanned.commit_count;
+    count->first_time = scanned.first_commit_time;
+    count->last_time = scanned.last_commit_time;
+    return true;
+}
+
+/* ---- What is said of it ---- */
+
+/* Append the local time, to seconds: "2026-07-01 12:34:56 CEST". */
+static void append_time(Buffer *text, int64_t timestamp)
+{
+    const int64_t before = timestamp % MICROSECONDS < 0;
+    const time_t seconds = (time_t) (timestamp / MICROSECONDS - before + EPOCH_2000_SECONDS);
+    struct tm local;
+    char words[64];
+
+    tzset(); /* localtime_r need not */
+    localtime_r(&seconds, &local);
+    strftime(words, sizeof(words), "%Y-%m-%d %H:%M:%S %Z", &local);
+    buffer_append_string(text, words);
+}
+
+static void append_transactions(const LostCount *count, Buffer *text)
+{
+    buffer_printf(text, "%llu committed transaction%s of the target",
+                  (unsigned long long) count->transactions, plural(count->transactions));
+    if (count->so_far)
+        buffer_append_string(text, " so far");
+    if (count->first_timeline != count->last_timeline)
+        buffer_printf(text, ", on timelines %u to %u", count->first_timeline, count->last_timeline);
+    else
+        buffer_printf(text, ", on timeline %u", count->last_timeline);
+    if (count->transactions == 0)
+        return;
+    buffer_append_string(text, ", from ");
+    append_time(text, count->first_time);
+    buffer_append_string(text, " to ");
+    append_time(text, count->last_time);
+}
+
+void lost_count_print(const LostCount *count, const Options *options)
+{
+    const char *rows = count->can_save_rows ? options->save_lost_rows : NULL;
+    const char *wal = options->save_diverged_wal;
+    AUTO_BUFFER Buffer text = {0};
+
+    if (count->unknown != NULL)
+    {
+        log_info("it is not known how many committed transactions of the target the rewind "
+                 "discards: %s",
+                 count->unknown);
+        return;
+    }
+    append_transactions(count, &text);
+    if (rows != NULL)
+        buffer_printf(&text, "; --save-lost-rows saves their rows in \"%s\"", rows);
+    if (wal != NULL)
+        buffer_printf(&text, "; --save-diverged-wal saves their WAL in \"%s\"", wal);
+    if (rows == NULL && wal == NULL && count->transactions > 0)
+        buffer_append_string(&text, count->can_save_rows
+                                        ? "; --save-lost-rows=DIR would save their rows"
+                                        : "; --save-diverged-wal=DIR would save their WAL");
+    log_info("the rewind discards %s", buffer_string(&text));
+}
+
+bool lost_count_check(const LostCount *count, const Options *options, Error *error)
+{
+    const int limit = options->max_lost_transactions;
+    AUTO_BUFFER Buffer text = {0};
+
+    if (limit < 0 || (count->unknown == NULL && count->transactions <= (uint64_t) limit))
+        return true;
+    if (count->unknown != NULL)
+    {
+        error_set(error, ERROR_FAILED,
+                  "it is not known whether the rewind would discard more committed transactions "
+                  "than --max-lost-transactions=%d allows",
+                  limit);
+        error_detail(error, "The target's WAL since the divergence cannot be counted: %s.",
+                     count->unknown);
+        return error_hint(error, "Let pg_rewind find that WAL (--wal-archive, --restore-command, "
+                                 "-c), or, if all of it may go, run pg_rewind without "
+                                 "--max-lost-transactions.");
+    }
+    append_transactions(count, &text);
+    error_set(error, ERROR_FAILED,
+              "the rewind would discard more committed transactions than "
+              "--max-lost-transactions=%d allows",
+              limit);
+    error_detail(error, "It would discard %s.", buffer_string(&text));
+    return error_hint(error, "Look at them with --dry-run --report=text. If the target is the new "
+                             "primary, do not rewind it; if they may go, save their rows with "
+                             "--save-lost-rows, and raise the number.");
+}

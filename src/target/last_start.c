@@ -1,0 +1,512 @@
+#include "target/last_start.h"
+
+#include "base/array.h"
+#include "io/file.h"
+#include "io/place.h"
+#include "target/pid_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEPT_FILE                                                                                  \
+    "pg_rewind.work.start" /* begins with the name of the work directory: left alone */
+#define PROC_SIZE_MAX (16 * 1024 * 1024)
+#define KEPT_SIZE_MAX (64 * 1024 * 1024)
+#define OPTS_SIZE_MAX (1024 * 1024)
+
+/* The letters that a value follows, in any version from 9.3 on. */
+static const char letters_with_value[] = "-ABCcDdfhkNoprStvW";
+
+/* ---- Lists of strings ---- */
+
+typedef struct Strings
+{
+    const char **items; /* of ARRAY_ADD */
+    size_t count;
+} Strings;
+
+/* The list as the arena's, up to a NULL; NULL if it is empty. Frees the items. */
+static const char *const *take_strings(Arena *arena, Strings *strings)
+{
+    const char **list = NULL;
+
+    if (strings->count > 0)
+    {
+        list = arena_allocate(arena, (strings->count + 1) * sizeof(*list));
+        memcpy(list, strings->items, strings->count * sizeof(*list));
+    }
+    free(strings->items);
+    return list;
+}
+
+/* Each string of a text of which each ends with a NUL. */
+static const char *const *split_at_nul(Arena *arena, const Buffer *text)
+{
+    Strings strings = {0};
+
+    for (size_t at = 0, length; at < text->size; at += length + 1)
+    {
+        const char *begin = (const char *) text->bytes + at;
+
+        length = strnlen(begin, text->size - at);
+        ARRAY_ADD(strings.items, strings.count, arena_strndup(arena, begin, length));
+    }
+    return take_strings(arena, &strings);
+}
+
+/* ---- /proc ---- */
+
+/* A process of another account may have its number from a data directory that was copied. */
+static bool is_own_process(long pid, const char *directory)
+{
+    struct stat status;
+    char path[64];
+    bool found;
+
+    snprintf(path, sizeof(path), "/proc/%ld", pid);
+    return file_stat(path, &status, &found, NULL) && found && status.st_uid == geteuid() &&
+           process_works_in(pid, directory);
+}
+
+static const char *const *read_strings(long pid, const char *name, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+    char path[64];
+    bool found;
+
+    snprintf(path, sizeof(path), "/proc/%ld/%s", pid, name);
+    return file_read_all(path, PROC_SIZE_MAX, &text, &found, NULL) && found
+               ? split_at_nul(arena, &text)
+               : NULL;
+}
+
+static const char *read_link(const char *path, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    return file_read_link(path, &text, NULL) ? arena_strdup(arena, buffer_string(&text)) : NULL;
+}
+
+/* The arguments, and the program by an absolute path. */
+static const char *const *read_arguments(long pid, Arena *arena)
+{
+    const char *const *arguments = read_strings(pid, "cmdline", arena);
+    const char *program;
+    const char **own;
+    size_t count = 0;
+
+    if (arguments == NULL || arguments[0][0] == '/')
+        return arguments;
+    program = read_link(arena_printf(arena, "/proc/%ld/exe", pid), arena);
+    if (program == NULL)
+        return arguments;
+    while (arguments[count] != NULL)
+        count++;
+    own = arena_copy(arena, arguments, (count + 1) * sizeof(*own));
+    own[0] = program;
+    return own;
+}
+
+static const struct rlimit *read_limits(long pid, Arena *arena)
+{
+    struct rlimit *limits = arena_allocate(arena, RLIM_NLIMITS * sizeof(*limits));
+
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        if (prlimit((pid_t) pid, (__rlimit_resource_t) i, NULL, &limits[i]) != 0)
+            return NULL;
+    return limits;
+}
+
+/* The first line of a file; NULL if the file cannot be read. */
+static const char *read_first_line(const char *path, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+    bool found;
+
+    return file_read_all(path, PROC_SIZE_MAX, &text, &found, NULL) && found
+               ? arena_strndup(arena, buffer_string(&text), strcspn(buffer_string(&text), "\n"))
+               : NULL;
+}
+
+/* The file that the process writes to as its stderr, if it still has that name and we may write to
+ * it. A pipe is the logging collector's, or a caller's. */
+static const char *find_log(long pid, Arena *arena)
+{
+    const char *link = arena_printf(arena, "/proc/%ld/fd/2", pid);
+    const char *path = read_link(link, arena);
+    struct stat open, named;
+    bool found;
+
+    return path != NULL && path[0] == '/' && file_stat(link, &open, &found, NULL) && found &&
+                   S_ISREG(open.st_mode) && file_stat(path, &named, &found, NULL) && found &&
+                   open.st_dev == named.st_dev && open.st_ino == named.st_ino &&
+                   access(path, W_OK) == 0
+               ? path
+               : NULL;
+}
+
+/* ---- Changes that a start by this process would make ---- */
+
+static const struct
+{
+    int resource;
+    const char *name;
+} limit_names[] = {{RLIMIT_AS, "address space"},      {RLIMIT_CORE, "size of core files"},
+                   {RLIMIT_DATA, "size of data"},     {RLIMIT_FSIZE, "size of files"},
+                   {RLIMIT_MEMLOCK, "locked memory"}, {RLIMIT_NOFILE, "open files"},
+                   {RLIMIT_NPROC, "processes"},       {RLIMIT_STACK, "size of the stack"}};
+
+static void append_lacking(Buffer *text, const char *what, const char *name)
+{
+    buffer_printf(text, "%s%s%s", text->size > 0 ? ", " : "", what, name);
+}
+
+static void append_lacking_group(long pid, Arena *arena, Buffer *text)
+{
+    const char *its = read_first_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
+    const char *own = read_first_line("/proc/self/cgroup", arena);
+    const char *name = its != NULL ? strrchr(its, '/') : NULL;
+
+    if (name != NULL && own != NULL && strcmp(its, own) != 0 &&
+        strncmp(name, "/session-", strlen("/session-")) != 0)
+        append_lacking(text, "the control group ", its + strcspn(its, "/"));
+}
+
+void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *oom_score_adj = read_first_line("/proc/self/oom_score_adj", arena);
+
+    append_lacking_group(pid, arena, text);
+    for (size_t i = 0; start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]);
+         i++)
+    {
+        struct rlimit own;
+
+        if (getrlimit((__rlimit_resource_t) limit_names[i].resource, &own) == 0 &&
+            start->limits[limit_names[i].resource].rlim_cur > own.rlim_max)
+            append_lacking(text, "the limit of ", limit_names[i].name);
+    }
+    if (start->oom_score_adj != NULL && oom_score_adj != NULL &&
+        strtol(start->oom_score_adj, NULL, 10) < strtol(oom_score_adj, NULL, 10))
+        append_lacking(text, "", "oom_score_adj");
+}
+
+/* ---- postmaster.opts (CreateOptsFile in postmaster/postmaster.c) ---- */
+
+/* True if the arguments so far, of which the last one is whole, want a value: "-c". */
+static bool wants_value(const Strings *arguments)
+{
+    const char *last = arguments->items[arguments->count - 1];
+    const size_t length = strlen(last);
+
+    return arguments->count > 1 && length >= 2 && last[0] == '-' && last[1] != '-' &&
+           strpbrk(last + 1, letters_with_value) == last + length - 1;
+}
+
+/*
+ * The file has the arguments between quotes, and a quote in an argument looks like its end. A
+ * postmaster takes nothing but options, so what is no option, and not wanted as a value, belongs to
+ * the argument before: archive_command=cp "%p" "/archive/%f".
+ */
+const char *const *last_start_parse(Arena *arena, const char *text)
+{
+    static const char between[] = "\" \"";
+    const char *begin = strstr(text, " \"");
+    const size_t size = strlen(text);
+    const char *end = text + size - (size > 0 && text[size - 1] == '\n');
+    Strings arguments = {0};
+
+    if (begin == NULL)
+        begin = end;
+    if (begin == text || (begin < end && (end - begin < 3 || end[-1] != '"')))
+        return NULL; /* not whole */
+    ARRAY_ADD(arguments.items, arguments.count,
+              arena_strndup(arena, text, (size_t) (begin - text)));
+    if (begin == end)
+        return take_strings(arena, &arguments);
+    end--;
+    for (begin += 2; begin != NULL && begin <= end;)
+    {
+        const char *next = memmem(begin, (size_t) (end - begin), between, strlen(between));
+        const char *part =
+            arena_strndup(arena, begin, (size_t) ((next != NULL ? next : end) - begin));
+        const char **last = &arguments.items[arguments.count - 1];
+
+        if (arguments.count == 1 || part[0] == '-' || wants_value(&arguments))
+            ARRAY_ADD(arguments.items, arguments.count, part);
+        else
+            *last = arena_printf(arena, "%s%s%s", *last, between, part);
+        begin = next != NULL ? next + strlen(between) : NULL;
+    }
+    return take_strings(arena, &arguments);
+}
+
+static const char *const *read_opts(const char *directory, Arena *arena)
+{
+    AUTO_BUFFER Buffer path = {0}, text = {0};
+    bool found;
+
+    return file_read_all(path_in(&path, directory, "postmaster.opts"), OPTS_SIZE_MAX, &text, &found,
+                         NULL) &&
+                   found
+               ? last_start_parse(arena, buffer_string(&text))
+               : NULL;
+}
+
+/* A copied directory has another server's file. */
+static void use_opts(const char *directory, bool runs_here, Arena *arena, LastStart *start)
+{
+    const LastStart read = {.arguments = read_opts(directory, arena)};
+    const char *named;
+
+    if (read.arguments == NULL)
+        return;
+    named = last_start_directory(&read);
+    if (runs_here || (named != NULL && place_is(named, directory)))
+        start->arguments = read.arguments;
+    else if (named == NULL || named[0] != '/')
+        start->others = read.arguments;
+}
+
+/* ---- The file that is kept: fields that begin with a letter, each up to a NUL ---- */
+
+static const char *kept_path(const char *directory, Buffer *path)
+{
+    return path_in(path, directory, KEPT_FILE);
+}
+
+/* Read it. False if nothing was kept, or if a server was started since then. */
+static bool read_kept(const char *directory, Buffer *text)
+{
+    AUTO_BUFFER Buffer path = {0}, started = {0};
+    struct stat kept_status, started_status;
+    bool found;
+
+    kept_path(directory, &path);
+    return file_stat(buffer_string(&path), &kept_status, &found, NULL) && found &&
+           file_stat(path_in(&started, directory, "postmaster.opts"), &started_status, &found,
+                     NULL) &&
+           (!found || started_status.st_mtim.tv_sec <= kept_status.st_mtim.tv_sec) &&
+           file_read_all(buffer_string(&path), KEPT_SIZE_MAX, text, &found, NULL) && found;
+}
+
+static void take_kept_limit(const char *field, struct rlimit *limits)
+{
+    TextCursor text = text_cursor(field);
+    uint32_t index;
+    uint64_t limit;
+
+    if (text_take_u32(&text, &index) && text_take(&text, " ") && text_take_u64(&text, &limit) &&
+        index < RLIM_NLIMITS)
+        limits[index].rlim_cur = limit;
+}
+
+static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
+{
+    struct rlimit *limits = arena_allocate(arena, RLIM_NLIMITS * sizeof(*limits));
+    const char *const *fields = split_at_nul(arena, text);
+    Strings arguments = {0}, environment = {0};
+
+    for (; fields != NULL && *fields != NULL; fields++)
+    {
+        const char *field = *fields + ((*fields)[0] != '\0');
+
+        if ((*fields)[0] == 'A')
+            ARRAY_ADD(arguments.items, arguments.count, field);
+        else if ((*fields)[0] == 'E')
+            ARRAY_ADD(environment.items, environment.count, field);
+        else if ((*fields)[0] == 'L')
+            start->log = field;
+        else if ((*fields)[0] == 'O')
+            start->oom_score_adj = field;
+        else if ((*fields)[0] == 'R')
+        {
+            start->limits = limits;
+            take_kept_limit(field, limits);
+        }
+    }
+    start->arguments = take_strings(arena, &arguments);
+    start->environment = take_strings(arena, &environment);
+}
+
+static void append_field(Buffer *text, char letter, const char *field)
+{
+    buffer_append_u8(text, (uint8_t) letter);
+    buffer_append(text, field, strlen(field) + 1);
+}
+
+bool last_start_save(const char *directory, const LastStart *start, const char *command,
+                     Error *error)
+{
+    AUTO_BUFFER Buffer text = {0}, path = {0}, new = {0};
+    char limit[64];
+    AUTO_FD int fd = -1;
+
+    append_field(&text, 'C', command);
+    if (start->log != NULL)
+        append_field(&text, 'L', start->log);
+    if (start->oom_score_adj != NULL)
+        append_field(&text, 'O', start->oom_score_adj);
+    for (size_t i = 0; start->arguments != NULL && start->arguments[i] != NULL; i++)
+        append_field(&text, 'A', start->arguments[i]);
+    for (size_t i = 0; start->environment != NULL && start->environment[i] != NULL; i++)
+        append_field(&text, 'E', start->environment[i]);
+    for (int i = 0; start->limits != NULL && i < RLIM_NLIMITS; i++)
+    {
+        snprintf(limit, sizeof(limit), "%d %llu", i,
+                 (unsigned long long) start->limits[i].rlim_cur);
+        append_field(&text, 'R', limit);
+    }
+    buffer_printf(&new, "%s.new", kept_path(directory, &path));
+    /* A server's environment may have secrets. */
+    return file_remove(buffer_string(&new), error) &&
+           file_create_private(buffer_string(&new), &fd, error) &&
+           file_write_at(fd, buffer_string(&new), text.bytes, text.size, 0, error) &&
+           file_sync(fd, buffer_string(&new), error) &&
+           durable_rename(buffer_string(&new), buffer_string(&path), error);
+}
+
+void last_start_forget(const char *directory)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    (void) !file_remove(kept_path(directory, &path), NULL);
+}
+
+const char *last_start_kept_command(const char *directory, Arena *arena)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    return read_kept(directory, &text) && text.size > 0 && text.bytes[0] == 'C'
+               ? arena_strdup(arena, buffer_string(&text) + 1)
+               : NULL;
+}
+
+/* ---- All of it ---- */
+
+void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start)
+{
+    const bool runs_here = pid != 0 && is_own_process(pid, directory);
+    AUTO_BUFFER Buffer kept = {0};
+
+    *start = (LastStart){0};
+    if (runs_here)
+    {
+        start->arguments = read_arguments(pid, arena);
+        start->environment = read_strings(pid, "environ", arena);
+        start->limits = read_limits(pid, arena);
+        start->oom_score_adj =
+            read_first_line(arena_printf(arena, "/proc/%ld/oom_score_adj", pid), arena);
+        start->log = find_log(pid, arena);
+    }
+    else if (read_kept(directory, &kept))
+        use_kept(&kept, arena, start);
+    if (start->arguments == NULL)
+        use_opts(directory, runs_here, arena, start);
+}
+
+bool server_option_next(const char *const *arguments, size_t *position, const char **flag,
+                        ServerOption *option)
+{
+    const char *argument = arguments[*position];
+
+    if (*flag == NULL)
+    {
+        if (argument == NULL || argument[0] != '-' || argument[1] == '\0' ||
+            strcmp(argument, "--") == 0)
+            return false;
+        *flag = argument + 1;
+    }
+    *option = (ServerOption){.letter = *(*flag)++};
+    if (strchr(letters_with_value, option->letter) == NULL)
+    {
+        if (**flag == '\0')
+        {
+            *flag = NULL;
+            (*position)++;
+        }
+        return true;
+    }
+    option->value = **flag != '\0' ? *flag : arguments[++*position];
+    *flag = NULL;
+    if (option->value == NULL)
+        return false;
+    (*position)++;
+    return true;
+}
+
+const char *last_start_directory(const LastStart *start)
+{
+    const char *directory = NULL, *flag = NULL;
+    size_t position = 1;
+    ServerOption option;
+
+    while (start->arguments != NULL &&
+           server_option_next(start->arguments, &position, &flag, &option))
+        if (option.letter == 'D')
+            directory = option.value;
+    return directory;
+}
+
+/* "name=value", where dashes of the name stand for underscores (ParseLongOption in misc/guc.c). */
+static void set_long(Settings *settings, const char *text)
+{
+    const size_t length = strcspn(text, "=");
+    char *name = arena_strndup(settings->arena, text, length);
+
+    for (char *byte = name; *byte != '\0'; byte++)
+        if (*byte == '-')
+            *byte = '_';
+        else if (*byte >= 'A' && *byte <= 'Z')
+            *byte = (char) (*byte - 'A' + 'a');
+    if (text[length] == '=')
+        settings_set(settings, name, text + length + 1);
+}
+
+void last_start_settings(const LastStart *start, Settings *settings)
+{
+    static const struct
+    {
+        char letter;
+        const char *name, *value; /* of the setting; NULL: the value that the option has */
+    } names[] = {{'B', "shared_buffers", NULL},
+                 {'F', "fsync", "false"},
+                 {'h', "listen_addresses", NULL},
+                 {'i', "listen_addresses", "*"},
+                 {'k', "unix_socket_directories", NULL},
+                 {'l', "ssl", "true"},
+                 {'N', "max_connections", NULL},
+                 {'p', "port", NULL},
+                 {'S', "work_mem", NULL}};
+    const char *flag = NULL;
+    size_t position = 1;
+    ServerOption option;
+
+    while (start->arguments != NULL &&
+           server_option_next(start->arguments, &position, &flag, &option))
+    {
+        if (option.letter == 'c' || option.letter == '-')
+            set_long(settings, option.value);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            if (names[i].letter == option.letter)
+                settings_set(settings, names[i].name,
+                             names[i].value != NULL ? names[i].value : option.value);
+    }
+}
+
+const char *last_start_config_file(const LastStart *start, const char *directory, Arena *arena,
+                                   bool *named_by_directory)
+{
+    const char *named = last_start_directory(start);
+    Settings settings = {.arena = arena};
+    const char *file;
+
+    last_start_settings(start, &settings);
+    file = settings_value(&settings, "config_file");
+    *named_by_directory =
+        file == NULL && named != NULL && named[0] == '/' && !place_is(named, directory);
+    return *named_by_directory ? arena_printf(arena, "%s/postgresql.conf", named) : file;
+}
