@@ -193,4 +193,5 @@ each_version(sub {
     $small->stop;
     privileged('unmount', $small->dir);
     $small->discard;
+    must_run([ 'rm', '-rf', $pristine, work_dir() . '/little' ]);
 }, only => [ 10, 15, 18 ]);

@@ -125,7 +125,7 @@ bool scratch_make(const char *parent_path, Arena *arena, const char **path, int 
 }
 
 /* A DirVisitor. */
-static bool add_blocks(void *context, const DirEntry *entry, bool *descend, Error *error)
+static bool add_entry_blocks(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     uint64_t *bytes = context;
 
@@ -142,7 +142,7 @@ bool scratch_add_space(const char *path, const char *pool, uint64_t *free_bytes,
     if (!place_pool(path, &own, error))
         return false;
     return strcmp(buffer_string(&own), pool) != 0 ||
-           dir_walk(path, add_blocks, NULL, free_bytes, error);
+           dir_walk(path, add_entry_blocks, NULL, free_bytes, error);
 }
 
 bool scratch_remove(const char *path, Error *error)

@@ -24,12 +24,12 @@ typedef struct Chooser
     RecoveryStart *start;
     ReplayHazard hazard;       /* of replay from start->chosen */
     SourceSummaries summaries; /* with start->by_summaries */
-    Lsn added_to;    /* what the source changed from the early start up to here is in own_blocks;
-                        LSN_INVALID: nothing */
-    Lsn missing_end; /* of a missing segment, where reading failed because of it; LSN_INVALID: it
-                        did not */
-    bool lacks_wal;  /* WAL before the late start is nowhere, so all blocks are compared */
-    bool lacks_room; /* the disk has no room for the WAL from the early start on */
+    Lsn added_to;     /* what the source changed from the early start up to here is in own_blocks;
+                         LSN_INVALID: nothing */
+    Lsn missing_end;  /* of a missing segment, where reading failed because of it; LSN_INVALID: it
+                         did not */
+    bool lacks_wal;   /* WAL before the late start is nowhere, so all blocks are compared */
+    bool lacks_room;  /* the disk has no room for the WAL from the early start on */
     bool cannot_read; /* it has none to read the WAL before the late start either: likewise */
     bool told_of_checkpoint; /* that a dry run makes none */
 } Chooser;
@@ -102,6 +102,22 @@ static void find_unknown_timeline(Chooser *chooser)
                  history_last_timeline(history));
 }
 
+/* Is there room for the WAL from start->chosen on? A dry run goes on to find out how much is needed
+ * in all. */
+static bool check_room(const Chooser *chooser, Error *error)
+{
+    RecoveryStart *start = chooser->start;
+    Error why;
+
+    start->lack = (Error){0};
+    if (source_wal_check_space(chooser->in.source_wal, start->chosen.redo, start->wal_end, 0, &why))
+        return true;
+    if (!chooser->in.options->dry_run || why.kind != ERROR_FAILED)
+        return error_copy(error, &why);
+    start->lack = why;
+    return true;
+}
+
 /* Read the WAL that is replayed from start->chosen on. */
 static bool read_replayed(Chooser *chooser, Error *error)
 {
@@ -115,7 +131,7 @@ static bool read_replayed(Chooser *chooser, Error *error)
     /* The checkpoint may be later than all that was read. */
     start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.end = start->wal_end;
-    if (!source_wal_check_space(chooser->in.source_wal, reading.from, reading.end, 0, error))
+    if (!check_room(chooser, error))
         return false;
     result = source_wal_read(chooser->in.source_wal, &reading, &scan, &chain, error);
     chooser->missing_end = reading.missing_end;
@@ -306,9 +322,9 @@ static bool estimate_comparing(const Chooser *chooser, StartEstimate *estimate, 
     return true;
 }
 
-/* All blocks are compared, since the WAL before the late start is nowhere, or cannot be read for want
- * of room. Where that start was to be weighed, it is now the only one; summaries may have led to that
- * WAL. */
+/* All blocks are compared, since the WAL before the late start is nowhere, or cannot be read for
+ * want of room. Where that start was to be weighed, it is now the only one; summaries may have led
+ * to that WAL. */
 static bool compare_without_wal(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
@@ -381,7 +397,7 @@ static bool read_before_late(Chooser *chooser, Error *error)
         return false;
     /* After a hazard it is on the disk. */
     chooser->cannot_read = reading.once && choice->reason != START_HAZARD &&
-                           !has_room_to_read(chooser, &reading);
+                           start->lack.kind == ERROR_NONE && !has_room_to_read(chooser, &reading);
     if (chooser->cannot_read)
         return compare_without_wal(chooser, error);
     if (!source_wal_read(chooser->in.source_wal, &reading, &scan, &scanned, error))
@@ -676,7 +692,7 @@ static bool decide_start(Chooser *chooser, Error *error)
     if (chooser->lacks_room)
     {
         if (!cheaper || options->early_start)
-            return error_copy(error, &why);
+            return options->dry_run || error_copy(error, &why);
         log_debug("%s", why.message);
         return take_late_start(chooser, &late, START_SPACE, error);
     }

@@ -394,8 +394,8 @@ static bool find_positions(Look *look, Error *error)
 
     if (!source->operations->position(source, &state->control, &state->position, error))
         return false;
-    look->source_wal = source_wal_create(look->options, clusters, state,
-                                         look->restore_command, look->scratch, look->arena);
+    look->source_wal = source_wal_create(look->options, clusters, state, look->restore_command,
+                                         look->scratch, look->arena);
     if (!target_wal_open(look->options, clusters, look->restore_command, look->source_wal,
                          look->arena, &look->target_wal, error) ||
         !histories_read(look->options, look->target_wal, state->position.timeline, look->arena,
@@ -553,8 +553,8 @@ static bool look_for_start_without_changes(Look *look, Error *error)
     return true;
 }
 
-/* Find the WAL that is replayed and that the target itself does not keep. An archive is asked for the
- * first segment that is gone from the source. */
+/* Find the WAL that is replayed and that the target itself does not keep. An archive is asked for
+ * the first segment that is gone from the source. */
 static bool look_for_replayed_wal(Look *look, Error *error)
 {
     SourceWal *wal = look->source_wal;

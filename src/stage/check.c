@@ -357,8 +357,8 @@ static void add_wal(Root *root, uint64_t bytes)
     root->staged.wal_bytes += bytes;
 }
 
-/* WAL that is on the disk already counts as needed there, and its space as free: so a dry run and the
- * rewind ask for the same. */
+/* WAL that is on the disk already counts as needed there, and its space as free: so a dry run and
+ * the rewind ask for the same. */
 static bool count_wal(Check *check, const WalSpace *wal, Error *error)
 {
     AUTO_BUFFER Buffer inside = {0};
@@ -371,8 +371,8 @@ static bool count_wal(Check *check, const WalSpace *wal, Error *error)
 
         if (wal->is_fetched && strcmp(sharing->pool, first->pool) == 0)
             sharing->space.free_bytes += wal->fetched_bytes;
-        if (wal->scratch != NULL && !scratch_add_space(wal->scratch, sharing->pool,
-                                                       &sharing->space.free_bytes, error))
+        if (wal->scratch != NULL &&
+            !scratch_add_space(wal->scratch, sharing->pool, &sharing->space.free_bytes, error))
             return false;
     }
     if (wal->written_bytes + wal->fetched_bytes > 0)

@@ -57,6 +57,13 @@ uint64_t listed_wal_next(const ListedWal *listed, uint64_t segment)
 {
     if (!listed->is_known || segment > listed->newest || listed->count == 0)
         return segment;
-    return listed->segments[ARRAY_FIRST(&segment, listed->segments, listed->count,
-                                        compare_numbers)];
+    return listed
+        ->segments[ARRAY_FIRST(&segment, listed->segments, listed->count, compare_numbers)];
+}
+
+uint64_t listed_wal_next_gone(const ListedWal *listed, uint64_t segment)
+{
+    while (segment <= listed->newest && !listed_wal_is_gone(listed, segment))
+        segment++;
+    return listed->is_known && segment <= listed->newest ? segment : UINT64_MAX;
 }

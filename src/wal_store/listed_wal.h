@@ -20,9 +20,9 @@ typedef struct ListedWal
 } ListedWal;
 
 /*
- * List the source's pg_wal. end: WAL before it was on the source's disk; LSN_INVALID: not known, the
- * source is at rest. Numbers are of the segments that have the name by which the stream calls them.
- * Memory is the arena's.
+ * List the source's pg_wal. end: WAL before it was on the source's disk; LSN_INVALID: not known,
+ * the source is at rest. Numbers are of the segments that have the name by which the stream calls
+ * them. Memory is the arena's.
  */
 MUST_CHECK bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *arena,
                                 ListedWal *listed, Error *error);
@@ -32,5 +32,8 @@ bool listed_wal_is_gone(const ListedWal *listed, uint64_t segment);
 
 /* The first segment at or after this one that is not gone. */
 uint64_t listed_wal_next(const ListedWal *listed, uint64_t segment);
+
+/* The first one that is gone; UINT64_MAX: none is. */
+uint64_t listed_wal_next_gone(const ListedWal *listed, uint64_t segment);
 
 #endif

@@ -121,9 +121,9 @@ typedef struct WalFetch
     Arena *arena; /* holds the paths */
     SegmentFetch *segments;
     size_t count;
-    uint64_t bytes;                         /* that are asked for */
-    atomic_uint_least64_t received_bytes;   /* and those that came */
-    size_t next;                            /* under the lock */
+    uint64_t bytes;                       /* that are asked for */
+    atomic_uint_least64_t received_bytes; /* and those that came */
+    size_t next;                          /* under the lock */
 } WalFetch;
 
 static SegmentFetch *add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
@@ -345,10 +345,10 @@ static Lsn highest_of(const Lsn *lsns, size_t count)
 }
 
 /*
- * The bytes of [from, end) that are still to come to a disk: not segments that the target keeps, nor
- * those that are gone by this list, nor, with `here` set, what was fetched. The end that a source
- * reports may be far from the truth: segments of which nothing can be here are not counted one by
- * one.
+ * The bytes of [from, end) that are still to come to a disk: not segments that the target keeps,
+ * nor those that are gone by this list, nor, with `here` set, what was fetched. The end that a
+ * source reports may be far from the truth: segments of which nothing can be here are not counted
+ * one by one.
  */
 static uint64_t bytes_to_come(const SourceWal *wal, const ListedWal *listed, Lsn from, Lsn end,
                               bool here)
@@ -623,31 +623,62 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
     return true;
 }
 
-/* The segments that source_wal_check_there names, and where the last of them ends. */
+/* The segments that source_wal_check_there names. */
+typedef struct MissingWal
+{
+    Buffer names;
+    Lsn end;     /* of the last of them */
+    bool last;   /* the segment that was looked for last is one */
+    bool enough; /* the list is long enough */
+} MissingWal;
+
+static void missing_free(MissingWal *missing)
+{
+    buffer_free(&missing->names);
+}
+
+#define AUTO_MISSING __attribute__((cleanup(missing_free)))
+
+static bool look_for_segment(SourceWal *wal, uint64_t segment, bool fetched, MissingWal *missing,
+                             Error *error)
+{
+    char name[WAL_NAME_SIZE];
+    bool found;
+
+    if (!segment_is_somewhere(wal, segment, fetched, &found, error))
+        return false;
+    missing->last = !found;
+    if (found)
+        return true;
+    missing->end = wal_segment_start(&wal->store->stream.shape, segment + 1);
+    wal_stream_segment_name(&wal->store->stream, segment, name);
+    missing->enough = !wal_missing_add(&missing->names, name);
+    return true;
+}
+
 static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
-                                  Buffer *missing, Lsn *missing_end, Error *error)
+                                  MissingWal *missing, Error *error)
 {
     const WalShape *shape = &wal->store->stream.shape;
     const uint64_t fetched = wal_segment_before(shape, end);
     const uint64_t needed = wal_segment_before(shape, needed_end);
-    bool found = false;
+    uint64_t segment = wal_segment_of(shape, from);
 
-    buffer_clear(missing);
-    *missing_end = LSN_INVALID;
-    for (uint64_t segment = wal_segment_of(shape, from);
-         segment <= fetched || (segment <= needed && !found); segment++)
-    {
-        char name[WAL_NAME_SIZE];
-
-        if (!segment_is_somewhere(wal, segment, segment <= fetched, &found, error))
+    buffer_clear(&missing->names);
+    missing->end = LSN_INVALID;
+    missing->last = missing->enough = false;
+    for (; segment <= fetched && !missing->enough; segment++)
+        if (!look_for_segment(wal, segment, true, missing, error))
             return false;
-        if (found)
-            continue;
-        *missing_end = wal_segment_start(shape, segment + 1);
-        wal_stream_segment_name(&wal->store->stream, segment, name);
-        if (!wal_missing_add(missing, name))
-            break;
-    }
+    for (; segment <= needed && missing->last && !missing->enough; segment++)
+        if (!look_for_segment(wal, segment, false, missing, error))
+            return false;
+    /* Those that are gone after a segment that is there; an archive that has one may have more. */
+    missing->last = missing->names.size > 0;
+    while ((segment = listed_wal_next_gone(&wal->listed, segment)) <= needed && missing->last &&
+           !missing->enough)
+        if (!look_for_segment(wal, segment++, false, missing, error))
+            return false;
     return true;
 }
 
@@ -698,13 +729,13 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
 bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,
                             Error *error)
 {
-    AUTO_BUFFER Buffer names = {0};
+    AUTO_MISSING MissingWal missing = {.end = LSN_INVALID};
+    bool result = list_missing_segments(wal, from, end, needed_end, &missing, error);
 
-    if (!list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
-        return false;
-    if (names.size > 0 && source_wal_ask_target_command(wal) &&
-        !list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
-        return false;
-    return names.size == 0 ||
-           error_source_wal_missing(wal->store->stream.shape.version, buffer_string(&names), error);
+    if (result && missing.names.size > 0 && source_wal_ask_target_command(wal))
+        result = list_missing_segments(wal, from, end, needed_end, &missing, error);
+    *missing_end = result ? missing.end : LSN_INVALID;
+    return result && (missing.names.size == 0 ||
+                      error_source_wal_missing(wal->store->stream.shape.version,
+                                               buffer_string(&missing.names), error));
 }

@@ -32,8 +32,8 @@ typedef struct SourceWal
     const char *scratch;
     Lsn had_end;      /* WAL before it was on the source's disk; LSN_INVALID: see listed_wal_read */
     ListedWal listed; /* of the source; when segments are first asked for */
-    Lsn fetched_end;        /* segments that end up to here were fetched, as far as the source had
-                               them */
+    Lsn fetched_end;  /* segments that end up to here were fetched, as far as the source had
+                         them */
     uint64_t part_segment;  /* the last one that was fetched in part */
     uint32_t part_size;     /* from its first byte; 0: there is none */
     uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
@@ -72,9 +72,9 @@ MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bo
                                       Error *error);
 
 /*
- * Set *first to the first segment of [from, end) that the target does not keep and that is gone from
- * the source, and *gone_end to the end of the last; else to the first that the target does not keep,
- * and LSN_INVALID. Archives are not asked.
+ * Set *first to the first segment of [from, end) that the target does not keep and that is gone
+ * from the source, and *gone_end to the end of the last; else to the first that the target does not
+ * keep, and LSN_INVALID. Archives are not asked.
  */
 MUST_CHECK bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first,
                                      Lsn *gone_end, Error *error);
@@ -124,8 +124,9 @@ MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, 
  * All segments of [from, end), which were fetched, must be somewhere, also for the target's own
  * restore command; else an error names those that are nowhere, of which the last ends at
  * *missing_end. LSN_INVALID: none. WAL is needed up to needed_end: if the last of these segments is
- * missing, so are those that follow, up to the first that is somewhere. (Servers remove the oldest
- * first.)
+ * missing, so are those that follow, up to the first that is somewhere (servers remove the oldest
+ * first), and, if any is missing, all later ones that are gone from the source, up to the first
+ * that an archive has.
  */
 MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
                                        Lsn *missing_end, Error *error);

@@ -36,7 +36,10 @@ static size_t available;
 static int request_count;
 static uint64_t sent_bytes;
 
-static uint8_t byte_at(uint64_t offset) { return (uint8_t) (offset % 251 + 1); }
+static uint8_t byte_at(uint64_t offset)
+{
+    return (uint8_t) (offset % 251 + 1);
+}
 
 static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *failure)
@@ -215,7 +218,8 @@ static void test_part_is_continued(void **state)
 
     /* It was staged, and is fetched once more with the next one: now it is whole. */
     assert_true(source_wal_remove(wal, 2, &error));
-    assert_true(source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + 3 * SEGMENT_SIZE + PART, &error));
+    assert_true(
+        source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + 3 * SEGMENT_SIZE + PART, &error));
     assert_int_equal(source_wal_fetched_bytes(wal, 2), SEGMENT_SIZE);
     assert_int_equal(source_wal_fetched_bytes(wal, 4), PART);
 }
@@ -236,8 +240,8 @@ static void test_gone(void **state)
                                      &gone_end, &error));
     assert_int_equal(first, 1);
     assert_int_equal(gone_end, wal_segment_start(shape, 3));
-    assert_true(source_wal_find_gone(wal, gone_end, begin + 8 * SEGMENT_SIZE, &first, &gone_end,
-                                     &error));
+    assert_true(
+        source_wal_find_gone(wal, gone_end, begin + 8 * SEGMENT_SIZE, &first, &gone_end, &error));
     assert_int_equal(first, 3);
     assert_int_equal(gone_end, LSN_INVALID);
 
