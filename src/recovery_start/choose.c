@@ -104,7 +104,7 @@ static void find_unknown_timeline(Chooser *chooser)
 
 /* Is there room for the WAL from start->chosen on? A dry run goes on to find out how much is needed
  * in all. */
-static bool check_room(const Chooser *chooser, Error *error)
+static bool check_room_for_start(const Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
     Error why;
@@ -131,7 +131,7 @@ static bool read_replayed(Chooser *chooser, Error *error)
     /* The checkpoint may be later than all that was read. */
     start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.end = start->wal_end;
-    if (!check_room(chooser, error))
+    if (!check_room_for_start(chooser, error))
         return false;
     result = source_wal_read(chooser->in.source_wal, &reading, &scan, &chain, error);
     chooser->missing_end = reading.missing_end;

@@ -550,14 +550,20 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
     return true;
 }
 
+/* True if a dry run has fetched the whole segment, also if it was removed for want of space. */
+static bool has_come(const SourceWal *wal, uint64_t segment)
+{
+    return wal->options.dry_run && wal->clusters->source->is_server &&
+           wal_segment_start(&wal->store->stream.shape, segment + 1) <= wal->fetched_end &&
+           !listed_wal_is_gone(&wal->listed, segment);
+}
+
 uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment)
 {
     const WalShape *shape = &wal->store->stream.shape;
-    const bool came = wal->options.dry_run && wal->clusters->source->is_server &&
-                      !listed_wal_is_gone(&wal->listed, segment);
 
-    return wal_segment_start(shape, segment + 1) <= wal->fetched_end &&
-                   (came || scratch_has(wal, segment, false))
+    return has_come(wal, segment) || (wal_segment_start(shape, segment + 1) <= wal->fetched_end &&
+                                      scratch_has(wal, segment, false))
                ? shape->segment_size
                : size_sent(wal, segment);
 }
@@ -577,7 +583,8 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
 
     for (uint64_t segment = wal_segment_of(shape, from); segment < end; segment++)
     {
-        const bool fetched = scratch_has(wal, segment, true);
+        const bool fetched =
+            scratch_has(wal, segment, true) || (wal->lost_read_wal && has_come(wal, segment));
 
         if (!file_remove(scratch_path(wal, segment, true, &path), error) ||
             !file_remove(scratch_path(wal, segment, false, &path), error))

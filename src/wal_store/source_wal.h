@@ -36,6 +36,7 @@ typedef struct SourceWal
                          them */
     uint64_t part_segment;  /* the last one that was fetched in part */
     uint32_t part_size;     /* from its first byte; 0: there is none */
+    bool lost_read_wal;     /* a dry run has removed what a rewind keeps: it did not fit */
     uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
     bool has_command;       /* the store's restore command was given, or was looked for */
     Lsn archived_end;       /* the last segment that only an archive has, of those that were looked
@@ -153,7 +154,7 @@ typedef struct SourceWalReading
     Lsn from; /* where recovery may start */
     Lsn end;
     bool once; /* the copy of a segment that was fetched is removed as soon as it was read, but not
-                  of the one in which `end` lies. A dry run sets it where all would not fit */
+                  of the one in which `end` lies */
 
     /* Set by source_wal_read. */
     Lsn last_end;    /* where the last whole record ends */

@@ -18,6 +18,7 @@ typedef struct SourceWalReader
 {
     SourceWal *wal;
     SourceWalReading *reading;
+    bool removes;                   /* each segment that was read: as `once` */
     uint64_t window_bytes;          /* that are fetched at once */
     pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
     atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
@@ -83,16 +84,21 @@ static bool open_found_segment(void *context, uint64_t segment, int *fd, bool *f
            wal_store_open(reader->wal->store, segment, fd, found, error);
 }
 
-/* A WalPassed, for a reading with `once`. */
+/* A WalPassed. What a rewind would keep is not counted. */
 static bool remove_read_segment(void *context, Lsn read_to, Error *error)
 {
     const SourceWalReader *reader = context;
     const Lsn end = reader->reading->end;
+    const uint64_t removed = reader->wal->removed_bytes;
 
     /* A record that begins in the segment before does not need it either: that record was read. */
-    return source_wal_remove_before(reader->wal,
-                                    read_to - reader->wal->store->stream.shape.segment_size,
-                                    read_to < end ? read_to : end, error);
+    if (!source_wal_remove_before(reader->wal,
+                                  read_to - reader->wal->store->stream.shape.segment_size,
+                                  read_to < end ? read_to : end, error))
+        return false;
+    if (!reader->reading->once)
+        reader->wal->removed_bytes = removed;
+    return true;
 }
 
 /* Common history was not written at level minimal: the target's level is checked elsewhere. */
@@ -166,10 +172,11 @@ uint64_t source_wal_room_to_read(const SourceWal *wal, Lsn from, Lsn end)
  * fit into its scratch directory: that says nothing of the target's disk. */
 static bool find_window(SourceWalReader *reader, Error *error)
 {
-    const SourceWal *wal = reader->wal;
-    SourceWalReading *reading = reader->reading;
+    SourceWal *wal = reader->wal;
+    const SourceWalReading *reading = reader->reading;
     uint64_t room, least;
 
+    reader->removes = reading->once;
     reader->window_bytes = reading->once ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
     if (!wal->clusters->source->is_server || (!reading->once && !wal->options.dry_run))
         return true;
@@ -177,7 +184,8 @@ static bool find_window(SourceWalReader *reader, Error *error)
         return false;
     if (!reading->once && source_wal_bytes_to_fetch(wal, reading->from, reading->end) <= room)
         return true;
-    reading->once = true;
+    reader->removes = true;
+    wal->lost_read_wal = wal->lost_read_wal || !reading->once;
     least = source_wal_room_to_read(wal, reading->from, reading->end);
     reader->window_bytes = wal->store->stream.shape.segment_size;
     if (room > least)
@@ -206,7 +214,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     reading->missing_end = LSN_INVALID;
     if (bytes > 0 && (!find_window(reader, error) || !fetch_window(reader, error)))
         return false;
-    stream->passed = reading->once ? remove_read_segment : NULL;
+    stream->passed = reader->removes ? remove_read_segment : NULL;
     stream->context = reader;
     /* Progress also counts the bytes that are fetched while the WAL is read. */
     bytes += source_wal_bytes_to_fetch(wal, reader->here_end, reading->end);
@@ -216,7 +224,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     progress_end(done);
     wal->progress = WAL_FETCH_IS_PHASE;
     /* The stream may be read again, of what is here now, or what is fetched once more. */
-    if (reading->once)
+    if (reader->removes)
         reader->here_end = reading->from;
     else
         stream->passed = NULL;
