@@ -545,6 +545,8 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
     if (wal->clusters->source->is_server && end > from && !fetch_listed(wal, from, end, error))
         return false;
+    if (wal->fetched_from == LSN_INVALID || from < wal->fetched_from)
+        wal->fetched_from = from;
     if (end > wal->fetched_end)
         wal->fetched_end = end;
     return true;
@@ -573,6 +575,18 @@ bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)
     AUTO_BUFFER Buffer path = {0};
 
     return file_remove(scratch_path(wal, segment, true, &path), error);
+}
+
+bool source_wal_remove_fetched(SourceWal *wal, Error *error)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    uint64_t segment = wal_segment_of(shape, wal->fetched_from);
+
+    while (wal_segment_start(shape, segment) < wal->fetched_end)
+        if (!source_wal_remove(wal, segment++, error))
+            return false;
+    wal->lost_read_wal = true;
+    return true;
 }
 
 bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)

@@ -32,6 +32,7 @@ typedef struct SourceWal
     const char *scratch;
     Lsn had_end;      /* WAL before it was on the source's disk; LSN_INVALID: see listed_wal_read */
     ListedWal listed; /* of the source; when segments are first asked for */
+    Lsn fetched_from; /* LSN_INVALID: nothing was fetched before */
     Lsn fetched_end;  /* segments that end up to here were fetched, as far as the source had
                          them */
     uint64_t part_segment;  /* the last one that was fetched in part */
@@ -97,6 +98,10 @@ MUST_CHECK bool source_wal_scratch_room(const SourceWal *wal, uint64_t *bytes, E
 /* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. What was asked
  * for and did not come does not count. */
 double source_wal_fetch_rate(const SourceWal *wal);
+
+/* Remove all that a dry run has fetched: it stages nothing, and what it needs again is fetched
+ * again. */
+MUST_CHECK bool source_wal_remove_fetched(SourceWal *wal, Error *error);
 
 /* Remove the copy of a segment that was fetched, if there is one. */
 MUST_CHECK bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error);

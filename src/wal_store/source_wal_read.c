@@ -185,7 +185,9 @@ static bool find_window(SourceWalReader *reader, Error *error)
     if (!reading->once && source_wal_bytes_to_fetch(wal, reading->from, reading->end) <= room)
         return true;
     reader->removes = true;
-    wal->lost_read_wal = wal->lost_read_wal || !reading->once;
+    if (wal->options.dry_run &&
+        (!source_wal_remove_fetched(wal, error) || !source_wal_scratch_room(wal, &room, error)))
+        return false;
     least = source_wal_room_to_read(wal, reading->from, reading->end);
     reader->window_bytes = wal->store->stream.shape.segment_size;
     if (room > least)
