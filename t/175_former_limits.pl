@@ -20,6 +20,19 @@ my %histories = (
     },
 );
 
+# -R writes what the WAL from the early start on needs.
+sub raised_by_R
+{
+    my ($source, $target) = @_;
+    my $rewound = $target->copy('raised');
+    my $result = rewinds($rewound, $source, options => [qw(--early-start -R --no-sync)]);
+    unlike($result->{stderr}, qr/may end during recovery/, 'with -R there is nothing to warn of');
+    like($result->{stderr}, qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: max_(?:connections = 150 \(configured: 90|prepared_transactions = 8 \(configured: 0)\)$/m, 'since it writes them');
+    rejoins($rewound, $source, recovery_written => 1, no_promotion => 1, quick => 1);
+    $rewound->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     for my $name (sort keys %histories)
@@ -32,6 +45,7 @@ each_version(sub {
             my $early = rewind($target, $source, options => [qw(--early-start --dry-run --report=json)]);
             like($early->{stdout}, qr/"asked"|"no choice"/, 'with --early-start it does as it is told');
             like($early->{stderr}, qr/^pg_rewind: warning: the target's server may end during recovery with the source's present settings$/m, 'and warns');
+            raised_by_R($source, $target) if $version >= 12;
             rewinds_from_both_kinds($source, $target, quick => 1);
             RewindTest::Cluster::discard_all();
         });

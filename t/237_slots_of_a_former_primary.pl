@@ -75,7 +75,9 @@ sub are_dropped
     # What it makes as a standby is its own.
     $copy->sql("SELECT pg_create_physical_replication_slot('of_cascade')");
     $copy->stop;
-    unlike(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/slots/, 'a standby\'s slots are not named');
+    like(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/^pg_rewind: --drop-slots leaves the replication slots of a target that was a standby, since its own standbys may use them: of_cascade$/m,
+        'a standby\'s slots are left, as it says');
+    unlike(make_standby($copy, $source)->{stderr}, qr/slots/, 'and not spoken of without the option');
     is(slots_in($copy), 'of_cascade', 'and not dropped');
     $copy->discard;
     return;

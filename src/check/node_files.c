@@ -313,39 +313,50 @@ void node_look_at_files(Node *node)
 
 /* ---- What a failover loses ---- */
 
-/* Add a finding that says which slots a rewind removes, and which stay. */
-static void look_at_slots(Node *node)
+/* Add a slot to a list, with its type. */
+static void list_slot(TextList *list, const TargetSlot *slot)
 {
-    const Version *version = node->version;
-    const bool stay =
-        node->verdict.state == VERDICT_NOT_NEEDED && target_was_primary(&node->clusters->target);
-    AUTO_BUFFER Buffer names = {0};
+    if (slot->type == NULL)
+        text_list_add(list, "%s", slot->name);
+    else
+        text_list_add(list, "%s (%s)", slot->name, slot->type);
+}
+
+/* A rewind would remove them, but a standby that has not diverged gets none. */
+static void look_at_leftover_slots(Node *node, const TargetSlots *slots)
+{
+    AUTO_BUFFER Buffer names = {0}, drops = {0};
     TextList list = {&names, ", ", NAMES_MAX, 0};
-    TargetSlots slots;
-    Error error;
 
-    if (!target_slots_read(&node->clusters->target, node->arena, &slots, &error))
+    for (size_t i = 0; i < slots->count; i++)
     {
-        node_add_error(node, "slots", FINDING_UNKNOWN, &error);
-        return;
-    }
-    for (size_t i = 0; i < slots.count; i++)
-    {
-        const TargetSlot *slot = &slots.slots[i];
-
-        if (slot->type == NULL)
-            text_list_add(&list, "%s", slot->name);
-        else
-            text_list_add(&list, "%s (%s)", slot->name, slot->type);
+        if (!slots->slots[i].of_primary)
+            continue;
+        text_list_add(&list, "%s", slots->slots[i].name);
+        buffer_append_string(&drops, drops.size > 0 ? "\nSELECT " : "SELECT ");
+        buffer_append_call(&drops, "pg_drop_replication_slot", slots->slots[i].name, "name", "");
+        buffer_append_u8(&drops, ';');
     }
     text_list_end(&list);
-    if (slots.count == 0)
-        node_ok(node, "slots", "There are no replication slots.");
-    else if (stay)
+    if (list.count > 0)
+        node_add(node, "slots", FINDING_WARNING,
+                 node->look.running ? buffer_string(&drops) : "Add --drop-slots to -R or --rejoin.",
+                 "Failover slots that this standby has from its time as a primary: %s. Each keeps "
+                 "WAL until it is dropped, and ends the synchronization of slots if the source has "
+                 "a slot of the same name to be synchronized.",
+                 buffer_string(&names));
+}
+
+/* Look at the slots that this node has as a primary, or as a standby that has diverged. */
+static void look_at_slots_of_primary(Node *node, const char *names)
+{
+    const Version *version = node->version;
+
+    if (node->verdict.state == VERDICT_NOT_NEEDED)
         node_add(node, "slots", FINDING_WARNING, "Add --drop-slots to -R or --rejoin.",
                  "No rewind is needed, so these replication slots stay: %s. On a standby each "
                  "keeps WAL until it is dropped%s.",
-                 buffer_string(&names),
+                 names,
                  version->synchronizes_slots
                      ? ", and a logical one ends the synchronization of slots if the source has a "
                        "slot of the same name to be synchronized"
@@ -357,8 +368,43 @@ static void look_at_slots(Node *node)
                               "SELECT pg_catalog.pg_create_physical_replication_slot("
                               "'NAME'::pg_catalog.name%s);",
                               version->sql.slot_reserves ? ", true" : ""),
-                 "Replication slots are of this node alone, and a rewind removes them: %s.",
-                 buffer_string(&names));
+                 "Replication slots are of this node alone, and a rewind removes them: %s.", names);
+}
+
+/* A standby of which it is known that it has diverged, if one was asked for. */
+static bool has_diverged(const Node *node)
+{
+    return node->verdict.state == VERDICT_NEEDED || node->look.divergence.needed;
+}
+
+/* Add findings that say which slots a rewind removes, and which stay. */
+static void look_at_slots(Node *node)
+{
+    const bool standby = target_was_standby(&node->clusters->target);
+    AUTO_BUFFER Buffer names = {0};
+    TextList list = {&names, ", ", NAMES_MAX, 0};
+    TargetSlots slots;
+    Error error;
+
+    if (!target_slots_read(&node->clusters->target, node->arena, &slots, &error))
+    {
+        node_add_error(node, "slots", FINDING_UNKNOWN, &error);
+        return;
+    }
+    if (standby && !has_diverged(node))
+        look_at_leftover_slots(node, &slots);
+    for (size_t i = 0; i < slots.count; i++)
+        if (!standby || has_diverged(node) || !slots.slots[i].of_primary)
+            list_slot(&list, &slots.slots[i]);
+    text_list_end(&list);
+    if (slots.count == 0)
+        node_ok(node, "slots", "There are no replication slots.");
+    else if (list.count > 0 && standby && !has_diverged(node) &&
+             node->clusters->source_history.count > 0)
+        node_ok(node, "slots", "No rewind is needed, so this standby's replication slots stay: %s.",
+                buffer_string(&names));
+    else if (list.count > 0)
+        look_at_slots_of_primary(node, buffer_string(&names));
 }
 
 void node_look_at_losses(Node *node)

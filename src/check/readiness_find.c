@@ -203,6 +203,31 @@ static void look_at_named_slot(Node *node)
                        error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
 }
 
+/* Decoding on the source waits for slots that its setting names. */
+static void look_at_awaited_slots(Node *node)
+{
+    const char *names;
+    Error error;
+
+    if (node->options->slot == NULL || !node->version->synchronizes_slots)
+        return;
+    if (!source_server_awaited_slots(node->clusters->source, node->options->slot, node->arena,
+                                     &names, &error))
+        node_add_error(node, "synchronized_slots", FINDING_UNKNOWN, &error);
+    else if (names[0] != '\0')
+    {
+        error_awaited_slots(names, &error);
+        node_add(node, "synchronized_slots", FINDING_WARNING, error.hint,
+                 "The source's synchronized_standby_slots names replication slots that it does not "
+                 "have: %s. %s",
+                 names, error.detail);
+    }
+    else
+        node_ok(node, "synchronized_slots",
+                "The source's synchronized_standby_slots names no other slot that it does not "
+                "have.");
+}
+
 /* Problems' take: --rejoin refuses what -R alone only prints. */
 static void take_warning(void *context, const Error *problem)
 {
@@ -226,6 +251,7 @@ static void look_at_standby(Node *node)
     if (!next_start_check(&options, node->clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .of_standby = look->source.position.in_recovery,
+                                          .control = &look->source.control,
                                           .divergence = look->divergence.lsn},
                           &problems, &commands, node->arena, &error))
     {
@@ -240,6 +266,49 @@ static void look_at_standby(Node *node)
     if (problems.count == 0)
         node_ok(node, "standby",
                 "Its configuration has no recovery target, and no slot that the source lacks.");
+}
+
+/*
+ * The limits of the configuration to come. A running primary is looked at as it would be after a
+ * failover: rewound. Of a directory as source too: the rewound target may become a standby.
+ */
+static void look_at_limits(Node *node)
+{
+    const Look *look = &node->look;
+    const Clusters *clusters = node->clusters;
+    const bool rewound =
+        look->divergence.needed || (look->running && !target_was_standby(&clusters->target));
+    const bool written = node->options->write_recovery_conf &&
+                         clusters->shape.version->recovery_settings != RECOVERY_CONF;
+    AUTO_BUFFER Buffer text = {0};
+    LowLimits low;
+    Error error;
+
+    if (clusters->source_history.count == 0)
+        return;
+    if (!next_start_limits(node->options, clusters,
+                           (ExpectedStart){.rewound = rewound, .control = &look->source.control},
+                           node->arena, &low, &error))
+    {
+        node_add_error(node, "standby_limits", FINDING_UNKNOWN, &error);
+        return;
+    }
+    standby_limits_append(&low, &text);
+    if (low.count == 0)
+        node_ok(node, "standby_limits",
+                "The configuration that the server will have allows as many connections, "
+                "processes, prepared transactions and locks as the source's.");
+    else if (written)
+        node_ok(node, "standby_limits", "Lower than on the source, so -R raises them: %s.",
+                buffer_string(&text));
+    else
+        node_add(node, "standby_limits", FINDING_WARNING,
+                 rewound && !node->options->keep->configuration
+                     ? "Set them as high in the source's configuration as its server has them, or "
+                       "restart the source."
+                     : "Set them as high in this node's configuration.",
+                 "Lower than on the source, so the server would not start as a hot standby: %s.",
+                 buffer_string(&text));
 }
 
 /* From where on WAL of the target is needed, as far as it was found. */
@@ -292,7 +361,9 @@ static void judge_with_source(Node *node)
                 "Source and target are one cluster (system identifier %llu).",
                 (unsigned long long) node->clusters->target.control.system_identifier);
         look_at_named_slot(node);
+        look_at_awaited_slots(node);
         look_at_standby(node);
+        look_at_limits(node);
     }
     if (look->replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);

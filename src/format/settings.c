@@ -3,6 +3,8 @@
 #include "base/array.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -124,6 +126,17 @@ bool setting_is_on(const char *value)
         return false;
     return strncasecmp(value, "true", length) == 0 || strncasecmp(value, "yes", length) == 0 ||
            strcasecmp(value, "on") == 0 || strcmp(value, "1") == 0;
+}
+
+bool setting_integer(const char *value, int64_t *number)
+{
+    char *end;
+
+    errno = 0;
+    *number = strtoll(value, &end, 0);
+    if (errno == 0 && *end != '\0' && strchr(".eE", *end) != NULL)
+        *number = (int64_t) (strtod(value, &end) + 0.5);
+    return errno == 0 && end != value && end[strspn(end, " \t\r\n")] == '\0';
 }
 
 /* ---- the list ---- */

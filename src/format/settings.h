@@ -22,6 +22,10 @@ void setting_replace(Buffer *text, const char *name, const char *value);
  * utils/adt/bool.c): any case, "true" and "yes" also abbreviated. False for NULL. */
 bool setting_is_on(const char *value);
 
+/* The value of an integer setting that has no unit, as the server reads it (parse_int in
+ * utils/misc/guc.c). False: it is none, and a server would not start with it. */
+bool setting_integer(const char *value, int64_t *number);
+
 typedef struct Setting
 {
     const char *name; /* in lower case */

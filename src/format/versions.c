@@ -191,7 +191,10 @@ static const char *const conninfo_options_since_93[] = {"service",
         .control_time_is_set = (v) >= 1500,  /* common/controldata_utils.c */                      \
         .hash_indexes_logged = (v) >= 1000,  /* access/hash */                                     \
         .starts_at_shutdown = (v) >= 1200,   /* access/transam/twophase.c */                       \
-        .has_jit = (v) >= 1100,              /* utils/misc/guc.c, later guc_tables.c */            \
+        /* utils/misc/guc.c, later guc_tables.c, guc_parameters.dat */                             \
+        .hot_standby_by_default = (v) >= 1000,                                                     \
+        .locks_by_default = (v) >= 1900 ? 128 : 64,                                                \
+        .has_jit = (v) >= 1100,                                                                    \
         .keeps_prior_wal = (v) < 1100,       /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
         .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
@@ -244,6 +247,21 @@ const Version *version_find(uint32_t control_version, uint32_t catalog_version,
             named = &rows[i];
     }
     return named;
+}
+
+ServerLimit version_limit(const Version *version, uint32_t index)
+{
+    const ServerLimit limits[LIMITS_MAX] = {
+        {"max_connections", 100},
+        {"max_worker_processes", 8},
+        {"max_wal_senders", 10},
+        {"max_prepared_transactions", 0},
+        {"max_locks_per_transaction", version->locks_by_default},
+    };
+    const uint32_t count = version_limit_count(version);
+
+    /* A version with fewer lacks the ones before the last two. */
+    return limits[index + 2 < count ? index : index + LIMITS_MAX - count];
 }
 
 VersionDirectory version_directory(const Version *version, uint32_t catalog_version)

@@ -145,6 +145,8 @@ typedef struct Version
     bool starts_at_shutdown;       /* 12+: a standby that starts at a shutdown checkpoint knows the
                                       subtransactions of prepared transactions; before, they count as
                                       failed (StandbyRecoverPreparedTransactions, twophase.c) */
+    bool hot_standby_by_default;   /* hot_standby is on unless it is set (10+) */
+    uint16_t locks_by_default;     /* max_locks_per_transaction: 64, or 128 (19) */
     bool has_jit;                  /* 11+ */
     bool keeps_prior_wal; /* a checkpoint leaves the WAL since the one before it (until 10) */
     bool has_sha256;      /* sha256(bytea) (11+) */
@@ -162,13 +164,22 @@ typedef struct Version
 /*
  * The settings that limit a server's connections, processes and locks, as they follow each other in
  * pg_control and, before wal_level, in XLOG PARAMETER_CHANGE. max_prepared_transactions is the last
- * but one.
+ * but one; max_worker_processes came with 9.4, max_wal_senders with 12.
  */
 #define LIMITS_MAX 5
 static inline uint32_t version_limit_count(const Version *version)
 {
     return version->parameter_wal_level / 4u;
 }
+
+/* One of these settings. */
+typedef struct ServerLimit
+{
+    const char *name;
+    uint32_t by_default; /* its value where no configuration sets it */
+} ServerLimit;
+
+ServerLimit version_limit(const Version *version, uint32_t index);
 
 /*
  * The row for a pg_control: the one with both its versions. A fork of PostgreSQL has its own

@@ -144,6 +144,7 @@ static bool read_replayed(Chooser *chooser, Error *error)
         find_unknown_level(chooser, &chain);
         find_unknown_timeline(chooser);
     }
+    memcpy(start->limits, chooser->hazard.limits, sizeof(start->limits));
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
     start->rebuilt = scan->rebuilt;
@@ -751,7 +752,10 @@ static bool pass_former_limits(Chooser *chooser, Error *error)
         return take_late_start(chooser, &late, START_HAZARD, error);
     if (origins != LSN_INVALID)
         replay_hazard_warn_of_origins(chooser->in.clusters->shape.version, origins);
-    if (limits == LSN_INVALID)
+    /* From 12 on -R writes them as high as replay needs them. */
+    if (limits == LSN_INVALID ||
+        (chooser->in.options->write_recovery_conf &&
+         chooser->in.clusters->shape.version->recovery_settings != RECOVERY_CONF))
         return true;
     log_warning("the target's server may end during recovery with the source's present settings");
     log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
@@ -845,6 +849,7 @@ bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart 
     bool chosen;
 
     *start = (RecoveryStart){.source = *input->source, .whole_from = input->divergence->lsn};
+    memcpy(start->limits, control->limits, sizeof(start->limits));
     if (input->changes != NULL)
     {
         start->earliest = start_early(&input->divergence->common_checkpoint, control);

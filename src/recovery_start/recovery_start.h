@@ -99,8 +99,9 @@ typedef struct ReplayHazard
     Error error;                /* to be reported where there is no such start */
     /* No hazards, but a late start past them is better; LSN_INVALID: none. */
     Lsn former_limits_lsn; /* the last record that needs more than the source's server has now */
-    Lsn origin_drop_lsn;   /* the last one that drops a replication origin which replay needs beside
-                              those that the source has now */
+    uint32_t limits[LIMITS_MAX]; /* version_limit: that replay needs, at least the source's */
+    Lsn origin_drop_lsn; /* the last one that drops a replication origin which replay needs beside
+                            those that the source has now */
 } ReplayHazard;
 
 /* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state
@@ -190,6 +191,7 @@ typedef struct RecoveryStart
     BlockMap *made_before; /* storage that the source made or dropped between the earliest start and
                               a late one, with summaries also what it changed; NULL: nothing, or
                               not known */
+    uint32_t limits[LIMITS_MAX];  /* version_limit: that replay of this WAL needs */
     const ScanPrepared *prepared; /* in the source's WAL, from the start on */
     size_t prepared_count;
     BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */

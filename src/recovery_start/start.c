@@ -315,24 +315,36 @@ static void find_map_reads(const Clusters *clusters, const SourceState *state,
  * (CheckRequiredParameterValues, xlog.c), "maximum number of prepared transactions reached"
  * (twophase.c). What the source had at the divergence, the target has.
  */
-static Lsn last_of_former_limits(const Control *source, const Control *target,
-                                 const ScanResult *chain)
+static void find_former_limits(const Control *source, const Control *target,
+                               const ScanResult *chain, ReplayHazard *hazard)
 {
     const uint32_t count = version_limit_count(source->version), of_prepared = count - 2;
-    Lsn last = LSN_INVALID, last_prepared = LSN_INVALID;
+    Lsn last_prepared = LSN_INVALID;
     size_t prepared = 0;
 
+    memcpy(hazard->limits, source->limits, sizeof(hazard->limits));
     for (size_t i = 0; i < chain->parameter_count; i++)
         for (uint32_t k = 0; k < count; k++)
-            if (chain->parameters[i].limits[k] > source->limits[k])
-                last = chain->parameters[i].lsn;
+        {
+            const uint32_t limit = chain->parameters[i].limits[k];
+
+            if (limit > source->limits[k])
+                hazard->former_limits_lsn = chain->parameters[i].lsn;
+            if (limit > hazard->limits[k])
+                hazard->limits[k] = limit;
+        }
     if (chain->parameter_count == 0 || target->limits[of_prepared] <= source->limits[of_prepared])
-        return last;
+        return;
     for (; prepared < chain->prepared_count &&
            chain->prepared[prepared].lsn < chain->parameters[chain->parameter_count - 1].lsn;
          prepared++)
         last_prepared = chain->prepared[prepared].lsn;
-    return prepared > source->limits[of_prepared] && last_prepared > last ? last_prepared : last;
+    if (prepared <= source->limits[of_prepared])
+        return;
+    if (last_prepared > hazard->former_limits_lsn)
+        hazard->former_limits_lsn = last_prepared;
+    if (target->limits[of_prepared] > hazard->limits[of_prepared])
+        hazard->limits[of_prepared] = target->limits[of_prepared];
 }
 
 /* CheckPointReplicationOrigin, replication/logical/origin.c, 9.5 to 19: a magic number, of each
@@ -387,9 +399,8 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
                         const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
                         Error *error)
 {
-    *hazard = (ReplayHazard){.is_staged = hazard->is_staged,
-                             .former_limits_lsn = last_of_former_limits(
-                                 &state->control, &clusters->target.control, chain)};
+    *hazard = (ReplayHazard){.is_staged = hazard->is_staged, .former_limits_lsn = LSN_INVALID};
+    find_former_limits(&state->control, &clusters->target.control, chain, hazard);
     if (!find_dropped_origins(clusters, chain, &hazard->origin_drop_lsn, error) ||
         !find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;

@@ -122,15 +122,29 @@ static bool check_source_promoted(const Rejoin *rejoin, const History *target, E
                              "pg_rewind again.");
 }
 
+/* A dry run that does not come to the rewind: the limits that -R would write. */
+static bool tell_of_limits(Rejoin *rejoin, const Clusters *clusters, ExpectedStart expected,
+                           Error *error)
+{
+    LowLimits low;
+
+    if (!next_start_limits(rejoin->options, clusters, expected, rejoin->arena, &low, error))
+        return false;
+    if (clusters->shape.version->recovery_settings != RECOVERY_CONF)
+        standby_limits_tell(&low);
+    return true;
+}
+
 /* Check that the standby will be able to stream: with its slot as if the target's server were
  * stopped. rewound: it certainly has diverged. */
 static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
 {
     const Clusters *clusters = &look->clusters;
     const Options *options = rejoin->options;
-    const ExpectedStart expected = {.rewound = true,
+    const ExpectedStart expected = {.rewound = look->divergence.needed,
                                     .needs_own_file = rejoin->control.needs_own_file,
                                     .of_standby = rejoin->state.position.in_recovery,
+                                    .control = &rejoin->state.control,
                                     .divergence = look->divergence.lsn};
     Problems problems = {0};
     SourcesCommands commands = {0};
@@ -146,7 +160,8 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     /* The rewind, which comes after the stop, says it again. */
     if (options->dry_run)
         sources_commands_warn(&commands);
-    return problems_check(&problems, error);
+    return problems_check(&problems, error) &&
+           (!options->dry_run || tell_of_limits(rejoin, clusters, expected, error));
 }
 
 static bool check_saved_directories(const Options *options, const Clusters *clusters, Error *error)
@@ -356,6 +371,30 @@ static bool check_standby(Rejoin *rejoin, const Run *run, Error *error)
                                "source it cannot be set up.");
 }
 
+/* --drop-slots drops them while no server runs. */
+static void warn_of_slots_left(const Rejoin *rejoin)
+{
+    AUTO_BUFFER Buffer drops = {0};
+    TargetSlots slots;
+
+    if (!rejoin->options->drop_slots ||
+        !target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
+        return;
+    for (size_t i = 0; i < slots.count; i++)
+    {
+        if (!slots.slots[i].of_primary)
+            continue;
+        buffer_append_string(&drops, " SELECT ");
+        buffer_append_call(&drops, "pg_drop_replication_slot", slots.slots[i].name, "name", "");
+        buffer_append_u8(&drops, ';');
+    }
+    if (drops.size == 0)
+        return;
+    log_warning("--drop-slots has dropped no replication slot, since the target's server was not "
+                "stopped");
+    log_hint("Drop those of its time as a primary there:%s", buffer_string(&drops));
+}
+
 static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
 {
     const Options *options = rejoin->options;
@@ -365,7 +404,10 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     if (!find_and_stop(rejoin, &run->patience_seconds, &follows, error))
         return false;
     if (follows)
+    {
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
+        warn_of_slots_left(rejoin);
+    }
     else if (options->dry_run && rejoin->pid != 0)
     {
         run->look.divergence.needed = true; /* as far as can be known */
@@ -424,6 +466,8 @@ static void complete_run(Rejoin *rejoin, Run *run)
                              !pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     if (rejoin->control.start != NULL)
         rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
+    if (!rejoin->report.running)
+        rejoin->report.failure = server_control_failure(&rejoin->control, run->look.arena);
 }
 
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
@@ -462,6 +506,11 @@ bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, Re
         log_hint("The target is a standby of the source and its server is running, but it has not "
                  "caught up yet: run the same %s command again, it goes on waiting.",
                  log_program_name());
+    else if (outcome == REWIND_NOT_JOINED && rejoin->failure != NULL)
+        log_hint("The target is a standby of the source, but its server does not start. Its log "
+                 "says: \"%s\". Remove that cause, then run the same %s command again, it starts "
+                 "the server. To start it yourself: %s",
+                 rejoin->failure, log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_NOT_JOINED)
         log_hint("The target is a standby of the source, but its server is not running: run the "
                  "same %s command again, it starts the server. To start it yourself: %s",

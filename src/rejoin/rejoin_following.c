@@ -5,6 +5,7 @@
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/directory.h"
+#include "standby/next_start.h"
 #include "io/file.h"
 
 #include <stdio.h>
@@ -340,6 +341,32 @@ static const char *describe_receiving(const Standing *standing)
     return "does not receive the source's WAL";
 }
 
+static void warn_of_apply_delay(const Rejoin *rejoin)
+{
+    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
+
+    if (delay != NULL)
+        log_warning("the target's server replays WAL with a delay: recovery_min_apply_delay = %s",
+                    delay);
+}
+
+/* What to do depends on where the setting is: up to 11 in a file that the server reads once. */
+static void add_apply_delay(const Rejoin *rejoin, Error *error)
+{
+    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
+
+    if (delay == NULL)
+        return;
+    error_detail(error, "Replay waits for recovery_min_apply_delay = %s.", delay);
+    error_hint(error, "%s",
+               rejoin->target.control.version->recovery_settings == RECOVERY_CONF
+                   ? "If it is not to lag, remove recovery_min_apply_delay from recovery.conf and "
+                     "restart the target's server."
+                   : "If it is not to lag, remove recovery_min_apply_delay from the target's "
+                     "configuration, and reload it: ALTER SYSTEM RESET recovery_min_apply_delay; "
+                     "SELECT pg_catalog.pg_reload_conf();");
+}
+
 static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const Standing *standing,
                                 Error *error)
 {
@@ -353,6 +380,7 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
                  wait->replayed == LSN_INVALID ? "(unknown)" : LSN_TEXT(version, wait->replayed),
                  LSN_TEXT(version, wait->end), describe_receiving(standing));
+    add_apply_delay(rejoin, error);
     server_control_add_log(&rejoin->control, false, error);
     return false;
 }
@@ -430,6 +458,7 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
     rejoin->report.awaited = wait.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",
              LSN_TEXT(rejoin->target.control.version, wait.end));
+    warn_of_apply_delay(rejoin);
     follows = watch_server(rejoin, &wait, &standing, error);
     if (wait.shown != LSN_INVALID)
         progress_end(follows); /* also with a last record that is not whole */

@@ -21,6 +21,8 @@ typedef struct RejoinResult
     bool resumed;              /* an interrupted rewind was finished first */
     bool is_standby;           /* the rewind succeeded, and has set it up as one */
     const char *start_command; /* NULL: not known */
+    const char *failure;       /* that the server ended with after it was started, by its log; NULL:
+                                  it runs, was not started, or its log does not say */
     /* When it followed: */
     Lsn replayed;
     SourceStandby standby; /* by pg_stat_replication; empty where the role may not see it */

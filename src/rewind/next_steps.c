@@ -190,6 +190,42 @@ static void add_start(const Options *options, Run *run)
         add_step(run, "Start the server: it replays the source's WAL and follows it.");
 }
 
+static void add_low_limits(Run *run)
+{
+    const NextStart *next = run->next_start;
+    AUTO_BUFFER Buffer limits = {0};
+
+    if (next->low_limits.count == 0 || next->limits_written)
+        return;
+    standby_limits_append_needed(&next->low_limits, &limits);
+    add_step(run,
+             "Before the server starts as a hot standby, set at least %s: the source has these "
+             "limits, and the server does not start with lower ones.",
+             buffer_string(&limits));
+}
+
+/* What the source's configuration has that is right for the source alone. */
+static void add_sources_own(Run *run)
+{
+    const NextStart *next = run->next_start;
+
+    if (next->cannot_listen != NULL)
+        add_step(run,
+                 "Before the server starts, change where it listens, by its files or its "
+                 "command line: %s.",
+                 next->cannot_listen->message);
+    if (next->foreign_addresses != NULL && next->foreign_addresses[0] != '\0')
+        add_step(run,
+                 "Change listen_addresses: this host does not have %s, so the server does not "
+                 "listen there.",
+                 next->foreign_addresses);
+    if (next->apply_delay != NULL)
+        add_step(run,
+                 "The source's recovery_min_apply_delay = %s delays the replay: remove it from the "
+                 "configuration if the target is not to lag.",
+                 next->apply_delay);
+}
+
 static void add_missing_wal(Run *run)
 {
     const Version *version = version_of(run);
@@ -245,6 +281,8 @@ void next_steps_make(const Options *options, Run *run)
                       "archive of the source it does not start otherwise. For queries restart "
                       "the source with wal_level = hot_standby, let the standby replay that, "
                       "and then switch hot_standby on.");
+    add_low_limits(run);
+    add_sources_own(run);
     add_slot_steps(options, run);
     add_missing_wal(run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)

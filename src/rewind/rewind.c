@@ -2,6 +2,7 @@
 
 #include "apply/apply.h"
 #include "base/clock.h"
+#include "base/text_lines.h"
 #include "base/workers.h"
 #include "divergence/saved_wal.h"
 #include "stage/staged_wal.h"
@@ -12,6 +13,7 @@
 
 #include <stdlib.h>
 
+#define NAMES_SHOWN_MAX 8
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
 void run_begin_phase(Run *run, RunPhase phase)
@@ -30,10 +32,13 @@ static bool find_next_start(Run *run, Error *error)
 {
     const Look *look = &run->look;
     const Planned *planned = &run->planned;
+    const Version *version = look->clusters.target.control.version;
+    uint32_t limits[LIMITS_MAX] = {0};
     const NextStartInput input = {.target = &look->clusters.target,
                                   .source = look->clusters.source,
                                   .control = planned->known ? &look->source.control
                                                             : &look->clusters.target.control,
+                                  .limits = look->clusters.source_history.count > 0 ? limits : NULL,
                                   .plan = planned->known ? &planned->plan : NULL,
                                   .source_files = &planned->source_files,
                                   .standby_settings = run->standby_settings,
@@ -42,9 +47,14 @@ static bool find_next_start(Run *run, Error *error)
                                   .slots_dropped = look->options->drop_slots};
     NextStart *next = arena_allocate(look->arena, sizeof(*next));
 
+    standby_limits_raise(version, look->source.control.limits, limits);
+    standby_limits_raise(
+        version, planned->known ? run->start.limits : look->clusters.target.control.limits, limits);
     if (!next_start_find(&input, look->arena, next, error))
         return false;
     run->next_start = next;
+    if (next->limits_written)
+        run->standby_settings->limits = next->low_limits;
     return true;
 }
 
@@ -127,6 +137,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
         return false;
     if (!first)
         return true;
+    if (run->next_start->limits_written)
+        standby_limits_tell(&run->next_start->low_limits);
     warn_of_summaries(run);
     look_for_misleading_wal(run);
     return true;
@@ -250,6 +262,22 @@ static bool warn_if_left_behind(const Run *run, Error *error)
     return true;
 }
 
+/* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
+static void tell_of_slots_left(const TargetSlots *slots)
+{
+    AUTO_BUFFER Buffer names = {0};
+    TextList list = {&names, ", ", NAMES_SHOWN_MAX, 0};
+
+    for (size_t i = 0; i < slots->count; i++)
+        if (!slots->slots[i].of_primary)
+            text_list_add(&list, "%s", slots->slots[i].name);
+    text_list_end(&list);
+    if (list.count > 0)
+        log_info("--drop-slots leaves the replication slots of a target that was a standby, since "
+                 "its own standbys may use them: %s",
+                 buffer_string(&names));
+}
+
 /* Last of all: the same command does what is left of it, as long as no server was started. */
 static bool drop_slots(const Run *run, Error *error)
 {
@@ -286,6 +314,21 @@ static uint64_t fingerprint_of_set_up(const Run *run)
     return fingerprint;
 }
 
+/* -R: find the limits that the target's own configuration lacks to start on the source's WAL. */
+static bool find_own_limits(Run *run, Error *error)
+{
+    Look *look = &run->look;
+    const ExpectedStart expected = {.control = &look->source.control};
+
+    if (run->standby_settings == NULL || standby_uses_recovery_conf(look->clusters.shape.version))
+        return true;
+    if (!next_start_limits(look->options, &look->clusters, expected, look->arena,
+                           &run->standby_settings->limits, error))
+        return false;
+    standby_limits_tell(&run->standby_settings->limits);
+    return true;
+}
+
 /* Do what -R and --drop-slots ask for. After a failure the disk tells whether anything is done. */
 static bool set_up(Run *run, Error *error)
 {
@@ -316,11 +359,12 @@ static bool finish_unneeded(Run *run, Error *error)
     log_info("no rewind required"); /* contract */
     if (!warn_if_left_behind(run, error))
         return false;
-    /* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
-    if (target_was_primary(target) &&
-        !target_slots_read(target, run->look.arena, &run->slots, error))
+    if (!target_slots_read(target, run->look.arena, &run->slots, error))
         return false;
-    if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
+    if (options->drop_slots)
+        tell_of_slots_left(&run->slots);
+    if (!find_own_limits(run, error) ||
+        !streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;
     if (options->dry_run)
         return true;
@@ -383,6 +427,7 @@ static bool check_next_start(Run *run, Error *error)
     const ExpectedStart expected = {.rewound = look->divergence.needed,
                                     .needs_own_file = run->needs_own_file,
                                     .of_standby = look->source.position.in_recovery,
+                                    .control = &look->source.control,
                                     .divergence = look->divergence.lsn};
     SourcesCommands commands;
 

@@ -99,11 +99,11 @@ typedef struct Run
     Lost *lost;
     RecoveryStart start;
     Planned planned;
-    const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
-    bool slot_made;                          /* by --create-slot, in this run */
-    TargetSlots slots;                       /* of a former primary that needs no rewind */
-    const NextStart *next_start;             /* NULL: not found out */
-    MisleadingWal misleading;                /* that its server would find */
+    StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
+    bool slot_made;                    /* by --create-slot, in this run */
+    TargetSlots slots;                 /* of a target that needs no rewind */
+    const NextStart *next_start;       /* NULL: not found out */
+    MisleadingWal misleading;          /* that its server would find */
     Staged staged;
     const char *saved_wal_command; /* that reads the diverged WAL; NULL: it is not saved, or
                                       not known (--compare) */

@@ -376,6 +376,31 @@ bool source_server_slot(Source *source, const char *name, SourceSlot *slot, Erro
     return true;
 }
 
+/* The setting is a list of identifiers, which may be quoted; names of slots have neither blanks nor
+ * quotes. */
+static const char awaited_sql[] =
+    "SELECT coalesce(pg_catalog.string_agg(n.name, ', ' ORDER BY n.name), '')\n"
+    "FROM pg_catalog.regexp_split_to_table(\n"
+    "    pg_catalog.current_setting('synchronized_standby_slots'), '[\\s,\"]+') AS n (name)\n"
+    "WHERE n.name <> '' AND n.name <> $1::pg_catalog.text AND NOT EXISTS (\n"
+    "    SELECT 1 FROM pg_catalog.pg_replication_slots\n"
+    "    WHERE slot_name::pg_catalog.text = n.name)";
+
+bool source_server_awaited_slots(Source *source, const char *except, Arena *arena,
+                                 const char **names, Error *error)
+{
+    const Query query = {.sql = awaited_sql, .parameters = {except}, .column_count = 1};
+    char *value;
+
+    *names = "";
+    if (!((const ServerSource *) source)->version->synchronizes_slots)
+        return true;
+    if (!server_ask(source, arena, &query, &value, error))
+        return false;
+    *names = value;
+    return true;
+}
+
 /* The role of the session, for the rest of the transaction: it is the one that may replicate. */
 #define AS_SESSION_ROLE                                                                            \
     "WITH session AS (SELECT pg_catalog.set_config('role', 'none', true) AS role)\n"

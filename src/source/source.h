@@ -261,6 +261,12 @@ typedef struct SourceSlot
     bool none_free;   /* max_replication_slots is reached */
 } SourceSlot;
 
+/* The names in synchronized_standby_slots, besides `except`, of slots that the source does not
+ * have, ascending, with commas between them; empty: there are none, or its version has no such
+ * setting. In the arena. */
+MUST_CHECK bool source_server_awaited_slots(Source *source, const char *except, Arena *arena,
+                                            const char **names, Error *error);
+
 /* Look at the slot. Any role may do so. */
 MUST_CHECK bool source_server_slot(Source *source, const char *name, SourceSlot *slot,
                                    Error *error);

@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "format/settings.h"
 #include "io/file.h"
+#include "standby/listening.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
 #include "wal_store/standby_archive.h"
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#define APPLY_DELAY "recovery_min_apply_delay"
 
 /* ---- files as the target will have them ---- */
 
@@ -275,7 +278,8 @@ static const char *slot_name(const ListedFile *file)
 }
 
 /* A rewind removes the target's slots; the source's come with its files, where its version lists
- * them. A former primary that needs no rewind has its own. */
+ * them. A target that needs no rewind has its own, of which those of its time as a primary matter.
+ */
 static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
     const NextStartInput *input = rewound->input;
@@ -286,9 +290,10 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     if (input->plan != NULL)
         (void) !target_slots_read(input->target, rewound->arena, &slots, NULL);
     for (size_t i = 0; i < slots.count; i++)
-        add_slot(
-            next, rewound->arena,
-            (AffectedSlot){slots.slots[i].name, slots.slots[i].type, removed ? "removed" : "kept"});
+        if (input->plan != NULL || slots.slots[i].of_primary)
+            add_slot(next, rewound->arena,
+                     (AffectedSlot){slots.slots[i].name, slots.slots[i].type,
+                                    removed ? "removed" : "kept"});
     if (input->plan == NULL || input->target->control.version->exclusion_lists)
         return;
     for (size_t i = 0; i < source->count; i++)
@@ -356,19 +361,30 @@ static const char *restore_command_of(const Settings *recovery)
     return command != NULL && command[0] != '\0' ? command : NULL;
 }
 
-const char *next_start_manager(const Target *target)
+typedef struct Manager
 {
-    static const struct
-    {
-        const char *file;
-        const char *name;
-    } managers[] = {{"patroni.dynamic.json", "Patroni"},
-                    {"postgresql-auto-failover.conf", "pg_auto_failover"}};
+    const char *file;
+    const char *name;
+    bool sets_limits; /* on the command line, from pg_control */
+} Manager;
+
+static const Manager *find_manager(const Target *target)
+{
+    static const Manager managers[] = {
+        {"patroni.dynamic.json", "Patroni", true},
+        {"postgresql-auto-failover.conf", "pg_auto_failover", false}};
 
     for (size_t i = 0; i < sizeof(managers) / sizeof(managers[0]); i++)
         if (file_exists(target->directory, managers[i].file))
-            return managers[i].name;
+            return &managers[i];
     return NULL;
+}
+
+const char *next_start_manager(const Target *target)
+{
+    const Manager *manager = find_manager(target);
+
+    return manager != NULL ? manager->name : NULL;
 }
 
 /* The settings that recovery starts with: up to 11 they are in recovery.conf alone, which -R makes
@@ -430,10 +446,53 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
 
+/* The limits with which the server would not start as a hot standby, unless a manager raises them.
+ */
+static void find_low_limits(const Target *target, const Settings *now, const uint32_t *needed,
+                            LowLimits *low)
+{
+    const Manager *manager = find_manager(target);
+
+    low->count = 0;
+    if (needed != NULL && (manager == NULL || !manager->sets_limits))
+        standby_limits_find(target->control.version, now, needed, low);
+}
+
+/* A delay by its value, which may have a unit; NULL: none. */
+static const char *delay_or_none(const char *value)
+{
+    return value != NULL && strtod(value, NULL) > 0 ? value : NULL;
+}
+
+const char *next_start_apply_delay(const Target *target, Arena *arena)
+{
+    return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
+}
+
+/* Find what the source's configuration has that is right for the source alone. */
+static void find_sources_own(const NextStartInput *input, const Settings *former,
+                             const Settings *now, NextStart *next)
+{
+    const char *delay = delay_or_none(settings_value(now, APPLY_DELAY)),
+               *before = delay_or_none(settings_value(former, APPLY_DELAY));
+    Clusters clusters = {.target = *input->target, .source = input->source};
+    Error *error = arena_allocate(now->arena, sizeof(*error));
+
+    if (delay != NULL && (before == NULL || strcmp(before, delay) != 0))
+        next->apply_delay = delay;
+    /* Managers say on the command line where their server listens. */
+    if (next_start_manager(input->target) != NULL)
+        return;
+    if (!listening_check(now, &clusters, error))
+        next->cannot_listen = error;
+    else
+        next->foreign_addresses = listening_foreign(now, now->arena);
+}
+
 /* ---- all of it ---- */
 
 /* From 12 on -R writes them among the other settings. */
-static void set_written(const NextStartInput *input, Settings *now)
+static void set_written(const NextStartInput *input, NextStart *next, Settings *now)
 {
     const StandbySettings *written = input->standby_settings;
 
@@ -442,6 +501,10 @@ static void set_written(const NextStartInput *input, Settings *now)
     settings_set(now, "primary_conninfo", written->conninfo);
     if (written->slot != NULL)
         settings_set(now, "primary_slot_name", written->slot);
+    next->limits_written = true;
+    for (size_t i = 0; i < next->low_limits.count; i++)
+        settings_set(now, next->low_limits.items[i].name,
+                     arena_printf(now->arena, "%u", next->low_limits.items[i].needed));
 }
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
@@ -458,12 +521,14 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     *next = (NextStart){0};
     next->summarizes_wal = setting_is_on(settings_value(&now, "summarize_wal"));
     next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
+    find_low_limits(input->target, &now, input->limits, &next->low_limits);
+    set_written(input, next, &now);
     if (input->plan != NULL)
     {
         const Settings former = configuration_read(&configuration, &rewound.present);
 
-        set_written(input, &now);
         collect_changed_settings(&former, &now, arena, next);
+        find_sources_own(input, &former, &now, next);
         collect_changed_files(&rewound, next);
         collect_kept_files(input, arena, next);
     }
@@ -667,39 +732,115 @@ static const Settings *expect_options(const Options *options, const Target *targ
     return options->start_command != NULL || target->options == NULL ? none : target->options;
 }
 
+/* The configuration of a start before there is a plan. */
+typedef struct Foretold
+{
+    Configuration configuration;
+    NextStartInput input;
+    RewoundTarget rewound;
+    SettingsReader reader;
+    Settings settings;
+    bool of_target; /* the target's own configuration */
+} Foretold;
+
+/* *foretold must stay where it is: its parts point to each other. */
+static void foretell(const Options *options, const Clusters *clusters, ExpectedStart expected,
+                     Arena *arena, Foretold *foretold)
+{
+    const bool of_target = !expected.rewound || options->keep->configuration;
+    RewoundTarget *rewound = &foretold->rewound;
+
+    foretold->configuration =
+        (Configuration){clusters->target.directory, clusters->target.config_file,
+                        expect_options(options, &clusters->target, arena), arena};
+    foretold->of_target = of_target;
+    foretold->input = (NextStartInput){.target = &clusters->target, .source = clusters->source};
+    *rewound = (RewoundTarget){.input = &foretold->input,
+                               .arena = arena,
+                               .keep = of_target ? NULL : options->keep,
+                               .present = configuration_reader(&foretold->configuration)};
+    foretold->reader =
+        (SettingsReader){read_rewound_file, list_rewound_directory, rewound->present.below,
+                         clusters->target.directory, rewound};
+    foretold->settings = configuration_read(&foretold->configuration, &foretold->reader);
+}
+
+/* A target that is not rewound goes on with its own pg_control. */
+static void find_foretold_limits(const Foretold *foretold, const Clusters *clusters,
+                                 ExpectedStart expected, LowLimits *low)
+{
+    const Version *version = clusters->shape.version;
+    uint32_t needed[LIMITS_MAX] = {0};
+
+    standby_limits_raise(version, expected.control->limits, needed);
+    if (!expected.rewound)
+        standby_limits_raise(version, clusters->target.control.limits, needed);
+    find_low_limits(&clusters->target, &foretold->settings, needed, low);
+}
+
+bool next_start_limits(const Options *options, const Clusters *clusters, ExpectedStart expected,
+                       Arena *arena, LowLimits *low, Error *error)
+{
+    Foretold foretold;
+
+    foretell(options, clusters, expected, arena, &foretold);
+    find_foretold_limits(&foretold, clusters, expected, low);
+    return foretold.rewound.source_lost.kind != ERROR_RETRY ||
+           error_copy(error, &foretold.rewound.source_lost);
+}
+
+/* From 12 on -R raises them, but not on the command line. */
+static void check_limits(const Foretold *foretold, const Clusters *clusters, ExpectedStart expected,
+                         Problems *problems)
+{
+    const Settings *command_line = foretold->configuration.options;
+    bool on_command_line = false;
+    LowLimits low;
+    Error problem;
+
+    find_foretold_limits(foretold, clusters, expected, &low);
+    for (size_t i = 0; i < low.count; i++)
+        on_command_line =
+            on_command_line || settings_value(command_line, low.items[i].name) != NULL;
+    if (low.count == 0 || !(on_command_line || standby_uses_recovery_conf(clusters->shape.version)))
+        return;
+    (void) !error_low_limits(&low,
+                             on_command_line       ? LIMITS_OF_COMMAND_LINE
+                             : foretold->of_target ? LIMITS_OF_TARGET
+                                                   : LIMITS_OF_SOURCE,
+                             &problem);
+    problems_add(problems, &problem);
+}
+
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
                       Problems *problems, SourcesCommands *commands, Arena *arena, Error *error)
 {
     const Version *version = clusters->shape.version;
-    const Configuration former_configuration = target_configuration(&clusters->target, arena);
-    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         expect_options(options, &clusters->target, arena), arena};
-    const bool of_target = !expected.rewound || options->keep->configuration;
-    const NextStartInput input = {.target = &clusters->target, .source = clusters->source};
-    RewoundTarget foretold = {.input = &input,
-                              .arena = arena,
-                              .keep = of_target ? NULL : options->keep,
-                              .present = configuration_reader(&configuration)};
-    const SettingsReader reader = {read_rewound_file, list_rewound_directory,
-                                   foretold.present.below, clusters->target.directory, &foretold};
-    const Settings now = configuration_read(&configuration, &reader);
     const bool written = !is_kept_by_options(options->keep, "recovery.conf");
-    const Settings settings = recovery_settings(version, &reader, &now, !written);
-    const char *slot =
-        options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
-    const char *not_run;
+    Foretold foretold;
+    Settings settings;
+    const char *not_run, *slot;
     StandbyArchive archive;
     SourceSlot found;
     Error problem;
 
     *commands = (SourcesCommands){.complete = true};
-    if (expected.needs_own_file && !check_own_file(&reader, !of_target, &problem))
+    foretell(options, clusters, expected, arena, &foretold);
+    settings = recovery_settings(version, &foretold.reader, &foretold.settings, !written);
+    slot = options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
+    if (expected.needs_own_file && !check_own_file(&foretold.reader, !foretold.of_target, &problem))
         problems_add(problems, &problem);
-    if (foretold.source_lost.kind == ERROR_RETRY)
-        return error_copy(error, &foretold.source_lost);
-    if (!check_unread(settings.unread != NULL ? &settings : &now, !of_target, &problem))
+    if (foretold.rewound.source_lost.kind == ERROR_RETRY)
+        return error_copy(error, &foretold.rewound.source_lost);
+    check_limits(&foretold, clusters, expected, problems);
+    if (!check_unread(settings.unread != NULL ? &settings : &foretold.settings, !foretold.of_target,
+                      &problem))
         problems_add(problems, &problem);
-    check_recovery(options, clusters, configuration.options, &settings, !of_target, problems);
+    /* A start command may have options of its own. */
+    if (options->start_command == NULL && !listening_check(&foretold.settings, clusters, &problem))
+        problems_add(problems, &problem);
+    check_recovery(options, clusters, foretold.configuration.options, &settings,
+                   !foretold.of_target, problems);
     archive = (StandbyArchive){.options = options,
                                .clusters = clusters,
                                .restore_command = restore_command_of(&settings),
@@ -709,11 +850,13 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
                                .rewound = expected.rewound,
                                .divergence = expected.divergence};
     not_run = check_archive(&archive, problems, arena);
-    if (!of_target)
+    if (!foretold.of_target)
     {
-        const Settings former = configuration_read(&former_configuration, &foretold.present);
+        const Configuration present = target_configuration(&clusters->target, arena);
+        const Settings former = configuration_read(&present, &foretold.rewound.present);
 
-        *commands = find_commands(version, &foretold, &former, &now, &settings);
+        *commands =
+            find_commands(version, &foretold.rewound, &former, &foretold.settings, &settings);
     }
     commands->restore_shown = not_run != NULL ? setting_command_shown(arena, not_run) : NULL;
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)

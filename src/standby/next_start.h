@@ -42,19 +42,25 @@ typedef struct NextStart
     size_t kept_count;
     bool written;                            /* by -R */
     const StandbySettings *standby_settings; /* what it sets, or NULL */
-    const char *manager;        /* whose own files are in the target, and which will start it; or
-                                   NULL */
-    bool standby;               /* the server will start as a standby */
-    bool has_source;            /* it knows where to get WAL from */
-    bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
-    bool stray_recovery_conf;   /* it will not start with that one */
-    bool stray_recovery_signal; /* with that one recovery would end */
-    bool wal_for_archive_only;  /* of the source: hot_standby = on does not start with it (9.3 to
-                                   9.5) */
-    const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
-    const char *conninfo;       /* primary_conninfo without its password, or NULL */
-    bool archives_always;       /* archive_mode = always, as far as is known */
-    bool summarizes_wal;        /* summarize_wal = on, likewise */
+    const char *manager;           /* whose own files are in the target, and which will start it; or
+                                      NULL */
+    bool standby;                  /* the server will start as a standby */
+    bool has_source;               /* it knows where to get WAL from */
+    bool recovery_conf;            /* it reads a recovery.conf (10, 11) */
+    bool stray_recovery_conf;      /* it will not start with that one */
+    bool stray_recovery_signal;    /* with that one recovery would end */
+    bool wal_for_archive_only;     /* of the source: hot_standby = on does not start with it (9.3 to
+                                      9.5) */
+    const char *stop_setting;      /* with which replay would not go on to the end, or NULL */
+    const char *conninfo;          /* primary_conninfo without its password, or NULL */
+    LowLimits low_limits;          /* with which it would not start as a hot standby */
+    bool limits_written;           /* -R raises them */
+    const Error *cannot_listen;    /* listening_check, or NULL */
+    const char *foreign_addresses; /* listening_foreign */
+    const char *apply_delay; /* recovery_min_apply_delay, if it is another than before; or NULL
+                              */
+    bool archives_always;    /* archive_mode = always, as far as is known */
+    bool summarizes_wal;     /* summarize_wal = on, likewise */
 
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     const char *restore_command; /* that it asks; or NULL */
@@ -66,12 +72,15 @@ typedef struct NextStartInput
     const Target *target;
     Source *source;              /* NULL: it was not reached */
     const Control *control;      /* what the target has or gets */
+    const uint32_t *limits;      /* that the WAL to be replayed asks of a hot standby; NULL: not
+                                    known */
     const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
     const Listing *source_files; /* that the plan was made from */
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
     bool write_recovery_conf;                /* -R */
-    TargetSlots slots;                       /* of a former primary, without a plan */
-    bool slots_dropped;                      /* --drop-slots: they are, or would be */
+    TargetSlots slots;                       /* without a plan */
+    bool slots_dropped;                      /* --drop-slots: those of its time as a primary are, or
+                                                would be */
 } NextStartInput;
 
 /*
@@ -86,13 +95,17 @@ MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextS
  * it decides. */
 const char *next_start_manager(const Target *target);
 
+/* recovery_min_apply_delay of the target's configuration as it is now; NULL: none. In the arena. */
+const char *next_start_apply_delay(const Target *target, Arena *arena);
+
 /* A start of the target's server, as far as it is known before there is a plan. */
 typedef struct ExpectedStart
 {
-    bool rewound;        /* the configuration is the source's, except for what is kept */
-    bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
-    bool of_standby;     /* the source is one: it may be about to follow a newer timeline */
-    Lsn divergence;      /* if it is rewound; LSN_INVALID: not known */
+    bool rewound;           /* the configuration is the source's, except for what is kept */
+    bool needs_own_file;    /* the server is started with postgresql.conf of the data directory */
+    bool of_standby;        /* the source is one: it may be about to follow a newer timeline */
+    const Control *control; /* of the source */
+    Lsn divergence;         /* if it is rewound; LSN_INVALID: not known */
 } ExpectedStart;
 
 /*
@@ -105,5 +118,11 @@ typedef struct ExpectedStart
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, Problems *problems,
                                  SourcesCommands *commands, Arena *arena, Error *error);
+
+/* Find the limits that are too low in the configuration of that start and that no manager sets:
+ * from 12 on -R writes them as high as is needed. Fails only when the source is lost. */
+MUST_CHECK bool next_start_limits(const Options *options, const Clusters *clusters,
+                                  ExpectedStart expected, Arena *arena, LowLimits *low,
+                                  Error *error);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include "format/settings.h"
 
+#include <stdio.h>
+
 #define SETTINGS_PATH "postgresql.auto.conf"
 #define SIGNAL_PATH "standby.signal"
 #define RECOVERY_SIGNAL_PATH "recovery.signal"
@@ -36,6 +38,13 @@ static void put_settings(const Version *version, const StandbySettings *settings
         setting_replace(text, "recovery_target_timeline", "latest");
     if (settings->slot != NULL)
         setting_replace(text, "primary_slot_name", settings->slot);
+    for (size_t i = 0; i < settings->limits.count; i++)
+    {
+        char value[16];
+
+        snprintf(value, sizeof(value), "%u", settings->limits.items[i].needed);
+        setting_replace(text, settings->limits.items[i].name, value);
+    }
 }
 
 static bool read_targets_settings(const Clusters *clusters, Buffer *text, Error *error)

@@ -277,6 +277,31 @@ static bool has_several_hosts(const OptionList *result)
             (address != NULL && strchr(address, ',') != NULL));
 }
 
+void error_awaited_slots(const char *names, Error *error)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    buffer_printf(&text,
+                  "the source's synchronized_standby_slots names replication slots that it does "
+                  "not have: %s",
+                  names);
+    error_set(error, ERROR_FAILED, "%s", buffer_string(&text));
+    error_detail(error, "Logical decoding of the source's failover slots waits until they exist "
+                        "and their standbys stream with them.");
+    error_hint(error, "Give each standby its slot, as with --slot and --create-slot, or take the "
+                      "names out of the source's synchronized_standby_slots, and reload it.");
+}
+
+static void warn_of_awaited_slots(const char *names)
+{
+    Error error;
+
+    error_awaited_slots(names, &error);
+    log_warning("%s", error.message);
+    log_detail("%s", error.detail);
+    log_hint("%s", error.hint);
+}
+
 void standby_settings_warn(const StandbySettings *settings)
 {
     for (size_t i = 0; i < settings->left_out_count; i++)
@@ -289,6 +314,8 @@ void standby_settings_warn(const StandbySettings *settings)
                     "them, also from itself");
         log_hint("Name one host in --source-server, or add target_session_attrs=read-write.");
     }
+    if (settings->awaited_slots[0] != '\0')
+        warn_of_awaited_slots(settings->awaited_slots);
     if (settings->unread != NULL)
     {
         log_warning("could not read \"%s\", which the target's configuration names",
@@ -379,6 +406,19 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
 }
 
+/* A source that does not say is none that waits. */
+static bool find_awaited_slots(const Options *options, const Clusters *clusters, Arena *arena,
+                               StandbySettings *settings, Error *error)
+{
+    Error problem;
+
+    settings->awaited_slots = "";
+    return options->slot == NULL ||
+           source_server_awaited_slots(clusters->source, options->slot, arena,
+                                       &settings->awaited_slots, &problem) ||
+           (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
+}
+
 /*
  * No file of settings has a line break in a value (STRING in utils/misc/guc-file.l). One could be
  * written as \n, but the next ALTER SYSTEM writes it out, and the server reads that file no more.
@@ -415,7 +455,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         .slot_is_made = options->create_slot,
         .version = clusters->shape.version,
         .left_out = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->left_out))};
-    if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
+    if (!read_conninfos(options, clusters, arena, conninfos, settings, error) ||
+        !find_awaited_slots(options, clusters, arena, settings, error))
         return false;
     merge(conninfos);
     if (!check_line_breaks(&conninfos->result, error))

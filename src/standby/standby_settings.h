@@ -7,14 +7,17 @@
 
 #include "pair/clusters.h"
 #include "options.h"
+#include "standby/standby_limits.h"
 
 #define STREAMING_REMEDIES_MAX 2
 
 typedef struct StandbySettings
 {
     const char *conninfo;
-    const char *slot;  /* --slot, or NULL: primary_slot_name is left as it is */
-    bool slot_is_made; /* by --create-slot, unless there is one already */
+    const char *slot;          /* --slot, or NULL: primary_slot_name is left as it is */
+    bool slot_is_made;         /* by --create-slot, unless there is one already */
+    const char *awaited_slots; /* with --slot: others that the source's synchronized_standby_slots
+                                  names and the source lacks; empty: none, or not known */
     const char **kept; /* options that the former primary_conninfo had and the source's string
                           does not set, and that would differ without it */
     size_t kept_count;
@@ -36,6 +39,8 @@ typedef struct StandbySettings
     size_t remedy_count;
     bool target_uses_slot; /* the target's own server, which runs, streams with the slot or will */
     const char *const *slot_users; /* under one of these names */
+    LowLimits limits; /* set once the configuration to come is known: they are written as high as
+                         is needed; none where recovery.conf has the settings */
 } StandbySettings;
 
 /*
@@ -51,6 +56,10 @@ typedef struct StandbySettings
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
+
+/* The text that tells of awaited slots, for a warning: what is missing, what that does, what is to
+ * be done. */
+void error_awaited_slots(const char *names, Error *error);
 
 /* Print the warnings: once in a run, however often the settings are made. */
 void standby_settings_warn(const StandbySettings *settings);

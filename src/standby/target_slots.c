@@ -9,8 +9,12 @@
 #define SLOTS_DIRECTORY "pg_replslot"
 #define DROPPED_SUFFIX ".tmp" /* what a server has begun to drop, or to make */
 #define STATE_SIZE_MAX (64 * 1024)
-#define STATE_MAGIC 0x1051CA1    /* SLOT_MAGIC, replication/slot.c */
+#define STATE_MAGIC 0x1051CA1 /* SLOT_MAGIC, replication/slot.c */
+#define STATE_VERSION_OFFSET 8
 #define STATE_DATABASE_OFFSET 80 /* in ReplicationSlotOnDisk, replication/slot.c */
+#define STATE_VERSION 5          /* SLOT_VERSION, 17 to 19: synced and failover stand there */
+#define STATE_SYNCED_OFFSET 193
+#define STATE_FAILOVER_OFFSET 194
 
 /* Only a logical slot belongs to a database. */
 const char *slot_state_type(const void *state, size_t size)
@@ -22,6 +26,15 @@ const char *slot_state_type(const void *state, size_t size)
     return load_u32(bytes + STATE_DATABASE_OFFSET) == 0 ? "physical" : "logical";
 }
 
+bool slot_state_is_of_primary(const void *state, size_t size)
+{
+    const uint8_t *bytes = state;
+
+    return slot_state_type(state, size) != NULL && size > STATE_FAILOVER_OFFSET &&
+           load_u32(bytes + STATE_VERSION_OFFSET) == STATE_VERSION &&
+           bytes[STATE_FAILOVER_OFFSET] != 0 && bytes[STATE_SYNCED_OFFSET] == 0;
+}
+
 /* The path of a slot's directory, of a file in it, or of the directory that is being dropped. */
 static const char *slot_path(Buffer *path, const Target *target, const char *name,
                              const char *suffix)
@@ -31,17 +44,20 @@ static const char *slot_path(Buffer *path, const Target *target, const char *nam
     return buffer_string(path);
 }
 
-/* physical or logical; NULL: its state cannot be read. */
-static const char *find_slot_type(const Target *target, const char *name)
+/* A slot whose state cannot be read has no type. */
+static TargetSlot read_slot(const Target *target, const char *name)
 {
+    TargetSlot slot = {.name = name, .of_primary = target_was_primary(target)};
     AUTO_BUFFER Buffer path = {0}, state = {0};
     bool found;
 
-    return file_read_all(slot_path(&path, target, name, "/state"), STATE_SIZE_MAX, &state, &found,
-                         NULL) &&
-                   found
-               ? slot_state_type(state.bytes, state.size)
-               : NULL;
+    if (!file_read_all(slot_path(&path, target, name, "/state"), STATE_SIZE_MAX, &state, &found,
+                       NULL) ||
+        !found)
+        return slot;
+    slot.type = slot_state_type(state.bytes, state.size);
+    slot.of_primary = slot.of_primary || slot_state_is_of_primary(state.bytes, state.size);
+    return slot;
 }
 
 static bool is_dropped(const char *name)
@@ -72,7 +88,7 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
         if (!file_lstat(slot_path(&path, target, *names, ""), &status, &found, error))
             return false;
         if (found && S_ISDIR(status.st_mode))
-            slots->slots[slots->count++] = (TargetSlot){*names, find_slot_type(target, *names)};
+            slots->slots[slots->count++] = read_slot(target, *names);
     }
     return true;
 }
@@ -91,7 +107,7 @@ static bool drop_slot(const Target *target, const char *name, Error *error)
 bool target_slots_drop(const Target *target, const TargetSlots *slots, Error *error)
 {
     for (size_t i = 0; i < slots->count; i++)
-        if (!drop_slot(target, slots->slots[i].name, error))
+        if (slots->slots[i].of_primary && !drop_slot(target, slots->slots[i].name, error))
             return false;
     return true;
 }

@@ -318,55 +318,211 @@ static bool same_text_follows(const TextCursor *one, const TextCursor *other)
            memcmp(one->position, other->position, length) == 0;
 }
 
-/* Append the last lines after that offset that tell of failures, or all; of a long part only the
- * end is read. A failure that is repeated is appended once. */
-static void append_lines_of_log(const ServerLog *log, uint64_t since, bool all, Buffer *lines)
+/* The last lines of a log. */
+typedef struct LogLines
+{
+    Buffer text; /* holds them */
+    TextCursor kept[LOG_LINES_MAX];
+    size_t count; /* of all that were kept in turn */
+    bool fatal;   /* the last ones are the message that the server ended with */
+} LogLines;
+
+static void keep_line(LogLines *lines, const TextCursor *line)
+{
+    lines->kept[lines->count++ % LOG_LINES_MAX] = *line;
+}
+
+/* The index of the first line that is still kept. */
+static size_t first_line(const LogLines *lines)
+{
+    return lines->count > LOG_LINES_MAX ? lines->count - LOG_LINES_MAX : 0;
+}
+
+/* The text after "SEVERITY: " in a line; NULL: the line has no such severity. */
+static const char *find_severity(const TextCursor *line, const char *severity)
+{
+    const size_t length = (size_t) (line->end - line->position);
+    const char *found = memmem(line->position, length, severity, strlen(severity));
+
+    if (found == NULL)
+        return NULL;
+    found += strlen(severity);
+    while (found < line->end && *found == ' ')
+        found++;
+    return found;
+}
+
+static bool is_text_at(const char *position, const TextCursor *line, const char *text)
+{
+    return (size_t) (line->end - position) >= strlen(text) &&
+           strncmp(position, text, strlen(text)) == 0;
+}
+
+/* The message of a line that may be the server's last word; NULL: it tells of none, or of a client.
+ */
+static const char *find_fatal(const TextCursor *line)
+{
+    const char *message = find_severity(line, "FATAL: ");
+
+    if (message == NULL)
+        message = find_severity(line, "PANIC: ");
+    return message == NULL || is_text_at(message, line, "the database system is ") ||
+                   is_text_at(message, line, "terminating connection ")
+               ? NULL
+               : message;
+}
+
+/* True if the postmaster ends since recovery has failed with the message before. Other processes
+ * that fail are started again. */
+static bool tells_end_of_recovery(const TextCursor *line)
+{
+    return find_severity(line, "startup process (PID ") != NULL;
+}
+
+static bool tells_that_it_runs(const TextCursor *line)
+{
+    return find_severity(line, "database system is ready to accept ") != NULL;
+}
+
+/* A line that belongs to the message before it. */
+static bool continues_message(const TextCursor *line)
+{
+    return text_at_end(line) || *line->position == '\t' ||
+           find_severity(line, "DETAIL: ") != NULL || find_severity(line, "HINT: ") != NULL ||
+           find_severity(line, "CONTEXT: ") != NULL;
+}
+
+static void read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
 {
     const uint64_t begin = log->end > since + LOG_BYTES_MAX ? log->end - LOG_BYTES_MAX : since;
-    AUTO_BUFFER Buffer text = {0};
-    TextCursor kept[LOG_LINES_MAX], left, line, last = {"", ""};
-    size_t count = 0;
     AUTO_FD int fd = -1;
 
-    buffer_reserve(&text, LOG_BYTES_MAX);
+    buffer_reserve(text, LOG_BYTES_MAX);
     if (log->end == 0 || !file_open_read(log->path, &fd, NULL, NULL) ||
-        !file_read_at(fd, log->path, text.bytes, LOG_BYTES_MAX, begin, &text.size, NULL))
-        return;
-    left = (TextCursor){(const char *) text.bytes, (const char *) text.bytes + text.size};
+        !file_read_at(fd, log->path, text->bytes, LOG_BYTES_MAX, begin, &text->size, NULL))
+        buffer_clear(text);
+}
+
+/* Keep the last lines after that offset that tell of failures; of a long part only the end is
+ * read. A failure that is repeated is kept once. */
+static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
+{
+    TextCursor left, line, last = {"", ""};
+
+    read_end_of_log(log, since, &lines->text);
+    left = (TextCursor){(const char *) lines->text.bytes,
+                        (const char *) lines->text.bytes + lines->text.size};
     while (text_take_line(&left, &line))
     {
         TextCursor failure = line;
 
-        if ((!all || text_at_end(&line)) && !skip_to_failure(&failure))
+        if (!skip_to_failure(&failure))
             continue;
         if (!same_text_follows(&failure, &last))
-            kept[count++ % LOG_LINES_MAX] = line;
+            keep_line(lines, &line);
         last = failure;
-    }
-    for (size_t i = count > LOG_LINES_MAX ? count - LOG_LINES_MAX : 0; i < count; i++)
-    {
-        line = kept[i % LOG_LINES_MAX];
-        buffer_printf(lines, "\n%.*s", (int) (line.end - line.position), line.position);
     }
 }
 
-void server_control_add_log(const ServerControl *control, bool all, Error *error)
+/*
+ * Keep the last lines after that offset. If the server has ended with a message, they end with it,
+ * its detail and its hint: it is that of recovery, or the last one of a server that has never run.
+ */
+static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
+{
+    LogLines until_fatal = {0};
+    bool inside = false, runs = false, follows = false;
+    TextCursor left, line;
+
+    read_end_of_log(log, since, &lines->text);
+    left = (TextCursor){(const char *) lines->text.bytes,
+                        (const char *) lines->text.bytes + lines->text.size};
+    while (text_take_line(&left, &line))
+    {
+        if (text_at_end(&line))
+            continue;
+        keep_line(lines, &line);
+        runs = runs || tells_that_it_runs(&line);
+        inside = find_fatal(&line) != NULL || (inside && continues_message(&line));
+        follows = !inside && (follows || find_severity(&line, "LOG: ") != NULL);
+        if (inside)
+            until_fatal = *lines;
+        else if (until_fatal.count > 0 && tells_end_of_recovery(&line))
+        {
+            *lines = until_fatal;
+            lines->fatal = true;
+            return;
+        }
+    }
+    if (until_fatal.count == 0 || runs || follows)
+        return;
+    *lines = until_fatal;
+    lines->fatal = true;
+}
+
+/* Keep lines of the first log that has some since the last command; NULL: none has. */
+static const char *keep_lines(const ServerControl *control, bool all, LogLines *lines)
 {
     ServerLog logs[SERVER_LOGS];
-    AUTO_BUFFER Buffer lines = {0};
 
     list_logs(control, logs);
-    for (int i = 0; i < SERVER_LOGS && lines.size == 0; i++)
+    for (int i = 0; i < SERVER_LOGS; i++)
     {
         const ServerLog *before = &control->logs[i];
         const bool continues = before->path != NULL && logs[i].path != NULL &&
                                strcmp(before->path, logs[i].path) == 0 &&
                                before->end <= logs[i].end;
+        const uint64_t since = continues ? before->end : 0;
 
-        append_lines_of_log(&logs[i], continues ? before->end : 0, all, &lines);
-        if (lines.size > 0)
-            error_detail(error, "The log \"%s\" says:%s", logs[i].path, buffer_string(&lines));
+        if (all)
+            keep_end(&logs[i], since, lines);
+        else
+            keep_failures(&logs[i], since, lines);
+        if (lines->count > 0)
+            return logs[i].path;
     }
+    return NULL;
+}
+
+void server_control_add_log(const ServerControl *control, bool all, Error *error)
+{
+    LogLines lines = {0};
+    AUTO_BUFFER Buffer text = {0};
+    const char *path = keep_lines(control, all, &lines);
+
+    for (size_t i = first_line(&lines); i < lines.count; i++)
+    {
+        const TextCursor *line = &lines.kept[i % LOG_LINES_MAX];
+
+        buffer_printf(&text, "\n%.*s", (int) (line->end - line->position), line->position);
+    }
+    if (path != NULL)
+        error_detail(error, "The log \"%s\" says:%s", path, buffer_string(&text));
+    buffer_free(&lines.text);
+}
+
+const char *server_control_failure(const ServerControl *control, Arena *arena)
+{
+    LogLines lines = {0};
+    AUTO_BUFFER Buffer text = {0};
+
+    (void) keep_lines(control, true, &lines);
+    for (size_t i = first_line(&lines); control->was_started && lines.fatal && i < lines.count; i++)
+    {
+        const TextCursor *line = &lines.kept[i % LOG_LINES_MAX];
+        const char *fatal = find_fatal(line), *part = fatal;
+
+        if (fatal != NULL)
+            buffer_clear(&text);
+        else if (text.size > 0 && (part = find_severity(line, "DETAIL: ")) == NULL)
+            part = find_severity(line, "HINT: ");
+        if (part != NULL && fatal == NULL)
+            buffer_append_string(&text, text.bytes[text.size - 1] == '.' ? " " : ": ");
+        if (part != NULL)
+            buffer_append(&text, part, (size_t) (line->end - part));
+    }
+    buffer_free(&lines.text);
+    return text.size > 0 ? arena_strdup(arena, buffer_string(&text)) : NULL;
 }
 
 /* ---- All of it ---- */
@@ -449,6 +605,7 @@ static bool run_command(ServerControl *control, const char *text, char what[256]
     int wait_status = 0;
 
     list_logs(control, control->logs);
+    control->was_started = control->was_started || text == control->start;
     if (!process_shell(&command, &wait_status, error))
         return false;
     *ended_well = wait_status == 0;

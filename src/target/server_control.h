@@ -38,6 +38,7 @@ typedef struct ServerControl
     const char *config_file;     /* --config-file, or that of Debian's layout, or of the server's
                                     last start; NULL: the default */
     bool needs_own_file;         /* `start` needs postgresql.conf of the data directory */
+    bool was_started;            /* `start` was run */
     ServerLog logs[SERVER_LOGS]; /* as they were before the last command */
 } ServerControl;
 
@@ -73,9 +74,13 @@ MUST_CHECK bool server_control_stop(ServerControl *control, int timeout_seconds,
  */
 MUST_CHECK bool server_control_start(ServerControl *control, Error *error);
 
-/* Add the last lines of the server's log since the last command to the error's detail: all, or
- * those that name a failure. */
+/* Add the last lines of the server's log since the last command to the error's detail: all up to
+ * the message that the server ended with, or those that name a failure. */
 void server_control_add_log(const ServerControl *control, bool all, Error *error);
+
+/* Return the message that a server which was started ended with, by its log, with detail and hint;
+ * NULL: it is not known. In the arena. */
+const char *server_control_failure(const ServerControl *control, Arena *arena);
 
 /* For tests: the unit of systemd in the text of /proc/PID/cgroup, into unit; empty: none whose name
  * begins with "postgresql", or a user's. */

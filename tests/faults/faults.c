@@ -921,6 +921,24 @@ int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
 
 /* ---- Calls that change nothing ---- */
 
+/* A socket that is bound for an instant. */
+int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
+{
+    REAL(int, bind, int, __CONST_SOCKADDR_ARG, socklen_t);
+
+    if (strike("bind", "", READS))
+        return -1;
+    return real(fd, address, size);
+}
+
+/* What it makes is bound or connected. */
+int socket(int domain, int type, int protocol)
+{
+    REAL(int, socket, int, int, int);
+
+    return real(domain, type, protocol);
+}
+
 static ssize_t read_at(int fd, void *bytes, size_t size, off_t offset)
 {
     REAL(ssize_t, pread, int, void *, size_t, off_t);

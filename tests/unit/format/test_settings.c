@@ -45,7 +45,8 @@ static const char *below_data(const char *path, const char *directory)
 
 static Settings read_all(Arena *arena, const File *files)
 {
-    const SettingsReader reader = {read_one, list_all, below_data, "/data", (void *) (uintptr_t) files};
+    const SettingsReader reader = {read_one, list_all, below_data, "/data",
+                                   (void *) (uintptr_t) files};
     Settings settings = {.arena = arena};
 
     settings_read(&settings, &reader, "postgresql.conf");
@@ -323,8 +324,8 @@ static void settings_are_replaced(void **state)
 static void booleans_are_read_as_the_server_reads_them(void **state)
 {
     static const char *const on[] = {"on", "ON", "On", "true", "TRUE", "t", "tru", "yes", "Y", "1"};
-    static const char *const off[] = {"off", "of",  "o",  "false", "f",   "no",   "n",
-                                      "0",   "11",  "",   "ons",   "truex", "yesx", " on"};
+    static const char *const off[] = {"off", "of", "o", "false", "f",     "no",   "n",
+                                      "0",   "11", "",  "ons",   "truex", "yesx", " on"};
 
     (void) state;
     for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
@@ -334,6 +335,27 @@ static void booleans_are_read_as_the_server_reads_them(void **state)
         if (setting_is_on(off[i]))
             fail_msg("\"%s\" is not on", off[i]);
     assert_false(setting_is_on(NULL));
+}
+
+static void integers_are_read_as_by_the_server(void **state)
+{
+    static const struct
+    {
+        const char *value;
+        int64_t number;
+    } good[] = {{"100", 100},  {"0x64", 100}, {"0144", 100}, {" 100 ", 100},
+                {"99.6", 100}, {"1e2", 100},  {"-1", -1}};
+    static const char *const bad[] = {"", "many", "100 connections", "1.x", "99999999999999999999"};
+    int64_t number;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    {
+        assert_true(setting_integer(good[i].value, &number));
+        assert_int_equal(number, good[i].number);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(setting_integer(bad[i], &number));
 }
 
 int main(void)
@@ -348,6 +370,7 @@ int main(void)
         cmocka_unit_test(settings_are_found),
         cmocka_unit_test(settings_are_replaced),
         cmocka_unit_test(booleans_are_read_as_the_server_reads_them),
+        cmocka_unit_test(integers_are_read_as_by_the_server),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,6 +281,35 @@ static void the_row_of_a_fork(void **state)
     assert_string_equal(version_directory(version_of_major(16), 1).name, "PG_16_1");
 }
 
+/* The names in the order of pg_control, of versions with three, four and five. */
+static void limits_have_the_names_of_their_version(void **state)
+{
+    static const char *const all[] = {"max_connections", "max_worker_processes", "max_wal_senders",
+                                      "max_prepared_transactions", "max_locks_per_transaction"};
+    static const struct
+    {
+        int number;
+        int places[LIMITS_MAX], count, locks;
+    } cases[] = {{90300, {0, 3, 4}, 3, 64},
+                 {90400, {0, 1, 3, 4}, 4, 64},
+                 {110000, {0, 1, 3, 4}, 4, 64},
+                 {120000, {0, 1, 2, 3, 4}, 5, 64},
+                 {190000, {0, 1, 2, 3, 4}, 5, 128}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        const Version *version = version_of_server_number(cases[i].number);
+
+        assert_int_equal(version_limit_count(version), cases[i].count);
+        for (int k = 0; k < cases[i].count; k++)
+            assert_string_equal(version_limit(version, (uint32_t) k).name, all[cases[i].places[k]]);
+        assert_int_equal(version_limit(version, (uint32_t) cases[i].count - 1).by_default,
+                         cases[i].locks);
+        assert_int_equal(version_limit(version, (uint32_t) cases[i].count - 2).by_default, 0);
+    }
+}
+
 static void lsns_are_printed_as_their_server_does(void **state)
 {
     char text[LSN_TEXT_SIZE];
@@ -302,6 +331,7 @@ int main(void)
         cmocka_unit_test(records_and_their_payloads_fit_the_row),
         cmocka_unit_test(rows_are_found_by_their_numbers),
         cmocka_unit_test(the_row_of_a_fork),
+        cmocka_unit_test(limits_have_the_names_of_their_version),
         cmocka_unit_test(lsns_are_printed_as_their_server_does),
     };
 

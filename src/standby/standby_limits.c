@@ -1,0 +1,84 @@
+#include "standby/standby_limits.h"
+
+#include "base/log.h"
+
+void standby_limits_raise(const Version *version, const uint32_t *limits, uint32_t *needed)
+{
+    for (uint32_t i = 0; i < version_limit_count(version); i++)
+        if (limits[i] > needed[i])
+            needed[i] = limits[i];
+}
+
+/* False: the limit is not known, or no server would start with it. */
+static bool find_limit(const Settings *settings, const ServerLimit *limit, int64_t *configured)
+{
+    const char *value = settings_value(settings, limit->name);
+
+    *configured = limit->by_default;
+    return value != NULL ? setting_integer(value, configured) : !settings->incomplete;
+}
+
+void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
+                         LowLimits *low)
+{
+    const char *hot_standby = settings_value(settings, "hot_standby");
+
+    low->count = 0;
+    if (hot_standby != NULL ? !setting_is_on(hot_standby) : !version->hot_standby_by_default)
+        return;
+    for (uint32_t i = 0; i < version_limit_count(version); i++)
+    {
+        const ServerLimit limit = version_limit(version, i);
+        int64_t configured;
+
+        if (find_limit(settings, &limit, &configured) && configured >= 0 && configured < needed[i])
+            low->items[low->count++] = (LowLimit){limit.name, (uint32_t) configured, needed[i]};
+    }
+}
+
+void standby_limits_append_needed(const LowLimits *low, Buffer *text)
+{
+    for (size_t i = 0; i < low->count; i++)
+        buffer_printf(text, "%s%s = %u (configured: %u)", i > 0 ? ", " : "", low->items[i].name,
+                      low->items[i].needed, low->items[i].configured);
+}
+
+void standby_limits_append(const LowLimits *low, Buffer *text)
+{
+    for (size_t i = 0; i < low->count; i++)
+        buffer_printf(text, "%s%s (%u, the source has %u)", i > 0 ? ", " : "", low->items[i].name,
+                      low->items[i].configured, low->items[i].needed);
+}
+
+void standby_limits_tell(const LowLimits *low)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    standby_limits_append_needed(low, &text);
+    if (low->count > 0)
+        log_info("-R writes limits that are at least the source's, since a hot standby does not "
+                 "start with lower ones: %s",
+                 buffer_string(&text));
+}
+
+bool error_low_limits(const LowLimits *low, LimitsPlace place, Error *error)
+{
+    static const char *const hints[] = {
+        [LIMITS_OF_TARGET] = "Set them at least as high in the target's configuration, where the "
+                             "file that sets them is kept.",
+        [LIMITS_OF_SOURCE] =
+            "The source's configuration was changed, and its server was not restarted since. Set "
+            "them as high there again, or restart the source; or keep the target's configuration: "
+            "--keep-config.",
+        [LIMITS_OF_COMMAND_LINE] = "The server was started with such options, which win over what "
+                                   "-R writes. Start it without them, or name a --start-command "
+                                   "without them."};
+    AUTO_BUFFER Buffer limits = {0};
+
+    standby_limits_append(low, &limits);
+    error_set(error, ERROR_FAILED,
+              "the target's server would not start as a hot standby: its limits are lower than the "
+              "source's");
+    error_detail(error, "%s.", buffer_string(&limits));
+    return error_hint(error, "%s", hints[place]);
+}

@@ -1,0 +1,176 @@
+# The server of a rewound target is a hot standby, which does not start with fewer connections, processes, locks or prepared transactions than
+# the source has. The configuration that it will have is looked at before: its own that is kept, or the source's with a change that the
+# source's server has not seen. From 12 on -R writes what the source has; before, --rejoin refuses, with both numbers.
+# (Where settings of recovery are: 10. Where the server only pauses at a later change: 14 and later.)
+#
+#   source   1 ──┬── 2 ── restarted with higher limits ──▶
+#   target       └── 1 ──▶ keeps its configuration
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+
+my ($source, $diverged, $target);
+
+sub limits
+{
+    my ($version) = @_;
+    return (max_connections => 150, max_worker_processes => 12, $version >= 12 ? (max_wal_senders => 12) : (), max_prepared_transactions => 20, max_locks_per_transaction => 150);
+}
+
+sub own { my ($version, $name) = @_; return { max_connections => 100, max_worker_processes => 8, max_wal_senders => 8, max_prepared_transactions => 8, max_locks_per_transaction => $version >= 19 ? 128 : 64 }->{$name} }
+
+sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1; return $target }
+
+sub of_target
+{
+    my (@options) = @_;
+    return run([ rewind_argv($target->data, @options, '--source-server', $source->conninfo) ]);
+}
+
+sub rejoin { return of_target(qw(--rejoin --no-sync --rejoin-timeout=60 -B), $target->bindir, @_) }
+
+sub ends
+{
+    my ($result, $status, $what, @says) = @_;
+    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
+    like($result->{stderr}, $_, "$what: it says so") for @says;
+    return $result;
+}
+
+# Each limit with both its numbers.
+sub pairs { my ($version, $form) = @_; my %limit = limits($version); return join ', ', map { sprintf $form, $_, own($version, $_), $limit{$_} } grep { exists $limit{$_} } qw(max_connections max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction) }
+
+sub finding
+{
+    my ($name, @options) = @_;
+    my $check = of_target('--check', '--report=json', @options);
+    my ($found) = grep { $_->{name} eq $name } @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} };
+    return $found // { state => 'none', text => '' };
+}
+
+sub has_limits
+{
+    my ($version, $what) = @_;
+    my %limit = limits($version);
+    is($target->query("SELECT current_setting('$_')"), $limit{$_}, "$what: $_ is the source's") for sort keys %limit;
+    return;
+}
+
+my $follows = qr/^pg_rewind: the target follows the source: standby /m;
+my $low = qr/^pg_rewind: error: the target's server would not start as a hot standby: its limits are lower than the source's$/m;
+
+# The target's own configuration.
+sub kept
+{
+    my ($version) = @_;
+    my $written = $version >= 12;
+    my $numbers = pairs($version, '%s (%d, the source has %d)');
+
+    fresh('kept')->start;
+    my $found = finding('standby_limits', '--keep-config');
+    is($found->{state}, 'warning', '--check warns of the target\'s own limits');
+    is($found->{text}, "Lower than on the source, so the server would not start as a hot standby: $numbers.", 'and has both numbers');
+    is(finding('standby_limits')->{state}, 'ok', 'the source\'s configuration has what it needs');
+    $found = finding('standby_limits', '--keep-config', '-R');
+    is($found->{state}, $written ? 'ok' : 'warning', '--check -R knows whether it writes them');
+
+    # One that raises them itself, from pg_control.
+    spew($target->path('patroni.dynamic.json'), '{}');
+    is(finding('standby_limits', '--keep-config')->{state}, 'ok', 'under Patroni nothing is said');
+    unlink $target->path('patroni.dynamic.json');
+
+    my $pid = $target->postmaster_pid;
+    my $writes = qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s = %3$d (configured: %2$d)') ]}\E$/m;
+    ends(rejoin('--keep-config', '-n'), 0, 'a dry run of --rejoin', $writes) if $written;
+    my $result = rejoin('--keep-config');
+    if ($written)
+    {
+        ends($result, 0, '--rejoin', $follows, $writes);
+        has_limits($version, '--rejoin');
+        $pid = $target->postmaster_pid;
+        ends(rejoin('--keep-config'), 0, '--rejoin again', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    }
+    else
+    {
+        ends($result, 1, '--rejoin', $low, qr/^pg_rewind: detail: \Q$numbers\E\.$/m, qr/The target is unchanged, and its server is running\.$/m);
+        is($target->postmaster_pid, $pid, '--rejoin: the server goes on');
+        $target->sql("ALTER SYSTEM SET $_ = " . { limits($version) }->{$_}) for sort keys %{ { limits($version) } };
+        ends(rejoin('--keep-config'), 0, '--rejoin after they were raised', $follows);
+    }
+
+    # The command line wins over what -R writes.
+    fresh('command_line')->start(settings => { max_connections => 90 });
+    $pid = $target->postmaster_pid;
+    ends(rejoin('--keep-config', $_), 1, "a limit of the command line, $_", $low, qr/^pg_rewind: detail: max_connections \(90, the source has 150\)/m, qr/^pg_rewind: hint: The server was started with such options, which win over what -R writes\. Start it without them, or name a --start-command without them\.$/m) for '--no-sync', '-n';
+    is($target->postmaster_pid, $pid, 'a limit of the command line: the server goes on');
+
+    # Without -R nothing is written: it is the next step.
+    fresh('by_hand');
+    my %limit = limits($version);
+    ends(of_target('--keep-config', '--no-sync'), 0, 'without -R',
+        qr/^pg_rewind: hint: Before the server starts as a hot standby, set at least \Q@{[ pairs($version, '%1$s = %3$d (configured: %2$d)') ]}\E: the source has these limits, and the server does not start with lower ones\.$/m);
+    append($target->last_settings, join '', map { "$_ = $limit{$_}\n" } sort keys %limit);
+    rejoins($target, $source, no_promotion => 1, quick => 1);
+
+    fresh('off')->configure('hot_standby = off');
+    $result = of_target('--keep-config', '--no-sync', '-R');
+    ends($result, 0, 'with hot_standby = off');
+    unlike($result->{stderr}, qr/limits/, 'with hot_standby = off: not a word of limits');
+    return;
+}
+
+# The source has a configuration that its server has not read.
+sub edited
+{
+    my ($version) = @_;
+    my $file = $source->path('postgresql.auto.conf');
+    my $before = slurp($file);
+    $source->sql('ALTER SYSTEM SET max_connections = 30');
+    fresh('edited')->start;
+    like(finding('standby_limits')->{text}, qr/: max_connections \(30, the source has 150\)\.$/, 'edited: --check has both numbers');
+    my $result = rejoin();
+    ends($result, 0, 'edited', $follows) if $version >= 12;
+    is($target->query('SHOW max_connections'), 150, 'edited: the server has what it needs') if $version >= 12;
+    ends($result, 1, 'edited', $low, qr/^pg_rewind: detail: max_connections \(30, the source has 150\)\.$/m) if $version < 12;
+    spew($file, $before);
+    return;
+}
+
+# It starts on the source's WAL as it is.
+sub without_divergence
+{
+    my ($version) = @_;
+    $target->discard;
+    $target = $source->standby('standby');
+    $target->follow($source);
+    $target->wait_for_replay_of($source);
+    $target->stop;
+    append($target->last_settings, "max_connections = 40\n");
+    my $result = of_target('-R');
+    ends($result, 0, 'no rewind');
+    like($result->{stderr}, $version >= 12 ? qr/max_connections = 150 \(configured: 40\)$/m : qr/set at least max_connections = 150 \(configured: 40\): /, 'no rewind: the number is named');
+    append($target->last_settings, "max_connections = 150\n") if $version < 12;
+    is($target->try_start->{status}, 0, 'no rewind: the server starts') or diag($target->log);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    ($source, $diverged) = split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT 'common'::text AS a") },
+        source => sub {
+            my ($server) = @_;
+            my %limit = limits($version);
+            $server->sql("ALTER SYSTEM SET $_ = $limit{$_}") for sort keys %limit;
+            $server->restart;
+            $server->sql("CHECKPOINT; INSERT INTO t VALUES ('source')");
+        },
+        target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
+    kept($version);
+    edited($version);
+    without_divergence($version);
+    undef $target;
+}, only => [ 10, 12, 15, 18, 19 ]);

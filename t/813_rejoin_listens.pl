@@ -1,0 +1,132 @@
+# The configuration to come names where the server listens: with the port of another server on this host, as the source's own, or with
+# addresses that this host does not have, it would not start. --rejoin refuses before the stop; without it there is a step. And a delay of
+# replay is named where it is waited for.  (Where recovery is configured: 10.)
+#
+#   source   1 ──┬── 2 ──▶  its files say: port, listen_addresses, unix_socket_directories
+#   target       └── 1 ──▶ running elsewhere
+
+use strict;
+use warnings;
+use lib 't/lib';
+use IO::Socket::INET ();
+use RewindTest;
+
+my ($source, $diverged, $target);
+
+# Only options that are given here win over the files.
+sub fresh
+{
+    my ($name, $options) = @_;
+    $target->discard if $target;
+    $target = $diverged->copy($name);
+    $target->configure("unix_socket_directories = '.'");
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", defined $options ? ('-o', $options) : (), 'start' ]);
+    return;
+}
+
+sub of_target { my (@options) = @_; return run([ rewind_argv($target->data, @options, '--source-server', $source->conninfo) ]) }
+
+sub rejoin { return of_target(qw(--rejoin --no-sync --rejoin-timeout=30 -B), $target->bindir, @_) }
+
+sub ends
+{
+    my ($result, $status, $what, @says) = @_;
+    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
+    like($result->{stderr}, $_, "$what: it says so") for @says;
+    return $result;
+}
+
+# Settings in the source's last file, for this time; its server does not read them.
+sub with_settings
+{
+    my ($settings, $test) = @_;
+    my $file = $source->path('postgresql.auto.conf');
+    my $before = slurp($file);
+    append($file, $settings);
+    $test->();
+    spew($file, $before);
+    return;
+}
+
+# While the server runs, which goes on, and when it is stopped; --check -R has it as a warning, and a rewind as a step.
+sub is_refused
+{
+    my ($name, $error, $hint) = @_;
+    fresh($name);
+    my $pid = $target->postmaster_pid;
+    ends(rejoin(), 1, $name, qr/^pg_rewind: error: $error$/m, $hint, qr/The target is unchanged, and its server is running\.$/m);
+    is($target->postmaster_pid, $pid, "$name: the server goes on");
+    like(of_target(qw(--check -R))->{stdout}, qr/^warning  standby +the target's server/m, "$name: --check -R warns");
+    $target->stop;
+    ends(rejoin(), 1, "$name, stopped", qr/^pg_rewind: error: $error$/m);
+    ends(of_target(qw(-R --no-sync -n)), 0, "$name, -R", qr/^pg_rewind: hint: Before the server starts, /m);
+    return;
+}
+
+sub free_port
+{
+    my $listening = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1, ReuseAddr => 1) or die "could not listen: $!";
+    return ($listening, $listening->sockport);
+}
+
+sub listens
+{
+    my ($listening, $port) = free_port();
+    my $own = qr/^pg_rewind: hint: .*--keep-config/m;
+    with_settings("listen_addresses = '127.0.0.1'\nport = $port\n", sub {
+        is_refused('port', "the target's server could not listen on port $port: another server on this host does", $own);
+        fresh('kept');
+        ends(rejoin('--keep-config'), 0, 'the port that the target has', qr/^pg_rewind: the target follows the source/m);
+        fresh('command_line', "-p 5432 -c listen_addresses=''");
+        ends(rejoin(), 0, 'the port of its command line', qr/^pg_rewind: the target follows the source/m);
+        fresh('free');
+        close $listening;
+        ends(rejoin(), 0, 'once the port is free', qr/^pg_rewind: the target follows the source/m);
+        my $pid = $target->postmaster_pid;
+        ends(rejoin(), 0, 'its own port', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+        $target->stop;
+    });
+    with_settings("unix_socket_directories = '/nonexistent, $source->{dir}'\n",
+        sub { is_refused('socket', "the target's server could not listen on port 5432: the source's server has it in \"\Q$source->{dir}\E\"", $own) });
+    with_settings("listen_addresses = '198.51.100.1, 198.51.100.2'\nport = $port\n",
+        sub { is_refused('addresses', 'the target\'s server could not listen: this host has none of its listen_addresses, "198\.51\.100\.1, 198\.51\.100\.2"', $own) });
+    with_settings("listen_addresses = '127.0.0.1, 198.51.100.1'\nport = $port\n", sub {
+        fresh('some');
+        ends(rejoin(), 0, 'an address of another host', qr/^pg_rewind: the target follows the source/m,
+            qr/^pg_rewind: hint: Change listen_addresses: this host does not have 198\.51\.100\.1, so the server does not listen there\.$/m);
+    });
+    return;
+}
+
+# A standby that is up to date but for what it delays.
+sub delay
+{
+    my ($version) = @_;
+    $target->discard;
+    $target = $source->standby('late');
+    my $file = $target->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf');
+    $target->stop;
+    append($file, "recovery_min_apply_delay = '1h'\n");
+    $target->start;
+    $source->sql("INSERT INTO t VALUES ('late')");
+    my @keep = $version < 12 ? '--keep=recovery.conf' : ();
+    for my $what ('a delay', 'the same again')
+    {
+        my $result = rejoin('--rejoin-timeout=4', @keep);
+        ends($result, 2, $what, qr/^pg_rewind: warning: the target's server replays WAL with a delay: recovery_min_apply_delay = 1h$/m,
+            qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
+            qr/^pg_rewind: detail: Replay waits for recovery_min_apply_delay = 1h\.$/m, qr/^pg_rewind: hint: .*recovery_min_apply_delay/m);
+    }
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    ($source, $diverged) = split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT 'common'::text AS a") },
+        source => sub { $_[0]->sql("INSERT INTO t VALUES ('source')") },
+        target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
+    listens();
+    delay($version);
+    undef $target;
+}, only => [ 10, 13, 15, 18, 19 ]);
