@@ -226,8 +226,8 @@ static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hi
 /*
  * True if the source's WAL from the floor on has no parameter change. Then its pg_control tells the
  * settings of both at the floor, and the target's up to its own first change. All that WAL is read
- * for this. If some of it is gone it proves nothing, nor if the source's WAL before the divergence
- * may not be the target's.
+ * for this, and is not kept where there is no room for it. If some of it is gone it proves nothing,
+ * nor if the source's WAL before the divergence may not be the target's.
  */
 static bool source_made_no_change(const ScannedTarget *given)
 {
@@ -238,6 +238,8 @@ static bool source_made_no_change(const ScannedTarget *given)
 
     if (given->divergence->rests_on_histories || reading.end <= reading.from)
         return false;
+    reading.once =
+        !source_wal_check_space(given->in->source_wal, reading.from, reading.end, 0, NULL);
     if (!source_wal_read(given->in->source_wal, &reading, &scan, &chain, &why))
     {
         log_debug("the source's WAL does not tell the target's settings: %s", why.message);

@@ -4,6 +4,7 @@
 #include "base/workers.h"
 #include "io/dir.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "io/trust.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #define PREFIX "pg_rewind-dry-run."
 #define RANDOM_PART "XXXXXX" /* mkdtemp's */
 #define ATTEMPTS_MAX 100
+#define STAT_BLOCK_SIZE 512 /* of st_blocks, see stat(2) */
 #define REMOVALS_MAX 50
 #define REMOVAL_PAUSE_MILLISECONDS 100
 
@@ -120,6 +122,27 @@ bool scratch_make(const char *parent_path, Arena *arena, const char **path, int 
     if (!ok)
         error_hint(error, "Set TMPDIR to a directory of your own.");
     return ok;
+}
+
+/* A DirVisitor. */
+static bool add_entry_blocks(void *context, const DirEntry *entry, bool *descend, Error *error)
+{
+    uint64_t *bytes = context;
+
+    (void) descend;
+    (void) error;
+    *bytes += (uint64_t) entry->status->st_blocks * STAT_BLOCK_SIZE;
+    return true;
+}
+
+bool scratch_add_space(const char *path, const char *pool, uint64_t *free_bytes, Error *error)
+{
+    AUTO_BUFFER Buffer own = {0};
+
+    if (!place_pool(path, &own, error))
+        return false;
+    return strcmp(buffer_string(&own), pool) != 0 ||
+           dir_walk(path, add_entry_blocks, NULL, free_bytes, error);
 }
 
 bool scratch_remove(const char *path, Error *error)

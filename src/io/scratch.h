@@ -16,6 +16,14 @@ MUST_CHECK bool scratch_make(const char *parent, Arena *arena, const char **path
                              Error *error);
 
 /*
+ * Add what is in a scratch directory, as its file system counts it, to *free_bytes, if that is the
+ * free space of its own pool (place_pool): then *free_bytes is what will be free without the
+ * directory.
+ */
+MUST_CHECK bool scratch_add_space(const char *path, const char *pool, uint64_t *free_bytes,
+                                  Error *error);
+
+/*
  * Remove a directory with all that is in it. A process of a restore command that fetches in advance
  * may still write there: removing is tried again for some seconds.
  */

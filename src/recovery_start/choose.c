@@ -24,11 +24,13 @@ typedef struct Chooser
     RecoveryStart *start;
     ReplayHazard hazard;       /* of replay from start->chosen */
     SourceSummaries summaries; /* with start->by_summaries */
-    Lsn added_to;    /* what the source changed from the early start up to here is in own_blocks;
-                        LSN_INVALID: nothing */
-    Lsn missing_end; /* of a missing segment, where reading failed because of it; LSN_INVALID: it
-                        did not */
-    bool lacks_wal;  /* WAL before the late start is nowhere, so all blocks are compared */
+    Lsn added_to;     /* what the source changed from the early start up to here is in own_blocks;
+                         LSN_INVALID: nothing */
+    Lsn missing_end;  /* of a missing segment, where reading failed because of it; LSN_INVALID: it
+                         did not */
+    bool lacks_wal;   /* WAL before the late start is nowhere, so all blocks are compared */
+    bool lacks_room;  /* the disk has no room for the WAL from the early start on */
+    bool cannot_read; /* it has none to read the WAL before the late start either: likewise */
     bool told_of_checkpoint; /* that a dry run makes none */
 } Chooser;
 
@@ -100,6 +102,22 @@ static void find_unknown_timeline(Chooser *chooser)
                  history_last_timeline(history));
 }
 
+/* Is there room for the WAL from start->chosen on? A dry run goes on to find out how much is needed
+ * in all. */
+static bool check_room_for_start(const Chooser *chooser, Error *error)
+{
+    RecoveryStart *start = chooser->start;
+    Error why;
+
+    start->lack = (Error){0};
+    if (source_wal_check_space(chooser->in.source_wal, start->chosen.redo, start->wal_end, 0, &why))
+        return true;
+    if (!chooser->in.options->dry_run || why.kind != ERROR_FAILED)
+        return error_copy(error, &why);
+    start->lack = why;
+    return true;
+}
+
 /* Read the WAL that is replayed from start->chosen on. */
 static bool read_replayed(Chooser *chooser, Error *error)
 {
@@ -113,6 +131,8 @@ static bool read_replayed(Chooser *chooser, Error *error)
     /* The checkpoint may be later than all that was read. */
     start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.end = start->wal_end;
+    if (!check_room_for_start(chooser, error))
+        return false;
     result = source_wal_read(chooser->in.source_wal, &reading, &scan, &chain, error);
     chooser->missing_end = reading.missing_end;
     if (!result)
@@ -242,9 +262,11 @@ static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Lsn 
     return true;
 }
 
-static bool keeps_wal_before_late(const RecoveryStart *start)
+static bool keeps_wal_before_late(const Chooser *chooser)
 {
-    return !start->by_summaries && !start->choice.compares &&
+    const RecoveryStart *start = chooser->start;
+
+    return !start->by_summaries && !start->choice.compares && !chooser->lacks_room &&
            start->chosen.redo - start->earliest.redo <= KEPT_BEFORE_LATE;
 }
 
@@ -301,8 +323,9 @@ static bool estimate_comparing(const Chooser *chooser, StartEstimate *estimate, 
     return true;
 }
 
-/* All blocks are compared, since the WAL before the late start is nowhere. Where that start was to
- * be weighed, it is now the only one; summaries may have led to that WAL. */
+/* All blocks are compared, since the WAL before the late start is nowhere, or cannot be read for
+ * want of room. Where that start was to be weighed, it is now the only one; summaries may have led
+ * to that WAL. */
 static bool compare_without_wal(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
@@ -310,7 +333,8 @@ static bool compare_without_wal(Chooser *chooser, Error *error)
     if (start->choice.reason == START_ESTIMATE)
         start->choice.reason = START_NO_WAL;
     start->by_summaries = false;
-    start->choice.compares = chooser->lacks_wal = true;
+    start->choice.compares = true;
+    chooser->lacks_wal = !chooser->cannot_read;
     return estimate_comparing(chooser, &start->choice.estimate, error);
 }
 
@@ -335,10 +359,21 @@ static bool prefer_comparing(Chooser *chooser, Error *error)
     return true;
 }
 
+/* True if the WAL before the late start can be read, each part of it beside the WAL that is
+ * replayed from there. */
+static bool has_room_to_read(const Chooser *chooser, const SourceWalReading *reading)
+{
+    const SourceWal *wal = chooser->in.source_wal;
+
+    return source_wal_check_space(wal, chooser->start->chosen.redo, chooser->start->wal_end,
+                                  source_wal_room_to_read(wal, reading->from, reading->end), NULL);
+}
+
 /*
  * Read what lies before the late start, as far as it was not read yet, and add it. Where cost
  * decides, this is decided now: the blocks are known, and the early start needs the same WAL, which
- * is kept until then. Where some of it is nowhere, all blocks are compared.
+ * is kept until then. Where some of it is nowhere, or cannot even be read in parts beside the WAL
+ * that is replayed, all blocks are compared.
  */
 static bool read_before_late(Chooser *chooser, Error *error)
 {
@@ -348,7 +383,7 @@ static bool read_before_late(Chooser *chooser, Error *error)
     SourceWalReading reading = {
         .from = chooser->added_to != LSN_INVALID ? chooser->added_to : start->earliest.redo,
         .end = start->chosen.redo,
-        .once = !weighs && !keeps_wal_before_late(start),
+        .once = !weighs && !keeps_wal_before_late(chooser),
     };
     ScanResult scanned;
     WalScan *scan;
@@ -361,6 +396,11 @@ static bool read_before_late(Chooser *chooser, Error *error)
     if (reading.once && !source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
                                                   reading.from, error))
         return false;
+    /* After a hazard it is on the disk. */
+    chooser->cannot_read = reading.once && choice->reason != START_HAZARD &&
+                           start->lack.kind == ERROR_NONE && !has_room_to_read(chooser, &reading);
+    if (chooser->cannot_read)
+        return compare_without_wal(chooser, error);
     if (!source_wal_read(chooser->in.source_wal, &reading, &scan, &scanned, error))
         return reading.missing_end != LSN_INVALID && compare_without_wal(chooser, error);
     if (weighs)
@@ -374,7 +414,7 @@ static bool read_before_late(Chooser *chooser, Error *error)
     }
     result = !choice->late || add_source_changes(chooser, &scanned, start->chosen.redo, error);
     scan_destroy(scan);
-    return result && (!weighs || !choice->late || keeps_wal_before_late(start) ||
+    return result && (!weighs || !choice->late || keeps_wal_before_late(chooser) ||
                       source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
                                                start->chosen.redo, error));
 }
@@ -463,7 +503,7 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
               LSN_TEXT(chooser->in.clusters->shape.version, late->checkpoint));
     if (chooser->in.changes != NULL && choice->compares && !leave_to_comparing(chooser, error))
         return false;
-    start->wal_from = keeps_wal_before_late(start) ? start->earliest.redo : start->chosen.redo;
+    start->wal_from = keeps_wal_before_late(chooser) ? start->earliest.redo : start->chosen.redo;
     return true;
 }
 
@@ -516,18 +556,38 @@ static bool start_without_changes(Chooser *chooser, Error *error)
     return start_without_wal(chooser, error);
 }
 
-/* Set *gone if the source has removed WAL before `end`. It removes the oldest first. */
+/* Set *gone if the source has removed WAL before `end`. */
 static bool find_wal_gone(const Chooser *chooser, Lsn end, bool *gone, Error *error)
 {
-    const uint64_t segment =
-        source_wal_first_not_kept(chooser->in.source_wal, chooser->start->earliest.redo);
-    bool has = true;
+    uint64_t segment;
+    Lsn gone_end;
 
-    if (segment < wal_segment_of(&chooser->in.clusters->shape, end) &&
-        !source_wal_source_has(chooser->in.source_wal, segment, &has, error))
+    if (!source_wal_find_gone(chooser->in.source_wal, chooser->start->earliest.redo, end, &segment,
+                              &gone_end, error))
         return false;
-    *gone = !has;
+    *gone = gone_end != LSN_INVALID;
     return true;
+}
+
+/* Find out before anything is fetched whether the WAL from the early start on is anywhere: archives
+ * are asked for the first segments that are gone from the source. *missing says which are nowhere,
+ * chooser->missing_end where they end; LSN_INVALID: none is known to be. */
+static bool find_missing_wal(Chooser *chooser, Error *missing, Error *error)
+{
+    const WalShape *shape = &chooser->in.clusters->shape;
+    const Lsn end = chooser->start->wal_end;
+    SourceWal *wal = chooser->in.source_wal;
+    uint64_t segment;
+    Lsn gone_end;
+
+    chooser->missing_end = LSN_INVALID;
+    if (!source_wal_find_gone(wal, chooser->start->earliest.redo, end, &segment, &gone_end, error))
+        return false;
+    return gone_end == LSN_INVALID ||
+           source_wal_check_there(wal, wal_segment_start(shape, segment),
+                                  wal_segment_start(shape, segment + 1), end, &chooser->missing_end,
+                                  missing) ||
+           chooser->missing_end != LSN_INVALID || error_copy(error, missing);
 }
 
 /*
@@ -606,7 +666,7 @@ static bool decide_start(Chooser *chooser, Error *error)
     const Options *options = chooser->in.options;
     Start late;
     bool there, cheaper, gone = false;
-    Error why = {0};
+    Error why = {0}, missing;
 
     if (chooser->in.divergence->changes_unknown)
         return start_without_changes(chooser, error);
@@ -615,16 +675,25 @@ static bool decide_start(Chooser *chooser, Error *error)
     if (there && chooser->in.changes != NULL && !options->early_start &&
         !read_summaries(chooser, &late, &gone, error))
         return false;
+    chooser->lacks_room = !source_wal_check_space(chooser->in.source_wal, start->earliest.redo,
+                                                  start->wal_end, 0, &why);
     if (there && options->late_start)
         return take_late_start(chooser, &late, START_ASKED, error);
     if (gone)
         return take_late_start(chooser, &late, START_NO_WAL, error);
+    if (!find_missing_wal(chooser, &missing, error))
+        return false;
+    if (chooser->missing_end != LSN_INVALID)
+    {
+        error_copy(error, &missing);
+        return start_without_wal(chooser, error);
+    }
     cheaper = there && chooser->in.changes != NULL &&
               start_may_be_cheaper(chooser->in.clusters->shape.version, &start->earliest, &late);
-    if (!source_wal_check_space(chooser->in.source_wal, start->earliest.redo, start->wal_end, &why))
+    if (chooser->lacks_room)
     {
         if (!cheaper || options->early_start)
-            return error_copy(error, &why);
+            return options->dry_run || error_copy(error, &why);
         log_debug("%s", why.message);
         return take_late_start(chooser, &late, START_SPACE, error);
     }
@@ -754,6 +823,10 @@ static void tell_of_choice(const Chooser *chooser)
     else if (chooser->lacks_wal)
         log_info("comparing all blocks with the source's, %llu MB: some of its WAL since the last "
                  "common checkpoint no longer exists",
+                 (unsigned long long) (estimate->compared_bytes / MEGABYTE));
+    else if (chooser->cannot_read)
+        log_info("comparing all blocks with the source's, %llu MB: there is too little space to "
+                 "read its WAL since the last common checkpoint",
                  (unsigned long long) (estimate->compared_bytes / MEGABYTE));
     else if (start->choice.compares && chooser->in.changes != NULL)
         log_info("comparing all blocks with the source's, %llu MB, rather than reading %llu MB of "

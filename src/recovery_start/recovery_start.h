@@ -181,6 +181,8 @@ typedef struct RecoveryStart
                                  also what the source changed before it; nothing where all blocks
                                  are compared */
     Lsn whole_from;           /* storage made or dropped from here on is fetched whole */
+    Error lack;               /* ERROR_FAILED: a rewind would have no room for the source's WAL from
+                                 the start on; only in a dry run, which tells the whole of it */
     bool opens_later;         /* not when it is consistent: see start_opening */
     bool copies_are_replayed; /* files of databases, from a start before the copies */
     BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */

@@ -19,7 +19,6 @@
 #include <string.h>
 
 #define POLL_MILLISECONDS 100
-#define SEGMENTS_ASKED_FOR_MAX 32
 #define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024)
 
 /* ---- Open ---- */
@@ -395,8 +394,8 @@ static bool find_positions(Look *look, Error *error)
 
     if (!source->operations->position(source, &state->control, &state->position, error))
         return false;
-    look->source_wal = source_wal_create(look->options, clusters, &state->control,
-                                         look->restore_command, look->scratch, look->arena);
+    look->source_wal = source_wal_create(look->options, clusters, state, look->restore_command,
+                                         look->scratch, look->arena);
     if (!target_wal_open(look->options, clusters, look->restore_command, look->source_wal,
                          look->arena, &look->target_wal, error) ||
         !histories_read(look->options, look->target_wal, state->position.timeline, look->arena,
@@ -539,34 +538,6 @@ static bool running_has_diverged(const Clusters *clusters, Lsn *latest)
             divergence_is_certain(clusters));
 }
 
-/* Set *segment to the first one of the WAL to be replayed that neither the target keeps nor the
- * source has, and *gone_end to the end of the last; else to the first that comes from the source,
- * and LSN_INVALID. */
-static bool find_gone_segments(const Look *look, Lsn from, uint64_t *segment, Lsn *gone_end,
-                               Error *error)
-{
-    const WalShape *shape = &look->clusters.shape;
-    const uint64_t first = source_wal_first_not_kept(look->source_wal, from);
-    const Lsn end = source_state_wal_end(&look->source, look->divergence.lsn);
-    const uint64_t last = wal_segment_before(shape, end);
-    uint64_t asked = first;
-
-    *segment = first;
-    *gone_end = LSN_INVALID;
-    do
-    {
-        bool has;
-
-        if (!source_wal_source_has(look->source_wal, asked, &has, error))
-            return false;
-        if (!has && *gone_end == LSN_INVALID)
-            *segment = asked;
-        if (!has)
-            *gone_end = wal_segment_start(shape, asked + 1);
-    } while (++asked <= last && asked < first + SEGMENTS_ASKED_FOR_MAX);
-    return true;
-}
-
 /* A rewind compares all blocks, because no WAL tells what the target has changed. */
 static bool look_for_start_without_changes(Look *look, Error *error)
 {
@@ -583,13 +554,14 @@ static bool look_for_start_without_changes(Look *look, Error *error)
     return true;
 }
 
-/* Find the WAL that is replayed and that the target itself does not keep. A source removes the
- * oldest segments first; only few are asked for. */
+/* Find the WAL that is replayed and that the target itself does not keep. An archive is asked for
+ * the first segment that is gone from the source. */
 static bool look_for_replayed_wal(Look *look, Error *error)
 {
     SourceWal *wal = look->source_wal;
     const Control *source = &look->source.control;
     const Lsn earliest = start_early(&look->divergence.common_checkpoint, source).redo;
+    const Lsn end = source_state_wal_end(&look->source, look->divergence.lsn);
     AUTO_BUFFER Buffer path = {0};
     Lsn gone_end;
     Start late;
@@ -597,7 +569,7 @@ static bool look_for_replayed_wal(Look *look, Error *error)
 
     if (look->divergence.changes_unknown)
         return look_for_start_without_changes(look, error);
-    if (!find_gone_segments(look, earliest, &look->replayed_segment, &gone_end, error))
+    if (!source_wal_find_gone(wal, earliest, end, &look->replayed_segment, &gone_end, error))
         return false;
     if (gone_end == LSN_INVALID)
         look->replayed = REPLAYED_WAL_OF_SOURCE;
@@ -644,9 +616,8 @@ static bool check_space_for_wal(Look *look, Error *error)
                      start_late(source, divergence, LSN_INVALID, &late) &&
                      (options->late_start || look->replayed == REPLAYED_WAL_NOT_NEEDED ||
                       start_may_be_cheaper(look->clusters.shape.version, &early, &late));
-    look->lacks_space =
-        !source_wal_check_space(look->source_wal, early.redo, end, error) &&
-        (!may_start_late || !source_wal_check_space(look->source_wal, late.redo, end, error));
+    look->lacks_space = !source_wal_check_space(
+        look->source_wal, may_start_late ? late.redo : early.redo, end, 0, error);
     return !look->lacks_space;
 }
 

@@ -81,15 +81,17 @@ static void look_for_misleading_wal(Run *run)
 /* ---- From the divergence to the journal ---- */
 
 /* Everything that can be checked before anything is written: places, types of files, space. */
-static bool check_plan(const Run *run, Error *error)
+static bool check_plan(Run *run, Error *error)
 {
-    const Look *look = &run->look;
+    Look *look = &run->look;
     const Clusters *clusters = &look->clusters;
     const Planned *planned = &run->planned;
     const WalSpace wal =
         staged_wal_space(look->source_wal, &planned->input,
                          source_state_wal_end(&planned->source, look->divergence.lsn));
 
+    if (run->start.lack.kind != ERROR_NONE)
+        problems_add(&look->problems, &run->start.lack);
     return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal->stream,
                            &look->divergence, error) &&
            stage_check(clusters->target.directory, &planned->plan, &wal, error);

@@ -1,6 +1,7 @@
 #include "stage/stage.h"
 
 #include "format/backup_label.h"
+#include "io/scratch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -370,19 +371,31 @@ static void add_wal(Root *root, uint64_t bytes)
     root->staged.wal_bytes += bytes;
 }
 
-static void count_wal(Check *check, const WalSpace *wal)
+/* WAL that is on the disk already counts as needed there, and its space as free: so a dry run and
+ * the rewind ask for the same. */
+static bool count_wal(Check *check, const WalSpace *wal, Error *error)
 {
     AUTO_BUFFER Buffer inside = {0};
     Root *first = check->roots.roots;
     Root *root = first + roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
 
+    for (size_t index = 0; index < check->roots.count; index++)
+    {
+        Root *sharing = &first[index];
+
+        if (wal->is_fetched && strcmp(sharing->pool, first->pool) == 0)
+            sharing->space.free_bytes += wal->fetched_bytes;
+        if (wal->scratch != NULL &&
+            !scratch_add_space(wal->scratch, sharing->pool, &sharing->space.free_bytes, error))
+            return false;
+    }
     if (wal->written_bytes + wal->fetched_bytes > 0)
         note_size(check, wal->segment_size);
     add_wal(root, wal->written_bytes);
-    if (!wal->is_fetched)
-        add_wal(first, wal->fetched_bytes);
+    add_wal(first, wal->fetched_bytes);
     if (root != first)
         add_wal(root, wal->fetched_bytes);
+    return true;
 }
 
 /* What is larger than the limit cannot be written, not even after the commit. */
@@ -510,9 +523,8 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     check_reserved(&check);
     check_entries(&check);
     roots_check_locations(&check.roots, plan, &check.problems);
-    if (!roots_reserve(&check.roots, plan, error))
+    if (!roots_reserve(&check.roots, plan, error) || !count_wal(&check, wal, error))
         return false;
-    count_wal(&check, wal);
     check_file_size(&check);
     for (size_t root = 0; root < check.roots.count; root++)
         check_pool(&check, root);

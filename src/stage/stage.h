@@ -86,6 +86,7 @@ typedef struct WalSpace
     uint64_t written_bytes; /* to where pg_wal is */
     uint64_t fetched_bytes; /* to PGDATA, then moved; copied if pg_wal is elsewhere */
     bool is_fetched;        /* to PGDATA, already (not so in a dry run) */
+    const char *scratch;    /* of a dry run: what is there counts as free; else NULL */
 } WalSpace;
 
 /*

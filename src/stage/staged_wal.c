@@ -131,8 +131,10 @@ WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, L
 {
     const Clusters *clusters = source_wal->clusters;
     const uint64_t last = wal_segment_before(&clusters->shape, end);
+    const bool dry_run = source_wal->options.dry_run;
     WalSpace wal = {.segment_size = clusters->shape.segment_size,
-                    .is_fetched = !source_wal->options.dry_run};
+                    .is_fetched = !dry_run,
+                    .scratch = dry_run ? source_wal->scratch : NULL};
     uint32_t fetched;
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, input->wal_from); segment <= last;

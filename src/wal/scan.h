@@ -180,6 +180,9 @@ void scan_destroy(WalScan *scan); /* NULL is allowed */
  */
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error);
 
+/* The number of segments that scan_forward reads, or that wait to be taken in, at a time. */
+size_t scan_forward_window(const WalShape *shape, int jobs);
+
 /* That end is one because the next record, valid or not, is not whole before the stream's limit. */
 bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end);
 

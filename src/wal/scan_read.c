@@ -267,14 +267,13 @@ static bool take_next(void *context, size_t item, bool *last, Error *error)
                           error);
 }
 
-/* The number of segments that are read, or wait to be taken in, at a time. */
-static size_t forward_window(const WalScan *scan)
+size_t scan_forward_window(const WalShape *shape, int jobs)
 {
-    uint64_t count = FORWARD_WINDOW_BYTES / scan->stream->shape.segment_size;
+    uint64_t count = FORWARD_WINDOW_BYTES / shape->segment_size;
 
     if (count > FORWARD_WINDOW_MAX)
         count = FORWARD_WINDOW_MAX;
-    return count < (uint64_t) scan->jobs ? (size_t) scan->jobs : (size_t) count;
+    return count < (uint64_t) jobs ? (size_t) jobs : (size_t) count;
 }
 
 bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error)
@@ -282,7 +281,7 @@ bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error)
     ScanReads reads = {.scan = scan,
                        .first = wal_segment_of(&scan->stream->shape, from),
                        .from = from,
-                       .window = forward_window(scan),
+                       .window = scan_forward_window(&scan->stream->shape, scan->jobs),
                        .end = end};
 
     assert(!scan->begun);

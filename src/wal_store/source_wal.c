@@ -3,6 +3,8 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/place.h"
+#include "io/scratch.h"
 #include "source/file_pieces.h"
 
 #include <stdio.h>
@@ -22,7 +24,7 @@
 #define BATCHES_PER_WORKER 4 /* for several segments */
 
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
-                             const Control *control, const char *restore_command,
+                             const SourceState *state, const char *restore_command,
                              const char *scratch, Arena *arena)
 {
     static const WalPlace places[] = {
@@ -30,6 +32,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
         WAL_FETCHED_BEFORE, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
         WAL_IN_PARTIAL,     WAL_PLACES_END};
     const Source *source = clusters->source;
+    const Control *control = &state->control;
     SourceWal *wal = arena_allocate(arena, sizeof(*wal));
     WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);
 
@@ -46,12 +49,45 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                        .options = *options,
                        .clusters = clusters,
                        .scratch = scratch,
+                       .had_end = state->position.end,
                        .has_command = restore_command != NULL,
                        .store = wal_store_create(&store)};
     return wal;
 }
 
 /* ---- Segments ---- */
+
+/* List the source's pg_wal, if that was not done yet. */
+static bool list_segments(SourceWal *wal, Error *error)
+{
+    return wal->listed.is_known || listed_wal_read(wal->clusters->source, &wal->store->stream,
+                                                   wal->had_end, wal->arena, &wal->listed, error);
+}
+
+bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first, Lsn *gone_end,
+                          Error *error)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    const ListedWal *listed = &wal->listed;
+    uint64_t segment = wal_segment_of(shape, from), last = wal_segment_before(shape, end);
+
+    *first = source_wal_first_not_kept(wal, from);
+    *gone_end = LSN_INVALID;
+    if (!list_segments(wal, error))
+        return false;
+    if (last > listed->newest)
+        last = listed->newest;
+    while (segment <= last &&
+           (wal_store_keeps(wal->store, segment) || !listed_wal_is_gone(listed, segment)))
+        segment++;
+    if (segment > last)
+        return true;
+    *first = segment;
+    while (wal_store_keeps(wal->store, last) || !listed_wal_is_gone(listed, last))
+        last--;
+    *gone_end = wal_segment_start(shape, last + 1);
+    return true;
+}
 
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
 {
@@ -85,8 +121,9 @@ typedef struct WalFetch
     Arena *arena; /* holds the paths */
     SegmentFetch *segments;
     size_t count;
-    uint64_t bytes;
-    size_t next; /* under the lock */
+    uint64_t bytes;                       /* that are asked for */
+    atomic_uint_least64_t received_bytes; /* and those that came */
+    size_t next;                          /* under the lock */
 } WalFetch;
 
 static SegmentFetch *add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
@@ -134,8 +171,8 @@ static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *
     const uint32_t segment_size = fetch->wal->store->stream.shape.segment_size;
     SegmentFetch *segment = &fetch->segments[piece->file];
 
-    /* Also what is missing: it counts what was asked for. */
-    progress_add(fetch->wal->progress == WAL_FETCH_IS_SILENT ? 0 : piece->size);
+    fetch->received_bytes += size;
+    progress_add(fetch->wal->progress == WAL_FETCH_IS_SILENT ? 0 : size);
     if (size != piece->size)
         segment->missing = true;
     if (atomic_fetch_sub(&segment->left, piece->size) > piece->size || segment->whole_path == NULL)
@@ -283,42 +320,141 @@ static uint32_t size_sent(const SourceWal *wal, uint64_t segment)
 }
 
 /* The size that is wanted of a segment, from its first byte: 0 if all of that is here already.
- * *sent: the size of what is here. */
-static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *sent)
+ * *sent: the size of what is here; without `here` set of what the target keeps. */
+static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, bool here,
+                            uint32_t *sent)
 {
     const WalShape *shape = &wal->store->stream.shape;
     const Lsn left = end - wal_segment_start(shape, segment);
     const uint32_t size = left < shape->segment_size ? (uint32_t) left : shape->segment_size;
 
-    *sent = wal_store_keeps(wal->store, segment) ? size : size_sent(wal, segment);
+    *sent = wal_store_keeps(wal->store, segment) ? size : here ? size_sent(wal, segment) : 0;
     return size <= *sent ? 0 : size;
 }
 
-/* List those of [from, end), or only count their bytes for a look; an error if there is too little
- * room. The end of its WAL that the source reports may be wrong: listing stops once it is too much.
+/* ---- Space ---- */
+
+static Lsn highest_of(const Lsn *lsns, size_t count)
+{
+    Lsn highest = LSN_INVALID;
+
+    for (size_t i = 0; i < count; i++)
+        if (lsns[i] > highest)
+            highest = lsns[i];
+    return highest;
+}
+
+/*
+ * The bytes of [from, end) that are still to come to a disk: not segments that the target keeps,
+ * nor those that are gone by this list, nor, with `here` set, what was fetched. The end that a
+ * source reports may be far from the truth: segments of which nothing can be here are not counted
+ * one by one.
  */
+static uint64_t bytes_to_come(const SourceWal *wal, const ListedWal *listed, Lsn from, Lsn end,
+                              bool here)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    const Lsn ends[] = {wal->store->common_end, wal->fetched_end, wal->archived_end};
+    const Lsn here_end = highest_of(ends, sizeof(ends) / sizeof(ends[0]));
+    const uint64_t last = wal_segment_before(shape, end);
+    uint64_t segment = listed_wal_next(listed, wal_segment_of(shape, from)), bytes = 0;
+
+    while (segment <= last &&
+           (segment <= listed->newest || wal_segment_start(shape, segment) < here_end))
+    {
+        uint32_t sent;
+        const uint32_t size = size_wanted(wal, segment, end, here, &sent);
+
+        bytes += size == 0 || (here && scratch_has(wal, segment, false)) ? 0 : size - sent;
+        segment = listed_wal_next(listed, segment + 1);
+    }
+    return segment <= last ? bytes + (end - wal_segment_start(shape, segment)) : bytes;
+}
+
+uint64_t source_wal_bytes_to_fetch(const SourceWal *wal, Lsn from, Lsn end)
+{
+    return wal->clusters->source->is_server && end > from
+               ? bytes_to_come(wal, &wal->listed, from, end, true)
+               : 0;
+}
+
+bool source_wal_scratch_room(const SourceWal *wal, uint64_t *bytes, Error *error)
+{
+    FileSpace space;
+
+    if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
+        return false;
+    *bytes = space.free_bytes;
+    return true;
+}
+
+static bool error_no_space(const char *directory, uint64_t needed, uint64_t room, const char *hint,
+                           Error *error)
+{
+    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", directory);
+    error_detail(error,
+                 "At least %llu MB of the source's WAL must be fetched to it, %llu MB are free.",
+                 (unsigned long long) (needed / MEGABYTE + (needed % MEGABYTE > 0)),
+                 (unsigned long long) (room / MEGABYTE));
+    return error_hint(error, "%s", hint);
+}
+
+/* Set *bytes to what a rewind can write to the target's data directory. What a dry run has written
+ * to the same disk is removed at its end. */
+static bool find_room_of_target(const SourceWal *wal, uint64_t *bytes, Error *error)
+{
+    const char *target = wal->clusters->target.directory;
+    AUTO_BUFFER Buffer pool = {0};
+    FileSpace space;
+
+    if (!file_space(target, &space, error) || !place_pool(target, &pool, error))
+        return false;
+    *bytes = space.free_bytes;
+    return wal->scratch == NULL ||
+           scratch_add_space(wal->scratch, buffer_string(&pool), bytes, error);
+}
+
+bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside, Error *error)
+{
+    static const char make_space[] = "Make space and run pg_rewind again.";
+    const ListedWal none = {0}; /* what is gone comes from an archive */
+    const bool writes = wal->scratch != NULL && !wal->options.dry_run;
+    const char *directory = writes ? wal->scratch : wal->clusters->target.directory;
+    uint64_t needed, room;
+
+    if (!wal->clusters->source->is_server || end <= from)
+        return true;
+    if (!(writes ? source_wal_scratch_room(wal, &room, error)
+                 : find_room_of_target(wal, &room, error)))
+        return false;
+    needed = bytes_to_come(wal, &none, from, end, writes) + beside;
+    return needed <= room || error_no_space(directory, needed, room, make_space, error);
+}
+
+/* List those of [from, end) that the source has; an error if the scratch directory has no room. */
 static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
 {
     const SourceWal *wal = fetch->wal;
-    const bool looks = wal->scratch == NULL;
-    const char *directory = looks ? wal->clusters->target.directory : wal->scratch;
+    const uint64_t needed = source_wal_bytes_to_fetch(wal, from, end);
     const uint64_t last = wal_segment_before(&wal->store->stream.shape, end);
     AUTO_BUFFER Buffer path = {0};
-    FileSpace space;
+    uint64_t segment = wal_segment_of(&wal->store->stream.shape, from), room;
 
-    if ((!looks && !file_make_directory(directory, error)) || !file_space(directory, &space, error))
+    if (!source_wal_scratch_room(wal, &room, error))
         return false;
-    for (uint64_t segment = wal_segment_of(&wal->store->stream.shape, from);
-         segment <= last && fetch->bytes <= space.free_bytes; segment++)
+    if (needed > room)
+        return error_no_space(wal->scratch, needed, room,
+                              wal->options.dry_run ? "Set TMPDIR to a directory with more space."
+                                                   : "Make space and run pg_rewind again.",
+                              error);
+    while ((segment = listed_wal_next(&wal->listed, segment)) <= last)
     {
         uint32_t sent;
-        const uint32_t size = size_wanted(wal, segment, end, &sent);
+        const uint32_t size = size_wanted(wal, segment, end, true, &sent);
         char name[WAL_NAME_SIZE];
 
         wal_stream_segment_name(&wal->store->stream, segment, name);
-        if (looks)
-            fetch->bytes += size;
-        else if (size > 0)
+        if (size > 0)
         {
             SegmentFetch *added =
                 add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
@@ -328,18 +464,12 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
             added->left -= sent;
             fetch->bytes -= sent;
         }
+        segment++;
     }
-    if (fetch->bytes <= space.free_bytes)
-        return true;
-    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", directory);
-    error_detail(error,
-                 "At least %llu MB of the source's WAL must be fetched to it, %llu MB are free.",
-                 (unsigned long long) ((fetch->bytes + MEGABYTE - 1) / MEGABYTE),
-                 (unsigned long long) (space.free_bytes / MEGABYTE));
-    return error_hint(error, wal->options.dry_run && !looks
-                                 ? "Set TMPDIR to a directory with more space."
-                                 : "Make space and run pg_rewind again.");
+    return true;
 }
+
+/* ---- Fetching segments ---- */
 
 double source_wal_fetch_rate(const SourceWal *wal)
 {
@@ -395,44 +525,47 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
     result = fetch_pieces(fetch, workers, error);
     if (wal->progress == WAL_FETCH_IS_PHASE)
         progress_end(result);
-    wal->fetched_bytes += fetch->bytes;
+    wal->fetched_bytes += fetch->received_bytes;
     wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
     return result && note_part(wal, fetch, error);
 }
 
-/* Fetch the segments of [from, end), or with only_check see if there is room for them. */
-static bool fetch_if_room(SourceWal *wal, Lsn from, Lsn end, bool only_check, Error *error)
+static bool fetch_listed(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     WalFetch fetch = {.wal = wal, .arena = arena};
-    const bool result = !wal->clusters->source->is_server || end <= from ||
-                        (list_fetches(&fetch, from, end, error) &&
-                         (only_check || fetch_segments(wal, &fetch, error)));
+    const bool result = list_segments(wal, error) && list_fetches(&fetch, from, end, error) &&
+                        fetch_segments(wal, &fetch, error);
 
     free(fetch.segments);
     return result;
 }
 
-bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error)
-{
-    return fetch_if_room(wal, from, end, true, error);
-}
-
 bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
-    if (!fetch_if_room(wal, from, end, false, error))
+    if (wal->clusters->source->is_server && end > from && !fetch_listed(wal, from, end, error))
         return false;
+    if (wal->fetched_from == LSN_INVALID || from < wal->fetched_from)
+        wal->fetched_from = from;
     if (end > wal->fetched_end)
         wal->fetched_end = end;
     return true;
+}
+
+/* True if a dry run has fetched the whole segment, also if it was removed for want of space. */
+static bool has_come(const SourceWal *wal, uint64_t segment)
+{
+    return wal->options.dry_run && wal->clusters->source->is_server &&
+           wal_segment_start(&wal->store->stream.shape, segment + 1) <= wal->fetched_end &&
+           !listed_wal_is_gone(&wal->listed, segment);
 }
 
 uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment)
 {
     const WalShape *shape = &wal->store->stream.shape;
 
-    return wal_segment_start(shape, segment + 1) <= wal->fetched_end &&
-                   scratch_has(wal, segment, false)
+    return has_come(wal, segment) || (wal_segment_start(shape, segment + 1) <= wal->fetched_end &&
+                                      scratch_has(wal, segment, false))
                ? shape->segment_size
                : size_sent(wal, segment);
 }
@@ -444,6 +577,18 @@ bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)
     return file_remove(scratch_path(wal, segment, true, &path), error);
 }
 
+bool source_wal_remove_fetched(SourceWal *wal, Error *error)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    uint64_t segment = wal_segment_of(shape, wal->fetched_from);
+
+    while (wal_segment_start(shape, segment) < wal->fetched_end)
+        if (!source_wal_remove(wal, segment++, error))
+            return false;
+    wal->lost_read_wal = true;
+    return true;
+}
+
 bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
 {
     const WalShape *shape = &wal->store->stream.shape;
@@ -452,7 +597,8 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
 
     for (uint64_t segment = wal_segment_of(shape, from); segment < end; segment++)
     {
-        const bool fetched = scratch_has(wal, segment, true);
+        const bool fetched =
+            scratch_has(wal, segment, true) || (wal->lost_read_wal && has_come(wal, segment));
 
         if (!file_remove(scratch_path(wal, segment, true, &path), error) ||
             !file_remove(scratch_path(wal, segment, false, &path), error))
@@ -484,7 +630,8 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
 
     *found = false;
     if (!fetched && wal->clusters->source->is_server &&
-        !source_wal_source_has(wal, segment, found, error))
+        (!list_segments(wal, error) || (!listed_wal_is_gone(&wal->listed, segment) &&
+                                        !source_wal_source_has(wal, segment, found, error))))
         return false;
     if (!*found && !wal_store_open_own(wal->store, segment, &own_fd, found, error))
         return false;
@@ -497,31 +644,62 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
     return true;
 }
 
-/* The segments that source_wal_check_there names, and where the last of them ends. */
+/* The segments that source_wal_check_there names. */
+typedef struct MissingWal
+{
+    Buffer names;
+    Lsn end;     /* of the last of them */
+    bool last;   /* the segment that was looked for last is one */
+    bool enough; /* the list is long enough */
+} MissingWal;
+
+static void missing_free(MissingWal *missing)
+{
+    buffer_free(&missing->names);
+}
+
+#define AUTO_MISSING __attribute__((cleanup(missing_free)))
+
+static bool look_for_segment(SourceWal *wal, uint64_t segment, bool fetched, MissingWal *missing,
+                             Error *error)
+{
+    char name[WAL_NAME_SIZE];
+    bool found;
+
+    if (!segment_is_somewhere(wal, segment, fetched, &found, error))
+        return false;
+    missing->last = !found;
+    if (found)
+        return true;
+    missing->end = wal_segment_start(&wal->store->stream.shape, segment + 1);
+    wal_stream_segment_name(&wal->store->stream, segment, name);
+    missing->enough = !wal_missing_add(&missing->names, name);
+    return true;
+}
+
 static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
-                                  Buffer *missing, Lsn *missing_end, Error *error)
+                                  MissingWal *missing, Error *error)
 {
     const WalShape *shape = &wal->store->stream.shape;
     const uint64_t fetched = wal_segment_before(shape, end);
     const uint64_t needed = wal_segment_before(shape, needed_end);
-    bool found = false;
+    uint64_t segment = wal_segment_of(shape, from);
 
-    buffer_clear(missing);
-    *missing_end = LSN_INVALID;
-    for (uint64_t segment = wal_segment_of(shape, from);
-         segment <= fetched || (segment <= needed && !found); segment++)
-    {
-        char name[WAL_NAME_SIZE];
-
-        if (!segment_is_somewhere(wal, segment, segment <= fetched, &found, error))
+    buffer_clear(&missing->names);
+    missing->end = LSN_INVALID;
+    missing->last = missing->enough = false;
+    for (; segment <= fetched && !missing->enough; segment++)
+        if (!look_for_segment(wal, segment, true, missing, error))
             return false;
-        if (found)
-            continue;
-        *missing_end = wal_segment_start(shape, segment + 1);
-        wal_stream_segment_name(&wal->store->stream, segment, name);
-        if (!wal_missing_add(missing, name))
-            break;
-    }
+    for (; segment <= needed && missing->last && !missing->enough; segment++)
+        if (!look_for_segment(wal, segment, false, missing, error))
+            return false;
+    /* Those that are gone after a segment that is there; an archive that has one may have more. */
+    missing->last = missing->names.size > 0;
+    while ((segment = listed_wal_next_gone(&wal->listed, segment)) <= needed && missing->last &&
+           !missing->enough)
+        if (!look_for_segment(wal, segment++, false, missing, error))
+            return false;
     return true;
 }
 
@@ -572,13 +750,13 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
 bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,
                             Error *error)
 {
-    AUTO_BUFFER Buffer names = {0};
+    AUTO_MISSING MissingWal missing = {.end = LSN_INVALID};
+    bool result = list_missing_segments(wal, from, end, needed_end, &missing, error);
 
-    if (!list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
-        return false;
-    if (names.size > 0 && source_wal_ask_target_command(wal) &&
-        !list_missing_segments(wal, from, end, needed_end, &names, missing_end, error))
-        return false;
-    return names.size == 0 ||
-           error_source_wal_missing(wal->store->stream.shape.version, buffer_string(&names), error);
+    if (result && missing.names.size > 0 && source_wal_ask_target_command(wal))
+        result = list_missing_segments(wal, from, end, needed_end, &missing, error);
+    *missing_end = result ? missing.end : LSN_INVALID;
+    return result && (missing.names.size == 0 ||
+                      error_source_wal_missing(wal->store->stream.shape.version,
+                                               buffer_string(&missing.names), error));
 }

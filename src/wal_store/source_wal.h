@@ -8,6 +8,7 @@
 #define WAL_STORE_SOURCE_WAL_H
 
 #include "wal/scan.h"
+#include "wal_store/listed_wal.h"
 #include "wal_store/wal_store.h"
 
 #include <stdatomic.h>
@@ -29,10 +30,14 @@ typedef struct SourceWal
     WalStore *store;
     Arena *arena;
     const char *scratch;
-    Lsn fetched_end;        /* segments that end up to here were fetched, as far as the source had
-                               them */
+    Lsn had_end;      /* WAL before it was on the source's disk; LSN_INVALID: see listed_wal_read */
+    ListedWal listed; /* of the source; when segments are first asked for */
+    Lsn fetched_from; /* LSN_INVALID: nothing was fetched before */
+    Lsn fetched_end;  /* segments that end up to here were fetched, as far as the source had
+                         them */
     uint64_t part_segment;  /* the last one that was fetched in part */
     uint32_t part_size;     /* from its first byte; 0: there is none */
+    bool lost_read_wal;     /* a dry run has removed what a rewind keeps: it did not fit */
     uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
     bool has_command;       /* the store's restore command was given, or was looked for */
     Lsn archived_end;       /* the last segment that only an archive has, of those that were looked
@@ -44,11 +49,11 @@ typedef struct SourceWal
 
 /*
  * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
- * as long. scratch NULL: for a look, which fetches nothing. control is the source's.
+ * as long. scratch NULL: for a look, which fetches nothing. state is the source's.
  * restore_command: NULL if none is to be asked. The caller destroys the store.
  */
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
-                             const Control *control, const char *restore_command,
+                             const SourceState *state, const char *restore_command,
                              const char *scratch, Arena *arena);
 
 /* ---- Fetching ---- */
@@ -68,12 +73,35 @@ MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error
 MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
                                       Error *error);
 
-/* An error if the scratch directory has no room for [from, end), as far as it is not here; for a
- * look, if the target's directory has none. Nothing to do for a directory. */
-MUST_CHECK bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error);
+/*
+ * Set *first to the first segment of [from, end) that the target does not keep and that is gone
+ * from the source, and *gone_end to the end of the last; else to the first that the target does not
+ * keep, and LSN_INVALID. Archives are not asked.
+ */
+MUST_CHECK bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first,
+                                     Lsn *gone_end, Error *error);
 
-/* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. */
+/* The bytes of [from, end) that source_wal_fetch would ask for. 0 for a directory. */
+uint64_t source_wal_bytes_to_fetch(const SourceWal *wal, Lsn from, Lsn end);
+
+/*
+ * An error if a rewind has no room for [from, end), as far as it is not here or in what the target
+ * keeps, and for so many bytes beside it: a dry run and a look ask for the room that the rewind
+ * would have on the target's disk. Nothing to do for a directory.
+ */
+MUST_CHECK bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside,
+                                       Error *error);
+
+/* Set *bytes to the free space where WAL is fetched to. */
+MUST_CHECK bool source_wal_scratch_room(const SourceWal *wal, uint64_t *bytes, Error *error);
+
+/* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. What was asked
+ * for and did not come does not count. */
 double source_wal_fetch_rate(const SourceWal *wal);
+
+/* Remove all that a dry run has fetched: it stages nothing, and what it needs again is fetched
+ * again. */
+MUST_CHECK bool source_wal_remove_fetched(SourceWal *wal, Error *error);
 
 /* Remove the copy of a segment that was fetched, if there is one. */
 MUST_CHECK bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error);
@@ -88,7 +116,8 @@ MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Erro
  * from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
 
-/* How much of the segment lies in the scratch directory, from its first byte. */
+/* How much of the segment lies in the scratch directory, from its first byte; in a dry run, which
+ * may have removed it, what a rewind would have there. */
 uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment);
 
 /* A file on this machine that holds the segment, restored from the archive if need be; the target's
@@ -101,8 +130,9 @@ MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, 
  * All segments of [from, end), which were fetched, must be somewhere, also for the target's own
  * restore command; else an error names those that are nowhere, of which the last ends at
  * *missing_end. LSN_INVALID: none. WAL is needed up to needed_end: if the last of these segments is
- * missing, so are those that follow, up to the first that is somewhere. (Servers remove the oldest
- * first.)
+ * missing, so are those that follow, up to the first that is somewhere (servers remove the oldest
+ * first), and, if any is missing, all later ones that are gone from the source, up to the first
+ * that an archive has.
  */
 MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
                                        Lsn *missing_end, Error *error);
@@ -145,6 +175,9 @@ typedef struct SourceWalReading
  */
 MUST_CHECK bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan,
                                 ScanResult *result, Error *error);
+
+/* The room, at least, that reading [from, end) takes with `once`, in bytes. */
+uint64_t source_wal_room_to_read(const SourceWal *wal, Lsn from, Lsn end);
 
 /* The same for the stream's segments, up to its limit, without what is rebuilt. The stream lives as
  * long as the scan. */

@@ -8,8 +8,8 @@
 #include "base/workers.h"
 #include "pair/prerequisites.h"
 
-/* The bytes that are fetched at once. It is the smaller number where segments are removed after
- * they were read. */
+/* The bytes that are fetched at once. It is the smaller number, or less where there is little room,
+ * where segments are removed after they were read. */
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
 #define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
@@ -18,6 +18,8 @@ typedef struct SourceWalReader
 {
     SourceWal *wal;
     SourceWalReading *reading;
+    bool removes;                   /* each segment that was read: as `once` */
+    uint64_t window_bytes;          /* that are fetched at once */
     pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
     atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
     bool failed;                    /* fetching has, with this error */
@@ -30,7 +32,7 @@ static bool fetch_window(SourceWalReader *reader, Error *error)
     const WalShape *shape = &reader->wal->store->stream.shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
-    const uint64_t bytes = reading->once ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
+    const uint64_t bytes = reader->window_bytes;
     const uint64_t count = bytes > shape->segment_size ? bytes / shape->segment_size : 1;
     Lsn end = wal_segment_start(shape, segment + count);
 
@@ -82,16 +84,21 @@ static bool open_found_segment(void *context, uint64_t segment, int *fd, bool *f
            wal_store_open(reader->wal->store, segment, fd, found, error);
 }
 
-/* A WalPassed, for a reading with `once`. */
+/* A WalPassed. What a rewind would keep is not counted. */
 static bool remove_read_segment(void *context, Lsn read_to, Error *error)
 {
     const SourceWalReader *reader = context;
     const Lsn end = reader->reading->end;
+    const uint64_t removed = reader->wal->removed_bytes;
 
     /* A record that begins in the segment before does not need it either: that record was read. */
-    return source_wal_remove_before(reader->wal,
-                                    read_to - reader->wal->store->stream.shape.segment_size,
-                                    read_to < end ? read_to : end, error);
+    if (!source_wal_remove_before(reader->wal,
+                                  read_to - reader->wal->store->stream.shape.segment_size,
+                                  read_to < end ? read_to : end, error))
+        return false;
+    if (!reader->reading->once)
+        reader->wal->removed_bytes = removed;
+    return true;
 }
 
 /* Common history was not written at level minimal: the target's level is checked elsewhere. */
@@ -150,6 +157,46 @@ static void give_up_archived(const SourceWal *wal, SourceWalReading *reading, co
     reading->missing_end = wal->archived_end;
 }
 
+/* Segments that are read, or that wait to be taken in, are still here when the next ones come. */
+uint64_t source_wal_room_to_read(const SourceWal *wal, Lsn from, Lsn end)
+{
+    const WalShape *shape = &wal->store->stream.shape;
+    const uint64_t window =
+        (scan_forward_window(shape, wal->options.jobs) + 1) * shape->segment_size;
+    const Lsn begin = wal_segment_start(shape, wal_segment_of(shape, from));
+
+    return end <= from ? 0 : end - begin < window ? end - begin : window;
+}
+
+/* Decide how much is fetched at once. A dry run, which stages nothing, keeps no WAL that does not
+ * fit into its scratch directory: that says nothing of the target's disk. */
+static bool find_window(SourceWalReader *reader, Error *error)
+{
+    SourceWal *wal = reader->wal;
+    const SourceWalReading *reading = reader->reading;
+    uint64_t room, least;
+
+    reader->removes = reading->once;
+    reader->window_bytes = reading->once ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
+    if (!wal->clusters->source->is_server || (!reading->once && !wal->options.dry_run))
+        return true;
+    if (!source_wal_scratch_room(wal, &room, error))
+        return false;
+    if (!reading->once && source_wal_bytes_to_fetch(wal, reading->from, reading->end) <= room)
+        return true;
+    reader->removes = true;
+    if (wal->options.dry_run &&
+        (!source_wal_remove_fetched(wal, error) || !source_wal_scratch_room(wal, &room, error)))
+        return false;
+    least = source_wal_room_to_read(wal, reading->from, reading->end);
+    reader->window_bytes = wal->store->stream.shape.segment_size;
+    if (room > least)
+        reader->window_bytes += room - least;
+    if (reader->window_bytes > WINDOW_BYTES_LITTLE)
+        reader->window_bytes = WINDOW_BYTES_LITTLE;
+    return true;
+}
+
 bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, ScanResult *result,
                      Error *error)
 {
@@ -165,21 +212,24 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     stream->limit = reading->end;
     stream->open = open_found_segment;
     stream->rebuilds = may_rebuild;
-    stream->passed = reading->once ? remove_read_segment : NULL;
-    stream->context = reader;
     wal->archived_end = LSN_INVALID;
     reading->missing_end = LSN_INVALID;
-    if (bytes > 0 && !fetch_window(reader, error))
+    if (bytes > 0 && (!find_window(reader, error) || !fetch_window(reader, error)))
         return false;
+    stream->passed = reader->removes ? remove_read_segment : NULL;
+    stream->context = reader;
     /* Progress also counts the bytes that are fetched while the WAL is read. */
-    if (wal->clusters->source->is_server)
-        bytes += reading->end - reader->here_end;
+    bytes += source_wal_bytes_to_fetch(wal, reader->here_end, reading->end);
     wal->progress = WAL_FETCH_IS_COUNTED;
     progress_begin(PROGRESS_SCAN_SOURCE, bytes);
     done = scan_stream_from(wal, stream, reading->from, scan, result, &reading->last_end, error);
     progress_end(done);
     wal->progress = WAL_FETCH_IS_PHASE;
-    stream->passed = NULL; /* the stream may be read again, of what is here now */
+    /* The stream may be read again, of what is here now, or what is fetched once more. */
+    if (reader->removes)
+        reader->here_end = reading->from;
+    else
+        stream->passed = NULL;
     if (!done && reading->missing_end == LSN_INVALID)
         give_up_archived(wal, reading, error);
     return done;

@@ -28,12 +28,18 @@ static WalWriter *writer;
 static Clusters clusters;
 static SourceWal *wal;
 
-/* The server: it has the first `available` bytes of each segment. */
+/* The server: its list has the segments from `oldest` to `newest`, and `recycled` after them; it
+ * has the first `available` bytes of each. */
+static uint64_t oldest, newest, recycled;
+static int list_count;
 static size_t available;
 static int request_count;
 static uint64_t sent_bytes;
 
-static uint8_t byte_at(uint64_t offset) { return (uint8_t) (offset % 251 + 1); }
+static uint8_t byte_at(uint64_t offset)
+{
+    return (uint8_t) (offset % 251 + 1);
+}
 
 static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDelivery deliver,
                   void *context, Error *failure)
@@ -58,6 +64,29 @@ static bool fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
     return ok;
 }
 
+static bool list_names(Source *source, const char *directory, Arena *list_arena,
+                       const char ***names, Error *failure)
+{
+    size_t count = 0;
+
+    (void) source;
+    (void) failure;
+    list_count++;
+    assert_string_equal(directory, "pg_wal");
+    *names = arena_allocate(list_arena, (newest + recycled + 4) * sizeof(**names));
+    (*names)[count++] = "archive_status";
+    (*names)[count++] = "00000002000000000000FFFF"; /* of another timeline */
+    for (uint64_t segment = newest + recycled; segment >= oldest; segment--)
+    {
+        char name[WAL_NAME_SIZE];
+
+        wal_segment_name(&writer->shape, 1, segment, name);
+        (*names)[count++] = arena_strdup(list_arena, name);
+    }
+    (*names)[count] = NULL;
+    return true;
+}
+
 static bool start_workers(Source *source, int jobs, int *granted, Error *failure)
 {
     (void) source;
@@ -66,12 +95,14 @@ static bool start_workers(Source *source, int jobs, int *granted, Error *failure
     return true;
 }
 
-static const SourceOperations operations = {.fetch = fetch, .start_workers = start_workers};
+static const SourceOperations operations = {
+    .fetch = fetch, .names = list_names, .start_workers = start_workers};
 static Source server = {.operations = &operations, .is_server = true, .description = "a server"};
 
 static int set_up(void **state)
 {
     static Options options = {.jobs = 1};
+    SourceState source;
     Control control;
 
     (void) state;
@@ -85,7 +116,12 @@ static int set_up(void **state)
                           .shape = writer->shape,
                           .source_history = writer->history,
                           .target = {.directory = root, .control = control}};
-    wal = source_wal_create(&options, &clusters, &control, NULL, scratch, arena);
+    oldest = 1;
+    newest = 4;
+    recycled = list_count = 0;
+    source = (SourceState){.control = control,
+                           .position.end = wal_segment_start(&writer->shape, newest) + 1};
+    wal = source_wal_create(&options, &clusters, &source, NULL, scratch, arena);
     available = SEGMENT_SIZE;
     request_count = 0;
     sent_bytes = 0;
@@ -160,7 +196,7 @@ static void test_part_is_continued(void **state)
     (void) state;
     assert_true(is_there(PART));
     assert_true(is_there(PART / 2));
-    assert_true(source_wal_check_space(wal, begin, begin + 2 * PART, &error));
+    assert_true(source_wal_check_space(wal, begin, begin + 2 * PART, 0, &error));
     assert_true(is_there(PART));
     assert_int_equal(sent_bytes, PART);
     assert_true(is_there(2 * PART));
@@ -182,9 +218,57 @@ static void test_part_is_continued(void **state)
 
     /* It was staged, and is fetched once more with the next one: now it is whole. */
     assert_true(source_wal_remove(wal, 2, &error));
-    assert_true(source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + 3 * SEGMENT_SIZE + PART, &error));
+    assert_true(
+        source_wal_fetch(wal, begin + SEGMENT_SIZE, begin + 3 * SEGMENT_SIZE + PART, &error));
     assert_int_equal(source_wal_fetched_bytes(wal, 2), SEGMENT_SIZE);
     assert_int_equal(source_wal_fetched_bytes(wal, 4), PART);
+}
+
+/* Segments that the source has removed are neither asked for nor counted. Those after all that it
+ * had may have come since it was listed. */
+static void test_gone(void **state)
+{
+    const WalShape *shape = &clusters.shape;
+    const Lsn begin = wal_segment_start(shape, 1);
+    uint64_t first;
+    Lsn gone_end;
+
+    (void) state;
+    oldest = 3;
+    recycled = 2;
+    assert_true(source_wal_find_gone(wal, begin + PART, begin + 3 * SEGMENT_SIZE + PART, &first,
+                                     &gone_end, &error));
+    assert_int_equal(first, 1);
+    assert_int_equal(gone_end, wal_segment_start(shape, 3));
+    assert_true(
+        source_wal_find_gone(wal, gone_end, begin + 8 * SEGMENT_SIZE, &first, &gone_end, &error));
+    assert_int_equal(first, 3);
+    assert_int_equal(gone_end, LSN_INVALID);
+
+    assert_int_equal(source_wal_bytes_to_fetch(wal, begin + PART, begin + 3 * SEGMENT_SIZE + PART),
+                     SEGMENT_SIZE + PART);
+    assert_int_equal(source_wal_bytes_to_fetch(wal, begin, begin + 2 * SEGMENT_SIZE), 0);
+    assert_int_equal(source_wal_bytes_to_fetch(wal, begin + 7 * SEGMENT_SIZE, (Lsn) 1 << 60),
+                     ((Lsn) 1 << 60) - begin - 7 * SEGMENT_SIZE);
+    assert_true(source_wal_fetch(wal, begin, begin + 2 * SEGMENT_SIZE, &error));
+    assert_int_equal(request_count, 0);
+    assert_true(source_wal_fetch(wal, begin, begin + 3 * SEGMENT_SIZE, &error));
+    assert_int_equal(sent_bytes, SEGMENT_SIZE);
+    assert_int_equal(source_wal_bytes_to_fetch(wal, begin, begin + 3 * SEGMENT_SIZE + PART), PART);
+    assert_true(source_wal_fetch(wal, begin, begin + 8 * SEGMENT_SIZE, &error));
+    assert_int_equal(sent_bytes, 6 * SEGMENT_SIZE);
+    assert_int_equal(list_count, 1);
+}
+
+/* What was asked for and did not come does not count as sent. */
+static void test_only_what_came_counts(void **state)
+{
+    const Lsn begin = wal_segment_start(&clusters.shape, 1);
+
+    (void) state;
+    available = PART;
+    assert_true(source_wal_fetch(wal, begin, begin + 2 * SEGMENT_SIZE, &error));
+    assert_int_equal(wal->fetched_bytes, 2 * PART);
 }
 
 int main(void)
@@ -193,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_part_is_not_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_part_is_continued, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_what_came_counts, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,69 @@
+#include "wal_store/listed_wal.h"
+
+#include "base/array.h"
+
+#include <string.h>
+
+static int compare_numbers(const void *one, const void *other)
+{
+    const uint64_t a = *(const uint64_t *) one, b = *(const uint64_t *) other;
+
+    return a < b ? -1 : a > b;
+}
+
+/* Set *segment if the file has the name that the stream gives to a segment. */
+static bool is_segment_of(const WalStream *stream, const char *file, uint64_t *segment)
+{
+    char name[WAL_NAME_SIZE];
+    Timeline timeline;
+
+    if (!wal_segment_name_parse(&stream->shape, file, &timeline, segment))
+        return false;
+    wal_stream_segment_name(stream, *segment, name);
+    return strcmp(name, file) == 0;
+}
+
+bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *arena,
+                     ListedWal *listed, Error *error)
+{
+    const char **names;
+    size_t count = 0;
+
+    *listed = (ListedWal){0};
+    if (!source->operations->names(source, stream->shape.version->wal_directory, arena, &names,
+                                   error))
+        return false;
+    while (names[count] != NULL)
+        count++;
+    listed->segments = arena_allocate(arena, (count + 1) * sizeof(*listed->segments));
+    for (size_t i = 0; i < count; i++)
+        if (is_segment_of(stream, names[i], &listed->segments[listed->count]))
+            listed->count++;
+    ARRAY_SORT(listed->segments, listed->count, compare_numbers);
+    /* Files after that of `end` were recycled for WAL that is to come. */
+    for (size_t i = 0; i < listed->count; i++)
+        if (end == LSN_INVALID || wal_segment_start(&stream->shape, listed->segments[i]) < end)
+            listed->newest = listed->segments[i];
+    listed->is_known = true;
+    return true;
+}
+
+bool listed_wal_is_gone(const ListedWal *listed, uint64_t segment)
+{
+    return listed_wal_next(listed, segment) != segment;
+}
+
+uint64_t listed_wal_next(const ListedWal *listed, uint64_t segment)
+{
+    if (!listed->is_known || segment > listed->newest || listed->count == 0)
+        return segment;
+    return listed
+        ->segments[ARRAY_FIRST(&segment, listed->segments, listed->count, compare_numbers)];
+}
+
+uint64_t listed_wal_next_gone(const ListedWal *listed, uint64_t segment)
+{
+    while (segment <= listed->newest && !listed_wal_is_gone(listed, segment))
+        segment++;
+    return listed->is_known && segment <= listed->newest ? segment : UINT64_MAX;
+}
