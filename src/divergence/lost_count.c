@@ -106,7 +106,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
 /* ---- What is said of it ---- */
 
 /* Append the local time, to seconds: "2026-07-01 12:34:56 CEST". */
-static void append_time(Buffer *text, int64_t timestamp)
+static void append_commit_time(Buffer *text, int64_t timestamp)
 {
     const int64_t before = timestamp % MICROSECONDS < 0;
     const time_t seconds = (time_t) (timestamp / MICROSECONDS - before + EPOCH_2000_SECONDS);
@@ -132,9 +132,9 @@ static void append_transactions(const LostCount *count, Buffer *text)
     if (count->transactions == 0)
         return;
     buffer_append_string(text, ", from ");
-    append_time(text, count->first_time);
+    append_commit_time(text, count->first_time);
     buffer_append_string(text, " to ");
-    append_time(text, count->last_time);
+    append_commit_time(text, count->last_time);
 }
 
 void lost_count_print(const LostCount *count, const Options *options)
