@@ -80,7 +80,7 @@ subtest 'version' => sub {
         my $result = pg_rewind($option);
         is("$result->{status} $result->{stderr}", '0 ', "$option: exit status 0, empty stderr");
         like($result->{stdout},
-            qr{^pg_rewind \(PostgreSQL\) \d+\.\d+ \(standalone \d+\.\d+\.\d+\)\n\z},
+            qr{^pg_rewind \(PostgreSQL\) \d+\.\d+ \(standalone \d+\.\d+\.\d+(?:~git\d{14}\.[0-9a-f]{8,})?\)\n\z},
             "$option: one line, as callers parse it");
     }
 };

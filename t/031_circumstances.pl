@@ -69,7 +69,7 @@ each_version(sub {
         my $result = rewind($target, $source, options => [ @$options, '--report=json' ], not_foretold => 'it was looked at');
         is($result->{status}, 0, "$name: succeeds") or diag($result->{stderr});
         my $report = JSON::PP->new->utf8->decode($result->{stdout});
-        like($report->{program_version}, qr/^\d+\.\d+\.\d+$/, "$name: the program's version");
+        like($report->{program_version}, qr/^\d+\.\d+\.\d+(?:~git\d{14}\.[0-9a-f]{8,})?$/, "$name: the program's version");
         my ($begin, $end) = map { seconds_of($report->{$_}) } qw(begin end);
         ok($began - 1 <= $begin && $begin <= $end && $end <= time, "$name: begin and end");
         is($report->{seconds}{total}, $report->{run_seconds}, "$name: the total is the time of the run");

@@ -506,8 +506,10 @@ const char *server_control_failure(const ServerControl *control, Arena *arena)
     LogLines lines = {0};
     AUTO_BUFFER Buffer text = {0};
 
+    if (!control->was_started)
+        return NULL;
     (void) keep_lines(control, true, &lines);
-    for (size_t i = first_line(&lines); control->was_started && lines.fatal && i < lines.count; i++)
+    for (size_t i = first_line(&lines); lines.fatal && i < lines.count; i++)
     {
         const TextCursor *line = &lines.kept[i % LOG_LINES_MAX];
         const char *fatal = find_fatal(line), *part = fatal;
