@@ -2,35 +2,6 @@
 
 #include <stdio.h>
 
-/* PQconninfoOptions, interfaces/libpq/fe-connect.c of 9.3 to 9.6 */
-static const char *const conninfo_options_since_93[] = {"service",
-                                                        "user",
-                                                        "password",
-                                                        "connect_timeout",
-                                                        "dbname",
-                                                        "host",
-                                                        "hostaddr",
-                                                        "port",
-                                                        "client_encoding",
-                                                        "options",
-                                                        "application_name",
-                                                        "keepalives",
-                                                        "keepalives_idle",
-                                                        "keepalives_interval",
-                                                        "keepalives_count",
-                                                        "sslmode",
-                                                        "sslcompression",
-                                                        "sslcert",
-                                                        "sslkey",
-                                                        "sslrootcert",
-                                                        "sslcrl",
-                                                        "requirepeer",
-                                                        "krbsrvname",
-                                                        "gsslib",
-                                                        "replication",
-                                                        "fallback_application_name",
-                                                        NULL};
-
 /*
  * Each number stands with the header or source file that it comes from. The tables show side by
  * side what changes in nearly every version; ROW has one line for each property that changed once
@@ -181,7 +152,6 @@ static const char *const conninfo_options_since_93[] = {"service",
         /* access/transam/xlog.c, from 15 on xlogrecovery.c; utils/misc/guc.c, later               \
            guc_tables.c */                                                                         \
         .recovery_settings = (v) >= 1200 ? RECOVERY_SIGNAL_FILES : RECOVERY_CONF,                  \
-        .conninfo_options = (v) >= 1000 ? NULL : conninfo_options_since_93,                        \
         .synchronizes_slots = (v) >= 1700,   /* replication/logical/slotsync.c */                  \
         /* excludeDirContents, excludeFiles, bin/pg_rewind/filemap.c */                            \
         .exclusion_lists = (v) >= 1100,                                                            \

@@ -132,8 +132,6 @@ typedef struct Version
     RemedyWords remedies;
     bool lsn_padded; /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
-    const char *const *conninfo_options; /* all that its libpq knows for primary_conninfo, up to a
-                                            NULL; NULL: any (10+) */
     bool synchronizes_slots;             /* a standby may, which needs a dbname in
                                             primary_conninfo (17+) */
     bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */

@@ -190,6 +190,17 @@ char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 /* True if the libpq that we run with knows this option. */
 bool connection_knows_option(const char *keyword);
 
+/* Whether the libpq of some version knows an option with this value. */
+typedef enum OptionSupport
+{
+    OPTION_KNOWN,
+    OPTION_UNKNOWN,       /* without the option it connects to the same servers */
+    OPTION_UNKNOWN_DEMAND /* without the option it connects to servers that the option excludes */
+} OptionSupport;
+
+/* version: as Version.number. */
+OptionSupport connection_option_support(const char *keyword, const char *value, int version);
+
 /* ---- connect.c, for query.c ---- */
 
 /*

@@ -335,20 +335,44 @@ void standby_settings_warn(const StandbySettings *settings)
 
 /* ---- options that the target's libpq may not know ---- */
 
-/* Keep the options that the standby's version knows; note the others in settings, if not NULL. */
-static void leave_out_unknown(const Version *version, OptionList *list, StandbySettings *settings)
+/* An option that cannot be written, and without which the standby would be less safe. */
+static bool error_unknown_demand(const Version *version, const char *keyword, const char *value,
+                                 Error *error)
 {
+    error_set(error, ERROR_FAILED,
+              "option \"%s=%s\" cannot be written into primary_conninfo: PostgreSQL %s does not "
+              "know it",
+              keyword, value, version->name);
+    error_detail(error, "Without it the standby would trust servers that this connection does not "
+                        "trust.");
+    return error_hint(error, "Connect to the source without the option: take it out of "
+                             "--source-server, or out of the environment. Or run pg_rewind "
+                             "without -R, and set primary_conninfo yourself.");
+}
+
+/* Keep the options that the standby's libpq knows, and note the others in settings. An error is one
+ * that demands more of the source than that libpq does without it. */
+static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error *error)
+{
+    const int version = settings->version->number;
     size_t count = 0;
 
     for (size_t i = 0; i < list->count; i++)
     {
-        if (version->conninfo_options == NULL ||
-            is_among(list->items[i].keyword, version->conninfo_options))
+        const char *keyword = list->items[i].keyword, *value = list->items[i].value;
+        const OptionSupport support = connection_option_support(keyword, value, version);
+        const bool knows_others = connection_option_support(keyword, "", version) == OPTION_KNOWN;
+
+        if (support == OPTION_UNKNOWN_DEMAND)
+            return error_unknown_demand(settings->version, keyword, value, error);
+        if (support == OPTION_KNOWN)
             list->items[count++] = list->items[i];
-        else if (settings != NULL)
-            settings->left_out[settings->left_out_count++] = list->items[i].keyword;
+        else
+            settings->left_out[settings->left_out_count++] =
+                knows_others ? arena_printf(list->arena, "%s=%s", keyword, value) : keyword;
     }
     list->count = count;
+    return true;
 }
 
 /* ---- all of it ---- */
@@ -394,8 +418,6 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error))
         return false;
     connection_options(connection, add_option, &conninfos->connection);
-    leave_out_unknown(clusters->shape.version, &conninfos->string, settings);
-    leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
     settings->unread = find_unread(clusters, arena);
@@ -459,7 +481,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
         !find_awaited_slots(options, clusters, arena, settings, error))
         return false;
     merge(conninfos);
-    if (!check_line_breaks(&conninfos->result, error))
+    if (!leave_out_unknown(&conninfos->result, settings, error) ||
+        !check_line_breaks(&conninfos->result, error))
         return false;
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);

@@ -27,7 +27,8 @@ typedef struct StandbySettings
                            the rewind must not remove them */
     size_t file_count;
     const Version *version; /* of the standby */
-    const char **left_out;  /* options of the source's string that the version does not know */
+    const char **left_out;  /* options that the version does not know: "keyword", or
+                               "keyword=value" where it does not know the value */
     size_t left_out_count;
     bool names_hosts;           /* several, of which any will do */
     bool former_is_unreadable;  /* the former one: nothing of it is kept */
@@ -51,8 +52,9 @@ typedef struct StandbySettings
  * all that tells who this standby is and how its connection is made (application_name, sslmode,
  * certificates ...). Where the source is, and the role, come from the connection alone. A password
  * is written only if the string sets it, or if the former one had it for the same role: roles are
- * the same in both clusters. An error is a value with a line break, which no file of settings can
- * have.
+ * the same in both clusters. Errors are a value with a line break, which no file of settings can
+ * have, and an option that the standby's libpq does not know and without which it would trust more
+ * servers than the connection to the source does (connection_option_support); others are left out.
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
