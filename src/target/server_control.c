@@ -682,13 +682,25 @@ static bool wait_until_there(const ServerControl *control, double deadline, long
     }
 }
 
+/* The server writes postmaster.opts before much of what may end it. So what was kept is written
+ * again: it would count as older than that start, and the next one would not be as this one. */
+static void save_after_start(const ServerControl *control)
+{
+    Error why;
+
+    if (!server_control_save(control, &why))
+        log_debug("%s", why.message);
+}
+
 bool server_control_start(ServerControl *control, Error *error)
 {
     char what[256];
-    bool ended_well;
+    bool ended_well, ran;
     long pid;
 
-    if (!run_command(control, control->start, what, &ended_well, error) ||
+    ran = run_command(control, control->start, what, &ended_well, error);
+    save_after_start(control);
+    if (!ran ||
         !wait_until_there(control, ended_well ? clock_seconds() + START_SECONDS : 0, &pid, error))
         return false;
     if (pid != 0)
