@@ -232,8 +232,8 @@ each_version(sub {
             $_[0]->sql(rewinding_role('rewinder') . 'ALTER ROLE rewinder REPLICATION') if $version >= 11;
         },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('target')") });
-    #named_on_the_command_line();
-    #started_without_directory();
+    named_on_the_command_line();
+    started_without_directory();
     configuration_elsewhere();
     option_of_second_run();
     failed_after_its_options();

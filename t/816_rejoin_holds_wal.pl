@@ -10,6 +10,7 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 use RewindTest::Background;
+use RewindTest::Held;
 
 my ($version, $source, $target);
 
@@ -199,12 +200,28 @@ sub without_rejoin
     return;
 }
 
-# A server that goes on after a stop that failed keeps nothing of it.
+sub is_kept_nothing
+{
+    my ($what) = @_;
+    ok(!-e $target->path('pg_wal/pg_rewind.work.held'), "$what: no WAL is held");
+    ok(!-e $target->path('pg_rewind.work.start'), "$what: nothing is kept for the start");
+    return;
+}
+
+# A server that goes on after a stop that failed, or did not begin, keeps nothing of it.
 sub not_stopped
 {
     pair();
     is(rejoin('--stop-command=false')->{status}, 1, 'a stop that fails');
-    ok(!-e $target->path('pg_wal/pg_rewind.work.held'), 'after a stop that failed nothing is held');
+    is_kept_nothing('after a stop that failed');
+    discard();
+
+    pair();
+    my $run = hold($target, $source, 'rename@*/pg_rewind.work.held/*', qw(--rejoin --no-sync --keep-config -B), $target->bindir);
+    kill 'TERM', $run->{pid};
+    my $result = go_on($run);
+    ok($result->{status} != 0 && $target->is_running, 'SIGTERM while WAL is held: the server goes on') or diag($result->{stderr});
+    is_kept_nothing('SIGTERM while WAL is held');
     discard();
     return;
 }

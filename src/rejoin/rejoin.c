@@ -216,6 +216,19 @@ static void release_wal(const Rejoin *rejoin)
         log_warning("%s", why.message);
 }
 
+/* Keep nothing of what is kept for the time after the stop, if the server goes on. */
+static void release_if_server_goes_on(const Rejoin *rejoin)
+{
+    const char *directory = rejoin->target.directory;
+    long pid;
+
+    if (!pid_file_find_server(directory, NULL, &pid, NULL) || pid == 0 ||
+        pid_file_has_status(directory, PID_FILE_STOPPING))
+        return;
+    release_wal(rejoin);
+    server_control_forget(&rejoin->control);
+}
+
 /* A service must not be stopped for nothing. So the look that the rewind takes later, and all else
  * that could fail after the stop, comes before it. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
@@ -311,16 +324,19 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     /* It is started as it was, also by the same command after this run was killed. */
     if (!server_control_save(&rejoin->control, error) || !hold_wal(rejoin, error))
+    {
+        release_if_server_goes_on(rejoin);
         return false;
+    }
     rejoin_forget_server(rejoin);
     rejoin->report.stopped =
         server_control_stop(&rejoin->control, rejoin->options->wait_timeout_seconds, error);
-    if (!rejoin->report.stopped)
-        /* The command was interrupted, or its time was over. */
-        rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
-    if (!rejoin->report.stopped && !rejoin->report.stopping)
-        release_wal(rejoin);
-    return rejoin->report.stopped;
+    if (rejoin->report.stopped)
+        return true;
+    /* The command was interrupted, or its time was over. */
+    rejoin->report.stopping = pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
+    release_if_server_goes_on(rejoin);
+    return false;
 }
 
 /*
