@@ -120,6 +120,13 @@ sub in_use
     my $hint = qr/^pg_rewind: hint: If it still serves, do not rewind it\. If it does not, disconnect them\.\npg_rewind: hint: To stop this primary .* add --demote=1: /m;
     my $used = qr/^pg_rewind: error: the target is a primary in use$/m;
     refused('a client', $primary, $promoted, $used, qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m, $hint);
+    # Clients may come while much else is looked at, so they are asked for last.
+    spew($promoted->path('refused'), 'x');
+    chmod 0, $promoted->path('refused') or die;
+    my $refused = rejoin($primary, $promoted);
+    ends('a file that the source may not read', $refused, 1, qr/^pg_rewind: error: could not .*"refused".*: Permission denied$/m);
+    unlike($refused->{stderr}, $used, 'a client is looked for after that');
+    unlink $promoted->path('refused');
     my %finding = findings($primary, $promoted);
     is(join(' ', map { $finding{$_}{state} // 'none' } qw(direction in_use)), 'none warning', '--check warns of it alone');
     $session->end;

@@ -248,11 +248,13 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     result = result && check_source_promoted(rejoin, &look.clusters.target_history, error) &&
              (!look.divergence.needed ||
               check_saved_directories(rejoin->options, &look.clusters, error)) &&
-             check_streaming(rejoin, &look, error) && rejoin_check_demotion(rejoin, &look, error);
+             check_streaming(rejoin, &look, error);
     /* The rewind prints what there is to remark on files. */
     log_set_amount(LOG_NOTHING);
     result = result && look_at_files(&look, error);
     log_set_amount(LOG_ALL);
+    /* Last, since files may take long to list: a client may come in the meantime. */
+    result = result && rejoin_check_demotion(rejoin, &look, error);
     if (result)
         find_wal_to_hold(rejoin, &look);
     look.clusters.source = NULL;
