@@ -247,6 +247,41 @@ static void test_options_of_a_string(void **state)
     assert_false(connection_knows_option("no_option"));
 }
 
+/* Each libpq refuses what a newer one has added. Since 0: each version knows it. */
+static void test_options_that_a_version_knows(void **state)
+{
+    static const struct
+    {
+        const char *keyword, *value;
+        int since;
+        OptionSupport before;
+    } cases[] = {
+        {"host", "a", 0, OPTION_KNOWN},
+        {"requirepeer", "a", 0, OPTION_KNOWN},
+        {"sslrootcert", "/a", 0, OPTION_KNOWN},
+        {"sslrootcert", "system", 1600, OPTION_UNKNOWN_DEMAND},
+        {"target_session_attrs", "read-write", 1000, OPTION_UNKNOWN},
+        {"target_session_attrs", "primary", 1400, OPTION_UNKNOWN},
+        {"gssencmode", "prefer", 1200, OPTION_UNKNOWN},
+        {"gssencmode", "require", 1200, OPTION_UNKNOWN_DEMAND},
+        {"channel_binding", "prefer", 1300, OPTION_UNKNOWN},
+        {"channel_binding", "require", 1300, OPTION_UNKNOWN_DEMAND},
+        {"ssl_min_protocol_version", "TLSv1.3", 1300, OPTION_UNKNOWN},
+        {"sslcrldir", "/a", 1400, OPTION_UNKNOWN_DEMAND},
+        {"require_auth", "scram-sha-256", 1600, OPTION_UNKNOWN_DEMAND},
+        {"require_auth", "", 1600, OPTION_UNKNOWN},
+        {"sslnegotiation", "direct", 1700, OPTION_UNKNOWN},
+    };
+    static const int versions[] = {903, 906, 1000, 1100, 1200, 1300, 1400, 1500, 1600, 1700, 1800};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t j = 0; j < sizeof(versions) / sizeof(versions[0]); j++)
+            assert_int_equal(
+                connection_option_support(cases[i].keyword, cases[i].value, versions[j]),
+                versions[j] < cases[i].since ? cases[i].before : OPTION_KNOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_a_server_that_says_nothing_to_a_query),
         cmocka_unit_test(test_explicit_dbname),
         cmocka_unit_test(test_options_of_a_string),
+        cmocka_unit_test(test_options_that_a_version_knows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
