@@ -11,7 +11,7 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 
-my ($source, $target);
+my ($source, $target, $crashed);
 
 # A dry run; returns what it has said of the number, and its report.
 sub looks
@@ -91,6 +91,16 @@ sub unknown
     like($result->{stderr}, qr/^pg_rewind: error: it is not known whether the rewind would discard more committed transactions than --max-lost-transactions=1000000 allows$/m, 'it is not kept');
     $copy->discard;
 
+    # Of a target that crashed pg_control does not tell that WAL went on after the divergence: it names the checkpoint before that.
+    $copy = $crashed->copy('crashed_blind');
+    unlink glob($copy->path('pg_wal/0000000*'));
+    my $blind = qr/^it is not known how many committed transactions of the target the rewind discards: could not open file "/;
+    ($line) = looks('crashed, and no WAL', $copy, $source, 0, '--compare');
+    like($line, $blind, 'that is not taken for none');
+    (undef, $result) = looks('crashed, no WAL, and a limit', $copy, $source, 1, '--compare', '--max-lost-transactions=0');
+    like($result->{stderr}, qr/^pg_rewind: error: it is not known whether the rewind would discard more committed transactions than --max-lost-transactions=0 allows$/m, 'nor kept by it');
+    $copy->discard;
+
     # One that was rewound and not started since has committed nothing.
     $copy = $target->copy('again');
     rewinds($copy, $source, options => [qw(--compare --no-sync)]);
@@ -136,6 +146,8 @@ each_version(sub {
         source => sub { $_[0]->sql("INSERT INTO t VALUES ('source')") },
         target => sub {
             my ($node) = @_;
+            $crashed = $node->stop('immediate')->copy('crashed');
+            $node->start;
             $node->sql('CHECKPOINT');
             $idle = $node->stop->copy('idle');
             $node->start;

@@ -30,17 +30,25 @@ LostCount lost_count_of_scan(const Clusters *clusters, const Divergence *diverge
     return count;
 }
 
-/* False if WAL is missing between `from` and what pg_control knows of. */
-static bool count_commits(const WalStream *wal, const Control *control, Lsn from,
+/*
+ * False if WAL is missing at the divergence, or between it and what pg_control knows of. The target
+ * had WAL up to the divergence, so the segment that ends there or goes on was once its own; the
+ * pg_control of a server that crashed may name only a checkpoint before the divergence.
+ */
+static bool count_commits(const WalStream *wal, const Control *control, Lsn divergence,
                           ScanResult *result, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create(); /* for lists that nobody needs */
+    const Lsn from = wal_skip_header(&wal->shape, divergence);
     WalSegmentFacts end;
     WalScan *scan = scan_read(wal, 1, from, arena, &end, result, error);
 
     if (scan == NULL)
         return false;
     scan_destroy(scan);
+    if (end.end == WAL_SEGMENT_MISSING &&
+        end.missing_segment == wal_segment_of(&wal->shape, divergence - 1))
+        return error_missing_wal(wal, end.missing_segment, error);
     if ((end.next_lsn > control->checkpoint_lsn || from > control->checkpoint_lsn) &&
         (end.next_lsn >= control->min_recovery_point || from > control->min_recovery_point))
         return true;
@@ -89,8 +97,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
     {
         if (!stop_check(error))
             return false;
-        read = count_commits(wal, &clusters->target.control, wal_skip_header(&clusters->shape, lsn),
-                             &scanned, &why);
+        read = count_commits(wal, &clusters->target.control, lsn, &scanned, &why);
     }
     if (!read)
     {
