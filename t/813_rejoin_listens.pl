@@ -36,11 +36,11 @@ sub ends
     return $result;
 }
 
-# Settings in the source's last file, for this time; its server does not read them.
+# Settings in the source's last file, or in another one, for this time; its server does not read them.
 sub with_settings
 {
-    my ($settings, $test) = @_;
-    my $file = $source->path('postgresql.auto.conf');
+    my ($settings, $test, $name) = @_;
+    my $file = $source->path($name // 'postgresql.auto.conf');
     my $before = slurp($file);
     append($file, $settings);
     $test->();
@@ -86,6 +86,18 @@ sub listens
         ends(rejoin(), 0, 'its own port', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
         $target->stop;
     });
+    # The main file is not the source's where the server was started with one elsewhere, although a rewind does not find that.
+    with_settings("listen_addresses = '198.51.100.1'\nport = $port\n", sub {
+        fresh('elsewhere');
+        my $file = "$target->{dir}/elsewhere.conf";
+        $target->stop;
+        spew($file, slurp($target->path('postgresql.conf')));
+        must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", '-o', "-c config_file=$file", 'start' ]);
+        my $found = of_target(qw(--check -R --verbose))->{stdout};
+        unlike($found, qr/could not listen/, 'a main file elsewhere: --check -R looks at that');
+        like($found, qr/^warning  configuration +The server was started with/m, 'and says that a rewind does not find it');
+        ends(rejoin(), 0, 'a main file elsewhere', qr/^pg_rewind: the target follows the source/m);
+    }, 'postgresql.conf');
     with_settings("unix_socket_directories = '/nonexistent, $source->{dir}'\n",
         sub { is_refused('socket', "the target's server could not listen on port 5432: the source's server has it in \"\Q$source->{dir}\E\"", $own) });
     with_settings("listen_addresses = '198.51.100.1, 198.51.100.2'\nport = $port\n",

@@ -237,6 +237,16 @@ static void take_warning(void *context, const Error *problem)
     node_add_error(context, "standby", FINDING_WARNING, problem);
 }
 
+/* The pair, with the main configuration file that the target's server was last started with: its
+ * next start takes that as well, also where a rewind does not find it without --config-file. */
+static Clusters clusters_at_next_start(const Node *node)
+{
+    Clusters clusters = *node->clusters;
+
+    clusters.target.config_file = node->configuration.config_file;
+    return clusters;
+}
+
 /* With -R: the configuration that the standby will have. Whether that is the source's is known of a
  * target that is stopped, or has diverged. source_slot tells of --slot. */
 static void look_at_standby(Node *node)
@@ -245,13 +255,15 @@ static void look_at_standby(Node *node)
     Problems problems = {.take = take_warning, .context = node};
     Options options = *node->options;
     SourcesCommands commands;
+    Clusters clusters;
     Error error;
 
     if (!options.write_recovery_conf || (look->running && !look->divergence.needed) ||
         node->clusters->source_history.count == 0)
         return;
     options.create_slot = options.slot != NULL;
-    if (!next_start_check(&options, node->clusters,
+    clusters = clusters_at_next_start(node);
+    if (!next_start_check(&options, &clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .of_standby = look->source.position.in_recovery,
                                           .control = &look->source.control,
@@ -326,18 +338,18 @@ static void look_at_use(Node *node)
 static void look_at_limits(Node *node)
 {
     const Look *look = &node->look;
-    const Clusters *clusters = node->clusters;
+    const Clusters clusters = clusters_at_next_start(node);
     const bool rewound =
-        look->divergence.needed || (look->running && !target_was_standby(&clusters->target));
+        look->divergence.needed || (look->running && !target_was_standby(&clusters.target));
     const bool written = node->options->write_recovery_conf &&
-                         clusters->shape.version->recovery_settings != RECOVERY_CONF;
+                         clusters.shape.version->recovery_settings != RECOVERY_CONF;
     AUTO_BUFFER Buffer text = {0};
     LowLimits low;
     Error error;
 
-    if (clusters->source_history.count == 0)
+    if (clusters.source_history.count == 0)
         return;
-    if (!next_start_limits(node->options, clusters,
+    if (!next_start_limits(node->options, &clusters,
                            (ExpectedStart){.rewound = rewound, .control = &look->source.control},
                            node->arena, &low, &error))
     {
