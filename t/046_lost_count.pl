@@ -58,6 +58,7 @@ sub limits
         my (undef, $result) = looks("two at most, @$mode", $target, $source, 1, '--max-lost-transactions=2', '--report=json', @$mode);
         like($result->{stderr}, $too_many, 'it says why');
         like($result->{stderr}, qr/^pg_rewind: detail: It would discard 3 committed transactions of the target, on timeline 1, from $time to $time\.$/m, 'and what was found');
+        like($result->{stderr}, qr/^pg_rewind: hint: Look at them with --dry-run --report=text, without --max-lost-transactions\.$/m, 'and how they can be looked at');
         is(discarded($result)->{transactions}, 3, 'the report has the number');
         looks("three at most, @$mode", $target, $source, 0, '--max-lost-transactions=3', @$mode);
     }

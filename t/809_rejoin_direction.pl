@@ -89,6 +89,8 @@ sub limited
     my $too_many = qr/^pg_rewind: error: the rewind would discard more committed transactions than --max-lost-transactions=2 allows$/m;
     refused('too many', $promoted, $primary, $too_many, qr/^pg_rewind: detail: It would discard 3 committed transactions of the target so far, on timeline 2/m,
         [qw(--demote=2 --max-lost-transactions=2)]);
+    my $look = qr/^pg_rewind: hint: To look at them, stop the server without a checkpoint, .*pg_ctl stop -m immediate\. Then use --dry-run --report=text without --max-lost-transactions\.$/m;
+    like(rejoin($promoted, $primary, qw(-n --demote=2 --max-lost-transactions=2))->{stderr}, $look, 'it says how they can be looked at: not while the server runs');
     ends('a dry run of few enough', rejoin($promoted, $primary, qw(-n --demote=2 --max-lost-transactions=3 --report=json)), 0, qr/^pg_rewind: would stop the target's server/m);
     my $result = rejoin($promoted, $primary, qw(-n --demote=2 --report=json));
     is(JSON::PP->new->utf8->decode($result->{stdout})->{discarded}{transactions}, 3, 'the report of a dry run has the number');

@@ -194,7 +194,13 @@ bool lost_count_check(const LostCount *count, const Options *options, Error *err
               "--max-lost-transactions=%d allows",
               limit);
     error_detail(error, "It would discard %s.", buffer_string(&text));
-    return error_hint(error, "Look at them with --dry-run --report=text. If the target is the new "
-                             "primary, do not rewind it; if they may go, save their rows with "
-                             "--save-lost-rows, and raise the number.");
+    if (count->so_far)
+        error_hint(error, "To look at them, stop the server without a checkpoint, which could "
+                          "remove their WAL: pg_ctl stop -m immediate. Then use --dry-run "
+                          "--report=text without --max-lost-transactions.");
+    else
+        error_hint(error, "Look at them with --dry-run --report=text, without "
+                          "--max-lost-transactions.");
+    return error_hint(error, "If the target is the new primary, do not rewind it; if they may go, "
+                             "save their rows with --save-lost-rows, and raise the number.");
 }
