@@ -337,6 +337,7 @@ int main(int argc, char **argv)
     Error error;
     int status;
 
+    memory_reserve_stack();
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
     log_init(argv[0]);

@@ -8,9 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CHARACTER_SIZE_MAX 4 /* bytes of UTF-8 */
+
+/* Twice what a rewind was seen to use. */
+#define STACK_NEEDED (512 * 1024)
+#define STACK_PAGE 4096 /* the smallest that a kernel has */
 
 static const char cut_mark[] = "...";
 
@@ -160,6 +165,24 @@ const char *error_remedy_name(const Error *error)
     if (error->remedy == REMEDY_COMPARE)
         return "compare";
     return error->remedy == REMEDY_WAL ? "wal" : NULL;
+}
+
+/* Every page of the array is written. Not inlined: else it would stay in the frame of the caller.
+ */
+static __attribute__((noinline)) void touch_stack(void)
+{
+    volatile char stack[STACK_NEEDED];
+
+    for (size_t i = 0; i < sizeof(stack); i += STACK_PAGE)
+        stack[i] = 0;
+}
+
+void memory_reserve_stack(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur / 2 >= STACK_NEEDED)
+        touch_stack();
 }
 
 void memory_set_unfinished_end(int status, const char *hint)

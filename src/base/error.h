@@ -93,6 +93,13 @@ const char *error_remedy_name(const Error *error);
  */
 _Noreturn void out_of_memory(void);
 
+/*
+ * Let the stack grow now as far as the main thread of this process and of its children needs, to be
+ * called first of all. Where the kernel refuses more memory later, a stack that has to grow is no
+ * error that could be reported but the end by SIGSEGV. Does nothing under a small `ulimit -s`.
+ */
+void memory_reserve_stack(void);
+
 /* To be set while no other thread runs. hint lives to the end of the program. */
 void memory_set_unfinished_end(int status, const char *hint);
 
