@@ -158,6 +158,8 @@ sub memory_runs_out
         my ($copy) = @_;
         my $run = begin($copy, 'apply', '--retries=1');
         my $child = held_child($run);
+        my ($stack) = process_file($run->{pid}, 'status') =~ /^VmStk:\s*(\d+) kB$/m;
+        cmp_ok($stack, '>=', 512, 'the stack need not grow when memory has run out');
         take_memory($run->{pid});
         kill 'KILL', $child;
         my $result = end($run);
