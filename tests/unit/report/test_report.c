@@ -724,6 +724,7 @@ static void test_next_steps(void **state)
     run.look.pending = true;
     next_steps_make(&options, &run);
     assert_non_null(strstr(run.steps[0], "finishes the interrupted"));
+    free(run.steps);
     buffer_free(&text);
 }
 
