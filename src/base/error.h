@@ -94,9 +94,9 @@ const char *error_remedy_name(const Error *error);
 _Noreturn void out_of_memory(void);
 
 /*
- * Let the stack grow now as far as the main thread of this process and of its children needs, to be
- * called first of all. Where the kernel refuses more memory later, a stack that has to grow is no
- * error that could be reported but the end by SIGSEGV. Does nothing under a small `ulimit -s`.
+ * Extend the stack of the main thread to what a rewind needs, before any other work; child
+ * processes inherit the stack. Where the kernel later refuses memory, a stack that must grow would
+ * end the process by SIGSEGV, without a message. Does nothing under a small `ulimit -s`.
  */
 void memory_reserve_stack(void);
 

@@ -55,7 +55,7 @@ typedef struct Output
     size_t length;
 } Output;
 
-/* Write the bytes as far as they fit, and a NUL after them; return where they were written. */
+/* Write as many of the bytes as fit, and a NUL after them. Returns the place of the first byte. */
 static char *put(Output *output, const char *bytes, size_t length)
 {
     const size_t at = output->length < output->size ? output->length : output->size;

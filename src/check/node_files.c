@@ -371,7 +371,7 @@ static void look_at_slots_of_primary(Node *node, const char *names)
                  "Replication slots are of this node alone, and a rewind removes them: %s.", names);
 }
 
-/* A standby of which it is known that it has diverged, if one was asked for. */
+/* True if this node is known to have diverged from the source that was named. */
 static bool has_diverged(const Node *node)
 {
     return node->verdict.state == VERDICT_NEEDED || node->look.divergence.needed;

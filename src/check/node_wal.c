@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define READ_BACK_BYTES_MAX (64ull * 1024 * 1024)
-#define SEGMENTS_TO_SPARE 8 /* that are written before the stop */
+#define SEGMENTS_TO_SPARE 8 /* the server may write so many before the stop */
 #define SEGMENTS_AHEAD 1    /* parameters are written when a server starts, after its checkpoint */
 #define SEGMENTS_COUNTED_MAX 65536
 #define MEGABYTE (1024u * 1024)
@@ -404,8 +404,8 @@ static const char *enough_kept(const Node *node, uint64_t segments)
 }
 
 /*
- * When a server is stopped cleanly its last checkpoint removes the WAL before it; until 10, before
- * the one before it. Of a server that runs and has diverged a rewind needs some of that.
+ * A clean stop writes a checkpoint, which removes the WAL before this checkpoint (until 10: before
+ * the previous checkpoint). A rewind of a running server that has diverged needs some of that WAL.
  */
 static void look_at_stop(Node *node)
 {

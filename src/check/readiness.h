@@ -69,7 +69,7 @@ typedef struct Node
     Lsn needed_from;      /* WAL from here on is needed for a rewind now */
 
     /* The rest is printed. */
-    const char *target; /* NULL: the command line names none */
+    const char *target; /* the directory; NULL: the command line names none */
     const char *source; /* NULL: none is named */
     Verdict verdict;
     Finding *findings; /* in the order of the looks */

@@ -456,8 +456,8 @@ static bool error_no_proof(const Search *search, Error *error)
     return false;
 }
 
-/* True if latest, the divergence by both servers' own history files, is the position where the
- * source left the target's timeline and the target went on. */
+/* True if the divergence that was found is `latest`, the latest position that both servers' own
+ * history files allow: the source left the target's timeline there, and the target went on. */
 static bool is_of_histories(const Search *search, Lsn latest)
 {
     return search->divergence->needed && search->divergence->lsn == latest &&
