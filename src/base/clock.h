@@ -6,6 +6,7 @@
 #define BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
 
@@ -19,5 +20,11 @@ double clock_patience_left(double patience_seconds, double begin);
 
 /* The time of day, in microseconds since 2000-01-01 UTC, as the server counts. */
 int64_t clock_timestamp(void);
+
+/*
+ * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64
+ * bits of microseconds make a year that struct tm could not hold.
+ */
+time_t clock_unix_time(int64_t timestamp, int *microseconds);
 
 #endif

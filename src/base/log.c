@@ -343,6 +343,15 @@ void log_error(const Error *error)
     write_line(&lines);
 }
 
+void log_as_warning(const Error *error)
+{
+    log_warning("%s", error->message);
+    if (error->detail[0] != '\0')
+        log_detail("%s", error->detail);
+    if (error->hint[0] != '\0')
+        log_hint("%s", error->hint);
+}
+
 /* ---- Problems ---- */
 
 /* A lost connection is the least: it may be there again when all else is still wrong. */

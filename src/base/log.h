@@ -59,6 +59,10 @@ void log_line(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
  * log_errors remembers it. */
 void log_error(const Error *error);
 
+/* Print the error as a warning: what it says goes on nevertheless, and log_errors does not have it.
+ */
+void log_as_warning(const Error *error);
+
 /*
  * The first hundred errors that were printed, in order. The list and its content live to the end of
  * the program.

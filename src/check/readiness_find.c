@@ -8,6 +8,7 @@
 
 #include "pair/direction.h"
 #include "standby/next_start.h"
+#include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "target/last_start.h"
 #include "target/pid_file.h"
@@ -238,7 +239,8 @@ static void take_warning(void *context, const Error *problem)
 }
 
 /* The pair, with the main configuration file that the target's server was last started with: its
- * next start takes that as well, also where a rewind does not find it without --config-file. */
+ * next start takes that file as well, even where a rewind does not find the file without
+ * --config-file. */
 static Clusters clusters_at_next_start(const Node *node)
 {
     Clusters clusters = *node->clusters;
@@ -341,8 +343,8 @@ static void look_at_limits(Node *node)
     const Clusters clusters = clusters_at_next_start(node);
     const bool rewound =
         look->divergence.needed || (look->running && !target_was_standby(&clusters.target));
-    const bool written = node->options->write_recovery_conf &&
-                         clusters.shape.version->recovery_settings != RECOVERY_CONF;
+    const bool written =
+        node->options->write_recovery_conf && !standby_uses_recovery_conf(clusters.shape.version);
     AUTO_BUFFER Buffer text = {0};
     LowLimits low;
     Error error;
@@ -392,7 +394,7 @@ static bool look_at_source_files(Node *node, Error *error)
 {
     Look *look = &node->look;
 
-    if (look_at_files(look, error))
+    if (look_at_files(look, NULL, error))
     {
         if (look->rewinds)
             node_ok(node, "source_files",
@@ -491,7 +493,7 @@ static const char *find_started_with(const Node *node)
         pid = 0;
     last_start_find(directory, pid, node->arena, &start);
     if (start.arguments == NULL)
-        start.arguments = start.others; /* it is only a finding */
+        start.arguments = start.others; /* a finding may be wrong, a start may not */
     return last_start_config_file(&start, directory, node->arena, &named_by_directory);
 }
 

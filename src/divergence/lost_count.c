@@ -7,7 +7,6 @@
 #include <time.h>
 
 #define LIVE_ATTEMPTS 3 /* at WAL that a server writes while it is read */
-#define MICROSECONDS 1000000
 
 /* ---- The number ---- */
 
@@ -32,7 +31,7 @@ LostCount lost_count_of_scan(const Clusters *clusters, const Divergence *diverge
 
 /*
  * False if WAL is missing at the divergence, or between it and what pg_control knows of. The target
- * had WAL up to the divergence, so the segment that ends there or goes on was once its own; the
+ * had WAL up to the divergence, so it once had the segment that ends or goes on there; the
  * pg_control of a server that crashed may name only a checkpoint before the divergence.
  */
 static bool count_commits(const WalStream *wal, const Control *control, Lsn divergence,
@@ -110,13 +109,13 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
     return true;
 }
 
-/* ---- What is said of it ---- */
+/* ---- The message ---- */
 
 /* Append the local time, to seconds: "2026-07-01 12:34:56 CEST". */
 static void append_commit_time(Buffer *text, int64_t timestamp)
 {
-    const int64_t before = timestamp % MICROSECONDS < 0;
-    const time_t seconds = (time_t) (timestamp / MICROSECONDS - before + EPOCH_2000_SECONDS);
+    int microseconds;
+    const time_t seconds = clock_unix_time(timestamp, &microseconds);
     struct tm local;
     char words[64];
 

@@ -8,6 +8,7 @@
 #include "rejoin/rejoin_demotion.h"
 #include "source/directory.h"
 #include "standby/next_start.h"
+#include "standby/standby_files.h"
 #include "standby/streaming.h"
 
 #include <stdio.h>
@@ -131,7 +132,7 @@ static bool tell_of_limits(Rejoin *rejoin, const Clusters *clusters, ExpectedSta
 
     if (!next_start_limits(rejoin->options, clusters, expected, rejoin->arena, &low, error))
         return false;
-    if (clusters->shape.version->recovery_settings != RECOVERY_CONF)
+    if (!standby_uses_recovery_conf(clusters->shape.version))
         standby_limits_tell(&low);
     return true;
 }
@@ -251,7 +252,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
              check_streaming(rejoin, &look, error);
     /* The rewind prints what there is to remark on files. */
     log_set_amount(LOG_NOTHING);
-    result = result && look_at_files(&look, error);
+    result = result && look_at_files(&look, &rejoin->settings, error);
     log_set_amount(LOG_ALL);
     /* Last, since files may take long to list: a client may come in the meantime. */
     result = result && rejoin_check_demotion(rejoin, &look, error);

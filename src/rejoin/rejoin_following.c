@@ -6,6 +6,7 @@
 #include "target/pid_file.h"
 #include "source/directory.h"
 #include "standby/next_start.h"
+#include "standby/standby_files.h"
 #include "io/file.h"
 
 #include <stdio.h>
@@ -359,7 +360,7 @@ static void add_apply_delay(const Rejoin *rejoin, Error *error)
         return;
     error_detail(error, "Replay waits for recovery_min_apply_delay = %s.", delay);
     error_hint(error, "%s",
-               rejoin->target.control.version->recovery_settings == RECOVERY_CONF
+               standby_uses_recovery_conf(rejoin->target.control.version)
                    ? "If it is not to lag, remove recovery_min_apply_delay from recovery.conf and "
                      "restart the target's server."
                    : "If it is not to lag, remove recovery_min_apply_delay from the target's "

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/json.h"
 #include "report/facts.h"
 
@@ -20,7 +21,7 @@ static void json_lsn(Json *json, const char *key, const Report *report, Lsn lsn)
 static void json_time(Json *json, const char *key, bool known, int64_t timestamp)
 {
     int microseconds;
-    time_t seconds = report_unix_time(timestamp, &microseconds);
+    time_t seconds = clock_unix_time(timestamp, &microseconds);
     struct tm utc;
     char date[40];
     char text[64];

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define MICROSECONDS 1000000
 #define SEGMENT_NAME_LENGTH 24
 #define ARCHIVED_NAME_SIZE 64
 
@@ -56,20 +55,6 @@ void report_times(const Report *report, ReportTime times[PHASE_COUNT])
         other -= report->run->seconds[phase];
     }
     *times = (ReportTime){"other", other > 0 ? other : 0};
-}
-
-time_t report_unix_time(int64_t timestamp, int *microseconds)
-{
-    int64_t seconds = timestamp / MICROSECONDS;
-    int64_t rest = timestamp % MICROSECONDS;
-
-    if (rest < 0)
-    {
-        rest += MICROSECONDS;
-        seconds--;
-    }
-    *microseconds = (int) rest;
-    return (time_t) (seconds + EPOCH_2000_SECONDS);
 }
 
 const Version *report_version(const Report *report)

@@ -6,8 +6,6 @@
 
 #include "report/report.h"
 
-#include <time.h>
-
 /* How it ended: a key for programs, a line for people. */
 typedef struct ReportResult
 {
@@ -25,12 +23,6 @@ typedef struct ReportTime
 /* The phases of the run in their order, then "other" for all other time of it, such as that of runs
  * which were killed and run again. Together they are run_seconds. */
 void report_times(const Report *report, ReportTime times[PHASE_COUNT]);
-
-/*
- * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64
- * bits of microseconds make a year that struct tm could not hold.
- */
-time_t report_unix_time(int64_t timestamp, int *microseconds);
 
 /* The server version of the target; NULL: not known. */
 const Version *report_version(const Report *report);

@@ -1,5 +1,6 @@
 #include "report/facts.h"
 
+#include "base/clock.h"
 #include "base/encoding.h"
 #include "base/text_lines.h"
 
@@ -78,7 +79,7 @@ static const char *size_text(const Report *report, uint64_t bytes)
 static const char *time_text(const Report *report, int64_t timestamp)
 {
     int microseconds;
-    time_t seconds = report_unix_time(timestamp, &microseconds);
+    time_t seconds = clock_unix_time(timestamp, &microseconds);
     struct tm local, utc;
     char date[40], zone[32], universal[40];
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "divergence/divergence.h"
+#include "standby/standby_settings.h"
 #include "target/interlock.h"
 
 /* The end of a run, for the exit status and the last line. */
@@ -153,9 +154,10 @@ MUST_CHECK bool look_at_pair(Look *look, Error *error);
 /*
  * After look_at_pair, if look->rewinds: list the files of both sides, and look whether the
  * source may read those that a rewind fetches and that are no relations. Such files are added to
- * look->problems, with the topic "source_files". (prepare.c)
+ * look->problems, with the topic "source_files". settings: what -R will write; NULL: not made yet,
+ * so that it is made here. (prepare.c)
  */
-MUST_CHECK bool look_at_files(Look *look, Error *error);
+MUST_CHECK bool look_at_files(Look *look, const StandbySettings *settings, Error *error);
 
 /* Close the source, remove the scratch directory, release the lock. What cannot be removed is a
  * warning. The arena and divergence.scan stay. */

@@ -250,18 +250,18 @@ bool prepare_least_plan(Look *look, const StandbySettings *settings, Planned *pl
     return plan_files(look, settings, true, planned, error);
 }
 
-bool look_at_files(Look *look, Error *error)
+bool look_at_files(Look *look, const StandbySettings *settings, Error *error)
 {
-    StandbySettings settings = {0};
+    StandbySettings own = {0};
     Planned planned = {0};
     bool result;
 
     if (!look->rewinds)
         return true;
-    if (look->options->write_recovery_conf &&
-        !standby_settings_make(look->options, &look->clusters, look->arena, &settings, error))
+    if (settings == NULL && look->options->write_recovery_conf &&
+        !standby_settings_make(look->options, &look->clusters, look->arena, &own, error))
         return false;
-    result = prepare_least_plan(look, &settings, &planned, error);
+    result = prepare_least_plan(look, settings != NULL ? settings : &own, &planned, error);
     planned_free(&planned);
     return result && problems_check(&look->problems, error);
 }

@@ -470,9 +470,7 @@ static bool judge_losses(Run *run, Error *error)
     if (direction_is_doubtful(clusters) && (Timeline) options->demote != clusters->target.timeline)
     {
         error_direction(clusters, &warning);
-        log_warning("%s", warning.message);
-        log_detail("%s", warning.detail);
-        log_hint("%s", warning.hint);
+        log_as_warning(&warning);
     }
     return lost_count_check(&run->lost_count, options, error);
 }

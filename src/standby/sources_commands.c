@@ -81,8 +81,5 @@ void sources_commands_warn(const SourcesCommands *commands)
     if (commands->count == 0)
         return;
     error_sources_commands(commands, &error);
-    log_warning("%s", error.message);
-    if (error.detail[0] != '\0')
-        log_detail("%s", error.detail);
-    log_hint("%s", error.hint);
+    log_as_warning(&error);
 }

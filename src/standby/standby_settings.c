@@ -297,9 +297,7 @@ static void warn_of_awaited_slots(const char *names)
     Error error;
 
     error_awaited_slots(names, &error);
-    log_warning("%s", error.message);
-    log_detail("%s", error.detail);
-    log_hint("%s", error.hint);
+    log_as_warning(&error);
 }
 
 void standby_settings_warn(const StandbySettings *settings)

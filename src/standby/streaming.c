@@ -20,18 +20,12 @@
 static void complain(const Options *options, const Error *problem, Problems *problems,
                      StandbySettings *settings, Arena *arena)
 {
-    const char *detail = problem->detail, *hint = problem->hint;
+    const char *hint = problem->hint;
 
     if ((options->slot != NULL || options->rejoin) && problem->kind != ERROR_RETRY)
         problems_add(problems, problem);
     else
-    {
-        log_warning("%s", problem->message);
-        if (detail[0] != '\0')
-            log_detail("%s", detail);
-        if (hint[0] != '\0')
-            log_hint("%s", hint);
-    }
+        log_as_warning(problem);
     if (hint[0] != '\0' && settings->remedy_count < STREAMING_REMEDIES_MAX)
         settings->remedies[settings->remedy_count++] = arena_strdup(arena, hint);
 }

@@ -392,7 +392,8 @@ static bool continues_message(const TextCursor *line)
            find_severity(line, "CONTEXT: ") != NULL;
 }
 
-static void read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
+/* The end of the log after that offset, in text. */
+static TextCursor read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
 {
     const uint64_t begin = log->end > since + LOG_BYTES_MAX ? log->end - LOG_BYTES_MAX : since;
     AUTO_FD int fd = -1;
@@ -401,17 +402,16 @@ static void read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
     if (log->end == 0 || !file_open_read(log->path, &fd, NULL, NULL) ||
         !file_read_at(fd, log->path, text->bytes, LOG_BYTES_MAX, begin, &text->size, NULL))
         buffer_clear(text);
+    return (TextCursor){(const char *) text->bytes, (const char *) text->bytes + text->size};
 }
 
 /* Keep the last lines after that offset that tell of failures; of a long part only the end is
  * read. A failure that is repeated is kept once. */
 static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
 {
-    TextCursor left, line, last = {"", ""};
+    TextCursor left = read_end_of_log(log, since, &lines->text);
+    TextCursor line, last = {"", ""};
 
-    read_end_of_log(log, since, &lines->text);
-    left = (TextCursor){(const char *) lines->text.bytes,
-                        (const char *) lines->text.bytes + lines->text.size};
     while (text_take_line(&left, &line))
     {
         TextCursor failure = line;
@@ -432,11 +432,9 @@ static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
 {
     LogLines until_fatal = {0};
     bool inside = false, runs = false, follows = false;
-    TextCursor left, line;
+    TextCursor left = read_end_of_log(log, since, &lines->text);
+    TextCursor line;
 
-    read_end_of_log(log, since, &lines->text);
-    left = (TextCursor){(const char *) lines->text.bytes,
-                        (const char *) lines->text.bytes + lines->text.size};
     while (text_take_line(&left, &line))
     {
         if (text_at_end(&line))
