@@ -9,6 +9,7 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Outcome;
 
 my ($source, $target);
 
@@ -19,14 +20,6 @@ sub rejoin
     my $conninfo = $option{conninfo} // $source->conninfo . ' application_name=target';
     return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $conninfo, '--slot=s', @options) ],
         env => $option{env} // {});
-}
-
-sub ends
-{
-    my ($result, $status, $what, @says) = @_;
-    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
-    like($result->{stderr}, $_, "$what: it says so") for @says;
-    return;
 }
 
 sub user_of_slot

@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Outcome;
 use RewindTest::Session;
 
 my ($source, $diverged, $target);
@@ -20,14 +21,6 @@ sub rejoin
     my @bindir = $option{no_bindir} ? () : ('-B', $target->bindir);
     return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60), @bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ],
         env => $option{env} // {});
-}
-
-sub ends
-{
-    my ($result, $status, $what, @says) = @_;
-    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
-    like($result->{stderr}, $_, "$what: it says so") for @says;
-    return $result;
 }
 
 my $follows = qr/^pg_rewind: the target follows the source: standby /m;

@@ -11,6 +11,7 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Background;
 use RewindTest::Held;
+use RewindTest::Outcome;
 
 my ($source, $diverged, $target);
 
@@ -19,14 +20,6 @@ sub rejoin
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
     return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=20 -B), $target->bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ]);
-}
-
-sub ends
-{
-    my ($result, $status, $what, @says) = @_;
-    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
-    like($result->{stderr}, $_, "$what: it says so") for @says;
-    return;
 }
 
 # While the server runs, which goes on, in a dry run, and when it is stopped.

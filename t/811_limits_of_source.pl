@@ -11,6 +11,7 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Outcome;
 
 my ($source, $diverged, $target);
 
@@ -31,14 +32,6 @@ sub of_target
 }
 
 sub rejoin { return of_target(qw(--rejoin --no-sync --rejoin-timeout=60 -B), $target->bindir, @_) }
-
-sub ends
-{
-    my ($result, $status, $what, @says) = @_;
-    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
-    like($result->{stderr}, $_, "$what: it says so") for @says;
-    return $result;
-}
 
 # Each limit with both its numbers.
 sub pairs { my ($version, $form) = @_; my %limit = limits($version); return join ', ', map { sprintf $form, $_, own($version, $_), $limit{$_} } grep { exists $limit{$_} } qw(max_connections max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction) }

@@ -10,6 +10,7 @@ use warnings;
 use lib 't/lib';
 use IO::Socket::INET ();
 use RewindTest;
+use RewindTest::Outcome;
 
 my ($source, $diverged, $target);
 
@@ -27,14 +28,6 @@ sub fresh
 sub of_target { my (@options) = @_; return run([ rewind_argv($target->data, @options, '--source-server', $source->conninfo) ]) }
 
 sub rejoin { return of_target(qw(--rejoin --no-sync --rejoin-timeout=30 -B), $target->bindir, @_) }
-
-sub ends
-{
-    my ($result, $status, $what, @says) = @_;
-    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
-    like($result->{stderr}, $_, "$what: it says so") for @says;
-    return $result;
-}
 
 # Settings in the source's last file, or in another one, for this time; its server does not read them.
 sub with_settings

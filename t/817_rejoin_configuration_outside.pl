@@ -9,6 +9,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Outcome;
 use RewindTest::Privileged;
 
 my ($source, $diverged, $target, $outside);
@@ -17,14 +18,6 @@ sub rejoin
 {
     my (@options) = @_;
     return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60 -B), $target->bindir, '--source-server', $source->conninfo, @options) ]);
-}
-
-sub ends
-{
-    my ($result, $status, $what, @says) = @_;
-    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
-    like($result->{stderr}, $_, "$what: it says so") for @says;
-    return;
 }
 
 sub is_refused
