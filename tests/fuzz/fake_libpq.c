@@ -231,6 +231,12 @@ char *PQescapeIdentifier(PGconn *connection, const char *name, size_t length)
     return strndup(name, length);
 }
 
+/* Of the newest libpq, which has every option of a connection. */
+int PQlibVersion(void)
+{
+    return 190000;
+}
+
 int PQserverVersion(const PGconn *connection)
 {
     (void) connection;
