@@ -252,7 +252,7 @@ subtest 'reports' => sub {
         qr{^pg_rewind: failed; the target is unchanged\n.*could not read permissions}s,
         'text on stdout, of a failure too');
     my $json = pg_rewind(@complete, '--report', 'json');
-    like($json->{stdout}, qr{^\{\n  "report_version": 2,\n  "result": "failed",\n  "exit_status": 1,\n.*\n\}\n\z}s, 'json on stdout');
+    like($json->{stdout}, qr{^\{\n  "report_version": 3,\n  "result": "failed",\n  "exit_status": 1,\n.*\n\}\n\z}s, 'json on stdout');
     is($json->{status}, 1, 'the exit status stays');
 
     my $file = work_dir() . '/report';
@@ -260,7 +260,7 @@ subtest 'reports' => sub {
     is($filed->{stdout}, '', 'report in a file: nothing on stdout');
     like(slurp($file), qr{^pg_rewind: failed}, 'report in a file: text');
     pg_rewind(@complete, "--report-file=$file", '--report=json');
-    like(slurp($file), qr{^\{\n  "report_version": 2,\n  "result": "failed"}, 'report in a file: json');
+    like(slurp($file), qr{^\{\n  "report_version": 3,\n  "result": "failed"}, 'report in a file: json');
     for my $wrong ([], [ '--nonsense' ], [ '--jobs=none' ])
     {
         for my $command ([ '--report=json', @$wrong ], [ @$wrong, '--report=json' ])

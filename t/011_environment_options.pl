@@ -49,7 +49,7 @@ subtest 'what is taken' => sub {
     looks_at('nothing is expanded', '$HOME', '-D $HOME', @source);
     looks_at('the command line wins', $nowhere, '-D /elsewhere --jobs=2', '-D', $nowhere, '--jobs=3', @source);
     my $report = pg_rewind('--report=json', '-D', $nowhere, @source);
-    like($report->{stdout}, qr{^\{\n  "report_version": 2,\n}, 'an option without which nothing is on stdout');
+    like($report->{stdout}, qr{^\{\n  "report_version": 3,\n}, 'an option without which nothing is on stdout');
     like(pg_rewind('--report=json', '--report=text', '-D', $nowhere, @source)->{stdout}, qr{^pg_rewind: failed}, 'the command line wins there as well');
 };
 

@@ -118,7 +118,7 @@ each_version(sub {
 
     # The validator does look.
     my $good = slurp($reports[0]);
-    my %bad = (key => $good =~ s/"dry_run"/"wet_run"/r, value => $good =~ s/"would_rewind"/"would"/r, type => $good =~ s/"report_version": 2/"report_version": "2"/r);
+    my %bad = (key => $good =~ s/"dry_run"/"wet_run"/r, value => $good =~ s/"would_rewind"/"would"/r, type => $good =~ s/"report_version": 3/"report_version": "3"/r);
     for my $what (sort keys %bad)
     {
         spew(work_dir() . '/bad.json', $bad{$what});

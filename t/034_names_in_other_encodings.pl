@@ -61,14 +61,6 @@ sub report
     return $result->{stdout};
 }
 
-# What psql prints of a script; its errors as well.
-sub psql
-{
-    my ($source, $database, $script, %env) = @_;
-    my $result = run([ program('psql'), qw(-XAtq -v ON_ERROR_STOP=1 -f - -d), $source->conninfo($database) ], stdin => "$script\n", env => \%env);
-    return $result->{stdout} . $result->{stderr};
-}
-
 sub told_in_json
 {
     my ($target, $source, $database) = @_;
@@ -78,8 +70,6 @@ sub told_in_json
     my $table = $by_name{ 'public."' . ($shown // $name) . '"' };
     ok($table, 'the table has its name') or return diag(join ' ', sort keys %by_name);
     is(Encode::encode('UTF-8', $table->{database_name}), $database eq $of_latin ? "d${replaced}j$replaced" : $database, 'the database has its name');
-    is(defined $table->{source_query}, !defined $shown, 'a query if the name is exact');
-    is(psql($source, $database, Encode::encode('UTF-8', $table->{source_query}), PGCLIENTENCODING => 'UTF8'), "3|common\n", 'it finds the row') if defined $table->{source_query};
     my @elsewhere = map { $_ eq $database ? () : ($_ eq $of_latin ? "d${replaced}j$replaced" : $_) . '/public.made' } keys %tables;
     is(join(' ', grep { !$by_name{$_} } @elsewhere), '', 'tables of other databases, too');
     return;
@@ -90,9 +80,6 @@ sub told_in_text
     my ($target, $source, $database) = @_;
     my $shown = $tables{$database}[2];
     my $text = report($target, $source, $database, '--report=text');
-    my ($script) = $text =~ /^(-- Rows as they were .*)\z/ms;
-    is(psql($source, $database, $script), defined $shown ? '' : "3|common\n", 'the script of the text finds the row, too');
-    like($script, qr/^-- public\."\S+": .*\n-- no query: the name is not valid in UTF-8$/m, 'or says why it does not') if defined $shown;
     like($text, qr/^  only prepared +pr${replaced}pared$/m, 'a prepared transaction has its name');
     return;
 }

@@ -8,17 +8,6 @@
 #define SEGMENTS_AHEAD 1    /* parameters are written when a server starts, after its checkpoint */
 #define SEGMENTS_COUNTED_MAX 65536
 #define MEGABYTE (1024u * 1024)
-#define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-
-static const char *wal_level_name(const Version *version, int level)
-{
-    static const char *const names[] = {"minimal", "replica", "logical"};
-    static const char *const old_names[] = {"minimal", "archive", "hot_standby", "logical"};
-
-    if (level < 0 || level > (version->wal_level_archive ? 3 : 2))
-        return "unknown";
-    return version->wal_level_archive ? old_names[level] : names[level];
-}
 
 /* The state of a lack of WAL, or of what only WAL is needed for. */
 static FindingState node_wal_problem(const Node *node)
@@ -31,13 +20,10 @@ static FindingState node_wal_problem(const Node *node)
 typedef struct LastWal
 {
     const Version *version;
-    Lsn from;                /* read from there on; LSN_INVALID: nothing */
-    Lsn stop_at;             /* enough was read */
-    bool log_hints;          /* what the last change of parameters says; false also without one */
-    Lsn logged_from;         /* the first one of those that say so */
-    Lsn full_page_writes_at; /* the last record that says how they are */
-    bool full_page_writes;
-    bool custom_rmgr;
+    Lsn from;        /* read from there on; LSN_INVALID: nothing */
+    Lsn stop_at;     /* enough was read */
+    bool log_hints;  /* what the last change of parameters says; false also without one */
+    Lsn logged_from; /* the first one of those that say so */
 } LastWal;
 
 /* A WalVisitor. */
@@ -50,7 +36,6 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
         return error_set_reported(error, ERROR_FAILED); /* enough was read */
     if (last->from == LSN_INVALID)
         last->from = record->lsn;
-    last->custom_rmgr = last->custom_rmgr || record->rmgr >= CUSTOM_RMGR_FIRST;
     if (record->rmgr != RM_XLOG || !walrecord_event(last->version, record, &event, NULL))
         return true;
     if (event.kind == WAL_EVENT_PARAMETER_CHANGE)
@@ -58,12 +43,6 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
         if (event.flag && !last->log_hints)
             last->logged_from = record->lsn;
         last->log_hints = event.flag;
-    }
-    else if (event.kind == WAL_EVENT_FPW_CHANGE || event.kind == WAL_EVENT_CHECKPOINT)
-    {
-        last->full_page_writes_at = record->lsn;
-        last->full_page_writes =
-            event.kind == WAL_EVENT_FPW_CHANGE ? event.flag : event.checkpoint.full_page_writes;
     }
     return true;
 }
@@ -191,83 +170,12 @@ static void look_at_hints(Node *node, const LastWal *last)
 
 static void look_at_wal_level(Node *node)
 {
-    const int level = node->clusters->target.control.wal_level;
-
-    if (level == WAL_LEVEL_MINIMAL)
+    if (node->clusters->target.control.wal_level == WAL_LEVEL_MINIMAL)
         node_add(node, "wal_level", node_wal_problem(node),
                  remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
                  "wal_level is minimal: not all changes are WAL-logged.");
-    else if (node->version->wal_level_archive && level == WAL_LEVEL_ARCHIVE)
-        node_add(node, "wal_level", FINDING_WARNING,
-                 remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
-                 "wal_level is archive: when this node is the primary, no standby with hot_standby "
-                 "= on starts.");
     else
-        node_ok(node, "wal_level", "wal_level is %s.", wal_level_name(node->version, level));
-}
-
-/* It matters when this node is a source: torn pages would look like whole ones. */
-static void look_at_full_page_writes(Node *node, const LastWal *last)
-{
-    const bool on = last->full_page_writes_at != LSN_INVALID
-                        ? last->full_page_writes
-                        : node->clusters->target.control.checkpoint.full_page_writes;
-
-    if (on)
-        node_ok(node, "full_page_writes", "full_page_writes is on.");
-    else
-        node_add(
-            node, "full_page_writes", FINDING_WARNING,
-            remedy_setting(node, "full_page_writes = on", "SELECT pg_catalog.pg_reload_conf();"),
-            "full_page_writes is off. No other node can be rewound to this one while it is "
-            "the primary.");
-}
-
-/* True if all are modules that are known to have no resource manager: of the server's own
- * distribution, and a few others. */
-static bool all_have_no_rmgr(Arena *arena, const char *libraries)
-{
-    static const char known[] =
-        " pg_stat_statements auto_explain auth_delay passwordcheck pg_prewarm sepgsql "
-        "basic_archive worker_spi pg_cron pgaudit pg_stat_kcache ";
-    static const char separators[] = ", \t'\"", path[] = "$libdir/";
-
-    while (*(libraries += strspn(libraries, separators)) != '\0')
-    {
-        const int length = (int) strcspn(libraries, separators);
-        const char *word = arena_printf(arena, " %.*s ", length, libraries);
-
-        libraries += length;
-        if (strncmp(word + 1, path, strlen(path)) == 0)
-            word = arena_printf(arena, " %s", word + 1 + strlen(path));
-        if (strstr(known, word) == NULL)
-            return false;
-    }
-    return true;
-}
-
-/* WAL of a foreign resource manager names its blocks like any other; what else it does to files is
- * not known. */
-static void look_at_extensions(Node *node, const LastWal *last)
-{
-    const char *libraries = settings_value(&node->settings, "shared_preload_libraries");
-
-    if (last->custom_rmgr)
-        node_add(node, "extensions", FINDING_WARNING,
-                 "Rewind a copy of this node once, and compare it.",
-                 "An extension writes WAL records of its own (shared_preload_libraries = '%s'). "
-                 "Blocks that they name are handled; a rewind stops at records that change files "
-                 "in another way.",
-                 libraries != NULL ? libraries : "");
-    else if (!node->version->custom_rmgrs || libraries == NULL ||
-             all_have_no_rmgr(node->arena, libraries))
-        node_ok(node, "extensions", "No extension with a resource manager of its own is known of.");
-    else
-        node_add(node, "extensions", FINDING_UNKNOWN,
-                 "SELECT * FROM pg_catalog.pg_get_wal_resource_managers() WHERE NOT rm_builtin;",
-                 "shared_preload_libraries is '%s'. Whether one of these has a resource manager of "
-                 "its own is not known here; the last WAL has no such record.",
-                 libraries);
+        node_ok(node, "wal_level", "All changes are WAL-logged: wal_level is not minimal.");
 }
 
 void node_look_at_settings(Node *node)
@@ -276,8 +184,6 @@ void node_look_at_settings(Node *node)
 
     look_at_hints(node, &last);
     look_at_wal_level(node);
-    look_at_full_page_writes(node, &last);
-    look_at_extensions(node, &last);
 }
 
 /* ---- How far back it reaches ---- */
@@ -438,26 +344,6 @@ static void look_at_stop(Node *node)
                  SEGMENT_NAME(&node->look.target_wal->stream, first));
 }
 
-/* More than a checkpoint's WAL: an old primary that goes on after a failover removes it. */
-static void look_at_kept(Node *node, bool archive_has)
-{
-    const char *shown = kept_setting(node);
-    const char *kept = settings_value(&node->settings, shown);
-
-    if (kept != NULL && strtol(kept, NULL, 10) > 0)
-        node_ok(node, "wal_kept", "%s is %s.", shown, kept);
-    else if (archive_has)
-        node_ok(node, "wal_kept", "%s is not set; the archive has what %s no longer has.", shown,
-                node->version->wal_directory);
-    else
-        node_add(node, "wal_kept", FINDING_WARNING,
-                 arena_printf(node->arena, "%s%s; SELECT pg_catalog.pg_reload_conf();",
-                              node->version->remedies.set, node->version->remedies.wal_kept),
-                 "%s is not set: only WAL since the last checkpoint is sure to be kept. A primary "
-                 "that goes on for a while after a failover may remove what its own rewind needs.",
-                 shown);
-}
-
 /* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
 static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
 {
@@ -502,5 +388,4 @@ void node_look_at_wal(Node *node)
     asked = look_at_reach(node, oldest);
     look_at_stop(node);
     look_at_archive(node, oldest, &asked);
-    look_at_kept(node, asked.has);
 }

@@ -114,13 +114,13 @@ void node_add_reason(Node *node, const Error *error);
 
 /* ---- node_wal.c ---- */
 
-/* hints_logged, wal_level, full_page_writes, extensions: by pg_control and the last WAL. */
+/* hints_logged, wal_level: by pg_control and the last WAL. */
 void node_look_at_settings(Node *node);
 
 /* A setting in bytes, of which a number without a unit is in MB; `absent` where it is not set. */
 uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent);
 
-/* wal_reach, wal_at_stop, wal_kept, archive: is the WAL from needed_from on there, will it be when
+/* wal_reach, wal_at_stop, archive: is the WAL from needed_from on there, will it be when
  * the server is stopped, and is there WAL from further back? */
 void node_look_at_wal(Node *node);
 
@@ -131,11 +131,6 @@ void node_look_at_files(Node *node);
 
 /* slots, prepared_transactions: what a failover loses now. */
 void node_look_at_losses(Node *node);
-
-/* ---- node_access.c ---- */
-
-/* pg_hba: could a standby connect to this node, and a pg_rewind? */
-void node_look_at_access(Node *node);
 
 /* ---- source_look.c ---- */
 

@@ -609,7 +609,6 @@ void node_check(const Options *options, Node *node)
         open_wal(node);
         node_look_at_settings(node);
         node_look_at_wal(node);
-        node_look_at_access(node);
         node_look_at_files(node);
         node_look_at_losses(node);
         wal_store_destroy(node->archive);

@@ -131,9 +131,7 @@ static void look_at_source_settings(Node *node, Connection *connection, const Ve
         ask(node, connection, "SELECT pg_catalog.current_setting('full_page_writes')");
     const char *wal_level = ask(node, connection, "SELECT pg_catalog.current_setting('wal_level')");
     const bool is_on = is_answer(full_page_writes, "on");
-    const FindingState level = is_answer(wal_level, "minimal")   ? FINDING_PROBLEM
-                               : is_answer(wal_level, "archive") ? FINDING_WARNING
-                                                                 : FINDING_OK;
+    const bool is_minimal = is_answer(wal_level, "minimal");
 
     node_add(node, "source_full_page_writes", is_on ? FINDING_OK : FINDING_PROBLEM,
              is_on ? NULL
@@ -142,36 +140,11 @@ static void look_at_source_settings(Node *node, Connection *connection, const Ve
                                   version->remedies.set),
              "full_page_writes of the source is %s.",
              full_page_writes != NULL ? full_page_writes : "unknown");
-    node_add(node, "source_wal_level", level,
-             level != FINDING_OK ? arena_printf(node->arena, "%s%s;  -- then restart the server",
-                                                version->remedies.set, version->remedies.wal_level)
-                                 : NULL,
-             "wal_level of the source is %s.%s", wal_level != NULL ? wal_level : "unknown",
-             level == FINDING_WARNING ? " A standby with hot_standby = on does not start." : "");
-}
-
-static void look_at_source_extensions(Node *node, Connection *connection, const Version *version)
-{
-    const char *names;
-
-    if (!version->custom_rmgrs)
-        return;
-    names = ask(node, connection,
-                "SELECT coalesce(pg_catalog.string_agg(rm_name, ', '), '') FROM "
-                "pg_catalog.pg_get_wal_resource_managers() WHERE NOT rm_builtin");
-    if (names != NULL && names[0] != '\0')
-        node_add(node, "source_extensions", FINDING_WARNING,
-                 "Rewind a copy of this node once, and compare it.",
-                 "Extensions with resource managers of their own are loaded on the source: %s. "
-                 "Blocks that their WAL names are handled; a rewind stops at records that change "
-                 "files in another way.",
-                 names);
-    else if (names != NULL)
-        node_ok(node, "source_extensions",
-                "No extension with a resource manager of its own is loaded on the source.");
-    else
-        node_add(node, "source_extensions", FINDING_UNKNOWN, NULL,
-                 "The source does not tell its resource managers.");
+    node_add(node, "source_wal_level", is_minimal ? FINDING_PROBLEM : FINDING_OK,
+             is_minimal ? arena_printf(node->arena, "%s%s;  -- then restart the server",
+                                       version->remedies.set, version->remedies.wal_level)
+                        : NULL,
+             "wal_level of the source is %s.", wal_level != NULL ? wal_level : "unknown");
 }
 
 /* All questions on one connection; each is answered or not. */
@@ -207,7 +180,6 @@ static void look_by(Node *node, Connection *connection)
         look_at_role(node, connection, version);
         look_at_replication(node, connection, version);
         look_at_source_settings(node, connection, version);
-        look_at_source_extensions(node, connection, version);
     }
     connection_end(connection);
 }
@@ -215,8 +187,7 @@ static void look_by(Node *node, Connection *connection)
 void node_look_at_source(Node *node)
 {
     static const char *const names[] = {"source_role", "source_replication",
-                                        "source_full_page_writes", "source_wal_level",
-                                        "source_extensions"};
+                                        "source_full_page_writes", "source_wal_level"};
     const char *why = "no source server is named (--source-server)";
     AUTO_BUFFER Buffer ignored = {0};
     ConnectionRefusal refusal;

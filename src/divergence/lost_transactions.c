@@ -323,8 +323,6 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
                          .first_known_xid = (uint32_t) common->next_xid,
                          .from = diverged->lsn,
                          .end = diverged->target_end,
-                         .online = diverged->common_checkpoint.online,
-                         .block_size = clusters->target.control.block_size,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};
     bool listed = !clusters->shape.version->old_wal ||

@@ -129,7 +129,6 @@
             .position_column = (v) >= 1000 ? "lsn" : "location",                                   \
             .missing_ok = (v) >= 905,                                                              \
             .replication_slots = (v) >= 904,                                                       \
-            .frozen_xmin = (v) >= 904,                                                             \
             .slot_reserves = (v) >= 906,                                                           \
             .archiver_view = (v) >= 904,                                                           \
             .ssl_view = (v) >= 905,                                                                \

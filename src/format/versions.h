@@ -70,7 +70,6 @@ typedef struct ServerSql
     bool missing_ok;             /* functions on files give NULL for what is not there (9.5+), on
                                     demand; else an error */
     bool replication_slots;      /* 9.4+ */
-    bool frozen_xmin;            /* a frozen row still shows who wrote it (9.4+) */
     bool slot_reserves;          /* a slot can keep WAL before it is first used (9.6+) */
     bool archiver_view;          /* pg_stat_archiver (9.4+) */
     bool ssl_view;               /* pg_stat_ssl (9.5+) */

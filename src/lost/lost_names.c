@@ -173,14 +173,6 @@ static void read_schema_changes(NameReader *reader, const RowChanges *changes)
 
 /* ---- The report's part ---- */
 
-static bool changes_schema(const Lost *lost, const LostTransaction *transaction)
-{
-    static const DdlChanges none;
-
-    return !transaction->maintenance &&
-           memcmp(&lost_set(lost, transaction)->changes, &none, sizeof(none)) != 0;
-}
-
 /* Returns false if the catalogs would tell nothing new. */
 static bool lacks_names(const Lost *lost)
 {
@@ -193,7 +185,8 @@ static bool lacks_names(const Lost *lost)
             return true;
     }
     for (size_t i = 0; i < lost->transaction_count; i++)
-        if (changes_schema(lost, &lost->transactions[i]))
+        if (!lost->transactions[i].maintenance &&
+            lost_set(lost, &lost->transactions[i])->changes_schema)
             return true;
     return false;
 }

@@ -25,6 +25,13 @@ typedef enum RowChangeKind
                     transaction that gave the table this storage (catalog_gives_storage) */
 } RowChangeKind;
 
+/* The place of a row: its ctid. */
+typedef struct LostPlace
+{
+    BlockNumber block;
+    uint16_t item;
+} LostPlace;
+
 typedef struct RowChange
 {
     RowChangeKind kind;

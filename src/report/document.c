@@ -3,7 +3,7 @@
 #include "report/facts.h"
 
 /* Raised when a key goes or changes its meaning; new keys leave it. */
-#define REPORT_VERSION 2
+#define REPORT_VERSION 3
 
 static const char *const kind_keys[KIND_COUNT] = {[KIND_RELATION] = "relations",
                                                   [KIND_FORK] = "other_forks",
@@ -122,22 +122,6 @@ static void json_relations_with(Json *json, const char *key, const Lost *lost,
     json_close(json, ']');
 }
 
-static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transaction)
-{
-    DdlGuess guesses[DDL_GUESSES_MAX];
-    const size_t count = ddl_guess(&lost_set(lost, transaction)->changes, guesses);
-    char statement[128];
-
-    json_section(json, "ddl", '[', true);
-    for (size_t i = 0; i < count; i++)
-    {
-        snprintf(statement, sizeof(statement), "%s%s%s", guesses[i].verb,
-                 guesses[i].noun[0] != '\0' ? " " : "", guesses[i].noun);
-        json_element(json, statement);
-    }
-    json_close(json, ']');
-}
-
 static void json_schema_changes(Json *json, const Lost *lost, size_t transaction, size_t *next)
 {
     AUTO_BUFFER Buffer statement = {0};
@@ -179,14 +163,12 @@ static void json_committed(Json *json, const Report *report)
         json_relations_with(json, "created", lost, transaction, LOST_CREATED);
         json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
         json_relations_with(json, "dropped", lost, transaction, LOST_DROPPED);
-        json_ddl(json, lost, transaction);
         json_schema_changes(json, lost, i, &next);
     }
 }
 
 static void json_touched(Json *json, const Lost *lost)
 {
-    AUTO_BUFFER Buffer query = {0};
     char last_value[32];
     const LostRelation *relation = lost->relations;
     size_t left = 0;
@@ -213,10 +195,6 @@ static void json_touched(Json *json, const Lost *lost)
         json_bool(json, "dropped", relation->what & LOST_DROPPED);
         snprintf(last_value, sizeof(last_value), "%lld", (long long) relation->last_value);
         json_decimal(json, "last_value", relation->is_sequence ? last_value : NULL);
-        buffer_clear(&query);
-        if (source_query_exists(lost, relation))
-            source_query_append(lost, relation, &query);
-        json_string(json, "source_query", query.size > 0 ? buffer_string(&query) : NULL);
     }
 }
 

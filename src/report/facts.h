@@ -80,19 +80,4 @@ const char *const *report_archived(const Report *report, size_t *count);
 /* Why a full backup is to be taken, sentences in the run's arena; NULL: there is no need. */
 const char *report_full_backup(const Report *report);
 
-/* ---- source_query.c: SQL that lists rows that the source still has ---- */
-
-/* True if the source has the table's storage, lost transactions deleted or updated rows there, and
- * it is known which of the source's rows these are. */
-bool source_query_exists(const Lost *lost, const LostRelation *relation);
-
-/* The statement, with line breaks but none at its end, appended to text. */
-void source_query_append(const Lost *lost, const LostRelation *relation, Buffer *text);
-
-/*
- * The report's part for people: a script for psql, after an empty line; the tables with the most
- * such rows. Nothing if there is no table of that kind, or lost is NULL.
- */
-void source_queries_text(const Lost *lost, Buffer *text);
-
 #endif

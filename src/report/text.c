@@ -232,6 +232,13 @@ static void list_done(TextList *list, const LostRelation *relation, bool of_new_
         buffer_printf(list->buffer, " by %u", xid);
 }
 
+/* CREATE DATABASE copies the relations of its template, whose catalogs are among them. */
+static bool is_copied(const Lost *lost, const LostRelation *relation, unsigned what)
+{
+    return what == LOST_CREATED && relation->oid < FIRST_NORMAL_OID &&
+           lost_database_is_new(lost, relation->id.database);
+}
+
 /* Without the list of transactions. */
 static void list_done_by_any(const Lost *lost, unsigned what, TextList *list)
 {
@@ -240,30 +247,14 @@ static void list_done_by_any(const Lost *lost, unsigned what, TextList *list)
 
     for (size_t i = 0; i < lost->relation_count; i++)
         if (relations[i].what & what)
-            list_done(list, &relations[i],
-                      what == LOST_CREATED && relations[i].oid < FIRST_NORMAL_OID &&
-                          lost_database_is_new(lost, relations[i].id.database),
-                      &last, 0);
+            list_done(list, &relations[i], is_copied(lost, &relations[i], what), &last, 0);
 }
 
-static bool makes_database(const DdlChanges *changes)
-{
-    DdlGuess guesses[DDL_GUESSES_MAX];
-    const size_t count = ddl_guess(changes, guesses);
-
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(guesses[i].verb, "CREATE") == 0 && strcmp(guesses[i].noun, "DATABASE") == 0)
-            return true;
-    return false;
-}
-
-/* CREATE DATABASE copies the relations of its template. */
 static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
 {
     for (size_t i = 0; i < lost->transaction_count; i++)
     {
         const LostSet *set = lost_set(lost, &lost->transactions[i]);
-        const bool made = what == LOST_CREATED && makes_database(&set->changes);
         Oid last = 0;
 
         for (size_t k = 0; k < set->count; k++)
@@ -271,42 +262,28 @@ static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
             const LostRelation *relation = &lost->relations[set->items[k].relation];
 
             if (set->items[k].what & what)
-                list_done(list, relation, made && lost_database_is_new(lost, relation->id.database),
-                          &last, lost->transactions[i].xid);
+                list_done(list, relation, is_copied(lost, relation, what), &last,
+                          lost->transactions[i].xid);
         }
     }
 }
 
-/* The changes of the schema that the target's catalogs tell of a transaction, or else a guess. */
-static void list_ddl(const Report *report, const Lost *lost, TextList *list)
+/* The changes of the schema that the target's catalogs tell. */
+static void list_schema_changes(const Report *report, const Lost *lost, TextList *list)
 {
-    size_t next = 0;
-
-    for (size_t i = 0; i < lost->transaction_count; i++)
+    for (size_t i = 0; i < lost->schema_change_count; i++)
     {
-        const LostTransaction *transaction = &lost->transactions[i];
-        const size_t first = next;
-        DdlGuess guesses[DDL_GUESSES_MAX];
-        const size_t size = ddl_guess(&lost_set(lost, transaction)->changes, guesses);
+        const LostSchemaChange *change = &lost->schema_changes[i];
+        const LostTransaction *transaction = &lost->transactions[change->transaction];
 
-        for (; next < lost->schema_change_count && lost->schema_changes[next].transaction == i;
-             next++)
-        {
-            const LostSchemaChange *change = &lost->schema_changes[next];
-
-            if (!text_list_next(list))
-                continue;
-            buffer_shown(list->buffer, SHOWN_ONE_LINE, "%s %s%s%s by %u, %.19s", change->verb,
-                         change->noun, change->name != NULL ? " " : "",
-                         change->name != NULL ? change->name : "", transaction->xid,
-                         time_text(report, transaction->time));
-            if (change->rows_on_source)
-                buffer_append_string(list->buffer, "\n  its rows are still on the source");
-        }
-        if (next == first && size > 0 && text_list_next(list))
-            buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
-                          size > 1 ? " and more" : "", transaction->xid,
-                          time_text(report, transaction->time));
+        if (!text_list_next(list))
+            continue;
+        buffer_shown(list->buffer, SHOWN_ONE_LINE, "%s %s%s%s by %u, %.19s", change->verb,
+                     change->noun, change->name != NULL ? " " : "",
+                     change->name != NULL ? change->name : "", transaction->xid,
+                     time_text(report, transaction->time));
+        if (change->rows_on_source)
+            buffer_append_string(list->buffer, "\n  its rows are still on the source");
     }
 }
 
@@ -337,7 +314,7 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
     text_list_rows(text, "most touched", &list);
     list_sequences(lost, &list);
     text_list_rows(text, "sequences", &list);
-    list_ddl(report, lost, &list);
+    list_schema_changes(report, lost, &list);
     text_list_rows(text, "schema, by its catalogs", &list);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
@@ -639,7 +616,6 @@ void report_text(const Report *report, Buffer *out)
     text_next(report, text);
     text_rejoin(report, text);
     text_times(report, text);
-    source_queries_text(report->run->lost, text);
     shown_clean((char *) buffer_string(text), SHOWN_OWN_LINES);
     utf8_append(out, buffer_string(text));
 }

@@ -1,6 +1,6 @@
 /*
- * The changes of rows by a record: their number, whether they are more than maintenance, and a
- * guess at the changes of the schema, from the catalogs.
+ * The changes of rows by a record: their number, whether they are more than maintenance, and
+ * whether they are of a catalog.
  *
  * Catalogs are known by their storage, which has the catalog's own number until somebody rewrites
  * it (VACUUM FULL pg_class): after that its changes are not seen. Of 9.3 and 9.4, where initdb does
@@ -33,32 +33,10 @@ typedef enum RecordWeight
  * RECORD_CHANGE. */
 RecordWeight record_weight(const WalRecord *record);
 
-/* A bit for each catalog of the table in heap_changes.c; and the changes of storage. */
-typedef struct DdlChanges
-{
-    uint32_t inserted, updated, deleted;
-    uint32_t storage; /* DDL_STORAGE_... */
-} DdlChanges;
-#define DDL_STORAGE_CREATED 1
-#define DDL_STORAGE_DROPPED 2
-
-/* Add what a record says. Updates in place (statistics) do not count. */
-void ddl_note_record(DdlChanges *changes, const WalRecord *record);
+/* It writes or deletes a row of a catalog. Updates in place (statistics) do not count. */
+bool record_changes_catalog(const WalRecord *record);
 
 /* It is a new row of pg_class. */
-bool ddl_is_new_relation(const WalRecord *record);
-
-void ddl_merge(DdlChanges *changes, const DdlChanges *more);
-
-/* One statement, such as "CREATE" and "SCHEMA". Static strings. */
-typedef struct DdlGuess
-{
-    const char *verb;
-    const char *noun;
-} DdlGuess;
-#define DDL_GUESSES_MAX 64
-
-/* Returns the number of guesses; 0 for a transaction that changed no schema. */
-size_t ddl_guess(const DdlChanges *changes, DdlGuess guesses[DDL_GUESSES_MAX]);
+bool record_is_new_relation(const WalRecord *record);
 
 #endif

@@ -1,15 +1,11 @@
 #include "wal/lost.h"
 
 #include "base/array.h"
-#include "format/heap_record.h"
 #include "format/page.h"
 #include "wal/scan.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define FIRST_NORMAL_XID 3 /* access/transam.h */
-#define ENDED_MAX 262144   /* numbers between two lists of running transactions */
 
 /* Strings of bytes, each held once, one after the other: a set of them, in which each has a number.
  */
@@ -28,16 +24,13 @@ typedef struct Item
     uint32_t what;
     uint64_t records;
     RowCounts rows;
-    LostPlace *places; /* as they came */
-    size_t place_count;
-    bool has_more_places;
 } Item;
 
 /* A transaction or subtransaction that has not ended. */
 typedef struct Open
 {
     uint64_t records;
-    DdlChanges changes;
+    bool changes_schema;
     RecordWeight weight; /* of its heaviest record */
     Item *items;         /* by relation, ascending */
     size_t count;
@@ -53,14 +46,7 @@ typedef struct LostWork
     Buffer unowned;   /* u32: storage made by a record without transaction number */
     Buffer databases; /* u32 */
     Buffer scratch;
-    WalRecord by_oid;         /* see record_by_oid */
-    size_t place_count;       /* of all relations and open transactions */
-    bool has_list;            /* of running transactions, before the divergence */
-    bool has_diverged;        /* a record after the divergence was read */
-    uint32_t oldest_unlisted; /* the last list of running transactions lacks some, none of which is
-                                 older; 0: it lacks none */
-    uint32_t ended_from;      /* the first number that this list could not have */
-    uint8_t ended[ENDED_MAX / 8]; /* a bit for each number from ended_from on */
+    WalRecord by_oid; /* see record_by_oid */
 } LostWork;
 
 /* ---- Interned strings ---- */
@@ -143,20 +129,8 @@ Lost *lost_create(const Version *version, const LostWanted *wanted)
 
     lost->version = version;
     lost->wanted = *wanted;
-    lost->ended_before = wanted->first_known_xid;
     lost->work = memory_allocate_zeroed(1, sizeof(LostWork));
-    lost->work->ended_from = wanted->first_known_xid;
     return lost;
-}
-
-static void free_items(Lost *lost, Open *open)
-{
-    for (size_t i = 0; i < open->count; i++)
-    {
-        lost->work->place_count -= open->items[i].place_count;
-        free(open->items[i].places);
-    }
-    free(open->items);
 }
 
 void lost_destroy(Lost *lost)
@@ -164,9 +138,7 @@ void lost_destroy(Lost *lost)
     if (lost == NULL)
         return;
     for (size_t i = 0; i < lost->work->open_count; i++)
-        free_items(lost, &lost->work->opens[i]);
-    for (size_t i = 0; i < lost->relation_count; i++)
-        free(lost->relations[i].places);
+        free(lost->work->opens[i].items);
     free(lost->work->opens);
     free(lost->wanted.catalogs.items);
     free(lost->transactions);
@@ -273,7 +245,7 @@ static void forget_open(Lost *lost, uint32_t xid)
     if (open == NULL)
         return;
     index = (size_t) (open - lost->work->opens);
-    free_items(lost, open);
+    free(open->items);
     lost->work->open_count--;
     lost->work->opens[index] = lost->work->opens[lost->work->open_count];
     lost->work->open_xids[index] = lost->work->open_xids[lost->work->open_count];
@@ -287,70 +259,12 @@ static void forget_before(Lost *lost, uint32_t oldest_running)
             forget_open(lost, lost->work->open_xids[i - 1]);
 }
 
-/* ---- Places of rows ---- */
-
-static bool may_add_place(Lost *lost, size_t count)
-{
-    if (count == LOST_PLACES_MAX || lost->work->place_count == LOST_ALL_PLACES_MAX)
-        return false;
-    lost->work->place_count++;
-    return true;
-}
-
-static void add_item_place(Lost *lost, Item *item, LostPlace place)
-{
-    if (may_add_place(lost, item->place_count))
-        ARRAY_ADD(item->places, item->place_count, place);
-    else
-        item->has_more_places = true;
-}
-
-static int compare_lost_places(const void *left, const void *right)
-{
-    const LostPlace *a = left, *b = right;
-
-    if (a->block != b->block)
-        return a->block < b->block ? -1 : 1;
-    return (a->item > b->item) - (a->item < b->item);
-}
-
-/* A place is held once: rows that are updated again and again leave few. */
-static void add_relation_place(Lost *lost, LostRelation *relation, LostPlace place)
-{
-    bool found;
-    const size_t index = array_search(&place, relation->places, relation->place_count,
-                                      sizeof(place), compare_lost_places, &found);
-
-    if (found)
-        return;
-    if (may_add_place(lost, relation->place_count))
-        ARRAY_INSERT(relation->places, relation->place_count, index, place);
-    else
-        relation->has_more_places = true;
-}
-
-/* The place of the row that the record deletes or updates. */
-static void note_place(Lost *lost, Open *open, const WalRecord *record)
-{
-    HeapRecord heap;
-    uint32_t relation;
-
-    if (record->rmgr != RM_HEAP ||
-        !heap_record_parse(lost->version, lost->wanted.block_size, record, &heap) ||
-        (heap.kind != HEAP_RECORD_UPDATE && heap.kind != HEAP_RECORD_DELETE) || heap.speculative)
-        return;
-    const BlockReference *block = &record->blocks[heap.old_index];
-    if (find_relation(lost, block->relation, &relation) &&
-        lost->relations[relation].oid >= FIRST_NORMAL_OID)
-        add_item_place(lost, find_item(open, relation), (LostPlace){block->block, heap.old_item});
-}
-
-static void merge_open(Lost *lost, Open *open, const Open *more)
+static void merge_open(Open *open, const Open *more)
 {
     open->records += more->records;
     if (more->weight > open->weight)
         open->weight = more->weight;
-    ddl_merge(&open->changes, &more->changes);
+    open->changes_schema = open->changes_schema || more->changes_schema;
     for (size_t i = 0; i < more->count; i++)
     {
         Item *item = find_item(open, more->items[i].relation);
@@ -358,9 +272,6 @@ static void merge_open(Lost *lost, Open *open, const Open *more)
         item->what |= more->items[i].what;
         item->records += more->items[i].records;
         row_counts_merge(&item->rows, &more->items[i].rows);
-        item->has_more_places = item->has_more_places || more->items[i].has_more_places;
-        for (size_t k = 0; k < more->items[i].place_count; k++)
-            add_item_place(lost, item, more->items[i].places[k]);
     }
 }
 
@@ -369,7 +280,7 @@ static void merge_open(Lost *lost, Open *open, const Open *more)
 /* The number of the set; false: there is no room for it. */
 static bool keep_set(Lost *lost, const Open *open, uint32_t *number)
 {
-    const LostSet head = {.changes = open->changes, .count = (uint32_t) open->count};
+    const LostSet head = {.changes_schema = open->changes_schema, .count = (uint32_t) open->count};
     Buffer *set = &lost->work->scratch;
 
     buffer_clear(set);
@@ -404,9 +315,6 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
         relation->records += open->items[i].records;
         relation->what |= open->items[i].what;
         row_counts_merge(&relation->rows, &open->items[i].rows);
-        relation->has_more_places = relation->has_more_places || open->items[i].has_more_places;
-        for (size_t k = 0; k < open->items[i].place_count; k++)
-            add_relation_place(lost, relation, open->items[i].places[k]);
     }
     if (!lost->wanted.list)
         return;
@@ -424,22 +332,19 @@ static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *even
     const Open *open = find_open(lost, event->xid, false);
 
     if (open != NULL)
-        merge_open(lost, &whole, open);
+        merge_open(&whole, open);
     for (uint32_t i = 0; i < event->subxid_count; i++)
     {
         open = find_open(lost, wal_event_u32(event->subxids, i), false);
         if (open != NULL)
-            merge_open(lost, &whole, open);
+            merge_open(&whole, open);
     }
     /* The record of COMMIT PREPARED carries no transaction number. */
     whole.records += record->xid != event->xid;
     for (uint32_t i = 0; i < event->dropped_count; i++)
-    {
         add_relation(lost, &whole, wal_event_dropped(event, i), LOST_DROPPED, 0);
-        whole.changes.storage |= DDL_STORAGE_DROPPED;
-    }
     keep_transaction(lost, &whole, record, event);
-    free_items(lost, &whole);
+    free(whole.items);
 }
 
 static bool is_common(const Lost *lost, const WalRecord *record)
@@ -447,111 +352,13 @@ static bool is_common(const Lost *lost, const WalRecord *record)
     return record->lsn < lost->wanted.from;
 }
 
-/* If not all transactions that had not ended can be named, the oldest of them is the limit. */
-static void note_open_xid(Lost *lost, uint32_t xid, uint32_t *oldest)
-{
-    if (lost->open_xid_count < LOST_OPEN_XIDS_MAX)
-        lost->open_xids[lost->open_xid_count] = xid;
-    lost->open_xid_count++;
-    if (xid_precedes(xid, *oldest))
-        *oldest = xid;
-}
-
-static void limit_open_xids(Lost *lost, uint32_t oldest, bool some_are_unlisted)
-{
-    if (!some_are_unlisted && lost->open_xid_count <= LOST_OPEN_XIDS_MAX)
-        return;
-    lost->ended_before = oldest;
-    lost->open_xid_count = 0;
-}
-
-/* One that ends after the divergence had not ended there. No list has it if it was prepared before
- * the last common checkpoint, and that was a shutdown's. */
-static void note_late_end(Lost *lost, uint32_t xid)
-{
-    uint32_t oldest = xid;
-
-    if (!lost->work->has_diverged || !xid_precedes(xid, lost->ended_before))
-        return;
-    for (size_t i = 0; i < lost->open_xid_count; i++)
-    {
-        if (lost->open_xids[i] == xid)
-            return;
-        if (xid_precedes(lost->open_xids[i], oldest))
-            oldest = lost->open_xids[i];
-    }
-    note_open_xid(lost, xid, &oldest);
-    limit_open_xids(lost, oldest, false);
-}
-
-static void end_xid(Lost *lost, uint32_t xid)
-{
-    const uint32_t number = xid - lost->work->ended_from;
-
-    if (number < ENDED_MAX)
-        lost->work->ended[number / 8] |= (uint8_t) (1 << number % 8);
-    note_late_end(lost, xid);
-    forget_open(lost, xid);
-}
-
 static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
     if (event->kind == WAL_EVENT_COMMIT && !is_common(lost, record))
         add_commit(lost, record, event);
-    end_xid(lost, event->xid);
+    forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        end_xid(lost, wal_event_u32(event->subxids, i));
-}
-
-/* ---- The transactions before the divergence ---- */
-
-static void note_next_xid(Lost *lost, uint32_t next_xid)
-{
-    if (next_xid < FIRST_NORMAL_XID)
-        next_xid = FIRST_NORMAL_XID;
-    if (xid_precedes(lost->ended_before, next_xid))
-        lost->ended_before = next_xid;
-}
-
-/* The list also has transactions that have written nothing since the last common checkpoint. */
-static void note_running_xids(Lost *lost, const WalEvent *event)
-{
-    LostWork *work = lost->work;
-
-    forget_before(lost, event->oldest_running_xid);
-    if (work->has_diverged)
-        return;
-    work->has_list = true;
-    note_next_xid(lost, event->next_xid);
-    work->oldest_unlisted = event->flag ? event->oldest_running_xid : 0;
-    for (uint32_t i = 0; i < event->list_count; i++)
-        (void) find_open(lost, wal_event_u32(event->list, i), true);
-    work->ended_from = event->next_xid;
-    memset(work->ended, 0, sizeof(work->ended));
-}
-
-/*
- * A transaction may get its number, wait for a lock and write its first record after the
- * divergence. No record names it until then, but one that ends has a record of that.
- */
-static void note_divergence(Lost *lost)
-{
-    LostWork *work = lost->work;
-
-    work->has_diverged = true;
-    lost->open_is_unknown = lost->wanted.online && !work->has_list;
-    if (lost->ended_before - work->ended_from > ENDED_MAX)
-        lost->ended_before = work->ended_from + ENDED_MAX;
-    uint32_t oldest = lost->ended_before;
-    for (size_t i = 0; i < work->open_count; i++)
-        if (xid_precedes(work->open_xids[i], work->ended_from))
-            note_open_xid(lost, work->open_xids[i], &oldest);
-    for (uint32_t i = 0; i < lost->ended_before - work->ended_from; i++)
-        if ((work->ended[i / 8] & 1 << i % 8) == 0 && work->ended_from + i >= FIRST_NORMAL_XID)
-            note_open_xid(lost, work->ended_from + i, &oldest);
-    if (work->oldest_unlisted != 0 && xid_precedes(work->oldest_unlisted, oldest))
-        oldest = work->oldest_unlisted;
-    limit_open_xids(lost, oldest, work->oldest_unlisted != 0);
+        forget_open(lost, wal_event_u32(event->subxids, i));
 }
 
 /* ---- Records ---- */
@@ -582,7 +389,6 @@ static void assign_created_relation(Lost *lost, Open *open, const RelationId *to
         if (!has_made(lost, unowned[i], touched, is_new_relation))
             continue;
         find_item(open, unowned[i])->what |= LOST_CREATED;
-        open->changes.storage |= DDL_STORAGE_CREATED;
         memmove(&unowned[i], &unowned[i + 1], (count - 1 - i) * sizeof(uint32_t));
         lost->work->unowned.size -= sizeof(uint32_t);
         return;
@@ -596,9 +402,8 @@ static void add_created_relation(Lost *lost, Open *open, const WalEvent *event)
     if (event->fork != FORK_MAIN)
         return;
     add_relation(lost, open, event->relation, LOST_CREATED, 1);
-    if (open != NULL)
-        open->changes.storage |= DDL_STORAGE_CREATED;
-    else if (lost->work->unowned.size < 4096 && find_relation(lost, event->relation, &relation))
+    if (open == NULL && lost->work->unowned.size < 4096 &&
+        find_relation(lost, event->relation, &relation))
         buffer_append(&lost->work->unowned, &relation, sizeof(relation));
 }
 
@@ -615,7 +420,7 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
         end_transaction(lost, record, &event);
         break;
     case WAL_EVENT_RUNNING_XACTS:
-        note_running_xids(lost, &event);
+        forget_before(lost, event.oldest_running_xid);
         break;
     case WAL_EVENT_RELATION_CREATE:
         if (!is_common(lost, record))
@@ -652,11 +457,10 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const Wa
         if (i == 0 && item != NULL)
             row_counts_add(&item->rows, record);
     }
-    note_place(lost, open, record);
     if (lost->work->unowned.size > 0 && record->block_count > 0)
         assign_created_relation(lost, open, &record->blocks[0].relation,
-                                ddl_is_new_relation(by_oid));
-    ddl_note_record(&open->changes, by_oid);
+                                record_is_new_relation(by_oid));
+    open->changes_schema = open->changes_schema || record_changes_catalog(by_oid);
 }
 
 /* xl_seq_rec, commands/sequence.h, then the sequence's row. Values do not come back when a
@@ -677,8 +481,8 @@ static void note_sequence(Lost *lost, const WalRecord *record)
     lost->relations[relation].last_value = value;
 }
 
-/* As it would be if the storage of catalogs had their numbers: so ddl.c and heap_changes.c know
- * them. */
+/* As it would be if the storage of catalogs had their numbers: so
+ * heap_changes.c knows them. */
 static const WalRecord *record_by_oid(Lost *lost, const WalRecord *record)
 {
     const Catalogs *catalogs = &lost->wanted.catalogs;
@@ -700,14 +504,8 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
 
     if (record->lsn < lost->wanted.known_from || record->lsn >= lost->wanted.end)
         return true;
-    if (!is_common(lost, record) && !lost->work->has_diverged)
-        note_divergence(lost);
     if (record->xid != 0)
-    {
         open = find_open(lost, record->xid, true);
-        if (is_common(lost, record))
-            note_next_xid(lost, record->xid + 1);
-    }
     if (open != NULL)
     {
         const WalRecord *by_oid = record_by_oid(lost, record);

@@ -16,10 +16,7 @@
 
 #define LOST_TRANSACTIONS_MAX 5000000 /* 240 MB */
 #define LOST_RELATIONS_MAX 200000
-#define LOST_OPEN_MAX 65536  /* transactions and subtransactions at once */
-#define LOST_PLACES_MAX 1000 /* of rows of one relation */
-#define LOST_ALL_PLACES_MAX 4000000
-#define LOST_OPEN_XIDS_MAX 100
+#define LOST_OPEN_MAX 65536 /* transactions and subtransactions at once */
 #define LOST_SETS_SIZE_MAX ((size_t) 64 * 1024 * 1024) /* bytes */
 
 /* The changes of a transaction to a relation. */
@@ -27,13 +24,6 @@
 #define LOST_DROPPED 2
 #define LOST_TRUNCATED 4
 #define LOST_CREATED 8
-
-/* The place of a row: its ctid. */
-typedef struct LostPlace
-{
-    BlockNumber block;
-    uint16_t item;
-} LostPlace;
 
 typedef struct LostRelation
 {
@@ -51,11 +41,7 @@ typedef struct LostRelation
     const char *database;  /* its name; NULL: not known. Not owned */
     bool is_sequence;      /* one that advanced after the divergence: last_value is set */
     int64_t last_value;    /* at most: the server logs up to 32 values ahead */
-    bool on_source;    /* the source has this storage, under this name; else it did not say so */
-    LostPlace *places; /* of rows that transactions deleted or updated and committed, ascending;
-                          none in catalogs */
-    size_t place_count;
-    bool has_more_places; /* there were more than the limits allow */
+    bool on_source; /* the source has this storage, under this name; else it did not say so */
 } LostRelation;
 
 typedef struct LostTransaction
@@ -79,7 +65,7 @@ typedef struct LostItem
 
 typedef struct LostSet
 {
-    DdlChanges changes; /* of catalogs */
+    uint32_t changes_schema; /* a row of a catalog was changed: 0 or 1 */
     uint32_t count;
     LostItem items[];
 } LostSet;
@@ -101,11 +87,9 @@ typedef struct LostSchemaChange
 typedef struct LostWanted
 {
     Lsn known_from; /* at or before from */
-    bool online;    /* what is known begins with an online checkpoint: transactions may run there */
     uint32_t first_known_xid;
     Lsn from;
     Lsn end;
-    uint32_t block_size;
     bool list;         /* each transaction; else only the sums */
     Catalogs catalogs; /* sorted; from lost_create on the Lost's own. None: each catalog's storage
                           has its number */
@@ -125,17 +109,7 @@ typedef struct Lost
     LostSchemaChange *schema_changes; /* by transaction; set by a LostNamer (run.h) */
     size_t schema_change_count;
     uint64_t maintenance_count; /* of all that committed, listed or not: those with `maintenance` */
-    /*
-     * The transactions that had ended at the divergence: those with a number that precedes
-     * ended_before and is not among open_xids. A transaction with another number may have written
-     * rows on the source after the divergence.
-     */
-    uint32_t ended_before;
-    uint32_t open_xids[LOST_OPEN_XIDS_MAX];
-    size_t open_xid_count;
-    bool open_is_unknown;  /* others may not have ended either: the WAL has no list of them
-                              (wal_level = archive, up to 9.5) */
-    struct LostWork *work; /* lost.c's own */
+    struct LostWork *work;      /* lost.c's own */
 } Lost;
 
 Lost *lost_create(const Version *version, const LostWanted *wanted);

@@ -513,7 +513,7 @@ static void test_json_of_a_rewind(void **state)
     (void) state;
     json_holds(&run, NULL, 0,
                "{\n"
-               "  \"report_version\": 2,\n"
+               "  \"report_version\": 3,\n"
                "  \"result\": \"rewound\",\n"
                "  \"exit_status\": 0,\n"
                "  \"dry_run\": false,\n"

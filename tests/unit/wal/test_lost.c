@@ -138,10 +138,8 @@ static void test_storage_without_a_number(void **state)
     assert_int_equal(lost->transaction_count, 2);
     assert_int_equal(done_to(lost, &list[0], one.relation), 0);
     assert_int_equal(done_to(lost, &list[1], one.relation), LOST_CREATED);
-    DdlChanges changes = lost_set(lost, &list[1])->changes;
-    DdlGuess guesses[DDL_GUESSES_MAX];
-    assert_int_equal(ddl_guess(&changes, guesses), 1);
-    assert_string_equal(guesses[0].verb, "CREATE");
+    assert_int_equal(lost_set(lost, &list[0])->changes_schema, 0);
+    assert_int_equal(lost_set(lost, &list[1])->changes_schema, 1);
     assert_true(lost->relations[0].created);
     lost_destroy(lost);
     free(writer);
@@ -155,7 +153,6 @@ static void test_catalogs_with_other_storage(void **state)
     WalWriter *writer = writer_create();
     LostWanted wanted = {.first_known_xid = 700, .end = UINT64_MAX, .list = true};
     WalSegmentFacts facts;
-    DdlGuess guesses[DDL_GUESSES_MAX];
 
     (void) state;
     write_created(writer, 0, one);
@@ -172,9 +169,7 @@ static void test_catalogs_with_other_storage(void **state)
         wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
     const LostTransaction *list = lost->transactions;
     assert_int_equal(lost->transaction_count, 2);
-    DdlChanges changes = lost_set(lost, &list[0])->changes;
-    assert_int_equal(ddl_guess(&changes, guesses), 1);
-    assert_string_equal(guesses[0].verb, "CREATE");
+    assert_int_equal(lost_set(lost, &list[0])->changes_schema, 1);
     assert_int_equal(done_to(lost, &list[0], one.relation), LOST_CREATED);
     assert_false(list[0].maintenance);
     assert_true(list[1].maintenance);
@@ -269,265 +264,6 @@ static void test_maintenance(void **state)
     free(writer);
 }
 
-/* xl_heap_delete. */
-static void write_delete(WalWriter *writer, uint32_t xid, BlockNumber number, uint16_t item)
-{
-    const BlockReference block = {.fork = FORK_MAIN, .relation = one, .block = number};
-    uint8_t bytes[8] = {0};
-
-    store_u32(bytes, xid);
-    bytes[4] = (uint8_t) item;
-    bytes[5] = (uint8_t) (item >> 8);
-    writer_record(writer, RM_HEAP, 0x10, xid, &block, bytes, sizeof(bytes));
-}
-
-/* Places are those of rows that transactions deleted which committed, each once. */
-static void test_places(void **state)
-{
-    static const LostPlace expected[] = {{2, 7}, {2, 8}, {3, 1}};
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    write_delete(writer, 700, 3, 1);
-    write_delete(writer, 701, 2, 8);
-    write_delete(writer, 702, 2, 9);
-    write_end(writer, 0x20, 702, 0);
-    write_end(writer, 0x00, 700, 701);
-    write_delete(writer, 703, 2, 7);
-    write_delete(writer, 703, 3, 1);
-    write_end(writer, 0x00, 703, 0);
-    write_delete(writer, 704, 4, 1); /* never ends */
-    Lost *lost = read_all(writer, LSN_INVALID);
-    assert_int_equal(lost->relation_count, 1);
-    assert_int_equal(lost->relations->place_count, 3);
-    for (size_t i = 0; i < 3; i++)
-    {
-        assert_int_equal(lost->relations->places[i].block, expected[i].block);
-        assert_int_equal(lost->relations->places[i].item, expected[i].item);
-    }
-    assert_false(lost->relations->has_more_places);
-    lost_destroy(lost);
-    free(writer);
-}
-
-static void test_many_places(void **state)
-{
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    for (uint32_t i = 0; i < LOST_PLACES_MAX + 10; i++)
-    {
-        write_delete(writer, 700 + i / 600, 1, (uint16_t) (i + 1));
-        if (i % 600 == 599)
-            write_end(writer, 0x00, 700 + i / 600, 0);
-    }
-    write_end(writer, 0x00, 701, 0);
-    const LostWanted wanted = {.first_known_xid = 700, .end = UINT64_MAX};
-    Lost *lost = lost_create(writer->shape.version, &wanted);
-    for (uint64_t segment = 1; segment <= writer->position / SEGMENT_SIZE; segment++)
-    {
-        WalSegmentFacts facts;
-
-        assert_true(wal_read_segment(&writer->stream, segment, LSN_INVALID, lost_add_record, lost,
-                                     &facts, &error));
-    }
-    assert_int_equal(lost->relations->place_count, LOST_PLACES_MAX);
-    assert_true(lost->relations->has_more_places);
-    lost_destroy(lost);
-    free(writer);
-}
-
-static void write_running(WalWriter *writer, bool overflowed, uint32_t next_xid, uint32_t oldest)
-{
-    uint8_t bytes[28] = {0};
-
-    store_u32(bytes, 1);
-    bytes[8] = overflowed;
-    store_u32(bytes + 12, next_xid);
-    store_u32(bytes + 16, oldest);
-    store_u32(bytes + 20, next_xid - 1);
-    store_u32(bytes + 24, oldest);
-    writer_record(writer, RM_STANDBY, 0x10, 0, NULL, bytes, sizeof(bytes));
-}
-
-/* Transactions that had not ended at the divergence: those that were running then, whether they had
- * written something since the last common checkpoint or not, and each number given since the last
- * list that did not end. */
-static void test_divergence(void **state)
-{
-    static const uint32_t expected[] = {690, 705, 707, 709};
-
-    (void) state;
-    for (int overflowed = 0; overflowed < 2; overflowed++)
-    {
-        WalWriter *writer = writer_create();
-
-        write_running(writer, overflowed, 705, 690);
-        write_heap(writer, 707, one, 0);
-        write_end(writer, 0x20, 706, 0);
-        write_heap(writer, 710, one, 0);
-        write_end(writer, 0x00, 710, 708);
-        const Lsn from = write_heap(writer, 709, one, 0);
-        write_end(writer, 0x00, 709, 0);
-        write_running(writer, false, 712, 710);
-        Lost *lost = read_all(writer, from);
-        assert_int_equal(lost->ended_before, overflowed ? 690 : 711);
-        assert_int_equal(lost->open_xid_count, overflowed ? 0 : 4);
-        for (size_t i = 0; i < lost->open_xid_count; i++)
-            assert_int_equal(lost->open_xids[i], expected[i]);
-        lost_destroy(lost);
-        free(writer);
-    }
-}
-
-/* A list of running transactions says how all before it stand. */
-static void test_divergence_after_lists(void **state)
-{
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    write_end(writer, 0x00, 703, 0); /* 700 to 702 did not end: a crash */
-    write_running(writer, false, 705, 704);
-    write_end(writer, 0x00, 707, 0);
-    write_end(writer, 0x00, 705, 706);
-    write_running(writer, false, 709, 708);
-    const Lsn from = write_end(writer, 0x00, 709, 0);
-    Lost *lost = read_all(writer, from);
-    assert_int_equal(lost->ended_before, 709);
-    assert_int_equal(lost->open_xid_count, 1);
-    assert_int_equal(lost->open_xids[0], 708);
-    lost_destroy(lost);
-    free(writer);
-}
-
-/* Numbers begin again: 0 to 2 are of no transaction. */
-static void test_divergence_at_wraparound(void **state)
-{
-    static const uint32_t expected[] = {4294967290, 4294967295, 3};
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    write_running(writer, false, 4294967294, 4294967290);
-    write_end(writer, 0x00, 4, 4294967294);
-    const Lsn from = write_end(writer, 0x00, 4294967290, 0);
-    const LostWanted wanted = {
-        .first_known_xid = 4294967280, .from = from, .end = UINT64_MAX, .list = true};
-    Lost *lost = lost_create(writer->shape.version, &wanted);
-    WalSegmentFacts facts;
-    assert_true(
-        wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
-    assert_int_equal(lost->ended_before, 5);
-    assert_int_equal(lost->open_xid_count, 3);
-    for (size_t i = 0; i < lost->open_xid_count; i++)
-        assert_int_equal(lost->open_xids[i], expected[i]);
-    lost_destroy(lost);
-    free(writer);
-}
-
-/* More numbers than the memory holds: those after them count as not ended. */
-static void test_divergence_after_many(void **state)
-{
-    enum
-    {
-        HELD = 262144,
-        AT_ONCE = 32768
-    };
-    static uint8_t bytes[16 + AT_ONCE * 4];
-    const LostWanted wanted = {.first_known_xid = 700, .from = 1, .end = UINT64_MAX};
-    Lost *lost = lost_create(version_of_server_number(150000), &wanted);
-    WalRecord record = {.rmgr = RM_XACT, .info = 0x80, .xid = 699, .data = bytes};
-
-    (void) state;
-    record.data_size = sizeof(bytes);
-    store_u32(bytes + 8, 2); /* subtransactions */
-    store_u32(bytes + 12, AT_ONCE);
-    for (uint32_t first = 700; first < 700 + HELD; first += AT_ONCE)
-    {
-        for (uint32_t i = 0; i < AT_ONCE; i++)
-            store_u32(bytes + 16 + i * 4, first + i);
-        assert_true(lost_add_record(lost, &record, &error));
-    }
-    record.info = 0;
-    record.data_size = 8;
-    record.xid = 700 + HELD + 5;
-    assert_true(lost_add_record(lost, &record, &error));
-    record.lsn = 1;
-    assert_true(lost_add_record(lost, &record, &error));
-    assert_int_equal(lost->ended_before, 700 + HELD);
-    assert_int_equal(lost->open_xid_count, 0);
-    lost_destroy(lost);
-}
-
-/* Prepared before the WAL that is read. */
-static void test_ends_after_the_divergence(void **state)
-{
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    write_end(writer, 0x00, 640, 0);
-    write_heap(writer, 701, one, 0);
-    const Lsn from = write_end(writer, 0x20, 650, 651);
-    write_end(writer, 0x00, 701, 0);
-    write_end(writer, 0x00, 702, 0);
-    write_end(writer, 0x00, 660, 0);
-    Lost *lost = read_all(writer, from);
-    static const uint32_t expected[] = {700, 701, 650, 651, 660};
-    assert_int_equal(lost->ended_before, 702);
-    assert_int_equal(lost->open_xid_count, 5);
-    assert_memory_equal(lost->open_xids, expected, sizeof(expected));
-    lost_destroy(lost);
-    for (uint32_t i = 0; i < LOST_OPEN_XIDS_MAX; i++)
-        write_end(writer, 0x20, 500 + i, 0);
-    lost = read_all(writer, from);
-    assert_int_equal(lost->ended_before, 500);
-    lost_destroy(lost);
-    free(writer);
-}
-
-/* At a shutdown nothing runs; at an online checkpoint only a list tells what does. */
-static void test_no_list_of_running(void **state)
-{
-    static const LostWanted rows[] = {{.online = true}, {.online = false}};
-
-    (void) state;
-    for (size_t i = 0; i < 4; i++)
-    {
-        WalWriter *writer = writer_create();
-        LostWanted wanted = rows[i % 2];
-        Lost *lost;
-        WalSegmentFacts facts;
-
-        if (i >= 2)
-            write_running(writer, false, 700, 700);
-        wanted.from = write_end(writer, 0x00, 700, 0);
-        wanted.end = UINT64_MAX;
-        lost = lost_create(writer->shape.version, &wanted);
-        assert_true(
-            wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
-        assert_int_equal(lost->open_is_unknown, i == 0);
-        lost_destroy(lost);
-        free(writer);
-    }
-}
-
-/* Too many to be named. */
-static void test_many_open(void **state)
-{
-    WalWriter *writer = writer_create();
-
-    (void) state;
-    for (uint32_t xid = 700; xid < 900 - LOST_OPEN_XIDS_MAX; xid++)
-        write_end(writer, 0x00, xid, 0);
-    for (uint32_t i = 0; i <= LOST_OPEN_XIDS_MAX; i++)
-        write_heap(writer, 900 - i, one, 0);
-    const Lsn from = write_end(writer, 0x00, 850, 0);
-    Lost *lost = read_all(writer, from);
-    assert_int_equal(lost->ended_before, 900 - LOST_OPEN_XIDS_MAX);
-    assert_int_equal(lost->open_xid_count, 0);
-    lost_destroy(lost);
-    free(writer);
-}
-
 /* Sums are the same without the list. */
 static void test_no_list(void **state)
 {
@@ -549,30 +285,6 @@ static void test_no_list(void **state)
     free(writer);
 }
 
-static void test_guesses(void **state)
-{
-    /* Bits: 0 pg_class, 1 pg_attribute, 2 pg_extension, 3 pg_database, 4 pg_statistic. */
-    static const struct
-    {
-        DdlChanges changes;
-        const char *verb;
-    } rows[] = {{{1, 0, 0, 1}, "CREATE"},  {{3, 0, 3, 2}, "DROP"},   {{0, 1, 0, 3}, "TRUNCATE"},
-                {{2, 1, 0, 0}, "ALTER"},   {{0, 1, 0, 0}, "ALTER"},  {{0x10, 0, 0, 0}, "ANALYZE"},
-                {{5, 0, 0, 1}, "CREATE"},  {{8, 0, 0, 0}, "CREATE"}, {{0, 0, 8, 0}, "DROP"},
-                {{1, 0, 1, 3}, "TRUNCATE"}};
-    DdlGuess guesses[DDL_GUESSES_MAX];
-
-    (void) state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-    {
-        const size_t count = ddl_guess(&rows[i].changes, guesses);
-
-        assert_int_equal(count, i == 1 ? 2 : 1);
-        assert_string_equal(guesses[count - 1].verb, rows[i].verb);
-    }
-    assert_int_equal(ddl_guess(&(DdlChanges){0}, guesses), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,17 +295,7 @@ int main(void)
         cmocka_unit_test(test_many_share_a_set),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_maintenance),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_many_places),
-        cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_divergence_after_lists),
-        cmocka_unit_test(test_divergence_at_wraparound),
-        cmocka_unit_test(test_divergence_after_many),
-        cmocka_unit_test(test_ends_after_the_divergence),
-        cmocka_unit_test(test_no_list_of_running),
-        cmocka_unit_test(test_many_open),
         cmocka_unit_test(test_no_list),
-        cmocka_unit_test(test_guesses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
