@@ -2,9 +2,11 @@
 
 #include "base/clock.h"
 #include "base/text_cursor.h"
+#include "base/wait.h"
 #include "base/workers.h"
 
 #include <libpq-fe.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,7 +16,6 @@
 #include <time.h>
 
 #define POLL_MILLISECONDS 100
-#define PAUSE_MILLISECONDS_MAX 32
 #define PROBE_SECONDS 5
 #define RETRY_TIMEOUT_USUAL_SECONDS 60
 #define RETRY_TIMEOUT_LONG_SECONDS 600 /* a retry of hours may notice a loss later */
@@ -453,17 +454,15 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 /* Wait for the thread's end; false with error when a stop or the end of the time comes before. */
 static bool wait_for_attempt(const ConnectAttempt *attempt, double seconds, Error *error)
 {
-    const double begin = clock_seconds();
+    Wait wait = wait_begin(seconds > 0 ? seconds : INFINITY);
+    bool ended;
 
-    for (int pause = 1; !attempt->left; pause = pause < PAUSE_MILLISECONDS_MAX ? 2 * pause : pause)
-    {
-        if (seconds > 0 && clock_seconds() - begin >= seconds)
-            return error_set(error, ERROR_RETRY,
-                             "could not connect to the source server: no answer");
-        if (!stop_pause(pause, error))
-            return false;
-    }
-    return true;
+    do
+        ended = attempt->left;
+    while (!wait_until(ended, &wait, error));
+    if (!ended && !wait.stopped)
+        error_set(error, ERROR_RETRY, "could not connect to the source server: no answer");
+    return ended;
 }
 
 /* The role has not the right CONNECT on the database. */

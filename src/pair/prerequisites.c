@@ -1,12 +1,13 @@
 #include "pair/prerequisites.h"
 
 #include "base/clock.h"
-#include "base/workers.h"
+#include "base/wait.h"
 #include "target/pid_file.h"
 #include "io/place.h"
 
+#include <math.h>
+
 #define STOP_SECONDS 5 /* for a server to be stopped, and for its processes to notice that */
-#define STOP_POLL_MILLISECONDS 20
 #define SILENT_SECONDS 1
 
 bool error_hint_compare(Error *error)
@@ -25,13 +26,13 @@ typedef struct Given
     bool may_run;             /* the target's server runs, and will be stopped */
 } Given;
 
-static bool wait_for_stop(const Target *target, double patience_seconds, Error *error)
+bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error)
 {
-    const double begin = clock_seconds();
-    double seen = begin; /* when the server was last there, by its pid file */
-    bool told = false;
+    Wait wait = wait_begin(INFINITY);
+    double seen = wait.begin; /* when the server was last there, by its pid file */
+    bool over;
 
-    for (;;)
+    do
     {
         const double now = clock_seconds();
         bool running, stopping;
@@ -39,16 +40,17 @@ static bool wait_for_stop(const Target *target, double patience_seconds, Error *
 
         running = pid_file_find_server(target->directory, NULL, &pid, NULL) && pid != 0;
         stopping = running && pid_file_has_status(target->directory, PID_FILE_STOPPING);
-        if (running && now - begin >= (stopping ? patience_seconds : STOP_SECONDS))
-            return true;
         if (running)
+        {
             seen = now;
+            over = now - wait.begin >= (stopping ? *patience_seconds : STOP_SECONDS);
+        }
         /* The pid file is removed first: what is left of the server has its own time, however long
          * the stop took. */
-        else if (!server_process_find(target->directory, &pid, NULL) || pid == 0 ||
-                 now - seen >= STOP_SECONDS)
-            return true;
-        if (!told && now - begin > SILENT_SECONDS)
+        else
+            over = !server_process_find(target->directory, &pid, NULL) || pid == 0 ||
+                   now - seen >= STOP_SECONDS;
+        if (!over && wait_reports(&wait, SILENT_SECONDS))
         {
             /* Nobody may have asked a server that runs to stop. */
             if (running && !stopping)
@@ -57,20 +59,10 @@ static bool wait_for_stop(const Target *target, double patience_seconds, Error *
                          pid, STOP_SECONDS);
             else
                 log_info("waiting for the target server (PID %ld) to stop", pid);
-            told = true;
         }
-        if (!stop_pause(STOP_POLL_MILLISECONDS, error))
-            return false;
-    }
-}
-
-bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error)
-{
-    const double begin = clock_seconds();
-    const bool ok = wait_for_stop(target, *patience_seconds, error);
-
-    *patience_seconds = clock_patience_left(*patience_seconds, begin);
-    return ok;
+    } while (!wait_until(over, &wait, error));
+    *patience_seconds = clock_patience_left(*patience_seconds, wait.begin);
+    return !wait.stopped;
 }
 
 /* The two are no pair, and one of them may be another good cluster. */

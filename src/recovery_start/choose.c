@@ -1,16 +1,14 @@
 #include "recovery_start/recovery_start.h"
 
-#include "base/clock.h"
+#include "base/wait.h"
 #include "base/log.h"
-#include "base/workers.h"
 #include "format/relpath.h"
 #include "wal_store/source_summaries.h"
 
 #include <string.h>
 
 #define MEGABYTE (1024 * 1024)
-#define POLL_MILLISECONDS 100 /* between two looks at the source's pg_control */
-#define LATER_STARTS_MAX 3    /* after a hazard; each lies past it */
+#define LATER_STARTS_MAX 3 /* after a hazard; each lies past it */
 
 /* No more WAL than this before a late start is kept for a second rewind, towards another source, of
  * a target that was never started; its cost is not worth a word. */
@@ -717,7 +715,7 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
 {
     SourceState *state = &chooser->start->source;
     Source *source = chooser->in.clusters->source;
-    const double deadline = clock_seconds() + chooser->in.options->wait_timeout_seconds;
+    Wait wait = wait_begin(chooser->in.options->wait_timeout_seconds);
 
     if (!find_late_start(chooser, after, late, there, error))
         return false;
@@ -725,14 +723,13 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
         state->position.in_recovery || !source->is_server)
         return true;
     log_info("waiting for the source's next checkpoint; CHECKPOINT there ends the wait");
-    while (!*there && clock_seconds() < deadline)
+    while (!wait_until(*there, &wait, error))
     {
-        if (!stop_pause(POLL_MILLISECONDS, error) ||
-            !source_state_read_again(source, state, state, error))
+        if (!source_state_read_again(source, state, state, error))
             return false;
         *there = start_late(&state->control, chooser->in.divergence->lsn, after, late);
     }
-    return true;
+    return !wait.stopped;
 }
 
 /* A start past what the source's server could only replay with settings that it had then. */

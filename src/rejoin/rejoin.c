@@ -1,7 +1,6 @@
 #include "rejoin/rejoin.h"
 
 #include "apply/apply.h"
-#include "base/clock.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "pair/saved_directory.h"
@@ -13,7 +12,6 @@
 
 #include <stdio.h>
 
-#define POLL_MILLISECONDS 100
 #define START_SECONDS 5 /* for another --rejoin to start the server after its rewind */
 
 /* A rewind that was interrupted may have removed its configuration. It is finished first. */
@@ -349,7 +347,6 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
 static bool find_and_stop(Rejoin *rejoin, double *patience_seconds, bool *follows, Error *error)
 {
     Interlock *interlock = NULL;
-    double deadline;
     bool waited;
     long pid;
 
@@ -363,18 +360,11 @@ static bool find_and_stop(Rejoin *rejoin, double *patience_seconds, bool *follow
     if (!look_wait_for_lock(rejoin->target.directory, patience_seconds, &interlock, &waited, error))
         return false;
     interlock_release(interlock);
-    for (deadline = clock_seconds() + START_SECONDS; waited && clock_seconds() < deadline;)
-    {
-        pid = 0;
-        if (!pid_file_is_empty(rejoin->target.directory) &&
-            !pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
-            return false;
-        if (pid != 0)
-            return find_target(rejoin, error) && stop_server(rejoin, follows, error);
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
-    return true;
+    if (!waited)
+        return true;
+    if (!pid_file_wait_for_server(rejoin->target.directory, START_SECONDS, &pid, error))
+        return false;
+    return pid == 0 || (find_target(rejoin, error) && stop_server(rejoin, follows, error));
 }
 
 /*

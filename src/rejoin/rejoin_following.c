@@ -1,8 +1,8 @@
 #include "rejoin/rejoin_following.h"
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "base/log.h"
-#include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/directory.h"
 #include "standby/next_start.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define POLL_MILLISECONDS 200
+#define SILENT_SECONDS 1
 #define PATIENCE_SECONDS 10  /* for a standby that does not stream or replay: it asks every 5 s */
 #define STANDSTILL_SECONDS 2 /* of replay in front of the last record */
 
@@ -186,10 +186,10 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
 
 bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
 {
-    const double begin = clock_seconds();
-    double moved = begin;
+    Wait wait = wait_begin(rejoin->options->rejoin_timeout_seconds);
+    double moved = wait.begin;
     Lsn before = LSN_INVALID;
-    bool told = false;
+    bool over;
 
     *follows = false;
     /* Before 9.6 no server tells (streams_from_source), so there is nothing to wait for. */
@@ -199,7 +199,7 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     if (!find_start_of_server(rejoin, error))
         return false;
     streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
-    for (;;)
+    do
     {
         Standing standing;
         long pid;
@@ -208,41 +208,33 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
             !pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
             return false;
         *follows = standing.streams;
-        if (*follows || pid == 0 || standing.target.state == TARGET_SILENT ||
-            (standing.target.state == TARGET_ANSWERS && !standing.target.in_recovery))
-            return true;
         if (standing.target.state == TARGET_STARTING || standing.target.replayed != before)
             moved = clock_seconds();
         before = standing.target.replayed;
-        if (clock_seconds() - moved >= PATIENCE_SECONDS ||
-            clock_seconds() - begin >= rejoin->options->rejoin_timeout_seconds)
-            return true;
-        if (!told && clock_seconds() - begin > 1)
-        {
+        over = *follows || pid == 0 || standing.target.state == TARGET_SILENT ||
+               (standing.target.state == TARGET_ANSWERS && !standing.target.in_recovery) ||
+               clock_seconds() - moved >= PATIENCE_SECONDS;
+        if (!over && wait_reports(&wait, SILENT_SECONDS))
             log_info(
                 "waiting for the target's server (PID %ld), a standby that does not stream yet",
                 rejoin->pid);
-            told = true;
-        }
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
+    } while (!wait_until(over, &wait, error));
+    return !wait.stopped;
 }
 
 /* ---- After it was started ---- */
 
-typedef struct Wait
+typedef struct ReplayWait
 {
-    Lsn end; /* to be replayed */
-    double begin;
+    Lsn end;      /* to be replayed */
     Lsn replayed; /* LSN_INVALID: not known yet */
     double still; /* since when that stands still */
     double there; /* since when it has replayed up to the end; 0: it has not */
     Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
-} Wait;
+} ReplayWait;
 
 /* With -P, kB of WAL from where replay was first seen. */
-static void show_progress(Wait *wait, Lsn replayed)
+static void show_progress(ReplayWait *wait, Lsn replayed)
 {
     if (replayed == LSN_INVALID)
         return;
@@ -305,7 +297,7 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
  * page inside of a record whose rest comes with the next write: then it has received that, and
  * replay stands still. So it does in front of a whole record that its server does not look at yet.
  */
-static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
+static bool has_replayed_all(const Rejoin *rejoin, const ReplayWait *wait, const Standing *standing)
 {
     const Lsn replayed = standing->target.replayed;
 
@@ -321,7 +313,7 @@ static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Stand
 
 /* A standby that has replayed all the source's WAL follows, also while the source's transactions
  * keep it from opening. Most open at once, so it is given some seconds. */
-static bool has_caught_up(const Rejoin *rejoin, Wait *wait, const Standing *standing)
+static bool has_caught_up(const Rejoin *rejoin, ReplayWait *wait, const Standing *standing)
 {
     if (!has_replayed_all(rejoin, wait, standing))
         wait->there = 0;
@@ -368,8 +360,8 @@ static void add_apply_delay(const Rejoin *rejoin, Error *error)
                      "SELECT pg_catalog.pg_reload_conf();");
 }
 
-static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const Standing *standing,
-                                Error *error)
+static bool error_not_following(const Rejoin *rejoin, const ReplayWait *wait,
+                                const Standing *standing, Error *error)
 {
     static const char *const states[] = {[TARGET_SILENT] = "it cannot be asked",
                                          [TARGET_STARTING] = "it takes no connections yet",
@@ -432,30 +424,31 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
 }
 
 /* Look, again and again. */
-static bool watch_server(Rejoin *rejoin, Wait *wait, Standing *standing, Error *error)
+static bool watch_server(Rejoin *rejoin, ReplayWait *replay, Standing *standing, Error *error)
 {
-    for (;;)
+    Wait wait = wait_begin(rejoin->options->rejoin_timeout_seconds);
+    bool caught_up;
+
+    replay->still = wait.begin;
+    do
     {
         if (!find_standing(rejoin, standing, error) || !check_still_there(rejoin, standing, error))
             return false;
-        show_progress(wait, standing->target.replayed);
-        if (has_caught_up(rejoin, wait, standing))
-            return true;
-        if (clock_seconds() - wait->begin >= rejoin->options->rejoin_timeout_seconds)
-            return error_not_following(rejoin, wait, standing, error);
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
+        show_progress(replay, standing->target.replayed);
+        caught_up = has_caught_up(rejoin, replay, standing);
+    } while (!wait_until(caught_up, &wait, error));
+    if (!caught_up && !wait.stopped)
+        error_not_following(rejoin, replay, standing, error);
+    return caught_up;
 }
 
 bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
 {
-    Wait wait = {.end = rejoin->state.position.minimum, .begin = clock_seconds()};
+    ReplayWait wait = {.end = rejoin->state.position.minimum};
     Standing standing;
     bool follows;
 
     streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
-    wait.still = wait.begin;
     rejoin->report.awaited = wait.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",
              LSN_TEXT(rejoin->target.control.version, wait.end));

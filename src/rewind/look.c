@@ -4,6 +4,7 @@
 #include "apply/commit.h"
 #include "apply/journal.h"
 #include "base/clock.h"
+#include "base/wait.h"
 #include "base/workers.h"
 #include "io/file.h"
 #include "io/scratch.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_MILLISECONDS 100
 #define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024)
 
 /* ---- Open ---- */
@@ -45,32 +45,22 @@ RewindOutcome look_outcome_on_disk(const char *target, RewindOutcome known, bool
     return known == REWIND_UNTOUCHED ? outcomes[apply_look_for_pending(target, suspected)] : known;
 }
 
-static bool wait_for_lock(const char *target, double deadline, Interlock **interlock, bool *waited,
-                          Error *error)
-{
-    *waited = false;
-    for (;;)
-    {
-        if (!interlock_acquire(target, interlock, error))
-            return false;
-        if (*interlock != NULL || clock_seconds() >= deadline)
-            return true;
-        if (!*waited)
-            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
-        *waited = true;
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
-}
-
 bool look_wait_for_lock(const char *target, double *patience_seconds, Interlock **interlock,
                         bool *waited, Error *error)
 {
-    const double begin = clock_seconds();
-    const bool ok = wait_for_lock(target, begin + *patience_seconds, interlock, waited, error);
+    Wait wait = wait_begin(*patience_seconds);
 
-    *patience_seconds = clock_patience_left(*patience_seconds, begin);
-    return ok;
+    *waited = false;
+    do
+    {
+        if (!interlock_acquire(target, interlock, error))
+            return false;
+        if (*interlock == NULL && wait_reports(&wait, 0))
+            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
+        *waited = wait.reported;
+    } while (!wait_until(*interlock != NULL, &wait, error));
+    *patience_seconds = clock_patience_left(*patience_seconds, wait.begin);
+    return !wait.stopped;
 }
 
 bool look_is_in_use(const char *target)

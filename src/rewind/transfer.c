@@ -1,6 +1,7 @@
 #include "rewind/run.h"
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
@@ -13,7 +14,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define POLL_MILLISECONDS 100   /* between two questions to the source */
 #define COUNTED_MILLISECONDS 20 /* from the end of a removal by replay until its record counts */
 
 static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn received, Error *error)
@@ -48,33 +48,27 @@ static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn rec
 static bool wait_for_removals(const Run *run, SourceState *state, Error *error)
 {
     const Clusters *clusters = &run->look.clusters;
-    const double deadline = clock_seconds() + run->look.options->wait_timeout_seconds;
     const bool standby = state->position.in_recovery;
     const bool replays_all = standby && run->start.copies_are_replayed;
     const Lsn received = state->position.end;
     Source *source = clusters->source;
-    bool removes, told = false;
+    Wait wait = wait_begin(run->look.options->wait_timeout_seconds);
+    bool removes, complete;
 
-    for (;;)
+    do
     {
         if (!source_server_removes_database(source, &removes, error))
             return false;
-        if (removes && !told)
+        if (removes && wait_reports(&wait, 0))
             log_info("waiting for the source to drop, move or rename a database");
-        told = told || removes;
-        if (!removes)
-        {
-            if ((standby && !stop_pause(COUNTED_MILLISECONDS, error)) ||
-                !source_state_read_again(source, state, state, error))
-                return false;
-            if (!replays_all || state->position.minimum >= received)
-                return true;
-        }
-        if (clock_seconds() > deadline)
-            return error_source_is_late(clusters, removes, received, error);
-        if (!stop_pause(POLL_MILLISECONDS, error))
+        if (!removes && ((standby && !stop_pause(COUNTED_MILLISECONDS, error)) ||
+                         !source_state_read_again(source, state, state, error)))
             return false;
-    }
+        complete = !removes && (!replays_all || state->position.minimum >= received);
+    } while (!wait_until(complete, &wait, error));
+    if (!complete && !wait.stopped)
+        error_source_is_late(clusters, removes, received, error);
+    return complete;
 }
 
 /* Replay makes this pg_twophase file again. */
@@ -277,20 +271,19 @@ static bool error_tablespace_removed(const Run *run, Oid tablespace, Error *erro
                              "by hand: restore the link on the source.");
 }
 
-/* Wait until the source has more WAL than is staged, or until the deadline. */
-static bool wait_for_more_wal(Run *run, double deadline, Error *error)
+/* Wait until the source has more WAL than is staged. */
+static bool wait_for_more_wal(Run *run, Wait *wait, Error *error)
 {
     const Lsn divergence = run->planned.input.divergence;
     SourceState *last = &run->staged.source;
 
-    while (source_state_wal_end(last, divergence) <= run->staged.source_end &&
-           clock_seconds() <= deadline)
+    while (
+        !wait_until(source_state_wal_end(last, divergence) > run->staged.source_end, wait, error))
     {
-        if (!stop_pause(POLL_MILLISECONDS, error) ||
-            !source_state_read_again(run->look.clusters.source, last, last, error))
+        if (!source_state_read_again(run->look.clusters.source, last, last, error))
             return false;
     }
-    return true;
+    return !wait->stopped;
 }
 
 /* ---- The chain ---- */
@@ -366,7 +359,7 @@ static bool stage_and_prove(Run *run, const StagedWal *wal, ReplayHazard *hazard
     const Planned *planned = &run->planned;
     uint64_t segment = wal_segment_of(&clusters->shape, planned->input.wal_from);
     Oid removed, told = 0;
-    double deadline;
+    Wait wait;
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
@@ -375,7 +368,7 @@ static bool stage_and_prove(Run *run, const StagedWal *wal, ReplayHazard *hazard
                         error) ||
         !stage_fetch(run->staged.stage, clusters->source, error))
         return false;
-    deadline = clock_seconds() + run->look.options->wait_timeout_seconds;
+    wait = wait_begin(run->look.options->wait_timeout_seconds);
     for (;;)
     {
         if (!stage_wal_to_end(run, wal, segment, error) ||
@@ -383,13 +376,13 @@ static bool stage_and_prove(Run *run, const StagedWal *wal, ReplayHazard *hazard
             return false;
         if (removed == 0)
             return true;
-        if (!clusters->source->is_server || clock_seconds() > deadline)
+        if (!clusters->source->is_server || clock_patience_left(wait.seconds, wait.begin) <= 0)
             return error_tablespace_removed(run, removed, error);
         if (removed != told)
             log_info("waiting for the source's WAL to say that tablespace %u was dropped", removed);
         told = removed;
         segment = wal_segment_of(&clusters->shape, run->staged.source_end);
-        if (!wait_for_more_wal(run, deadline, error))
+        if (!wait_for_more_wal(run, &wait, error))
             return false;
     }
 }

@@ -1,6 +1,6 @@
 #include "standby/streaming.h"
 
-#include "base/clock.h"
+#include "base/wait.h"
 #include "base/workers.h"
 #include "format/settings.h"
 #include "target/configuration.h"
@@ -10,7 +10,6 @@
 #define CONNECT_SECONDS 10
 #define RELEASE_SECONDS 5 /* a server that was stopped just now may still hold its slot */
 #define SILENT_SECONDS 1
-#define POLL_MILLISECONDS 100
 #define NAME_SHOWN_MAX 63 /* NAMEDATALEN - 1 */
 
 /*
@@ -168,26 +167,19 @@ static bool is_held_by_target(const StandbySettings *settings, const SourceSlot 
 static bool wait_for_release(Source *source, const StandbySettings *settings, const char *name,
                              int patience_seconds, SourceSlot *slot, Error *error)
 {
-    const double begin = clock_seconds();
-    bool told = false;
+    Wait wait = wait_begin(patience_seconds);
 
-    for (;;)
+    do
     {
         if (!source_server_slot(source, name, slot, error))
             return false;
         slot->active = slot->active && !is_held_by_target(settings, slot);
-        if (!slot->active || clock_seconds() - begin >= patience_seconds)
-            return true;
-        if (!told && clock_seconds() - begin > SILENT_SECONDS)
-        {
+        if (slot->active && wait_reports(&wait, SILENT_SECONDS))
             log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
                      "release",
                      name, patience_seconds);
-            told = true;
-        }
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
+    } while (!wait_until(!slot->active, &wait, error));
+    return !wait.stopped;
 }
 
 /* Check that the version has slots, of the kind that is asked for. */

@@ -1,6 +1,7 @@
 #include "target/pid_file.h"
 
 #include "base/text_cursor.h"
+#include "base/wait.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -355,4 +356,17 @@ bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *
     if (names_live_server(directory, negative ? -named : named, &server))
         *pid = named;
     return true;
+}
+
+bool pid_file_wait_for_server(const char *directory, double seconds, long *pid, Error *error)
+{
+    Wait wait = wait_begin(seconds);
+
+    do
+    {
+        *pid = 0;
+        if (!pid_file_is_empty(directory) && !pid_file_find_server(directory, NULL, pid, error))
+            return false;
+    } while (!wait_until(*pid != 0, &wait, error));
+    return !wait.stopped;
 }

@@ -51,6 +51,11 @@ bool pid_file_has_status(const char *directory, const char *status);
  */
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error);
 
+/* Wait that long until there is such a server. One that has not written its number yet is starting.
+ */
+MUST_CHECK bool pid_file_wait_for_server(const char *directory, double seconds, long *pid,
+                                         Error *error);
+
 /* The live process of a pg_rewind that keeps servers out of this directory by its postmaster.pid;
  * 0: none is known. A dry run keeps none out, and a rewind that has not looked at the source yet.
  */

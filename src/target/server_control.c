@@ -1,8 +1,7 @@
 #include "target/server_control.h"
 
-#include "base/clock.h"
+#include "base/wait.h"
 #include "base/log.h"
-#include "base/workers.h"
 #include "target/pid_file.h"
 #include "io/place.h"
 #include "io/process.h"
@@ -11,9 +10,8 @@
 #include <string.h>
 
 #define TEXT_SIZE_MAX (16 * 1024 * 1024)
-#define START_SECONDS 10 /* that pg_ctl and we wait: then the server is there, or has ended */
-#define POLL_MILLISECONDS 50
-#define OF_SHELL "\"$`\\\n"       /* pg_ctl hands paths to a shell, between double quotes */
+#define START_SECONDS 10    /* that pg_ctl and we wait: then the server is there, or has ended */
+#define OF_SHELL "\"$`\\\n" /* pg_ctl hands paths to a shell, between double quotes */
 #define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
 #define LOG_LINES_MAX 8
 
@@ -621,23 +619,9 @@ static bool error_command(const ServerControl *control, const char *command, con
     return error_detail(error, "What it printed is in \"%s\".", control->log);
 }
 
-/* Wait until no server runs; *pid: one still runs at the deadline, or 0. */
-static bool wait_until_gone(const ServerControl *control, double deadline, long *pid, Error *error)
-{
-    for (;;)
-    {
-        if (!pid_file_find_server(control->directory, NULL, pid, error))
-            return false;
-        if (*pid == 0 || clock_seconds() >= deadline)
-            return true;
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
-}
-
 bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error)
 {
-    const double deadline = clock_seconds() + timeout_seconds;
+    Wait wait = wait_begin(timeout_seconds);
     char what[256];
     bool ended_well;
     long pid;
@@ -646,10 +630,15 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
         return false;
     /* pg_ctl fails where its own wait has been too short. */
     ended_well = ended_well || pid_file_has_status(control->directory, PID_FILE_STOPPING);
-    if (!wait_until_gone(control, ended_well ? deadline : 0, &pid, error))
-        return false;
-    if (pid == 0)
-        return true;
+    if (!ended_well)
+        wait.seconds = 0;
+    do
+    {
+        if (!pid_file_find_server(control->directory, NULL, &pid, error))
+            return false;
+    } while (!wait_until(pid == 0, &wait, error));
+    if (pid == 0 || wait.stopped)
+        return !wait.stopped;
     if (ended_well)
     {
         error_set(error, ERROR_FAILED, "the target's server did not stop within %d s",
@@ -661,23 +650,6 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
     error_command(control, control->stop, what, error);
     return error_hint(error, "Say how the server is stopped and started with --stop-command and "
                              "--start-command.");
-}
-
-/* Wait until a server is there, for a command of which it is not known how long that takes. One
- * that has not written its number yet is starting. */
-static bool wait_until_there(const ServerControl *control, double deadline, long *pid, Error *error)
-{
-    for (;;)
-    {
-        *pid = 0;
-        if (!pid_file_is_empty(control->directory) &&
-            !pid_file_find_server(control->directory, NULL, pid, error))
-            return false;
-        if (*pid != 0 || clock_seconds() >= deadline)
-            return true;
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
 }
 
 /* The server writes postmaster.opts before much of what may end it. So what was kept is written
@@ -699,7 +671,7 @@ bool server_control_start(ServerControl *control, Error *error)
     ran = run_command(control, control->start, what, &ended_well, error);
     save_after_start(control);
     if (!ran ||
-        !wait_until_there(control, ended_well ? clock_seconds() + START_SECONDS : 0, &pid, error))
+        !pid_file_wait_for_server(control->directory, ended_well ? START_SECONDS : 0, &pid, error))
         return false;
     if (pid != 0)
         return true; /* also where pg_ctl has waited for its whole time */

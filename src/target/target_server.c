@@ -1,7 +1,7 @@
 #include "target/target_server.h"
 
 #include "base/clock.h"
-#include "base/workers.h"
+#include "base/wait.h"
 #include "target/pid_file.h"
 #include "source/server.h"
 #include "format/settings.h"
@@ -16,7 +16,6 @@
 #define STATE_COLUMNS 7
 #define WAYS_MAX 2
 #define USE_COLUMNS 4
-#define LEAVING_POLL_MILLISECONDS 100
 
 /* With the functions of the two positions; then RECEIVER or NO_RECEIVER. */
 #define STATE                                                                                      \
@@ -332,13 +331,11 @@ static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
 void target_server_ask_use(TargetServer *server, double patience_seconds, Arena *arena,
                            TargetUse *use)
 {
-    const double begin = clock_seconds();
+    Wait wait = wait_begin(patience_seconds);
 
     do
         ask_use_once(server, arena, use);
-    while (use->known && use->clients + use->standbys > 0 &&
-           clock_seconds() - begin < patience_seconds &&
-           stop_pause(LEAVING_POLL_MILLISECONDS, NULL));
+    while (!wait_until(!use->known || use->clients + use->standbys == 0, &wait, NULL));
 }
 
 bool target_is_used(const TargetUse *use)
