@@ -2,6 +2,7 @@
 # wrong in the variable names it; --help, --version, --check and --dry-run have their place on the command line only.
 #
 # No server is needed.
+# (Rule O14.)
 
 use strict;
 use warnings;

@@ -1,4 +1,5 @@
 # The report tells what is lost, what was fetched and how it ended; for a dry run and for the rewind itself alike.
+# (Rule D1.)
 
 use strict;
 use warnings;

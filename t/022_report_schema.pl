@@ -1,5 +1,6 @@
 # Every way a run can end has a report in JSON that is as docs/report.schema.json says: done, nothing to do, finished, failed,
 # half-way, impossible, wrong command line; with and without --dry-run. The validator is not ours.
+# (Rule D1.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # --save-diverged-wal keeps the WAL that a rewind discards, before the target loses it: pg_waldump reads it from the divergence to
 # the end. Killed anywhere in it, the same command goes on. What can be checked is checked before.  (Invariants 1 and 3.)
+# (Rule D5.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # Whatever keeps a rewind from being done is said in one run, each thing with what to do about it: by a dry run, by a real one, and in the
 # report. Nothing is changed.  (Invariant 1. The same on all versions.)
+# (Rules O2, O3.)
 
 use strict;
 use warnings;

@@ -1,4 +1,5 @@
 # --report-file harms nothing: the report gets its name when it is whole, and has no place where a server's files are.
+# (Rules D1, T8.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # The target may be written in any way: with a slash at the end, relative, through a link, with "//" in it. Files of its own that its
 # configuration names, by whatever path, are kept; a restore command finds where to put a file; an interrupted run is finished.
 # (Invariants 1 and 3.)
+# (Rules D5, O5.)
 
 use strict;
 use warnings;

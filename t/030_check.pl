@@ -1,5 +1,6 @@
 # --check tells whether a node could be rewound, of a running primary or standby, or a stopped directory, with and without a source.
 # It writes nothing and takes no lock. docs/check.md shows what comes.  (Invariants 1, 6, 10.)
+# (Rules C61, O1.)
 
 use strict;
 use warnings;

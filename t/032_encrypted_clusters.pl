@@ -1,6 +1,7 @@
 # A cluster that a server encrypts is refused, by the name of what encrypts it, before anything is done: blocks of source and target may be
 # under different keys. That a server could encrypt is no reason.  (Invariant 1. The same on all versions; source is a server that grants four
 # functions, or a directory.)
+# (Rule N1.)
 
 use strict;
 use warnings;

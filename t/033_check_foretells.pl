@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ── gone ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── goes on, or is stopped ──▶          ● the last common checkpoint
+# (Rules K6, O1.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source   ──┬── rows as they were
 #   target     └── "lost": rows updated in databases of five encodings
+# (Rule L12.)
 
 use strict;
 use warnings;

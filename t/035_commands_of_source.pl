@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶      restore_command, archive_command and more of its own
 #   target       └── 1 ──╳
+# (Rule S13.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #
 #   source   1 ──┬── 2 ──▶      the SQL is pasted there, in a database with the functions
 #   target       └── 1 ──╳
+# (Rule D7.)
 
 use strict;
 use warnings;

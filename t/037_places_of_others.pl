@@ -5,6 +5,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
+# (Rules T6, T8.)
 
 use strict;
 use warnings;

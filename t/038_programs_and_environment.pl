@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
+# (Rules T3, T7.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──▶   a link in pg_tblspc
 #   target       └── 1 ──╳
+# (Rule T1.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳   lost: tables whose names forge lines of the report
+# (Rule T2.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳   each setting differs on both
+# (Rules T4, T5.)
 
 use strict;
 use warnings;

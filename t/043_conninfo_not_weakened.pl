@@ -1,5 +1,6 @@
 # What -R writes is not weaker than what the environment asks for, though the target's former primary_conninfo is kept: that of pg_basebackup -R has
 # sslmode=prefer, which nobody chose. (The attacker: the network between the servers.)
+# (Rule S3.)
 
 use strict;
 use warnings;

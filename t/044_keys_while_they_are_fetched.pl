@@ -1,5 +1,6 @@
 # In a cluster with group access the group never reads a private key of the source, also not in the work directory while the run goes on: such a file
 # is made for its owner alone, and gets its mode when it is whole. (The attacker: a member of the group of the server's account.)
+# (Rule O6.)
 
 use strict;
 use warnings;

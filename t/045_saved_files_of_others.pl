@@ -1,5 +1,6 @@
 # Saved WAL and rows are not written into a file that another account has made in the moment before: in a directory with the sticky bit, such as /tmp,
 # it would own what is saved. (The attacker: a second account of the host, which watches the directory.)
+# (Rule T9.)
 
 use strict;
 use warnings;

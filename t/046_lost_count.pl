@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──── three transactions ──▶
+# (Rules D3, D4, I52.)
 
 use strict;
 use warnings;

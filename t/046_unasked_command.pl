@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶     both have the same restore_command
 #   target       └── 1 ──╳
+# (Rule K5.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
+# (Rule S4.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳ ── 2 ──▶
+# (Rule S5.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 #
 #   source       ┌──── 2 ─────────▶      ┬ divergence: both sides write to all kinds of objects,
 #   target   1 ──┴──── 1 ─────────▶        each other things; what the target wrote is gone afterwards
+# (Rule C79.)
 
 use strict;
 use warnings;

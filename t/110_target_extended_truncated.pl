@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ─────────▶      ┬ divergence: on each side tables are extended, truncated, vacuumed, rewritten
 #   target   1 ──┴──── 1 ─────────▶        and dropped; some the same way, some the other way round
+# (Rules C74, C75.)
 
 use strict;
 use warnings;

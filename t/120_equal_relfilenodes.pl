@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ─────────▶      ┬ divergence: 2 and 1 hand out the same object ids
 #   target   1 ──┴──── 1 ─────────▶        rows written on 1 are gone afterwards
+# (Rule C71.)
 
 use strict;
 use warnings;

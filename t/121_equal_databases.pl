@@ -5,6 +5,7 @@
 #   target   1 ──┴── 1 ── template changed ── d1 .. d4 made ── changed ──▶
 #
 # What a copy of files put into a database is in no WAL: neither the source's rebuilds it nor the target's names it.
+# (Rule C71.)
 
 use strict;
 use warnings;

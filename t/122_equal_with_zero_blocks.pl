@@ -5,6 +5,7 @@
 #
 #   file on the source   rows ... ....          . all zero
 #   file on the target   xxxxxxxxxxxxx          x logged when the build ends, or never
+# (Rules C71, C72, C73.)
 
 use strict;
 use warnings;

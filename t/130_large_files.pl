@@ -2,6 +2,7 @@
 # of the server's version: one version, for these files take time.)
 #
 # All is sparse: a block of zeros is a valid empty page.
+# (Rule C96.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #   dropped_on_source    │           gone
 #   made_on_target       │           gone, its place empty
 #   made_on_source       │           in place: made; elsewhere: refused, the place is the source's
+# (Rule C42.)
 
 use strict;
 use warnings;

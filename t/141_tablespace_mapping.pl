@@ -5,6 +5,7 @@
 #   kept                  │            before it           where it was
 #   made_on_source        │            in the WAL          where --tablespace-mapping says; recovery starts behind it
 #   made_meanwhile        │            while staging       likewise: the plan is made again
+# (Rules C43, C80.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # The link of a tablespace cannot be followed for a moment (a device or a network that fails): the tablespace is not taken for empty,
 # which would leave its files as they are.  (Invariants 1 and 2. The same in all versions.)
+# (Rule C83.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #   pg_tblspc/N, dangling    the same one     refused
 #   pg_tblspc/N, dangling    none             removes it
 #   pg_wal, dangling         (a directory)    refused, also with --compare, which needs none of the target's WAL
+# (Rule C86.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # A tablespace of the source has nothing in it, since its volume is not mounted: its link leads nowhere, or to an empty mount point. The target's
 # files of this tablespace are not removed for that: the rewind is refused, and succeeds as soon as the volume is there.  One that the source drops
 # while its files are listed is no obstacle.  (Invariants 1 and 2. Both sources.)
+# (Rules C82, T1.)
 
 use strict;
 use warnings;

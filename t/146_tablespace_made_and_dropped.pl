@@ -3,6 +3,7 @@
 #
 #   source       ┌── 2 ─── CREATE TABLESPACE ─── DROP ─── ● ──▶    without its checkpoint ●: refused, and done once the directory is there;
 #   target   1 ──┴── 1 ──▶                                         with it, recovery starts behind
+# (Rule C44.)
 
 use strict;
 use warnings;

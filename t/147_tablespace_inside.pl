@@ -7,6 +7,7 @@
 #   data/one                        data/two, also with a common OID of tablespaces that were made after the divergence
 #   data/tbs                        data/tbs
 #   data/vol/tbs, vol is a link     data/vol/tbs, vol is a directory; and elsewhere
+# (Rules O8, O9.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # The location of a tablespace may be the data directory itself, or one of the server's directories in it: a server warns, and does it. What else is
 # in that directory is rewound by its own names, the tablespace by its link. A tablespace inside the data directory that goes leaves an empty
 # directory, as DROP TABLESPACE does.  (Both sources.)
+# (Rule O8.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #   target             └──── 1 ── template changed otherwise ──▶
 #
 # Replay copies the template as it stands in the rewound target; so recovery must start behind the copy.
+# (Rules C31, C36.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source     ────┬──── 2 ────────── copy of the template ── template changed, or dropped ──▶
 #   target   1 ────┘                ▲ pg_rewind has made its plan, and stages
+# (Rule C31.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ── changes ── S, its checkpoint ── changes ──▶      recovery begins at S
 #   target   1 ●─┴──── 1 ── changes ──▶                                      ● the last common checkpoint
+# (Rule C35.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #
 # What it copied from may be dropped as soon as it is promoted. But before a primary removes files it completes a
 # checkpoint, and while it does so it holds a lock.
+# (Rules C31, C33, C34, C59.)
 
 use strict;
 use warnings;

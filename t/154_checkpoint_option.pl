@@ -3,6 +3,7 @@
 #
 #   source       ─ R ── copy ──┬──── 2 ── template changed ── C ─▶      replayed from R on, the copy would be wrong; from C on not
 #   target   1 ──────── copy ──┴──── 1 ─▶
+# (Rules C33, C41.)
 
 use strict;
 use warnings;

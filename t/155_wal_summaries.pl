@@ -4,6 +4,7 @@
 #
 #   source       ┌──── 2 ── changes ── [its WAL is gone up to here] ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── changes ──▶                                      ● the last common checkpoint
+# (Rules K4, W1, W2, W3, W4, W5.)
 
 use strict;
 use warnings;

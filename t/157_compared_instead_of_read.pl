@@ -5,6 +5,7 @@
 #
 #   the same, with 300 MB of tables that nobody touches
 #   the same, without S: --checkpoint makes it
+# (Rules C41, K4.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ── changes ── gone ── gone ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── changes ──▶                                        ● the last common checkpoint
+# (Rules C64, K4, K5.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #   target                           └── 1 ── commit, hints set ──▶
 #
 # A hint says "committed" on the page itself. Set without WAL on a page that nothing else changed, it would survive the rewind.
+# (Rules C1, C2, C9, C79.)
 
 use strict;
 use warnings;

@@ -10,6 +10,7 @@
 #
 #   target   1 ── prepare ──●──┬── 2 ──┬── 2 ── commit, hints ──●──▶  diverged behind the promotion, but before the first own
 #   source                             └── 3 ── roll back ──▶         checkpoint of the target
+# (Rules C9, C10, U3, U4.)
 
 use strict;
 use warnings;

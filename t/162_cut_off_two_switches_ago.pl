@@ -4,6 +4,7 @@
 #   source   1 ── begin, insert ──●──┬── 1 ───────────── commit ──▶     ● checkpoint, for which the target made no restartpoint
 #   other                            └── 2 ──┬──▶                       ┬ divergence
 #   target                            hints ─┘── 3 ──▶                  set while it replays timeline 2, so without WAL
+# (Rule U3.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ── insert ──●──┬── 1 ──▶                                    ● checkpoint, for which the target made no restartpoint
 #   target                    └── 2 ── delete, index scans ──●──▶          ┬ divergence
+# (Rule U5.)
 
 use strict;
 use warnings;

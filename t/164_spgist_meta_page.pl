@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ─────────────────▶
 #   target       └── 1 ── inserts ──▶       into pages that the source does not have
+# (Rule U13.)
 
 use strict;
 use warnings;

@@ -7,6 +7,7 @@
 #
 #   source       ┌──── 2 ────────────────────────────▶
 #   target   1 ──┴── off, commit, hints set ── on ──▶      2,000 rows of a lost transaction would become visible
+# (Rules C2, C5, U8, U9.)
 
 use strict;
 use warnings;

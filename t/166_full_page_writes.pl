@@ -4,6 +4,7 @@
 #
 #   source       ┌── 2 ── off ── on ──▶  refused   ── ● ──▶  recovery starts late        (a directory: rewound)
 #   target   1 ──┴── 1 ──▶
+# (Rules C7, C35.)
 
 use strict;
 use warnings;

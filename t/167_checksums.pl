@@ -1,5 +1,6 @@
 # Data checksums of the source only are refused, those of the target only are not; half enabled ones are none.  (Both sources. There are two
 # pg_checksums, of 15 and 19. In 19 more pages stay unused, which it does not write.)
+# (Rules C3, C4, U7.)
 
 use strict;
 use warnings;

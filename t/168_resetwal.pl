@@ -1,6 +1,7 @@
 # WAL that pg_resetwal has thrown away cannot be scanned or replayed: what the target lacks of its own is refused, whatever the files
 # seem to say, unless both sides were made from what it left; what the source lacks is replaced by comparing.  (WAL decides. Both sources.
 # There is a pg_resetwal of 15.)
+# (Rules C30, K4.)
 
 use strict;
 use warnings;

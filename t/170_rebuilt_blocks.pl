@@ -4,6 +4,7 @@
 # (The claim of design/rebuilt-blocks.md. A running source: only there the messages say what is fetched.)
 #
 # A row is as long as a block. With wal_consistency_checking the rewound server compares each page that it replays with the source's.
+# (Rules R1, R8.)
 
 use strict;
 use warnings;

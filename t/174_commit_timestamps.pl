@@ -4,6 +4,7 @@
 #
 #   source       ┌── 2 ── commits ── on ── commits ──▶    on all along, or by the promotion: the times are there
 #   target   1 ──┴── 1 ──▶
+# (Rule C49.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source       ┌── 2 ── max_connections = 150 ── = 90 ──▶            insufficient parameter settings
 #   target   1 ──┴── 1 ──▶     a prepared transaction ── none ──▶      maximum number of prepared transactions reached
+# (Rules C39, S10.)
 
 use strict;
 use warnings;

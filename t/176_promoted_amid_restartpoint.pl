@@ -4,6 +4,7 @@
 #
 #   source   ── R, its last restartpoint ── map changed ──c──┬─ 2 ── bit cleared, no image ── S, its checkpoint ── map cut off ──▶
 #   target                                                  c└─ 1 ──╳
+# (Rule C8.)
 
 use strict;
 use warnings;

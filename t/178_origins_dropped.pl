@@ -6,6 +6,7 @@
 #   target   1 ──┴── 1 ──▶                                        could not find free replication state slot
 #   likewise: S comes while pg_rewind works; S is a restartpoint that begins before all this
 #   otherwise: the numbers are given out again, so that there is a place for each
+# (Rule C40.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   minimal ●──┬── minimal ── filled without WAL ── replica ──▶
 #   target              └── replica ──▶                                       ● the last common checkpoint, a stop
+# (Rule C6.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # history. Each ends as a copy of the source.  (Invariants 1, 3, 7.)
 #
 #   each row   breaks the target in a way that makes a rewind by its WAL refuse, or go wrong; both kinds of source
+# (Rules K1, K2, K7.)
 
 use strict;
 use warnings;

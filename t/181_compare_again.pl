@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬──── 2 ─── ● ───────▶     ● the source's own last checkpoint: recovery starts there
 #   target       └──── 1 ─ x                x killed; hints of a transaction that is lost were not logged
+# (Rules K3, K7.)
 
 use strict;
 use warnings;

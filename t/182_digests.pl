@@ -2,6 +2,7 @@
 # no more is fetched than differs.  (Invariant 1. Source is a server.)
 #
 # What a server computes is taken from its role: a library that obeys FIPS 140 refuses MD5 in the same way. SHA-256 came with 11.
+# (Rule K7.)
 
 use strict;
 use warnings;

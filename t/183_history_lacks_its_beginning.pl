@@ -5,6 +5,7 @@
 #
 #   target   1 ──┬── 2 ──────────────────▶      00000002.history: "1 A"
 #   source       └── 2 ──┬── 3 ──────────▶      00000003.history: "2 B"
+# (Rules C26, C28.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   target   1 ──┬── 2 ──────▶      00000002.history is not in its pg_wal
 #   source       └── 2 ──┬── 3 ──▶
+# (Rule C27.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source       ┌──── 2 ────────────────────────▶
 #   target   1 ──┴── killed ── max_connections changed ── rows that are lost ──╳
+# (Rules U10, U11, U12.)
 
 use strict;
 use warnings;

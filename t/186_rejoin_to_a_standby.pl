@@ -3,6 +3,7 @@
 #
 #   primary   1 ──┬── 2 ──────────▶ ──── source, its standby
 #   target        └── 2 ──┬── 3 ──▶      promoted by mistake
+# (Rule I51.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # ALTER ROLE ... SET role gives the sessions of a role the rights of another one. What sends WAL has the session's own role, and so has
 # what makes and drops a slot: only that role needs REPLICATION.
+# (Rule S9.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A server takes no name that is invalid in its encoding, whichever that is: a foreign file with a UTF-8 name in the directory of a
 # server that uses EUC_JP is left alone with a warning; one whose name is valid there is copied.  (Invariant 9.)
+# (Rule C85.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ───●────┬──── 2 ─────────▶        1 ──┬─────▶
 #   target             └──── 2 ─────▶                └──▶
+# (Rules C16, C17, C20, C21, C22, W3, W7.)
 
 use strict;
 use warnings;

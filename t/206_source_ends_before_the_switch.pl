@@ -6,6 +6,7 @@
 #
 #   source   1 ──┬─ 1 ─▶
 #   target       └─ 1 ───●──┬── 2 ──▶
+# (Rules C16, C24.)
 
 use strict;
 use warnings;

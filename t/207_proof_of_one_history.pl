@@ -4,6 +4,7 @@
 #   source   1 ──●────────── gone ──┬──────▶        its WAL begins behind the target's end, or behind the divergence
 #   target   1 ──●──▶               │
 #   archive        ────────────────▶                with it the proof is there
+# (Rules C16, C19, C20.)
 
 use strict;
 use warnings;

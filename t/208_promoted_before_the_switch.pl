@@ -8,6 +8,7 @@
 #   old primary   1 ────────E─────D───── 1 ──▶
 #   promoted                │     └───── 2 ──▶
 #   late                    └─ 3 ────────────▶     history: 1 D, 2 E
+# (Rule C23.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   alice   1 ──┬──────── 1 ✕┌── 2 ──┬── 3 ──▶            ┬ failover   ┌ rewound   ✕ rows written here are gone
 #   bob         └── 2 ───────┴── 2 ✕─┘...
+# (Rule C16.)
 
 use strict;
 use warnings;

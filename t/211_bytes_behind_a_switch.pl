@@ -3,6 +3,7 @@
 #
 #   source   1 ── switch ▒▒▒▒│────┬── 2 ──▶         ▒ bytes behind the switch, to the end of its segment
 #   target   1 ── switch ░░░░│────┴── 1 ──▶
+# (Rule C18.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source       ┌── 2 ──P──┬── 3 ──▶    P prepared, all in one segment; replay of the shutdown checkpoint that ends
 #   target   1 ──┴── 1 ──▶               timeline 2 reads P from the segment's file of timeline 2
+# (Rules C70, C79.)
 
 use strict;
 use warnings;

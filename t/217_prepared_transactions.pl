@@ -10,6 +10,7 @@
 #   last           │                  │                   │   b ── P
 #
 # Of each there is one that stays, one that the source commits, and one that it rolls back.
+# (Rule C79.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #   link, dangling or not             gone where the source has no such file, without what it points to
 #   file without write permission     the source's, like any other file
 #   anything else                     as in the source
+# (Rule C87.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # Configuration files are files like all others: the source's are copied, what only the target has is gone.
 # What -R writes makes the target a standby of the source on every version, however often it is run.
 # (Both sources; -R needs a server.)
+# (Rules O5, S1.)
 
 use strict;
 use warnings;

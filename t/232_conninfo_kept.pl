@@ -2,6 +2,7 @@
 # its own name, so that synchronous commits wait for it, and as securely as before. What the string says counts, and where the source
 # is and the role come from the connection. A password of the environment is written only if the source asks for it.
 # (10: recovery.conf, and a server program that is older than libpq. 17 and later: dbname.)
+# (Rules S1, S2.)
 
 use strict;
 use warnings;

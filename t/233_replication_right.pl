@@ -1,6 +1,7 @@
 # With -R the program looks, before it changes anything, whether the standby will be able to stream: may the role replicate, does
 # pg_hba.conf let it in, and does the connection lead to the source itself. The remedy can be pasted. With -R alone, for which the
 # original needs no such right, it is a warning; with --slot an error.  (Version 10 needs a superuser anyway.)
+# (Rule S8.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # fetched: WAL that a checkpoint removes a moment later is kept for the standby. A run that fails before the commit drops the slot
 # that it made, and no other; one that is killed leaves it to the next.  (Invariant 6, and its exception. The source is a server, or a
 # standby. 10: recovery.conf.)
+# (Rules S17, S18, S19.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # What --keep and --keep-config name stays the target's, whatever the source has there; nothing can be kept that the source's state
 # needs.  (Both sources. The versions differ in what -R writes.)
+# (Rule O5.)
 
 use strict;
 use warnings;

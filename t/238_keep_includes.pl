@@ -1,6 +1,7 @@
 # --keep-config keeps what the configuration includes, and what that names, also where the path is absolute, has "..", or is a link in
 # the data directory: link by link. It also keeps what pg_hba.conf, pg_ident.conf and, from 19 on, pg_hosts.conf include or name: without
 # these files the server does not start.
+# (Rule O5.)
 
 use strict;
 use warnings;

@@ -1,4 +1,5 @@
 # --keep-config keeps the file that --config-file names in the data directory, and what it names there, wherever it lies itself.
+# (Rule O5.)
 
 use strict;
 use warnings;

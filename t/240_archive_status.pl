@@ -4,6 +4,7 @@
 #   segment    1 .. 3   4          5 ...
 #   source     ──────────┬──── 2 ─────▶    archives all, has a .partial and a recycled segment
 #   target   1 ──────────┴──── 1 ─────▶    archives nothing: all segments are .ready; lacks segment 1
+# (Rule C69.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #   segment    1 .. 4      5 ..                   each server archives in a directory named like it
 #   source     ──────────┬──── 2 ────────▶
 #   target   1 ──────────┴──── 1 ──▶ ╌╌╌╌╌▶      5 ... of timeline 2 come with the rewind, the last by streaming
+# (Rule C68.)
 
 use strict;
 use warnings;

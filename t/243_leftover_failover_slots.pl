@@ -4,6 +4,7 @@
 #
 #   source       ┌──── 2 ──▶      the primary was shut down, and its standby had all of its WAL: nothing to rewind
 #   target   1 ──┴──── 2 ──▶      and followed since
+# (Rule S15.)
 
 use strict;
 use warnings;

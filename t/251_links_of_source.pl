@@ -2,6 +2,7 @@
 # link that is neither pg_wal nor a tablespace, the rewind is refused: with a link on both sides nothing of that database would be copied, and with a
 # link on the source alone the target would be led into the source's own files. The running server lists what is behind its links.
 # (The same for every version.)
+# (Rule C81.)
 
 use strict;
 use warnings;

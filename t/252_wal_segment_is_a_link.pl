@@ -4,6 +4,7 @@
 #   segment    1   2 ●   3          ● last common checkpoint; segment 2 is a link on the target
 #   source     ─────────┬── 2 ──▶
 #   target   1 ─────────┴── 1 ──▶
+# (Rule C51.)
 
 use strict;
 use warnings;

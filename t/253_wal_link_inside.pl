@@ -4,6 +4,7 @@
 #   segment         1 ●   2   3          ● last common checkpoint; the source has removed 1 and 2
 #   source   1 ───────────────┬── 2 ──▶
 #   target   1 ───────────────┴── 1 ──▶
+# (Rule O8.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A cluster below the target's data directory is another one, whose files nothing gives back: none of them is removed, and nothing is written
 # there. Source and target inside each other are refused before anything is changed.  (Both sources; nothing depends on the version.)
+# (Rules O12, O13.)
 
 use strict;
 use warnings;

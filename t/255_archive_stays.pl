@@ -1,6 +1,7 @@
 # What a rewind cannot give back stays below the data directory: archived WAL, base backups, tablespaces of other clusters, WAL that another server
 # has in use. Files that only the source has there are copied. What else only the target has goes, with a warning that counts it and names --keep.
 # (Nothing here depends on the version.)
+# (Rules O7, O10, O11.)
 
 use strict;
 use warnings;

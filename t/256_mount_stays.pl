@@ -1,5 +1,6 @@
 # A volume or directory that is mounted below the target's data directory is not the server's: no file on it is removed or replaced, and files that
 # only the source has are written there. A tablespace's directory may be a mount in the data directory.  (Both sources; nothing depends on the version.)
+# (Rule O10.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # What is not part of a cluster's data: server logs are nobody's business, what the server makes anew is neither
 # copied nor kept, and of unlogged relations only the initialization fork counts.  (Both sources.)
+# (Rule O4.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # Where the target's server logs to stays as it is: log, pg_log, and what log_directory names, be it a directory, an empty one, or a
 # link to elsewhere.  (Both sources; nothing here depends on the server's version.)
+# (Rule O4.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # What the target had beside its server's files, and the source does not have, is removed: the report names it with its size, once
 # for a whole directory, and before it happens.  (Nothing here depends on the server's version.)
+# (Rule O7.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # Summaries of WAL: those of the target's lost history go, for an incremental backup would believe them.
 # (17 and later, which have them. Both sources.)
+# (Rule W7.)
 
 use strict;
 use warnings;

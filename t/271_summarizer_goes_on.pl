@@ -12,6 +12,7 @@
 #
 #   source                         ┌── 4 ──▶
 #   target   1 ──┴── 2 ──┴── 3 ──●─┴── 3 ──▶    WAL of timelines 1 and 2 stays, and replay begins behind it
+# (Rules W5, W6.)
 
 use strict;
 use warnings;

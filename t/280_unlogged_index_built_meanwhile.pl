@@ -3,6 +3,7 @@
 #
 #   source     main fork ───────────────── init fork ──▶      the server makes the main fork from the init fork, and where
 #   pg_rewind          list, fetch ─── end ─── or here        one lies already: "could not create file: File exists"
+# (Rules C76, C77.)
 
 use strict;
 use warnings;

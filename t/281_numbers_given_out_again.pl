@@ -2,6 +2,7 @@
 # source has just given out numbers up to past theirs: that looks like a relation that becomes unlogged while pg_rewind works, whose files replay would
 # make. A file whose pages were logged before the start is of an old relation, and so is one whose blocks the source's WAL names.
 # (Nothing here depends on the version; pg_resetwal is 15's.)
+# (Rule C77.)
 
 use strict;
 use warnings;

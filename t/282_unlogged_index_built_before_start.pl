@@ -2,6 +2,7 @@
 # target from being promoted. Where no number tells that it is new, pg_rewind warns.  (What is fetched. Source is a server.)
 #
 #   source   ── 2 ─── main fork ─── checkpoint, the late start ─── listed ─── init fork ──▶
+# (Rules C76, C78.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # rewound target from being promoted: the table's main fork is there before its init fork, and its number is the template's.  (What is fetched.)
 #
 #   source   ── record: database ─── main fork copied, no WAL ─── listed ─── init fork, WAL ──▶
+# (Rule C76.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # A standby as source has replayed the move of a database, which removes its old directory, but its pg_control does not say
 # so: minRecoveryPoint does not wait for that.  The rewound target must not be left without the database's files.
 # (Invariant 7. Source is a standby: running, and stopped.)
+# (Rule C32.)
 
 use strict;
 use warnings;

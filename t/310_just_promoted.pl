@@ -5,6 +5,7 @@
 #   target   1 ──┴──── 1 ─▶
 #
 # A directory shows that only if the promoted server was killed, and started and stopped once more as a standby.
+# (Rules C15, C47.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #   target    1 ──┬── 1 ──●──▶      ● a checkpoint of its own, in a segment that the source never had
 #   primary       └── 2 ──▶
 #   source        └── 2 ──▶         pg_control: timeline 1
+# (Rule C25.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #   target    1 ──┬── 1 ──▶
 #   primary       └── 2 ──▶
 #   source        └── 2 ──▶         pg_control: timeline 1, then 2
+# (Rule C25.)
 
 use strict;
 use warnings;

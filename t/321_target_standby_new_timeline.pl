@@ -5,6 +5,7 @@
 #   primary   1 ──┬── 2 ──────▶ ✕
 #   source        └── 2 ──┬── 3 ──▶
 #   target        └── 2 ──────▶ ✕         pg_control: timeline 1
+# (Rule C25.)
 
 use strict;
 use warnings;

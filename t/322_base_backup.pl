@@ -5,6 +5,7 @@
 #   primary    1 ──●── copied ──■──┬── 1 ──▶      ● begin, ■ end of the backup: its last WAL record, which the
 #   source                         └── 2 ──▶        copy does not hold until it has streamed
 #   target         ●╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌▶
+# (Rules C13, C14.)
 
 use strict;
 use warnings;

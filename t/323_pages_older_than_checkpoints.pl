@@ -11,6 +11,7 @@
 #
 #   source       1 ──●── update ──●──┬── 2 ──▶      a standby, killed and started again, that made no restartpoint
 #   target                           └── 1 ──▶
+# (Rules C11, C12.)
 
 use strict;
 use warnings;

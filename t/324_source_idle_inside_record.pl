@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ── ... |rec|rec|re      an open transaction, of which the WAL writer flushes whole pages only
 #   target       └── 1 ──▶
+# (Rule C46.)
 
 use strict;
 use warnings;

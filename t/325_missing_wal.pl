@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ── gone ──▶          the last checkpoint is on the left of all of it
 #   target   ● gone ──┴── 1 ── gone ──▶
+# (Rules C50, C63.)
 
 use strict;
 use warnings;

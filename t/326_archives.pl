@@ -3,6 +3,7 @@
 #
 #   source       ┌──── 2 ── gone ── gone ──▶
 #   target   1 ──┴──── 1 ── gone ── gone ──▶ gone
+# (Rule C63.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   ┌── 2 ── gone, in an archive ── 2 ──▶
 #   target ──┴── 1 ──▶
+# (Rule C61.)
 
 use strict;
 use warnings;

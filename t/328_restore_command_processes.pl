@@ -1,5 +1,6 @@
 # A restore command works, whatever the signals are that pg_rewind was started with, and ends with pg_rewind, with all that it has started.
 # At a terminal it may ask there, and Ctrl-C ends it too.
+# (Rules C61, I30, I31.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A file in pg_wal that has a segment's name, and is not that segment, is told apart from one that is missing: an older segment that was to be
 # used again, zeros, WAL of another cluster, or foreign bytes.  (Bad input gets a clear error.)
+# (Rule C61.)
 
 use strict;
 use warnings;

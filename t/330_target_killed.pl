@@ -2,6 +2,7 @@
 #
 #   source       ┌──── 2 ─────────▶      ┬ divergence
 #   target   1 ──┴──── 1 ────✕           ✕ kill -9 under load: torn ends of WAL, temporary and unlogged files, open transactions
+# (Rule C29.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source                                    ┌── 2 ──▶
 #   target   1 ── begin of the backup ──●─────┴── 1 ──▶ killed
+# (Rule C13.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source      ┌── 2 ──▶
 #   target   1 ─┴ killed
+# (Rules C29, U1.)
 
 use strict;
 use warnings;

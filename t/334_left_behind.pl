@@ -3,6 +3,7 @@
 #
 #   primary   1 ─────────────────░░░░░░░─────▶   ░ segments that are gone, but for an archive
 #   standby   1 ────────┤
+# (Rule C19.)
 
 use strict;
 use warnings;

@@ -10,6 +10,7 @@
 #
 # PG_REWIND_TEST_FLIPS=1000 flips more bits (PG_REWIND_TEST_POINTS=all as many), of targets of all versions from 11 on;
 # PG_REWIND_TEST_SEED chooses others.
+# (Rules C29, C50.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source            ┌── 2 ──▶
 #   target   1 ───────┴── 1 ──╳╌╌╌▶      ╳ where its WAL ends, ▶ minRecoveryPoint: how new its pages are
+# (Rule C29.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source   1 ──c──D── 2 ── rows changed ──k──▶      k   last checkpoint, in the rewound target's pg_control
 #   target   1 ──c──D── rows changed ──╳              c   where its backup_label lets recovery begin
+# (Rule C48.)
 
 use strict;
 use warnings;

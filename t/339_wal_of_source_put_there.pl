@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶
 #   target   1 ──┴── 1 ── pages written ──✕ ── crashed in recovery ──✕      ✕ killed; then files of timeline 2 are copied to its pg_wal
+# (Rule C25.)
 
 use strict;
 use warnings;

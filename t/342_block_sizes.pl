@@ -7,6 +7,7 @@
 #   target   1 ──┴── 1 ── │ ── 1 ──▶        grows and cuts relations; gives up a record and switches WAL
 #
 # And the other way round, since the promoted side may have marked index entries as dead without WAL.
+# (Rule C97.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #
 #   tablespace   a table that both sides changed, in files of blocks; one that each side made
 #   refused      another catalog version than the other side's; PG_VERSION of another major version; lost rows, whose names would be guesses
+# (Rules L31, N2, N3.)
 
 use strict;
 use warnings;

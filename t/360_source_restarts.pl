@@ -3,6 +3,7 @@
 # a primary and a standby.)
 #
 #   bytes of the source's answers   0 ──┬────┬────┬────┬────┬──▶ all      ┬ held back here while it happens
+# (Rules C52, I45.)
 
 use strict;
 use warnings;

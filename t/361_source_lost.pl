@@ -5,6 +5,7 @@
 #   standby       ├── 2 ──▶ same history, other directory
 #   further       └── 2 ──┬── 3 ──▶
 #   stranger  ── 1 ──▶ another cluster
+# (Rules C52, I45.)
 
 use strict;
 use warnings;

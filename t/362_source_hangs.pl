@@ -4,6 +4,7 @@
 #
 #   connecting    no answer at all, no answer to the first byte
 #   a query       no answer; the kernel of the other side still confirms what arrives, so keepalives do not notice
+# (Rules C52, I45.)
 
 use strict;
 use warnings;

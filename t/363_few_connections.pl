@@ -1,5 +1,6 @@
 # A source that gives fewer connections than asked for is rewound from with fewer, and one that gives none now, since it
 # starts up or is full, is waited for.  (The same on all versions; the source is a server.)
+# (Rule I45.)
 
 use strict;
 use warnings;

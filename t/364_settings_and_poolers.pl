@@ -3,6 +3,7 @@
 #
 #   pg_rewind ── front proxy ── pgbouncer ── back proxy ── source
 #                                                 └─ ─ ─ ─ standby
+# (Rule C52.)
 
 use strict;
 use warnings;

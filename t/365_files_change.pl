@@ -2,6 +2,7 @@
 # (The argument: what happens on the source after the redo position is in the chain of WAL. The source is a server.)
 #
 #   bytes of the source's answers   0 ──┬───┬───┬───┬───┬──▶ all      ┬ held back here while files change
+# (Rule C56.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # it recovers before.  (Invariant 1. The same on all versions; the source is a server. Run by root only.)
 #
 #   pg_rewind ── pair of devices ── network namespace ── relay ── source
+# (Rules C52, I45.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 #
 #   source directory   listed ──▶ file map ──┬── copied ──▶ ✕
 #                                            └ a file grows, shrinks, or is no longer empty
+# (Rule C53.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #   a                          ▲             has written its pages at c
 #   b          ▲                             has written none since
 #   target   1 ──rows changed──c──┴─ 1 ──╳
+# (Rules C52, C54, C55.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #                                              everything is fetched, and the position is read
 #
 # Hints are not logged on the source, so VACUUM names pages of d without an image of them: replay of it needs the file, or that record.
+# (Rules C57, C58.)
 
 use strict;
 use warnings;

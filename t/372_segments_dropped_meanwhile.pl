@@ -3,6 +3,7 @@
 #
 #   first segment    ● a row of the target's ───── read when the source has removed it, or cut it off
 #   second one       ─ nothing of it is fetched ─  replay removes it, or cuts it to nothing
+# (Rule C56.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #            ─ CREATE TABLESPACE space ─ ─┘                     the tablespace has a link, but no row yet
 #            ─ DROP DATABASE g ─ ─ ─ ─ ─ ─  waits for these two (15 and later)
 #            ─ ALTER DATABASE e RENAME ─ ─  in a transaction that is idle: it removes no files
+# (Rules C45, C58.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #
 #   source   1 ──┬── 1 ──────────▶
 #   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
+# (Rules C65, C66, C67, S13.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #                                                            everything is fetched, and the position is read
 #
 # Replay would make a directory in the place of the link: "unexpected directory entry found in pg_tblspc/", at each start (15 and later).
+# (Rule C60.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #
 # PG_REWIND_TEST_LIES=500 tells more of them (PG_REWIND_TEST_POINTS=all as many), also to other versions; PG_REWIND_TEST_SEED
 # is the first.
+# (Rule C84.)
 
 use strict;
 use warnings;

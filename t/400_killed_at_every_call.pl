@@ -10,6 +10,7 @@
 #                                that finishes it may rename them
 #
 # PG_REWIND_TEST_POINTS=all tries every call that changes something; otherwise some, spread, and all near the commit.
+# (Rules I7, I13, I22.)
 
 use strict;
 use warnings;

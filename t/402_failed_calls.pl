@@ -7,6 +7,7 @@
 #
 # PG_REWIND_TEST_POINTS=all tries every call that changes something with each error, and of the others each kind;
 # PG_REWIND_TEST_KIND names the kinds of source, 'server directory' being all.
+# (Rules C90, I27, I29, I41.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 # Files lose their first write, once with as many open files as there are by default, once with so few that descriptors cannot be
 # kept. Of files whose names differ in numbers only two are tried; PG_REWIND_TEST_POINTS=all tries all.
+# (Rule I28.)
 
 use strict;
 use warnings;

@@ -7,6 +7,7 @@
 #   target            └── 1 ── 60,000 rows, by which the map's page leaves shared_buffers ── kill -9
 #
 # The map is equal on both sides, as far as the kernel tells; the disk has that of before the UPDATE.
+# (Rule I25.)
 
 use strict;
 use warnings;

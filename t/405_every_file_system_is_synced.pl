@@ -5,6 +5,7 @@
 #   pg_wal          a link
 #   base/N          a mount; no table of that database has changed
 #   pg_tblspc/N     a tablespace that no entry of the plan is in
+# (Rules I25, I26.)
 
 use strict;
 use warnings;

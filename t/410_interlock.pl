@@ -4,6 +4,7 @@
 #   pg_rewind is held    before it has its lock file    about to commit     then
 #   a second pg_rewind   waits (t/421), then fails     waits, then fails  works once the first is killed
 #   a server             starts, the first gives up     is refused         starts once the first is killed
+# (Rules I12, I13, I18.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #   postgres, --single     lock file exists     "run pg_rewind again"         lock file exists
 #   pg_ctl start, stop, promote                 refused
 #   then                   it finishes
+# (Rules I8, I13.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # A postmaster.pid that a crashed server has left hinders nobody, whatever process has its number by now: another user's (process 1 in a
 # container, root's after a reboot), or one of ours that is younger than the file. One that may be the server is respected, and how to go on
 # is said. A run that does not come to its commit leaves the file as it was: it names the shared memory that the next server asks for.
+# (Rules I11, I14.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # Only the postmaster of the target's server has died: a process of it that is busy goes on writing, also into files that a rewind has
 # put there. No rewind begins before it is gone, with or without a postmaster.pid.  (Invariant 1. The original starts a server, which
 # asks whether its shared memory is in use.)
+# (Rule I15.)
 
 use strict;
 use warnings;

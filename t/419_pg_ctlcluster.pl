@@ -4,6 +4,7 @@
 #   pg_rewind is held    about to commit                           amid its changes
 #   pg_ctlcluster start  works                                     fails, the log shows the poison
 #   pg_rewind, let go    gives up, the server keeps what it had    ends the rewind
+# (Rule I10.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #   first source    1 ───●────┬──── 2 ────┬── 2 ──▶
 #   second source             │           └── 3 ──▶
 #   target                    └──── 1 ──▶
+# (Rule I7.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A second call of pg_rewind waits while the first one works, and then goes on as the same command does once more: nothing is
 # left to be done, or what the first one left is finished.  (Servers have no part in it.)
+# (Rules I8, I21.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # managers call pg_rewind before their server is quite gone.  (What a server writes at its end does not depend on the version, but
 # 10 was the first to say in postmaster.pid that it is stopping: of older servers nobody knows, and each that runs is waited for as long as one that might be
 # about to stop, five seconds.)
+# (Rule I16.)
 
 use strict;
 use warnings;

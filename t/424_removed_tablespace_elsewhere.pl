@@ -4,6 +4,7 @@
 #
 #   place      old tablespace, work directory ── files removed ──────────────── work directory removed
 #   PGDATA     link to it ──────────────────────────────────── link removed ─── (new link)
+# (Rule I6.)
 
 use strict;
 use warnings;

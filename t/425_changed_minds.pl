@@ -9,6 +9,7 @@
 #   rewound, never started              rewound again
 #   killed before the commit            rewound
 #   killed after the commit             the first is finished, without the first source; then rewound again
+# (Rules C38, I7.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # the target is rewound again. (Invariant 3.)
 #
 #   target   ── rewind: committed, files installed ──✕── former files put back ── rewind ──▶      ✕ killed
+# (Rule I1.)
 
 use strict;
 use warnings;

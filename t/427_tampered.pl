@@ -5,6 +5,7 @@
 #
 #   target   ── rewind: committed ──✕── pg_checksums ──── rewind ──▶            ✕ killed
 #                                   ──── rm -r ────────── rewind --compare ──▶
+# (Rules I2, I3, I4.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   place      old tablespace ── files removed ──── new tablespace, its files        disk of the place
 #   PGDATA     link to it     ── link removed ───── new link                         disk of the data directory
+# (Rule I20.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A rewind was interrupted, and its volume of a tablespace is not mounted when the same command runs again, without syncing: nothing
 # that is to be removed there is taken for removed. (Invariant 3. The same in all versions.)
+# (Rule I5.)
 
 use strict;
 use warnings;

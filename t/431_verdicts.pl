@@ -5,6 +5,7 @@
 #                   │              former     the primary of 1, stopped before the source was promoted: the same
 #                   └──────        diverged   the former primary, started again: only --compare knows what its hints are
 #                         └── 2    twin       a copy of the source, started: no history file knows that it has diverged
+# (Rules O1, O3, U1, U2.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # Each error has the hint that fits it, and no other; lines to be pasted work as they are: statements, options, commands.
 #
 # What is pasted begins with four blanks. After it has been done the same command comes further.
+# (Rule D6.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # earlier one has left half rewound ends with status 2.  (Invariant 3. The same on all versions.)
 #
 #   target   ── rewind: committed ──✕── the same command, which fails early: status 2 ── rewind ──▶       ✕ killed
+# (Rules I37, I41, I42, I43, I44.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # Where no process can be made (pids.max of a container, RLIMIT_NPROC) the work is done in the one that was started. A signal that asks for a stop
 # ends it before the commit as ever.  (Invariant 1. Nothing here depends on the server's version.)
+# (Rule I34.)
 
 use strict;
 use warnings;

@@ -2,6 +2,7 @@
 # from before the number is given back until it is forgotten.  (Nothing here depends on a server.)
 #
 #   waitid ── the child has ended, and keeps its number ── signals are blocked ── wait4: the number is free ── it is forgotten ── signals
+# (Rule I35.)
 
 use strict;
 use warnings;

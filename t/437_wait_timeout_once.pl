@@ -2,6 +2,7 @@
 # server that is stopping.  (Nothing here depends on the server's version.)
 #
 #   pg_rewind   ── waits for the lock, 9 s ── waits for the server, 3 s ── refused             --wait-timeout=12
+# (Rule I9.)
 
 use strict;
 use warnings;

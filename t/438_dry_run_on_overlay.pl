@@ -2,6 +2,7 @@
 # of these files.  (Nothing here depends on the server's version.)
 #
 #   target    lower: the cluster     upper: what was copied, which is nothing
+# (Rule I46.)
 
 use strict;
 use warnings;

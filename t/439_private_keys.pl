@@ -7,6 +7,7 @@
 #   none                                         directory, 0600                    0600
 #   of root, with the group of the server, 0640  another key                        the server's own, 0600
 #   postgresql.conf and the like                                                    as the cluster's other files
+# (Rule O6.)
 
 use strict;
 use warnings;

@@ -7,6 +7,7 @@
 #   SIGSTOP, then SIGKILL      the target untouched              the same command finishes it
 #
 #   stdin, stdout, stderr      closed, full, without a reader: rewound as ever; no message gets into a file of the target
+# (Rules I30, I32.)
 
 use strict;
 use warnings;

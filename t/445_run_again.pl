@@ -1,6 +1,7 @@
 # The work is done in a child process, which is run again when it was killed or left the rewind unfinished: the same command
 # again, without anybody who gives it. Signals reach it, and it does not outlive its parent before the commit.  (Invariants 1 to
 # 3. The same on all versions.)
+# (Rules I32, I33, I36, I37, I38, I39, I41.)
 
 use strict;
 use warnings;

@@ -6,6 +6,7 @@
 #   all                      numbers, status 1         untouched; or waits, and finishes when there is room;
 #   a tablespace             numbers, status 1         or is killed while it waits, and the same command finishes it
 #   pg_wal                   numbers, status 1
+# (Rules C90, I29.)
 
 use strict;
 use warnings;

@@ -7,6 +7,7 @@
 #   a tablespace                              43
 #   a database's directory                    44
 #   the rest                                  none
+# (Rule I22.)
 
 use strict;
 use warnings;

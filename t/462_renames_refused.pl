@@ -1,6 +1,7 @@
 # A kernel that refuses each rename from one directory into another (EXDEV), for a reason that no look can find out: Landlock, by
 # which a service is confined. The rewind copies instead, and what it leaves is the same.  (Invariant 2. Both sources. Nothing here
 # depends on the server's version.)
+# (Rule I23.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # Where a file cannot be renamed into its directory (EXDEV) it is copied there in an order that a kill and a power cut may break at
 # any instant, and nothing of that is left.  (Invariants 2 and 3. Nothing here depends on the server's version or on the source. t/400
 # and t/401 interrupt such a run everywhere.)
+# (Rules I23, I24.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #   largest file of either side     3 to 4 MB
 #   blocks to be staged             6 tables, more than 1 MB each
 #   growth, for the ballast         6 tables, 1 MB each
+# (Rule C95.)
 
 use strict;
 use warnings;

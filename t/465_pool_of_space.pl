@@ -4,6 +4,7 @@
 #   data directory      the file system's own subvolume    a table
 #   pg_wal              subvolume a
 #   a tablespace        subvolume b                        a table
+# (Rule C91.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #   target ●─┴──── 1 ──▶                                                       early: all WAL from ● on, the last common checkpoint
 #
 #   TMPDIR, where a dry run keeps WAL:   roomy; smaller than the WAL; on the target's own file system
+# (Rules C92, C93, C94.)
 
 use strict;
 use warnings;

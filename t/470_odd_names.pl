@@ -3,6 +3,7 @@
 #
 #   data directory at a path of 4,000 bytes      rewound
 #   of one byte more                             a clear error, nothing is changed
+# (Rule C84.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # A dry run keeps its WAL where other users may make files, and yet nobody can have it write to, or remove, files elsewhere. What a
 # killed one leaves is removed by the next one of the same user, and nothing else is.  (Nothing here depends on the server's version.)
+# (Rules I47, I48.)
 
 use strict;
 use warnings;

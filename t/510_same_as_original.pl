@@ -3,6 +3,7 @@
 #
 # Blocks that recovery rebuilds are not fetched. Of each that differs pg_waldump must say that its first record restores it; and
 # when both directories have been recovered, no block of a relation may differ any more.
+# (Rules C48, R2, R3, R4, R5, R6, R7.)
 
 use strict;
 use warnings;

@@ -9,6 +9,7 @@
 #
 # A list has no bytes.  So each of its files is made again, from the pair, by the rule that the original followed, and its MD5 must fit:
 # then its bytes are known, and those that differ from ours need a reason from @allowed.
+# (Rule C48.)
 
 use strict;
 use warnings;

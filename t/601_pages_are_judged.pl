@@ -1,5 +1,6 @@
 # The comparison of pages by which t/600 judges (RewindTest::Pages, tests/same_pages.c) notices one wrong byte, and none of those that a
 # server changes without WAL.
+# (Rule J1.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # In a directory with the sticky bit only its owner and the file's may rename or remove a file: others' files there are found before anything is
 # written, also by a dry run. (Invariant 2: from the commit on every rename succeeds. Servers have no part in it.)
+# (Rule C87.)
 
 use strict;
 use warnings;

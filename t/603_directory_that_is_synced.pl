@@ -1,5 +1,6 @@
 # The place of a new tablespace is made in a directory that is synced, and so has to be opened: one in which the user may make files, but which he
 # may not read, is a problem that a dry run finds too. (Servers have no part in it.)
+# (Rule C88.)
 
 use strict;
 use warnings;

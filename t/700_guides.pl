@@ -5,6 +5,7 @@
 #   ```text       what the block before prints; a line "…" stands for any lines, "…" in a line for anything
 #
 # The page of a manager is run by its own test in t/managers.
+# (Rule D6.)
 
 use strict;
 use warnings;

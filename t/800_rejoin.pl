@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──────────┬──▶       all that it had when the server was started is replayed at the end
 #   target       └── 1 ──╳ stop  └── 2 ──▶  rewound, started, streams
+# (Rules I50, I51, I57, I60, I65.)
 
 use strict;
 use warnings;

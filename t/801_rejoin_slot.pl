@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ─── slot s ──▶ target, again and again
 #   target       └── 1 ──╳
+# (Rules I56, S17.)
 
 use strict;
 use warnings;

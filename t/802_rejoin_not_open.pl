@@ -7,6 +7,7 @@
 #
 #   source   1 ── c ──┬── 2 ── hot: 110 MB of WAL, a few MB of blocks ── p ── S ──▶                S  the source's last checkpoint
 #   target            └── 1 ──▶
+# (Rule C37.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ──▶   in each case anew
+# (Rules I50, I57, I59, I60, I63, T3.)
 
 use strict;
 use warnings;

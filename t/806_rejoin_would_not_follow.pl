@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
+# (Rules I50, I53, I54, I57, I60.)
 
 use strict;
 use warnings;

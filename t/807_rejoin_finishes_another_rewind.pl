@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ finished ── no standby yet ── the same command again ──▶
+# (Rule I40.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ──▶       postgresql.conf is elsewhere
 #   target       └── 1 ──▶       postgresql.conf is in its data directory
+# (Rules I53, I59, I65.)
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
 # --rejoin finds a cluster of Debian's layout by its data directory: its server is stopped and started by pg_ctlcluster, with its
 # configuration outside of the data directory.
+# (Rules I49, I55, I61, I64.)
 
 use strict;
 use warnings;

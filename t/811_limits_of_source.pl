@@ -5,6 +5,7 @@
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ keeps its configuration
+# (Rules S10, S11.)
 
 use strict;
 use warnings;

@@ -3,6 +3,7 @@
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ running; it is started with a lower limit on its command line
+# (Rule I65.)
 
 use strict;
 use warnings;

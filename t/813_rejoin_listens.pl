@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──▶  its files say: port, listen_addresses, unix_socket_directories
 #   target       └── 1 ──▶ running elsewhere
+# (Rules I65, S12.)
 
 use strict;
 use warnings;

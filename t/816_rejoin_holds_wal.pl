@@ -3,6 +3,7 @@
 #
 #   source            ┌── 2 ──────▶
 #   target   ●── gone ┴── gone ──╳ stop     ● last common checkpoint
+# (Rules I66, I67, I68, I69, K6.)
 
 use strict;
 use warnings;

@@ -4,6 +4,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
+# (Rules I49, I55, I61, I64, O5, S6, S7.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
+# (Rule I58.)
 
 use strict;
 use warnings;

@@ -5,6 +5,7 @@
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ──▶   in each case anew
+# (Rules I62, I63.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # --save-lost-rows writes what lost transactions did to rows, before the target loses it: a file of JSON lines and a script for psql. The
 # script makes the tables of the new primary those of the old one, twice run it changes nothing, and it reports conflicts. The files are
 # never replaced; killed anywhere, or out of space anywhere with --require-lost-rows, the same command goes on.  (Invariants 1 and 3.)
+# (Rules L1, L2, L29.)
 
 use strict;
 use warnings;

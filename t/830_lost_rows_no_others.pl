@@ -1,6 +1,7 @@
 # The script of --save-lost-rows changes no row that the lost transaction did not change, and does nothing that the new primary has done as well: where
 # a value that would tell the row apart is not in WAL, where a session changes the row at the same moment, where a transaction was prepared before
 # the divergence, where triggers fire nevertheless, and where a deferrable constraint is in the way. Keys may be of any type, or generated.
+# (Rules L4, L5, L6, L8, L9, L10, L11.)
 
 use strict;
 use warnings;

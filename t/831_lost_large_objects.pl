@@ -1,4 +1,5 @@
 # The pieces of large objects that lost transactions wrote are in the .jsonl of --save-lost-rows, also where pg_largeobject was rewritten; the .sql names them.
+# (Rule L13.)
 
 use strict;
 use warnings;

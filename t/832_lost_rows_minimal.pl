@@ -1,5 +1,6 @@
 # If the target ran with wal_level = minimal after the divergence, WAL lacks rows of tables that their transaction made. --save-lost-rows saves the others,
 # and says so.
+# (Rule L30.)
 
 use strict;
 use warnings;

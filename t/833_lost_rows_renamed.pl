@@ -1,5 +1,6 @@
 # Changes of the schema are comments in the script of --save-lost-rows. Where lost transactions gave the name of a table or database to another one, the script
 # changes nothing there: it stops, and goes on when the same was done on the new primary.
+# (Rule L14.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # The script of --save-lost-rows gives the owner of a lost table no right that she does not have, wherever writing a row calls her functions.
 #
 # The attacker has CREATE on one schema, and one lost INSERT in each of her tables.
+# (Rules L5, L18, L23.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # The script of --save-lost-rows uses no schema lost_rows that somebody else has made, with functions and a table of her own.
 #
 # The attacker has CREATE on the database, and nothing lost: the rows are those of a superuser.
+# (Rule L22.)
 
 use strict;
 use warnings;

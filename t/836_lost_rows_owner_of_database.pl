@@ -2,6 +2,7 @@
 # it looks at anything.
 #
 # The attacker owns a database; all tables in it, and their lost rows, are a superuser's.
+# (Rule L19.)
 
 use strict;
 use warnings;

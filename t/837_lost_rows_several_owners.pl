@@ -2,6 +2,7 @@
 # transaction that touched tables of two says so. Code that a third one could change is not called, unless a variable of psql says that it may be.
 #
 # The attacker owns a table, and a type that a table of bob has.
+# (Rules L17, L24.)
 
 use strict;
 use warnings;

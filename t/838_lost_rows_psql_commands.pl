@@ -2,6 +2,7 @@
 #
 # The attacker owns a table, and may INSERT into one of bob's. Her CHECK tells the session that backslashes escape, or another encoding; psql believes that,
 # and would take what is in later values for its own commands, as the user of the system who runs it. Values that psql skips are read, too.
+# (Rule L25.)
 
 use strict;
 use warnings;

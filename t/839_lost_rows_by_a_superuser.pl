@@ -2,6 +2,7 @@
 # run, and the script names the functions of others that it calls. Asked for the list alone, it calls none and changes nothing.
 #
 # The owner of the tables has a CHECK, a trigger and an index, whose functions note who called them.
+# (Rule L20.)
 
 use strict;
 use warnings;

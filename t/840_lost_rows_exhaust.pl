@@ -2,6 +2,7 @@
 # 32 MB with the rest of its row, is kept as it is stored. All other rows have their text.
 #
 # The attacker has INSERT only. What she inserts is numeric[], jsonb and numeric of '1e131071', and text that is compressed well.
+# (Rule L26.)
 
 use strict;
 use warnings;

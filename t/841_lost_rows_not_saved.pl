@@ -2,6 +2,7 @@
 # With --require-lost-rows, and in a dry run, that is an error, and the target is unchanged. Space is asked for first, what the rewind itself needs left out.
 #
 # A file system of 240 MB that has only the directory for the rows, and failing calls at each place.
+# (Rules L27, L28.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # The role that runs the script of --save-lost-rows has the rights of the owner of whom a superuser has made it a member, and nobody has the role's.
 #
 # The attacker owns a table. Before 15 she can make each role a member of herself, and her code, which runs as the role, can make her a member of that one.
+# (Rule L21.)
 
 use strict;
 use warnings;

@@ -1,6 +1,7 @@
 # No UPDATE gives a value to a column that is GENERATED ALWAYS AS IDENTITY, but DEFAULT, and then WAL has the number that it gave. The script of
 # --save-lost-rows puts such a row back as a whole, under the conditions of an UPDATE: what the new primary has changed is a conflict, and a column that
 # it has added keeps its value.
+# (Rule L7.)
 
 use strict;
 use warnings;

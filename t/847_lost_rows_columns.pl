@@ -1,6 +1,7 @@
 # Changes of the schema are comments in the script of --save-lost-rows. Where the new primary, or lost transactions, gave the name of a column to another
 # one, or a column another type, the script puts no value into it: it stops, and goes on when both sides have the same columns. A column that only one
 # side has added is none of these.
+# (Rule L15.)
 
 use strict;
 use warnings;

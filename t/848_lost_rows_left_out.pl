@@ -1,6 +1,7 @@
 # Of which types the script of --save-lost-rows leaves values out is what the guide says: all of PostgreSQL's own that take a value are tried. And rows of
 # a database are there whatever its name is, also one with a line break, a quote or a backslash.  Names with control
 # characters are written without these.
+# (Rules L12, L16.)
 
 use strict;
 use warnings;

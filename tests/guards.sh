@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Is each guard noticed when it is gone?  tests/guards.sh [NAME...], all by default.
 #
-# tests/guards/NAME.patch takes one guard out of a copy of the source. Its head says what the guard is for, which
-# end-to-end test must then fail, and on which server version:
+# tests/guards/NAME.patch takes one guard out of a copy of the source. Its head says what the guard is for, which rule of
+# design/ that is (tests/rules), which end-to-end test must then fail, and on which server version:
 #
 #   guard: a sentence
+#   rule: U5
 #   test: t/160_hint_bits.pl 15
 #
 # With the guard in place that test has to pass, or its failing says nothing. One line a guard; the exit status is 0

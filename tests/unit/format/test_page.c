@@ -1,3 +1,4 @@
+/* Rule U5. */
 /* Pages of relations: which may hold entries that were marked as dead. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* Rule T4. */
 /* postgresql.conf with what it includes, and what must not be shown of it. */
 #include "data.h"
 

@@ -1,3 +1,4 @@
+/* Rule W2. */
 /* Summaries of WAL, as servers wrote them and as nobody may write them. */
 #include "data.h"
 

@@ -1,3 +1,4 @@
+/* Rule C95. */
 /*
  * Memory in files: what is in it stays, also where the limit for files (ulimit -f) cuts them.
  */

@@ -1,3 +1,4 @@
+/* Rule C82. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* Rules C81, R1. */
 #include "../../every_version.h"
 #include <setjmp.h>
 #include <stdarg.h>

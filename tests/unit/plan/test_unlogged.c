@@ -1,3 +1,4 @@
+/* Rule C76. */
 #include "../../every_version.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* Rule K7. */
 #include "source/source.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* Rule I1. */
 /*
  * A rewind that is killed at any instant, or whose calls fail at any instant, ends after the next
  * run like an undisturbed one; before the commit nothing has changed. (Invariants 1, 2, 3, 4, 5.)

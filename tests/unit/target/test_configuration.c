@@ -1,3 +1,4 @@
+/* Rule D6. */
 /*
  * Which settings the target has, and which files it names.
  */

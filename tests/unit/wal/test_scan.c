@@ -1,3 +1,4 @@
+/* Rule R1. */
 #include "wal/scan.h"
 
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* Rule W2. */
 /* Which summaries of WAL tell all of a range, and what they say. */
 #include "wal_store/source_summaries.h"
 

@@ -1,3 +1,4 @@
+/* Rule C92. */
 /*
  * The source's WAL is fetched once; a part of a segment is no substitute for the segment.
  */

@@ -1,3 +1,4 @@
+/* Rule C61. */
 #include "wal_store/wal_store.h"
 
 #include <setjmp.h>
