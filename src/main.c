@@ -118,7 +118,8 @@ static int not_run_status(const Options *options)
 static int refuse(const Command *command, const Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    Run nothing = {.look = {.arena = arena, .clusters.target.directory = command->options.target}};
+    Run nothing = {
+        .session = {.arena = arena, .clusters.target.directory = command->options.target}};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->kind != ERROR_REPORTED)
@@ -187,13 +188,14 @@ static int failed_status(RewindOutcome outcome, const Error *error)
 }
 
 /* What the target is like after a run that has failed. */
-static RewindOutcome find_outcome(const char *target, const Look *look, bool suspected)
+static RewindOutcome find_outcome(const char *target, const Session *session, bool suspected)
 {
-    const RewindOutcome outcome = look_outcome_on_disk(target, look->outcome, suspected);
-    const bool tried_to_lock = look->locks;
+    const RewindOutcome outcome = session_outcome_on_disk(target, session->outcome, suspected);
+    const bool tried_to_lock = session->locks;
 
-    return outcome == REWIND_UNTOUCHED && !tried_to_lock && look_is_in_use(target) ? REWIND_BUSY
-                                                                                   : outcome;
+    return outcome == REWIND_UNTOUCHED && !tried_to_lock && session_target_in_use(target)
+               ? REWIND_BUSY
+               : outcome;
 }
 
 /* The status of a run that left something unfinished. */
@@ -219,16 +221,16 @@ static int run(const Command *command, ReportFile *report_file, SupervisedTurn t
     file_set_sync(!command->no_sync);
     succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &error)
                                 : rewind_run(options, &run, &error);
-    outcome = run.look.outcome;
+    outcome = run.session.outcome;
     if (!succeeded)
     {
-        outcome = find_outcome(options->target, &run.look, turn.again);
+        outcome = find_outcome(options->target, &run.session, turn.again);
         status = failed_status(outcome, &error);
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
         said = options->rejoin && rejoin_say_what_next(options, &rejoin, outcome);
         if (!said || status == STATUS_IMPOSSIBLE)
-            say_what_next(status, outcome, &error, run.look.resumed || run.look.pending);
+            say_what_next(status, outcome, &error, run.session.resumed || run.session.pending);
     }
     if (status == STATUS_UNFINISHED && outcome != REWIND_BUSY && outcome != REWIND_NOT_JOINED &&
         !turn.last && !stop_signalled())
@@ -277,7 +279,7 @@ static bool check_same_target(const Work *work, bool *replaced, Error *error)
 static int fail_early(const Command *command, SupervisedTurn turn, bool replaced,
                       const Error *error)
 {
-    const Look nothing = {.outcome = REWIND_UNTOUCHED};
+    const Session nothing = {.outcome = REWIND_UNTOUCHED};
     RewindOutcome outcome;
 
     log_error(error);

@@ -340,7 +340,8 @@ static void look_at_leftover_slots(Node *node, const TargetSlots *slots)
     text_list_end(&list);
     if (list.count > 0)
         node_add(node, "slots", FINDING_WARNING,
-                 node->look.running ? buffer_string(&drops) : "Add --drop-slots to -R or --rejoin.",
+                 node->look.session.running ? buffer_string(&drops)
+                                            : "Add --drop-slots to -R or --rejoin.",
                  "Failover slots that this standby has from its time as a primary: %s. Each keeps "
                  "WAL until it is dropped, and ends the synchronization of slots if the source has "
                  "a slot of the same name to be synchronized.",

@@ -53,7 +53,7 @@ static bool node_has_segment(const Node *node, uint64_t segment)
     AUTO_FD int fd = -1;
     bool found;
 
-    return wal_store_open_own(node->look.target_wal, segment, &fd, &found, NULL) && found;
+    return wal_store_open_own(node->look.session.target_wal, segment, &fd, &found, NULL) && found;
 }
 
 /* The lowest segment from which on pg_wal has all up to this one, which it has; at most `back`
@@ -69,7 +69,7 @@ static uint64_t find_oldest(const Node *node, uint64_t segment, uint64_t back)
 static LastWal read_last_wal(const Node *node)
 {
     const WalShape *shape = &node->clusters->shape;
-    WalStream stream = node->look.target_wal->stream;
+    WalStream stream = node->look.session.target_wal->stream;
     const Lsn redo = node->clusters->target.control.checkpoint.redo;
     const uint64_t at = wal_segment_of(shape, redo);
     const uint64_t count = READ_BACK_BYTES_MAX / shape->segment_size;
@@ -201,8 +201,8 @@ static Asked ask_archive(const Node *node, uint64_t segment)
 {
     Asked answer = {.how = ""};
 
-    wal_stream_segment_name(&node->look.target_wal->stream, segment, answer.name);
-    answer.asked = node->options->wal_archive != NULL || node->look.restore_command != NULL;
+    wal_stream_segment_name(&node->look.session.target_wal->stream, segment, answer.name);
+    answer.asked = node->options->wal_archive != NULL || node->look.session.restore_command != NULL;
     if (answer.asked)
         answer.has = wal_store_has(node->archive, segment, node->arena, &answer.how);
     return answer;
@@ -211,10 +211,10 @@ static Asked ask_archive(const Node *node, uint64_t segment)
 /* True if the source has a segment of common history, and gives it. */
 static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_SIZE])
 {
-    const SourceWal *wal = node->look.source_wal;
+    const SourceWal *wal = node->look.session.source_wal;
     bool has;
 
-    wal_stream_segment_name(&node->look.target_wal->stream, segment, name);
+    wal_stream_segment_name(&node->look.session.target_wal->stream, segment, name);
     return wal != NULL &&
            wal_segment_start(&node->clusters->shape, segment + 1) <= node->look.divergence.lsn &&
            source_wal_source_has(wal, segment, &has, NULL) && has;
@@ -321,7 +321,7 @@ static void look_at_stop(Node *node)
     uint64_t newest = redo > first ? redo : first;
     uint64_t removed_end;
 
-    if (!node->look.running || !node->look.found || !node->look.divergence.needed ||
+    if (!node->look.session.running || !node->look.found || !node->look.divergence.needed ||
         node->options->compare || !node_has_segment(node, first))
         return;
     while (node_has_segment(node, newest + 1) && newest < first + SEGMENTS_COUNTED_MAX)
@@ -341,13 +341,14 @@ static void look_at_stop(Node *node)
                               node->version->remedies.set, enough_kept(node, newest - first)),
                  "A clean stop of this node's server may remove WAL that its rewind needs, from "
                  "segment %s on, unless a slot keeps it.",
-                 SEGMENT_NAME(&node->look.target_wal->stream, first));
+                 SEGMENT_NAME(&node->look.session.target_wal->stream, first));
 }
 
 /* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
 static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
 {
-    const bool named = node->options->wal_archive != NULL || node->look.restore_command != NULL;
+    const bool named =
+        node->options->wal_archive != NULL || node->look.session.restore_command != NULL;
 
     if (!asked->asked && oldest < wal_segment_of(&node->clusters->shape,
                                                  node->clusters->target.control.checkpoint_lsn))

@@ -180,7 +180,7 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     else
         buffer_append_string(&text, "no directory");
     if (node->version != NULL)
-        buffer_printf(&text, ", a %s %s of %s", node->look.running ? "running" : "stopped",
+        buffer_printf(&text, ", a %s %s of %s", node->look.session.running ? "running" : "stopped",
                       target_was_standby(&node->clusters->target) ? "standby" : "primary",
                       control_server(&node->clusters->target.control, server));
     buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
@@ -247,7 +247,7 @@ void node_print_json(const Node *node, FILE *stream)
         json_number(&json, "fork_catalog_version", node->clusters->target.control.catalog_version);
     else
         json_null(&json, "fork_catalog_version");
-    json_string(&json, "server", !known ? NULL : node->look.running ? "running" : "stopped");
+    json_string(&json, "server", !known ? NULL : node->look.session.running ? "running" : "stopped");
     json_string(&json, "role",
                 !known                                        ? NULL
                 : target_was_standby(&node->clusters->target) ? "standby"

@@ -37,7 +37,8 @@ static void add_replayed_wal(Node *node)
 {
     static const char what_for[] = "from which on its WAL is replayed";
     const Look *look = &node->look;
-    const char *name = SEGMENT_NAME(&look->source_wal->store->stream, look->replayed_segment);
+    const char *name =
+        SEGMENT_NAME(&look->session.source_wal->store->stream, look->replayed_segment);
 
     if (look->divergence.changes_unknown)
         node_add(
@@ -88,12 +89,13 @@ static bool add_next_wal(Node *node)
     Error error;
     bool has;
 
-    if (!look_for_next_wal(look, &segment, &has, &error))
+    if (!session_find_next_wal(&look->session, &look->source, look->divergence.target_end, &segment,
+                               &has, &error))
     {
         node_add_error(node, "source_wal", FINDING_UNKNOWN, &error);
         return true;
     }
-    name = SEGMENT_NAME(&look->source_wal->store->stream, segment);
+    name = SEGMENT_NAME(&look->session.source_wal->store->stream, segment);
     if (has)
         node_ok(node, "source_wal", "Segment %s, %s, is there, as far as it was written.", name,
                 what_for);
@@ -188,7 +190,7 @@ static void look_at_named_slot(Node *node)
 
     if (name == NULL)
         return;
-    if (node->look.running)
+    if (node->look.session.running)
     {
         server = target_server_open(node->arena, clusters->target.directory, clusters->source);
         streaming_find_slot_user(node->options, &clusters->target, server, node->arena, &settings);
@@ -260,7 +262,7 @@ static void look_at_standby(Node *node)
     Clusters clusters;
     Error error;
 
-    if (!options.write_recovery_conf || (look->running && !look->divergence.needed) ||
+    if (!options.write_recovery_conf || (look->session.running && !look->divergence.needed) ||
         node->clusters->source_history.count == 0)
         return;
     options.create_slot = options.slot != NULL;
@@ -289,7 +291,7 @@ static void look_at_standby(Node *node)
 static void look_at_direction(Node *node)
 {
     const Clusters *clusters = node->clusters;
-    const bool may_stop = node->look.running && target_was_primary(&clusters->target);
+    const bool may_stop = node->look.session.running && target_was_primary(&clusters->target);
     Error error;
 
     if (!direction_is_doubtful(clusters))
@@ -310,7 +312,7 @@ static void look_at_use(Node *node)
     TargetServer *server;
     TargetUse use;
 
-    if (!node->look.running || !node->look.divergence.needed ||
+    if (!node->look.session.running || !node->look.divergence.needed ||
         !target_was_primary(&clusters->target))
         return;
     server = target_server_open(node->arena, clusters->target.directory, clusters->source);
@@ -342,7 +344,7 @@ static void look_at_limits(Node *node)
     const Look *look = &node->look;
     const Clusters clusters = clusters_at_next_start(node);
     const bool rewound =
-        look->divergence.needed || (look->running && !target_was_standby(&clusters.target));
+        look->divergence.needed || (look->session.running && !target_was_standby(&clusters.target));
     const bool written =
         node->options->write_recovery_conf && !standby_uses_recovery_conf(clusters.shape.version);
     AUTO_BUFFER Buffer text = {0};
@@ -404,10 +406,10 @@ static bool look_at_source_files(Node *node, Error *error)
     }
     if (error->kind == ERROR_REPORTED)
         return false;
-    look->problems.topic = "source_files";
-    problems_add(&look->problems, error);
-    look->problems.topic = NULL;
-    return problems_check(&look->problems, error);
+    look->session.problems.topic = "source_files";
+    problems_add(&look->session.problems, error);
+    look->session.problems.topic = NULL;
+    return problems_check(&look->session.problems, error);
 }
 
 static void judge_with_source(Node *node)
@@ -420,7 +422,7 @@ static void judge_with_source(Node *node)
     if (source != NULL)
         node->source = arena_strdup(node->arena, source->description);
     find_needed_wal(node, looked, &error);
-    if (look->may_be_looked_at)
+    if (look->session.may_be_looked_at)
     {
         node_ok(node, "source_system",
                 "Source and target are one cluster (system identifier %llu).",
@@ -436,7 +438,7 @@ static void judge_with_source(Node *node)
         add_replayed_wal(node);
     if (look->lacks_space)
         node_add_error(node, "space", FINDING_PROBLEM, &error);
-    if (node->look.running)
+    if (node->look.session.running)
         report_running(node, looked, &error);
     else
         judge_stopped(node, looked, &error);
@@ -453,7 +455,7 @@ static void judge(Node *node)
                                                                   : NULL;
 
     node->needed_from = node->clusters->target.control.checkpoint.redo;
-    if (node->look.running)
+    if (node->look.session.running)
         node_leave_out(node, "verdict", "the target's server is running");
     else if (options->source_server == NULL && options->source_directory == NULL)
         node_leave_out(node, "verdict", unasked);
@@ -474,7 +476,7 @@ static void judge(Node *node)
 static void take_problem(void *context, const Error *problem)
 {
     Node *node = context;
-    const char *topic = node->look.problems.topic;
+    const char *topic = node->look.session.problems.topic;
 
     if (topic != NULL)
         node_add_error(node, topic, FINDING_PROBLEM, problem);
@@ -520,14 +522,14 @@ static bool look_at_target(Node *node)
     long rewind_pid;
     Error error;
 
-    if (!look_open(&node->look, &error) ||
-        (!node->look.pending && !look_identify_target(&node->look, &error)))
+    if (!session_open(&node->look.session, &error) ||
+        (!node->look.session.pending && !session_identify_target(&node->look.session, &error)))
     {
         node_add_error(node, "target", FINDING_PROBLEM, &error);
         return false;
     }
     node->target = target->directory;
-    if (node->look.pending)
+    if (node->look.session.pending)
     {
         node_add(
             node, "target", FINDING_PROBLEM,
@@ -555,16 +557,18 @@ static void open_wal(Node *node)
     static const WalPlace places[] = {WAL_IN_ARCHIVE, WAL_BY_COMMAND, WAL_IN_PARTIAL,
                                       WAL_PLACES_END};
     Look *look = &node->look;
-    Clusters *clusters = &look->clusters;
-    const char *command = look->restore_command;
+    Clusters *clusters = &look->session.clusters;
+    const char *command = look->session.restore_command;
     WalStore elsewhere = wal_store_description(node->options, clusters, command, NULL, node->arena);
     Error error;
 
-    if (look->target_wal == NULL && !target_wal_open(node->options, clusters, command, NULL,
-                                                     node->arena, &look->target_wal, &error))
+    if (look->session.target_wal == NULL &&
+        !target_wal_open(node->options, clusters, command, NULL, node->arena,
+                         &look->session.target_wal, &error))
         node_add_error(node, "archive", FINDING_PROBLEM, &error);
     if (clusters->target_history.count == 0)
-        (void) !target_history_read(node->options, look->target_wal, node->arena, clusters, NULL);
+        (void) !target_history_read(node->options, look->session.target_wal, node->arena, clusters,
+                                    NULL);
     elsewhere.places = places;
     node->archive = wal_store_create(&elsewhere);
 }
@@ -574,7 +578,7 @@ void node_refuse(const Options *options, const Error *const *errors, size_t coun
     *node = (Node){.arena = arena_create(),
                    .refused = true,
                    .options = options,
-                   .clusters = &node->look.clusters,
+                   .clusters = &node->look.session.clusters,
                    .target = options->target,
                    .source = options->source_server != NULL ? "server" : options->source_directory};
     for (size_t i = 0; i < count; i++)
@@ -594,10 +598,10 @@ void node_check(const Options *options, Node *node)
         bounded->retry_timeout_seconds = SOURCE_TIMEOUT_SECONDS;
     *node = (Node){.arena = arena,
                    .options = bounded,
-                   .look = {.options = bounded,
-                            .arena = arena,
-                            .problems = {.take = take_problem, .context = node}},
-                   .clusters = &node->look.clusters,
+                   .look.session = {.options = bounded,
+                                    .arena = arena,
+                                    .problems = {.take = take_problem, .context = node}},
+                   .clusters = &node->look.session.clusters,
                    .target = options->target,
                    .source = options->source_server != NULL ? "server" : options->source_directory};
     log_set_amount(LOG_NOTHING);
@@ -613,7 +617,6 @@ void node_check(const Options *options, Node *node)
         node_look_at_losses(node);
         wal_store_destroy(node->archive);
     }
-    scan_destroy(node->look.divergence.scan);
-    look_release(&node->look);
+    look_close(&node->look);
     log_set_amount(LOG_ALL);
 }

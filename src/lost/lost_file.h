@@ -5,7 +5,7 @@
 #define LOST_LOST_FILE_H
 
 #include "pair/saved_directory.h"
-#include "rewind/look.h"
+#include "divergence/divergence.h"
 
 typedef struct LostRoom
 {

@@ -12,7 +12,7 @@
 
 typedef struct NameReader
 {
-    const Look *look;
+    Arena *arena;
     Lost *lost;
     Schema *schema;
     Moment before, end; /* of the lost history */
@@ -30,7 +30,7 @@ static const char *name_database(const NameReader *reader, Oid database)
     name = schema_database(reader->schema, database, reader->end, false);
     if (name == NULL)
         name = schema_database(reader->schema, database, reader->before, false);
-    return name != NULL ? arena_strdup(reader->look->arena, name) : NULL;
+    return name != NULL ? arena_strdup(reader->arena, name) : NULL;
 }
 
 /* ---- Relations ---- */
@@ -51,9 +51,9 @@ static const char *qualified_name(const NameReader *reader, Oid database, const 
             buffer_printf(&text, "%u/", database);
     }
     if (schema != NULL)
-        buffer_printf(&text, "%s.", schema_quoted_name(reader->look->arena, schema));
-    buffer_append_string(&text, schema_quoted_name(reader->look->arena, name));
-    return arena_strdup(reader->look->arena, buffer_string(&text));
+        buffer_printf(&text, "%s.", schema_quoted_name(reader->arena, schema));
+    buffer_append_string(&text, schema_quoted_name(reader->arena, name));
+    return arena_strdup(reader->arena, buffer_string(&text));
 }
 
 static const char *name_class(const NameReader *reader, CatalogLook *look,
@@ -89,7 +89,7 @@ static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
     const char *name;
     Oid owner;
 
-    look.arena = reader->look->arena;
+    look.arena = reader->arena;
     if (!schema_find_class(&look, &relation->id, &class))
         return false;
     name = name_class(reader, &look, &class);
@@ -191,20 +191,21 @@ static bool lacks_names(const Lost *lost)
     return false;
 }
 
-void lost_names_read(const Look *look, Lost *lost)
+void lost_names_read(const Clusters *clusters, const Divergence *divergence, Arena *arena,
+                     Lost *lost)
 {
     NameReader reader = {
-        .look = look, .lost = lost, .before.lsn = look->divergence.lsn, .end.lsn = LSN_HIGHEST};
+        .arena = arena, .lost = lost, .before.lsn = divergence->lsn, .end.lsn = LSN_HIGHEST};
     RowChanges *changes;
     Error error = {0};
 
     /* The catalogs of a fork may have other columns: names would be guesses. */
-    if (control_is_of_fork(&look->clusters.target.control) || !lacks_names(lost))
+    if (control_is_of_fork(&clusters->target.control) || !lacks_names(lost))
         return;
-    changes = row_changes_read(&look->clusters, &look->divergence, NULL, &error);
+    changes = row_changes_read(clusters, divergence, NULL, &error);
     if (changes != NULL)
     {
-        reader.schema = schema_create(&look->clusters, changes);
+        reader.schema = schema_create(clusters, changes);
         name_relations_by_target(&reader);
         read_schema_changes(&reader, changes);
     }

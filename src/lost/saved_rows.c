@@ -29,7 +29,10 @@ typedef struct ReasonCount
 
 typedef struct Saver
 {
-    const Look *look;
+    const Options *options;
+    const Clusters *clusters;
+    const Divergence *divergence;
+    Arena *arena;
     const char *name; /* of both files, without their ends */
     const Version *version;
     SavedRows *saved;
@@ -59,22 +62,21 @@ typedef struct Saver
 
 static void write_heads(Saver *saver)
 {
-    const Look *look = saver->look;
-    const Clusters *clusters = &look->clusters;
+    const Clusters *clusters = saver->clusters;
     Buffer *sql = &saver->sql.text;
     Json json = lost_json_begin(&saver->json.text, "rewind");
 
     json_string(&json, "pg_rewind", saver->saved->program_version);
     json_string(&json, "server_version", saver->version->name);
     json_string(&json, "system_identifier",
-                arena_printf(look->arena, "%llu",
+                arena_printf(saver->arena, "%llu",
                              (unsigned long long) clusters->target.control.system_identifier));
     json_string(&json, "target", clusters->target.directory);
     json_number(&json, "target_timeline", clusters->target.timeline);
     json_string(&json, "source", clusters->source->description);
     json_number(&json, "source_timeline", history_last_timeline(&clusters->source_history));
-    json_string(&json, "divergence", LSN_TEXT(saver->version, look->divergence.lsn));
-    json_string(&json, "target_end", LSN_TEXT(saver->version, look->divergence.target_end));
+    json_string(&json, "divergence", LSN_TEXT(saver->version, saver->divergence->lsn));
+    json_string(&json, "target_end", LSN_TEXT(saver->version, saver->divergence->target_end));
     lost_json_end(&json);
     saver->json.first_line_size = json.text->size - 1;
 
@@ -148,7 +150,7 @@ static void append_sent(Saver *saver, const char *sent)
 /* The database's number, if it was there at the divergence; else 0. */
 static Oid number_of_database(Saver *saver)
 {
-    CatalogLook look = schema_look(saver->schema, 0, (Moment){saver->look->divergence.lsn, NULL});
+    CatalogLook look = schema_look(saver->schema, 0, (Moment){saver->divergence->lsn, NULL});
     CatalogTuple row;
 
     return catalog_find(&look, PG_DATABASE, saver->database, &row) ? saver->database : 0;
@@ -255,7 +257,7 @@ static void close_table(Saver *saver)
  */
 static void open_table(Saver *saver, const Table *table)
 {
-    const Moment divergence = {saver->look->divergence.lsn, NULL};
+    const Moment divergence = {saver->divergence->lsn, NULL};
     AUTO_BUFFER Buffer check = {0};
     TableBefore before;
 
@@ -479,7 +481,7 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
 /* The last lines: without them a file is not whole. */
 static void write_ends(Saver *saver)
 {
-    const Moment end = {saver->look->divergence.target_end, NULL};
+    const Moment end = {saver->divergence->target_end, NULL};
     Json json = lost_json_begin(&saver->json.text, "end");
 
     json_number(&json, "transactions", saver->saved->transactions);
@@ -544,13 +546,13 @@ static bool write_all(Saver *saver, const LostCommit *commits, size_t count, Err
 
 static bool find_room(Saver *saver, Error *error)
 {
-    return lost_room_find(&saver->room, saver->look->clusters.target.directory,
+    return lost_room_find(&saver->room, saver->clusters->target.directory,
                           saver->saved->rewind_bytes, error);
 }
 
-static uint64_t wal_bytes(const Look *look)
+static uint64_t wal_bytes(const Divergence *divergence)
 {
-    return look->divergence.target_end - look->divergence.common_checkpoint.checkpoint.redo;
+    return divergence->target_end - divergence->common_checkpoint.checkpoint.redo;
 }
 
 /* Where there is not plenty of space the files are made twice, the first time only to learn how
@@ -561,7 +563,7 @@ static bool ask_for_room(Saver *saver, const LostCommit *commits, size_t count, 
 
     if (!find_room(saver, error))
         return false;
-    if (room->free / PLENTY_OF_WAL > wal_bytes(saver->look))
+    if (room->free / PLENTY_OF_WAL > wal_bytes(saver->divergence))
         return true;
     room->counting = true;
     if (!write_all(saver, commits, count, error))
@@ -575,7 +577,7 @@ static bool ask_for_room(Saver *saver, const LostCommit *commits, size_t count, 
 static bool open_file(const Saver *saver, const char *end, LostFile *file, Error *error)
 {
     return lost_file_open(
-        file, arena_printf(saver->look->arena, "%s/%s%s", saver->room.directory, saver->name, end),
+        file, arena_printf(saver->arena, "%s/%s%s", saver->room.directory, saver->name, end),
         error);
 }
 
@@ -600,7 +602,7 @@ static bool write_files(Saver *saver, const LostCommit *commits, size_t count, E
 static void keep_incomplete(Saver *saver, const Error *error)
 {
     SavedRows *saved = saver->saved;
-    Arena *arena = saver->look->arena;
+    Arena *arena = saver->arena;
 
     saved->incomplete = arena_strdup(arena, error->message);
     if (saved->sql == NULL)
@@ -648,18 +650,16 @@ static void tell_saved(const Saver *saver, Lsn minimal_at)
                     "minimal\" from %s on",
                     LSN_TEXT(saver->version, minimal_at));
     if (saver->began_before > 0)
-        log_warning(
-            "%llu transaction%s may have changed rows before the WAL that was read, from "
-            "%s on: these changes are not saved",
-            (unsigned long long) saver->began_before, plural(saver->began_before),
-            LSN_TEXT(saver->version, saver->look->divergence.common_checkpoint.checkpoint.redo));
-    if (saver->look->options->dry_run)
+        log_warning("%llu transaction%s may have changed rows before the WAL that was read, from "
+                    "%s on: these changes are not saved",
+                    (unsigned long long) saver->began_before, plural(saver->began_before),
+                    LSN_TEXT(saver->version, saver->divergence->common_checkpoint.checkpoint.redo));
+    if (saver->options->dry_run)
         log_info("nothing else is written in a dry run");
 }
 
 static bool save(Saver *saver, Error *error)
 {
-    const Look *look = saver->look;
     const char *directory = saver->room.directory;
     const LostCommit *commits;
     RowChanges *changes;
@@ -668,9 +668,9 @@ static bool save(Saver *saver, Error *error)
 
     /* The rows that are read go into a file there first, about as long as the WAL. */
     if (!saved_directory_make(directory, error) || !find_room(saver, error) ||
-        !lost_room_has(&saver->room, wal_bytes(look), error))
+        !lost_room_has(&saver->room, wal_bytes(saver->divergence), error))
         return false;
-    changes = row_changes_read(&look->clusters, &look->divergence, directory, error);
+    changes = row_changes_read(saver->clusters, saver->divergence, directory, error);
     if (changes == NULL)
         return false;
     commits = row_changes_commits(changes, &count);
@@ -678,7 +678,7 @@ static bool save(Saver *saver, Error *error)
         log_info("no lost rows are saved: no committed transaction is lost");
     else
     {
-        saver->schema = schema_create(&look->clusters, changes);
+        saver->schema = schema_create(saver->clusters, changes);
         saver->reader = row_reader_create(saver->version, saver->schema);
         saver->minimal_at = changes->minimal_at;
         result = write_files(saver, commits, count, error);
@@ -691,11 +691,13 @@ static bool save(Saver *saver, Error *error)
     return result;
 }
 
-bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
+bool saved_rows_write(const Options *options, const Clusters *clusters,
+                      const Divergence *divergence, Arena *arena, SavedRows *saved, Error *error)
 {
-    const Options *options = look->options;
-    const Clusters *clusters = &look->clusters;
-    Saver saver = {.look = look,
+    Saver saver = {.options = options,
+                   .clusters = clusters,
+                   .divergence = divergence,
+                   .arena = arena,
                    .version = clusters->shape.version,
                    .saved = saved,
                    .room.directory = options->save_lost_rows,
@@ -708,17 +710,17 @@ bool saved_rows_write(const Look *look, SavedRows *saved, Error *error)
         !saved_directory_check(OPTION, options->save_lost_rows, clusters, &memory, &existing,
                                error))
         return false;
-    if (look->divergence.lsn == LSN_INVALID && options->require_lost_rows)
+    if (divergence->lsn == LSN_INVALID && options->require_lost_rows)
         return error_set(error, ERROR_FAILED, "lost rows cannot be saved without the target's WAL");
-    if (look->divergence.lsn == LSN_INVALID)
+    if (divergence->lsn == LSN_INVALID)
     {
         log_warning(
             "no lost rows are saved: without the target's WAL it is not known what is lost");
         return true;
     }
-    saver.name = arena_printf(look->arena, "lost-%llu-%u-%016llX",
+    saver.name = arena_printf(arena, "lost-%llu-%u-%016llX",
                               (unsigned long long) clusters->target.control.system_identifier,
-                              clusters->target.timeline, (unsigned long long) look->divergence.lsn);
+                              clusters->target.timeline, (unsigned long long) divergence->lsn);
     saver.json.room = saver.sql.room = &saver.room;
     result = save(&saver, error);
     if (!result && !saver.is_required && !saver.json.is_other && !saver.sql.is_other &&

@@ -12,7 +12,9 @@
  * which it logs. A file of the same name with other content is an error. No file gets its name
  * before it is whole.
  */
-MUST_CHECK bool saved_rows_write(const Look *look, SavedRows *saved, Error *error);
+MUST_CHECK bool saved_rows_write(const Options *options, const Clusters *clusters,
+                                 const Divergence *divergence, Arena *arena, SavedRows *saved,
+                                 Error *error);
 
 /* ---- lost_names.c ---- */
 
@@ -20,8 +22,9 @@ MUST_CHECK bool saved_rows_write(const Look *look, SavedRows *saved, Error *erro
  * A LostNamer: names for the report of what is lost, from the target's own catalogs as the lost
  * transactions left them. Sets names of relations and databases that the source did not give, and
  * lost's schema_changes. What cannot be read stays as it was, and all of it where the target is of
- * a fork of PostgreSQL. The names are in the look's arena.
+ * a fork of PostgreSQL. The names are in the arena.
  */
-void lost_names_read(const Look *look, Lost *lost);
+void lost_names_read(const Clusters *clusters, const Divergence *divergence, Arena *arena,
+                     Lost *lost);
 
 #endif

@@ -139,7 +139,7 @@ static bool tell_of_limits(Rejoin *rejoin, const Clusters *clusters, ExpectedSta
  * stopped. rewound: it certainly has diverged. */
 static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
 {
-    const Clusters *clusters = &look->clusters;
+    const Clusters *clusters = &look->session.clusters;
     const Options *options = rejoin->options;
     const ExpectedStart expected = {.rewound = look->divergence.needed,
                                     .needs_own_file = rejoin->control.needs_own_file,
@@ -180,14 +180,15 @@ static bool check_saved_directories(const Options *options, const Clusters *clus
 /* Note which WAL a rewind would need: from the last common checkpoint on, where that is known. */
 static void find_wal_to_hold(Rejoin *rejoin, const Look *look)
 {
-    const Control *control = &look->clusters.target.control;
+    const Control *control = &look->session.clusters.target.control;
     const Lsn common = look->divergence.common_checkpoint.checkpoint.redo;
 
-    rejoin->held_wal = (HeldWal){
-        .shape = look->clusters.shape,
-        .wal_directory = arena_printf(rejoin->arena, "%s/%s", look->clusters.target.directory,
-                                      control->version->wal_directory),
-        .needed_from = common != LSN_INVALID ? common : control->checkpoint.redo};
+    rejoin->held_wal =
+        (HeldWal){.shape = look->session.clusters.shape,
+                  .wal_directory =
+                      arena_printf(rejoin->arena, "%s/%s", look->session.clusters.target.directory,
+                                   control->version->wal_directory),
+                  .needed_from = common != LSN_INVALID ? common : control->checkpoint.redo};
 }
 
 /* Hold the WAL that the stop would remove. Where nothing can be held the rewind can still do
@@ -232,21 +233,23 @@ static void release_if_server_goes_on(const Rejoin *rejoin)
  * that could fail after the stop, comes before it. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
-    Look look = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true};
+    Look look = {
+        .session = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true}};
     bool result;
 
     log_set_amount(LOG_WARNINGS);
-    result =
-        look_open(&look, error) && look_identify_target(&look, error) && look_at_pair(&look, error);
+    result = session_open(&look.session, error) && session_identify_target(&look.session, error) &&
+             look_at_pair(&look, error);
     log_set_amount(LOG_ALL);
     if (!result && error_worst_kind(error) == ERROR_RETRY)
         log_hint("The server is only stopped once the source can be reached.");
     /* The source stays connected: it is asked for more before the stop. */
-    rejoin->source = look.clusters.source;
+    rejoin->source = look.session.clusters.source;
     rejoin->state = look.source;
-    result = result && check_source_promoted(rejoin, &look.clusters.target_history, error) &&
+    result = result &&
+             check_source_promoted(rejoin, &look.session.clusters.target_history, error) &&
              (!look.divergence.needed ||
-              check_saved_directories(rejoin->options, &look.clusters, error)) &&
+              check_saved_directories(rejoin->options, &look.session.clusters, error)) &&
              check_streaming(rejoin, &look, error);
     /* The rewind prints what there is to remark on files. */
     log_set_amount(LOG_NOTHING);
@@ -256,9 +259,8 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     result = result && rejoin_check_demotion(rejoin, &look, error);
     if (result)
         find_wal_to_hold(rejoin, &look);
-    look.clusters.source = NULL;
-    scan_destroy(look.divergence.scan);
-    look_release(&look);
+    look.session.clusters.source = NULL;
+    look_close(&look);
     return result;
 }
 
@@ -357,7 +359,8 @@ static bool find_and_stop(Rejoin *rejoin, double *patience_seconds, bool *follow
     /* The rewind has its own connections, and may take its time. */
     rejoin_forget_source(rejoin);
     /* The rewind itself reports that this takes too long. */
-    if (!look_wait_for_lock(rejoin->target.directory, patience_seconds, &interlock, &waited, error))
+    if (!session_wait_for_lock(rejoin->target.directory, patience_seconds, &interlock, &waited,
+                               error))
         return false;
     interlock_release(interlock);
     if (!waited)
@@ -420,7 +423,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
     }
     else if (options->dry_run && rejoin->pid != 0)
     {
-        run->look.divergence.needed = true; /* as far as can be known */
+        run->divergence.needed = true; /* as far as can be known */
         return true;
     }
     else
@@ -438,12 +441,12 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
             return true;
         }
         /* From here on the target is a standby of the source, which only has to run. */
-        look_set_outcome(&run->look, REWIND_NOT_JOINED);
+        session_set_outcome(&run->session, REWIND_NOT_JOINED);
         signals_heed_again();
         if (!start_server(rejoin, error))
             return false;
     }
-    look_set_outcome(&run->look, REWIND_NOT_JOINED);
+    session_set_outcome(&run->session, REWIND_NOT_JOINED);
     if (options->dry_run)
         return true;
     run_begin_phase(run, PHASE_FOLLOW);
@@ -451,39 +454,39 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, Error *error)
         return false;
     server_control_forget(&rejoin->control);
     release_wal(rejoin);
-    look_set_outcome(&run->look, REWIND_DONE);
+    session_set_outcome(&run->session, REWIND_DONE);
     return true;
 }
 
 /* A rewind that was not begun, or failed early, did not find out all of it. */
 static void complete_run(Rejoin *rejoin, Run *run)
 {
-    Target *target = &run->look.clusters.target;
+    Target *target = &run->session.clusters.target;
     long pid;
 
-    if (run->look.arena == NULL)
-        run->look.arena = arena_create();
+    if (run->session.arena == NULL)
+        run->session.arena = arena_create();
     if (target->directory == NULL)
-        target->directory = arena_strdup(run->look.arena, rejoin->target.directory);
+        target->directory = arena_strdup(run->session.arena, rejoin->target.directory);
     /* All of it: a version without its catalog version would be a fork's. */
     if (target->control.version == NULL)
         target->control = rejoin->target.control;
     if (run->source.description == NULL && rejoin->source != NULL)
-        run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
+        run->source.description = arena_strdup(run->session.arena, rejoin->source->description);
     if (!run->lost_count.counted)
     {
         run->lost_count = rejoin->report.lost_count;
         if (run->lost_count.unknown != NULL)
-            run->lost_count.unknown = arena_strdup(run->look.arena, run->lost_count.unknown);
+            run->lost_count.unknown = arena_strdup(run->session.arena, run->lost_count.unknown);
     }
     rejoin->report.running = rejoin->target.directory != NULL &&
                              pid_file_find_server(rejoin->target.directory, NULL, &pid, NULL) &&
                              pid != 0 && process_works_in(pid, rejoin->target.directory) &&
                              !pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
     if (rejoin->control.start != NULL)
-        rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
+        rejoin->report.start_command = arena_strdup(run->session.arena, rejoin->control.start);
     if (!rejoin->report.running)
-        rejoin->report.failure = server_control_failure(&rejoin->control, run->look.arena);
+        rejoin->report.failure = server_control_failure(&rejoin->control, run->session.arena);
 }
 
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
@@ -494,10 +497,10 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
     run_begin_phase(run, PHASE_NONE);
     /* "The target is unchanged" would not be true of one that was finished just now: "as it was"
      * its server must not start any more. */
-    rejoin.report.resumed = run->look.resumed;
-    if (!succeeded && run->look.resumed && run->look.outcome == REWIND_UNTOUCHED &&
+    rejoin.report.resumed = run->session.resumed;
+    if (!succeeded && run->session.resumed && run->session.outcome == REWIND_UNTOUCHED &&
         error_worst_kind(error) != ERROR_IMPOSSIBLE)
-        look_set_outcome(&run->look, REWIND_NOT_JOINED);
+        session_set_outcome(&run->session, REWIND_NOT_JOINED);
     complete_run(&rejoin, run);
     *result = rejoin.report;
     rejoin_forget_source(&rejoin);

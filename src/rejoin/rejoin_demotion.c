@@ -10,7 +10,7 @@
  */
 static bool judge_losses_before_stop(Rejoin *rejoin, const Look *look, Error *error)
 {
-    const DivergenceInput input = look_divergence_input(look);
+    const DivergenceInput input = session_divergence_input(&look->session, &look->source);
     const Divergence *divergence = &look->divergence;
     const bool is_known = divergence->lsn != LSN_INVALID || divergence->printed != LSN_INVALID;
     LostCount *count = &rejoin->report.lost_count;
@@ -18,7 +18,7 @@ static bool judge_losses_before_stop(Rejoin *rejoin, const Look *look, Error *er
 
     if (!rejoin->report.was_primary && !(divergence->needed && is_known))
         return true;
-    own = look->target_wal->stream;
+    own = look->session.target_wal->stream;
     own.open = wal_store_open_own;
     own.limit = LSN_INVALID;
     if (!lost_count_read(&input, divergence, &own, true, rejoin->arena, count, error))
@@ -57,7 +57,7 @@ static bool error_in_use(const Rejoin *rejoin, const TargetUse *use, bool doubtf
 
 bool rejoin_check_demotion(Rejoin *rejoin, const Look *look, Error *error)
 {
-    const Clusters *clusters = &look->clusters;
+    const Clusters *clusters = &look->session.clusters;
     const Timeline timeline = clusters->target.timeline, named = (Timeline) rejoin->options->demote;
     const bool doubtful = direction_is_doubtful(clusters);
     TargetUse use;

@@ -64,7 +64,7 @@ static const char *null_if_empty(const char *text)
 
 static void json_divergence(Json *json, const Report *report)
 {
-    const Divergence *divergence = &report->run->look.divergence;
+    const Divergence *divergence = &report->run->divergence;
     const ScanCheckpoint *common = report_common_checkpoint(report);
 
     if (json_section(json, "divergence", '{', report_has_diverged(report)))
@@ -302,7 +302,7 @@ static void json_rejoin(Json *json, const Report *report)
 static void json_run(Json *json, const Report *report)
 {
     const SourceAddress *source = &report->run->source;
-    const uint64_t identifier = report->run->look.clusters.target.control.system_identifier;
+    const uint64_t identifier = report->run->session.clusters.target.control.system_identifier;
     char number[32];
 
     json_string(json, "program_version", report->program_version);
@@ -405,7 +405,7 @@ void report_json(const Report *report, Buffer *text, FILE *file)
 {
     const Run *run = report->run;
     const Plan *plan = &run->planned.plan;
-    const Clusters *clusters = &run->look.clusters;
+    const Clusters *clusters = &run->session.clusters;
     const Version *version = report_version(report);
     Json json = {.text = text, .file = file};
 

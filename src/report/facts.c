@@ -12,7 +12,7 @@ static const char *failed_text(const Report *report)
 {
     if (report->error_count > 0 && report->errors[0]->kind == ERROR_USAGE)
         return "failed; the command line is wrong, and the target was not looked at";
-    if (report->run->look.resumed)
+    if (report->run->session.resumed)
         return "failed, after an interrupted rewind was finished";
     return "failed; the target is unchanged";
 }
@@ -21,7 +21,7 @@ ReportResult report_result(const Report *report)
 {
     const Run *run = report->run;
     const bool dry_run = report->options->dry_run;
-    const bool resumed = run->look.resumed || run->look.pending;
+    const bool resumed = run->session.resumed || run->session.pending;
 
     if (report->exit_status == 2)
         return (ReportResult){"unfinished", "begun but not finished: run the same command again"};
@@ -34,7 +34,7 @@ ReportResult report_result(const Report *report)
         return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
     if (resumed)
         return (ReportResult){"finished", "finished a rewind that had been interrupted"};
-    if (!run->look.divergence.needed)
+    if (!run->divergence.needed)
         return (ReportResult){"not_required", "no rewind required"};
     if (dry_run)
         return (ReportResult){"would_rewind", "dry run: the target would be rewound"};
@@ -59,13 +59,13 @@ void report_times(const Report *report, ReportTime times[PHASE_COUNT])
 
 const Version *report_version(const Report *report)
 {
-    return report->run->look.clusters.target.control.version;
+    return report->run->session.clusters.target.control.version;
 }
 
 const char *report_lsn(const Report *report, Lsn lsn)
 {
     const Version *version = report_version(report);
-    Arena *arena = report->run->look.arena;
+    Arena *arena = report->run->session.arena;
 
     return version != NULL ? arena_strdup(arena, LSN_TEXT(version, lsn))
                            : arena_printf(arena, "%X/%X", LSN_ARGS(lsn));
@@ -75,19 +75,19 @@ const char *report_lsn(const Report *report, Lsn lsn)
 
 bool report_compares(const Report *report)
 {
-    const Options *options = report->run->look.options;
+    const Options *options = report->run->session.options;
 
     return (options != NULL ? options : report->options)->compare;
 }
 
 bool report_has_diverged(const Report *report)
 {
-    return report->run->look.divergence.printed != LSN_INVALID;
+    return report->run->divergence.printed != LSN_INVALID;
 }
 
 const ScanCheckpoint *report_common_checkpoint(const Report *report)
 {
-    const Divergence *divergence = &report->run->look.divergence;
+    const Divergence *divergence = &report->run->divergence;
     const ScanCheckpoint *common = &divergence->common_checkpoint;
 
     return report_has_diverged(report) && divergence->needed && !report_compares(report) &&
@@ -98,12 +98,12 @@ const ScanCheckpoint *report_common_checkpoint(const Report *report)
 
 Lsn report_common_redo(const Report *report)
 {
-    return start_early(report_common_checkpoint(report), &report->run->look.source.control).redo;
+    return start_early(report_common_checkpoint(report), &report->run->source_state.control).redo;
 }
 
 Lsn report_target_end(const Report *report)
 {
-    return report_compares(report) ? LSN_INVALID : report->run->look.divergence.target_end;
+    return report_compares(report) ? LSN_INVALID : report->run->divergence.target_end;
 }
 
 /* ---- Bytes ---- */
@@ -111,8 +111,8 @@ Lsn report_target_end(const Report *report)
 uint64_t report_planned_wal_bytes(const Report *report)
 {
     const Run *run = report->run;
-    const WalShape *shape = &run->look.clusters.shape;
-    const Lsn end = source_state_wal_end(&run->planned.source, run->look.divergence.lsn);
+    const WalShape *shape = &run->session.clusters.shape;
+    const Lsn end = source_state_wal_end(&run->planned.source, run->divergence.lsn);
 
     /* A segment is staged from its first byte on. */
     return end - wal_segment_start(shape, wal_segment_of(shape, run->start.wal_from)) +
@@ -134,11 +134,11 @@ uint64_t report_bytes_saved(const Report *report)
 bool report_replay(const Report *report, ReportReplay *replay)
 {
     const Run *run = report->run;
-    const WalShape *shape = &run->look.clusters.shape;
+    const WalShape *shape = &run->session.clusters.shape;
     const Lsn from = run->start.chosen.redo;
     const Lsn to = run->staged.min_recovery_timeline != 0
                        ? run->staged.min_recovery_point
-                       : source_state_wal_end(&run->planned.source, run->look.divergence.lsn);
+                       : source_state_wal_end(&run->planned.source, run->divergence.lsn);
 
     if (!run->planned.known || from == LSN_INVALID || to < from)
         return false;
@@ -179,7 +179,7 @@ static ReportPreparedList list_prepared(const Report *report, bool of_source,
 
     for (size_t i = 0; i < plan->count; i++)
         files += plan->entries[i].twophase;
-    list.entries = arena_allocate(report->run->look.arena,
+    list.entries = arena_allocate(report->run->session.arena,
                                   (files + prepared_count + 1) * sizeof(*list.entries));
     for (size_t i = 0; i < prepared_count; i++)
         add_prepared(&list, prepared, prepared_count, prepared[i].xid, prepared[i].gid);
@@ -214,7 +214,7 @@ bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPrepa
     *stay = list_prepared(report, true, run->start.prepared, run->start.prepared_count);
     *go = list_prepared(report, false, target->prepared, target->prepared_count);
     for (size_t i = 0; i < go->count; i++)
-        if (is_lost_history(target, run->look.divergence.lsn, go->entries[i].xid) ||
+        if (is_lost_history(target, run->divergence.lsn, go->entries[i].xid) ||
             !has_prepared(stay, go->entries[i].xid))
             go->entries[left++] = go->entries[i];
     go->count = left;
@@ -253,13 +253,12 @@ const char *const *report_archived(const Report *report, size_t *count)
     char name[ARCHIVED_NAME_SIZE];
 
     *count = 0;
-    if (!run->planned.known ||
-        run->look.divergence.lsn == LSN_INVALID) /* --compare does not know it */
+    if (!run->planned.known || run->divergence.lsn == LSN_INVALID) /* --compare does not know it */
         return NULL;
-    names = arena_allocate(run->look.arena, (files->count + 1) * sizeof(*names));
+    names = arena_allocate(run->session.arena, (files->count + 1) * sizeof(*names));
     for (size_t i = 0; i < files->count; i++)
         if (is_archived_lost(input, files->files[i].path, name))
-            names[(*count)++] = arena_strdup(run->look.arena, name);
+            names[(*count)++] = arena_strdup(run->session.arena, name);
     return names;
 }
 
@@ -273,7 +272,7 @@ static Timeline last_timeline(const History *history)
 const char *report_full_backup(const Report *report)
 {
     const Planned *planned = &report->run->planned;
-    const Clusters *clusters = &report->run->look.clusters;
+    const Clusters *clusters = &report->run->session.clusters;
     const Timeline timeline = last_timeline(&clusters->source_history);
 
     /* Incremental backups are made from summaries of WAL. */
@@ -282,11 +281,11 @@ const char *report_full_backup(const Report *report)
          !plan_summarizes_wal(&planned->target_files)))
         return NULL;
     return arena_printf(
-        report->run->look.arena,
+        report->run->session.arena,
         "Take a full backup when the target follows the source, unless there is one that ended "
         "before %s. Backups of the target that ended after that hold lost history. An "
         "incremental backup based on one of them can be wrong without a message: %s.",
-        report_lsn(report, report->run->look.divergence.printed),
+        report_lsn(report, report->run->divergence.printed),
         timeline != 0 && timeline == last_timeline(&clusters->target_history)
             ? "both sides used the same timeline number"
             : "the server refuses it only if that one also began after the divergence");

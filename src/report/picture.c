@@ -34,9 +34,9 @@ static void append_timelines(const History *history, size_t first, size_t last, 
 /* The part of the histories that both sides have: "1 ---*-- 2 ---", with the checkpoint. */
 static void append_common(const Report *report, Buffer *text)
 {
-    const History *history = &report->run->look.clusters.source_history;
+    const History *history = &report->run->session.clusters.source_history;
     const ScanCheckpoint *common = report_common_checkpoint(report);
-    const Lsn divergence = report->run->look.divergence.printed;
+    const Lsn divergence = report->run->divergence.printed;
     size_t end = 0; /* entries that begin before the divergence */
     size_t checkpoint = 0;
 
@@ -61,7 +61,7 @@ static void append_common(const Report *report, Buffer *text)
 /* The timelines of one side after the divergence: "-- 2 -- 3 --> 0/5000000". */
 static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
 {
-    const Lsn divergence = report->run->look.divergence.printed;
+    const Lsn divergence = report->run->divergence.printed;
 
     buffer_append_string(text, "--");
     if (end == LSN_INVALID || end > divergence)
@@ -100,7 +100,7 @@ static void append_with_legend(const Report *report, const Buffer lines[2], Buff
     if (common != NULL)
         buffer_printf(&checkpoint, "* last common checkpoint %s", report_lsn(report, common->lsn));
     buffer_printf(&divergence, "+ divergence %s",
-                  report_lsn(report, report->run->look.divergence.printed));
+                  report_lsn(report, report->run->divergence.printed));
 
     const char *legend[2] = {buffer_string(&checkpoint), buffer_string(&divergence)};
     const size_t width = max_size(lines[0].size, lines[1].size);
@@ -121,7 +121,7 @@ static void append_with_legend(const Report *report, const Buffer lines[2], Buff
 
 static void append_picture(const Report *report, Buffer *text)
 {
-    const Clusters *clusters = &report->run->look.clusters;
+    const Clusters *clusters = &report->run->session.clusters;
     const History *source = &clusters->source_history, *target = &clusters->target_history;
     const Lsn source_end = run_source_end(report->run), target_end = report_target_end(report);
     Buffer lines[2] = {{0}};

@@ -72,7 +72,7 @@ static const char *size_text(const Report *report, uint64_t bytes)
         value /= 1024;
         unit++;
     }
-    return arena_printf(report->run->look.arena, "%.*f %s", unit > 0, value, units[unit]);
+    return arena_printf(report->run->session.arena, "%.*f %s", unit > 0, value, units[unit]);
 }
 
 /* "2026-07-01 12:34:56.123456 CEST (2026-07-01 10:34:56 UTC)" */
@@ -90,8 +90,8 @@ static const char *time_text(const Report *report, int64_t timestamp)
     strftime(zone, sizeof(zone), "%Z", &local);
     strftime(universal, sizeof(universal), "%Y-%m-%d %H:%M:%S", &utc);
     if (strcmp(zone, "UTC") == 0)
-        return arena_printf(report->run->look.arena, "%s.%06d UTC", date, microseconds);
-    return arena_printf(report->run->look.arena, "%s.%06d %s (%s UTC)", date, microseconds, zone,
+        return arena_printf(report->run->session.arena, "%s.%06d UTC", date, microseconds);
+    return arena_printf(report->run->session.arena, "%s.%06d %s (%s UTC)", date, microseconds, zone,
                         universal);
 }
 
@@ -150,8 +150,8 @@ static bool locale_is_utf8(void)
 
 static void text_histories(const Report *report, Buffer *text)
 {
-    const Divergence *divergence = &report->run->look.divergence;
-    const Clusters *clusters = &report->run->look.clusters;
+    const Divergence *divergence = &report->run->divergence;
+    const Clusters *clusters = &report->run->session.clusters;
     const ScanCheckpoint *common = report_common_checkpoint(report);
 
     if (report_has_diverged(report))
@@ -458,7 +458,7 @@ static void text_rejoin(const Report *report, Buffer *text)
 static void text_run(const Report *report, Buffer *text)
 {
     const SourceAddress *source = &report->run->source;
-    const uint64_t identifier = report->run->look.clusters.target.control.system_identifier;
+    const uint64_t identifier = report->run->session.clusters.target.control.system_identifier;
 
     if (identifier != 0)
         text_row(text, "system identifier", "%llu", (unsigned long long) identifier);
@@ -587,7 +587,7 @@ void report_text(const Report *report, Buffer *out)
     AUTO_BUFFER Buffer document = {0};
     Buffer *text = &document;
     const bool done = report->exit_status == 0 && !report->options->dry_run;
-    const char *target = report->run->look.clusters.target.directory;
+    const char *target = report->run->session.clusters.target.directory;
     char server[CONTROL_SERVER_SIZE];
 
     buffer_printf(text, "pg_rewind: %s\n\n", report_result(report).text);
@@ -603,7 +603,7 @@ void report_text(const Report *report, Buffer *out)
         text_row(text, "target", "%s", target);
     if (report_version(report) != NULL)
         text_row(text, "server version", "%s",
-                 control_server(&report->run->look.clusters.target.control, server));
+                 control_server(&report->run->session.clusters.target.control, server));
     text_run(report, text);
     text_histories(report, text);
     text_lost(report, done, text);

@@ -20,36 +20,36 @@ static void PRINTF_LIKE(2, 3) add_step(Run *run, const char *format, ...)
     va_start(arguments, format);
     buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
     va_end(arguments);
-    ARRAY_ADD(run->steps, run->step_count, arena_strdup(run->look.arena, buffer_string(&text)));
+    ARRAY_ADD(run->steps, run->step_count, arena_strdup(run->session.arena, buffer_string(&text)));
 }
 
 static const Version *version_of(const Run *run)
 {
-    return run->look.clusters.target.control.version;
+    return run->session.clusters.target.control.version;
 }
 
 Lsn run_source_end(const Run *run)
 {
     if (run->staged.min_recovery_timeline != 0)
         return run->staged.source_end;
-    return run->look.clusters.source_history.count > 0 ? run->look.source.position.end
-                                                       : LSN_INVALID;
+    return run->session.clusters.source_history.count > 0 ? run->source_state.position.end
+                                                          : LSN_INVALID;
 }
 
 bool run_lacks_wal(const Run *run)
 {
     const RecoveryStart *start = &run->start;
 
-    return start->wal_from > run->look.divergence.lsn && start->wal_from > start->earliest.redo;
+    return start->wal_from > run->divergence.lsn && start->wal_from > start->earliest.redo;
 }
 
 static void add_missing_slot(Run *run, const AffectedSlot *slot)
 {
     const Version *version = version_of(run);
-    const WalShape *shape = &run->look.clusters.shape;
+    const WalShape *shape = &run->session.clusters.shape;
     const uint64_t segment = wal_segment_of(shape, run_source_end(run));
     const Lsn needed_from =
-        run->planned.known ? wal_segment_start(shape, segment) : run->look.divergence.target_end;
+        run->planned.known ? wal_segment_start(shape, segment) : run->divergence.target_end;
     AUTO_BUFFER Buffer call = {0};
 
     buffer_append_call(&call, "pg_create_physical_replication_slot", slot->name, "name",
@@ -125,7 +125,7 @@ static void add_misleading_wal(const Options *options, Run *run)
                  "The server will have another restore_command: %s. It is not the target's own, so "
                  "pg_rewind has not run it, and has not asked that archive for WAL that would "
                  "lead the server away from the source.",
-                 setting_command_shown(run->look.arena, misleading->command_not_run));
+                 setting_command_shown(run->session.arena, misleading->command_not_run));
 
     if (misleading->not_sources[0] != '\0')
         add_step(
@@ -154,7 +154,7 @@ static void add_make_standby(const Options *options, Run *run)
                                                 "primary_conninfo names the source"
                                               : "create standby.signal and set primary_conninfo";
 
-    if (options->dry_run && run->look.divergence.needed)
+    if (options->dry_run && run->divergence.needed)
         add_step(run,
                  "After this rewind the server would open for writing and diverge again: add "
                  "--write-recovery-conf (with --source-server), or before the server starts %s.",
@@ -235,8 +235,7 @@ static void add_missing_wal(Run *run)
                  "The rewound target has the source's WAL only from %s on: let standbys that need "
                  "earlier WAL (from %s on) follow the source or an archive. With --early-start the "
                  "target would have it.",
-                 LSN_TEXT(version, run->start.wal_from),
-                 LSN_TEXT(version, run->look.divergence.lsn));
+                 LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
 }
 
 /* The server compares where a full backup began, not where it ended (report_full_backup says more).
@@ -245,12 +244,12 @@ static void print_useless_backups(const Run *run)
 {
     const Version *version = version_of(run);
 
-    if (!run->planned.known || run->look.options->compare || !version->has_wal_summaries ||
+    if (!run->planned.known || run->session.options->compare || !version->has_wal_summaries ||
         !run->next_start->summarizes_wal)
         return;
     log_hint("Make a full backup of the rewound target before an incremental one: a full backup of "
              "the target that ended after %s is no base for one.",
-             LSN_TEXT(version, run->look.divergence.lsn));
+             LSN_TEXT(version, run->divergence.lsn));
 }
 
 void next_steps_make(const Options *options, Run *run)
@@ -259,7 +258,7 @@ void next_steps_make(const Options *options, Run *run)
     const StandbySettings *settings = next->standby_settings;
 
     run->step_count = 0;
-    if (run->look.pending)
+    if (run->session.pending)
     {
         add_step(run, "Run the same command without --dry-run: it finishes the interrupted "
                       "rewind.");
@@ -287,7 +286,7 @@ void next_steps_make(const Options *options, Run *run)
     add_missing_wal(run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
         add_step(run, "%s", settings->remedies[i]);
-    if (options->dry_run && (run->look.divergence.needed || settings != NULL))
+    if (options->dry_run && (run->divergence.needed || settings != NULL))
     {
         if (!next->standby && next->manager == NULL)
             add_make_standby(options, run);

@@ -1,3 +1,4 @@
+#include "rewind/look.h"
 #include "rewind/run.h"
 
 #include "base/workers.h"
@@ -42,14 +43,14 @@ static bool list_side(void *context, size_t item, Error *error)
 }
 
 /* Both at once: what a server lists is waited for. */
-static bool list_both_sides(const Look *look, Planned *planned, Error *error)
+static bool list_both_sides(const Clusters *clusters, int jobs, Planned *planned, Error *error)
 {
-    Sides sides = {&look->clusters, &planned->source_files, &planned->target_files};
+    Sides sides = {clusters, &planned->source_files, &planned->target_files};
 
     log_progress_message("reading source file list"); /* contract */
     log_progress_message("reading target file list"); /* contract */
     progress_begin(PROGRESS_LIST, 0);
-    return progress_end(workers_run(look->options->jobs, 2, list_side, &sides, error));
+    return progress_end(workers_run(jobs, 2, list_side, &sides, error));
 }
 
 static void map_tablespaces(const TablespaceMappings *mappings, bool first, Listing *source_files)
@@ -65,14 +66,14 @@ static void map_tablespaces(const TablespaceMappings *mappings, bool first, List
 
 /* Kept are the files that the options name, those that primary_conninfo names, and with
  * --keep-config those that the target's configuration includes or names. */
-static void find_kept_files(const Look *look, const StandbySettings *settings,
-                            const Configuration *configuration, Keep *keep)
+static void find_kept_files(const Version *version, const Keep *asked,
+                            const StandbySettings *settings, const Configuration *configuration,
+                            Keep *keep)
 {
-    const Version *version = look->clusters.shape.version;
     const char **names;
     size_t count;
 
-    keep_copy(look->options->keep, keep);
+    keep_copy(asked, keep);
     for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
         keep_add_file(keep, version, settings->files[i]);
     if (!keep->configuration)
@@ -91,30 +92,30 @@ static bool is_to_be_tried(const PlanEntry *entry)
 }
 
 /* Add the problem, and what helps. */
-static void add_refused_file(Look *look, const char *path, Error *problem)
+static void add_refused_file(Session *session, const char *path, Error *problem)
 {
     AUTO_BUFFER Buffer option = {0};
 
-    if (look->clusters.source->is_server)
+    if (session->clusters.source->is_server)
         error_hint(problem, "The source's server must be able to read it.");
-    if (!plan_must_come_from_source(look->clusters.shape.version, path))
+    if (!plan_must_come_from_source(session->clusters.shape.version, path))
     {
         plan_append_keep_option(&option, path);
         error_hint(problem, "To leave the target without it, or with its own, use:%s",
                    buffer_string(&option));
     }
-    look->problems.topic = "source_files";
-    problems_add(&look->problems, problem);
-    look->problems.topic = NULL;
+    session->problems.topic = "source_files";
+    problems_add(&session->problems, problem);
+    session->problems.topic = NULL;
 }
 
 /*
  * A rewind would end at a file that the source may not read, when much has been fetched. So a byte
  * of each is read before.
  */
-static bool try_source_files(Look *look, const Plan *plan, Error *error)
+static bool try_source_files(Session *session, const Plan *plan, Error *error)
 {
-    Source *source = look->clusters.source;
+    Source *source = session->clusters.source;
     const char **paths = memory_allocate_zeroed(plan->count + 1, sizeof(*paths));
     RefusedFiles *refused = memory_allocate_zeroed(1, sizeof(*refused));
     size_t count = 0;
@@ -125,7 +126,7 @@ static bool try_source_files(Look *look, const Plan *plan, Error *error)
             paths[count++] = plan->entries[i].path;
     result = source->operations->try_files(source, paths, count, refused, error);
     for (size_t i = 0; result && i < refused->count; i++)
-        add_refused_file(look, refused->paths[i], &refused->errors[i]);
+        add_refused_file(session, refused->paths[i], &refused->errors[i]);
     free(refused);
     free(paths);
     return result;
@@ -133,25 +134,25 @@ static bool try_source_files(Look *look, const Plan *plan, Error *error)
 
 /* List, and decide by the listings and by planned->input, where positions and blocks are set.
  * settings: of -R, or NULL. */
-static bool plan_files(Look *look, const StandbySettings *settings, bool first, Planned *planned,
-                       Error *error)
+static bool plan_files(Session *session, const StandbySettings *settings, bool first,
+                       Planned *planned, Error *error)
 {
-    const Options *options = look->options;
-    const Clusters *clusters = &look->clusters;
+    const Options *options = session->options;
+    const Clusters *clusters = &session->clusters;
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
-    const Configuration configuration = target_configuration(&clusters->target, look->arena);
+    const Configuration configuration = target_configuration(&clusters->target, session->arena);
     const char *logs = configuration_log_directory(&configuration);
     PlanInput *input = &planned->input;
     bool result;
 
-    if (!list_both_sides(look, planned, error))
+    if (!list_both_sides(clusters, options->jobs, planned, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
     listing_add_new_places(&planned->source_files, clusters->target.directory,
                            &planned->target_files);
-    find_kept_files(look, settings, &configuration, &planned->keep);
+    find_kept_files(version, options->keep, settings, &configuration, &planned->keep);
     input->version = version;
     input->version_directory = control->version_directory;
     input->shape = clusters->shape;
@@ -169,54 +170,53 @@ static bool plan_files(Look *look, const StandbySettings *settings, bool first, 
     input->source_history = &clusters->source_history;
     result = plan_make(input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
-    return result && try_source_files(look, &planned->plan, error);
+    return result && try_source_files(session, &planned->plan, error);
 }
 
 /* Name blocks that no WAL names: the files of the plan are read for them. */
-static bool name_more_blocks(Run *run, Error *error)
+static bool name_more_blocks(const Session *session, const Divergence *divergence,
+                             const RecoveryStart *start, Planned *planned, Error *error)
 {
-    const Look *look = &run->look;
-    Planned *planned = &run->planned;
     ComparedBlocks compared;
     bool result;
 
-    if (!run->start.choice.compares)
+    if (!start->choice.compares)
     {
-        planned->named = blockmap_copy(run->start.changes.blocks);
-        return dead_entries_find(&look->clusters.target, &planned->plan, look->options->jobs,
+        planned->named = blockmap_copy(start->changes.blocks);
+        return dead_entries_find(&session->clusters.target, &planned->plan, session->options->jobs,
                                  planned->named, error);
     }
-    result = compared_blocks_find(look->source_wal, &look->divergence, &run->start, &planned->plan,
-                                  &compared, error);
+    result = compared_blocks_find(session->source_wal, divergence, start, &planned->plan, &compared,
+                                  error);
     planned->named = compared.blocks;
     planned->source = compared.source;
-    run->compared_bytes += compared.bytes;
+    planned->compared_bytes = compared.bytes;
     return result;
 }
 
-bool prepare_plan(Run *run, bool first, Error *error)
+bool prepare_plan(Session *session, const Divergence *divergence, const RecoveryStart *start,
+                  bool reads_dead, const StandbySettings *settings, Planned *planned, Error *error)
 {
-    const RecoveryStart *start = &run->start;
-    Planned *planned = &run->planned;
     const Plan *plan = &planned->plan;
-    const bool reads_relations = start->choice.compares || run->changes.dead_entries_unlogged;
+    const bool reads_relations = start->choice.compares || reads_dead;
+    const bool first = !planned->known;
 
-    planned_free(planned); /* of an earlier attempt */
+    planned_free(planned);
     *planned = (Planned){.source = start->source,
                          .changes = start->changes,
-                         .input = {.divergence = run->look.divergence.lsn,
-                                   .rests_on_histories = run->look.divergence.rests_on_histories,
+                         .input = {.divergence = divergence->lsn,
+                                   .rests_on_histories = divergence->rests_on_histories,
                                    .wal_from = start->wal_from,
                                    .whole_from = start->whole_from,
                                    .next_oid = start->chosen.next_oid,
                                    .rebuilt = start->rebuilt,
                                    .made = start->made,
                                    .every_relation = reads_relations}};
-    if (!plan_files(&run->look, run->standby_settings, first, planned, error))
+    if (!plan_files(session, settings, first, planned, error))
         return false;
-    if (run->look.problems.count == 0 && reads_relations)
+    if (session->problems.count == 0 && reads_relations)
     {
-        if (!name_more_blocks(run, error))
+        if (!name_more_blocks(session, divergence, start, planned, error))
             return false;
         /* With these the plan is another. */
         planned->changes.blocks = planned->named;
@@ -234,36 +234,39 @@ bool prepare_plan(Run *run, bool first, Error *error)
     return true;
 }
 
-bool prepare_least_plan(Look *look, const StandbySettings *settings, Planned *planned, Error *error)
+bool prepare_least_plan(Session *session, const SourceState *source,
+                        const StandbySettings *settings, Planned *planned, Error *error)
 {
-    const CheckPoint *checkpoint = &look->clusters.target.control.checkpoint;
+    const CheckPoint *checkpoint = &session->clusters.target.control.checkpoint;
     const Lsn redo = checkpoint->redo;
 
     planned_free(planned); /* of a listing that failed */
-    *planned = (Planned){.source = look->source,
+    *planned = (Planned){.source = *source,
                          .named = blockmap_create(),
                          .input = {.divergence = redo,
                                    .wal_from = redo,
                                    .whole_from = redo,
                                    .next_oid = checkpoint->next_oid}};
     planned->changes.blocks = planned->named;
-    return plan_files(look, settings, true, planned, error);
+    return plan_files(session, settings, true, planned, error);
 }
 
 bool look_at_files(Look *look, const StandbySettings *settings, Error *error)
 {
+    Session *session = &look->session;
     StandbySettings own = {0};
     Planned planned = {0};
     bool result;
 
     if (!look->rewinds)
         return true;
-    if (settings == NULL && look->options->write_recovery_conf &&
-        !standby_settings_make(look->options, &look->clusters, look->arena, &own, error))
+    if (settings == NULL && session->options->write_recovery_conf &&
+        !standby_settings_make(session->options, &session->clusters, session->arena, &own, error))
         return false;
-    result = prepare_least_plan(look, settings != NULL ? settings : &own, &planned, error);
+    result = prepare_least_plan(session, &look->source, settings != NULL ? settings : &own,
+                                &planned, error);
     planned_free(&planned);
-    return result && problems_check(&look->problems, error);
+    return result && problems_check(&session->problems, error);
 }
 
 void planned_free(Planned *planned)

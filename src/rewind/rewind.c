@@ -31,27 +31,28 @@ void run_begin_phase(Run *run, RunPhase phase)
  * Fails only if the source is lost. */
 static bool find_next_start(Run *run, Error *error)
 {
-    const Look *look = &run->look;
+    const Session *session = &run->session;
     const Planned *planned = &run->planned;
-    const Version *version = look->clusters.target.control.version;
+    const Version *version = session->clusters.target.control.version;
     uint32_t limits[LIMITS_MAX] = {0};
-    const NextStartInput input = {.target = &look->clusters.target,
-                                  .source = look->clusters.source,
-                                  .control = planned->known ? &look->source.control
-                                                            : &look->clusters.target.control,
-                                  .limits = look->clusters.source_history.count > 0 ? limits : NULL,
-                                  .plan = planned->known ? &planned->plan : NULL,
-                                  .source_files = &planned->source_files,
-                                  .standby_settings = run->standby_settings,
-                                  .write_recovery_conf = look->options->write_recovery_conf,
-                                  .slots = run->slots,
-                                  .slots_dropped = look->options->drop_slots};
-    NextStart *next = arena_allocate(look->arena, sizeof(*next));
+    const NextStartInput input = {
+        .target = &session->clusters.target,
+        .source = session->clusters.source,
+        .control = planned->known ? &run->source_state.control : &session->clusters.target.control,
+        .limits = session->clusters.source_history.count > 0 ? limits : NULL,
+        .plan = planned->known ? &planned->plan : NULL,
+        .source_files = &planned->source_files,
+        .standby_settings = run->standby_settings,
+        .write_recovery_conf = session->options->write_recovery_conf,
+        .slots = run->slots,
+        .slots_dropped = session->options->drop_slots};
+    NextStart *next = arena_allocate(session->arena, sizeof(*next));
 
-    standby_limits_raise(version, look->source.control.limits, limits);
+    standby_limits_raise(version, run->source_state.control.limits, limits);
     standby_limits_raise(
-        version, planned->known ? run->start.limits : look->clusters.target.control.limits, limits);
-    if (!next_start_find(&input, look->arena, next, error))
+        version, planned->known ? run->start.limits : session->clusters.target.control.limits,
+        limits);
+    if (!next_start_find(&input, session->arena, next, error))
         return false;
     run->next_start = next;
     if (next->limits_written)
@@ -63,19 +64,20 @@ static bool find_next_start(Run *run, Error *error)
  * be about to follow the newest timeline itself. */
 static void look_for_misleading_wal(Run *run)
 {
-    const Look *look = &run->look;
+    const Session *session = &run->session;
     const NextStart *next = run->next_start;
-    const StandbyArchive archive = {.options = look->options,
-                                    .clusters = &look->clusters,
+    const StandbyArchive archive = {.options = session->options,
+                                    .clusters = &session->clusters,
                                     .restore_command = next->restore_command,
-                                    .takes_newest_timeline = next->takes_newest_timeline &&
-                                                             !look->source.position.in_recovery,
+                                    .takes_newest_timeline =
+                                        next->takes_newest_timeline &&
+                                        !run->source_state.position.in_recovery,
                                     .rewound = run->planned.known,
-                                    .divergence = look->divergence.lsn,
-                                    .scratch = look->scratch};
+                                    .divergence = run->divergence.lsn,
+                                    .scratch = session->scratch};
 
-    if (look->clusters.source_history.count > 0)
-        run->misleading = standby_archive_look(&archive, look->arena);
+    if (session->clusters.source_history.count > 0)
+        run->misleading = standby_archive_look(&archive, session->arena);
 }
 
 /* ---- From the divergence to the journal ---- */
@@ -83,17 +85,17 @@ static void look_for_misleading_wal(Run *run)
 /* Everything that can be checked before anything is written: places, types of files, space. */
 static bool check_plan(Run *run, Error *error)
 {
-    Look *look = &run->look;
-    const Clusters *clusters = &look->clusters;
+    Session *session = &run->session;
+    const Clusters *clusters = &session->clusters;
     const Planned *planned = &run->planned;
     const WalSpace wal =
-        staged_wal_space(look->source_wal, &planned->input,
-                         source_state_wal_end(&planned->source, look->divergence.lsn));
+        staged_wal_space(session->source_wal, &planned->input,
+                         source_state_wal_end(&planned->source, run->divergence.lsn));
 
     if (run->start.lack.kind != ERROR_NONE)
-        problems_add(&look->problems, &run->start.lack);
-    return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal->stream,
-                           &look->divergence, error) &&
+        problems_add(&session->problems, &run->start.lack);
+    return saved_wal_check(session->options->save_diverged_wal, clusters,
+                           &session->target_wal->stream, &run->divergence, error) &&
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
 }
 
@@ -107,7 +109,7 @@ static void warn_of_summaries(const Run *run)
                 "there, the target's server cannot summarize WAL, and keeps all");
     log_hint("Before the server starts, copy the segments in \"%s\" up to %s to the archive, and "
              "remove them and their .ready files.",
-             run->look.clusters.shape.version->wal_directory, newest);
+             run->session.clusters.shape.version->wal_directory, newest);
 }
 
 /*
@@ -116,25 +118,30 @@ static void warn_of_summaries(const Run *run)
  */
 static bool plan(Run *run, const SourceState *source, bool first, Error *error)
 {
-    const Look *look = &run->look;
-    const StartInput known = {.clusters = &look->clusters,
+    Session *session = &run->session;
+    const StartInput known = {.clusters = &session->clusters,
                               .source = source,
-                              .divergence = &look->divergence,
-                              .changes = look->options->compare ? NULL : &run->changes,
-                              .source_wal = look->source_wal,
-                              .options = look->options,
+                              .divergence = &run->divergence,
+                              .changes = session->options->compare ? NULL : &run->changes,
+                              .source_wal = session->source_wal,
+                              .options = session->options,
                               .archives =
                                   run->next_start != NULL && run->next_start->archives_always};
+    bool planned;
 
     run_begin_phase(run, PHASE_SCAN);
     /* The source's WAL is read from there: it tells whether replay from there comes out right, and
      * which blocks it writes whole, so that they need not be fetched. */
     recovery_start_free(&run->start);
-    if (!recovery_start_choose(&known, look->arena, &run->start, error))
+    if (!recovery_start_choose(&known, session->arena, &run->start, error))
         return false;
     run_begin_phase(run, PHASE_PLAN);
-    if (!prepare_plan(run, first, error) || !check_plan(run, error) ||
-        !problems_check(&look->problems, error) || !find_next_start(run, error))
+    planned =
+        prepare_plan(session, &run->divergence, &run->start, run->changes.dead_entries_unlogged,
+                     run->standby_settings, &run->planned, error);
+    run->compared_bytes += run->planned.compared_bytes;
+    if (!planned || !check_plan(run, error) || !problems_check(&session->problems, error) ||
+        !find_next_start(run, error))
         return false;
     if (!first)
         return true;
@@ -160,16 +167,16 @@ static void add_fetched(Run *run)
  * apply will do. */
 static bool finish_stage(Run *run, Error *error)
 {
-    const Look *look = &run->look;
-    const char *directory = look->options->save_diverged_wal;
+    const Session *session = &run->session;
+    const char *directory = session->options->save_diverged_wal;
 
     if (directory != NULL &&
-        !saved_wal_write(directory, &look->clusters, &look->target_wal->stream, &look->divergence,
-                         look->arena, &run->saved_wal_command, error))
+        !saved_wal_write(directory, &session->clusters, &session->target_wal->stream,
+                         &run->divergence, session->arena, &run->saved_wal_command, error))
         return false;
-    if (!transfer_finish(run, error))
+    if (!transfer_finish(session, &run->divergence, run->standby_settings, &run->staged, error))
         return false;
-    streaming_check_slot_again(look->options, &look->clusters);
+    streaming_check_slot_again(session->options, &session->clusters);
     return true;
 }
 
@@ -184,7 +191,7 @@ static bool leaves_gap_in_archive(const Run *run)
  * archives. */
 static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
 {
-    const Version *version = run->look.clusters.shape.version;
+    const Version *version = run->session.clusters.shape.version;
 
     if (!plan(run, source, first, error))
         return false;
@@ -194,8 +201,7 @@ static bool plan_for_archive(Run *run, const SourceState *source, bool first, Er
     if (!leaves_gap_in_archive(run))
         return true;
     log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
-                LSN_TEXT(version, run->look.divergence.lsn),
-                LSN_TEXT(version, run->start.wal_from));
+                LSN_TEXT(version, run->divergence.lsn), LSN_TEXT(version, run->start.wal_from));
     log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
              "before you need this one.");
     return true;
@@ -209,9 +215,9 @@ static bool plan_for_archive(Run *run, const SourceState *source, bool first, Er
  */
 static bool plan_and_stage(Run *run, Error *error)
 {
-    const Options *options = run->look.options;
-    const Clusters *clusters = &run->look.clusters;
-    SourceState source = run->look.source;
+    const Options *options = run->session.options;
+    const Clusters *clusters = &run->session.clusters;
+    SourceState source = run->source_state;
 
     for (int attempt = 1;; attempt++)
     {
@@ -220,7 +226,8 @@ static bool plan_and_stage(Run *run, Error *error)
         run->saved_rows.rewind_bytes = run->planned.plan.fetch_bytes;
         /* Before anything is fetched, and in a dry run too. */
         if (attempt == 1 && options->save_lost_rows != NULL &&
-            !run->save_rows(&run->look, &run->saved_rows, error))
+            !run->save_rows(options, clusters, &run->divergence, run->session.arena,
+                            &run->saved_rows, error))
             return false;
         /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
         if (attempt == 1 &&
@@ -229,7 +236,9 @@ static bool plan_and_stage(Run *run, Error *error)
         if (options->dry_run)
             return true;
         run_begin_phase(run, PHASE_STAGE);
-        if (!transfer_make(run, attempt == ATTEMPTS_MAX, error))
+        if (!transfer_make(&run->session, &run->planned, &run->start,
+                           run->next_start->archives_always, attempt == ATTEMPTS_MAX, &run->staged,
+                           error))
             return false;
         if (!run->staged.obsolete)
             return finish_stage(run, error);
@@ -252,12 +261,13 @@ static bool warn_if_left_behind(const Run *run, Error *error)
     uint64_t segment;
     bool has;
 
-    if (!look_for_next_wal(&run->look, &segment, &has, error))
+    if (!session_find_next_wal(&run->session, &run->source_state, run->divergence.target_end,
+                               &segment, &has, error))
         return false;
     if (has)
         return true;
     log_warning("the source no longer has segment %s: the target cannot follow it",
-                SEGMENT_NAME(&run->look.source_wal->store->stream, segment));
+                SEGMENT_NAME(&run->session.source_wal->store->stream, segment));
     log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
              "--compare: it copies only what differs.");
     return true;
@@ -282,17 +292,17 @@ static void tell_of_slots_left(const TargetSlots *slots)
 /* Last of all: the same command does what is left of it, as long as no server was started. */
 static bool drop_slots(const Run *run, Error *error)
 {
-    if (!run->look.options->drop_slots || run->slots.count == 0)
+    if (!run->session.options->drop_slots || run->slots.count == 0)
         return true;
-    return interlock_claim_pid_file(run->look.interlock, error) &&
-           target_slots_drop(&run->look.clusters.target, &run->slots, error);
+    return interlock_claim_pid_file(run->session.interlock, error) &&
+           target_slots_drop(&run->session.clusters.target, &run->slots, error);
 }
 
 /* A number that is another one when a file that -R writes or removes, or a slot, has been replaced
  * or is gone. */
 static uint64_t fingerprint_of_set_up(const Run *run)
 {
-    const Target *target = &run->look.clusters.target;
+    const Target *target = &run->session.clusters.target;
     const Version *version = target->control.version;
     const char *const *written = standby_written_files(version);
     const char *files[] = {written[0], written[1], standby_unwanted_file(version)};
@@ -302,7 +312,7 @@ static uint64_t fingerprint_of_set_up(const Run *run)
     for (size_t i = 0; i < file_count + run->slots.count; i++)
     {
         const char *path = i < file_count ? files[i]
-                                          : arena_printf(run->look.arena, "pg_replslot/%s",
+                                          : arena_printf(run->session.arena, "pg_replslot/%s",
                                                          run->slots.slots[i - file_count].name);
         AUTO_BUFFER Buffer buffer = {0};
         struct stat status = {0};
@@ -318,12 +328,13 @@ static uint64_t fingerprint_of_set_up(const Run *run)
 /* -R: find the limits that the target's own configuration lacks to start on the source's WAL. */
 static bool find_own_limits(Run *run, Error *error)
 {
-    Look *look = &run->look;
-    const ExpectedStart expected = {.control = &look->source.control};
+    Session *session = &run->session;
+    const ExpectedStart expected = {.control = &run->source_state.control};
 
-    if (run->standby_settings == NULL || standby_uses_recovery_conf(look->clusters.shape.version))
+    if (run->standby_settings == NULL ||
+        standby_uses_recovery_conf(session->clusters.shape.version))
         return true;
-    if (!next_start_limits(look->options, &look->clusters, expected, look->arena,
+    if (!next_start_limits(session->options, &session->clusters, expected, session->arena,
                            &run->standby_settings->limits, error))
         return false;
     standby_limits_tell(&run->standby_settings->limits);
@@ -333,34 +344,34 @@ static bool find_own_limits(Run *run, Error *error)
 /* Do what -R and --drop-slots ask for. After a failure the disk tells whether anything is done. */
 static bool set_up(Run *run, Error *error)
 {
-    const Options *options = run->look.options;
-    const Clusters *clusters = &run->look.clusters;
+    const Options *options = run->session.options;
+    const Clusters *clusters = &run->session.clusters;
     const uint64_t before = fingerprint_of_set_up(run);
     bool result;
 
-    look_set_outcome(&run->look, REWIND_SET_UP_IN_PART);
+    session_set_outcome(&run->session, REWIND_SET_UP_IN_PART);
     result = (run->standby_settings == NULL ||
               standby_files_write(clusters, run->standby_settings, options->keep, error)) &&
              drop_slots(run, error);
     if (result || fingerprint_of_set_up(run) == before)
-        look_set_outcome(&run->look, REWIND_UNTOUCHED);
+        session_set_outcome(&run->session, REWIND_UNTOUCHED);
     return result;
 }
 
 /* The target is on the source's history already. -R makes a standby of it nevertheless. */
 static bool finish_unneeded(Run *run, Error *error)
 {
-    const Options *options = run->look.options;
-    const Clusters *clusters = &run->look.clusters;
+    const Options *options = run->session.options;
+    const Clusters *clusters = &run->session.clusters;
     const Target *target = &clusters->target;
-    const Lsn needed_from = run->look.divergence.target_end;
+    const Lsn needed_from = run->divergence.target_end;
     bool found;
     long pid;
 
     log_info("no rewind required"); /* contract */
     if (!warn_if_left_behind(run, error))
         return false;
-    if (!target_slots_read(target, run->look.arena, &run->slots, error))
+    if (!target_slots_read(target, run->session.arena, &run->slots, error))
         return false;
     if (options->drop_slots)
         tell_of_slots_left(&run->slots);
@@ -372,7 +383,7 @@ static bool finish_unneeded(Run *run, Error *error)
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
     if (!pid_file_find_server(target->directory, &found, &pid, error) ||
-        (found && pid == 0 && !interlock_claim_pid_file(run->look.interlock, error)))
+        (found && pid == 0 && !interlock_claim_pid_file(run->session.interlock, error)))
         return false;
     return set_up(run, error);
 }
@@ -383,17 +394,18 @@ static bool finish_unneeded(Run *run, Error *error)
  * standby can stream with that. */
 static bool prepare_standby(Run *run, Error *error)
 {
-    Look *look = &run->look;
+    Session *session = &run->session;
     StandbySettings *settings;
 
-    if (!look->options->write_recovery_conf)
+    if (!session->options->write_recovery_conf)
         return true;
-    settings = arena_allocate(look->arena, sizeof(*settings));
-    if (!standby_settings_make(look->options, &look->clusters, look->arena, settings, error))
+    settings = arena_allocate(session->arena, sizeof(*settings));
+    if (!standby_settings_make(session->options, &session->clusters, session->arena, settings,
+                               error))
         return false;
     standby_settings_warn(settings);
-    if (!streaming_check(look->options, &look->clusters, settings, &look->problems, look->arena,
-                         error))
+    if (!streaming_check(session->options, &session->clusters, settings, &session->problems,
+                         session->arena, error))
         return false;
     run->standby_settings = settings;
     return true;
@@ -402,23 +414,23 @@ static bool prepare_standby(Run *run, Error *error)
 /* Find what the target changed since the last common checkpoint; with a report also the losses. */
 static bool read_changes(Run *run, Error *error)
 {
-    const Look *look = &run->look;
-    const ReportTransactions listed = look->options->report_transactions;
-    const DivergenceInput input = look_divergence_input(look);
+    const Session *session = &run->session;
+    const ReportTransactions listed = session->options->report_transactions;
+    const DivergenceInput input = session_divergence_input(session, &run->source_state);
     bool result;
 
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
     result = progress_end(
-        target_changes_scan(&input, &run->look.divergence, look->arena, &run->changes, error));
+        target_changes_scan(&input, &run->divergence, session->arena, &run->changes, error));
     if (run->changes.known)
         run->lost_count =
-            lost_count_of_scan(&look->clusters, &look->divergence, &run->changes.scanned);
-    if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
-        result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
-                                        &run->lost, error);
+            lost_count_of_scan(&session->clusters, &run->divergence, &run->changes.scanned);
+    if (result && session->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
+        result = lost_transactions_read(&session->clusters, &run->divergence, listed,
+                                        session->arena, &run->lost, error);
     if (result && run->lost != NULL)
     {
-        run->name_lost(look, run->lost);
+        run->name_lost(&session->clusters, &run->divergence, session->arena, run->lost);
         result = stop_check(error);
     }
     return result;
@@ -427,18 +439,18 @@ static bool read_changes(Run *run, Error *error)
 /* --rejoin starts a server that it has stopped, also where no rewind is needed. */
 static bool check_next_start(Run *run, Error *error)
 {
-    Look *look = &run->look;
-    const ExpectedStart expected = {.rewound = look->divergence.needed,
+    Session *session = &run->session;
+    const ExpectedStart expected = {.rewound = run->divergence.needed,
                                     .needs_own_file = run->needs_own_file,
-                                    .of_standby = look->source.position.in_recovery,
-                                    .control = &look->source.control,
-                                    .divergence = look->divergence.lsn};
+                                    .of_standby = run->source_state.position.in_recovery,
+                                    .control = &run->source_state.control,
+                                    .divergence = run->divergence.lsn};
     SourcesCommands commands;
 
-    if (!look->options->rejoin || (!look->divergence.needed && run->server_stopped))
+    if (!session->options->rejoin || (!run->divergence.needed && run->server_stopped))
         return true;
-    if (!next_start_check(look->options, &look->clusters, expected, &look->problems, &commands,
-                          look->arena, error))
+    if (!next_start_check(session->options, &session->clusters, expected, &session->problems,
+                          &commands, session->arena, error))
         return false;
     sources_commands_warn(&commands);
     return true;
@@ -447,21 +459,21 @@ static bool check_next_start(Run *run, Error *error)
 /* With --compare the target's WAL is read for the number of its transactions alone. */
 static bool count_losses(Run *run, Error *error)
 {
-    const Look *look = &run->look;
-    const DivergenceInput input = look_divergence_input(look);
+    const Session *session = &run->session;
+    const DivergenceInput input = session_divergence_input(session, &run->source_state);
 
     if (run->lost_count.counted)
         return true;
     progress_begin(PROGRESS_SCAN_TARGET, 0);
-    return progress_end(lost_count_read(&input, &look->divergence, &look->target_wal->stream, false,
-                                        look->arena, &run->lost_count, error));
+    return progress_end(lost_count_read(&input, &run->divergence, &session->target_wal->stream,
+                                        false, session->arena, &run->lost_count, error));
 }
 
 /* Say what the rewind discards, and that it may go the wrong way, before anything is changed. */
 static bool judge_losses(Run *run, Error *error)
 {
-    const Options *options = run->look.options;
-    const Clusters *clusters = &run->look.clusters;
+    const Options *options = run->session.options;
+    const Clusters *clusters = &run->session.clusters;
     Error warning;
 
     if (!count_losses(run, error))
@@ -478,14 +490,14 @@ static bool judge_losses(Run *run, Error *error)
 /* Up to the commit. *done: there is nothing to commit. */
 static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
-    Look *look = &run->look;
+    Session *session = &run->session;
 
     /* Two clusters of one system, both at rest. */
     run_begin_phase(run, PHASE_IDENTIFY);
     progress_begin(PROGRESS_IDENTIFY, 0);
-    if (!progress_end(look_identify_target(look, error) && look_identify_pair(look, error)))
+    if (!progress_end(session_identify_target(session, error) &&
+                      session_identify_pair(session, &run->source_state, done, error)))
         return false;
-    *done = look->done;
     if (*done)
         return true;
     if (!prepare_standby(run, error))
@@ -493,27 +505,28 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
     run_begin_phase(run, PHASE_SCAN);
-    if (!look_for_divergence(look, error))
+    if (!session_find_divergence(session, &run->source_state, &run->divergence, error))
         return false;
     if (!check_next_start(run, error))
         return false;
-    *done = !look->divergence.needed;
+    *done = !run->divergence.needed;
     if (*done)
-        return problems_check(&look->problems, error) && finish_unneeded(run, error);
+        return problems_check(&session->problems, error) && finish_unneeded(run, error);
     /* Every block that may differ is found by the target's WAL, or else by comparing. */
-    if (!look->options->compare && !read_changes(run, error) && !look_compare_instead(look, error))
+    if (!session->options->compare && !read_changes(run, error) &&
+        !session_compare_instead(session, &run->divergence, error))
         return false;
     if (!judge_losses(run, error))
         return false;
-    *done = look->options->dry_run;
+    *done = session->options->dry_run;
     return plan_and_stage(run, error);
 }
 
 /* From the commit on the rewind is finished, by this run or by the same command again. */
 static bool commit_and_apply(Run *run, Error *error)
 {
-    const char *target = run->look.clusters.target.directory;
-    Interlock *interlock = run->look.interlock;
+    const char *target = run->session.clusters.target.directory;
+    Interlock *interlock = run->session.interlock;
     bool committed = false, result;
 
     run_begin_phase(run, PHASE_APPLY);
@@ -521,16 +534,16 @@ static bool commit_and_apply(Run *run, Error *error)
         return false;
     signals_hold_off();
     /* Not later: memory may run out between the rename and the next line. */
-    look_set_outcome(&run->look, REWIND_COMMITTED);
+    session_set_outcome(&run->session, REWIND_COMMITTED);
     result = apply_commit(target, interlock, &committed, error);
     if (!committed)
-        look_set_outcome(&run->look, REWIND_UNTOUCHED);
+        session_set_outcome(&run->session, REWIND_UNTOUCHED);
     if (!result)
         return false;
     log_progress_message("syncing target data directory"); /* contract */
-    if (!apply_finish(target, interlock, run->look.options, APPLY_PATIENCE_SECONDS, error))
+    if (!apply_finish(target, interlock, run->session.options, APPLY_PATIENCE_SECONDS, error))
         return false;
-    look_set_outcome(&run->look, REWIND_DONE);
+    session_set_outcome(&run->session, REWIND_DONE);
     return true;
 }
 
@@ -542,8 +555,8 @@ static bool commit_and_apply(Run *run, Error *error)
  */
 static void survey_target(Run *run, Error *error)
 {
-    const Clusters *clusters = &run->look.clusters;
-    Problems *problems = &run->look.problems;
+    const Clusters *clusters = &run->session.clusters;
+    Problems *problems = &run->session.problems;
     const WalSpace wal = {0};
     Error problem;
 
@@ -552,9 +565,10 @@ static void survey_target(Run *run, Error *error)
     if (error->kind != ERROR_REPORTED)
         problems_add(problems, error);
     /* If a plan was tried, its files were looked at. */
-    if (run->look.may_be_looked_at && clusters->source_history.count > 0 &&
+    if (run->session.may_be_looked_at && clusters->source_history.count > 0 &&
         run->planned.source_files.strings == NULL &&
-        (!prepare_least_plan(&run->look, run->standby_settings, &run->planned, &problem) ||
+        (!prepare_least_plan(&run->session, &run->source_state, run->standby_settings,
+                             &run->planned, &problem) ||
          !stage_check(clusters->target.directory, &run->planned.plan, &wal, &problem)))
         problems_add(problems, &problem);
     error_set_reported(error, problems->worst);
@@ -562,13 +576,13 @@ static void survey_target(Run *run, Error *error)
 
 /* WAL that --rejoin held before it stopped the server is of no use any more: the target is rewound,
  * or needs no rewind. */
-static void release_held_wal(const Look *look)
+static void release_held_wal(const Session *session)
 {
-    const Target *target = &look->clusters.target;
+    const Target *target = &session->clusters.target;
     AUTO_BUFFER Buffer path = {0};
     Error why;
 
-    if (look->options->dry_run || look->pending || target->control.version == NULL ||
+    if (session->options->dry_run || session->pending || target->control.version == NULL ||
         held_wal_release(path_in(&path, target->directory, target->control.version->wal_directory),
                          &why))
         return;
@@ -582,11 +596,11 @@ static bool run_steps(Run *run, Error *error)
 
     /* The target is locked, and what an interrupted rewind left is finished first. */
     run_begin_phase(run, PHASE_IDENTIFY);
-    if (!look_open(&run->look, error))
+    if (!session_open(&run->session, error))
         return false;
-    if (run->look.resumed)
+    if (run->session.resumed)
         run->phase = PHASE_APPLY; /* that has taken the time since then */
-    if (run->look.pending)
+    if (run->session.pending)
         return true;
     if (!prepare_rewind(run, &done, error))
     {
@@ -595,8 +609,8 @@ static bool run_steps(Run *run, Error *error)
     }
     if (!done && !commit_and_apply(run, error))
         return false;
-    release_held_wal(&run->look);
-    if (!done || (run->look.options->dry_run && run->planned.known))
+    release_held_wal(&run->session);
+    if (!done || (run->session.options->dry_run && run->planned.known))
         log_info("Done!"); /* contract */
     return true;
 }
@@ -609,11 +623,11 @@ static const char *copy_or_null(Arena *arena, const char *text)
 /* The last that is asked of source and stage before they are closed. */
 static void note_source(Run *run)
 {
-    Arena *arena = run->look.arena;
-    const Source *source = run->look.clusters.source;
+    Arena *arena = run->session.arena;
+    const Source *source = run->session.clusters.source;
 
-    if (run->look.source_wal != NULL)
-        run->reread_wal_bytes = run->look.source_wal->removed_bytes;
+    if (run->session.source_wal != NULL)
+        run->reread_wal_bytes = run->session.source_wal->removed_bytes;
     if (run->staged.stage != NULL)
     {
         add_fetched(run);
@@ -632,49 +646,49 @@ static void note_source(Run *run)
 /* After a run that succeeded: what comes next. Nothing, if it cannot be found out. */
 static void tell_next_steps(Run *run)
 {
-    if (run->look.pending) /* nothing else was looked at */
-        run->next_start = arena_allocate(run->look.arena, sizeof(*run->next_start));
+    if (run->session.pending) /* nothing else was looked at */
+        run->next_start = arena_allocate(run->session.arena, sizeof(*run->next_start));
     else if (run->next_start == NULL)
     {
-        if (run->look.clusters.target.control.version == NULL || !find_next_start(run, NULL))
+        if (run->session.clusters.target.control.version == NULL || !find_next_start(run, NULL))
             return;
         look_for_misleading_wal(run);
     }
-    next_steps_make(run->look.options, run);
-    next_steps_print(run->look.options, run);
+    next_steps_make(run->session.options, run);
+    next_steps_print(run->session.options, run);
 }
 
 bool rewind_run(const Options *options, Run *run, Error *error)
 {
-    Look *look = &run->look;
+    Session *session = &run->session;
     bool result;
 
-    *look = (Look){.options = options,
-                   .arena = arena_create(),
-                   .patience_seconds = &run->patience_seconds,
-                   .locks = true};
+    *session = (Session){.options = options,
+                         .arena = arena_create(),
+                         .patience_seconds = &run->patience_seconds,
+                         .locks = true};
     result = run_steps(run, error);
     run_begin_phase(run, PHASE_NONE);
     /* Invariant 6: from the commit on it is the standby's. */
-    if (!result && look->outcome == REWIND_UNTOUCHED && run->slot_made)
-        streaming_drop_slot(options, &look->clusters);
+    if (!result && session->outcome == REWIND_UNTOUCHED && run->slot_made)
+        streaming_drop_slot(options, &session->clusters);
     note_source(run);
     if (result)
         tell_next_steps(run);
     /* Memory stays: the report reads it. */
-    if (run->staged.stage != NULL && look->outcome == REWIND_UNTOUCHED)
+    if (run->staged.stage != NULL && session->outcome == REWIND_UNTOUCHED)
         stage_abandon(run->staged.stage);
     stage_free(run->staged.stage);
-    look_release(look);
+    session_close(session);
     return result;
 }
 
 void run_free(Run *run)
 {
     lost_destroy(run->lost);
-    scan_destroy(run->look.divergence.scan);
+    scan_destroy(run->divergence.scan);
     planned_free(&run->planned);
     recovery_start_free(&run->start);
     free(run->steps);
-    arena_destroy(run->look.arena);
+    arena_destroy(run->session.arena);
 }

@@ -1,6 +1,7 @@
 /*
- * The run: one call for each step of design/overview.md, and the values that the steps have found
- * out, as far as they came. Each step sets its own; the report reads them when the run is over.
+ * The run: a session, and the values that the steps of design/overview.md have found out, as far as
+ * they came. rewind.c gives each step the values that it needs, and keeps the one that it returns;
+ * the report reads them when the run is over.
  */
 #ifndef REWIND_RUN_H
 #define REWIND_RUN_H
@@ -8,7 +9,7 @@
 #include "divergence/lost_count.h"
 #include "divergence/lost_transactions.h"
 #include "recovery_start/recovery_start.h"
-#include "rewind/look.h"
+#include "rewind/session.h"
 #include "stage/stage.h"
 #include "standby/next_start.h"
 #include "wal_store/standby_archive.h"
@@ -44,14 +45,17 @@ typedef struct Planned
     Listing target_files;
     PlanInput input; /* that the plan was made from */
     Plan plan;
-    SourceState source; /* as it was read last */
-    Keep keep;          /* what the options say, and the files that the configuration names */
-    BlockMap *named;    /* input.scan's, where the target's WAL does not name them all */
-    ScanResult changes; /* input.scan */
+    SourceState source;      /* as it was read last */
+    Keep keep;               /* what the options say, and the files that the configuration names */
+    BlockMap *named;         /* input.scan's, where the target's WAL does not name them all */
+    ScanResult changes;      /* input.scan */
+    uint64_t compared_bytes; /* read of both sides to find blocks that no WAL names */
 } Planned;
 
 typedef struct Staged
 {
+    const Planned *planned; /* what it was made from */
+    const RecoveryStart *start;
     Stage *stage;  /* NULL: nothing was staged; stage_abandon or apply, then stage_free */
     bool obsolete; /* the source has since done something that recovery from this start would replay
                       wrongly: throw away and plan again */
@@ -75,25 +79,30 @@ typedef struct SavedRows
 
 /* Writes the rows that the lost transactions changed to options->save_lost_rows, before the commit
  * takes them from the target: saved_rows_write, which main.c gives to the run, since nothing else
- * depends on lost. *saved is in the look's arena. */
-typedef bool (*RowSaver)(const Look *look, SavedRows *saved, Error *error);
+ * depends on lost. *saved is in the arena. */
+typedef bool (*RowSaver)(const Options *options, const Clusters *clusters,
+                         const Divergence *divergence, Arena *arena, SavedRows *saved,
+                         Error *error);
 
 /* Gives names to what the source does not know of it, from the target's catalogs: lost_names_read.
  * It cannot fail: without names there are numbers, also where the catalogs would need too much
  * memory. */
-typedef void (*LostNamer)(const Look *look, Lost *lost);
+typedef void (*LostNamer)(const Clusters *clusters, const Divergence *divergence, Arena *arena,
+                          Lost *lost);
 
 typedef struct Run
 {
-    double patience_seconds; /* set by the caller, to --wait-timeout; all waits for others that use
-                                the target share it */
-    RowSaver save_rows;      /* set by the caller; used with --save-lost-rows */
-    LostNamer name_lost;     /* set by the caller; used with a report. */
-    bool server_stopped;     /* set by the caller: it has stopped the target's server */
-    bool needs_own_file;     /* set by the caller: it starts the server with postgresql.conf of the
-                                data directory */
-    Look look;               /* the first three steps; look.arena NULL: no run has begun */
-    SourceAddress source;    /* set at the end */
+    double patience_seconds;  /* set by the caller, to --wait-timeout; all waits for others that use
+                                 the target share it */
+    RowSaver save_rows;       /* set by the caller; used with --save-lost-rows */
+    LostNamer name_lost;      /* set by the caller; used with a report. */
+    bool server_stopped;      /* set by the caller: it has stopped the target's server */
+    bool needs_own_file;      /* set by the caller: it starts the server with postgresql.conf of the
+                                 data directory */
+    Session session;          /* its arena NULL: no run has begun */
+    SourceAddress source;     /* set at the end */
+    SourceState source_state; /* when the pair was identified */
+    Divergence divergence;
     TargetChanges changes;
     LostCount lost_count; /* not counted where the run failed before it could be */
     Lost *lost;
@@ -135,18 +144,22 @@ void run_free(Run *run);
 /* ---- prepare.c ---- */
 
 /*
- * Make the plan for run->start: list both directories, decide upon each file, find blocks that no
- * WAL names. `first`: remarks on patterns and tablespace mappings were not printed yet. With
- * problems the run ends before anything is staged, so the files are not read for more blocks.
+ * Make the plan for this start: list both directories, decide upon each file, find blocks that no
+ * WAL names (those of dead entries, if reads_dead). What *planned had, of an earlier attempt, is
+ * freed; if it was known, remarks on patterns and tablespace mappings have been printed. settings:
+ * of -R, or NULL. With problems the run ends before anything is staged, so the files are not read
+ * for more blocks.
  */
-MUST_CHECK bool prepare_plan(Run *run, bool first, Error *error);
+MUST_CHECK bool prepare_plan(Session *session, const Divergence *divergence,
+                             const RecoveryStart *start, bool reads_dead,
+                             const StandbySettings *settings, Planned *planned, Error *error);
 
 /*
  * A plan without any blocks: what a rewind would do at least. It finds what is wrong with the
  * files of both sides where a real plan cannot be made. settings: of -R, or NULL.
  */
-MUST_CHECK bool prepare_least_plan(Look *look, const StandbySettings *settings, Planned *planned,
-                                   Error *error);
+MUST_CHECK bool prepare_least_plan(Session *session, const SourceState *source,
+                                   const StandbySettings *settings, Planned *planned, Error *error);
 
 void planned_free(Planned *planned);
 
@@ -155,13 +168,19 @@ void planned_free(Planned *planned);
 
 /*
  * Claim the pid file; stage the files and the source's WAL, up to a position past everything that
- * was fetched; prove that WAL with the files that the rewound target will have. `final` makes an
- * error of what is obsolete. run->staged is set also after a failure.
+ * was fetched; prove that WAL with the files that the rewound target will have. archives_always:
+ * the rewound standby archives what it receives. `final` makes an error of what is obsolete.
+ * *staged is set also after a failure; it points to the plan and to the start.
  */
-MUST_CHECK bool transfer_make(Run *run, bool final, Error *error);
+MUST_CHECK bool transfer_make(const Session *session, const Planned *planned,
+                              const RecoveryStart *start, bool archives_always, bool final,
+                              Staged *staged, Error *error);
 
-/* Then the files of standby_settings, and the journal. All is on the disk when this returns. */
-MUST_CHECK bool transfer_finish(Run *run, Error *error);
+/* Then the files of these settings (NULL: none), and the journal. All is on the disk when this
+ * returns. */
+MUST_CHECK bool transfer_finish(const Session *session, const Divergence *divergence,
+                                const StandbySettings *settings, const Staged *staged,
+                                Error *error);
 
 /* ---- next_steps.c: the last messages of a run that succeeded ---- */
 

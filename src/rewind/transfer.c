@@ -45,14 +45,15 @@ static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn rec
  * primary a checkpoint precedes a removal (start_is_as_promoted), but a request for one that comes
  * in the instant of the promotion may be answered without one: there the lock tells.
  */
-static bool wait_for_removals(const Run *run, SourceState *state, Error *error)
+static bool wait_for_removals(const Session *session, bool replays_copies, SourceState *state,
+                              Error *error)
 {
-    const Clusters *clusters = &run->look.clusters;
+    const Clusters *clusters = &session->clusters;
     const bool standby = state->position.in_recovery;
-    const bool replays_all = standby && run->start.copies_are_replayed;
+    const bool replays_all = standby && replays_copies;
     const Lsn received = state->position.end;
     Source *source = clusters->source;
-    Wait wait = wait_begin(run->look.options->wait_timeout_seconds);
+    Wait wait = wait_begin(session->options->wait_timeout_seconds);
     bool removes, complete;
 
     do
@@ -107,20 +108,20 @@ static bool has_counted_pages(const Version *version, uint16_t page_id)
  * WAL: its server was killed while it dropped the database. Pages of unlogged relations have no
  * position in WAL, and what has the number of a counter proves nothing.
  */
-static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older, Error *error)
+static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool *older,
+                             Error *error)
 {
-    const WalShape *shape = &run->look.clusters.shape;
-    const uint32_t block_size = run->planned.plan.block_size;
+    const WalShape *shape = &staged->planned->input.shape;
+    const uint32_t block_size = staged->planned->plan.block_size;
     AUTO_BUFFER Buffer path_buffer = {0};
-    const char *path = stage_entry_local(run->staged.stage, entry, &path_buffer);
+    const char *path = stage_entry_local(staged->stage, entry, &path_buffer);
     uint8_t page[PAGE_SIZE_MAX];
     AUTO_FD int fd = -1;
     size_t size = block_size;
     bool found;
 
     *older = false;
-    if (entry->kind != KIND_RELATION || entry->on_target ||
-        !stage_is_whole(run->staged.stage, entry))
+    if (entry->kind != KIND_RELATION || entry->on_target || !stage_is_whole(staged->stage, entry))
         return true;
     if (!file_open_read(path, &fd, &found, error))
         return false;
@@ -131,7 +132,7 @@ static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older
         /* PageXLogRecPtr, storage/bufpage.h: the high half first */
         const Lsn lsn = (Lsn) load_u32(page) << 32 | load_u32(page + sizeof(uint32_t));
         *older = size == block_size && lsn >= wal_segment_start(shape, 1) &&
-                 lsn < run->start.chosen.redo &&
+                 lsn < staged->start->chosen.redo &&
                  !has_counted_pages(shape->version, load_u16(page + block_size - sizeof(uint16_t)));
     }
     return true;
@@ -139,24 +140,25 @@ static bool holds_older_page(const Run *run, const PlanEntry *entry, bool *older
 
 /* The source has made the relation since its WAL was read for the plan. So the target's file of
  * this number is another relation's, and replay makes all that the source has. */
-static bool is_made_meanwhile(const Run *run, const ScanResult *chain, const PlanEntry *entry)
+static bool is_made_meanwhile(const Staged *staged, const ScanResult *chain, const PlanEntry *entry)
 {
     const BlockMapRelation *relation;
     RelationFile file;
 
     if (entry->reason != REASON_BLOCKS_NAMED ||
-        !relpath_parse(&run->planned.input.version_directory, entry->path, &file))
+        !relpath_parse(&staged->planned->input.version_directory, entry->path, &file))
         return false;
     relation = blockmap_find(chain->blocks, file.relation);
     return relation != NULL && (relation->forks_made & 1u << FORK_MAIN) != 0 &&
-           relation->storage_lsn >= run->start.rebuilt_end;
+           relation->storage_lsn >= staged->start->rebuilt_end;
 }
 
 /* Warn of the first file that may be of an unlogged relation, but may also be an old one, which is
  * copied. */
-static bool warn_of_unknown_origin(const Run *run, const UnloggedEvidence *evidence, Error *error)
+static bool warn_of_unknown_origin(const Staged *staged, const UnloggedEvidence *evidence,
+                                   Error *error)
 {
-    const Planned *planned = &run->planned;
+    const Planned *planned = staged->planned;
 
     for (size_t i = 0; i < planned->plan.count; i++)
     {
@@ -164,9 +166,9 @@ static bool warn_of_unknown_origin(const Run *run, const UnloggedEvidence *evide
         bool older = false;
 
         if (!plan_is_of_unknown_origin(&planned->input, evidence, entry) ||
-            stage_found_file(run->staged.stage, entry)->gone)
+            stage_found_file(staged->stage, entry)->gone)
             continue;
-        if (!holds_older_page(run, entry, &older, error))
+        if (!holds_older_page(staged, entry, &older, error))
             return false;
         if (older)
             continue;
@@ -175,7 +177,7 @@ static bool warn_of_unknown_origin(const Run *run, const UnloggedEvidence *evide
             "the first promotion of the target fails",
             entry->path);
         log_detail("The target lacks this file, and no WAL from %s on says why.",
-                   LSN_TEXT(planned->input.version, run->start.earliest.redo));
+                   LSN_TEXT(planned->input.version, staged->start->earliest.redo));
         log_hint("If a promotion fails with \"could not create file\", start the target's server "
                  "again: the second attempt succeeds.");
         return true;
@@ -185,10 +187,11 @@ static bool warn_of_unknown_origin(const Run *run, const UnloggedEvidence *evide
 
 /* Files that replay creates again must not be there before: prepared transactions of the future,
  * relations that become unlogged ones, and what has the number of a relation that is made. */
-static bool leave_out_replayed_files(const Run *run, const UnloggedEvidence *evidence, Error *error)
+static bool leave_out_replayed_files(const Staged *staged, const UnloggedEvidence *evidence,
+                                     Error *error)
 {
-    const Planned *planned = &run->planned;
-    const RecoveryStart *start = &run->start;
+    const Planned *planned = staged->planned;
+    const RecoveryStart *start = staged->start;
     const ScanResult *chain = evidence->chain;
     const Version *version = planned->input.version;
 
@@ -199,15 +202,15 @@ static bool leave_out_replayed_files(const Run *run, const UnloggedEvidence *evi
 
         if (entry->twophase && entry->action == ACTION_COPY &&
             is_future_twophase(version, &start->chosen, chain, entry))
-            stage_found_file(run->staged.stage, entry)->gone = true;
-        if (is_made_meanwhile(run, chain, entry))
-            stage_found_file(run->staged.stage, entry)->gone = true;
+            stage_found_file(staged->stage, entry)->gone = true;
+        if (is_made_meanwhile(staged, chain, entry))
+            stage_found_file(staged->stage, entry)->gone = true;
         if (!plan_becomes_unlogged(&planned->input, evidence, entry))
             continue;
-        if (!holds_older_page(run, entry, &older, error))
+        if (!holds_older_page(staged, entry, &older, error))
             return false;
         if (!older)
-            stage_found_file(run->staged.stage, entry)->gone = true;
+            stage_found_file(staged->stage, entry)->gone = true;
     }
     return true;
 }
@@ -216,7 +219,8 @@ static bool leave_out_replayed_files(const Run *run, const UnloggedEvidence *evi
 
 /* True if the source's listing lacks the link of a tablespace, and the chain neither makes that
  * link nor drops the tablespace. */
-static bool is_removed_unlogged(const Run *run, const ScanResult *chain, Oid tablespace)
+static bool is_removed_unlogged(const Listing *source_files, const ScanResult *chain,
+                                Oid tablespace)
 {
     char link[RELPATH_SIZE];
 
@@ -228,7 +232,7 @@ static bool is_removed_unlogged(const Run *run, const ScanResult *chain, Oid tab
             return false;
     }
     snprintf(link, sizeof(link), "pg_tblspc/%u", tablespace);
-    return listing_find(&run->planned.source_files, link) == NULL;
+    return listing_find(source_files, link) == NULL;
 }
 
 /*
@@ -236,13 +240,13 @@ static bool is_removed_unlogged(const Run *run, const ScanResult *chain, Oid tab
  * link for it: replay would make a directory in the place of the link, and a server never becomes
  * consistent with that ("unexpected directory entry") unless replay drops it. 0: no tablespace.
  */
-static Oid find_removed_tablespace(const Run *run, const ScanResult *chain)
+static Oid find_removed_tablespace(const Listing *source_files, const ScanResult *chain)
 {
     const BlockMapRelation *relation;
 
     for (size_t at = 0; (relation = blockmap_next(chain->blocks, &at)) != NULL;)
     {
-        if (is_removed_unlogged(run, chain, relation->id.tablespace))
+        if (is_removed_unlogged(source_files, chain, relation->id.tablespace))
             return relation->id.tablespace;
     }
     for (size_t i = 0; i < chain->database_count; i++)
@@ -250,13 +254,13 @@ static Oid find_removed_tablespace(const Run *run, const ScanResult *chain)
         const ScanDatabase *database = &chain->databases[i];
 
         if (database->kind != WAL_EVENT_DATABASE_DROP &&
-            is_removed_unlogged(run, chain, database->tablespace))
+            is_removed_unlogged(source_files, chain, database->tablespace))
             return database->tablespace;
     }
     return 0;
 }
 
-static bool error_tablespace_removed(const Run *run, Oid tablespace, Error *error)
+static bool error_tablespace_removed(const Staged *staged, Oid tablespace, Error *error)
 {
     error_set(error, ERROR_FAILED,
               "tablespace \"pg_tblspc/%u\" is gone from the source, whose WAL does not say that it "
@@ -265,24 +269,21 @@ static bool error_tablespace_removed(const Run *run, Oid tablespace, Error *erro
     error_detail(error,
                  "The WAL up to %s changes files in it. The rewound target would replay that "
                  "without the tablespace, and could fail to start.",
-                 LSN_TEXT(run->look.clusters.shape.version, run->staged.source_end));
+                 LSN_TEXT(staged->planned->input.version, staged->source_end));
     return error_hint(error, "A server that drops a tablespace removes it before its WAL says so: "
                              "run pg_rewind again. If no session drops it, its link was removed "
                              "by hand: restore the link on the source.");
 }
 
 /* Wait until the source has more WAL than is staged. */
-static bool wait_for_more_wal(Run *run, Wait *wait, Error *error)
+static bool wait_for_more_wal(Source *source, Staged *staged, Wait *wait, Error *error)
 {
-    const Lsn divergence = run->planned.input.divergence;
-    SourceState *last = &run->staged.source;
+    const Lsn divergence = staged->planned->input.divergence;
+    SourceState *last = &staged->source;
 
-    while (
-        !wait_until(source_state_wal_end(last, divergence) > run->staged.source_end, wait, error))
-    {
-        if (!source_state_read_again(run->look.clusters.source, last, last, error))
+    while (!wait_until(source_state_wal_end(last, divergence) > staged->source_end, wait, error))
+        if (!source_state_read_again(source, last, last, error))
             return false;
-    }
     return !wait->stopped;
 }
 
@@ -293,56 +294,48 @@ static bool wait_for_more_wal(Run *run, Wait *wait, Error *error)
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
  * *removed: as find_removed_tablespace has it.
  */
-static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Oid *removed,
-                        Error *error)
+static bool prove_chain(const Session *session, const StagedWal *wal, Staged *staged,
+                        ReplayHazard *hazard, Oid *removed, Error *error)
 {
-    Staged *staged = &run->staged;
     WalStream stream = wal->source_wal->store->stream;
     ScanResult chain;
     const UnloggedEvidence evidence = {.chain = &chain,
-                                       .target_scanned = !run->start.choice.compares,
-                                       .first_oid = run->start.earliest.next_oid,
-                                       .made_before = run->start.made_before};
+                                       .target_scanned = !staged->start->choice.compares,
+                                       .first_oid = staged->start->earliest.next_oid,
+                                       .made_before = staged->start->made_before};
     WalScan *scan;
     bool result;
 
     stream.limit = staged->source_end;
     stream.open = staged_wal_open;
     stream.context = (void *) (uintptr_t) wal;
-    if (!source_wal_check_chain(wal->source_wal, &stream, run->start.chosen.redo, &scan, &chain,
+    if (!source_wal_check_chain(wal->source_wal, &stream, staged->start->chosen.redo, &scan, &chain,
                                 &staged->min_recovery_point, error))
         return false;
-    result = replay_hazard_find(&run->look.clusters, &staged->source, run->look.options,
-                                scan->stream, &chain, hazard, error);
+    result = replay_hazard_find(&session->clusters, &staged->source, session->options, scan->stream,
+                                &chain, hazard, error);
     if (result)
-        result = leave_out_replayed_files(run, &evidence, error);
-    *removed = find_removed_tablespace(run, &chain);
+        result = leave_out_replayed_files(staged, &evidence, error);
+    *removed = find_removed_tablespace(&staged->planned->source_files, &chain);
     if (result && *removed == 0)
-        result = warn_of_unknown_origin(run, &evidence, error);
+        result = warn_of_unknown_origin(staged, &evidence, error);
     scan_destroy(scan);
     return result;
 }
 
-/* The source once more, when all is fetched, and when it has removed no files of a database that
- * its WAL does not mention. */
-static bool read_source_last(Run *run, Error *error)
+/* Stage the source's WAL from a segment to the source's end now: when all is fetched, and when the
+ * source has removed no files of a database that its WAL does not mention. What is staged of the
+ * segments from there on is replaced. */
+static bool stage_wal_to_end(const Session *session, const StagedWal *wal, uint64_t segment,
+                             Staged *staged, Error *error)
 {
-    Source *source = run->look.clusters.source;
-    SourceState *last = &run->staged.source;
+    Source *source = session->clusters.source;
+    const bool replays_copies = staged->start->copies_are_replayed;
 
-    return source_state_read_again(source, &run->planned.source, last, error) &&
-           (!source->is_server || wait_for_removals(run, last, error));
-}
-
-/* Stage the source's WAL from a segment to the source's end now. What is staged of the segments
- * from there on is replaced. */
-static bool stage_wal_to_end(Run *run, const StagedWal *wal, uint64_t segment, Error *error)
-{
-    Staged *staged = &run->staged;
-
-    if (!read_source_last(run, error))
+    if (!source_state_read_again(source, &staged->planned->source, &staged->source, error) ||
+        (source->is_server && !wait_for_removals(session, replays_copies, &staged->source, error)))
         return false;
-    staged->source_end = source_state_wal_end(&staged->source, run->planned.input.divergence);
+    staged->source_end = source_state_wal_end(&staged->source, staged->planned->input.divergence);
     return staged_wal_add(wal, &segment, staged->source_end, true, error) &&
            staged_wal_add_left(wal, staged->source_end, error) &&
            staged_wal_mark_histories(wal, error);
@@ -353,10 +346,11 @@ static bool stage_wal_to_end(Run *run, const StagedWal *wal, uint64_t segment, E
  * Prove that WAL. If a tablespace has left the source without a record in the WAL so far, go on
  * with the WAL that follows until the record is there.
  */
-static bool stage_and_prove(Run *run, const StagedWal *wal, ReplayHazard *hazard, Error *error)
+static bool stage_and_prove(const Session *session, const StagedWal *wal, Staged *staged,
+                            ReplayHazard *hazard, Error *error)
 {
-    const Clusters *clusters = &run->look.clusters;
-    const Planned *planned = &run->planned;
+    const Clusters *clusters = &session->clusters;
+    const Planned *planned = staged->planned;
     uint64_t segment = wal_segment_of(&clusters->shape, planned->input.wal_from);
     Oid removed, told = 0;
     Wait wait;
@@ -366,50 +360,48 @@ static bool stage_and_prove(Run *run, const StagedWal *wal, ReplayHazard *hazard
     if (!staged_wal_add(wal, &segment,
                         source_state_wal_end(&planned->source, planned->input.divergence), false,
                         error) ||
-        !stage_fetch(run->staged.stage, clusters->source, error))
+        !stage_fetch(staged->stage, clusters->source, error))
         return false;
-    wait = wait_begin(run->look.options->wait_timeout_seconds);
+    wait = wait_begin(session->options->wait_timeout_seconds);
     for (;;)
     {
-        if (!stage_wal_to_end(run, wal, segment, error) ||
-            !prove_chain(run, wal, hazard, &removed, error))
+        if (!stage_wal_to_end(session, wal, segment, staged, error) ||
+            !prove_chain(session, wal, staged, hazard, &removed, error))
             return false;
         if (removed == 0)
             return true;
         if (!clusters->source->is_server || clock_patience_left(wait.seconds, wait.begin) <= 0)
-            return error_tablespace_removed(run, removed, error);
+            return error_tablespace_removed(staged, removed, error);
         if (removed != told)
             log_info("waiting for the source's WAL to say that tablespace %u was dropped", removed);
         told = removed;
-        segment = wal_segment_of(&clusters->shape, run->staged.source_end);
-        if (!wait_for_more_wal(run, &wait, error))
+        segment = wal_segment_of(&clusters->shape, staged->source_end);
+        if (!wait_for_more_wal(clusters->source, staged, &wait, error))
             return false;
     }
 }
 
-bool transfer_make(Run *run, bool final, Error *error)
+bool transfer_make(const Session *session, const Planned *planned, const RecoveryStart *start,
+                   bool archives_always, bool final, Staged *staged, Error *error)
 {
-    const Clusters *clusters = &run->look.clusters;
-    const RecoveryStart *start = &run->start;
-    const Plan *plan = &run->planned.plan;
-    Staged *staged = &run->staged;
-    StagedWal wal = {.source_wal = run->look.source_wal,
-                     .input = &run->planned.input,
-                     .archives_always = run->next_start->archives_always};
+    const Clusters *clusters = &session->clusters;
+    StagedWal wal = {.source_wal = session->source_wal,
+                     .input = &planned->input,
+                     .archives_always = archives_always};
     ReplayHazard hazard = {.is_staged = true};
     bool hazardous, lacks_origins;
 
-    *staged = (Staged){0};
-    if (!interlock_claim_pid_file(run->look.interlock, error) ||
-        !stage_create(clusters->target.directory, plan, run->look.options->jobs, &staged->stage,
-                      error))
+    *staged = (Staged){.planned = planned, .start = start};
+    if (!interlock_claim_pid_file(session->interlock, error) ||
+        !stage_create(clusters->target.directory, &planned->plan, session->options->jobs,
+                      &staged->stage, error))
         return false;
     wal.stage = staged->stage;
-    if (!stage_and_prove(run, &wal, &hazard, error))
+    if (!stage_and_prove(session, &wal, staged, &hazard, error))
         return false;
     hazardous = hazard.found && !(hazard.copies_come_out_right && start->copies_are_replayed);
     /* A checkpoint that came in the meantime is a start past it. */
-    lacks_origins = hazard.origin_drop_lsn != LSN_INVALID && !run->look.options->early_start &&
+    lacks_origins = hazard.origin_drop_lsn != LSN_INVALID && !session->options->early_start &&
                     hazard.origin_drop_lsn < staged->source.control.checkpoint.redo;
     staged->obsolete = !final && (hazardous || lacks_origins);
     if (staged->obsolete)
@@ -445,15 +437,14 @@ static bool make_run_id(char run_id[RUN_ID_SIZE], Error *error)
     return true;
 }
 
-static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
+static bool make_journal_head(const Session *session, const Divergence *divergence,
+                              const Staged *staged, JournalHead *head, Error *error)
 {
-    const Clusters *clusters = &run->look.clusters;
-    const Divergence *divergence = &run->look.divergence;
-    const Start *start = &run->start.chosen;
-    const Staged *staged = &run->staged;
+    const Clusters *clusters = &session->clusters;
+    const Start *start = &staged->start->chosen;
     const Control *control = &clusters->target.control;
-    const bool compares = run->look.options->compare;
-    Arena *arena = run->look.arena;
+    const bool compares = session->options->compare;
+    Arena *arena = session->arena;
     AUTO_BUFFER Buffer label = {0};
 
     if (!make_run_id(head->run_id, error) ||
@@ -462,7 +453,7 @@ static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
         return false;
     head->backup_label = arena_strdup(arena, buffer_string(&label));
     head->source = clusters->source->description;
-    head->options = journal_options_text(run->look.options, arena);
+    head->options = journal_options_text(session->options, arena);
     head->divergence = compares ? "unknown (all blocks were compared)"
                                 : arena_printf(arena, "%s on timeline %u",
                                                LSN_TEXT(clusters->shape.version, divergence->lsn),
@@ -480,16 +471,15 @@ static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
     return true;
 }
 
-bool transfer_finish(Run *run, Error *error)
+bool transfer_finish(const Session *session, const Divergence *divergence,
+                     const StandbySettings *settings, const Staged *staged, Error *error)
 {
-    const StandbySettings *settings = run->standby_settings;
-    const Plan *plan = &run->planned.plan;
-    Stage *stage = run->staged.stage;
+    Stage *stage = staged->stage;
     JournalHead head = {0};
 
     log_progress_message("creating backup label and updating control file"); /* contract */
-    return (settings == NULL ||
-            standby_files_stage(stage, plan, &run->look.clusters, settings, error)) &&
-           make_journal_head(run, &head, error) &&
-           stage_finish(stage, &head, run->look.options->sync_method, error);
+    return (settings == NULL || standby_files_stage(stage, &staged->planned->plan,
+                                                    &session->clusters, settings, error)) &&
+           make_journal_head(session, divergence, staged, &head, error) &&
+           stage_finish(stage, &head, session->options->sync_method, error);
 }

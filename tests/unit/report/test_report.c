@@ -29,22 +29,22 @@ static Run split_brain(void)
     options = (Options){0};
     return (Run){
         .source.description = "server at \"/run\"",
-        .look = {.arena = arena,
-                 .clusters = {.target = {.directory = "/data",
-                                         .control = {.version = version_of_major(15),
-                                                     .catalog_version = 202209061}},
-                              .shape = {.version = version_of_major(15), .segment_size = 16 << 20},
-                              .source_history = promoted,
-                              .target_history = lived_on},
-                 .source.control.checkpoint.redo = 0x4FFFF00,
-                 .divergence = {.needed = true,
-                                .lsn = 0x3000148,
-                                .printed = 0x3000148,
-                                .printed_timeline = 1,
-                                .common_checkpoint = {.lsn = 0x3000060,
-                                                      .checkpoint = {.redo = 0x3000028,
-                                                                     .timeline = 1}},
-                                .target_end = 0x4000000}},
+        .session = {.arena = arena,
+                    .clusters = {.target = {.directory = "/data",
+                                            .control = {.version = version_of_major(15),
+                                                        .catalog_version = 202209061}},
+                                 .shape = {.version = version_of_major(15),
+                                           .segment_size = 16 << 20},
+                                 .source_history = promoted,
+                                 .target_history = lived_on}},
+        .source_state.control.checkpoint.redo = 0x4FFFF00,
+        .divergence = {.needed = true,
+                       .lsn = 0x3000148,
+                       .printed = 0x3000148,
+                       .printed_timeline = 1,
+                       .common_checkpoint = {.lsn = 0x3000060,
+                                             .checkpoint = {.redo = 0x3000028, .timeline = 1}},
+                       .target_end = 0x4000000},
         .changes = {.known = true, .scanned.wal_bytes = 12345678, .lost_prepared = 1},
         .lost_count = {.counted = true,
                        .transactions = 12,
@@ -63,8 +63,7 @@ static Run split_brain(void)
         .planned = {.known = true,
                     .source.position.end = 0x4C00000,
                     .input = {.version = version_of_major(15),
-                              .shape = {.version = version_of_major(15),
-                                        .segment_size = 16 << 20},
+                              .shape = {.version = version_of_major(15), .segment_size = 16 << 20},
                               .target = &no_files,
                               .source_history = &promoted,
                               .divergence = 0x3000148},
@@ -120,8 +119,8 @@ static void test_picture_of_a_promoted_target(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.look.clusters.source_history = lived_on;
-    run.look.clusters.target_history = promoted;
+    run.session.clusters.source_history = lived_on;
+    run.session.clusters.target_history = promoted;
     picture_is(&run,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 2 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
@@ -132,7 +131,7 @@ static void test_picture_of_equal_timelines_that_diverge(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.look.clusters.source_history = lived_on;
+    run.session.clusters.source_history = lived_on;
     picture_is(&run,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
@@ -143,10 +142,10 @@ static void test_picture_of_a_target_that_is_only_behind(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.look.divergence.target_end = run.look.divergence.printed;
-    run.look.divergence.common_checkpoint.lsn = LSN_INVALID;
+    run.divergence.target_end = run.divergence.printed;
+    run.divergence.common_checkpoint.lsn = LSN_INVALID;
     picture_is(&run, "  source   1 ──┬── 2 ──▶ 0/5000000\n"
-                        "  target       └──▶ 0/3000148          ┬ divergence 0/3000148\n");
+                     "  target       └──▶ 0/3000148          ┬ divergence 0/3000148\n");
 }
 
 static void test_picture_without_divergence(void **state)
@@ -154,11 +153,11 @@ static void test_picture_without_divergence(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.look.divergence.printed = LSN_INVALID;
+    run.divergence.printed = LSN_INVALID;
     run.staged.source_end = LSN_INVALID;
     picture_is(&run, "  source   1 ── 2 ──▶\n"
-                        "  target   1 ──▶ 0/4000000\n");
-    run.look.clusters.target_history = (History){0};
+                     "  target   1 ──▶ 0/4000000\n");
+    run.session.clusters.target_history = (History){0};
     picture_is(&run, "");
 }
 
@@ -172,10 +171,10 @@ static void test_picture_of_switches_on_both_sides(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.look.divergence.printed = 0x800;
-    run.look.divergence.common_checkpoint.lsn = 0x80;
-    run.look.clusters.source_history = source;
-    run.look.clusters.target_history = target;
+    run.divergence.printed = 0x800;
+    run.divergence.common_checkpoint.lsn = 0x80;
+    run.session.clusters.source_history = source;
+    run.session.clusters.target_history = target;
     picture_is(&run,
                "  source   1 ──●── 3 ──┬── 3 ── 4 ──▶ 0/5000000     ● last common checkpoint 0/80\n"
                "  target               └── 5 ── 6 ──▶ 0/4000000     ┬ divergence 0/800\n");
@@ -197,11 +196,11 @@ static void test_picture_of_many_timelines_fits(void **state)
         if (i >= 20)
             target_entries[i].timeline = 4000000000 + i;
     }
-    run.look.divergence.printed = 0x1400;
-    run.look.divergence.common_checkpoint.lsn = 0x1000;
-    run.look.divergence.common_checkpoint.checkpoint.timeline = 17;
-    run.look.clusters.source_history = source;
-    run.look.clusters.target_history = target;
+    run.divergence.printed = 0x1400;
+    run.divergence.common_checkpoint.lsn = 0x1000;
+    run.divergence.common_checkpoint.checkpoint.timeline = 17;
+    run.session.clusters.source_history = source;
+    run.session.clusters.target_history = target;
     picture_is(
         &run,
         "  source   1 ── … ── 16 ── 17 ──●── 18 ── 19 ── 20 ──┬── 21 ── … ── 39 ── 40 ──▶ "
@@ -242,8 +241,7 @@ static void text_is(const Run *run, const Error *error, int exit_status, const c
     buffer_free(&text);
 }
 
-static void text_holds(const Run *run, const Error *error, int exit_status,
-                       const char *expected)
+static void text_holds(const Run *run, const Error *error, int exit_status, const char *expected)
 {
     const Report report = report_of(run, error, exit_status);
     Buffer text = {0};
@@ -311,8 +309,7 @@ static Run split_brain_with_circumstances(void)
 {
     static const ScanPrepared of_source[] = {{.xid = 740, .gid = "on both"},
                                              {.xid = 742, .gid = "finished", .finished = true}};
-    static ScanPrepared of_target[] = {
-        {.xid = 750, .gid = "only here", .lsn = 0x3800000}};
+    static ScanPrepared of_target[] = {{.xid = 750, .gid = "only here", .lsn = 0x3800000}};
     static PlanEntry entries[] = {
         {.path = "pg_twophase/000002E4", .twophase = true, .on_target = true},
         {.path = "pg_twophase/000002E5", .twophase = true, .on_target = true},
@@ -334,7 +331,7 @@ static Run split_brain_with_circumstances(void)
     run.source.host = "new-primary";
     run.source.address = "192.0.2.7";
     run.source.port = 5432;
-    run.look.clusters.target.control.system_identifier = UINT64_MAX;
+    run.session.clusters.target.control.system_identifier = UINT64_MAX;
     run.start.chosen.redo = 0x3000028;
     run.start.prepared = of_source;
     run.start.prepared_count = LENGTH(of_source);
@@ -396,7 +393,7 @@ static void test_text_of_circumstances(void **state)
                "  apply                     5.12 s\n"
                "  other                     0.12 s\n"
                "  total                     10.00 s\n");
-    run.look.clusters.source_history = lived_on;
+    run.session.clusters.source_history = lived_on;
     text_holds(&run, NULL, 0, "both sides used the same timeline number.\n");
     run.source.host = "/run";
     run.source.address = NULL;
@@ -416,7 +413,7 @@ static void test_text_of_a_dry_run_says_what_would_be(void **state)
                "  files and blocks          100.0 MB\n"
                "  WAL                       28.0 MB\n"
                "  saved                     896.0 MB of the source's 1.0 GB (87.5%)\n");
-    run.look.pending = true;
+    run.session.pending = true;
     text_holds(&run, NULL, 0, "dry run: an interrupted rewind would be finished\n");
 }
 
@@ -451,8 +448,7 @@ static void test_times_of_a_rejoin(void **state)
 {
     const RejoinResult rejoin = {0};
     Run run = split_brain();
-    const Report report = {
-        .options = &options, .run = &run, .rejoin = &rejoin, .run_seconds = 20};
+    const Report report = {.options = &options, .run = &run, .rejoin = &rejoin, .run_seconds = 20};
     Buffer text = {0};
 
     (void) state;
@@ -494,8 +490,7 @@ static void test_text_of_extreme_times(void **state)
     text_holds(&run, NULL, 0, "  last commit               294277-01-09");
 }
 
-static void json_holds(const Run *run, const Error *error, int exit_status,
-                       const char *expected)
+static void json_holds(const Run *run, const Error *error, int exit_status, const char *expected)
 {
     const Report report = report_of(run, error, exit_status);
     Buffer text = {0};
@@ -652,12 +647,12 @@ static void test_every_end_has_a_result_of_its_own(void **state)
     json_holds(&run, &error, 3, "\"result\": \"impossible\"");
     options.dry_run = true;
     json_holds(&run, NULL, 0, "\"result\": \"would_rewind\"");
-    run.look.resumed = true;
+    run.session.resumed = true;
     json_holds(&run, NULL, 0, "\"result\": \"would_finish\"");
     options.dry_run = false;
     json_holds(&run, NULL, 0, "\"result\": \"finished\"");
-    run.look.resumed = false;
-    run.look.divergence.needed = false;
+    run.session.resumed = false;
+    run.divergence.needed = false;
     json_holds(&run, NULL, 0, "\"result\": \"not_required\"");
 }
 
@@ -685,11 +680,11 @@ static void test_next_steps(void **state)
     run.next_start = &next;
     next_steps_make(&options, &run);
     assert_int_equal(run.step_count, 2);
-    assert_non_null(
-        strstr(run.steps[0],
-               "SELECT pg_catalog.pg_create_physical_replication_slot('it''s'::pg_catalog.name, true); "
-               "the source must "
-               "have WAL from 0/5000000 on."));
+    assert_non_null(strstr(
+        run.steps[0],
+        "SELECT pg_catalog.pg_create_physical_replication_slot('it''s'::pg_catalog.name, true); "
+        "the source must "
+        "have WAL from 0/5000000 on."));
     assert_string_equal(run.steps[1],
                         "Start the server: it replays the source's WAL and follows it.");
     report_text(&report, &text);
@@ -721,7 +716,7 @@ static void test_next_steps(void **state)
     next.standby = true;
     next_steps_make(&options, &run);
     assert_int_equal(run.step_count, 1);
-    run.look.pending = true;
+    run.session.pending = true;
     next_steps_make(&options, &run);
     assert_non_null(strstr(run.steps[0], "finishes the interrupted"));
     free(run.steps);

@@ -1,0 +1,516 @@
+#include "rewind/session.h"
+
+#include "apply/apply.h"
+#include "apply/commit.h"
+#include "apply/journal.h"
+#include "base/clock.h"
+#include "base/wait.h"
+#include "base/workers.h"
+#include "io/file.h"
+#include "io/scratch.h"
+#include "io/trust.h"
+#include "pair/prerequisites.h"
+#include "recovery_start/recovery_start.h"
+#include "stage/stage.h"
+#include "target/configuration.h"
+#include "target/last_start.h"
+#include "target/pid_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024)
+
+/* ---- Open ---- */
+
+static const char *target_directory(const Session *session)
+{
+    return session->clusters.target.directory;
+}
+
+void session_set_outcome(Session *session, RewindOutcome outcome)
+{
+    session->outcome = outcome;
+    memory_set_unfinished(outcome != REWIND_UNTOUCHED);
+}
+
+RewindOutcome session_outcome_on_disk(const char *target, RewindOutcome known, bool suspected)
+{
+    static const RewindOutcome outcomes[] = {
+        [PENDING_NOT_THERE] = REWIND_UNTOUCHED,
+        [PENDING_THERE] = REWIND_COMMITTED,
+        [PENDING_UNCERTAIN] = REWIND_UNCERTAIN,
+    };
+
+    return known == REWIND_UNTOUCHED ? outcomes[apply_look_for_pending(target, suspected)] : known;
+}
+
+bool session_wait_for_lock(const char *target, double *patience_seconds, Interlock **interlock,
+                           bool *waited, Error *error)
+{
+    Wait wait = wait_begin(*patience_seconds);
+
+    *waited = false;
+    do
+    {
+        if (!interlock_acquire(target, interlock, error))
+            return false;
+        if (*interlock == NULL && wait_reports(&wait, 0))
+            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
+        *waited = wait.reported;
+    } while (!wait_until(*interlock != NULL, &wait, error));
+    *patience_seconds = clock_patience_left(*patience_seconds, wait.begin);
+    return !wait.stopped;
+}
+
+bool session_target_in_use(const char *target)
+{
+    Interlock *interlock = NULL;
+    double patience_seconds = 0;
+    bool waited;
+    const bool ok = session_wait_for_lock(target, &patience_seconds, &interlock, &waited, NULL);
+    const bool in_use = ok && interlock == NULL;
+
+    interlock_release(interlock);
+    return in_use;
+}
+
+/*
+ * Another pg_rewind that works here is waited for; then this is the same command once more. "The
+ * target is unchanged" would not be true as long as it has the lock, whatever it has done until
+ * now.
+ */
+static bool acquire_lock(Session *session, Error *error)
+{
+    const char *target = target_directory(session);
+    bool waited;
+    const bool ok = session_wait_for_lock(target, session->patience_seconds, &session->interlock,
+                                          &waited, error);
+
+    session->waited_for_lock = session->waited_for_lock || waited;
+    if (session->interlock == NULL && (ok || waited))
+        session_set_outcome(session, REWIND_BUSY);
+    if (!ok || session->interlock != NULL)
+        return ok;
+    error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
+    return error_detail(error,
+                        "This pg_rewind waited %d s for others that use the target "
+                        "(--wait-timeout).",
+                        session->options->wait_timeout_seconds);
+}
+
+/* The journal decides, whatever this command asks for. Options without effect are named before the
+ * work. */
+static void warn_of_other_options(const Session *session, const PendingRewind *pending)
+{
+    const char *asked = journal_options_text(session->options, session->arena);
+    AUTO_BUFFER Buffer ignored = {0}, begun_with = {0};
+
+    if (pending->options != NULL)
+    {
+        journal_options_missing(asked, pending->options, false, &ignored);
+        journal_options_missing(pending->options, asked, true, &begun_with);
+    }
+    if (ignored.size > 0 || begun_with.size > 0)
+        log_warning("the interrupted rewind is finished with the options that it was begun with");
+    if (ignored.size > 0)
+        log_detail("Options of this command that have no effect on it: %s.",
+                   buffer_string(&ignored));
+    if (begun_with.size > 0)
+        log_detail("Options that it was begun with, and that this command does not have: %s.",
+                   buffer_string(&begun_with));
+}
+
+/* Carry out what an earlier run has committed; then the target is like any other, and the lock is
+ * free of that run. */
+static bool finish_pending(Session *session, const PendingRewind *pending, Error *error)
+{
+    log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
+             pending->divergence);
+    warn_of_other_options(session, pending);
+    session_set_outcome(session, REWIND_COMMITTED);
+    signals_hold_off();
+    if (!apply_finish(target_directory(session), session->interlock, session->options,
+                      APPLY_PATIENCE_SECONDS, error))
+        return false;
+    log_info("the interrupted rewind is finished");
+    session_set_outcome(session, REWIND_UNTOUCHED);
+    session->resumed = true;
+    interlock_release(session->interlock);
+    session->interlock = NULL;
+    signals_heed_again();
+    /* A request to stop that came in the meantime is no request to begin another rewind. */
+    return acquire_lock(session, error) && stop_check(error);
+}
+
+/* Finish or throw away what an earlier run left; a dry run only notes it. */
+static bool handle_pending(Session *session, Error *error)
+{
+    AUTO_BUFFER Buffer work = {0};
+    PendingRewind pending;
+    bool is_live;
+
+    /* A journal of somebody else's would do what he likes, with our rights. */
+    if (!trust_check_entry(path_in(&work, target_directory(session), WORK_DIRECTORY), error))
+        return error_hint(error, "Find out who has made it before you remove it.");
+    if (!apply_pending(target_directory(session), session->arena, &pending, error))
+        return false;
+    is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
+    memory_set_unfinished(is_live);
+    if (session->options->dry_run)
+    {
+        session->pending = is_live;
+        if (!is_live)
+            return true;
+        log_info("servers diverged at WAL location %s",
+                 pending.divergence); /* contract: callers look for it */
+        warn_of_other_options(session, &pending);
+        log_info("an interrupted rewind is pending");
+        return true;
+    }
+    return (!is_live || finish_pending(session, &pending, error)) &&
+           interlock_remove_leftover(session->interlock, error) &&
+           stage_remove_stale(target_directory(session), error) &&
+           scratch_remove(session->scratch, error);
+}
+
+/* Several segments of WAL find room there, as a rule. */
+static bool is_roomy(const char *place)
+{
+    FileSpace space;
+
+    return file_space(place, &space, NULL) && space.free_bytes >= SCRATCH_ROOM;
+}
+
+/*
+ * A dry run writes nothing in the target. In a container /tmp may be small, read-only or lack the
+ * sticky bit, so other places do as well, also the one beside the target. Those with little room
+ * come last; where none does, the first one's error counts.
+ */
+static bool make_own_scratch(Session *session, Error *error)
+{
+    const char *target = target_directory(session);
+    const char *slash = strrchr(target, '/');
+    const char *const places[] = {
+        "/tmp", "/var/tmp", arena_printf(session->arena, "%.*s/", (int) (slash - target), target),
+        "/dev/shm"};
+    const size_t count = sizeof(places) / sizeof(*places);
+    const char *chosen = getenv("TMPDIR");
+    Error first = {0}, failure;
+
+    if (chosen != NULL && chosen[0] != '\0')
+        return scratch_make(chosen, session->arena, &session->scratch, &session->scratch_lock,
+                            error);
+    for (size_t i = 0; i < 2 * count; i++)
+    {
+        if (is_roomy(places[i % count]) != (i < count))
+            continue;
+        if (scratch_make(places[i % count], session->arena, &session->scratch,
+                         &session->scratch_lock, &failure))
+            return true;
+        log_debug("%s", failure.message);
+        if (first.kind == ERROR_NONE)
+            first = failure;
+    }
+    *error = first;
+    return false;
+}
+
+bool session_open(Session *session, Error *error)
+{
+    const char *target;
+    long pid;
+
+    session->scratch_lock = -1;
+    if (!target_open(session->arena, session->options->target, &session->clusters.target, error))
+        return false;
+    target = target_directory(session);
+    if (!session->locks)
+    {
+        /* Nothing is locked or changed. An interrupted rewind keeps servers out. */
+        if (!pid_file_find_server(target, NULL, &pid, error))
+            return false;
+        session->running = pid != 0;
+        session->pending =
+            !session->running && apply_look_for_pending(target, false) != PENDING_NOT_THERE;
+        return true;
+    }
+    if (!acquire_lock(session, error))
+        return false;
+    if (!session->options->dry_run)
+        session->scratch = arena_printf(session->arena, "%s/" WORK_DIRECTORY ".wal", target);
+    else if (!make_own_scratch(session, error))
+        return false;
+    return handle_pending(session, error);
+}
+
+/* ---- Identify ---- */
+
+static void add_problem(Session *session, const char *topic, const Error *problem)
+{
+    session->problems.topic = topic;
+    problems_add(&session->problems, problem);
+    session->problems.topic = NULL;
+}
+
+/* The command that fetches missing WAL; NULL: none. After a problem with it all else is still
+ * looked at. */
+static const char *find_restore_command(Session *session)
+{
+    const Options *options = session->options;
+    const Target *target = &session->clusters.target;
+    char *command = NULL;
+    Error problem;
+
+    if (options->restore_command != NULL)
+        return arena_strdup(session->arena, options->restore_command);
+    if (!options->restore_target_wal ||
+        target_restore_command(session->arena, target, options, &command, &problem))
+        return command;
+    /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
+     * command again goes on without a restore command. WAL that is missing is still an error. */
+    if (session->resumed || target_was_standby(target))
+        log_warning("%s", problem.message);
+    else
+        add_problem(session, "archive", &problem);
+    return NULL;
+}
+
+/* Find the target's configuration: the options of its server's last start, and the main file. Where
+ * that is outside, only --rejoin, which starts the server so, takes it from the last start. */
+static void find_configuration(Session *session)
+{
+    Target *target = &session->clusters.target;
+    const char *named = session->options->config_file;
+    Settings *options = arena_allocate(session->arena, sizeof(*options));
+    Configuration configuration = {target->directory, named, NULL, session->arena};
+    bool by_directory;
+    LastStart start;
+    long pid;
+
+    if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
+        pid = 0;
+    last_start_find(target->directory, pid, session->arena, &start);
+    options->arena = session->arena;
+    last_start_settings(&start, options);
+    target->options = options;
+    if (named == NULL && session->options->rejoin)
+        configuration.config_file =
+            last_start_config_file(&start, target->directory, session->arena, &by_directory);
+    target->config_file = configuration_find_file(&configuration, target->control.version);
+    if (target->config_file != named)
+        log_debug("the target's configuration is in \"%s\"", target->config_file);
+}
+
+/* The restore command needs the version, so pg_control is read before; its problems are reported in
+ * their turn. */
+bool session_identify_target(Session *session, Error *error)
+{
+    Target *target = &session->clusters.target;
+
+    if ((session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
+        !target_read(target, error))
+        return false;
+    find_configuration(session);
+    session->clusters.shape = control_wal_shape(&target->control);
+    session->restore_command = find_restore_command(session);
+    return true;
+}
+
+/*
+ * The source cannot be asked: that is an error, but the target's problems are reported as well.
+ * It is a warning if an interrupted rewind was finished, which needed nothing more from the source.
+ */
+static bool do_without_source(Session *session, bool *done, Error *error)
+{
+    if (session->resumed)
+    {
+        log_warning("%s", error->message);
+        log_detail("The interrupted rewind is finished. It could not be checked whether the source "
+                   "has diverged since then.%s",
+                   session->options->write_recovery_conf
+                       ? " As a standby it is set up as the interrupted run was told to, not as "
+                         "this one."
+                       : "");
+        *done = true;
+        return true;
+    }
+    add_problem(session, "source", error);
+    if (stop_check(NULL))
+        prerequisites_check(&session->clusters, NULL, session->options, session->running,
+                            &session->problems);
+    return problems_check(&session->problems, error);
+}
+
+/*
+ * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
+ * directory that cannot be written to is reported later, with all other such directories. If
+ * another run has just ended, its caller may be starting the server: the server is not kept out
+ * before there is something to write.
+ */
+static bool claim_target(const Session *session, Error *error)
+{
+    const Target *target = &session->clusters.target;
+    long pid;
+
+    if (!session->locks || session->options->dry_run || session->waited_for_lock ||
+        session->problems.count > 0)
+        return true;
+    /* A server may have come and gone since pg_control was read: better told before the work. */
+    if (interlock_claim_pid_file(session->interlock, error))
+        return commit_check_control(target->directory, target->control.bytes, error);
+    return pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
+}
+
+/* Find the source's position, the places of both WALs, and both histories. */
+static bool find_positions(Session *session, SourceState *state, Error *error)
+{
+    const Options *options = session->options;
+    Clusters *clusters = &session->clusters;
+    Source *source = clusters->source;
+
+    if (!source->operations->position(source, &state->control, &state->position, error))
+        return false;
+    session->source_wal = source_wal_create(options, clusters, state, session->restore_command,
+                                            session->scratch, session->arena);
+    if (!target_wal_open(options, clusters, session->restore_command, session->source_wal,
+                         session->arena, &session->target_wal, error) ||
+        !histories_read(options, session->target_wal, state->position.timeline, session->arena,
+                        clusters, error))
+        return false;
+    return source->is_server || source_wal_find_end(session->source_wal, state, error);
+}
+
+/* The order of the original: callers match the first message. */
+bool session_identify_pair(Session *session, SourceState *state, bool *done, Error *error)
+{
+    const Options *options = session->options;
+    Clusters *clusters = &session->clusters;
+    Source **source = &clusters->source;
+    const bool opened =
+        options->source_server != NULL
+            ? source_server_open(options->source_server, options->retry_timeout_seconds,
+                                 options->max_rate, source, error)
+            : source_directory_open(options->source_directory, options->max_rate, source, error);
+
+    *done = false;
+    if (!opened || !(*source)->operations->read_control(*source, &state->control, error))
+        return do_without_source(session, done, error);
+    session->may_be_looked_at =
+        prerequisites_check(clusters, state, options, session->running, &session->problems);
+    if (!session->may_be_looked_at && !problems_check(&session->problems, error))
+        return false;
+    return claim_target(session, error) && find_positions(session, state, error);
+}
+
+/* ---- The divergence ---- */
+
+DivergenceInput session_divergence_input(const Session *session, const SourceState *source)
+{
+    return (DivergenceInput){.clusters = &session->clusters,
+                             .state = source,
+                             .target_wal = session->target_wal,
+                             .source_wal = session->source_wal,
+                             .jobs = session->locks ? session->options->jobs : 1};
+}
+
+bool session_is_unknown(const Session *session)
+{
+    const WalStore *target = session->target_wal;
+    const WalStore *source = session->source_wal->store;
+
+    return wal_store_is_exhausted(target) || wal_store_is_exhausted(source) ||
+           (session->only_certain && (target->command_failed || source->command_failed));
+}
+
+bool session_fails_unknown(const Session *session, const Error *error)
+{
+    return session_is_unknown(session) && error_worst_kind(error) != ERROR_RETRY;
+}
+
+/* True if an option asks for something that only the target's WAL has. */
+static bool needs_target_wal(const Options *options)
+{
+    return options->early_start || options->save_diverged_wal != NULL ||
+           options->max_lost_transactions >= 0 ||
+           (options->save_lost_rows != NULL && options->require_lost_rows);
+}
+
+bool session_compare_instead(Session *session, Divergence *divergence, const Error *error)
+{
+    Options *options;
+
+    if (!session->options->rejoin || error->remedy != REMEDY_WAL || session->problems.count > 0 ||
+        needs_target_wal(session->options) || !divergence_is_certain(&session->clusters) ||
+        session_fails_unknown(session, error))
+        return false;
+    if (session->locks || session->options->dry_run)
+    {
+        log_warning("%s", error->message);
+        log_detail("No WAL tells what the target has changed, or which transactions are lost.%s",
+                   session->options->save_lost_rows != NULL ? " No rows can be saved." : "");
+    }
+    options = arena_allocate(session->arena, sizeof(*options));
+    *options = *session->options;
+    options->compare = true;
+    options->save_lost_rows = NULL;
+    session->options = options;
+    /* None of the target's WAL is proved, so none counts as common history any more. */
+    session->target_wal->common_end = session->source_wal->store->common_end = LSN_INVALID;
+    session->source_wal->store->unproven_end = LSN_INVALID;
+    scan_destroy(divergence->scan);
+    divergence->scan = NULL;
+    divergence_leave_unknown(&session->clusters, divergence);
+    return true;
+}
+
+/* Hints that were not logged matter to a target that has diverged, or that was a primary and
+ * crashed. Where that is certain they are looked at first, since the divergence itself may not be
+ * found without WAL that is missing. */
+bool session_find_divergence(Session *session, const SourceState *source, Divergence *divergence,
+                             Error *error)
+{
+    const Clusters *clusters = &session->clusters;
+    const DivergenceInput input = session_divergence_input(session, source);
+    const bool hints_matter =
+        divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
+
+    if (session->options->compare)
+    {
+        divergence_leave_unknown(clusters, divergence);
+        return true;
+    }
+    if (hints_matter)
+        prerequisites_check_hints(clusters, &session->problems);
+    if (!divergence_find(&input, session->arena, divergence, error))
+        return session_compare_instead(session, divergence, error);
+    if (divergence->needed && !hints_matter)
+        prerequisites_check_hints(clusters, &session->problems);
+    if (!divergence->needed)
+        prerequisites_check_level(clusters, &session->problems);
+    return true;
+}
+
+bool session_find_next_wal(const Session *session, const SourceState *source, Lsn end,
+                           uint64_t *segment, bool *has, Error *error)
+{
+    *segment = wal_segment_of(&session->clusters.shape, end);
+    *has = end >= source_state_wal_end(source, end);
+    return *has ||
+           (source_wal_source_has(session->source_wal, *segment, has, error) &&
+            (*has || source_wal_target_can_restore(session->source_wal, *segment, has, error)));
+}
+
+void session_close(Session *session)
+{
+    Error error = {0};
+
+    wal_store_destroy(session->target_wal);
+    if (session->source_wal != NULL)
+        wal_store_destroy(session->source_wal->store);
+    source_close(session->clusters.source);
+    if (session->scratch != NULL && !scratch_remove(session->scratch, &error))
+        log_warning("%s", error.message);
+    file_close(session->scratch_lock);
+    interlock_release(session->interlock);
+}
