@@ -173,6 +173,12 @@ my %guides = (
             CLUSTER => $target->{name}, OLD => $target->data, CONFIG => $target->configuration, NEW => $source->conninfo);
         has_rows_of($target, $source);
     },
+    'three-in-the-morning.md' => sub {
+        my ($name, $version) = @_;
+        my ($source, $target) = pair($version);
+        runs($name, $target, OLD => $target->data, NEW => $source->conninfo);
+        has_rows_of($target, $source);
+    },
     'privileges.md' => sub {
         my ($name, $version) = @_;
         my ($source, $target) = pair($version);
@@ -181,9 +187,9 @@ my %guides = (
         is($rights, '2', 'the role has the rights of the page, without the one that it takes back');
     },
 );
-my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);
+my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18], 'three-in-the-morning.md' => [18]);
 
-my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md differences.md);
+my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md differences.md limits-and-defaults.md);
 my %of_a_manager = map { m{([^/]+)\.pl$} ? ("$1.md" => 1) : () } glob('t/managers/*.pl');
 $of_a_manager{'installing.md'} = 1;    # by tests/package.sh
 $of_a_manager{'check.md'} = 1;         # by t/030_check.pl
