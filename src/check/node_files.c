@@ -304,7 +304,7 @@ static void look_at_configuration(Node *node)
 
 void node_look_at_files(Node *node)
 {
-    if (!node->look.lacks_space)
+    if (!node->look.start.lacks_room)
         look_at_space(node);
     look_at_replaceable(node);
     look_at_tablespaces(node);

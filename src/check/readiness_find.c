@@ -37,29 +37,28 @@ static void add_replayed_wal(Node *node)
 {
     static const char what_for[] = "from which on its WAL is replayed";
     const Look *look = &node->look;
-    const char *name =
-        SEGMENT_NAME(&look->session.source_wal->store->stream, look->replayed_segment);
+    const char *name = SEGMENT_NAME(&look->session.source_wal->store->stream, look->start.segment);
 
     if (look->divergence.changes_unknown)
         node_add(
             node, "source_wal",
-            look->replayed == REPLAYED_WAL_NOT_NEEDED ? FINDING_WARNING : FINDING_PROBLEM,
-            look->replayed == REPLAYED_WAL_NOT_NEEDED
+            look->start.replayed == REPLAYED_WAL_NOT_NEEDED ? FINDING_WARNING : FINDING_PROBLEM,
+            look->start.replayed == REPLAYED_WAL_NOT_NEEDED
                 ? "To compare less, name an archive of WAL: --wal-archive, --restore-command or -c."
                 : "Run CHECKPOINT on the source, and leave out --early-start.",
             "This node lacks some WAL since the last common checkpoint, and none proves that it "
             "has the source's history before the divergence: a rewind compares all blocks, and "
             "starts at a checkpoint that the source made since.");
-    else if (look->replayed == REPLAYED_WAL_OF_SOURCE)
+    else if (look->start.replayed == REPLAYED_WAL_OF_SOURCE)
         node_ok(node, "source_wal", "The source has segment %s, %s.", name, what_for);
-    else if (look->replayed == REPLAYED_WAL_OF_ARCHIVE)
+    else if (look->start.replayed == REPLAYED_WAL_OF_ARCHIVE)
         node_ok(node, "source_wal",
                 "The source no longer has segment %s, %s: %s Whether the archive has all that "
                 "follow only a dry run shows.",
                 name, what_for,
                 node->options->wal_archive != NULL ? "an archive has it."
                                                    : "the restore command gives it.");
-    else if (look->replayed == REPLAYED_WAL_NOT_NEEDED)
+    else if (look->start.replayed == REPLAYED_WAL_NOT_NEEDED)
         node_add(
             node, "source_wal", FINDING_WARNING,
             "To compare less, name an archive that has it: --wal-archive, --restore-command or -c.",
@@ -67,7 +66,7 @@ static void add_replayed_wal(Node *node)
             "archive gives it: a rewind compares all blocks instead, and starts at the source's "
             "last checkpoint.",
             name);
-    else if (look->replayed == REPLAYED_WAL_MISSING)
+    else if (look->start.replayed == REPLAYED_WAL_MISSING)
         node_add(node, "source_wal", FINDING_PROBLEM,
                  "Name an archive that has it: --wal-archive, --restore-command or -c; or run "
                  "CHECKPOINT on the source (on its primary, if it is a standby), or rewind with "
@@ -120,7 +119,7 @@ static void judge_found(Node *node, bool fails, const char *end)
                             LSN_TEXT(node->version, look->divergence.lsn),
                             look->found ? "" : " at the latest", end,
                             fails ? " A rewind would fail:"
-                            : look->replayed == REPLAYED_WAL_NOT_NEEDED
+                            : look->start.replayed == REPLAYED_WAL_NOT_NEEDED
                                 ? " It is possible, by comparing all blocks: see source_wal."
                                 : ""));
     else if (!fails && look->divergence.rests_on_archive)
@@ -168,10 +167,10 @@ static void report_running(Node *node, bool looked, const Error *error)
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
         node_add_error(node, "source", FINDING_PROBLEM, error);
     else if (!looked && error->kind != ERROR_REPORTED && !node->lacks_wal &&
-             !node->look.lacks_space && node->look.replayed != REPLAYED_WAL_MISSING &&
+             !node->look.start.lacks_room && node->look.start.replayed != REPLAYED_WAL_MISSING &&
              node->clusters->target_history.count > 0)
         node_add_error(node, "divergence", FINDING_PROBLEM, error);
-    else if (node->look.replayed == REPLAYED_WAL_UNKNOWN)
+    else if (node->look.start.replayed == REPLAYED_WAL_UNKNOWN)
         node_leave_out(node, "source_wal",
                        node->options->compare ? "with --compare none of it is old"
                        : node->clusters->target_history.count == 0
@@ -434,9 +433,9 @@ static void judge_with_source(Node *node)
         look_at_standby(node);
         look_at_limits(node);
     }
-    if (look->replayed != REPLAYED_WAL_UNKNOWN)
+    if (look->start.replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
-    if (look->lacks_space)
+    if (look->start.lacks_room)
         node_add_error(node, "space", FINDING_PROBLEM, &error);
     if (node->look.session.running)
         report_running(node, looked, &error);

@@ -10,6 +10,7 @@
 #define RECOVERY_START_RECOVERY_START_H
 
 #include "divergence/target_changes.h"
+#include "recovery_start/start_decision.h"
 
 /* ---- Positions: start.c ---- */
 
@@ -117,45 +118,7 @@ void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 /* Warn of what was dropped up to there: origin_drop_lsn. */
 void replay_hazard_warn_of_origins(const Version *version, Lsn last);
 
-/* ---- The cost of each way, in seconds until the target is ready: design/performance.md ---- */
-
-/* With less WAL between the two starts the early one is taken: nothing can be gained. */
-#define ESTIMATE_WAL_MIN ((uint64_t) 64 * 1024 * 1024)
-
-/* Less WAL is read whatever it costs, and no checkpoint is made for it. */
-#define ESTIMATE_WAL_MUCH ((uint64_t) 512 * 1024 * 1024)
-
-/* The quantities of one late way, beside those of the early start. */
-typedef struct StartEstimate
-{
-    uint64_t wal_bytes;      /* before the late start */
-    uint64_t fetched_bytes;  /* of these, the ones that only the early start needs to receive: none
-                                where the WAL is read to find the blocks */
-    uint64_t block_bytes;    /* that a late start fetches, of blocks and of the rest of the WAL */
-    uint64_t compared_bytes; /* of relations, where they are compared instead of reading WAL */
-    double bytes_per_second; /* as the source sends them; 0: it is at hand, or not known */
-} StartEstimate;
-
-/* True if the late start costs clearly less than the early one. */
-bool estimate_prefers_late(const StartEstimate *estimate);
-
-/* True if comparing these relations costs clearly less than receiving and reading this WAL. Both
- * find the same blocks. */
-bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes);
-
 /* ---- The choice: choose.c ---- */
-
-typedef enum StartReason
-{
-    START_NO_OTHER, /* early: there is no late one from which the standby takes connections as soon,
-                       or next to no WAL between them */
-    START_HAZARD,   /* late: replay from the early one would do something wrong */
-    START_ASKED,    /* --early-start, --late-start */
-    START_ARCHIVE,  /* early: the rewound standby's archive would lack WAL */
-    START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
-    START_NO_WAL,   /* late: the source no longer has the WAL from the early one on */
-    START_ESTIMATE  /* by what each would cost */
-} StartReason;
 
 /* The decision, for the report. */
 typedef struct StartChoice
@@ -203,7 +166,7 @@ typedef struct StartInput
     const Clusters *clusters;
     const SourceState *source; /* as it was read last */
     const Divergence *divergence;
-    const TargetChanges *changes; /* NULL with --compare */
+    const TargetChanges *changes; /* NULL with --compare; and for recovery_start_foretell */
     SourceWal *source_wal;
     const Options *options;
     bool archives; /* the rewound standby archives the WAL that it receives */
@@ -220,5 +183,32 @@ MUST_CHECK bool recovery_start_choose(const StartInput *input, Arena *arena, Rec
                                       Error *error);
 
 void recovery_start_free(RecoveryStart *start);
+
+/* The place of the WAL with which replay in the rewound target begins. */
+typedef enum ReplayedWal
+{
+    REPLAYED_WAL_UNKNOWN, /* not looked for */
+    REPLAYED_WAL_OF_SOURCE,
+    REPLAYED_WAL_OF_ARCHIVE,
+    REPLAYED_WAL_NOT_NEEDED, /* nowhere, or no WAL tells what the target changed: a rewind starts
+                                late and compares all blocks */
+    REPLAYED_WAL_MISSING     /* nowhere, and there is no other way: a problem */
+} ReplayedWal;
+
+/* What can be said of the start before the WAL is read. */
+typedef struct StartForetold
+{
+    ReplayedWal replayed;
+    uint64_t segment; /* the first that the target does not keep, or that is gone from the source */
+    bool lacks_room;  /* for the source's WAL from the start on */
+} StartForetold;
+
+/*
+ * Make the same decision as far as it needs no reading of WAL, and nothing of the source but a list
+ * of its files: no checkpoint is made or waited for. has_room: room is not asked for. An error if
+ * the rewind would fail; *foretold is set then as well.
+ */
+MUST_CHECK bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_room,
+                                        StartForetold *foretold, Error *error);
 
 #endif

@@ -6,19 +6,9 @@
 #ifndef REWIND_LOOK_H
 #define REWIND_LOOK_H
 
+#include "recovery_start/recovery_start.h"
 #include "rewind/session.h"
 #include "standby/standby_settings.h"
-
-/* The place of the WAL with which replay in the rewound target begins. */
-typedef enum ReplayedWal
-{
-    REPLAYED_WAL_UNKNOWN, /* not looked for */
-    REPLAYED_WAL_OF_SOURCE,
-    REPLAYED_WAL_OF_ARCHIVE,
-    REPLAYED_WAL_NOT_NEEDED, /* nowhere, or no WAL tells what the target changed: a rewind starts
-                                late and compares all blocks */
-    REPLAYED_WAL_MISSING     /* nowhere, and there is no other way: a problem */
-} ReplayedWal;
 
 typedef struct Look
 {
@@ -27,9 +17,7 @@ typedef struct Look
     Divergence divergence;
     bool found;   /* the divergence was looked for to its end, or is not needed */
     bool rewinds; /* as far as is known, a rewind of this target has something to do */
-    ReplayedWal replayed;
-    uint64_t replayed_segment;
-    bool lacks_space; /* it failed: there is no room for the source's WAL */
+    StartForetold start;
 } Look;
 
 /*

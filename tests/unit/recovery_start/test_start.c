@@ -326,40 +326,6 @@ static void test_a_late_start(void **state)
     }
 }
 
-/* 100 MB/s, 1 GB/s, and not known. */
-static void test_what_a_start_costs(void **state)
-{
-    const struct
-    {
-        StartEstimate estimate;
-        bool late;
-    } rows[] = {
-        {{20000000000, 0, 300000000, 0, 100e6}, true}, /* hot tables */
-        {{20000000000, 0, 300000000, 0, 0}, true},
-        {{80000000, 0, 80000000, 0, 100e6}, false},    /* new ones, by a slow link */
-        {{80000000, 0, 80000000, 0, 1e9}, true},       /* and by a fast one */
-        {{250000000, 0, 200000000, 0, 150e6}, false},  /* equal: the early one */
-        {{100000000, 0, 1000000000, 0, 0}, false},
-        {{250000000, 250000000, 150000000, 0, 100e6}, true},         /* WAL that need not come */
-        {{1000000000, 1000000000, 10000000, 1500000000, 1e9}, true}, /* by comparing */
-        {{1000000000, 1000000000, 10000000, 9000000000, 100e6}, false},
-        {{1700000000, 1700000000, 350000000, 700000000, 1}, true},   /* at any rate */
-        {{1000000000, 1000000000, 350000000, 700000000, 1}, false},  /* with less WAL only */
-        {{1000000000, 1000000000, 350000000, 700000000, 100e6}, true}, /* by a faster link */
-    };
-
-    (void) state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_int_equal(estimate_prefers_late(&rows[i].estimate), rows[i].late);
-}
-
-static void test_what_comparing_costs(void **state)
-{
-    (void) state;
-    assert_true(estimate_prefers_comparing(1000000000, 1590000000));
-    assert_false(estimate_prefers_comparing(1000000000, 1600000000));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,8 +336,6 @@ int main(void)
         cmocka_unit_test(test_copies_that_replay_would_make_otherwise_are_found),
         cmocka_unit_test(test_the_last_copy_is_found),
         cmocka_unit_test(test_a_late_start),
-        cmocka_unit_test(test_what_a_start_costs),
-        cmocka_unit_test(test_what_comparing_costs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

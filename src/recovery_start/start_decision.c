@@ -1,0 +1,352 @@
+#include "recovery_start/start_decision.h"
+
+/* Bytes that one process replays in a second. With its pages in memory 250 to 450 MB were measured;
+ * but some have to be read from the disk. */
+#define REPLAY_RATE 125e6
+
+/* The rate of bytes of which none was sent: of another directory, or of WAL that is here. */
+#define RATE_AT_HAND 500e6
+
+/* A block is asked for by its number, and written twice: to the data file, then to its place. */
+#define BLOCK_COST 1.5
+
+/* Both sides read and digest a byte that is compared, in about half the time in which one of WAL is
+ * sent, written and read. Where the link is slow it is less. */
+#define COMPARE_COST 0.5
+
+/* The early start leaves more WAL for another rewind, and asks less of the source. */
+#define PREFERENCE 1.25
+
+#define LATER_STARTS_MAX 3 /* after a hazard; each lies past it */
+
+/* No more WAL than this before a late start is kept for a second rewind, towards another source, of
+ * a target that was never started; its cost is not worth a word. */
+#define KEPT_BEFORE_LATE ESTIMATE_WAL_MIN
+
+/* ---- The cost ---- */
+
+bool estimate_prefers_late(const StartEstimate *estimate)
+{
+    const double rate = estimate->bytes_per_second > 0 ? estimate->bytes_per_second : RATE_AT_HAND;
+    const double early =
+        (double) estimate->wal_bytes / REPLAY_RATE + (double) estimate->fetched_bytes / rate;
+    const double late = ((double) estimate->block_bytes * BLOCK_COST +
+                         (double) estimate->compared_bytes * COMPARE_COST) /
+                        rate;
+
+    return late * PREFERENCE < early;
+}
+
+bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes)
+{
+    return (double) relation_bytes * COMPARE_COST * PREFERENCE < (double) wal_bytes;
+}
+
+/* Half of the blocks differ: between none and all, since nothing tells how many do. */
+static StartEstimate estimate_comparing(const StartFacts *facts)
+{
+    const Lsn late = facts->late > facts->early ? facts->late : facts->early;
+
+    return (StartEstimate){.wal_bytes = late - facts->early,
+                           .fetched_bytes = late - facts->early,
+                           .block_bytes = facts->relations_bytes / 2,
+                           .compared_bytes = facts->relations_bytes,
+                           .bytes_per_second = facts->bytes_per_second};
+}
+
+static uint64_t wal_after_summaries(const StartFacts *facts)
+{
+    return facts->late > facts->summaries_end ? facts->late - facts->summaries_end : 0;
+}
+
+/* ---- Answers ---- */
+
+static StartDecision start_asks(StartDecision decision, StartUnknown unknown)
+{
+    decision.unknown = unknown;
+    return decision;
+}
+
+static StartDecision start_asks_for_later(StartDecision decision, Lsn from)
+{
+    decision.from = from;
+    return start_asks(decision, START_UNKNOWN_LATER);
+}
+
+static StartDecision start_refuses(StartDecision decision, StartRefusal refusal)
+{
+    decision.refusal = refusal;
+    return decision;
+}
+
+/* Is there a late start at or after `from`? */
+static StartAnswer late_from(const StartFacts *facts, Lsn from)
+{
+    if (facts->late != LSN_INVALID && facts->late >= from)
+        return ANSWER_YES;
+    return facts->looked_from >= from ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
+static bool replay_is_wrong(const ReplayFacts *replay)
+{
+    return replay->is_hazardous && !replay->copies_come_out_right;
+}
+
+static bool late_opens_later(const StartFacts *facts)
+{
+    return facts->late_replay.opens_later && facts->early_opens_at_once;
+}
+
+/* Both starts were weighed: the early one it is. Its WAL is read next. */
+static StartDecision turns_early(StartDecision decision)
+{
+    decision.late = false;
+    return start_asks(decision, START_UNKNOWN_REPLAY);
+}
+
+/* ---- What the source changed before a late start ---- */
+
+/* Summaries spare WAL that is gone, or so much that it pays, and tell nearly all. After a hazard of
+ * the early start its WAL is here. */
+static bool summaries_are_worth_it(const StartFacts *facts, StartReason reason)
+{
+    return facts->summaries_end != LSN_INVALID &&
+           !(reason == START_HAZARD && facts->early_replay.redo != LSN_INVALID) &&
+           (facts->summaries_spare_gone ||
+            (facts->summaries_end - facts->early > KEPT_BEFORE_LATE &&
+             wal_after_summaries(facts) <= KEPT_BEFORE_LATE));
+}
+
+/* WAL before the late start is nowhere, does not tell what the target changed, or cannot be read
+ * for want of room. */
+static bool must_compare(const StartFacts *facts)
+{
+    return facts->changes_unknown || facts->missing_end != LSN_INVALID || facts->changes_missing ||
+           facts->room_to_read == ANSWER_NO;
+}
+
+static bool comparing_is_better(const StartFacts *facts, StartReason reason)
+{
+    const StartEstimate comparing = estimate_comparing(facts);
+
+    return facts->relations_listed &&
+           estimate_prefers_comparing(comparing.wal_bytes, comparing.compared_bytes) &&
+           (reason != START_ESTIMATE || estimate_prefers_late(&comparing));
+}
+
+static StartDecision compare_all(const StartFacts *facts, StartDecision decision)
+{
+    decision.way = START_BY_COMPARING;
+    decision.estimate = estimate_comparing(facts);
+    return facts->relations_listed ? decision : start_asks(decision, START_UNKNOWN_RELATIONS);
+}
+
+/* By reading WAL. Where that is to tell what the late start costs, it stays until then: the early
+ * start needs it too. */
+static StartDecision decide_by_reading(const StartFacts *facts, StartDecision decision)
+{
+    const bool weighs = decision.reason == START_ESTIMATE && decision.way == START_BY_WAL;
+
+    decision.keeps_wal = decision.way == START_BY_WAL && facts->early_room != ANSWER_NO &&
+                         facts->late - facts->early <= KEPT_BEFORE_LATE;
+    decision.reads_once = !weighs && !decision.keeps_wal;
+    if (facts->changes_end < facts->late)
+        /* After a hazard the WAL is on the disk. */
+        return start_asks(decision, decision.reads_once && decision.reason != START_HAZARD &&
+                                            facts->late_room != ANSWER_NO &&
+                                            facts->room_to_read == ANSWER_UNKNOWN
+                                        ? START_UNKNOWN_ROOM_TO_READ
+                                        : START_UNKNOWN_CHANGES);
+    if (!weighs)
+        return decision;
+    decision.estimate = (StartEstimate){.wal_bytes = facts->late - facts->early,
+                                        .block_bytes = facts->changes_bytes,
+                                        .bytes_per_second = facts->bytes_per_second};
+    return estimate_prefers_late(&decision.estimate) ? decision : turns_early(decision);
+}
+
+static StartDecision use_summaries(const StartFacts *facts, StartDecision decision)
+{
+    decision.way = START_BY_SUMMARIES;
+    decision.estimate =
+        (StartEstimate){.wal_bytes = facts->late - facts->early,
+                        .fetched_bytes = facts->summaries_end - facts->early,
+                        .block_bytes = wal_after_summaries(facts) + facts->summaries_bytes,
+                        .bytes_per_second = facts->bytes_per_second};
+    if (facts->changes_end != LSN_INVALID)
+        return decide_by_reading(facts, decision);
+    if (decision.reason == START_ESTIMATE && !estimate_prefers_late(&decision.estimate))
+        return turns_early(decision);
+    return start_asks(decision, START_UNKNOWN_CHANGES);
+}
+
+/* The way of a start that was chosen before stays the way of a later one. */
+static StartDecision find_changes(const StartFacts *facts, StartDecision decision)
+{
+    if (must_compare(facts))
+    {
+        /* Where the late start was to be weighed, it is now the only one. */
+        if (decision.reason == START_ESTIMATE)
+            decision.reason = START_NO_WAL;
+        return compare_all(facts, decision);
+    }
+    if (facts->changes_end != LSN_INVALID ? facts->changes_by_summaries
+                                          : summaries_are_worth_it(facts, decision.reason))
+        return use_summaries(facts, decision);
+    if (facts->changes_end != LSN_INVALID)
+        return decide_by_reading(facts, decision);
+    if (decision.reason != START_HAZARD && facts->late - facts->early >= ESTIMATE_WAL_MUCH &&
+        !facts->relations_listed)
+        return start_asks(decision, START_UNKNOWN_RELATIONS);
+    return comparing_is_better(facts, decision.reason) ? compare_all(facts, decision)
+                                                       : decide_by_reading(facts, decision);
+}
+
+/* ---- Late ---- */
+
+/* A dry run may lack the checkpoint that the rewind would make. */
+static StartDecision replays_wrongly(const StartFacts *facts, StartDecision decision)
+{
+    return facts->expects_checkpoint ? decision : start_refuses(decision, START_REPLAY_WRONG);
+}
+
+static StartDecision decide_late(const StartFacts *facts, StartReason reason)
+{
+    const ReplayFacts *replay = &facts->late_replay;
+    const bool weighs = reason == START_ESTIMATE;
+    StartDecision decision = {.late = true,
+                              .reason = facts->later_starts > 0 ? START_HAZARD : reason,
+                              .late_redo = facts->late};
+    Lsn past = replay->hazard_lsn > facts->late ? replay->hazard_lsn : facts->late;
+
+    /* The WAL from the late start on is part of that from the early one on. */
+    if (facts->early_room != ANSWER_YES && facts->late_room == ANSWER_UNKNOWN)
+        return start_asks(decision, START_UNKNOWN_ROOM);
+    if (facts->late_room == ANSWER_NO && !facts->does_without_room)
+        return start_refuses(decision, START_LACKS_ROOM);
+    if (replay->redo != facts->late)
+        return start_asks(decision, START_UNKNOWN_REPLAY);
+    /* The early start needs the WAL after this one as well, and replays it. */
+    if (weighs &&
+        (replay->missing_end != LSN_INVALID || replay_is_wrong(replay) || late_opens_later(facts)))
+        return turns_early((StartDecision){
+            .opens_sooner_early = replay->missing_end == LSN_INVALID && !replay_is_wrong(replay)});
+    if (replay->missing_end != LSN_INVALID)
+        return start_refuses(decision, START_WAL_MISSING);
+    if (!facts->compares)
+        decision = find_changes(facts, decision);
+    if (decision.unknown != START_DECIDED || !replay_is_wrong(replay))
+        return decision;
+    if (facts->looked_from > past || facts->later_starts == LATER_STARTS_MAX)
+        return replays_wrongly(facts, decision);
+    decision.past_hazard = true;
+    return start_asks_for_later(decision, past + 1);
+}
+
+/*
+ * WAL from the early start on is nowhere, or does not tell what the target has changed, up to
+ * missing_end. A late start needs none of what lies before it, if all blocks are compared. The
+ * source may have made it since the run began, and removed that WAL then.
+ */
+static StartDecision decide_without_wal(const StartFacts *facts, Lsn missing_end)
+{
+    StartDecision decision = {.reason = START_NO_WAL, .past_missing = true};
+
+    if (facts->asks_early)
+        return start_refuses(decision, START_EARLY_ONLY);
+    if (facts->looked_from < missing_end)
+        return start_asks_for_later(decision, missing_end);
+    if (late_from(facts, missing_end) == ANSWER_YES)
+        return decide_late(facts, START_NO_WAL);
+    if (!facts->expects_checkpoint)
+        return start_refuses(decision, START_WAL_MISSING);
+    decision.is_expected = true;
+    return facts->compares ? decision : compare_all(facts, decision);
+}
+
+/* ---- Early or late ---- */
+
+/* With --late-start a checkpoint is made where there is no late start; with --checkpoint also where
+ * much WAL was written since the last one. Returns the position from which on one is wanted;
+ * LSN_INVALID: none is made. */
+static Lsn wanted_from(const StartFacts *facts)
+{
+    const Lsn last = facts->late != LSN_INVALID ? facts->late : facts->early;
+
+    if (facts->asks_late)
+        return 1; /* any */
+    if (!facts->makes_checkpoint || facts->asks_early || facts->archives || facts->compares ||
+        facts->in_recovery || facts->wal_end < last + ESTIMATE_WAL_MUCH)
+        return LSN_INVALID;
+    return facts->wal_end;
+}
+
+static StartDecision decide_without_room(const StartFacts *facts, bool may_be_cheaper)
+{
+    if (may_be_cheaper && !facts->asks_early)
+        return decide_late(facts, START_SPACE);
+    return facts->does_without_room ? turns_early((StartDecision){0})
+                                    : start_refuses((StartDecision){0}, START_LACKS_ROOM);
+}
+
+/* The first of these that holds. What is read later does not change it. */
+static StartDecision choose_start(const StartFacts *facts)
+{
+    const StartDecision nothing = {0};
+    const Lsn wanted = wanted_from(facts);
+    const bool has_late = facts->late != LSN_INVALID;
+    const bool may_be_cheaper = has_late && !facts->compares && facts->late_may_be_cheaper;
+
+    if (wanted != LSN_INVALID && late_from(facts, wanted) == ANSWER_UNKNOWN)
+        return start_asks_for_later(nothing, wanted);
+    if (has_late && !facts->compares && !facts->asks_early && !facts->summaries_read)
+        return start_asks(nothing, START_UNKNOWN_SUMMARIES);
+    if (facts->early_room == ANSWER_UNKNOWN)
+        return start_asks(nothing, START_UNKNOWN_ROOM);
+    if (has_late && facts->asks_late)
+        return decide_late(facts, START_ASKED);
+    if (facts->summaries_spare_gone)
+        return decide_late(facts, START_NO_WAL);
+    if (!facts->wal_was_looked_for)
+        return start_asks(nothing, START_UNKNOWN_WAL);
+    if (facts->early_room == ANSWER_NO)
+        return decide_without_room(facts, may_be_cheaper);
+    if (!may_be_cheaper)
+        return turns_early(nothing);
+    if (facts->asks_early || facts->archives)
+        return turns_early((StartDecision){
+            .reason = facts->asks_early ? START_ASKED : START_ARCHIVE, .late_redo = facts->late});
+    return decide_late(facts, START_ESTIMATE);
+}
+
+/* The WAL that is replayed from the early start was read. */
+static StartDecision decide_after_early(const StartFacts *facts)
+{
+    const ReplayFacts *replay = &facts->early_replay;
+    const StartAnswer past_limits = late_from(facts, replay->limits_lsn + 1);
+    const StartAnswer past_hazard = late_from(facts, replay->hazard_lsn + 1);
+    StartDecision decision;
+
+    if (replay->limits_lsn != LSN_INVALID && !facts->asks_early && past_limits != ANSWER_NO)
+        return past_limits == ANSWER_YES
+                   ? decide_late(facts, START_HAZARD)
+                   : start_asks_for_later((StartDecision){0}, replay->limits_lsn + 1);
+    if (replay->is_hazardous && past_hazard != ANSWER_NO)
+        return past_hazard == ANSWER_YES
+                   ? decide_late(facts, START_HAZARD)
+                   : start_asks_for_later((StartDecision){.past_hazard = true},
+                                          replay->hazard_lsn + 1);
+    decision = choose_start(facts);
+    decision.unknown = START_DECIDED;
+    return replay_is_wrong(replay) ? replays_wrongly(facts, decision) : decision;
+}
+
+StartDecision start_decide(const StartFacts *facts)
+{
+    if (facts->changes_unknown)
+        return decide_without_wal(facts, facts->divergence);
+    if (facts->missing_end != LSN_INVALID)
+        return decide_without_wal(facts, facts->missing_end);
+    return facts->early_replay.redo != LSN_INVALID ? decide_after_early(facts)
+                                                   : choose_start(facts);
+}

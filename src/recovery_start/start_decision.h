@@ -1,0 +1,204 @@
+/*
+ * Where recovery of the rewound target starts: one decision, made of facts, without a look at
+ * anything. start_decide says which fact it needs next; the caller fetches that one and asks again,
+ * until nothing is unknown. A fact stays a fact: more of them never bring an older state back.
+ *
+ *   what is known                            what leaves this state: unknown -> by its answer
+ *   ---------------------------------------  --------------------------------------------------
+ *   nothing but options and positions        LATER: is there a late start; with --checkpoint a new
+ *                                              one, where much would be replayed
+ *   the late start, or that there is none    SUMMARIES: do they tell what the source changed before
+ *                                            ROOM: for the WAL from the early start on
+ *                                            --late-start, or WAL that is gone and in summaries
+ *                                              -> late
+ *   the early start has room, or not         WAL: is all from the early start on somewhere
+ *                                              no -> WAL is missing
+ *                                            no room -> late, if it may be cheaper; else refused
+ *                                            next to no WAL between the two, --early-start, an
+ *                                              archive that needs all WAL -> early
+ *                                            else both are weighed -> late, for now
+ *   late (also for now)                      ROOM, REPLAY: of the late start
+ *                                              missing, wrong, opens later: weighed -> early
+ *                                              missing -> refused
+ *                                            CHANGES, RELATIONS, ROOM_TO_READ: what the source
+ *                                              changed before it: by summaries, by WAL, or by
+ *                                              comparing; weighed: costs more -> early
+ *                                            replay is wrong -> LATER: past it; none -> refused
+ *   early                                    REPLAY: missing -> WAL is missing
+ *                                            wrong, or needs former limits -> LATER: past it
+ *                                              -> late; none, and it is wrong -> refused
+ *   WAL is missing                           LATER: past it -> late, and all blocks are compared;
+ *                                              none, or --early-start -> refused
+ *
+ * The unit test has these rows with their facts and answers.
+ */
+#ifndef RECOVERY_START_START_DECISION_H
+#define RECOVERY_START_START_DECISION_H
+
+#include "format/versions.h"
+
+#include <stdbool.h>
+
+/* ---- The cost of each way, in seconds until the target is ready: design/performance.md ---- */
+
+/* With less WAL between the two starts the early one is taken: nothing can be gained. */
+#define ESTIMATE_WAL_MIN ((uint64_t) 64 * 1024 * 1024)
+
+/* Less WAL is read whatever it costs, and no checkpoint is made for it. */
+#define ESTIMATE_WAL_MUCH ((uint64_t) 512 * 1024 * 1024)
+
+/* The quantities of one late way, beside those of the early start. */
+typedef struct StartEstimate
+{
+    uint64_t wal_bytes;      /* before the late start */
+    uint64_t fetched_bytes;  /* of these, the ones that only the early start needs to receive: none
+                                where the WAL is read to find the blocks */
+    uint64_t block_bytes;    /* that a late start fetches, of blocks and of the rest of the WAL */
+    uint64_t compared_bytes; /* of relations, where they are compared instead of reading WAL */
+    double bytes_per_second; /* as the source sends them; 0: it is at hand, or not known */
+} StartEstimate;
+
+/* True if the late start costs clearly less than the early one. */
+bool estimate_prefers_late(const StartEstimate *estimate);
+
+/* True if comparing these relations costs clearly less than receiving and reading this WAL. Both
+ * find the same blocks. */
+bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes);
+
+/* ---- Facts ---- */
+
+typedef enum StartAnswer
+{
+    ANSWER_UNKNOWN,
+    ANSWER_NO,
+    ANSWER_YES
+} StartAnswer;
+
+/* What replay from one start would do, by its WAL. */
+typedef struct ReplayFacts
+{
+    Lsn redo;                   /* of the start; LSN_INVALID: its WAL was not read */
+    Lsn missing_end;            /* its WAL up to here is nowhere; else LSN_INVALID */
+    bool is_hazardous;          /* replay would do something wrong: see ReplayHazard */
+    bool copies_come_out_right; /* but only by copies of databases, and these come out right */
+    Lsn hazard_lsn;             /* a start must lie past it; LSN_INVALID: not known */
+    Lsn limits_lsn;             /* a start past it needs no former settings of the source;
+                                   LSN_INVALID: none does */
+    bool opens_later;           /* the standby takes no connections when it is consistent */
+} ReplayFacts;
+
+/* All fields that are zero are not known, or do not hold. LSNs are redo positions or ends of WAL.
+ */
+typedef struct StartFacts
+{
+    /* Options, and what is known of the target. */
+    bool asks_early, asks_late; /* --early-start, --late-start */
+    bool makes_checkpoint;      /* --checkpoint */
+    bool expects_checkpoint;    /* but not by this run, a dry run or a look: the rewind makes it */
+    bool does_without_room;     /* a dry run tells of all that a rewind would lack */
+    bool compares;              /* --compare: what the source changed need not be known */
+    bool changes_unknown;       /* no WAL tells what the target has changed */
+    bool archives;              /* the rewound standby archives the WAL that it receives */
+
+    /* Positions. */
+    Lsn divergence;
+    Lsn early;                /* the early start */
+    bool early_opens_at_once; /* the standby takes connections at once from there */
+    Lsn wal_end;              /* of the source when the decision began */
+    bool in_recovery;         /* the source is a standby */
+    Lsn late;                 /* the late start that was found last; LSN_INVALID: none */
+    bool late_may_be_cheaper;
+    Lsn looked_from;  /* a late start at or after here was looked for; the one that was found is
+                         `late` */
+    int later_starts; /* that were found past a hazard */
+
+    /* Answers, by what is unknown. */
+    bool summaries_read;
+    Lsn summaries_end;         /* the source's summaries tell its changes up to here; LSN_INVALID:
+                                  they do not */
+    bool summaries_spare_gone; /* WAL before it is gone */
+    uint64_t summaries_bytes;  /* of blocks that they name */
+    StartAnswer early_room, late_room;
+    bool wal_was_looked_for; /* the WAL from the early start on, as far as the source lacks it */
+    Lsn missing_end;         /* such WAL up to here is nowhere; else LSN_INVALID */
+    ReplayFacts early_replay, late_replay;
+    bool relations_listed;
+    uint64_t relations_bytes;
+    StartAnswer room_to_read;  /* WAL before the late start, beside the WAL that is replayed */
+    Lsn changes_end;           /* what the source changed from the early start up to here is known;
+                                  LSN_INVALID: nothing of it */
+    bool changes_by_summaries; /* their first part */
+    uint64_t changes_bytes;    /* of blocks that the WAL before the late start changes */
+    bool changes_missing;      /* such WAL is nowhere */
+    double bytes_per_second;   /* as WAL came, when one of these was asked for last */
+} StartFacts;
+
+/* ---- The decision ---- */
+
+typedef enum StartUnknown
+{
+    START_DECIDED,
+    START_UNKNOWN_LATER,     /* a late start at or after `from` */
+    START_UNKNOWN_SUMMARIES, /* the source's summaries of WAL before the late start */
+    START_UNKNOWN_ROOM,      /* for the WAL from the start on */
+    START_UNKNOWN_WAL,       /* whether WAL from the early start on is missing */
+    /* WAL is read, or files are listed: a look at a pair stops here. */
+    START_UNKNOWN_REPLAY,       /* the WAL that is replayed from the start */
+    START_UNKNOWN_RELATIONS,    /* how much there is to compare */
+    START_UNKNOWN_ROOM_TO_READ, /* the WAL before the late start */
+    START_UNKNOWN_CHANGES       /* by `way`, before the late start */
+} StartUnknown;
+
+typedef enum StartReason
+{
+    START_NO_OTHER, /* early: there is no late one from which the standby takes connections as soon,
+                       or next to no WAL between them */
+    START_HAZARD,   /* late: replay from the early one would do something wrong */
+    START_ASKED,    /* --early-start, --late-start */
+    START_ARCHIVE,  /* early: the rewound standby's archive would lack WAL */
+    START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
+    START_NO_WAL,   /* late: the source no longer has the WAL from the early one on */
+    START_ESTIMATE  /* by what each would cost */
+} StartReason;
+
+/* How it is found what the source changed before a late start. */
+typedef enum StartWay
+{
+    START_BY_WAL,
+    START_BY_SUMMARIES, /* and by the WAL after them */
+    START_BY_COMPARING  /* all blocks */
+} StartWay;
+
+typedef enum StartRefusal
+{
+    START_NOT_REFUSED,
+    START_LACKS_ROOM,  /* for the WAL from the start on */
+    START_EARLY_ONLY,  /* WAL is missing, and --early-start allows no other start */
+    START_WAL_MISSING, /* and there is no checkpoint past it */
+    START_REPLAY_WRONG /* and there is no checkpoint past the hazard */
+} StartRefusal;
+
+/* With something unknown, start, reason and way are those that hold if the answer does not speak
+ * against them. */
+typedef struct StartDecision
+{
+    StartUnknown unknown;
+    StartRefusal refusal;
+    Lsn from;          /* with START_UNKNOWN_LATER */
+    bool past_hazard;  /* likewise: a checkpoint that comes unasked is waited for */
+    bool past_missing; /* likewise: the source is asked again where it stands */
+
+    bool late; /* else early */
+    StartReason reason;
+    StartWay way;            /* of a late start */
+    Lsn late_redo;           /* of the late start, where there was a choice; else LSN_INVALID */
+    StartEstimate estimate;  /* with START_ESTIMATE, or where all blocks are compared */
+    bool is_expected;        /* the start is the checkpoint that the rewind would make */
+    bool opens_sooner_early; /* the reason for early */
+    bool reads_once;         /* WAL before the late start is removed as soon as it was read */
+    bool keeps_wal;          /* it stays, with the WAL that is replayed: there is little of it */
+} StartDecision;
+
+StartDecision start_decide(const StartFacts *facts);
+
+#endif
