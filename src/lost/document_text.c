@@ -1,5 +1,5 @@
 /* Text, documents, and what a text search has. */
-#include "lost/base_types.h"
+#include "lost/type_text.h"
 
 #include "base/array.h"
 #include "base/text_cursor.h"
@@ -7,42 +7,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool bool_text(Cursor *value, Buffer *text)
-{
-    buffer_append_u8(text, cursor_u8(value) ? 't' : 'f');
-    return true;
-}
-
-bool char_byte_text(Cursor *value, Buffer *text)
+/* From 15 on a byte that is no character of ASCII is in octal, so that the text is valid in any
+ * encoding. Before it is a byte, which can be a part of a character. */
+bool char_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const uint8_t byte = cursor_u8(value);
 
-    if (byte != 0)
+    if (byte >= 0x80 && form->version->char_escapes)
+        buffer_printf(text, "\\%03o", byte);
+    else if (byte != 0)
         buffer_append_u8(text, byte);
     return true;
 }
 
-/* A byte that is no character of ASCII is in octal, so that the text is valid in any encoding. */
-static bool char_text(Cursor *value, Buffer *text)
-{
-    if (value->size == 0 || *value->bytes < 0x80)
-        return char_byte_text(value, text);
-    buffer_printf(text, "\\%03o", cursor_u8(value));
-    return true;
-}
-
-static bool text_text(Cursor *value, Buffer *text)
+bool text_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const Slice rest = cursor_rest(value);
 
+    (void) form;
     buffer_append(text, rest.bytes, rest.size);
     return true;
 }
 
-static bool name_text(Cursor *value, Buffer *text)
+bool name_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     value->size = strnlen((const char *) value->bytes, value->size);
-    return text_text(value, text);
+    return text_text(value, form, text);
 }
 
 /* ---- xml (xml.c) ---- */
@@ -70,7 +60,7 @@ static bool take_xml_attribute(TextCursor *xml, const char *name, TextCursor *va
 
 /* The declaration loses its encoding. It goes, and a newline after it, if it says nothing but
  * version 1.0. One that cannot be read stays as it is. */
-static bool xml_text(Cursor *value, Buffer *text)
+bool xml_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const char *bytes = (const char *) value->bytes;
     TextCursor xml = {bytes, bytes + value->size}, all = xml;
@@ -84,7 +74,7 @@ static bool xml_text(Cursor *value, Buffer *text)
         (void) take_xml_attribute(&xml, "standalone", &standalone);
         text_skip_blanks(&xml);
         if (!good || !text_take(&xml, "?>"))
-            return text_text(value, text);
+            return text_text(value, form, text);
     }
     else
         xml = all;
@@ -185,28 +175,22 @@ static bool take_jsonb_item(Cursor *entries, const Cursor *data, size_t *start, 
     return true;
 }
 
-static bool append_jsonb_scalar(const JsonbItem *item, size_t size_max, Buffer *text)
+static bool append_jsonb_scalar(const JsonbItem *item, const TextForm *form, Buffer *text)
 {
+    static const char *const words[] = {
+        [JSONB_FALSE] = "false", [JSONB_TRUE] = "true", [JSONB_NULL] = "null"};
     Cursor content = slice_cursor(item->content);
 
-    switch (item->kind)
-    {
-    case JSONB_STRING:
-        append_json_string(text, item->content);
-        return true;
-    case JSONB_NUMERIC:
+    if (item->kind == JSONB_NUMERIC)
         return cursor_u32(&content) == item->content.size << 2 &&
-               numeric_text(&content, size_max, text) && !content.failed;
-    case JSONB_FALSE:
-    case JSONB_TRUE:
-        buffer_append_string(text, item->kind == JSONB_TRUE ? "true" : "false");
-        return true;
-    case JSONB_NULL:
-        buffer_append_string(text, "null");
-        return true;
-    default:
+               numeric_text(&content, form, text) && !content.failed;
+    if (item->kind > JSONB_NULL)
         return false;
-    }
+    if (item->kind == JSONB_STRING)
+        append_json_string(text, item->content);
+    else
+        buffer_append_string(text, words[item->kind]);
+    return true;
 }
 
 static bool open_jsonb(Slice container, JsonbLevel *level, Buffer *text)
@@ -235,7 +219,8 @@ static bool open_jsonb(Slice container, JsonbLevel *level, Buffer *text)
 }
 
 /* The next value, with its key in an object. A container is given back, and not appended. */
-static bool append_jsonb_next(JsonbLevel *level, size_t size_max, Slice *container, Buffer *text)
+static bool append_jsonb_next(JsonbLevel *level, const TextForm *form, Slice *container,
+                              Buffer *text)
 {
     JsonbItem item;
 
@@ -253,20 +238,20 @@ static bool append_jsonb_next(JsonbLevel *level, size_t size_max, Slice *contain
     if (!take_jsonb_item(&level->values, &level->data, &level->value_start, &item))
         return false;
     if (item.kind != JSONB_CONTAINER)
-        return append_jsonb_scalar(&item, size_max, text);
+        return append_jsonb_scalar(&item, form, text);
     *container = item.content;
     return true;
 }
 
 /* Without recursion: a document is as deep as its server's stack allowed. */
-static bool jsonb_text(Cursor *value, size_t size_max, Buffer *text)
+bool jsonb_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     JsonbLevel *levels = NULL;
     size_t depth = 0;
     Slice container = cursor_rest(value);
     bool good = true;
 
-    while (good && text->size <= size_max && (container.bytes != NULL || depth > 0))
+    while (good && text->size <= form->size_max && (container.bytes != NULL || depth > 0))
     {
         if (container.bytes != NULL)
         {
@@ -275,7 +260,7 @@ static bool jsonb_text(Cursor *value, size_t size_max, Buffer *text)
             container.bytes = NULL;
         }
         else if (levels[depth - 1].left > 0)
-            good = append_jsonb_next(&levels[depth - 1], size_max, &container, text);
+            good = append_jsonb_next(&levels[depth - 1], form, &container, text);
         else if (!levels[--depth].is_scalar)
             buffer_append_u8(text, levels[depth].is_object ? '}' : ']');
     }
@@ -287,13 +272,14 @@ static bool jsonb_text(Cursor *value, size_t size_max, Buffer *text)
 
 #define TSVECTOR_ENTRY_SIZE 4
 
-static bool tsvector_text(Cursor *value, Buffer *text)
+bool tsvector_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const size_t count = cursor_u32(value);
     const uint8_t *entries;
     size_t left_to_print =
         value->size; /* entries that share their bytes must not make a huge text */
 
+    (void) form;
     if (count > cursor_left(value) / TSVECTOR_ENTRY_SIZE)
         return false;
     entries = cursor_bytes(value, count * TSVECTOR_ENTRY_SIZE);
@@ -331,19 +317,3 @@ static bool tsvector_text(Cursor *value, Buffer *text)
     }
     return true;
 }
-
-const BaseType document_types[] = {
-    {.oid = 16, .kind = BASE_EQUAL, .text = bool_text},
-    {.oid = 18, .kind = BASE_EQUAL, .text = char_text},
-    {.oid = 19, .kind = BASE_EQUAL, .text = name_text},
-    {.oid = 25, .kind = BASE_EQUAL, .text = text_text},
-    {.oid = 114, .text = text_text}, /* json */
-    {.oid = 142, .text = xml_text},
-    {.oid = 705, .text = text_text},                      /* unknown */
-    {.oid = 1042, .kind = BASE_EQUAL, .text = text_text}, /* bpchar */
-    {.oid = 1043, .kind = BASE_EQUAL, .text = text_text}, /* varchar */
-    {.oid = 1790, .text = text_text},                     /* refcursor */
-    {.oid = 3614, .text = tsvector_text},
-    {.oid = 3802, .kind = BASE_EQUAL, .long_text = jsonb_text},
-    {0},
-};

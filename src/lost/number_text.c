@@ -1,4 +1,4 @@
-#include "lost/base_types.h"
+#include "lost/type_text.h"
 
 #include <arpa/inet.h>
 #include <float.h>
@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Integers: two, four or eight bytes ---- */
-
+/* An integer of two, four or eight bytes, which is the whole value. */
 static uint64_t take_integer(Cursor *value)
 {
     switch (cursor_left(value))
@@ -20,21 +19,6 @@ static uint64_t take_integer(Cursor *value)
     default:
         return cursor_u64(value);
     }
-}
-
-static bool unsigned_text(Cursor *value, Buffer *text)
-{
-    buffer_printf(text, "%llu", (unsigned long long) take_integer(value));
-    return true;
-}
-
-static bool integer_text(Cursor *value, Buffer *text)
-{
-    const uint64_t number = take_integer(value);
-    const uint64_t sign = 1ULL << (value->size * 8 - 1) % 64;
-
-    buffer_printf(text, "%lld", (long long) ((number ^ sign) - sign));
-    return true;
 }
 
 /* ---- Floating-point numbers (d2s.c, f2s.c) ---- */
@@ -127,29 +111,55 @@ static void append_float(Buffer *text, double number, bool single)
         buffer_printf(text, "%.*s.%s", exponent + 1, digits, digits + exponent + 1);
 }
 
-void pattern_text(Cursor *value, const char *pattern, Buffer *text)
+bool pattern_text(Cursor *value, const TextForm *form, Buffer *text)
 {
-    for (; *pattern != '\0'; pattern++)
-        if (*pattern == '#')
-        {
-            const uint64_t bits = cursor_u64(value);
-            double number;
+    for (const char *letter = form->pattern; *letter != '\0'; letter++)
+    {
+        const uint64_t sign = 1ULL << (value->size * 8 - 1) % 64;
+        uint64_t bits;
+        uint32_t single_bits;
+        double number;
+        float single;
 
+        switch (*letter)
+        {
+        case '#':
+            bits = cursor_u64(value);
             memcpy(&number, &bits, sizeof(number));
             append_float(text, number, false);
-        }
-        else if (*pattern == 'f')
-        {
-            const uint32_t bits = cursor_u32(value);
-            float number;
-
-            memcpy(&number, &bits, sizeof(number));
-            append_float(text, (double) number, true);
-        }
-        else if (*pattern == 'h')
+            break;
+        case 'f':
+            single_bits = cursor_u32(value);
+            memcpy(&single, &single_bits, sizeof(single));
+            append_float(text, (double) single, true);
+            break;
+        case 'i':
+            buffer_printf(text, "%lld", (long long) ((take_integer(value) ^ sign) - sign));
+            break;
+        case 'u':
+            buffer_printf(text, "%llu", (unsigned long long) take_integer(value));
+            break;
+        case 'w':
+            buffer_printf(text, "%u", cursor_u16(value));
+            break;
+        case 'B':
+            single_bits = (uint32_t) cursor_u16(value) << 16;
+            buffer_printf(text, "%u", single_bits | cursor_u16(value));
+            break;
+        case 'h':
             buffer_printf(text, "%02x", cursor_u8(value));
-        else
-            buffer_append_u8(text, (uint8_t) *pattern);
+            break;
+        case 'b':
+            buffer_append_u8(text, cursor_u8(value) ? 't' : 'f');
+            break;
+        case 'L':
+            buffer_append_string(text, LSN_TEXT(form->version, cursor_u64(value)));
+            break;
+        default:
+            buffer_append_u8(text, (uint8_t) *letter);
+        }
+    }
+    return true;
 }
 
 /* ---- numeric (numeric.c) ---- */
@@ -172,7 +182,7 @@ static unsigned numeric_digit(Slice digits, int index)
     return index >= 0 && offset < digits.size ? load_u16(digits.bytes + offset) : 0;
 }
 
-bool numeric_text(Cursor *value, size_t size_max, Buffer *text)
+bool numeric_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const uint16_t header = cursor_u16(value);
     const bool is_short = (header & NUMERIC_KIND_MASK) == NUMERIC_SHORT;
@@ -203,11 +213,11 @@ bool numeric_text(Cursor *value, size_t size_max, Buffer *text)
     if (header & (is_short ? NUMERIC_SHORT_NEGATIVE : NUMERIC_NEGATIVE))
         buffer_append_u8(text, '-');
     buffer_printf(text, "%u", weight >= 0 ? numeric_digit(digits, 0) : 0);
-    for (int i = 1; i <= weight && text->size <= size_max; i++)
+    for (int i = 1; i <= weight && text->size <= form->size_max; i++)
         buffer_printf(text, "%04u", numeric_digit(digits, i));
     if (scale > 0)
         buffer_append_u8(text, '.');
-    for (int i = weight + 1, left = scale; left > 0 && text->size <= size_max; i++, left -= 4)
+    for (int i = weight + 1, left = scale; left > 0 && text->size <= form->size_max; i++, left -= 4)
     {
         char four[8];
 
@@ -219,7 +229,7 @@ bool numeric_text(Cursor *value, size_t size_max, Buffer *text)
 
 /* ---- money (cash.c) ---- */
 
-static bool money_text(Cursor *value, Buffer *text)
+bool money_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const uint64_t bits = cursor_u64(value);
     const bool negative = (int64_t) bits < 0;
@@ -227,6 +237,7 @@ static bool money_text(Cursor *value, Buffer *text)
     char digits[32];
     const int length = snprintf(digits, sizeof(digits), "%llu", (unsigned long long) cents / 100);
 
+    (void) form;
     buffer_append_string(text, negative ? "-$" : "$");
     for (int i = 0; i < length; i++)
         buffer_printf(text, "%s%c", i > 0 && (length - i) % 3 == 0 ? "," : "", digits[i]);
@@ -240,33 +251,21 @@ static bool money_text(Cursor *value, Buffer *text)
 #define PATH_AT_POINTS 12    /* npts, closed, padding */
 #define POLYGON_AT_POINTS 36 /* npts, the box around it */
 
-/* A number of points, which is the first field, from that offset on. */
-static bool append_points(Cursor *value, size_t offset, bool closed, Buffer *text)
+bool points_text(Cursor *value, const TextForm *form, Buffer *text)
 {
-    cursor_seek(value, 0);
+    static const TextForm first = {.pattern = "(#,#)"}, next = {.pattern = ",(#,#)"};
+    const bool is_path = form->pattern[0] == '[';
     const uint32_t count = cursor_u32(value);
+    const bool closed = cursor_u32(value) != 0 || !is_path;
 
-    cursor_seek(value, offset);
+    cursor_seek(value, is_path ? PATH_AT_POINTS : POLYGON_AT_POINTS);
     if (value->failed || count > cursor_left(value) / POINT_SIZE)
         return false;
     buffer_append_u8(text, closed ? '(' : '[');
     for (uint32_t i = 0; i < count; i++)
-        pattern_text(value, i > 0 ? ",(#,#)" : "(#,#)", text);
+        (void) pattern_text(value, i > 0 ? &next : &first, text);
     buffer_append_u8(text, closed ? ')' : ']');
     return true;
-}
-
-static bool path_text(Cursor *value, Buffer *text)
-{
-    cursor_skip(value, sizeof(uint32_t));
-    const bool closed = cursor_u32(value) != 0;
-
-    return append_points(value, PATH_AT_POINTS, closed, text);
-}
-
-static bool polygon_text(Cursor *value, Buffer *text)
-{
-    return append_points(value, POLYGON_AT_POINTS, true, text);
 }
 
 /* ---- Addresses, bit strings, and other types that are plain bytes ---- */
@@ -285,18 +284,20 @@ void append_hex(Buffer *text, Slice bytes)
     }
 }
 
-static bool bytea_text(Cursor *value, Buffer *text)
+bool bytea_text(Cursor *value, const TextForm *form, Buffer *text)
 {
+    (void) form;
     buffer_append_string(text, "\\x");
     append_hex(text, cursor_rest(value));
     return true;
 }
 
-static bool bit_text(Cursor *value, Buffer *text)
+bool bit_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const uint32_t bits = cursor_u32(value);
     const Slice bytes = cursor_rest(value);
 
+    (void) form;
     if (value->failed || bytes.size != ((size_t) bits + 7) / 8)
         return false;
     for (uint32_t i = 0; i < bits; i++)
@@ -304,15 +305,7 @@ static bool bit_text(Cursor *value, Buffer *text)
     return true;
 }
 
-static bool tid_text(Cursor *value, Buffer *text)
-{
-    const uint32_t high = cursor_u16(value), low = cursor_u16(value);
-
-    buffer_printf(text, "(%u,%u)", high << 16 | low, cursor_u16(value));
-    return true;
-}
-
-static bool append_inet(Cursor *value, bool with_size, Buffer *text)
+bool inet_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const uint8_t family = cursor_u8(value), bits = cursor_u8(value);
     const size_t size = family == FAMILY_IPV4 ? 4 : 16;
@@ -324,50 +317,7 @@ static bool append_inet(Cursor *value, bool with_size, Buffer *text)
     /* The server's own copy of this function prints the same (inet_net_ntop.c). */
     buffer_append_string(text, inet_ntop(family == FAMILY_IPV4 ? AF_INET : AF_INET6, address,
                                          string, sizeof(string)));
-    if (with_size || bits < size * 8)
+    if (form->pattern[0] == '/' || bits < size * 8)
         buffer_printf(text, "/%u", bits);
     return true;
 }
-
-static bool inet_text(Cursor *value, Buffer *text)
-{
-    return append_inet(value, false, text);
-}
-
-static bool cidr_text(Cursor *value, Buffer *text)
-{
-    return append_inet(value, true, text);
-}
-
-const BaseType plain_types[] = {
-    {.oid = 21, .kind = BASE_NUMBER, .text = integer_text},   /* int2 */
-    {.oid = 23, .kind = BASE_NUMBER, .text = integer_text},   /* int4 */
-    {.oid = 20, .kind = BASE_NUMBER, .text = integer_text},   /* int8 */
-    {.oid = 26, .kind = BASE_NUMBER, .text = unsigned_text},  /* oid */
-    {.oid = 28, .text = unsigned_text},                       /* xid */
-    {.oid = 29, .text = unsigned_text},                       /* cid */
-    {.oid = 5069, .kind = BASE_EQUAL, .text = unsigned_text}, /* xid8 */
-    {.oid = 6437, .text = unsigned_text},                     /* oid8 */
-    {.oid = 700, .kind = BASE_NUMBER, .pattern = "f"},        /* float4 */
-    {.oid = 701, .kind = BASE_NUMBER, .pattern = "#"},        /* float8 */
-    {.oid = 1700, .kind = BASE_NUMBER, .long_text = numeric_text},
-    {.oid = 790, .kind = BASE_EQUAL, .text = money_text},
-    {.oid = 600, .pattern = "(#,#)"},
-    {.oid = 601, .pattern = "[(#,#),(#,#)]"}, /* lseg */
-    {.oid = 603, .pattern = "(#,#),(#,#)"},   /* box */
-    {.oid = 628, .pattern = "{#,#,#}"},       /* line */
-    {.oid = 718, .pattern = "<(#,#),#>"},     /* circle */
-    {.oid = 602, .text = path_text},
-    {.oid = 604, .text = polygon_text},
-    {.oid = 3220, .kind = BASE_EQUAL}, /* pg_lsn */
-    {.oid = 17, .kind = BASE_EQUAL, .text = bytea_text},
-    {.oid = 27, .text = tid_text},
-    {.oid = 650, .kind = BASE_EQUAL, .text = cidr_text},
-    {.oid = 869, .kind = BASE_EQUAL, .text = inet_text},
-    {.oid = 829, .kind = BASE_EQUAL, .pattern = "h:h:h:h:h:h"},           /* macaddr */
-    {.oid = 774, .kind = BASE_EQUAL, .pattern = "h:h:h:h:h:h:h:h"},       /* macaddr8 */
-    {.oid = 2950, .kind = BASE_EQUAL, .pattern = "hhhh-hh-hh-hh-hhhhhh"}, /* uuid */
-    {.oid = 1560, .kind = BASE_EQUAL, .text = bit_text},
-    {.oid = 1562, .kind = BASE_EQUAL, .text = bit_text}, /* varbit */
-    {0},
-};

@@ -2,12 +2,12 @@
 
 #include "base/array.h"
 #include "format/relpath.h"
+#include "lost/base_types.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* catalog/pg_type.dat */
-#define TYPE_CHAR 18
 #define TYPE_NUMERIC 1700
 #define TYPE_INTERVAL 1186
 #define TYPE_BIT 1560
@@ -152,45 +152,22 @@ static const char *interval_name(Arena *arena, uint32_t modifier)
 /* SQL's own name of a type; NULL: SQL has no name for it. modifier: atttypmod, or -1. */
 static const char *standard_name(Arena *arena, Oid type, int32_t modifier)
 {
-    static const struct
-    {
-        Oid oid;
-        const char *name, *rest; /* the length stands between */
-        int32_t added;           /* to the length, in the modifier */
-    } types[] = {{16, "boolean", "", 0},
-                 {20, "bigint", "", 0},
-                 {21, "smallint", "", 0},
-                 {23, "integer", "", 0},
-                 {700, "real", "", 0},
-                 {701, "double precision", "", 0},
-                 {TYPE_BPCHAR, "character", "", VARLENA_HEADER},
-                 {TYPE_VARCHAR, "character varying", "", VARLENA_HEADER},
-                 {1083, "time", " without time zone", 0},
-                 {1266, "time", " with time zone", 0},
-                 {1114, "timestamp", " without time zone", 0},
-                 {1184, "timestamp", " with time zone", 0},
-                 {TYPE_BIT, "bit", "", 0},
-                 {1562, "bit varying", "", 0},
-                 {TYPE_NUMERIC, "numeric", "", VARLENA_HEADER}};
+    const BaseType *base = base_type_find(type);
+    const bool counts_header = type == TYPE_BPCHAR || type == TYPE_VARCHAR || type == TYPE_NUMERIC;
+    const int32_t length = modifier - (counts_header ? VARLENA_HEADER : 0);
 
-    if (type == TYPE_CHAR || (type == TYPE_BIT && modifier < 0))
-        return type == TYPE_CHAR ? "\"char\"" : "\"bit\"";
-    if (type == TYPE_INTERVAL)
-        return modifier < 0 ? "interval" : interval_name(arena, (uint32_t) modifier);
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-    {
-        const int32_t length = modifier - types[i].added;
-
-        if (types[i].oid != type || (type == TYPE_BPCHAR && length < 0))
-            continue;
-        if (modifier < types[i].added)
-            return arena_printf(arena, "%s%s", types[i].name, types[i].rest);
-        if (type == TYPE_NUMERIC) /* a scale of 11 bits, with a sign */
-            return arena_printf(arena, "numeric(%d,%d)", length >> 16 & 0xFFFF,
-                                ((length & 0x7FF) ^ 1024) - 1024);
-        return arena_printf(arena, "%s(%d)%s", types[i].name, length, types[i].rest);
-    }
-    return NULL;
+    if (base == NULL || base->name == NULL || (type == TYPE_BPCHAR && length < 0))
+        return NULL;
+    if (type == TYPE_BIT && modifier < 0)
+        return "\"bit\"";
+    if (type == TYPE_INTERVAL && modifier >= 0)
+        return interval_name(arena, (uint32_t) modifier);
+    if (modifier < 0 || length < 0)
+        return arena_printf(arena, "%s%s", base->name, base->name_rest);
+    if (type == TYPE_NUMERIC) /* a scale of 11 bits, with a sign */
+        return arena_printf(arena, "numeric(%d,%d)", length >> 16 & 0xFFFF,
+                            ((length & 0x7FF) ^ 1024) - 1024);
+    return arena_printf(arena, "%s(%d)%s", base->name, length, base->name_rest);
 }
 
 /* 0 for what is no array: other types have elements, too, like name, point and jsonb. */

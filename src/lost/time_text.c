@@ -2,7 +2,7 @@
  * Dates, times and intervals: DateStyle ISO, TimeZone UTC, IntervalStyle postgres. Times are
  * counted in whole microseconds, as servers from 10 on do and 9.x by default.
  */
-#include "lost/base_types.h"
+#include "lost/type_text.h"
 
 #include <stdlib.h>
 
@@ -56,10 +56,11 @@ static bool append_infinity(Buffer *text, bool negative)
     return true;
 }
 
-static bool date_text(Cursor *value, Buffer *text)
+bool date_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const int32_t date = (int32_t) cursor_u32(value);
 
+    (void) form;
     if (date == INT32_MAX || date == INT32_MIN)
         return append_infinity(text, date < 0);
     if (date < -DAYS_BEFORE_2000 || date >= DATE_END - DAYS_BEFORE_2000)
@@ -69,21 +70,22 @@ static bool date_text(Cursor *value, Buffer *text)
     return true;
 }
 
-static bool clock_text(Cursor *value, Buffer *text)
+bool clock_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const uint64_t usecs = cursor_u64(value);
 
+    (void) form;
     if (usecs > USECS_PER_DAY) /* 24:00:00 is a time */
         return false;
     append_clock(text, usecs);
     return true;
 }
 
-static bool timetz_text(Cursor *value, Buffer *text)
+bool timetz_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     int32_t zone; /* seconds west of Greenwich */
 
-    if (!clock_text(value, text))
+    if (!clock_text(value, form, text))
         return false;
     zone = (int32_t) cursor_u32(value);
     if (zone == INT32_MIN)
@@ -118,14 +120,9 @@ bool append_timestamp(int64_t usecs, const char *zone, Buffer *text)
     return true;
 }
 
-static bool timestamp_text(Cursor *value, Buffer *text)
+bool timestamp_text(Cursor *value, const TextForm *form, Buffer *text)
 {
-    return append_timestamp((int64_t) cursor_u64(value), "", text);
-}
-
-static bool timestamptz_text(Cursor *value, Buffer *text)
-{
-    return append_timestamp((int64_t) cursor_u64(value), "+00", text);
+    return append_timestamp((int64_t) cursor_u64(value), form->pattern, text);
 }
 
 /* "1 year", " -2 days", " +3 mons": with a sign after a negative part. Nothing for 0. */
@@ -139,13 +136,17 @@ static void append_part(Buffer *text, int part, const char *unit, bool *after_ne
     *any = true;
 }
 
-/* Interval: the time, days, months. */
-bool finite_interval_text(Cursor *value, Buffer *text)
+/* The time, days, months; all at their limits for an infinite one (17+). */
+bool interval_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const int64_t usecs = (int64_t) cursor_u64(value);
     const int32_t days = (int32_t) cursor_u32(value), months = (int32_t) cursor_u32(value);
     bool after_negative = false, any = false;
 
+    if (form->version->infinite_intervals &&
+        ((usecs == INT64_MAX && days == INT32_MAX && months == INT32_MAX) ||
+         (usecs == INT64_MIN && days == INT32_MIN && months == INT32_MIN)))
+        return append_infinity(text, usecs < 0);
     append_part(text, months / 12, "year", &after_negative, &any);
     append_part(text, months % 12, "mon", &after_negative, &any);
     append_part(text, days, "day", &after_negative, &any);
@@ -158,25 +159,3 @@ bool finite_interval_text(Cursor *value, Buffer *text)
     append_clock(text, usecs < 0 ? 0 - (uint64_t) usecs : (uint64_t) usecs);
     return true;
 }
-
-static bool interval_text(Cursor *value, Buffer *text)
-{
-    const uint64_t usecs = cursor_u64(value), rest = cursor_u64(value);
-
-    if (usecs == INT64_MAX && rest == 0x7FFFFFFF7FFFFFFFULL)
-        return append_infinity(text, false);
-    if (usecs == 1ULL << 63 && rest == 0x8000000080000000ULL)
-        return append_infinity(text, true);
-    cursor_seek(value, 0);
-    return finite_interval_text(value, text);
-}
-
-const BaseType time_types[] = {
-    {.oid = 1082, .kind = BASE_EQUAL, .text = date_text},
-    {.oid = 1083, .kind = BASE_EQUAL, .text = clock_text},
-    {.oid = 1266, .kind = BASE_EQUAL, .text = timetz_text},
-    {.oid = 1114, .kind = BASE_EQUAL, .text = timestamp_text},
-    {.oid = 1184, .kind = BASE_EQUAL, .text = timestamptz_text},
-    {.oid = 1186, .text = interval_text},
-    {0},
-};

@@ -9,10 +9,8 @@
 #define DEPTH_MAX 16             /* of types within types: quotes double in each */
 #define VARLENA_HEADER 4         /* offsets in values count it */
 #define TEXT_SIZE_MAX 0x3FFFFFFF /* MaxAllocSize, utils/memutils.h */
-#define TYPE_CHAR 18
 #define TYPE_INT2VECTOR 22
 #define TYPE_OIDVECTOR 30
-#define TYPE_INTERVAL 1186
 
 typedef struct Printer
 {
@@ -346,57 +344,30 @@ static bool print_enum(Printer *printer, const Type *type, Slice value, Buffer *
     return untold(&printer->reason, "its enum has no such label");
 }
 
-static const BaseType *find_base_type(Oid oid)
-{
-    static const BaseType *const tables[] = {plain_types, time_types, document_types};
-
-    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-        for (const BaseType *row = tables[i]; row->oid != 0; row++)
-            if (row->oid == oid)
-                return row;
-    return NULL;
-}
-
-BaseKind base_type_kind(Oid type)
-{
-    const BaseType *base = find_base_type(type);
-
-    return base != NULL ? base->kind : BASE_OTHER;
-}
-
 /* False, without a reason, for a type of which we know no text. */
-static bool print_base(Printer *printer, const Type *type, Slice value, Buffer *text)
-{
-    const BaseType *base = find_base_type(type->oid);
-    Cursor cursor = slice_cursor(value);
-    bool good = true;
-
-    if (base == NULL)
-        return type->inner != 0 && print_array(printer, type, value, text);
-    if (type->oid == TYPE_INTERVAL && !printer->reader->version->infinite_intervals)
-        good = finite_interval_text(&cursor, text);
-    else if (type->oid == TYPE_CHAR && !printer->reader->version->char_escapes)
-        good = char_byte_text(&cursor, text);
-    else if (base->long_text != NULL)
-        good = base->long_text(&cursor, printer->size_max, text);
-    else if (base->text != NULL)
-        good = base->text(&cursor, text);
-    else if (base->pattern != NULL)
-        pattern_text(&cursor, base->pattern, text);
-    else
-        buffer_append_string(text, LSN_TEXT(printer->reader->version, cursor_u64(&cursor)));
-    return (good && !cursor.failed) || damaged(printer);
-}
-
 static bool print_expanded(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
-    if (type->kind == 'b')
-        return print_base(printer, type, value, text);
-    if (type->kind == 'c')
+    const BaseType *base = base_type_find(type->oid);
+    TextForm form = {printer->reader->version, printer->size_max, NULL};
+    Cursor cursor = slice_cursor(value);
+
+    switch (type->kind)
+    {
+    case 'b':
+        if (base == NULL)
+            return type->inner != 0 && print_array(printer, type, value, text);
+        form.pattern = base->pattern;
+        return (base->text(&cursor, &form, text) && !cursor.failed) || damaged(printer);
+    case 'c':
         return print_composite(printer, type, value, text);
-    if (type->kind == 'e')
+    case 'e':
         return print_enum(printer, type, value, text);
-    return (type->kind == 'r' || type->kind == 'm') && print_ranges(printer, type, value, text);
+    case 'r':
+    case 'm':
+        return print_ranges(printer, type, value, text);
+    default:
+        return false;
+    }
 }
 
 /* The value without its header or its final NUL; room is what it may be expanded into. */
