@@ -1,0 +1,266 @@
+--# What the file for people has besides its statements. design/lost-rows.md has the dangers. Lines
+--# that begin with --# are for readers of this file. A line that begins with --@ begins a part, which
+--# lost_script.c appends where the server's version has what it needs.
+--@ head: the first lines, after the one that names the clusters
+-- For psql (10 or later), on the new primary, after reading it. Writing a row calls
+-- functions of the table's owner, with all rights of the role that writes it: a
+-- superuser would give them to each owner. So the script stops for a superuser, and runs
+-- as a role that is a member of one owner. A superuser makes it:
+--   CREATE ROLE lost_rows_writer LOGIN;
+--   ALTER ROLE lost_rows_writer SET session_replication_role = replica;
+--   GRANT OWNER TO lost_rows_writer;
+-- and in each database that is changed here:
+--   CREATE SCHEMA lost_rows AUTHORIZATION lost_rows_writer;
+-- For tables of superusers it is a member of no role, and gets USAGE on their schemas, and
+-- SELECT, INSERT, UPDATE and DELETE on the tables. Then
+--   psql -X -f this-file 'dbname=postgres user=lost_rows_writer'
+-- and at the end, in each database as a superuser:
+--   DROP SCHEMA lost_rows CASCADE;
+--   DROP OWNED BY lost_rows_writer;
+-- and then DROP ROLE lost_rows_writer. Make a new one for each owner, after that: code of
+-- the one before may have set its password, or made others its members.
+-- Each transaction is done as a whole, but for tables of other owners: a warning names
+-- them. A row that is no longer as the lost transaction found it is not changed: a line
+-- "conflict: ..." names it. After an error, remove its cause and run the script again:
+-- the schema lost_rows says what is done already.
+-- Triggers do not fire and foreign keys are not checked (session_replication_role), since
+-- what triggers and cascades did is here too. It stops if some fire nevertheless.
+-- TRUNCATE and DDL are comments.
+\encoding UTF8
+\set ON_ERROR_STOP on
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+\set code_of_others :run_code_of_others_with_my_rights
+--@ session: the first statements after each \connect
+--# Until then the settings of the database hold, which its owner makes: search_path first, so that no
+--# function or operator of hers is taken, then the role. SET ROLE would protect nobody: the code that
+--# is called undoes it.
+SET search_path = pg_catalog, pg_temp;
+SET ROLE NONE;
+SET lost_rows.code_of_others = :'code_of_others';
+DO $$ DECLARE me pg_roles; why text; BEGIN
+  SELECT * INTO me FROM pg_roles WHERE rolname = session_user;
+  why := CASE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolsuper
+  AND pg_has_role(me.oid, oid, 'MEMBER')) THEN 'it is a superuser, or can become one'
+  WHEN me.rolcreaterole OR me.rolcreatedb OR me.rolreplication
+  THEN 'it has CREATEROLE, CREATEDB or REPLICATION'
+--@ policies: servers that have row security
+  WHEN me.rolbypassrls AND EXISTS (SELECT 1 FROM pg_auth_members WHERE member = me.oid)
+  THEN 'it has BYPASSRLS and is a member of a role'
+--@ role
+  WHEN EXISTS (SELECT 1 FROM pg_auth_members WHERE roleid = me.oid)
+  THEN 'another role is a member of it'
+  WHEN EXISTS (SELECT 1 FROM pg_auth_members WHERE member = me.oid
+  AND grantor NOT IN (SELECT oid FROM pg_roles WHERE rolsuper))
+  THEN 'it was made a member of a role by another than a superuser'
+  WHEN 1 < (SELECT count(DISTINCT roleid) FROM pg_auth_members WHERE member = me.oid)
+  THEN 'it is a member of more than one role' END;
+  IF why IS NOT NULL AND current_setting('lost_rows.code_of_others') NOT IN ('yes', 'list')
+  THEN RAISE EXCEPTION USING
+  MESSAGE = 'the script does not run as ' || session_user || ': ' || why,
+  HINT = 'Writing a row calls functions of the owner of its table, who could use all rights'
+  ' of this role. Run the script as the role that its first lines describe.'; END IF;
+  IF me.rolsuper THEN SET session_replication_role = replica; END IF;
+  IF current_setting('session_replication_role') <> 'replica' THEN RAISE EXCEPTION USING
+  MESSAGE = 'triggers would fire: session_replication_role is not replica',
+  HINT = 'As a superuser: ALTER ROLE ' || quote_ident(session_user)
+  || ' SET session_replication_role = replica;'; END IF;
+  IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'lost_rows') THEN
+  RAISE EXCEPTION USING
+  MESSAGE = 'schema lost_rows is missing in database ' || current_database(),
+  HINT = 'As a superuser, in this database: CREATE SCHEMA lost_rows AUTHORIZATION '
+  || quote_ident(session_user) || ';'; END IF;
+  SELECT string_agg(DISTINCT rolname, ', ') INTO why FROM (
+  SELECT nspowner, oid FROM pg_namespace
+  UNION ALL SELECT relowner, relnamespace FROM pg_class
+  UNION ALL SELECT proowner, pronamespace FROM pg_proc
+  UNION ALL SELECT typowner, typnamespace FROM pg_type
+  UNION ALL SELECT oprowner, oprnamespace FROM pg_operator) of (owner, schema)
+  JOIN pg_roles ON oid = owner WHERE owner <> me.oid
+  AND schema = (SELECT oid FROM pg_namespace WHERE nspname = 'lost_rows');
+  IF why IS NOT NULL THEN RAISE EXCEPTION USING
+  MESSAGE = 'schema lost_rows, or what is in it, belongs to ' || why,
+  HINT = 'Its functions would run as ' || session_user || '. Look at it, and drop or rename'
+  ' it. Then, as a superuser, in this database: CREATE SCHEMA lost_rows AUTHORIZATION '
+  || quote_ident(session_user) || ';'; END IF; END $$;
+--@ settings: how values are written, and what else statements mean
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SET DateStyle = 'ISO';
+SET IntervalStyle = 'postgres';
+SET TimeZone = 'UTC';
+SET lc_monetary = 'C';
+SET extra_float_digits = 3;
+SET bytea_output = 'hex';
+SET array_nulls = on;
+SET transform_null_equals = off;
+SET statement_timeout = 0;
+SET xmloption = 'content';
+SET quote_all_identifiers = off;
+SET client_min_messages = warning;
+SET lock_timeout = '1min';
+SET lost_rows.told = '';
+SET lost_rows.owners = '';
+--@ publications: what is done is noted in a table, which subscribers of all tables do not have
+SELECT EXISTS (SELECT 1 FROM pg_publication WHERE puballtables) AS published \gset
+\if :published
+CREATE UNLOGGED TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
+  xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));
+\else
+--@ applied
+CREATE TABLE IF NOT EXISTS lost_rows.applied (file text, lsn text,
+  xid bigint, applied timestamptz DEFAULT now(), PRIMARY KEY (file, lsn));
+--@ functions
+--# Of a transaction: is it to be done?
+CREATE OR REPLACE FUNCTION lost_rows.refuse_prepared(number xid, by_hand text)
+  RETURNS void LANGUAGE plpgsql AS $$ DECLARE name text; BEGIN
+  SELECT gid INTO name FROM pg_prepared_xacts WHERE transaction = number;
+  IF FOUND THEN RAISE EXCEPTION USING
+  MESSAGE = 'the next transaction is still prepared here',
+  HINT = 'As a superuser: COMMIT PREPARED ' || quote_literal(name) || ';' || by_hand ||
+  ' then run the script again.'; END IF; END $$;
+CREATE OR REPLACE FUNCTION lost_rows.begin_transaction(name text, place text, number bigint)
+  RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+  PERFORM set_config('lost_rows.owners', '', false);
+  PERFORM set_config('lost_rows.transaction', number::text, false);
+  IF EXISTS (SELECT 1 FROM lost_rows.applied WHERE file = name AND lsn = place) THEN
+  RETURN false; END IF;
+  IF current_setting('lost_rows.code_of_others') <> 'list' THEN
+  INSERT INTO lost_rows.applied VALUES (name, place, number); END IF;
+  RETURN true; END $$;
+--# Whose table is it, and whose code does a change of it call? Before 15 each role can make another
+--# one its member, also while the script runs: what counts is what superusers granted.
+CREATE OR REPLACE FUNCTION lost_rows.our_owners() RETURNS SETOF oid
+  LANGUAGE sql STABLE AS $$ SELECT m.roleid FROM pg_auth_members m
+  JOIN pg_roles me ON me.oid = m.member JOIN pg_roles giver ON giver.oid = m.grantor
+  WHERE me.rolname = session_user AND giver.rolsuper $$;
+CREATE OR REPLACE FUNCTION lost_rows.is_ours(owner oid) RETURNS boolean
+  LANGUAGE sql STABLE AS $$ SELECT CASE WHEN me.rolsuper THEN true
+  WHEN EXISTS (SELECT 1 FROM lost_rows.our_owners()) THEN
+  $1 IN (SELECT lost_rows.our_owners())
+  ELSE (SELECT rolsuper FROM pg_roles WHERE oid = $1) END
+  FROM pg_roles me WHERE me.rolname = session_user $$;
+CREATE OR REPLACE FUNCTION lost_rows.functions_of_others(changed oid) RETURNS text
+  LANGUAGE sql STABLE AS $$ WITH RECURSIVE reached (class, object) AS (
+  SELECT 'pg_class'::regclass::oid, $1 UNION SELECT next.* FROM reached r, LATERAL (
+  SELECT refclassid, refobjid FROM pg_depend WHERE classid = r.class AND objid = r.object
+  AND (refclassid IN ('pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass)
+  OR (refclassid = 'pg_class'::regclass AND r.class = 'pg_type'::regclass))
+  UNION ALL SELECT classid, objid FROM pg_depend WHERE refclassid = r.class
+  AND refobjid = r.object AND r.class IN ('pg_class'::regclass, 'pg_type'::regclass)
+  AND classid IN ('pg_constraint'::regclass, 'pg_attrdef'::regclass)
+  UNION ALL SELECT r.class, indexrelid FROM pg_index
+  WHERE r.class = 'pg_class'::regclass AND indrelid = r.object
+  UNION ALL SELECT r.class, inhparent FROM pg_inherits
+  WHERE r.class = 'pg_class'::regclass AND inhrelid = r.object) next)
+  SELECT string_agg(DISTINCT f.oid::regprocedure || ' of ' || o.rolname, ', ')
+  FROM reached JOIN pg_proc f ON f.oid = object JOIN pg_roles o ON o.oid = f.proowner
+  WHERE class = 'pg_proc'::regclass AND NOT o.rolsuper AND NOT EXISTS (
+  SELECT 1 FROM pg_roles me WHERE me.rolname = session_user AND NOT me.rolsuper
+  AND o.oid IN (SELECT lost_rows.our_owners())) $$;
+CREATE OR REPLACE FUNCTION lost_rows.check_code(changed oid) RETURNS void
+  LANGUAGE plpgsql AS $$ DECLARE names text; BEGIN
+  names := lost_rows.functions_of_others(changed);
+  IF names IS NULL THEN RETURN; END IF;
+  IF current_setting('lost_rows.code_of_others') IN ('yes', 'list') THEN
+  RAISE WARNING USING MESSAGE = 'a change of ' || changed::regclass || ' calls, as '
+  || session_user || ', ' || names; RETURN; END IF;
+  RAISE EXCEPTION USING MESSAGE = 'a change of ' || changed::regclass || ' would call '
+  || names, HINT = 'Their owners could use all rights of ' || session_user || '. Look at the'
+  ' functions. psql -v run_code_of_others_with_my_rights=yes calls them, =list only lists'
+  ' them.'; END $$;
+--# A column that was there at the divergence, one of the first `common` ones, has kept its number on
+--# both sides, and one that was made since has a higher one.
+CREATE OR REPLACE FUNCTION lost_rows.check_columns(changed oid, common integer,
+  columns text[], numbers integer[], types text[]) RETURNS void LANGUAGE plpgsql AS $$
+  DECLARE names text; BEGIN
+  SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names
+  FROM generate_subscripts(columns, 1) i JOIN pg_attribute ON attrelid = changed
+  AND attname = columns[i] AND NOT attisdropped
+  WHERE CASE WHEN numbers[i] > common THEN attnum <= common ELSE attnum <> numbers[i] END
+  OR format_type(atttypid, atttypmod) <> types[i];
+  IF names IS NOT NULL THEN RAISE EXCEPTION USING
+  MESSAGE = 'here ' || changed::regclass || ' has other columns, or other types,'
+  ' by these names: ' || names, HINT = 'Lost transactions, or this server since, made, dropped,'
+  ' renamed or changed them. Do here what they did, or take this check out of the script.';
+  END IF; END $$;
+--# Of each table that a transaction changes, before it does.
+CREATE OR REPLACE FUNCTION lost_rows.refuse_triggers(changed oid) RETURNS void
+  LANGUAGE plpgsql AS $$ DECLARE names text; BEGIN
+  SELECT string_agg(quote_ident(name) || ' of ' || changed::regclass, ', ') INTO names
+  FROM (SELECT tgname FROM pg_trigger WHERE tgrelid = changed AND tgenabled IN ('A', 'R')
+  UNION ALL SELECT rulename FROM pg_rewrite WHERE ev_class = changed
+  AND ev_enabled IN ('A', 'R')) fire (name);
+  IF names IS NOT NULL THEN RAISE EXCEPTION USING
+  MESSAGE = 'what these triggers and rules do would be done twice: ' || names,
+  HINT = 'They fire also here (ENABLE ALWAYS or REPLICA). Disable them while the script'
+  ' runs.'; END IF; END $$;
+CREATE OR REPLACE FUNCTION lost_rows.tell_owner(changed oid, owner oid) RETURNS void
+  LANGUAGE plpgsql AS $$ DECLARE ours text := lost_rows.is_ours(owner);
+  before text := current_setting('lost_rows.owners');
+  told text := current_setting('lost_rows.told'); BEGIN
+  IF before NOT IN ('', 'both', ours) THEN RAISE WARNING USING MESSAGE = 'transaction ' ||
+  current_setting('lost_rows.transaction') || ' changed tables of several owners:'
+  ' a run changes those of one'; ours := 'both'; END IF;
+  IF before <> 'both' THEN PERFORM set_config('lost_rows.owners', ours, false); END IF;
+  IF lost_rows.is_ours(owner) OR position(' ' || changed || ' ' in told) > 0 THEN
+  RETURN; END IF;
+  PERFORM set_config('lost_rows.told', told || ' ' || changed || ' ', false);
+  RAISE WARNING USING MESSAGE = changed::regclass || ' belongs to '
+  || pg_get_userbyid(owner) || ': this run does not change it'; END $$;
+--# Under the lock of a change nobody enables, disables or makes triggers and rules, nor gives the
+--# table another name or owner, or other columns. No name is looked up that this role might not use.
+CREATE OR REPLACE FUNCTION lost_rows.check_table(schema text, name text, number oid,
+  same boolean, common integer, columns text[], numbers integer[], types text[])
+  RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE it oid; of pg_class;
+  here text := format('%I.%I', schema, name);
+  told text := current_setting('lost_rows.told'); BEGIN
+  FOR turn IN 1 .. 2 LOOP
+  SELECT c.oid INTO it FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relname = name AND n.nspname = schema;
+  SELECT * INTO of FROM pg_class WHERE oid = it;
+  IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'undefined_table',
+  MESSAGE = 'relation "' || schema || '.' || name || '" does not exist'; END IF;
+  IF turn = 1 THEN PERFORM lost_rows.tell_owner(it, of.relowner); END IF;
+  IF NOT lost_rows.is_ours(of.relowner) THEN RETURN false; END IF;
+  IF of.relkind <> 'r' THEN RAISE EXCEPTION USING
+  MESSAGE = 'here ' || here || ' is not a table',
+  HINT = 'A change of it would be something else. Make the table that was lost.'; END IF;
+  IF (it = number) <> same THEN RAISE EXCEPTION USING
+  MESSAGE = 'here ' || here || ' is another table',
+  HINT = 'Lost transactions, or this server since, made, dropped or renamed it. Do here'
+  ' what they did, or take this check out of the script.'; END IF;
+  IF turn = 1 THEN EXECUTE 'LOCK TABLE ONLY ' || here || ' IN ROW EXCLUSIVE MODE'; END IF;
+  END LOOP;
+  PERFORM lost_rows.check_columns(it, common, columns, numbers, types);
+  PERFORM lost_rows.refuse_triggers(it);
+  IF position('/' || it || '/' in told) = 0 THEN
+  PERFORM lost_rows.check_code(it);
+  PERFORM set_config('lost_rows.told', told || '/' || it || '/', false); END IF;
+  RETURN current_setting('lost_rows.code_of_others') <> 'list'; END $$;
+--# attempt: a violation is no error. replace: an UPDATE that gives a value to an identity column;
+--# what it does not give a value to stays, also a column that the lost table did not have. The server
+--# checks deferrable constraints by triggers, which do not fire: REINDEX checks them.
+CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean
+  LANGUAGE plpgsql AS $$ DECLARE changed bigint; BEGIN EXECUTE statement;
+  GET DIAGNOSTICS changed = ROW_COUNT; RETURN changed > 0;
+  EXCEPTION WHEN unique_violation OR exclusion_violation THEN RETURN false; END $$;
+CREATE OR REPLACE FUNCTION lost_rows.replace(schema text, name text, which text,
+  columns text[], given text) RETURNS boolean LANGUAGE plpgsql AS $$ DECLARE
+  here text := format('%I.%I', schema, name); names text; kept text; BEGIN
+  SELECT string_agg(quote_ident(one), ', ') INTO names FROM unnest(columns) one;
+  SELECT concat(string_agg(', ' || quote_ident(attname), '')) INTO kept
+  FROM pg_attribute a JOIN pg_class t ON t.oid = attrelid
+  JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = schema AND relname = name
+  AND attnum > 0 AND NOT attisdropped AND attname::text <> ALL (columns)
+  AND coalesce(to_jsonb(a) ->> 'attgenerated', '') = '';
+  RETURN lost_rows.attempt('WITH gone AS (DELETE FROM ONLY ' || here || which ||
+  ' RETURNING *) INSERT INTO ' || here || ' (' || names || kept ||
+  ') OVERRIDING SYSTEM VALUE SELECT ' || given || kept || ' FROM gone'); END $$;
+CREATE OR REPLACE FUNCTION lost_rows.check_deferrable(schema text, name text)
+  RETURNS void LANGUAGE plpgsql AS $$ DECLARE index regclass; BEGIN
+  FOR index IN SELECT conindid FROM pg_constraint JOIN pg_class t ON t.oid = conrelid
+  JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = schema AND relname = name
+  AND condeferrable AND contype IN ('p', 'u', 'x') AND lost_rows.is_ours(relowner) LOOP
+  EXECUTE 'REINDEX INDEX ' || index; END LOOP; END $$;
