@@ -110,14 +110,16 @@ static void print_transactions(Schema *schema, const RowChanges *changes)
     for (size_t i = 0; i < count; i++)
     {
         Visit visit = {schema, &commits[i], NULL};
-        const SchemaEvent *events;
-        size_t event_count;
+        const SchemaEvents events = schema_events(schema, &commits[i]);
 
-        schema_events(schema, &commits[i], &events, &event_count);
-        for (size_t j = 0; j < event_count; j++)
-            printf("event: %s %s %s%s%s\n", events[j].verb, events[j].noun,
-                   events[j].schema != NULL ? events[j].schema : "",
-                   events[j].schema != NULL ? "." : "", events[j].name != NULL ? events[j].name : "");
+        for (size_t j = 0; j < events.count; j++)
+        {
+            const SchemaEvent *event = &events.items[j];
+
+            printf("event: %s %s %s%s%s\n", event->verb, event->noun,
+                   event->schema != NULL ? event->schema : "", event->schema != NULL ? "." : "",
+                   event->name != NULL ? event->name : "");
+        }
         for (const LostChange *change = commits[i].first; change != NULL; change = change->after)
             print_change(&visit, &change->row);
     }

@@ -43,42 +43,15 @@ typedef struct Catalog
     size_t count;
 } Catalog;
 
-struct CatalogReader
+typedef struct DatabaseEncoding
 {
-    const Clusters *clusters;
-    const RowChanges *row_changes;
-    Arena *arena;
-    const Catalogs *storages;
-    CatalogChange *changes;
-    size_t change_count;
-    Catalog **catalogs;
-    size_t catalog_count;
-    Oid model;   /* a database whose pg_attribute describes the shared catalogs, too */
-    Buffer xact; /* the file of pg_xact with that number */
-    uint32_t xact_number;
-};
+    Oid database;
+    iconv_t conversion;
+} DatabaseEncoding;
 
-static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows);
+static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool with_rows);
 
 /* ---- Changes ---- */
-
-static void add_change(CatalogReader *reader, const LostCommit *commit, const RowChange *change)
-{
-    const Oid oid = row_changes_catalog(reader->row_changes, &change->relation);
-
-    if (tells_schema(oid))
-        ARRAY_ADD(reader->changes, reader->change_count, (CatalogChange){oid, commit, *change});
-}
-
-const CatalogChange *catalog_changes(const CatalogReader *reader)
-{
-    return reader->changes;
-}
-
-Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage)
-{
-    return row_changes_catalog(reader->row_changes, storage);
-}
 
 static int compare_changes(const void *left, const void *right)
 {
@@ -89,42 +62,34 @@ static int compare_changes(const void *left, const void *right)
     return (a->row.lsn > b->row.lsn) - (a->row.lsn < b->row.lsn);
 }
 
-static size_t changes_before(const CatalogReader *reader, Lsn commit, Lsn lsn)
+static size_t changes_before(const Schema *schema, Lsn commit, Lsn lsn)
 {
     const CatalogChange key = {.commit = &(LostCommit){.lsn = commit}, .row.lsn = lsn};
 
-    return ARRAY_FIRST(&key, reader->changes, reader->change_count, compare_changes);
+    return ARRAY_FIRST(&key, schema->changes, schema->change_count, compare_changes);
 }
 
-CatalogView catalog_view(const CatalogReader *reader, Moment moment)
+static CatalogView view_at(const Schema *schema, Moment moment)
 {
-    CatalogView view = {.committed = changes_before(reader, moment.lsn, LSN_INVALID)};
+    CatalogView view = {.committed = changes_before(schema, moment.lsn, LSN_INVALID)};
 
     if (moment.commit == NULL || moment.commit->lsn < moment.lsn)
         return view;
-    view.own_start = changes_before(reader, moment.commit->lsn, LSN_INVALID);
-    view.own_end = changes_before(reader, moment.commit->lsn, moment.lsn);
+    view.own_start = changes_before(schema, moment.commit->lsn, LSN_INVALID);
+    view.own_end = changes_before(schema, moment.commit->lsn, moment.lsn);
     if (view.own_start == view.own_end)
         view.own_start = view.own_end = 0;
     return view;
 }
 
 /* The catalogs as all transactions left them. */
-static CatalogLook look_at_end(CatalogReader *reader, Oid database)
+static CatalogLook look_at_end(Schema *schema, Oid database)
 {
-    return (CatalogLook){.reader = reader,
+    return (CatalogLook){.schema = schema,
                          .database = database,
-                         .view.committed = reader->change_count,
+                         .view.committed = schema->change_count,
                          .conversion = NO_CONVERSION,
-                         .arena = reader->arena};
-}
-
-static bool is_visible(const CatalogView *view, const RowVersion *version)
-{
-    const size_t index = version->change - 1;
-
-    return version->change > 0 &&
-           (index < view->committed || (index >= view->own_start && index < view->own_end));
+                         .arena = schema->arena};
 }
 
 /* ---- Rows ---- */
@@ -185,36 +150,38 @@ static int compare_key(const void *key, const void *item)
     return (number > version->key) - (number < version->key);
 }
 
-static bool next_row(const Catalog *catalog, const CatalogView *view, size_t *position,
-                     CatalogTuple *row)
+/* The bytes of the row that has its first version at *position, which moves to the next row. */
+static Slice visible_tuple(const Catalog *catalog, const CatalogView *view, size_t *position)
 {
-    while (*position < catalog->count)
-    {
-        const RowVersion *first = &catalog->versions[*position], *version = first;
-        const RowVersion *end = catalog->versions + catalog->count;
-        Slice tuple = first->before;
+    const RowVersion *version = &catalog->versions[*position], *first = version;
+    const RowVersion *end = catalog->versions + catalog->count;
+    Slice tuple = first->before;
 
-        for (; version < end && version->key == first->key && version->part == first->part;
-             version++)
-            if (is_visible(view, version))
-                tuple = version->after;
-        *position = (size_t) (version - catalog->versions);
-        if (split_row(catalog, tuple, row))
-            return true;
+    for (; version < end && version->key == first->key && version->part == first->part; version++)
+    {
+        const size_t index = version->change - 1;
+
+        if (version->change > 0 &&
+            (index < view->committed || (index >= view->own_start && index < view->own_end)))
+            tuple = version->after;
     }
-    return false;
+    *position = (size_t) (version - catalog->versions);
+    return tuple;
 }
 
 bool catalog_next(CatalogLook *look, Oid oid, uint64_t key, size_t *position, CatalogTuple *row)
 {
-    const Catalog *catalog = open_catalog(look->reader, look->database, oid, true);
+    const Catalog *catalog = open_catalog(look->schema, look->database, oid, true);
+    bool found = false;
 
     if (*position == 0 && key != KEY_ANY)
         *position = ARRAY_FIRST(&key, catalog->versions, catalog->count, compare_key);
-    if (!next_row(catalog, &look->view, position, row))
+    while (*position < catalog->count && !found)
+        found = split_row(catalog, visible_tuple(catalog, &look->view, position), row);
+    if (!found)
         return false;
-    const uint64_t found = catalog->versions[*position - 1].key;
-    if (key == KEY_ANY ? found > UINT32_MAX : found != key)
+    const uint64_t found_key = catalog->versions[*position - 1].key;
+    if (key == KEY_ANY ? found_key > UINT32_MAX : found_key != key)
         return false;
     look->seen = (look->seen ^ (uintptr_t) row->tuple.bytes) * 0x100000001B3u;
     return true;
@@ -243,7 +210,7 @@ uint32_t catalog_number(CatalogLook *look, Oid catalog, uint64_t key, const char
 
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row)
 {
-    return split_row(open_catalog(look->reader, look->database, catalog, false), tuple, row);
+    return split_row(open_catalog(look->schema, look->database, catalog, false), tuple, row);
 }
 
 Oid rewritten_table(const char *name)
@@ -258,35 +225,31 @@ Oid rewritten_table(const char *name)
 
 /* ---- The target's files ---- */
 
-static void read_xact_file(CatalogReader *reader, uint32_t number)
+static bool xid_is_committed(Schema *schema, uint32_t xid)
 {
+    const uint32_t file_xids =
+        SLRU_SEGMENT_PAGES * schema->clusters->target.control.block_size * XIDS_PER_BYTE;
+    const uint32_t number = xid / file_xids, at = xid % file_xids / XIDS_PER_BYTE;
     AUTO_BUFFER Buffer path = {0};
     Error error;
     bool found;
 
-    buffer_printf(&path, "%s/%s/%04X", reader->clusters->target.directory,
-                  reader->clusters->shape.version->xact_directory, number);
-    buffer_clear(&reader->xact);
-    reader->xact_number = number;
-    if (!file_read_all(buffer_string(&path), SLRU_SEGMENT_PAGES * PAGE_SIZE_MAX, &reader->xact,
-                       &found, &error))
-        log_debug("%s", error.message);
-}
-
-static bool xid_is_committed(CatalogReader *reader, uint32_t xid)
-{
-    const uint32_t file_xids =
-        SLRU_SEGMENT_PAGES * reader->clusters->target.control.block_size * XIDS_PER_BYTE;
-    const uint32_t at = xid % file_xids / XIDS_PER_BYTE;
-
     if (xid < FIRST_NORMAL_XID)
         return xid != 0;
-    if (row_changes_committed(reader->row_changes, xid))
+    if (row_changes_committed(schema->row_changes, xid))
         return true;
-    if (reader->xact_number != xid / file_xids)
-        read_xact_file(reader, xid / file_xids);
-    return at < reader->xact.size &&
-           (reader->xact.bytes[at] >> xid % XIDS_PER_BYTE * 2 & 3) == XACT_COMMITTED;
+    if (schema->xact_number != number)
+    {
+        buffer_printf(&path, "%s/%s/%04X", schema->clusters->target.directory,
+                      schema->clusters->shape.version->xact_directory, number);
+        buffer_clear(&schema->xact);
+        schema->xact_number = number;
+        if (!file_read_all(buffer_string(&path), SLRU_SEGMENT_PAGES * PAGE_SIZE_MAX, &schema->xact,
+                           &found, &error))
+            log_debug("%s", error.message);
+    }
+    return at < schema->xact.size &&
+           (schema->xact.bytes[at] >> xid % XIDS_PER_BYTE * 2 & 3) == XACT_COMMITTED;
 }
 
 /*
@@ -294,58 +257,28 @@ static bool xid_is_committed(CatalogReader *reader, uint32_t xid)
  * transactions lock while another one changes it, pg_multixact would tell whether that committed:
  * it counts as changed.
  */
-static bool tuple_is_live(CatalogReader *reader, Slice tuple)
+static bool tuple_is_live(Schema *schema, Slice tuple)
 {
     const uint32_t xmin = load_u32(tuple.bytes + ROW_AT_XMIN);
     const uint32_t xmax = load_u32(tuple.bytes + ROW_AT_XMAX);
     const uint16_t flags = load_u16(tuple.bytes + ROW_AT_INFOMASK);
 
     if ((flags & (XMIN_COMMITTED | XMIN_INVALID)) == XMIN_INVALID ||
-        (!(flags & XMIN_COMMITTED) && !xid_is_committed(reader, xmin)))
+        (!(flags & XMIN_COMMITTED) && !xid_is_committed(schema, xmin)))
         return false;
     if ((flags & (XMAX_INVALID | XMAX_LOCK_ONLY)) ||
         (flags & (ROW_XMAX_IS_MULTI | XMAX_EXCLUSIVE_LOCK | XMAX_LOCK_ONLY)) == XMAX_EXCLUSIVE_LOCK)
         return true;
-    return !(flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) && !xid_is_committed(reader, xmax);
-}
-
-typedef void (*TupleVisitor)(CatalogReader *reader, Catalog *catalog, Slice tuple);
-
-static bool visit_file(CatalogReader *reader, Catalog *catalog, const RelationId *storage,
-                       TupleVisitor visit, Error *error)
-{
-    const Target *target = &reader->clusters->target;
-    uint8_t page[PAGE_SIZE_MAX];
-    OpenFile file;
-    bool good = true, found = true;
-
-    open_file_init(&file, NULL);
-    for (BlockNumber block = 0; good && found; block++)
-    {
-        HeapImage image = {0};
-
-        good = target_read_page(target, &file, storage, block, page, &found, error);
-        if (!good || !found || !heap_image_over(page, target->control.block_size, &image))
-            continue;
-        for (uint16_t item = 1; item <= image.item_count; item++)
-        {
-            const Slice tuple = heap_image_row(&image, item);
-
-            if (tuple.bytes != NULL)
-                visit(reader, catalog, tuple);
-        }
-    }
-    open_file_close(&file);
-    return good;
+    return !(flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) && !xid_is_committed(schema, xmax);
 }
 
 /* ---- Catalogs ---- */
 
 /* A column by its row of pg_attribute, which begins with columns of fixed lengths: that catalog
  * describes itself, too. */
-static void add_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
+static void add_attribute(Schema *schema, Catalog *catalog, Slice tuple)
 {
-    const Version *version = reader->clusters->shape.version;
+    const Version *version = schema->clusters->shape.version;
     HeapTuple row;
     const char *reason;
     Attribute attribute = {0};
@@ -364,7 +297,7 @@ static void add_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
     cursor_seek(&cursor, version->attribute_alignment);
     attribute.storage.alignment = (char) cursor_u8(&cursor);
     attribute.name =
-        arena_strndup(reader->arena, (const char *) name, strnlen((const char *) name, 64));
+        arena_strndup(schema->arena, (const char *) name, strnlen((const char *) name, 64));
     if (cursor.failed || number < 1 || number > CATALOG_COLUMNS_MAX)
         return;
     catalog->attributes[number - 1] = attribute;
@@ -372,76 +305,59 @@ static void add_attribute(CatalogReader *reader, Catalog *catalog, Slice tuple)
         catalog->attribute_count = (size_t) number;
 }
 
-typedef struct KeyColumns
-{
-    Oid catalog;
-    const char *key, *part, *other; /* "": none */
-} KeyColumns;
-
-static const KeyColumns *find_key_columns(Oid catalog)
-{
-    static const KeyColumns keys[] = {{PG_ATTRIBUTE, "attrelid", "attnum", ""},
-                                      {PG_INDEX, "indrelid", "indexrelid", "indexrelid"},
-                                      {PG_ENUM, "enumtypid", "oid", ""},
-                                      {PG_RANGE, "rngtypid", "", "rngmultitypid"},
-                                      {PG_CLASS, "oid", "", "relfilenode"},
-                                      {0, "oid", "", ""}};
-    const KeyColumns *key = keys;
-
-    while (key->catalog != 0 && key->catalog != catalog)
-        key++;
-    return key;
-}
-
-static bool find_key(const CatalogTuple *row, RowVersion *version)
-{
-    const KeyColumns *columns = find_key_columns(row->catalog);
-
-    version->key = row_number(row, columns->key);
-    version->part = row_number(row, columns->part);
-    return version->key != 0;
-}
-
-/* Columns of tables are not asked for if only changes of catalogs were read. They are most rows
- * of pg_attribute, which begin with attrelid. */
-static bool is_column_of_table(const CatalogReader *reader, const Catalog *catalog, Slice tuple)
-{
-    Cursor cursor = slice_cursor(tuple);
-
-    if (catalog->oid != PG_ATTRIBUTE || !reader->row_changes->catalogs_alone)
-        return false;
-    cursor_seek(&cursor, ROW_AT_DATA_OFFSET);
-    cursor_seek(&cursor, cursor_u8(&cursor));
-    return cursor_u32(&cursor) >= FIRST_NORMAL_OID;
-}
-
-/* Under its key, and under the other one, which its two rows may have different. */
+/* Add a version under the row's key, and under the other one, which its two rows may have
+ * different. */
 static void add_version(Catalog *catalog, RowVersion version)
 {
-    const char *other = find_key_columns(catalog->oid)->other;
+    static const struct
+    {
+        Oid catalog;
+        const char *key, *part, *other; /* columns; "": none */
+    } keys[] = {{PG_ATTRIBUTE, "attrelid", "attnum", ""},
+                {PG_INDEX, "indrelid", "indexrelid", "indexrelid"},
+                {PG_ENUM, "enumtypid", "oid", ""},
+                {PG_RANGE, "rngtypid", "", "rngmultitypid"},
+                {PG_CLASS, "oid", "", "relfilenode"},
+                {0, "oid", "", ""}};
     const Slice rows[] = {version.before, version.after};
     CatalogTuple row;
+    size_t kind = 0;
 
+    while (keys[kind].catalog != 0 && keys[kind].catalog != catalog->oid)
+        kind++;
+    if (!split_row(catalog, version.after, &row) && !split_row(catalog, version.before, &row))
+        return;
+    version.key = row_number(&row, keys[kind].key);
+    version.part = row_number(&row, keys[kind].part);
+    if (version.key == 0)
+        return;
     ARRAY_ADD(catalog->versions, catalog->count, version);
     version.part = (uint32_t) version.key;
-    for (int i = 0; i < 2 && other[0] != '\0'; i++)
-        if (split_row(catalog, rows[i], &row) && version.key != OTHER_KEY(row_number(&row, other)))
+    for (int i = 0; i < 2 && keys[kind].other[0] != '\0'; i++)
+        if (split_row(catalog, rows[i], &row) &&
+            version.key != OTHER_KEY(row_number(&row, keys[kind].other)))
         {
-            version.key = OTHER_KEY(row_number(&row, other));
+            version.key = OTHER_KEY(row_number(&row, keys[kind].other));
             ARRAY_ADD(catalog->versions, catalog->count, version);
         }
 }
 
-static void add_disk_tuple(CatalogReader *reader, Catalog *catalog, Slice tuple)
+/*
+ * Columns of tables are left out if only changes of catalogs were read: nobody asks for them. They
+ * are most rows of pg_attribute, which begin with attrelid.
+ */
+static void add_disk_tuple(Schema *schema, Catalog *catalog, Slice tuple)
 {
-    RowVersion version = {0};
-    CatalogTuple row;
+    Cursor cursor = slice_cursor(tuple);
 
-    if (is_column_of_table(reader, catalog, tuple) || !tuple_is_live(reader, tuple) ||
-        !split_row(catalog, tuple, &row) || !find_key(&row, &version))
+    cursor_seek(&cursor, ROW_AT_DATA_OFFSET);
+    cursor_seek(&cursor, cursor_u8(&cursor));
+    if ((catalog->oid == PG_ATTRIBUTE && schema->row_changes->catalogs_alone &&
+         cursor_u32(&cursor) >= FIRST_NORMAL_OID) ||
+        !tuple_is_live(schema, tuple))
         return;
-    version.before = (Slice){arena_copy(reader->arena, tuple.bytes, tuple.size), tuple.size};
-    add_version(catalog, version);
+    add_version(catalog, (RowVersion){.before = {arena_copy(schema->arena, tuple.bytes, tuple.size),
+                                                 tuple.size}});
 }
 
 static int compare_versions(const void *left, const void *right)
@@ -456,21 +372,18 @@ static int compare_versions(const void *left, const void *right)
 }
 
 /* A row that a lost transaction changed is not taken from the disk. */
-static void add_changes(CatalogReader *reader, Catalog *catalog)
+static void add_changes(Schema *schema, Catalog *catalog)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < reader->change_count; i++)
+    for (size_t i = 0; i < schema->change_count; i++)
     {
-        const CatalogChange *change = &reader->changes[i];
-        RowVersion version = {
-            .change = (uint32_t) i + 1, .before = change->row.old, .after = change->row.new};
-        CatalogTuple row;
+        const CatalogChange *change = &schema->changes[i];
 
-        if (change->row.relation.database == catalog->database && change->catalog == catalog->oid &&
-            (split_row(catalog, version.after, &row) || split_row(catalog, version.before, &row)) &&
-            find_key(&row, &version))
-            add_version(catalog, version);
+        if (change->row.relation.database == catalog->database && change->catalog == catalog->oid)
+            add_version(catalog, (RowVersion){.change = (uint32_t) i + 1,
+                                              .before = change->row.old,
+                                              .after = change->row.new});
     }
     ARRAY_SORT(catalog->versions, catalog->count, compare_versions);
     for (size_t i = 0; i < catalog->count; i++)
@@ -484,62 +397,83 @@ static void add_changes(CatalogReader *reader, Catalog *catalog)
     catalog->count = kept;
 }
 
-static Oid map_storage(const CatalogReader *reader, Oid database, Oid oid)
+static Oid map_storage(const Schema *schema, Oid database, Oid oid)
 {
-    for (size_t i = 0; i < reader->storages->count; i++)
-        if (reader->storages->items[i].database == database &&
-            reader->storages->items[i].oid == oid)
-            return reader->storages->items[i].filenode;
+    for (size_t i = 0; i < schema->row_changes->catalogs.count; i++)
+        if (schema->row_changes->catalogs.items[i].database == database &&
+            schema->row_changes->catalogs.items[i].oid == oid)
+            return schema->row_changes->catalogs.items[i].filenode;
     return 0;
 }
 
-/* Shared catalogs and these two are in a map. 0: not found. */
-static Oid find_filenode(CatalogReader *reader, Oid database, Oid oid)
+/* Where a catalog is at the end; relation 0: not found. Shared catalogs, pg_class and pg_attribute
+ * are in a map. */
+static RelationId find_storage(Schema *schema, Oid database, Oid oid)
 {
-    CatalogLook look = look_at_end(reader, database);
-    Oid filenode = 0;
+    CatalogLook look = look_at_end(schema, database);
+    RelationId storage = {TABLESPACE_GLOBAL, database, 0};
 
-    if (database != 0 && oid != PG_CLASS && oid != PG_ATTRIBUTE)
-        filenode = catalog_number(&look, PG_CLASS, oid, "relfilenode");
-    return filenode != 0 ? filenode : map_storage(reader, database, oid);
+    if (database != 0)
+    {
+        storage.tablespace = database != schema->model
+                                 ? catalog_number(&look, PG_DATABASE, database, "dattablespace")
+                                 : 0;
+        if (storage.tablespace == 0)
+            storage.tablespace = TABLESPACE_DEFAULT;
+        if (oid != PG_CLASS && oid != PG_ATTRIBUTE)
+            storage.relation = catalog_number(&look, PG_CLASS, oid, "relfilenode");
+    }
+    if (storage.relation == 0)
+        storage.relation = map_storage(schema, database, oid);
+    return storage;
 }
 
-static Oid find_tablespace(CatalogReader *reader, Oid database)
-{
-    CatalogLook look = look_at_end(reader, database);
-    Oid tablespace = 0;
+typedef void (*TupleVisitor)(Schema *schema, Catalog *catalog, Slice tuple);
 
-    if (database == 0)
-        return TABLESPACE_GLOBAL;
-    if (database != reader->model)
-        tablespace = catalog_number(&look, PG_DATABASE, database, "dattablespace");
-    return tablespace != 0 ? tablespace : TABLESPACE_DEFAULT;
-}
-
-static bool visit_catalog(CatalogReader *reader, Catalog *catalog, TupleVisitor visit)
+/* Returns false with a warning if the catalog's file cannot be read. */
+static bool visit_catalog(Schema *schema, Catalog *catalog, TupleVisitor visit)
 {
-    const RelationId storage = {find_tablespace(reader, catalog->database), catalog->database,
-                                find_filenode(reader, catalog->database, catalog->oid)};
+    const Target *target = &schema->clusters->target;
+    const RelationId storage = find_storage(schema, catalog->database, catalog->oid);
+    uint8_t page[PAGE_SIZE_MAX];
+    OpenFile file;
     Error error = {0};
+    bool good = true, found = storage.relation != 0;
 
-    if (storage.relation == 0 || visit_file(reader, catalog, &storage, visit, &error))
-        return true;
-    log_warning("could not read the names of tables and columns: %s", error.message);
-    return false;
+    open_file_init(&file, NULL);
+    for (BlockNumber block = 0; good && found; block++)
+    {
+        HeapImage image = {0};
+
+        good = target_read_page(target, &file, &storage, block, page, &found, &error);
+        if (!good || !found || !heap_image_over(page, target->control.block_size, &image))
+            continue;
+        for (uint16_t item = 1; item <= image.item_count; item++)
+        {
+            const Slice tuple = heap_image_row(&image, item);
+
+            if (tuple.bytes != NULL)
+                visit(schema, catalog, tuple);
+        }
+    }
+    open_file_close(&file);
+    if (!good)
+        log_warning("could not read the names of tables and columns: %s", error.message);
+    return good;
 }
 
-static void read_columns(CatalogReader *reader, Catalog *catalog)
+static void read_columns(Schema *schema, Catalog *catalog)
 {
-    CatalogLook look = look_at_end(reader, catalog->database);
+    CatalogLook look = look_at_end(schema, catalog->database);
     size_t position = 0;
     CatalogTuple row;
 
     if (catalog->oid ==
         PG_ATTRIBUTE) /* where that fails, the file is not read for its rows either */
-        catalog->has_rows = !visit_catalog(reader, catalog, add_attribute);
+        catalog->has_rows = !visit_catalog(schema, catalog, add_attribute);
     else
         while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
-            add_attribute(reader, catalog, row.tuple);
+            add_attribute(schema, catalog, row.tuple);
     for (size_t i = 0; i < catalog->attribute_count; i++)
         if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
             catalog->attribute_count = 0;
@@ -547,7 +481,7 @@ static void read_columns(CatalogReader *reader, Catalog *catalog)
 
 bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
 {
-    const Catalog *pg_class = open_catalog(look->reader, look->database, PG_CLASS, true);
+    const Catalog *pg_class = open_catalog(look->schema, look->database, PG_CLASS, true);
     const uint64_t key = OTHER_KEY(filenode);
 
     for (size_t i = ARRAY_FIRST(&key, pg_class->versions, pg_class->count, compare_key);
@@ -559,79 +493,115 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
         if (version->change > look->view.own_start && version->change <= look->view.own_end &&
             split_row(pg_class, version->after, &row) &&
             row_number(&row, "relfilenode") == filenode &&
-            (!made || look->reader->changes[version->change - 1].row.kind == ROW_INSERT))
+            (!made || look->schema->changes[version->change - 1].row.kind == ROW_INSERT))
             return true;
     }
     return false;
 }
 
 /* The columns are enough for a row whose bytes are at hand. */
-static const Catalog *open_catalog(CatalogReader *reader, Oid database, Oid oid, bool with_rows)
+static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool with_rows)
 {
     Catalog *catalog = NULL;
 
     if (database == 0)
-        database = reader->model;
-    for (size_t i = 0; i < reader->catalog_count && catalog == NULL; i++)
-        if (reader->catalogs[i]->oid == oid &&
-            (reader->catalogs[i]->database == database || reader->catalogs[i]->database == 0))
-            catalog = reader->catalogs[i];
+        database = schema->model;
+    for (size_t i = 0; i < schema->catalog_count && catalog == NULL; i++)
+        if (schema->catalogs[i]->oid == oid &&
+            (schema->catalogs[i]->database == database || schema->catalogs[i]->database == 0))
+            catalog = schema->catalogs[i];
     if (catalog == NULL)
     {
-        catalog = arena_allocate(reader->arena, sizeof(*catalog));
-        catalog->database = map_storage(reader, 0, oid) != 0 ? 0 : database;
+        catalog = arena_allocate(schema->arena, sizeof(*catalog));
+        catalog->database = map_storage(schema, 0, oid) != 0 ? 0 : database;
         catalog->oid = oid;
-        ARRAY_ADD(reader->catalogs, reader->catalog_count, catalog);
-        read_columns(reader, catalog);
+        ARRAY_ADD(schema->catalogs, schema->catalog_count, catalog);
+        read_columns(schema, catalog);
     }
     if (with_rows && !catalog->has_rows)
     {
         catalog->has_rows = true;
-        (void) visit_catalog(reader, catalog, add_disk_tuple);
-        add_changes(reader, catalog);
+        (void) visit_catalog(schema, catalog, add_disk_tuple);
+        add_changes(schema, catalog);
     }
     return catalog;
 }
 
-/* Any database whose directory is known will do. */
-static Oid find_model(const CatalogReader *reader)
-{
-    for (size_t i = 0; i < reader->storages->count; i++)
-    {
-        const CatalogStorage *item = &reader->storages->items[i];
+/* ---- The schema ---- */
 
-        if (item->oid == PG_ATTRIBUTE && item->database != 0 &&
-            file_exists(reader->clusters->target.directory,
-                        arena_printf(reader->arena, "base/%u/pg_filenode.map", item->database)))
-            return item->database;
-    }
-    return 0;
-}
-
-CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes)
+Schema *schema_create(const Clusters *clusters, const RowChanges *changes)
 {
     Arena *arena = arena_create();
-    CatalogReader *reader = arena_allocate(arena, sizeof(*reader));
+    Schema *schema = arena_allocate(arena, sizeof(*schema));
+    const Catalogs *storages = &changes->catalogs;
 
-    *reader = (CatalogReader){.arena = arena,
-                              .clusters = clusters,
-                              .row_changes = changes,
-                              .storages = &changes->catalogs,
-                              .xact_number = UINT32_MAX};
+    *schema = (Schema){
+        .arena = arena, .clusters = clusters, .row_changes = changes, .xact_number = UINT32_MAX};
     for (size_t i = 0; i < changes->count; i++)
         for (const LostChange *change = changes->commits[i].first; change != NULL;
              change = change->after)
-            add_change(reader, &changes->commits[i], &change->row);
-    reader->model = find_model(reader);
-    return reader;
+        {
+            const Oid oid = row_changes_catalog(changes, &change->row.relation);
+
+            if (tells_schema(oid))
+                ARRAY_ADD(schema->changes, schema->change_count,
+                          (CatalogChange){oid, &changes->commits[i], change->row});
+        }
+    for (size_t i = 0; i < storages->count && schema->model == 0; i++)
+    {
+        const Oid database = storages->items[i].database;
+
+        if (storages->items[i].oid == PG_ATTRIBUTE && database != 0 &&
+            file_exists(clusters->target.directory,
+                        arena_printf(arena, "base/%u/pg_filenode.map", database)))
+            schema->model = database;
+    }
+    return schema;
 }
 
-void catalog_reader_free(CatalogReader *reader)
+void schema_free(Schema *schema)
 {
-    for (size_t i = 0; i < reader->catalog_count; i++)
-        free(reader->catalogs[i]->versions);
-    free(reader->catalogs);
-    free(reader->changes);
-    buffer_free(&reader->xact);
-    arena_destroy(reader->arena);
+    if (schema == NULL)
+        return;
+    for (size_t i = 0; i < schema->encoding_count; i++)
+        encoding_close(schema->encodings[i].conversion);
+    free(schema->encodings);
+    for (size_t i = 0; i < schema->catalog_count; i++)
+        free(schema->catalogs[i]->versions);
+    free(schema->catalogs);
+    free(schema->changes);
+    free(schema->found);
+    buffer_free(&schema->xact);
+    arena_destroy(schema->arena);
+}
+
+/* The conversion of the database's text, or of names that all share. */
+static iconv_t find_conversion(CatalogLook *look)
+{
+    const uint64_t wanted = look->database != 0 ? look->database : KEY_ANY;
+    Schema *schema = look->schema;
+    uint32_t encoding = ENCODING_NONE;
+    size_t position = 0;
+    CatalogTuple row;
+
+    for (size_t i = 0; i < schema->encoding_count; i++)
+        if (schema->encodings[i].database == look->database)
+            return schema->encodings[i].conversion;
+    while (catalog_next(look, PG_DATABASE, wanted, &position, &row))
+        encoding = encoding_of_shared(encoding, row_number(&row, "encoding"));
+    if (encoding == ENCODING_NONE)
+        return NO_CONVERSION;
+    ARRAY_ADD(schema->encodings, schema->encoding_count,
+              (DatabaseEncoding){look->database, encoding_open(encoding)});
+    return schema->encodings[schema->encoding_count - 1].conversion;
+}
+
+CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
+{
+    CatalogLook look = look_at_end(schema, database);
+
+    look.view = view_at(schema, moment);
+    look.conversion = find_conversion(&look);
+    look.seen = 0;
+    return look;
 }

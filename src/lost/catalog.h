@@ -3,7 +3,8 @@
  *
  * Transactions that change the same row do so one after the other. So each row has one history:
  * what it was before the first lost change, which the change tells or, for a row that none changed,
- * the target's disk; then what each change left.
+ * the target's disk; then what each change left. A moment sees what committed before it, and what
+ * its own transaction did before it.
  *
  * Columns are found by their names in pg_attribute, which describes itself, too.
  */
@@ -45,12 +46,29 @@ typedef struct CatalogView
     size_t committed, own_start, own_end;
 } CatalogView;
 
-typedef struct CatalogReader CatalogReader;
+/* The target's catalogs. Only catalog.c and schema.c use the fields without a comment. */
+typedef struct Schema
+{
+    const RowChanges *row_changes;
+    CatalogChange *changes; /* all of catalogs, by commits and LSNs, also those of common history */
+    size_t change_count;
+    const Clusters *clusters;
+    Arena *arena;
+    struct Catalog **catalogs;
+    size_t catalog_count;
+    Oid model;   /* a database whose pg_attribute describes the shared catalogs, too */
+    Buffer xact; /* the file of pg_xact with that number */
+    uint32_t xact_number;
+    struct DatabaseEncoding *encodings; /* those that were asked for */
+    size_t encoding_count;
+    struct Found *found; /* tables and types, by id */
+    size_t found_count;
+} Schema;
 
 /* The catalogs of a database at a moment. */
 typedef struct CatalogLook
 {
-    CatalogReader *reader;
+    Schema *schema;
     Oid database; /* 0: any, for what all databases have */
     CatalogView view;
     iconv_t conversion; /* of names */
@@ -70,16 +88,12 @@ typedef struct CatalogTuple
     Slice values[CATALOG_COLUMNS_MAX];
 } CatalogTuple;
 
-CatalogReader *catalog_reader_create(const Clusters *clusters, const RowChanges *changes);
-void catalog_reader_free(CatalogReader *reader);
+/* A catalog that cannot be read gives a warning when it is asked for. */
+Schema *schema_create(const Clusters *clusters, const RowChanges *changes);
+void schema_free(Schema *schema); /* NULL is allowed */
 
-/* All changes of catalogs, by commits and LSNs, also those of common history. */
-const CatalogChange *catalog_changes(const CatalogReader *reader);
-
-/* The number in pg_class of a catalog with that storage; other storage's own number. */
-Oid catalog_of_storage(const CatalogReader *reader, const RelationId *storage);
-
-CatalogView catalog_view(const CatalogReader *reader, Moment moment);
+/* Its conversion, of the text of values as well, is the schema's. */
+CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 
 /*
  * The next row with that key, the first one for a *position of 0. False: the catalog has no further

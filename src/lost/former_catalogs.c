@@ -11,18 +11,6 @@
 #define FIRST_ASSIGNED_OID 10000 /* FirstGenbkiObjectId, access/transam.h; likewise before 12 */
 #define CHUNK_COLUMNS 3          /* of a TOAST table */
 
-/* Catalogs in maps that have other than CHUNK_COLUMNS columns: pg_type, pg_attribute, pg_proc,
- * pg_class, pg_tablespace, pg_authid, pg_auth_members, pg_database, pg_subscription. */
-static bool has_own_rows(Oid catalog)
-{
-    static const Oid catalogs[] = {1247, 1249, 1255, 1259, 1213, 1260, 1261, 1262, 6100};
-
-    for (size_t i = 0; i < sizeof(catalogs) / sizeof(catalogs[0]); i++)
-        if (catalogs[i] == catalog)
-            return true;
-    return false;
-}
-
 static MapChange *find_change(const FormerCatalogs *former, Oid database)
 {
     for (size_t i = 0; i < former->change_count; i++)
@@ -41,30 +29,31 @@ static void add_storage(FormerCatalogs *former, size_t known, CatalogStorage ite
         ARRAY_ADD(former->storages.items, former->storages.count, item);
 }
 
-static bool is_made(const FormerCatalogs *former, const CatalogStorage *storage)
-{
-    for (size_t i = 0; i < former->made_count; i++)
-        if (former->made[i].relation == storage->filenode &&
-            former->made[i].database == storage->database)
-            return true;
-    return false;
-}
-
 static void add_first_change(FormerCatalogs *former, const WalRecord *record, Oid database,
                              const Catalogs *map)
 {
+    /* Catalogs in maps that have other than CHUNK_COLUMNS columns: pg_type, pg_attribute, pg_proc,
+     * pg_class, pg_tablespace, pg_authid, pg_auth_members, pg_database, pg_subscription. */
+    static const Oid with_rows[] = {1247, 1249, 1255, 1259, 1213, 1260, 1261, 1262, 6100};
     MapChange change = {.database = database, .xid = record->xid, .lsn = record->lsn};
     size_t rewritten = 0;
 
     for (size_t i = 0; i < map->count; i++)
     {
-        if (!is_made(former, &map->items[i]))
+        bool is_made = false;
+
+        for (size_t k = 0; k < former->made_count; k++)
+            is_made |= former->made[k].relation == map->items[i].filenode &&
+                       former->made[k].database == map->items[i].database;
+        if (!is_made)
             continue;
         change.made++;
-        if (!has_own_rows(map->items[i].oid))
-            continue;
-        rewritten++;
-        change.catalog = map->items[i].oid;
+        for (size_t k = 0; k < sizeof(with_rows) / sizeof(with_rows[0]); k++)
+            if (with_rows[k] == map->items[i].oid)
+            {
+                rewritten++;
+                change.catalog = with_rows[k];
+            }
     }
     if (rewritten > 1)
         change.catalog = 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define FILE_MODE 0600
+#define WRITE_SIZE (256 * 1024)
 #define FIRST_LINE_MAX (64 * 1024)
 #define MEGABYTE (1024 * 1024)
 #define SPACE_MARGIN ((uint64_t) 64 * MEGABYTE) /* stays free */
@@ -48,13 +49,11 @@ bool lost_file_open(LostFile *file, const char *path, Error *error)
            file_set_mode(file->made.fd, path, FILE_MODE, error);
 }
 
-bool lost_file_flush(LostFile *file, size_t least, Error *error)
+static bool write_text(LostFile *file, Error *error)
 {
     LostRoom *room = file->room;
     const size_t size = file->text.size;
 
-    if (size <= least)
-        return true;
     if (!room->counting)
     {
         if (size > room->left)
@@ -69,36 +68,33 @@ bool lost_file_flush(LostFile *file, size_t least, Error *error)
     return stop_check(error);
 }
 
-/* The first line names the program and the clusters, which may have other names now: the same
- * target, rewound to another source of that history. */
-static bool find_second_line(FileRange *range, Error *error)
+bool lost_file_flush(LostFile *file, Error *error)
 {
-    AUTO_BUFFER Buffer line = {0};
-    const uint8_t *end;
-    size_t length;
-
-    buffer_reserve(&line, FIRST_LINE_MAX);
-    if (!file_read_at(range->fd, range->path, line.bytes, FIRST_LINE_MAX, 0, &length, error))
-        return false;
-    end = memchr(line.bytes, '\n', length);
-    range->offset = end != NULL ? (uint64_t) (end - line.bytes) : 0;
-    return true;
+    return file->text.size <= WRITE_SIZE || write_text(file, error);
 }
 
 bool lost_file_finish(LostFile *file, Error *error)
 {
     const char *path = file->made.path;
     FileRange to = {.path = path}, from = {file->made.fd, path, file->first_line_size};
+    AUTO_BUFFER Buffer line = {0};
     AUTO_FD int fd = -1;
+    const uint8_t *end;
+    size_t length;
     bool exists;
 
-    if (!lost_file_flush(file, 0, error) || !file_open_read(path, &fd, &exists, error))
+    if (!write_text(file, error) || !file_open_read(path, &fd, &exists, error))
         return false;
     if (!exists)
         return saved_file_finish(&file->made, error);
-    to.fd = fd;
-    if (!find_second_line(&to, error))
+    /* The first line names the program and the clusters, which may have other names now: the same
+     * target, rewound to another source of that history. */
+    buffer_reserve(&line, FIRST_LINE_MAX);
+    if (!file_read_at(fd, path, line.bytes, FIRST_LINE_MAX, 0, &length, error))
         return false;
+    end = memchr(line.bytes, '\n', length);
+    to.offset = end != NULL ? (uint64_t) (end - line.bytes) : 0;
+    to.fd = fd;
     file->is_other = !saved_directory_check_file("--save-lost-rows", from, to, error);
     return !file->is_other && file_sync(fd, path, error);
 }

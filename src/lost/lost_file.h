@@ -37,8 +37,8 @@ typedef struct LostFile
 /* Make it, for its owner only. */
 MUST_CHECK bool lost_file_open(LostFile *file, const char *path, Error *error);
 
-/* Write the text, if it has more than so many bytes. */
-MUST_CHECK bool lost_file_flush(LostFile *file, size_t least, Error *error);
+/* Write the text, if it is much: a file has as many pieces as that needs. */
+MUST_CHECK bool lost_file_flush(LostFile *file, Error *error);
 
 /* Write all text, and give the file its name. It never replaces a file: one that is there must have
  * the same content from the second line on. */

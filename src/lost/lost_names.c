@@ -67,88 +67,53 @@ static const char *name_class(const NameReader *reader, CatalogLook *look,
                                           : NULL;
 }
 
-/* The table to which an index or a TOAST table belongs; 0 for a table. The name of a TOAST table,
- * and of its index, has the number of its table. */
-static Oid owner_of(CatalogLook *look, const CatalogTuple *class)
-{
-    const char *name = row_name(look, class, "relname");
-    TextCursor text = text_cursor(name != NULL ? name : "");
-    Oid table;
-
-    if (text_take(&text, "pg_toast_") && text_take_u32(&text, &table))
-        return table;
-    return row_number(class, "relkind") == 'i'
-               ? catalog_number(look, PG_INDEX, OTHER_KEY(row_number(class, "oid")), "indrelid")
-               : 0;
-}
-
 static bool name_at(NameReader *reader, Moment moment, LostRelation *relation)
 {
     CatalogLook look = schema_look(reader->schema, relation->id.database, moment);
     CatalogTuple class, table;
-    const char *name;
+    TextCursor text;
     Oid owner;
 
     look.arena = reader->arena;
     if (!schema_find_class(&look, &relation->id, &class))
         return false;
-    name = name_class(reader, &look, &class);
-    if (name == NULL)
+    relation->name = name_class(reader, &look, &class);
+    if (relation->name == NULL)
         return false;
-    relation->name = name;
-    owner = owner_of(&look, &class);
+    /* The name of a TOAST table, and of its index, has the number of its table. */
+    text = text_cursor(row_name(&look, &class, "relname"));
+    if (!text_take(&text, "pg_toast_") || !text_take_u32(&text, &owner))
+        owner = catalog_number(&look, PG_INDEX, OTHER_KEY(row_number(&class, "oid")), "indrelid");
     if (owner != 0 && catalog_find(&look, PG_CLASS, owner, &table))
         relation->table = name_class(reader, &look, &table);
     return true;
 }
 
-static void name_relations_by_target(NameReader *reader)
-{
-    for (size_t i = 0; i < reader->lost->relation_count && !stop_requested(); i++)
-    {
-        LostRelation *relation = &reader->lost->relations[i];
-
-        if (relation->database == NULL)
-            relation->database = name_database(reader, relation->id.database);
-        if (!relation->on_source && relation->oid >= FIRST_NORMAL_OID &&
-            lost_relation_is_told(relation) && !name_at(reader, reader->end, relation))
-            (void) name_at(reader, reader->before, relation);
-    }
-}
-
 /* ---- Changes of the schema ---- */
-
-/* The storage that the table had is dropped here, and is still on the source. */
-static bool rows_are_on_source(const Lost *lost, const SchemaEvent *event)
-{
-    const LostRelation *relation = lost_relation(lost, event->storage);
-
-    return strcmp(event->noun, "TABLE") == 0 && relation != NULL && relation->on_source &&
-           (relation->what & LOST_DROPPED);
-}
 
 /* Returns false if not all had room. */
 static bool add_schema_changes(NameReader *reader, size_t transaction, const LostCommit *commit)
 {
     Lost *lost = reader->lost;
-    const SchemaEvent *events = NULL;
-    size_t count;
+    const SchemaEvents events = schema_events(reader->schema, commit);
 
-    schema_events(reader->schema, commit, &events, &count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < events.count; i++)
     {
+        const SchemaEvent *event = &events.items[i];
+        const LostRelation *relation = lost_relation(lost, event->storage);
         LostSchemaChange change = {
-            .transaction = transaction, .verb = events[i].verb, .noun = events[i].noun};
+            .transaction = transaction, .verb = event->verb, .noun = event->noun};
 
         if (lost->schema_change_count == SCHEMA_CHANGES_MAX)
         {
             lost->incomplete = true;
             return false;
         }
-        if (events[i].name != NULL)
-            change.name =
-                qualified_name(reader, events[i].database, events[i].schema, events[i].name);
-        change.rows_on_source = rows_are_on_source(lost, &events[i]);
+        if (event->name != NULL)
+            change.name = qualified_name(reader, event->database, event->schema, event->name);
+        /* The storage that the table had is dropped here, and is still on the source. */
+        change.rows_on_source = strcmp(event->noun, "TABLE") == 0 && relation != NULL &&
+                                relation->on_source && (relation->what & LOST_DROPPED);
         ARRAY_ADD(lost->schema_changes, lost->schema_change_count, change);
     }
     return true;
@@ -206,7 +171,16 @@ void lost_names_read(const Clusters *clusters, const Divergence *divergence, Are
     if (changes != NULL)
     {
         reader.schema = schema_create(clusters, changes);
-        name_relations_by_target(&reader);
+        for (size_t i = 0; i < lost->relation_count && !stop_requested(); i++)
+        {
+            LostRelation *relation = &lost->relations[i];
+
+            if (relation->database == NULL)
+                relation->database = name_database(&reader, relation->id.database);
+            if (!relation->on_source && relation->oid >= FIRST_NORMAL_OID &&
+                lost_relation_is_told(relation) && !name_at(&reader, reader.end, relation))
+                (void) name_at(&reader, reader.before, relation);
+        }
         read_schema_changes(&reader, changes);
     }
     else

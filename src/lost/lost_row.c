@@ -14,6 +14,7 @@ typedef struct Chunk
     Slice data;
 } Chunk;
 
+#define TYPE_BOOL 16
 #define CHUNK_KEY_SIZE (3 * sizeof(uint32_t)) /* relation, value, sequence */
 
 struct RowReader
@@ -54,34 +55,31 @@ static Slice find_toast_chunk(void *context, const Varlena *pointer, uint32_t se
     return found != NULL ? found->data : (Slice){NULL, 0};
 }
 
-/* The rows of TOAST tables are (chunk_id, chunk_seq, chunk_data). */
-static void collect_chunk(RowReader *reader, const RowChange *change)
-{
-    const Slice row = change->kind == ROW_DELETE ? change->old : change->new;
-    const char *reason;
-    const Table *table;
-    Slice values[3];
-    Varlena data;
-
-    reader->moment.lsn = change->lsn;
-    table = schema_table(reader->schema, &change->relation, reader->moment, &reason);
-    if (table != NULL && table->kind == 't' && table->attribute_count == 3 &&
-        split_stored_row(table, row, values, &reason) && values[0].size == 4 &&
-        values[1].size == 4 && values[2].bytes != NULL &&
-        varlena_parse(values[2], &data, &reason) && data.kind == VARLENA_PLAIN)
-        ARRAY_ADD(reader->chunks, reader->chunk_count,
-                  (Chunk){table->oid, load_u32(values[0].bytes), load_u32(values[1].bytes),
-                          data.content});
-}
-
 void row_reader_begin(RowReader *reader, const LostCommit *commit)
 {
     reader->moment.commit = commit;
     free(reader->chunks);
     reader->chunks = NULL;
     reader->chunk_count = 0;
-    for (const LostChange *change = commit->first; change != NULL; change = change->after)
-        collect_chunk(reader, &change->row);
+    for (const LostChange *link = commit->first; link != NULL; link = link->after)
+    {
+        const RowChange *change = &link->row;
+        const char *reason;
+        const Table *table;
+        Slice values[3]; /* chunk_id, chunk_seq, chunk_data */
+        Varlena data;
+
+        reader->moment.lsn = change->lsn;
+        table = schema_table(reader->schema, &change->relation, reader->moment, &reason);
+        if (table != NULL && table->kind == 't' && table->attribute_count == 3 &&
+            split_stored_row(table, change->kind == ROW_DELETE ? change->old : change->new, values,
+                             &reason) &&
+            values[0].size == 4 && values[1].size == 4 && values[2].bytes != NULL &&
+            varlena_parse(values[2], &data, &reason) && data.kind == VARLENA_PLAIN)
+            ARRAY_ADD(reader->chunks, reader->chunk_count,
+                      (Chunk){table->oid, load_u32(values[0].bytes), load_u32(values[1].bytes),
+                              data.content});
+    }
     ARRAY_SORT(reader->chunks, reader->chunk_count, compare_chunks);
     reader->moment.lsn = commit->lsn;
 }
@@ -177,16 +175,6 @@ static void make_value(RowReader *reader, const Attribute *attribute, Slice stor
     buffer_append_u8(&row->text, '\0');
 }
 
-static bool is_unchanged(const Attribute *attribute, Slice old, Slice new)
-{
-    const char *reason;
-    Varlena value;
-
-    return attribute->storage.length == -1 && old.bytes != NULL &&
-           new.bytes != NULL &&old.size == new.size &&memcmp(old.bytes, new.bytes, old.size) == 0 &&
-           varlena_parse(old, &value, &reason) && value.kind == VARLENA_EXTERNAL;
-}
-
 const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table)
 {
     LostRow *row = &reader->row;
@@ -207,9 +195,14 @@ const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const
     for (size_t column = 0; column < table->attribute_count; column++)
     {
         const Attribute *attribute = &table->attributes[column];
+        const Slice old = reader->stored[0][column], new = reader->stored[1][column];
+        const char *reason;
+        Varlena value;
         const bool unchanged =
-            row->old.known && row->new.known &&is_unchanged(attribute, reader->stored[0][column],
-                                                            reader->stored[1][column]);
+            row->old.known && row->new.known && attribute->storage.length == -1 &&
+            old.bytes != NULL &&new.bytes != NULL &&old.size ==
+                new.size &&memcmp(old.bytes, new.bytes, old.size) == 0 &&
+            varlena_parse(old, &value, &reason) && value.kind == VARLENA_EXTERNAL;
 
         for (int i = 0; i < 2; i++)
         {
@@ -254,21 +247,10 @@ void lost_json_end(Json *json)
     buffer_append_u8(json->text, '\n');
 }
 
-static void append_json_value(Json *json, Oid type, const char *text)
-{
-    /* NaN and Infinity are no numbers of JSON, and null is another value. */
-    if (base_type_kind(type) == BASE_NUMBER && strspn(text, "0123456789+-eE.") == strlen(text))
-        json_decimal(json, "value", text);
-    else if (type == 16)
-        json_bool(json, "value", text[0] == 't');
-    else
-        json_string(json, "value", text);
-}
-
 typedef struct StoredWriter
 {
-    Buffer *text;
-    const TextTaker *taker;
+    LostFile *file;
+    Error *error;
 } StoredWriter;
 
 /* A PieceFunction. */
@@ -276,21 +258,21 @@ static bool append_hex_piece(void *context, Slice piece)
 {
     const StoredWriter *writer = context;
 
-    append_hex(writer->text, piece);
-    return writer->taker->take(writer->taker->context);
+    append_hex(&writer->file->text, piece);
+    return lost_file_flush(writer->file, writer->error);
 }
 
 /* The bytes as they are stored, in hexadecimal. */
-static bool append_stored(Json *json, const LostRow *row, const Attribute *attribute, Slice stored,
-                          const TextTaker *taker)
+static bool append_stored(Json *json, const LostRow *row, size_t column, Slice stored,
+                          LostFile *file, Error *error)
 {
-    StoredWriter writer = {json->text, taker};
+    StoredWriter writer = {file, error};
     bool compressed = false, good;
     const char *reason;
     Varlena varlena;
 
     json_decimal(json, "value", "\"");
-    if (attribute->storage.length != -1)
+    if (row->table->attributes[column].storage.length != -1)
         good = append_hex_piece(&writer, stored);
     else
     {
@@ -307,62 +289,81 @@ static bool append_stored(Json *json, const LostRow *row, const Attribute *attri
     return good;
 }
 
+static bool append_row_value(Json *json, const LostRow *row, const RowText *values, size_t column,
+                             LostFile *file, Error *error)
+{
+    const RowValue *value = &values->values[column];
+    const Oid type = row->table->attributes[column].type;
+    const char *text = value->state == ROW_VALUE_TEXT || value->state == ROW_VALUE_BINARY
+                           ? row_value_text(values, column)
+                           : NULL;
+
+    switch (value->state)
+    {
+    case ROW_VALUE_NULL:
+        json_null(json, "value");
+        break;
+    case ROW_VALUE_UNCHANGED:
+        json_bool(json, "unchanged", true);
+        break;
+    case ROW_VALUE_UNTOLD:
+        json_string(json, "unknown", value->reason);
+        break;
+    case ROW_VALUE_STORED:
+        return append_stored(json, row, column, value->stored, file, error);
+    case ROW_VALUE_BINARY:
+        json_string(json, "value", text);
+        json_string(json, "encoding", "binary");
+        break;
+    case ROW_VALUE_TEXT: /* NaN and Infinity are no numbers of JSON, and null is another value */
+        if (base_type_kind(type) == BASE_NUMBER && strspn(text, "0123456789+-eE.") == strlen(text))
+            json_decimal(json, "value", text);
+        else if (type == TYPE_BOOL)
+            json_bool(json, "value", text[0] == 't');
+        else
+            json_string(json, "value", text);
+        break;
+    }
+    return true;
+}
+
 /* The words of wal2json's format 2. Where a value cannot stand as wal2json would give it, its
  * column has another key instead of "value". */
-static bool append_row(Json *json, const char *key, const LostRow *change, const RowText *row,
-                       const TextTaker *taker)
+static bool append_row(Json *json, const char *key, const LostRow *row, const RowText *values,
+                       LostFile *file, Error *error)
 {
-    const Table *table = change->table;
-    const size_t count = table->attribute_count;
+    const Table *table = row->table;
     size_t left = 0, column = 0;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < table->attribute_count; i++)
         left += table->attributes[i].type != 0;
     for (size_t i = 0; json_each(json, key, true, i, left); i++, column++)
     {
         while (table->attributes[column].type == 0)
             column++;
-        const RowValue *value = &row->values[column];
         json_string(json, "name", table->attributes[column].name);
         json_string(json, "type", table->type_names[column]);
-        if (value->state == ROW_VALUE_NULL)
-            json_null(json, "value");
-        else if (value->state == ROW_VALUE_UNCHANGED)
-            json_bool(json, "unchanged", true);
-        else if (value->state == ROW_VALUE_UNTOLD)
-            json_string(json, "unknown", value->reason);
-        else if (value->state == ROW_VALUE_STORED)
-        {
-            if (!append_stored(json, change, &table->attributes[column], value->stored, taker))
-                return false;
-        }
-        else if (value->state == ROW_VALUE_TEXT)
-            append_json_value(json, table->attributes[column].type, row_value_text(row, column));
-        else
-        {
-            json_string(json, "value", row_value_text(row, column));
-            json_string(json, "encoding", "binary");
-        }
-        if (!taker->take(taker->context))
+        if (!append_row_value(json, row, values, column, file, error) ||
+            !lost_file_flush(file, error))
             return false;
     }
     return true;
 }
 
-bool lost_json_row(const LostRow *row, const char *lsn, const TextTaker *taker, Buffer *text)
+bool lost_json_row(const LostRow *row, const char *lsn, LostFile *file, Error *error)
 {
     static const char *const actions[] = {
         [ROW_INSERT] = "I", [ROW_UPDATE] = "U", [ROW_DELETE] = "D"};
-    Json json = lost_json_begin(text, actions[row->change->kind]);
+    Json json = lost_json_begin(&file->text, actions[row->change->kind]);
 
     json_number(&json, "xid", row->reader->moment.commit->xid);
     json_string(&json, "lsn", lsn);
     json_string(&json, "schema", row->table->schema);
     json_string(&json, "table", row->table->name);
     if ((row->new.known && row->change->kind != ROW_DELETE &&
-         !append_row(&json, "columns", row, &row->new, taker)) ||
+         !append_row(&json, "columns", row, &row->new, file, error)) ||
         (row->old.known && row->change->kind != ROW_INSERT &&
-         !append_row(&json, "identity", row, &row->old, taker)))
+         !append_row(&json, "identity", row, &row->old, file, error)))
         return false;
     if (row->untold != NULL)
         json_string(&json, "unknown", row->untold);

@@ -6,6 +6,7 @@
 #define LOST_LOST_ROW_H
 
 #include "base/json.h"
+#include "lost/lost_file.h"
 #include "lost/schema.h"
 
 typedef enum RowValueState
@@ -75,33 +76,7 @@ const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT 
 Json lost_json_begin(Buffer *text, const char *action);
 void lost_json_end(Json *json);
 
-/* Takes from the text what is whole in it, if that is much: a value that is kept as it is stored
- * may be longer than a line should be in memory. False: it failed. */
-typedef struct TextTaker
-{
-    bool (*take)(void *context);
-    void *context;
-} TextTaker;
-
-/* Append the line of a row; lsn is its text. False if the taker failed. */
-MUST_CHECK bool lost_json_row(const LostRow *row, const char *lsn, const TextTaker *taker,
-                              Buffer *text);
-
-/* ---- lost_sql.c ---- */
-
-extern const char *const lost_sql_verbs[]; /* by RowChangeKind */
-
-/* Append the name of a table, with its schema. */
-void lost_sql_table(const Table *table, Buffer *text);
-
-/* Append its schema and its name as arguments of the script's functions. */
-void lost_sql_table_arguments(const Table *table, Buffer *text);
-
-/* Append the statement that asks whether the table of that name is this one, and sets changed. */
-void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text);
-
-/* Append the statement for a row, in the SQL of the version. False if the row is not known well
- * enough; *reason says why. */
-bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char **reason);
+/* Append the line of a row to the file, which is flushed where it gets long; lsn is its text. */
+MUST_CHECK bool lost_json_row(const LostRow *row, const char *lsn, LostFile *file, Error *error);
 
 #endif

@@ -84,6 +84,13 @@ DO $$ DECLARE me pg_roles; why text; BEGIN
   HINT = 'Its functions would run as ' || session_user || '. Look at it, and drop or rename'
   ' it. Then, as a superuser, in this database: CREATE SCHEMA lost_rows AUTHORIZATION '
   || quote_ident(session_user) || ';'; END IF; END $$;
+--@ database: lost transactions may have given its name to another one
+DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_database
+  WHERE oid = current_setting('lost_rows.database')::oid
+  AND datname = current_database()) THEN RAISE EXCEPTION USING
+  MESSAGE = 'here ' || current_database() || ' is another database',
+  HINT = 'Lost transactions renamed it. Do the same here first, or take this '
+  'check out of the script.'; END IF; END $$;
 --@ settings: how values are written, and what else statements mean
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;

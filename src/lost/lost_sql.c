@@ -1,12 +1,80 @@
-/*
- * A statement of the file for people. Each is one query: it changes the row only where that still
- * is as the lost transaction found it, and prints a line where it did nothing and should have.
- */
-#include "lost/lost_row.h"
+#include "lost/lost_sql.h"
 
 #include "base/text_cursor.h"
+#include "format/settings.h"
 
 #include <string.h>
+
+/* ---- What comes before the statements ---- */
+
+/* Append a part of lost_script.sql: the lines after the one that begins with its name. */
+static void append_script_part(const char *name, Buffer *text)
+{
+    bool is_within = false;
+
+    for (const char *const *line = lost_script_lines; *line != NULL; line++)
+    {
+        TextCursor mark = text_cursor(*line);
+
+        if (!text_take(&mark, "--@ "))
+            buffer_append_string(text, is_within ? *line : "");
+        else
+            is_within = text_take(&mark, name);
+    }
+}
+
+void lost_script_begin(Buffer *text)
+{
+    buffer_append_u8(text, '\n');
+    append_script_part("head", text);
+}
+
+/* A word of \connect, in the quotes in which a line break can be written. psql takes what is in
+ * them for a name, whose own quotes are taken off afterwards. */
+static void append_connect_word(const char *bare, Buffer *text)
+{
+    AUTO_BUFFER Buffer name = {0};
+    const char *word;
+
+    buffer_append_name(&name, bare);
+    buffer_append_u8(text, '\'');
+    for (word = buffer_string(&name); *word != '\0'; word++)
+        if (*word == '\n' || *word == '\r')
+            buffer_append_string(text, *word == '\n' ? "\\n" : "\\r");
+        else
+            buffer_append_escaped(text, word, 1, "'\\", '\\');
+    buffer_append_u8(text, '\'');
+}
+
+void lost_script_connect(const char *name, Oid number, const Version *version, Buffer *text)
+{
+    AUTO_BUFFER Buffer value = {0};
+
+    /* A connection string: a name alone could be taken for one. */
+    conninfo_append(&value, "dbname", name);
+    buffer_append_string(text, "\n" LOST_SCRIPT_UTF8 "\\connect -reuse-previous=on ");
+    append_connect_word(buffer_string(&value), text);
+    buffer_append_u8(text, '\n');
+    append_script_part("session", text);
+    if (version->sql.row_security)
+        append_script_part("policies", text);
+    append_script_part("role", text);
+    if (number != 0)
+    {
+        buffer_printf(text, "SET lost_rows.database = %u;\n", number);
+        append_script_part("database", text);
+    }
+    if (version->sql.row_security)
+        buffer_append_string(text, "SET row_security = off;\n");
+    append_script_part("settings", text);
+    if (version->sql.publications)
+        append_script_part("publications", text);
+    append_script_part("applied", text);
+    buffer_append_string(text, version->sql.publications ? "\\endif\n" : "");
+    append_script_part("functions", text);
+}
+
+/* ---- Columns ---- */
 
 const char *const lost_sql_verbs[] = {
     [ROW_INSERT] = "INSERT", [ROW_UPDATE] = "UPDATE", [ROW_DELETE] = "DELETE"};
@@ -144,36 +212,37 @@ void lost_sql_table_arguments(const Table *table, Buffer *text)
     buffer_append_string(text, "::text");
 }
 
-static void append_sql_part(const LostRow *row, char part, Buffer *text)
-{
-    const bool is_list = strchr("cv" DIFFERING_PARTS, part) != NULL;
-    bool any = false;
-
-    if (part == 't')
-        lost_sql_table(row->table, text);
-    if (part == 'i' && row->version->sql.identity_columns)
-        buffer_append_string(text, "OVERRIDING SYSTEM VALUE ");
-    if (part == 't' || part == 'i')
-        return;
-    for (size_t i = 0; i < row->table->attribute_count; i++)
-        any |= append_column(row, part, !any ? "" : is_list ? ", " : " AND ", i, text);
-    if (!any && !is_list)
-        buffer_append_string(text, "true");
-}
-
 static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 {
-    const char *part;
+    const Table *table = row->table;
+    const char *mark;
 
-    for (; (part = strchr(sql, '%')) != NULL; sql = part + 2)
+    for (; (mark = strchr(sql, '%')) != NULL; sql = mark + 2)
     {
-        buffer_append(text, sql, (size_t) (part - sql));
-        append_sql_part(row, part[1], text);
+        const char part = mark[1];
+        const bool is_list = strchr("cv" DIFFERING_PARTS, part) != NULL;
+        bool any = false;
+
+        buffer_append(text, sql, (size_t) (mark - sql));
+        if (part == 't')
+            lost_sql_table(table, text);
+        else if (part == 'i')
+            buffer_append_string(
+                text, row->version->sql.identity_columns ? "OVERRIDING SYSTEM VALUE " : "");
+        else
+        {
+            for (size_t i = 0; i < table->attribute_count; i++)
+                any |= append_column(row, part, !any ? "" : is_list ? ", " : " AND ", i, text);
+            buffer_append_string(text, any || is_list ? "" : "true");
+        }
     }
     buffer_append_string(text, sql);
 }
 
 /* ---- Statements ---- */
+
+/* Each is one query: it changes the row only where that still is as the lost transaction found it,
+ * and prints a line where it did nothing and should have. */
 
 #define INSERT_COLUMNS "INSERT INTO %t (%c) %i"
 /* Locked, since a ctid is not looked at again if somebody changes the row in the meantime. */
@@ -209,19 +278,6 @@ static const char *choose_insert(const LostRow *row)
                "SELECT %v WHERE NOT EXISTS (SELECT 1 FROM ONLY %t WHERE %m)";
 }
 
-static void append_change(const LostRow *row, Buffer *text)
-{
-    const RowChangeKind kind = row->change->kind;
-
-    if (kind == ROW_INSERT)
-        append_sql(row, choose_insert(row), text);
-    else
-    {
-        append_sql(row, kind == ROW_UPDATE ? "UPDATE ONLY %t SET %s" : "DELETE FROM ONLY %t", text);
-        append_sql(row, choose_row(row), text);
-    }
-}
-
 /* The line is printed if the change did nothing and the row is not as it should be either. Which
  * row that is only a key tells: another one may look alike. */
 static const char *choose_condition(const LostRow *row)
@@ -233,37 +289,20 @@ static const char *choose_condition(const LostRow *row)
                                      : " WHERE NOT EXISTS (TABLE done)";
 }
 
-static bool columns_differ(const LostRow *row)
-{
-    for (size_t i = 0; i < row->table->attribute_count; i++)
-        if (column_differs(row, i))
-            return true;
-    return false;
-}
+#define SOME_DIFFER 1
+#define UNIQUE_DIFFER 2   /* of a unique index: another row may be in the way of the new one */
+#define IDENTITY_DIFFER 4 /* to which no UPDATE gives a value */
 
-/* Another row may be in the way of the new one, and the statement itself would make that an error.
- */
-static bool may_violate(const LostRow *row)
+/* Which columns get another value. */
+static unsigned find_difference(const LostRow *row)
 {
-    const RowChangeKind kind = row->change->kind;
+    unsigned differ = 0;
 
-    if (kind == ROW_DELETE ||
-        (kind == ROW_INSERT && row->version->sql.on_conflict && !row->table->refuses_on_conflict))
-        return false;
-    for (size_t i = 0; i < row->table->attribute_count; i++)
-        if (row->table->unique[i] && (kind == ROW_INSERT || column_differs(row, i)))
-            return true;
-    return false;
-}
-
-/* No UPDATE gives a value to such a column. */
-static bool changes_identity(const LostRow *row)
-{
-    for (size_t i = 0; i < row->table->attribute_count; i++)
-        if (row->change->kind == ROW_UPDATE && row->table->attributes[i].identity_always &&
-            column_differs(row, i))
-            return true;
-    return false;
+    for (size_t i = 0; i < row->table->attribute_count && row->change->kind != ROW_DELETE; i++)
+        if (row->change->kind == ROW_INSERT || column_differs(row, i))
+            differ |= SOME_DIFFER | (row->table->unique[i] ? UNIQUE_DIFFER : 0) |
+                      (row->table->attributes[i].identity_always ? IDENTITY_DIFFER : 0);
+    return differ;
 }
 
 /* Append the arguments of lost_rows.replace, which does what the UPDATE would. */
@@ -303,21 +342,6 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
     return true;
 }
 
-/* A type whose name is not valid in UTF-8 is not compared. */
-static void append_check_item(const Table *table, size_t column, char list, Buffer *text)
-{
-    const char *type = table->type_names[column];
-
-    if (list == 'n')
-        buffer_printf(text, "%zu", column + 1);
-    else if (list == 'c')
-        buffer_append_literal(text, table->attributes[column].name, LITERAL_ANY);
-    else if (utf8_is_valid(type))
-        buffer_append_literal(text, type, LITERAL_ANY);
-    else
-        buffer_append_string(text, "NULL");
-}
-
 void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
 {
     static const char lists[] = "cnt"; /* of the columns: names, numbers, types */
@@ -336,12 +360,22 @@ void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
 
         buffer_append_string(text, ",\n  ARRAY[");
         for (size_t i = 0; i < table->attribute_count; i++)
-            if (is_in_conditions(table, i))
-            {
-                buffer_append_string(text, separator);
-                append_check_item(table, i, lists[list], text);
-                separator = ", ";
-            }
+        {
+            const char *type = table->type_names[i];
+
+            if (!is_in_conditions(table, i))
+                continue;
+            buffer_append_string(text, separator);
+            separator = ", ";
+            if (lists[list] == 'n')
+                buffer_printf(text, "%zu", i + 1);
+            else if (lists[list] == 'c')
+                buffer_append_literal(text, table->attributes[i].name, LITERAL_ANY);
+            else if (utf8_is_valid(type))
+                buffer_append_literal(text, type, LITERAL_ANY);
+            else /* not compared */
+                buffer_append_string(text, "NULL");
+        }
         buffer_printf(text, "]::%s[]", types[list]);
     }
     buffer_append_string(text, ") AS changed \\gset\n");
@@ -351,25 +385,33 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
 {
     const RowChangeKind kind = row->change->kind;
     const char *key = kind == ROW_INSERT ? "%t WHERE %m" : "%t WHERE %k";
+    const bool on_conflict = row->version->sql.on_conflict && !row->table->refuses_on_conflict;
     AUTO_BUFFER Buffer change = {0}, line = {0};
+    unsigned differ;
 
     if (row->untold != NULL)
         return untold(reason, row->untold);
     if ((kind != ROW_DELETE && !row_is_sayable(row, &row->new, reason)) ||
         (kind != ROW_INSERT && !row_is_sayable(row, &row->old, reason)))
         return false;
-    if (kind == ROW_UPDATE && !columns_differ(row))
+    differ = find_difference(row);
+    if (kind == ROW_UPDATE && differ == 0)
         return true;
-    append_change(row, &change);
+    append_sql(row,
+               kind == ROW_INSERT   ? choose_insert(row)
+               : kind == ROW_UPDATE ? "UPDATE ONLY %t SET %s"
+                                    : "DELETE FROM ONLY %t",
+               &change);
+    append_sql(row, kind == ROW_INSERT ? "" : choose_row(row), &change);
     if (!utf8_is_valid(buffer_string(&change)))
         return untold(reason, "a name is not valid in UTF-8");
-    if (changes_identity(row))
+    if (kind == ROW_UPDATE && (differ & IDENTITY_DIFFER))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.replace(");
         append_replacement(row, text);
         buffer_append_string(text, "))");
     }
-    else if (may_violate(row))
+    else if ((differ & UNIQUE_DIFFER) && !(kind == ROW_INSERT && on_conflict))
     {
         buffer_append_string(text, "WITH done AS (SELECT 1 WHERE lost_rows.attempt(");
         buffer_append_literal(text, buffer_string(&change), LITERAL_ANY);

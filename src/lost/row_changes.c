@@ -27,42 +27,38 @@ typedef struct PreparedXid
     const char *gid;
 } PreparedXid;
 
-typedef struct CommitReader
+typedef struct ChangeReader
 {
     const Clusters *clusters;
     const Divergence *diverged;
+    const Version *version;
+    uint32_t block_size;
     RowChanges *changes;
     PreparedXid *prepared;
     size_t prepared_count;
-} CommitReader;
+    HeapPages *pages;
+    OpenFile file;
+    Buffer row;
+    uint8_t page[PAGE_SIZE_MAX];
+} ChangeReader;
 
-/* The one that a COMMIT PREPARED ends. If the WAL that was read does not prepare it, that came
- * before.
- */
-static PreparedXid find_prepared(const CommitReader *reader, const WalEvent *event)
-{
-    PreparedXid found = {event->xid, true, ""};
-    size_t i = reader->prepared_count;
-
-    if (!event->prepared)
-        return (PreparedXid){event->xid, false, NULL};
-    while (i > 0 && reader->prepared[i - 1].xid != event->xid)
-        i--;
-    if (i > 0)
-        found = reader->prepared[i - 1];
-    if (event->gid_size > 0)
-        found.gid = arena_strndup(reader->changes->arena, event->gid, event->gid_size);
-    return found;
-}
-
-static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
+static void add_committed(ChangeReader *reader, Lsn lsn, const WalEvent *event)
 {
     RowChanges *changes = reader->changes;
     const uint64_t next_xid = reader->diverged->common_checkpoint.checkpoint.next_xid;
     const uint32_t commit = (uint32_t) changes->count;
     const int32_t later = (int32_t) (event->xid - (uint32_t) next_xid);
-    const PreparedXid prepared = find_prepared(reader, event);
+    PreparedXid prepared = {event->xid, event->prepared, event->prepared ? "" : NULL};
 
+    /* If the WAL that was read does not prepare a transaction, that came before. */
+    for (size_t i = reader->prepared_count; event->prepared && i > 0; i--)
+        if (reader->prepared[i - 1].xid == event->xid)
+        {
+            prepared = reader->prepared[i - 1];
+            break;
+        }
+    if (event->prepared && event->gid_size > 0)
+        prepared.gid = arena_strndup(changes->arena, event->gid, event->gid_size);
     ARRAY_ADD(changes->xids, changes->xid_count, (CommittedXid){event->xid, commit});
     for (uint32_t i = 0; i < event->subxid_count; i++)
         ARRAY_ADD(changes->xids, changes->xid_count,
@@ -80,39 +76,34 @@ static void add_committed(CommitReader *reader, Lsn lsn, const WalEvent *event)
         changes->common_count++;
 }
 
-/* Rows are saved without a limit, since they go into a directory. Names have a limit of memory: no
- * run ends with this error. */
-static bool check_room(const CommitReader *reader, Error *error)
-{
-    return !reader->changes->catalogs_alone ||
-           reader->changes->xid_count + reader->prepared_count <= ROW_CHANGES_XIDS_MAX ||
-           error_set(error, ERROR_FAILED, "%s", "too many transactions committed");
-}
-
 /* A WalVisitor. */
 static bool take_commit(void *context, const WalRecord *record, Error *error)
 {
-    CommitReader *reader = context;
+    ChangeReader *reader = context;
+    RowChanges *changes = reader->changes;
     WalEvent event;
 
     if (record->rmgr != RM_XACT && record->rmgr != RM_SMGR && record->rmgr != RM_RELMAP &&
         record->rmgr != RM_XLOG)
         return true;
-    if (!walrecord_event(reader->clusters->shape.version, record, &event, error))
+    if (!walrecord_event(reader->version, record, &event, error))
         return false;
-    former_catalogs_add_record(&reader->changes->former, reader->clusters->shape.version, record,
-                               &event);
+    former_catalogs_add_record(&changes->former, reader->version, record, &event);
     if (event.kind == WAL_EVENT_PARAMETER_CHANGE && event.wal_level == WAL_LEVEL_MINIMAL &&
-        reader->changes->minimal_at == LSN_INVALID)
-        reader->changes->minimal_at = record->lsn;
+        changes->minimal_at == LSN_INVALID)
+        changes->minimal_at = record->lsn;
     if (event.kind == WAL_EVENT_PREPARE)
         ARRAY_ADD(reader->prepared, reader->prepared_count,
                   (PreparedXid){event.xid, record->lsn < reader->diverged->lsn,
-                                arena_strndup(reader->changes->arena, event.gid, event.gid_size)});
+                                arena_strndup(changes->arena, event.gid, event.gid_size)});
     if (event.kind == WAL_EVENT_COMMIT && event.xid != 0 &&
         record->lsn < reader->diverged->target_end)
         add_committed(reader, record->lsn, &event);
-    return check_room(reader, error);
+    /* Rows are saved without a limit, since they go into a directory. Names have a limit of memory:
+     * no run ends with this error. */
+    return !changes->catalogs_alone ||
+           changes->xid_count + reader->prepared_count <= ROW_CHANGES_XIDS_MAX ||
+           error_set(error, ERROR_FAILED, "%s", "too many transactions committed");
 }
 
 static int compare_committed(const void *left, const void *right)
@@ -122,32 +113,7 @@ static int compare_committed(const void *left, const void *right)
     return (a->xid > b->xid) - (a->xid < b->xid);
 }
 
-static bool read_commits(const Clusters *clusters, const Divergence *diverged, RowChanges *changes,
-                         Error *error)
-{
-    CommitReader reader = {.clusters = clusters, .diverged = diverged, .changes = changes};
-    const bool read = lost_wal_read(clusters, diverged, take_commit, &reader, error);
-
-    free(reader.prepared);
-    if (!read)
-        return false;
-    ARRAY_SORT(changes->xids, changes->xid_count, compare_committed);
-    return true;
-}
-
 /* ---- Their changes ---- */
-
-typedef struct ChangeReader
-{
-    const Clusters *clusters;
-    const Version *version;
-    uint32_t block_size;
-    RowChanges *changes;
-    HeapPages *pages;
-    OpenFile file;
-    Buffer row;
-    uint8_t page[PAGE_SIZE_MAX];
-} ChangeReader;
 
 /* NULL: it did not commit, as far as WAL tells. */
 static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xid)
@@ -168,30 +134,24 @@ static LostCommit *find_commit(const RowChanges *changes, const RowChange *chang
                : NULL;
 }
 
-/* A command that rewrites a catalog writes its row of pg_class: the target's file may not have that
- * row, or no longer. */
-static void note_rewritten_catalog(RowChanges *changes, const RowChange *change)
-{
-    const size_t known = changes->catalogs.count;
-    const Oid catalog = row_changes_catalog(changes, &change->relation);
-
-    if (catalog == CATALOG_UNSURE)
-        former_catalogs_add_change(&changes->former, &change->relation,
-                                   change->new.bytes != NULL ? change->new : change->old);
-    if (change->new.bytes != NULL && catalog == CATALOGS_PG_CLASS)
-        catalogs_add_row(&changes->catalogs, change->relation.database, change->new);
-    if (changes->catalogs.count != known)
-        catalogs_sort(&changes->catalogs);
-}
-
 static bool keep_change(RowChanges *changes, const RowChange *change, Error *error)
 {
     LostCommit *commit = find_commit(changes, change);
+    const Oid catalog = row_changes_catalog(changes, &change->relation);
+    const size_t known = changes->catalogs.count;
     LostChange *link;
 
     if (commit == NULL)
         return true;
-    note_rewritten_catalog(changes, change);
+    if (catalog == CATALOG_UNSURE)
+        former_catalogs_add_change(&changes->former, &change->relation,
+                                   change->new.bytes != NULL ? change->new : change->old);
+    /* A command that rewrites a catalog writes its row of pg_class: the target's file may not have
+     * that row, or no longer. */
+    if (change->new.bytes != NULL && catalog == CATALOGS_PG_CLASS)
+        catalogs_add_row(&changes->catalogs, change->relation.database, change->new);
+    if (changes->catalogs.count != known)
+        catalogs_sort(&changes->catalogs);
     link = spool_allocate(changes->spool, sizeof(*link), error);
     if (link == NULL)
         return false;
@@ -203,14 +163,6 @@ static bool keep_change(RowChanges *changes, const RowChange *change, Error *err
     return true;
 }
 
-static bool inserts_what(const RowChange *change, const RowChange *deletes)
-{
-    return change->kind == ROW_INSERT && change->xid == deletes->xid &&
-           change->new_place.block == deletes->old_place.block &&
-           change->new_place.item == deletes->old_place.item &&
-           memcmp(&change->relation, &deletes->relation, sizeof(change->relation)) == 0;
-}
-
 /* A speculative insert of this transaction found a row that another one inserted first: neither the
  * insert nor this delete is a change. */
 static void forget_insert(RowChanges *changes, const RowChange *deletes)
@@ -218,7 +170,11 @@ static void forget_insert(RowChanges *changes, const RowChange *deletes)
     LostCommit *commit = find_commit(changes, deletes);
     LostChange *link = commit != NULL ? commit->last : NULL;
 
-    while (link != NULL && !inserts_what(&link->row, deletes))
+    while (link != NULL &&
+           (link->row.kind != ROW_INSERT || link->row.xid != deletes->xid ||
+            link->row.new_place.block != deletes->old_place.block ||
+            link->row.new_place.item != deletes->old_place.item ||
+            memcmp(&link->row.relation, &deletes->relation, sizeof(deletes->relation)) != 0))
         link = link->before;
     if (link == NULL)
         return;
@@ -285,35 +241,26 @@ static bool find_row_of_file(ChangeReader *reader, const BlockReference *block, 
     return true;
 }
 
-/* The old row from elsewhere than its page in memory: a row of the target's file that this very
- * transaction deleted, or, with REPLICA IDENTITY FULL, the record. */
-static bool find_old_row_elsewhere(ChangeReader *reader, const BlockReference *block,
-                                   const HeapRecord *heap, RowChange *row, Error *error)
-{
-    Slice there;
-
-    if (!find_row_of_file(reader, block, heap->old_item, &there, error))
-        return false;
-    if (there.bytes == NULL || !row_is_deleted_by(there, heap))
-        there = heap_row_build(&heap->old_row, (Slice){0}, 0, reader->block_size, &reader->row);
-    row->old = (Slice){0};
-    if (there.bytes == NULL)
-    {
-        row->unknown = "WAL has no full-page image from before the change of the row";
-        return true;
-    }
-    return spool_copy(reader->changes->spool, there, &row->old, error);
-}
-
+/* The old row on its page in memory; else a row of the target's file that this very transaction
+ * deleted, or, with REPLICA IDENTITY FULL, the record. */
 static bool find_old_row(ChangeReader *reader, const WalRecord *record, const HeapRecord *heap,
                          RowChange *row, Error *error)
 {
     const BlockReference *block = &record->blocks[heap->old_index];
     const HeapPage *page = heap_pages_find(reader->pages, &block->relation, block->block);
+    Slice there;
 
     row->old = heap_page_row(page, heap->old_item);
-    if (row->old.bytes == NULL || (has_image(block) && !row_is_deleted_by(row->old, heap)))
-        return find_old_row_elsewhere(reader, block, heap, row, error);
+    if (row->old.bytes != NULL && (!has_image(block) || row_is_deleted_by(row->old, heap)))
+        return true;
+    row->old = (Slice){0};
+    if (!find_row_of_file(reader, block, heap->old_item, &there, error))
+        return false;
+    if (there.bytes == NULL || !row_is_deleted_by(there, heap))
+        there = heap_row_build(&heap->old_row, (Slice){0}, 0, reader->block_size, &reader->row);
+    if (there.bytes != NULL)
+        return spool_copy(reader->changes->spool, there, &row->old, error);
+    row->unknown = "WAL has no full-page image from before the change of the row";
     return true;
 }
 
@@ -471,6 +418,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     changes->arena = arena_create();
     changes->spool = spool_create(directory, error);
     reader->clusters = clusters;
+    reader->diverged = diverged;
     reader->version = clusters->shape.version;
     reader->block_size = clusters->target.control.block_size;
     reader->changes = changes;
@@ -478,8 +426,10 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     open_file_init(&reader->file, NULL);
     read = changes->spool != NULL && reader->block_size <= PAGE_SIZE_MAX &&
            target_catalogs_read(&clusters->target, &changes->catalogs, error) &&
-           read_commits(clusters, diverged, changes, error) &&
-           lost_wal_read(clusters, diverged, apply_record, reader, error);
+           lost_wal_read(clusters, diverged, take_commit, reader, error);
+    ARRAY_SORT(changes->xids, changes->xid_count, compare_committed);
+    read = read && lost_wal_read(clusters, diverged, apply_record, reader, error);
+    free(reader->prepared);
     open_file_close(&reader->file);
     heap_pages_free(reader->pages);
     buffer_free(&reader->row);

@@ -5,14 +5,12 @@
 #include "base/workers.h"
 #include "lost/base_types.h"
 #include "lost/lost_file.h"
-#include "lost/lost_row.h"
-#include "lost/lost_script.h"
+#include "lost/lost_sql.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define OPTION "--save-lost-rows"
-#define WRITE_SIZE (256 * 1024)
 #define PLENTY_OF_WAL 100 /* as many bytes of space for each of WAL: rows need about ten */
 
 typedef struct TableCount
@@ -42,16 +40,14 @@ typedef struct Saver
     LostRoom room;
     bool is_required; /* an error ends the run */
     Lsn minimal_at;   /* of the changes */
-    Error *error;     /* of the change at hand */
     const LostCommit *commit;
     Buffer time;             /* of the commit, as text */
     Oid database, connected; /* of the transaction; of the script there */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
     const Table *open_table; /* whose statements the script has last; NULL: none */
     Buffer checks;           /* what its end has to call, a line each */
-    const SchemaEvent *events;
-    size_t event_count;
-    TableCount *tables; /* sorted */
+    SchemaEvents events;     /* that are not written yet */
+    TableCount *tables;      /* sorted */
     size_t table_count;
     ReasonCount *reasons;
     size_t reason_count;
@@ -147,15 +143,6 @@ static void append_sent(Saver *saver, const char *sent)
     buffer_append_string(&saver->sql.text, sent);
 }
 
-/* The database's number, if it was there at the divergence; else 0. */
-static Oid number_of_database(Saver *saver)
-{
-    CatalogLook look = schema_look(saver->schema, 0, (Moment){saver->divergence->lsn, NULL});
-    CatalogTuple row;
-
-    return catalog_find(&look, PG_DATABASE, saver->database, &row) ? saver->database : 0;
-}
-
 /* The comment that tells of the transaction, in its database. */
 static void tell_transaction(Saver *saver)
 {
@@ -173,7 +160,13 @@ static void tell_transaction(Saver *saver)
         saver->connected = 0;
         if (name != NULL && utf8_is_valid(name))
         {
-            lost_script_connect(name, number_of_database(saver), saver->version, text);
+            CatalogLook look =
+                schema_look(saver->schema, 0, (Moment){saver->divergence->lsn, NULL});
+            CatalogTuple row;
+
+            lost_script_connect(
+                name, catalog_find(&look, PG_DATABASE, saver->database, &row) ? saver->database : 0,
+                saver->version, text);
             saver->connected = saver->database;
         }
     }
@@ -345,9 +338,9 @@ static void write_event(Saver *saver, const SchemaEvent *event)
 /* Write what the transaction did to the schema before that position. */
 static void write_events(Saver *saver, Lsn before)
 {
-    for (; saver->event_count > 0 && saver->events->lsn < before;
-         saver->events++, saver->event_count--)
-        write_event(saver, saver->events);
+    for (; saver->events.count > 0 && saver->events.items->lsn < before;
+         saver->events.items++, saver->events.count--)
+        write_event(saver, saver->events.items);
 }
 
 /* The indexes of a table that is emptied are emptied, too, and its TOAST table. VACUUM, which cuts
@@ -369,18 +362,9 @@ static void write_truncation(Saver *saver, const RowChange *change, const Table 
                                       .name = table->name});
 }
 
-/* A TextTaker's. */
-static bool take_json(void *context)
-{
-    Saver *saver = context;
-
-    return lost_file_flush(&saver->json, WRITE_SIZE, saver->error);
-}
-
 static bool write_change(Saver *saver, const RowChange *change, Error *error)
 {
     const Moment moment = {change->lsn, saver->commit};
-    const TextTaker taker = {take_json, saver};
     const char *reason = NULL;
     const Table *table = schema_table(saver->schema, &change->relation, moment, &reason);
     const LostRow *row;
@@ -418,12 +402,10 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
     }
     count_values(saver, table, &row->old);
     count_values(saver, table, &row->new);
-    saver->error = error;
-    if (!lost_json_row(row, LSN_TEXT(saver->version, change->lsn), &taker, &saver->json.text))
+    if (!lost_json_row(row, LSN_TEXT(saver->version, change->lsn), &saver->json, error))
         return false;
     write_statement(saver, row);
-    return lost_file_flush(&saver->json, WRITE_SIZE, error) &&
-           lost_file_flush(&saver->sql, WRITE_SIZE, error);
+    return lost_file_flush(&saver->json, error) && lost_file_flush(&saver->sql, error);
 }
 
 /* The lines B and C. */
@@ -456,11 +438,11 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
     (void) append_timestamp(commit->time, "+00", &saver->time);
     saver->saved->transactions++;
     saver->began_before += commit->began_before;
-    schema_events(saver->schema, commit, &saver->events, &saver->event_count);
+    saver->events = schema_events(saver->schema, commit);
     row_reader_begin(saver->reader, commit);
     saver->database = commit->database;
-    if (saver->database == 0 && saver->event_count > 0)
-        saver->database = saver->events[0].database;
+    if (saver->database == 0 && saver->events.count > 0)
+        saver->database = saver->events.items[0].database;
     write_bound(saver, "B", &saver->json.text);
     for (const LostChange *change = commit->first; change != NULL; change = change->after)
         if (!write_change(saver, &change->row, error))
@@ -544,49 +526,34 @@ static bool write_all(Saver *saver, const LostCommit *commits, size_t count, Err
     return true;
 }
 
-static bool find_room(Saver *saver, Error *error)
-{
-    return lost_room_find(&saver->room, saver->clusters->target.directory,
-                          saver->saved->rewind_bytes, error);
-}
-
 static uint64_t wal_bytes(const Divergence *divergence)
 {
     return divergence->target_end - divergence->common_checkpoint.checkpoint.redo;
 }
 
 /* Where there is not plenty of space the files are made twice, the first time only to learn how
- * long they are. What was read of the WAL takes its own part of the space. */
-static bool ask_for_room(Saver *saver, const LostCommit *commits, size_t count, Error *error)
-{
-    LostRoom *room = &saver->room;
-
-    if (!find_room(saver, error))
-        return false;
-    if (room->free / PLENTY_OF_WAL > wal_bytes(saver->divergence))
-        return true;
-    room->counting = true;
-    if (!write_all(saver, commits, count, error))
-        return false;
-    room->counting = false;
-    room->needed =
-        saver->json.size + saver->json.text.size + saver->sql.size + saver->sql.text.size;
-    return !saver->is_required || lost_room_has(room, room->needed, error);
-}
-
-static bool open_file(const Saver *saver, const char *end, LostFile *file, Error *error)
-{
-    return lost_file_open(
-        file, arena_printf(saver->arena, "%s/%s%s", saver->room.directory, saver->name, end),
-        error);
-}
-
+ * long they are. */
 static bool write_files(Saver *saver, const LostCommit *commits, size_t count, Error *error)
 {
     LostFile *json = &saver->json, *sql = &saver->sql;
+    LostRoom *room = &saver->room;
+    Arena *arena = saver->arena;
 
-    if (!ask_for_room(saver, commits, count, error) || !open_file(saver, ".jsonl", json, error) ||
-        !open_file(saver, ".sql", sql, error) || !write_all(saver, commits, count, error))
+    if (room->free / PLENTY_OF_WAL <= wal_bytes(saver->divergence))
+    {
+        room->counting = true;
+        if (!write_all(saver, commits, count, error))
+            return false;
+        room->counting = false;
+        room->needed = json->size + json->text.size + sql->size + sql->text.size;
+        if (saver->is_required && !lost_room_has(room, room->needed, error))
+            return false;
+    }
+    if (!lost_file_open(json, arena_printf(arena, "%s/%s.jsonl", room->directory, saver->name),
+                        error) ||
+        !lost_file_open(sql, arena_printf(arena, "%s/%s.sql", room->directory, saver->name),
+                        error) ||
+        !write_all(saver, commits, count, error))
         return false;
     /* Invariant 3: both are on the disk before the commit takes the rows from the target. */
     if (!lost_file_finish(sql, error))
@@ -595,7 +562,7 @@ static bool write_files(Saver *saver, const LostCommit *commits, size_t count, E
     if (!lost_file_finish(json, error))
         return false;
     saver->saved->json = json->made.path;
-    return file_sync_path(saver->room.directory, error);
+    return file_sync_path(room->directory, error);
 }
 
 /* Not all is saved. Keep what is written, and go on. */
@@ -618,19 +585,6 @@ static void keep_incomplete(Saver *saver, const Error *error)
                  saved->json, saved->sql);
     else
         log_hint("--require-lost-rows ends the run instead, before anything is changed.");
-}
-
-/* Columns of catalogs are known by their places in PostgreSQL's pg_attribute. */
-static bool check_catalogs(const Control *target, Error *error)
-{
-    if (!control_is_of_fork(target))
-        return true;
-    error_set(error, ERROR_FAILED, "lost rows of a fork of PostgreSQL cannot be saved");
-    error_detail(error,
-                 "The target has catalog version %u, PostgreSQL %s has %u: its catalogs may have "
-                 "other columns, so names and types of values would be guesses.",
-                 target->catalog_version, target->version->name, target->version->catalog_version);
-    return error_hint(error, "Omit " OPTION ". With --save-diverged-wal the lost WAL is saved.");
 }
 
 static void tell_saved(const Saver *saver, Lsn minimal_at)
@@ -660,14 +614,16 @@ static void tell_saved(const Saver *saver, Lsn minimal_at)
 
 static bool save(Saver *saver, Error *error)
 {
-    const char *directory = saver->room.directory;
+    const char *directory = saver->room.directory, *target = saver->clusters->target.directory;
+    const uint64_t rewind_bytes = saver->saved->rewind_bytes;
     const LostCommit *commits;
     RowChanges *changes;
     size_t count;
     bool result = true;
 
     /* The rows that are read go into a file there first, about as long as the WAL. */
-    if (!saved_directory_make(directory, error) || !find_room(saver, error) ||
+    if (!saved_directory_make(directory, error) ||
+        !lost_room_find(&saver->room, target, rewind_bytes, error) ||
         !lost_room_has(&saver->room, wal_bytes(saver->divergence), error))
         return false;
     changes = row_changes_read(saver->clusters, saver->divergence, directory, error);
@@ -681,7 +637,9 @@ static bool save(Saver *saver, Error *error)
         saver->schema = schema_create(saver->clusters, changes);
         saver->reader = row_reader_create(saver->version, saver->schema);
         saver->minimal_at = changes->minimal_at;
-        result = write_files(saver, commits, count, error);
+        /* What was read of the WAL takes its own part of the space. */
+        result = lost_room_find(&saver->room, target, rewind_bytes, error) &&
+                 write_files(saver, commits, count, error);
         if (result)
             tell_saved(saver, changes->minimal_at);
         row_reader_free(saver->reader);
@@ -694,6 +652,7 @@ static bool save(Saver *saver, Error *error)
 bool saved_rows_write(const Options *options, const Clusters *clusters,
                       const Divergence *divergence, Arena *arena, SavedRows *saved, Error *error)
 {
+    const Control *control = &clusters->target.control;
     Saver saver = {.options = options,
                    .clusters = clusters,
                    .divergence = divergence,
@@ -706,8 +665,19 @@ bool saved_rows_write(const Options *options, const Clusters *clusters,
     const char *existing;
     bool result;
 
-    if (!check_catalogs(&clusters->target.control, error) ||
-        !saved_directory_check(OPTION, options->save_lost_rows, clusters, &memory, &existing,
+    if (control_is_of_fork(control))
+    {
+        /* Columns of catalogs are known by their places in PostgreSQL's pg_attribute. */
+        error_set(error, ERROR_FAILED, "lost rows of a fork of PostgreSQL cannot be saved");
+        error_detail(error,
+                     "The target has catalog version %u, PostgreSQL %s has %u: its catalogs may "
+                     "have other columns, so names and types of values would be guesses.",
+                     control->catalog_version, control->version->name,
+                     control->version->catalog_version);
+        return error_hint(error,
+                          "Omit " OPTION ". With --save-diverged-wal the lost WAL is saved.");
+    }
+    if (!saved_directory_check(OPTION, options->save_lost_rows, clusters, &memory, &existing,
                                error))
         return false;
     if (divergence->lsn == LSN_INVALID && options->require_lost_rows)

@@ -30,84 +30,35 @@ typedef struct Found
     const char *reason;
 } Found;
 
-typedef struct DatabaseEncoding
-{
-    Oid database;
-    iconv_t conversion;
-} DatabaseEncoding;
-
-struct Schema
-{
-    const RowChanges *changes;
-    CatalogReader *reader;
-    Arena *arena;
-    Found *found; /* by id */
-    size_t found_count;
-    DatabaseEncoding *encodings; /* those that were asked for */
-    size_t encoding_count;
-};
-
-/* The conversion of the database's text, or of names that all share. */
-static iconv_t find_conversion(Schema *schema, CatalogLook *look)
-{
-    const uint64_t wanted = look->database != 0 ? look->database : KEY_ANY;
-    uint32_t encoding = ENCODING_NONE;
-    size_t position = 0;
-    CatalogTuple row;
-
-    for (size_t i = 0; i < schema->encoding_count; i++)
-        if (schema->encodings[i].database == look->database)
-            return schema->encodings[i].conversion;
-    while (catalog_next(look, PG_DATABASE, wanted, &position, &row))
-        encoding = encoding_of_shared(encoding, row_number(&row, "encoding"));
-    if (encoding == ENCODING_NONE)
-        return NO_CONVERSION;
-    ARRAY_ADD(schema->encodings, schema->encoding_count,
-              (DatabaseEncoding){look->database, encoding_open(encoding)});
-    return schema->encodings[schema->encoding_count - 1].conversion;
-}
-
-CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
-{
-    CatalogLook look = {.reader = schema->reader,
-                        .database = database,
-                        .view = catalog_view(schema->reader, moment),
-                        .conversion = NO_CONVERSION,
-                        .arena = schema->arena};
-
-    look.conversion = find_conversion(schema, &look);
-    look.seen = 0;
-    return look;
-}
-
 /* ---- Names of types: format_type, utils/adt/format_type.c ---- */
 
 /* Words that are not unreserved in 9.3 to 19: quote_identifier quotes them, too
  * (utils/adt/ruleutils.c, parser/kwlist.h). A few are in some of these versions only. */
-static bool is_sql_keyword(const char *name)
-{
-    static const char words[] =
-        " all analyse analyze and any array as asc asymmetric authorization between bigint "
-        "binary bit boolean both case cast char character check coalesce collate collation "
-        "column concurrently constraint create cross current_catalog current_date "
-        "current_role current_schema current_time current_timestamp current_user dec "
-        "decimal default deferrable desc distinct do else end except exists extract false "
-        "fetch float for foreign freeze from full grant greatest group grouping having "
-        "ilike in initially inner inout int integer intersect interval into is isnull join "
-        "json json_array json_arrayagg json_exists json_object json_objectagg json_query "
-        "json_scalar json_serialize json_table json_value lateral leading least left like "
-        "limit localtime localtimestamp merge_action national natural nchar none normalize "
-        "not notnull null nullif numeric offset on only or order out outer over overlaps "
-        "overlay placing position precision primary real references returning right row "
-        "select session_user setof similar smallint some substring symmetric system_user "
-        "table tablesample then time timestamp to trailing treat trim true union unique "
-        "user using values varchar variadic verbose when where window with xmlattributes "
-        "xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot "
-        "xmlserialize xmltable ";
-    AUTO_BUFFER Buffer word = {0};
+static const char sql_keywords[] =
+    " all analyse analyze and any array as asc asymmetric authorization between bigint "
+    "binary bit boolean both case cast char character check coalesce collate collation "
+    "column concurrently constraint create cross current_catalog current_date "
+    "current_role current_schema current_time current_timestamp current_user dec "
+    "decimal default deferrable desc distinct do else end except exists extract false "
+    "fetch float for foreign freeze from full grant greatest group grouping having "
+    "ilike in initially inner inout int integer intersect interval into is isnull join "
+    "json json_array json_arrayagg json_exists json_object json_objectagg json_query "
+    "json_scalar json_serialize json_table json_value lateral leading least left like "
+    "limit localtime localtimestamp merge_action national natural nchar none normalize "
+    "not notnull null nullif numeric offset on only or order out outer over overlaps "
+    "overlay placing position precision primary real references returning right row "
+    "select session_user setof similar smallint some substring symmetric system_user "
+    "table tablesample then time timestamp to trailing treat trim true union unique "
+    "user using values varchar variadic verbose when where window with xmlattributes "
+    "xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot "
+    "xmlserialize xmltable ";
 
-    buffer_printf(&word, " %s ", name);
-    return strstr(words, buffer_string(&word)) != NULL;
+bool schema_words_have(const char *words, const char *word)
+{
+    AUTO_BUFFER Buffer between_blanks = {0};
+
+    buffer_printf(&between_blanks, " %s ", word);
+    return strstr(words, buffer_string(&between_blanks)) != NULL;
 }
 
 static bool needs_no_quotes(const char *name)
@@ -120,7 +71,7 @@ const char *schema_quoted_name(Arena *arena, const char *name)
 {
     AUTO_BUFFER Buffer quoted = {0};
 
-    if (needs_no_quotes(name) && !is_sql_keyword(name))
+    if (needs_no_quotes(name) && !schema_words_have(sql_keywords, name))
         return name;
     buffer_append_name(&quoted, name);
     return arena_strdup(arena, buffer_string(&quoted));
@@ -129,20 +80,17 @@ const char *schema_quoted_name(Arena *arena, const char *name)
 /* intervaltypmodout, utils/adt/timestamp.c: the fields lie in the upper half. */
 static const char *interval_name(Arena *arena, uint32_t modifier)
 {
-    static const struct
-    {
-        const char *name;
-        unsigned bit;
-    } fields[] = {{"year", 2},  {"month", 1},   {"day", 3},
-                  {"hour", 10}, {"minute", 11}, {"second", 12}};
+    static const char *const fields[] = {
+        [2] = "year", [1] = "month", [3] = "day", [10] = "hour", [11] = "minute", [12] = "second"};
+    static const int bits[] = {2, 1, 3, 10, 11, 12}; /* from the longest field on */
     const uint32_t mask = modifier >> 16 & 0x7FFF, precision = modifier & 0xFFFF;
     const char *first = NULL, *last = NULL, *text = "interval";
 
-    for (size_t i = 0; mask != 0x7FFF && i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (mask >> fields[i].bit & 1)
+    for (size_t i = 0; mask != 0x7FFF && i < sizeof(bits) / sizeof(bits[0]); i++)
+        if (mask >> bits[i] & 1)
         {
-            first = first == NULL ? fields[i].name : first;
-            last = fields[i].name;
+            first = first == NULL ? fields[bits[i]] : first;
+            last = fields[bits[i]];
         }
     if (first != NULL)
         text = arena_printf(arena, first == last ? "%s %s" : "%s %s to %s", text, first, last);
@@ -240,16 +188,6 @@ static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Sto
     return (Slice){arena_copy(look->arena, value.bytes, value.size), value.size};
 }
 
-static bool is_nondeterministic(CatalogLook *look, Oid collation)
-{
-    CatalogTuple row;
-
-    /* initdb makes none that is; before 12 pg_collation does not have the column */
-    return collation >= FIRST_NORMAL_OID && catalog_find(look, PG_COLLATION, collation, &row) &&
-           row_column(&row, "collisdeterministic").bytes != NULL &&
-           !row_number(&row, "collisdeterministic");
-}
-
 /*
  * The columns of a relation. Of a table also the names of their types, and whether they are NOT
  * NULL; NULL for those of a type. Returns their number, 0 also where they are not complete.
@@ -262,7 +200,7 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
     Attribute *all;
     const char **all_names;
     size_t position = 0, done = 0;
-    CatalogTuple row;
+    CatalogTuple row, collation;
 
     if (count > HEAP_TUPLE_ATTRIBUTES_MAX)
         return 0;
@@ -282,7 +220,12 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
         attribute->missing = missing_value(look, &row, &attribute->storage);
         attribute->generated = generated != '\0';
         attribute->identity_always = (char) row_number(&row, "attidentity") == 'a';
-        attribute->nondeterministic = is_nondeterministic(look, row_number(&row, "attcollation"));
+        /* initdb makes none that is */
+        attribute->nondeterministic =
+            row_number(&row, "attcollation") >= FIRST_NORMAL_OID &&
+            catalog_find(look, PG_COLLATION, row_number(&row, "attcollation"), &collation) &&
+            row_column(&collation, "collisdeterministic").bytes != NULL &&
+            !row_number(&collation, "collisdeterministic");
         if (generated != 'v' && !row_number(&row, "attisdropped"))
             attribute->type = row_number(&row, "atttypid");
         if (attribute->type != 0 && names != NULL)
@@ -382,41 +325,31 @@ RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class)
                         row_number(class, "relfilenode")};
 }
 
-static bool class_has_storage(CatalogLook *look, const CatalogTuple *class,
-                              const RelationId *storage)
-{
-    const RelationId own = schema_class_storage(look, class);
-
-    return own.relation == storage->relation && own.tablespace == storage->tablespace;
-}
-
 bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class)
 {
-    const Oid catalog = catalog_of_storage(look->reader, storage);
+    const Oid catalog = row_changes_catalog(look->schema->row_changes, storage);
     size_t position = 0;
 
     if (catalog < FIRST_NORMAL_OID)
         return catalog_find(look, PG_CLASS, catalog, class);
     while (catalog_next(look, PG_CLASS, OTHER_KEY(storage->relation), &position, class))
-        if (catalog_find(look, PG_CLASS, row_number(class, "oid"), class) &&
-            class_has_storage(look, class, storage))
+    {
+        RelationId own;
+
+        if (!catalog_find(look, PG_CLASS, row_number(class, "oid"), class))
+            continue;
+        own = schema_class_storage(look, class);
+        if (own.relation == storage->relation && own.tablespace == storage->tablespace)
             return true;
+    }
     return false;
-}
-
-static bool is_gone_at_end(const CatalogLook *look, Oid table)
-{
-    CatalogLook end = *look;
-    CatalogTuple class;
-
-    end.view = catalog_view(look->reader, (Moment){LSN_HIGHEST, NULL});
-    return !catalog_find(&end, PG_CLASS, table, &class);
 }
 
 static const void *make_table(CatalogLook *look, const RelationId *storage, const char **reason)
 {
     Table *table = arena_allocate(look->arena, sizeof(*table));
     bool not_null[HEAP_TUPLE_ATTRIBUTES_MAX];
+    CatalogLook end = schema_look(look->schema, look->database, (Moment){LSN_HIGHEST, NULL});
     CatalogTuple class, other;
 
     *reason = "the catalogs have no table with its storage";
@@ -428,7 +361,7 @@ static const void *make_table(CatalogLook *look, const RelationId *storage, cons
     table->schema = catalog_name(look, PG_NAMESPACE, row_number(&class, "relnamespace"), "nspname");
     table->kind = (char) row_number(&class, "relkind");
     table->is_catalog = tells_schema(table->oid);
-    table->is_dropped = is_gone_at_end(look, table->oid);
+    table->is_dropped = !catalog_find(&end, PG_CLASS, table->oid, &other);
     *reason = "its storage is that of a relation without rows";
     if (table->kind == '\0' || strchr("rmt", table->kind) == NULL)
         return NULL;
@@ -503,18 +436,6 @@ static int compare_found(const void *key, const void *item)
     return memcmp(key, &((const Found *) item)->id, sizeof(RelationId));
 }
 
-static Found *find_found(Schema *schema, const RelationId *id)
-{
-    bool found;
-    const size_t index = array_search(id, schema->found, schema->found_count,
-                                      sizeof(*schema->found), compare_found, &found);
-
-    if (!found)
-        ARRAY_INSERT(schema->found, schema->found_count, index,
-                     (Found){.id = *id, .view.own_end = SIZE_MAX});
-    return &schema->found[index];
-}
-
 typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char **reason);
 
 /* A table or type is made once, and again when the rows differ that it was made of; those of a
@@ -522,23 +443,29 @@ typedef const void *(*Maker)(CatalogLook *look, const RelationId *id, const char
 static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, Moment moment,
                                 Maker make, const char **reason)
 {
-    Found *found = find_found(schema, id);
-    const bool is_new = found->view.own_end == SIZE_MAX;
+    bool is_known;
+    const size_t index = array_search(id, schema->found, schema->found_count,
+                                      sizeof(*schema->found), compare_found, &is_known);
+    Found *found;
     AUTO_ARENA Arena *scratch = NULL;
     CatalogLook look;
 
+    if (!is_known)
+        ARRAY_INSERT(schema->found, schema->found_count, index,
+                     (Found){.id = *id, .view.own_end = SIZE_MAX});
+    found = &schema->found[index];
     *reason = found->reason;
-    if (!is_new && oid < FIRST_NORMAL_OID)
+    if (is_known && oid < FIRST_NORMAL_OID)
         return found->object;
     look = schema_look(schema, id->database, moment);
     if (memcmp(&found->view, &look.view, sizeof(look.view)) == 0)
         return found->object;
-    if (!is_new)
+    if (is_known)
     {
         look.arena = scratch = arena_create();
         (void) make(&look, id, reason);
     }
-    if (is_new || found->seen != look.seen)
+    if (!is_known || found->seen != look.seen)
     {
         look = schema_look(schema, id->database, moment);
         found->object = make(&look, id, &found->reason);
@@ -552,10 +479,10 @@ static const void *find_or_make(Schema *schema, const RelationId *id, Oid oid, M
 const Table *schema_table(Schema *schema, const RelationId *storage, Moment moment,
                           const char **reason)
 {
-    const Oid oid = catalog_of_storage(schema->reader, storage);
+    const Oid oid = row_changes_catalog(schema->row_changes, storage);
 
     if (oid >= FIRST_NORMAL_OID &&
-        former_catalogs_unsure(&schema->changes->former, storage->database, moment.lsn))
+        former_catalogs_unsure(&schema->row_changes->former, storage->database, moment.lsn))
     {
         *reason =
             "a catalog of its database was rewritten later, and its rows before are not known";
@@ -603,27 +530,4 @@ const char *schema_database(Schema *schema, Oid database, Moment moment, bool as
     if (as_stored)
         look.conversion = NO_CONVERSION;
     return catalog_name(&look, PG_DATABASE, database, "datname");
-}
-
-Schema *schema_create(const Clusters *clusters, const RowChanges *changes)
-{
-    Schema *schema = memory_allocate_zeroed(1, sizeof(*schema));
-
-    schema->changes = changes;
-    schema->reader = catalog_reader_create(clusters, changes);
-    schema->arena = arena_create();
-    return schema;
-}
-
-void schema_free(Schema *schema)
-{
-    if (schema == NULL)
-        return;
-    for (size_t i = 0; i < schema->encoding_count; i++)
-        encoding_close(schema->encodings[i].conversion);
-    free(schema->encodings);
-    catalog_reader_free(schema->reader);
-    arena_destroy(schema->arena);
-    free(schema->found);
-    free(schema);
 }

@@ -1,12 +1,6 @@
 /*
- * Tables, columns and types of the target as its own catalogs on its disk have them, at any moment
- * of the lost history.
- *
- * A catalog's rows are those on the disk, and those that lost transactions deleted or wrote
- * (row_changes.h): each version of a row lives from one LSN to another. A moment sees what
- * committed before it, and what its own transaction did before it.
- *
- * Names of tables, columns, types, databases and other objects are as encoding_name gives them.
+ * Tables, columns and types of the target as its own catalogs have them, at any moment of the lost
+ * history. Names of them, of databases and of other objects are as encoding_name gives them.
  */
 #ifndef LOST_SCHEMA_H
 #define LOST_SCHEMA_H
@@ -37,20 +31,14 @@ typedef struct Table
     bool refuses_on_conflict; /* a constraint is deferrable, or a rule is there: an error */
 } Table;
 
-typedef struct Schema Schema;
-
-/* A catalog that cannot be read gives a warning when it is asked for. */
-Schema *schema_create(const Clusters *clusters, const RowChanges *changes);
-void schema_free(Schema *schema); /* NULL is allowed */
-
-/* Its conversion, of the text of values as well, is the schema's. */
-CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
-
 /* The row of pg_class that has the storage; false: none has it at that moment. */
 bool schema_find_class(CatalogLook *look, const RelationId *storage, CatalogTuple *class);
 
 /* The storage of a row of pg_class that is no catalog in a map. */
 RelationId schema_class_storage(CatalogLook *look, const CatalogTuple *class);
+
+/* The word is among some that have blanks on both sides. */
+bool schema_words_have(const char *words, const char *word);
 
 /* The name as a statement needs it, in quotes where the server puts them. */
 const char *schema_quoted_name(Arena *arena, const char *name);
@@ -87,8 +75,12 @@ typedef struct SchemaEvent
     RelationId storage;        /* of TRUNCATE and DROP: what the table had before; else zeros */
 } SchemaEvent;
 
-/* In the order of their LSNs; in the schema's memory. */
-void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
-                   size_t *count);
+typedef struct SchemaEvents
+{
+    SchemaEvent *items; /* by their LSNs; in the schema's memory */
+    size_t count;
+} SchemaEvents;
+
+SchemaEvents schema_events(Schema *schema, const LostCommit *commit);
 
 #endif

@@ -114,23 +114,13 @@ typedef struct Objects
 
 /* ---- Changes of rows ---- */
 
-/* A column of statistics, or one that changes with something else. */
-static bool is_passed_over(const char *column)
-{
-    static const char *const columns[] = {
-        "relpages",       "reltuples",      "relallvisible", "relallfrozen",
-        "relfrozenxid",   "relminmxid",     "relhasindex",   "relhasrules",
-        "relhastriggers", "relhassubclass", "reltoastrelid", "relispopulated",
-        "datfrozenxid",   "datminmxid",     "atthasmissing", "attmissingval"};
-
-    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-        if (strcmp(columns[i], column) == 0)
-            return true;
-    return false;
-}
-
 static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new)
 {
+    /* Columns of statistics, or such as change with something else. */
+    static const char passed_over[] =
+        " relpages reltuples relallvisible relallfrozen relfrozenxid relminmxid relhasindex "
+        "relhasrules relhastriggers relhassubclass reltoastrelid relispopulated datfrozenxid "
+        "datminmxid atthasmissing attmissingval ";
     const bool moves = row_number(old, "reltablespace") != row_number(new, "reltablespace");
     unsigned flags = 0;
 
@@ -147,7 +137,7 @@ static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new
             flags |= moves ? FLAG_ALTERED : FLAG_EMPTIED;
         else if (length > 3 && strcmp(column + length - 3, "acl") == 0)
             flags |= FLAG_GRANTED;
-        else if (!is_passed_over(column))
+        else if (!schema_words_have(passed_over, column))
             flags |= FLAG_ALTERED;
     }
     return flags;
@@ -268,16 +258,6 @@ static void note_dependency(const Objects *objects, const CatalogTuple *row)
         object->flags |= FLAG_PART;
 }
 
-/* With a table, its indexes get other storage, too: that is no REINDEX. */
-static void forget_reindex(const Objects *objects, CatalogLook look, Object *index)
-{
-    const Oid table = catalog_number(&look, PG_INDEX, OTHER_KEY(index->oid), "indrelid");
-    const Object *owner = find_object(objects, PG_CLASS, table);
-
-    if (owner != NULL && (owner->flags & FLAG_EMPTIED))
-        index->flags &= ~(unsigned) FLAG_EMPTIED;
-}
-
 /* TRUNCATE gives a table an empty storage: not that of a table that the transaction made before, to
  * fill it with what this one has. Each stands at its own place: there may be rows before it and
  * after it. */
@@ -299,15 +279,14 @@ static void add_truncation(Objects *objects, CatalogLook look, const CatalogChan
 
 /* ---- Events ---- */
 
+/* "": none is told. */
 static const char *noun_of(const Kind *kind, const CatalogTuple *row)
 {
-    static const struct
-    {
-        char letter;
-        const char *noun;
-    } relations[] = {{'r', "TABLE"}, {'p', "TABLE"},         {'i', "INDEX"},
-                     {'I', "INDEX"}, {'S', "SEQUENCE"},      {'v', "VIEW"},
-                     {'c', "TYPE"},  {'f', "FOREIGN TABLE"}, {'m', "MATERIALIZED VIEW"}};
+    static const char *const of_relations[UINT8_MAX + 1] = {
+        ['r'] = "TABLE", ['p'] = "TABLE",         ['i'] = "INDEX",
+        ['I'] = "INDEX", ['S'] = "SEQUENCE",      ['v'] = "VIEW",
+        ['c'] = "TYPE",  ['f'] = "FOREIGN TABLE", ['m'] = "MATERIALIZED VIEW"};
+    const char *of_relation = of_relations[row_number(row, "relkind") & UINT8_MAX];
 
     if (kind->catalog == PG_TYPE && row_number(row, "typtype") == 'd')
         return "DOMAIN";
@@ -316,110 +295,83 @@ static const char *noun_of(const Kind *kind, const CatalogTuple *row)
         return "AGGREGATE";
     if (kind->catalog == PG_PROC && row_number(row, "prokind") == 'p')
         return "PROCEDURE";
-    for (size_t i = 0; kind->catalog == PG_CLASS && i < sizeof(relations) / sizeof(relations[0]);
-         i++)
-        if (row_number(row, "relkind") == (uint8_t) relations[i].letter &&
-            row_number(row, "relpersistence") != 't')
-            return relations[i].noun;
+    if (kind->catalog == PG_CLASS && of_relation != NULL &&
+        row_number(row, "relpersistence") != 't')
+        return of_relation;
     return kind->noun;
 }
 
-typedef struct EventList
+/*
+ * How an object's flags are told: a row applies if the flags have all of one set and none of
+ * another, and the kind of relation is among its letters. Of a table add_truncation tells whether
+ * it was emptied.
+ */
+static const struct
 {
-    SchemaEvent *items;
-    size_t count;
-} EventList;
-
-static void add_schema_event(EventList *list, SchemaEvent event, const char *verb)
-{
-    event.verb = verb;
-    ARRAY_ADD(list->items, list->count, event);
-}
-
-/* A sequence or index gets a new storage by ALTER SEQUENCE, TRUNCATE, REINDEX; of a table,
- * add_truncation tells. */
-static void add_storage_event(EventList *list, const SchemaEvent *event, unsigned flags,
-                              uint32_t relkind)
-{
-    if (relkind == 'S')
-        add_schema_event(list, *event, "ALTER");
-    else if (relkind == 'm')
-        add_schema_event(list, *event, "REFRESH");
-    else if (relkind == 'i')
-        add_schema_event(list, *event, "REINDEX");
-    else if ((flags & FLAG_REWRITTEN) && !(flags & FLAG_ALTERED))
-        add_schema_event(list, *event, "VACUUM FULL or CLUSTER");
-}
-
-static void add_object_events(EventList *list, SchemaEvent event, unsigned flags, uint32_t relkind)
-{
-    if (flags & FLAG_TRUNCATED)
-        add_schema_event(list, event, "TRUNCATE");
-    if (flags & (FLAG_MADE | FLAG_GONE))
-    {
-        if ((flags & FLAG_MADE) && (flags & FLAG_GONE))
-            return;
-        add_schema_event(list, event, flags & FLAG_MADE ? "CREATE" : "DROP");
-        return;
-    }
-    if (flags & FLAG_EMPTIED)
-        add_storage_event(list, &event, flags, relkind);
-    if ((flags & FLAG_ALTERED) && !((flags & FLAG_EMPTIED) && relkind == 'S'))
-        add_schema_event(list, event, "ALTER");
-    if (flags & FLAG_GRANTED)
-        add_schema_event(list, event, "GRANT or REVOKE ON");
-    if (flags & FLAG_COMMENTED)
-        add_schema_event(list, event, "COMMENT ON");
-}
-
-/* Also where pg_depend does not change: the type of a table's rows, an array of a type, the schema
- * of a session's temporary tables. */
-static bool is_part(CatalogLook *look, const Object *object, const CatalogTuple *row,
-                    const char *name)
-{
-    uint32_t relkind;
-
-    if (object->catalog == PG_NAMESPACE && name != NULL && strncmp(name, "pg_", 3) == 0)
-        return true;
-    if (object->catalog != PG_TYPE)
-        return false;
-    relkind = catalog_number(look, PG_CLASS, row_number(row, "typrelid"), "relkind");
-    return row_number(row, "typcategory") == 'A' || (relkind != 0 && relkind != 'c');
-}
+    unsigned all, none;
+    const char *relkinds; /* NULL: any, or no relation */
+    const char *verb;
+} verbs[] = {
+    {FLAG_TRUNCATED, 0, NULL, "TRUNCATE"},
+    {FLAG_MADE, FLAG_GONE, NULL, "CREATE"},
+    {FLAG_GONE, FLAG_MADE, NULL, "DROP"},
+    {FLAG_EMPTIED, FLAG_MADE | FLAG_GONE, "m", "REFRESH"},
+    {FLAG_EMPTIED, FLAG_MADE | FLAG_GONE, "i", "REINDEX"},
+    {FLAG_EMPTIED | FLAG_REWRITTEN, FLAG_MADE | FLAG_GONE | FLAG_ALTERED, "r",
+     "VACUUM FULL or CLUSTER"},
+    {FLAG_ALTERED, FLAG_MADE | FLAG_GONE, NULL, "ALTER"},
+    {FLAG_GRANTED, FLAG_MADE | FLAG_GONE, NULL, "GRANT or REVOKE ON"},
+    {FLAG_COMMENTED, FLAG_MADE | FLAG_GONE, NULL, "COMMENT ON"},
+};
 
 /* look: before the object's first change, or where the transaction made it after the last. What is
  * a part, as the type of each table, is not read. */
-static void tell_object(EventList *list, CatalogLook look, const Object *object)
+static void tell_object(SchemaEvents *events, CatalogLook look, const Object *object)
 {
     SchemaEvent event = {.lsn = object->lsn, .database = object->database};
     const Kind *kind = find_kind(object->catalog);
+    unsigned flags = object->flags;
     CatalogTuple row = {0};
+    uint32_t relkind;
 
-    if (kind == NULL || (object->flags & FLAG_PART) ||
+    if (kind == NULL || (flags & FLAG_PART) ||
         (kind->name != NULL && !catalog_find(&look, object->catalog, object->oid, &row)))
         return;
     event.noun = noun_of(kind, &row);
     if (kind->name != NULL)
         event.name = row_name(&look, &row, kind->name);
-    if (is_part(&look, object, &row, event.name))
-        return;
     if (kind->schema != NULL)
         event.schema = catalog_name(&look, PG_NAMESPACE, row_number(&row, kind->schema), "nspname");
-    if (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0)
+    relkind = row_number(&row, "relkind");
+    if (object->catalog == PG_TYPE)
+        relkind = catalog_number(&look, PG_CLASS, row_number(&row, "typrelid"), "relkind");
+    /* Parts of which pg_depend may not tell: the type of a table's rows, an array of a type, the
+     * schema of a session's temporary tables. */
+    if (event.noun[0] == '\0' || (event.schema != NULL && strcmp(event.schema, "pg_toast") == 0) ||
+        (object->catalog == PG_NAMESPACE && event.name != NULL &&
+         strncmp(event.name, "pg_", 3) == 0) ||
+        (object->catalog == PG_TYPE &&
+         (row_number(&row, "typcategory") == 'A' || (relkind != 0 && relkind != 'c'))))
         return;
-    if (object->catalog == PG_CLASS && (object->flags & (FLAG_GONE | FLAG_TRUNCATED)))
+    if (object->catalog == PG_CLASS && (flags & (FLAG_GONE | FLAG_TRUNCATED)))
         event.storage = schema_class_storage(&look, &row);
-    if (event.noun[0] != '\0')
-        add_object_events(list, event, object->flags, row_number(&row, "relkind"));
+    if (relkind == 'S' && (flags & FLAG_EMPTIED))
+        flags |= FLAG_ALTERED;
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if ((flags & verbs[i].all) == verbs[i].all && !(flags & verbs[i].none) &&
+            (verbs[i].relkinds == NULL || *verbs[i].relkinds == (char) relkind))
+        {
+            event.verb = verbs[i].verb;
+            ARRAY_ADD(events->items, events->count, event);
+        }
 }
 
-void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent **events,
-                   size_t *count)
+SchemaEvents schema_events(Schema *schema, const LostCommit *commit)
 {
     const Moment end = {commit->lsn, commit};
     const CatalogLook all = schema_look(schema, 0, end);
-    const CatalogChange *changes = catalog_changes(all.reader);
-    EventList list = {0};
+    const CatalogChange *changes = schema->changes;
+    SchemaEvents events = {0};
     Objects objects = {0};
 
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
@@ -442,9 +394,16 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
     for (size_t i = 0; i < objects.count; i++)
     {
         Object *object = &objects.items[i];
+        CatalogLook look = schema_look(schema, object->database, end);
+        const Object *table;
 
-        if (object->catalog == PG_CLASS && (object->flags & FLAG_EMPTIED))
-            forget_reindex(&objects, schema_look(schema, object->database, end), object);
+        if (object->catalog != PG_CLASS || !(object->flags & FLAG_EMPTIED))
+            continue;
+        /* With a table, its indexes get other storage, too: that is no REINDEX. */
+        table = find_object(&objects, PG_CLASS,
+                            catalog_number(&look, PG_INDEX, OTHER_KEY(object->oid), "indrelid"));
+        if (table != NULL && (table->flags & FLAG_EMPTIED))
+            object->flags &= ~(unsigned) FLAG_EMPTIED;
     }
     for (size_t i = all.view.own_start; i < all.view.own_end; i++)
     {
@@ -460,10 +419,11 @@ void schema_events(Schema *schema, const LostCommit *commit, const SchemaEvent *
         const Object *object = &objects.items[i];
         const Moment moment = {object->flags & FLAG_MADE ? commit->lsn : object->lsn, commit};
 
-        tell_object(&list, schema_look(schema, object->database, moment), object);
+        tell_object(&events, schema_look(schema, object->database, moment), object);
     }
     free(objects.items);
-    *count = list.count;
-    *events = arena_copy(all.arena, list.items, list.count * sizeof(*list.items));
-    free(list.items);
+    SchemaEvent *items = events.items;
+    events.items = arena_copy(all.arena, items, events.count * sizeof(*items));
+    free(items);
+    return events;
 }

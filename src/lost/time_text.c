@@ -125,31 +125,30 @@ bool timestamp_text(Cursor *value, const TextForm *form, Buffer *text)
     return append_timestamp((int64_t) cursor_u64(value), form->pattern, text);
 }
 
-/* "1 year", " -2 days", " +3 mons": with a sign after a negative part. Nothing for 0. */
-static void append_part(Buffer *text, int part, const char *unit, bool *after_negative, bool *any)
-{
-    if (part == 0)
-        return;
-    buffer_printf(text, "%s%s%d %s%s", *any ? " " : "", *after_negative && part > 0 ? "+" : "",
-                  part, unit, part != 1 ? "s" : "");
-    *after_negative = part < 0;
-    *any = true;
-}
-
 /* The time, days, months; all at their limits for an infinite one (17+). */
 bool interval_text(Cursor *value, const TextForm *form, Buffer *text)
 {
     const int64_t usecs = (int64_t) cursor_u64(value);
     const int32_t days = (int32_t) cursor_u32(value), months = (int32_t) cursor_u32(value);
+    const int counts[] = {months / 12, months % 12, days};
+    static const char *const units[] = {"year", "mon", "day"};
     bool after_negative = false, any = false;
 
     if (form->version->infinite_intervals &&
         ((usecs == INT64_MAX && days == INT32_MAX && months == INT32_MAX) ||
          (usecs == INT64_MIN && days == INT32_MIN && months == INT32_MIN)))
         return append_infinity(text, usecs < 0);
-    append_part(text, months / 12, "year", &after_negative, &any);
-    append_part(text, months % 12, "mon", &after_negative, &any);
-    append_part(text, days, "day", &after_negative, &any);
+    for (size_t i = 0; i < 3; i++)
+    {
+        const int count = counts[i];
+
+        if (count == 0)
+            continue;
+        buffer_printf(text, "%s%s%d %s%s", any ? " " : "", after_negative && count > 0 ? "+" : "",
+                      count, units[i], count != 1 ? "s" : "");
+        after_negative = count < 0; /* then a positive part has a sign */
+        any = true;
+    }
     if (any && usecs == 0)
         return true;
     if (any)

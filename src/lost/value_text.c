@@ -47,41 +47,29 @@ static const Type *find_type(const Printer *printer, Oid oid)
 #define SPECIAL_IN_RANGES "\"\\()[]," SPACES
 #define SPECIAL_IN_ARRAYS "\"\\{}" SPACES
 
-/* How to quote a value that is empty or has one of these bytes. */
-typedef struct Quoting
-{
-    const char *special;
-    char delimiter; /* one more of them */
-    bool in_array;  /* quote the word NULL, too; a backslash stands in front of quotes and
-                       backslashes, which are doubled otherwise */
-} Quoting;
-
-static bool needs_quotes(const Quoting *quoting, Slice inner)
-{
-    if (quoting->in_array && inner.size == 4 &&
-        strncasecmp((const char *) inner.bytes, "NULL", 4) == 0)
-        return true;
-    for (size_t i = 0; i < inner.size; i++)
-        if (inner.bytes[i] == (uint8_t) quoting->delimiter ||
-            (inner.bytes[i] != 0 && strchr(quoting->special, inner.bytes[i]) != NULL))
-            return true;
-    return inner.size == 0;
-}
-
-static bool print_quoted(Printer *printer, Oid oid, Slice stored, const Quoting *quoting,
-                         Buffer *text)
+/*
+ * Print a value in quotes if it is empty or has a special byte. In an array (delimiter is not NUL)
+ * the delimiter is special and the word NULL is quoted, too; a backslash stands in front of quotes
+ * and backslashes, which are doubled otherwise.
+ */
+static bool print_quoted(Printer *printer, Oid oid, Slice stored, const char *special,
+                         char delimiter, Buffer *text)
 {
     AUTO_BUFFER Buffer inner = {0};
+    const char *string;
 
     if (!print_value(printer, oid, stored, &inner))
         return false;
-    if (!needs_quotes(quoting, (Slice){inner.bytes, inner.size}))
+    string = buffer_string(&inner);
+    if (*string != '\0' && strpbrk(string, special) == NULL &&
+        (delimiter == '\0' ||
+         (strchr(string, delimiter) == NULL && strcasecmp(string, "NULL") != 0)))
     {
         buffer_append(text, inner.bytes, inner.size);
         return true;
     }
     buffer_append_u8(text, '"');
-    buffer_append_escaped(text, inner.bytes, inner.size, "\"\\", quoting->in_array ? '\\' : '\0');
+    buffer_append_escaped(text, inner.bytes, inner.size, "\"\\", delimiter != '\0' ? '\\' : '\0');
     buffer_append_u8(text, '"');
     return true;
 }
@@ -96,7 +84,6 @@ static bool take_type(Printer *printer, Cursor *value, const Type *type)
 
 static bool print_attributes(Printer *printer, const Type *type, const Slice *values, Buffer *text)
 {
-    static const Quoting quoting = {SPECIAL_IN_ROWS, ',', false};
     const char *separator = "(";
 
     for (size_t i = 0; i < type->attribute_count; i++)
@@ -108,7 +95,7 @@ static bool print_attributes(Printer *printer, const Type *type, const Slice *va
         buffer_append_string(text, separator);
         separator = ",";
         if (values[i].bytes != NULL &&
-            (!print_quoted(printer, attribute, values[i], &quoting, text) ||
+            (!print_quoted(printer, attribute, values[i], SPECIAL_IN_ROWS, '\0', text) ||
              !is_in_size(printer, text->size)))
             return false;
     }
@@ -197,24 +184,11 @@ static void append_braces(const ArrayShape *shape, size_t before, char brace, Bu
     }
 }
 
-static void append_subscripts(const ArrayShape *shape, Buffer *text)
-{
-    bool needed = false;
-
-    for (uint32_t i = 0; i < shape->dimensions; i++)
-        needed |= shape->count > 0 && shape->firsts[i] != 1;
-    for (uint32_t i = 0; i < shape->dimensions && needed; i++)
-        buffer_printf(text, "[%d:%lld]", shape->firsts[i],
-                      (long long) shape->firsts[i] + shape->sizes[i] - 1);
-    if (needed)
-        buffer_append_u8(text, '=');
-}
-
 static bool print_array(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
     const bool is_vector = type->oid == TYPE_INT2VECTOR || type->oid == TYPE_OIDVECTOR;
     const Type *element = find_type(printer, type->inner);
-    const Quoting quoting = {SPECIAL_IN_ARRAYS, type->delimiter, true};
+    bool has_subscripts = false;
     ArrayShape shape;
 
     if (element == NULL)
@@ -225,7 +199,12 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
         shape.dimensions = 0;
     else if (shape.count == 0)
         buffer_append_string(text, "{}");
-    append_subscripts(&shape, text);
+    for (uint32_t i = 0; i < shape.dimensions; i++)
+        has_subscripts |= shape.count > 0 && shape.firsts[i] != 1;
+    for (uint32_t i = 0; i < shape.dimensions && has_subscripts; i++)
+        buffer_printf(text, "[%d:%lld]", shape.firsts[i],
+                      (long long) shape.firsts[i] + shape.sizes[i] - 1);
+    buffer_append_string(text, has_subscripts ? "=" : "");
     for (size_t i = 0; i < shape.count; i++)
     {
         Slice stored;
@@ -237,7 +216,8 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
             buffer_append_string(text, "NULL");
         else if (!storage_take(&element->storage, &shape.data, &stored))
             return damaged(printer);
-        else if (!print_quoted(printer, element->oid, stored, &quoting, text))
+        else if (!print_quoted(printer, element->oid, stored, SPECIAL_IN_ARRAYS, type->delimiter,
+                               text))
             return false;
         append_braces(&shape, i + 1, '}', text);
         if (!is_in_size(printer, text->size))
@@ -257,7 +237,6 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
 static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, uint8_t flags,
                          Buffer *text)
 {
-    static const Quoting quoting = {SPECIAL_IN_RANGES, ',', false};
     const Type *subtype = find_type(printer, range->inner);
     Slice stored;
 
@@ -277,7 +256,7 @@ static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, ui
             continue;
         if (!storage_take(&subtype->storage, bounds, &stored))
             return damaged(printer);
-        if (!print_quoted(printer, subtype->oid, stored, &quoting, text))
+        if (!print_quoted(printer, subtype->oid, stored, SPECIAL_IN_RANGES, '\0', text))
             return false;
     }
     buffer_append_u8(text, flags & RANGE_UPPER_INCLUSIVE ? ']' : ')');
@@ -330,26 +309,13 @@ static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer
 
 /* ---- Values of any type ---- */
 
-static bool print_enum(Printer *printer, const Type *type, Slice value, Buffer *text)
-{
-    Cursor cursor = slice_cursor(value);
-    const Oid oid = cursor_u32(&cursor);
-
-    for (size_t i = 0; i < type->label_count; i++)
-        if (type->labels[i].oid == oid)
-        {
-            buffer_append_string(text, type->labels[i].label);
-            return true;
-        }
-    return untold(&printer->reason, "its enum has no such label");
-}
-
 /* False, without a reason, for a type of which we know no text. */
 static bool print_expanded(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
     const BaseType *base = base_type_find(type->oid);
     TextForm form = {printer->reader->version, printer->size_max, NULL};
     Cursor cursor = slice_cursor(value);
+    Oid label;
 
     switch (type->kind)
     {
@@ -361,7 +327,14 @@ static bool print_expanded(Printer *printer, const Type *type, Slice value, Buff
     case 'c':
         return print_composite(printer, type, value, text);
     case 'e':
-        return print_enum(printer, type, value, text);
+        label = cursor_u32(&cursor);
+        for (size_t i = 0; i < type->label_count; i++)
+            if (type->labels[i].oid == label)
+            {
+                buffer_append_string(text, type->labels[i].label);
+                return true;
+            }
+        return untold(&printer->reason, "its enum has no such label");
     case 'r':
     case 'm':
         return print_ranges(printer, type, value, text);
