@@ -208,7 +208,8 @@ static int unfinished_status(SupervisedTurn turn)
 static int run(const Command *command, ReportFile *report_file, SupervisedTurn turn)
 {
     const Options *options = &command->options;
-    Run run = {.patience_seconds = options->wait_timeout_seconds,
+    Run run = {.session.arena = arena_create(),
+               .patience_seconds = options->wait_timeout_seconds,
                .save_rows = saved_rows_write,
                .name_lost = lost_names_read,
                .saved_rows.program_version = PROJECT_VERSION};

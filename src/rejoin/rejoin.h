@@ -12,7 +12,7 @@
  * As rewind_run. Succeeds when the server follows the source and has replayed what the source had
  * when it was started, or in a dry run, when nothing is known that would keep it from that.
  * REWIND_NOT_JOINED: failed after the rewind. *result is filled in any case; its strings are in
- * run->arena.
+ * the arena of the session.
  */
 MUST_CHECK bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error);
 

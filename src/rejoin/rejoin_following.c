@@ -116,19 +116,6 @@ static bool find_start_of_server(Rejoin *rejoin, Error *error)
     return true;
 }
 
-/* The timeline that the target's server receives: what it may not tell us, its files do. */
-static Timeline find_received_timeline(const Rejoin *rejoin, const TargetAnswer *answer)
-{
-    const char *directory = rejoin->target.directory;
-    Timeline timeline = answer->timeline;
-    Control control;
-
-    if (timeline == 0 && (!directory_control_read(directory, &control, NULL) ||
-                          !directory_standby_timeline(directory, &control, &timeline, NULL)))
-        timeline = 0;
-    return timeline;
-}
-
 /*
  * True if the source sends to the target. The target itself is believed first: another standby may
  * have its name. The source must know the name, which each role may see: a target that receives may
@@ -139,20 +126,29 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
 {
     const SourceStandby *standby = &standing->standby;
     const TargetAnswer *target = &standing->target;
+    const char *directory = rejoin->target.directory;
+    const bool started = rejoin->report.facts.started;
     const bool source_says_so =
         standby->found && (standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0);
+    Timeline timeline = target->timeline;
+    Control control;
 
     /* Before 9.6 the target knows only that it has received WAL, maybe long ago. */
-    if (!rejoin->report.started && !rejoin->target.control.version->sql.receiver_view)
+    if (!started && !rejoin->target.control.version->sql.receiver_view)
         return false;
     if (target->state == TARGET_ANSWERS)
+    {
+        /* The timeline that it receives: what it may not tell us, its files do. */
+        if (timeline == 0 && (!directory_control_read(directory, &control, NULL) ||
+                              !directory_standby_timeline(directory, &control, &timeline, NULL)))
+            timeline = 0;
         return source_says_so && target->in_recovery && target->receives &&
-               find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
+               timeline == rejoin->state.position.timeline;
+    }
     /* A name alone is enough only of one that has connected since the server was started, which
      * takes no connections. */
-    return (target->state == TARGET_STARTING || rejoin->report.started) &&
-           strcmp(rejoin->since, "0") != 0 && standby->found && standby->state[0] != '\0' &&
-           source_says_so;
+    return (target->state == TARGET_STARTING || started) && strcmp(rejoin->since, "0") != 0 &&
+           standby->found && standby->state[0] != '\0' && source_says_so;
 }
 
 /* A target that answers says for itself whether it receives, since whenever. */
@@ -168,7 +164,7 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
     /* The command line of its last start may name it, too. */
     named = target->state == TARGET_ANSWERS && target->name[0] != '\0';
     streaming_shown_names(target->name, arena, own_names);
-    if (target->state == TARGET_ANSWERS && !rejoin->report.started)
+    if (target->state == TARGET_ANSWERS && !rejoin->report.facts.started)
         since = "0";
     if (!source_server_find_standby(rejoin->source, named ? own_names : rejoin->names, since,
                                     &standing->standby, error))
@@ -311,18 +307,6 @@ static bool has_replayed_all(const Rejoin *rejoin, const ReplayWait *wait, const
             last_record_waits(rejoin, replayed, wait->end));
 }
 
-/* A standby that has replayed all the source's WAL follows, also while the source's transactions
- * keep it from opening. Most open at once, so it is given some seconds. */
-static bool has_caught_up(const Rejoin *rejoin, ReplayWait *wait, const Standing *standing)
-{
-    if (!has_replayed_all(rejoin, wait, standing))
-        wait->there = 0;
-    else if (wait->there == 0)
-        wait->there = clock_seconds();
-    return wait->there != 0 && (standing->target.state != TARGET_STARTING ||
-                                clock_seconds() - wait->there >= PATIENCE_SECONDS);
-}
-
 static const char *describe_receiving(const Standing *standing)
 {
     if (standing->streams)
@@ -332,15 +316,6 @@ static const char *describe_receiving(const Standing *standing)
     if (standing->target.state != TARGET_ANSWERS && !standing->standby.all_visible)
         return "this role cannot see whether it receives the source's WAL";
     return "does not receive the source's WAL";
-}
-
-static void warn_of_apply_delay(const Rejoin *rejoin)
-{
-    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
-
-    if (delay != NULL)
-        log_warning("the target's server replays WAL with a delay: recovery_min_apply_delay = %s",
-                    delay);
 }
 
 /* What to do depends on where the setting is: up to 11 in a file that the server reads once. */
@@ -407,7 +382,7 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
     RejoinResult *report = &rejoin->report;
     SourceStandby *standby = &report->standby;
 
-    report->followed = true;
+    report->facts.followed = true;
     report->replayed = standing->target.replayed;
     *standby = standing->standby;
     if (!standby->found)
@@ -423,40 +398,44 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
                "the server takes connections once that has ended.");
 }
 
-/* Look, again and again. */
-static bool watch_server(Rejoin *rejoin, ReplayWait *replay, Standing *standing, Error *error)
-{
-    Wait wait = wait_begin(rejoin->options->rejoin_timeout_seconds);
-    bool caught_up;
-
-    replay->still = wait.begin;
-    do
-    {
-        if (!find_standing(rejoin, standing, error) || !check_still_there(rejoin, standing, error))
-            return false;
-        show_progress(replay, standing->target.replayed);
-        caught_up = has_caught_up(rejoin, replay, standing);
-    } while (!wait_until(caught_up, &wait, error));
-    if (!caught_up && !wait.stopped)
-        error_not_following(rejoin, replay, standing, error);
-    return caught_up;
-}
-
 bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
 {
-    ReplayWait wait = {.end = rejoin->state.position.minimum};
+    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
+    ReplayWait replay = {.end = rejoin->state.position.minimum};
+    bool failed, caught_up = false;
     Standing standing;
-    bool follows;
+    Wait wait;
 
     streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
-    rejoin->report.awaited = wait.end;
+    rejoin->report.awaited = replay.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",
-             LSN_TEXT(rejoin->target.control.version, wait.end));
-    warn_of_apply_delay(rejoin);
-    follows = watch_server(rejoin, &wait, &standing, error);
-    if (wait.shown != LSN_INVALID)
-        progress_end(follows); /* also with a last record that is not whole */
-    if (follows)
+             LSN_TEXT(rejoin->target.control.version, replay.end));
+    if (delay != NULL)
+        log_warning("the target's server replays WAL with a delay: recovery_min_apply_delay = %s",
+                    delay);
+    wait = wait_begin(rejoin->options->rejoin_timeout_seconds);
+    replay.still = wait.begin;
+    do
+    {
+        failed = !find_standing(rejoin, &standing, error) ||
+                 !check_still_there(rejoin, &standing, error);
+        if (failed)
+            break;
+        show_progress(&replay, standing.target.replayed);
+        if (!has_replayed_all(rejoin, &replay, &standing))
+            replay.there = 0;
+        else if (replay.there == 0)
+            replay.there = clock_seconds();
+        /* A standby that has replayed all the source's WAL follows, also while the source's
+         * transactions keep it from opening. Most open at once, so it is given some seconds. */
+        caught_up = replay.there != 0 && (standing.target.state != TARGET_STARTING ||
+                                          clock_seconds() - replay.there >= PATIENCE_SECONDS);
+    } while (!wait_until(caught_up, &wait, error));
+    if (!failed && !caught_up && !wait.stopped)
+        error_not_following(rejoin, &replay, &standing, error);
+    if (replay.shown != LSN_INVALID)
+        progress_end(caught_up); /* also with a last record that is not whole */
+    if (caught_up)
         note_following(rejoin, &standing);
-    return follows;
+    return caught_up;
 }

@@ -5,6 +5,7 @@
 #define REJOIN_REJOIN_FOLLOWING_H
 
 #include "divergence/lost_count.h"
+#include "rejoin/rejoin_steps.h"
 #include "target/server_control.h"
 #include "target/target_server.h"
 #include "standby/streaming.h"
@@ -13,16 +14,13 @@
 /* The target's server: what --rejoin did with it, and how it ended. */
 typedef struct RejoinResult
 {
-    bool stopped, started;     /* by this run */
+    RejoinFacts facts;
     bool stopping;             /* asked to stop by this run, and not stopped yet */
     bool running;              /* at the end */
-    bool followed;             /* it streams from the source and has replayed WAL up to `awaited` */
     Lsn awaited;               /* the source's end when the server was started, or LSN_INVALID */
     bool was_primary;          /* before the rewind */
     bool resumed;              /* an interrupted rewind was finished first */
-    bool is_standby;           /* the rewind succeeded, and has set it up as one */
     const char *start_command; /* NULL: not known */
-    LostCount lost_count;      /* before the server was stopped */
     const char *failure;       /* that the server ended with after it was started, by its log; NULL:
                                   it runs, was not started, or its log does not say */
     /* When it followed: */
@@ -45,6 +43,7 @@ typedef struct Rejoin
     const char *names[STREAMING_NAMES_MAX + 1]; /* under which the source may know the standby */
     StandbySettings settings; /* that the rewind will write; made before the stop */
     HeldWal held_wal;         /* that the stop would remove; found before it */
+    LostCount lost_count;     /* before the server was stopped */
 } Rejoin;
 
 /* Ask the source for its position; connect to it if there is no connection. */

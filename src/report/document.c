@@ -286,10 +286,10 @@ static void json_rejoin(Json *json, const Report *report)
 
     if (!json_section(json, "rejoin", '{', rejoin != NULL))
         return;
-    json_bool(json, "stopped", rejoin->stopped);
-    json_bool(json, "started", rejoin->started);
+    json_bool(json, "stopped", rejoin->facts.stopped);
+    json_bool(json, "started", rejoin->facts.started);
     json_bool(json, "running", rejoin->running);
-    json_bool(json, "followed", rejoin->followed);
+    json_bool(json, "followed", rejoin->facts.followed);
     json_lsn(json, "awaited_lsn", report, rejoin->awaited);
     json_lsn(json, "sent_lsn", report, rejoin->standby.sent);
     json_lsn(json, "replayed_lsn", report, rejoin->replayed);

@@ -441,11 +441,11 @@ static void text_rejoin(const Report *report, Buffer *text)
     if (rejoin == NULL)
         return;
     buffer_append_string(text, "\nThe target's server\n");
-    text_row(text, "stopped by this run", "%s", rejoin->stopped ? "yes" : "no");
-    text_row(text, "started by this run", "%s", rejoin->started ? "yes" : "no");
+    text_row(text, "stopped by this run", "%s", rejoin->facts.stopped ? "yes" : "no");
+    text_row(text, "started by this run", "%s", rejoin->facts.started ? "yes" : "no");
     text_row(text, "running now", "%s", rejoin->running ? "yes" : "no");
-    text_row(text, "follows the source", "%s", rejoin->followed ? "yes" : "not known");
-    if (rejoin->followed)
+    text_row(text, "follows the source", "%s", rejoin->facts.followed ? "yes" : "not known");
+    if (rejoin->facts.followed)
     {
         text_row(text, "application_name", "%s", rejoin->standby.name);
         if (rejoin->standby.sync_state[0] != '\0')

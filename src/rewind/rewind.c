@@ -664,7 +664,7 @@ bool rewind_run(const Options *options, Run *run, Error *error)
     bool result;
 
     *session = (Session){.options = options,
-                         .arena = arena_create(),
+                         .arena = session->arena,
                          .patience_seconds = &run->patience_seconds,
                          .locks = true};
     result = run_steps(run, error);

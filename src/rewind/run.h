@@ -99,7 +99,7 @@ typedef struct Run
     bool server_stopped;      /* set by the caller: it has stopped the target's server */
     bool needs_own_file;      /* set by the caller: it starts the server with postgresql.conf of the
                                  data directory */
-    Session session;          /* its arena NULL: no run has begun */
+    Session session;          /* its arena is set by the caller, and run_free destroys it */
     SourceAddress source;     /* set at the end */
     SourceState source_state; /* when the pair was identified */
     Divergence divergence;
