@@ -347,3 +347,17 @@ const char *path_in(Buffer *path, const char *directory, const char *name)
     buffer_printf(path, separated ? "%s%s" : "%s/%s", directory, name);
     return buffer_string(path);
 }
+
+const char *path_parent(Buffer *parent, const char *path)
+{
+    size_t length = strlen(path);
+
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
+    length -= length > 1; /* without the slash, unless it is the root directory */
+    buffer_clear(parent);
+    buffer_append(parent, length > 0 ? path : ".", length > 0 ? length : 1);
+    return buffer_string(parent);
+}

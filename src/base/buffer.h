@@ -140,6 +140,10 @@ const char *buffer_string(Buffer *buffer);
  * directory or the name is empty, the path is the other one. */
 const char *path_in(Buffer *path, const char *directory, const char *name);
 
+/* Set the buffer to the directory that a path is in, "." for a mere name, and return it like
+ * buffer_string. */
+const char *path_parent(Buffer *parent, const char *path);
+
 /* Little-endian numbers in place, for patching. The caller checks that they fit. */
 void store_u32(uint8_t *bytes, uint32_t value);
 void store_u64(uint8_t *bytes, uint64_t value);

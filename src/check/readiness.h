@@ -1,7 +1,7 @@
 /*
  * --check: could this node be rewound, now or after a failover? Each file of the folder looks at
  * something and adds its findings; the order of the calls is that of node_check, which also finds
- * the verdict.
+ * the verdict. What a finding is, and how it is shown: readiness.c; the order: readiness_find.c.
  *
  * Nothing is written, locked or run on either side, and the target's server may run. What is looked
  * at is cheap: no file of a relation is opened, and of the WAL a bounded part is read. Only of a

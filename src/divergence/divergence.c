@@ -94,7 +94,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
         error_set(error, ERROR_FAILED, "target is not consistent");
         error_detail(error, "Its recovery from a base backup has not reached the backup's end, or "
                             "the backup_label of a rewind was removed.");
-        return error_hint_compare(error);
+        return error_offer_compare(error);
     }
     if (*end == from || *end < control->min_recovery_point || *end < control->backup_end_point)
     {
@@ -548,7 +548,7 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
         error_set(error, ERROR_FAILED,
                   "could not find common ancestor of the source and "
                   "target cluster's timelines"); /* contract */
-        return error_hint_compare(error);
+        return error_offer_compare(error);
     }
     progress_begin(PROGRESS_SCAN_TARGET, wal_to_scan(clusters, latest));
     if (!progress_end(read_target_wal(&search, latest, error)) ||

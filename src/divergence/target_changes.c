@@ -434,6 +434,6 @@ bool target_changes_scan(const DivergenceInput *input, const Divergence *diverge
     note_lost_prepared(divergence->lsn, arena, changes);
     changes->known = true;
     if (!check_scanned_settings(&given, &changes->scanned, error))
-        return error_hint_compare(error);
+        return error_offer_compare(error);
     return true;
 }

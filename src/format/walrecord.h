@@ -1,6 +1,7 @@
 /*
- * One WAL record: its type, its header, its block references, and where its data is. wal_event.h
- * reads the few payloads that we understand.
+ * One WAL record: its type, its header, its block references, and where its data is
+ * (walrecord_decode.c; of 9.3 and 9.4 walrecord_old.c). wal_event.h reads the few payloads that we
+ * understand.
  */
 #ifndef FORMAT_WALRECORD_H
 #define FORMAT_WALRECORD_H

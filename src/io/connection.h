@@ -1,6 +1,6 @@
 /*
- * One libpq connection to the source: how it is made (connect.c); transactions, queries, rows
- * (query.c).
+ * One libpq connection to the source: how it is made (connection.c); transactions, statements,
+ * rows (statement.c).
  *
  * Works through poolers, also where each transaction may meet another server connection: only
  * unnamed statements, no session state, and every setting is local to its transaction. A lost
@@ -41,10 +41,6 @@ void connection_close(Connection *connection);
  * only a newer libpq heeds: what they ask for, such as safety, is not done. Nothing if there are
  * none. */
 void connection_ignored_variables(Buffer *text);
-
-/* Set the error, and return true, if libpq has refused a connection string for this reason because
- * it is older than the option that the reason names. */
-bool newer_option_refused(const char *reason, Error *error);
 
 /*
  * True while a thread still works on an attempt to connect that was given up. Then only _exit may
@@ -201,7 +197,7 @@ typedef enum OptionSupport
 /* version: as Version.number. */
 OptionSupport connection_option_support(const char *keyword, const char *value, int version);
 
-/* ---- connect.c, for query.c ---- */
+/* ---- connection.c, for statement.c ---- */
 
 /*
  * The milliseconds of silence after which a server counts as lost: half of the retry timeout, which

@@ -166,19 +166,6 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
     return true;
 }
 
-static void set_parent(Buffer *parent, const char *path)
-{
-    size_t length = strlen(path);
-
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    while (length > 0 && path[length - 1] != '/')
-        length--;
-    length -= length > 1; /* without the slash, unless it is the root directory */
-    buffer_clear(parent);
-    buffer_append(parent, length > 0 ? path : ".", length > 0 ? length : 1);
-}
-
 /* Make of an absolute path the place where its file system is mounted. */
 static void find_mount_point(char *path, dev_t device)
 {
@@ -206,8 +193,7 @@ bool error_detail_space(const char *path, Error *error)
 
     if (error == NULL || (error->error_number != ENOSPC && error->error_number != EDQUOT))
         return false;
-    set_parent(&parent, path);
-    if (realpath(buffer_string(&parent), mount) == NULL || stat(mount, &status) != 0 ||
+    if (realpath(path_parent(&parent, path), mount) == NULL || stat(mount, &status) != 0 ||
         !file_space(mount, &space, NULL))
         return false;
     error_detail(error, "The directory is \"%s\".", mount);
@@ -444,10 +430,8 @@ static bool copy_file(const char *from, const char *to, Error *error)
 static bool move_by_copy(const char *from, const char *to, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0}, buffer = {0};
-    const char *copy;
+    const char *copy = path_in(&buffer, path_parent(&parent, to), FILE_COPY_NAME);
 
-    set_parent(&parent, to);
-    copy = path_in(&buffer, buffer_string(&parent), FILE_COPY_NAME);
     if (copy_file(from, copy, error) && file_rename(copy, to, error))
         return file_sync_path(buffer_string(&parent), error) && file_remove(from, error);
     (void) !file_remove(copy, NULL); /* the first error is the one to tell */
@@ -651,8 +635,7 @@ bool durable_sync_parent(const char *path, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
 
-    set_parent(&parent, path);
-    return file_sync_path(buffer_string(&parent), error);
+    return file_sync_path(path_parent(&parent, path), error);
 }
 
 bool durable_write(const char *path, const void *bytes, size_t size, mode_t mode, Error *error)

@@ -10,7 +10,7 @@
 #define STOP_SECONDS 5 /* for a server to be stopped, and for its processes to notice that */
 #define SILENT_SECONDS 1
 
-bool error_hint_compare(Error *error)
+bool error_offer_compare(Error *error)
 {
     error_hint(error,
                "Compare all blocks instead with --compare, which needs none of the target's WAL.");
@@ -271,7 +271,7 @@ static bool check_not_half_rewound(const Given *given, Error *error)
                  "The directory \"%s/pg_rewind.work\", which had what is needed for that, was "
                  "removed. The target is half rewound.",
                  target->directory);
-    return error_hint_compare(error);
+    return error_offer_compare(error);
 }
 
 static bool check_source_stopped(const Given *given, Error *error)
@@ -495,6 +495,6 @@ void prerequisites_check_level(const Clusters *clusters, Problems *problems)
         return;
     error_set(&problem, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
     error_detail(&problem, "Changes made with it were not WAL-logged.");
-    error_hint_compare(&problem);
+    error_offer_compare(&problem);
     problems_add(problems, &problem);
 }

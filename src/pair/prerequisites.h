@@ -42,6 +42,6 @@ void prerequisites_check_level(const Clusters *clusters, Problems *problems);
 void prerequisites_check_hints(const Clusters *clusters, Problems *problems);
 
 /* Add the hint, and the remedy, that without the target's WAL a rewind is still possible. False. */
-bool error_hint_compare(Error *error);
+bool error_offer_compare(Error *error);
 
 #endif

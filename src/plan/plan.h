@@ -1,5 +1,6 @@
 /*
  * Two listings and a block map make a plan, one action for each file: pure, printable, complete.
+ * make.c makes it; the blocks of an entry: entry.c; files of WAL that both sides have: common_wal.c.
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H

@@ -3,7 +3,7 @@
  * and of a failure.
  *
  * It is made when the run is over, from the run's own values. main.c writes it; nothing else
- * depends on it.
+ * depends on it. Its JSON is in document.c, its text in text.c, the picture in picture.c.
  */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H

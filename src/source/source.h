@@ -1,6 +1,6 @@
 /*
- * The operations of a source: a running server (server.h) or a stopped data directory
- * (directory.h).
+ * The operations of a source: a running server (server.h; server_fetch.c, server_query.c) or a
+ * stopped data directory (directory.c).
  *
  * Nothing is written on the source but a replication slot that was asked for. Paths are relative to
  * the source's data directory. Functions that take a worker may be called by several workers at

@@ -32,15 +32,6 @@ bool entry_has_effect(const PlanEntry *entry)
     return entry->type != FILE_OTHER && !is_reserved(entry->path);
 }
 
-const char *path_parent(Buffer *buffer, const char *path)
-{
-    const size_t length = path_parent_length(path);
-
-    buffer_clear(buffer);
-    buffer_append(buffer, path, length > 0 ? length : 1);
-    return buffer_string(buffer);
-}
-
 /* ---- Finding the roots ---- */
 
 /* Make room for one item more: a full array is copied to one of twice its size. */

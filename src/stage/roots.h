@@ -92,7 +92,4 @@ void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uin
  */
 MUST_CHECK bool roots_reserve(Roots *roots, const Plan *plan, Error *error);
 
-/* Set the buffer to the directory that an absolute path is in, and return it. */
-const char *path_parent(Buffer *buffer, const char *path);
-
 #endif

@@ -136,7 +136,7 @@ static void list_missing(WalStore *store, uint64_t wanted, Error *error)
 bool error_hint_missing_files(const WalStore *store, Error *error)
 {
     if (store->restore.command != NULL)
-        error_hint_compare(error);
+        error_offer_compare(error);
     else
         error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
                           "--restore-command, or --restore-target-wal for the target's own "

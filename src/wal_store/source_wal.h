@@ -1,8 +1,8 @@
 /*
  * The WAL that the rewound target will replay: the source's, from where recovery starts.
  *
- * wal_store.h lists the places of a segment. It is read before the plan is made, since the plan
- * rests on it, and staged from there afterwards.
+ * wal_store.h lists the places of a segment. It is read (source_wal_read.c) before the plan is
+ * made, since the plan rests on it, and staged from there afterwards.
  */
 #ifndef WAL_STORE_SOURCE_WAL_H
 #define WAL_STORE_SOURCE_WAL_H

@@ -112,7 +112,7 @@ static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Err
                  "made with it were not WAL-logged.",
                  LSN_TEXT(wal->store->stream.shape.version, scanned->minimal_record_at));
     /* A server is restarted to leave that level: its last checkpoint is newer. */
-    return error_hint_compare(error);
+    return error_offer_compare(error);
 }
 
 static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, Error *error)

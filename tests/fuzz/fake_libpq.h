@@ -1,6 +1,6 @@
 /*
  * libpq without a server: what a query is answered is up to the target. It stands in libpq's place
- * at link time, so that io/query.c runs as it is.
+ * at link time, so that io/statement.c runs as it is.
  */
 #ifndef FUZZ_FAKE_LIBPQ_H
 #define FUZZ_FAKE_LIBPQ_H
