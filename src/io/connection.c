@@ -279,12 +279,6 @@ static void add_number(ConnectAttempt *attempt, const char *keyword, int least, 
                   arena_printf(attempt->arena, "%d", number > least ? number : least));
 }
 
-static bool chooses_keepalives(const PQconninfoOption *options)
-{
-    return is_chosen(options, "keepalives") || is_chosen(options, "keepalives_idle") ||
-           is_chosen(options, "keepalives_interval") || is_chosen(options, "keepalives_count");
-}
-
 /* The retry timeout as far as it tells how soon a loss has to be noticed. */
 static int notice_seconds(int retry_timeout_seconds)
 {
@@ -313,7 +307,8 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
     /* We do not know what a service file sets, and our own parameters would override it. */
     if (is_chosen(options, "service"))
         return;
-    if (!chooses_keepalives(options))
+    if (!is_chosen(options, "keepalives") && !is_chosen(options, "keepalives_idle") &&
+        !is_chosen(options, "keepalives_interval") && !is_chosen(options, "keepalives_count"))
     {
         add_number(attempt, "keepalives_idle", 1, seconds / 4);
         add_number(attempt, "keepalives_interval", 1, seconds / 12);
@@ -327,20 +322,19 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
                                                              : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
-/* True if the string sets anything: then libpq takes it for one where a dbname may stand. */
-static bool sets_anything(const PQconninfoOption *options)
-{
-    while (options->keyword != NULL && options->val == NULL)
-        options++;
-    return options->keyword != NULL;
-}
-
-/* The string as a whole, since of a single parameter libpq takes an empty value for none, and so
- * the environment's; and our own parameters. */
+/*
+ * The string as a whole, since of a single parameter libpq takes an empty value for none, and so
+ * the environment's; and our own parameters. libpq takes a string that sets anything where a dbname
+ * may stand.
+ */
 static void collect_parameters(ConnectAttempt *attempt, const char *conninfo,
                                int retry_timeout_seconds)
 {
-    if (sets_anything(attempt->options))
+    const PQconninfoOption *set = attempt->options;
+
+    while (set->keyword != NULL && set->val == NULL)
+        set++;
+    if (set->keyword != NULL)
         add_parameter(attempt, "dbname", arena_strdup(attempt->arena, conninfo));
     if (!is_chosen(attempt->options, "fallback_application_name"))
         add_parameter(attempt, "fallback_application_name", "pg_rewind");
@@ -448,18 +442,6 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
     return NULL;
 }
 
-/* True if libpq has refused to connect for a reason that lasts. With several hosts or addresses,
- * for each of which a message begins so, another one may do better. */
-static bool settings_are_wrong(const ConnectAttempt *attempt)
-{
-    static const char begin[] = "connection to server";
-    const ConnectionHint *row = find_connection_hint(attempt);
-    const char *first = strstr(PQerrorMessage(attempt->pg), begin);
-
-    return row != NULL && row->lasts &&
-           (first == NULL || strstr(first + strlen(begin), begin) == NULL);
-}
-
 /* Drive a connection that was begun until it succeeds, fails or has taken PROBE_SECONDS. */
 static bool probe_connects(PGconn *pg)
 {
@@ -497,6 +479,9 @@ static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
 {
+    static const char begin[] = "connection to server";
+    const char *first = strstr(PQerrorMessage(attempt->pg), begin);
+    const ConnectionHint *row;
     char *sqlstate = attempt->sqlstate;
     PGconn *pg;
 
@@ -523,7 +508,11 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
             attempt->kind = ERROR_FAILED;
     }
     PQfinish(pg);
-    if (settings_are_wrong(attempt))
+    /* With several hosts or addresses, for each of which a message begins so, another one may do
+     * better. */
+    row = find_connection_hint(attempt);
+    if (row != NULL && row->lasts &&
+        (first == NULL || strstr(first + strlen(begin), begin) == NULL))
         attempt->kind = ERROR_FAILED;
 }
 

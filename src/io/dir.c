@@ -148,27 +148,14 @@ typedef struct FoundEntry
     bool vanished;
 } FoundEntry;
 
-/* Fill in what a link leads to. It stays a link only if that is not there or is no directory: a
- * tablespace that is there, but cannot be read now, is not an empty one. */
-static bool follow_link(int fd, const char *name, const char *path, FoundEntry *found, Error *error)
-{
-    struct stat followed;
-
-    if (fstatat(fd, name, &followed, 0) != 0)
-        return is_vanished(errno) || error_set_errno(error, "could not stat file \"%s\"", path);
-    if (S_ISDIR(followed.st_mode))
-    {
-        found->status = followed;
-        found->entry.followed = true;
-    }
-    return true;
-}
-
-/* Fill in the target of a link, and what it leads to where it is followed. */
+/* Fill in the target of a link, and what it leads to where it is followed. It stays a link only if
+ * that is not there or is no directory: a tablespace that is there, but cannot be read now, is not
+ * an empty one. */
 static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
 {
     const ssize_t length = readlinkat(fd, name, found->link_target, PATH_MAX);
     const char *path = buffer_string(&walk->path);
+    struct stat followed;
 
     found->vanished = length < 0 && (errno == EINVAL || is_vanished(errno));
     if (found->vanished)
@@ -179,8 +166,14 @@ static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *fo
         return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
     found->link_target[length] = '\0';
     found->entry.link_target = found->link_target;
-    return walk->follow == NULL || !walk->follow(walk->context, found->entry.path) ||
-           follow_link(fd, name, path, found, error);
+    if (walk->follow == NULL || !walk->follow(walk->context, found->entry.path))
+        return true;
+    if (fstatat(fd, name, &followed, 0) != 0)
+        return is_vanished(errno) || error_set_errno(error, "could not stat file \"%s\"", path);
+    found->entry.followed = S_ISDIR(followed.st_mode);
+    if (found->entry.followed)
+        found->status = followed;
+    return true;
 }
 
 static bool stat_entry(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)

@@ -156,19 +156,10 @@ void open_file_close(OpenFile *file)
     open_file_init(file, file->written);
 }
 
-static bool open_in_mode(const char *path, OpenMode mode, int *fd, Error *error)
-{
-    bool found;
-
-    if (mode == OPEN_TO_READ)
-        return file_open_read(path, fd, &found, error);
-    return mode == OPEN_TO_UPDATE ? file_open_update(path, fd, error)
-                                  : file_open_or_create(path, fd, error);
-}
-
 bool open_file_switch(OpenFile *file, const char *path, OpenMode mode, bool *switched, Error *error)
 {
     const bool is_open = file->path != NULL && strcmp(file->path, path) == 0;
+    bool found;
 
     if (switched != NULL)
         *switched = !is_open;
@@ -179,7 +170,9 @@ bool open_file_switch(OpenFile *file, const char *path, OpenMode mode, bool *swi
     file->path = strdup(path);
     if (file->path == NULL)
         out_of_memory();
-    if (open_in_mode(path, mode, &file->fd, error))
+    if (mode == OPEN_TO_READ     ? file_open_read(path, &file->fd, &found, error)
+        : mode == OPEN_TO_UPDATE ? file_open_update(path, &file->fd, error)
+                                 : file_open_or_create(path, &file->fd, error))
         return true;
     open_file_close(file);
     return false;

@@ -20,20 +20,6 @@
 #define MOUNTS_SIZE_MAX (64u * 1024 * 1024)
 #define LINKS_MAX 40 /* that Linux follows in one path */
 
-/* XFS, ext4 and others refuse (EXDEV) to rename or link a file into a directory that passes its
- * project on, unless the file has that project already. */
-static uint32_t find_project(const char *directory)
-{
-    AUTO_FD int fd = -1;
-    struct fsxattr attributes;
-
-    return file_open_read(directory, &fd, NULL, NULL) &&
-                   ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0 &&
-                   (attributes.fsx_xflags & FS_XFLAG_PROJINHERIT) != 0
-               ? attributes.fsx_projid
-               : 0;
-}
-
 /* Without the mount, which stat does not tell. */
 static Place place_of_status(const struct stat *status)
 {
@@ -46,7 +32,9 @@ static Place place_of_status(const struct stat *status)
 bool place_find(const char *path, Place *place, bool *found, Error *error)
 {
     struct stat status;
+    struct fsxattr attributes;
     struct statx mounted;
+    AUTO_FD int fd = -1;
 
     *place = (Place){0};
     *found = stat(path, &status) == 0;
@@ -57,8 +45,12 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
     if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
         (mounted.stx_mask & STATX_MNT_ID) != 0)
         place->mount = mounted.stx_mnt_id;
-    if (place->is_directory)
-        place->project = find_project(path);
+    /* XFS, ext4 and others refuse (EXDEV) to rename or link a file into a directory that passes its
+     * project on, unless the file has that project already. */
+    if (place->is_directory && file_open_read(path, &fd, NULL, NULL) &&
+        ioctl(fd, FS_IOC_FSGETXATTR, &attributes) == 0 &&
+        (attributes.fsx_xflags & FS_XFLAG_PROJINHERIT) != 0)
+        place->project = attributes.fsx_projid;
     return true;
 }
 
@@ -302,13 +294,10 @@ int64_t place_birth(const char *path)
  * theirs (unlink(2), rename(2)). */
 static bool is_kept_by_sticky_bit(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char directory[PLACE_PATH_SIZE];
+    AUTO_BUFFER Buffer directory = {0};
     struct stat parent;
 
-    snprintf(directory, sizeof(directory), "%.*s", slash == NULL ? 1 : (int) (slash - path) + 1,
-             slash == NULL ? "." : path);
-    return stat(directory, &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
+    return stat(path_parent(&directory, path), &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
            parent.st_uid != geteuid();
 }
 

@@ -137,13 +137,6 @@ static char **make_environment(void)
 
 /* ---- The limits of a server: a child has what its parent has when it starts ---- */
 
-/* Ours, while those of a server are in their place. */
-typedef struct OwnLimits
-{
-    struct rlimit limits[RLIM_NLIMITS];
-    Buffer oom_score_adj; /* empty: it was not changed */
-} OwnLimits;
-
 /* Set our soft limits to these, as far as our hard ones allow. former gets ours; it may be the same
  * array. */
 static void exchange_limits(const struct rlimit *limits, struct rlimit *former)
@@ -168,24 +161,6 @@ static void set_oom_score_adj(const char *number)
 
     if (file_open_update(OWN_OOM_SCORE_ADJ, &fd, NULL))
         (void) !file_write_at(fd, OWN_OOM_SCORE_ADJ, number, strlen(number), 0, NULL);
-}
-
-static void take_limits(const ServerSurroundings *server, OwnLimits *own)
-{
-    if (server->limits != NULL)
-        exchange_limits(server->limits, own->limits);
-    if (server->oom_score_adj != NULL &&
-        file_read_all(OWN_OOM_SCORE_ADJ, NUMBER_SIZE_MAX, &own->oom_score_adj, NULL, NULL))
-        set_oom_score_adj(server->oom_score_adj);
-}
-
-static void give_limits_back(const ServerSurroundings *server, OwnLimits *own)
-{
-    if (server->limits != NULL)
-        exchange_limits(own->limits, own->limits);
-    if (own->oom_score_adj.size > 0)
-        set_oom_score_adj(buffer_string(&own->oom_score_adj));
-    buffer_free(&own->oom_score_adj);
 }
 
 /* ---- Children ---- */
@@ -216,6 +191,7 @@ static void set_files(const Child *child, posix_spawn_file_actions_t *actions)
     posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
 }
 
+/* The limits of a server take the place of ours for the instant in which its child is made. */
 static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attributes)
 {
@@ -224,15 +200,21 @@ static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
     char *const *environment = made != NULL     ? made
                                : server != NULL ? (char *const *) server->environment
                                                 : environ;
-    OwnLimits own = {0};
+    struct rlimit own_limits[RLIM_NLIMITS] = {0};
+    AUTO_BUFFER Buffer own_score = {0};
     int number;
 
-    if (server != NULL)
-        take_limits(server, &own);
+    if (server != NULL && server->limits != NULL)
+        exchange_limits(server->limits, own_limits);
+    if (server != NULL && server->oom_score_adj != NULL &&
+        file_read_all(OWN_OOM_SCORE_ADJ, NUMBER_SIZE_MAX, &own_score, NULL, NULL))
+        set_oom_score_adj(server->oom_score_adj);
     number = posix_spawn(&child->pid, child->arguments[0], actions, attributes,
                          (char *const *) child->arguments, environment);
-    if (server != NULL)
-        give_limits_back(server, &own);
+    if (server != NULL && server->limits != NULL)
+        exchange_limits(own_limits, own_limits);
+    if (own_score.size > 0)
+        set_oom_score_adj(buffer_string(&own_score));
     free(made);
     return number;
 }
@@ -276,17 +258,10 @@ static bool start_child(Child *child, Error *error)
     return true;
 }
 
-/* A limit of 0 seconds means that there is no limit. */
-static bool check_limit(double begin, int limit_seconds, Error *error)
-{
-    return limit_seconds == 0 || clock_seconds() - begin < limit_seconds ||
-           error_set(error, ERROR_FAILED, "command did not end within %d s", limit_seconds);
-}
-
 /*
  * Wait for the child. When a stop is requested, or its time is over, it and what it has started are
- * asked to end; the error says which. One with a limit that does not is killed. Polls, because the
- * signal may arrive in another thread.
+ * asked to end; the error says which. One with a limit (0: none) that does not is killed. Polls,
+ * because the signal may arrive in another thread.
  */
 static bool wait_for_child(const Child *child, int limit_seconds, int *wait_status, Error *error)
 {
@@ -298,19 +273,23 @@ static bool wait_for_child(const Child *child, int limit_seconds, int *wait_stat
     {
         struct timespec pause = {.tv_sec = 0, .tv_nsec = milliseconds * 1000000};
         const pid_t ended = waitpid(child->pid, wait_status, WNOHANG);
+        const double lasted = clock_seconds() - begin;
 
         if (ended == child->pid)
             return !stopped;
         if (ended < 0 && errno != EINTR)
             return error_set_errno(error, "could not wait for child process");
-        if (!stopped && !(stop_check(error) && check_limit(begin, limit_seconds, error)))
-        {
-            stopped = true;
-            signal_child(child, SIGTERM);
-        }
-        else if (stopped && limit_seconds > 0 &&
-                 clock_seconds() - begin >= limit_seconds + GRACE_SECONDS)
+        if (stopped && limit_seconds > 0 && lasted >= limit_seconds + GRACE_SECONDS)
             signal_child(child, SIGKILL);
+        else if (!stopped)
+        {
+            stopped = !stop_check(error);
+            if (!stopped && limit_seconds > 0 && lasted >= limit_seconds)
+                stopped = !error_set(error, ERROR_FAILED, "command did not end within %d s",
+                                     limit_seconds);
+            if (stopped)
+                signal_child(child, SIGTERM);
+        }
         nanosleep(&pause, NULL);
         if (milliseconds < WAIT_MILLISECONDS_MAX)
             milliseconds *= 2;

@@ -52,70 +52,62 @@ static bool lock_directory(int fd, const char *path, bool *supported)
 
 /* ---- What killed processes have left ---- */
 
-typedef struct Parent
-{
-    const char *path;
-    int fd;
-} Parent;
-
 /* Remove it if no process uses it. A directory on which no lock can be tried stays. */
-static void remove_stale(const Parent *parent, const char *name)
+static void remove_stale(int parent_fd, const char *parent, const char *name)
 {
     AUTO_BUFFER Buffer buffer = {0};
-    const char *path = path_in(&buffer, parent->path, name);
+    const char *path = path_in(&buffer, parent, name);
     AUTO_FD int fd = -1;
     bool supported;
     Error error;
 
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) != strlen(PREFIX RANDOM_PART))
         return;
-    fd = open_own_directory(parent->fd, name);
+    fd = open_own_directory(parent_fd, name);
     if (fd >= 0 && lock_directory(fd, path, &supported) &&
-        directory_has_name(parent->fd, name, fd) &&
-        !dir_remove_tree_at(parent->fd, parent->path, name, &error))
+        directory_has_name(parent_fd, name, fd) &&
+        !dir_remove_tree_at(parent_fd, parent, name, &error))
         log_debug("%s", error.message);
 }
 
 /* ---- A new one ---- */
 
 /* fd -1: a process that removes stale directories was faster than our lock. */
-static bool make_directory(const Parent *parent, char *path, int *fd, Error *error)
+static bool make_directory(int parent_fd, const char *parent, char *path, int *fd, Error *error)
 {
     char *name = path + strlen(path) - strlen(PREFIX RANDOM_PART);
     bool supported = true;
 
     memcpy(name, PREFIX RANDOM_PART, sizeof(PREFIX RANDOM_PART));
     if (mkdtemp(path) == NULL)
-        return error_set_errno(error, "could not create a directory in \"%s\"", parent->path);
-    *fd = open_own_directory(parent->fd, name);
+        return error_set_errno(error, "could not create a directory in \"%s\"", parent);
+    *fd = open_own_directory(parent_fd, name);
     if (*fd >= 0 && (lock_directory(*fd, path, &supported) || !supported) &&
-        directory_has_name(parent->fd, name, *fd))
+        directory_has_name(parent_fd, name, *fd))
         return true;
     file_close(*fd);
     *fd = -1;
     return true;
 }
 
-bool scratch_make(const char *parent_path, Arena *arena, const char **path, int *lock_fd,
-                  Error *error)
+bool scratch_make(const char *parent, Arena *arena, const char **path, int *lock_fd, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
     AUTO_FD int fd = -1;
     struct stat status;
-    bool ok = file_stat(parent_path, &status, NULL, error) && trust_check(parent_path, error) &&
-              file_open_read(parent_path, &fd, NULL, error);
-    Parent parent = {parent_path, fd};
-    char *made = arena_strdup(arena, path_in(&buffer, parent_path, PREFIX RANDOM_PART));
+    bool ok = file_stat(parent, &status, NULL, error) && trust_check(parent, error) &&
+              file_open_read(parent, &fd, NULL, error);
+    char *made = arena_strdup(arena, path_in(&buffer, parent, PREFIX RANDOM_PART));
     const char **names;
     Error failure;
 
     *lock_fd = -1;
-    if (ok && !dir_list(parent_path, arena, &names, NULL, &failure))
+    if (ok && !dir_list(parent, arena, &names, NULL, &failure))
         log_debug("%s", failure.message);
     for (; ok && *names != NULL; names++)
-        remove_stale(&parent, *names);
+        remove_stale(fd, parent, *names);
     for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
-        ok = make_directory(&parent, made, lock_fd, error);
+        ok = make_directory(fd, parent, made, lock_fd, error);
     if (ok && *lock_fd < 0)
         ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", made);
     *path = ok ? made : NULL;

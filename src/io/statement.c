@@ -126,23 +126,10 @@ static uint64_t result_bytes(const PGresult *result)
 }
 
 /*
- * Wait as the rate demands. During the wait nothing is read, and when the buffers of both systems
- * are full the server waits as well. This time does not count towards the retry timeout: only waits
- * for the server do.
- */
-static bool keep_to_rate(Connection *connection, PGresult *result, Error *error)
-{
-    if (connection->rate == NULL || result == NULL ||
-        rate_take(connection->rate, result_bytes(result), error))
-        return true;
-    PQclear(result);
-    connection->unusable = true;
-    return false;
-}
-
-/*
  * The next result of the query that was sent, NULL at its end. False if the connection is lost or a
- * stop was requested.
+ * stop was requested. Waits as the rate demands: nothing is read then, and when the buffers of both
+ * systems are full the server waits as well. This time does not count towards the retry timeout:
+ * only waits for the server do.
  */
 static bool next_result(Connection *connection, PGresult **result, Error *error)
 {
@@ -151,7 +138,12 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
         if (!wait_for_server(connection, error))
             return false;
     *result = PQgetResult(connection->pg);
-    return keep_to_rate(connection, *result, error);
+    if (connection->rate == NULL || *result == NULL ||
+        rate_take(connection->rate, result_bytes(*result), error))
+        return true;
+    PQclear(*result);
+    connection->unusable = true;
+    return false;
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */

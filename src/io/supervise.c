@@ -70,20 +70,6 @@ static void take_signals(void)
         raise(stop_number);
 }
 
-/*
- * The child's part. When its parent dies, no process waits for the work any more, and the caller
- * may use the directory for something else: SIGTERM ends it before the commit, and does not hinder
- * it after.
- */
-static void begin_child(pid_t parent)
-{
-    take_signals();
-    signals_set_parent(parent);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        raise(SIGTERM);
-}
-
 /* Wait for the child's end. Its number may be given out again as soon as it is taken from the
  * system: until `child` forgets it, no signal is handed on. */
 static void reap_child(int *wait_status)
@@ -112,7 +98,14 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
     pid = fork();
     if (pid == 0)
     {
-        begin_child(parent);
+        take_signals();
+        signals_set_parent(parent);
+        /* When its parent dies, no process waits for the work any more, and the caller may use the
+         * directory for something else: SIGTERM ends the child before the commit, and does not
+         * hinder it after. */
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+            raise(SIGTERM);
         sigprocmask(SIG_SETMASK, &before, NULL);
         exit(work(context, turn));
     }
@@ -142,27 +135,13 @@ static bool pause_before_retry(int seconds)
     return stop_number == 0;
 }
 
-/* The child's messages do not say that the rewind is unfinished. */
-static void log_unfinished(int wait_status, bool stopped)
-{
-    Error error;
-
-    if (stopped)
-        error_set(&error, ERROR_FAILED, "terminated by signal %d", stop_number);
-    else
-        error_set(&error, ERROR_FAILED,
-                  "the process that did the work was terminated by signal %d: %s",
-                  WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
-    error_hint(&error, SUPERVISE_HINT);
-    log_error(&error);
-}
-
 int supervise(int retries, SupervisedWork work, void *context, int killed)
 {
     int wait_status = 0;
     int pause = FIRST_PAUSE_SECONDS;
     bool stopped = false;
     sigset_t stops;
+    Error error;
 
     caller = getppid();
     if (retries == 0)
@@ -192,7 +171,16 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
             break;
         pause *= 2;
     }
-    if (WIFSIGNALED(wait_status) || stopped)
-        log_unfinished(wait_status, stopped);
+    if (!WIFSIGNALED(wait_status) && !stopped)
+        return killed;
+    /* The child's messages do not say that the rewind is unfinished. */
+    if (stopped)
+        error_set(&error, ERROR_FAILED, "terminated by signal %d", stop_number);
+    else
+        error_set(&error, ERROR_FAILED,
+                  "the process that did the work was terminated by signal %d: %s",
+                  WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+    error_hint(&error, SUPERVISE_HINT);
+    log_error(&error);
     return killed;
 }

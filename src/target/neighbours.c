@@ -12,14 +12,6 @@ typedef struct ClusterDirectory
     Place place;
 } ClusterDirectory;
 
-static bool is_link(const char *path)
-{
-    struct stat status;
-    bool found;
-
-    return file_lstat(path, &status, &found, NULL) && found && S_ISLNK(status.st_mode);
-}
-
 /* List them all or, of the target, only the links; up to one without a name. Those that cannot be
  * looked at are passed over. */
 static const ClusterDirectory *list_directories(const char *cluster, bool only_links, Arena *arena)
@@ -38,41 +30,37 @@ static const ClusterDirectory *list_directories(const char *cluster, bool only_l
         const char *name =
             i < 2 ? fixed[i] : arena_printf(arena, "pg_tblspc/%s", tablespaces[i - 2]);
         const char *path = arena_printf(arena, "%s/%s", cluster, name);
+        struct stat status;
         Place place;
         bool found;
 
-        if ((!only_links || is_link(path)) && place_find(path, &place, &found, NULL) &&
+        if (file_lstat(path, &status, &found, NULL) && found &&
+            (!only_links || S_ISLNK(status.st_mode)) && place_find(path, &place, &found, NULL) &&
             place.is_directory)
             directories[count++] = (ClusterDirectory){name, place};
     }
     return directories;
 }
 
-/* The target, and its directories that are links. */
-typedef struct TargetLinks
-{
-    const char *target;
-    const ClusterDirectory *directories;
-} TargetLinks;
-
-/* An error if a directory of that cluster is one of them. */
-static bool check_cluster(const TargetLinks *links, const char *cluster, Error *error)
+/* An error if a directory of that cluster is one of the target's links. */
+static bool check_cluster(const char *target, const ClusterDirectory *links, const char *cluster,
+                          Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     const ClusterDirectory *other = list_directories(cluster, false, arena);
 
-    if (place_is(cluster, links->target))
+    if (place_is(cluster, target))
         return true;
     for (; other->name != NULL; other++)
     {
-        const ClusterDirectory *own = links->directories;
+        const ClusterDirectory *own = links;
 
         while (own->name != NULL && !place_same(&own->place, &other->place))
             own++;
         if (own->name == NULL)
             continue;
         error_set(error, ERROR_FAILED,
-                  "directory \"%s/%s\" of the target belongs to another cluster", links->target,
+                  "directory \"%s/%s\" of the target belongs to another cluster", target,
                   own->name);
         error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", other->name, cluster);
         return error_hint(error,
@@ -86,12 +74,13 @@ static bool check_cluster(const TargetLinks *links, const char *cluster, Error *
 bool neighbours_check(const char *target_directory, const char *source_directory, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    const TargetLinks links = {target_directory, list_directories(target_directory, true, arena)};
+    const ClusterDirectory *links = list_directories(target_directory, true, arena);
     const char **processes;
 
-    if (links.directories->name == NULL)
+    if (links->name == NULL)
         return true;
-    if ((source_directory != NULL && !check_cluster(&links, source_directory, error)) ||
+    if ((source_directory != NULL &&
+         !check_cluster(target_directory, links, source_directory, error)) ||
         !dir_list("/proc", arena, &processes, NULL, error))
         return false;
     for (; *processes != NULL; processes++)
@@ -101,7 +90,7 @@ bool neighbours_check(const char *target_directory, const char *source_directory
 
         if (isdigit((unsigned char) (*processes)[0]) && file_exists(cwd, "PG_VERSION") &&
             file_read_link(cwd, &cluster, NULL) &&
-            !check_cluster(&links, buffer_string(&cluster), error))
+            !check_cluster(target_directory, links, buffer_string(&cluster), error))
             return false;
     }
     return true;
