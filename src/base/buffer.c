@@ -234,23 +234,23 @@ void buffer_append_word(Buffer *buffer, const char *word)
         append_quoted(buffer, word, "'", "\\'");
 }
 
-/* With escapes for what a terminal would take for commands, and what would look like another line.
- */
-static void append_escape_literal(Buffer *buffer, const char *string)
+/* With escapes for what a terminal would take for commands, and what would look like another line:
+ * a literal (E'') or a name (U&""). */
+static void append_with_escapes(Buffer *buffer, const char *string, bool is_name)
 {
-    buffer_append_string(buffer, "E'");
+    const char quote = is_name ? '"' : '\'';
+
+    buffer_append_string(buffer, is_name ? "U&\"" : "E'");
     for (; *string != '\0'; string++)
     {
-        if (is_ascii_control(*string))
-        {
+        if (is_ascii_control(*string) && is_name)
+            buffer_printf(buffer, "\\%04x", (unsigned) *string);
+        else if (is_ascii_control(*string))
             buffer_printf(buffer, *string == '\n' ? "\\n" : "\\x%02x", (unsigned) *string);
-            continue;
-        }
-        if (*string == '\'' || *string == '\\')
-            buffer_append_u8(buffer, (uint8_t) *string);
-        buffer_append_u8(buffer, (uint8_t) *string);
+        else
+            buffer_append_escaped(buffer, string, 1, (char[]){quote, '\\', '\0'}, '\0');
     }
-    buffer_append_u8(buffer, '\'');
+    buffer_append_u8(buffer, (uint8_t) quote);
 }
 
 void buffer_append_shown_word(Buffer *buffer, const char *word)
@@ -266,7 +266,7 @@ void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind)
     const bool has_backslash = strchr(string, '\\') != NULL;
 
     if (kind == LITERAL_ANY && (has_ascii_control(string) || has_backslash))
-        append_escape_literal(buffer, string);
+        append_with_escapes(buffer, string, false);
     else
         append_quoted(buffer, string, has_backslash ? "'\\" : "'", "");
 }
@@ -278,24 +278,10 @@ void buffer_append_name(Buffer *buffer, const char *name)
 
 void buffer_append_shown_name(Buffer *buffer, const char *name)
 {
-    if (!has_ascii_control(name))
-    {
+    if (has_ascii_control(name))
+        append_with_escapes(buffer, name, true);
+    else
         buffer_append_name(buffer, name);
-        return;
-    }
-    buffer_append_string(buffer, "U&\"");
-    for (; *name != '\0'; name++)
-    {
-        if (is_ascii_control(*name))
-        {
-            buffer_printf(buffer, "\\%04x", (unsigned) *name);
-            continue;
-        }
-        if (*name == '"' || *name == '\\')
-            buffer_append_u8(buffer, (uint8_t) *name);
-        buffer_append_u8(buffer, (uint8_t) *name);
-    }
-    buffer_append_u8(buffer, '"');
 }
 
 void buffer_append_call(Buffer *buffer, const char *function, const char *string, const char *type,

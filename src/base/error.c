@@ -24,25 +24,19 @@ static int unfinished_status = EXIT_FAILURE;
 static const char *unfinished_hint;
 static atomic_bool is_unfinished;
 
-/* Let text, which fills its ERROR_TEXT_SIZE bytes and goes on, end before a character with the
- * mark. */
-static void end_with_mark(char *text)
-{
-    size_t end = ERROR_TEXT_SIZE - sizeof(cut_mark);
-
-    /* Such a byte continues a character. */
-    for (int byte = 1; byte < CHARACTER_SIZE_MAX && (text[end] & 0xC0) == 0x80; byte++)
-        end--;
-    memcpy(text + end, cut_mark, sizeof(cut_mark));
-}
-
+/* Text that is longer than its ERROR_TEXT_SIZE bytes ends before a character with the mark. */
 static void PRINTF_LIKE(2, 0) append_arguments(char *text, const char *format, va_list arguments)
 {
     const size_t size = ERROR_TEXT_SIZE - strlen(text);
     const int added = shown_vprintf(text + strlen(text), size, SHOWN_OWN_LINES, format, arguments);
+    size_t end = ERROR_TEXT_SIZE - sizeof(cut_mark);
 
-    if (added < 0 || (size_t) added >= size)
-        end_with_mark(text);
+    if (added >= 0 && (size_t) added < size)
+        return;
+    /* Such a byte continues a character. */
+    for (int byte = 1; byte < CHARACTER_SIZE_MAX && (text[end] & 0xC0) == 0x80; byte++)
+        end--;
+    memcpy(text + end, cut_mark, sizeof(cut_mark));
 }
 
 static void PRINTF_LIKE(2, 3) append(char *text, const char *format, ...)

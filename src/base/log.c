@@ -134,20 +134,17 @@ bool log_debug_on(void)
     return debug_on;
 }
 
-/* JOURNAL_STREAM has the device and inode of the journal's socket: systemd.exec(5). */
-static bool is_journal(void)
+void log_set_timestamps(bool on)
 {
+    /* The device and inode of the journal's socket: systemd.exec(5). */
     const char *stream = getenv("JOURNAL_STREAM");
     unsigned long long device, inode;
     struct stat status;
 
-    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
-}
-
-void log_set_timestamps(bool on)
-{
-    stamped = on && !isatty(STDERR_FILENO) && !is_journal();
+    stamped =
+        on && !isatty(STDERR_FILENO) &&
+        !(stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+          fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode);
 }
 
 void log_set_amount(LogAmount amount)
@@ -206,23 +203,19 @@ static void append_coloured(Buffer *line, Colour colour, const char *text)
         buffer_append_string(line, text);
 }
 
-/* As %m of the server's log_line_prefix. */
-static void append_time(Buffer *line)
+static void append_prefix(Buffer *line, Colour colour, const char *label)
 {
     struct timespec now;
     char date[32];
     struct tm utc;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &utc);
-    buffer_printf(line, "%s.%03ld UTC ", date, now.tv_nsec / 1000000);
-}
-
-static void append_prefix(Buffer *line, Colour colour, const char *label)
-{
-    if (stamped)
-        append_time(line);
+    if (stamped) /* as %m of the server's log_line_prefix */
+    {
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &utc);
+        strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &utc);
+        buffer_printf(line, "%s.%03ld UTC ", date, now.tv_nsec / 1000000);
+    }
     append_coloured(line, COLOUR_LOCUS, program_name);
     append_coloured(line, COLOUR_LOCUS, ": ");
     if (label != NULL)
@@ -317,8 +310,10 @@ const Error *const *log_errors(size_t *count)
     return printed_errors;
 }
 
-static void remember(const Error *error)
+void log_error(const Error *error)
 {
+    AUTO_BUFFER Buffer lines = {0};
+
     pthread_mutex_lock(&lock);
     if (printed_count < LOG_ERRORS_MAX)
     {
@@ -328,13 +323,6 @@ static void remember(const Error *error)
         printed_errors[printed_count++] = copy;
     }
     pthread_mutex_unlock(&lock);
-}
-
-void log_error(const Error *error)
-{
-    AUTO_BUFFER Buffer lines = {0};
-
-    remember(error);
     append_prefix(&lines, COLOUR_ERROR, "error: ");
     append_message(&lines, error->message);
     end_line(&lines);
@@ -355,23 +343,8 @@ void log_as_warning(const Error *error)
 /* ---- Problems ---- */
 
 /* A lost connection is the least: it may be there again when all else is still wrong. */
-static int severity_of(ErrorKind kind)
-{
-    switch (kind)
-    {
-    case ERROR_NONE:
-        return 0;
-    case ERROR_RETRY:
-        return 1;
-    case ERROR_FAILED:
-    case ERROR_USAGE:
-    case ERROR_REPORTED:
-        return 2;
-    case ERROR_IMPOSSIBLE:
-        return 3;
-    }
-    return 2;
-}
+static const int severities[] = {[ERROR_NONE] = 0,  [ERROR_RETRY] = 1,    [ERROR_FAILED] = 2,
+                                 [ERROR_USAGE] = 2, [ERROR_REPORTED] = 2, [ERROR_IMPOSSIBLE] = 3};
 
 void problems_add(Problems *problems, const Error *problem)
 {
@@ -382,7 +355,7 @@ void problems_add(Problems *problems, const Error *problem)
     else if (problem->kind != ERROR_REPORTED)
         log_error(problem);
     problems->count++;
-    if (severity_of(kind) > severity_of(problems->worst))
+    if (severities[kind] > severities[problems->worst])
         problems->worst = kind;
 }
 
@@ -398,7 +371,7 @@ bool problems_check(const Problems *problems, Error *error)
 /* ", 12.3 MB/s, 1:02:03 left" */
 static void append_rate(Buffer *line, const Progress *now, double seconds)
 {
-    double rate = (double) now->done_bytes / seconds;
+    const double rate = (double) now->done_bytes / seconds;
     uint64_t left;
 
     buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);

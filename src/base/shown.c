@@ -13,19 +13,6 @@
 
 /* ---- Control characters ---- */
 
-/* Sentences may have line breaks, and tabs: the original's and libpq's do. */
-static bool is_lower_control(unsigned char byte, ShownLines lines)
-{
-    return byte == 0x7F ||
-           (byte < 0x20 && (lines == SHOWN_ONE_LINE || (byte != '\n' && byte != '\t')));
-}
-
-/* U+0080 to U+009F: ESC and a letter in one. */
-static bool is_upper_control(const unsigned char *bytes)
-{
-    return bytes[0] == 0xC2 && bytes[1] >= 0x80 && bytes[1] <= 0x9F;
-}
-
 void shown_clean(char *text, ShownLines lines)
 {
     unsigned char *bytes = (unsigned char *) text;
@@ -33,13 +20,16 @@ void shown_clean(char *text, ShownLines lines)
     while (*bytes != '\0')
     {
         const size_t length = utf8_length(bytes);
+        /* Sentences may have line breaks, and tabs: the original's and libpq's do. */
+        const bool is_layout = lines != SHOWN_ONE_LINE && (*bytes == '\n' || *bytes == '\t');
 
         if (*bytes == '\t' && lines == SHOWN_ONE_LINE)
             *bytes = ' ';
-        else if (is_lower_control(*bytes, lines) ||
+        else if (*bytes == 0x7F || (*bytes < 0x20 && !is_layout) ||
                  (length == 0 && *bytes >= 0x80 && *bytes <= 0x9F))
             *bytes = SHOWN_CONTROL;
-        else if (length == 2 && is_upper_control(bytes))
+        /* U+0080 to U+009F: ESC and a letter in one. */
+        else if (length == 2 && bytes[0] == 0xC2 && bytes[1] <= 0x9F)
             bytes[0] = bytes[1] = SHOWN_CONTROL;
         bytes += length == 0 ? 1 : length;
     }

@@ -100,16 +100,6 @@ bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number)
 
 #define BLANKS " \t\n"
 
-/* Take the text after a backslash. quoted: in double quotes, where it may stand for itself. */
-static const char *take_escaped(const char *at, bool quoted, char **out)
-{
-    if (quoted && strchr("\\\"$`\n", *at) == NULL)
-        *(*out)++ = '\\';
-    if (*at != '\n')
-        *(*out)++ = *at;
-    return at + 1;
-}
-
 /* One word from `at` on, which is no blank; returns where it ends, NULL: it does not. */
 static const char *take_word(const char *at, char **out, const char **wrong)
 {
@@ -126,7 +116,14 @@ static const char *take_word(const char *at, char **out, const char **wrong)
         else if (c != '\\' || quote == '\'')
             *(*out)++ = c;
         else if (*at != '\0')
-            at = take_escaped(at, quote == '"', out);
+        {
+            /* In double quotes a backslash may stand for itself. */
+            if (quote == '"' && strchr("\\\"$`\n", *at) == NULL)
+                *(*out)++ = '\\';
+            if (*at != '\n')
+                *(*out)++ = *at;
+            at++;
+        }
         else
         {
             *wrong = "a backslash at the end";

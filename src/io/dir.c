@@ -176,19 +176,6 @@ static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *fo
     return true;
 }
 
-static bool stat_entry(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
-{
-    const bool exists = fstatat(fd, name, &found->status, AT_SYMLINK_NOFOLLOW) == 0;
-
-    found->vanished = !exists && is_vanished(errno);
-    if (!exists && !found->vanished)
-        return error_set_errno(error, "could not stat file \"%s\"", buffer_string(&walk->path));
-    found->entry =
-        (DirEntry){.path = buffer_string(&walk->path) + walk->root_size, .status = &found->status};
-    return found->vanished || !S_ISLNK(found->status.st_mode) ||
-           read_found_link(walk, fd, name, found, error);
-}
-
 /* Visit or remove the entry, and all below it. */
 static bool walk_entry(const WalkedDirectory *directory, const char *name, Error *error)
 {
@@ -198,7 +185,13 @@ static bool walk_entry(const WalkedDirectory *directory, const char *name, Error
 
     walk->path.size = directory->path_size;
     buffer_printf(&walk->path, directory->path_size > 0 ? "/%s" : "%s", name);
-    if (!stat_entry(walk, directory->fd, name, &found, error))
+    if (fstatat(directory->fd, name, &found.status, AT_SYMLINK_NOFOLLOW) != 0)
+        return is_vanished(errno) ||
+               error_set_errno(error, "could not stat file \"%s\"", buffer_string(&walk->path));
+    found.entry =
+        (DirEntry){.path = buffer_string(&walk->path) + walk->root_size, .status = &found.status};
+    found.vanished = false;
+    if (S_ISLNK(found.status.st_mode) && !read_found_link(walk, directory->fd, name, &found, error))
         return false;
     if (found.vanished)
         return true;

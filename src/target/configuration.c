@@ -91,19 +91,6 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
     return settings;
 }
 
-/* True if that is the main configuration file of a server with this data directory. */
-static bool configures_target(const Configuration *configuration, const char *file)
-{
-    const SettingsReader reader = configuration_reader(configuration);
-    Settings settings = {.arena = configuration->arena};
-    const char *directory;
-
-    settings_read(&settings, &reader, file);
-    directory = settings_value(&settings, "data_directory");
-    return directory != NULL && directory[0] == '/' &&
-           place_is(directory, configuration->directory);
-}
-
 bool configuration_find_debian(const Configuration *configuration, const Version *version,
                                DebianCluster *cluster)
 {
@@ -112,14 +99,20 @@ bool configuration_find_debian(const Configuration *configuration, const Version
     const char *of_version = arena_printf(
         arena, "%s/%s", root != NULL && root[0] == '/' ? root : DEBIAN_ROOT, version->name);
     const char *const *name = list_directory((void *) configuration, of_version, arena);
+    const SettingsReader reader = configuration_reader(configuration);
     size_t found = 0;
 
     for (; name != NULL && *name != NULL; name++)
     {
         const char *directory = arena_printf(arena, "%s/%s", of_version, *name);
         const char *file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
+        Settings settings = {.arena = arena};
+        const char *configured;
 
-        if (!configures_target(configuration, file))
+        settings_read(&settings, &reader, file);
+        configured = settings_value(&settings, "data_directory");
+        if (configured == NULL || configured[0] != '/' ||
+            !place_is(configured, configuration->directory))
             continue;
         *cluster = (DebianCluster){*name, directory, file};
         found++;
@@ -195,16 +188,6 @@ const char *configuration_path_in_target(const Configuration *configuration, con
     return value != NULL ? settings_path(configuration->arena, base, value) : NULL;
 }
 
-/* Follow a link in the target; NULL: it is no link, or it leads out of the target. */
-static const char *find_link_target(const Configuration *configuration, const char *path)
-{
-    AUTO_BUFFER Buffer text = {0};
-
-    return file_read_link(full_path(configuration, path), &text, NULL)
-               ? configuration_path_in_target(configuration, path, buffer_string(&text))
-               : NULL;
-}
-
 /* The files of configuration_named_files, while they are found. */
 typedef struct NamedFiles
 {
@@ -222,15 +205,19 @@ static bool is_listed(const NamedFiles *named, const char *path)
     return false;
 }
 
-/* Add a file that is named by a setting, and what it leads to where it is a link. */
+/* Add a file that is named by a setting, and what it leads to in the target where it is a link. */
 static void add_with_links(NamedFiles *named, const char *value)
 {
     const char *path = configuration_path_in_target(named->configuration, "", value);
+    AUTO_BUFFER Buffer text = {0};
 
     for (int depth = 0; path != NULL && depth < LINKS_MAX && !is_listed(named, path); depth++)
     {
         ARRAY_ADD(named->files, named->count, path);
-        path = find_link_target(named->configuration, path);
+        buffer_clear(&text);
+        path = file_read_link(full_path(named->configuration, path), &text, NULL)
+                   ? configuration_path_in_target(named->configuration, path, buffer_string(&text))
+                   : NULL;
     }
 }
 

@@ -249,28 +249,22 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
     return success;
 }
 
-/* Put back the file that a killed run has kept, or remove it if a server came since. */
-static bool settle_kept_file(const Interlock *interlock, bool was_claiming, Error *error)
-{
-    bool found, of_server;
-
-    if (!read_pid_file_owner(interlock, &found, &of_server, error))
-        return false;
-    /* A server would have replaced the killed run's file, and removed it at its end. */
-    return (found ? !of_server : was_claiming)
-               ? file_move(interlock->kept_path, interlock->path, error)
-               : file_remove(interlock->kept_path, error);
-}
-
 bool interlock_remove_leftover(const Interlock *interlock, Error *error)
 {
     struct stat status;
-    bool was_claiming, kept;
+    bool was_claiming, kept, found = false, of_server = false;
 
-    return file_lstat(interlock->temporary_path, &status, &was_claiming, error) &&
-           file_lstat(interlock->kept_path, &status, &kept, error) &&
-           (!kept || settle_kept_file(interlock, was_claiming, error)) &&
-           file_remove(interlock->temporary_path, error);
+    if (!file_lstat(interlock->temporary_path, &status, &was_claiming, error) ||
+        !file_lstat(interlock->kept_path, &status, &kept, error) ||
+        (kept && !read_pid_file_owner(interlock, &found, &of_server, error)))
+        return false;
+    /* What a killed run has kept goes back, unless a server came since: that would have replaced
+     * the killed run's file, and removed it at its end. */
+    if (kept && !((found ? !of_server : was_claiming)
+                      ? file_move(interlock->kept_path, interlock->path, error)
+                      : file_remove(interlock->kept_path, error)))
+        return false;
+    return file_remove(interlock->temporary_path, error);
 }
 
 bool interlock_has_pid_file(const Interlock *interlock)

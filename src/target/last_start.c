@@ -58,18 +58,6 @@ static const char *const *split_at_nul(Arena *arena, const Buffer *text)
 
 /* ---- /proc ---- */
 
-/* A process of another account may have its number from a data directory that was copied. */
-static bool is_own_process(long pid, const char *directory)
-{
-    struct stat status;
-    char path[64];
-    bool found;
-
-    snprintf(path, sizeof(path), "/proc/%ld", pid);
-    return file_stat(path, &status, &found, NULL) && found && status.st_uid == geteuid() &&
-           process_works_in(pid, directory);
-}
-
 static const char *const *read_strings(long pid, const char *name, Arena *arena)
 {
     AUTO_BUFFER Buffer text = {0};
@@ -163,23 +151,17 @@ static void append_lacking(Buffer *text, const char *what, const char *name)
     buffer_printf(text, "%s%s%s", text->size > 0 ? ", " : "", what, name);
 }
 
-static void append_lacking_group(long pid, Arena *arena, Buffer *text)
-{
-    const char *its = read_first_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
-    const char *own = read_first_line("/proc/self/cgroup", arena);
-    const char *name = its != NULL ? strrchr(its, '/') : NULL;
-
-    if (name != NULL && own != NULL && strcmp(its, own) != 0 &&
-        strncmp(name, "/session-", strlen("/session-")) != 0)
-        append_lacking(text, "the control group ", its + strcspn(its, "/"));
-}
-
 void last_start_append_changes(long pid, const LastStart *start, Buffer *text)
 {
     AUTO_ARENA Arena *arena = arena_create();
+    const char *its = read_first_line(arena_printf(arena, "/proc/%ld/cgroup", pid), arena);
+    const char *own_group = read_first_line("/proc/self/cgroup", arena);
+    const char *name = its != NULL ? strrchr(its, '/') : NULL;
     const char *oom_score_adj = read_first_line("/proc/self/oom_score_adj", arena);
 
-    append_lacking_group(pid, arena, text);
+    if (name != NULL && own_group != NULL && strcmp(its, own_group) != 0 &&
+        strncmp(name, "/session-", strlen("/session-")) != 0)
+        append_lacking(text, "the control group ", its + strcspn(its, "/"));
     for (size_t i = 0; start->limits != NULL && i < sizeof(limit_names) / sizeof(limit_names[0]);
          i++)
     {
@@ -244,24 +226,18 @@ const char *const *last_start_parse(Arena *arena, const char *text)
     return take_strings(arena, &arguments);
 }
 
-static const char *const *read_opts(const char *directory, Arena *arena)
-{
-    AUTO_BUFFER Buffer path = {0}, text = {0};
-    bool found;
-
-    return file_read_all(path_in(&path, directory, "postmaster.opts"), OPTS_SIZE_MAX, &text, &found,
-                         NULL) &&
-                   found
-               ? last_start_parse(arena, buffer_string(&text))
-               : NULL;
-}
-
 /* A copied directory has another server's file. */
 static void use_opts(const char *directory, bool runs_here, Arena *arena, LastStart *start)
 {
-    const LastStart read = {.arguments = read_opts(directory, arena)};
+    AUTO_BUFFER Buffer path = {0}, text = {0};
+    LastStart read = {0};
     const char *named;
+    bool found;
 
+    if (file_read_all(path_in(&path, directory, "postmaster.opts"), OPTS_SIZE_MAX, &text, &found,
+                      NULL) &&
+        found)
+        read.arguments = last_start_parse(arena, buffer_string(&text));
     if (read.arguments == NULL)
         return;
     named = last_start_directory(&read);
@@ -304,17 +280,6 @@ static bool read_kept(const char *directory, Buffer *text)
            is_kept_for(text, directory);
 }
 
-static void take_kept_limit(const char *field, struct rlimit *limits)
-{
-    TextCursor text = text_cursor(field);
-    uint32_t index;
-    uint64_t limit;
-
-    if (text_take_u32(&text, &index) && text_take(&text, " ") && text_take_u64(&text, &limit) &&
-        index < RLIM_NLIMITS)
-        limits[index].rlim_cur = limit;
-}
-
 static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
 {
     struct rlimit *limits = arena_allocate(arena, RLIM_NLIMITS * sizeof(*limits));
@@ -324,6 +289,9 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
     for (; fields != NULL && *fields != NULL; fields++)
     {
         const char *field = *fields + ((*fields)[0] != '\0');
+        TextCursor limit = text_cursor(field);
+        uint32_t index;
+        uint64_t value;
 
         if ((*fields)[0] == 'A')
             ARRAY_ADD(arguments.items, arguments.count, field);
@@ -336,7 +304,9 @@ static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
         else if ((*fields)[0] == 'R')
         {
             start->limits = limits;
-            take_kept_limit(field, limits);
+            if (text_take_u32(&limit, &index) && text_take(&limit, " ") &&
+                text_take_u64(&limit, &value) && index < RLIM_NLIMITS)
+                limits[index].rlim_cur = value;
         }
     }
     start->arguments = take_strings(arena, &arguments);
@@ -401,10 +371,15 @@ const char *last_start_kept_command(const char *directory, Arena *arena)
 
 void last_start_find(const char *directory, long pid, Arena *arena, LastStart *start)
 {
-    const bool runs_here = pid != 0 && is_own_process(pid, directory);
     AUTO_BUFFER Buffer kept = {0};
+    struct stat status;
+    bool found, runs_here;
 
     *start = (LastStart){0};
+    /* A process of another account may have its number from a data directory that was copied. */
+    runs_here = pid != 0 &&
+                file_stat(arena_printf(arena, "/proc/%ld", pid), &status, &found, NULL) && found &&
+                status.st_uid == geteuid() && process_works_in(pid, directory);
     if (runs_here)
     {
         start->arguments = read_arguments(pid, arena);

@@ -172,11 +172,7 @@ bool process_works_in(long pid, const char *directory)
     return place_is(path, directory);
 }
 
-/*
- * True if the process is certain to work in another directory. One directory on two mounts may have
- * two numbers: if the same server's file is there and here, the directories may be one.
- */
-static bool works_elsewhere(long pid, const char *directory)
+bool error_hint_process(long pid, const char *directory, Error *error)
 {
     char path[64];
     Place its, own;
@@ -184,15 +180,12 @@ static bool works_elsewhere(long pid, const char *directory)
     bool found;
 
     snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    return place_find(path, &its, &found, NULL) && found &&
-           place_find(directory, &own, &found, NULL) && found && !place_same(&its, &own) &&
-           !(pid_file_read(path, &there) && pid_file_read(directory, &here) &&
-             pid_file_same_server(&there, &here));
-}
-
-bool error_hint_process(long pid, const char *directory, Error *error)
-{
-    if (works_elsewhere(pid, directory))
+    /* One directory on two mounts may have two numbers: if the same server's file is there and
+     * here, the directories may be one. */
+    if (place_find(path, &its, &found, NULL) && found &&
+        place_find(directory, &own, &found, NULL) && found && !place_same(&its, &own) &&
+        !(pid_file_read(path, &there) && pid_file_read(directory, &here) &&
+          pid_file_same_server(&there, &here)))
     {
         error_detail(error,
                      "File \"%s/" PID_FILE "\" names process %ld, which works in another "

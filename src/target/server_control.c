@@ -255,24 +255,21 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
 
 /* ---- The logs ---- */
 
-/* The file that the logging collector writes to now, by current_logfiles: "stderr log/NAME". */
-static const char *collected_log(const ServerControl *control)
+static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
 {
     const char *text = read_small_file(
         control->arena, arena_printf(control->arena, "%s/current_logfiles", control->directory));
     const char *name = text != NULL ? strstr(text, "stderr ") : NULL;
-    const char *path;
 
-    if (name == NULL)
-        return NULL;
-    name += strlen("stderr ");
-    path = arena_strndup(control->arena, name, strcspn(name, "\n"));
-    return path[0] == '/' ? path : arena_printf(control->arena, "%s/%s", control->directory, path);
-}
-
-static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
-{
-    logs[0].path = collected_log(control);
+    /* The file that the logging collector writes to now: "stderr log/NAME". */
+    logs[0].path = NULL;
+    if (name != NULL)
+    {
+        name += strlen("stderr ");
+        name = arena_strndup(control->arena, name, strcspn(name, "\n"));
+        logs[0].path =
+            name[0] == '/' ? name : arena_printf(control->arena, "%s/%s", control->directory, name);
+    }
     logs[1].path = control->cluster_log;
     logs[2].path = control->server_log;
     logs[3].path = control->log;
@@ -306,14 +303,6 @@ static bool skip_to_failure(TextCursor *line)
         }
     }
     return false;
-}
-
-static bool same_text_follows(const TextCursor *one, const TextCursor *other)
-{
-    const size_t length = (size_t) (one->end - one->position);
-
-    return length == (size_t) (other->end - other->position) &&
-           memcmp(one->position, other->position, length) == 0;
 }
 
 /* The last lines of a log. */
@@ -370,24 +359,11 @@ static const char *find_fatal(const TextCursor *line)
                : message;
 }
 
-/* True if the postmaster ends since recovery has failed with the message before. Other processes
- * that fail are started again. */
-static bool tells_end_of_recovery(const TextCursor *line)
-{
-    return find_severity(line, "startup process (PID ") != NULL;
-}
-
-static bool tells_that_it_runs(const TextCursor *line)
-{
-    return find_severity(line, "database system is ready to accept ") != NULL;
-}
-
 /* A line that belongs to the message before it. */
 static bool continues_message(const TextCursor *line)
 {
-    return text_at_end(line) || *line->position == '\t' ||
-           find_severity(line, "DETAIL: ") != NULL || find_severity(line, "HINT: ") != NULL ||
-           find_severity(line, "CONTEXT: ") != NULL;
+    return *line->position == '\t' || find_severity(line, "DETAIL: ") != NULL ||
+           find_severity(line, "HINT: ") != NULL || find_severity(line, "CONTEXT: ") != NULL;
 }
 
 /* The end of the log after that offset, in text. */
@@ -413,10 +389,13 @@ static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
     while (text_take_line(&left, &line))
     {
         TextCursor failure = line;
+        size_t length;
 
         if (!skip_to_failure(&failure))
             continue;
-        if (!same_text_follows(&failure, &last))
+        length = (size_t) (failure.end - failure.position);
+        if (length != (size_t) (last.end - last.position) ||
+            memcmp(failure.position, last.position, length) != 0)
             keep_line(lines, &line);
         last = failure;
     }
@@ -438,12 +417,14 @@ static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
         if (text_at_end(&line))
             continue;
         keep_line(lines, &line);
-        runs = runs || tells_that_it_runs(&line);
+        runs = runs || find_severity(&line, "database system is ready to accept ") != NULL;
         inside = find_fatal(&line) != NULL || (inside && continues_message(&line));
         follows = !inside && (follows || find_severity(&line, "LOG: ") != NULL);
         if (inside)
             until_fatal = *lines;
-        else if (until_fatal.count > 0 && tells_end_of_recovery(&line))
+        /* The postmaster ends since recovery has failed with that message. Other processes that
+         * fail are started again. */
+        else if (until_fatal.count > 0 && find_severity(&line, "startup process (PID ") != NULL)
         {
             *lines = until_fatal;
             lines->fatal = true;
@@ -652,24 +633,18 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
                              "--start-command.");
 }
 
-/* The server writes postmaster.opts before much of what may end it. So what was kept is written
- * again: it would count as older than that start, and the next one would not be as this one. */
-static void save_after_start(const ServerControl *control)
-{
-    Error why;
-
-    if (!server_control_save(control, &why))
-        log_debug("%s", why.message);
-}
-
 bool server_control_start(ServerControl *control, Error *error)
 {
     char what[256];
     bool ended_well, ran;
+    Error why;
     long pid;
 
     ran = run_command(control, control->start, what, &ended_well, error);
-    save_after_start(control);
+    /* The server writes postmaster.opts before much of what may end it. So what was kept is written
+     * again: it would count as older than that start, and the next one would not be as this one. */
+    if (!server_control_save(control, &why))
+        log_debug("%s", why.message);
     if (!ran ||
         !pid_file_wait_for_server(control->directory, ended_well ? START_SECONDS : 0, &pid, error))
         return false;

@@ -28,30 +28,25 @@ static const char distributions[] = "/usr/lib/postgresql/*/bin:"   /* Debian, Ub
                                     "/opt/bitnami/postgresql/bin:"
                                     "/opt/pgpro/std-*/bin";
 
-/* Only our own account and root can have put the program there, and it lies in no data directory,
- * whose files a server's superusers can write. */
-static bool check_place(const char *program, Error *error)
-{
-    char directory[PLACE_PATH_SIZE];
-    bool found;
-
-    if (!trust_check(program, error) || !place_canonical(program, directory, &found, error) ||
-        !place_data_directory(directory, &found, error))
-        return false;
-    return !found ||
-           error_set(error, ERROR_FAILED, "program \"%s\" is in the data directory \"%s\"", program,
-                     directory);
-}
-
 char *target_program_in(Arena *arena, const char *name, const char *directory)
 {
     char *path = arena_printf(arena, "%s/%s", directory, name);
+    char data_directory[PLACE_PATH_SIZE];
     Error problem;
+    bool found;
 
     if (access(path, X_OK) != 0)
         return NULL;
-    if (check_place(path, &problem))
-        return path;
+    /* Only our own account and root can have put the program there, and it lies in no data
+     * directory, whose files a server's superusers can write. */
+    if (trust_check(path, &problem) && place_canonical(path, data_directory, &found, &problem) &&
+        place_data_directory(data_directory, &found, &problem))
+    {
+        if (!found)
+            return path;
+        error_set(&problem, ERROR_FAILED, "program \"%s\" is in the data directory \"%s\"", path,
+                  data_directory);
+    }
     log_warning("program \"%s\" is not used: %s", path, problem.message);
     return NULL;
 }

@@ -73,20 +73,18 @@ static bool read_label(Target *target, Error *error)
     return true;
 }
 
-/* A standby continues with all the WAL that it has, also where pg_control does not know it yet. */
-static bool find_timeline(Target *target, Error *error)
-{
-    target->timeline = control_timeline(&target->control);
-    return !target_may_be_standby(target) ||
-           directory_standby_timeline(target->directory, &target->control, &target->timeline,
-                                      error);
-}
-
 bool target_read(Target *target, Error *error)
 {
     target->has_own_pid_file = pid_file_is_own(target->directory);
-    return directory_control_read(target->directory, &target->control, error) &&
-           read_label(target, error) && find_timeline(target, error);
+    if (!directory_control_read(target->directory, &target->control, error) ||
+        !read_label(target, error))
+        return false;
+    target->timeline = control_timeline(&target->control);
+    /* A standby continues with all the WAL that it has, even where pg_control does not know it yet.
+     */
+    return !target_may_be_standby(target) ||
+           directory_standby_timeline(target->directory, &target->control, &target->timeline,
+                                      error);
 }
 
 bool target_read_page(const Target *target, OpenFile *file, const RelationId *relation,

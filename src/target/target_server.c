@@ -204,13 +204,6 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
-static bool begins_with_keyword(const char *text)
-{
-    const size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz_");
-
-    return length > 0 && text[length] == '=';
-}
-
 /*
  * The value of a keyword in pg_stat_wal_receiver.conninfo, which has no quotes
  * (libpqrcv_get_conninfo, libpqwalreceiver.c): it ends before the next keyword. NULL: it is not
@@ -226,8 +219,12 @@ static const char *find_receiver_option(const char *conninfo, const char *keywor
         return NULL;
     begin += strlen(keyword) + 2;
     end = begin + strcspn(begin, " ");
-    while (*end == ' ' && !begins_with_keyword(end + 1))
-        end += 1 + strcspn(end + 1, " ");
+    for (size_t letters; *end == ' '; end += 1 + strcspn(end + 1, " "))
+    {
+        letters = strspn(end + 1, "abcdefghijklmnopqrstuvwxyz_");
+        if (letters > 0 && end[1 + letters] == '=')
+            break;
+    }
     return end > begin ? arena_strndup(arena, begin, (size_t) (end - begin)) : NULL;
 }
 
@@ -289,16 +286,6 @@ static uint64_t parse_count(const char *text)
     return text_take_u64(&digits, &number) ? number : 0;
 }
 
-/* True if the server takes no connections yet, or is stopping or gone. */
-static bool serves_nobody(const char *directory)
-{
-    long pid;
-
-    return pid_file_has_status(directory, PID_FILE_STARTING) ||
-           pid_file_has_status(directory, PID_FILE_STOPPING) ||
-           (pid_file_find_server(directory, NULL, &pid, NULL) && pid == 0);
-}
-
 static bool read_use(Connection *connection, Arena *arena, TargetUse *use)
 {
     const Query query = {.sql = USE, .column_count = USE_COLUMNS};
@@ -319,13 +306,19 @@ static bool read_use(Connection *connection, Arena *arena, TargetUse *use)
 
 static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
 {
+    const char *directory = server->directory;
+    long pid;
+
     *use = (TargetUse){0};
     if (connect_to_target(server) == TARGET_ANSWERS && !read_use(server->connection, arena, use))
     {
         connection_close(server->connection);
         server->connection = NULL;
     }
-    use->known = use->known || serves_nobody(server->directory);
+    /* A server that takes no connections yet, or is stopping or gone, serves nobody. */
+    use->known = use->known || pid_file_has_status(directory, PID_FILE_STARTING) ||
+                 pid_file_has_status(directory, PID_FILE_STOPPING) ||
+                 (pid_file_find_server(directory, NULL, &pid, NULL) && pid == 0);
 }
 
 void target_server_ask_use(TargetServer *server, double patience_seconds, Arena *arena,

@@ -97,36 +97,33 @@ static bool begins_with_new_page(const char *path, bool *begins, Error *error)
     return true;
 }
 
-/* Each file of a relation lies below one of these. */
-static bool has_relations(const WrittenSearch *search, const char *path)
-{
-    return strncmp(path, "base", 4) == 0 || (!search->all && (strncmp(path, "global", 6) == 0 ||
-                                                              strncmp(path, "pg_tblspc", 9) == 0));
-}
-
 /* A DirVisitor. False without an error: the walk ends, since a file has decided. */
 static bool check_time(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     WrittenSearch *search = context;
     const char *directory = search->target->directory;
+    const char *name = entry->path;
     AUTO_BUFFER Buffer path = {0};
     RelationFile file;
     bool written, is_new;
 
     if (S_ISDIR(entry->status->st_mode))
     {
-        *descend = has_relations(search, entry->path);
+        /* Each file of a relation lies below one of these. */
+        *descend = strncmp(name, "base", 4) == 0 ||
+                   (!search->all &&
+                    (strncmp(name, "global", 6) == 0 || strncmp(name, "pg_tblspc", 9) == 0));
         return !*descend || search->all ||
                data_directory_is_readable(directory, entry, descend, error);
     }
     if (!S_ISREG(entry->status->st_mode) || entry->status->st_size == 0 ||
-        !relpath_parse(&search->target->control.version_directory, entry->path, &file))
+        !relpath_parse(&search->target->control.version_directory, name, &file))
         return true;
     search->any = true;
     written = is_after(entry->status->st_mtim, search->stop);
     if (search->all && !written)
     {
-        if (!begins_with_new_page(path_in(&path, directory, entry->path), &is_new, error))
+        if (!begins_with_new_page(path_in(&path, directory, name), &is_new, error))
             return false;
         written = is_new;
     }
