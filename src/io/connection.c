@@ -461,18 +461,6 @@ static bool probe_connects(PGconn *pg)
     return status == PGRES_POLLING_OK;
 }
 
-/* True if it may have failed because no server answered within connect_timeout. */
-static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
-{
-    const PQconninfoOption *option = find_option(attempt->options, "connect_timeout");
-    double timeout = option != NULL && option->val != NULL ? atoi(option->val) : 0;
-
-    for (size_t index = 0; index < attempt->count; index++)
-        if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
-            timeout = atoi(attempt->values[index]);
-    return timeout > 0 && seconds >= timeout;
-}
-
 /*
  * Find out why connecting failed. libpq has no SQLSTATE for that, so make one more attempt, whose
  * messages are verbose. No answer from a server counts as passing.
@@ -481,12 +469,17 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
 {
     static const char begin[] = "connection to server";
     const char *first = strstr(PQerrorMessage(attempt->pg), begin);
+    const PQconninfoOption *option = find_option(attempt->options, "connect_timeout");
+    double timeout = option != NULL && option->val != NULL ? atoi(option->val) : 0;
     const ConnectionHint *row;
     char *sqlstate = attempt->sqlstate;
     PGconn *pg;
 
     attempt->kind = ERROR_RETRY;
-    if (may_have_timed_out(attempt, seconds))
+    for (size_t index = 0; index < attempt->count; index++)
+        if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
+            timeout = atoi(attempt->values[index]);
+    if (timeout > 0 && seconds >= timeout) /* no server may have answered */
         return;
     if (PQconnectionNeedsPassword(attempt->pg))
     {

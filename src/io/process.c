@@ -25,16 +25,6 @@
 
 extern char **environ;
 
-/* True in the foreground of a terminal. There a command may ask for a password, which would stop it
- * in another process group, and Ctrl-C reaches all that we have started. */
-static bool is_at_terminal(void)
-{
-    AUTO_FD int fd = -1;
-    bool found;
-
-    return file_open_read("/dev/tty", &fd, &found, NULL) && found && tcgetpgrp(fd) == getpgrp();
-}
-
 typedef struct Child
 {
     const char *const *arguments;
@@ -169,8 +159,13 @@ static void set_oom_score_adj(const char *number)
 static short choose_flags(const Child *child)
 {
     const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    AUTO_FD int fd = -1;
+    bool found;
 
-    if (is_at_terminal() && (child->server == NULL || child->server->at_terminal))
+    /* In the foreground of a terminal a command may ask for a password, which would stop it in
+     * another process group, and Ctrl-C reaches all that we have started. */
+    if ((child->server == NULL || child->server->at_terminal) &&
+        file_open_read("/dev/tty", &fd, &found, NULL) && found && tcgetpgrp(fd) == getpgrp())
         return flags;
     return (short) (flags | (child->server != NULL ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP));
 }

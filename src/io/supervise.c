@@ -41,18 +41,6 @@ static void forward_signal(int number, siginfo_t *info, void *unused)
     errno = before;
 }
 
-/* End as if the signal had hit this process. */
-static void die_of_signal(int number)
-{
-    sigset_t set;
-
-    signal(number, SIG_DFL);
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    sigprocmask(SIG_UNBLOCK, &set, NULL);
-    raise(number);
-}
-
 static void block_stops(sigset_t *before)
 {
     sigset_t set;
@@ -155,7 +143,12 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
         if (!run_child(work, context, (SupervisedTurn){again, left == 0}, &wait_status))
             return work(context, (SupervisedTurn){again, true});
         if (WIFSIGNALED(wait_status) && sigismember(&stops, WTERMSIG(wait_status)) == 1)
-            die_of_signal(WTERMSIG(wait_status));
+        {
+            /* End as if the signal had hit this process. */
+            signal(WTERMSIG(wait_status), SIG_DFL);
+            sigprocmask(SIG_UNBLOCK, &stops, NULL);
+            raise(WTERMSIG(wait_status));
+        }
         if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != SUPERVISE_AGAIN)
             return WEXITSTATUS(wait_status);
         if (left == 0 || stop_number != 0)

@@ -91,8 +91,7 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
     return settings;
 }
 
-bool configuration_find_debian(const Configuration *configuration, const Version *version,
-                               DebianCluster *cluster)
+const char *configuration_find_debian(const Configuration *configuration, const Version *version)
 {
     const char *root = getenv("PG_CLUSTER_CONF_ROOT");
     Arena *arena = configuration->arena;
@@ -100,34 +99,36 @@ bool configuration_find_debian(const Configuration *configuration, const Version
         arena, "%s/%s", root != NULL && root[0] == '/' ? root : DEBIAN_ROOT, version->name);
     const char *const *name = list_directory((void *) configuration, of_version, arena);
     const SettingsReader reader = configuration_reader(configuration);
-    size_t found = 0;
+    const char *found = NULL;
+    size_t count = 0;
 
     for (; name != NULL && *name != NULL; name++)
     {
         const char *directory = arena_printf(arena, "%s/%s", of_version, *name);
-        const char *file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
         Settings settings = {.arena = arena};
         const char *configured;
 
-        settings_read(&settings, &reader, file);
+        settings_read(&settings, &reader, arena_printf(arena, "%s/" CONFIGURATION_PATH, directory));
         configured = settings_value(&settings, "data_directory");
         if (configured == NULL || configured[0] != '/' ||
             !place_is(configured, configuration->directory))
             continue;
-        *cluster = (DebianCluster){*name, directory, file};
-        found++;
+        found = directory;
+        count++;
     }
-    return found == 1;
+    return count == 1 ? found : NULL;
 }
 
 const char *configuration_find_file(const Configuration *configuration, const Version *version)
 {
-    DebianCluster cluster;
+    const char *cluster;
 
     if (configuration->config_file != NULL ||
         file_exists(configuration->directory, CONFIGURATION_PATH))
         return configuration->config_file;
-    return configuration_find_debian(configuration, version, &cluster) ? cluster.config_file : NULL;
+    cluster = configuration_find_debian(configuration, version);
+    return cluster != NULL ? arena_printf(configuration->arena, "%s/" CONFIGURATION_PATH, cluster)
+                           : NULL;
 }
 
 bool error_no_configuration(Error *error)

@@ -23,21 +23,13 @@ typedef struct Configuration
 
 Configuration target_configuration(const Target *target, Arena *arena);
 
-/* A cluster in the layout of Debian's postgresql-common. */
-typedef struct DebianCluster
-{
-    const char *name;        /* for pg_ctlcluster, with the major version */
-    const char *directory;   /* /etc/postgresql/MAJOR/NAME */
-    const char *config_file; /* its main configuration file, which exists */
-} DebianCluster;
-
 /*
- * Find the cluster of Debian's postgresql-common, below /etc/postgresql/MAJOR, that names exactly
- * this data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql,
- * as for postgresql-common. False unless exactly one cluster does; then *cluster means nothing.
+ * Find the cluster of Debian's postgresql-common that names exactly this data directory in
+ * data_directory: returns /etc/postgresql/MAJOR/NAME, in which its CONFIGURATION_PATH is.
+ * PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql, as for postgresql-common. NULL unless
+ * exactly one cluster does.
  */
-bool configuration_find_debian(const Configuration *configuration, const Version *version,
-                               DebianCluster *cluster);
+const char *configuration_find_debian(const Configuration *configuration, const Version *version);
 
 /* Returns config_file itself if it is set. Otherwise, for a data directory without postgresql.conf,
  * that of Debian's cluster. NULL: the default. */

@@ -241,15 +241,6 @@ static bool is_single_user_backend(const Process *process, const PidFileServer *
     return strstr(process->name, "postgres") != NULL && !is_younger;
 }
 
-/* A server runs as the owner of its data directory, or refuses to start. */
-static bool is_owner(const char *directory)
-{
-    struct stat status;
-    bool found;
-
-    return file_stat(directory, &status, &found, NULL) && found && status.st_uid == geteuid();
-}
-
 /*
  * Decide as the server does (CreateLockFile in utils/init/miscinit.c), and by the process's age:
  * one that began after the file was written has only got the number, after a reboot or in a
@@ -259,14 +250,18 @@ static bool names_live_server(const char *directory, long number, const PidFileS
 {
     const long pid = labs(number);
     const int64_t written = number_of(server->start_time);
+    struct stat status;
     char digits[32];
     Process process;
     time_t start;
-    bool is_younger;
+    bool is_younger, found;
 
     if (pid == 0 || pid == getpid() || pid == getppid() || pid == supervise_caller())
         return false;
-    if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
+    /* A server runs as the owner of its data directory, or refuses to start. */
+    if (kill((pid_t) pid, 0) != 0 &&
+        (errno != EPERM ||
+         (file_stat(directory, &status, &found, NULL) && found && status.st_uid == geteuid())))
         return false;
     snprintf(digits, sizeof(digits), "%ld", pid);
     process = find_process(digits);
@@ -300,20 +295,6 @@ long pid_file_find_rewind(const char *directory)
                : 0;
 }
 
-static bool error_empty_pid_file(const char *path, const char *directory, Error *error)
-{
-    long server;
-
-    error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", path);
-    if (server_process_find(directory, &server, NULL) && server != 0)
-        return error_hint(error,
-                          "Process %ld is a server's and works in this directory. Wait until it "
-                          "has started, then stop it.",
-                          server);
-    return error_hint(error, "Either a server is starting, or the file was left by one that "
-                             "crashed while starting. If no server is starting, remove the file.");
-}
-
 bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, text = {0};
@@ -332,7 +313,17 @@ bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *
     if (!exists)
         return true;
     if (text.size == 0)
-        return error_empty_pid_file(buffer_string(&path), directory, error);
+    {
+        error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", buffer_string(&path));
+        if (server_process_find(directory, &named, NULL) && named != 0)
+            return error_hint(error,
+                              "Process %ld is a server's and works in this directory. Wait until "
+                              "it has started, then stop it.",
+                              named);
+        return error_hint(error, "Either a server is starting, or the file was left by one that "
+                                 "crashed while starting. If no server is starting, remove the "
+                                 "file.");
+    }
     pid_file_parse(&text, &server);
     digits = text_cursor(server.pid);
     text_skip_blanks(&digits);

@@ -66,25 +66,27 @@ static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 
 /* ---- Debian's layout ---- */
 
-static void use_pg_ctlcluster(const DebianCluster *debian, const Version *version, Arena *arena,
+/* directory: of the configuration, /etc/postgresql/MAJOR/NAME. */
+static void use_pg_ctlcluster(const char *directory, const Version *version, Arena *arena,
                               ServerControl *control)
 {
+    const char *cluster = strrchr(directory, '/') + 1;
     AUTO_BUFFER Buffer name = {0};
     struct stat log;
     bool found;
 
-    buffer_append_word(&name, debian->name);
+    buffer_append_word(&name, cluster);
     control->stop = arena_printf(arena, "pg_ctlcluster %s %s stop -m fast", version->name,
                                  buffer_string(&name));
     control->start =
         arena_printf(arena, "pg_ctlcluster %s %s start", version->name, buffer_string(&name));
     if (control->config_file == NULL)
-        control->config_file = debian->config_file;
+        control->config_file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
     /* The link beside the configuration, where the log is elsewhere. */
-    control->cluster_log = arena_printf(arena, "%s/log", debian->directory);
+    control->cluster_log = arena_printf(arena, "%s/log", directory);
     if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
-        control->cluster_log = arena_printf(arena, "/var/log/postgresql/postgresql-%s-%s.log",
-                                            version->name, debian->name);
+        control->cluster_log =
+            arena_printf(arena, "/var/log/postgresql/postgresql-%s-%s.log", version->name, cluster);
 }
 
 /* ---- pg_ctl ---- */
@@ -521,8 +523,7 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
                          ServerControl *control, Error *error)
 {
     const Configuration configuration = {.directory = target->directory, .arena = arena};
-    DebianCluster debian;
-    const char *kept;
+    const char *debian, *kept;
     long pid;
 
     *control =
@@ -534,8 +535,9 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
         return false;
     last_start_find(target->directory, pid, arena, &control->last);
     control->server_log = control->last.log != NULL ? control->last.log : control->log;
-    if (configuration_find_debian(&configuration, target->control.version, &debian))
-        use_pg_ctlcluster(&debian, target->control.version, arena, control);
+    debian = configuration_find_debian(&configuration, target->control.version);
+    if (debian != NULL)
+        use_pg_ctlcluster(debian, target->control.version, arena, control);
     kept = pid == 0 ? last_start_kept_command(target->directory, arena) : NULL;
     if (pid != 0)
         use_systemctl(pid, arena, control);
