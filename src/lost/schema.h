@@ -1,6 +1,7 @@
 /*
  * Tables, columns and types of the target as its own catalogs have them, at any moment of the lost
- * history. Names of them, of databases and of other objects are as encoding_name gives them.
+ * history. Names of them, of databases and of other objects are as encoding_name gives them. What a
+ * lost transaction did to the schema is found by schema_events.c.
  */
 #ifndef LOST_SCHEMA_H
 #define LOST_SCHEMA_H
