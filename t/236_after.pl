@@ -47,7 +47,7 @@ sub slot_is_missing
     $source->configure("primary_slot_name = 'wanted'");
     my $result = rewind($copy, $source, options => [qw(-R --report=json)]);
     is(slots_of(next_of($result), 'missing'), 'wanted/physical', 'the slot that the source lacks is told');
-    my ($statement) = $result->{stderr} =~ /^pg_rewind: hint: The target will use the replication slot "wanted" of the source, which must be created there: (SELECT .*\)); the source must have WAL from [0-9A-F]+\/[0-9A-F]+ on\.$/m;
+    my ($statement) = $result->{stderr} =~ /^pg_rewind: hint: Before the server starts: the source has no replication slot "wanted"\. The configuration .* Make the slot on the source: (SELECT .*\)); The source must have WAL from [0-9A-F]+\/[0-9A-F]+ on\.$/m;
     is($statement, "SELECT pg_catalog.pg_create_physical_replication_slot('wanted'::pg_catalog.name, true)", 'with the statement that makes it') or diag($result->{stderr});
     $source->sql($statement);
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
@@ -83,7 +83,7 @@ sub says_what_else_is_to_be_done
     unlink $source->path('recovery.signal');
     append($target->path('postgresql.conf'), "recovery_target_timeline = latest\nrecovery_target_xid = '1000'\n");
     $result = rewind($target, $source, options => [qw(-R -n --keep-config)]);
-    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery_target_xid from the configuration: /m, 'a recovery target is told');
+    like($result->{stderr}, qr/^pg_rewind: hint: Before the server starts: with "recovery_target_xid" the target's server would not follow the source\. .* Remove it/m, 'a recovery target is told');
     spew($target->path('postgresql.conf'), slurp($target->path('postgresql.conf')) =~ s/^recovery_target.*\n//mgr);
     unlink $target->path('recovery.conf');
     return;

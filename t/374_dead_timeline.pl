@@ -30,7 +30,7 @@ sub fresh
 sub in_the_archive
 {
     my ($version) = @_;
-    my $step = qr/^pg_rewind: hint: Before the server starts, remove "$dead" from (.+) if timeline 2 was given up: /m;
+    my $step = qr/^pg_rewind: hint: Before the server starts: the target's server would follow timeline 2, .* remove "$dead" from (.+?)\. If not/m;
     my $place = sub { my ($place) = rewinds($_[0], $source, options => $_[1])->{stderr} =~ $step; return $place // 'nowhere' };
     my $target = fresh('archived');
     is($place->($target, [ '-n', @keep ]), 'the archive', 'a dry run tells of the file');
@@ -125,7 +125,7 @@ sub same_names
     $_->configure("restore_command = 'cp $shared/%f %p 2>/dev/null'") for $winner, $loser;
 
     my $name = $later ? $dead : $segment;
-    my $step = qr/^pg_rewind: hint: Before the server starts, remove "$name" from the archive, and what follows on its timeline: /m;
+    my $step = qr/^pg_rewind: hint: Before the server starts: the archive has other WAL .* Its "$name" is not the source's\. .* Remove that file from the archive, and what follows on its timeline\.$/m;
     like(rewinds($loser, $winner, options => ['-n'])->{stderr}, $step, 'a dry run tells of the file');
     my $result = run([ rewind_argv($loser->data, qw(--rejoin --no-sync --rejoin-timeout=30 -B), $loser->bindir, '--source-server', $winner->conninfo) ]);
     is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr}, $loser->log);

@@ -66,7 +66,7 @@ sub kept
     fresh('kept')->start;
     my $found = finding('standby_limits', '--keep-config');
     is($found->{state}, 'warning', '--check warns of the target\'s own limits');
-    is($found->{text}, "Lower than on the source, so the server would not start as a hot standby: $numbers.", 'and has both numbers');
+    like($found->{text}, qr/^\Q$numbers\E\.$/m, 'and has both numbers');
     is(finding('standby_limits')->{state}, 'ok', 'the source\'s configuration has what it needs');
     $found = finding('standby_limits', '--keep-config', '-R');
     is($found->{state}, $written ? 'ok' : 'warning', '--check -R knows whether it writes them');
@@ -77,7 +77,7 @@ sub kept
     unlink $target->path('patroni.dynamic.json');
 
     my $pid = $target->postmaster_pid;
-    my $writes = qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s = %3$d (configured: %2$d)') ]}\E$/m;
+    my $writes = qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, the source has %3$d)') ]}\E$/m;
     ends(rejoin('--keep-config', '-n'), 0, 'a dry run of --rejoin', $writes) if $written;
     my $result = rejoin('--keep-config');
     if ($written)
@@ -105,7 +105,7 @@ sub kept
     fresh('by_hand');
     my %limit = limits($version);
     ends(of_target('--keep-config', '--no-sync'), 0, 'without -R',
-        qr/^pg_rewind: hint: Before the server starts as a hot standby, set at least \Q@{[ pairs($version, '%1$s = %3$d (configured: %2$d)') ]}\E: the source has these limits, and the server does not start with lower ones\.$/m);
+        qr/^pg_rewind: hint: Before the server starts: the target's server would not start as a hot standby: its limits are lower than the source's\. \Q@{[ pairs($version, '%1$s (%2$d, the source has %3$d)') ]}\E\. Set them/m);
     append($target->last_settings, join '', map { "$_ = $limit{$_}\n" } sort keys %limit);
     rejoins($target, $source, no_promotion => 1, quick => 1);
 
@@ -124,7 +124,7 @@ sub edited
     my $before = slurp($file);
     $source->sql('ALTER SYSTEM SET max_connections = 30');
     fresh('edited')->start;
-    like(finding('standby_limits')->{text}, qr/: max_connections \(30, the source has 150\)\.$/, 'edited: --check has both numbers');
+    like(finding('standby_limits')->{text}, qr/^max_connections \(30, the source has 150\)\.$/m, 'edited: --check has both numbers');
     my $result = rejoin();
     ends($result, 0, 'edited', $follows) if $version >= 12;
     is($target->query('SHOW max_connections'), 150, 'edited: the server has what it needs') if $version >= 12;
@@ -145,7 +145,7 @@ sub without_divergence
     append($target->last_settings, "max_connections = 40\n");
     my $result = of_target('-R');
     ends($result, 0, 'no rewind');
-    like($result->{stderr}, $version >= 12 ? qr/max_connections = 150 \(configured: 40\)$/m : qr/set at least max_connections = 150 \(configured: 40\): /, 'no rewind: the number is named');
+    like($result->{stderr}, qr/max_connections \(40, the source has 150\)/, 'no rewind: the number is named');
     append($target->last_settings, "max_connections = 150\n") if $version < 12;
     is($target->try_start->{status}, 0, 'no rewind: the server starts') or diag($target->log);
     return;

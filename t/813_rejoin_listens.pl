@@ -53,7 +53,7 @@ sub is_refused
     like(of_target(qw(--check -R))->{stdout}, qr/^warning  standby +the target's server/m, "$name: --check -R warns");
     $target->stop;
     ends(rejoin(), 1, "$name, stopped", qr/^pg_rewind: error: $error$/m);
-    ends(of_target(qw(-R --no-sync -n)), 0, "$name, -R", qr/^pg_rewind: hint: Before the server starts, /m);
+    ends(of_target(qw(-R --no-sync -n)), 0, "$name, -R", qr/^pg_rewind: hint: Before the server starts: the target's server could not listen/m);
     return;
 }
 

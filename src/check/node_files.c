@@ -83,24 +83,24 @@ static void look_at_replaceable(Node *node)
     static const char *const directories[] = {"", "global/", "base/", "pg_tblspc/"};
     static const struct
     {
-        FindingState state;
+        AdviceSeverity state;
         const char *before, *after, *remedy;
     } rows[] = {
-        [FAULT_OBSTACLE] = {FINDING_PROBLEM, "Files that cannot be replaced: ", ".",
+        [FAULT_OBSTACLE] = {ADVICE_PROBLEM, "Files that cannot be replaced: ", ".",
                             "chattr -i -a on these files"},
-        [FAULT_CLOSED] = {FINDING_PROBLEM,
+        [FAULT_CLOSED] = {ADVICE_PROBLEM,
                           "Files that cannot be read, or directories that cannot be written to: ",
                           ".",
                           "Make the user that runs the server and pg_rewind their owner: chown"},
-        [FAULT_MOUNTED] = {FINDING_WARNING, "Something is mounted on ",
+        [FAULT_MOUNTED] = {ADVICE_WARNING, "Something is mounted on ",
                            ": it cannot be replaced, where the source has another content.",
                            "--keep=NAME for each, or unmount it before a rewind"},
-        [FAULT_NOWHERE] = {FINDING_PROBLEM, "This link leads to no directory: ", ".",
+        [FAULT_NOWHERE] = {ADVICE_PROBLEM, "This link leads to no directory: ", ".",
                            "Mount the volume that belongs there"},
-        [FAULT_STICKY] = {FINDING_PROBLEM, "Another user owns ",
+        [FAULT_STICKY] = {ADVICE_PROBLEM, "Another user owns ",
                           ", and the sticky bit of its directory forbids to replace it.",
                           "chown, or chmod -t on the directory"},
-        [FAULT_FOREIGN] = {FINDING_WARNING, "Another user owns ",
+        [FAULT_FOREIGN] = {ADVICE_WARNING, "Another user owns ",
                            ". What is replaced is then owned by the user that runs pg_rewind.",
                            "chown, or --keep=NAME"},
     };
@@ -148,7 +148,7 @@ static void look_at_tablespaces(Node *node)
         !neighbours_check(node->clusters->target.directory, node->options->source_directory,
                           &error))
     {
-        node_add_error(node, "tablespaces", FINDING_PROBLEM, &error);
+        node_add_error(node, "tablespaces", ADVICE_PROBLEM, &error);
         return;
     }
     for (; entries[count] != NULL; count++)
@@ -161,7 +161,7 @@ static void look_at_tablespaces(Node *node)
     }
     text_list_end(&lost);
     if (lost.count > 0)
-        node_add(node, "tablespaces", FINDING_PROBLEM,
+        node_add(node, "tablespaces", ADVICE_PROBLEM,
                  "Mount what belongs there, or remove a link that no tablespace needs.",
                  "These lead to no directory: %s.", buffer_string(&names));
     else if (count == 0)
@@ -209,7 +209,7 @@ static void look_at_space(Node *node)
     const uint32_t segment_size = node->clusters->shape.segment_size;
     SpaceLook looks[DEVICES_MAX];
     size_t count = 0;
-    FindingState state = FINDING_OK;
+    AdviceSeverity state = ADVICE_OK;
     AUTO_BUFFER Buffer text = {0};
 
     add_space(node, looks, &count, node->clusters->target.directory, wal);
@@ -226,15 +226,15 @@ static void look_at_space(Node *node)
         if (!file_space(looks[i].directory, &space, NULL))
             continue;
         if (space.free_bytes < 2ull * segment_size)
-            state = FINDING_PROBLEM;
-        else if (space.free_bytes < needed && state == FINDING_OK)
-            state = FINDING_WARNING;
+            state = ADVICE_PROBLEM;
+        else if (space.free_bytes < needed && state == ADVICE_OK)
+            state = ADVICE_WARNING;
         buffer_printf(&text, "%s%llu MB are free at \"%s\", %llu MB are typically needed.",
                       i > 0 ? "\n" : "", (unsigned long long) (space.free_bytes / MEGABYTE),
                       looks[i].directory, (unsigned long long) (needed / MEGABYTE));
     }
     node_add(node, "space", state,
-             state == FINDING_OK ? NULL : "Make room; --dry-run tells what a rewind really needs.",
+             state == ADVICE_OK ? NULL : "Make room; --dry-run tells what a rewind really needs.",
              "%s", buffer_string(&text));
 }
 
@@ -258,7 +258,7 @@ static void look_at_configuration(Node *node)
 
     if (node->configuration.config_file == NULL && !file_exists(directory, "postgresql.conf"))
     {
-        node_add(node, "configuration", FINDING_WARNING,
+        node_add(node, "configuration", ADVICE_WARNING,
                  "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
                  "There is no postgresql.conf in the data directory: the configuration is "
                  "elsewhere, and what it says is not known here.");
@@ -267,7 +267,7 @@ static void look_at_configuration(Node *node)
     if (is_configuration_hidden(node))
     {
         buffer_append_shown_word(&word, node->configuration.config_file);
-        node_add(node, "configuration", FINDING_WARNING,
+        node_add(node, "configuration", ADVICE_WARNING,
                  arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
                  "The server was started with \"%s\". pg_rewind does not find that file without "
                  "this option, and -c reads no restore_command in it.",
@@ -277,7 +277,7 @@ static void look_at_configuration(Node *node)
     if (node->settings.unread != NULL)
     {
         node_add(
-            node, "configuration", FINDING_UNKNOWN,
+            node, "configuration", ADVICE_UNKNOWN,
             "Let the user that runs pg_rewind read it, or remove the line that includes it.",
             "\"%s\", which the configuration names, cannot be read: what it sets is not known, "
             "as a recovery target or primary_conninfo.",
@@ -322,56 +322,6 @@ static void list_slot(TextList *list, const TargetSlot *slot)
         text_list_add(list, "%s (%s)", slot->name, slot->type);
 }
 
-/* A rewind would remove them, but a standby that has not diverged gets none. */
-static void look_at_leftover_slots(Node *node, const TargetSlots *slots)
-{
-    AUTO_BUFFER Buffer names = {0}, drops = {0};
-    TextList list = {&names, ", ", NAMES_MAX, 0};
-
-    for (size_t i = 0; i < slots->count; i++)
-    {
-        if (!slots->slots[i].of_primary)
-            continue;
-        text_list_add(&list, "%s", slots->slots[i].name);
-        buffer_append_string(&drops, drops.size > 0 ? "\nSELECT " : "SELECT ");
-        buffer_append_call(&drops, "pg_drop_replication_slot", slots->slots[i].name, "name", "");
-        buffer_append_u8(&drops, ';');
-    }
-    text_list_end(&list);
-    if (list.count > 0)
-        node_add(node, "slots", FINDING_WARNING,
-                 node->look.session.running ? buffer_string(&drops)
-                                            : "Add --drop-slots to -R or --rejoin.",
-                 "Failover slots that this standby has from its time as a primary: %s. Each keeps "
-                 "WAL until it is dropped, and ends the synchronization of slots if the source has "
-                 "a slot of the same name to be synchronized.",
-                 buffer_string(&names));
-}
-
-/* Look at the slots that this node has as a primary, or as a standby that has diverged. */
-static void look_at_slots_of_primary(Node *node, const char *names)
-{
-    const Version *version = node->version;
-
-    if (node->verdict.state == VERDICT_NOT_NEEDED)
-        node_add(node, "slots", FINDING_WARNING, "Add --drop-slots to -R or --rejoin.",
-                 "No rewind is needed, so these replication slots stay: %s. On a standby each "
-                 "keeps WAL until it is dropped%s.",
-                 names,
-                 version->synchronizes_slots
-                     ? ", and a logical one ends the synchronization of slots if the source has a "
-                       "slot of the same name to be synchronized"
-                     : "");
-    else
-        node_add(node, "slots", FINDING_WARNING,
-                 arena_printf(node->arena,
-                              "On the new primary, after a failover:\n"
-                              "SELECT pg_catalog.pg_create_physical_replication_slot("
-                              "'NAME'::pg_catalog.name%s);",
-                              version->sql.slot_reserves ? ", true" : ""),
-                 "Replication slots are of this node alone, and a rewind removes them: %s.", names);
-}
-
 /* True if this node is known to have diverged from the source that was named. */
 static bool has_diverged(const Node *node)
 {
@@ -382,6 +332,7 @@ static bool has_diverged(const Node *node)
 static void look_at_slots(Node *node)
 {
     const bool standby = target_was_standby(&node->clusters->target);
+    const bool stay = standby ? !has_diverged(node) : node->verdict.state == VERDICT_NOT_NEEDED;
     AUTO_BUFFER Buffer names = {0};
     TextList list = {&names, ", ", NAMES_MAX, 0};
     TargetSlots slots;
@@ -389,23 +340,29 @@ static void look_at_slots(Node *node)
 
     if (!target_slots_read(&node->clusters->target, node->arena, &slots, &error))
     {
-        node_add_error(node, "slots", FINDING_UNKNOWN, &error);
+        node_add_error(node, "slots", ADVICE_UNKNOWN, &error);
         return;
     }
-    if (standby && !has_diverged(node))
-        look_at_leftover_slots(node, &slots);
-    for (size_t i = 0; i < slots.count; i++)
-        if (!standby || has_diverged(node) || !slots.slots[i].of_primary)
-            list_slot(&list, &slots.slots[i]);
-    text_list_end(&list);
     if (slots.count == 0)
         node_ok(node, "slots", "There are no replication slots.");
-    else if (list.count > 0 && standby && !has_diverged(node) &&
-             node->clusters->source_history.count > 0)
+    if (stay)
+        target_slots_advise(&slots, node->version, &node->findings);
+    for (size_t i = 0; i < slots.count; i++)
+        if (!stay || !slots.slots[i].of_primary)
+            list_slot(&list, &slots.slots[i]);
+    text_list_end(&list);
+    if (list.count > 0 && (!stay || node->clusters->source_history.count == 0))
+        node_add(node, "slots", ADVICE_WARNING,
+                 arena_printf(node->arena,
+                              "On the new primary, after a failover:\n"
+                              "SELECT pg_catalog.pg_create_physical_replication_slot("
+                              "'NAME'::pg_catalog.name%s);",
+                              node->version->sql.slot_reserves ? ", true" : ""),
+                 "Replication slots are of this node alone, and a rewind removes them: %s.",
+                 buffer_string(&names));
+    else if (list.count > 0)
         node_ok(node, "slots", "No rewind is needed, so this standby's replication slots stay: %s.",
                 buffer_string(&names));
-    else if (list.count > 0)
-        look_at_slots_of_primary(node, buffer_string(&names));
 }
 
 void node_look_at_losses(Node *node)
@@ -417,7 +374,7 @@ void node_look_at_losses(Node *node)
     while (prepared[count] != NULL)
         count++;
     if (count > 0)
-        node_add(node, "prepared_transactions", FINDING_WARNING,
+        node_add(node, "prepared_transactions", ADVICE_WARNING,
                  "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK PREPARED:\n"
                  "SELECT gid, prepared, owner, database FROM pg_catalog.pg_prepared_xacts;",
                  "Prepared transactions that are older than the last checkpoint (files in "

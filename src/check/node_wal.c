@@ -10,9 +10,9 @@
 #define MEGABYTE (1024u * 1024)
 
 /* The state of a lack of WAL, or of what only WAL is needed for. */
-static FindingState node_wal_problem(const Node *node)
+static AdviceSeverity node_wal_problem(const Node *node)
 {
-    return node->options->compare ? FINDING_WARNING : FINDING_PROBLEM;
+    return node->options->compare ? ADVICE_WARNING : ADVICE_PROBLEM;
 }
 
 /* ---- What the last WAL says ---- */
@@ -133,7 +133,7 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
                 "not in %s.",
                 node->version->wal_directory);
     else if (last->log_hints && last->logged_from > node->needed_from)
-        node_add(node, "hints_logged", FINDING_WARNING, "CHECKPOINT;",
+        node_add(node, "hints_logged", ADVICE_WARNING, "CHECKPOINT;",
                  "wal_log_hints is on. Parameters were changed at %s, after the last checkpoint: "
                  "whether hints were logged before is not known, and a rewind to a divergence "
                  "before the next checkpoint may be refused.",
@@ -333,7 +333,7 @@ static void look_at_stop(Node *node)
         node_ok(node, "wal_at_stop", "%s keeps the WAL that a rewind needs now, also at a stop.",
                 kept_setting(node));
     else
-        node_add(node, "wal_at_stop", FINDING_WARNING,
+        node_add(node, "wal_at_stop", ADVICE_WARNING,
                  arena_printf(node->arena,
                               "Use --rejoin, which holds it before it stops the server. Or stop it "
                               "with pg_ctl stop -m immediate. Or, before the stop:\n"
@@ -356,14 +356,14 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
     if (asked->has)
         node_ok(node, "archive", "Asked for segment %s: %s", asked->name, asked->how);
     else if (asked->asked)
-        node_add(node, "archive", FINDING_WARNING,
+        node_add(node, "archive", ADVICE_WARNING,
                  node->version->sql.archiver_view
                      ? "Look into the archive itself. On the primary:\n"
                        "SELECT * FROM pg_catalog.pg_stat_archiver;"
                      : "Look into the archive itself, and into the log of the primary.",
                  "Asked for segment %s: %s", asked->name, asked->how);
     else if (named)
-        node_add(node, "archive", FINDING_UNKNOWN, NULL,
+        node_add(node, "archive", ADVICE_UNKNOWN, NULL,
                  "%s has no complete segment to ask the archive for.",
                  node->version->wal_directory);
     else if (!node->options->restore_target_wal)

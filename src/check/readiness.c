@@ -12,10 +12,10 @@
 #define NAME_COLUMN 24
 #define WIDTH 100
 
-static const char *const state_names[] = {[FINDING_PROBLEM] = "problem",
-                                          [FINDING_WARNING] = "warning",
-                                          [FINDING_UNKNOWN] = "unknown",
-                                          [FINDING_OK] = "ok"};
+static const char *const state_names[] = {[ADVICE_PROBLEM] = "problem",
+                                          [ADVICE_WARNING] = "warning",
+                                          [ADVICE_UNKNOWN] = "unknown",
+                                          [ADVICE_OK] = "ok"};
 
 static const char *const verdict_names[] = {[VERDICT_NONE] = NULL,
                                             [VERDICT_NEEDED] = "needed",
@@ -23,34 +23,14 @@ static const char *const verdict_names[] = {[VERDICT_NONE] = NULL,
                                             [VERDICT_NOT_POSSIBLE] = "not possible",
                                             [VERDICT_UNKNOWN] = "unknown"};
 
-void node_add(Node *node, const char *name, FindingState state, const char *remedy,
-              const char *format, ...)
+void node_add_error(Node *node, const char *name, AdviceSeverity severity, const Error *error)
 {
-    AUTO_BUFFER Buffer text = {0};
-    Finding finding = {.name = name, .state = state};
-    va_list arguments;
-
-    va_start(arguments, format);
-    buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
-    va_end(arguments);
-    finding.text = arena_strdup(node->arena, buffer_string(&text));
-    if (remedy != NULL && remedy[0] != '\0')
-        finding.remedy = arena_strdup(node->arena, remedy);
-    ARRAY_ADD(node->findings, node->finding_count, finding);
-}
-
-void node_add_error(Node *node, const char *name, FindingState state, const Error *error)
-{
-    const char *detail = error->detail;
-
-    node_add(node, name, state, error->hint, "%s%s%s", error->message,
-             detail[0] != '\0' ? "\n" : "", detail);
+    advice_add_error(&node->findings, (Advice){.id = name, .severity = severity}, error);
 }
 
 void node_leave_out(Node *node, const char *name, const char *why)
 {
-    ARRAY_ADD(node->not_looked_at, node->not_looked_at_count,
-              (Finding){name, FINDING_UNKNOWN, why, NULL});
+    advice_add(&node->not_looked_at, (Advice){.id = name, .severity = ADVICE_UNKNOWN}, "%s", why);
 }
 
 void node_add_reason(Node *node, const Error *error)
@@ -60,8 +40,8 @@ void node_add_reason(Node *node, const Error *error)
 
 bool node_is_ready(const Node *node)
 {
-    for (size_t i = 0; i < node->finding_count; i++)
-        if (node->findings[i].state == FINDING_PROBLEM)
+    for (size_t i = 0; i < node->findings.count; i++)
+        if (node->findings.items[i].severity == ADVICE_PROBLEM)
             return false;
     return node->verdict.state != VERDICT_NOT_POSSIBLE;
 }
@@ -76,15 +56,13 @@ int node_exit_status(const Node *node)
         return NODE_MONITOR_NOT_CHECKED;
     if (!node_is_ready(node))
         return NODE_MONITOR_NOT_READY;
-    for (size_t i = 0; i < node->finding_count; i++)
-        certain = certain && node->findings[i].state == FINDING_OK;
+    for (size_t i = 0; i < node->findings.count; i++)
+        certain = certain && node->findings.items[i].severity == ADVICE_OK;
     return certain ? 0 : NODE_MONITOR_WARNING;
 }
 
 void node_free(Node *node)
 {
-    free(node->findings);
-    free(node->not_looked_at);
     free(node->verdict.reasons);
     arena_destroy(node->arena);
 }
@@ -134,17 +112,17 @@ static void append_verdict(Buffer *text, const Node *node)
 }
 
 /* Problems first; those up to the state `last`. */
-static void append_findings(Buffer *text, const Node *node, FindingState last)
+static void append_findings(Buffer *text, const Node *node, AdviceSeverity last)
 {
-    for (FindingState state = FINDING_PROBLEM; state <= last; state++)
-        for (size_t i = 0; i < node->finding_count; i++)
+    for (AdviceSeverity state = ADVICE_PROBLEM; state <= last; state++)
+        for (size_t i = 0; i < node->findings.count; i++)
         {
-            const Finding *finding = &node->findings[i];
+            const Advice *finding = &node->findings.items[i];
 
-            if (finding->state != state)
+            if (finding->severity != state)
                 continue;
             buffer_printf(text, "%-*s%-*s", STATE_COLUMN, state_names[state], NAME_COLUMN,
-                          finding->name);
+                          finding->id);
             append_indented(text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
             append_hint(text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
         }
@@ -157,15 +135,15 @@ static void append_rest(Buffer *text, const Node *node)
     TextList names = {&rest, ", ", SIZE_MAX, 0};
     size_t passed = 0;
 
-    for (size_t i = 0; i < node->finding_count; i++)
-        passed += node->findings[i].state == FINDING_OK;
+    for (size_t i = 0; i < node->findings.count; i++)
+        passed += node->findings.items[i].severity == ADVICE_OK;
     buffer_printf(&rest, "%zu check%s passed", passed, passed == 1 ? "" : "s");
-    if (node->not_looked_at_count > 0)
+    if (node->not_looked_at.count > 0)
         buffer_append_string(&rest, "; not looked at: ");
-    for (size_t i = 0; i < node->not_looked_at_count; i++)
-        text_list_add(&names, "%s", node->not_looked_at[i].name);
+    for (size_t i = 0; i < node->not_looked_at.count; i++)
+        text_list_add(&names, "%s", node->not_looked_at.items[i].id);
     buffer_append_string(&rest, " (--verbose shows all)");
-    if (passed < node->finding_count)
+    if (passed < node->findings.count)
         buffer_append_u8(text, '\n');
     append_indented(text, buffer_string(&rest), 0, 2);
 }
@@ -186,14 +164,14 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
     append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
-    append_findings(&text, node, verbose ? FINDING_OK : FINDING_UNKNOWN);
+    append_findings(&text, node, verbose ? ADVICE_OK : ADVICE_UNKNOWN);
     if (!verbose)
         append_rest(&text, node);
-    else if (node->not_looked_at_count > 0)
+    else if (node->not_looked_at.count > 0)
         buffer_append_string(&text, "\nNot looked at:\n");
-    for (size_t i = 0; verbose && i < node->not_looked_at_count; i++)
-        buffer_printf(&text, "  %s: %s\n", node->not_looked_at[i].name,
-                      node->not_looked_at[i].text);
+    for (size_t i = 0; verbose && i < node->not_looked_at.count; i++)
+        buffer_printf(&text, "  %s: %s\n", node->not_looked_at.items[i].id,
+                      node->not_looked_at.items[i].text);
     shown_clean((char *) buffer_string(&text), SHOWN_OWN_LINES);
     fwrite(text.bytes, 1, text.size, stream);
 }
@@ -214,18 +192,18 @@ static void write_verdict(Json *json, const Verdict *verdict)
 
 static void write_findings(Json *json, const Node *node)
 {
-    const Finding *finding = node->findings, *left_out = node->not_looked_at;
+    const Advice *finding = node->findings.items, *left_out = node->not_looked_at.items;
 
-    for (size_t i = 0; json_each(json, "findings", true, i, node->finding_count); i++)
+    for (size_t i = 0; json_each(json, "findings", true, i, node->findings.count); i++)
     {
-        json_string(json, "name", finding[i].name);
-        json_string(json, "state", state_names[finding[i].state]);
+        json_string(json, "name", finding[i].id);
+        json_string(json, "state", state_names[finding[i].severity]);
         json_string(json, "text", finding[i].text);
         json_string(json, "remedy", finding[i].remedy);
     }
-    for (size_t i = 0; json_each(json, "not_looked_at", true, i, node->not_looked_at_count); i++)
+    for (size_t i = 0; json_each(json, "not_looked_at", true, i, node->not_looked_at.count); i++)
     {
-        json_string(json, "name", left_out[i].name);
+        json_string(json, "name", left_out[i].id);
         json_string(json, "why", left_out[i].text);
     }
 }
@@ -247,7 +225,10 @@ void node_print_json(const Node *node, FILE *stream)
         json_number(&json, "fork_catalog_version", node->clusters->target.control.catalog_version);
     else
         json_null(&json, "fork_catalog_version");
-    json_string(&json, "server", !known ? NULL : node->look.session.running ? "running" : "stopped");
+    json_string(&json, "server",
+                !known                       ? NULL
+                : node->look.session.running ? "running"
+                                             : "stopped");
     json_string(&json, "role",
                 !known                                        ? NULL
                 : target_was_standby(&node->clusters->target) ? "standby"

@@ -10,26 +10,11 @@
 #ifndef CHECK_READINESS_H
 #define CHECK_READINESS_H
 
+#include "base/advice.h"
 #include "rewind/look.h"
 #include "target/configuration.h"
 
 #include <stdio.h>
-
-typedef enum FindingState
-{
-    FINDING_PROBLEM, /* a rewind would fail; the order is that of the text */
-    FINDING_WARNING, /* it may fail, or costs more than it must */
-    FINDING_UNKNOWN, /* it could not be found out */
-    FINDING_OK
-} FindingState;
-
-typedef struct Finding
-{
-    const char *name; /* stable, for programs */
-    FindingState state;
-    const char *text;   /* sentences */
-    const char *remedy; /* what to type where possible, lines; NULL: nothing is to be done */
-} Finding;
 
 typedef enum VerdictState
 {
@@ -72,11 +57,9 @@ typedef struct Node
     const char *target; /* the directory; NULL: the command line names none */
     const char *source; /* NULL: none is named */
     Verdict verdict;
-    Finding *findings; /* in the order of the looks */
-    size_t finding_count;
-    Finding *not_looked_at; /* text says why */
-    size_t not_looked_at_count;
-    bool refused; /* node_refuse */
+    AdviceList findings;      /* in the order of the looks; ids are docs/check.md's names */
+    AdviceList not_looked_at; /* text says why */
+    bool refused;             /* node_refuse */
 } Node;
 
 /*
@@ -103,12 +86,13 @@ void node_print_text(const Node *node, bool verbose, FILE *stream);
 /* All findings for programs (docs/check.schema.json). */
 void node_print_json(const Node *node, FILE *stream);
 
-/* ---- For the files that look: text is copied, remedy as well ---- */
+/* ---- For the files that look: a finding is advice, with the name as its id ---- */
 
-void node_add(Node *node, const char *name, FindingState state, const char *remedy,
-              const char *format, ...) PRINTF_LIKE(5, 6);
-#define node_ok(node, name, ...) node_add(node, name, FINDING_OK, NULL, __VA_ARGS__)
-void node_add_error(Node *node, const char *name, FindingState state, const Error *error);
+#define node_add(node, name, of_severity, its_remedy, ...)                                         \
+    advice_add(&(node)->findings,                                                                  \
+               (Advice){.id = name, .severity = of_severity, .remedy = its_remedy}, __VA_ARGS__)
+#define node_ok(node, name, ...) node_add(node, name, ADVICE_OK, NULL, __VA_ARGS__)
+void node_add_error(Node *node, const char *name, AdviceSeverity severity, const Error *error);
 void node_leave_out(Node *node, const char *name, const char *why);
 void node_add_reason(Node *node, const Error *error);
 

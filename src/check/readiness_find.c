@@ -8,6 +8,7 @@
 
 #include "pair/direction.h"
 #include "standby/next_start.h"
+#include "standby/start_advice.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "target/last_start.h"
@@ -42,7 +43,7 @@ static void add_replayed_wal(Node *node)
     if (look->divergence.changes_unknown)
         node_add(
             node, "source_wal",
-            look->start.replayed == REPLAYED_WAL_NOT_NEEDED ? FINDING_WARNING : FINDING_PROBLEM,
+            look->start.replayed == REPLAYED_WAL_NOT_NEEDED ? ADVICE_WARNING : ADVICE_PROBLEM,
             look->start.replayed == REPLAYED_WAL_NOT_NEEDED
                 ? "To compare less, name an archive of WAL: --wal-archive, --restore-command or -c."
                 : "Run CHECKPOINT on the source, and leave out --early-start.",
@@ -60,14 +61,14 @@ static void add_replayed_wal(Node *node)
                                                    : "the restore command gives it.");
     else if (look->start.replayed == REPLAYED_WAL_NOT_NEEDED)
         node_add(
-            node, "source_wal", FINDING_WARNING,
+            node, "source_wal", ADVICE_WARNING,
             "To compare less, name an archive that has it: --wal-archive, --restore-command or -c.",
             "The source no longer has segment %s, from which on its WAL would be replayed, and no "
             "archive gives it: a rewind compares all blocks instead, and starts at the source's "
             "last checkpoint.",
             name);
     else if (look->start.replayed == REPLAYED_WAL_MISSING)
-        node_add(node, "source_wal", FINDING_PROBLEM,
+        node_add(node, "source_wal", ADVICE_PROBLEM,
                  "Name an archive that has it: --wal-archive, --restore-command or -c; or run "
                  "CHECKPOINT on the source (on its primary, if it is a standby), or rewind with "
                  "--compare.",
@@ -91,7 +92,7 @@ static bool add_next_wal(Node *node)
     if (!session_find_next_wal(&look->session, &look->source, look->divergence.target_end, &segment,
                                &has, &error))
     {
-        node_add_error(node, "source_wal", FINDING_UNKNOWN, &error);
+        node_add_error(node, "source_wal", ADVICE_UNKNOWN, &error);
         return true;
     }
     name = SEGMENT_NAME(&look->session.source_wal->store->stream, segment);
@@ -99,7 +100,7 @@ static bool add_next_wal(Node *node)
         node_ok(node, "source_wal", "Segment %s, %s, is there, as far as it was written.", name,
                 what_for);
     else
-        node_add(node, "source_wal", FINDING_WARNING,
+        node_add(node, "source_wal", ADVICE_WARNING,
                  "Set restore_command to an archive that has it, or use pg_rewind --compare: it "
                  "copies what differs.",
                  "The source no longer has segment %s, %s: it must be in an archive.", name,
@@ -165,11 +166,11 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
 static void report_running(Node *node, bool looked, const Error *error)
 {
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
-        node_add_error(node, "source", FINDING_PROBLEM, error);
+        node_add_error(node, "source", ADVICE_PROBLEM, error);
     else if (!looked && error->kind != ERROR_REPORTED && !node->lacks_wal &&
              !node->look.start.lacks_room && node->look.start.replayed != REPLAYED_WAL_MISSING &&
              node->clusters->target_history.count > 0)
-        node_add_error(node, "divergence", FINDING_PROBLEM, error);
+        node_add_error(node, "divergence", ADVICE_PROBLEM, error);
     else if (node->look.start.replayed == REPLAYED_WAL_UNKNOWN)
         node_leave_out(node, "source_wal",
                        node->options->compare ? "with --compare none of it is old"
@@ -205,7 +206,7 @@ static void look_at_named_slot(Node *node)
                 name);
     else
         node_add_error(node, "source_slot",
-                       error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
+                       error.kind == ERROR_RETRY ? ADVICE_UNKNOWN : ADVICE_PROBLEM, &error);
 }
 
 /* Decoding on the source waits for slots that its setting names. */
@@ -218,11 +219,11 @@ static void look_at_awaited_slots(Node *node)
         return;
     if (!source_server_awaited_slots(node->clusters->source, node->options->slot, node->arena,
                                      &names, &error))
-        node_add_error(node, "synchronized_slots", FINDING_UNKNOWN, &error);
+        node_add_error(node, "synchronized_slots", ADVICE_UNKNOWN, &error);
     else if (names[0] != '\0')
     {
         error_awaited_slots(names, &error);
-        node_add(node, "synchronized_slots", FINDING_WARNING, error.hint,
+        node_add(node, "synchronized_slots", ADVICE_WARNING, error.hint,
                  "The source's synchronized_standby_slots names replication slots that it does not "
                  "have: %s. %s",
                  names, error.detail);
@@ -231,12 +232,6 @@ static void look_at_awaited_slots(Node *node)
         node_ok(node, "synchronized_slots",
                 "The source's synchronized_standby_slots names no other slot that it does not "
                 "have.");
-}
-
-/* Problems' take: --rejoin refuses what -R alone only prints. */
-static void take_warning(void *context, const Error *problem)
-{
-    node_add_error(context, "standby", FINDING_WARNING, problem);
 }
 
 /* The pair, with the main configuration file that the target's server was last started with: its
@@ -255,9 +250,9 @@ static Clusters clusters_at_next_start(const Node *node)
 static void look_at_standby(Node *node)
 {
     const Look *look = &node->look;
-    Problems problems = {.take = take_warning, .context = node};
+    AdviceList advice = {.arena = node->arena};
     Options options = *node->options;
-    SourcesCommands commands;
+    bool in_order = true;
     Clusters clusters;
     Error error;
 
@@ -271,17 +266,19 @@ static void look_at_standby(Node *node)
                                           .of_standby = look->source.position.in_recovery,
                                           .control = &look->source.control,
                                           .divergence = look->divergence.lsn},
-                          &problems, &commands, node->arena, &error))
+                          &advice, &error))
     {
-        node_add_error(node, "standby", FINDING_UNKNOWN, &error);
+        node_add_error(node, "standby", ADVICE_UNKNOWN, &error);
         return;
     }
-    if (commands.count > 0)
+    /* --rejoin refuses what -R alone only prints. */
+    for (size_t i = 0; i < advice.count; i++)
     {
-        error_sources_commands(&commands, &error);
-        node_add_error(node, "standby_commands", FINDING_WARNING, &error);
+        in_order = in_order && advice.items[i].severity != ADVICE_PROBLEM;
+        advice.items[i].severity = ADVICE_WARNING;
     }
-    if (problems.count == 0)
+    advice_add_all(&node->findings, &advice);
+    if (in_order)
         node_ok(node, "standby",
                 "Its configuration has no recovery target, and no slot that the source lacks.");
 }
@@ -301,7 +298,7 @@ static void look_at_direction(Node *node)
                    "--rejoin does not stop this primary unless --demote=%u names its "
                    "timeline.",
                    clusters->target.timeline);
-    node_add_error(node, "direction", FINDING_WARNING, &error);
+    node_add_error(node, "direction", ADVICE_WARNING, &error);
 }
 
 /* Only of a primary that has diverged: any other one has clients as a rule. */
@@ -318,13 +315,13 @@ static void look_at_use(Node *node)
     target_server_ask_use(server, 0, node->arena, &use);
     target_server_close(server);
     if (!use.known)
-        node_add(node, "in_use", FINDING_UNKNOWN, NULL,
+        node_add(node, "in_use", ADVICE_UNKNOWN, NULL,
                  "Whether clients or standbys use this primary is not known: its server lets in "
                  "neither this user nor the source's role.");
     else if (!target_is_used(&use))
         node_ok(node, "in_use", "No client and no standby uses this primary.");
     else
-        node_add(node, "in_use", FINDING_WARNING,
+        node_add(node, "in_use", ADVICE_WARNING,
                  arena_printf(node->arena,
                               "If it still serves, do not rewind it. If it does not, disconnect "
                               "them: --rejoin does not stop this primary otherwise, unless "
@@ -346,6 +343,9 @@ static void look_at_limits(Node *node)
         look->divergence.needed || (look->session.running && !target_was_standby(&clusters.target));
     const bool written =
         node->options->write_recovery_conf && !standby_uses_recovery_conf(clusters.shape.version);
+    const StartSettings start = {.version = clusters.shape.version,
+                                 .of_source = rewound && !node->options->keep->configuration};
+    AdviceList advice = {.arena = node->arena};
     AUTO_BUFFER Buffer text = {0};
     LowLimits low;
     Error error;
@@ -356,10 +356,11 @@ static void look_at_limits(Node *node)
                            (ExpectedStart){.rewound = rewound, .control = &look->source.control},
                            node->arena, &low, &error))
     {
-        node_add_error(node, "standby_limits", FINDING_UNKNOWN, &error);
+        node_add_error(node, "standby_limits", ADVICE_UNKNOWN, &error);
         return;
     }
     standby_limits_append(&low, &text);
+    start_advise_on_limits(&start, &low, &advice);
     if (low.count == 0)
         node_ok(node, "standby_limits",
                 "The configuration that the server will have allows as many connections, "
@@ -368,13 +369,8 @@ static void look_at_limits(Node *node)
         node_ok(node, "standby_limits", "Lower than on the source, so -R raises them: %s.",
                 buffer_string(&text));
     else
-        node_add(node, "standby_limits", FINDING_WARNING,
-                 rewound && !node->options->keep->configuration
-                     ? "Set them as high in the source's configuration as its server has them, or "
-                       "restart the source."
-                     : "Set them as high in this node's configuration.",
-                 "Lower than on the source, so the server would not start as a hot standby: %s.",
-                 buffer_string(&text));
+        node_add(node, "standby_limits", ADVICE_WARNING, advice.items[0].remedy, "%s",
+                 advice.items[0].text);
 }
 
 /* From where on WAL of the target is needed, as far as it was found. */
@@ -436,7 +432,7 @@ static void judge_with_source(Node *node)
     if (look->start.replayed != REPLAYED_WAL_UNKNOWN)
         add_replayed_wal(node);
     if (look->start.lacks_room)
-        node_add_error(node, "space", FINDING_PROBLEM, &error);
+        node_add_error(node, "space", ADVICE_PROBLEM, &error);
     if (node->look.session.running)
         report_running(node, looked, &error);
     else
@@ -478,7 +474,7 @@ static void take_problem(void *context, const Error *problem)
     const char *topic = node->look.session.problems.topic;
 
     if (topic != NULL)
-        node_add_error(node, topic, FINDING_PROBLEM, problem);
+        node_add_error(node, topic, ADVICE_PROBLEM, problem);
     node_add_reason(node, problem);
 }
 
@@ -524,14 +520,14 @@ static bool look_at_target(Node *node)
     if (!session_open(&node->look.session, &error) ||
         (!node->look.session.pending && !session_identify_target(&node->look.session, &error)))
     {
-        node_add_error(node, "target", FINDING_PROBLEM, &error);
+        node_add_error(node, "target", ADVICE_PROBLEM, &error);
         return false;
     }
     node->target = target->directory;
     if (node->look.session.pending)
     {
         node_add(
-            node, "target", FINDING_PROBLEM,
+            node, "target", ADVICE_PROBLEM,
             "Run the same pg_rewind command again: it no longer needs the source.",
             "A rewind of this node is under way, or was interrupted and must be finished first.");
         return false;
@@ -541,12 +537,12 @@ static bool look_at_target(Node *node)
             control_state_name(control->state), target->timeline);
     rewind_pid = pid_file_find_rewind(target->directory);
     if (rewind_pid != 0)
-        node_add(node, "target", FINDING_WARNING, "Wait until it ends, then look again.",
+        node_add(node, "target", ADVICE_WARNING, "Wait until it ends, then look again.",
                  "A pg_rewind (process %ld) is working on this node now: what this look finds will "
                  "have changed when it ends.",
                  rewind_pid);
     if (!encryption_check(NULL, target->directory, &error))
-        node_add_error(node, "encryption", FINDING_PROBLEM, &error);
+        node_add_error(node, "encryption", ADVICE_PROBLEM, &error);
     return true;
 }
 
@@ -564,7 +560,7 @@ static void open_wal(Node *node)
     if (look->session.target_wal == NULL &&
         !target_wal_open(node->options, clusters, command, NULL, node->arena,
                          &look->session.target_wal, &error))
-        node_add_error(node, "archive", FINDING_PROBLEM, &error);
+        node_add_error(node, "archive", ADVICE_PROBLEM, &error);
     if (clusters->target_history.count == 0)
         (void) !target_history_read(node->options, look->session.target_wal, node->arena, clusters,
                                     NULL);
@@ -574,14 +570,18 @@ static void open_wal(Node *node)
 
 void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node)
 {
-    *node = (Node){.arena = arena_create(),
+    Arena *arena = arena_create();
+
+    *node = (Node){.arena = arena,
+                   .findings.arena = arena,
+                   .not_looked_at.arena = arena,
                    .refused = true,
                    .options = options,
                    .clusters = &node->look.session.clusters,
                    .target = options->target,
                    .source = options->source_server != NULL ? "server" : options->source_directory};
     for (size_t i = 0; i < count; i++)
-        node_add_error(node, "command_line", FINDING_PROBLEM, errors[i]);
+        node_add_error(node, "command_line", ADVICE_PROBLEM, errors[i]);
 }
 
 void node_check(const Options *options, Node *node)
@@ -596,6 +596,8 @@ void node_check(const Options *options, Node *node)
         bounded->retry_timeout_seconds == 0)
         bounded->retry_timeout_seconds = SOURCE_TIMEOUT_SECONDS;
     *node = (Node){.arena = arena,
+                   .findings.arena = arena,
+                   .not_looked_at.arena = arena,
                    .options = bounded,
                    .look.session = {.options = bounded,
                                     .arena = arena,

@@ -55,7 +55,7 @@ static void look_at_grants(Node *node, Connection *connection)
                 "have the same grants.",
                 node->role, node->database);
     else
-        node_add(node, "source_role", FINDING_PROBLEM, buffer_string(&grants),
+        node_add(node, "source_role", ADVICE_PROBLEM, buffer_string(&grants),
                  "Role %s may not execute the functions that pg_rewind needs: %s. Grants apply to "
                  "one database only: a superuser makes them in database %s, on the primary.",
                  node->role, buffer_string(&names), node->database);
@@ -72,7 +72,7 @@ static void look_at_role(Node *node, Connection *connection, const Version *vers
     else if (version->grantable_file_functions)
         look_at_grants(node, connection);
     else
-        node_add(node, "source_role", FINDING_PROBLEM,
+        node_add(node, "source_role", ADVICE_PROBLEM,
                  arena_printf(node->arena, "ALTER ROLE %s SUPERUSER;", node->role),
                  "Role %s is not a superuser. PostgreSQL %s has no grants for reading files.",
                  node->role, version->name);
@@ -98,7 +98,7 @@ static bool replication_works(Node *node, Connection *connection, Error *error)
 /* A rewind does not need it, but the standby that comes of it does. */
 static void look_at_replication(Node *node, Connection *connection, const Version *version)
 {
-    const FindingState bad = node->options->write_recovery_conf ? FINDING_PROBLEM : FINDING_WARNING;
+    const AdviceSeverity bad = node->options->write_recovery_conf ? ADVICE_PROBLEM : ADVICE_WARNING;
     const char *may = ask(
         node, connection,
         "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user");
@@ -133,14 +133,14 @@ static void look_at_source_settings(Node *node, Connection *connection, const Ve
     const bool is_on = is_answer(full_page_writes, "on");
     const bool is_minimal = is_answer(wal_level, "minimal");
 
-    node_add(node, "source_full_page_writes", is_on ? FINDING_OK : FINDING_PROBLEM,
+    node_add(node, "source_full_page_writes", is_on ? ADVICE_OK : ADVICE_PROBLEM,
              is_on ? NULL
                    : arena_printf(node->arena,
                                   "%sfull_page_writes = on; SELECT pg_catalog.pg_reload_conf();",
                                   version->remedies.set),
              "full_page_writes of the source is %s.",
              full_page_writes != NULL ? full_page_writes : "unknown");
-    node_add(node, "source_wal_level", is_minimal ? FINDING_PROBLEM : FINDING_OK,
+    node_add(node, "source_wal_level", is_minimal ? ADVICE_PROBLEM : ADVICE_OK,
              is_minimal ? arena_printf(node->arena, "%s%s;  -- then restart the server",
                                        version->remedies.set, version->remedies.wal_level)
                         : NULL,
@@ -156,14 +156,14 @@ static void look_by(Node *node, Connection *connection)
 
     if (version == NULL)
     {
-        node_add(node, "source", FINDING_PROBLEM, NULL,
+        node_add(node, "source", ADVICE_PROBLEM, NULL,
                  "The source server's version %d is not supported.",
                  connection_server(connection).version / 10000);
         return;
     }
     if (!connection_begin(connection, instance, &error))
     {
-        node_add_error(node, "source", FINDING_PROBLEM, &error);
+        node_add_error(node, "source", ADVICE_PROBLEM, &error);
         return;
     }
     node->role = ask(node, connection, "SELECT pg_catalog.quote_ident(current_user)");
@@ -171,7 +171,7 @@ static void look_by(Node *node, Connection *connection)
     node->database =
         ask(node, connection, "SELECT pg_catalog.quote_ident(pg_catalog.current_database())");
     if (node->role == NULL || node->login == NULL || node->database == NULL)
-        node_add(node, "source", FINDING_PROBLEM, NULL, "The source does not answer queries.");
+        node_add(node, "source", ADVICE_PROBLEM, NULL, "The source does not answer queries.");
     else
     {
         node_ok(node, "source", "It answers: PostgreSQL %s, %s, database %s, role %s.",
@@ -198,7 +198,7 @@ void node_look_at_source(Node *node)
     {
         connection_ignored_variables(&ignored);
         if (ignored.size > 0)
-            node_add(node, "source", FINDING_WARNING,
+            node_add(node, "source", ADVICE_WARNING,
                      "Run pg_rewind with a newer libpq, or do without these variables.", "%s.",
                      buffer_string(&ignored));
         connection =
@@ -212,7 +212,7 @@ void node_look_at_source(Node *node)
         }
         if (error.kind == ERROR_RETRY && error.hint[0] == '\0')
             error_hint(&error, "Is the server running there, and does it accept this connection?");
-        node_add_error(node, "source", FINDING_PROBLEM, &error);
+        node_add_error(node, "source", ADVICE_PROBLEM, &error);
         why = "the source does not answer";
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

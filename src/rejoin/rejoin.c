@@ -103,8 +103,8 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
                                     .of_standby = rejoin->state.position.in_recovery,
                                     .control = &rejoin->state.control,
                                     .divergence = look->divergence.lsn};
+    AdviceList advice = {.arena = rejoin->arena};
     Problems problems = {0};
-    SourcesCommands commands = {0};
     LowLimits low;
 
     if (!standby_settings_make(options, clusters, rejoin->arena, &rejoin->settings, error))
@@ -112,12 +112,10 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     streaming_find_slot_user(options, &rejoin->target, rejoin_server(rejoin), rejoin->arena,
                              &rejoin->settings);
     if (!streaming_check(options, clusters, &rejoin->settings, &problems, rejoin->arena, error) ||
-        (look->divergence.needed && !next_start_check(options, clusters, expected, &problems,
-                                                      &commands, rejoin->arena, error)))
+        (look->divergence.needed && !next_start_check(options, clusters, expected, &advice, error)))
         return false;
-    /* The rewind, which comes after the stop, says it again. */
-    if (options->dry_run)
-        sources_commands_warn(&commands);
+    /* The rewind, which comes after the stop, warns again. */
+    advice_tell(&advice, options->dry_run, &problems);
     if (!problems_check(&problems, error))
         return false;
     if (!options->dry_run)
@@ -312,19 +310,12 @@ static void warn_of_slots_left(const Rejoin *rejoin)
     if (!rejoin->options->drop_slots ||
         !target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
         return;
-    for (size_t i = 0; i < slots.count; i++)
-    {
-        if (!slots.slots[i].of_primary)
-            continue;
-        buffer_append_string(&drops, " SELECT ");
-        buffer_append_call(&drops, "pg_drop_replication_slot", slots.slots[i].name, "name", "");
-        buffer_append_u8(&drops, ';');
-    }
+    target_slots_append_drops(&slots, " ", &drops);
     if (drops.size == 0)
         return;
     log_warning("--drop-slots has dropped no replication slot, since the target's server was not "
                 "stopped");
-    log_hint("Drop those of its time as a primary there:%s", buffer_string(&drops));
+    log_hint("Drop those of its time as a primary there: %s", buffer_string(&drops));
 }
 
 static bool watch(Rejoin *rejoin, Error *error)

@@ -360,10 +360,18 @@ static void json_next(Json *json, const Run *run)
 {
     const NextStart *next = run->next_start;
     const StandbySettings *settings = next != NULL ? next->standby_settings : NULL;
+    AUTO_BUFFER Buffer step = {0};
 
     if (!json_section(json, "next", '{', next != NULL))
         return;
-    json_strings(json, "steps", run->steps, run->step_count);
+    json_section(json, "steps", '[', true);
+    for (size_t i = 0; i < run->advice.count; i++)
+    {
+        buffer_clear(&step);
+        advice_append_step(&run->advice.items[i], &step);
+        json_element(json, buffer_string(&step));
+    }
+    json_close(json, ']');
     for (size_t i = 0; json_each(json, "settings", next->settings_known, i, next->setting_count);
          i++)
     {

@@ -559,8 +559,11 @@ static void text_next(const Report *report, Buffer *text)
         text_rows(&rows, labels[list], buffer_string(&value), NEXT_COLUMNS_MAX);
     }
     buffer_clear(&value);
-    for (size_t i = 0; i < run->step_count; i++)
-        buffer_printf(&value, "%s\n", run->steps[i]);
+    for (size_t i = 0; i < run->advice.count; i++)
+    {
+        advice_append_step(&run->advice.items[i], &value);
+        buffer_append_u8(&value, '\n');
+    }
     text_rows(&rows, "to do", buffer_string(&value), NEXT_COLUMNS_MAX);
     if (rows.size > 0)
         buffer_printf(text, "\nWhat is next\n%s", buffer_string(&rows));

@@ -1,8 +1,8 @@
 #include "rewind/run.h"
 
-#include "base/array.h"
 #include "base/text_lines.h"
 #include "format/settings.h"
+#include "standby/start_advice.h"
 
 #include <string.h>
 
@@ -12,16 +12,8 @@
 
 /* ---- The steps ---- */
 
-static void PRINTF_LIKE(2, 3) add_step(Run *run, const char *format, ...)
-{
-    AUTO_BUFFER Buffer text = {0};
-    va_list arguments;
-
-    va_start(arguments, format);
-    buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
-    va_end(arguments);
-    ARRAY_ADD(run->steps, run->step_count, arena_strdup(run->session.arena, buffer_string(&text)));
-}
+/* A step without a finding of its own. */
+static const Advice step = {.id = "next", .severity = ADVICE_WARNING};
 
 static const Version *version_of(const Run *run)
 {
@@ -45,38 +37,21 @@ bool run_lacks_wal(const Run *run)
 
 static void add_missing_slot(Run *run, const AffectedSlot *slot)
 {
-    const Version *version = version_of(run);
     const WalShape *shape = &run->session.clusters.shape;
     const uint64_t segment = wal_segment_of(shape, run_source_end(run));
-    const Lsn needed_from =
-        run->planned.known ? wal_segment_start(shape, segment) : run->divergence.target_end;
-    AUTO_BUFFER Buffer call = {0};
 
-    buffer_append_call(&call, "pg_create_physical_replication_slot", slot->name, "name",
-                       version->sql.slot_reserves ? ", true" : "");
-    add_step(run,
-             "The target will use the replication slot \"%s\" of the source, %s: SELECT %s; the "
-             "source must have WAL from %s on.",
-             slot->name,
-             strcmp(slot->state, "missing") == 0 ? "which must be created there"
-                                                 : "which must exist there",
-             buffer_string(&call), LSN_TEXT(version, needed_from));
-}
-
-/* The name of a slot is that of a directory, which can be anything. */
-static void append_drop(Buffer *drops, const char *name)
-{
-    buffer_append_string(drops, " SELECT ");
-    buffer_append_call(drops, "pg_drop_replication_slot", name, "name", "");
-    buffer_append_u8(drops, ';');
+    start_advise_on_slot(version_of(run), slot->name, strcmp(slot->state, "unknown") == 0,
+                         "Make the slot on the source: ",
+                         run->planned.known ? wal_segment_start(shape, segment)
+                                            : run->divergence.target_end,
+                         &run->advice);
 }
 
 /* Slots that a former primary still has keep WAL on a standby, too. */
 static void add_slot_steps(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
-    AUTO_BUFFER Buffer kept = {0}, kept_drops = {0}, copied_drops = {0};
-    bool logical = false;
+    AUTO_BUFFER Buffer copied_drops = {0};
 
     for (size_t i = 0; i < next->slot_count; i++)
     {
@@ -85,62 +60,36 @@ static void add_slot_steps(const Options *options, Run *run)
         if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
             add_missing_slot(run, slot);
         if (strcmp(slot->state, "copied") == 0)
-            append_drop(&copied_drops, slot->name);
-        if (strcmp(slot->state, "kept") != 0)
-            continue;
-        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
-        buffer_shown(&kept, SHOWN_ONE_LINE, "%s\"%s\"", kept.size > 0 ? ", " : "", slot->name);
-        if (slot->type != NULL)
-            buffer_printf(&kept, " (%s)", slot->type);
-        append_drop(&kept_drops, slot->name);
+        {
+            buffer_append_u8(&copied_drops, ' ');
+            slot_append_drop(&copied_drops, slot->name);
+        }
     }
     if (copied_drops.size > 0)
-        add_step(run,
-                 "Replication slots were copied from the source and keep WAL indefinitely: when "
-                 "the server runs, drop those that are not used there:%s",
-                 buffer_string(&copied_drops));
-    if (kept.size > 0)
-        add_step(run,
-                 "No rewind was required, so the target keeps the replication slots that it had "
-                 "as a primary: %s. On a standby each of them keeps WAL until it is dropped%s. "
-                 "%s drop those that are not used there, when the server runs:%s",
-                 buffer_string(&kept),
-                 logical && version_of(run)->synchronizes_slots
-                     ? ", and a logical one ends the synchronization of slots if the source has a "
-                       "slot of the same name to be synchronized"
-                     : "",
-                 options->rejoin ? "Use --drop-slots the next time; now"
-                                 : "Add --drop-slots, with --write-recovery-conf, or",
-                 buffer_string(&kept_drops));
+        advice_add(&run->advice, step,
+                   "Replication slots were copied from the source and keep WAL indefinitely: when "
+                   "the server runs, drop those that are not used there:%s",
+                   buffer_string(&copied_drops));
+    if (!run->planned.known && !options->drop_slots)
+        target_slots_advise(&run->slots, version_of(run), &run->advice);
 }
 
 static void add_misleading_wal(const Options *options, Run *run)
 {
     const MisleadingWal *misleading = &run->misleading;
-    AUTO_BUFFER Buffer files = {0};
+    const History *source = &run->session.clusters.source_history;
+    const Timeline timeline = source->count > 0 ? history_last_timeline(source) : 0;
 
     /* --rejoin has said so already. */
     if (misleading->command_not_run != NULL && !options->rejoin)
-        add_step(run,
-                 "The server will have another restore_command: %s. It is not the target's own, so "
-                 "pg_rewind has not run it, and has not asked that archive for WAL that would "
-                 "lead the server away from the source.",
-                 setting_command_shown(run->session.arena, misleading->command_not_run));
+        advice_add(
+            &run->advice, step,
+            "The server will have another restore_command: %s. It is not the target's own, so "
+            "pg_rewind has not run it, and has not asked that archive for WAL that would "
+            "lead the server away from the source.",
+            setting_command_shown(run->session.arena, misleading->command_not_run));
 
-    if (misleading->not_sources[0] != '\0')
-        add_step(
-            run,
-            "Before the server starts, remove \"%s\" from the archive, and what follows on its "
-            "timeline: it is not the source's, and recovery would replay it in place of the "
-            "source's WAL.",
-            misleading->not_sources);
-    if (misleading->last_newer == 0)
-        return;
-    misleading_wal_append_newer(misleading, &files);
-    add_step(run,
-             "Before the server starts, remove %s if timeline %u was given up: recovery takes the "
-             "newest timeline that it finds, and would not follow the source.",
-             buffer_string(&files), misleading->last_newer);
+    start_advise_on_misleading_wal(misleading, timeline, &run->advice);
 }
 
 /* Otherwise the target would open for writing and diverge from the source again. */
@@ -155,16 +104,17 @@ static void add_make_standby(const Options *options, Run *run)
                                               : "create standby.signal and set primary_conninfo";
 
     if (options->dry_run && run->divergence.needed)
-        add_step(run,
-                 "After this rewind the server would open for writing and diverge again: add "
-                 "--write-recovery-conf (with --source-server), or before the server starts %s.",
-                 by_hand);
+        advice_add(&run->advice, step,
+                   "After this rewind the server would open for writing and diverge again: add "
+                   "--write-recovery-conf (with --source-server), or before the server starts %s.",
+                   by_hand);
     else
-        add_step(run,
-                 "Before the server starts make it a standby of the source: %s, or run %s again "
-                 "with --write-recovery-conf (and --source-server); otherwise it opens for writing "
-                 "and diverges again.",
-                 by_hand, log_program_name());
+        advice_add(
+            &run->advice, step,
+            "Before the server starts make it a standby of the source: %s, or run %s again "
+            "with --write-recovery-conf (and --source-server); otherwise it opens for writing "
+            "and diverges again.",
+            by_hand, log_program_name());
 }
 
 static void add_start(const Options *options, Run *run)
@@ -174,56 +124,22 @@ static void add_start(const Options *options, Run *run)
     if (options->rejoin)
         return;
     if (next->manager != NULL)
-        add_step(run, "Let %s start the server: it makes it a standby of the source.",
-                 next->manager);
+        advice_add(&run->advice, step,
+                   "Let %s start the server: it makes it a standby of the source.", next->manager);
     else if (!next->standby)
         add_make_standby(options, run);
     else if (!next->has_source)
-        add_step(run, "Set primary_conninfo so that it names the source, and start the "
-                      "server: it replays the source's WAL and follows it.");
+        advice_add(&run->advice, step,
+                   "Set primary_conninfo so that it names the source, and start the "
+                   "server: it replays the source's WAL and follows it.");
     else if (!next->written && next->conninfo != NULL)
-        add_step(run,
-                 "Check that primary_conninfo (%s) names the source, and start the server: it "
-                 "replays the source's WAL and follows it.",
-                 next->conninfo);
+        advice_add(&run->advice, step,
+                   "Check that primary_conninfo (%s) names the source, and start the server: it "
+                   "replays the source's WAL and follows it.",
+                   next->conninfo);
     else
-        add_step(run, "Start the server: it replays the source's WAL and follows it.");
-}
-
-static void add_low_limits(Run *run)
-{
-    const NextStart *next = run->next_start;
-    AUTO_BUFFER Buffer limits = {0};
-
-    if (next->low_limits.count == 0 || next->limits_written)
-        return;
-    standby_limits_append_needed(&next->low_limits, &limits);
-    add_step(run,
-             "Before the server starts as a hot standby, set at least %s: the source has these "
-             "limits, and the server does not start with lower ones.",
-             buffer_string(&limits));
-}
-
-/* What the source's configuration has that is right for the source alone. */
-static void add_sources_own(Run *run)
-{
-    const NextStart *next = run->next_start;
-
-    if (next->cannot_listen != NULL)
-        add_step(run,
-                 "Before the server starts, change where it listens, by its files or its "
-                 "command line: %s.",
-                 next->cannot_listen->message);
-    if (next->foreign_addresses != NULL && next->foreign_addresses[0] != '\0')
-        add_step(run,
-                 "Change listen_addresses: this host does not have %s, so the server does not "
-                 "listen there.",
-                 next->foreign_addresses);
-    if (next->apply_delay != NULL)
-        add_step(run,
-                 "The source's recovery_min_apply_delay = %s delays the replay: remove it from the "
-                 "configuration if the target is not to lag.",
-                 next->apply_delay);
+        advice_add(&run->advice, step,
+                   "Start the server: it replays the source's WAL and follows it.");
 }
 
 static void add_missing_wal(Run *run)
@@ -231,11 +147,12 @@ static void add_missing_wal(Run *run)
     const Version *version = version_of(run);
 
     if (run->planned.known && run_lacks_wal(run))
-        add_step(run,
-                 "The rewound target has the source's WAL only from %s on: let standbys that need "
-                 "earlier WAL (from %s on) follow the source or an archive. With --early-start the "
-                 "target would have it.",
-                 LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
+        advice_add(
+            &run->advice, step,
+            "The rewound target has the source's WAL only from %s on: let standbys that need "
+            "earlier WAL (from %s on) follow the source or an archive. With --early-start the "
+            "target would have it.",
+            LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
 }
 
 /* The server compares where a full backup began, not where it ended (report_full_backup says more).
@@ -257,41 +174,27 @@ void next_steps_make(const Options *options, Run *run)
     const NextStart *next = run->next_start;
     const StandbySettings *settings = next->standby_settings;
 
-    run->step_count = 0;
+    run->advice = (AdviceList){.arena = run->session.arena};
     if (run->session.pending)
     {
-        add_step(run, "Run the same command without --dry-run: it finishes the interrupted "
-                      "rewind.");
+        advice_add(&run->advice, step,
+                   "Run the same command without --dry-run: it finishes the interrupted "
+                   "rewind.");
         return;
     }
-    if (next->stray_recovery_conf)
-        add_step(run, "Remove recovery.conf: the server does not start with it.");
-    if (next->stray_recovery_signal)
-        add_step(run, "Remove recovery.signal: with it the server ends recovery and opens for "
-                      "writing, now or after a promotion.");
-    if (next->stop_setting != NULL)
-        add_step(run,
-                 "Remove %s from the configuration: with it the server would not follow the source "
-                 "to the end.",
-                 next->stop_setting);
+    advice_add_all(&run->advice, &next->advice);
     add_misleading_wal(options, run);
-    if (next->wal_for_archive_only)
-        add_step(run, "Set hot_standby = off before the server starts: with wal_level = "
-                      "archive of the source it does not start otherwise. For queries restart "
-                      "the source with wal_level = hot_standby, let the standby replay that, "
-                      "and then switch hot_standby on.");
-    add_low_limits(run);
-    add_sources_own(run);
     add_slot_steps(options, run);
     add_missing_wal(run);
-    for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
-        add_step(run, "%s", settings->remedies[i]);
+    if (settings != NULL)
+        advice_add_all(&run->advice, &settings->advice);
     if (options->dry_run && (run->divergence.needed || settings != NULL))
     {
         if (!next->standby && next->manager == NULL)
             add_make_standby(options, run);
-        add_step(run, "This was a dry run, nothing was changed: run the same command without "
-                      "--dry-run.");
+        advice_add(&run->advice, step,
+                   "This was a dry run, nothing was changed: run the same command without "
+                   "--dry-run.");
     }
     else
         add_start(options, run);
@@ -411,6 +314,10 @@ void next_steps_print(const Options *options, const Run *run)
             log_detail("%s: %s.", heads[list][!options->dry_run], buffer_string(&text));
     }
     print_useless_backups(run);
-    for (size_t i = 0; i < run->step_count; i++)
-        log_hint("%s", run->steps[i]);
+    for (size_t i = 0; i < run->advice.count; i++)
+    {
+        buffer_clear(&text);
+        advice_append_step(&run->advice.items[i], &text);
+        log_hint("%s", buffer_string(&text));
+    }
 }

@@ -45,6 +45,9 @@ static bool find_next_start(Run *run, Error *error)
         .standby_settings = run->standby_settings,
         .write_recovery_conf = session->options->write_recovery_conf,
         .slots = run->slots,
+        .timeline = session->clusters.source_history.count > 0
+                        ? history_last_timeline(&session->clusters.source_history)
+                        : 0,
         .slots_dropped = session->options->drop_slots};
     NextStart *next = arena_allocate(session->arena, sizeof(*next));
 
@@ -445,14 +448,13 @@ static bool check_next_start(Run *run, Error *error)
                                     .of_standby = run->source_state.position.in_recovery,
                                     .control = &run->source_state.control,
                                     .divergence = run->divergence.lsn};
-    SourcesCommands commands;
+    AdviceList advice = {.arena = session->arena};
 
     if (!session->options->rejoin || (!run->divergence.needed && run->server_stopped))
         return true;
-    if (!next_start_check(session->options, &session->clusters, expected, &session->problems,
-                          &commands, session->arena, error))
+    if (!next_start_check(session->options, &session->clusters, expected, &advice, error))
         return false;
-    sources_commands_warn(&commands);
+    advice_tell(&advice, true, &session->problems);
     return true;
 }
 
@@ -689,6 +691,5 @@ void run_free(Run *run)
     scan_destroy(run->divergence.scan);
     planned_free(&run->planned);
     recovery_start_free(&run->start);
-    free(run->steps);
     arena_destroy(run->session.arena);
 }

@@ -123,9 +123,7 @@ typedef struct Run
     RunPhase phase;              /* the one at hand */
     double phase_begin;          /* in clock_seconds' */
     double seconds[PHASE_COUNT]; /* time a phase took */
-    const char **steps;          /* what people do before and when the server starts, in
-                                    order: sentences */
-    size_t step_count;
+    AdviceList advice;           /* to be followed before and when the server starts, in order */
 } Run;
 
 /* ---- rewind.c ---- */
@@ -190,7 +188,7 @@ Lsn run_source_end(const Run *run);
 /* The rewound target does not get all of the source's WAL since the divergence: of a late start. */
 bool run_lacks_wal(const Run *run);
 
-/* Make the steps that people take next, from run->next_start. */
+/* Collect in run->advice the steps that people take next, from run->next_start. */
 void next_steps_make(const Options *options, Run *run);
 
 /* Print them, and what differs on the target from before. */

@@ -76,17 +76,17 @@ static const char *find_shared_directory(const Settings *settings, const Source 
     return NULL;
 }
 
-static bool error_listening(Error *error)
-{
-    return error_hint(error, "Set port and listen_addresses of this host in a file that is kept "
-                             "(--keep), or keep the target's configuration: --keep-config.");
-}
-
-bool listening_check(const Settings *settings, const Clusters *clusters, Error *error)
+bool start_advise_on_listening(const Settings *settings, const Clusters *clusters, AdviceList *list)
 {
     const char *port = value_or(settings, "port", PORT_DEFAULT);
     const char *addresses = value_or(settings, "listen_addresses", "localhost");
     const char *shared = find_shared_directory(settings, clusters->source, port);
+    const Advice advice = {
+        .id = "standby",
+        .severity = ADVICE_PROBLEM,
+        .when = ADVICE_BEFORE_START,
+        .remedy = "Set port and listen_addresses of this host in a file that is kept (--keep), or "
+                  "keep the target's configuration: --keep-config."};
     PidFileServer own;
     AddressState listening;
 
@@ -97,21 +97,21 @@ bool listening_check(const Settings *settings, const Clusters *clusters, Error *
     if (listening == ADDRESS_FREE && shared == NULL)
         return true;
     if (shared != NULL)
-        error_set(error, ERROR_FAILED,
-                  "the target's server could not listen on port %s: the source's server has it in "
-                  "\"%s\"",
-                  port, shared);
+        advice_add(list, advice,
+                   "the target's server could not listen on port %s: the source's server has it in "
+                   "\"%s\"",
+                   port, shared);
     else if (listening == ADDRESS_IN_USE)
-        error_set(error, ERROR_FAILED,
-                  "the target's server could not listen on port %s: another server on this host "
-                  "does",
-                  port);
+        advice_add(list, advice,
+                   "the target's server could not listen on port %s: another server on this host "
+                   "does",
+                   port);
     else
-        error_set(error, ERROR_FAILED,
-                  "the target's server could not listen: this host has none of its "
-                  "listen_addresses, \"%s\"",
-                  addresses);
-    return error_listening(error);
+        advice_add(list, advice,
+                   "the target's server could not listen: this host has none of its "
+                   "listen_addresses, \"%s\"",
+                   addresses);
+    return false;
 }
 
 const char *listening_foreign(const Settings *settings, Arena *arena)

@@ -4,6 +4,7 @@
 #include "format/settings.h"
 #include "io/file.h"
 #include "standby/listening.h"
+#include "standby/start_advice.h"
 #include "standby/standby_files.h"
 #include "target/configuration.h"
 #include "wal_store/standby_archive.h"
@@ -332,24 +333,6 @@ static void check_used_slot(const RewoundTarget *rewound, const char *name, bool
 
 /* ---- standby or not ---- */
 
-/* Find a setting that ends replay early, or keeps it on another timeline; NULL: none is set. */
-static const char *find_stop_setting(const Settings *recovery)
-{
-    static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
-                                        "recovery_target_name", "recovery_target_time",
-                                        "recovery_target_xid",  "recovery_target_timeline"};
-    const size_t count = sizeof(names) / sizeof(names[0]);
-
-    for (size_t i = 0; i < count; i++)
-    {
-        const char *value = settings_value(recovery, names[i]);
-
-        if (value != NULL && value[0] != '\0' && (i + 1 < count || strcmp(value, "latest") != 0))
-            return names[i];
-    }
-    return NULL;
-}
-
 /* written: -R writes the recovery settings, and names the newest where that is not the default. */
 static bool takes_newest_timeline(const Version *version, const Settings *recovery, bool written)
 {
@@ -443,12 +426,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->has_source =
         will_write || (conninfo != NULL && conninfo[0] != '\0') || next->restore_command != NULL;
     next->recovery_conf = in_file;
-    if (next->standby && !(in_file && will_write && input->plan != NULL))
-        next->stop_setting = find_stop_setting(recovery);
     next->takes_newest_timeline =
         takes_newest_timeline(input->target->control.version, recovery, will_write);
-    next->stray_recovery_conf = !in_file && will_exist(rewound, "recovery.conf");
-    next->stray_recovery_signal = !in_file && will_exist(rewound, "recovery.signal");
     if (next->standby)
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
@@ -476,24 +455,60 @@ const char *next_start_apply_delay(const Target *target, Arena *arena)
     return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
 }
 
-/* Find what the source's configuration has that is right for the source alone. */
-static void find_sources_own(const NextStartInput *input, const Settings *former,
-                             const Settings *now, NextStart *next)
+/* Advise on what the source's configuration has that is right for the source alone. */
+static void advise_on_sources_own(const NextStartInput *input, const Settings *former,
+                                  const Settings *now, AdviceList *list)
 {
+    const Advice warning = {
+        .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
     const char *delay = delay_or_none(settings_value(now, APPLY_DELAY)),
                *before = delay_or_none(settings_value(former, APPLY_DELAY));
-    Clusters clusters = {.target = *input->target, .source = input->source};
-    Error *error = arena_allocate(now->arena, sizeof(*error));
+    const Clusters clusters = {.target = *input->target, .source = input->source};
 
-    if (delay != NULL && (before == NULL || strcmp(before, delay) != 0))
-        next->apply_delay = delay;
     /* Managers say on the command line where their server listens. */
-    if (next_start_manager(input->target) != NULL)
-        return;
-    if (!listening_check(now, &clusters, error))
-        next->cannot_listen = error;
-    else
-        next->foreign_addresses = listening_foreign(now, now->arena);
+    if (next_start_manager(input->target) == NULL &&
+        start_advise_on_listening(now, &clusters, list))
+    {
+        const char *foreign = listening_foreign(now, now->arena);
+
+        if (foreign[0] != '\0')
+            advice_add(list, warning,
+                       "Change listen_addresses: this host does not have %s, so the server does "
+                       "not listen there.",
+                       foreign);
+    }
+    if (delay != NULL && (before == NULL || strcmp(before, delay) != 0))
+        advice_add(list, warning,
+                   "The source's recovery_min_apply_delay = %s delays the replay: remove it from "
+                   "the configuration if the target is not to lag.",
+                   delay);
+}
+
+/* Advise on what keeps the server from starting, or from following. standby: it starts as one, with
+ * settings for recovery that -R does not replace. */
+static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings *start,
+                               const NextStart *next, AdviceList *list)
+{
+    const Advice problem = {
+        .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START};
+    const bool written = next->standby_settings != NULL || (rewound->input->write_recovery_conf);
+
+    if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
+        advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
+    if (!next->recovery_conf && will_exist(rewound, "recovery.signal"))
+        advice_add(list, problem,
+                   "Remove recovery.signal: with it the server ends recovery and opens for "
+                   "writing, now or after a promotion.");
+    if (next->standby && !(next->recovery_conf && written && rewound->input->plan != NULL))
+        start_advise_on_stop_setting(start, list);
+    if (next->standby && lacks_hot_standby(rewound->input, start->now))
+        advice_add(list, problem,
+                   "Set hot_standby = off before the server starts: with wal_level = archive of "
+                   "the source it does not start otherwise. For queries restart the source with "
+                   "wal_level = hot_standby, let the standby replay that, and then switch "
+                   "hot_standby on.");
+    if (!next->limits_written)
+        start_advise_on_limits(start, &next->low_limits, list);
 }
 
 /* ---- all of it ---- */
@@ -522,10 +537,11 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     const SettingsReader reader = {read_rewound_file, list_rewound_directory, rewound.present.below,
                                    input->target->directory, &rewound};
     Settings now = configuration_read(&configuration, &reader);
+    AdviceList sources_own = {.arena = arena};
     Settings recovery;
     const char *archive_mode = settings_value(&now, "archive_mode");
 
-    *next = (NextStart){0};
+    *next = (NextStart){.advice.arena = arena};
     next->summarizes_wal = setting_is_on(settings_value(&now, "summarize_wal"));
     next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
     find_low_limits(input->target, &now, input->limits, &next->low_limits);
@@ -535,7 +551,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         const Settings former = configuration_read(&configuration, &rewound.present);
 
         collect_changed_settings(&former, &now, arena, next);
-        find_sources_own(input, &former, &now, next);
+        advise_on_sources_own(input, &former, &now, &sources_own);
         collect_changed_files(&rewound, next);
         collect_kept_files(input, arena, next);
     }
@@ -543,7 +559,16 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     recovery = recovery_settings(input->target->control.version, &reader, &now,
                                  !input->write_recovery_conf || stays(&rewound, "recovery.conf"));
     describe_recovery(&rewound, &recovery, next);
-    next->wal_for_archive_only = next->standby && lacks_hot_standby(input, &now);
+    advise_on_recovery(
+        &rewound,
+        &(StartSettings){.version = input->target->control.version,
+                         .now = &now,
+                         .recovery = &recovery,
+                         .command_line = configuration.options,
+                         .timeline = input->timeline,
+                         .of_source = find_owner(&rewound, CONFIGURATION_PATH) == OWNER_SOURCE},
+        next, &next->advice);
+    advice_add_all(&next->advice, &sources_own);
     if (rewound.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &rewound.source_lost);
     return true;
@@ -551,120 +576,13 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 
 /* ---- before anything is done ---- */
 
-/* A file or directory of the configuration that cannot be read may set what ends replay. */
-static bool check_unread(const Settings *settings, bool of_source, Error *error)
+/* A file that cannot be read is there. */
+static bool has_own_file(const SettingsReader *reader)
 {
-    if (settings->unread == NULL)
-        return true;
-    error_set(error, ERROR_FAILED,
-              "could not read \"%s\", which the configuration of the target's server names",
-              settings->unread);
-    error_detail(error, "It is not known what it sets. With a recovery target the server would not "
-                        "follow the source, and may open for writing; without the file it may not "
-                        "start.");
-    return error_hint(error,
-                      "Let the user that runs the server and pg_rewind read it, or remove "
-                      "the line that includes it.%s",
-                      of_source ? " Or keep the target's configuration: --keep-config." : "");
-}
+    AUTO_BUFFER Buffer content = {0};
+    bool found;
 
-/* What -R writes, and what a file sets, does not count where the command line sets it. */
-static bool check_command_line(const Options *options, const Settings *command_line, Error *error)
-{
-    const char *name = "primary_conninfo";
-    const char *slot = settings_value(command_line, "primary_slot_name");
-
-    if (settings_value(command_line, name) == NULL)
-    {
-        name = "primary_slot_name";
-        if (options->slot == NULL || slot == NULL || strcmp(slot, options->slot) == 0)
-            return true;
-    }
-    error_set(error, ERROR_FAILED,
-              "with \"%s\" on its command line the target's server would not follow the source",
-              name);
-    error_detail(error, "The server was started with this option, which wins over what -R writes.");
-    return error_hint(error,
-                      "Move it to postgresql.auto.conf: ALTER SYSTEM SET %s; and start the "
-                      "server without the option. Or name a --start-command without it.",
-                      name);
-}
-
-/* A timeline by its number is as good as "latest", if it is the source's. */
-static bool check_stop_setting(const Version *version, const Settings *settings,
-                               const Settings *command_line, Timeline timeline, bool of_source,
-                               Error *error)
-{
-    const char *name = find_stop_setting(settings);
-    bool on_command_line;
-
-    if (name == NULL || (strcmp(name, "recovery_target_timeline") == 0 &&
-                         strtoul(settings_value(settings, name), NULL, 10) == timeline))
-        return true;
-    error_set(error, ERROR_FAILED, "with \"%s\" the target's server would not follow the source",
-              name);
-    on_command_line = settings_value(command_line, name) != NULL;
-    error_detail(
-        error, "Its replay would end early, and it may open for writing and diverge again. %s.",
-        on_command_line ? "The setting is on the server's command line, as it was started last"
-        : of_source     ? "The target will have the setting from the source, or in a file that "
-                          "is kept"
-                        : "The setting is in the target's configuration");
-    if (on_command_line)
-        return error_hint(error, "Start the server without it, or name a --start-command without "
-                                 "it.");
-    if (standby_uses_recovery_conf(version))
-        return error_hint(error, "Remove it from recovery.conf.");
-    return error_hint(error, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
-                      name, of_source ? " Or keep the target's configuration: --keep-config." : "");
-}
-
-static bool check_newer_timelines(const MisleadingWal *misleading, Timeline timeline, Error *error)
-{
-    AUTO_BUFFER Buffer files = {0};
-
-    if (misleading->last_newer == 0)
-        return true;
-    misleading_wal_append_newer(misleading, &files);
-    error_set(error, ERROR_FAILED,
-              "the target's server would follow timeline %u, not the source's timeline %u",
-              misleading->last_newer, timeline);
-    error_detail(error, "Recovery takes the newest timeline of which it finds a history file.");
-    return error_hint(error,
-                      "If that timeline was given up, as one of a standby that was promoted by "
-                      "mistake, remove %s. If not, name the server that is on it with "
-                      "--source-server.",
-                      buffer_string(&files));
-}
-
-static bool check_archived_names(const MisleadingWal *misleading, Error *error)
-{
-    if (misleading->not_sources[0] == '\0')
-        return true;
-    error_set(error, ERROR_FAILED,
-              "the archive has other WAL than the source's under the source's names");
-    error_detail(
-        error,
-        "Its \"%s\" is not the source's. Recovery asks \"restore_command\" before it looks "
-        "in pg_wal, and would replay lost WAL.",
-        misleading->not_sources);
-    return error_hint(error,
-                      "Remove that file from the archive, and what follows on its timeline.");
-}
-
-/* Looks at the archive as the server will ask it, and returns the command that was not run for
- * that; NULL: none. */
-static const char *check_archive(const StandbyArchive *archive, Problems *problems, Arena *arena)
-{
-    const MisleadingWal misleading = standby_archive_look(archive, arena);
-    Error problem;
-
-    if (!check_newer_timelines(&misleading,
-                               history_last_timeline(&archive->clusters->source_history), &problem))
-        problems_add(problems, &problem);
-    if (!check_archived_names(&misleading, &problem))
-        problems_add(problems, &problem);
-    return misleading.command_not_run;
+    return !reader->read(reader->context, CONFIGURATION_PATH, &content, &found) || found;
 }
 
 /* Up to 11 recovery has its settings in a file of its own. */
@@ -682,57 +600,6 @@ static SourcesCommands find_commands(const Version *version, const RewoundTarget
         sources_commands_add(&commands, &own, recovery, foretold->arena);
     }
     return commands;
-}
-
-/* Its server would not start. A file that cannot be read is there. */
-static bool check_own_file(const SettingsReader *reader, bool of_source, Error *error)
-{
-    AUTO_BUFFER Buffer content = {0};
-    bool found;
-
-    if (!reader->read(reader->context, CONFIGURATION_PATH, &content, &found) || found)
-        return true;
-    if (!of_source)
-        return error_no_configuration(error);
-    error_set(error, ERROR_FAILED,
-              "the target's server would have no configuration after the rewind");
-    error_detail(error,
-                 "The source has no \"%s\" in its data directory, so the target's is removed.",
-                 CONFIGURATION_PATH);
-    return error_hint(error, "Keep the target's configuration (--keep-config), or name a main "
-                             "configuration file outside of the data directory (--config-file).");
-}
-
-static bool error_no_slot(const Options *options, const Version *version, const char *name,
-                          Error *error)
-{
-    AUTO_BUFFER Buffer call = {0};
-
-    buffer_append_call(&call, "pg_create_physical_replication_slot", name, "name",
-                       version->sql.slot_reserves ? ", true" : "");
-    error_set(error, ERROR_FAILED, "the source has no replication slot \"%s\"", name);
-    if (options->slot == NULL)
-        error_detail(error, "The configuration that the target will have names it: "
-                            "primary_slot_name.");
-    return error_hint(error, "Add %s, or make the slot on the source: SELECT %s;",
-                      options->slot != NULL ? "--create-slot" : "--slot=NAME and --create-slot",
-                      buffer_string(&call));
-}
-
-/* Look at what the server's recovery starts with. */
-static void check_recovery(const Options *options, const Clusters *clusters,
-                           const Settings *command_line, const Settings *recovery, bool of_source,
-                           Problems *problems)
-{
-    const Timeline timeline = history_last_timeline(&clusters->source_history);
-    Error problem;
-
-    if (!standby_uses_recovery_conf(clusters->shape.version) &&
-        !check_command_line(options, command_line, &problem))
-        problems_add(problems, &problem);
-    if (!check_stop_setting(clusters->shape.version, recovery, command_line, timeline, of_source,
-                            &problem))
-        problems_add(problems, &problem);
 }
 
 /* A start command that an option names may have other options than the last start. */
@@ -800,81 +667,94 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
            error_copy(error, &foretold.rewound.source_lost);
 }
 
-/* From 12 on -R raises them, but not on the command line. */
-static void check_limits(const Foretold *foretold, const Clusters *clusters, ExpectedStart expected,
-                         Problems *problems)
+/* Only from 12 on -R raises them, but not on the command line. */
+static bool limits_are_raised(const StartSettings *start, const LowLimits *low)
 {
-    const Settings *command_line = foretold->configuration.options;
-    bool on_command_line = false;
+    for (size_t i = 0; i < low->count; i++)
+        if (start->command_line != NULL &&
+            settings_value(start->command_line, low->items[i].name) != NULL)
+            return false;
+    return !standby_uses_recovery_conf(start->version);
+}
+
+/* Advise on what the server starts with. Returns the restore_command that was not run for that;
+ * NULL: none. */
+static const char *advise_on_start(const Options *options, const Clusters *clusters,
+                                   ExpectedStart expected, const Foretold *foretold,
+                                   const StartSettings *start, AdviceList *list)
+{
+    const bool written = !is_kept_by_options(options->keep, "recovery.conf");
+    const StandbyArchive archive = {
+        .options = options,
+        .clusters = clusters,
+        .restore_command = restore_command_of(start->recovery),
+        .takes_newest_timeline =
+            !expected.of_standby && takes_newest_timeline(start->version, start->recovery, written),
+        .rewound = expected.rewound,
+        .divergence = expected.divergence};
+    MisleadingWal misleading;
     LowLimits low;
-    Error problem;
 
     find_foretold_limits(foretold, clusters, expected, &low);
-    for (size_t i = 0; i < low.count; i++)
-        on_command_line =
-            on_command_line || settings_value(command_line, low.items[i].name) != NULL;
-    if (low.count == 0 || !(on_command_line || standby_uses_recovery_conf(clusters->shape.version)))
-        return;
-    (void) !error_low_limits(&low,
-                             on_command_line       ? LIMITS_OF_COMMAND_LINE
-                             : foretold->of_target ? LIMITS_OF_TARGET
-                                                   : LIMITS_OF_SOURCE,
-                             &problem);
-    problems_add(problems, &problem);
+    if (!limits_are_raised(start, &low))
+        start_advise_on_limits(start, &low, list);
+    start_advise_on_unread(start, list);
+    /* A start command may have options of its own. */
+    if (options->start_command == NULL)
+        start_advise_on_listening(start->now, clusters, list);
+    start_advise_on_command_line(start, options->slot, list);
+    start_advise_on_stop_setting(start, list);
+    misleading = standby_archive_look(&archive, list->arena);
+    start_advise_on_misleading_wal(&misleading, start->timeline, list);
+    return misleading.command_not_run;
 }
 
 bool next_start_check(const Options *options, const Clusters *clusters, ExpectedStart expected,
-                      Problems *problems, SourcesCommands *commands, Arena *arena, Error *error)
+                      AdviceList *list, Error *error)
 {
     const Version *version = clusters->shape.version;
-    const bool written = !is_kept_by_options(options->keep, "recovery.conf");
+    Arena *arena = list->arena;
+    SourcesCommands commands = {.complete = true};
     Foretold foretold;
-    Settings settings;
+    Settings recovery;
     const char *not_run, *slot;
-    StandbyArchive archive;
     SourceSlot found;
-    Error problem;
 
-    *commands = (SourcesCommands){.complete = true};
     foretell(options, clusters, expected, arena, &foretold);
-    settings = recovery_settings(version, &foretold.reader, &foretold.settings, !written);
-    slot = options->slot != NULL ? options->slot : settings_value(&settings, "primary_slot_name");
-    if (expected.needs_own_file && !check_own_file(&foretold.reader, !foretold.of_target, &problem))
-        problems_add(problems, &problem);
+    recovery = recovery_settings(version, &foretold.reader, &foretold.settings,
+                                 is_kept_by_options(options->keep, "recovery.conf"));
+    const StartSettings start = {.version = version,
+                                 .now = &foretold.settings,
+                                 .recovery = &recovery,
+                                 .command_line = foretold.configuration.options,
+                                 .timeline = history_last_timeline(&clusters->source_history),
+                                 .of_source = !foretold.of_target};
+    if (expected.needs_own_file && !has_own_file(&foretold.reader))
+        start_advise_on_no_file(&start, list);
     if (foretold.rewound.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &foretold.rewound.source_lost);
-    check_limits(&foretold, clusters, expected, problems);
-    if (!check_unread(settings.unread != NULL ? &settings : &foretold.settings, !foretold.of_target,
-                      &problem))
-        problems_add(problems, &problem);
-    /* A start command may have options of its own. */
-    if (options->start_command == NULL && !listening_check(&foretold.settings, clusters, &problem))
-        problems_add(problems, &problem);
-    check_recovery(options, clusters, foretold.configuration.options, &settings,
-                   !foretold.of_target, problems);
-    archive = (StandbyArchive){.options = options,
-                               .clusters = clusters,
-                               .restore_command = restore_command_of(&settings),
-                               .takes_newest_timeline =
-                                   !expected.of_standby &&
-                                   takes_newest_timeline(version, &settings, written),
-                               .rewound = expected.rewound,
-                               .divergence = expected.divergence};
-    not_run = check_archive(&archive, problems, arena);
+    not_run = advise_on_start(options, clusters, expected, &foretold, &start, list);
     if (!foretold.of_target)
     {
         const Configuration present = target_configuration(&clusters->target, arena);
         const Settings former = configuration_read(&present, &foretold.rewound.present);
 
-        *commands =
-            find_commands(version, &foretold.rewound, &former, &foretold.settings, &settings);
+        commands =
+            find_commands(version, &foretold.rewound, &former, &foretold.settings, &recovery);
     }
-    commands->restore_shown = not_run != NULL ? setting_command_shown(arena, not_run) : NULL;
+    commands.restore_shown = not_run != NULL ? setting_command_shown(arena, not_run) : NULL;
+    start_advise_on_commands(&commands, list);
+    slot = options->slot != NULL ? options->slot : settings_value(&recovery, "primary_slot_name");
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
         return true;
     if (!source_server_slot(clusters->source, slot, &found, error))
         return false;
-    if (!found.exists && !error_no_slot(options, version, slot, &problem))
-        problems_add(problems, &problem);
+    if (!found.exists)
+        start_advise_on_slot(version, slot, false,
+                             options->slot != NULL
+                                 ? "Add --create-slot, or make the slot on the source: "
+                                 : "Add --slot=NAME and --create-slot, or make the slot on the "
+                                   "source: ",
+                             LSN_INVALID, list);
     return true;
 }

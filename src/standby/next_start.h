@@ -4,9 +4,8 @@
 #ifndef STANDBY_NEXT_START_H
 #define STANDBY_NEXT_START_H
 
-#include "base/log.h"
+#include "base/advice.h"
 #include "plan/plan.h"
-#include "standby/sources_commands.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
 
@@ -41,28 +40,22 @@ typedef struct NextStart
     size_t kept_count;
     bool written;                            /* by -R */
     const StandbySettings *standby_settings; /* what it sets, or NULL */
-    const char *manager;           /* whose own files are in the target, and which will start it; or
-                                      NULL */
-    bool standby;                  /* the server will start as a standby */
-    bool has_source;               /* it knows where to get WAL from */
-    bool recovery_conf;            /* it reads a recovery.conf (10, 11) */
-    bool stray_recovery_conf;      /* it will not start with that one */
-    bool stray_recovery_signal;    /* with that one recovery would end */
-    bool wal_for_archive_only;     /* of the source: hot_standby = on does not start with it (9.3 to
-                                      9.5) */
-    const char *stop_setting;      /* with which replay would not go on to the end, or NULL */
-    const char *conninfo;          /* primary_conninfo without its password, or NULL */
-    LowLimits low_limits;          /* with which it would not start as a hot standby */
-    bool limits_written;           /* -R raises them */
-    const Error *cannot_listen;    /* listening_check, or NULL */
-    const char *foreign_addresses; /* listening_foreign */
-    const char *apply_delay; /* recovery_min_apply_delay, if it is another than before; or NULL
-                              */
-    bool archives_always;    /* archive_mode = always, as far as is known */
-    bool summarizes_wal;     /* summarize_wal = on, likewise */
+    const char *manager;  /* whose own files are in the target, and which will start it; or
+                             NULL */
+    bool standby;         /* the server will start as a standby */
+    bool has_source;      /* it knows where to get WAL from */
+    bool recovery_conf;   /* it reads a recovery.conf (10, 11) */
+    const char *conninfo; /* primary_conninfo without its password, or NULL */
+    LowLimits low_limits; /* with which it would not start as a hot standby */
+    bool limits_written;  /* -R raises them */
+    bool archives_always; /* archive_mode = always, as far as is known */
+    bool summarizes_wal;  /* summarize_wal = on, likewise */
 
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     const char *restore_command; /* that it asks; or NULL */
+
+    AdviceList advice; /* what would keep the server from starting, or from following the source;
+                          next_start_free */
 } NextStart;
 
 /* The values that it is found out from. */
@@ -78,6 +71,7 @@ typedef struct NextStartInput
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
     bool write_recovery_conf;                /* -R */
     TargetSlots slots;                       /* without a plan */
+    Timeline timeline;                       /* the source's; 0: not known */
     bool slots_dropped;                      /* --drop-slots: those of its time as a primary are, or
                                                 would be */
 } NextStartInput;
@@ -108,15 +102,14 @@ typedef struct ExpectedStart
 } ExpectedStart;
 
 /*
- * --rejoin, which starts the server: a problem is a setting with which replay would not go on to
- * the end, or the server would open for writing; WAL in the archive that would lead it away from
- * the source; a replication slot that the source does not have; and a configuration file that is
- * needed and will not be there. *commands is in the arena. Fails only when the source cannot be
- * asked.
+ * Advise on that start, for --rejoin: a setting with which replay would not go on to the end, or
+ * the server would open for writing; WAL in the archive that would lead it away from the source; a
+ * replication slot that the source does not have; a configuration file that is needed and will not
+ * be there; as a warning, what it would run by the source's configuration. Fails only when the
+ * source cannot be asked.
  */
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
-                                 ExpectedStart expected, Problems *problems,
-                                 SourcesCommands *commands, Arena *arena, Error *error);
+                                 ExpectedStart expected, AdviceList *list, Error *error);
 
 /* Find the limits that are too low in the configuration of that start and that no manager sets:
  * from 12 on -R writes them as high as is needed. Fails only when the source is lost. */

@@ -1,7 +1,5 @@
 #include "standby/sources_commands.h"
 
-#include "base/log.h"
-
 #include <string.h>
 
 /* Settings with commands for a shell, with libraries, with places where libraries are, and with
@@ -72,14 +70,4 @@ void error_sources_commands(const SourcesCommands *commands, Error *error)
                      commands->complete ? "" : unread);
     error_hint(error, "Look at these settings of the source, or keep the target's configuration: "
                       "--keep-config.");
-}
-
-void sources_commands_warn(const SourcesCommands *commands)
-{
-    Error error;
-
-    if (commands->count == 0)
-        return;
-    error_sources_commands(commands, &error);
-    log_as_warning(&error);
 }

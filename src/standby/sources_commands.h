@@ -26,7 +26,4 @@ void sources_commands_add(SourcesCommands *commands, const Settings *former, con
 /* The message, with a detail and a hint, that names them. */
 void error_sources_commands(const SourcesCommands *commands, Error *error);
 
-/* Print that as a warning, if there are any. */
-void sources_commands_warn(const SourcesCommands *commands);
-
 #endif

@@ -36,13 +36,6 @@ void standby_limits_find(const Version *version, const Settings *settings, const
     }
 }
 
-void standby_limits_append_needed(const LowLimits *low, Buffer *text)
-{
-    for (size_t i = 0; i < low->count; i++)
-        buffer_printf(text, "%s%s = %u (configured: %u)", i > 0 ? ", " : "", low->items[i].name,
-                      low->items[i].needed, low->items[i].configured);
-}
-
 void standby_limits_append(const LowLimits *low, Buffer *text)
 {
     for (size_t i = 0; i < low->count; i++)
@@ -54,31 +47,9 @@ void standby_limits_tell(const LowLimits *low)
 {
     AUTO_BUFFER Buffer text = {0};
 
-    standby_limits_append_needed(low, &text);
+    standby_limits_append(low, &text);
     if (low->count > 0)
         log_info("-R writes limits that are at least the source's, since a hot standby does not "
                  "start with lower ones: %s",
                  buffer_string(&text));
-}
-
-bool error_low_limits(const LowLimits *low, LimitsPlace place, Error *error)
-{
-    static const char *const hints[] = {
-        [LIMITS_OF_TARGET] = "Set them at least as high in the target's configuration, where the "
-                             "file that sets them is kept.",
-        [LIMITS_OF_SOURCE] =
-            "The source's configuration was changed, and its server was not restarted since. Set "
-            "them as high there again, or restart the source; or keep the target's configuration: "
-            "--keep-config.",
-        [LIMITS_OF_COMMAND_LINE] = "The server was started with such options, which win over what "
-                                   "-R writes. Start it without them, or name a --start-command "
-                                   "without them."};
-    AUTO_BUFFER Buffer limits = {0};
-
-    standby_limits_append(low, &limits);
-    error_set(error, ERROR_FAILED,
-              "the target's server would not start as a hot standby: its limits are lower than the "
-              "source's");
-    error_detail(error, "%s.", buffer_string(&limits));
-    return error_hint(error, "%s", hints[place]);
 }

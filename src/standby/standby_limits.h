@@ -34,24 +34,10 @@ void standby_limits_raise(const Version *version, const uint32_t *limits, uint32
 void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
                          LowLimits *low);
 
-/* Append "NAME = NEEDED (configured: CONFIGURED), ..." */
-void standby_limits_append_needed(const LowLimits *low, Buffer *text);
-
 /* Append "NAME (CONFIGURED, the source has NEEDED), ..." */
 void standby_limits_append(const LowLimits *low, Buffer *text);
 
 /* Print that -R writes them, if there are any. */
 void standby_limits_tell(const LowLimits *low);
-
-/* The place of a configuration that has them. */
-typedef enum LimitsPlace
-{
-    LIMITS_OF_TARGET,
-    LIMITS_OF_SOURCE,
-    LIMITS_OF_COMMAND_LINE /* some of them */
-} LimitsPlace;
-
-/* The error that the server would not start, with both numbers of each limit. */
-bool error_low_limits(const LowLimits *low, LimitsPlace place, Error *error);
 
 #endif

@@ -5,11 +5,10 @@
 #ifndef STANDBY_STANDBY_SETTINGS_H
 #define STANDBY_STANDBY_SETTINGS_H
 
+#include "base/advice.h"
 #include "pair/clusters.h"
 #include "options.h"
 #include "standby/standby_limits.h"
-
-#define STREAMING_REMEDIES_MAX 2
 
 typedef struct StandbySettings
 {
@@ -35,9 +34,7 @@ typedef struct StandbySettings
     const char *unread;         /* a file that may have the former one; NULL: none */
     const char *password_place; /* of a password that is written and is not the former one's:
                                    "of the connection string" or "in PGPASSWORD"; or NULL */
-    const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
-                                                     sentences, see streaming_check */
-    size_t remedy_count;
+    AdviceList advice;          /* what has to be done so that it can stream, see streaming_check */
     bool target_uses_slot; /* the target's own server, which runs, streams with the slot or will */
     const char *const *slot_users; /* under one of these names */
     LowLimits limits; /* set once the configuration to come is known: they are written as high as

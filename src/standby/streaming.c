@@ -3,6 +3,7 @@
 #include "base/wait.h"
 #include "base/workers.h"
 #include "format/settings.h"
+#include "standby/target_slots.h"
 #include "target/configuration.h"
 
 #include <string.h>
@@ -19,14 +20,15 @@
 static void complain(const Options *options, const Error *problem, Problems *problems,
                      StandbySettings *settings, Arena *arena)
 {
-    const char *hint = problem->hint;
-
     if ((options->slot != NULL || options->rejoin) && problem->kind != ERROR_RETRY)
         problems_add(problems, problem);
     else
         log_as_warning(problem);
-    if (hint[0] != '\0' && settings->remedy_count < STREAMING_REMEDIES_MAX)
-        settings->remedies[settings->remedy_count++] = arena_strdup(arena, hint);
+    settings->advice.arena = arena;
+    if (problem->hint[0] != '\0')
+        advice_add(&settings->advice,
+                   (Advice){.id = "source_replication", .severity = ADVICE_WARNING}, "%s",
+                   problem->hint);
 }
 
 /* ---- the role, the connection ---- */
@@ -108,11 +110,6 @@ static bool check_connection(const SourceRole *role, const StandbySettings *sett
 
 /* ---- the slot ---- */
 
-static void append_drop_slot(Buffer *call, const char *name)
-{
-    buffer_append_call(call, "pg_drop_replication_slot", name, "name", "");
-}
-
 /* Check that the standby may use it, or that it can be made if it does not exist. */
 static bool check_slot(const Options *options, const SourceSlot *slot, Error *error)
 {
@@ -145,11 +142,11 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     {
         AUTO_BUFFER Buffer drop = {0};
 
-        append_drop_slot(&drop, name);
+        slot_append_drop(&drop, name);
         error_set(error, ERROR_FAILED,
                   "replication slot \"%s\" of the source no longer keeps the WAL that it reserved",
                   name);
-        return error_hint(error, "Drop it on the source, so that it can be made again: SELECT %s;",
+        return error_hint(error, "Drop it on the source, so that it can be made again: %s",
                           buffer_string(&drop));
     }
     return true;
@@ -333,10 +330,10 @@ static void warn_of_slot_unknown(const Options *options, bool made, const Error 
 
     if (made || (error->kind != ERROR_RETRY && !stop_requested()))
         return;
-    append_drop_slot(&drop, options->slot);
+    slot_append_drop(&drop, options->slot);
     log_warning("replication slot \"%s\" may have been made on the source", options->slot);
     log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses it, or "
-             "drop it on the source: SELECT %s;",
+             "drop it on the source: %s",
              buffer_string(&drop));
 }
 
@@ -392,7 +389,7 @@ void streaming_drop_slot(const Options *options, const Clusters *clusters)
     Error error = {0};
 
     signals_hold_off();
-    append_drop_slot(&drop, options->slot);
+    slot_append_drop(&drop, options->slot);
     if (source_server_slot_drop(clusters->source, options->slot, &error))
     {
         log_info("dropped replication slot \"%s\", which this run has made on the source",
@@ -402,6 +399,6 @@ void streaming_drop_slot(const Options *options, const Clusters *clusters)
     log_warning("could not drop replication slot \"%s\", which this run has made on the source: %s",
                 options->slot, error.message);
     log_hint("It keeps WAL there indefinitely. Run the same command again, which uses it, or drop "
-             "it on the source: SELECT %s;",
+             "it on the source: %s",
              buffer_string(&drop));
 }

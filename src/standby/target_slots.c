@@ -1,10 +1,13 @@
 #include "standby/target_slots.h"
 
+#include "base/text_lines.h"
 #include "io/dir.h"
 #include "io/file.h"
 
 #include <string.h>
 #include <sys/stat.h>
+
+#define NAMES_SHOWN_MAX 10
 
 #define SLOTS_DIRECTORY "pg_replslot"
 #define DROPPED_SUFFIX ".tmp" /* what a server has begun to drop, or to make */
@@ -110,4 +113,69 @@ bool target_slots_drop(const Target *target, const TargetSlots *slots, Error *er
         if (slots->slots[i].of_primary && !drop_slot(target, slots->slots[i].name, error))
             return false;
     return true;
+}
+
+void slot_append_drop(Buffer *text, const char *name)
+{
+    buffer_append_string(text, "SELECT ");
+    buffer_append_call(text, "pg_drop_replication_slot", name, "name", "");
+    buffer_append_u8(text, ';');
+}
+
+void slot_append_create(Buffer *text, const Version *version, const char *name)
+{
+    buffer_append_string(text, "SELECT ");
+    buffer_append_call(text, "pg_create_physical_replication_slot", name, "name",
+                       version->sql.slot_reserves ? ", true" : "");
+    buffer_append_u8(text, ';');
+}
+
+void target_slots_append_drops(const TargetSlots *slots, const char *separator, Buffer *text)
+{
+    const char *between = "";
+
+    for (size_t i = 0; i < slots->count; i++)
+    {
+        if (!slots->slots[i].of_primary)
+            continue;
+        buffer_append_string(text, between);
+        slot_append_drop(text, slots->slots[i].name);
+        between = separator;
+    }
+}
+
+void target_slots_advise(const TargetSlots *slots, const Version *version, AdviceList *list)
+{
+    AUTO_BUFFER Buffer names = {0}, remedy = {0};
+    TextList shown = {&names, ", ", NAMES_SHOWN_MAX, 0};
+    bool logical = false;
+
+    for (size_t i = 0; i < slots->count; i++)
+    {
+        const TargetSlot *slot = &slots->slots[i];
+
+        if (!slot->of_primary)
+            continue;
+        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
+        text_list_add(&shown, slot->type != NULL ? "%s (%s)" : "%s", slot->name, slot->type);
+    }
+    text_list_end(&shown);
+    if (shown.count == 0)
+        return;
+    buffer_append_string(&remedy,
+                         "Add --drop-slots to -R or --rejoin. Or when the server runs, drop "
+                         "those that are not used there:\n");
+    target_slots_append_drops(slots, "\n", &remedy);
+    advice_add(list,
+               (Advice){.id = "slots",
+                        .severity = ADVICE_WARNING,
+                        .when = ADVICE_AFTER_START,
+                        .remedy = buffer_string(&remedy)},
+               "Where no rewind is needed the target keeps the replication slots of its time as a "
+               "primary: %s. On a standby each keeps WAL until it is dropped%s.",
+               buffer_string(&names),
+               logical && version->synchronizes_slots
+                   ? ", and a logical one ends the synchronization of slots if the source has a "
+                     "slot of the same name to be synchronized"
+                   : "");
 }

@@ -7,6 +7,7 @@
 #ifndef STANDBY_TARGET_SLOTS_H
 #define STANDBY_TARGET_SLOTS_H
 
+#include "base/advice.h"
 #include "target/target.h"
 
 typedef struct TargetSlot
@@ -26,6 +27,17 @@ typedef struct TargetSlots
 /* True for a failover slot that no standby has synchronized, by pg_replslot/NAME/state (17+). Only
  * a primary can make it (ReplicationSlotCreate, replication/slot.c). */
 bool slot_state_is_of_primary(const void *state, size_t size);
+
+/* Append the statement that drops a slot, or makes one, with its semicolon. The name of a slot is
+ * that of a directory, which can be anything. */
+void slot_append_drop(Buffer *text, const char *name);
+void slot_append_create(Buffer *text, const Version *version, const char *name);
+
+/* Advise on those of the target's time as a primary, which stay where no rewind is needed. */
+void target_slots_advise(const TargetSlots *slots, const Version *version, AdviceList *list);
+
+/* Append the statements for all of the target's time as a primary, with separator between them. */
+void target_slots_append_drops(const TargetSlots *slots, const char *separator, Buffer *text);
 
 /* "physical" or "logical", by pg_replslot/NAME/state; NULL where this is no slot's state. */
 const char *slot_state_type(const void *state, size_t size);

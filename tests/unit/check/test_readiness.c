@@ -27,8 +27,8 @@ static char *put_before_gap(const char *text)
 /* How the text of the only finding is shown. */
 static char *shown(const char *finding_text)
 {
-    Finding finding = {"name", FINDING_OK, put_before_gap(finding_text), NULL};
-    const Node node = {.target = "/target", .findings = &finding, .finding_count = 1};
+    Advice finding = {"name", ADVICE_OK, ADVICE_AT_ONCE, put_before_gap(finding_text), NULL};
+    const Node node = {.target = "/target", .findings = {.items = &finding, .count = 1}};
     char *text;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
@@ -84,17 +84,15 @@ static char *shown_in_short(const Node *node)
 
 static void what_is_in_order_is_only_counted(void **state)
 {
-    Finding findings[] = {{"a", FINDING_OK, "A is in order.", NULL},
-                          {"b", FINDING_UNKNOWN, "B is not known.", NULL},
-                          {"c", FINDING_OK, "C is in order.", "but look"},
-                          {"d", FINDING_WARNING, "D is odd.", "mend it"}};
-    Finding left_out[] = {{"e", FINDING_UNKNOWN, "nobody asked", NULL},
-                          {"f", FINDING_UNKNOWN, "neither", NULL}};
+    Advice findings[] = {{"a", ADVICE_OK, ADVICE_AT_ONCE, "A is in order.", NULL},
+                         {"b", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "B is not known.", NULL},
+                         {"c", ADVICE_OK, ADVICE_AT_ONCE, "C is in order.", "but look"},
+                         {"d", ADVICE_WARNING, ADVICE_AT_ONCE, "D is odd.", "mend it"}};
+    Advice left_out[] = {{"e", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "nobody asked", NULL},
+                         {"f", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "neither", NULL}};
     Node node = {.target = "/target",
-                 .findings = findings,
-                 .finding_count = 4,
-                 .not_looked_at = left_out,
-                 .not_looked_at_count = 2};
+                 .findings = {.items = findings, .count = 4},
+                 .not_looked_at = {.items = left_out, .count = 2}};
     char *output = shown_in_short(&node);
 
     (void) state;
@@ -105,14 +103,14 @@ static void what_is_in_order_is_only_counted(void **state)
                                 "2 checks passed; not looked at: e, f (--verbose shows all)\n");
     free(output);
 
-    node.finding_count = 1;
-    node.not_looked_at_count = 0;
+    node.findings.count = 1;
+    node.not_looked_at.count = 0;
     output = shown_in_short(&node);
     assert_string_equal(output, "\"/target\": ready for a rewind\n\n"
                                 "1 check passed (--verbose shows all)\n");
     free(output);
 
-    findings[0].state = FINDING_PROBLEM;
+    findings[0].severity = ADVICE_PROBLEM;
     output = shown_in_short(&node);
     assert_string_equal(output, "\"/target\": not ready for a rewind\n\n"
                                 "problem  a                       A is in order.\n\n"

@@ -656,6 +656,14 @@ static void test_every_end_has_a_result_of_its_own(void **state)
     json_holds(&run, NULL, 0, "\"result\": \"not_required\"");
 }
 
+static void step_holds(const Run *run, size_t index, const char *expected)
+{
+    AUTO_BUFFER Buffer step = {0};
+
+    advice_append_step(&run->advice.items[index], &step);
+    assert_non_null(strstr(buffer_string(&step), expected));
+}
+
 /* What the last lines are made of. */
 static void test_next_steps(void **state)
 {
@@ -679,14 +687,12 @@ static void test_next_steps(void **state)
     (void) state;
     run.next_start = &next;
     next_steps_make(&options, &run);
-    assert_int_equal(run.step_count, 2);
-    assert_non_null(strstr(
-        run.steps[0],
+    assert_int_equal(run.advice.count, 2);
+    step_holds(
+        &run, 0,
         "SELECT pg_catalog.pg_create_physical_replication_slot('it''s'::pg_catalog.name, true); "
-        "the source must "
-        "have WAL from 0/5000000 on."));
-    assert_string_equal(run.steps[1],
-                        "Start the server: it replays the source's WAL and follows it.");
+        "The source must have WAL from 0/5000000 on.");
+    step_holds(&run, 1, "Start the server: it replays the source's WAL and follows it.");
     report_text(&report, &text);
     assert_non_null(strstr(buffer_string(&text),
                            "\n  settings that differ      port = '5433' (was '5432')\n"
@@ -700,26 +706,28 @@ static void test_next_steps(void **state)
     next.written = next.standby = next.has_source = false;
     next.slot_count = 0;
     next_steps_make(&options, &run);
-    assert_int_equal(run.step_count, 1);
-    assert_non_null(strstr(run.steps[0], "create standby.signal and set primary_conninfo"));
-    next.stop_setting = "recovery_target_time";
+    assert_int_equal(run.advice.count, 1);
+    step_holds(&run, 0, "create standby.signal and set primary_conninfo");
+    next.advice.items = &(Advice){"standby", ADVICE_PROBLEM, ADVICE_BEFORE_START,
+                                  "it would not follow\nReplay would end.", "Remove it:\nRESET"};
+    next.advice.count = 1;
     next_steps_make(&options, &run);
-    assert_int_equal(run.step_count, 2);
-    assert_non_null(strstr(run.steps[0], "Remove recovery_target_time from the"));
-    next.stop_setting = NULL;
+    assert_int_equal(run.advice.count, 2);
+    step_holds(&run, 0,
+               "Before the server starts: it would not follow. Replay would end. Remove it: RESET");
+    next.advice.count = 0;
     options.dry_run = true;
     next_steps_make(&options, &run);
-    assert_int_equal(run.step_count, 2);
-    assert_non_null(strstr(run.steps[0], "the server would open for writing and diverge again"));
-    assert_non_null(strstr(run.steps[0], "create standby.signal and set primary_conninfo"));
-    assert_non_null(strstr(run.steps[1], "This was a dry run"));
+    assert_int_equal(run.advice.count, 2);
+    step_holds(&run, 0, "the server would open for writing and diverge again");
+    step_holds(&run, 0, "create standby.signal and set primary_conninfo");
+    step_holds(&run, 1, "This was a dry run");
     next.standby = true;
     next_steps_make(&options, &run);
-    assert_int_equal(run.step_count, 1);
+    assert_int_equal(run.advice.count, 1);
     run.session.pending = true;
     next_steps_make(&options, &run);
-    assert_non_null(strstr(run.steps[0], "finishes the interrupted"));
-    free(run.steps);
+    step_holds(&run, 0, "finishes the interrupted");
     buffer_free(&text);
 }
 

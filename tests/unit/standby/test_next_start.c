@@ -127,6 +127,14 @@ static void test_kept_configuration(void **state)
     assert_string_equal(next.kept[0], "postgresql.conf");
 }
 
+static bool advises(const NextStart *next, const char *text)
+{
+    for (size_t i = 0; i < next->advice.count; i++)
+        if (strncmp(next->advice.items[i].text, text, strlen(text)) == 0)
+            return true;
+    return false;
+}
+
 /* A target that was not rewound has what it has. */
 static void test_without_a_plan(void **state)
 {
@@ -143,11 +151,11 @@ static void test_without_a_plan(void **state)
     c.input.plan = NULL;
     next = find(&c);
     assert_false(next.settings_known);
-    assert_true(next.standby && next.has_source && next.stray_recovery_signal);
-    assert_false(next.written || next.recovery_conf || next.stray_recovery_conf);
+    assert_true(next.standby && next.has_source && advises(&next, "Remove recovery.signal"));
+    assert_false(next.written || next.recovery_conf || advises(&next, "Remove recovery.conf"));
     assert_string_equal(next.conninfo, "host=a");
     assert_string_equal(next.manager, "Patroni");
-    assert_string_equal(next.stop_setting, "recovery_target_timeline");
+    assert_true(advises(&next, "with \"recovery_target_timeline\" the target's server"));
     assert_int_equal(next.slot_count, 1); /* a directory cannot be asked for it */
     assert_string_equal(next.slots[0].name, "mine");
     assert_string_equal(next.slots[0].state, "unknown");
@@ -165,8 +173,8 @@ static void test_signal_files(void **state)
     add(&c, "recovery.signal", NULL, "");
     add(&c, "standby.signal", "", NULL);
     next = find(&c);
-    assert_true(next.standby && next.stray_recovery_conf);
-    assert_false(next.stray_recovery_signal || next.has_source || next.written);
+    assert_true(next.standby && advises(&next, "Remove recovery.conf"));
+    assert_false(advises(&next, "Remove recovery.signal") || next.has_source || next.written);
 
     begin(&c, 15);
     add(&c, "standby.signal", NULL, "");
@@ -188,7 +196,7 @@ static void test_recovery_conf(void **state)
     add(&c, "recovery.conf", "standby_mode = on\nrestore_command = 'cp'\n", "standby_mode = off\n");
     next = find(&c);
     assert_true(next.recovery_conf && next.standby && next.has_source);
-    assert_false(next.stray_recovery_conf);
+    assert_false(advises(&next, "Remove recovery.conf"));
 
     begin(&c, 10);
     add(&c, "recovery.conf", "standby_mode = on\n", "recovery_target_xid = 7\n");
@@ -218,6 +226,7 @@ static void test_wal_for_archive_only(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
     {
         Control control = {.wal_level = cases[i].wal_level};
+        NextStart next;
         Case c;
 
         begin(&c, 10);
@@ -226,7 +235,8 @@ static void test_wal_for_archive_only(void **state)
         c.input.control = &control;
         c.input.write_recovery_conf = cases[i].standby;
         add(&c, "postgresql.conf", cases[i].settings, "");
-        assert_int_equal(find(&c).wal_for_archive_only, cases[i].expected);
+        next = find(&c);
+        assert_int_equal(advises(&next, "Set hot_standby = off before"), cases[i].expected);
     }
 }
 

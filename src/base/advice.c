@@ -1,0 +1,94 @@
+#include "base/advice.h"
+
+#include "base/shown.h"
+
+#include <string.h>
+
+#define ROOM 16 /* items that are allocated at once */
+
+static void add_item(AdviceList *list, Advice advice)
+{
+    if (list->count % ROOM == 0)
+    {
+        Advice *items = arena_allocate(list->arena, (list->count + ROOM) * sizeof(*items));
+
+        if (list->count > 0)
+            memcpy(items, list->items, list->count * sizeof(*items));
+        list->items = items;
+    }
+    list->items[list->count++] = advice;
+}
+
+void advice_add(AdviceList *list, Advice advice, const char *format, ...)
+{
+    AUTO_BUFFER Buffer text = {0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_vshown(&text, SHOWN_OWN_LINES, format, arguments);
+    va_end(arguments);
+    advice.text = arena_strdup(list->arena, buffer_string(&text));
+    advice.remedy = advice.remedy != NULL && advice.remedy[0] != '\0'
+                        ? arena_strdup(list->arena, advice.remedy)
+                        : NULL;
+    add_item(list, advice);
+}
+
+void advice_add_error(AdviceList *list, Advice advice, const Error *error)
+{
+    advice.remedy = error->hint;
+    advice_add(list, advice, "%s%s%s", error->message, error->detail[0] != '\0' ? "\n" : "",
+               error->detail);
+}
+
+void advice_add_all(AdviceList *list, const AdviceList *more)
+{
+    for (size_t i = 0; i < more->count; i++)
+        add_item(list, more->items[i]);
+}
+
+void advice_tell(const AdviceList *list, bool warns, Problems *problems)
+{
+    for (size_t i = 0; i < list->count; i++)
+    {
+        const Advice *advice = &list->items[i];
+        const size_t first = strcspn(advice->text, "\n");
+        Error error;
+
+        error_set(&error, ERROR_FAILED, "%.*s", (int) first, advice->text);
+        if (advice->text[first] != '\0')
+            error_detail(&error, "%s", advice->text + first + 1);
+        if (advice->remedy != NULL)
+            error_hint(&error, "%s", advice->remedy);
+        if (advice->severity == ADVICE_PROBLEM)
+            problems_add(problems, &error);
+        else if (advice->severity == ADVICE_WARNING && warns)
+            log_as_warning(&error);
+    }
+}
+
+/* Append lines as sentences of one line, with a blank at its end. */
+static void append_sentences(Buffer *text, const char *line)
+{
+    for (const char *end; *line != '\0'; line = *end == '\n' ? end + 1 : end)
+    {
+        end = line + strcspn(line, "\n");
+        buffer_printf(text, "%.*s%s ", (int) (end - line), line, end[-1] == '.' ? "" : ".");
+    }
+}
+
+void advice_append_step(const Advice *advice, Buffer *text)
+{
+    const char *remedy = advice->remedy;
+
+    if (remedy == NULL)
+    {
+        buffer_append_string(text, advice->text);
+        return;
+    }
+    if (advice->when == ADVICE_BEFORE_START)
+        buffer_append_string(text, "Before the server starts: ");
+    append_sentences(text, advice->text);
+    for (; *remedy != '\0'; remedy++)
+        buffer_append_u8(text, *remedy == '\n' ? ' ' : (uint8_t) *remedy);
+}

@@ -1,0 +1,62 @@
+/*
+ * Advice: what somebody should know or do, worded once where the fact is known. Callers show a list
+ * of it: a rewind as its next steps and in its report, --rejoin as the reasons why it stops no
+ * server, --check as findings.
+ */
+#ifndef BASE_ADVICE_H
+#define BASE_ADVICE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/log.h"
+
+typedef enum AdviceSeverity
+{
+    ADVICE_PROBLEM, /* a rewind, or the server after it, would fail; the order is that of a text */
+    ADVICE_WARNING, /* it may fail, or costs more than it must */
+    ADVICE_UNKNOWN, /* it could not be found out */
+    ADVICE_OK
+} AdviceSeverity;
+
+/* The time at which the remedy is applied. */
+typedef enum AdviceWhen
+{
+    ADVICE_AT_ONCE,
+    ADVICE_BEFORE_START, /* before the target's server is started */
+    ADVICE_AFTER_START
+} AdviceWhen;
+
+typedef struct Advice
+{
+    const char *id; /* stable, for programs */
+    AdviceSeverity severity;
+    AdviceWhen when;
+    const char *text;   /* sentences; what follows the first line says why */
+    const char *remedy; /* what to type where possible, lines; NULL: nothing is to be done, or text
+                           says what */
+} Advice;
+
+/* All of it is in the arena. Begins with the arena alone. */
+typedef struct AdviceList
+{
+    Arena *arena;
+    Advice *items; /* in the order in which it was found out */
+    size_t count;
+} AdviceList;
+
+/* Add a copy, whose text is the format's; an empty remedy is NULL. */
+void advice_add(AdviceList *list, Advice advice, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The error's message and detail become the text, its hint the remedy. */
+void advice_add_error(AdviceList *list, Advice advice, const Error *error);
+
+void advice_add_all(AdviceList *list, const AdviceList *more);
+
+/* Tell of what keeps a run from going on: a problem is added to `problems`. With `warns` a warning
+ * is printed. */
+void advice_tell(const AdviceList *list, bool warns, Problems *problems);
+
+/* Append it as a step that people take, in one line: "Before the server starts: TEXT. REMEDY". */
+void advice_append_step(const Advice *advice, Buffer *text);
+
+#endif

@@ -1,0 +1,229 @@
+#include "standby/start_advice.h"
+
+#include "standby/standby_files.h"
+#include "standby/target_slots.h"
+#include "target/configuration.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char keep_config[] = " Or keep the target's configuration: --keep-config.";
+
+/* The finding of --check to which all of this belongs. */
+static Advice before_start(const char *remedy)
+{
+    return (Advice){
+        .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START, .remedy = remedy};
+}
+
+/* NULL: none is set. */
+static const char *find_stop_setting(const Settings *recovery)
+{
+    static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
+                                        "recovery_target_name", "recovery_target_time",
+                                        "recovery_target_xid",  "recovery_target_timeline"};
+    const size_t count = sizeof(names) / sizeof(names[0]);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const char *value = settings_value(recovery, names[i]);
+
+        if (value != NULL && value[0] != '\0' && (i + 1 < count || strcmp(value, "latest") != 0))
+            return names[i];
+    }
+    return NULL;
+}
+
+static const char *command_line_value(const StartSettings *start, const char *name)
+{
+    return start->command_line != NULL ? settings_value(start->command_line, name) : NULL;
+}
+
+/* A timeline by its number is as good as "latest", if it is the source's. */
+void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list)
+{
+    const char *name = find_stop_setting(start->recovery);
+    const bool on_command_line = name != NULL && command_line_value(start, name) != NULL;
+    AUTO_BUFFER Buffer remedy = {0};
+
+    if (name == NULL ||
+        (start->timeline != 0 && strcmp(name, "recovery_target_timeline") == 0 &&
+         strtoul(settings_value(start->recovery, name), NULL, 10) == start->timeline))
+        return;
+    if (on_command_line)
+        buffer_append_string(&remedy,
+                             "Start the server without it, or name a --start-command without it.");
+    else if (standby_uses_recovery_conf(start->version))
+        buffer_append_string(&remedy, "Remove it from recovery.conf.");
+    else
+        buffer_printf(&remedy, "Remove it: ALTER SYSTEM RESET %s; or from the file that sets it.%s",
+                      name, start->of_source ? keep_config : "");
+    advice_add(
+        list, before_start(buffer_string(&remedy)),
+        "with \"%s\" the target's server would not follow the source\n"
+        "Its replay would end early, and it may open for writing and diverge again. %s.",
+        name,
+        on_command_line    ? "The setting is on the server's command line, as it was started last"
+        : start->of_source ? "The target will have the setting from the source, or in a file that "
+                             "is kept"
+                           : "The setting is in the target's configuration");
+}
+
+void start_advise_on_command_line(const StartSettings *start, const char *slot, AdviceList *list)
+{
+    const char *name = "primary_conninfo";
+    const char *set = command_line_value(start, "primary_slot_name");
+
+    if (standby_uses_recovery_conf(start->version))
+        return;
+    if (command_line_value(start, name) == NULL)
+    {
+        name = "primary_slot_name";
+        if (slot == NULL || set == NULL || strcmp(set, slot) == 0)
+            return;
+    }
+    advice_add(list,
+               before_start(arena_printf(list->arena,
+                                         "Move it to postgresql.auto.conf: ALTER SYSTEM SET %s; "
+                                         "and start the server without the option. Or name a "
+                                         "--start-command without it.",
+                                         name)),
+               "with \"%s\" on its command line the target's server would not follow the source\n"
+               "The server was started with this option, which wins over what -R writes.",
+               name);
+}
+
+void start_advise_on_unread(const StartSettings *start, AdviceList *list)
+{
+    const char *unread =
+        start->recovery->unread != NULL ? start->recovery->unread : start->now->unread;
+
+    if (unread != NULL)
+        advice_add(list,
+                   before_start(arena_printf(
+                       list->arena,
+                       "Let the user that runs the server and pg_rewind read it, or remove the "
+                       "line that includes it.%s",
+                       start->of_source ? keep_config : "")),
+                   "could not read \"%s\", which the configuration of the target's server names\n"
+                   "It is not known what it sets. With a recovery target the server would not "
+                   "follow the source, and may open for writing; without the file it may not "
+                   "start.",
+                   unread);
+}
+
+void start_advise_on_no_file(const StartSettings *start, AdviceList *list)
+{
+    Error error;
+
+    if (start->of_source)
+    {
+        error_set(&error, ERROR_FAILED,
+                  "the target's server would have no configuration after the rewind");
+        error_detail(&error,
+                     "The source has no \"%s\" in its data directory, so the target's is removed.",
+                     CONFIGURATION_PATH);
+        error_hint(&error, "Keep the target's configuration (--keep-config), or name a main "
+                           "configuration file outside of the data directory (--config-file).");
+    }
+    else
+        (void) !error_no_configuration(&error);
+    advice_add_error(list, before_start(NULL), &error);
+}
+
+void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list)
+{
+    AUTO_BUFFER Buffer limits = {0};
+    bool on_command_line = false;
+
+    if (low->count == 0)
+        return;
+    for (size_t i = 0; i < low->count; i++)
+        on_command_line = on_command_line || command_line_value(start, low->items[i].name) != NULL;
+    standby_limits_append(low, &limits);
+    advice_add(list,
+               before_start(on_command_line
+                                ? "The server was started with such options, which win over what "
+                                  "-R writes. Start it without them, or name a --start-command "
+                                  "without them."
+                            : start->of_source
+                                ? "The source's configuration was changed, and its server was not "
+                                  "restarted since. Set them as high there again, or restart the "
+                                  "source; or keep the target's configuration: --keep-config."
+                                : "Set them at least as high in the target's configuration, where "
+                                  "the file that sets them is kept."),
+               "the target's server would not start as a hot standby: its limits are lower than "
+               "the source's\n%s.",
+               buffer_string(&limits));
+}
+
+void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,
+                                    AdviceList *list)
+{
+    AUTO_BUFFER Buffer files = {0};
+
+    if (misleading->last_newer != 0)
+    {
+        misleading_wal_append_newer(misleading, &files);
+        advice_add(list,
+                   before_start(arena_printf(
+                       list->arena,
+                       "If that timeline was given up, as one of a standby that was promoted by "
+                       "mistake, remove %s. If not, name the server that is on it with "
+                       "--source-server.",
+                       buffer_string(&files))),
+                   "the target's server would follow timeline %u, not the source's timeline %u\n"
+                   "Recovery takes the newest timeline of which it finds a history file.",
+                   misleading->last_newer, timeline);
+    }
+    if (misleading->not_sources[0] != '\0')
+        advice_add(list,
+                   before_start("Remove that file from the archive, and what follows on its "
+                                "timeline."),
+                   "the archive has other WAL than the source's under the source's names\n"
+                   "Its \"%s\" is not the source's. Recovery asks \"restore_command\" before it "
+                   "looks in pg_wal, and would replay lost WAL.",
+                   misleading->not_sources);
+}
+
+void start_advise_on_slot(const Version *version, const char *name, bool unknown,
+                          const char *remedy, Lsn needed_from, AdviceList *list)
+{
+    AUTO_BUFFER Buffer text = {0};
+    Advice advice = before_start(NULL);
+
+    buffer_append_string(&text, remedy);
+    slot_append_create(&text, version, name);
+    if (needed_from != LSN_INVALID)
+        buffer_printf(&text, " The source must have WAL from %s on.",
+                      LSN_TEXT(version, needed_from));
+    advice.remedy = buffer_string(&text);
+    if (unknown)
+    {
+        advice.severity = ADVICE_UNKNOWN;
+        advice.when = ADVICE_AT_ONCE;
+        advice_add(
+            list, advice,
+            "The target will use the replication slot \"%s\" of the source, which must exist "
+            "there.",
+            name);
+    }
+    else
+        advice_add(list, advice,
+                   "the source has no replication slot \"%s\"\n"
+                   "The configuration that the target will have names it: primary_slot_name.",
+                   name);
+}
+
+void start_advise_on_commands(const SourcesCommands *commands, AdviceList *list)
+{
+    Error error;
+
+    if (commands->count == 0)
+        return;
+    error_sources_commands(commands, &error);
+    advice_add_error(
+        list,
+        (Advice){.id = "standby_commands", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START},
+        &error);
+}
