@@ -16,12 +16,38 @@
 #define UPDATE_HAS_PREFIX 0x20 /* also of 9.4 */
 #define UPDATE_HAS_SUFFIX 0x40
 
-/* Of 9.3 and 9.4: relation, then the row's place. */
+/* Of 9.3 and 9.4: relation, then the row's place; xl_heap_update also has the new row's. */
 #define OLD_AT_BLOCK 12
-#define OLD_AT_ITEM 16
-#define OLD_TARGET_SIZE 18 /* without its padding */
 #define OLD_AT_NEW_BLOCK 28
-#define OLD_AT_REST 20 /* xmax; of an insert a byte of flags */
+
+/* Offsets in a record's main data, up to where the fixed part ends. */
+#define NOWHERE 0xFF
+typedef struct HeapLayout
+{
+    HeapRecordKind kind; /* OTHER: the opcode is no row's */
+    uint8_t new_item, old_item, old_xmax, infobits, flags, size;
+} HeapLayout;
+
+/* clang-format off */
+/* xl_heap_insert, xl_heap_delete, xl_heap_update, xl_heap_inplace: by opcode, since 9.5 and before.
+ * In 9.3 an update's flags are two booleans. */
+static const HeapLayout layouts[2][8] = {
+    {                     /* kind                     new      old      xmax     infobits flags    size */
+        [HEAP_INSERT >> 4] = {HEAP_RECORD_INSERT,     0,       NOWHERE, NOWHERE, NOWHERE, 2,       3},
+        [HEAP_DELETE >> 4] = {HEAP_RECORD_DELETE,     NOWHERE, 4,       0,       6,       7,       8},
+        [HEAP_UPDATE >> 4] = {HEAP_RECORD_UPDATE,     12,      4,       0,       6,       7,       14},
+        [HEAP_HOT_UPDATE >> 4] = {HEAP_RECORD_UPDATE, 12,      4,       0,       6,       7,       14},
+        [HEAP_INPLACE >> 4] = {HEAP_RECORD_INPLACE,   0,       NOWHERE, NOWHERE, NOWHERE, NOWHERE, 2},
+    },
+    {
+        [HEAP_INSERT >> 4] = {HEAP_RECORD_INSERT,     16,      NOWHERE, NOWHERE, NOWHERE, NOWHERE, 21},
+        [HEAP_DELETE >> 4] = {HEAP_RECORD_DELETE,     NOWHERE, 16,      20,      24,      NOWHERE, 25},
+        [HEAP_UPDATE >> 4] = {HEAP_RECORD_UPDATE,     32,      16,      20,      34,      35,      36},
+        [HEAP_HOT_UPDATE >> 4] = {HEAP_RECORD_UPDATE, 32,      16,      20,      34,      35,      36},
+        [HEAP_INPLACE >> 4] = {HEAP_RECORD_INPLACE,   16,      NOWHERE, NOWHERE, NOWHERE, NOWHERE, 18},
+    },
+};
+/* clang-format on */
 
 static Slice rest_of(Cursor *cursor)
 {
@@ -50,7 +76,15 @@ static void take_row(Cursor *cursor, HeapRow *row)
     row->rest = rest_of(cursor);
 }
 
-/* ---- 9.5 to 19 ---- */
+/* Take {u16 size of what follows the header; header; rest}: xl_multi_insert_tuple, and
+ * xl_heap_header_len of 9.4. */
+static void take_sized_row(Cursor *cursor, HeapRow *row)
+{
+    const uint16_t size = cursor_u16(cursor);
+
+    row->header = (Slice){cursor_bytes(cursor, HEADER_SIZE), HEADER_SIZE};
+    row->rest = (Slice){cursor_bytes(cursor, size), size};
+}
 
 /* The n-th block of a main fork: records of 19 name blocks of the visibility map, too. */
 static bool find_main_block(const WalRecord *record, unsigned n, unsigned *index)
@@ -64,54 +98,7 @@ static bool find_main_block(const WalRecord *record, unsigned n, unsigned *index
     return false;
 }
 
-static void parse_record(uint8_t opcode, Cursor *main_data, Cursor *content, HeapRecord *heap)
-{
-    uint8_t flags;
-
-    switch (opcode)
-    {
-    case HEAP_INSERT: /* xl_heap_insert */
-        heap->kind = HEAP_RECORD_INSERT;
-        heap->new_item = cursor_u16(main_data);
-        heap->speculative = (cursor_u8(main_data) & INSERT_IS_SPECULATIVE) != 0;
-        take_row(content, &heap->new_row);
-        break;
-    case HEAP_DELETE: /* xl_heap_delete */
-        heap->kind = HEAP_RECORD_DELETE;
-        heap->old_xmax = cursor_u32(main_data);
-        heap->old_item = cursor_u16(main_data);
-        heap->of_multi = (cursor_u8(main_data) & XMAX_IS_MULTI) != 0;
-        flags = cursor_u8(main_data);
-        heap->speculative = (flags & DELETE_IS_SUPER) != 0;
-        if (flags & DELETE_HAS_OLD_ROW)
-            take_row(main_data, &heap->old_row);
-        break;
-    case HEAP_UPDATE: /* xl_heap_update */
-    case HEAP_HOT_UPDATE:
-        heap->kind = HEAP_RECORD_UPDATE;
-        heap->old_xmax = cursor_u32(main_data);
-        heap->old_item = cursor_u16(main_data);
-        heap->of_multi = (cursor_u8(main_data) & XMAX_IS_MULTI) != 0;
-        flags = cursor_u8(main_data);
-        cursor_skip(main_data, sizeof(uint32_t)); /* xmax of the new row: a locker's */
-        heap->new_item = cursor_u16(main_data);
-        if (flags & UPDATE_HAS_OLD_ROW)
-            take_row(main_data, &heap->old_row);
-        take_common_sizes(content, flags, &heap->new_row);
-        take_row(content, &heap->new_row);
-        break;
-    case HEAP_INPLACE: /* xl_heap_inplace */
-        heap->kind = HEAP_RECORD_INPLACE;
-        heap->new_item = cursor_u16(main_data);
-        heap->new_row.rest = rest_of(content);
-        break;
-    default:
-        break;
-    }
-}
-
-/* ---- 9.3 and 9.4: all stands in the main data, the new row only without an image ---- */
-
+/* The block of a main fork whose number stands in the main data at `at`. */
 static bool find_old_block(const WalRecord *record, uint32_t at, unsigned *index)
 {
     const BlockNumber block =
@@ -128,84 +115,99 @@ static bool find_old_block(const WalRecord *record, uint32_t at, unsigned *index
     return false;
 }
 
-static bool parse_old_update(const Version *version, const WalRecord *record, Cursor *main_data,
-                             HeapRecord *heap)
+/* Set the indexes of the blocks that the record changes. */
+static bool find_blocks(const Version *version, const WalRecord *record, HeapRecordKind kind,
+                        HeapRecord *heap)
 {
-    HeapRow *row = &heap->new_row;
-    uint8_t flags;
-
-    heap->kind = HEAP_RECORD_UPDATE;
-    heap->old_item = heap->new_item;
-    heap->old_xmax = cursor_u32(main_data);
-    cursor_seek(main_data, OLD_AT_NEW_BLOCK + 4);
-    heap->new_item = cursor_u16(main_data);
-    heap->of_multi = (cursor_u8(main_data) & XMAX_IS_MULTI) != 0;
-    flags = cursor_u8(main_data);
-    if (!find_old_block(record, OLD_AT_NEW_BLOCK, &heap->new_index))
+    if (version->old_wal && kind != HEAP_RECORD_MULTI_INSERT)
+    {
+        if (!find_old_block(record, OLD_AT_BLOCK, &heap->old_index))
+            return false;
+        heap->new_index = heap->old_index;
+        return kind != HEAP_RECORD_UPDATE ||
+               find_old_block(record, OLD_AT_NEW_BLOCK, &heap->new_index);
+    }
+    if (!find_main_block(record, 0, &heap->new_index))
         return false;
-    if (!version->old_wal_names_children) /* 9.3: flags and another byte are booleans */
-    {
-        cursor_skip(main_data, 1);
-        take_row(main_data, row);
-        return true;
-    }
-    take_common_sizes(main_data, flags, row);
-    if (cursor_left(main_data) > 0) /* xl_heap_header_len: the old row may follow */
-    {
-        const uint16_t size = cursor_u16(main_data);
-        row->header = (Slice){cursor_bytes(main_data, HEADER_SIZE), HEADER_SIZE};
-        row->rest = (Slice){cursor_bytes(main_data, size), size};
-    }
+    if (!find_main_block(record, 1, &heap->old_index))
+        heap->old_index = heap->new_index;
     return true;
 }
 
-static bool parse_old_record(const Version *version, const WalRecord *record, uint8_t opcode,
-                             Cursor *main_data, HeapRecord *heap)
+/* Take the rows that follow the fixed part. Since 9.5 the new one is in the data of its block,
+ * before in the main data, and only without an image. */
+static void take_rows(const Version *version, uint8_t flags, Cursor *main_data, Cursor *content,
+                      HeapRecord *heap)
 {
-    if (!find_old_block(record, OLD_AT_BLOCK, &heap->new_index))
-        return false;
-    heap->old_index = heap->new_index;
-    cursor_seek(main_data, OLD_AT_ITEM);
-    heap->new_item = cursor_u16(main_data);
-    cursor_seek(main_data, opcode == HEAP_INPLACE ? OLD_TARGET_SIZE : OLD_AT_REST);
-    switch (opcode)
+    Cursor *new_data = version->old_wal ? main_data : content;
+
+    switch (heap->kind)
     {
-    case HEAP_INSERT:
-        heap->kind = HEAP_RECORD_INSERT;
-        cursor_skip(main_data, 1);
-        take_row(main_data, &heap->new_row);
-        return true;
-    case HEAP_DELETE:
-        heap->kind = HEAP_RECORD_DELETE;
-        heap->old_item = heap->new_item;
-        heap->old_xmax = cursor_u32(main_data);
-        heap->of_multi = (cursor_u8(main_data) & XMAX_IS_MULTI) != 0;
-        return true;
-    case HEAP_UPDATE:
-    case HEAP_HOT_UPDATE:
-        return parse_old_update(version, record, main_data, heap);
+    case HEAP_RECORD_INSERT:
+        take_row(new_data, &heap->new_row);
+        break;
+    case HEAP_RECORD_DELETE:
+        if (flags & DELETE_HAS_OLD_ROW)
+            take_row(main_data, &heap->old_row);
+        break;
+    case HEAP_RECORD_UPDATE:
+        if (!version->old_wal && flags & UPDATE_HAS_OLD_ROW)
+            take_row(main_data, &heap->old_row);
+        if (version->old_wal && !version->old_wal_names_children)
+            cursor_skip(new_data, 1); /* 9.3: the second boolean */
+        else
+            take_common_sizes(new_data, flags, &heap->new_row);
+        if (!version->old_wal_names_children)
+            take_row(new_data, &heap->new_row);
+        else if (cursor_left(new_data) > 0) /* 9.4: the old row may follow */
+            take_sized_row(new_data, &heap->new_row);
+        break;
+    case HEAP_RECORD_INPLACE:
+        heap->new_row.rest = rest_of(new_data);
+        break;
     default:
-        heap->kind = HEAP_RECORD_INPLACE;
-        heap->new_row.rest = rest_of(main_data);
-        return true;
+        break;
     }
 }
 
-/* ---- All versions ---- */
+static bool parse_row_record(const Version *version, const WalRecord *record,
+                             const HeapLayout *layout, Cursor content, HeapRecord *heap)
+{
+    const uint8_t *data = record->data;
+    Cursor main_data = cursor_over(data, record->data_size);
+    uint8_t flags;
+
+    cursor_seek(&main_data, layout->size);
+    if (main_data.failed)
+        return false;
+    heap->kind = layout->kind;
+    flags = layout->flags != NOWHERE ? data[layout->flags] : 0;
+    heap->speculative = (heap->kind == HEAP_RECORD_INSERT && flags & INSERT_IS_SPECULATIVE) ||
+                        (heap->kind == HEAP_RECORD_DELETE && flags & DELETE_IS_SUPER);
+    if (layout->new_item != NOWHERE)
+        heap->new_item = load_u16(data + layout->new_item);
+    if (layout->old_item != NOWHERE)
+    {
+        heap->old_item = load_u16(data + layout->old_item);
+        heap->old_xmax = load_u32(data + layout->old_xmax);
+        heap->of_multi = (data[layout->infobits] & XMAX_IS_MULTI) != 0;
+    }
+    take_rows(version, flags, &main_data, &content, heap);
+    return !main_data.failed && !content.failed;
+}
 
 /* xl_heap_multi_insert, from its flags on: the places, unless the page is new, and rows. */
-static void parse_multi_insert(bool old_wal, Cursor *main_data, Cursor content, HeapRecord *heap)
+static bool parse_multi_insert(const Version *version, const WalRecord *record, Cursor content,
+                               HeapRecord *heap)
 {
+    Cursor main_data = cursor_over(record->data, record->data_size);
+
     heap->kind = HEAP_RECORD_MULTI_INSERT;
-    cursor_skip(main_data, 2);
-    heap->row_count = cursor_u16(main_data);
-    heap->new_items = heap->inits_page ? NULL : cursor_bytes(main_data, 2u * heap->row_count);
-    heap->rows = content;
-    if (old_wal)
-    {
-        const Slice rest = rest_of(main_data);
-        heap->rows = slice_cursor(rest);
-    }
+    cursor_skip(&main_data, 2);
+    heap->row_count = cursor_u16(&main_data);
+    heap->new_items = heap->inits_page ? NULL : cursor_bytes(&main_data, 2u * heap->row_count);
+    heap->rows = version->old_wal ? slice_cursor(rest_of(&main_data)) : content;
+    return !main_data.failed;
 }
 
 bool heap_record_parse(const Version *version, uint32_t block_size, const WalRecord *record,
@@ -213,44 +215,34 @@ bool heap_record_parse(const Version *version, uint32_t block_size, const WalRec
 {
     const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
     const bool multi = record->rmgr == RM_HEAP2 && opcode == HEAP2_MULTI_INSERT;
-    Cursor main_data = cursor_over(record->data, record->data_size);
+    const HeapLayout *layout = &layouts[version->old_wal][opcode >> 4];
+    const HeapRecordKind kind = multi                     ? HEAP_RECORD_MULTI_INSERT
+                                : record->rmgr == RM_HEAP ? layout->kind
+                                                          : HEAP_RECORD_OTHER;
     Cursor content = {0};
 
     *heap = (HeapRecord){.inits_page = (record->info & INIT_PAGE) != 0};
-    if (!multi && (record->rmgr != RM_HEAP ||
-                   (opcode != HEAP_INSERT && opcode != HEAP_DELETE && opcode != HEAP_UPDATE &&
-                    opcode != HEAP_HOT_UPDATE && opcode != HEAP_INPLACE)))
+    if (kind == HEAP_RECORD_OTHER)
         return true;
-    if (version->old_wal && !multi)
-        return parse_old_record(version, record, opcode, &main_data, heap) && !main_data.failed;
-    if (!find_main_block(record, 0, &heap->new_index))
+    if (!find_blocks(version, record, kind, heap))
         return false;
-    if (!find_main_block(record, 1, &heap->old_index))
-        heap->old_index = heap->new_index;
     if (!version->old_wal)
         content = slice_cursor(walrecord_block_data(version, block_size, record, heap->new_index));
-    if (multi)
-        parse_multi_insert(version->old_wal, &main_data, content, heap);
-    else
-        parse_record(opcode, &main_data, &content, heap);
-    return !main_data.failed && !content.failed;
+    return multi ? parse_multi_insert(version, record, content, heap)
+                 : parse_row_record(version, record, layout, content, heap);
 }
 
-/* xl_multi_insert_tuple, at an even place: the size, the fields of a header, the rest. */
 bool heap_record_next_row(HeapRecord *heap, uint16_t number)
 {
     Cursor *rows = &heap->rows;
-    uint16_t size;
 
     heap->new_item =
         heap->new_items != NULL ? load_u16(heap->new_items + 2u * number) : (uint16_t) (number + 1);
     heap->new_row = (HeapRow){0};
     if (rows->size == 0)
         return true;
-    cursor_skip(rows, rows->position % 2);
-    size = cursor_u16(rows);
-    heap->new_row.header = (Slice){cursor_bytes(rows, HEADER_SIZE), HEADER_SIZE};
-    heap->new_row.rest = (Slice){cursor_bytes(rows, size), size};
+    cursor_skip(rows, rows->position % 2); /* each begins at an even place */
+    take_sized_row(rows, &heap->new_row);
     return !rows->failed;
 }
 

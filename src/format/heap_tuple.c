@@ -34,17 +34,11 @@ bool heap_tuple_parse(Slice tuple, size_t missing, HeapTuple *parsed, const char
     return true;
 }
 
-static size_t alignment_bytes(char alignment)
-{
-    static const char letters[] = "csid";
-    const char *letter = memchr(letters, alignment, sizeof(letters) - 1);
-
-    return letter != NULL ? (size_t) 1 << (letter - letters) : 1;
-}
-
 bool storage_take(const Storage *storage, Cursor *cursor, Slice *value)
 {
-    const size_t alignment = alignment_bytes(storage->alignment);
+    static const char letters[] = "csid";
+    const char *letter = memchr(letters, storage->alignment, sizeof(letters) - 1);
+    const size_t alignment = letter != NULL ? (size_t) 1 << (letter - letters) : 1;
     const uint8_t *next;
 
     /* A varlena with a short header follows without padding, whose bytes are 0 (att_align_pointer).

@@ -19,12 +19,6 @@
 #define SPECIAL_SIZE_MAX 16
 #define PAGE_ID_MAX 0xFF83
 
-static bool is_known_kind(const uint8_t *page, size_t size, size_t special)
-{
-    return special == size ||
-           (size - special <= SPECIAL_SIZE_MAX && load_u16(page + size - 2) <= PAGE_ID_MAX);
-}
-
 bool page_is_new(const uint8_t *page)
 {
     return load_u16(page + UPPER_OFFSET) == 0;
@@ -74,10 +68,16 @@ bool page_is_hash_index(const uint8_t *page)
 
 bool page_may_have_dead_entries(const uint8_t *page, size_t size)
 {
+    size_t special;
+
     if (size < PAGE_HEADER_SIZE || page_is_new(page))
         return false;
-    if (!page_has_header(page, size) || !is_known_kind(page, size, load_u16(page + SPECIAL_OFFSET)))
+    if (!page_has_header(page, size))
         return true;
+    special = load_u16(page + SPECIAL_OFFSET);
+    if (special != size &&
+        (size - special > SPECIAL_SIZE_MAX || load_u16(page + size - 2) > PAGE_ID_MAX))
+        return true; /* of an access method that is not part of PostgreSQL */
     for (size_t offset = PAGE_HEADER_SIZE;
          offset + PAGE_ITEM_SIZE <= load_u16(page + PAGE_LOWER_OFFSET); offset += PAGE_ITEM_SIZE)
     {

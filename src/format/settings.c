@@ -14,22 +14,22 @@
 
 /* ---- one line of a file, without its newline: utils/misc/guc-file.l ---- */
 
-/* A letter of guc-file.l; digits, "$" and the dot of a qualified name follow it. */
-static bool is_letter(char byte)
-{
-    return isalpha((unsigned char) byte) || byte == '_' || (unsigned char) byte >= 0x80;
-}
-
-/* Take the name into the buffer, in lower case, then skip it and the equals sign. */
+/* Take the name into the buffer, in lower case, then skip it and the equals sign. It begins with a
+ * letter of guc-file.l; digits, "$" and the dot of a qualified name may follow. */
 static bool take_name(TextCursor *line, Buffer *name)
 {
     buffer_clear(name);
     text_skip_blanks(line);
-    while (line->position < line->end &&
-           (is_letter(*line->position) ||
-            (name->size > 0 && strchr("0123456789$.", *line->position) != NULL &&
-             *line->position != '\0')))
-        buffer_append_u8(name, (uint8_t) tolower((unsigned char) *line->position++));
+    while (line->position < line->end)
+    {
+        const uint8_t byte = (uint8_t) *line->position;
+
+        if (!isalpha(byte) && byte != '_' && byte < 0x80 &&
+            (name->size == 0 || byte == '\0' || strchr("0123456789$.", byte) == NULL))
+            break;
+        buffer_append_u8(name, (uint8_t) tolower(byte));
+        line->position++;
+    }
     text_skip_blanks(line);
     (void) text_take(line, "=");
     text_skip_blanks(line);
@@ -224,23 +224,6 @@ static void note_unread(Settings *settings, const char *path)
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
                                bool must_be_there, int depth);
 
-static void read_settings_directory(Settings *settings, const SettingsReader *reader,
-                                    const char *path, int depth)
-{
-    const char *const *names = reader->list(reader->context, path, settings->arena);
-
-    if (names == NULL)
-        note_unread(settings, path);
-    for (; names != NULL && *names != NULL; names++)
-    {
-        const size_t length = strlen(*names);
-
-        if (*names[0] != '.' && length > 5 && strcmp(*names + length - 5, ".conf") == 0)
-            read_settings_file(settings, reader,
-                               arena_printf(settings->arena, "%s/%s", path, *names), true, depth);
-    }
-}
-
 /*
  * The path of what the file `base` includes, as the server resolves it (AbsoluteConfigLocation in
  * utils/misc/conffiles.c): relative in the data directory, absolute outside of it.
@@ -271,14 +254,31 @@ static void include(Settings *settings, const SettingsReader *reader, const char
                     const char *directive, const char *value)
 {
     const char *included = find_included(reader, settings->arena, path, value);
+    const char *const *names;
 
     if (included == NULL)
+    {
         note_unread(settings, value);
-    else if (strcmp(directive, "include_dir") == 0)
-        read_settings_directory(settings, reader, included, depth + 1);
-    else
+        return;
+    }
+    if (strcmp(directive, "include_dir") != 0)
+    {
         read_settings_file(settings, reader, included, strcmp(directive, "include") == 0,
                            depth + 1);
+        return;
+    }
+    names = reader->list(reader->context, included, settings->arena);
+    if (names == NULL)
+        note_unread(settings, included);
+    for (; names != NULL && *names != NULL; names++)
+    {
+        const size_t length = strlen(*names);
+
+        if (*names[0] != '.' && length > 5 && strcmp(*names + length - 5, ".conf") == 0)
+            read_settings_file(settings, reader,
+                               arena_printf(settings->arena, "%s/%s", included, *names), true,
+                               depth + 1);
+    }
 }
 
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
@@ -336,15 +336,11 @@ static bool holds_word(const char *text, size_t length)
     return false;
 }
 
-/* Settings that have such a word in their names and tell no secret. */
-static bool is_secret_name(const char *name)
-{
-    return holds_word(name, strlen(name)) && strcmp(name, "password_encryption") != 0 &&
-           strncmp(name, "ssl_", 4) != 0;
-}
-
-/* Of these only it is told that they differ: commands have passwords in too many ways, and a
- * setting with a dot is an extension's, whose words for a secret nobody knows. */
+/*
+ * True if a setting of that name is not shown at all: a password, or one of which only it is told
+ * that it differs. Commands have passwords in too many ways, and a setting with a dot is an
+ * extension's, whose words for a secret nobody knows.
+ */
 static bool is_hidden_name(const char *name)
 {
     static const char *const suffixes[] = {"_command", "_script"};
@@ -354,7 +350,10 @@ static bool is_hidden_name(const char *name)
         if (length >= strlen(suffixes[i]) &&
             strcmp(name + length - strlen(suffixes[i]), suffixes[i]) == 0)
             return true;
-    return strchr(name, '.') != NULL;
+    /* Two kinds of names have such a word and tell no secret. */
+    return strchr(name, '.') != NULL ||
+           (holds_word(name, length) && strcmp(name, "password_encryption") != 0 &&
+            strncmp(name, "ssl_", 4) != 0);
 }
 
 /* The end of the value at position, which may stand in quotes of a connection string or of the
@@ -425,7 +424,7 @@ const char *setting_masked(Arena *arena, const char *name, const char *value)
     AUTO_BUFFER Buffer text = {0};
     const char *position = value;
 
-    if (is_secret_name(name) || is_hidden_name(name))
+    if (is_hidden_name(name))
         return value[0] == '\0' ? value : "********";
     while (*position != '\0')
     {

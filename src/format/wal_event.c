@@ -52,11 +52,6 @@ typedef struct Payload
     WalEvent *event;
 } Payload;
 
-static uint32_t take_u32(Payload *payload)
-{
-    return cursor_u32(&payload->cursor);
-}
-
 static RelationId take_relation(Payload *payload)
 {
     const uint8_t *bytes = cursor_bytes(&payload->cursor, RELATION_ID_SIZE);
@@ -78,17 +73,17 @@ static const uint8_t *take_items(Payload *payload, uint64_t count, size_t item_s
 /* {i32 count; items}: the items, and their count. */
 static const uint8_t *take_counted(Payload *payload, size_t item_size, uint32_t *count)
 {
-    *count = take_u32(payload);
+    *count = cursor_u32(&payload->cursor);
     return take_items(payload, *count, item_size);
 }
 
-/* A text that ends with a NUL somewhere in the next `room` bytes. */
-static const char *payload_string(Payload *payload, size_t room, size_t *size)
+/* A text that ends with a NUL in the next `room` bytes; fills: with the last of them. */
+static const char *payload_string(Payload *payload, size_t room, bool fills, size_t *size)
 {
     const uint8_t *text = cursor_bytes(&payload->cursor, room);
     const uint8_t *end = text != NULL ? memchr(text, '\0', room) : NULL;
 
-    if (end == NULL)
+    if (end == NULL || (fills && end != text + room - 1))
     {
         payload->cursor.failed = true;
         return NULL;
@@ -96,11 +91,6 @@ static const char *payload_string(Payload *payload, size_t room, size_t *size)
     *size = (size_t) (end - text);
     return (const char *) text;
 }
-
-/*
- * Each function below reads all of a payload; walrecord_event sets the kind, and checks that
- * nothing failed and that no byte is left.
- */
 
 static void read_checkpoint(Payload *payload)
 {
@@ -129,19 +119,6 @@ static void read_parameter_change(Payload *payload)
     cursor_skip(cursor, 3); /* track_commit_timestamp, padding */
 }
 
-static void read_full_page_writes(Payload *payload)
-{
-    payload->event->flag = cursor_u8(&payload->cursor) != 0;
-}
-
-static void read_end_of_recovery(Payload *payload)
-{
-    payload->event->time = (int64_t) cursor_u64(&payload->cursor);
-    payload->event->timeline = take_u32(payload);
-    /* PrevTimeLineID, wal_level */
-    cursor_seek(&payload->cursor, payload->version->end_of_recovery_size);
-}
-
 /* xl_xact_commit, xl_xact_abort of 9.3 and 9.4: counts first, then relations, subtransactions,
  * messages. For a prepared transaction its number and padding are in front. */
 static void read_old_xact_end(Payload *payload)
@@ -152,19 +129,19 @@ static void read_old_xact_end(Payload *payload)
 
     if (event->prepared)
     {
-        event->xid = take_u32(payload);
+        event->xid = cursor_u32(&payload->cursor);
         cursor_skip(&payload->cursor, 4);
     }
     event->time = (int64_t) cursor_u64(&payload->cursor);
     if (commit)
         cursor_skip(&payload->cursor, 4); /* xinfo */
-    event->dropped_count = take_u32(payload);
-    event->subxid_count = take_u32(payload);
+    event->dropped_count = cursor_u32(&payload->cursor);
+    event->subxid_count = cursor_u32(&payload->cursor);
     if (commit)
     {
-        messages = take_u32(payload);
-        event->database = take_u32(payload);
-        event->tablespace = take_u32(payload);
+        messages = cursor_u32(&payload->cursor);
+        event->database = cursor_u32(&payload->cursor);
+        event->tablespace = cursor_u32(&payload->cursor);
     }
     event->dropped = take_items(payload, event->dropped_count, RELATION_ID_SIZE);
     event->subxids = take_items(payload, event->subxid_count, sizeof(uint32_t));
@@ -177,7 +154,7 @@ static void take_gid_of_end(Payload *payload)
     const size_t before = payload->cursor.position;
     WalEvent *event = payload->event;
 
-    event->gid = payload_string(payload, cursor_left(&payload->cursor), &event->gid_size);
+    event->gid = payload_string(payload, cursor_left(&payload->cursor), false, &event->gid_size);
     cursor_seek(&payload->cursor, before + event->gid_size + 1);
 }
 
@@ -194,11 +171,11 @@ static void read_new_xact_end(Payload *payload)
 
     event->time = (int64_t) cursor_u64(&payload->cursor);
     if (payload->record->info & XACT_HAS_INFO)
-        xinfo = take_u32(payload);
+        xinfo = cursor_u32(&payload->cursor);
     if (full && (xinfo & XINFO_DATABASE))
     {
-        event->database = take_u32(payload);
-        event->tablespace = take_u32(payload);
+        event->database = cursor_u32(&payload->cursor);
+        event->tablespace = cursor_u32(&payload->cursor);
     }
     if (xinfo & XINFO_SUBXIDS)
         event->subxids = take_counted(payload, sizeof(uint32_t), &event->subxid_count);
@@ -209,7 +186,7 @@ static void read_new_xact_end(Payload *payload)
     if (commit && (xinfo & XINFO_INVALIDATIONS))
         take_counted(payload, INVALIDATION_SIZE, &count);
     if (xinfo & XINFO_TWOPHASE)
-        event->xid = take_u32(payload);
+        event->xid = cursor_u32(&payload->cursor);
     if (version->abort_has_dbinfo_origin_gid && (xinfo & XINFO_GID))
         take_gid_of_end(payload);
     if (full && (xinfo & XINFO_ORIGIN))
@@ -219,22 +196,19 @@ static void read_new_xact_end(Payload *payload)
 static void read_xact_end(Payload *payload)
 {
     const uint8_t opcode = payload->record->info & XACT_OPCODE_MASK;
-
-    payload->event->xid = payload->record->xid;
-    payload->event->prepared = opcode == XACT_COMMIT_PREPARED || opcode == XACT_ABORT_PREPARED;
-    if (payload->version->old_wal)
-        read_old_xact_end(payload);
-    else
-        read_new_xact_end(payload);
-}
-
-static void read_compact_commit(Payload *payload)
-{
     WalEvent *event = payload->event;
 
     event->xid = payload->record->xid;
-    event->time = (int64_t) cursor_u64(&payload->cursor);
-    event->subxids = take_counted(payload, sizeof(uint32_t), &event->subxid_count);
+    event->prepared = opcode == XACT_COMMIT_PREPARED || opcode == XACT_ABORT_PREPARED;
+    if (opcode == XACT_COMMIT_COMPACT)
+    {
+        event->time = (int64_t) cursor_u64(&payload->cursor);
+        event->subxids = take_counted(payload, sizeof(uint32_t), &event->subxid_count);
+    }
+    else if (payload->version->old_wal)
+        read_old_xact_end(payload);
+    else
+        read_new_xact_end(payload);
 }
 
 /* The state file of pg_twophase without its CRC. */
@@ -256,80 +230,98 @@ static void read_prepare(Payload *payload)
         room = cursor_u16(cursor);
     }
     cursor_seek(cursor, version->twophase_gid_offset);
-    event->gid = payload_string(payload, room, &event->gid_size);
-    if (counted && event->gid_size + 1 != room)
-        cursor->failed = true;
+    event->gid = payload_string(payload, room, counted, &event->gid_size);
     cursor_skip(cursor, cursor_left(cursor));
-}
-
-static void read_relation_create(Payload *payload)
-{
-    payload->event->relation = take_relation(payload);
-    uint32_t fork = take_u32(payload);
-    if (fork > FORK_INIT)
-        payload->cursor.failed = true;
-    payload->event->fork = (uint8_t) fork;
-}
-
-static void read_truncation(Payload *payload)
-{
-    payload->event->block = take_u32(payload);
-    payload->event->relation = take_relation(payload);
-    payload->event->flags = payload->version->truncate_has_flags ? take_u32(payload) : TRUNCATE_ALL;
-}
-
-static void read_database_create(Payload *payload)
-{
-    payload->event->database = take_u32(payload);
-    payload->event->tablespace = take_u32(payload);
-}
-
-static void read_database_copy(Payload *payload)
-{
-    read_database_create(payload);
-    payload->event->source_database = take_u32(payload);
-    payload->event->source_tablespace = take_u32(payload);
-}
-
-static void read_database_drop(Payload *payload)
-{
-    WalEvent *event = payload->event;
-
-    event->database = take_u32(payload);
-    event->list_count = payload->version->database_drop_counted ? take_u32(payload) : 1;
-    event->list = take_items(payload, event->list_count, sizeof(Oid));
-}
-
-static void read_tablespace_create(Payload *payload)
-{
-    WalEvent *event = payload->event;
-
-    event->tablespace = take_u32(payload);
-    const size_t room = cursor_left(&payload->cursor);
-    event->path = payload_string(payload, room, &event->path_size);
-    if (event->path_size + 1 != room)
-        payload->cursor.failed = true;
-}
-
-static void read_tablespace_drop(Payload *payload)
-{
-    payload->event->tablespace = take_u32(payload);
 }
 
 /* xl_running_xacts, storage/standbydefs.h */
 static void read_running_xacts(Payload *payload)
 {
     WalEvent *event = payload->event;
-    uint64_t count = take_u32(payload);
+    uint64_t count = cursor_u32(&payload->cursor);
 
-    count += take_u32(payload);
+    count += cursor_u32(&payload->cursor);
     event->flag = cursor_u8(&payload->cursor) != 0;
     cursor_skip(&payload->cursor, 3); /* padding */
-    event->next_xid = take_u32(payload);
-    event->oldest_running_xid = take_u32(payload);
+    event->next_xid = cursor_u32(&payload->cursor);
+    event->oldest_running_xid = cursor_u32(&payload->cursor);
     cursor_skip(&payload->cursor, 4); /* latestCompletedXid */
     event->list_count = (uint32_t) count;
     event->list = take_items(payload, count, sizeof(uint32_t));
+}
+
+/* Read all of the payload into the event, whose kind is set. The caller checks that nothing failed
+ * and that no byte is left. */
+static void read_payload(Payload *payload)
+{
+    const Version *version = payload->version;
+    Cursor *cursor = &payload->cursor;
+    WalEvent *event = payload->event;
+    uint32_t fork;
+
+    switch (event->kind)
+    {
+    case WAL_EVENT_CHECKPOINT:
+        read_checkpoint(payload);
+        break;
+    case WAL_EVENT_PARAMETER_CHANGE:
+        read_parameter_change(payload);
+        break;
+    case WAL_EVENT_FPW_CHANGE:
+        event->flag = cursor_u8(cursor) != 0;
+        break;
+    case WAL_EVENT_END_OF_RECOVERY:
+        event->time = (int64_t) cursor_u64(cursor);
+        event->timeline = cursor_u32(cursor);
+        cursor_seek(cursor, version->end_of_recovery_size); /* PrevTimeLineID, wal_level */
+        break;
+    case WAL_EVENT_COMMIT:
+    case WAL_EVENT_ABORT:
+        read_xact_end(payload);
+        break;
+    case WAL_EVENT_PREPARE:
+        read_prepare(payload);
+        break;
+    case WAL_EVENT_RELATION_CREATE:
+        event->relation = take_relation(payload);
+        fork = cursor_u32(cursor);
+        cursor->failed |= fork > FORK_INIT;
+        event->fork = (uint8_t) fork;
+        break;
+    case WAL_EVENT_RELATION_TRUNCATE:
+        event->block = cursor_u32(cursor);
+        event->relation = take_relation(payload);
+        event->flags = version->truncate_has_flags ? cursor_u32(cursor) : TRUNCATE_ALL;
+        break;
+    case WAL_EVENT_DATABASE_FILE_COPY:
+    case WAL_EVENT_DATABASE_CREATE:
+        event->database = cursor_u32(cursor);
+        event->tablespace = cursor_u32(cursor);
+        if (event->kind == WAL_EVENT_DATABASE_CREATE)
+            break;
+        event->source_database = cursor_u32(cursor);
+        event->source_tablespace = cursor_u32(cursor);
+        break;
+    case WAL_EVENT_DATABASE_DROP:
+        event->database = cursor_u32(cursor);
+        event->list_count = version->database_drop_counted ? cursor_u32(cursor) : 1;
+        event->list = take_items(payload, event->list_count, sizeof(Oid));
+        break;
+    case WAL_EVENT_TABLESPACE_CREATE:
+        event->tablespace = cursor_u32(cursor);
+        event->path = payload_string(payload, cursor_left(cursor), true, &event->path_size);
+        break;
+    case WAL_EVENT_TABLESPACE_DROP:
+        event->tablespace = cursor_u32(cursor);
+        break;
+    case WAL_EVENT_RUNNING_XACTS:
+        read_running_xacts(payload);
+        break;
+    case WAL_EVENT_NONE:
+    case WAL_EVENT_SWITCH:
+    case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
+        break;
+    }
 }
 
 /* A kind of record that we understand. updates_relation: it may carry XLR_SPECIAL_REL_UPDATE. */
@@ -339,31 +331,30 @@ typedef struct EventRow
     uint8_t opcode;
     bool updates_relation;
     WalEventKind kind;
-    void (*read)(Payload *payload); /* NULL: it has no data */
 } EventRow;
 
 /* The most frequent ones first. */
 static const EventRow event_rows[] = {
-    {RM_XACT, XACT_COMMIT, true, WAL_EVENT_COMMIT, read_xact_end},
-    {RM_XACT, XACT_ABORT, true, WAL_EVENT_ABORT, read_xact_end},
-    {RM_XACT, XACT_COMMIT_PREPARED, true, WAL_EVENT_COMMIT, read_xact_end},
-    {RM_XACT, XACT_ABORT_PREPARED, true, WAL_EVENT_ABORT, read_xact_end},
-    {RM_XACT, XACT_COMMIT_COMPACT, false, WAL_EVENT_COMMIT, read_compact_commit},
-    {RM_XACT, XACT_PREPARE, false, WAL_EVENT_PREPARE, read_prepare},
-    {RM_STANDBY, STANDBY_RUNNING_XACTS, false, WAL_EVENT_RUNNING_XACTS, read_running_xacts},
-    {RM_XLOG, XLOG_CHECKPOINT_SHUTDOWN, false, WAL_EVENT_CHECKPOINT, read_checkpoint},
-    {RM_XLOG, XLOG_CHECKPOINT_ONLINE, false, WAL_EVENT_CHECKPOINT, read_checkpoint},
-    {RM_XLOG, XLOG_SWITCH, false, WAL_EVENT_SWITCH, NULL},
-    {RM_XLOG, XLOG_PARAMETER_CHANGE, false, WAL_EVENT_PARAMETER_CHANGE, read_parameter_change},
-    {RM_XLOG, XLOG_FPW_CHANGE, false, WAL_EVENT_FPW_CHANGE, read_full_page_writes},
-    {RM_XLOG, XLOG_END_OF_RECOVERY, false, WAL_EVENT_END_OF_RECOVERY, read_end_of_recovery},
-    {RM_SMGR, SMGR_CREATE, true, WAL_EVENT_RELATION_CREATE, read_relation_create},
-    {RM_SMGR, SMGR_TRUNCATE, true, WAL_EVENT_RELATION_TRUNCATE, read_truncation},
-    {RM_DBASE, DBASE_FILE_COPY, true, WAL_EVENT_DATABASE_FILE_COPY, read_database_copy},
-    {RM_DBASE, DBASE_WAL_LOG, true, WAL_EVENT_DATABASE_CREATE, read_database_create},
-    {RM_DBASE, DBASE_DROP, true, WAL_EVENT_DATABASE_DROP, read_database_drop},
-    {RM_TBLSPC, TBLSPC_CREATE, false, WAL_EVENT_TABLESPACE_CREATE, read_tablespace_create},
-    {RM_TBLSPC, TBLSPC_DROP, false, WAL_EVENT_TABLESPACE_DROP, read_tablespace_drop},
+    {RM_XACT, XACT_COMMIT, true, WAL_EVENT_COMMIT},
+    {RM_XACT, XACT_ABORT, true, WAL_EVENT_ABORT},
+    {RM_XACT, XACT_COMMIT_PREPARED, true, WAL_EVENT_COMMIT},
+    {RM_XACT, XACT_ABORT_PREPARED, true, WAL_EVENT_ABORT},
+    {RM_XACT, XACT_COMMIT_COMPACT, false, WAL_EVENT_COMMIT},
+    {RM_XACT, XACT_PREPARE, false, WAL_EVENT_PREPARE},
+    {RM_STANDBY, STANDBY_RUNNING_XACTS, false, WAL_EVENT_RUNNING_XACTS},
+    {RM_XLOG, XLOG_CHECKPOINT_SHUTDOWN, false, WAL_EVENT_CHECKPOINT},
+    {RM_XLOG, XLOG_CHECKPOINT_ONLINE, false, WAL_EVENT_CHECKPOINT},
+    {RM_XLOG, XLOG_SWITCH, false, WAL_EVENT_SWITCH},
+    {RM_XLOG, XLOG_PARAMETER_CHANGE, false, WAL_EVENT_PARAMETER_CHANGE},
+    {RM_XLOG, XLOG_FPW_CHANGE, false, WAL_EVENT_FPW_CHANGE},
+    {RM_XLOG, XLOG_END_OF_RECOVERY, false, WAL_EVENT_END_OF_RECOVERY},
+    {RM_SMGR, SMGR_CREATE, true, WAL_EVENT_RELATION_CREATE},
+    {RM_SMGR, SMGR_TRUNCATE, true, WAL_EVENT_RELATION_TRUNCATE},
+    {RM_DBASE, DBASE_FILE_COPY, true, WAL_EVENT_DATABASE_FILE_COPY},
+    {RM_DBASE, DBASE_WAL_LOG, true, WAL_EVENT_DATABASE_CREATE},
+    {RM_DBASE, DBASE_DROP, true, WAL_EVENT_DATABASE_DROP},
+    {RM_TBLSPC, TBLSPC_CREATE, false, WAL_EVENT_TABLESPACE_CREATE},
+    {RM_TBLSPC, TBLSPC_DROP, false, WAL_EVENT_TABLESPACE_DROP},
 };
 
 /* The opcode by which the table knows the record. */
@@ -417,8 +408,7 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
     Payload payload = {version, record, cursor_over(record->data, record->data_size), event};
     memset(event, 0, sizeof(*event));
     event->kind = row->kind;
-    if (row->read != NULL)
-        row->read(&payload);
+    read_payload(&payload);
     if (!payload.cursor.failed && cursor_left(&payload.cursor) == 0)
         return true;
     return error_set(error, ERROR_FAILED,

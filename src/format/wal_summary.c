@@ -58,21 +58,6 @@ static bool entry_precedes(const uint32_t *entry, const uint32_t *next)
     return false;
 }
 
-static void visit_bits(const uint8_t *words, BlockNumber first, const WalSummaryFork *fork,
-                       const WalSummaryVisitor *visitor)
-{
-    for (uint32_t i = 0; i < CHUNK_BLOCKS; i++)
-        if (words[i / 8] >> i % 8 & 1)
-            visitor->block(visitor->context, fork, first + i);
-}
-
-static void visit_numbers(const uint8_t *words, uint16_t count, BlockNumber first,
-                          const WalSummaryFork *fork, const WalSummaryVisitor *visitor)
-{
-    for (uint16_t i = 0; i < count; i++)
-        visitor->block(visitor->context, fork, first + load_u16(words + (size_t) i * 2));
-}
-
 /* The chunks of a fork: how many words each has, then the words. */
 static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fork,
                         const WalSummaryVisitor *visitor, const char **reason)
@@ -92,10 +77,11 @@ static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fo
         words = cursor_bytes(cursor, (size_t) size * 2);
         if (words == NULL)
             return untold(reason, "it ends too early");
-        if (size == CHUNK_WORDS_MAX)
-            visit_bits(words, first, fork, visitor);
-        else
-            visit_numbers(words, size, first, fork, visitor);
+        for (uint32_t bit = 0; size == CHUNK_WORDS_MAX && bit < CHUNK_BLOCKS; bit++)
+            if (words[bit / 8] >> bit % 8 & 1)
+                visitor->block(visitor->context, fork, first + bit);
+        for (uint16_t word = 0; size < CHUNK_WORDS_MAX && word < size; word++)
+            visitor->block(visitor->context, fork, first + load_u16(words + (size_t) word * 2));
     }
     return true;
 }
