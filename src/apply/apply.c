@@ -525,21 +525,21 @@ static bool finish_control(Apply *apply, Error *error)
 static bool finish_committed(Apply *apply, Error *error)
 {
     return
-        /* Not later: a reader of backup_label would not learn from the poison alone what it belongs
-         * to. */
+        /* Before the poison: once pg_control is poisoned, only the blocker tells an administrator
+         * to run pg_rewind again. */
         patiently(apply, sync_blocker, error) &&
-        /* Not later: backup_label may be deleted by anybody at any time. */
+        /* Before any file changes: anybody may delete backup_label at any time. */
         patiently(apply, install_poison, error) &&
-        /* Not earlier: before the poison the target may yet be started by its owner. */
+        /* After the poison: until then the owner may start the target. */
         patiently(apply, show_interrupted, error) &&
-        /* Not later: this is the space that the next step needs. */
+        /* The ballast holds the space that the next step needs. */
         patiently(apply, remove_ballast, error) &&
-        /* Not earlier: Invariant 5. */
+        /* After the poison: Invariant 5. */
         patiently(apply, carry_out, error) &&
-        /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker
-           together would look to callers as if the rewind were complete. */
+        /* After all entries: the blocker guards a half changed target. Before the new pg_control:
+           callers would take that together with the blocker for a complete rewind. */
         patiently(apply, install_label, error) &&
-        /* Not later: a stale pid file that names no process would never be removed. */
+        /* Before the end: nothing would remove a stale pid file that names no process. */
         patiently(apply, restore_pid_file, error) &&
         /* Last: the poison guards all of the above. */
         finish_control(apply, error);
@@ -576,7 +576,7 @@ static bool list_work_directories(Apply *apply, Error *error)
     return true;
 }
 
-/* The journal, and what it has come to. */
+/* Open the journal, and find the state that the target is in. */
 static bool open_journal(Apply *apply, Error *error)
 {
     journal_close_reader(apply->reader);

@@ -217,7 +217,7 @@ PendingSight apply_look_for_pending(const char *target_directory, bool suspected
 
 /* ---- The commit ---- */
 
-/* Keep the target's own backup_label, if it has one, for putting it back. */
+/* Keep the target's own backup_label, if there is one: commit_take_back may need it. */
 static bool keep_old_label(const char *target_directory, bool *kept, Error *error)
 {
     AUTO_BUFFER Buffer label = {0}, old = {0}, bytes = {0};

@@ -60,7 +60,7 @@ MUST_CHECK bool commit_control_is(const char *target_directory,
                                   const uint8_t expected[CONTROL_FILE_SIZE], bool *same,
                                   Error *error);
 
-/* An error if pg_control is not the one that everything is planned with: a server was there. */
+/* Fails if pg_control is not the one of the plan: a server has run since. */
 MUST_CHECK bool commit_check_control(const char *target_directory,
                                      const uint8_t old_control[CONTROL_FILE_SIZE], Error *error);
 

@@ -16,7 +16,7 @@
 #define JOURNAL_MAGIC "PGRWJRNL"
 #define MAGIC_SIZE 8
 #define JOURNAL_FORMAT 2
-#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1 /* also read: of an earlier release */
+#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1 /* an earlier release wrote it; it is read */
 #define FRONT_SIZE (MAGIC_SIZE + 4 + 4)
 #define TRAILER_SIZE (8 + 8 + 4)
 #define HEAD_SIZE_MAX (1024 * 1024)
@@ -30,7 +30,7 @@ struct JournalWriter
 {
     const char *target_directory;
     Buffer path_buffer;
-    const char *path; /* of journal.new */
+    const char *path; /* journal.new */
     int fd;
     Buffer buffer; /* not yet written */
     uint64_t offset;
@@ -45,14 +45,14 @@ struct JournalReader
     const char *path;
     int fd;
     uint64_t entries_begin, entries_end; /* offsets into the file */
-    uint64_t offset;                     /* of the next entry */
-    uint64_t count;                      /* as the trailer says */
+    uint64_t offset;                     /* where the next entry begins */
+    uint64_t count;                      /* entries, by the trailer */
     uint64_t range_bytes;
-    uint64_t window_offset; /* of the window in the file */
+    uint64_t window_offset; /* where the window begins in the file */
     size_t window_size;
     bool has_options; /* see JOURNAL_FORMAT_WITHOUT_OPTIONS */
     uint8_t window[WINDOW_SIZE];
-    char strings[2 * (STRING_SIZE_MAX + 1)]; /* path and other of the entry at hand */
+    char strings[2 * (STRING_SIZE_MAX + 1)]; /* path and other of the last entry that was read */
 };
 
 const char *target_path(Buffer *buffer, const char *target_directory, const char *path)
@@ -206,7 +206,7 @@ static bool write_trailer(JournalWriter *writer, Error *error)
     return writer_flush(writer, error);
 }
 
-/* The journal is read now as it will be read when it matters: from the disk, with all checks. */
+/* Read the journal from the disk with all checks, as the apply will. */
 static bool read_back(const JournalWriter *writer, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();

@@ -70,7 +70,7 @@ typedef struct JournalEntry
     uint64_t offset, data_offset, size;
 } JournalEntry;
 
-/* Set the buffer to PGDATA/path, or to path itself if it is absolute, and return it. */
+/* Set the buffer to PGDATA/path, or to an absolute path itself, and return the text. */
 const char *target_path(Buffer *buffer, const char *target_directory, const char *path);
 
 /* The path is a work directory, or with inside, a file in one. */
@@ -101,9 +101,9 @@ uint64_t journal_bytes(const JournalReader *reader); /* to be written by all ran
 void journal_close_reader(JournalReader *reader);    /* NULL is allowed */
 
 /*
- * The options that a journal has decided once it is committed. They are noted in it, so that the
- * run that finishes it can say where its own command line asks for something else. A line for each
- * of them, as a shell takes it; in arena. No password is among them.
+ * The options that a journal has decided once it is committed. The journal notes these options, so
+ * that a run which finishes it can say where its own command line asks for something else. Each
+ * option is a line, as a shell takes it; in arena. No password is among them.
  */
 const char *journal_options_text(const Options *options, Arena *arena);
 

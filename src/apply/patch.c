@@ -26,13 +26,13 @@ typedef struct Range
 
 typedef struct Task
 {
-    Buffer path; /* of the file; empty: there is nothing to do */
+    Buffer path; /* the file; empty: the task is empty */
     uint64_t final_size;
-    Buffer data_path; /* as the journal names it */
+    Buffer data_path; /* the data file, as the journal names it */
     uint64_t data_offset;
-    size_t size; /* of all ranges */
+    size_t size; /* bytes in all ranges */
     Range ranges[TASK_RANGES];
-    size_t count; /* 0: the file is only to be cut or extended */
+    size_t count; /* ranges; 0: the file is only cut or extended */
 } Task;
 
 /* All threads share this; the lock guards it. */
@@ -44,11 +44,11 @@ typedef struct Patching
     void *context;
     Written *written;
     pthread_mutex_t lock;
-    JournalEntry entry; /* the one that comes next; of a range what is left of it */
+    JournalEntry entry; /* the next one; a range shrinks to what is left */
     bool has_entry;
     bool end;    /* no entry comes */
     bool failed; /* a thread has failed: the others stop */
-    Buffer path; /* of the file whose ranges come; empty: none */
+    Buffer path; /* the file whose ranges come next; empty: none */
     uint64_t final_size;
 } Patching;
 
@@ -57,8 +57,8 @@ typedef struct Patcher
 {
     Patching *patching;
     Task task;
-    OpenFile target; /* that is patched */
-    OpenFile data;   /* where its bytes were staged */
+    OpenFile target; /* the file that is patched */
+    OpenFile data;   /* the data file with its staged bytes */
     uint8_t *bytes;  /* TASK_SIZE */
 } Patcher;
 
@@ -78,7 +78,7 @@ static void set_string(Buffer *buffer, const char *string)
 
 /* ---- Taking a task ---- */
 
-/* The range at hand goes on where the task ends. */
+/* True if this range continues the task. */
 static bool fits(Task *task, const JournalEntry *entry)
 {
     return task->count == 0 || (task->count < TASK_RANGES && task->size < TASK_SIZE &&
@@ -86,7 +86,7 @@ static bool fits(Task *task, const JournalEntry *entry)
                                 strcmp(entry->other, buffer_string(&task->data_path)) == 0);
 }
 
-/* Move the part of the range at hand into the task that it can hold. */
+/* Move as much of the next range into the task as fits. */
 static bool take_range(Patching *patching, Task *task, Error *error)
 {
     JournalEntry *entry = &patching->entry;
