@@ -68,19 +68,16 @@ void scan_take_maps(WalScan *scan, Summary *summary)
     summary->blocks = summary->rebuilt = summary->map_blocks = summary->map_reads = NULL;
 }
 
-/* A floor may lie after the first record that was read of the segment. */
-static bool may_be_cut(const WalScan *scan, const Summary *summary)
-{
-    return summary->facts.segment <= wal_segment_of(&scan->stream->shape, scan->floor_at_most) &&
-           (summary->from == LSN_INVALID || summary->from < scan->floor_at_most);
-}
-
-/* Hand a segment's maps over to the whole, unless the floor may cut it. */
+/* Hand a segment's maps over to the whole, unless the floor may cut the segment: it may lie after
+ * the first record that was read. */
 static void hand_over_maps(WalScan *scan, Summary *summary)
 {
-    size_t memory = blockmap_memory(summary->blocks);
+    const size_t memory = blockmap_memory(summary->blocks);
+    const bool may_be_cut =
+        summary->facts.segment <= wal_segment_of(&scan->stream->shape, scan->floor_at_most) &&
+        (summary->from == LSN_INVALID || summary->from < scan->floor_at_most);
 
-    if (may_be_cut(scan, summary) && scan->kept_memory + memory <= KEPT_MAPS_MAX)
+    if (may_be_cut && scan->kept_memory + memory <= KEPT_MAPS_MAX)
         scan->kept_memory += memory;
     else
         scan_take_maps(scan, summary);

@@ -7,17 +7,6 @@
 
 /* ---- Single records ---- */
 
-static bool is_wanted(const ScanCheckpoint *found, const ScanCheckpointWanted *wanted)
-{
-    uint32_t next_xid = (uint32_t) found->checkpoint.next_xid;
-
-    return found->lsn < wanted->before &&
-           (wanted->not_after == LSN_INVALID || found->lsn <= wanted->not_after) &&
-           (wanted->redo_not_after == LSN_INVALID ||
-            found->checkpoint.redo <= wanted->redo_not_after) &&
-           (wanted->next_xid_not_after == 0 || !xid_precedes(wanted->next_xid_not_after, next_xid));
-}
-
 static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWanted *wanted,
                                ScanCheckpoint *found)
 {
@@ -25,8 +14,14 @@ static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWante
 
     for (size_t i = summary->checkpoints.size / sizeof(*items); i > 0; i--)
     {
+        const CheckPoint *checkpoint = &items[i - 1].checkpoint;
+
         *found = items[i - 1];
-        if (is_wanted(found, wanted))
+        if (found->lsn < wanted->before &&
+            (wanted->not_after == LSN_INVALID || found->lsn <= wanted->not_after) &&
+            (wanted->redo_not_after == LSN_INVALID || checkpoint->redo <= wanted->redo_not_after) &&
+            (wanted->next_xid_not_after == 0 ||
+             !xid_precedes(wanted->next_xid_not_after, (uint32_t) checkpoint->next_xid)))
             return true;
     }
     return false;

@@ -84,9 +84,25 @@ static void note_lowest_xid(Summary *summary, uint32_t xid)
         summary->lowest_committed_xid = xid;
 }
 
-static void note_commit(Summary *summary, const WalRecord *record, const WalEvent *event)
+static void note_transaction_end(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
+    const bool commits = event->kind == WAL_EVENT_COMMIT;
+
+    for (uint32_t i = 0; i < event->dropped_count; i++)
+        blockmap_storage_changed(summary->blocks, wal_event_dropped(event, i), record->lsn);
+    if (event->prepared)
+        NOTE(&summary->finished, uint32_t, event->xid);
     if (record->lsn < summary->divergence)
+        return;
+    /* A prepared transaction that is rolled back here may be committed on the other side; any other
+     * that ran at the divergence ends there as it does here, or not at all. */
+    if (commits || event->prepared)
+    {
+        note_lowest_xid(summary, event->xid);
+        for (uint32_t i = 0; i < event->subxid_count; i++)
+            note_lowest_xid(summary, wal_event_u32(event->subxids, i));
+    }
+    if (!commits)
         return;
     if (summary->commit_count == 0 || event->time < summary->first_commit_time)
         summary->first_commit_time = event->time;
@@ -94,30 +110,6 @@ static void note_commit(Summary *summary, const WalRecord *record, const WalEven
         summary->last_commit_time = event->time;
     if (summary->commit_count++ == 0)
         summary->first_commit_lsn = record->lsn;
-}
-
-/*
- * A prepared transaction that is rolled back here may be committed on the other side; any other
- * that ran at the divergence ends there as it does here, or not at all.
- */
-static void note_ended_xids(Summary *summary, const WalRecord *record, const WalEvent *event)
-{
-    if (record->lsn < summary->divergence || (event->kind == WAL_EVENT_ABORT && !event->prepared))
-        return;
-    note_lowest_xid(summary, event->xid);
-    for (uint32_t i = 0; i < event->subxid_count; i++)
-        note_lowest_xid(summary, wal_event_u32(event->subxids, i));
-}
-
-static void note_transaction_end(Summary *summary, const WalRecord *record, const WalEvent *event)
-{
-    for (uint32_t i = 0; i < event->dropped_count; i++)
-        blockmap_storage_changed(summary->blocks, wal_event_dropped(event, i), record->lsn);
-    if (event->prepared)
-        NOTE(&summary->finished, uint32_t, event->xid);
-    note_ended_xids(summary, record, event);
-    if (event->kind == WAL_EVENT_COMMIT)
-        note_commit(summary, record, event);
 }
 
 static void note_database_event(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -145,14 +137,6 @@ static void note_running(Summary *summary, const WalRecord *record, const WalEve
          .complete = !event->flag || event->list_count == 0);
     if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
         summary->oldest_running_xid = event->oldest_running_xid;
-}
-
-/* One image of each run of the server is enough. */
-static void note_hint_image(Summary *summary, Lsn lsn)
-{
-    if (!summary->hint_image_noted)
-        buffer_append(&summary->hint_images, &lsn, sizeof(lsn));
-    summary->hint_image_noted = true;
 }
 
 static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -241,8 +225,12 @@ static __attribute__((noinline)) bool note_record(Summary *summary, const WalRec
 {
     WalEvent event;
 
-    if (walrecord_is_hint_image(record))
-        note_hint_image(summary, record->lsn);
+    /* One image of each run of the server is enough. */
+    if (walrecord_is_hint_image(record) && !summary->hint_image_noted)
+    {
+        NOTE(&summary->hint_images, Lsn, record->lsn);
+        summary->hint_image_noted = true;
+    }
     if (record->rmgr == RM_XLOG && walrecord_opcode(record) == XLOG_NEXTOID &&
         record->data_size == sizeof(uint32_t))
         summary->next_oid = load_u32(record->data);
