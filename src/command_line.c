@@ -95,9 +95,16 @@ static bool take_nonempty(const OptionRow *row, Command *command, const char *va
     return take_argument(row, command, value, error);
 }
 
-static bool parse_number(const OptionRow *row, const char *value, int minimum, int maximum,
-                         int *number, Error *error)
+/* A number: seconds, if it is none of those that have limits of their own. */
+static bool take_number(const OptionRow *row, Command *command, const char *value, Error *error)
 {
+    const size_t field = row->field;
+    const bool is_any = field == OPTION(demote) || field == OPTION(max_lost_transactions);
+    const int minimum = field == OPTION(jobs) || field == OPTION(demote);
+    const int maximum = field == OPTION(jobs)       ? JOBS_MAX
+                        : field == COMMAND(retries) ? RETRIES_MAX
+                        : is_any                    ? INT_MAX
+                                                    : TIMEOUT_MAX_SECONDS;
     char name[OPTION_NAME_SIZE];
     char *end;
     long parsed;
@@ -109,34 +116,8 @@ static bool parse_number(const OptionRow *row, const char *value, int minimum, i
     if (errno == ERANGE || parsed < minimum || parsed > maximum)
         return error_set(error, ERROR_FAILED, "%s must be in range %d..%d", option_name(row, name),
                          minimum, maximum);
-    *number = (int) parsed;
+    *(int *) (void *) ((char *) command + field) = (int) parsed;
     return true;
-}
-
-static bool take_seconds(const OptionRow *row, Command *command, const char *value, Error *error)
-{
-    return parse_number(row, value, 0, TIMEOUT_MAX_SECONDS,
-                        (int *) (void *) ((char *) command + row->field), error);
-}
-
-static bool take_jobs(const OptionRow *row, Command *command, const char *value, Error *error)
-{
-    return parse_number(row, value, 1, JOBS_MAX, &command->options.jobs, error);
-}
-
-static bool take_retries(const OptionRow *row, Command *command, const char *value, Error *error)
-{
-    return parse_number(row, value, 0, RETRIES_MAX, &command->retries, error);
-}
-
-static bool take_demote(const OptionRow *row, Command *command, const char *value, Error *error)
-{
-    return parse_number(row, value, 1, INT_MAX, &command->options.demote, error);
-}
-
-static bool take_max_lost(const OptionRow *row, Command *command, const char *value, Error *error)
-{
-    return parse_number(row, value, 0, INT_MAX, &command->options.max_lost_transactions, error);
 }
 
 /* The index of value in a list that ends with NULL; -1: it is not there. */
@@ -314,10 +295,10 @@ static const OptionRow option_rows[] = {
      "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
      "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
-    {0, "demote", "TIMELINE", take_demote, 0,
+    {0, "demote", "TIMELINE", take_number, OPTION(demote),
      "stop a primary on this timeline though it was promoted after the source, or has clients or "
      "standbys"},
-    {0, "rejoin-timeout", "SECONDS", take_seconds, OPTION(rejoin_timeout_seconds),
+    {0, "rejoin-timeout", "SECONDS", take_number, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
      "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
@@ -361,7 +342,7 @@ static const OptionRow option_rows[] = {
      "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
     {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
      "change nothing if not all lost rows can be saved; by default, warn and go on"},
-    {0, "max-lost-transactions", "NUMBER", take_max_lost, 0,
+    {0, "max-lost-transactions", "NUMBER", take_number, OPTION(max_lost_transactions),
      "change nothing if more committed transactions would be discarded"},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
@@ -372,7 +353,7 @@ static const OptionRow option_rows[] = {
     {0, "report-transactions", "WHICH", take_transactions, 0,
      "lost transactions that the report lists: none, summary or all (default)"},
     {.help = "Options controlling speed, time and retries"},
-    {'j', "jobs", "NUMBER", take_jobs, 0,
+    {'j', "jobs", "NUMBER", take_number, OPTION(jobs),
      "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
     {'r', "max-rate", "RATE", take_rate, 0,
      "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
@@ -382,12 +363,12 @@ static const OptionRow option_rows[] = {
     {0, "sync-method", "METHOD", take_sync_method, 0,
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
-    {0, "retries", "NUMBER", take_retries, 0,
+    {0, "retries", "NUMBER", take_number, COMMAND(retries),
      "how often to run the rewind again if it was killed or interrupted during its changes "
      "(default: 3; 0: do everything in one process)"},
-    {0, "retry-timeout", "SECONDS", take_seconds, OPTION(retry_timeout_seconds),
+    {0, "retry-timeout", "SECONDS", take_number, OPTION(retry_timeout_seconds),
      "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
-    {0, "wait-timeout", "SECONDS", take_seconds, OPTION(wait_timeout_seconds),
+    {0, "wait-timeout", "SECONDS", take_number, OPTION(wait_timeout_seconds),
      "how long to wait for the source (a checkpoint, the end of a replay), a target server that is "
      "stopping, another pg_rewind (default: 300)"},
     {.help = "Other options"},
@@ -478,27 +459,21 @@ typedef struct Syntax
     char letters[2 * ROW_COUNT + 1];
 } Syntax;
 
-/* True if the original knows the option, and takes this beginning of its name for it alone. */
-static bool original_understands(const char *name, size_t length)
+/* True if this beginning of an option's name means that option to the original, alone, while we
+ * have others that begin so. */
+static bool is_originals(const char *name, size_t length)
 {
     bool known = false;
-    int count = 0;
+    int originals = 0, ours = 0;
 
     for (size_t i = 0; i < ORIGINAL_COUNT; i++)
     {
         known |= strcmp(original_names[i], name) == 0;
-        count += strncmp(original_names[i], name, length) == 0;
+        originals += strncmp(original_names[i], name, length) == 0;
     }
-    return known && count == 1;
-}
-
-static bool is_ambiguous(const char *name, size_t length)
-{
-    int count = 0;
-
     for (size_t i = 0; i < ROW_COUNT; i++)
-        count += option_rows[i].name != NULL && strncmp(option_rows[i].name, name, length) == 0;
-    return count > 1;
+        ours += option_rows[i].name != NULL && strncmp(option_rows[i].name, name, length) == 0;
+    return known && originals == 1 && ours > 1;
 }
 
 /* A beginning that an option of the original shares with ours means the original's: it counts as a
@@ -512,7 +487,7 @@ static void add_abbreviations(Syntax *syntax, struct option option)
     {
         char *abbreviation;
 
-        if (!original_understands(name, length) || !is_ambiguous(name, length))
+        if (!is_originals(name, length))
             continue;
         assert(syntax->abbreviation_count < ABBREVIATIONS_MAX);
         abbreviation = syntax->abbreviations[syntax->abbreviation_count++];
@@ -603,24 +578,17 @@ static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *
  * which rewind is meant. */
 static bool check_options_of_check(const Options *options, Error *error)
 {
-    const struct
-    {
-        bool given;
-        const char *name;
-    } others[] = {
-        {options->rejoin, "--rejoin"},
-        {options->checkpoint, "--checkpoint"},
-        {options->create_slot, "--create-slot"},
-        {options->drop_slots, "--drop-slots"},
-        {options->save_diverged_wal != NULL, "--save-diverged-wal"},
-        {options->save_lost_rows != NULL, "--save-lost-rows"},
-    };
+    const char *other = options->rejoin                      ? "--rejoin"
+                        : options->checkpoint                ? "--checkpoint"
+                        : options->create_slot               ? "--create-slot"
+                        : options->drop_slots                ? "--drop-slots"
+                        : options->save_diverged_wal != NULL ? "--save-diverged-wal"
+                        : options->save_lost_rows != NULL    ? "--save-lost-rows"
+                                                             : NULL;
 
-    for (size_t i = 0; options->check && i < sizeof(others) / sizeof(others[0]); i++)
-        if (others[i].given)
-            return error_set(error, ERROR_USAGE,
-                             "--check changes nothing: it cannot be used with %s", others[i].name);
-    return true;
+    return !options->check || other == NULL ||
+           error_set(error, ERROR_USAGE, "--check changes nothing: it cannot be used with %s",
+                     other);
 }
 
 /* True if the command line asks for --help or --version, before anything that is wrong. */
@@ -653,19 +621,29 @@ static bool check_environment_rewinds(const Command *command, Error *error)
            error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS must not ask for %s", name);
 }
 
-static bool parse_environment_words(const Words *words, const Syntax *syntax, Command *command,
-                                    Error *error)
+/* The words live as long as the command. Programs that this one runs do not get them. */
+static bool parse_environment(const Syntax *syntax, Command *command, Error *error)
 {
-    const int count = (int) words->count + 1;
-    char **arguments = memory_allocate_zeroed(words->count + 2, sizeof(*arguments));
+    const char *text = getenv(OPTIONS_VARIABLE);
+    const char *wrong;
+    char **arguments;
     char name[64];
-    int first;
+    Words words;
+    int count, first;
     bool ok;
 
+    if (text == NULL)
+        return true;
+    command->environment = arena_create();
+    if (!words_split(command->environment, text, &words, &wrong))
+        return error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has %s", wrong);
+    unsetenv(OPTIONS_VARIABLE);
     /* getopt begins its messages with it. */
     snprintf(name, sizeof(name), "%.30s: " OPTIONS_VARIABLE, log_program_name());
+    count = (int) words.count + 1;
+    arguments = memory_allocate_zeroed(words.count + 2, sizeof(*arguments));
     arguments[0] = name;
-    memcpy(arguments + 1, words->words, words->count * sizeof(*arguments));
+    memcpy(arguments + 1, words.words, words.count * sizeof(*arguments));
     ok = parse_options(count, arguments, syntax, command, &first, error);
     if (!ok && error->kind != ERROR_REPORTED)
         error_detail(error, "This option is from the environment variable %s.", OPTIONS_VARIABLE);
@@ -677,22 +655,6 @@ static bool parse_environment_words(const Words *words, const Syntax *syntax, Co
     command->help = command->version = false;
     free(arguments);
     return ok;
-}
-
-/* The words live as long as the command. Programs that this one runs do not get them. */
-static bool parse_environment(const Syntax *syntax, Command *command, Error *error)
-{
-    const char *text = getenv(OPTIONS_VARIABLE);
-    const char *wrong;
-    Words words;
-
-    if (text == NULL)
-        return true;
-    command->environment = arena_create();
-    if (!words_split(command->environment, text, &words, &wrong))
-        return error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has %s", wrong);
-    unsetenv(OPTIONS_VARIABLE);
-    return parse_environment_words(&words, syntax, command, error);
 }
 
 static bool check_options(const Options *options, const char *extra_argument, Error *error)
@@ -755,17 +717,9 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     return true;
 }
 
-static int default_jobs(void)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (processors < 1)
-        return 1;
-    return processors < JOBS_DEFAULT_MAX ? (int) processors : JOBS_DEFAULT_MAX;
-}
-
 bool command_line_read(int argc, char **argv, Command *command, Error *error)
 {
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int first_argument = argc;
     bool in_environment;
     Syntax syntax;
@@ -777,7 +731,9 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
                                      .tablespaces = &command->tablespaces,
                                      .unasked_failed = &command->unasked_failed,
                                      .max_lost_transactions = -1,
-                                     .jobs = default_jobs(),
+                                     .jobs = processors < 1                  ? 1
+                                             : processors < JOBS_DEFAULT_MAX ? (int) processors
+                                                                             : JOBS_DEFAULT_MAX,
                                      .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS,
                                      .wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS,
                                      .rejoin_timeout_seconds = REJOIN_TIMEOUT_DEFAULT_SECONDS}};

@@ -90,20 +90,6 @@ static void print_node(const Command *command, Node *node, ReportFile *report_fi
     node_free(node);
 }
 
-/* As a --check that looks at nothing. */
-static void print_refused(const Command *command, ReportFile *report_file)
-{
-    const Error *const *errors;
-    const Error *only_error;
-    Error usage;
-    size_t count;
-    Node node;
-
-    errors = find_errors(STATUS_FAILED, &only_error, &usage, &count);
-    node_refuse(&command->options, errors, count, &node);
-    print_node(command, &node, report_file);
-}
-
 /* The status of a command that has not looked at the target. */
 static int not_run_status(const Options *options)
 {
@@ -121,6 +107,11 @@ static int refuse(const Command *command, const Error *error)
     Run nothing = {
         .session = {.arena = arena, .clusters.target.directory = command->options.target}};
     ReportFile standard_output = {.stream = stdout};
+    const Error *const *errors;
+    const Error *only_error;
+    Error usage;
+    size_t count;
+    Node node;
 
     if (error->kind != ERROR_REPORTED)
         log_error(error);
@@ -130,7 +121,11 @@ static int refuse(const Command *command, const Error *error)
     if (command->report_file == NULL && command->report_format != REPORT_NONE)
     {
         if (command->options.check)
-            print_refused(command, &standard_output);
+        {
+            errors = find_errors(STATUS_FAILED, &only_error, &usage, &count);
+            node_refuse(&command->options, errors, count, &node);
+            print_node(command, &node, &standard_output);
+        }
         else
             write_report(command, &nothing, NULL, STATUS_FAILED, &standard_output);
     }
@@ -198,12 +193,6 @@ static RewindOutcome find_outcome(const char *target, const Session *session, bo
                : outcome;
 }
 
-/* The status of a run that left something unfinished. */
-static int unfinished_status(SupervisedTurn turn)
-{
-    return turn.last ? STATUS_UNFINISHED : SUPERVISE_AGAIN;
-}
-
 /* The rewind. The last turn, after which nothing comes, writes the report. */
 static int run(const Command *command, ReportFile *report_file, SupervisedTurn turn)
 {
@@ -239,17 +228,6 @@ static int run(const Command *command, ReportFile *report_file, SupervisedTurn t
     else
         write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
     run_free(&run);
-    return status;
-}
-
-static int check(const Command *command, ReportFile *report_file)
-{
-    Node node;
-    int status;
-
-    node_check(&command->options, &node);
-    status = node_exit_status(&node);
-    print_node(command, &node, report_file);
     return status;
 }
 
@@ -292,7 +270,7 @@ static int fail_early(const Command *command, SupervisedTurn turn, bool replaced
     else if (outcome != REWIND_UNTOUCHED)
         log_hint(SUPERVISE_HINT);
     return outcome == REWIND_COMMITTED || outcome == REWIND_UNCERTAIN
-               ? unfinished_status(turn)
+               ? (turn.last ? STATUS_UNFINISHED : SUPERVISE_AGAIN)
                : failed_status(outcome, error);
 }
 
@@ -305,14 +283,21 @@ static int do_command(void *context, SupervisedTurn turn)
     bool replaced;
     Error error;
     int status;
+    Node node;
 
-    memory_set_unfinished_end(unfinished_status(turn), SUPERVISE_HINT);
+    memory_set_unfinished_end(turn.last ? STATUS_UNFINISHED : SUPERVISE_AGAIN, SUPERVISE_HINT);
     if (!check_same_target(work, &replaced, &error) ||
         ((command->options.report_wanted || command->options.check) &&
          !report_file_open(&report_file, command->report_file, &command->options, &error)))
         return fail_early(command, turn, replaced, &error);
-    status =
-        command->options.check ? check(command, &report_file) : run(command, &report_file, turn);
+    if (command->options.check)
+    {
+        node_check(&command->options, &node);
+        status = node_exit_status(&node);
+        print_node(command, &node, &report_file);
+    }
+    else
+        status = run(command, &report_file, turn);
     if (connection_attempts_go_on())
     {
         fflush(NULL);
@@ -321,22 +306,11 @@ static int do_command(void *context, SupervisedTurn turn)
     return status;
 }
 
-/* Out of memory a process ends at once, with status 1 where it has changed nothing; then its
- * postmaster.pid is still there. */
-static void tidy_up_for_child(const Work *work)
-{
-    bool replaced;
-    Error error;
-
-    if (supervise_last_child() != 0 && work->target_found &&
-        check_same_target(work, &replaced, &error))
-        interlock_release_for(work->command.options.target, supervise_last_child());
-}
-
 int main(int argc, char **argv)
 {
     static Work work; /* what its options point to is never freed */
     Command *command = &work.command;
+    bool replaced;
     Error error;
     int status;
 
@@ -366,7 +340,10 @@ int main(int argc, char **argv)
     /* A dry run leaves nothing to be finished, a check neither. */
     status = supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
                        do_command, &work, STATUS_UNFINISHED);
-    if (status == STATUS_FAILED)
-        tidy_up_for_child(&work);
+    /* Out of memory a process ends at once, with status 1 where it has changed nothing; then its
+     * postmaster.pid is still there. */
+    if (status == STATUS_FAILED && supervise_last_child() != 0 && work.target_found &&
+        check_same_target(&work, &replaced, &error))
+        interlock_release_for(command->options.target, supervise_last_child());
     return status;
 }
