@@ -53,17 +53,6 @@ static bool list_both_sides(const Clusters *clusters, int jobs, Planned *planned
     return progress_end(workers_run(jobs, 2, list_side, &sides, error));
 }
 
-static void map_tablespaces(const TablespaceMappings *mappings, bool first, Listing *source_files)
-{
-    for (size_t i = 0; first && i < mappings->count; i++)
-    {
-        if (!tablespace_is_listed(source_files, mappings->mappings[i].from))
-            log_warning("the source has no tablespace at \"%s\": this mapping has no effect",
-                        mappings->mappings[i].from);
-    }
-    tablespaces_map(mappings, source_files);
-}
-
 /* Kept are the files that the options name, those that primary_conninfo names, and with
  * --keep-config those that the target's configuration includes or names. */
 static void find_kept_files(const Version *version, const Keep *asked,
@@ -138,6 +127,7 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
                        Planned *planned, Error *error)
 {
     const Options *options = session->options;
+    const TablespaceMappings *mappings = options->tablespaces;
     const Clusters *clusters = &session->clusters;
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
@@ -149,7 +139,11 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
 
     if (!list_both_sides(clusters, options->jobs, planned, error))
         return false;
-    map_tablespaces(options->tablespaces, first, &planned->source_files);
+    for (size_t i = 0; first && i < mappings->count; i++)
+        if (!tablespace_is_listed(&planned->source_files, mappings->mappings[i].from))
+            log_warning("the source has no tablespace at \"%s\": this mapping has no effect",
+                        mappings->mappings[i].from);
+    tablespaces_map(mappings, &planned->source_files);
     listing_add_new_places(&planned->source_files, clusters->target.directory,
                            &planned->target_files);
     find_kept_files(version, options->keep, settings, &configuration, &planned->keep);

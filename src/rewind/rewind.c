@@ -292,15 +292,6 @@ static void tell_of_slots_left(const TargetSlots *slots)
                  buffer_string(&names));
 }
 
-/* Last of all: the same command does what is left of it, as long as no server was started. */
-static bool drop_slots(const Run *run, Error *error)
-{
-    if (!run->session.options->drop_slots || run->slots.count == 0)
-        return true;
-    return interlock_claim_pid_file(run->session.interlock, error) &&
-           target_slots_drop(&run->session.clusters.target, &run->slots, error);
-}
-
 /* A number that is another one when a file that -R writes or removes, or a slot, has been replaced
  * or is gone. */
 static uint64_t fingerprint_of_set_up(const Run *run)
@@ -344,20 +335,24 @@ static bool find_own_limits(Run *run, Error *error)
     return true;
 }
 
-/* Do what -R and --drop-slots ask for. After a failure the disk tells whether anything is done. */
+/* Do what -R and --drop-slots ask for: the slots last, since the same command drops those that are
+ * left, as long as no server was started. After a failure the disk tells whether anything is done.
+ */
 static bool set_up(Run *run, Error *error)
 {
-    const Options *options = run->session.options;
-    const Clusters *clusters = &run->session.clusters;
+    Session *session = &run->session;
+    const Clusters *clusters = &session->clusters;
     const uint64_t before = fingerprint_of_set_up(run);
     bool result;
 
-    session_set_outcome(&run->session, REWIND_SET_UP_IN_PART);
-    result = (run->standby_settings == NULL ||
-              standby_files_write(clusters, run->standby_settings, options->keep, error)) &&
-             drop_slots(run, error);
+    session_set_outcome(session, REWIND_SET_UP_IN_PART);
+    result = run->standby_settings == NULL ||
+             standby_files_write(clusters, run->standby_settings, session->options->keep, error);
+    if (result && session->options->drop_slots && run->slots.count > 0)
+        result = interlock_claim_pid_file(session->interlock, error) &&
+                 target_slots_drop(&clusters->target, &run->slots, error);
     if (result || fingerprint_of_set_up(run) == before)
-        session_set_outcome(&run->session, REWIND_UNTOUCHED);
+        session_set_outcome(session, REWIND_UNTOUCHED);
     return result;
 }
 

@@ -94,14 +94,6 @@ static bool is_future_twophase(const Version *version, const Start *start, const
 #define HASH_PAGE_ID 0xFF80
 #define GIST_PAGE_ID 0xFF81
 
-/* While an unlogged index of this kind is built, its pages get the numbers of a counter that grows
- * on, in the place of an LSN (gistGetFakeLSN up to 11; XLogGetFakeLSN in 19). */
-static bool has_counted_pages(const Version *version, uint16_t page_id)
-{
-    return (page_id == GIST_PAGE_ID && version->number < 1200) ||
-           (page_id == HASH_PAGE_ID && version->number >= 1900);
-}
-
 /*
  * Set *older if the staged file has a page that was logged before the start. It is of an old
  * relation then, to whose number the counter has come again, and which the target has lost without
@@ -131,9 +123,14 @@ static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool 
             return false;
         /* PageXLogRecPtr, storage/bufpage.h: the high half first */
         const Lsn lsn = (Lsn) load_u32(page) << 32 | load_u32(page + sizeof(uint32_t));
+        /* While an unlogged index of this kind is built, its pages get the numbers of a counter
+         * that grows on, in the place of an LSN (gistGetFakeLSN up to 11; XLogGetFakeLSN in 19). */
+        const uint16_t page_id = load_u16(page + block_size - sizeof(uint16_t));
+        const bool counted = (page_id == GIST_PAGE_ID && shape->version->number < 1200) ||
+                             (page_id == HASH_PAGE_ID && shape->version->number >= 1900);
+
         *older = size == block_size && lsn >= wal_segment_start(shape, 1) &&
-                 lsn < staged->start->chosen.redo &&
-                 !has_counted_pages(shape->version, load_u16(page + block_size - sizeof(uint16_t)));
+                 lsn < staged->start->chosen.redo && !counted;
     }
     return true;
 }
@@ -275,18 +272,6 @@ static bool error_tablespace_removed(const Staged *staged, Oid tablespace, Error
                              "by hand: restore the link on the source.");
 }
 
-/* Wait until the source has more WAL than is staged. */
-static bool wait_for_more_wal(Source *source, Staged *staged, Wait *wait, Error *error)
-{
-    const Lsn divergence = staged->planned->input.divergence;
-    SourceState *last = &staged->source;
-
-    while (!wait_until(source_state_wal_end(last, divergence) > staged->source_end, wait, error))
-        if (!source_state_read_again(source, last, last, error))
-            return false;
-    return !wait->stopped;
-}
-
 /* ---- The chain ---- */
 
 /*
@@ -351,14 +336,15 @@ static bool stage_and_prove(const Session *session, const StagedWal *wal, Staged
 {
     const Clusters *clusters = &session->clusters;
     const Planned *planned = staged->planned;
+    const Lsn divergence = planned->input.divergence;
+    SourceState *last = &staged->source;
     uint64_t segment = wal_segment_of(&clusters->shape, planned->input.wal_from);
     Oid removed, told = 0;
     Wait wait;
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
-    if (!staged_wal_add(wal, &segment,
-                        source_state_wal_end(&planned->source, planned->input.divergence), false,
+    if (!staged_wal_add(wal, &segment, source_state_wal_end(&planned->source, divergence), false,
                         error) ||
         !stage_fetch(staged->stage, clusters->source, error))
         return false;
@@ -376,7 +362,11 @@ static bool stage_and_prove(const Session *session, const StagedWal *wal, Staged
             log_info("waiting for the source's WAL to say that tablespace %u was dropped", removed);
         told = removed;
         segment = wal_segment_of(&clusters->shape, staged->source_end);
-        if (!wait_for_more_wal(clusters->source, staged, &wait, error))
+        while (
+            !wait_until(source_state_wal_end(last, divergence) > staged->source_end, &wait, error))
+            if (!source_state_read_again(clusters->source, last, last, error))
+                return false;
+        if (wait.stopped)
             return false;
     }
 }
