@@ -96,7 +96,8 @@ static bool take_nonempty(const OptionRow *row, Command *command, const char *va
 }
 
 /* A number: seconds, if it is none of those that have limits of their own. */
-static bool take_integer(const OptionRow *row, Command *command, const char *value, Error *error)
+static bool take_whole_number(const OptionRow *row, Command *command, const char *value,
+                              Error *error)
 {
     const size_t field = row->field;
     const bool is_any = field == OPTION(demote) || field == OPTION(max_lost_transactions);
@@ -295,10 +296,10 @@ static const OptionRow option_rows[] = {
      "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
      "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
-    {0, "demote", "TIMELINE", take_integer, OPTION(demote),
+    {0, "demote", "TIMELINE", take_whole_number, OPTION(demote),
      "stop a primary on this timeline though it was promoted after the source, or has clients or "
      "standbys"},
-    {0, "rejoin-timeout", "SECONDS", take_integer, OPTION(rejoin_timeout_seconds),
+    {0, "rejoin-timeout", "SECONDS", take_whole_number, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
      "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
@@ -342,7 +343,7 @@ static const OptionRow option_rows[] = {
      "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
     {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
      "change nothing if not all lost rows can be saved; by default, warn and go on"},
-    {0, "max-lost-transactions", "NUMBER", take_integer, OPTION(max_lost_transactions),
+    {0, "max-lost-transactions", "NUMBER", take_whole_number, OPTION(max_lost_transactions),
      "change nothing if more committed transactions would be discarded"},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
@@ -353,7 +354,7 @@ static const OptionRow option_rows[] = {
     {0, "report-transactions", "WHICH", take_transactions, 0,
      "lost transactions that the report lists: none, summary or all (default)"},
     {.help = "Options controlling speed, time and retries"},
-    {'j', "jobs", "NUMBER", take_integer, OPTION(jobs),
+    {'j', "jobs", "NUMBER", take_whole_number, OPTION(jobs),
      "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
     {'r', "max-rate", "RATE", take_rate, 0,
      "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
@@ -363,12 +364,12 @@ static const OptionRow option_rows[] = {
     {0, "sync-method", "METHOD", take_sync_method, 0,
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
-    {0, "retries", "NUMBER", take_integer, COMMAND(retries),
+    {0, "retries", "NUMBER", take_whole_number, COMMAND(retries),
      "how often to run the rewind again if it was killed or interrupted during its changes "
      "(default: 3; 0: do everything in one process)"},
-    {0, "retry-timeout", "SECONDS", take_integer, OPTION(retry_timeout_seconds),
+    {0, "retry-timeout", "SECONDS", take_whole_number, OPTION(retry_timeout_seconds),
      "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
-    {0, "wait-timeout", "SECONDS", take_integer, OPTION(wait_timeout_seconds),
+    {0, "wait-timeout", "SECONDS", take_whole_number, OPTION(wait_timeout_seconds),
      "how long to wait for the source (a checkpoint, the end of a replay), a target server that is "
      "stopping, another pg_rewind (default: 300)"},
     {.help = "Other options"},

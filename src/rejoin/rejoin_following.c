@@ -73,13 +73,20 @@ static bool is_configured_for_source(const Rejoin *rejoin)
     return true;
 }
 
-/* How things stand at one moment. */
+/* How things stand at one moment, and how they came there. */
 typedef struct Standing
 {
     SourceStandby standby; /* what the source says */
     TargetAnswer target;   /* what the target says; where it does not answer, the positions are as
                               the source knows them */
     bool streams;          /* the source sends to the target */
+
+    /* After the start. */
+    Lsn end;      /* to be replayed */
+    Lsn replayed; /* when it was seen last; LSN_INVALID: not known yet */
+    double still; /* since when that stands still */
+    double there; /* since when it has replayed up to the end; 0: it has not */
+    Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
 } Standing;
 
 TargetServer *rejoin_server(Rejoin *rejoin)
@@ -220,36 +227,29 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
 
 /* ---- After it was started ---- */
 
-typedef struct ReplayWait
+/* Note how far replay has come; with -P in kB of WAL from where it was first seen. */
+static void note_progress(Standing *standing)
 {
-    Lsn end;      /* to be replayed */
-    Lsn replayed; /* LSN_INVALID: not known yet */
-    double still; /* since when that stands still */
-    double there; /* since when it has replayed up to the end; 0: it has not */
-    Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
-} ReplayWait;
+    Lsn replayed = standing->target.replayed;
 
-/* With -P, kB of WAL from where replay was first seen. */
-static void show_progress(ReplayWait *wait, Lsn replayed)
-{
     if (replayed == LSN_INVALID)
         return;
-    if (replayed != wait->replayed)
-        wait->still = clock_seconds();
-    if (wait->replayed == LSN_INVALID && replayed < wait->end)
+    if (replayed != standing->replayed)
+        standing->still = clock_seconds();
+    if (standing->replayed == LSN_INVALID && replayed < standing->end)
     {
-        wait->shown = replayed;
-        progress_begin(PROGRESS_REPLAY, wait->end - replayed);
+        standing->shown = replayed;
+        progress_begin(PROGRESS_REPLAY, standing->end - replayed);
     }
-    wait->replayed = replayed;
-    if (wait->shown == LSN_INVALID)
+    standing->replayed = replayed;
+    if (standing->shown == LSN_INVALID)
         return;
-    if (replayed > wait->end)
-        replayed = wait->end;
-    if (replayed > wait->shown)
+    if (replayed > standing->end)
+        replayed = standing->end;
+    if (replayed > standing->shown)
     {
-        progress_add(replayed - wait->shown);
-        wait->shown = replayed;
+        progress_add(replayed - standing->shown);
+        standing->shown = replayed;
     }
 }
 
@@ -293,18 +293,18 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
  * page inside of a record whose rest comes with the next write: then it has received that, and
  * replay stands still. So it does in front of a whole record that its server does not look at yet.
  */
-static bool has_replayed_all(const Rejoin *rejoin, const ReplayWait *wait, const Standing *standing)
+static bool has_replayed_all(const Rejoin *rejoin, const Standing *standing)
 {
     const Lsn replayed = standing->target.replayed;
 
     if (!standing->streams)
         return false;
-    if (replayed >= wait->end)
+    if (replayed >= standing->end)
         return true;
-    return standing->target.received >= wait->end &&
-           clock_seconds() - wait->still >= STANDSTILL_SECONDS &&
-           (wait->end % rejoin->target.control.wal_block_size == 0 ||
-            last_record_waits(rejoin, replayed, wait->end));
+    return standing->target.received >= standing->end &&
+           clock_seconds() - standing->still >= STANDSTILL_SECONDS &&
+           (standing->end % rejoin->target.control.wal_block_size == 0 ||
+            last_record_waits(rejoin, replayed, standing->end));
 }
 
 static const char *describe_receiving(const Standing *standing)
@@ -335,8 +335,7 @@ static void add_apply_delay(const Rejoin *rejoin, Error *error)
                      "SELECT pg_catalog.pg_reload_conf();");
 }
 
-static bool error_not_following(const Rejoin *rejoin, const ReplayWait *wait,
-                                const Standing *standing, Error *error)
+static bool error_not_following(const Rejoin *rejoin, const Standing *standing, Error *error)
 {
     static const char *const states[] = {[TARGET_SILENT] = "it cannot be asked",
                                          [TARGET_STARTING] = "it takes no connections yet",
@@ -346,8 +345,9 @@ static bool error_not_following(const Rejoin *rejoin, const ReplayWait *wait,
     error_set(error, ERROR_FAILED, "the target's server does not follow the source yet");
     error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
-                 wait->replayed == LSN_INVALID ? "(unknown)" : LSN_TEXT(version, wait->replayed),
-                 LSN_TEXT(version, wait->end), describe_receiving(standing));
+                 standing->replayed == LSN_INVALID ? "(unknown)"
+                                                   : LSN_TEXT(version, standing->replayed),
+                 LSN_TEXT(version, standing->end), describe_receiving(standing));
     add_apply_delay(rejoin, error);
     server_control_add_log(&rejoin->control, false, error);
     return false;
@@ -401,39 +401,38 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
 bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
 {
     const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
-    ReplayWait replay = {.end = rejoin->state.position.minimum};
+    Standing standing = {.end = rejoin->state.position.minimum};
     bool failed, caught_up = false;
-    Standing standing;
     Wait wait;
 
     streaming_names(&rejoin->target, rejoin->arena, rejoin->names);
-    rejoin->report.awaited = replay.end;
+    rejoin->report.awaited = standing.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",
-             LSN_TEXT(rejoin->target.control.version, replay.end));
+             LSN_TEXT(rejoin->target.control.version, standing.end));
     if (delay != NULL)
         log_warning("the target's server replays WAL with a delay: recovery_min_apply_delay = %s",
                     delay);
     wait = wait_begin(rejoin->options->rejoin_timeout_seconds);
-    replay.still = wait.begin;
+    standing.still = wait.begin;
     do
     {
         failed = !find_standing(rejoin, &standing, error) ||
                  !check_still_there(rejoin, &standing, error);
         if (failed)
             break;
-        show_progress(&replay, standing.target.replayed);
-        if (!has_replayed_all(rejoin, &replay, &standing))
-            replay.there = 0;
-        else if (replay.there == 0)
-            replay.there = clock_seconds();
+        note_progress(&standing);
+        if (!has_replayed_all(rejoin, &standing))
+            standing.there = 0;
+        else if (standing.there == 0)
+            standing.there = clock_seconds();
         /* A standby that has replayed all the source's WAL follows, also while the source's
          * transactions keep it from opening. Most open at once, so it is given some seconds. */
-        caught_up = replay.there != 0 && (standing.target.state != TARGET_STARTING ||
-                                          clock_seconds() - replay.there >= PATIENCE_SECONDS);
+        caught_up = standing.there != 0 && (standing.target.state != TARGET_STARTING ||
+                                            clock_seconds() - standing.there >= PATIENCE_SECONDS);
     } while (!wait_until(caught_up, &wait, error));
     if (!failed && !caught_up && !wait.stopped)
-        error_not_following(rejoin, &replay, &standing, error);
-    if (replay.shown != LSN_INVALID)
+        error_not_following(rejoin, &standing, error);
+    if (standing.shown != LSN_INVALID)
         progress_end(caught_up); /* also with a last record that is not whole */
     if (caught_up)
         note_following(rejoin, &standing);
