@@ -3,10 +3,15 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package check-package-arm64 rpm check-rpm portable check-portable clean
+.PHONY: all schemas setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package check-package-arm64 rpm check-rpm portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
+
+# The schemas in docs, from the program's tables of keys.
+schemas: all
+	@build/tests/print_schema report >docs/report.schema.json
+	@build/tests/print_schema check >docs/check.schema.json
 
 build/build.ninja:
 	meson setup build $(MESON_OPTIONS)

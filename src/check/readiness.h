@@ -85,6 +85,8 @@ int node_exit_status(const Node *node);
 void node_print_text(const Node *node, bool verbose, FILE *stream);
 /* All findings for programs (docs/check.schema.json). */
 void node_print_json(const Node *node, FILE *stream);
+/* check_keys.c: the schema of what that prints, which docs/check.schema.json is. */
+void node_schema(Buffer *text);
 
 /* ---- For the files that look: a finding is advice, with the name as its id ---- */
 

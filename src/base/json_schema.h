@@ -1,0 +1,42 @@
+/*
+ * The keys of a JSON document, from which its schema is made: docs/report.schema.json and
+ * docs/check.schema.json are what json_schema_append makes of the tables (tests/print_schema.c).
+ */
+#ifndef BASE_JSON_SCHEMA_H
+#define BASE_JSON_SCHEMA_H
+
+#include "base/json.h"
+
+typedef enum JsonKind
+{
+    JSON_STRING,
+    JSON_ONE_OF, /* a string: one of values */
+    JSON_LSN,
+    JSON_TIME,   /* ISO 8601 in UTC */
+    JSON_DIGITS, /* a string of digits */
+    JSON_NAME,   /* of a finding: small letters and underscores */
+    JSON_COUNT,  /* an integer that is not negative */
+    JSON_INTEGER,
+    JSON_DECIMAL, /* a number that is not negative */
+    JSON_BOOL,
+    JSON_STRINGS, /* an array */
+    JSON_OBJECT,  /* the keys that follow with a greater depth are its own */
+    JSON_OBJECTS  /* an array; likewise of each */
+} JsonKind;
+
+typedef struct JsonKey
+{
+    unsigned depth; /* 0: of the document itself */
+    const char *name;
+    JsonKind kind;
+    bool nullable;
+    const char *description; /* NULL: the name says it */
+    const char *values;      /* of JSON_ONE_OF, with '|' between them; of JSON_COUNT the only value,
+                                NULL: any */
+} JsonKey;
+
+/* Append a schema (draft 7). All keys are required; others are allowed. */
+void json_schema_append(const char *title, const char *description, const JsonKey *keys,
+                        size_t count, Buffer *text);
+
+#endif
