@@ -15,7 +15,8 @@ my @source = ("--source-pgdata=$nowhere.source");
 my @complete = ('-D', $nowhere, @source);
 
 # What is said of a command line that is right, up to the target that is not there.
-my $accepted = qr{^pg_rewind: error: could not read permissions of directory "\Q$nowhere\E": No such file or directory\n};
+my $accepted =
+    qr{^pg_rewind: error: could not read permissions of directory "\Q$nowhere\E": No such file or directory\n};
 my $try = qq(pg_rewind: hint: Try "pg_rewind --help" for more information.\n);
 
 sub pg_rewind
@@ -49,7 +50,8 @@ subtest 'help' => sub {
         my $result = pg_rewind($option);
         is("$result->{status} $result->{stderr}", '0 ', "$option: exit status 0, empty stderr");
         like($result->{stdout},
-            qr{^pg_rewind resynchronizes a PostgreSQL cluster with another copy of the cluster\.\n\nUsage:\n  pg_rewind \[OPTION\]\.\.\.\n\nOptions:\n}, "$option: begins as the original's");
+            qr{^pg_rewind resynchronizes a PostgreSQL cluster with another copy of the cluster\.\n\nUsage:\n  pg_rewind \[OPTION\]\.\.\.\n\nOptions:\n},
+            "$option: begins as the original's");
         is(scalar(grep { length > 95 } split /\n/, $result->{stdout}), 0,
             "$option: no line is longer than 95 columns");
     }
@@ -67,8 +69,10 @@ subtest 'help' => sub {
         . 'debug timestamps version help',
         'help names every option, what belongs together stands together');
     my @headings = $help =~ /\n\n(\S.*):\n(?= {2}[ -])/g;
-    is(join(' ', map { lc } $headings[0], $headings[-1]) . ' ' . @headings, 'options other options 8', 'under headings');
-    is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ && !/^      --(?:report-transactions=WHICH|max-lost-transactions=NUMBER)$/ } split /\n/, $help), 0,
+    is(join(' ', map { lc } $headings[0], $headings[-1]) . ' ' . @headings, 'options other options 8',
+        'under headings');
+    is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/
+        && !/^      --(?:report-transactions=WHICH|max-lost-transactions=NUMBER)$/ } split /\n/, $help), 0,
         'texts begin in column 34, below the three options that are longer');
     is(pg_rewind('-n', '--help')->{stdout}, $help, '--help behind other options');
     is(pg_rewind('--help', '--nope')->{stdout}, $help, 'what follows --help is not looked at');
@@ -96,13 +100,18 @@ subtest 'what is missing or does not go together, in the order of checks' => sub
         "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", @source, '-R',
         'extra');
     refused('-R without a server',
-        "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try", @complete, '-R', 'extra');
+        "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try",
+        @complete, '-R', 'extra');
     refused('a checkpoint of a directory',
-        "pg_rewind: error: --checkpoint can only be used with a source server (--source-server)\n$try", @complete, '--checkpoint', 'extra');
-    refused("a check and $_->[0]", "pg_rewind: error: --check changes nothing: it cannot be used with $_->[0]\n$try", '-D', $nowhere,
+        "pg_rewind: error: --checkpoint can only be used with a source server (--source-server)\n$try", @complete,
+        '--checkpoint', 'extra');
+    refused("a check and $_->[0]", "pg_rewind: error: --check changes nothing: it cannot be used with $_->[0]\n$try",
+        '-D', $nowhere,
         '--source-server=x', '--check', @$_)
-        for [ '--save-diverged-wal', 'x' ], [ '--save-lost-rows', 'x' ], ['--rejoin'], ['--checkpoint'], [ '--create-slot', '-R', '--slot=x' ], [ '--drop-slots', '-R' ];
-    refused('a check of nothing', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", '--check');
+        for [ '--save-diverged-wal', 'x' ], [ '--save-lost-rows', 'x' ], ['--rejoin'], ['--checkpoint'],
+            [ '--create-slot', '-R', '--slot=x' ], [ '--drop-slots', '-R' ];
+    refused('a check of nothing', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try",
+        '--check');
     refused('extra argument',
         qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra',
         'more');
@@ -121,44 +130,67 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('-? not in the first place', "$program: invalid option -- '?'\n$try", '-n', '-?');
     refused('a check with a value', "$program: option '--check' doesn't allow an argument\n$try", '--check=now');
     refused('a rejoin to a directory',
-        "pg_rewind: error: --rejoin can only be used with a source server (--source-server)\n$try", @complete, '--rejoin');
-    refused('a start command without rejoin', "pg_rewind: error: --start-command can only be used with --rejoin\n$try", @complete, '--start-command=x');
-    refused('a stop command without rejoin', "pg_rewind: error: --stop-command can only be used with --rejoin\n$try", @complete, '--stop-command=x');
-    refused('an empty start command', qq(pg_rewind: error: invalid value "" for option --start-command\n), '--start-command=');
-    refused('an empty stop command', qq(pg_rewind: error: invalid value "" for option --stop-command\n), '--stop-command=');
-    refused('a timeout that is no number', qq(pg_rewind: error: invalid value "soon" for option --rejoin-timeout\n), '--rejoin-timeout=soon');
-    refused('a timeout that is too long', "pg_rewind: error: --rejoin-timeout must be in range 0..86400\n", '--rejoin-timeout=86401');
+        "pg_rewind: error: --rejoin can only be used with a source server (--source-server)\n$try", @complete,
+        '--rejoin');
+    refused('a start command without rejoin', "pg_rewind: error: --start-command can only be used with --rejoin\n$try",
+        @complete, '--start-command=x');
+    refused('a stop command without rejoin', "pg_rewind: error: --stop-command can only be used with --rejoin\n$try",
+        @complete, '--stop-command=x');
+    refused('an empty start command', qq(pg_rewind: error: invalid value "" for option --start-command\n),
+        '--start-command=');
+    refused('an empty stop command', qq(pg_rewind: error: invalid value "" for option --stop-command\n),
+        '--stop-command=');
+    refused('a timeout that is no number', qq(pg_rewind: error: invalid value "soon" for option --rejoin-timeout\n),
+        '--rejoin-timeout=soon');
+    refused('a timeout that is too long', "pg_rewind: error: --rejoin-timeout must be in range 0..86400\n",
+        '--rejoin-timeout=86401');
     refused('a rejoin with a value', "$program: option '--rejoin' doesn't allow an argument\n$try", '--rejoin=now');
-    refused('a demotion without rejoin', "pg_rewind: error: --demote can only be used with --rejoin\n$try", @complete, '--demote=2');
-    refused('a demotion without a timeline', "$program: option '--demote' requires an argument\n$try", @complete, '--demote');
-    refused('a demotion of no timeline', qq(pg_rewind: error: invalid value "old" for option --demote\n), '--demote=old');
+    refused('a demotion without rejoin', "pg_rewind: error: --demote can only be used with --rejoin\n$try", @complete,
+        '--demote=2');
+    refused('a demotion without a timeline', "$program: option '--demote' requires an argument\n$try", @complete,
+        '--demote');
+    refused('a demotion of no timeline', qq(pg_rewind: error: invalid value "old" for option --demote\n),
+        '--demote=old');
     refused('a demotion of timeline 0', "pg_rewind: error: --demote must be in range 1..2147483647\n", '--demote=0');
-    refused('a limit that is no number', qq(pg_rewind: error: invalid value "few" for option --max-lost-transactions\n), '--max-lost-transactions=few');
-    refused('a limit below 0', "pg_rewind: error: --max-lost-transactions must be in range 0..2147483647\n", '--max-lost-transactions=-1');
-    refused('no limit', "$program: option '--max-lost-transactions' requires an argument\n$try", @complete, '--max-lost-transactions');
+    refused('a limit that is no number', qq(pg_rewind: error: invalid value "few" for option --max-lost-transactions\n),
+        '--max-lost-transactions=few');
+    refused('a limit below 0', "pg_rewind: error: --max-lost-transactions must be in range 0..2147483647\n",
+        '--max-lost-transactions=-1');
+    refused('no limit', "$program: option '--max-lost-transactions' requires an argument\n$try", @complete,
+        '--max-lost-transactions');
     refused('no start command', "$program: option '--start-command' requires an argument\n$try", '--start-command');
-    refused('a slot without a standby', "pg_rewind: error: --slot can only be used with --write-recovery-conf or --rejoin\n$try",
+    refused('a slot without a standby',
+        "pg_rewind: error: --slot can only be used with --write-recovery-conf or --rejoin\n$try",
         '-D', $nowhere, '--source-server=x', '--slot=a');
     refused('a slot to be made without a name', "pg_rewind: error: --create-slot can only be used with --slot\n$try",
         '-D', $nowhere, '--source-server=x', '-R', '--create-slot');
-    refused('a slot to be made with a value', "$program: option '--create-slot' doesn't allow an argument\n$try", '--create-slot=a');
-    refused('slots to be dropped without a standby', "pg_rewind: error: --drop-slots can only be used with --write-recovery-conf or --rejoin\n$try",
+    refused('a slot to be made with a value', "$program: option '--create-slot' doesn't allow an argument\n$try",
+        '--create-slot=a');
+    refused('slots to be dropped without a standby',
+        "pg_rewind: error: --drop-slots can only be used with --write-recovery-conf or --rejoin\n$try",
         '-D', $nowhere, '--source-server=x', '--drop-slots');
-    refused('rows required that are not saved', "pg_rewind: error: --require-lost-rows can only be used with --save-lost-rows\n$try",
+    refused('rows required that are not saved',
+        "pg_rewind: error: --require-lost-rows can only be used with --save-lost-rows\n$try",
         '-D', $nowhere, '--source-server=x', '--require-lost-rows');
-    refused('rows required with a value', "$program: option '--require-lost-rows' doesn't allow an argument\n$try", '--require-lost-rows=a');
-    refused('slots to be dropped with a value', "$program: option '--drop-slots' doesn't allow an argument\n$try", '--drop-slots=a');
+    refused('rows required with a value', "$program: option '--require-lost-rows' doesn't allow an argument\n$try",
+        '--require-lost-rows=a');
+    refused('slots to be dropped with a value', "$program: option '--drop-slots' doesn't allow an argument\n$try",
+        '--drop-slots=a');
     refused('a slot without a name', "$program: option '--slot' requires an argument\n$try", '--slot');
     refused("slot: '$_'", qq(pg_rewind: error: invalid value "$_" for option --slot\n)
-        . "pg_rewind: hint: Replication slot names have 1 to 63 lower case letters, digits and underscores.\n", '-R', "--slot=$_")
+        . "pg_rewind: hint: Replication slot names have 1 to 63 lower case letters, digits and underscores.\n", '-R',
+            "--slot=$_")
         for '', 'a-b', 'A', 'a' x 64;
     refused('a checkpoint with a value',
         "$program: option '--checkpoint' doesn't allow an argument\n$try", '--checkpoint=now');
-    like(pg_rewind("--$_")->{stderr}, qr{^\Q$program\E: option '--$_' is ambiguous}, "ambiguous prefix: $_") for qw(source s d n ch);
+    like(pg_rewind("--$_")->{stderr}, qr{^\Q$program\E: option '--$_' is ambiguous}, "ambiguous prefix: $_")
+        for qw(source s d n ch);
 };
 
 subtest 'values' => sub {
-    refused('sync method', "pg_rewind: error: unrecognized sync method: quick\npg_rewind: hint: Valid methods are fsync and syncfs.\n", '--sync-method=quick');
+    refused('sync method',
+        "pg_rewind: error: unrecognized sync method: quick\npg_rewind: hint: Valid methods are fsync and syncfs.\n",
+        '--sync-method=quick');
     refused('jobs: none', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '-j0');
     refused('jobs: many', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=65');
     refused('jobs: huge',
@@ -184,26 +216,35 @@ subtest 'values' => sub {
     refused('retry timeout: a unit',
         qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
     refused('wait timeout', "pg_rewind: error: --wait-timeout must be in range 0..86400\n", '--wait-timeout=100000');
-    refused('wait timeout: nothing', qq(pg_rewind: error: invalid value "" for option --wait-timeout\n), '--wait-timeout=');
-    refused('restore command: nothing', qq(pg_rewind: error: invalid value "" for option --restore-command\n), '--restore-command=');
-    refused('lost rows: nothing', qq(pg_rewind: error: invalid value "" for option --save-lost-rows\n), '--save-lost-rows', '');
-    refused('diverged WAL: nothing', qq(pg_rewind: error: invalid value "" for option --save-diverged-wal\n), '--save-diverged-wal', '');
-    refused('WAL archive: nothing', qq(pg_rewind: error: invalid value "" for option --wal-archive\n), '--wal-archive', '');
+    refused('wait timeout: nothing', qq(pg_rewind: error: invalid value "" for option --wait-timeout\n),
+        '--wait-timeout=');
+    refused('restore command: nothing', qq(pg_rewind: error: invalid value "" for option --restore-command\n),
+        '--restore-command=');
+    refused('lost rows: nothing', qq(pg_rewind: error: invalid value "" for option --save-lost-rows\n),
+        '--save-lost-rows', '');
+    refused('diverged WAL: nothing', qq(pg_rewind: error: invalid value "" for option --save-diverged-wal\n),
+        '--save-diverged-wal', '');
+    refused('WAL archive: nothing', qq(pg_rewind: error: invalid value "" for option --wal-archive\n), '--wal-archive',
+        '');
     refused('report',
         "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--report=xml');
-    refused('report transactions', 'pg_rewind: error: invalid value "few" for option --report-transactions' . "\npg_rewind: hint: Valid values are all, summary and none.\n",
+    refused('report transactions', 'pg_rewind: error: invalid value "few" for option --report-transactions'
+        . "\npg_rewind: hint: Valid values are all, summary and none.\n",
         '--report-transactions=few');
-    like(pg_rewind('--report-transactions')->{stderr}, qr/option '--report-transactions' requires an argument/, 'report transactions: nothing');
+    like(pg_rewind('--report-transactions')->{stderr}, qr/option '--report-transactions' requires an argument/,
+        'report transactions: nothing');
     refused('progress',
         "pg_rewind: error: unrecognized progress format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--progress=xml');
     refused('progress: nothing',
         "pg_rewind: error: unrecognized progress format: \npg_rewind: hint: Valid formats are text and json.\n",
         '--progress=');
-    refused('progress: only behind =', qq(pg_rewind: error: too many command-line arguments (first is "json")\n$try), @complete, '--progress', 'json');
+    refused('progress: only behind =', qq(pg_rewind: error: too many command-line arguments (first is "json")\n$try),
+        @complete, '--progress', 'json');
     refused('report file',
-        qq(pg_rewind: error: could not create report file "$nowhere/report": No such file or directory\n), @complete, "--report-file=$nowhere/report");
+        qq(pg_rewind: error: could not create report file "$nowhere/report": No such file or directory\n), @complete,
+        "--report-file=$nowhere/report");
 };
 
 subtest 'forms' => sub {
@@ -224,20 +265,24 @@ subtest 'forms' => sub {
         "--config-file=$nowhere/postgresql.conf");
     accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
-    accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --demote=2 --rejoin-timeout=0 --start-command=a --stop-command=b));
+    accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --demote=2 --rejoin-timeout=0 --start-command=a
+        --stop-command=b));
     accepts('a slot', '-D', $nowhere, '--source-server=x', '-R', '--create-slot', '--slot', $_) for 'a_1', 'a' x 63;
     accepts("a limit: $_", @complete, "--max-lost-transactions=$_") for 0, 2147483647;
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);
-    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0 --sync-method=syncfs));
+    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0
+        --sync-method=syncfs));
 };
 
 subtest 'a check needs no source, and says what it finds on stdout' => sub {
-    for my $options ([], [ @source, '-n' ], [ '--source-server=x', qw(-R -c --compare --wal-archive=x --restore-command=x) ])
+    for my $options ([], [ @source, '-n' ], [ '--source-server=x', qw(-R -c --compare --wal-archive=x
+        --restore-command=x) ])
     {
         my $result = pg_rewind('-D', $nowhere, '--check', @$options);
         is("$result->{status} $result->{stderr}", '1 ', "--check @$options: exit status 1, empty stderr");
-        like($result->{stdout}, qr{^"\Q$nowhere\E": not ready for a rewind\n\nproblem  target .*No such\s}s, 'the finding');
+        like($result->{stdout}, qr{^"\Q$nowhere\E": not ready for a rewind\n\nproblem  target .*No such\s}s,
+            'the finding');
     }
 };
 
@@ -252,7 +297,8 @@ subtest 'reports' => sub {
         qr{^pg_rewind: failed; the target is unchanged\n.*could not read permissions}s,
         'text on stdout, of a failure too');
     my $json = pg_rewind(@complete, '--report', 'json');
-    like($json->{stdout}, qr{^\{\n  "report_version": 3,\n  "result": "failed",\n  "exit_status": 1,\n.*\n\}\n\z}s, 'json on stdout');
+    like($json->{stdout}, qr{^\{\n  "report_version": 3,\n  "result": "failed",\n  "exit_status": 1,\n.*\n\}\n\z}s,
+        'json on stdout');
     is($json->{status}, 1, 'the exit status stays');
 
     my $file = work_dir() . '/report';
@@ -266,7 +312,8 @@ subtest 'reports' => sub {
         for my $command ([ '--report=json', @$wrong ], [ @$wrong, '--report=json' ])
         {
             my $refused = pg_rewind(@$command);
-            like($refused->{stdout}, qr{"result": "failed",\n  "exit_status": 1,\n.*"errors": \[\n}s, "a wrong command line has a report: @$command");
+            like($refused->{stdout}, qr{"result": "failed",\n  "exit_status": 1,\n.*"errors": \[\n}s,
+                "a wrong command line has a report: @$command");
             is($refused->{stderr}, pg_rewind(@$wrong)->{stderr}, 'and the same messages');
         }
     }

@@ -48,8 +48,8 @@ sub says
     return;
 }
 
-# A row: a name; break => sub, given the copy of the target; options; status (1); says => [ messages ]; ends => how the last hint begins.
-# source => sub, given the copy: the source's options, instead of the running server.
+# A row: a name; break => sub, given the copy of the target; options; status (1); says => [ messages ]; ends => how the
+# last hint begins. source => sub, given the copy: the source's options, instead of the running server.
 sub fails
 {
     my ($name, $source, $target, %row) = @_;
@@ -113,7 +113,8 @@ sub target_is_damaged
         break => sub { my $path = $_[0]->path('global'); chmod 0500, $path; return sub { chmod 0700, $path } },
         says => [qr{^pg_rewind: error: cannot write to directory ".*/global": Permission denied\npg_rewind: hint: The user .*\npg_rewind: hint: The target is unchanged\.\n\z}m]);
     fails('a file that cannot be read', $source, $target,
-        break => sub { my $path = $_[0]->path($source->query(q{SELECT pg_relation_filepath('t')})); chmod 0000, $path; return sub { chmod 0600, $path } },
+        break => sub { my $path = $_[0]->path($source->query(q{SELECT pg_relation_filepath('t')})); chmod 0000, $path;
+        return sub { chmod 0600, $path } },
         says => [qr{^pg_rewind: error: could not open file ".*/base/.*": Permission denied\npg_rewind: hint: The user that runs pg_rewind must be able to read and write it\.\npg_rewind: hint: The target is unchanged\.\n\z}m]);
     fails('a file is a directory', $source, $target,
         break => sub { unlink $_[0]->path('global/pg_filenode.map'); mkdir $_[0]->path('global/pg_filenode.map') },
@@ -151,15 +152,19 @@ sub sides_do_not_fit
     fails('history file: a word for a number', $source, $target, break => $with->("one\t0/1\n"),
         says => ["syntax error in history file: one\t0/1", qr{^pg_rewind: detail: Expected a numeric timeline ID\.$}m]);
     fails('history file: no position', $source, $target, break => $with->("1\tnowhere\n"),
-        says => ["syntax error in history file: 1\tnowhere", qr{^pg_rewind: detail: Expected a write-ahead log switchpoint location\.$}m]);
+        says => ["syntax error in history file: 1\tnowhere",
+        qr{^pg_rewind: detail: Expected a write-ahead log switchpoint location\.$}m]);
     fails('history file: backwards', $source, $target, break => $with->("1\t0/1\n1\t0/2\n"),
-        says => ["invalid data in history file: 1\t0/2", qr{^pg_rewind: detail: Timeline IDs must be in increasing sequence\.$}m]);
+        says => ["invalid data in history file: 1\t0/2",
+        qr{^pg_rewind: detail: Timeline IDs must be in increasing sequence\.$}m]);
     fails('history file: its own timeline', $source, $target, break => $with->("2\t0/1\n"),
-        says => [qr{^pg_rewind: error: invalid data in history file}m, qr{^pg_rewind: detail: Timeline IDs must be less than child timeline's ID\.$}m]);
+        says => [qr{^pg_rewind: error: invalid data in history file}m,
+        qr{^pg_rewind: detail: Timeline IDs must be less than child timeline's ID\.$}m]);
     return;
 }
 
-# Odd versions have no checksums in these tests, but for 9.3. Where pg_control keeps wal_log_hints a server knows: it writes it.
+# Odd versions have no checksums in these tests, but for 9.3. Where pg_control keeps wal_log_hints a server knows: it
+# writes it.
 sub hints_were_not_logged
 {
     my ($source, $target) = @_;
@@ -197,7 +202,8 @@ sub somebody_is_there
             flock($lock, LOCK_EX | LOCK_NB) or die "could not lock: $!";
             return sub { close $lock };
         },
-        options => ['--wait-timeout=0'], status => 2, ends => qr/Another run is using the target and may be changing it: /,
+        options => ['--wait-timeout=0'], status => 2,
+        ends => qr/Another run is using the target and may be changing it: /,
         says => ['another pg_rewind is working on directory "COPY"']);
     fails('the source directory is in use', $source, $target,
         source => sub { ('--source-pgdata', $source->data) },
@@ -293,7 +299,8 @@ sub wal_is_missing
         if $target->version >= 12;
     fails('a configuration that no server reads', $source, $target, options => \@restore,
         break => sub { my $path = $_[0]->path('postgresql.conf'); replace($path, slurp($path) . "nonsense\n") },
-        says => ['could not read "restore_command" from target cluster', qr{^pg_rewind: detail: The program ".*/postgres" failed: }m])
+        says => ['could not read "restore_command" from target cluster',
+            qr{^pg_rewind: detail: The program ".*/postgres" failed: }m])
         if $target->version >= 12;
     fails('a configuration that is not in the data directory', $source, $target, options => \@restore,
         break => sub { unlink $_[0]->path('postgresql.conf') },
@@ -302,10 +309,12 @@ sub wal_is_missing
         if $target->version >= 12;
     fails('restore command with an unknown placeholder',
         $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
-        says => ['invalid value for parameter "restore_command": "cp %x %p"', qr{^pg_rewind: detail: String contains unexpected placeholder "%x"\.$}m]);
+        says => ['invalid value for parameter "restore_command": "cp %x %p"',
+            qr{^pg_rewind: detail: String contains unexpected placeholder "%x"\.$}m]);
     fails('restore command that ends in a placeholder',
         $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %') },
-        says => ['invalid value for parameter "restore_command": "cp %"', qr{^pg_rewind: detail: String ends unexpectedly after escape character "%"\.$}m]);
+        says => ['invalid value for parameter "restore_command": "cp %"',
+            qr{^pg_rewind: detail: String ends unexpectedly after escape character "%"\.$}m]);
     return;
 }
 
@@ -321,8 +330,10 @@ sub success_is_said
         'a dry run says what the original says');
 
     my $more = rewind($target, $source, options => ['-n', '-P', '--debug'])->{stderr};
-    for my $line (qr{connected to server}, qr{reading source file list}, qr{reading target file list}, qr{reading WAL in target},
-        qr{need to copy \d+ MB \(total source directory size is \d+ MB\)}, qr{Source timeline history:}, qr{Target timeline history:},
+    for my $line (qr{connected to server}, qr{reading source file list}, qr{reading target file list},
+        qr{reading WAL in target},
+        qr{need to copy \d+ MB \(total source directory size is \d+ MB\)}, qr{Source timeline history:},
+        qr{Target timeline history:},
         qr{1: 0/0+ - $lsn}, qr{PG_VERSION \(COPY\)})
     {
         like($more, qr{^pg_rewind: $line$}m, "with -P and --debug: $line");
@@ -342,7 +353,8 @@ sub success_is_said
     my $same = rewind($copy, $source, kind => 'directory');
     is("$same->{status} $same->{stdout}", '0 ', 'source and target on the same timeline: success');
     like($same->{stderr},
-        qr{^pg_rewind: source and target cluster are on the same timeline\n(?:.*\n)*pg_rewind: no rewind required\n}m, 'said as the original says it');
+        qr{^pg_rewind: source and target cluster are on the same timeline\n(?:.*\n)*pg_rewind: no rewind required\n}m,
+        'said as the original says it');
     unlike($same->{stderr}, qr{servers diverged at}, 'not taken for a divergence');
     is(state_of($copy->data), $before, 'the target is unchanged');
     $copy->discard;
@@ -369,4 +381,5 @@ each_version(sub {
     somebody_is_there($source, $target);
     source_refuses($source, $target);
     wal_is_missing($source, $target);
-}, only => [ 10, 12, 15, 19 ]);    # what is said does not depend on the version, but for those that words and programs changed with
+# what is said does not depend on the version, but for those that words and programs changed with
+}, only => [ 10, 12, 15, 19 ]);

@@ -129,7 +129,8 @@ each_version(sub {
     my $fetched = 0;
     $fetched += $_ for values %{ $report->{bytes}{fetched_by_kind} };
     ok($fetched == $report->{bytes}{fetched} && $fetched > 0, 'bytes fetched by kind sum up');
-    cmp_ok($report->{bytes}{fetched}, '<=', $report->{bytes}{planned} + $report->{bytes}{planned_wal}, 'not more than was planned');
+    cmp_ok($report->{bytes}{fetched}, '<=', $report->{bytes}{planned} + $report->{bytes}{planned_wal},
+        'not more than was planned');
     ok($report->{seconds}{stage} > 0 && $report->{seconds}{apply} > 0, 'phases have their times');
     times_agree('a rewind', $report);
 

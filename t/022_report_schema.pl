@@ -1,5 +1,5 @@
-# Every way a run can end has a report in JSON that is as docs/report.schema.json says: done, nothing to do, finished, failed,
-# half-way, impossible, wrong command line; with and without --dry-run. The validator is not ours.
+# Every way a run can end has a report in JSON that is as docs/report.schema.json says: done, nothing to do, finished,
+# failed, half-way, impossible, wrong command line; with and without --dry-run. The validator is not ours.
 # (Rule D1.)
 
 use strict;
@@ -29,7 +29,8 @@ sub ends
     spew($file, $report);
     push @reports, $file;
     my $json = eval { JSON::PP->new->utf8->decode($report) } // {};
-    is("$status $json->{exit_status} $json->{result}", "$expected_status $expected_status $expected_result", $name) or diag($result->{stderr});
+    is("$status $json->{exit_status} $json->{result}", "$expected_status $expected_status $expected_result", $name)
+        or diag($result->{stderr});
     $seen{ ($json->{dry_run} ? 'dry ' : '') . $json->{result} }++;
     my @said = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
     my @told = map { $_->{message} =~ s/\n.*//sr } @{ $json->{errors} };
@@ -79,7 +80,8 @@ each_version(sub {
     patch_segment_size($made_over, 64 * 1024 * 1024);
 
     reports('dry run', $target, $source, 0, 'would_rewind', options => ['-n']);
-    reports("dry run, $_", $target, $source, 0, 'would_rewind', options => [ '-n', "--report-transactions=$_" ]) for qw(summary none);
+    reports("dry run, $_", $target, $source, 0, 'would_rewind', options => [ '-n', "--report-transactions=$_" ])
+        for qw(summary none);
     reports('another cluster', $other, $source, 1, 'failed');
     reports('another format', $made_over, $source, 3, 'impossible');
     reports('another format dry', $made_over, $source, 3, 'impossible', options => ['-n']);
@@ -109,17 +111,20 @@ each_version(sub {
     is(join(', ', sort keys %seen), 'dry failed, dry impossible, dry not_required, dry would_finish, dry would_rewind, '
         . 'failed, finished, impossible, not_required, rewound, unfinished', 'each way to end was there');
     my $result = validate('--closed', @reports);
-    is("$result->{status} $result->{stdout}$result->{stderr}", '0 ', scalar(@reports) . ' reports are as the schema says, with no key that it does not describe');
+    is("$result->{status} $result->{stdout}$result->{stderr}", '0 ', scalar(@reports)
+        . ' reports are as the schema says, with no key that it does not describe');
 
     # The schema lets keys be added, to the report and to what is in it.
     my $later = slurp($reports[0]) =~ s/^(\s*)("(?:dry_run|transactions|lsn)":)/$1"added_later": 1,\n$1$2/mgr;
     spew(work_dir() . '/later.json', $later);
     is(validate(work_dir() . '/later.json')->{status}, 0, 'a report with more keys is valid');
-    is(validate('--closed', work_dir() . '/later.json')->{status}, 1, 'and the test would notice a key that is not described');
+    is(validate('--closed', work_dir() . '/later.json')->{status}, 1,
+        'and the test would notice a key that is not described');
 
     # The validator does look.
     my $good = slurp($reports[0]);
-    my %bad = (key => $good =~ s/"dry_run"/"wet_run"/r, value => $good =~ s/"would_rewind"/"would"/r, type => $good =~ s/"report_version": 3/"report_version": "3"/r);
+    my %bad = (key => $good =~ s/"dry_run"/"wet_run"/r, value => $good =~ s/"would_rewind"/"would"/r,
+        type => $good =~ s/"report_version": 3/"report_version": "3"/r);
     for my $what (sort keys %bad)
     {
         spew(work_dir() . '/bad.json', $bad{$what});

@@ -1,5 +1,5 @@
-# The report names each transaction that committed on the target alone, with its records and relations; names come from the source
-# where the storage is the same one there, else from the target's own catalogs.
+# The report names each transaction that committed on the target alone, with its records and relations; names come from
+# the source where the storage is the same one there, else from the target's own catalogs.
 #
 #   source   ──┬── VACUUM FULL rewritten ──▶        does not know what the target made, or it itself rewrote
 #   target     └── DML, subtransactions, prepared, TRUNCATE, DROP, CREATE, ALTER ──▶
@@ -24,8 +24,10 @@ sub transaction
 sub prepare_both
 {
     my ($cluster) = @_;
-    $cluster->sql($_) for 'CREATE TABLE a (i int PRIMARY KEY, t text)', 'CREATE TABLE b (i int)', 'CREATE TABLE cut AS SELECT 1 AS i',
-        'CREATE TABLE gone AS SELECT 1 AS i', 'CREATE TABLE rewritten AS SELECT 1 AS i', 'CREATE SEQUENCE counted', 'CREATE SEQUENCE reserved', 'CREATE SEQUENCE untouched', 'CREATE DATABASE other';
+    $cluster->sql($_) for 'CREATE TABLE a (i int PRIMARY KEY, t text)', 'CREATE TABLE b (i int)',
+        'CREATE TABLE cut AS SELECT 1 AS i',
+        'CREATE TABLE gone AS SELECT 1 AS i', 'CREATE TABLE rewritten AS SELECT 1 AS i', 'CREATE SEQUENCE counted',
+        'CREATE SEQUENCE reserved', 'CREATE SEQUENCE untouched', 'CREATE DATABASE other';
     $cluster->sql('CREATE TABLE x (i int); CREATE TABLE indexed (i int PRIMARY KEY)', 'other');
     return;
 }
@@ -35,7 +37,8 @@ sub write_on_target
     my ($target) = @_;
     my %done;
     $done{simple} = transaction($target, 'INSERT INTO a VALUES (1), (2), (3)');
-    $done{two} = transaction($target, 'INSERT INTO a VALUES (4)', 'INSERT INTO b VALUES (1)', 'SAVEPOINT s', 'INSERT INTO b VALUES (2)',
+    $done{two} = transaction($target, 'INSERT INTO a VALUES (4)', 'INSERT INTO b VALUES (1)', 'SAVEPOINT s',
+        'INSERT INTO b VALUES (2)',
         'RELEASE s', 'SAVEPOINT s', 'INSERT INTO cut VALUES (2)', 'ROLLBACK TO s');
     $done{aborted} = transaction($target, 'INSERT INTO a VALUES (10)', 'ROLLBACK');
     $done{both} = transaction($target, 'INSERT INTO b VALUES (3)', q{PREPARE TRANSACTION 'both'});
@@ -66,8 +69,10 @@ sub counts_by_waldump
     my ($high, $low) = map { hex } split '/', $from;
     my $first = sprintf '%08X%08X%08X', 1, $high, $low >> 20;
     # Without names of segments, 19 asks any file for their size, also one that has no WAL yet.
-    my @segments = grep { $_ ge $first && slurp($target->path("pg_wal/$_")) !~ /\A\0/ } map { m{/(00000001[0-9A-F]{16})$} } sort glob($target->path('pg_wal/*'));
-    my $result = run([ $target->bindir . '/pg_waldump', '-p', $target->path('pg_wal'), '-t', '1', '-s', $from, @segments[0, -1] ]);
+    my @segments = grep { $_ ge $first && slurp($target->path("pg_wal/$_")) !~ /\A\0/ }
+        map { m{/(00000001[0-9A-F]{16})$} } sort glob($target->path('pg_wal/*'));
+    my $result = run([ $target->bindir . '/pg_waldump', '-p', $target->path('pg_wal'), '-t', '1', '-s', $from,
+        @segments[0, -1] ]);
     my %count;
     $count{$_}++ for $result->{stdout} =~ /tx:\s+(\d+),/g;
     return \%count;
@@ -84,26 +89,32 @@ sub lists_all
     ok(!$by_xid{ $done->{$_} }, "$name: '$_' is not") for qw(aborted only);
     is($by_xid{ $done->{two} }{subtransactions}, 1, "$name: subtransactions that committed");
     ok($by_xid{ $done->{both} }{prepared}, "$name: a prepared one");
-    ok((grep { join(' ', @{ $_->{schema_changes} }) =~ /^CREATE TABLE/ && @{ $_->{created} } == 1 } @$list), "$name: CREATE TABLE with its storage");
-    my %change = map { $_ => join('; ', @{ $by_xid{ $done->{$_} }{schema_changes} }) } grep { $by_xid{ $done->{$_} } } keys %$done;
+    ok((grep { join(' ', @{ $_->{schema_changes} }) =~ /^CREATE TABLE/ && @{ $_->{created} } == 1 } @$list),
+        "$name: CREATE TABLE with its storage");
+    my %change = map { $_ => join('; ', @{ $by_xid{ $done->{$_} }{schema_changes} }) } grep { $by_xid{ $done->{$_} } }
+        keys %$done;
     my $prefix = $by_server ? '' : 'postgres/';
     is($change{simple}, '', "$name: rows are no change of the schema");
     is($change{cut}, "TRUNCATE TABLE ${prefix}public.cut", "$name: the table that was truncated");
     is($change{gone}, "DROP TABLE ${prefix}public.gone", "$name: the table that was dropped");
     is($change{altered}, "ALTER TABLE ${prefix}public.b", "$name: the table that was altered");
     is($change{role}, 'CREATE ROLE somebody', "$name: the role");
-    my %names = map { my $key = $_; $key => { map { $_ => 1 } @{ $by_xid{ $done->{$key} }{relations} } } } qw(simple two made rewritten other);
+    my %names = map { my $key = $_; $key => { map { $_ => 1 } @{ $by_xid{ $done->{$key} }{relations} } } } qw(simple two
+        made rewritten other);
     if ($by_server)
     {
         ok($names{simple}{'public.a'} && $names{simple}{'public.a_pkey'}, "$name: a table and its index, by name");
-        ok($names{two}{'public.a'} && $names{two}{'public.b'} && !$names{two}{'public.cut'}, "$name: but not what was rolled back");
+        ok($names{two}{'public.a'} && $names{two}{'public.b'} && !$names{two}{'public.cut'},
+            "$name: but not what was rolled back");
         is(join(' ', @{ $by_xid{ $done->{gone} }{dropped} }), 'public.gone', "$name: what was dropped");
-        is(join(' ', keys %{ $names{$_} }), "public.$_", "$name: '$_', which the target's catalogs know") for qw(made rewritten);
+        is(join(' ', keys %{ $names{$_} }), "public.$_", "$name: '$_', which the target's catalogs know") for qw(made
+            rewritten);
         is(join(' ', keys %{ $names{other} }), 'other/public.x', "$name: a table of another database");
     }
     else
     {
-        is(join(' ', sort keys %{ $names{simple} }), 'postgres/public.a postgres/public.a_pkey', "$name: names, where the source is a directory");
+        is(join(' ', sort keys %{ $names{simple} }), 'postgres/public.a postgres/public.a_pkey',
+            "$name: names, where the source is a directory");
     }
     return \%by_xid;
 }
@@ -120,12 +131,14 @@ sub database_is_one_line
     for my $how (qw(all summary))
     {
         my $by = $how eq 'all' ? qr/ by \d+/ : qr//;
-        my $text = rewind($copy, $source, options => [ '--dry-run', '--report=text', "--report-transactions=$how" ])->{stdout};
+        my $text = rewind($copy, $source, options => [ '--dry-run', '--report=text',
+            "--report-transactions=$how" ])->{stdout};
         my ($created) = $text =~ /^(  storage created .*\n(?: {28}.*\n)*)/m;
         is(scalar(() = $created =~ /\bdatabase made$by$/mg), 1, "$how: the database is one line") or diag($created);
         like($created, qr{ made/public\.in_it$by$}m, "$how: its table is shown");
         unlike($created, qr/\d more$/m, "$how: nothing is left out");
-        like($text, qr/^ .* CREATE DATABASE made by \d+, .*\n.* DROP DATABASE other by \d+, /m, "$how: the databases by their names") if $how eq 'all';
+        like($text, qr/^ .* CREATE DATABASE made by \d+, .*\n.* DROP DATABASE other by \d+, /m,
+            "$how: the databases by their names") if $how eq 'all';
     }
     $copy->discard;
     return;
@@ -141,21 +154,29 @@ each_version(sub {
     $target->stop;
 
     my $text = rewind($target, $source, options => [ '--dry-run', '--report=text' ]);
-    like($text->{stdout}, qr{^  most touched +\S.*: \d+ transactions?, \d+ records?$}m, 'a person reads what was touched');
-    like($text->{stdout}, qr{^  schema, by its catalogs +TRUNCATE TABLE public\.cut by \d+, [-0-9: ]+\n +its rows are still on the source\n +DROP TABLE public\.gone by \d+, [-0-9: ]+\n +its rows are still on the source\n +CREATE TABLE public\.made by}m,
+    like($text->{stdout}, qr{^  most touched +\S.*: \d+ transactions?, \d+ records?$}m,
+        'a person reads what was touched');
+    like($text->{stdout},
+        qr{^  schema, by its catalogs +TRUNCATE TABLE public\.cut by \d+, [-0-9: ]+\n +its rows are still on the source\n +DROP TABLE public\.gone by \d+, [-0-9: ]+\n +its rows are still on the source\n +CREATE TABLE public\.made by}m,
         'and what became of the schema');
-    is((grep { length($_) > 100 && !/fingerprint|source  |target  / } split(/\n/, $text->{stdout})), 0, 'in 100 columns');
+    is((grep { length($_) > 100 && !/fingerprint|source  |target  / } split(/\n/, $text->{stdout})), 0,
+        'in 100 columns');
 
-    my $report = JSON::PP->new->utf8->decode(rewind($target, $source, options => [ '--dry-run', '--report=json' ])->{stdout});
+    my $report = JSON::PP->new->utf8->decode(rewind($target, $source,
+        options => [ '--dry-run', '--report=json' ])->{stdout});
     my $discarded = $report->{discarded};
     ok($discarded->{list_complete}, 'the list is complete');
     is(scalar @{ $discarded->{committed} }, $discarded->{transactions}, 'and has each transaction');
     my %last = map { defined $_->{last_value} ? ($_->{name} => $_->{last_value}) : () } @{ $discarded->{relations} };
     is(join(' ', sort keys %last), 'public.counted public.down public.reserved', 'sequences that advanced');
-    ok($last{'public.counted'} >= 41 && $last{'public.counted'} <= 73, 'not far past their last value') or diag($last{'public.counted'});
+    ok($last{'public.counted'} >= 41 && $last{'public.counted'} <= 73, 'not far past their last value')
+        or diag($last{'public.counted'});
     is($last{'public.down'}, -70, 'also one that goes down');
-    ok($last{'public.reserved'} >= 4 && $last{'public.reserved'} <= 36, 'and one that only a transaction logged which rolled back') or diag($last{'public.reserved'});
-    like($text->{stdout}, qr{^  sequences +public\.counted: up to $last{'public.counted'}\n +public\.down: up to -70\n +public\.reserved: up to $last{'public.reserved'}$}m, 'for people, too');
+    ok($last{'public.reserved'} >= 4 && $last{'public.reserved'} <= 36,
+        'and one that only a transaction logged which rolled back') or diag($last{'public.reserved'});
+    like($text->{stdout},
+        qr{^  sequences +public\.counted: up to $last{'public.counted'}\n +public\.down: up to -70\n +public\.reserved: up to $last{'public.reserved'}$}m,
+        'for people, too');
     is(join(' ', @{ $discarded->{prepared_gids} }), 'only', 'what was only prepared');
     my ($key) = grep { ($_->{name} // '') eq 'other/public.indexed_pkey' } @{ $discarded->{relations} };
     is($key->{table}, 'other/public.indexed', 'an index that was dropped, and its table');
@@ -173,7 +194,9 @@ each_version(sub {
         my $bytes = slurp($map);
         spew($map, substr($bytes, 0, 100));
         my $blind = rewind($target, $source, options => [ '--dry-run', '--report=json' ]);
-        like($blind->{stderr}, qr/warning: could not list all transactions that are lost: map of catalogs ".*" is damaged/, 'a map that cannot be read');
+        like($blind->{stderr},
+            qr/warning: could not list all transactions that are lost: map of catalogs ".*" is damaged/,
+            'a map that cannot be read');
         ok(!JSON::PP->new->utf8->decode($blind->{stdout})->{discarded}{list_complete}, 'costs the complete list');
         spew($map, $bytes);
     }
@@ -184,7 +207,8 @@ each_version(sub {
         spew($map, substr($bytes, 0, 100));
         my $blind = rewind($target, $source, options => [ '--dry-run', '--report=json' ]);
         is($blind->{status}, 0, 'catalogs that cannot be read are no failure');
-        my ($made) = grep { $_->{xid} == $done->{made} } @{ JSON::PP->new->utf8->decode($blind->{stdout})->{discarded}{committed} };
+        my ($made) = grep { $_->{xid}
+            == $done->{made} } @{ JSON::PP->new->utf8->decode($blind->{stdout})->{discarded}{committed} };
         like("@{ $made->{relations} }", qr{^postgres/\d+$}, 'and leave numbers');
         spew($map, $bytes);
     }
@@ -195,12 +219,14 @@ each_version(sub {
         my $much = $target->copy('much')->start;
         $much->sql('DO $$ BEGIN FOR i IN 1 .. 4000 LOOP INSERT INTO a VALUES (-i); COMMIT; END LOOP; END $$');
         $much->stop;
-        my $long = JSON::PP->new->utf8->decode(rewind($much, $source, options => [ '--dry-run', '--report=json' ])->{stdout});
+        my $long = JSON::PP->new->utf8->decode(rewind($much, $source,
+            options => [ '--dry-run', '--report=json' ])->{stdout});
         cmp_ok($long->{discarded}{transactions}, '>', 4000, 'many transactions');
         is(scalar @{ $long->{discarded}{committed} }, $long->{discarded}{transactions}, 'each of which is listed');
         $much->discard;
     }
     $source->stop;
-    $report = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory', options => [ '--dry-run', '--report=json' ])->{stdout});
+    $report = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory',
+        options => [ '--dry-run', '--report=json' ])->{stdout});
     lists_all('directory', $report->{discarded}{committed}, $done, 0);
 }, only => [ 9.3, 9.4, 10, 12, 15, 19 ]);

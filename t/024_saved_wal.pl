@@ -1,5 +1,6 @@
-# --save-diverged-wal keeps the WAL that a rewind discards, before the target loses it: pg_waldump reads it from the divergence to
-# the end. Killed anywhere in it, the same command goes on. What can be checked is checked before.  (Invariants 1 and 3.)
+# --save-diverged-wal keeps the WAL that a rewind discards, before the target loses it: pg_waldump reads it from the
+# divergence to the end. Killed anywhere in it, the same command goes on. What can be checked is checked before.
+# (Invariants 1 and 3.)
 # (Rule D5.)
 
 use strict;
@@ -52,20 +53,24 @@ sub all_is_kept
     my ($target, $source, $wal) = @_;
     my $saved = work_dir() . '/all';
     my $copy = $target->copy('copy');
-    is(rewind($copy, $source, kind => 'directory', options => [ '--compare', "--save-diverged-wal=$saved" ])->{status}, 0, 'with --compare');
-    is(scalar(grep { !-e "$saved/$_" || slurp("$saved/$_") ne $wal->{$_} } keys %$wal), 0, 'all segments of pg_wal are kept');
+    is(rewind($copy, $source, kind => 'directory', options => [ '--compare', "--save-diverged-wal=$saved" ])->{status},
+        0, 'with --compare');
+    is(scalar(grep { !-e "$saved/$_" || slurp("$saved/$_") ne $wal->{$_} } keys %$wal), 0,
+        'all segments of pg_wal are kept');
     $copy->discard;
     return;
 }
 
-# The command to read it is pasted into a shell: what the directory's name has in it is not run, and nothing is left out of it.
+# The command to read it is pasted into a shell: what the directory's name has in it is not run, and nothing is left out
+# of it.
 sub pasted
 {
     my ($target, $source) = @_;
     my $copy = $target->copy('pasted');
     my $trap = work_dir() . '/trap';
     my $saved = work_dir() . qq{/it's "\$(touch trap)" `touch trap`};
-    my $result = rewind($copy, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved", '--report=json' ]);
+    my $result = rewind($copy, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved",
+        '--report=json' ]);
     is($result->{status}, 0, 'a directory with quotes in its name');
     my $printed = JSON::PP->new->utf8->decode($result->{stdout})->{discarded}{saved_wal}{command};
     like($result->{stderr}, qr/to read it: \Q$printed\E$/m, 'the message has the same command');
@@ -83,7 +88,8 @@ each_version(sub {
     my $switch = 'SELECT pg_switch_wal()';
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT 1 AS a') },
-        target => sub { $_[0]->sql($_) for 'INSERT INTO t VALUES (2)', $switch, 'INSERT INTO t VALUES (3)', $switch, 'INSERT INTO t VALUES (4)' });
+        target => sub { $_[0]->sql($_) for 'INSERT INTO t VALUES (2)', $switch, 'INSERT INTO t VALUES (3)', $switch,
+            'INSERT INTO t VALUES (4)' });
     $target->stop;
     $source->stop;
     refused('in the target', $source, $target, $target->path('saved'), qr/must not be inside/);
@@ -91,13 +97,16 @@ each_version(sub {
     refused('no parent', $source, $target, work_dir() . '/none/saved', qr/could not write to directory/);
     spew(work_dir() . '/file', 'x');
     refused('a file', $source, $target, work_dir() . '/file', qr/is not a directory/);
-    is(rewind($target, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved", '--dry-run' ])->{status}, 0, 'a dry run');
+    is(rewind($target, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved",
+        '--dry-run' ])->{status}, 0, 'a dry run');
     ok(!-e $saved, 'makes nothing');
 
-    my %wal = map { m{([^/]+)$} ? ($1 => slurp($_)) : () } grep { /00000001[0-9A-F]{16}$/ } glob($target->path('pg_wal/*'));
+    my %wal = map { m{([^/]+)$} ? ($1 => slurp($_)) : () } grep { /00000001[0-9A-F]{16}$/ }
+        glob($target->path('pg_wal/*'));
     all_is_kept($target, $source, \%wal) if $version == 18;
     pasted($target, $source) if $version == 15;
-    my $plan = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory', options => [ '-n', '--report=json' ])->{stdout});
+    my $plan = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory',
+        options => [ '-n', '--report=json' ])->{stdout});
     my ($high, $low) = map { hex } split m{/}, $plan->{divergence}{lsn};
     my ($last) = map { sprintf('00000001%08X%08X', $high, $low / length($wal{$_})) } (keys %wal)[0];
     mkdir $saved;
@@ -107,7 +116,8 @@ each_version(sub {
     like($result->{stderr}, qr/exists with other content/, 'that says so');
     unlink "$saved/$last";
 
-    $result = rewind($target, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved", '--report=json' ]);
+    $result = rewind($target, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved",
+        '--report=json' ]);
     is($result->{status}, 0, 'rewound');
     my $report = JSON::PP->new->utf8->decode($result->{stdout});
     my @kept = sort grep { /^[0-9A-F]{24}$/ } map { m{([^/]+)$} } glob("$saved/*");
@@ -120,7 +130,8 @@ each_version(sub {
         my $command = $report->{discarded}{saved_wal}{command} =~ s/^pg_waldump/$waldump/r;
         my $dump = run([ 'sh', '-c', $command ]);
         is($dump->{status}, 0, 'pg_waldump reads all of it') or diag($dump->{stderr});
-        is(scalar(() = $dump->{stdout} =~ /desc: COMMIT/g), $report->{discarded}{transactions}, 'and finds each commit');
+        is(scalar(() = $dump->{stdout} =~ /desc: COMMIT/g), $report->{discarded}{transactions},
+            'and finds each commit');
     }
     $_->discard for $target, $source;
     interrupted($version) if $version == 15;

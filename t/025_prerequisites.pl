@@ -1,5 +1,5 @@
-# Whatever keeps a rewind from being done is said in one run, each thing with what to do about it: by a dry run, by a real one, and in the
-# report. Nothing is changed.  (Invariant 1. The same on all versions.)
+# Whatever keeps a rewind from being done is said in one run, each thing with what to do about it: by a dry run, by a
+# real one, and in the report. Nothing is changed. (Invariant 1. The same on all versions.)
 # (Rules O2, O3.)
 
 use strict;
@@ -16,7 +16,8 @@ sub finds
     my $before = tree($target);
     for my $dry ([], ['--dry-run'])
     {
-        my $result = rewind($target, $source, %option, options => [ '--report=json', '--retry-timeout=1', @{ $option{options} // [] }, @$dry ]);
+        my $result = rewind($target, $source, %option, options => [ '--report=json', '--retry-timeout=1',
+            @{ $option{options} // [] }, @$dry ]);
         my $report = JSON::PP->new->utf8->decode($result->{stdout});
         my @found = map { $_->{message} } @{ $report->{errors} };
         is($result->{status}, $status, "$name: pg_rewind @$dry fails with status $status") or diag($result->{stderr});
@@ -25,9 +26,11 @@ sub finds
         {
             like($found[$i], $errors->[$i], "$name: error $i");
         }
-        is(join("\n", map { $_->{message} } grep { !defined $_->{hint} && !defined $_->{detail} } @{ $report->{errors} }), '',
+        is(join("\n", map { $_->{message} } grep { !defined $_->{hint}
+            && !defined $_->{detail} } @{ $report->{errors} }), '',
             "$name: each says what to do, or more about it");
-        like($result->{stderr}, qr/\npg_rewind: hint: The target is unchanged\. [^\n]+\n\z/, 'the last line says the state of the target');
+        like($result->{stderr}, qr/\npg_rewind: hint: The target is unchanged\. [^\n]+\n\z/,
+            'the last line says the state of the target');
         like($result->{stderr}, $option{last}, 'and what is next') if $option{last};
         is_same_tree(tree($target), $before, "$name: the target is as it was");
     }
@@ -53,14 +56,17 @@ each_version(sub {
 
     finds('hints, and missing WAL', without_wal($target), $source, 1, [ $hints, qr/^could not open file ".*"/ ]);
     # That hints matter only a divergence shows, and that only both histories.
-    finds('no command, and no archive', $target, $source, 1, [ qr/postgres|restore_command/, qr{could not open directory "/nonexistent"} ],
+    finds('no command, and no archive', $target, $source, 1,
+        [ qr/postgres|restore_command/, qr{could not open directory "/nonexistent"} ],
         options => [ '-c', '--bindir=/nonexistent', '--wal-archive=/nonexistent' ]);
 
     $source->stop;
-    finds('nobody there', $target, $source, 1, [qr/./], last => qr/Run pg_rewind again when the source can be reached\.$/);
+    finds('nobody there', $target, $source, 1, [qr/./],
+        last => qr/Run pg_rewind again when the source can be reached\.$/);
     # That the source can be reached again would not be enough, whatever was found first.
     finds('no command, and nobody there', $target, $source, 1, [ qr/postgres|restore_command/, qr/./ ],
-        options => [ '--compare', '-c', '--bindir=/nonexistent' ], last => qr/Fix all problems listed above, then run pg_rewind again\.$/);
+        options => [ '--compare', '-c', '--bindir=/nonexistent' ],
+        last => qr/Fix all problems listed above, then run pg_rewind again\.$/);
 }, only => [ 10, 18 ]);
 
 # A copy of which all WAL is gone.

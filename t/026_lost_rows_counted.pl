@@ -1,5 +1,5 @@
-# A report counts the rows that lost transactions wrote, deleted or updated, for each table, also what they did before the divergence;
-# maintenance is counted apart, and a report lists as much as it is asked for.
+# A report counts the rows that lost transactions wrote, deleted or updated, for each table, also what they did before
+# the divergence; maintenance is counted apart, and a report lists as much as it is asked for.
 #
 #   target   ┈─┬── "lost" ────▶      ┈ begun before, committed after: numbers of common transactions lie between the lost ones
 
@@ -18,11 +18,14 @@ sub partitions
     my ($primary) = @_;
     return (
         'CREATE TABLE parted (id int, note text)', map({ "CREATE TABLE $_ () INHERITS (parted)" } qw(part_1 part_2)),
-        "INSERT INTO part_1 SELECT id, 'common' FROM generate_series(50, 99) id", "INSERT INTO part_2 SELECT id, 'common' FROM generate_series(100, 150) id"
+        "INSERT INTO part_1 SELECT id, 'common' FROM generate_series(50, 99) id",
+            "INSERT INTO part_2 SELECT id, 'common' FROM generate_series(100, 150) id"
     ) if $primary->version < 10;
     return (
-        'CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)', 'CREATE TABLE part_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)',
-        'CREATE TABLE part_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)', "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id"
+        'CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)',
+        'CREATE TABLE part_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)',
+        'CREATE TABLE part_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)',
+            "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id"
     );
 }
 
@@ -30,9 +33,12 @@ sub prepare
 {
     my ($primary) = @_;
     $primary->sql($_)
-        for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks reused moved), '"Odd""\'name"'), 'DELETE FROM shrinks',
+        for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders
+            early earlier rewritten cut dropped only_deleted shrinks reused
+            moved), '"Odd""\'name"'), 'DELETE FROM shrinks',
         'CREATE INDEX orders_id ON orders (id)', partitions($primary), q{CREATE DATABASE "o=""d d'b"};
-    $primary->sql($_) for 'CREATE TABLE heir () INHERITS (orders)', q{INSERT INTO heir SELECT id + 5000, 'heir' FROM generate_series(1, 50) id};
+    $primary->sql($_) for 'CREATE TABLE heir () INHERITS (orders)',
+        q{INSERT INTO heir SELECT id + 5000, 'heir' FROM generate_series(1, 50) id};
     $primary->sql('CREATE TABLE elsewhere (id int, note text)', $odd);
     return;
 }
@@ -43,8 +49,11 @@ sub write_on_target
     $session->sql('COMMIT');
     $earlier->sql('ANALYZE cut; COMMIT');
     $_->end for $earlier, $session;
-    my $two_rows = $target->version < 10 ? "BEGIN; INSERT INTO part_1 VALUES (60, 'lost'); INSERT INTO part_2 VALUES (160, 'lost'); COMMIT" : "INSERT INTO parted VALUES (60, 'lost'), (160, 'lost')";
-    my $freeze = $target->version < 9.4 ? 'VACUUM FREEZE only_deleted' : 'VACUUM FREEZE orders';    # 9.3 forgets who wrote what it freezes
+    my $two_rows = $target->version < 10
+        ? "BEGIN; INSERT INTO part_1 VALUES (60, 'lost'); INSERT INTO part_2 VALUES (160, 'lost'); COMMIT"
+        : "INSERT INTO parted VALUES (60, 'lost'), (160, 'lost')";
+    # 9.3 forgets who wrote what it freezes
+    my $freeze = $target->version < 9.4 ? 'VACUUM FREEZE only_deleted' : 'VACUUM FREEZE orders';
     $target->sql(<<"END");
 BEGIN; INSERT INTO orders VALUES (101, 'lost'); SAVEPOINT s;
     INSERT INTO orders VALUES (102, 'lost, sub'); RELEASE s; SAVEPOINT s;
@@ -91,16 +100,21 @@ sub report_of
 sub lists_as_asked
 {
     my ($target, $source, $all) = @_;
-    my ($summary, $none) = map { report_of($target, $source, "--report-transactions=$_")->{discarded} } qw(summary none);
+    my ($summary, $none) = map { report_of($target, $source, "--report-transactions=$_")->{discarded} } qw(summary
+        none);
     is($summary->{committed}, undef, 'summary: no transactions');
     is_deeply($summary->{relations}, $all->{relations}, 'summary: the same of relations');
-    is_deeply([ @{$none}{qw(committed relations prepared_gids list_complete maintenance_transactions)} ], [ (undef) x 5 ], 'none: no list');
+    is_deeply([ @{$none}{qw(committed relations prepared_gids list_complete
+        maintenance_transactions)} ], [ (undef) x 5 ], 'none: no list');
     is_deeply([ @{$_}{qw(transactions first_commit last_commit prepared_transactions)} ],
-        [ @{$all}{qw(transactions first_commit last_commit prepared_transactions)} ], 'the same counts') for $summary, $none;
+        [ @{$all}{qw(transactions first_commit last_commit prepared_transactions)} ], 'the same counts')
+        for $summary, $none;
     is($summary->{maintenance_transactions}, $all->{maintenance_transactions}, 'summary: the same of maintenance');
-    my $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=summary' ])->{stdout};
+    my $text = rewind($target, $source, options => [ '--dry-run', '--report=text',
+        '--report-transactions=summary' ])->{stdout};
     like($text, qr/^  storage dropped +public\..*^ +public\.dropped$/ms, 'summary: what was dropped');
-    $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=none' ])->{stdout};
+    $text = rewind($target, $source, options => [ '--dry-run', '--report=text',
+        '--report-transactions=none' ])->{stdout};
     like($text, qr/^  committed transactions +\d+$/m, 'none: the count');
     unlike($text, qr/most touched|storage|maintenance/, 'none: and no more');
     return;
@@ -110,7 +124,8 @@ each_version(sub {
     my ($version) = @_;
     my ($earlier, $session);
     my ($source, $target) = split_brain($version,
-        cluster => { settings => "autovacuum = off\nwal_level = " . ($version == 15 ? 'logical' : 'replica') },    # it has more records of catalogs
+        # it has more records of catalogs
+        cluster => { settings => "autovacuum = off\nwal_level = " . ($version == 15 ? 'logical' : 'replica') },
         before => \&prepare,
         together => sub {
             ($earlier, $session) = map { $_[0]->session } 1, 2;
@@ -123,9 +138,12 @@ each_version(sub {
         target => sub { write_on_target($_[0], $earlier, $session) });
     my $all = report_of($target, $source)->{discarded};
     my $analyzed = $version >= 18 ? 3 : 2;    # from 18 on ANALYZE takes tables that inherit, too
-    is($all->{maintenance_transactions}, $analyzed + 1, 'ANALYZE and VACUUM are counted apart, but not where more may have been done before the common checkpoint');
-    is((grep { $_->{maintenance} && !@{ $_->{schema_changes} } && !@{ $_->{truncated} } } @{ $all->{committed} }), $analyzed, 'and told in the list');
-    is((grep { $_->{maintenance} && "@{ $_->{truncated} }" eq 'public.shrinks' } @{ $all->{committed} }), 1, 'VACUUM, too');
+    is($all->{maintenance_transactions}, $analyzed + 1,
+        'ANALYZE and VACUUM are counted apart, but not where more may have been done before the common checkpoint');
+    is((grep { $_->{maintenance} && !@{ $_->{schema_changes} } && !@{ $_->{truncated} } } @{ $all->{committed} }),
+        $analyzed, 'and told in the list');
+    is((grep { $_->{maintenance} && "@{ $_->{truncated} }" eq 'public.shrinks' } @{ $all->{committed} }), 1,
+        'VACUUM, too');
     my ($orders) = grep { $_->{name} eq 'public.orders' } @{ $all->{relations} };
     is("$orders->{rows_updated} $orders->{rows_deleted}", '2 1', 'rows are counted');
     my ($early) = grep { $_->{name} eq 'public.early' } @{ $all->{relations} };

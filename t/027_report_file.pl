@@ -26,8 +26,10 @@ sub is_not_touched
 {
     my ($target, $source, $file) = @_;
     spew($file, 'former');
-    my @wrong = ([ '--nonsense', '-D', $target->data ], [ '-D', $target->data, '--jobs=none' ], [ '-D', $target->data ], [ '-D', $target->data, '--source-pgdata', $source->data, 'more' ]);
-    for my $arguments (map { my $wrong = $_; ([ "--report-file=$file", @$wrong ], [ @$wrong, "--report-file=$file" ]) } @wrong)
+    my @wrong = ([ '--nonsense', '-D', $target->data ], [ '-D', $target->data, '--jobs=none' ], [ '-D', $target->data ],
+        [ '-D', $target->data, '--source-pgdata', $source->data, 'more' ]);
+    for my $arguments (map { my $wrong = $_;
+        ([ "--report-file=$file", @$wrong ], [ @$wrong, "--report-file=$file" ]) } @wrong)
     {
         my $inode = (stat $file)[1];
         is(run([ (rewind_argv(''))[0], @$arguments ])->{status}, 1, "a wrong command line: @$arguments");
@@ -49,7 +51,8 @@ sub to_open_descriptors
         my $inode = (stat $all)[1];
         my @command = rewind_argv($target->data, '--source-pgdata', $source->data, '-n', "--report-file=$name");
         is(run([ 'sh', '-c', 'exec "$@" >> "$0" 2>&1', $all, @command ])->{status}, 0, "$name is a file");
-        like(slurp($all), qr/\Aformer\n.*servers diverged at.*^pg_rewind: dry run: the target would be rewound$/ms, 'that has all: what it had, messages, report');
+        like(slurp($all), qr/\Aformer\n.*servers diverged at.*^pg_rewind: dry run: the target would be rewound$/ms,
+            'that has all: what it had, messages, report');
         is((stat $all)[1], $inode, 'it is the same file');
     }
     return;
@@ -74,7 +77,8 @@ each_version(sub {
     for my $options ([], ['-n'])
     {
         is_refused($target, $source, $_, @$options)
-            for $target->path('postgresql.conf'), $target->path('report'), "$link/log", $target->path('base/1/1259'), $source->path('PG_VERSION'),
+            for $target->path('postgresql.conf'), $target->path('report'), "$link/log", $target->path('base/1/1259'),
+                $source->path('PG_VERSION'),
             "$location/report", "$wal/report";
     }
     is_deeply(tree($target), $state, 'the target is unchanged');
@@ -85,10 +89,12 @@ each_version(sub {
     spew($file, 'former');
     chmod 0604, $file;
     symlink("report.$version", "$file.link") or die "$file.link: $!";
-    my $fault = rewind($target->copy('killed'), $source, kind => 'directory', fault => 'kill:rename@*/backup_label', options => ["--report-file=$file.link"]);
+    my $fault = rewind($target->copy('killed'), $source, kind => 'directory', fault => 'kill:rename@*/backup_label',
+        options => ["--report-file=$file.link"]);
     is($fault->{signal}, 9, 'a run is killed');
     is(slurp($file), 'former', 'the former report is still there');
-    my $result = rewind($target, $source, kind => 'directory', options => [ "--report-file=$file.link", '--report=json', '-n' ]);
+    my $result = rewind($target, $source, kind => 'directory', options => [ "--report-file=$file.link", '--report=json',
+        '-n' ]);
     is($result->{status}, 0, 'a dry run with a report') or diag($result->{stderr});
     is(JSON::PP->new->decode(slurp($file))->{result}, 'would_rewind', 'is in the file that the link leads to');
     ok(-l "$file.link", 'which is still a link');

@@ -1,6 +1,6 @@
-# The target may be written in any way: with a slash at the end, relative, through a link, with "//" in it. Files of its own that its
-# configuration names, by whatever path, are kept; a restore command finds where to put a file; an interrupted run is finished.
-# (Invariants 1 and 3.)
+# The target may be written in any way: with a slash at the end, relative, through a link, with "//" in it. Files of its
+# own that its configuration names, by whatever path, are kept; a restore command finds where to put a file; an
+# interrupted run is finished. (Invariants 1 and 3.)
 # (Rules D5, O5.)
 
 use strict;
@@ -15,7 +15,8 @@ use RewindTest::Tree;
 my %spelling = (
     'a slash at the end' => sub { my ($data) = @_; return ("$data/", '/') },
     './' => sub { my ($data) = @_; my ($parent, $name) = $data =~ m{(.*)/(.*)}; return ("./$name", $parent) },
-    'a relative path' => sub { my ($data) = @_; my ($parent, $name) = $data =~ m{.*/(.*)/(.*)}; return ("../$parent/$name", $data =~ s{/[^/]+$}{}r) },
+    'a relative path' => sub { my ($data) = @_; my ($parent, $name) = $data =~ m{.*/(.*)/(.*)};
+    return ("../$parent/$name", $data =~ s{/[^/]+$}{}r) },
     'a link' => sub { my ($data) = @_; symlink($data, "$data.link"); return ("$data.link", '/') },
     'two slashes' => sub { my ($data) = @_; return ($data =~ s{/}{//}gr, '/') },
 );
@@ -27,8 +28,10 @@ sub rewind_spelled
     my ($spelled, $directory) = $spelling{$spelling}->($target->data);
     my $former = Cwd::getcwd();
     chdir $directory or die "$directory: $!";
-    my $result = run([ rewind_argv($spelled, defined $option{fault} ? ONCE : (), '--source-server', $source->conninfo, @$options) ],
-        env => defined $option{fault} ? { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}, PG_REWIND_FAULT_LOG => $option{log} } : {});
+    my $result = run([ rewind_argv($spelled, defined $option{fault} ? ONCE : (), '--source-server', $source->conninfo,
+        @$options) ],
+        env => defined $option{fault} ? { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault},
+        PG_REWIND_FAULT_LOG => $option{log} } : {});
     chdir $former or die "$former: $!";
     return $result;
 }
@@ -107,9 +110,11 @@ each_version(sub {
         my @options = ('--keep-config', "--restore-command=cp $archive/%f %p", "--save-diverged-wal=$saved/");
 
         is(rewind_spelled($copy, $source, $spelling, [ @options, '-n' ])->{status}, 0, "$spelling: a dry run");
-        my $killed = rewind_spelled($copy, $source, $spelling, \@options, fault => 'kill:rename@*/global/pg_control', log => "$saved.log");
+        my $killed = rewind_spelled($copy, $source, $spelling, \@options, fault => 'kill:rename@*/global/pg_control',
+            log => "$saved.log");
         is($killed->{signal}, 9, "$spelling: killed behind the commit") or diag($killed->{stderr});
-        ok(slurp("$saved.log") =~ / sync \Q${\ work_dir()}\E$/m, 'the directory that holds the one for the diverged WAL was synced');
+        ok(slurp("$saved.log") =~ / sync \Q${\ work_dir()}\E$/m,
+            'the directory that holds the one for the diverged WAL was synced');
         my $finished = rewind_spelled($copy, $source, 'a link', \@options);
         is($finished->{status}, 0, "$spelling: finished in another spelling") or diag($finished->{stderr});
         is_rewound($copy, $source, $spelling);

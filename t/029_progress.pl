@@ -1,5 +1,6 @@
 # Progress: every line names its phase, a phase's total never changes, what is done never goes back, and a
-# phase that did all it had to ends at 100%. As text the original's line, which is followed by the phase; as JSON an object a line.
+# phase that did all it had to ends at 100%. As text the original's line, which is followed by the phase; as JSON an
+# object a line.
 #
 #   source  1 ──┬── 2 ──▶   is read slowly
 #   target      └──▶        was killed: how much WAL it has is not in pg_control
@@ -11,13 +12,15 @@ use JSON::PP ();
 use RewindTest;
 
 my @slowly = qw(--max-rate=8M --no-sync);
-my @measured = ('scan target WAL', 'fetch WAL', 'scan source WAL', 'stage WAL', 'compare files', 'fetch', 'stage new WAL', 'check WAL', 'apply');
+my @measured = ('scan target WAL', 'fetch WAL', 'scan source WAL', 'stage WAL', 'compare files', 'fetch',
+    'stage new WAL', 'check WAL', 'apply');
 
 # The lines of progress as [ phase, done, total, percent ], in order.
 sub text_lines
 {
     my ($stderr) = @_;
-    return map { /^ *(\d+)\/(\d+) kB \((\d+)%\) (?:copied|scanned|compared|applied|read) \(([A-Za-z ]+)\)$/ ? [ $4, $1, $2, $3 ] : () }
+    return map { /^ *(\d+)\/(\d+) kB \((\d+)%\) (?:copied|scanned|compared|applied|read) \(([A-Za-z ]+)\)$/
+        ? [ $4, $1, $2, $3 ] : () }
         split /\n/, $stderr;
 }
 
@@ -37,7 +40,8 @@ sub is_good
     push @wrong, "no end: @$last" if $last->[3] != 100;
     my %ended;
     $ended{ $_->[0] }++ for grep { $_->[3] == 100 } @lines;
-    is(join(', ', map { "$_ $ended{$_}" } grep { $ended{$_} > 1 } sort keys %ended), '', "$name: each phase reaches 100% once");
+    is(join(', ', map { "$_ $ended{$_}" } grep { $ended{$_} > 1 } sort keys %ended), '',
+        "$name: each phase reaches 100% once");
     is("@wrong", '', "$name: totals stay, nothing goes back, 100% is the end");
     return;
 }
@@ -45,7 +49,8 @@ sub is_good
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 40000) i") },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 40000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0") },
         target => sub {
             $_[0]->sql("UPDATE t SET v = 'target'; CHECKPOINT");
@@ -60,12 +65,15 @@ each_version(sub {
     for my $line (grep { /^\{/ } split /\n/, $result->{stderr})
     {
         my $progress = JSON::PP->new->decode($line);
-        is(join(' ', sort keys %$progress), 'bytes_per_second done_bytes finished phase seconds total_bytes', 'the keys') if !%seconds;
-        push @lines, [ @$progress{qw(phase done_bytes total_bytes)}, $progress->{finished} ? 100 : 99 ] if defined $progress->{total_bytes};
+        is(join(' ', sort keys %$progress), 'bytes_per_second done_bytes finished phase seconds total_bytes',
+            'the keys') if !%seconds;
+        push @lines, [ @$progress{qw(phase done_bytes total_bytes)}, $progress->{finished} ? 100 : 99 ]
+            if defined $progress->{total_bytes};
         push @{ $seconds{ $progress->{phase} } }, $progress->{seconds};
         $finished = $progress->{finished};
         # A rate is rounded to bytes, a time to milliseconds.
-        cmp_ok(abs($progress->{done_bytes} - $progress->{bytes_per_second} * $progress->{seconds}), '<=', 8192 + $progress->{bytes_per_second} / 1000,
+        cmp_ok(abs($progress->{done_bytes} - $progress->{bytes_per_second} * $progress->{seconds}), '<=', 8192
+            + $progress->{bytes_per_second} / 1000,
             "the rate of $progress->{phase}") if !$progress->{finished} && $progress->{seconds} > 0.5;
     }
     is_good('JSON', @lines);

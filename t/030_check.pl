@@ -1,5 +1,5 @@
-# --check tells whether a node could be rewound, of a running primary or standby, or a stopped directory, with and without a source.
-# It writes nothing and takes no lock. docs/check.md shows what comes.  (Invariants 1, 6, 10.)
+# --check tells whether a node could be rewound, of a running primary or standby, or a stopped directory, with and
+# without a source. It writes nothing and takes no lock. docs/check.md shows what comes. (Invariants 1, 6, 10.)
 # (Rules C61, O1.)
 
 use strict;
@@ -28,10 +28,12 @@ sub checks
     my $json = run([ rewind_argv($node->data, '--check', '--report=json', @options) ],
         env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_LOG => $log });
     close $lock;
-    is("$text->{status} $json->{status}", "$status $status", "$name: status $status") or diag($text->{stdout} . $text->{stderr});
+    is("$text->{status} $json->{status}", "$status $status", "$name: status $status")
+        or diag($text->{stdout} . $text->{stderr});
     is($text->{stderr} . $json->{stderr}, '', "$name: nothing else is said");
     is_same_tree(tree($node), $before, "$name: the node is as it was") if defined $before;
-    is(join('', grep { /^\d/ && m{ /} && !m{ run \S+/(?:sh|postgres)$} } split /^/, slurp($log)), '', "$name: no call changes a file anywhere");
+    is(join('', grep { /^\d/ && m{ /} && !m{ run \S+/(?:sh|postgres)$} } split /^/, slurp($log)), '',
+        "$name: no call changes a file anywhere");
     unlink $log;
 
     my $file = work_dir() . "/check" . @documents . '.json';
@@ -51,7 +53,8 @@ sub in_state
     return join ' ', sort keys %seen;
 }
 
-# As docs/check.md shows it, but for places, numbers, where lines are broken, and what a rewind's own errors say in detail.
+# As docs/check.md shows it, but for places, numbers, where lines are broken, and what a rewind's own errors say in
+# detail.
 sub plain
 {
     my ($text) = @_;
@@ -70,7 +73,8 @@ sub is_on_the_page
     return;
 }
 
-# Problems, warnings and what is not known are printed; what is in order is counted, and what was not looked at is named. --verbose prints all.
+# Problems, warnings and what is not known are printed; what is in order is counted, and what was not looked at is
+# named. --verbose prints all.
 sub is_folded
 {
     my ($name, $said, $node, @options) = @_;
@@ -78,15 +82,19 @@ sub is_folded
     my @unseen = map { $_->{name} } @{ $said->{not_looked_at} };
     my $passed = grep { $_->{state} eq 'ok' } @findings;
     my $printed = sub { my ($text) = @_; return join ' ', sort $text =~ /^((?:problem|warning|unknown|ok) +\S+)/mg };
-    my $expected = sub { my (@shown) = @_; return join ' ', sort map { sprintf '%-8s %s', @$_{qw(state name)} } @shown };
+    my $expected = sub { my (@shown) = @_; return join ' ', sort map { sprintf '%-8s %s', @$_{qw(state
+        name)} } @shown };
     my ($last) = $said->{shown} =~ /\n\n(\S[^\n]*(?:\n  \S[^\n]*)*)\n\z/;
-    is($last =~ s/\n +/ /gr, ($passed == 1 ? '1 check' : "$passed checks") . ' passed' . (@unseen ? '; not looked at: ' . join(', ', @unseen) : '') . ' (--verbose shows all)',
+    is($last =~ s/\n +/ /gr, ($passed == 1 ? '1 check' : "$passed checks") . ' passed'
+        . (@unseen ? '; not looked at: ' . join(', ', @unseen) : '') . ' (--verbose shows all)',
         "$name: the last line counts the rest");
-    is($printed->($said->{shown}), $expected->(grep { $_->{state} ne 'ok' } @findings), "$name: what is in order is not printed");
+    is($printed->($said->{shown}), $expected->(grep { $_->{state} ne 'ok' } @findings),
+        "$name: what is in order is not printed");
     my $all = run([ rewind_argv($node->data, '--check', '--verbose', @options) ]);
     is("$all->{status} $all->{stderr}", "$said->{exit_status} ", "$name: --verbose ends alike");
     is($printed->($all->{stdout}), $expected->(@findings), "$name: --verbose prints all findings");
-    is(join(' ', $all->{stdout} =~ /^  (\S+): /mg), join(' ', grep { $_ } @unseen), "$name: --verbose says why it did not look") if !defined $said->{verdict};
+    is(join(' ', $all->{stdout} =~ /^  (\S+): /mg), join(' ', grep { $_ } @unseen),
+        "$name: --verbose says why it did not look") if !defined $said->{verdict};
     return;
 }
 
@@ -116,7 +124,8 @@ sub checks_running
 
     my $alone = checks('without a source', $primary, 0);
     is(join(' ', sort keys %{ $alone->{unseen} }),
-        'archive source_full_page_writes source_replication source_role source_system source_wal source_wal_level verdict', 'what was not looked at is named');
+        'archive source_full_page_writes source_replication source_role source_system source_wal source_wal_level verdict',
+        'what was not looked at is named');
     like($alone->{finding}{wal_reach}{text}, qr/^pg_(?:wal|xlog) reaches back to /, 'how far back WAL reaches');
     return;
 }
@@ -129,7 +138,8 @@ sub checks_equal_timelines
     $_->start->sql('CREATE TABLE of_this_one AS SELECT 1 AS a; CHECKPOINT') for $twin, $source;
     $twin->stop;
     $source->sql("SELECT pg_switch_wal(); CHECKPOINT");
-    is(checks('one timeline, two histories', $twin, 0, source_of($source, 'postgres'))->{verdict}{state}, 'needed', 'a rewind is needed');
+    is(checks('one timeline, two histories', $twin, 0, source_of($source, 'postgres'))->{verdict}{state}, 'needed',
+        'a rewind is needed');
     my $from = checks('from a directory', $twin, 0, '--source-pgdata=' . $source->stop->data);
     is("$from->{verdict}{state} $from->{source}", 'needed ' . $source->data, 'likewise');
 
@@ -147,7 +157,8 @@ sub checks_closed_catalogs
     my ($source, $target, $role) = @_;
     $source->sql('REVOKE SELECT ON pg_roles FROM PUBLIC');
     my $said = checks('pg_roles is closed', $target, 0, source_of($source, $role));
-    is(join(' ', map { $said->{finding}{$_}{state} } qw(source_replication source_full_page_writes source_wal_level)), 'ok ok ok', 'all is as it was');
+    is(join(' ', map { $said->{finding}{$_}{state} } qw(source_replication source_full_page_writes
+        source_wal_level)), 'ok ok ok', 'all is as it was');
     $source->sql('GRANT SELECT ON pg_roles TO PUBLIC');
     return;
 }
@@ -157,9 +168,11 @@ sub checks_slot
 {
     my ($source, $target) = @_;
     $source->stop;
-    $source->start(settings => { wal_level => 'logical' })->sql("SELECT pg_create_logical_replication_slot('of_others', 'test_decoding')");
+    $source->start(settings => {
+        wal_level => 'logical' })->sql("SELECT pg_create_logical_replication_slot('of_others', 'test_decoding')");
     my @options = (source_of($source, 'postgres'), qw(-R --slot=of_others));
-    is(in_state(checks('a slot of others', $target, 1, @options), 'problem'), 'source_slot', 'the standby could not use it');
+    is(in_state(checks('a slot of others', $target, 1, @options), 'problem'), 'source_slot',
+        'the standby could not use it');
     $source->sql("SELECT pg_drop_replication_slot('of_others')");
     is(checks('no slot', $target, 0, @options)->{finding}{source_slot}{state}, 'ok', 'it can be made');
     $source->restart;
@@ -175,7 +188,8 @@ sub checks_stopped
     like($needed->{verdict}{dry_run_adds}, qr/which blocks/, 'what a dry run adds');
     like($needed->{finding}{slots}{text}, qr/ gone \(physical\)/, 'slots that would be lost') if $version >= 9.4;
     is($needed->{finding}{prepared_transactions}{state}, 'warning', 'so are prepared transactions');
-    is(checks('from a directory that runs', $target, 1, '--source-pgdata=' . $source->data)->{verdict}{errors}[0]{message},
+    is(checks('from a directory that runs', $target, 1, '--source-pgdata='
+        . $source->data)->{verdict}{errors}[0]{message},
         'source data directory must be shut down cleanly', 'what is wrong with the pair is told') if $version == 18;
 
     my $dead = checks('a source that is gone', $target, 1, '--source-server=host=/nonexistent user=postgres');
@@ -184,13 +198,16 @@ sub checks_stopped
     my $powerless = checks('a role without rights', $target, 1, source_of($source, 'powerless'), '-R');
     is_folded('a role without rights', $powerless, $target, source_of($source, 'powerless'), '-R');
     is(in_state($powerless, 'problem'), 'source_replication source_role', 'both problems are found');
-    like($powerless->{finding}{source_replication}{remedy}, qr/^ALTER ROLE powerless REPLICATION;$/, 'with what to type');
+    like($powerless->{finding}{source_replication}{remedy}, qr/^ALTER ROLE powerless REPLICATION;$/,
+        'with what to type');
     if ($version >= 11)
     {
         my @lines = split /\n/, $powerless->{finding}{source_role}{remedy};
-        is("@lines", join(' ', map { "GRANT EXECUTE ON FUNCTION pg_catalog.$_ TO powerless;" } @functions), 'each grant is a line');
+        is("@lines", join(' ', map { "GRANT EXECUTE ON FUNCTION pg_catalog.$_ TO powerless;" } @functions),
+            'each grant is a line');
         $source->sql($powerless->{finding}{source_role}{remedy} . $powerless->{finding}{source_replication}{remedy});
-        is(checks('with what was pasted', $target, 0, source_of($source, 'powerless'), '-R')->{verdict}{state}, 'needed', 'it is enough');
+        is(checks('with what was pasted', $target, 0, source_of($source, 'powerless'), '-R')->{verdict}{state},
+            'needed', 'it is enough');
     }
     checks_slot($source, $target) if $version == 15;
     checks_closed_catalogs($source, $target, $role) if $version == 15;
@@ -207,8 +224,10 @@ sub checks_configuration_elsewhere
     spew($started, qq{postgres "-c" "config_file=$path"\n});
     my @options = (source_of($source, 'postgres'), '-c', '-B', $target->bindir);
     my $said = checks('configuration elsewhere', $target, 1, @options);
-    is("$said->{verdict}{state} $said->{finding}{configuration}{state}", 'not possible warning', 'what a rewind does not find, it does not use');
-    is($said->{finding}{configuration}{remedy}, "--config-file='$path'", 'a shell takes what is to be typed as one word');
+    is("$said->{verdict}{state} $said->{finding}{configuration}{state}", 'not possible warning',
+        'what a rewind does not find, it does not use');
+    is($said->{finding}{configuration}{remedy}, "--config-file='$path'",
+        'a shell takes what is to be typed as one word');
     is(checks('named', $target, 0, @options, "--config-file=$path")->{verdict}{state}, 'needed', 'unless it is named');
     spew($started, $saved);
     return;
@@ -218,7 +237,8 @@ sub checks_configuration_elsewhere
 sub checks_short_wal
 {
     my ($source, $target) = @_;
-    my @from = (source_of($source, 'postgres'), '-B', $target->bindir);    # its restore_command is asked for what the source lacks
+    # its restore_command is asked for what the source lacks
+    my @from = (source_of($source, 'postgres'), '-B', $target->bindir);
     my $archive = $target->dir . '/archive';
     mkdir $archive or die;
     # The oldest that is needed, as the check of the whole one tells it.
@@ -240,9 +260,11 @@ sub checks_short_wal
     my $compare = checks('the same with --compare', $target, 0, @from, '--compare');
     is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
 
-    checks_configuration_elsewhere($source, $target, "restore_command = 'cp $archive/%f %p 2>/dev/null'\n") if $target->version == 15;
+    checks_configuration_elsewhere($source, $target, "restore_command = 'cp $archive/%f %p 2>/dev/null'\n")
+        if $target->version == 15;
     append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p 2>/dev/null'\n");
-    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p 2>/dev/null" ], $target->version > 11 ? ['-c'] : ())
+    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p 2>/dev/null" ],
+        $target->version > 11 ? ['-c'] : ())
     {
         my $archived = checks("@$option", $target, 0, @from, @$option);
         is($archived->{verdict}{state}, 'needed', 'the archive has it');
@@ -251,23 +273,29 @@ sub checks_short_wal
         is(run([ rewind_argv($target->data, '--dry-run', @from, @$option) ])->{status}, 0, 'a rewind finds the same');
     }
     spew($target->path("pg_wal/$name"), "\0" x length $segment);
-    is(checks('not the segment', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed', 'a file that is not the segment hides none');
+    is(checks('not the segment', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed',
+        'a file that is not the segment hides none');
     unlink $target->path("pg_wal/$name") or die;
     must_run([ 'gzip', "$archive/$name" ]);
-    is(checks('compressed', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
+    is(checks('compressed', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed',
+        'also compressed');
     must_run([ 'truncate', '-s', '1000', "$archive/$name.gz" ]);
-    is(checks('damaged', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'what is damaged is not');
+    is(checks('damaged', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible',
+        'what is damaged is not');
     spew("$archive/$name", 'x' x 1000);
     is(checks("too short: $_", $target, 1, @from, $_)->{verdict}{state}, 'not possible', 'nor what is too short')
         for "--wal-archive=$archive", "--restore-command=cp $archive/%f %p 2>/dev/null";
     must_run([ 'truncate', '-s', '1M', "$archive/$name" ]);
-    is(checks('something else', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'nor something else');
+    is(checks('something else', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible',
+        'nor something else');
     must_run([ 'mv', (grep { /[0-9A-F]{24}$/ } glob($target->path('pg_wal/*'))), $archive ]);
     is(checks('no WAL', $target, 1, @from)->{verdict}{state}, 'not possible', 'none of it is there');
-    is(checks('all in the archive but the last checkpoint', $target, 1, @from, "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state},
+    is(checks('all in the archive but the last checkpoint', $target, 1, @from,
+        "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state},
         'not possible', 'the archive lacks one segment');
     spew("$archive/$name", $segment);
-    is(checks('all in the archive', $target, 0, @from, "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state}, 'needed',
+    is(checks('all in the archive', $target, 0, @from,
+        "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state}, 'needed',
         'the archive has all that is needed');
     return;
 }
@@ -277,7 +305,8 @@ sub checks_debian
 {
     my $cluster = RewindTest::DebianCluster->new('check')->start;
     my $said = checks('configuration outside', $cluster, 0)->{finding}{configuration};
-    like("$said->{state} $said->{text}", qr{^ok Outside the data directory.*/etc/15/\S+/postgresql\.conf"}, 'it is found');
+    like("$said->{state} $said->{text}", qr{^ok Outside the data directory.*/etc/15/\S+/postgresql\.conf"},
+        'it is found');
     return;
 }
 
@@ -289,15 +318,21 @@ sub checks_without_hints
     my $standby = $source->standby('standby')->stop;
     my $off = checks('hints off', $target, 1, source_of($source, 'postgres'));
     is("$off->{verdict}{state} " . in_state($off, 'problem'), 'not possible hints_logged', 'a rewind is not possible');
-    like($off->{finding}{hints_logged}{remedy}, qr/^ALTER SYSTEM SET wal_log_hints = on;/, 'what to do for the next time');
+    like($off->{finding}{hints_logged}{remedy}, qr/^ALTER SYSTEM SET wal_log_hints = on;/,
+        'what to do for the next time');
     is_folded('hints off', $off, $target, source_of($source, 'postgres'));
-    is(checks('hints off, --compare', $target, 0, source_of($source, 'postgres'), '--compare')->{verdict}{state}, 'needed', 'with --compare it is');
-    $target->start(settings => { wal_level => 'minimal', max_wal_senders => 0, full_page_writes => 'off', wal_log_hints => 'on' })->stop;
+    is(checks('hints off, --compare', $target, 0, source_of($source, 'postgres'), '--compare')->{verdict}{state},
+        'needed', 'with --compare it is');
+    $target->start(settings => { wal_level => 'minimal', max_wal_senders => 0, full_page_writes => 'off',
+        wal_log_hints => 'on' })->stop;
     my $minimal = checks('minimal WAL', $target, 1);
-    is(in_state($minimal, 'problem') . ', ' . in_state($minimal, 'warning'), 'wal_level, ', 'settings are found where they are off');
-    like($minimal->{finding}{hints_logged}{text}, qr{^wal_log_hints is on, at least since [0-9A-F]+/[0-9A-F]+\.$}, 'and since when hints are logged');
+    is(in_state($minimal, 'problem') . ', ' . in_state($minimal, 'warning'), 'wal_level, ',
+        'settings are found where they are off');
+    like($minimal->{finding}{hints_logged}{text}, qr{^wal_log_hints is on, at least since [0-9A-F]+/[0-9A-F]+\.$},
+        'and since when hints are logged');
     # Exit status 1: the next time it could not be rewound.
-    is(checks('hints off, not diverged', $standby, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not needed', 'nothing is needed now');
+    is(checks('hints off, not diverged', $standby, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not needed',
+        'nothing is needed now');
     return;
 }
 
@@ -306,7 +341,8 @@ each_version(sub {
     my $role = $version < 11 ? 'postgres' : 'rewinder';
     $page = slurp("$tools/docs/check.md");
     my $target = make_cluster('target', $version)->start;
-    $target->sql($common . ($version < 11 ? '' : join '', map { "GRANT EXECUTE ON FUNCTION $_ TO rewinder;" } @functions));
+    $target->sql($common . ($version < 11 ? ''
+        : join '', map { "GRANT EXECUTE ON FUNCTION $_ TO rewinder;" } @functions));
     my $source = $target->standby('source');
     checks_running($target, $source, $role);
 
@@ -322,7 +358,8 @@ each_version(sub {
     checks_stopped($source, $target, $role);
 
     symlink('/nonexistent', $target->path('pg_tblspc/99999')) or die;
-    like(checks('a tablespace that is gone', $target, 1)->{finding}{tablespaces}{text}, qr{pg_tblspc/99999}, 'it is named');
+    like(checks('a tablespace that is gone', $target, 1)->{finding}{tablespaces}{text}, qr{pg_tblspc/99999},
+        'it is named');
     unlink $target->path('pg_tblspc/99999');
     chmod 0500, $target->path('base');
     my $closed = checks('a directory that cannot be written to', $target, 1);

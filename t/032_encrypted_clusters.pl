@@ -1,6 +1,6 @@
-# A cluster that a server encrypts is refused, by the name of what encrypts it, before anything is done: blocks of source and target may be
-# under different keys. That a server could encrypt is no reason.  (Invariant 1. The same on all versions; source is a server that grants four
-# functions, or a directory.)
+# A cluster that a server encrypts is refused, by the name of what encrypts it, before anything is done: blocks of
+# source and target may be under different keys. That a server could encrypt is no reason. (Invariant 1. The same on all
+# versions; source is a server that grants four functions, or a directory.)
 # (Rule N1.)
 
 use strict;
@@ -15,15 +15,18 @@ use RewindTest::Tree;
 
 # A key file, as the program leaves it; the error, and its hint, which names what can rewind such a cluster.
 my @marks = (
-    [ 'pg_tde/5_keys',         qr/^cluster is encrypted by pg_tde, /,                         qr/^Use pg_tde_rewind of pg_tde 2\.2\.1 or later/ ],
+    [ 'pg_tde/5_keys',         qr/^cluster is encrypted by pg_tde, /,
+    qr/^Use pg_tde_rewind of pg_tde 2\.2\.1 or later/ ],
     [ 'pg_tde/1664_keys',      qr/^cluster is encrypted by pg_tde, /,                         qr/^Use pg_tde_rewind / ],
     [ 'pg_tde/wal_keys',       qr/^cluster is encrypted by pg_tde, /,                         qr/^Use pg_tde_rewind / ],
-    [ 'pg_encryption/key.bin', qr/^cluster is encrypted by EDB Transparent Data Encryption, /, qr/^Use the pg_rewind .*--key-unwrap-command/ ],
+    [ 'pg_encryption/key.bin', qr/^cluster is encrypted by EDB Transparent Data Encryption, /,
+    qr/^Use the pg_rewind .*--key-unwrap-command/ ],
     [ 'global/kdf_params',     qr/^cluster is encrypted by CYBERTEC's Transparent /,          qr/^Use the pg_rewind / ],
     [ 'pg_cryptokeys/live/relation.wkey', qr/^cluster is encrypted by Apache Cloudberry's /, qr/^Use the pg_rewind / ],
 );
 
-# What is there without any key: a server that loads pg_tde makes the first, a key provider alone the second; the others are somebody's.
+# What is there without any key: a server that loads pg_tde makes the first, a key provider alone the second; the others
+# are somebody's.
 my @no_marks = qw(pg_tde/keys_version pg_tde/1664_providers pg_tde/5_providers pg_tde/5_keys.r pg_encryption/notes);
 
 sub put
@@ -52,7 +55,8 @@ sub refuses
     for my $options ([], ['--compare'], ['--dry-run'])
     {
         my $result = rewind($target, $source, %option, options => [ '--report=json', @$options ]);
-        is($result->{signal} || $result->{status}, 1, "$name: pg_rewind @$options fails with status 1") or diag($result->{stderr});
+        is($result->{signal} || $result->{status}, 1, "$name: pg_rewind @$options fails with status 1")
+            or diag($result->{stderr});
         my @errors = @{ JSON::PP->new->utf8->decode($result->{stdout})->{errors} };
         is(scalar @errors, 1, "$name: one error") or diag($result->{stderr});
         like($errors[0]{message}, $message, "$name: it names what encrypts");
@@ -83,7 +87,8 @@ sub running_are_refused
         my $check = run([ rewind_argv($target->data, '--check', '--report=json', @source) ]);
         my $said = JSON::PP->new->utf8->decode($check->{stdout});
         is($check->{status}, 1, "$name: --check of a $state node: not ready");
-        my @told = ((grep { $_->{name} =~ /encryption/ && $_->{state} eq 'problem' } @{ $said->{findings} }), @{ ($said->{verdict} // {})->{errors} // [] });
+        my @told = ((grep { $_->{name} =~ /encryption/ && $_->{state} eq 'problem' } @{ $said->{findings} }),
+            @{ ($said->{verdict} // {})->{errors} // [] });
         like($_->{text} // $_->{message}, $message, "$name: --check of a $state node says so") for $told[0] // {};
     }
     take_away($marked, $path);
@@ -100,11 +105,13 @@ sub unknown_control_is_explained
     my ($offset) = find_crc($bytes);
     substr($bytes, $offset, 4) = "\0" x 4;
     RewindTest::ControlFile::replace($path, $bytes);
-    like(rewind($copy, $source)->{stderr}, qr/^pg_rewind: error: unexpected control file CRC$/m, 'a pg_control that is damaged');
+    like(rewind($copy, $source)->{stderr}, qr/^pg_rewind: error: unexpected control file CRC$/m,
+        'a pg_control that is damaged');
     put($copy, $marks[3][0]);
     my $result = rewind($copy, $source);
     is($result->{status}, 1, 'a pg_control of its own: status 1');
-    like($result->{stderr}, qr/^pg_rewind: error: cluster is encrypted by EDB /m, 'a pg_control of its own: it says why');
+    like($result->{stderr}, qr/^pg_rewind: error: cluster is encrypted by EDB /m,
+        'a pg_control of its own: it says why');
     $copy->discard;
     return;
 }
@@ -113,7 +120,8 @@ each_version(sub {
     my ($version) = @_;
     my $user = $version < 11 ? 'postgres' : 'rewinder';
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; ' . rewinding_role('rewinder')) },
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; '
+        . rewinding_role('rewinder')) },
         source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 3000)') },
         target => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 2000)') });
     for my $mark (@marks)

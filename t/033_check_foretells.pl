@@ -1,5 +1,6 @@
-# --check does not say that a node is ready where a rewind would fail, nor that it is not where one would succeed: the source has lost
-# WAL, a primary that still runs has lost its own, the source is the node itself, the last segment is on neither side.
+# --check does not say that a node is ready where a rewind would fail, nor that it is not where one would succeed: the
+# source has lost WAL, a primary that still runs has lost its own, the source is the node itself, the last segment is on
+# neither side.
 #
 #   source       ┌──── 2 ── gone ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── goes on, or is stopped ──▶          ● the last common checkpoint
@@ -15,12 +16,14 @@ use RewindTest;
 sub checks
 {
     my ($node, $source, @options) = @_;
-    my $result = run([ rewind_argv($node->data, '--check', '--report=json', '-B', $node->bindir, '--source-server', $source->conninfo, @options) ]);
+    my $result = run([ rewind_argv($node->data, '--check', '--report=json', '-B', $node->bindir, '--source-server',
+        $source->conninfo, @options) ]);
     my $said = JSON::PP->new->utf8->decode($result->{stdout});
     my %finding = map { $_->{name} => $_ } reverse @{ $said->{findings} };
     my $problems = join ' ', sort map { $_->{state} eq 'problem' ? $_->{name} : () } values %finding;
     my $verdict = $said->{verdict} ? $said->{verdict}{state} : 'no verdict';
-    return { %$said, finding => \%finding, short => join(', ', $result->{status}, $verdict, $problems || 'no problem') };
+    return { %$said, finding => \%finding, short => join(', ', $result->{status}, $verdict, $problems
+        || 'no problem') };
 }
 
 sub dry_run
@@ -31,8 +34,8 @@ sub dry_run
 
 sub segments { my ($cluster) = @_; return map { m{/([0-9A-F]{24})$} } glob($cluster->path('pg_wal/*')) }
 
-# Segment after segment, each of which goes to the archive, then a checkpoint that recycles those before it. (That of a promotion, which
-# would do so while they are copied, has ended before.)
+# Segment after segment, each of which goes to the archive, then a checkpoint that recycles those before it. (That of a
+# promotion, which would do so while they are copied, has ended before.)
 sub loses_its_wal
 {
     my ($cluster, $archive) = @_;
@@ -60,7 +63,8 @@ my $compares = qr/a rewind compares all blocks instead, and starts at the source
 sub source_has_lost_wal
 {
     my ($version) = @_;
-    my ($source, $target) = new_pair($version, target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') }, no_checkpoint => 1);
+    my ($source, $target) = new_pair($version, target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') },
+        no_checkpoint => 1);
     my $archive = $target->dir . '/archive';
     mkdir $archive or die;
     my ($first) = sort grep { /^00000002/ } segments($source);
@@ -75,17 +79,21 @@ sub source_has_lost_wal
     is(dry_run($target, $source)->{status}, 0, 'a dry run agrees');
     my $early = checks($target, $source, '--early-start');
     is($early->{short}, '1, not possible, source_wal', 'without a later start a rewind is not possible');
-    like($early->{verdict}{errors}[0]{message}, qr/^the source no longer has WAL that the rewound target needs$/, 'by the error that a rewind ends with');
-    like(dry_run($target, $source, '--early-start')->{stderr}, qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, 'which it does');
+    like($early->{verdict}{errors}[0]{message}, qr/^the source no longer has WAL that the rewound target needs$/,
+        'by the error that a rewind ends with');
+    like(dry_run($target, $source, '--early-start')->{stderr},
+        qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, 'which it does');
 
     for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ])
     {
         my $archived = checks($target, $source, '--early-start', @$option);
         is($archived->{short}, '0, needed, no problem', 'an archive has it');
         is(dry_run($target, $source, '--early-start', @$option)->{status}, 0, 'as a dry run finds');
-        like($archived->{finding}{source_wal}{text}, qr/^The source no longer has segment $first, from which on its WAL is replayed: /, 'and that is told');
+        like($archived->{finding}{source_wal}{text},
+            qr/^The source no longer has segment $first, from which on its WAL is replayed: /, 'and that is told');
     }
-    append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
+    append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.conf'),
+        "restore_command = 'cp $archive/%f %p'\n");
     my $own = checks($target, $source);
     is($own->{short}, '0, needed, no problem', 'the target\'s own restore_command is asked as well');
     is(dry_run($target, $source)->{status}, 0, 'a dry run with its own command');
@@ -98,7 +106,8 @@ sub source_has_lost_wal
 sub standby_left_behind
 {
     my ($version) = @_;
-    my $source = make_cluster('source', $version, settings => $version < 13 ? 'wal_keep_segments = 0' : 'wal_keep_size = 0')->start;
+    my $source = make_cluster('source', $version, settings => $version < 13 ? 'wal_keep_segments = 0'
+        : 'wal_keep_size = 0')->start;
     $source->sql('CREATE TABLE t AS SELECT 1 AS a');
     my $standby = $source->standby('standby');
     $standby->wait_for_replay_of($source);
@@ -119,10 +128,12 @@ sub is_not_stopped
 {
     my ($node, $source, $says, @options) = @_;
     my $pid = $node->postmaster_pid;
-    my $result = run([ rewind_argv($node->data, '--rejoin', '-B', $node->bindir, '--source-server', $source->conninfo, @options) ]);
+    my $result = run([ rewind_argv($node->data, '--rejoin', '-B', $node->bindir, '--source-server', $source->conninfo,
+        @options) ]);
     is($result->{status}, 1, "--rejoin @options fails");
     like($result->{stderr}, $says, "--rejoin @options says why");
-    like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m, "--rejoin @options leaves the server alone");
+    like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m,
+        "--rejoin @options leaves the server alone");
     is($node->postmaster_pid, $pid, "--rejoin @options does not stop the server");
     return;
 }
@@ -131,7 +142,8 @@ sub is_not_stopped
 sub is_stopped_with_command
 {
     my ($node, $source) = @_;
-    my $result = run([ rewind_argv($node->data, '--rejoin', '--dry-run', '-B', $node->bindir, '--source-server', $source->conninfo, '--restore-command=false') ]);
+    my $result = run([ rewind_argv($node->data, '--rejoin', '--dry-run', '-B', $node->bindir, '--source-server',
+        $source->conninfo, '--restore-command=false') ]);
     is($result->{status}, 0, 'what a restore command does not give is not known before the stop');
     like($result->{stderr}, qr/^pg_rewind: would stop the target's server/m, 'so the server would be stopped');
     return;
@@ -148,19 +160,24 @@ sub primary_goes_on
     like($ready->{finding}{wal_reach}{text}, qr/^pg_\w+ reaches back to /, 'as long as its WAL reaches back');
     is($ready->{finding}{source_wal}{state}, 'ok', 'and the source has its own');
     is(checks($target, $target)->{short}, '1, no verdict, source_system', 'the source is not the node itself');
-    like(checks($target, $target)->{finding}{source_system}{text}, qr/^the source server is the target's own server/, 'as is told');
+    like(checks($target, $target)->{finding}{source_system}{text}, qr/^the source server is the target's own server/,
+        'as is told');
 
     loses_its_wal($source);
-    is_not_stopped($target, $source, qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, '--early-start');
-    is(checks($target, $source)->{finding}{source_wal}{state}, 'warning', 'the source has lost its WAL, but may be started from later') ;
+    is_not_stopped($target, $source,
+        qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, '--early-start');
+    is(checks($target, $source)->{finding}{source_wal}{state}, 'warning',
+        'the source has lost its WAL, but may be started from later') ;
     loses_its_wal($target);
     my $lost = checks($target, $source);
-    is($lost->{short}, '1, no verdict, wal_reach', 'it has lost the WAL before the divergence, which the history files tell');
+    is($lost->{short}, '1, no verdict, wal_reach',
+        'it has lost the WAL before the divergence, which the history files tell');
     my $gone = qr{could not open file ".*/0000000100000000[0-9A-F]{8}": No such file or directory$}m;
     my $saved = work_dir() . "/saved_$version";
     mkdir $saved or die;
     is_not_stopped($target, $source, qr/^pg_rewind: error: $gone/m, "--save-diverged-wal=$saved");
-    my $compared = run([ rewind_argv($target->data, '--rejoin', '--dry-run', '-B', $target->bindir, '--source-server', $source->conninfo) ]);
+    my $compared = run([ rewind_argv($target->data, '--rejoin', '--dry-run', '-B', $target->bindir, '--source-server',
+        $source->conninfo) ]);
     is($compared->{status}, 0, '--rejoin would compare by itself');
     like($compared->{stderr}, qr/^pg_rewind: warning: $gone/m, 'as it says before the stop');
     is_stopped_with_command($target, $source);

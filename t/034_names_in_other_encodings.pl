@@ -1,6 +1,6 @@
-# All names in the report are UTF-8, whatever the encoding of their database, and the report's queries find the rows in it. Where a name
-# cannot be written in UTF-8 as it is, there is no query, and the report says so. The script of --save-lost-rows connects to databases by
-# their names as they are, and leaves out what it cannot name.
+# All names in the report are UTF-8, whatever the encoding of their database, and the report's queries find the rows in
+# it. Where a name cannot be written in UTF-8 as it is, there is no query, and the report says so. The script of
+# --save-lost-rows connects to databases by their names as they are, and leaves out what it cannot name.
 #
 #   source   ──┬── rows as they were
 #   target     └── "lost": rows updated in databases of five encodings
@@ -16,7 +16,8 @@ use RewindTest::LostRows qw(run_script);
 
 # All strings here are bytes.
 my $replaced = "\xEF\xBF\xBD";
-my ($of_utf8, $of_latin) = ("d\xC3\xA9j\xC3\xA0", "d\xE9j\xE0");    # databases, named by sessions in databases of these encodings
+# databases, named by sessions in databases of these encodings
+my ($of_utf8, $of_latin) = ("d\xC3\xA9j\xC3\xA0", "d\xE9j\xE0");
 
 # Of each database: its encoding, a table, which is sent as UTF-8 if it can be, and how the report shows it if not.
 my %tables = (
@@ -24,12 +25,14 @@ my %tables = (
     japan => [ 'EUC_JP', '予定' ],
     ascii => [ 'SQL_ASCII', 'tablé' ],
     bytes => [ 'SQL_ASCII', "tabl\xE9", "tabl$replaced" ],    # its encoding is not known
-    rare => [ 'EUC_JIS_2004', '朝', $replaced x 2 ],           # the C library has no table of it that is equal to the server's
+    # the C library has no table of it that is equal to the server's
+    rare => [ 'EUC_JIS_2004', '朝', $replaced x 2 ],
     $of_utf8 => [ 'LATIN1', 'tablé' ],
     $of_latin => [ 'LATIN1', 'tablé' ],
 );
 
-sub is_utf8 { my ($bytes) = @_; return defined eval { Encode::decode('UTF-8', $bytes, Encode::FB_CROAK | Encode::LEAVE_SRC) } }
+sub is_utf8 { my ($bytes) = @_;
+    return defined eval { Encode::decode('UTF-8', $bytes, Encode::FB_CROAK | Encode::LEAVE_SRC) } }
 
 sub hexadecimal { my ($name) = @_; return $name =~ s/([\x80-\xFF])/sprintf '\x%02x', ord $1/egr }
 
@@ -38,7 +41,8 @@ sub in_database
 {
     my ($cluster, $database, $statement) = @_;
     my $name = $tables{$database}[1];
-    return $cluster->sql((is_utf8($name) ? "SET client_encoding = 'UTF8'; " : '') . ($statement =~ s/%s/"$name"/gr), $database);
+    return $cluster->sql((is_utf8($name) ? "SET client_encoding = 'UTF8'; " : '') . ($statement =~ s/%s/"$name"/gr),
+        $database);
 }
 
 sub prepare
@@ -47,8 +51,10 @@ sub prepare
     for my $database (sort { ($a eq $of_latin) <=> ($b eq $of_latin) } keys %tables)
     {
         $primary->try_sql("CREATE DATABASE template0");
-        $primary->sql(qq{CREATE DATABASE "$database" ENCODING '$tables{$database}[0]' TEMPLATE template0}, $database eq $of_latin ? 'latin' : 'postgres');
-        in_database($primary, $database, q{CREATE TABLE %s AS SELECT id, 'common'::text AS note FROM generate_series(1, 9) id});
+        $primary->sql(qq{CREATE DATABASE "$database" ENCODING '$tables{$database}[0]' TEMPLATE template0}, $database
+            eq $of_latin ? 'latin' : 'postgres');
+        in_database($primary, $database,
+            q{CREATE TABLE %s AS SELECT id, 'common'::text AS note FROM generate_series(1, 9) id});
     }
     return;
 }
@@ -56,7 +62,8 @@ sub prepare
 sub report
 {
     my ($target, $source, $database, @options) = @_;
-    my $result = run([ rewind_argv($target->data, '--source-server', $source->conninfo($database), '--dry-run', @options) ]);
+    my $result = run([ rewind_argv($target->data, '--source-server', $source->conninfo($database), '--dry-run',
+        @options) ]);
     is($result->{status}, 0, "a report: @options") or diag($result->{stderr});
     ok(is_utf8($result->{stdout}), 'it is UTF-8');
     return $result->{stdout};
@@ -66,12 +73,15 @@ sub told_in_json
 {
     my ($target, $source, $database) = @_;
     my ($encoding, $name, $shown) = @{ $tables{$database} };
-    my $relations = JSON::PP->new->utf8->decode(report($target, $source, $database, '--report=json'))->{discarded}{relations};
+    my $relations = JSON::PP->new->utf8->decode(report($target, $source, $database,
+        '--report=json'))->{discarded}{relations};
     my %by_name = map { Encode::encode('UTF-8', $_->{name}) => $_ } @$relations;
     my $table = $by_name{ 'public."' . ($shown // $name) . '"' };
     ok($table, 'the table has its name') or return diag(join ' ', sort keys %by_name);
-    is(Encode::encode('UTF-8', $table->{database_name}), $database eq $of_latin ? "d${replaced}j$replaced" : $database, 'the database has its name');
-    my @elsewhere = map { $_ eq $database ? () : ($_ eq $of_latin ? "d${replaced}j$replaced" : $_) . '/public.made' } keys %tables;
+    is(Encode::encode('UTF-8', $table->{database_name}), $database eq $of_latin ? "d${replaced}j$replaced"
+        : $database, 'the database has its name');
+    my @elsewhere = map { $_ eq $database ? () : ($_ eq $of_latin ? "d${replaced}j$replaced" : $_) . '/public.made' }
+        keys %tables;
     is(join(' ', grep { !$by_name{$_} } @elsewhere), '', 'tables of other databases, too');
     return;
 }
@@ -92,7 +102,8 @@ sub one_encoding
     my ($source, $target) = split_brain($version,
         before => sub {
             my ($primary) = @_;
-            $primary->sql('UPDATE pg_database SET encoding = 8');    # as by initdb -E LATIN1: nothing but ASCII is there yet
+            # as by initdb -E LATIN1: nothing but ASCII is there yet
+            $primary->sql('UPDATE pg_database SET encoding = 8');
             $primary->sql(qq{CREATE DATABASE "$of_latin"});
             in_database($primary, $of_latin, q{CREATE TABLE %s AS SELECT 3 AS id, 'common'::text AS note});
         },
@@ -104,12 +115,15 @@ sub one_encoding
         });
     my $directory = $target->dir . '/lost';
     mkdir $directory;
-    my $discarded = JSON::PP->new->utf8->decode(report($target, $source, $of_latin, '--report=json', "--save-lost-rows=$directory"))->{discarded};
+    my $discarded = JSON::PP->new->utf8->decode(report($target, $source, $of_latin, '--report=json',
+        "--save-lost-rows=$directory"))->{discarded};
     my ($table) = grep { Encode::encode('UTF-8', $_->{name}) eq 'public."tablé"' } @{ $discarded->{relations} };
     is(Encode::encode('UTF-8', $table->{database_name}), 'déjà', 'the name of a database, by the source');
-    ok((grep { Encode::encode('UTF-8', $_->{name}) eq 'début/public.made' } @{ $discarded->{relations} }), 'and by the target');
+    ok((grep { Encode::encode('UTF-8', $_->{name}) eq 'début/public.made' } @{ $discarded->{relations} }),
+        'and by the target');
     my @changes = map { Encode::encode('UTF-8', $_) } map { @{ $_->{schema_changes} } } @{ $discarded->{committed} };
-    is(join(', ', grep { /ROLE|DATABASE/ } @changes), 'CREATE DATABASE "début", CREATE ROLE "élève"', 'names of new ones');
+    is(join(', ', grep { /ROLE|DATABASE/ } @changes), 'CREATE DATABASE "début", CREATE ROLE "élève"',
+        'names of new ones');
     my ($jsonl) = map { slurp($_) } glob("$directory/*.jsonl");
     like($jsonl, qr/"database":"déjà"/, 'in the file for programs, too');
     is(run_script($source, glob("$directory/*.sql")), '', 'the script of the lost rows does not connect by this name');
@@ -122,20 +136,24 @@ each_version(sub {
         cluster => { settings => 'max_prepared_transactions = 5' },
         target => sub {
             my ($primary) = @_;
-            in_database($primary, $_, q{UPDATE %s SET note = 'lost' WHERE id = 3; CREATE TABLE made ()}) for keys %tables;
+            in_database($primary, $_, q{UPDATE %s SET note = 'lost' WHERE id = 3; CREATE TABLE made ()})
+                for keys %tables;
             $primary->sql(qq{BEGIN; CREATE TABLE t (); PREPARE TRANSACTION 'pr\xE9pared'}, 'latin');
         });
     for my $database (sort keys %tables)
     {
-        subtest(hexadecimal($database) . " of $tables{$database}[0]" => sub { told_in_json($target, $source, $database); told_in_text($target, $source, $database) });
+        subtest(hexadecimal($database) . " of $tables{$database}[0]" => sub { told_in_json($target, $source, $database);
+            told_in_text($target, $source, $database) });
     }
     my $directory = $target->dir . '/lost';
     mkdir $directory;
     report($target, $source, 'postgres', "--save-lost-rows=$directory", '--report=text');
     my ($sql) = glob("$directory/*.sql");
     is(run_script($source, $sql), '', 'the script of the lost rows ends without a word');
-    is(join(' ', map { hexadecimal($_) } grep { in_database($source, $_, 'SELECT note FROM %s WHERE id = 3') eq 'common' } sort keys %tables),
-        'bytes ' . hexadecimal($of_latin) . ' rare', 'it finds all tables and databases but those whose names are not UTF-8');
+    is(join(' ', map { hexadecimal($_) } grep { in_database($source, $_, 'SELECT note FROM %s WHERE id = 3')
+        eq 'common' } sort keys %tables),
+        'bytes ' . hexadecimal($of_latin) . ' rare',
+        'it finds all tables and databases but those whose names are not UTF-8');
     $_->discard for $source, $target;
     subtest('all databases have LATIN1' => sub { one_encoding($version) });
 }, only => [ 10, 15, 18 ]);

@@ -1,5 +1,5 @@
-# No command of the source runs on the target's host before its server starts there: neither a look nor a rewind asks the archive by a
-# restore_command that only the source's configuration has. What the target's server would run is told.
+# No command of the source runs on the target's host before its server starts there: neither a look nor a rewind asks
+# the archive by a restore_command that only the source's configuration has. What the target's server would run is told.
 # (The attacker: whoever can write to the source's configuration. Up to 11 the command is in recovery.conf.)
 #
 #   source   1 ──┬── 2 ──────────▶      restore_command, archive_command and more of its own
@@ -17,7 +17,8 @@ sub fresh { my ($name) = @_; unlink $marker; return $diverged->copy($name) }
 
 sub is_not_run { my ($what) = @_; ok(!-e $marker, "$what: the source's command was not run"); unlink $marker; return }
 
-my $unasked = qr/^pg_rewind: hint: The server will have another restore_command: "touch \.\.\."\. It is not the target's own, so pg_rewind has not run it/m;
+my $unasked =
+    qr/^pg_rewind: hint: The server will have another restore_command: "touch \.\.\."\. It is not the target's own, so pg_rewind has not run it/m;
 
 sub by_hand
 {
@@ -36,8 +37,10 @@ sub by_hand
         my @options = @{ $runs{$what} };
         my $target = fresh('by_hand');
         # Of -c it is the target's own that is asked for.
-        append($target->path($version < 12 ? 'recovery.done' : 'postgresql.auto.conf'), "restore_command = 'false'\n") if grep { /^-c$/ } @options;
-        my $result = rewinds($target, $source, options => \@options, not_foretold => 'the commands that run are counted');
+        append($target->path($version < 12 ? 'recovery.done' : 'postgresql.auto.conf'), "restore_command = 'false'\n")
+            if grep { /^-c$/ } @options;
+        my $result = rewinds($target, $source, options => \@options,
+            not_foretold => 'the commands that run are counted');
         is_not_run($what);
         # Up to 11 -R makes a recovery.conf without it; -R and --keep-config keep it from 12 on.
         my $will_have_it = grep({ /keep/ } @options) ? $version < 12 : $version >= 12 || !grep { /^-R$/ } @options;
@@ -53,8 +56,10 @@ sub with_the_same_command
 {
     my ($version) = @_;
     my $target = fresh('same');
-    append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'), "restore_command = '$command'\n" . ($version < 12 ? "standby_mode = on\n" : ''));
-    unlike(rewinds($target, $source, options => ['-n'], not_foretold => 'it is one')->{stderr}, $unasked, 'the target has the same command: nothing to tell');
+    append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'), "restore_command = '$command'\n"
+        . ($version < 12 ? "standby_mode = on\n" : ''));
+    unlike(rewinds($target, $source, options => ['-n'], not_foretold => 'it is one')->{stderr}, $unasked,
+        'the target has the same command: nothing to tell');
     ok(-e $marker, 'and it is asked');
     $target->discard;
     $target = fresh('option');
@@ -65,28 +70,37 @@ sub with_the_same_command
 }
 
 # restore_command is one of the standby's settings from 12 on.
-my $names = qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, restore_command \("touch \.\.\."\), shared_preload_libraries, ssl_passphrase_command/;
+my $names =
+    qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, restore_command \("touch \.\.\."\), shared_preload_libraries, ssl_passphrase_command/;
 
 sub told_beforehand
 {
     my ($version) = @_;
-    my $listed = $version < 12 ? qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, shared_preload_libraries/ : $names;
+    my $listed = $version < 12
+        ? qr/archive_command, plperl\.on_plperlu_init, pltclu\.start_proc, shared_preload_libraries/ : $names;
     my $says = qr/the target's server will run what the source's configuration names: $listed/;
     my $target = fresh('told');
     my $check = run([ rewind_argv($target->data, qw(--check -R), '--source-server', $source->conninfo) ]);
-    like($check->{stdout} =~ s/\n {3,}/ /gr, qr/^warning  standby_commands +$says/m, '--check -R lists what the server will run') or diag($check->{stdout}, $check->{stderr});
+    like($check->{stdout} =~ s/\n {3,}/ /gr, qr/^warning  standby_commands +$says/m,
+        '--check -R lists what the server will run') or diag($check->{stdout}, $check->{stderr});
     is_not_run('--check -R');
     $check = run([ rewind_argv($target->data, qw(--check -R --keep-config), '--source-server', $source->conninfo) ]);
     unlike($check->{stdout}, qr/standby_commands/, 'with --keep-config there is nothing to list');
     my @rejoin = (qw(--rejoin -n -B), $target->bindir, '--source-server', $source->conninfo);
     my $result = run([ rewind_argv($target->data, @rejoin) ]);
-    like($result->{stderr}, qr/^pg_rewind: warning: $says$/m, '--rejoin -n of a stopped target lists it') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: hint: Look at these settings of the source, or keep the target's configuration: --keep-config\.$/m, 'and says what helps');
+    like($result->{stderr}, qr/^pg_rewind: warning: $says$/m, '--rejoin -n of a stopped target lists it')
+        or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Look at these settings of the source, or keep the target's configuration: --keep-config\.$/m,
+        'and says what helps');
     is_not_run('--rejoin -n');
     $target->start;
     $result = run([ rewind_argv($target->data, @rejoin) ]);
-    like($result->{stderr}, qr/^pg_rewind: warning: $says$/m, '--rejoin -n of a running target lists it') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: detail: pg_rewind does not run the source's restore_command, so it has not looked for WAL in the archive/m, 'and what it means')
+    like($result->{stderr}, qr/^pg_rewind: warning: $says$/m, '--rejoin -n of a running target lists it')
+        or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: detail: pg_rewind does not run the source's restore_command, so it has not looked for WAL in the archive/m,
+        'and what it means')
         if $version >= 12;
     is_not_run('--rejoin -n of a running target');
     $target->discard;
@@ -102,9 +116,11 @@ each_version(sub {
     $marker = work_dir() . '/executed';
     $command = "touch $marker; false secret";
     # They lie in files; the running source has other settings.
-    my $settings = "archive_command = 'touch $marker'\nplperl.on_plperlu_init = 'x'\npltclu.start_proc = 'x'\nshared_preload_libraries = 'pg_stat_statements'\n";
+    my $settings =
+        "archive_command = 'touch $marker'\nplperl.on_plperlu_init = 'x'\npltclu.start_proc = 'x'\nshared_preload_libraries = 'pg_stat_statements'\n";
     append($source->path('recovery.conf'), "restore_command = '$command'\n") if $version < 12;
-    append($source->path('postgresql.conf'), $version < 12 ? $settings : "${settings}ssl_passphrase_command = 'x'\nrestore_command = '$command'\n");
+    append($source->path('postgresql.conf'), $version < 12 ? $settings
+        : "${settings}ssl_passphrase_command = 'x'\nrestore_command = '$command'\n");
     subtest('by hand', sub { by_hand($version) });
     subtest('the same command', sub { with_the_same_command($version) });
     subtest('told beforehand', sub { told_beforehand($version) });

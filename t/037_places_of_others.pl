@@ -1,7 +1,7 @@
-# A report, saved WAL and rows, and a dry run's files go only where no other account can put something else in their place: every directory on the
-# way and what is there belongs to root or to us, others cannot write to it, and no other account's symbolic link is followed. A
-# work directory that somebody else has made is not believed. A report can be read by its owner alone.
-# (The attacker: a second account of the host.)
+# A report, saved WAL and rows, and a dry run's files go only where no other account can put something else in their
+# place: every directory on the way and what is there belongs to root or to us, others cannot write to it, and no other
+# account's symbolic link is followed. A work directory that somebody else has made is not believed. A report can be
+# read by its owner alone. (The attacker: a second account of the host.)
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
@@ -23,7 +23,8 @@ sub try_rewind
 {
     my ($umask, @options) = @_;
     my $program = sprintf('umask %s; exec "$@"', $umask);
-    return run([ 'sh', '-c', $program, 'sh', rewind_argv($target->data, '-n', '--source-server', $source->conninfo, @options) ]);
+    return run([ 'sh', '-c', $program, 'sh', rewind_argv($target->data, '-n', '--source-server', $source->conninfo,
+        @options) ]);
 }
 
 sub is_refused
@@ -48,15 +49,18 @@ sub is_taken
 sub by_mode
 {
     my $sticky = 'it lacks the sticky bit';
-    for my $option ('--report-file=%s/report', '--save-diverged-wal=%s', '--save-lost-rows=%s', '--save-diverged-wal=%s/new')
+    for my $option ('--report-file=%s/report', '--save-diverged-wal=%s', '--save-lost-rows=%s',
+        '--save-diverged-wal=%s/new')
     {
         my $place = sprintf($option, "$dir/own");
         chmod 0777, "$dir/own";
-        is_refused("$option, for everybody", qr/every user may rename files in directory "\Q$dir\E\/own": $sticky/, $place);
+        is_refused("$option, for everybody", qr/every user may rename files in directory "\Q$dir\E\/own": $sticky/,
+            $place);
         chmod 0755, "$dir/own";
         is_taken("$option, for us", $place);
         chmod 0777, $dir;
-        is_refused("$option, a directory above for everybody", qr/every user may rename files in directory "\Q$dir\E": $sticky/, $place);
+        is_refused("$option, a directory above for everybody",
+            qr/every user may rename files in directory "\Q$dir\E": $sticky/, $place);
         chmod 0755, $dir;
         is_taken("$option, by a relative path", sprintf($option, Cwd::abs_path("$dir/own") =~ s{^/}{'../' x 40}er));
         unlink glob("$dir/own/*");
@@ -64,7 +68,8 @@ sub by_mode
     chmod 01777, "$dir/own";
     is_taken('a report beside the files of others', "--report-file=$dir/own/report");
     chmod 0666, "$dir/own/report";
-    is_refused('a report that everybody may write', qr/other users may write to file "\Q$dir\E\/own\/report"/, "--report-file=$dir/own/report");
+    is_refused('a report that everybody may write', qr/other users may write to file "\Q$dir\E\/own\/report"/,
+        "--report-file=$dir/own/report");
     chmod 0755, "$dir/own";
     unlink "$dir/own/report";
     return;
@@ -91,11 +96,13 @@ sub of_another_account
     mkdir "$dir/theirs" or die;
     privileged('change-owner', 'nobody', "$dir/theirs");
     my $theirs = qr/"\Q$dir\E\/theirs" belongs to another user/;
-    is_refused("another account's directory: $_", $theirs, sprintf($_, "$dir/theirs")) for '--report-file=%s/report', '--save-diverged-wal=%s', '--save-lost-rows=%s', '--save-lost-rows=%s/new';
+    is_refused("another account's directory: $_", $theirs, sprintf($_, "$dir/theirs")) for '--report-file=%s/report',
+        '--save-diverged-wal=%s', '--save-lost-rows=%s', '--save-lost-rows=%s/new';
     privileged('change-owner', scalar(getpwuid($>)), "$dir/theirs");
     spew("$dir/theirs/report", 'precious');
     privileged('change-owner', 'nobody', "$dir/theirs/report");
-    is_refused("another account's file", qr/"\Q$dir\E\/theirs\/report" belongs to another user/, "--report-file=$dir/theirs/report");
+    is_refused("another account's file", qr/"\Q$dir\E\/theirs\/report" belongs to another user/,
+        "--report-file=$dir/theirs/report");
     is(slurp("$dir/theirs/report"), 'precious', 'it stays');
 
     # Links, where everybody may make some: to what is ours.
@@ -105,16 +112,19 @@ sub of_another_account
     symlink("$dir/own/victim", "$dir/shared/report") or die;
     symlink("$dir/own", "$dir/shared/directory") or die;
     privileged('change-owner-of-link', 'nobody', "$dir/shared/$_") for qw(report directory);
-    is_refused("another account's link to a file", qr/"\Q$dir\E\/shared\/report" belongs to another user/, "--report-file=$dir/shared/report");
+    is_refused("another account's link to a file", qr/"\Q$dir\E\/shared\/report" belongs to another user/,
+        "--report-file=$dir/shared/report");
     is_refused("another account's link to a directory", qr/"\Q$dir\E\/shared\/directory" belongs to another user/, $_)
-        for "--report-file=$dir/shared/directory/report", "--save-diverged-wal=$dir/shared/directory", "--save-lost-rows=$dir/shared/directory/../own";
+        for "--report-file=$dir/shared/directory/report", "--save-diverged-wal=$dir/shared/directory",
+            "--save-lost-rows=$dir/shared/directory/../own";
     is(slurp("$dir/own/victim"), 'precious', 'what it leads to stays');
     symlink("$dir/own", "$dir/shared/ours") or die;
     is_taken('a link of our own', "--report-file=$dir/shared/ours/report");
 
     # A dry run's files.
     privileged('change-owner', 'nobody', "$dir/theirs");
-    my $result = run([ rewind_argv($target->data, '-n', '--source-server', $source->conninfo) ], env => { TMPDIR => "$dir/theirs" });
+    my $result = run([ rewind_argv($target->data, '-n', '--source-server', $source->conninfo) ],
+        env => { TMPDIR => "$dir/theirs" });
     like($result->{stderr}, qr/^pg_rewind: error: $theirs$/m, "TMPDIR of another account");
     return;
 }
@@ -132,12 +142,15 @@ sub work_directory
     is_same_tree(tree($copy), $before, 'the target is unchanged');
     privileged('change-owner', scalar(getpwuid($>)), $copy->path('pg_rewind.work'));
     chmod 0777, $copy->path('pg_rewind.work');
-    like(run([ rewind_argv($copy->data, '--source-server', $source->conninfo) ])->{stderr}, qr/^pg_rewind: error: every user may rename files in directory ".*\/pg_rewind\.work"/m, 'nor one that everybody can write to');
+    like(run([ rewind_argv($copy->data, '--source-server', $source->conninfo) ])->{stderr},
+        qr/^pg_rewind: error: every user may rename files in directory ".*\/pg_rewind\.work"/m,
+        'nor one that everybody can write to');
     unlink $copy->path('pg_rewind.work/journal');
     rmdir $copy->path('pg_rewind.work');
     mkdir "$dir/elsewhere";
     symlink("$dir/elsewhere", $copy->path('pg_rewind.work')) or die;
-    like(run([ rewind_argv($copy->data, '--source-server', $source->conninfo) ])->{stderr}, qr/^pg_rewind: error: ".*\/pg_rewind\.work" is (?:a symbolic link|not a directory)$/m, 'nor a link');
+    like(run([ rewind_argv($copy->data, '--source-server', $source->conninfo) ])->{stderr},
+        qr/^pg_rewind: error: ".*\/pg_rewind\.work" is (?:a symbolic link|not a directory)$/m, 'nor a link');
     $copy->discard;
     return;
 }

@@ -1,6 +1,6 @@
-# A source, which may be any server, names the place of a new tablespace. It is only taken as CREATE TABLESPACE makes one: by a canonical
-# path, outside of the target's data directory and its pg_wal, and each in a place of its own.
-# (The attacker: the source.)
+# A source, which may be any server, names the place of a new tablespace. It is only taken as CREATE TABLESPACE makes
+# one: by a canonical path, outside of the target's data directory and its pg_wal, and each in a place of its own. (The
+# attacker: the source.)
 #
 #   source   1 ──┬── 2 ──▶   a link in pg_tblspc
 #   target       └── 1 ──╳
@@ -32,7 +32,8 @@ sub with_links
     fill($_) for @places;
     for my $options ([], ['-n'])
     {
-        my $result = rewind($target, $source, kind => 'directory', options => [ '--no-sync', @mapped, @$options ], not_foretold => 'both are run');
+        my $result = rewind($target, $source, kind => 'directory', options => [ '--no-sync', @mapped, @$options ],
+            not_foretold => 'both are run');
         is($result->{status}, 1, "$what: refused");
         like($result->{stderr}, qr/^pg_rewind: error: $reason/ms, "$what: it says why");
         like($result->{stderr}, qr/^pg_rewind: hint: .*--tablespace-mapping/m, "$what: and what helps");
@@ -58,20 +59,35 @@ each_version(sub {
     $source->stop;
     $dir = work_dir() . "/places.$version";
     mkdir $_ or die "$_: $!" for $dir, "$dir/wal", "$dir/shared", "$dir/shared/below";
-    must_run([ 'sh', '-c', "mv @{[ $target->path('pg_wal') ]}/* $dir/wal/ && rmdir @{[ $target->path('pg_wal') ]} && ln -s $dir/wal @{[ $target->path('pg_wal') ]}" ]);
+    must_run([ 'sh', '-c',
+        "mv @{[ $target->path('pg_wal') ]}/* $dir/wal/ && rmdir @{[ $target->path('pg_wal') ]} && ln -s $dir/wal @{[ $target->path('pg_wal') ]}" ]);
     chmod 0700, "$dir/wal";
     my $before = tree($target);
     my $data = $target->data;
-    with_links('a path with ..', qr/tablespace "pg_tblspc\/99990" of the source is not at a canonical path: "\Q$dir\E\/shared\/\.\.\/x"/, "$dir/shared/../x");
-    with_links('a path with a newline', qr/tablespace "pg_tblspc\/99990" of the source is not at a canonical path: "/, "$dir/x\ny");
-    with_links('a path with //', qr/tablespace "pg_tblspc\/99990" of the source is not at a canonical path: "/, "$dir//x");
-    with_links('in the data directory', qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q$data\E": "\Q$data\E\/x"/, "$data/x");
-    with_links('in its pg_wal, which is elsewhere', qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q$dir\E\/wal": "\Q$dir\E\/wal\/x"/, "$dir/wal/x");
-    with_links('the same by the link', qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q$dir\E\/wal": "/, "$data/pg_wal/x");
-    with_links('another cluster', qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q@{[ $source->data ]}\E": "/, $source->path('base/x'));
-    with_links('one place for two', qr/tablespaces "pg_tblspc\/99990" and "pg_tblspc\/99991" of the source would have one place: "\Q$dir\E\/z"/, "$dir/x", "$dir/y",
+    with_links('a path with ..',
+        qr/tablespace "pg_tblspc\/99990" of the source is not at a canonical path: "\Q$dir\E\/shared\/\.\.\/x"/,
+        "$dir/shared/../x");
+    with_links('a path with a newline', qr/tablespace "pg_tblspc\/99990" of the source is not at a canonical path: "/,
+        "$dir/x\ny");
+    with_links('a path with //', qr/tablespace "pg_tblspc\/99990" of the source is not at a canonical path: "/,
+        "$dir//x");
+    with_links('in the data directory',
+        qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q$data\E": "\Q$data\E\/x"/, "$data/x");
+    with_links('in its pg_wal, which is elsewhere',
+        qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q$dir\E\/wal": "\Q$dir\E\/wal\/x"/,
+        "$dir/wal/x");
+    with_links('the same by the link',
+        qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q$dir\E\/wal": "/, "$data/pg_wal/x");
+    with_links('another cluster',
+        qr/tablespace "pg_tblspc\/99990" of the source would be inside "\Q@{[ $source->data ]}\E": "/,
+        $source->path('base/x'));
+    with_links('one place for two',
+        qr/tablespaces "pg_tblspc\/99990" and "pg_tblspc\/99991" of the source would have one place: "\Q$dir\E\/z"/,
+        "$dir/x", "$dir/y",
         [ '-T', "$dir/x=$dir/z", '-T', "$dir/y=$dir/z" ]);
-    with_links('one place in another', qr/tablespaces "pg_tblspc\/9999." and "pg_tblspc\/9999." of the source would have one place: "/, "$dir/shared/below", "$dir/shared");
+    with_links('one place in another',
+        qr/tablespaces "pg_tblspc\/9999." and "pg_tblspc\/9999." of the source would have one place: "/,
+        "$dir/shared/below", "$dir/shared");
     is_same_tree(tree($target), $before, 'the target is unchanged');
 
     # What is right is taken.
@@ -79,9 +95,11 @@ each_version(sub {
     symlink("$dir/shared", $source->path('pg_tblspc/99990')) or die;
     mkdir "$dir/other" or die;
     chmod 0777, "$dir/other";
-    my %option = (kind => 'directory', options => [ '-n', '--no-sync', '-T', "$dir/shared=$dir/other" ], not_foretold => 'it is one');
+    my %option = (kind => 'directory', options => [ '-n', '--no-sync', '-T', "$dir/shared=$dir/other" ],
+        not_foretold => 'it is one');
     my $result = rewind($target, $source, %option);
-    like($result->{stderr}, qr/^pg_rewind: error: every user may rename files in directory "\Q$dir\E\/other"/m, 'a directory where everybody can write is refused');
+    like($result->{stderr}, qr/^pg_rewind: error: every user may rename files in directory "\Q$dir\E\/other"/m,
+        'a directory where everybody can write is refused');
     chmod 0700, "$dir/other";
     rewinds($target, $source, %option);
     unlink $source->path('pg_tblspc/99990');

@@ -1,6 +1,7 @@
-# Text for people has no control character but our own line breaks, whatever is in names and values: nothing that a terminal takes for commands,
-# and nothing that looks like a line of ours. JSON has escapes and tells them as they are.
-# (The attackers: a user with CREATE on a schema, the owner of a database, who can write files of the target; the source.)
+# Text for people has no control character but our own line breaks, whatever is in names and values: nothing that a
+# terminal takes for commands, and nothing that looks like a line of ours. JSON has escapes and tells them as they are.
+# (The attackers: a user with CREATE on a schema, the owner of a database, who can write files of the target; the
+# source.)
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳   lost: tables whose names forge lines of the report
@@ -47,7 +48,8 @@ sub with_refusing_server
         }
         exit;
     }
-    my @runs = map { run([ rewind_argv($target->data, "--source-server=host=$dir dbname=postgres", @$_) ]) } [ '-n', '--retry-timeout=0' ], ['--check'];
+    my @runs = map { run([ rewind_argv($target->data, "--source-server=host=$dir dbname=postgres", @$_) ]) } [ '-n',
+        '--retry-timeout=0' ], ['--check'];
     kill 'KILL', $pid;
     waitpid $pid, 0;
     return @runs;
@@ -73,7 +75,8 @@ each_version(sub {
     mkdir $target->path("dir$evil") or die;
     spew($target->path("dir$evil/x"), 'x');
     my $report = work_dir() . '/report';
-    my $dry = rewinds($target, $source, options => [ '-n', '-P', "--report-file=$report" ], not_foretold => 'it is one');
+    my $dry = rewinds($target, $source, options => [ '-n', '-P', "--report-file=$report" ],
+        not_foretold => 'it is one');
     is_plain('messages of a dry run', $dry->{stderr});
     my $text = slurp($report);
     is_plain('the text report', $text);
@@ -94,7 +97,8 @@ each_version(sub {
     like($refused->{stderr}, qr/^  pg_rewind: hint: run evil\?\[2J$/m, 'its lines do not look like ours');
 
     my $saved = work_dir() . '/saved';
-    my $result = rewinds($target, $source, options => [ '-R', "--save-lost-rows=$saved", "--report-file=$report", $version < 12 ? () : '--keep=odd*' ], not_foretold => 'saves rows');
+    my $result = rewinds($target, $source, options => [ '-R', "--save-lost-rows=$saved", "--report-file=$report",
+        $version < 12 ? () : '--keep=odd*' ], not_foretold => 'saves rows');
     is_plain('messages of a rewind', $result->{stderr});
     is_plain('its report', slurp($report));
     my ($script) = glob("$saved/*.sql");

@@ -1,5 +1,5 @@
-# No secret of a configuration is in a message, a report, or what --check says: of commands, scripts and settings of extensions only
-# that they differ, of connection strings all but the password.
+# No secret of a configuration is in a message, a report, or what --check says: of commands, scripts and settings of
+# extensions only that they differ, of connection strings all but the password.
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳   each setting differs on both
@@ -33,18 +33,21 @@ each_version(sub {
     for my $side ([ $source, 'S' ], [ $target, 'T' ])
     {
         my ($cluster, $word) = @$side;
-        append($cluster->path('postgresql.auto.conf'), join '', map { "$_ = '" . ($setting{$_} =~ s/RET/$word/r) . "'\n" } sort keys %setting);
+        append($cluster->path('postgresql.auto.conf'), join '', map { "$_ = '" . ($setting{$_} =~ s/RET/$word/r)
+            . "'\n" } sort keys %setting);
     }
     my $secret = qr/SEC ?[ST]/;
     my $report = work_dir() . '/report';
     for my $format (qw(text json))
     {
-        my $result = rewinds($target, $source, options => [ '-n', "--report=$format", "--report-file=$report" ], not_foretold => 'it is one');
+        my $result = rewinds($target, $source, options => [ '-n', "--report=$format", "--report-file=$report" ],
+            not_foretold => 'it is one');
         unlike($result->{stderr}, $secret, "messages beside $format");
         unlike(slurp($report), $secret, "a report in $format");
         like(slurp($report), qr/\b\Q$_\E\b/, "which tells that $_ differs") for sort keys %setting;
     }
-    for my $run ([qw(--check -R --verbose)], [qw(--check -R --report=json)], [ qw(--rejoin -n -B), $target->bindir ], ['-R'])
+    for my $run ([qw(--check -R --verbose)], [qw(--check -R --report=json)], [ qw(--rejoin -n
+        -B), $target->bindir ], ['-R'])
     {
         my $result = run([ rewind_argv($target->data, @$run, '--source-server', $source->conninfo) ]);
         unlike($result->{stdout} . $result->{stderr}, $secret, "@$run");

@@ -1,6 +1,6 @@
-# Through the link of a tablespace nothing comes to the target's host but what a tablespace has: its directory PG_VERSION_CATALOG. So a source
-# cannot have ~/.ssh/authorized_keys written, which the original does. Nothing that is there is changed.
-# (The attacker: the source. Both kinds.)
+# Through the link of a tablespace nothing comes to the target's host but what a tablespace has: its directory
+# PG_VERSION_CATALOG. So a source cannot have ~/.ssh/authorized_keys written, which the original does. Nothing that is
+# there is changed. (The attacker: the source. Both kinds.)
 #
 #   source   1 ──┬── 2 ──▶   pg_tblspc/99990 leads to a directory with a tablespace's files, and with others
 #   target       └── 1 ──╳
@@ -15,7 +15,8 @@ sub files_of
 {
     my ($directory) = @_;
     my @found;
-    File::Find::find({ no_chdir => 1, wanted => sub { push @found, s{^\Q$directory\E/}{}r if -f } }, $directory) if -d $directory;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @found, s{^\Q$directory\E/}{}r if -f } }, $directory)
+        if -d $directory;
     return join ' ', sort @found;
 }
 
@@ -42,7 +43,8 @@ each_version(sub {
     {
         my $copy = $target->copy("copy_$kind");
         $source->stop if $kind eq 'directory';
-        my $result = rewind($copy, $source, kind => $kind, options => [ '--no-sync', '-T', "$theirs=$home" ], not_foretold => 'it is about what is written');
+        my $result = rewind($copy, $source, kind => $kind, options => [ '--no-sync', '-T', "$theirs=$home" ],
+            not_foretold => 'it is about what is written');
         is($result->{status}, 0, "$kind: it is rewound") or diag($result->{stderr});
         ok(-d "$home/$inner", "$kind: with what a tablespace has");
         is(files_of($home) =~ s{ ?\Q$inner\E\S*}{}gr, '.profile', "$kind: nothing else is written");

@@ -1,5 +1,6 @@
-# Saved WAL and rows are not written into a file that another account has made in the moment before: in a directory with the sticky bit, such as /tmp,
-# it would own what is saved. (The attacker: a second account of the host, which watches the directory.)
+# Saved WAL and rows are not written into a file that another account has made in the moment before: in a directory with
+# the sticky bit, such as /tmp, it would own what is saved. (The attacker: a second account of the host, which watches
+# the directory.)
 # (Rule T9.)
 
 use strict;
@@ -23,7 +24,8 @@ each_version(sub {
         spew($mine, "of another\n");
         # What another run writes tells the names.
         my $twin = $target->copy('twin');
-        is(run([ rewind_argv($twin->data, '--no-sync', '--source-server', $source->conninfo, "--$option=$directory") ])->{status}, 0, 'a run nobody disturbs');
+        is(run([ rewind_argv($twin->data, '--no-sync', '--source-server', $source->conninfo,
+            "--$option=$directory") ])->{status}, 0, 'a run nobody disturbs');
         $twin->discard;
         my @names = grep { $_ ne $mine } glob "$directory/*";
         unlink @names;
@@ -31,7 +33,8 @@ each_version(sub {
         link $mine, "$_.pg_rewind.new" or die for @names;
         my $result = go_on($run);
         ok(slurp($mine) eq "of another\n", "--$option: nothing is written into another's file");
-        like($result->{stderr}, qr/could not create file "\Q$directory\E\/[^"]+\.pg_rewind\.new": File exists/, 'and it is told') or diag($result->{stderr});
+        like($result->{stderr}, qr/could not create file "\Q$directory\E\/[^"]+\.pg_rewind\.new": File exists/,
+            'and it is told') or diag($result->{stderr});
         $copy->discard;
         unlink glob "$directory/*";
     }

@@ -1,5 +1,5 @@
-# A restore_command that no option names is announced before it runs, also in a dry run; what it prints does not stand bare among the run's own
-# messages; and one that fails is not run again in that run, whoever asks.
+# A restore_command that no option names is announced before it runs, also in a dry run; what it prints does not stand
+# bare among the run's own messages; and one that fails is not run again in that run, whoever asks.
 #
 #   source   1 ──┬── 2 ──▶     both have the same restore_command
 #   target       └── 1 ──╳
@@ -26,7 +26,8 @@ sub set_command
 
 sub times_run { return -e $runs ? scalar(() = slurp($runs) =~ /^/mg) : 0 }
 
-my $announced = qr/^pg_rewind: asking the "restore_command" that the target's server will have for WAL that would lead it away from the source\n/m;
+my $announced =
+    qr/^pg_rewind: asking the "restore_command" that the target's server will have for WAL that would lead it away from the source\n/m;
 
 each_version(sub {
     my ($version) = @_;
@@ -40,23 +41,31 @@ each_version(sub {
     for my $options (['-n'], [])
     {
         unlink $runs;
-        my $result = rewinds($target, $source, options => $options, not_foretold => 'the commands that run are counted');
+        my $result = rewinds($target, $source, options => $options,
+            not_foretold => 'the commands that run are counted');
         my $what = @$options ? 'a dry run' : 'a rewind';
-        like($result->{stderr}, qr/$announced(?:pg_rewind: detail: .*\n)*pg_rewind: detail: "restore_command" for "0000000\d\.history": there is no 0000000\d\.history\npg_rewind: detail: "restore_command" for "0000000\d\.history": not here$/m,
+        like($result->{stderr},
+            qr/$announced(?:pg_rewind: detail: .*\n)*pg_rewind: detail: "restore_command" for "0000000\d\.history": there is no 0000000\d\.history\npg_rewind: detail: "restore_command" for "0000000\d\.history": not here$/m,
             "$what says so before it asks, and whose messages follow") or diag($result->{stderr});
         is(join('', grep { !/^pg_rewind: / } split /^/, $result->{stderr}), '', "$what: no line stands bare");
         cmp_ok(times_run(), '>', 1, 'it is asked for each file');
     }
     $target->discard;
 
-    $target = set_command('fails', "echo %f >>$runs; test %p = pg_wal/RECOVERYHISTORY -o %p = pg_wal/RECOVERYXLOG && exit 1; exit 127");
+    $target = set_command('fails',
+        "echo %f >>$runs; test %p = pg_wal/RECOVERYHISTORY -o %p = pg_wal/RECOVERYXLOG && exit 1; exit 127");
     my $result = rewinds($target, $source, options => ['-n'], not_foretold => 'the commands that run are counted');
     is(times_run(), 1, 'one that fails is run once');
-    is(scalar(() = $result->{stderr} =~ /^pg_rewind: warning: "restore_command" failed: command not found\npg_rewind: detail: The target's own "restore_command" is not asked again\.$/mg), 1, 'and a warning says so');
+    is(scalar(() = $result->{stderr}
+        =~ /^pg_rewind: warning: "restore_command" failed: command not found\npg_rewind: detail: The target's own "restore_command" is not asked again\.$/mg),
+        1, 'and a warning says so');
     unlink $runs;
     $target->start;
-    $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $source->conninfo) ]);
-    is($result->{status}, 0, '--rejoin, which looks before it stops the server, and again after that') or diag($result->{stderr});
-    is(scalar(() = $result->{stderr} =~ /^pg_rewind: warning: "restore_command" failed/mg), 1, 'one warning') or diag($result->{stderr});
+    $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server',
+        $source->conninfo) ]);
+    is($result->{status}, 0, '--rejoin, which looks before it stops the server, and again after that')
+        or diag($result->{stderr});
+    is(scalar(() = $result->{stderr} =~ /^pg_rewind: warning: "restore_command" failed/mg), 1, 'one warning')
+        or diag($result->{stderr});
     $target->discard;
 }, from => 12);

@@ -1,4 +1,5 @@
-# --check --monitor: the exit status of a monitoring plugin. The recipes of docs/check.md run as they stand there, but for places.
+# --check --monitor: the exit status of a monitoring plugin. The recipes of docs/check.md run as they stand there, but
+# for places.
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
@@ -21,8 +22,10 @@ sub monitors
     my $json = run([ rewind_argv($node->data, '--check', '--monitor', '--report=json', @options) ]);
     my $said = JSON::PP->new->utf8->decode($json->{stdout});
     my %state = map { $_->{state} => 1 } @{ $said->{findings} };
-    is("$text->{status} $json->{status} $said->{exit_status}", "$status $status $status", "$what: $status") or diag($text->{stdout}, $text->{stderr});
-    is(run([ rewind_argv($node->data, '--check', @options) ])->{status}, $status < 2 ? 0 : 1, "$what: and without --monitor");
+    is("$text->{status} $json->{status} $said->{exit_status}", "$status $status $status", "$what: $status")
+        or diag($text->{stdout}, $text->{stderr});
+    is(run([ rewind_argv($node->data, '--check', @options) ])->{status}, $status < 2 ? 0
+        : 1, "$what: and without --monitor");
     return join ' ', sort keys %state;
 }
 
@@ -36,12 +39,15 @@ sub statuses
     is(monitors('all is well', 0, $quiet, @server), 'ok', 'nothing but ok');
     mkdir $quiet->path('pg_replslot/left');
     like(monitors('a slot is lost', 1, $quiet, @server), qr/warning/, 'a warning');
-    unlike(monitors('the source does not answer', 2, $quiet, '--source-server', 'host=/nowhere'), qr/^ok$/, 'a problem');
+    unlike(monitors('the source does not answer', 2, $quiet, '--source-server', 'host=/nowhere'), qr/^ok$/,
+        'a problem');
     $quiet->discard;
     my $result = run([ rewind_argv($target->data, qw(--monitor --check --drop-slots), @server) ]);
     is($result->{status}, 3, 'a wrong command line');
-    is(run([ rewind_argv($target->data, qw(--monitor --check --nonsense), @server) ])->{status}, 3, 'and a wrong option');
-    is(run([ rewind_argv($target->data, qw(--monitor --check --report-file=/nowhere/file), @server) ])->{status}, 3, 'a file that cannot be written');
+    is(run([ rewind_argv($target->data, qw(--monitor --check
+        --nonsense), @server) ])->{status}, 3, 'and a wrong option');
+    is(run([ rewind_argv($target->data, qw(--monitor --check
+        --report-file=/nowhere/file), @server) ])->{status}, 3, 'a file that cannot be written');
     $result = run([ rewind_argv($target->data, '--monitor', @server) ]);
     is($result->{status}, 1, 'it asks for nothing else');
     like($result->{stderr}, qr/^pg_rewind: error: --monitor can only be used with --check$/m, 'and says so');
@@ -61,10 +67,12 @@ sub here
 sub recipes
 {
     my ($source, $target) = @_;
-    my $shell = sub { my ($command) = @_; return run([ 'sh', '-c', here($command, $source, $target) ], env => { PATH => "$tools:$ENV{PATH}" }) };
+    my $shell = sub { my ($command) = @_; return run([ 'sh', '-c', here($command, $source, $target) ],
+        env => { PATH => "$tools:$ENV{PATH}" }) };
     my %block;
     push @{ $block{ $_->{kind} } }, $_->{text} for blocks_of(slurp("$tools/docs/check.md"));
-    my $expected = run([ rewind_argv($target->data, qw(--check --monitor), '--source-server', $source->conninfo) ])->{status};
+    my $expected = run([ rewind_argv($target->data, qw(--check
+        --monitor), '--source-server', $source->conninfo) ])->{status};
 
     my ($nrpe) = $block{nrpe}[0] =~ /^command\[check_pg_rewind\]=(.*)$/m;
     my $result = $shell->($nrpe);
@@ -74,7 +82,8 @@ sub recipes
 
     my @words = map { /"([^"]*)"/g } $block{icinga}[0] =~ /command = \[(.*)\]/;
     my %argument = $block{icinga}[0] =~ /"(-[^"]*)" = "\$(\w+)\$"/g;
-    is(join(' ', @words, sort keys %argument), 'sudo -u postgres pg_rewind --check --monitor --source-server -D', 'Icinga: the same command');
+    is(join(' ', @words, sort keys %argument), 'sudo -u postgres pg_rewind --check --monitor --source-server -D',
+        'Icinga: the same command');
 
     my $textfiles = work_dir() . '/textfiles';
     mkdir $textfiles;
@@ -85,7 +94,8 @@ sub recipes
     my %value = slurp("$textfiles/pg_rewind.prom") =~ /^(\w+) (\d+)$/mg;
     is($value{pg_rewind_check_status}, $expected, 'with the status');
     cmp_ok(abs(time() - $value{pg_rewind_check_time_seconds}), '<', 600, 'and the time');
-    is(scalar(() = slurp("$textfiles/pg_rewind.prom") =~ /^(?:# (?:HELP|TYPE) \w+ \S.*|\w+ \d+)$/mg), 6, 'and nothing else');
+    is(scalar(() = slurp("$textfiles/pg_rewind.prom") =~ /^(?:# (?:HELP|TYPE) \w+ \S.*|\w+ \d+)$/mg), 6,
+        'and nothing else');
 
     my ($exec) = $block{service}[0] =~ /^ExecStart=(.*)$/m;
     my ($good) = $block{service}[0] =~ /^SuccessExitStatus=(.*)$/m;
@@ -96,10 +106,13 @@ sub recipes
         my $units = work_dir() . '/units';
         mkdir $units;
         my ($user) = getpwuid($>);
-        spew("$units/check-rewind.service", here($block{service}[0], $source, $target) =~ s{^ExecStart=}{ExecStart=$tools/}mr =~ s/^User=.*/User=$user/mr);
+        spew("$units/check-rewind.service", here($block{service}[0], $source, $target)
+            =~ s{^ExecStart=}{ExecStart=$tools/}mr =~ s/^User=.*/User=$user/mr);
         spew("$units/check-rewind.timer", $block{timer}[0]);
-        my $verified = run([ qw(systemd-analyze verify --man=no), "$units/check-rewind.service", "$units/check-rewind.timer" ]);
-        unlike($verified->{stderr}, qr/check-rewind\.(?:service|timer):/, 'systemd finds nothing wrong') or diag($verified->{stderr});
+        my $verified = run([ qw(systemd-analyze verify
+            --man=no), "$units/check-rewind.service", "$units/check-rewind.timer" ]);
+        unlike($verified->{stderr}, qr/check-rewind\.(?:service|timer):/, 'systemd finds nothing wrong')
+            or diag($verified->{stderr});
     }
     return;
 }

@@ -1,5 +1,5 @@
-# Connection options and environment variables that only a newer libpq knows are told as such; so is an account without a name, which libpq
-# needs where user=... is missing.
+# Connection options and environment variables that only a newer libpq knows are told as such; so is an account without
+# a name, which libpq needs where user=... is missing.
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
@@ -10,7 +10,8 @@ use lib 't/lib';
 use RewindTest;
 
 # Of the newest libpq, so that most systems do not know them yet.
-my %option = (oauth_ca_file => [ 'PGOAUTHCAFILE', 19 ], max_protocol_version => [ 'PGMAXPROTOCOLVERSION', 18 ], sslnegotiation => [ 'PGSSLNEGOTIATION', 17 ], require_auth => [ 'PGREQUIREAUTH', 16 ]);
+my %option = (oauth_ca_file => [ 'PGOAUTHCAFILE', 19 ], max_protocol_version => [ 'PGMAXPROTOCOLVERSION', 18 ],
+    sslnegotiation => [ 'PGSSLNEGOTIATION', 17 ], require_auth => [ 'PGREQUIREAUTH', 16 ]);
 
 sub dry_run
 {
@@ -34,29 +35,42 @@ each_version(sub {
             my $result = dry_run($target, $conninfo);
             next if $result->{stderr} !~ /invalid (?:connection option|URI query parameter)[: ]+"$name"/;
             $unknown++;
-            like($result->{stderr}, qr/^pg_rewind: error: .*"$name"\npg_rewind: detail: It is an option of libpq $since and later\. pg_rewind runs with libpq \d+\.\npg_rewind: hint: Leave it out, or let pg_rewind run with a newer libpq: /m, "$name: why it is unknown, and what helps")
+            like($result->{stderr},
+                qr/^pg_rewind: error: .*"$name"\npg_rewind: detail: It is an option of libpq $since and later\. pg_rewind runs with libpq \d+\.\npg_rewind: hint: Leave it out, or let pg_rewind run with a newer libpq: /m,
+                "$name: why it is unknown, and what helps")
                 or diag($result->{stderr});
             unlike($result->{stderr}, qr/takes a connection string of libpq, such as/, 'it is not misspelt');
         }
         my $result = dry_run($target, $source->conninfo, $variable => 'x');
-        like($result->{stderr}, qr/^pg_rewind: warning: libpq \d+, with which pg_rewind runs, does not heed $variable \(of $since and later\)$/m, "$variable is not passed over in silence") or diag($result->{stderr})
+        like($result->{stderr},
+            qr/^pg_rewind: warning: libpq \d+, with which pg_rewind runs, does not heed $variable \(of $since and later\)$/m,
+            "$variable is not passed over in silence") or diag($result->{stderr})
             if $unknown;
-        my $check = run([ rewind_argv($target->data, '--check', '--source-server', $source->conninfo) ], env => { $variable => 'x' });
-        like($check->{stdout} =~ s/\n {3,}/ /gr, qr/^warning  source +libpq \d+, with which pg_rewind runs, does not heed $variable \(of $since and later\)\./m, '--check has it as well') if $unknown;
+        my $check = run([ rewind_argv($target->data, '--check', '--source-server', $source->conninfo) ],
+            env => { $variable => 'x' });
+        like($check->{stdout} =~ s/\n {3,}/ /gr,
+            qr/^warning  source +libpq \d+, with which pg_rewind runs, does not heed $variable \(of $since and later\)\./m,
+            '--check has it as well') if $unknown;
         $any += $unknown;
     }
     diag('this libpq knows all of them') if !$any;
     my $result = dry_run($target, $source->conninfo . ' nonsense=x');
-    like($result->{stderr}, qr/^pg_rewind: error: invalid connection option "nonsense"\npg_rewind: hint: --source-server takes a connection string of libpq, such as /m, 'what no libpq knows is misspelt');
+    like($result->{stderr},
+        qr/^pg_rewind: error: invalid connection option "nonsense"\npg_rewind: hint: --source-server takes a connection string of libpq, such as /m,
+        'what no libpq knows is misspelt');
     unlike(dry_run($target, $source->conninfo)->{stderr}, qr/does not heed/, 'nothing is said without such a variable');
 
     my @without_name = qw(unshare --user --map-user=54321 --map-group=54321);
     SKIP: {
         skip('no user namespace can be made here', 1) if run([ @without_name, 'true' ])->{status} != 0;
-        $result = run([ @without_name, rewind_argv($target->data, '--check', '--source-server', $source->conninfo =~ s/user=\S+//r) ]);
+        $result =
+            run([ @without_name, rewind_argv($target->data, '--check', '--source-server',
+            $source->conninfo =~ s/user=\S+//r) ]);
         is($result->{status}, 1, 'an account without a name') or diag($result->{stderr});
         my $text = $result->{stdout} =~ s/\n {3,}/ /gr;
-        like($text, qr/^problem  source +.*local user .*54321.* to do: Name the role in the connection string: user=\.\.\. Otherwise libpq takes the name of the operating system's user, and this one has none \(no line in \/etc\/passwd\)\.$/m, 'is told to name the role')
+        like($text,
+            qr/^problem  source +.*local user .*54321.* to do: Name the role in the connection string: user=\.\.\. Otherwise libpq takes the name of the operating system's user, and this one has none \(no line in \/etc\/passwd\)\.$/m,
+            'is told to name the role')
             or diag($result->{stdout}, $result->{stderr});
         unlike($text, qr/firewall/, 'firewalls have no part in it');
     }

@@ -1,5 +1,6 @@
-# A password with a line break: no server reads a file of settings with one, so -R refuses it before anything is changed. Before, the
-# target could not start, and the exit status was 0.  (Invariant 1. Where recovery is configured: 10.)
+# A password with a line break: no server reads a file of settings with one, so -R refuses it before anything is
+# changed. Before, the target could not start, and the exit status was 0. (Invariant 1. Where recovery is configured:
+# 10.)
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳
@@ -22,12 +23,14 @@ each_version(sub {
     );
     for my $option (sort keys %by)
     {
-        my @argv = rewind_argv($target->data, '-R', '--no-sync', '--source-server', $source->conninfo . " $option='one\ntwo'");
+        my @argv = rewind_argv($target->data, '-R', '--no-sync', '--source-server', $source->conninfo
+            . " $option='one\ntwo'");
         for my $dry ([], ['-n'])
         {
             my $result = run([ @argv, @$dry ]);
             is($result->{status}, 1, "$option with a line break @$dry") or diag($result->{stderr});
-            like($result->{stderr}, qr/^pg_rewind: error: option "$option" of primary_conninfo would have a line break$/m, 'it says so');
+            like($result->{stderr},
+                qr/^pg_rewind: error: option "$option" of primary_conninfo would have a line break$/m, 'it says so');
             like($result->{stderr}, $by{$option}, 'and what to do');
             unlike($result->{stderr}, qr/two/, 'the value is not shown');
         }

@@ -1,5 +1,6 @@
-# -R writes no option into primary_conninfo that the libpq of the target's server does not know: the standby streams, and what was left out
-# is told. Where the standby would be less safe without the option that is an error, before anything is changed.
+# -R writes no option into primary_conninfo that the libpq of the target's server does not know: the standby streams,
+# and what was left out is told. Where the standby would be less safe without the option that is an error, before
+# anything is changed.
 #
 #   source   1 ──┬── 2 ──▶
 #   target       └── 1 ──╳ ── 2 ──▶
@@ -19,7 +20,8 @@ sub written
 sub rejoin
 {
     my ($target, $conninfo, $env, @options) = @_;
-    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --keep-config --rejoin-timeout=60 -B), $target->bindir, '--source-server', $conninfo, @options) ], env => $env);
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --keep-config --rejoin-timeout=60
+        -B), $target->bindir, '--source-server', $conninfo, @options) ], env => $env);
 }
 
 # A value that is newer than its option.
@@ -27,7 +29,8 @@ sub newer_value
 {
     my ($version, $result, $target) = @_;
     return if $version >= 14;
-    like($result->{stderr}, qr/^pg_rewind: warning: option "target_session_attrs=primary" is not written /m, 'a value that is newer than its option is left out, too');
+    like($result->{stderr}, qr/^pg_rewind: warning: option "target_session_attrs=primary" is not written /m,
+        'a value that is newer than its option is left out, too');
     unlike(written($target), qr/target_session_attrs/, 'and not written');
     return;
 }
@@ -47,8 +50,11 @@ each_version(sub {
         my $before = slurp($target->path('global/pg_control'));
         my $result = rejoin($target, $source->conninfo, { $variable => $value });
         is($result->{status}, 1, "$keyword: exit status 1") or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: error: option "$keyword=\Q$value\E" cannot be written into primary_conninfo: PostgreSQL $version does not know it\npg_rewind: detail: Without it /m, "$keyword is not left out in silence");
-        ok(slurp($target->path('global/pg_control')) eq $before && !-e $target->path('backup_label'), "$keyword: the target is unchanged");
+        like($result->{stderr},
+            qr/^pg_rewind: error: option "$keyword=\Q$value\E" cannot be written into primary_conninfo: PostgreSQL $version does not know it\npg_rewind: detail: Without it /m,
+            "$keyword is not left out in silence");
+        ok(slurp($target->path('global/pg_control')) eq $before && !-e $target->path('backup_label'),
+            "$keyword: the target is unchanged");
     }
 
     my $conninfo = $source->conninfo . ' sslsni=0' . ($version < 14 ? ' target_session_attrs=primary' : '');
@@ -57,9 +63,12 @@ each_version(sub {
     for ([ ssl_min_protocol_version => 13 ], [ sslsni => 14 ])
     {
         my ($keyword, $since) = @$_;
-        my $left_out = qr/^pg_rewind: warning: option "$keyword" is not written into primary_conninfo: PostgreSQL \d+ does not know it$/m;
-        $version < $since ? like($result->{stderr}, $left_out, "$keyword is left out, and told") : unlike($result->{stderr}, $left_out, "$keyword is not left out");
-        $version < $since ? unlike(written($target), qr/$keyword/, "$keyword is not written") : like(written($target), qr/$keyword/, "$keyword is written");
+        my $left_out =
+            qr/^pg_rewind: warning: option "$keyword" is not written into primary_conninfo: PostgreSQL \d+ does not know it$/m;
+        $version < $since ? like($result->{stderr}, $left_out, "$keyword is left out, and told")
+            : unlike($result->{stderr}, $left_out, "$keyword is not left out");
+        $version < $since ? unlike(written($target), qr/$keyword/, "$keyword is not written")
+            : like(written($target), qr/$keyword/, "$keyword is written");
     }
     newer_value($version, $result, $target);
 }, only => [ 10, 12, 13, 15, 18 ]);

@@ -130,7 +130,8 @@ sub indexes_agree_with_tables
     {
         my $query = "SELECT count(*), sum(key) FROM with_$kind WHERE $probe{$kind}";
         my $by_index = $server->query("SET enable_seqscan = off; $query");
-        my $by_table = $server->query("SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off; $query");
+        my $by_table =
+            $server->query("SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off; $query");
         is($by_index, $by_table, "the $kind index agrees with its table");
     }
     return;

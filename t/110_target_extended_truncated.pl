@@ -16,8 +16,10 @@ my %fate = (
     extended => sub { "INSERT INTO $_[0] SELECT i, repeat('more', 50) FROM generate_series(10000, 16000) i;" },
     emptied => sub { "TRUNCATE $_[0]; INSERT INTO $_[0] VALUES (1, 'first after truncation');" },
     tail_cut => sub { "DELETE FROM $_[0] WHERE a > 500; VACUUM $_[0];" },
-    holes => sub { "DELETE FROM $_[0] WHERE a % 3 = 0; VACUUM $_[0]; INSERT INTO $_[0] SELECT i, 'in a hole' FROM generate_series(1, 100) i;" },
-    cut_and_grown => sub { "DELETE FROM $_[0] WHERE a > 500; VACUUM $_[0]; INSERT INTO $_[0] SELECT i, 'again' FROM generate_series(501, 900) i;" },
+    holes => sub {
+    "DELETE FROM $_[0] WHERE a % 3 = 0; VACUUM $_[0]; INSERT INTO $_[0] SELECT i, 'in a hole' FROM generate_series(1, 100) i;" },
+    cut_and_grown => sub {
+    "DELETE FROM $_[0] WHERE a > 500; VACUUM $_[0]; INSERT INTO $_[0] SELECT i, 'again' FROM generate_series(501, 900) i;" },
     vacuumed_full => sub { "DELETE FROM $_[0] WHERE a % 2 = 0; VACUUM FULL $_[0];" },
     clustered => sub { "UPDATE $_[0] SET b = 'new' WHERE a % 5 = 0; CLUSTER $_[0] USING $_[0]_a;" },
     retyped => sub { "ALTER TABLE $_[0] ALTER a TYPE bigint;" },
@@ -27,7 +29,8 @@ my %fate = (
 );
 
 # Each fate on the target, beside a few on the source.
-my @pairs = map { my $on_target = $_; map { [ $on_target, $_ ] } qw(nothing extended tail_cut dropped) } sort keys %fate;
+my @pairs = map { my $on_target = $_; map { [ $on_target, $_ ] } qw(nothing extended tail_cut
+    dropped) } sort keys %fate;
 
 sub table_name { my ($on_target, $on_source) = @_; return "t_${on_target}_s_$on_source" }
 

@@ -80,6 +80,7 @@ each_version(sub {
     is("@on_target", "@on_source", 'both sides handed out the same numbers');
     rewinds_from_both_kinds($source, $target, check => sub {
         my ($rewound) = @_;
-        is($rewound->query('SELECT min(a) || $$ $$ || max(a) || $$ $$ || count(*) FROM r4'), '1 4000 4000', 'no lost row shows in a logged table');
+        is($rewound->query('SELECT min(a) || $$ $$ || max(a) || $$ $$ || count(*) FROM r4'), '1 4000 4000',
+            'no lost row shows in a logged table');
     });
 }, sample => 1);

@@ -17,7 +17,8 @@ sub strategies
 {
     my ($version) = @_;
     return ([ '', '' ]) if $version < 15;
-    return map { my $of_source = $_; map { [ "STRATEGY $of_source", "STRATEGY $_" ] } qw(file_copy wal_log) } qw(file_copy wal_log);
+    return map { my $of_source = $_; map { [ "STRATEGY $of_source", "STRATEGY $_" ] } qw(file_copy
+        wal_log) } qw(file_copy wal_log);
 }
 
 sub write_apart
@@ -42,7 +43,8 @@ each_version(sub {
         source => sub {
             my ($source) = @_;
             $on_source = write_apart($source, 'source', 0);
-            $source->sql("DELETE FROM t WHERE g % 3 = 0; INSERT INTO t SELECT g, 'later' FROM generate_series(1, 2000) g", 'template');
+            $source->sql("DELETE FROM t WHERE g % 3 = 0; INSERT INTO t SELECT g, 'later' FROM generate_series(1, 2000) g",
+                'template');
         },
         target => sub {
             my ($target) = @_;

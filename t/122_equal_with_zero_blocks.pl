@@ -1,7 +1,8 @@
-# A relation of the source has blocks that are all zero and in no WAL: a crash came between the file's growth and the WAL
-# of what filled it (since 16, COPY grows files ahead as well).  What the target has under the same number is in no WAL
-# either, so nothing would overwrite it, and it would be taken for the source's rows: an index whose build was cut off, an
-# unlogged table. An index of an unlogged table has no record at all until its build ends.  (Storage with equal names. Both sources.)
+# A relation of the source has blocks that are all zero and in no WAL: a crash came between the file's growth and the
+# WAL of what filled it (since 16, COPY grows files ahead as well). What the target has under the same number is in no
+# WAL either, so nothing would overwrite it, and it would be taken for the source's rows: an index whose build was cut
+# off, an unlogged table. An index of an unlogged table has no record at all until its build ends. (Storage with equal
+# names. Both sources.)
 #
 #   file on the source   rows ... ....          . all zero
 #   file on the target   xxxxxxxxxxxxx          x logged when the build ends, or never
@@ -44,7 +45,8 @@ sub cut_off_an_index_build
     $holder->sql('SELECT pg_advisory_lock(1)');
     $builder->send("CREATE INDEX ON $table USING spgist (place(a))");
     my $pid;
-    wait_until('the build waits', sub { $pid = $target->query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
+    wait_until('the build waits',
+        sub { $pid = $target->query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
     # The checkpoint before files are copied writes pages of unlogged relations as well.
     $target->sql('CREATE DATABASE copied' . ($target->version >= 15 ? ' STRATEGY file_copy' : ''));
     kill 'STOP', $pid;    # it would remove the file when it sees the others die
@@ -101,7 +103,8 @@ each_version(sub {
             ok(scalar(grep { $_ < $blocks_of_target && !$zero_on_target{$_} } zero_blocks($source, $path)),
                 'and there blocks that are all zero on the source');
             rewinds_from_both_kinds($source, $target, no_promotion => 1);
-            rewinds_from_both_kinds($source, $target, no_promotion => 1, options => ['--late-start']) if $what eq 'an index whose build was cut off';
+            rewinds_from_both_kinds($source, $target, no_promotion => 1, options => ['--late-start'])
+                if $what eq 'an index whose build was cut off';
             RewindTest::Cluster::discard_all();
         });
     }

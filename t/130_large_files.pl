@@ -27,7 +27,8 @@ sub build
 {
     my ($primary) = @_;
     my @tables = qw(kept shrunk_on_source grown_on_target);
-    $primary->sql("CREATE TABLE $_ (a int, b text); INSERT INTO $_ SELECT i, 'before' FROM generate_series(1, 1000) i") for @tables;
+    $primary->sql("CREATE TABLE $_ (a int, b text); INSERT INTO $_ SELECT i, 'before' FROM generate_series(1, 1000) i")
+        for @tables;
     my %path = map { $_ => $primary->query("SELECT pg_relation_filepath('$_')") } @tables;
     $primary->stop;
     fill_segment($primary, $path{$_}) for qw(kept shrunk_on_source);
@@ -46,7 +47,8 @@ sub write_apart
         $server->sql("UPDATE $table SET b = '$side' WHERE a % 3 = $remainder AND a < 1000;
             INSERT INTO $table SELECT i, '$side' FROM generate_series(1, 1000) i") if $table ne 'grown_on_target' || $side eq 'target';
     }
-    $server->sql('DELETE FROM shrunk_on_source WHERE b = \'source\' OR a > 10'), $server->sql('VACUUM shrunk_on_source') if $side eq 'source';
+    $server->sql('DELETE FROM shrunk_on_source WHERE b = \'source\' OR a > 10'), $server->sql('VACUUM shrunk_on_source')
+        if $side eq 'source';
     return;
 }
 

@@ -1,8 +1,8 @@
-# A relation of 67 segments: block numbers beyond 2^23, changed on both sides at its end and at its beginning.  (Invariant 7.
-# Both sources.  Block numbers are no matter of the server's version: one version.)
+# A relation of 67 segments: block numbers beyond 2^23, changed on both sides at its end and at its beginning.
+# (Invariant 7. Both sources. Block numbers are no matter of the server's version: one version.)
 #
-# All but the ends is sparse: a block of zeros is a valid empty page. Nothing here may read the whole relation, so that what
-# is compared are its ends.
+# All but the ends is sparse: a block of zeros is a valid empty page. Nothing here may read the whole relation, so that
+# what is compared are its ends.
 
 use strict;
 use warnings;

@@ -41,13 +41,15 @@ sub make_in_place
 # Servers before 10 have none in place.
 sub in_place { my ($cluster, @names) = @_; return $cluster->version < 10 ? () : @names }
 
-sub drop_tablespace { my ($cluster, $name) = @_; $cluster->sql("DROP TABLE in_$name"); $cluster->sql("DROP TABLESPACE $name"); return }
+sub drop_tablespace { my ($cluster, $name) = @_; $cluster->sql("DROP TABLE in_$name");
+    $cluster->sql("DROP TABLESPACE $name"); return }
 
 sub build
 {
     my ($primary) = @_;
     make_tablespace($primary, $_) for qw(kept dropped_on_source);
-    make_in_place($primary, $_) for in_place($primary, qw(kept_in_place in_place_dropped_on_source in_place_dropped_on_target));
+    make_in_place($primary, $_) for in_place($primary, qw(kept_in_place in_place_dropped_on_source
+        in_place_dropped_on_target));
     my $location = $primary->tablespace_location('of_a_database');
     $primary->sql("CREATE TABLESPACE of_a_database LOCATION '$location'");
     $primary->sql('CREATE DATABASE elsewhere TABLESPACE of_a_database');
@@ -68,7 +70,9 @@ sub write_apart
 }
 
 # Everything below a place: names, sizes and what is in the files.
-sub content_of { my ($place) = @_; return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-', $place ]) }
+sub content_of { my ($place) = @_;
+    return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-',
+    $place ]) }
 
 sub is_refused
 {
@@ -114,13 +118,17 @@ each_version(sub {
             my ($rewound, $source) = @_;
             my @links = grep { -l } glob($rewound->path('pg_tblspc/*'));
             is(@links, 2, 'tablespaces of the target alone have no link any more');
-            is(join(' ', grep { readlink !~ m{^\Q$rewound->{dir}\E/} } @links), '', 'the others are where the target had them');
-            is(join(' ', grep { -f } split /\n/, must_run([ 'find', map { "$rewound->{dir}/tablespace/$_" } qw(made_on_target dropped_on_source) ])),
+            is(join(' ', grep { readlink !~ m{^\Q$rewound->{dir}\E/} } @links), '',
+                'the others are where the target had them');
+            is(join(' ', grep { -f } split /\n/,
+                must_run([ 'find', map { "$rewound->{dir}/tablespace/$_" } qw(made_on_target dropped_on_source) ])),
                 '', 'no file is left in those that are gone');
             is_deeply([ map { m{(\d+)$} } grep { !-l } glob($rewound->path('pg_tblspc/*')) ],
-                [ map { m{(\d+)$} } grep { !-l } glob($source->path('pg_tblspc/*')) ], 'tablespaces in place are those of the source');
+                [ map { m{(\d+)$} } grep { !-l } glob($source->path('pg_tblspc/*')) ],
+                'tablespaces in place are those of the source');
         });
 
     make_tablespace($source, 'made_on_source');
-    subtest('a tablespace made on the source, on the same host', sub { is_refused($source, $target, 'made_on_source') });
+    subtest('a tablespace made on the source, on the same host',
+        sub { is_refused($source, $target, 'made_on_source') });
 }, sample => 1);

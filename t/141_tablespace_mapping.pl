@@ -1,5 +1,5 @@
-# Two clusters on one host: a tablespace that is new to the target gets a place of its own, and nothing is written to the
-# source's.  (No write reaches the source's directories. Both sources.)
+# Two clusters on one host: a tablespace that is new to the target gets a place of its own, and nothing is written to
+# the source's. (No write reaches the source's directories. Both sources.)
 #
 #   tablespace            divergence   CREATE TABLESPACE   on the target
 #   kept                  │            before it           where it was
@@ -23,12 +23,15 @@ sub make_tablespace
 }
 
 # Everything below a place: names, sizes and what is in the files.
-sub content_of { my ($place) = @_; return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-', $place ]) }
+sub content_of { my ($place) = @_;
+    return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-',
+    $place ]) }
 
 sub place_of
 {
     my ($cluster, $name, $from) = @_;
-    return readlink($cluster->path('pg_tblspc/' . $from->query("SELECT oid FROM pg_tablespace WHERE spcname = '$name'"))) // 'none';
+    return readlink($cluster->path('pg_tblspc/'
+        . $from->query("SELECT oid FROM pg_tablespace WHERE spcname = '$name'"))) // 'none';
 }
 
 each_version(sub {
@@ -48,8 +51,11 @@ each_version(sub {
         my $before = content_of($place);
         my $result = rewind($copy, $source, options => [ '-T', "$place=$copy->{dir}/tablespace/made_on_source" ]);
         is($result->{status}, 1, 'replay would use the source\'s place: refused');
-        like($result->{stderr}, qr/^pg_rewind: error: replay of CREATE TABLESPACE would use "\Q$place\E" instead of "\Q$copy->{dir}\E/m, 'with both places');
-        like($result->{stderr}, qr/^pg_rewind: hint: Run CHECKPOINT on the source, then run pg_rewind again\.$/m, 'and what to do');
+        like($result->{stderr},
+            qr/^pg_rewind: error: replay of CREATE TABLESPACE would use "\Q$place\E" instead of "\Q$copy->{dir}\E/m,
+            'with both places');
+        like($result->{stderr}, qr/^pg_rewind: hint: Run CHECKPOINT on the source, then run pg_rewind again\.$/m,
+            'and what to do');
         is(content_of($place), $before, 'the source\'s tablespace is as it was');
         $copy->discard;
     });
@@ -59,19 +65,23 @@ each_version(sub {
     {
         subtest("source is a $kind", sub {
             my $copy = $target->copy("from_$kind");
-            my @mapping = ("--tablespace-mapping=$place/=$copy->{dir}/tablespace/own place", "--tablespace-mapping=/nowhere=/elsewhere",
+            my @mapping = ("--tablespace-mapping=$place/=$copy->{dir}/tablespace/own place",
+                "--tablespace-mapping=/nowhere=/elsewhere",
                 "-T$source->{dir}/tablespace/kept=$copy->{dir}/not used");
             $source->stop if $kind eq 'directory';
             my $before = content_of($source->dir . '/tablespace');
             my $dry = rewind($copy, $source, kind => $kind, options => [ @mapping, '--dry-run' ]);
             is($dry->{status}, 0, 'a dry run passes') or diag($dry->{stderr});
             my $result = rewinds($copy, $source, kind => $kind, options => \@mapping);
-            like($result->{stderr}, qr/^pg_rewind: warning: the source has no tablespace at "\/nowhere": this mapping has no effect$/m,
+            like($result->{stderr},
+                qr/^pg_rewind: warning: the source has no tablespace at "\/nowhere": this mapping has no effect$/m,
                 'a mapping of nothing is told');
             is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
             $source->start if $kind eq 'directory';
-            is(place_of($copy, 'made_on_source', $source), "$copy->{dir}/tablespace/own place", 'the new tablespace is where it was mapped');
-            is(place_of($copy, 'kept', $source), "$copy->{dir}/tablespace/kept", 'the one that the target had stays where it was');
+            is(place_of($copy, 'made_on_source', $source), "$copy->{dir}/tablespace/own place",
+                'the new tablespace is where it was mapped');
+            is(place_of($copy, 'kept', $source), "$copy->{dir}/tablespace/kept",
+                'the one that the target had stays where it was');
             rejoins($copy, $source);
             is($source->query('SELECT count(*) FROM in_made_on_source'), 3000, 'the source reads its table');
             $copy->discard;
@@ -83,7 +93,9 @@ each_version(sub {
         symlink("$source->{dir}/tablespace", "$copy->{dir}/detour");
         my $result = rewind($copy, $source, options => [ '-T', "$place=$copy->{dir}/detour/made_on_source" ]);
         is($result->{status}, 1, 'is refused, whatever its name');
-        like($result->{stderr}, qr/detour\/made_on_source" of the tablespace "pg_tblspc\/\d+" belongs to another cluster/, 'with the reason');
+        like($result->{stderr},
+            qr/detour\/made_on_source" of the tablespace "pg_tblspc\/\d+" belongs to another cluster/,
+            'with the reason');
         $copy->discard;
     });
 
@@ -97,8 +109,12 @@ each_version(sub {
             $source->stop if $kind eq 'directory';
             my $result = rewind($copy, $source, kind => $kind);
             is($result->{status}, 1, "is refused, the source is a $kind");
-            like($result->{stderr}, qr/^pg_rewind: error: directory "\Q$link\E" of the target belongs to another cluster$/m, 'with its directory');
-            like($result->{stderr}, qr/^pg_rewind: detail: It is also "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E"\.$/m, 'and whose it is');
+            like($result->{stderr},
+                qr/^pg_rewind: error: directory "\Q$link\E" of the target belongs to another cluster$/m,
+                'with its directory');
+            like($result->{stderr},
+                qr/^pg_rewind: detail: It is also "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E"\.$/m,
+                'and whose it is');
             $source->start if $kind eq 'directory';
         }
         unlink $link;
@@ -106,22 +122,28 @@ each_version(sub {
         must_run([ 'rm', '-rf', $copy->path('pg_wal') ]);
         symlink($source->path('pg_wal'), $copy->path('pg_wal')) or die;
         my $result = rewind($copy, $source);
-        like($result->{stderr}, qr/^pg_rewind: error: directory "\Q@{[ $copy->path('pg_wal') ]}\E" of the target belongs to another cluster$/m, 'pg_wal likewise');
+        like($result->{stderr},
+            qr/^pg_rewind: error: directory "\Q@{[ $copy->path('pg_wal') ]}\E" of the target belongs to another cluster$/m,
+            'pg_wal likewise');
         $copy->discard;
     });
 
     subtest('made while pg_rewind works', sub {
         my $copy = $target->copy('meanwhile');
         my $held = hold($copy, $source, 'create@*/pg_rewind.work/*',
-            '-T', "$place=$copy->{dir}/tablespace/own", '-T', "$source->{dir}/tablespace/made_meanwhile=$copy->{dir}/tablespace/meanwhile");
+            '-T', "$place=$copy->{dir}/tablespace/own", '-T',
+            "$source->{dir}/tablespace/made_meanwhile=$copy->{dir}/tablespace/meanwhile");
         make_tablespace($source, 'made_meanwhile');
         $source->sql('CHECKPOINT');
         my $before = content_of($source->dir . '/tablespace');
         my $result = go_on($held);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m, 'with a new plan');
+        like($result->{stderr},
+            qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m,
+            'with a new plan');
         is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
-        is(place_of($copy, 'made_meanwhile', $source), "$copy->{dir}/tablespace/meanwhile", 'the newest tablespace is where it was mapped');
+        is(place_of($copy, 'made_meanwhile', $source), "$copy->{dir}/tablespace/meanwhile",
+            'the newest tablespace is where it was mapped');
         rejoins($copy, $source);
         $copy->discard;
     });

@@ -1,5 +1,6 @@
-# A tablespace that lies in place on one side and behind a link on the other: what the error says to do can be done on the target, whose
-# server is stopped, and then the rewind succeeds.  (Source is a server, on which nothing can be moved.)
+# A tablespace that lies in place on one side and behind a link on the other: what the error says to do can be done on
+# the target, whose server is stopped, and then the rewind succeeds. (Source is a server, on which nothing can be
+# moved.)
 
 use strict;
 use warnings;
@@ -11,7 +12,8 @@ use RewindTest::Tree;
 sub move_in_place
 {
     my ($path, $hint) = @_;
-    my ($link, $place) = $hint =~ /^The source has this tablespace in place\. Replace the target's link "([^"]+)" by a directory, move the server's directory PG_\.\.\. from "([^"]+)" into it, /;
+    my ($link, $place) = $hint
+        =~ /^The source has this tablespace in place\. Replace the target's link "([^"]+)" by a directory, move the server's directory PG_\.\.\. from "([^"]+)" into it, /;
     is($link, $path, 'the hint names the link');
     unlink $link or die;
     mkdir $link, 0700 or die;
@@ -22,7 +24,9 @@ sub move_in_place
 sub move_behind_link
 {
     my ($path, $hint, $place) = @_;
-    my ($directory) = $hint =~ /^The source has a link to this tablespace\. Move the target's directory "([^"]+)" to a place outside of the data directory, make a link to it under the old name, /;
+    my ($directory) =
+        $hint
+            =~ /^The source has a link to this tablespace\. Move the target's directory "([^"]+)" to a place outside of the data directory, make a link to it under the old name, /;
     is($directory, $path, 'the hint names the directory');
     must_run([ 'mv', $directory, $place ]);
     symlink($place, $directory) or die;
@@ -36,7 +40,8 @@ sub is_refused_then_rewinds
     my $before = tree($target);
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'refused, with status 1');
-    like($result->{stderr}, qr/^pg_rewind: error: file "\Q$relative\E" is of different type in source and target$/m, 'it says why');
+    like($result->{stderr}, qr/^pg_rewind: error: file "\Q$relative\E" is of different type in source and target$/m,
+        'it says why');
     is_same_tree(tree($target), $before, 'the target is as it was');
     my ($hint) = $result->{stderr} =~ /^pg_rewind: hint: (The source has [^\n]*)/m;
     $follow->($path, $hint // '');
@@ -69,7 +74,8 @@ each_version(sub {
 
     my $copy = $target->copy('in_place');
     $in_place->($copy);
-    is_refused_then_rewinds($copy, $source, $as_link->($copy), sub { move_behind_link(@_, $copy->dir . '/tablespace/moved') });
+    is_refused_then_rewinds($copy, $source, $as_link->($copy),
+        sub { move_behind_link(@_, $copy->dir . '/tablespace/moved') });
     $copy->discard;
     $source->stop;
     $in_place->($source);

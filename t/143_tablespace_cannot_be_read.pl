@@ -1,5 +1,5 @@
-# The link of a tablespace cannot be followed for a moment (a device or a network that fails): the tablespace is not taken for empty,
-# which would leave its files as they are.  (Invariants 1 and 2. The same in all versions.)
+# The link of a tablespace cannot be followed for a moment (a device or a network that fails): the tablespace is not
+# taken for empty, which would leave its files as they are. (Invariants 1 and 2. The same in all versions.)
 # (Rule C83.)
 
 use strict;
@@ -26,7 +26,8 @@ each_version(sub {
     {
         my $result = rewind($target, $source, fault => "fail:$where:EIO", not_foretold => 1);
         is($result->{status}, 1, "$where fails: exit status 1");
-        like($result->{stderr}, qr{^pg_rewind: error: could not stat file "\S+/pg_tblspc/$link": Input/output error$}m, 'it says why');
+        like($result->{stderr}, qr{^pg_rewind: error: could not stat file "\S+/pg_tblspc/$link": Input/output error$}m,
+            'it says why');
         is_same_tree(tree($target), $before, 'the target is as it was');
     }
     rewinds($target, $source);

@@ -1,6 +1,7 @@
-# A link of the target leads to nothing, since a volume is not mounted: that of a tablespace, or pg_wal. Where files would be written behind it
-# the rewind is refused before anything is changed, and succeeds as soon as the volume is there; if it is lost, with an empty directory. A
-# link that is removed may lead anywhere.  (Invariants 1 and 2. Both sources.)
+# A link of the target leads to nothing, since a volume is not mounted: that of a tablespace, or pg_wal. Where files
+# would be written behind it the rewind is refused before anything is changed, and succeeds as soon as the volume is
+# there; if it is lost, with an empty directory. A link that is removed may lead anywhere. (Invariants 1 and 2. Both
+# sources.)
 #
 #   link of the target       on the source    the rewind
 #   pg_tblspc/N, dangling    the same one     refused
@@ -36,8 +37,11 @@ sub is_refused
     my $result = rewind($target, $source, %option);
     is($result->{status}, 1, 'refused, with status 1');
     my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
-    is_deeply(\@errors, [ qq{symbolic link "$link" leads to no directory: "$place"} ], 'the only error names the link, and what it leads to') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: hint: Mount the volume that belongs there, and run pg_rewind again\. If it is lost, create this directory, owned by the user who runs the target server\.$/m, 'the hint says what to do');
+    is_deeply(\@errors, [ qq{symbolic link "$link" leads to no directory: "$place"} ],
+        'the only error names the link, and what it leads to') or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Mount the volume that belongs there, and run pg_rewind again\. If it is lost, create this directory, owned by the user who runs the target server\.$/m,
+        'the hint says what to do');
     is_same_tree(tree($target), $before, 'the target is as it was');
     return;
 }

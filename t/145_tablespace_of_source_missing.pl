@@ -1,6 +1,7 @@
-# A tablespace of the source has nothing in it, since its volume is not mounted: its link leads nowhere, or to an empty mount point. The target's
-# files of this tablespace are not removed for that: the rewind is refused, and succeeds as soon as the volume is there.  One that the source drops
-# while its files are listed is no obstacle.  (Invariants 1 and 2. Both sources.)
+# A tablespace of the source has nothing in it, since its volume is not mounted: its link leads nowhere, or to an empty
+# mount point. The target's files of this tablespace are not removed for that: the rewind is refused, and succeeds as
+# soon as the volume is there. One that the source drops while its files are listed is no obstacle. (Invariants 1 and 2.
+# Both sources.)
 # (Rules C82, T1.)
 
 use strict;
@@ -27,8 +28,11 @@ sub is_refused
     my $result = rewind($target, $source, kind => $kind);
     is($result->{status}, 1, 'refused, with status 1');
     my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
-    is_deeply(\@errors, [ qq{tablespace "pg_tblspc/$oid" of the source is missing: nothing is in "$place"} ], 'the only error names the tablespace and its place') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: hint: Mount its volume on the source's host, then run pg_rewind again\. If it is lost, drop the tablespace there; if pg_tablespace does not have it, remove the link\.$/m, 'the hint says what to do');
+    is_deeply(\@errors, [ qq{tablespace "pg_tblspc/$oid" of the source is missing: nothing is in "$place"} ],
+        'the only error names the tablespace and its place') or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Mount its volume on the source's host, then run pg_rewind again\. If it is lost, drop the tablespace there; if pg_tablespace does not have it, remove the link\.$/m,
+        'the hint says what to do');
     is_same_tree(tree($target), $before, 'the target is as it was');
     return;
 }
@@ -62,7 +66,8 @@ each_version(sub {
         before => sub { make_tablespace($_[0], $_) for qw(space dropped) },
         source => sub { $_[0]->sql('DELETE FROM in_space WHERE i % 2 = 0') },
         target => sub { $_[0]->sql('DELETE FROM in_space WHERE i % 2 = 1') });
-    my ($oid, $dropped) = map { $source->query("SELECT oid FROM pg_tablespace WHERE spcname = '$_'") } qw(space dropped);
+    my ($oid, $dropped) = map { $source->query("SELECT oid FROM pg_tablespace WHERE spcname = '$_'") } qw(space
+        dropped);
     my $place = readlink $source->path("pg_tblspc/$oid");
     for my $kind (qw(server directory))
     {

@@ -1,6 +1,6 @@
-# The location of a tablespace may be the data directory itself, or one of the server's directories in it: a server warns, and does it. What else is
-# in that directory is rewound by its own names, the tablespace by its link. A tablespace inside the data directory that goes leaves an empty
-# directory, as DROP TABLESPACE does.  (Both sources.)
+# The location of a tablespace may be the data directory itself, or one of the server's directories in it: a server
+# warns, and does it. What else is in that directory is rewound by its own names, the tablespace by its link. A
+# tablespace inside the data directory that goes leaves an empty directory, as DROP TABLESPACE does. (Both sources.)
 # (Rule O8.)
 
 use strict;
@@ -32,7 +32,8 @@ each_version(sub {
         source => sub { $_[0]->sql('UPDATE changed SET i = -i WHERE i % 7 = 0') },
         target => sub { $_[0]->sql('UPDATE changed SET i = -i WHERE i % 2 = 1') });
     my $elsewhere = $source->dir . '/tablespace/place';
-    for my $pair ([ '', 'elsewhere' ], [ 'base', 'elsewhere' ], [ 'pg_wal', 'base' ], [ 'base', 'base' ], [ 'elsewhere', 'base' ])
+    for my $pair ([ '', 'elsewhere' ], [ 'base', 'elsewhere' ], [ 'pg_wal', 'base' ], [ 'base', 'base' ],
+        [ 'elsewhere', 'base' ])
     {
         my ($on_target, $on_source) = @$pair;
         if ($on_source ne 'elsewhere')
@@ -46,8 +47,10 @@ each_version(sub {
                 prepare => sub { move_tablespace($_[0], $_[0]->path($on_target)) if $on_target ne 'elsewhere' },
                 rewound => sub {
                     my ($copy) = @_;
-                    my @places = map { s{.*/data/}{}r } split /\n/, must_run([ 'find', $copy->data, '-name', 'PG_1*_*' ]);
-                    my $own = $on_target eq 'elsewhere' ? undef : ($on_target ne '' ? "$on_target/" : '') . (glob($copy->path('pg_tblspc/*/PG_*')))[0] =~ s{.*/}{}r;
+                    my @places = map { s{.*/data/}{}r } split /\n/,
+                        must_run([ 'find', $copy->data, '-name', 'PG_1*_*' ]);
+                    my $own = $on_target eq 'elsewhere' ? undef : ($on_target ne '' ? "$on_target/" : '')
+                        . (glob($copy->path('pg_tblspc/*/PG_*')))[0] =~ s{.*/}{}r;
                     is(join(' ', @places), $own // '', 'its files are in one place of the data directory');
                 });
         });
@@ -80,7 +83,8 @@ each_version(sub {
         rewinds_from_both_kinds($source, $target, no_promotion => 1, quick => 1, rewound => sub {
             my ($copy) = @_;
             is(join(' ', glob($copy->path('pg_tblspc/*'))), '', 'they are gone');
-            is(join(' ', map { m{/data/(.*)} } glob($copy->path('{old,new}/*'))), 'new/file', 'their directories have only what the source has there');
+            is(join(' ', map { m{/data/(.*)} } glob($copy->path('{old,new}/*'))), 'new/file',
+                'their directories have only what the source has there');
             ok(-d $copy->path('old'), 'and stay');
         });
     });

@@ -18,7 +18,8 @@ sub copy_template
     $source->sql("CREATE DATABASE copy_of_$how TEMPLATE $how $strategy");
     return $source->sql("DROP DATABASE dropped") if $how eq 'dropped';
     return $source->sql("ALTER DATABASE moved SET TABLESPACE place") if $how eq 'moved';
-    $source->sql("UPDATE t SET v = 'new' WHERE g % 2 = 0; INSERT INTO t SELECT g, 'more' FROM generate_series(1, 9000) g", 'changed');
+    $source->sql("UPDATE t SET v = 'new' WHERE g % 2 = 0; INSERT INTO t SELECT g, 'more' FROM generate_series(1, 9000) g",
+        'changed');
     return;
 }
 
@@ -50,7 +51,8 @@ each_version(sub {
             copy_template($source, $how, $strategy);
             my $result = go_on($held);
             is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-            like($result->{stderr}, qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m,
+            like($result->{stderr},
+                qr/^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime: starting again$/m,
                 'the plan was made again');
             rejoins($copy, $source, check => sub {
                 my ($rewound) = @_;
@@ -67,7 +69,8 @@ each_version(sub {
         my $session = $source->session;
         $session->send("CREATE DATABASE endless_$_ TEMPLATE copy_of_changed $strategy; DROP DATABASE copy_of_changed; "
             . "ALTER DATABASE endless_$_ RENAME TO copy_of_changed") for 1 .. 30;
-        my $result = rewind($copy, $source, options => ['--no-sync'], not_foretold => 'the source does not stand still');
+        my $result = rewind($copy, $source, options => ['--no-sync'],
+            not_foretold => 'the source does not stand still');
         $session->end;
         $source->wait_for_clients(0);
         is($result->{signal}, 0, 'pg_rewind ends');

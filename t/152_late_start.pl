@@ -1,5 +1,6 @@
-# Recovery that begins at the source's own last checkpoint comes to what the source is: what the source changed before that
-# checkpoint is fetched, as it is on its disk, what it changed after is replayed.  (Where recovery starts. Both sources.)
+# Recovery that begins at the source's own last checkpoint comes to what the source is: what the source changed before
+# that checkpoint is fetched, as it is on its disk, what it changed after is replayed. (Where recovery starts. Both
+# sources.)
 #
 #   source       ┌──── 2 ── changes ── S, its checkpoint ── changes ──▶      recovery begins at S
 #   target   1 ●─┴──── 1 ── changes ──▶                                      ● the last common checkpoint
@@ -32,7 +33,8 @@ END
     return;
 }
 
-sub make_tablespace { my ($cluster) = @_; return $cluster->sql("CREATE TABLESPACE empty_before LOCATION '" . $cluster->location_in_place('empty_before') . "'") }
+sub make_tablespace { my ($cluster) = @_; return $cluster->sql("CREATE TABLESPACE empty_before LOCATION '"
+    . $cluster->location_in_place('empty_before') . "'") }
 
 # Subtransactions, more than a snapshot holds, in a transaction that stays open.
 sub with_subtransactions
@@ -121,16 +123,21 @@ each_version(sub {
         options => [ '--late-start', '--debug' ],
         rewound => sub {
             my ($rewound, $from, $result) = @_;
-            my ($checkpoint) = $result->{stderr} =~ /^pg_rewind: recovery starts late, at the source's checkpoint ([0-9A-F]+\/[0-9A-F]+)$/m;
+            my ($checkpoint) =
+                $result->{stderr}
+                =~ /^pg_rewind: recovery starts late, at the source's checkpoint ([0-9A-F]+\/[0-9A-F]+)$/m;
             ok(defined $checkpoint, 'recovery starts late');
             like(slurp($rewound->path('backup_label')), qr/^CHECKPOINT LOCATION: \Q$checkpoint\E$/m, 'there it begins');
-            # The running transactions that S logged overflow a snapshot. A standby opens when others are logged: by the background writer, from 9.4 on.
+            # The running transactions that S logged overflow a snapshot. A standby opens when others are logged: by the
+            # background writer, from 9.4 on.
             $from->sql('CHECKPOINT') if $version < 9.4 && $from->is_running;
         },
         check => sub {
             my ($rewound) = @_;
             is($rewound->query("SELECT string_agg(what || ' ' || n, ', ' ORDER BY what) FROM (SELECT what, count(*) AS n FROM ends GROUP BY 1) e"),
-                'and its child 1, committed after S 80, few 5, resolved after S 1', 'transactions ended as on the source');
-            is($rewound->query('SELECT count(*) FROM t', 'copied'), 2000, 'the copied database holds the rows of its time');
+                'and its child 1, committed after S 80, few 5, resolved after S 1',
+                'transactions ended as on the source');
+            is($rewound->query('SELECT count(*) FROM t', 'copied'), 2000,
+                'the copied database holds the rows of its time');
         });
 }, only => [ 10, 12, 14, 15, 17, 18 ]);

@@ -1,5 +1,6 @@
-# With --checkpoint the source runs CHECKPOINT, where recovery must or shall start later than at its last one; the role must be
-# allowed to, and a dry run does without.  (Where recovery starts. Source is a server: promoted a moment ago; a standby.)
+# With --checkpoint the source runs CHECKPOINT, where recovery must or shall start later than at its last one; the role
+# must be allowed to, and a dry run does without. (Where recovery starts. Source is a server: promoted a moment ago; a
+# standby.)
 #
 #   source       ─ R ── copy ──┬──── 2 ── template changed ── C ─▶      replayed from R on, the copy would be wrong; from C on not
 #   target   1 ──────── copy ──┴──── 1 ─▶
@@ -11,9 +12,11 @@ use lib 't/lib';
 use RewindTest;
 
 # The checkpoint that follows a promotion takes an hour, and is held when it has begun; standbys make no restartpoint.
-my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
+my $slow =
+    "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
 my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
-my $advice = "Run CHECKPOINT on the source, then run pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
+my $advice =
+    "Run CHECKPOINT on the source, then run pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
 my @quick = ('--no-sync', '--wait-timeout=2');
 
 my $role = rewinding_role('rewinder');
@@ -53,19 +56,23 @@ sub promoted
     my ($source, $target) = @_;
     my $timeline = sub { $source->query('SELECT timeline_id FROM pg_control_checkpoint()') };
 
-    is_refused(rewind($target, $source, options => \@quick), 'replay would copy database \d+ from database \d+, which the source has changed since', $advice);
+    is_refused(rewind($target, $source, options => \@quick),
+        'replay would copy database \d+ from database \d+, which the source has changed since', $advice);
     if ($source->version >= 11)
     {
         is_refused(rewind($target, $source, user => 'rewinder', options => [ @quick, '--checkpoint' ]),
-            'the role may not run CHECKPOINT on the source server', 'For --checkpoint it must be a superuser or, .* pg_checkpoint:\n    GRANT pg_checkpoint TO .*;');
+            'the role may not run CHECKPOINT on the source server',
+            'For --checkpoint it must be a superuser or, .* pg_checkpoint:\n    GRANT pg_checkpoint TO .*;');
     }
     my $dry = rewind($target, $source, options => [ @quick, '--checkpoint', '--dry-run' ]);
     is($dry->{status}, 0, 'a dry run succeeds') or diag($dry->{stderr});
-    like($dry->{stderr}, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m, 'and says what it did not do');
+    like($dry->{stderr}, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m,
+        'and says what it did not do');
     # It would be run for the late start, and without that one again for the replay that would go wrong.
     $dry = rewind($target, $source, options => [ @quick, '--checkpoint', '--late-start', '--dry-run' ]);
     is($dry->{status}, 0, 'a dry run with --late-start succeeds') or diag($dry->{stderr});
-    is(scalar(() = $dry->{stderr} =~ /^pg_rewind: not running CHECKPOINT on the source in a dry run/mg), 1, 'and says once what it did not do');
+    is(scalar(() = $dry->{stderr} =~ /^pg_rewind: not running CHECKPOINT on the source in a dry run/mg), 1,
+        'and says once what it did not do');
     is($timeline->(), 1, 'the source has completed no checkpoint up to here');
     kill 'CONT', $source->checkpointer_pid;
 
@@ -96,13 +103,15 @@ sub only_where_needed
 {
     my ($source, $target) = @_;
     my $rewound = $target->copy('not_needed');
-    unlike(rewinds($rewound, $source, options => [ @quick, '--checkpoint', '--late-start' ])->{stderr}, $ran, 'a checkpoint that will do is there');
+    unlike(rewinds($rewound, $source, options => [ @quick, '--checkpoint', '--late-start' ])->{stderr}, $ran,
+        'a checkpoint that will do is there');
     $rewound->discard;
     write_torn_pages($source);
     is_refused(rewind($target, $source, options => \@quick), '"full_page_writes" must be enabled in the source server',
         $advice);
     $rewound = $target->copy('torn_pages');
-    like(rewinds($rewound, $source, options => [ @quick, '--checkpoint' ])->{stderr}, $ran, 'CHECKPOINT is run behind what may be torn');
+    like(rewinds($rewound, $source, options => [ @quick, '--checkpoint' ])->{stderr}, $ran,
+        'CHECKPOINT is run behind what may be torn');
     return $rewound;
 }
 
@@ -117,27 +126,33 @@ sub standby
     my $changed = 'replay would copy database \d+ from database \d+, which the source has changed since';
     is_refused(rewind($target, $standby, options => \@quick), $changed, $advice);
     my $rewound = $target->copy('from_standby');
-    like(rewinds($rewound, $standby, options => [ @quick, '--checkpoint' ])->{stderr}, $ran, 'a standby makes a restartpoint');
+    like(rewinds($rewound, $standby, options => [ @quick, '--checkpoint' ])->{stderr}, $ran,
+        'a standby makes a restartpoint');
     rejoins($rewound, $standby, writer => $primary, quick => 1);
 
     write_torn_pages($primary);
     $standby->wait_for_replay_of($primary);
-    is_refused(rewind($target, $standby, options => [ @quick, '--checkpoint' ], not_foretold => 'a dry run makes no restartpoint'),
-        '"full_page_writes" must be enabled in the source server', "A standby makes no later checkpoint than its primary's last one: run CHECKPOINT on the primary, then run pg_rewind again\\.");
+    is_refused(rewind($target, $standby, options => [ @quick, '--checkpoint' ],
+        not_foretold => 'a dry run makes no restartpoint'),
+        '"full_page_writes" must be enabled in the source server',
+        "A standby makes no later checkpoint than its primary's last one: run CHECKPOINT on the primary, then run pg_rewind again\\.");
     $primary->sql('CHECKPOINT');
     return;
 }
 
 each_version(sub {
     my ($version) = @_;
-    my ($source, $target) = split_brain($version, cluster => { settings => $slow }, before => \&before, together => \&together,
+    my ($source, $target) = split_brain($version, cluster => { settings => $slow }, before => \&before,
+        together => \&together,
         no_checkpoint => 1,
         source => sub { $_[0]->hold_first_checkpoint->sql('INSERT INTO t SELECT generate_series(1, 9000)', 'mould') },
-        target => sub { $_[0]->sql("UPDATE t SET a = -a; INSERT INTO t SELECT generate_series(1, 9000)", $_) for qw(mould copied) });
+        target => sub { $_[0]->sql("UPDATE t SET a = -a; INSERT INTO t SELECT generate_series(1, 9000)", $_)
+            for qw(mould copied) });
     my $rewound;
     subtest('promoted a moment ago', sub { $rewound = promoted($source, $target) });
     subtest('the copy is that of its time', sub {
-        rejoins($rewound, $source, check => sub { is($_[0]->query('SELECT count(*), max(a) FROM t', 'copied'), '3000|3000', 'rows') });
+        rejoins($rewound, $source,
+            check => sub { is($_[0]->query('SELECT count(*), max(a) FROM t', 'copied'), '3000|3000', 'rows') });
     });
     subtest('a standby', sub { standby($source, $target) });
     subtest('only where it is needed', sub { $rewound = only_where_needed($source, $target) });

@@ -1,6 +1,6 @@
-# The source no longer has the WAL before its last checkpoint, and an archive has but the segment of the divergence: the source's
-# summaries of WAL say what it changed there, if they say it all. Without that segment nothing proves that both have one history,
-# and they are not believed.  (17 and later. Both sources.)
+# The source no longer has the WAL before its last checkpoint, and an archive has but the segment of the divergence: the
+# source's summaries of WAL say what it changed there, if they say it all. Without that segment nothing proves that both
+# have one history, and they are not believed. (17 and later. Both sources.)
 #
 #   source       ┌──── 2 ── changes ── [its WAL is gone up to here] ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── changes ──▶                                      ● the last common checkpoint
@@ -169,16 +169,19 @@ sub names
     return sort map { s{.*/}{}r } glob($source->path('pg_wal/summaries') . '/*.summary');
 }
 
-my $compared = qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: some of its WAL since the last common checkpoint no longer exists$/m;
+my $compared =
+    qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: some of its WAL since the last common checkpoint no longer exists$/m;
 
-# What becomes of the rewind when a summary is another: what the source changed is found by comparing, as without summaries.
+# What becomes of the rewind when a summary is another: what the source changed is found by comparing, as without
+# summaries.
 sub compares
 {
     my ($target, $source, $why, $name, $change) = @_;
     my $path = $source->path("pg_wal/summaries/$name");
     my $bytes = slurp($path);
     $change->($path, $bytes);
-    my $result = rewind($target, $source, options => [ '--dry-run', '--debug', '--wal-archive=' . archive_of($source) ]);
+    my $result = rewind($target, $source, options => [ '--dry-run', '--debug', '--wal-archive='
+        . archive_of($source) ]);
     is($result->{status}, 0, "$why: there is another way") or diag($result->{stderr});
     like($result->{stderr}, $compared, 'all blocks are compared');
     spew($path, $bytes);
@@ -203,18 +206,23 @@ sub does_not_believe
     unlink glob($source->path('pg_wal/summaries/00000003*'));
     my $unproven = rewind($target, $source, options => [ '--dry-run', '--debug' ]);
     like($unproven->{stderr}, $compared, 'all blocks are compared where no bytes prove that both have one history');
-    like($unproven->{stderr}, qr{^pg_rewind: the source's WAL summaries are not read: no WAL proves that both have the same history before [0-9A-F/]+$}m, 'and it says why');
+    like($unproven->{stderr},
+        qr{^pg_rewind: the source's WAL summaries are not read: no WAL proves that both have the same history before [0-9A-F/]+$}m,
+        'and it says why');
 
     my $refused = rewind($target, $source, options => [ '--early-start', '--dry-run' ]);
-    like($refused->{stderr}, qr/the source no longer has WAL that the rewound target needs/, 'with --early-start there is no way');
+    like($refused->{stderr}, qr/the source no longer has WAL that the rewound target needs/,
+        'with --early-start there is no way');
     return;
 }
 
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        cluster => { settings => "summarize_wal = on\nwal_keep_size = 0\nmin_wal_size = 32MB\nmax_wal_size = 48MB\ncheckpoint_timeout = 1h" },
-        before => \&before, together => \&together, source => \&change_source, target => \&change_target, stop => 'kill');
+        cluster => {
+        settings => "summarize_wal = on\nwal_keep_size = 0\nmin_wal_size = 32MB\nmax_wal_size = 48MB\ncheckpoint_timeout = 1h" },
+        before => \&before, together => \&together, source => \&change_source, target => \&change_target,
+            stop => 'kill');
     my @names = names($source);
     does_not_believe($target, $source, @names) if $version == 18;
 
@@ -226,7 +234,8 @@ each_version(sub {
         options => [ '--debug', '--wal-archive=' . archive_of($source) ],
         rewound => sub {
             my ($rewound, $from, $result) = @_;
-            like($result->{stderr}, qr/^pg_rewind: the source's WAL summaries tell what it changed/m, 'summaries tell what the source changed');
+            like($result->{stderr}, qr/^pg_rewind: the source's WAL summaries tell what it changed/m,
+                'summaries tell what the source changed');
         },
         check => sub {
             my ($rewound, $from) = @_;
@@ -236,8 +245,10 @@ each_version(sub {
             $from->sql('CHECKPOINT');
             $rewound->wait_for_replay_of($from);
             wait_until('the rewound target summarizes its WAL',
-                sub { $rewound->query("SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= '$redo'") > 0 });
-            is($rewound->query('SELECT count(*) FROM points WHERE p <@ box(point(-10000, -10000), point(10000, 10000))'), 10500, 'the index finds all');
+                sub {
+                $rewound->query("SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= '$redo'") > 0 });
+            is($rewound->query('SELECT count(*) FROM points WHERE p <@ box(point(-10000, -10000), point(10000, 10000))'),
+                10500, 'the index finds all');
         });
 
     # The WAL is there, but there is much of it.
@@ -253,6 +264,7 @@ each_version(sub {
             $primary->sql("UPDATE t SET b = 'source, after S' WHERE a % 7 = 0");
         });
     my $result = rewinds($target, $source, options => ['--debug']);
-    like($result->{stderr}, qr/^pg_rewind: the source's WAL summaries tell what it changed/m, 'summaries spare the WAL where it is much');
+    like($result->{stderr}, qr/^pg_rewind: the source's WAL summaries tell what it changed/m,
+        'summaries spare the WAL where it is much');
     rejoins($target, $source);
 }, only => [ 17, 18, 19 ]);

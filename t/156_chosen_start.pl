@@ -1,5 +1,5 @@
-# Where recovery starts is chosen by what it would cost: where much was written to little, it starts late, and the source's WAL before
-# that is read once, a window at a time, and not kept.  (Where recovery starts. Both sources.)
+# Where recovery starts is chosen by what it would cost: where much was written to little, it starts late, and the
+# source's WAL before that is read once, a window at a time, and not kept. (Where recovery starts. Both sources.)
 #
 #   source   1 ──●──┬── 2 ── hot: 300 MB of WAL, a few MB of blocks ── S ── new tablespace ──▶    recovery starts at S, or later
 #   target          └── 1 ──▶                                                                    ● the last common checkpoint
@@ -40,9 +40,11 @@ sub is_chosen
 {
     my ($target, $source, $kind, $expected, @options) = @_;
     my $result = rewind($target, $source, kind => $kind, options => [ '--no-sync', '--report=json', @options ]);
-    is($result->{signal} || $result->{status}, 0, "pg_rewind succeeds with a $kind as source (@options)") or diag($result->{stderr});
+    is($result->{signal} || $result->{status}, 0, "pg_rewind succeeds with a $kind as source (@options)")
+        or diag($result->{stderr});
     my $start = start_of($result);
-    is(($start->{late} ? 'late' : 'early') . ", $start->{reason}", $expected, 'the start is as expected') or diag($result->{stdout});
+    is(($start->{late} ? 'late' : 'early') . ", $start->{reason}", $expected, 'the start is as expected')
+        or diag($result->{stdout});
     return ($start, $result);
 }
 
@@ -87,7 +89,8 @@ sub hot
         my $late = $version >= 12 || $kind eq 'server';
         my ($start, $result) = is_chosen($copy, $source, $kind, $late ? 'late, estimate' : 'early, no choice');
         is(segments_before($copy, $start, \@own), 0, 'no WAL before it was kept');
-        like(slurp($copy->path('backup_label')), qr/^CHECKPOINT LOCATION: \Q$start->{checkpoint}\E$/m, 'there it starts');
+        like(slurp($copy->path('backup_label')), qr/^CHECKPOINT LOCATION: \Q$start->{checkpoint}\E$/m,
+            'there it starts');
         if ($late)
         {
             cmp_ok($start->{estimate}{wal}, '>', 200e6, 'not before enough was read');
@@ -103,8 +106,8 @@ sub hot
     return ($source, $target);
 }
 
-# Replay of what the source does after that start would go wrong, so a later one is made, as if the first had not been there; where that was asked
-# for, what was changed between the two is fetched as well.
+# Replay of what the source does after that start would go wrong, so a later one is made, as if the first had not been
+# there; where that was asked for, what was changed between the two is fetched as well.
 sub later
 {
     my ($source, $target) = @_;
@@ -115,7 +118,8 @@ sub later
         mkdir $location;
         $source->sql("CREATE TABLESPACE later_$asked LOCATION '$location'");
         my $copy = $target->copy("later_$asked");
-        my @options = ('--checkpoint', $asked ? '--late-start' : (), map { ('-T', $source->dir . "/space_$_=" . $copy->dir . "/space_$_") } 0 .. $asked);
+        my @options = ('--checkpoint', $asked ? '--late-start'
+            : (), map { ('-T', $source->dir . "/space_$_=" . $copy->dir . "/space_$_") } 0 .. $asked);
         my ($start) = is_chosen($copy, $source, 'server', 'late, hazard', @options);
         rejoins($copy, $source, quick => 1);
         $copy->discard;
@@ -132,7 +136,8 @@ sub goes_on_meanwhile
     mkdir $location;
     $source->sql("CREATE TABLESPACE later_2 LOCATION '$location'");
     my $copy = $target->copy('goes_on');
-    my $run = hold($copy, $source, 'create@*/source.*', '--no-sync', '--checkpoint', map { ('-T', $source->dir . "/space_$_=" . $copy->dir . "/space_$_") } 0 .. 2);
+    my $run = hold($copy, $source, 'create@*/source.*', '--no-sync', '--checkpoint',
+        map { ('-T', $source->dir . "/space_$_=" . $copy->dir . "/space_$_") } 0 .. 2);
     write_hot($source, 60);
     my $result = go_on($run);
     is($result->{status}, 0, 'pg_rewind succeeds while the source writes') or diag($result->{stderr});
@@ -173,7 +178,8 @@ sub no_room
     return;
 }
 
-# Somebody fills the disk while the WAL is fetched for which there was room when the run began. The next run knows that there is none.
+# Somebody fills the disk while the WAL is fetched for which there was room when the run began. The next run knows that
+# there is none.
 sub filled
 {
     my ($source, $copy) = @_;
@@ -215,7 +221,8 @@ sub new_blocks
     my ($source, $target) = split_brain($version,
         cluster => { wal_segment_mb => 16, settings => settings($version) },
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i') },
-        source => sub { $_[0]->sql("CREATE TABLE made AS SELECT i, repeat('x', 1000) FROM generate_series(1, 75000) i; CHECKPOINT; UPDATE t SET a = 1") },
+        source => sub {
+        $_[0]->sql("CREATE TABLE made AS SELECT i, repeat('x', 1000) FROM generate_series(1, 75000) i; CHECKPOINT; UPDATE t SET a = 1") },
         target => sub { $_[0]->sql('UPDATE t SET a = 0 WHERE a % 2 = 0') });
     my $copy = $target->copy('slow');
     my ($start) = is_chosen($copy, $source, 'server', 'early, estimate', '--max-rate=60M');
@@ -225,7 +232,8 @@ sub new_blocks
     return;
 }
 
-plan(skip_all => 'the start is not chosen when all runs are told which') if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b/;
+plan(skip_all => 'the start is not chosen when all runs are told which')
+    if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b/;
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = hot($version);

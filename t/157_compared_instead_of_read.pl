@@ -1,4 +1,5 @@
-# Where the source has written much more WAL than there is data, that WAL is not read: recovery starts late, and all blocks are compared.
+# Where the source has written much more WAL than there is data, that WAL is not read: recovery starts late, and all
+# blocks are compared.
 #
 #   source   1 ──●──┬── 2 ── 600 MB of WAL, a few MB of blocks ── S ──▶    recovery starts at S
 #   target          └── 1 ──▶                                             ● the last common checkpoint
@@ -59,7 +60,8 @@ sub is_rewound
     is($result->{status}, 0, "pg_rewind succeeds with a $kind as source") or diag($result->{stderr});
     my $report = JSON::PP->new->decode($result->{stdout});
     my $start = $report->{recovery_start};
-    is(join(', ', $start->{late} ? 'late' : 'early', $start->{reason}, $start->{compares} ? 'compares' : 'reads'), $expected, 'as expected')
+    is(join(', ', $start->{late} ? 'late' : 'early', $start->{reason}, $start->{compares} ? 'compares' : 'reads'),
+        $expected, 'as expected')
         or diag($result->{stdout});
     is(inode($copy, $many) == $before ? 'patched' : 'replaced', $option{many}, 'the largest file') if $option{many};
     if (!$option{dry})
@@ -70,19 +72,24 @@ sub is_rewound
     return ($report, $result);
 }
 
-plan(skip_all => 'the start is not chosen when all runs are told which') if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b|--compare/;
+plan(skip_all => 'the start is not chosen when all runs are told which')
+    if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b|--compare/;
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = pair($version, megabytes => 40);
     $source->{path_of_many} = $source->sql("SELECT pg_relation_filepath('many')");
     for my $kind (qw(server directory))
     {
-        next if $kind eq 'directory' && $version < 12;    # no standby should start at the checkpoint of such a stopped source
+        # no standby should start at the checkpoint of such a stopped source
+        next if $kind eq 'directory' && $version < 12;
         my ($report, $result) = is_rewound($target, $source, $kind, 'late, estimate, compares', many => 'replaced');
         cmp_ok($report->{bytes}{fetched_by_kind}{wal}, '<', 40e6, 'hardly any WAL came');
         cmp_ok($report->{recovery_start}{estimate}{wal}, '>', 500e6, 'of much');
-        cmp_ok($report->{bytes}{compared}, '<', 0.7 * $report->{recovery_start}{estimate}{compared}, 'where all differs, not all was compared');
-        like($result->{stderr}, qr/^pg_rewind: comparing all blocks with the source's, \d+ MB, rather than reading \d+ MB of its WAL$/m, 'and so it says');
+        cmp_ok($report->{bytes}{compared}, '<', 0.7 * $report->{recovery_start}{estimate}{compared},
+            'where all differs, not all was compared');
+        like($result->{stderr},
+            qr/^pg_rewind: comparing all blocks with the source's, \d+ MB, rather than reading \d+ MB of its WAL$/m,
+            'and so it says');
     }
     is_rewound($target, $source, 'server', 'late, asked, compares', options => ['--late-start']) if $version == 18;
     is_rewound($target, $source, 'server', 'early, asked, reads', options => ['--early-start']) if $version == 15;
@@ -92,12 +99,16 @@ each_version(sub {
     ($source, $target) = pair($version, megabytes => 330, untouched => 1, without_checkpoint => 1);
     $source->{path_of_many} = $source->sql("SELECT pg_relation_filepath('many')");
     my ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads', many => 'patched');
-    like($result->{stderr}, qr/^pg_rewind: the target will replay \d{3} MB of the source's WAL when it starts; with --checkpoint it may be ready sooner$/m,
+    like($result->{stderr},
+        qr/^pg_rewind: the target will replay \d{3} MB of the source's WAL when it starts; with --checkpoint it may be ready sooner$/m,
         'and is told what may be done');
-    ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads', options => [ '--checkpoint', '-n' ], many => 'patched', dry => 1);
+    ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads',
+        options => [ '--checkpoint', '-n' ], many => 'patched', dry => 1);
     like($result->{stderr}, qr/not running CHECKPOINT on the source in a dry run/, 'a dry run makes no checkpoint');
-    ($report) = is_rewound($target, $source, 'server', 'late, estimate, compares', options => ['--checkpoint'], many => 'patched');
+    ($report) = is_rewound($target, $source, 'server', 'late, estimate, compares', options => ['--checkpoint'],
+        many => 'patched');
     cmp_ok($report->{bytes}{fetched_by_kind}{wal}, '<', 40e6, 'hardly any WAL came');
-    is_rewound($target, $source, 'server', 'late, estimate, compares', many => 'patched');    # there is a checkpoint now
+    # there is a checkpoint now
+    is_rewound($target, $source, 'server', 'late, estimate, compares', many => 'patched');
     $_->discard for $source, $target;
 }, only => [ 10, 15, 18 ]);

@@ -1,5 +1,6 @@
-# The source no longer has its WAL since the last common checkpoint, and no option says who has it. The target's own restore_command
-# is asked, which its server would ask; where that has not all, recovery starts late, and all blocks are compared.  (Both sources.)
+# The source no longer has its WAL since the last common checkpoint, and no option says who has it. The target's own
+# restore_command is asked, which its server would ask; where that has not all, recovery starts late, and all blocks are
+# compared. (Both sources.)
 #
 #   source       ┌──── 2 ── changes ── gone ── gone ── S, its checkpoint ──▶
 #   target   1 ●─┴──── 1 ── changes ──▶                                        ● the last common checkpoint
@@ -28,7 +29,8 @@ sub write_segment
 sub set_restore_command
 {
     my ($cluster, $command) = @_;
-    append($cluster->path($cluster->version >= 12 ? 'postgresql.conf' : 'recovery.conf'), "restore_command = '$command'\n");
+    append($cluster->path($cluster->version >= 12 ? 'postgresql.conf' : 'recovery.conf'),
+        "restore_command = '$command'\n");
     return;
 }
 
@@ -37,12 +39,15 @@ sub is_rewound
 {
     my ($target, $source, $kind, $expected, @options) = @_;
     $source->stop if $kind eq 'directory';
-    my $result = rewind($target, $source, kind => $kind, options => [ '-N', '-B', $target->bindir, '--report=json', @options ]);
+    my $result = rewind($target, $source, kind => $kind, options => [ '-N', '-B', $target->bindir, '--report=json',
+        @options ]);
     $source->start if $kind eq 'directory';
     is($result->{status}, 0, "pg_rewind succeeds with a $kind as source") or do { diag($result->{stderr}); return "" };
     my $start = $result->{stdout} ne '' ? JSON::PP->new->decode($result->{stdout})->{recovery_start} : {};
-    is(join(', ', $start->{late} ? 'late' : 'early', $start->{reason} // '', $start->{compares} ? 'compares' : 'reads'), $expected, $expected);
-    my $said = qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: some of its WAL since the last common checkpoint no longer exists$/m;
+    is(join(', ', $start->{late} ? 'late' : 'early', $start->{reason} // '', $start->{compares} ? 'compares' : 'reads'),
+        $expected, $expected);
+    my $said =
+        qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: some of its WAL since the last common checkpoint no longer exists$/m;
     if ($start->{compares}) { like($result->{stderr}, $said, 'and so it says') }
     else { unlike($result->{stderr}, qr/comparing all blocks/, 'nothing is compared') }
     nothing_is_left($target);
@@ -65,7 +70,8 @@ sub is_refused
 
 my $asks = qr/^pg_rewind: the source no longer has WAL that is needed: asking the target's own "restore_command"$/m;
 
-plan(skip_all => 'the start is not chosen when all runs are told which') if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b|--compare/;
+plan(skip_all => 'the start is not chosen when all runs are told which')
+    if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b|--compare/;
 each_version(sub {
     my ($version) = @_;
     my @gone;
@@ -74,9 +80,12 @@ each_version(sub {
             $_[0]->sql("CREATE TABLE t AS SELECT i AS a, 'common' AS b FROM generate_series(1, 5000) i; CREATE TABLE untouched AS TABLE t;
                 CREATE TABLE cut AS SELECT i FROM generate_series(1, 20000) i; CREATE TABLE dropped AS TABLE t; CREATE UNLOGGED TABLE unlogged AS TABLE t");
         },
-        together => sub { $_[0]->sql("CHECKPOINT; UPDATE t SET b = 'together' WHERE a < 100; DELETE FROM untouched WHERE a < 100") },
-        source => sub { @gone = map { write_segment($_[0], "source_$_") } 1 .. 3; $_[0]->sql('DROP TABLE dropped; INSERT INTO unlogged VALUES (0)') },
-        target => sub { write_segment($_[0], 'target'); $_[0]->sql("DELETE FROM cut WHERE i > 10; VACUUM cut; UPDATE untouched SET b = 'x' WHERE a % 50 = 0") });
+        together => sub {
+        $_[0]->sql("CHECKPOINT; UPDATE t SET b = 'together' WHERE a < 100; DELETE FROM untouched WHERE a < 100") },
+        source => sub { @gone = map { write_segment($_[0], "source_$_") } 1 .. 3;
+        $_[0]->sql('DROP TABLE dropped; INSERT INTO unlogged VALUES (0)') },
+        target => sub { write_segment($_[0], 'target');
+            $_[0]->sql("DELETE FROM cut WHERE i > 10; VACUUM cut; UPDATE untouched SET b = 'x' WHERE a % 50 = 0") });
 
     # So far the source's last checkpoint is from before all that.
     my $archive = work_dir() . "/archive_$version";
@@ -86,8 +95,12 @@ each_version(sub {
     subtest('there is no later checkpoint', sub {
         my $copy = $target->copy('without');
         my $said = is_refused($copy, $source, 'server');
-        like($said, qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs\npg_rewind: detail: Missing: @{[ join ', ', @gone ]}\.$/m, 'WAL is missing');
-        like($said, qr/^pg_rewind: hint: Put the files into the source's pg_\w+, or let pg_rewind fetch them: --wal-archive or --restore-command\.$/m, 'that may be fetched');
+        like($said,
+            qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs\npg_rewind: detail: Missing: @{[ join ', ', @gone ]}\.$/m,
+            'WAL is missing');
+        like($said,
+            qr/^pg_rewind: hint: Put the files into the source's pg_\w+, or let pg_rewind fetch them: --wal-archive or --restore-command\.$/m,
+            'that may be fetched');
         like($said, qr/^pg_rewind: hint: With --checkpoint pg_rewind runs it itself\.$/m, 'or be needed no more');
         is_rewound($copy, $source, 'server', 'late, no wal, compares', '--checkpoint');
     });
@@ -97,45 +110,55 @@ each_version(sub {
     {
         subtest("no archive, $kind", sub {
             is_rewound($target->copy("none_$kind"), $source, $kind, 'late, no wal, compares');
-            is_rewound($target->copy("late_$kind"), $source, $kind, 'late, asked, compares', '--late-start') if $kind eq 'server';
+            is_rewound($target->copy("late_$kind"), $source, $kind, 'late, asked, compares', '--late-start')
+                if $kind eq 'server';
         });
         subtest("restore_command of the target, $kind", sub {
             my $copy = $target->copy("command_$kind");
             set_restore_command($copy, "echo %f >> $archive/asked_$kind; cp $archive/%f %p");
-            unlike(rewind($copy, $source, options => ['-n'], not_foretold => 'it is one')->{stderr}, qr/no program "postgres"/, 'no server program is missed without -c') if $kind eq 'server';
+            unlike(rewind($copy, $source, options => ['-n'], not_foretold => 'it is one')->{stderr},
+                qr/no program "postgres"/, 'no server program is missed without -c') if $kind eq 'server';
             my $said = is_rewound($copy, $source, $kind, 'early, no choice, reads');
             like($said, $asks, 'it is asked, and so it says');
-            is(join(' ', uniq(split /\n/, slurp("$archive/asked_$kind"))), join(' ', @gone), 'for nothing but what is missing');
+            is(join(' ', uniq(split /\n/, slurp("$archive/asked_$kind"))), join(' ', @gone),
+                'for nothing but what is missing');
         });
     }
 
     subtest('--early-start', sub {
         my $said = is_refused($target->copy('early'), $source, 'server', '--early-start');
         like($said, qr/error: the source no longer has WAL that the rewound target needs\n/, 'WAL is missing');
-        like($said, qr/^pg_rewind: hint: Without --early-start recovery can start at a later checkpoint of the source; all blocks are compared then\.$/m, 'which another start does not need');
+        like($said,
+            qr/^pg_rewind: hint: Without --early-start recovery can start at a later checkpoint of the source; all blocks are compared then\.$/m,
+            'which another start does not need');
     });
 
     subtest('a command that does not have all', sub {
         my $copy = $target->copy('hole');
         set_restore_command($copy, "test %f != $gone[1] && cp $archive/%f %p");
         like(is_rewound($copy, $source, 'server', 'late, no wal, compares'), $asks, 'it was asked');
-        is_rewound($target->copy('option'), $source, 'server', 'late, no wal, compares', "--restore-command=test %f != $gone[0] && cp $archive/%f %p");
+        is_rewound($target->copy('option'), $source, 'server', 'late, no wal, compares',
+            "--restore-command=test %f != $gone[0] && cp $archive/%f %p");
     });
 
     subtest('a command that fails', sub {
         my $copy = $target->copy('fails');
         set_restore_command($copy, '/nowhere/fetch %f %p');
         my $said = is_rewound($copy, $source, 'server', 'late, no wal, compares');
-        like($said, qr/^pg_rewind: warning: "restore_command" failed: command not found\npg_rewind: detail: The target's own "restore_command" is not asked again\.$/m, 'that is told');
+        like($said,
+            qr/^pg_rewind: warning: "restore_command" failed: command not found\npg_rewind: detail: The target's own "restore_command" is not asked again\.$/m,
+            'that is told');
         $copy = $target->copy('fails_asked');
         set_restore_command($copy, '/nowhere/fetch %f %p');
-        like(is_refused($copy, $source, 'server', '-c'), qr/^pg_rewind: error: "restore_command" failed: command not found$/m, 'with -c it is an error');
+        like(is_refused($copy, $source, 'server', '-c'),
+            qr/^pg_rewind: error: "restore_command" failed: command not found$/m, 'with -c it is an error');
     });
 
     subtest('a command that gives something else', sub {
         my $copy = $target->copy('else');
         set_restore_command($copy, 'echo no segment > %p');
-        like(is_rewound($copy, $source, 'server', 'late, no wal, compares'), qr/^pg_rewind: warning: unexpected file size for "\S+": 11 instead of \d+$/m, 'that is told');
+        like(is_rewound($copy, $source, 'server', 'late, no wal, compares'),
+            qr/^pg_rewind: warning: unexpected file size for "\S+": 11 instead of \d+$/m, 'that is told');
     });
 
     subtest('a command that gives damaged WAL', sub {
@@ -145,7 +168,8 @@ each_version(sub {
         spew("$archive/damaged", $damaged);
         set_restore_command($copy, "if test %f = $gone[1]; then cp $archive/damaged %p; else cp $archive/%f %p; fi");
         like(is_rewound($copy, $source, 'server', 'late, no wal, compares'),
-            qr/^pg_rewind: warning: (?:WAL is damaged|could not read WAL record) at .*\npg_rewind: detail: WAL from the target's own "restore_command" is not used\.$/m, 'that is told');
+            qr/^pg_rewind: warning: (?:WAL is damaged|could not read WAL record) at .*\npg_rewind: detail: WAL from the target's own "restore_command" is not used\.$/m,
+            'that is told');
     });
 
     # It was promoted as well, after the target's own changes: the names of its segments are those of the source's.
@@ -158,7 +182,8 @@ each_version(sub {
         mkdir $shared or die "could not create $shared: $!";
         must_run([ 'cp', $is_there{$_} ? $other->path("pg_wal/$_") : "$archive/$_", $shared ]) for @gone;
         $other->discard;
-        ok($is_there{ $gone[-1] } && !$is_there{ $gone[0] }, 'it has the first segment of the source, and another last one');
+        ok($is_there{ $gone[-1] } && !$is_there{ $gone[0] },
+            'it has the first segment of the source, and another last one');
 
         my $failure = qr/(?:WAL is damaged|could not read WAL record) at .*/;
         my $broken = qr/^pg_rewind: warning: $failure\npg_rewind: detail: WAL from/m;
@@ -169,14 +194,17 @@ each_version(sub {
                 my $copy = $target->copy('shared');
                 set_restore_command($copy, "cp $shared/%f %p");
                 my $said = is_rewound($copy, $source, $kind, 'late, no wal, compares', $option // ());
-                like($said, defined $option ? qr/$broken the archive is not used: / : qr/$broken the target's own "restore_command" is not used\.$/m, 'that is told');
+                like($said, defined $option ? qr/$broken the archive is not used: /
+                    : qr/$broken the target's own "restore_command" is not used\.$/m, 'that is told');
             }
         }
         my $copy = $target->copy('shared_early');
-        my $result = rewind($copy, $source, options => [ '-N', '--early-start', "--wal-archive=$shared" ], not_foretold => '--check reads no WAL of the source');
+        my $result = rewind($copy, $source, options => [ '-N', '--early-start', "--wal-archive=$shared" ],
+            not_foretold => '--check reads no WAL of the source');
         is($result->{status}, 1, 'with --early-start it is refused');
         like($result->{stderr}, qr/^pg_rewind: error: $failure$/m, 'by this error');
-        like($result->{stderr}, qr/^pg_rewind: hint: Without --early-start recovery can start at a later checkpoint /m, 'which another start does not need');
+        like($result->{stderr}, qr/^pg_rewind: hint: Without --early-start recovery can start at a later checkpoint /m,
+            'which another start does not need');
     });
 
     # Three segments are written and removed while files are fetched: what was planned needs them.

@@ -4,7 +4,8 @@
 #   source   1 ──●── begin, insert ──┬── 2 ──────────▶       the transaction is lost with the divergence
 #   target                           └── 1 ── commit, hints set ──▶
 #
-# A hint says "committed" on the page itself. Set without WAL on a page that nothing else changed, it would survive the rewind.
+# A hint says "committed" on the page itself. Set without WAL on a page that nothing else changed, it would survive the
+# rewind.
 # (Rules C1, C2, C9, C79.)
 
 use strict;

@@ -54,7 +54,8 @@ sub open_in_vain
     return;
 }
 
-# A target that passes the divergence in recovery.  Options: promoted => 1, or opened => 1: by deleting its signal file, or opened => 'in vain'.
+# A target that passes the divergence in recovery. Options: promoted => 1, or opened => 1: by deleting its signal file,
+# or opened => 'in vain'.
 sub passed_in_recovery
 {
     my ($version, %option) = @_;
@@ -97,7 +98,8 @@ sub passed_in_recovery
     return ($source, $target);
 }
 
-# Until a promoted server makes its first checkpoint it takes pages for logged that were changed since its last restartpoint.
+# Until a promoted server makes its first checkpoint it takes pages for logged that were changed since its last
+# restartpoint.
 sub cut_off_by_promotion
 {
     my ($version) = @_;
@@ -111,7 +113,8 @@ sub cut_off_by_promotion
     my $checkpointer = $target->checkpointer_pid;
     kill 'STOP', $checkpointer;
     $target->promote;
-    is($target->query('SELECT count(*) FROM doubtful'), 0, 'the promoted server takes the transaction for failed and sets hints');
+    is($target->query('SELECT count(*) FROM doubtful'), 0,
+        'the promoted server takes the transaction for failed and sets hints');
     kill 'CONT', $checkpointer;
     $target->sql('CHECKPOINT');
     $target->stop;
@@ -124,7 +127,8 @@ sub cut_off_by_promotion
 sub diverged_before_its_first_checkpoint
 {
     my ($version, %option) = @_;
-    my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
+    my $slow =
+        "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
     my $primary = make_cluster('primary', $version, $option{begun} ? (settings => $slow) : ())->start;
     $primary->sql('CREATE TABLE written_first (a int, b text)');
     $primary->sql('CREATE TABLE doubtful (a int)');
@@ -174,9 +178,11 @@ each_version(sub {
         rows_are(cut_off_by_promotion($version), 2000, 'no row is lost');
     });
     subtest('diverged before the first checkpoint of the target', sub {
-        rows_are(diverged_before_its_first_checkpoint($version), 0, 'no row of the transaction that the source has rolled back is visible');
+        rows_are(diverged_before_its_first_checkpoint($version), 0,
+            'no row of the transaction that the source has rolled back is visible');
     });
     subtest('diverged during the first checkpoint of the target', sub {
-        rows_are(diverged_before_its_first_checkpoint($version, begun => 1), 0, 'no row of the transaction that the source has rolled back is visible');
+        rows_are(diverged_before_its_first_checkpoint($version, begun => 1), 0,
+            'no row of the transaction that the source has rolled back is visible');
     });
 }, only => [ 10, 13, 15, 18 ]);

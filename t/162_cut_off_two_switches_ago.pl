@@ -1,5 +1,5 @@
-# A transaction that a promotion cut off is dead for all who followed that promotion, also for a target that was promoted
-# later still. Hints that say so are not on a rewound target whose source has committed the transaction.
+# A transaction that a promotion cut off is dead for all who followed that promotion, also for a target that was
+# promoted later still. Hints that say so are not on a rewound target whose source has committed the transaction.
 #
 #   source   1 ── begin, insert ──●──┬── 1 ───────────── commit ──▶     ● checkpoint, for which the target made no restartpoint
 #   other                            └── 2 ──┬──▶                       ┬ divergence
@@ -30,13 +30,15 @@ sub cut_off_two_switches_ago
     $source->sql('INSERT INTO t VALUES (1); CHECKPOINT');
     $_->wait_for_replay_of($source) for $other, $target;
 
-    # Killed, it makes no restartpoint: it replays the rows once more, and their pages are still to be written when hints are set.
+    # Killed, it makes no restartpoint: it replays the rows once more, and their pages are still to be written when
+    # hints are set.
     $target->stop('kill');
     $other->promote;
     $other->sql('INSERT INTO t VALUES (2); CHECKPOINT');
     $target->follow($other)->start;
     $target->wait_for_replay_of($other);
-    is($target->query('SELECT count(*) FROM doubtful'), 0, 'the follower takes the transaction for failed and sets hints');
+    is($target->query('SELECT count(*) FROM doubtful'), 0,
+        'the follower takes the transaction for failed and sets hints');
     $target->promote;
     $target->sql('INSERT INTO t VALUES (3); CHECKPOINT');
     $target->stop;

@@ -1,5 +1,6 @@
-# A server that was promoted marks entries of an index as dead without WAL until its first own checkpoint begins, on pages that
-# were changed since its last restartpoint. The rewound target does not keep such marks: its indexes find what its tables hold.
+# A server that was promoted marks entries of an index as dead without WAL until its first own checkpoint begins, on
+# pages that were changed since its last restartpoint. The rewound target does not keep such marks: its indexes find
+# what its tables hold.
 #
 #   source   1 ── insert ──●──┬── 1 ──▶                                    ● checkpoint, for which the target made no restartpoint
 #   target                    └── 2 ── delete, index scans ──●──▶          ┬ divergence
@@ -105,7 +106,8 @@ sub promoted
 sub rewound_before
 {
     my ($version) = @_;
-    my ($source, $target) = split_brain($version, before => \&make_table, target => sub { $_[0]->sql('CREATE TABLE gone (a int)') });
+    my ($source, $target) = split_brain($version, before => \&make_table,
+        target => sub { $_[0]->sql('CREATE TABLE gone (a int)') });
     rewinds($target, $source);
     $target->follow($source)->start;
     insert_rows($source);
@@ -171,7 +173,8 @@ sub diverged_after_the_promotion
     return ($source, $target);
 }
 
-# The first own checkpoint has begun, and takes an hour: a page that was dirty before is not logged for a mark until it is written.
+# The first own checkpoint has begun, and takes an hour: a page that was dirty before is not logged for a mark until it
+# is written.
 sub during_the_first_checkpoint
 {
     my ($version) = @_;
@@ -187,7 +190,9 @@ sub during_the_first_checkpoint
     $target->hold_first_checkpoint;
     $target->sql('CREATE TABLE begun (a int)');
     mark_dead($target);
-    unlike($target->log, qr/checkpoint complete:.*\n(?s:.*)checkpoint starting: force|checkpoint starting: force(?s:.*)checkpoint complete/, 'it has not ended');
+    unlike($target->log,
+        qr/checkpoint complete:.*\n(?s:.*)checkpoint starting: force|checkpoint starting: force(?s:.*)checkpoint complete/,
+        'it has not ended');
     kill 'CONT', $target->checkpointer_pid;
     $target->sql('CHECKPOINT');
     $target->stop;

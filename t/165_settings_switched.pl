@@ -31,7 +31,8 @@ sub is_refused
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'it is refused') or diag($result->{stderr});
     like($result->{stderr}, $message, 'with the reason');
-    like($result->{stderr}, qr/^pg_rewind: hint: Compare all blocks instead with --compare/m, 'and the way that is left');
+    like($result->{stderr}, qr/^pg_rewind: hint: Compare all blocks instead with --compare/m,
+        'and the way that is left');
     ok(!-e $target->path('pg_rewind.work'), 'nothing is left in the target');
     RewindTest::Cluster::discard_all();
     return;
@@ -120,7 +121,8 @@ each_version(sub {
             },
             target => sub { lose_a_transaction($_[0], $session) });
         rewinds($target, $source, options => ['-N']);
-        rejoins($target, $source, check => sub { is($_[0]->query('SELECT count(*) FROM lost'), 0, 'no lost row shows') });
+        rejoins($target, $source,
+            check => sub { is($_[0]->query('SELECT count(*) FROM lost'), 0, 'no lost row shows') });
         RewindTest::Cluster::discard_all();
     });
 
@@ -141,8 +143,10 @@ each_version(sub {
         subtest($way_back ? 'wal_level was minimal, and is not any more' : 'wal_level is minimal', sub {
             my ($source, $target) = split_brain($version,
                 cluster => { checksums => 1 },
-                before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 3000) AS a; CREATE TABLE emptied AS TABLE t') },
-                together => sub { $_[0]->sql('CHECKPOINT') },    # its list of running transactions proves the level until then
+                before => sub {
+                $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 3000) AS a; CREATE TABLE emptied AS TABLE t') },
+                # its list of running transactions proves the level until then
+                together => sub { $_[0]->sql('CHECKPOINT') },
                 source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 100); UPDATE emptied SET a = -a') },
                 target => sub {
                     my ($target) = @_;
@@ -158,7 +162,8 @@ each_version(sub {
     # The record of the start before says that hints are logged, and no record says that they are not any more.
     for my $way_back (0, 1)
     {
-        subtest('wal_log_hints was off at level minimal, and is on again' . ($way_back ? ', at another level' : ''), sub {
+        subtest('wal_log_hints was off at level minimal, and is on again' . ($way_back ? ', at another level' : ''),
+            sub {
             return pass('it cannot be') if $version < 9.4;
             my ($source, $target) = split_brain($version,
                 cluster => { checksums => 0 },
@@ -186,7 +191,8 @@ each_version(sub {
 
     # A copied volume: nothing was ever replicated, so nothing in WAL needs to say so.
     subtest('wal_level of the target always was minimal', sub {
-        my $target = make_cluster('target', $version, checksums => 1, settings => "wal_level = minimal\nmax_wal_senders = 0")->start;
+        my $target = make_cluster('target', $version, checksums => 1,
+            settings => "wal_level = minimal\nmax_wal_senders = 0")->start;
         $target->sql('CREATE TABLE in_no_wal (a int)');
         my $source = $target->stop->copy('source');
         $source->configure('wal_level = replica');
@@ -224,6 +230,7 @@ each_version(sub {
         my $result = rewind($target, $source, kind => 'directory');
         is($result->{status}, 1, 'it is refused') or diag($result->{stderr});
         like($result->{stderr}, qr/error: source server runs with "wal_level = minimal"$/m, 'with the reason');
-        like($result->{stderr}, qr/error: source server ran with "wal_level = minimal"$/m, 'and why switching it on does not help');
+        like($result->{stderr}, qr/error: source server ran with "wal_level = minimal"$/m,
+            'and why switching it on does not help');
     });
 }, only => [ 10, 15, 18 ]);

@@ -1,6 +1,7 @@
 # A source that ran without full_page_writes at any time since recovery's start is refused, for what was torn then stays
-# torn: also when it was switched off and on again, by a reload or by a restart, so that only its WAL tells.  A checkpoint
-# behind all that is a start again.  (What recovery rebuilds; where recovery starts.)  A source directory has no torn page.
+# torn: also when it was switched off and on again, by a reload or by a restart, so that only its WAL tells. A
+# checkpoint behind all that is a start again. (What recovery rebuilds; where recovery starts.) A source directory has
+# no torn page.
 #
 #   source       ┌── 2 ── off ── on ──▶  refused   ── ● ──▶  recovery starts late        (a directory: rewound)
 #   target   1 ──┴── 1 ──▶
@@ -15,7 +16,8 @@ sub set_and_reload
 {
     my ($server, $value) = @_;
     $server->set_full_page_writes($value);
-    $server->sql('DROP TABLE IF EXISTS flushed; CREATE TABLE flushed ()');    # a commit flushes it; before 9.4 an idle server does not
+    # a commit flushes it; before 9.4 an idle server does not
+    $server->sql('DROP TABLE IF EXISTS flushed; CREATE TABLE flushed ()');
     return;
 }
 

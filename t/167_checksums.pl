@@ -1,5 +1,5 @@
-# Data checksums of the source only are refused, those of the target only are not; half enabled ones are none.  (Both sources. There are two
-# pg_checksums, of 15 and 19. In 19 more pages stay unused, which it does not write.)
+# Data checksums of the source only are refused, those of the target only are not; half enabled ones are none. (Both
+# sources. There are two pg_checksums, of 15 and 19. In 19 more pages stay unused, which it does not write.)
 # (Rules C3, C4, U7.)
 
 use strict;
@@ -58,7 +58,8 @@ sub is_refused
     return;
 }
 
-sub has_none { my ($standby) = @_; is($standby->query('SHOW data_checksums'), 'off', 'the standby has no checksums, as the source'); return }
+sub has_none { my ($standby) = @_;
+    is($standby->query('SHOW data_checksums'), 'off', 'the standby has no checksums, as the source'); return }
 
 # On one side, half, on both. What the target has and the source does not have, nobody reads.
 sub switched_where_hints_were_logged
@@ -114,7 +115,8 @@ each_version(sub {
                 $session->sql('BEGIN; INSERT INTO lost SELECT generate_series(1, 2000)');
                 $_[0]->sql('CHECKPOINT');
             },
-            target => sub { $session->sql('COMMIT'); $session->end; $_[0]->sql('SELECT count(*) FROM lost; CHECKPOINT') });
+            target => sub { $session->sql('COMMIT'); $session->end;
+                $_[0]->sql('SELECT count(*) FROM lost; CHECKPOINT') });
         $source->stop;
         sleep(1) while stat($target->path('global/pg_control'))->mtime >= time;
         pg_checksums($_, '--enable') for $source, $target;
@@ -123,7 +125,9 @@ each_version(sub {
             $source->start if $kind eq 'server';
             my $result = rewind($target, $source, kind => $kind);
             is($result->{status}, 1, "a $kind as source is refused") or diag($result->{stderr});
-            like($result->{stderr}, qr/error: data checksums of the target seem to have been enabled after it was shut down$/m, 'with the reason');
+            like($result->{stderr},
+                qr/error: data checksums of the target seem to have been enabled after it was shut down$/m,
+                'with the reason');
         }
     });
 }, only => [ 15, 19 ]);

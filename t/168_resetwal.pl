@@ -1,6 +1,6 @@
-# WAL that pg_resetwal has thrown away cannot be scanned or replayed: what the target lacks of its own is refused, whatever the files
-# seem to say, unless both sides were made from what it left; what the source lacks is replaced by comparing.  (WAL decides. Both sources.
-# There is a pg_resetwal of 15.)
+# WAL that pg_resetwal has thrown away cannot be scanned or replayed: what the target lacks of its own is refused,
+# whatever the files seem to say, unless both sides were made from what it left; what the source lacks is replaced by
+# comparing. (WAL decides. Both sources. There is a pg_resetwal of 15.)
 # (Rules C30, K4.)
 
 use strict;
@@ -44,7 +44,8 @@ each_version(sub {
     my ($version) = @_;
     subtest('of the target, after the divergence', sub {
         my ($source, $target) = diverge($version);
-        is_refused($source, reset_wal($target), qr/error: could not find previous WAL record at 0\/0/, qw(server directory));
+        is_refused($source, reset_wal($target), qr/error: could not find previous WAL record at 0\/0/, qw(server
+            directory));
     });
     subtest('of the target, which then ran on', sub {
         my ($source, $target) = diverge($version);
@@ -61,8 +62,10 @@ each_version(sub {
         write_lost($target);
         reset_wal($target->stop)->start;
         write_lost($source);
-        $source->sql('CREATE TABLE kept AS SELECT 1 AS a; SELECT pg_switch_wal()'), $source->sql('DROP TABLE kept') for 1 .. 4;
-        is_refused($source, $target->stop, qr/error: could not open file|error: could not find previous WAL record/, qw(server directory));
+        $source->sql('CREATE TABLE kept AS SELECT 1 AS a; SELECT pg_switch_wal()'), $source->sql('DROP TABLE kept')
+            for 1 .. 4;
+        is_refused($source, $target->stop, qr/error: could not open file|error: could not find previous WAL record/,
+            qw(server directory));
     });
     subtest('of the source, after the divergence', sub {
         my ($source, $target) = diverge($version);
@@ -74,7 +77,8 @@ each_version(sub {
         reset_wal($source->stop)->start;
         $source->sql('INSERT INTO t SELECT generate_series(1, 100); CHECKPOINT');
         rewinds_from_both_kinds($source, $target,
-            rewound => sub { like($_[2]->{stderr}, qr/^pg_rewind: comparing all blocks with the source's, /m, 'its WAL is gone, so all blocks are compared') });
+            rewound => sub { like($_[2]->{stderr}, qr/^pg_rewind: comparing all blocks with the source's, /m,
+            'its WAL is gone, so all blocks are compared') });
         RewindTest::Cluster::discard_all();
     });
     subtest('before both were one', sub {

@@ -1,6 +1,7 @@
-# Data checksums that were switched behind the divergence, with wal_log_hints off: while they were off, entries of an index were
-# marked as dead without WAL, on pages that no record names. The rewound target does not keep such marks: its index finds what
-# its table holds.  (What pg_checksums leaves does not depend on the version; there is one of 15, which takes clusters of 13 as well.)
+# Data checksums that were switched behind the divergence, with wal_log_hints off: while they were off, entries of an
+# index were marked as dead without WAL, on pages that no record names. The rewound target does not keep such marks: its
+# index finds what its table holds. (What pg_checksums leaves does not depend on the version; there is one of 15, which
+# takes clusters of 13 as well.)
 # (Rules U6, U7.)
 
 use strict;

@@ -1,9 +1,10 @@
-# Blocks that recovery writes whole by the source's WAL are not fetched; all others are: a block whose first record has no image or
-# one that is not applied, one that lies behind a truncation, one that a record beyond the minimum recovery point restores, or one
-# that only an archive has; and blocks that a rewound target has not rebuilt yet when it is rewound again.
-# (The claim of design/rebuilt-blocks.md. A running source: only there the messages say what is fetched.)
+# Blocks that recovery writes whole by the source's WAL are not fetched; all others are: a block whose first record has
+# no image or one that is not applied, one that lies behind a truncation, one that a record beyond the minimum recovery
+# point restores, or one that only an archive has; and blocks that a rewound target has not rebuilt yet when it is
+# rewound again. (The claim of design/rebuilt-blocks.md. A running source: only there the messages say what is fetched.)
 #
-# A row is as long as a block. With wal_consistency_checking the rewound server compares each page that it replays with the source's.
+# A row is as long as a block. With wal_consistency_checking the rewound server compares each page that it replays with
+# the source's.
 # (Rules R1, R8.)
 
 use strict;
@@ -63,7 +64,8 @@ each_version(sub {
             cluster => { checksums => $version < 9.4 ? 1 : 0 },
             before => sub {
                 my ($primary) = @_;
-                $primary->sql(table_of_blocks('changed', 40, 'VACUUM FREEZE changed') . table_of_blocks('cut', 40, 'VACUUM FREEZE cut')
+                $primary->sql(table_of_blocks('changed', 40, 'VACUUM FREEZE changed')
+                    . table_of_blocks('cut', 40, 'VACUUM FREEZE cut')
                     . table_of_blocks('seen', 20, 'SELECT count(*) FROM seen') . 'CHECKPOINT');
             },
             source => sub {
@@ -75,7 +77,8 @@ each_version(sub {
                 $source->sql('VACUUM cut');
                 $source->sql(q{INSERT INTO cut SELECT i, repeat('y', 6000) FROM generate_series(20, 39) i});
                 $source->sql('CREATE TABLE made AS SELECT * FROM changed');
-                # Without hints in WAL a page is marked all-visible by a record without an image: here one for checks only. (9.3 has checksums.)
+                # Without hints in WAL a page is marked all-visible by a record without an image: here one for checks
+                # only. (9.3 has checksums.)
                 $source->configure('wal_log_hints = off');
                 $source->restart;
                 $source->sql('VACUUM seen');
@@ -87,7 +90,8 @@ each_version(sub {
             });
         # Of the records of 9.3 and 9.4 only images count, not the making of a new page.
         my ($new, $first) = $version < 9.5 ? (' 40-49', '0') : ('', '');
-        fetches($target, $source, $source, { changed => "0-9 20-29$new", cut => '5-34', seen => $version < 9.4 ? '' : '0-19', made => $first });
+        fetches($target, $source, $source, { changed => "0-9 20-29$new", cut => '5-34', seen => $version < 9.4 ? ''
+            : '0-19', made => $first });
         rejoins($target, $source, quick => 1);
         RewindTest::Cluster::discard_all();
     });
@@ -106,7 +110,8 @@ each_version(sub {
         $primary->sql('DELETE FROM t WHERE a >= 10 AND a < 20');
         my $lsn = $primary->lsn;
         wait_until('the standby has received it', sub {
-            my $received = $version < 13 ? 'pg_last_wal_receive_lsn()' : '(SELECT flushed_lsn FROM pg_stat_wal_receiver)';
+            my $received = $version < 13 ? 'pg_last_wal_receive_lsn()'
+                : '(SELECT flushed_lsn FROM pg_stat_wal_receiver)';
             $source->query("SELECT coalesce(pg_wal_lsn_diff($received, '$lsn') >= 0, false)") eq 't';
         });
         fetches($target, $source, $primary, { t => '10-29' });
@@ -160,7 +165,8 @@ each_version(sub {
                 $primary->follow($first);
                 $first->stop;
                 $primary->start(settings => { hot_standby => 'off' });
-                wait_until('recovery waits for the last segment', sub { $primary->log =~ /redo starts at/ && $primary->log =~ /could not connect/ });
+                wait_until('recovery waits for the last segment', sub { $primary->log =~ /redo starts at/
+                    && $primary->log =~ /could not connect/ });
                 $primary->stop('immediate');
                 must_run([ 'mv', $primary->dir . '/' . $last =~ s{.*/}{}r, $last ]);
             }

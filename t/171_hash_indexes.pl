@@ -1,5 +1,5 @@
-# Before 10 no WAL tells what changes in a hash index: the rewound target has the source's file, as after a base backup, and a warning
-# says so. After a promotion and REINDEX the index answers right.  (design/versions-9.md)
+# Before 10 no WAL tells what changes in a hash index: the rewound target has the source's file, as after a base backup,
+# and a warning says so. After a promotion and REINDEX the index answers right. (design/versions-9.md)
 #
 #   source   ──●──┬── rows 2001 to 3000 ──▶
 #   target        └── rows 4001 to 5000 ──▶      ● rows 1 to 1000
@@ -48,8 +48,10 @@ each_version(sub {
         $source->start if $kind eq 'directory';
         rejoins($rewound, $source, no_promotion => 1, quick => 1);
         $rewound->promote->sql('REINDEX INDEX t_hash');
-        is($rewound->query('SELECT count(*), max(a) FROM t WHERE a > 1000'), $source->query('SELECT count(*), max(a) FROM t WHERE a > 1000'), 'rows are the source\'s');
-        is(found_by_index($rewound), $source->query('SELECT count(*) FROM t'), 'the index finds each once, and nothing else');
+        is($rewound->query('SELECT count(*), max(a) FROM t WHERE a > 1000'),
+            $source->query('SELECT count(*), max(a) FROM t WHERE a > 1000'), 'rows are the source\'s');
+        is(found_by_index($rewound), $source->query('SELECT count(*) FROM t'),
+            'the index finds each once, and nothing else');
         $rewound->discard;
     }
 }, to => 9.6);

@@ -1,5 +1,5 @@
-# Materialized views that the source refreshed, before the rewind and while the target follows it, are equal on the target. (A server
-# writes their rows frozen, and a standby of 9.3 gives them the number of a transaction.)
+# Materialized views that the source refreshed, before the rewind and while the target follows it, are equal on the
+# target. (A server writes their rows frozen, and a standby of 9.3 gives them the number of a transaction.)
 #
 #   source       ┌── 2 ── refresh ──▶ refresh
 #   target   1 ──┴── 1 ──▶
@@ -13,7 +13,8 @@ each_version(sub {
     my ($version) = @_;
     my $refresh = sub { $_[0]->sql('REFRESH MATERIALIZED VIEW v'); return };
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql('CREATE TABLE t (a int); CREATE MATERIALIZED VIEW v AS SELECT * FROM generate_series(1, 1000) AS a') },
+        before => sub {
+        $_[0]->sql('CREATE TABLE t (a int); CREATE MATERIALIZED VIEW v AS SELECT * FROM generate_series(1, 1000) AS a') },
         source => $refresh,
         target => sub { $_[0]->sql('INSERT INTO t VALUES (2)') });
     rewinds($target, $source);

@@ -1,6 +1,6 @@
-# track_commit_timestamp that the source was switched to after the divergence: pg_control of the rewound target says that it was off where recovery
-# starts. Otherwise replay would note the times of commits on pages that nobody has made: "could not access status of transaction".
-# (Where recovery starts. Both sources.)
+# track_commit_timestamp that the source was switched to after the divergence: pg_control of the rewound target says
+# that it was off where recovery starts. Otherwise replay would note the times of commits on pages that nobody has made:
+# "could not access status of transaction". (Where recovery starts. Both sources.)
 #
 #   source       ┌── 2 ── commits ── on ── commits ──▶    on all along, or by the promotion: the times are there
 #   target   1 ──┴── 1 ──▶
@@ -19,7 +19,8 @@ sub commit_many
     return;
 }
 
-sub switch { my ($cluster, $value) = @_; $cluster->sql("ALTER SYSTEM SET track_commit_timestamp = $value"); $cluster->restart; return }
+sub switch { my ($cluster, $value) = @_; $cluster->sql("ALTER SYSTEM SET track_commit_timestamp = $value");
+    $cluster->restart; return }
 
 # With the number of those that have one.
 sub commit_times
@@ -29,10 +30,13 @@ sub commit_times
 }
 
 my %histories = (
-    'switched on' => { before => 'off', source => sub { commit_many($_[0]); switch($_[0], 'on'); commit_many($_[0]) }, count => 3000 },
-    'switched on, by the promotion' => { before => 'off', no_checkpoint => 1, on_standby => 1, source => \&commit_many, count => 3000 },
+    'switched on' => { before => 'off', source => sub { commit_many($_[0]); switch($_[0], 'on'); commit_many($_[0]) },
+    count => 3000 },
+    'switched on, by the promotion' => { before => 'off', no_checkpoint => 1, on_standby => 1, source => \&commit_many,
+    count => 3000 },
     'on all along' => { before => 'on', source => \&commit_many, count => 9000 },
-    'switched off' => { before => 'on', source => sub { commit_many($_[0]); switch($_[0], 'off'); commit_many($_[0]) } },
+    'switched off' => { before => 'on', source => sub { commit_many($_[0]); switch($_[0], 'off');
+    commit_many($_[0]) } },
 );
 
 each_version(sub {
@@ -53,9 +57,11 @@ each_version(sub {
                 },
                 source => $history->{source},
                 target => \&commit_many);
-            like(commit_times($source), qr/^\Q$history->{count}\E\|/, 'the source has the times of commits') if $history->{count};
+            like(commit_times($source), qr/^\Q$history->{count}\E\|/, 'the source has the times of commits')
+                if $history->{count};
             rewinds_from_both_kinds($source, $target, options => ['--early-start'], quick => 1,
-                check => sub { is(commit_times($_[0]), commit_times($_[1]), 'so has the rewound target') if $history->{count} });
+                check => sub { is(commit_times($_[0]), commit_times($_[1]), 'so has the rewound target')
+                if $history->{count} });
             RewindTest::Cluster::discard_all();
         });
     }

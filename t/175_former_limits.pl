@@ -1,5 +1,5 @@
-# Limits that the source's server no longer has: the rewound target's server has the present ones, so recovery starts past what needs more.
-# (Where recovery starts. Both sources.)
+# Limits that the source's server no longer has: the rewound target's server has the present ones, so recovery starts
+# past what needs more. (Where recovery starts. Both sources.)
 #
 #   source       ┌── 2 ── max_connections = 150 ── = 90 ──▶            insufficient parameter settings
 #   target   1 ──┴── 1 ──▶     a prepared transaction ── none ──▶      maximum number of prepared transactions reached
@@ -10,10 +10,12 @@ use warnings;
 
 use RewindTest;
 
-sub set { my ($server, $setting, $value) = @_; $server->sql("ALTER SYSTEM SET $setting = $value"); $server->restart; return }
+sub set { my ($server, $setting, $value) = @_; $server->sql("ALTER SYSTEM SET $setting = $value"); $server->restart;
+    return }
 
 my %histories = (
-    'raised and lowered' => sub { set($_[0], 'max_connections', 150); $_[0]->sql('INSERT INTO t VALUES (1)'); set($_[0], 'max_connections', 90) },
+    'raised and lowered' => sub { set($_[0], 'max_connections', 150); $_[0]->sql('INSERT INTO t VALUES (1)');
+    set($_[0], 'max_connections', 90) },
     'prepared transactions are no longer possible' => sub {
         $_[0]->sql("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'p'");
         $_[0]->sql("COMMIT PREPARED 'p'");
@@ -28,7 +30,9 @@ sub raised_by_R
     my $rewound = $target->copy('raised');
     my $result = rewinds($rewound, $source, options => [qw(--early-start -R --no-sync)]);
     unlike($result->{stderr}, qr/may end during recovery/, 'with -R there is nothing to warn of');
-    like($result->{stderr}, qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: max_(?:connections = 150 \(configured: 90|prepared_transactions = 8 \(configured: 0)\)$/m, 'since it writes them');
+    like($result->{stderr},
+        qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: max_(?:connections = 150 \(configured: 90|prepared_transactions = 8 \(configured: 0)\)$/m,
+        'since it writes them');
     rejoins($rewound, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     $rewound->discard;
     return;
@@ -45,7 +49,9 @@ each_version(sub {
                 target => sub { $_[0]->sql('INSERT INTO t VALUES (3)') });
             my $early = rewind($target, $source, options => [qw(--early-start --dry-run --report=json)]);
             like($early->{stdout}, qr/"asked"|"no choice"/, 'with --early-start it does as it is told');
-            like($early->{stderr}, qr/^pg_rewind: warning: the target's server may end during recovery with the source's present settings$/m, 'and warns');
+            like($early->{stderr},
+                qr/^pg_rewind: warning: the target's server may end during recovery with the source's present settings$/m,
+                'and warns');
             raised_by_R($source, $target) if $version >= 12;
             rewinds_from_both_kinds($source, $target, quick => 1);
             RewindTest::Cluster::discard_all();

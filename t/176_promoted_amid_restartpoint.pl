@@ -1,6 +1,7 @@
-# A server that is promoted amid a restartpoint logs no image of a page that was changed since that restartpoint, until its first own checkpoint
-# begins. Such a record that clears a bit of a visibility map names its block from 19 on; when the source has cut the map off since then, replay
-# from the last common checkpoint would not find it, and the server would not start. So recovery starts after that.  (Both sources.)
+# A server that is promoted amid a restartpoint logs no image of a page that was changed since that restartpoint, until
+# its first own checkpoint begins. Such a record that clears a bit of a visibility map names its block from 19 on; when
+# the source has cut the map off since then, replay from the last common checkpoint would not find it, and the server
+# would not start. So recovery starts after that. (Both sources.)
 #
 #   source   ── R, its last restartpoint ── map changed ──c──┬─ 2 ── bit cleared, no image ── S, its checkpoint ── map cut off ──▶
 #   target                                                  c└─ 1 ──╳

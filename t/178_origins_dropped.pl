@@ -1,6 +1,6 @@
-# Replication origins that the source has dropped since the last common checkpoint: the rewound target begins with those of the source's last
-# checkpoint, and has no place for the others, which replay from before it needs. So recovery starts there.  (Where recovery starts. Both
-# sources.)
+# Replication origins that the source has dropped since the last common checkpoint: the rewound target begins with those
+# of the source's last checkpoint, and has no place for the others, which replay from before it needs. So recovery
+# starts there. (Where recovery starts. Both sources.)
 #
 #   source       ┌── 2 ── origins 1, 2 ── dropped ── 3, 4 ── S, its last checkpoint ──▶
 #   target   1 ──┴── 1 ──▶                                        could not find free replication state slot
@@ -44,7 +44,8 @@ sub pair
 {
     my ($version, $change, @origins) = @_;
     return split_brain($version,
-        cluster => { settings => ($version >= 18 ? 'max_active_replication_origins' : 'max_replication_slots') . ' = 2' },
+        cluster => { settings => ($version >= 18 ? 'max_active_replication_origins' : 'max_replication_slots')
+        . ' = 2' },
         before => sub { $_[0]->sql('CREATE TABLE t (a int); ' . create(@origins ? @origins : 1 .. 4)) },
         source => $change,
         target => sub { $_[0]->sql('INSERT INTO t VALUES (2)') });
@@ -52,7 +53,8 @@ sub pair
 
 each_version(sub {
     my ($version) = @_;
-    my ($source, $target) = pair($version, sub { replace_origins($_[0]); $_[0]->sql('CHECKPOINT'); apply($_[0], 3, 4) });
+    my ($source, $target) = pair($version, sub { replace_origins($_[0]); $_[0]->sql('CHECKPOINT');
+        apply($_[0], 3, 4) });
     like(rewind($target, $source, options => [qw(--early-start --dry-run)])->{stderr}, $warning, '--early-start warns');
     rewinds_from_both_kinds($source, $target, quick => 1);
     RewindTest::Cluster::discard_all();
@@ -85,7 +87,8 @@ each_version(sub {
     });
 
     subtest('the numbers are given out again', sub {
-        ($source, $target) = pair($version, sub { apply($_[0], 1, 2); $_[0]->sql(drop(1, 2) . '; ' . create(3, 4)); apply($_[0], 3, 4); $_[0]->sql('CHECKPOINT') }, 1, 2);
+        ($source, $target) = pair($version, sub { apply($_[0], 1, 2); $_[0]->sql(drop(1, 2) . '; ' . create(3, 4));
+            apply($_[0], 3, 4); $_[0]->sql('CHECKPOINT') }, 1, 2);
         my $result = rewinds($target, $source, options => ['--early-start']);
         unlike($result->{stderr}, $warning, 'there is a place for each');
         rejoins($target, $source, quick => 1);

@@ -1,5 +1,6 @@
-# The source went on at wal_level minimal after a stop, and the target at another level right after it: no WAL tells that the source's level was
-# minimal. What it filled without WAL would be emptied by replay, and not filled again.  (Where recovery starts. Both sources.)
+# The source went on at wal_level minimal after a stop, and the target at another level right after it: no WAL tells
+# that the source's level was minimal. What it filled without WAL would be emptied by replay, and not filled again.
+# (Where recovery starts. Both sources.)
 #
 #   source   minimal ●──┬── minimal ── filled without WAL ── replica ──▶
 #   target              └── replica ──▶                                       ● the last common checkpoint, a stop
@@ -53,7 +54,8 @@ each_version(sub {
     my ($source, $target) = pair($version, sub { $_[0]->stop->start });
     $source->sql('INSERT INTO filled VALUES (1)');
     my $early = rewind($target, $source, options => [qw(--early-start --dry-run --debug)]);
-    like($early->{stderr}, qr/^pg_rewind: recovery starts late, at the source's checkpoint /m, 'not even --early-start starts early');
+    like($early->{stderr}, qr/^pg_rewind: recovery starts late, at the source's checkpoint /m,
+        'not even --early-start starts early');
     rewinds_from_both_kinds($source, $target, quick => 1);
     return if $version >= 14;    # its recovery ends at a record of that level
     RewindTest::Cluster::discard_all();
@@ -62,5 +64,6 @@ each_version(sub {
     ($source, $target) = pair($version, \&promote_after_crash);
     $source->sql('CHECKPOINT');
     my $opened = rewind($target, $source, options => [qw(--dry-run --debug)]);
-    like($opened->{stderr}, qr/^pg_rewind: recovery starts late, at the source's checkpoint /m, 'an end of recovery does not show that the server did nothing');
+    like($opened->{stderr}, qr/^pg_rewind: recovery starts late, at the source's checkpoint /m,
+        'an end of recovery does not show that the server did nothing');
 }, only => [ 10, 11, 12, 13, 15, 18 ]);

@@ -1,5 +1,5 @@
-# --compare needs no WAL of the target: hints that are in no WAL, WAL that is gone, pg_resetwal, checksums on one side only, another
-# history. Each ends as a copy of the source.  (Invariants 1, 3, 7.)
+# --compare needs no WAL of the target: hints that are in no WAL, WAL that is gone, pg_resetwal, checksums on one side
+# only, another history. Each ends as a copy of the source. (Invariants 1, 3, 7.)
 #
 #   each row   breaks the target in a way that makes a rewind by its WAL refuse, or go wrong; both kinds of source
 # (Rules K1, K2, K7.)
@@ -39,7 +39,8 @@ sub compares
 {
     my ($name, $source, $target, %option) = @_;
     subtest($name, sub {
-        rewinds_from_both_kinds($source, $target, %option, options => [ '--compare', @{ $option{options} // [] } ], quick => 1);
+        rewinds_from_both_kinds($source, $target, %option, options => [ '--compare', @{ $option{options} // [] } ],
+            quick => 1);
     });
     return;
 }
@@ -70,7 +71,8 @@ each_version(sub {
 
         my $dry = rewind($target, $source, options => [qw(--compare -n --report=json)]);
         my $report = JSON::PP->new->utf8->decode($dry->{stdout});
-        is("$dry->{status} $report->{result} $report->{mode}", '0 would_rewind compare', 'a dry run compares') or diag($dry->{stderr});
+        is("$dry->{status} $report->{result} $report->{mode}", '0 would_rewind compare', 'a dry run compares')
+            or diag($dry->{stderr});
         ok(defined $report->{discarded}{transactions}, 'how many transactions are lost is known');
         is($report->{discarded}{relations}, undef, 'what they did is not');
         cmp_ok($report->{bytes}{planned}, '>', 0, 'how much is fetched is');
@@ -81,7 +83,8 @@ each_version(sub {
         {
             end_by_kill(hold($copy, $source, $point, '--compare'));
         }
-        is(rewind($copy, $source, options => ['--compare'])->{status}, 0, 'killed before and after the commit: the same command finishes it');
+        is(rewind($copy, $source, options => ['--compare'])->{status}, 0,
+            'killed before and after the commit: the same command finishes it');
         my $again = rewind($copy, $source, options => [qw(--compare --report=json)]);
         is($again->{status}, 0, 'compared again') or diag($again->{stderr});
         my $bytes = JSON::PP->new->utf8->decode($again->{stdout})->{bytes};
@@ -91,7 +94,8 @@ each_version(sub {
     });
 
     subtest('the source goes on writing', sub {
-        my ($source, $target) = pair($version, settings => $version < 13 ? 'wal_keep_segments = 64' : "wal_keep_size = '1GB'");
+        my ($source, $target) = pair($version, settings => $version < 13 ? 'wal_keep_segments = 64'
+            : "wal_keep_size = '1GB'");
         my $rounds = 0;
         my $write = sub {
             $source->sql("UPDATE t SET v = v || '.' WHERE i % 13 = 0; INSERT INTO quiet SELECT i, 'busy' FROM generate_series(1, 1000) i;
@@ -105,7 +109,8 @@ each_version(sub {
             $write->() if $rounds < 12;
             Time::HiRes::sleep(0.1);
         }
-        is(end_of_rewind($run)->{status}, 0, "pg_rewind succeeds while the source writes $rounds times") or do { diag(slurp($run->{errors})); return };
+        is(end_of_rewind($run)->{status}, 0, "pg_rewind succeeds while the source writes $rounds times")
+            or do { diag(slurp($run->{errors})); return };
         rejoins($target, $source, quick => 1);
         RewindTest::Cluster::discard_all();
     });

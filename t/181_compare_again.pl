@@ -1,5 +1,6 @@
-# --compare: a lost transaction leaves no hint behind that no WAL knows of, a dry run foretells what is fetched, a second run finds all
-# equal, and what was compared before the source copied a database is compared again.  (Invariants 1, 7. Both sources.)
+# --compare: a lost transaction leaves no hint behind that no WAL knows of, a dry run foretells what is fetched, a
+# second run finds all equal, and what was compared before the source copied a database is compared again. (Invariants
+# 1, 7. Both sources.)
 #
 #   source   1 ──┬──── 2 ─── ● ───────▶     ● the source's own last checkpoint: recovery starts there
 #   target       └──── 1 ─ x                x killed; hints of a transaction that is lost were not logged
@@ -17,7 +18,8 @@ use RewindTest::Held;
 sub write_apart
 {
     my ($server, $side, $remainder) = @_;
-    $server->sql("CREATE TABLE made_$_ AS SELECT i AS a, '$side'::text AS b FROM generate_series(1, $_ * 500 * $remainder) i") for 1 .. 3;
+    $server->sql("CREATE TABLE made_$_ AS SELECT i AS a, '$side'::text AS b FROM generate_series(1, $_ * 500 * $remainder) i")
+        for 1 .. 3;
     $server->sql("UPDATE t SET b = repeat('$side', 10) WHERE a % 40 = $remainder; DELETE FROM t WHERE a % 50 = $remainder;
         DELETE FROM cut WHERE a > 2000 * $remainder; VACUUM cut; INSERT INTO cut SELECT i, '$side' FROM generate_series(1, 700) i;
         CREATE UNLOGGED TABLE unlogged AS SELECT * FROM made_1");
@@ -66,7 +68,8 @@ sub report
     my $report = decode_json($run->{stdout});
     is($report->{mode}, 'compare', "$name: the report says how");
     my $discarded = $report->{discarded};
-    is($discarded->{transactions}, $name eq 'again' ? 0 : undef, "$name: how much is lost is only known of a target that has nothing of its own");
+    is($discarded->{transactions}, $name eq 'again' ? 0
+        : undef, "$name: how much is lost is only known of a target that has nothing of its own");
     ok(defined $discarded->{transactions} || $discarded->{transactions_unknown}, "$name: or why not");
     cmp_ok($report->{bytes}{compared}, '>', 2_000_000, "$name: all tables were compared");
     return $report;
@@ -81,7 +84,8 @@ sub dry_run_and_again
     my $dry = report('dry run', $copy, $source, '-n');
     my $done = report('after it', $copy, $source);
     is($done->{bytes}{$_}, $dry->{bytes}{$_}, "$_ as the dry run said") for qw(planned compared);
-    cmp_ok($done->{bytes}{fetched_by_kind}{relations}, '<', $done->{bytes}{compared} / 2, 'blocks that are equal were not fetched');
+    cmp_ok($done->{bytes}{fetched_by_kind}{relations}, '<', $done->{bytes}{compared} / 2,
+        'blocks that are equal were not fetched');
     my $again = report('again', $copy, $source);
     is($again->{bytes}{fetched_by_kind}{relations}, 0, 'the second time nothing differs');
     rejoins($copy, $source, @rejoins);

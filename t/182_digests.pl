@@ -1,7 +1,8 @@
-# --compare by each digest that both sides may compute, and by bytes where there is none: the result is a copy of the source, and
-# no more is fetched than differs.  (Invariant 1. Source is a server.)
+# --compare by each digest that both sides may compute, and by bytes where there is none: the result is a copy of the
+# source, and no more is fetched than differs. (Invariant 1. Source is a server.)
 #
-# What a server computes is taken from its role: a library that obeys FIPS 140 refuses MD5 in the same way. SHA-256 came with 11.
+# What a server computes is taken from its role: a library that obeys FIPS 140 refuses MD5 in the same way. SHA-256 came
+# with 11.
 # (Rule K7.)
 
 use strict;
@@ -27,8 +28,10 @@ each_version(sub {
                 CREATE TABLE quiet AS SELECT i, repeat('quiet', 100) AS v FROM generate_series(1, 40000) i;
                 SELECT count(*) FROM quiet; $role");    # no hints are left to set
         },
-        source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 700 = 0; INSERT INTO t SELECT i, 'new' FROM generate_series(1, 3000) i") },
-        target => sub { $_[0]->sql("UPDATE t SET v = 'target' WHERE i % 110 = 0; SELECT count(*) FROM t; CHECKPOINT") });
+        source => sub {
+        $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 700 = 0; INSERT INTO t SELECT i, 'new' FROM generate_series(1, 3000) i") },
+        target => sub {
+            $_[0]->sql("UPDATE t SET v = 'target' WHERE i % 110 = 0; SELECT count(*) FROM t; CHECKPOINT") });
     for my $case (@digests)
     {
         my ($digest, $rights, $name) = @$case;

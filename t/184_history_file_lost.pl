@@ -1,5 +1,5 @@
-# The target's own history file is lost: the source's pg_wal has it, or an archive, and the bytes prove the divergence. Where nothing
-# has it, the error says what helps.
+# The target's own history file is lost: the source's pg_wal has it, or an archive, and the bytes prove the divergence.
+# Where nothing has it, the error says what helps.
 #
 #   target   1 ──┬── 2 ──────▶      00000002.history is not in its pg_wal
 #   source       └── 2 ──┬── 3 ──▶
@@ -40,7 +40,8 @@ each_version(sub {
         unlink($target->path('pg_wal/00000002.history')) or die;
         my $result = rewind($target, $source, options => ['-N']);
         is($result->{status}, 1, 'an error');
-        like($result->{stderr}, qr/^pg_rewind: error: could not prove that source and target have the same history before/m, 'that says so')
+        like($result->{stderr},
+            qr/^pg_rewind: error: could not prove that source and target have the same history before/m, 'that says so')
             or diag($result->{stderr});
         RewindTest::Cluster::discard_all();
     });
@@ -64,8 +65,11 @@ each_version(sub {
     unlink($source->path("pg_wal/$name")) or die;
     my $result = rewind($target, $source, options => ['-N']);
     is($result->{status}, 1, 'nothing has it: an error');
-    like($result->{stderr}, qr{^pg_rewind: error: could not open file ".*/$name": No such file or directory$}m, 'that names the file');
-    like($result->{stderr}, qr/^pg_rewind: hint: Put the files there, or let pg_rewind fetch them: --wal-archive, .* --compare needs none of them/m, 'and what helps');
+    like($result->{stderr}, qr{^pg_rewind: error: could not open file ".*/$name": No such file or directory$}m,
+        'that names the file');
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Put the files there, or let pg_rewind fetch them: --wal-archive, .* --compare needs none of them/m,
+        'and what helps');
     $rewinds->('an archive has it', "--wal-archive=$archive");
     $rewinds->('a command has it', "--restore-command=cp $archive/%f %p");
     $rewinds->('it is not needed', '--compare');

@@ -1,6 +1,6 @@
-# The first parameter change in the target's WAL does not show what the settings were before. They are known if nothing was done
-# that could matter, or if the source has made no change since: a target is not refused for what it did not do. Otherwise the
-# error says that nothing proves it.
+# The first parameter change in the target's WAL does not show what the settings were before. They are known if nothing
+# was done that could matter, or if the source has made no change since: a target is not refused for what it did not do.
+# Otherwise the error says that nothing proves it.
 #
 #   source       ┌──── 2 ────────────────────────▶
 #   target   1 ──┴── killed ── max_connections changed ── rows that are lost ──╳
@@ -15,8 +15,8 @@ my %more = (max_connections => 300);
 
 sub change { my ($server) = @_; $server->sql('ALTER SYSTEM SET max_connections = 300'); return $server->restart }
 
-# The settings of the target were changed after it was stopped, opened again by mistake, and killed; $work is what it did in
-# between.
+# The settings of the target were changed after it was stopped, opened again by mistake, and killed; $work is what it
+# did in between.
 sub killed
 {
     my ($version, %option) = @_;
@@ -93,12 +93,16 @@ each_version(sub {
             my $result = rewind($target, $source, options => ['-N']);
             is($result->{status}, 1, 'an error');
             like($result->{stderr}, qr/^pg_rewind: error: $error$/m, 'that says what matters');
-            like($result->{stderr}, qr/^pg_rewind: detail: Parameters were changed at .* nothing proves $detail/m, 'and what is not known') or diag($result->{stderr});
+            like($result->{stderr}, qr/^pg_rewind: detail: Parameters were changed at .* nothing proves $detail/m,
+                'and what is not known') or diag($result->{stderr});
         });
         RewindTest::Cluster::discard_all();
     };
-    $refused->('killed after some work, both sides changed', killed($version, cluster => \%hints_only, work => $work, source_changes => 1),
-        'target server needs to use either data checksums or "wal_log_hints = on"', 'that "wal_log_hints" was on before');
-    $refused->('work that both have, both sides changed', promoted($version, cluster => \%with_checksums, work => $work, source_changes => 1),
+    $refused->('killed after some work, both sides changed', killed($version, cluster => \%hints_only, work => $work,
+        source_changes => 1),
+        'target server needs to use either data checksums or "wal_log_hints = on"',
+        'that "wal_log_hints" was on before');
+    $refused->('work that both have, both sides changed', promoted($version, cluster => \%with_checksums, work => $work,
+        source_changes => 1),
         'target server may have run with "wal_level = minimal"', 'what "wal_level" was before');
 });

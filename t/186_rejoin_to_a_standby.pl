@@ -1,5 +1,6 @@
-# --rejoin to a standby, of a server that was promoted by mistake: the standby follows another primary, on a timeline that the target
-# has left. A standby that may be about to follow the target itself is refused: it would leave no primary.
+# --rejoin to a standby, of a server that was promoted by mistake: the standby follows another primary, on a timeline
+# that the target has left. A standby that may be about to follow the target itself is refused: it would leave no
+# primary.
 #
 #   primary   1 ──┬── 2 ──────────▶ ──── source, its standby
 #   target        └── 2 ──┬── 3 ──▶      promoted by mistake
@@ -30,15 +31,19 @@ each_version(sub {
     $target->sql('UPDATE t SET a = -a');
     my $result = $rejoin->();
     is($result->{status}, 1, 'a standby without WAL past that promotion: an error');
-    like($result->{stderr}, qr/^pg_rewind: error: the source server is a standby that may follow the target$/m, 'with the reason') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: hint: If it follows another primary, run CHECKPOINT there/m, 'and what helps');
+    like($result->{stderr}, qr/^pg_rewind: error: the source server is a standby that may follow the target$/m,
+        'with the reason') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: hint: If it follows another primary, run CHECKPOINT there/m,
+        'and what helps');
     ok($target->is_running, 'the target still runs');
 
     kill 'CONT', @held;
     $primary->sql('INSERT INTO t VALUES (1)');
     $source->wait_for_replay_of($primary);
     $result = $rejoin->();
-    like($result->{stderr}, qr/^pg_rewind: error: the target was promoted from the source's timeline 2: it left that at /m, 'once it has some, the target may be stopped');
+    like($result->{stderr},
+        qr/^pg_rewind: error: the target was promoted from the source's timeline 2: it left that at /m,
+        'once it has some, the target may be stopped');
     $result = $rejoin->('--demote=3');
     is($result->{status}, 0, 'once it has some, the target follows it') or do { diag($result->{stderr}); return };
     $primary->sql('INSERT INTO t VALUES (2)');

@@ -1,5 +1,6 @@
-# A server takes no name that is invalid in its encoding, whichever that is: a foreign file with a UTF-8 name in the directory of a
-# server that uses EUC_JP is left alone with a warning; one whose name is valid there is copied.  (Invariant 9.)
+# A server takes no name that is invalid in its encoding, whichever that is: a foreign file with a UTF-8 name in the
+# directory of a server that uses EUC_JP is left alone with a warning; one whose name is valid there is copied.
+# (Invariant 9.)
 # (Rule C85.)
 
 use strict;
@@ -14,7 +15,8 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         # (The clusters of the tests have no template0, from which such a database is made.)
-        before => sub { $_[0]->sql("CREATE DATABASE japanese; UPDATE pg_database SET encoding = pg_char_to_encoding('EUC_JP') WHERE datname = 'japanese'") },
+        before => sub {
+            $_[0]->sql("CREATE DATABASE japanese; UPDATE pg_database SET encoding = pg_char_to_encoding('EUC_JP') WHERE datname = 'japanese'") },
         source => sub { $_[0]->sql('CREATE TABLE kept AS SELECT generate_series(1, 100) AS a') },
         target => sub { $_[0]->sql('CREATE TABLE lost AS SELECT generate_series(1, 100) AS a') });
     my $directory = $source->path('scripts');
@@ -25,8 +27,11 @@ each_version(sub {
     my $conninfo = $source->conninfo =~ s/dbname=\S+/dbname=japanese/r;
     my $result = run([ rewind_argv($target->data, '--source-server', $conninfo) ]);
     is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-    like($result->{stderr}, qr{^pg_rewind: warning: "scripts/\Q$utf8\E" cannot be fetched and is left alone: its name is not valid in the }m, 'with a warning');
-    is(-e $target->path("scripts/$japanese") ? slurp($target->path("scripts/$japanese")) : '', $japanese, 'a name in its encoding is no obstacle');
+    like($result->{stderr},
+        qr{^pg_rewind: warning: "scripts/\Q$utf8\E" cannot be fetched and is left alone: its name is not valid in the }m,
+        'with a warning');
+    is(-e $target->path("scripts/$japanese") ? slurp($target->path("scripts/$japanese")) : '', $japanese,
+        'a name in its encoding is no obstacle');
     ok(!-e $target->path("scripts/$_"), "the file is not copied: $_") for $utf8, "dir $utf8";
     rejoins($target, $source, quick => 1);
 }, only => [ 10, 15, 18 ]);

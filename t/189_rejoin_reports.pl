@@ -1,4 +1,5 @@
-# The report of a --rejoin that rewinds nothing, and of one that only looks, names the server as it is, with its system identifier.
+# The report of a --rejoin that rewinds nothing, and of one that only looks, names the server as it is, with its system
+# identifier.
 
 use strict;
 use warnings;
@@ -14,7 +15,8 @@ each_version(sub {
         my ($what, @options) = @_;
         for my $format (qw(json text))
         {
-            my $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, "--report=$format",
+            my $result =
+                run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, "--report=$format",
                 '--source-server', $source->conninfo . ' application_name=target', @options) ]);
             is($result->{status}, 0, "$what: it succeeds") or diag($result->{stderr});
             if ($format eq 'text')

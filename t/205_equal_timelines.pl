@@ -1,5 +1,6 @@
 # Two servers that each made a timeline 2 have different histories, also when their history files are equal.
-# So have a cluster and a copy of its files that runs on by itself. (Equal timeline numbers prove nothing. Both sources.)
+# So have a cluster and a copy of its files that runs on by itself. (Equal timeline numbers prove nothing. Both
+# sources.)
 #
 #   source   1 ───●────┬──── 2 ─────────▶        1 ──┬─────▶
 #   target             └──── 2 ─────▶                └──▶
@@ -23,7 +24,8 @@ sub copied_volume
 {
     my ($version, %option) = @_;
     my $few_segments = $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0';
-    my $target = make_cluster('target', $version, settings => $option{archive} ? "archive_mode = on\narchive_command = 'cp %p $option{archive}/%f'" : '')->start;
+    my $target = make_cluster('target', $version, settings => $option{archive}
+        ? "archive_mode = on\narchive_command = 'cp %p $option{archive}/%f'" : '')->start;
     $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
     my $source = $target->stop->copy('source');
     $source->configure("archive_command = 'true'") if $option{archive};
@@ -45,7 +47,8 @@ sub forget_first_summary
 {
     my ($source) = @_;
     wait_until('the source summarizes its WAL',
-        sub { $source->query('SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= (SELECT redo_lsn FROM pg_control_checkpoint())') > 0 });
+        sub {
+        $source->query('SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= (SELECT redo_lsn FROM pg_control_checkpoint())') > 0 });
     my ($first) = sort glob($source->path('pg_wal/summaries/00000001*'));
     unlink $first or die "could not remove $first: $!";
     return;
@@ -53,7 +56,8 @@ sub forget_first_summary
 
 sub names_of_summaries { my ($server) = @_; return map { s{.*/}{}r } glob($server->path('pg_wal/summaries/*')) }
 
-# The source was promoted right after a switch of segments, and the target went on: the last record before that lies in both at the same place.
+# The source was promoted right after a switch of segments, and the target went on: the last record before that lies in
+# both at the same place.
 sub promoted_behind_switch
 {
     my ($version, %option) = @_;
@@ -62,7 +66,8 @@ sub promoted_behind_switch
     $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g; CREATE TABLE of_target AS SELECT g FROM generate_series(1, 1000) g; CREATE TABLE beat (a int)');
     my $source = $target->stop->copy('source');
     my %cluster = (source => $source, target => $target);
-    $cluster{$_}->configure(($version >= 13 ? 'wal_keep_size = ' : 'wal_keep_segments = ') . $keep{$_}) for keys %cluster;
+    $cluster{$_}->configure(($version >= 13 ? 'wal_keep_size = ' : 'wal_keep_segments = ') . $keep{$_})
+        for keys %cluster;
     $_->start for $source, $target;
     $source->sql('UPDATE t SET g = 100000 + g WHERE g % 3 = 0; DELETE FROM t WHERE g % 7 = 1; CREATE TABLE of_source AS SELECT 1 AS x');
     $target->sql('UPDATE t SET g = 200000 + g WHERE g % 3 = 0; UPDATE of_target SET g = -g');
@@ -74,7 +79,8 @@ sub promoted_behind_switch
     }
     is($source->lsn, $target->lsn, 'WAL of both ends at the same place');
     $source->stop('kill');
-    $version < 12 ? spew($source->path('recovery.conf'), "standby_mode = 'on'\n") : spew($source->path('standby.signal'), '');
+    $version < 12 ? spew($source->path('recovery.conf'), "standby_mode = 'on'\n")
+        : spew($source->path('standby.signal'), '');
     $source->start->promote;
     $source->sql("CHECKPOINT; INSERT INTO beat VALUES ($_)") for 1 .. 3;
     forget_first_summary($source) if $option{summaries};
@@ -128,8 +134,10 @@ each_version(sub {
     my $much = $version >= 13 ? '1GB' : 64;
     for my $case (
         [ 'in no WAL of the source', stop => 'kill' ],
-        [ 'in no WAL of the source, but in an archive of the target', stop => 'kill', archive => work_dir() . "/archived_$version" ],
-        ($version >= 17 ? [ 'in no WAL of the source, which has summaries of it', stop => 'kill', summaries => 1 ] : ()),
+        [ 'in no WAL of the source, but in an archive of the target', stop => 'kill', archive => work_dir()
+        . "/archived_$version" ],
+        ($version >= 17 ? [ 'in no WAL of the source, which has summaries of it', stop => 'kill', summaries => 1 ]
+        : ()),
         [ 'in no WAL of the target', stop => 'fast', keep => { source => $much } ])
     {
         my ($where, %option) = @$case;
@@ -144,12 +152,15 @@ each_version(sub {
             }
             my $early = rewind($target, $source, options => [ '--early-start', @archive ]);
             is($early->{status}, 1, '--early-start is refused');
-            like($early->{stderr}, qr/^pg_rewind: error: (?:the source no longer has WAL that|could not prove that source and target have the same history before )/m, 'with the reason');
+            like($early->{stderr},
+                qr/^pg_rewind: error: (?:the source no longer has WAL that|could not prove that source and target have the same history before )/m,
+                'with the reason');
             rewinds_from_both_kinds($source, $target, options => \@archive, rewound => sub {
                 like($_[2]{stderr}, qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: /m,
                     'all blocks are compared');
                 my %of_source = map { $_ => 1 } names_of_summaries($source);
-                is(join(' ', grep { !$of_source{$_} } names_of_summaries($_[0])), '', 'summaries of WAL that may be of another history are not kept');
+                is(join(' ', grep { !$of_source{$_} } names_of_summaries($_[0])), '',
+                    'summaries of WAL that may be of another history are not kept');
             });
             RewindTest::Cluster::discard_all();
         });
@@ -160,7 +171,8 @@ each_version(sub {
         my $archive = work_dir() . "/shared_$version";
         mkdir $archive or die "could not create $archive: $!";
         my $old = make_cluster('old', $version,
-            settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'\n" . ($version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0'))->start;
+            settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'\n"
+            . ($version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0'))->start;
         $old->sql('CREATE TABLE t (g int); CHECKPOINT');
         my $new = $old->standby('new');
         $old->sql("INSERT INTO t VALUES ($_); SELECT pg_switch_wal()") for 1 .. 2;
@@ -170,7 +182,8 @@ each_version(sub {
         my $parted = $old->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
         $_->sql('CHECKPOINT; INSERT INTO t VALUES (4)') for $new, $old;
         leave_segments($old, 4);
-        wait_until('the old timeline is archived, and gone', sub { $old->sql('CHECKPOINT'); return -e "$archive/$parted" && !-e $old->path("pg_wal/$parted") });
+        wait_until('the old timeline is archived, and gone', sub { $old->sql('CHECKPOINT'); return -e "$archive/$parted"
+            && !-e $old->path("pg_wal/$parted") });
         $old->stop;
         for my $pair ([ $old, $new ], [ $new, $old ])
         {
@@ -196,7 +209,8 @@ each_version(sub {
                 my $copy = $target->copy("from_$kind");
                 my $result = rewind($copy, $source, kind => $kind);
                 isnt($result->{status}, 0, "a $kind is refused");
-                like($result->{stderr}, qr/error: could not find where source and target diverged|detail: could not find previous WAL record/,
+                like($result->{stderr},
+                    qr/error: could not find where source and target diverged|detail: could not find previous WAL record/,
                     'for want of proof');
                 ok(!-e $copy->path('pg_rewind.work'), 'nothing is left in the target');
             }
@@ -215,8 +229,11 @@ each_version(sub {
         });
         my $result = rewind($target, $source, options => ["--wal-archive=$archive"]);
         is($result->{status}, 1, 'the archive proves nothing') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: error: could not find where source and target diverged: before/m, 'which is said');
-        like($result->{stderr}, qr/^pg_rewind: detail: The archive has more of it, but that may be what the target itself has archived\.$/m, 'with the reason');
+        like($result->{stderr}, qr/^pg_rewind: error: could not find where source and target diverged: before/m,
+            'which is said');
+        like($result->{stderr},
+            qr/^pg_rewind: detail: The archive has more of it, but that may be what the target itself has archived\.$/m,
+            'with the reason');
         rewinds($target, $source, options => ['--compare']);
         rejoins($target, $source);
         RewindTest::Cluster::discard_all();

@@ -1,8 +1,8 @@
-# What the target has behind the end of a source's WAL is nothing that they have in common, whatever the history files say.
-# (Equal timeline numbers prove nothing. All kinds of sources.)
+# What the target has behind the end of a source's WAL is nothing that they have in common, whatever the history files
+# say. (Equal timeline numbers prove nothing. All kinds of sources.)
 #
-# The source is a standby that was opened without a promotion, so it is on timeline 1 like the WAL that the target wrote since;
-# its WAL ends before the target's last checkpoint, and before the target's switch.
+# The source is a standby that was opened without a promotion, so it is on timeline 1 like the WAL that the target wrote
+# since; its WAL ends before the target's last checkpoint, and before the target's switch.
 #
 #   source   1 ──┬─ 1 ─▶
 #   target       └─ 1 ───●──┬── 2 ──▶
@@ -56,7 +56,8 @@ sub source_may_still_receive
     $source->wait_for_replay_of($primary);
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'it is refused');
-    like($result->{stderr}, qr/^pg_rewind: error: source has not received all WAL that the target has$/m, 'with the reason');
+    like($result->{stderr}, qr/^pg_rewind: error: source has not received all WAL that the target has$/m,
+        'with the reason');
 
     $primary->sql('UPDATE t SET v = 2 WHERE g < 10; CHECKPOINT');
     $source->wait_for_replay_of($primary);

@@ -1,5 +1,6 @@
-# That source and target have one history is proved by bytes of WAL that both have, with times in them; where there are none,
-# the original says "no rewind required", and this program says that it cannot know.  (Equal timeline numbers prove nothing.)
+# That source and target have one history is proved by bytes of WAL that both have, with times in them; where there are
+# none, the original says "no rewind required", and this program says that it cannot know. (Equal timeline numbers prove
+# nothing.)
 #
 #   source   1 ──●────────── gone ──┬──────▶        its WAL begins behind the target's end, or behind the divergence
 #   target   1 ──●──▶               │
@@ -23,7 +24,8 @@ sub fill_segments
     return;
 }
 
-sub segments_of { my ($cluster) = @_; return sort grep { /^[0-9A-F]{24}$/ } map { m{([^/]+)$} } glob($cluster->path('pg_wal/*')) }
+sub segments_of { my ($cluster) = @_; return sort grep { /^[0-9A-F]{24}$/ } map { m{([^/]+)$} }
+    glob($cluster->path('pg_wal/*')) }
 
 # Move the segments up to and including this number (of any timeline) elsewhere, as removing them would.
 sub move_segments
@@ -62,7 +64,9 @@ each_version(sub {
         move_segments($source, $last, work_dir() . '/removed');
         my $result = rewind($target, $source);
         is($result->{status}, 1, 'without it nobody knows');
-        like($result->{stderr}, qr/^pg_rewind: error: could not prove that source and target have the same history before [0-9A-F\/]+$/m, 'and that is said');
+        like($result->{stderr},
+            qr/^pg_rewind: error: could not prove that source and target have the same history before [0-9A-F\/]+$/m,
+            'and that is said');
         like($result->{stderr}, qr/--restore-command/, 'with what may help');
 
         my @archive = ('--restore-command', "cp $archive/%f %p");
@@ -73,7 +77,9 @@ each_version(sub {
         # What is there does not go on where the source's own WAL begins.
         unlink "$archive/$last" or die;
         $result = rewind($target, $source, options => [ @archive, '--debug' ]);
-        is($result->{status}, 1, 'an archive with a hole proves nothing') or diag(join ' ', $last, glob("$archive/*"), segments_of($source), segments_of($target)), diag($result->{stderr});
+        is($result->{status}, 1, 'an archive with a hole proves nothing')
+            or diag(join ' ', $last, glob("$archive/*"), segments_of($source), segments_of($target)),
+            diag($result->{stderr});
         RewindTest::Cluster::discard_all();
     });
 
@@ -97,15 +103,19 @@ each_version(sub {
         move_segments($source, $parted, $removed);
         my $result = rewind($target, $source);
         is($result->{status}, 1, 'it is refused');
-        like($result->{stderr}, qr/^pg_rewind: error: could not find where source and target diverged: before [0-9A-F\/]+$/m, 'with the reason');
+        like($result->{stderr},
+            qr/^pg_rewind: error: could not find where source and target diverged: before [0-9A-F\/]+$/m,
+            'with the reason');
 
         $result = rewinds($target, $source, options => [ '--restore-command', "cp $removed/%f %p" ]);
-        like($result->{stderr}, qr/servers diverged at WAL location/, 'with that WAL in an archive the divergence is found');
+        like($result->{stderr}, qr/servers diverged at WAL location/,
+            'with that WAL in an archive the divergence is found');
         rejoins($target, $source) if $result->{status} == 0;
         RewindTest::Cluster::discard_all();
     });
 
-    # One copy is promoted twice: its first life, which went on as timeline 2, and its second, which began as a copy of the files before.
+    # One copy is promoted twice: its first life, which went on as timeline 2, and its second, which began as a copy of
+    # the files before.
     subtest('a copy is promoted twice', sub {
         my $primary = make_cluster('primary', $version)->start;
         $primary->sql('CREATE TABLE t (a int)');
@@ -140,7 +150,8 @@ each_version(sub {
         $source->wait_for_replay_of($primary);
         $source->promote;
         $primary->stop;
-        isnt((split /\t/, slurp($target->path('pg_wal/00000002.history')))[1], (split /\t/, slurp($source->path('pg_wal/00000002.history')))[1], 'they do');
+        isnt((split /\t/, slurp($target->path('pg_wal/00000002.history')))[1],
+            (split /\t/, slurp($source->path('pg_wal/00000002.history')))[1], 'they do');
         $source->sql('INSERT INTO t SELECT generate_series(1, 500); CHECKPOINT');
         $target->sql('INSERT INTO t SELECT generate_series(1, 700)');
         $target->stop;

@@ -1,7 +1,7 @@
-# A standby that knows of a switch by its history file (from an archive), and is promoted before it has replayed up to there,
-# aims at that timeline and writes a history whose points go backwards: "1 D, 2 E" with E before D. It never had what the others
-# have between E and D, so the histories part at E. The original takes D: it rewinds a target that then does not start.
-# (Both sources.)
+# A standby that knows of a switch by its history file (from an archive), and is promoted before it has replayed up to
+# there, aims at that timeline and writes a history whose points go backwards: "1 D, 2 E" with E before D. It never had
+# what the others have between E and D, so the histories part at E. The original takes D: it rewinds a target that then
+# does not start. (Both sources.)
 #
 #   between E and D     a few changes, or more segments than the late one writes
 #
@@ -70,7 +70,8 @@ each_version(sub {
         is(scalar @points, 2, 'the late one aimed at timeline 2');
         isnt($points[0], $points[1], 'and left timeline 1 before it');
         is($points[1], $left_at, 'where it stood');
-        for my $pair ([ $late, $old ], [ $old, $late ], $between eq '' ? ([ $late, $promoted ], [ $promoted, $late ]) : ())
+        for my $pair ([ $late, $old ], [ $old, $late ], $between eq '' ? ([ $late, $promoted ], [ $promoted, $late ])
+            : ())
         {
             my ($source, $target) = @$pair;
             subtest $target->name . ' from ' . $source->name => sub {
@@ -78,7 +79,8 @@ each_version(sub {
                 rewinds_from_both_kinds($source, $target,
                     rewound => sub {
                         my ($rewound, $from, $result) = @_;
-                        like($result->{stderr}, qr/servers diverged at WAL location \Q$left_at\E on timeline 1/, 'they part where the late one left timeline 1');
+                        like($result->{stderr}, qr/servers diverged at WAL location \Q$left_at\E on timeline 1/,
+                            'they part where the late one left timeline 1');
                         # The archive of histories is not the rewound one's.
                         spew($rewound->path('postgresql.auto.conf'), '') if $version >= 12;
                     },

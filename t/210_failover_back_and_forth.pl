@@ -31,7 +31,9 @@ each_version(sub {
         $primary->stop($failover % 3 ? 'fast' : 'immediate');
 
         my $result = rewinds($primary, $standby, options => [ '-R', $failover % 3 == 2 ? '--keep-config' : () ]);
-        like($result->{stderr}, qr/^pg_rewind: hint: Start the server: it replays the source's WAL and follows it\.\n\z/m, 'the last line says what is next');
+        like($result->{stderr},
+            qr/^pg_rewind: hint: Start the server: it replays the source's WAL and follows it\.\n\z/m,
+            'the last line says what is next');
         my $settings = slurp($primary->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'));
         is(() = $settings =~ /^\s*primary_conninfo/mg, 1, 'there is one primary_conninfo') or diag($settings);
         last if $result->{status} != 0;
@@ -42,11 +44,13 @@ each_version(sub {
         # It may have replayed all that there is from its own pg_wal, before it receives anything.
         wait_until("the new primary has its standby after failover $failover",
             sub { $primary->query('SELECT state FROM pg_stat_replication') eq 'streaming' });
-        is($standby->query(q{SELECT count(*) FROM t WHERE b LIKE 'lost%'}), 0, 'what the old primary wrote alone is gone');
+        is($standby->query(q{SELECT count(*) FROM t WHERE b LIKE 'lost%'}), 0,
+            'what the old primary wrote alone is gone');
         log_is_clean($standby);
         is_copy_of($standby, $primary) if $failover % 4 == 0;
     }
-    is($primary->query('SELECT timeline_id FROM pg_control_checkpoint()'), 1 + FAILOVERS, 'there is a timeline for each failover')
+    is($primary->query('SELECT timeline_id FROM pg_control_checkpoint()'), 1 + FAILOVERS,
+        'there is a timeline for each failover')
         if $primary->sql('CHECKPOINT') eq '';
     is_copy_of($standby, $primary);
 }, only => [ 10, 12, 15, 18, 19 ]);

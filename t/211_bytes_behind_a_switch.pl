@@ -1,5 +1,5 @@
-# What lies behind a record that ends a segment early (pg_switch_wal) is no content: where it differs, the histories have not
-# parted. A base backup of 10 holds zeros there where its primary has page headers. (Both sources.)
+# What lies behind a record that ends a segment early (pg_switch_wal) is no content: where it differs, the histories
+# have not parted. A base backup of 10 holds zeros there where its primary has page headers. (Both sources.)
 #
 #   source   1 ── switch ▒▒▒▒│────┬── 2 ──▶         ▒ bytes behind the switch, to the end of its segment
 #   target   1 ── switch ░░░░│────┴── 1 ──▶

@@ -102,8 +102,10 @@ each_version(sub {
         for my $option ([], ['--late-start'])
         {
             # Up to 11 a standby that starts at a shutdown checkpoint does not know subtransactions of prepared
-            # transactions, takes them for failed, and notes that on the page. (ProcArrayApplyRecoveryInfo, mended in 12.)
-            next if $version < 12 && $kind eq 'directory' && "@$option " . ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /--late-start/;
+            # transactions, takes them for failed, and notes that on the page. (ProcArrayApplyRecoveryInfo, mended in
+            # 12.)
+            next if $version < 12 && $kind eq 'directory' && "@$option " . ($ENV{PG_REWIND_TEST_OPTIONS}
+                // '') =~ /--late-start/;
             subtest("source is a $kind @$option", sub {
                 my $rewound = $target->copy('rewound');
                 $source->stop if $kind eq 'directory';

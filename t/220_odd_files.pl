@@ -54,7 +54,8 @@ sub make_odd_files
     return;
 }
 
-# A server says of them what it says of an empty file, and opening a fifo would block it: all that can be done is to say so.
+# A server says of them what it says of an empty file, and opening a fifo would block it: all that can be done is to say
+# so.
 sub odd_files_of_source
 {
     my ($source, $new, $result) = @_;
@@ -63,17 +64,20 @@ sub odd_files_of_source
         if ($source->is_running)
         {
             ok(-f "$new/$name" && -z "$new/$name", "a $name of a source server is an empty file");
-            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" is copied as an empty file: the source server does not distinguish it from a fifo, socket or device$/m,
+            like($result->{stderr},
+                qr/^pg_rewind: warning: "odd of source\/$name" is copied as an empty file: the source server does not distinguish it from a fifo, socket or device$/m,
                 'with a warning');
         }
         else
         {
             ok(!-e "$new/$name", "a $name of a source directory is not there");
-            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" in the source is not a regular file and is left alone$/m,
+            like($result->{stderr},
+                qr/^pg_rewind: warning: "odd of source\/$name" in the source is not a regular file and is left alone$/m,
                 'there is a warning');
         }
     }
-    is(() = $result->{stderr} =~ /is copied as an empty file/g, $source->is_running ? 3 : 0, 'there is one for each empty file that is new');
+    is(() = $result->{stderr} =~ /is copied as an empty file/g, $source->is_running ? 3
+        : 0, 'there is one for each empty file that is new');
     return;
 }
 
@@ -85,8 +89,10 @@ sub odd_files_are_right
 
     ok(-S "$own/socket", 'a socket of the target is left alone');
     ok(-p "$own/fifo", 'a fifo of the target is left alone');
-    like($result->{stderr}, qr/^pg_rewind: warning: .*odd of target\/$_" /m, "there is a warning of the $_") for qw(socket fifo);
-    is(join(' ', grep { -l || -e } map { "$own/$_" } qw(dangling to_file to_directory nested empty\ directory), 'no bytes'), '',
+    like($result->{stderr}, qr/^pg_rewind: warning: .*odd of target\/$_" /m, "there is a warning of the $_")
+        for qw(socket fifo);
+    is(join(' ', grep { -l || -e } map { "$own/$_" } qw(dangling to_file to_directory nested empty\
+        directory), 'no bytes'), '',
         'all else that only the target had is gone');
     is(slurp($target->dir . '/outside/file'), 'outside of target', 'a file outside the data directory is as it was');
 
@@ -99,9 +105,11 @@ sub odd_files_are_right
     is(slurp($target->path('common/nested/file with blanks')), 'common, source', 'a common file is copied');
     ok(-p $target->path('common/fifo'), 'a fifo on both sides is a fifo');
     # A server does not tell of a link that dangles.
-    ok($source->is_running || -l $target->path('common/dangling'), 'a dangling link on both sides is a link where it can be seen');
+    ok($source->is_running || -l $target->path('common/dangling'),
+        'a dangling link on both sides is a link where it can be seen');
     is(slurp($target->path('server.key')), 'key of source', 'a file without write permission is copied: same size');
-    is(slurp($target->path('server.crt')), slurp($source->path('server.crt')), 'a file without write permission is copied: other size');
+    is(slurp($target->path('server.crt')), slurp($source->path('server.crt')),
+        'a file without write permission is copied: other size');
     is((stat $target->path('server.key'))[2] & 07777, 0400, 'it keeps its permissions');
     return;
 }
@@ -119,7 +127,9 @@ sub changes_concurrently
         spew($file, 'y' x $size);
         my $result = go_on($held);
         is($result->{status}, 1, "a file that had 10000 bytes has $size: refused");
-        like($result->{stderr}, qr/^pg_rewind: error: size of source file "\Q$file\E" changed concurrently: 10000 bytes expected, $size copied$/m, 'as the original says it');
+        like($result->{stderr},
+            qr/^pg_rewind: error: size of source file "\Q$file\E" changed concurrently: 10000 bytes expected, $size copied$/m,
+            'as the original says it');
         like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\.$/m, 'and nothing was changed');
         $copy->discard;
     }

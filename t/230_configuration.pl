@@ -13,9 +13,11 @@ my $password = q{it's "a" \ pass word #1};
 
 sub quoted_password { my $quoted = $password; $quoted =~ s/([\\'])/\\$1/g; return "password='$quoted'" }
 
-sub recovery_file { my ($cluster) = @_; return $cluster->path($cluster->version < 12 ? 'recovery.conf' : 'standby.signal') }
+sub recovery_file { my ($cluster) = @_; return $cluster->path($cluster->version < 12 ? 'recovery.conf'
+    : 'standby.signal') }
 
-sub settings_file { my ($cluster) = @_; return $cluster->path($cluster->version < 12 ? 'recovery.conf' : 'postgresql.auto.conf') }
+sub settings_file { my ($cluster) = @_; return $cluster->path($cluster->version < 12 ? 'recovery.conf'
+    : 'postgresql.auto.conf') }
 
 # The values that a settings file gives a setting, without their quotes.
 sub values_of
@@ -30,7 +32,8 @@ sub make_target_own
 {
     my ($target) = @_;
     append($target->path('postgresql.conf'), "log_min_messages = debug1\n# of the target\n");
-    spew($target->path('postgresql.auto.conf'), "work_mem = '3MB'\nprimary_conninfo = 'host=/elsewhere'\nprimary_conninfo = 'host=/nowhere'\n");
+    spew($target->path('postgresql.auto.conf'),
+        "work_mem = '3MB'\nprimary_conninfo = 'host=/elsewhere'\nprimary_conninfo = 'host=/nowhere'\n");
     spew($target->path('pg_hba.conf'), "local all all reject\n");
     spew($target->path('conf.of_target'), "of target\n");
     spew(recovery_file($target), $target->version < 12 ? "standby_mode = 'off'\n" : "");
@@ -59,7 +62,8 @@ sub is_configured_by_R
     unlike($conninfo[0], qr/ (replication|fallback_application_name)=/, 'it has nothing that only pg_rewind needs');
     if ($target->version < 12)
     {
-        is_deeply([ map { values_of(settings_file($target), $_) } qw(standby_mode recovery_target_timeline) ], [ 'on', 'latest' ],
+        is_deeply([ map { values_of(settings_file($target), $_) } qw(standby_mode
+            recovery_target_timeline) ], [ 'on', 'latest' ],
             'recovery.conf makes a standby that follows the latest timeline');
     }
     else
@@ -89,7 +93,8 @@ sub is_configured_by_R_however_often
     is(slurp(settings_file($target)), $settings, 'and changes nothing');
 
     rejoins($target, $source, recovery_written => 1, no_promotion => 1);
-    is($target->query('SHOW primary_conninfo'), (values_of(settings_file($target), 'primary_conninfo'))[0], 'the server reads it as it was meant')
+    is($target->query('SHOW primary_conninfo'), (values_of(settings_file($target), 'primary_conninfo'))[0],
+        'the server reads it as it was meant')
         if $target->version >= 12;
 
     subtest('no rewind required', sub {

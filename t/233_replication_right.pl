@@ -1,6 +1,7 @@
-# With -R the program looks, before it changes anything, whether the standby will be able to stream: may the role replicate, does
-# pg_hba.conf let it in, and does the connection lead to the source itself. The remedy can be pasted. With -R alone, for which the
-# original needs no such right, it is a warning; with --slot an error.  (Version 10 needs a superuser anyway.)
+# With -R the program looks, before it changes anything, whether the standby will be able to stream: may the role
+# replicate, does pg_hba.conf let it in, and does the connection lead to the source itself. The remedy can be pasted.
+# With -R alone, for which the original needs no such right, it is a warning; with --slot an error. (Version 10 needs a
+# superuser anyway.)
 # (Rule S8.)
 
 use strict;
@@ -25,8 +26,10 @@ sub role_without_the_right
     my $before = tree($target);
     my $refused = rewind_as_rewinder($target, $source, '--slot=some_slot');
     is($refused->{status}, 1, 'with --slot a role that may not replicate is an error');
-    like($refused->{stderr}, qr/^pg_rewind: error: role "the rewinder" may not replicate from the source server$/m, 'which is told');
-    my ($statement) = $refused->{stderr} =~ /^pg_rewind: hint: So that the standby can stream, run on the source: (ALTER ROLE .*;)$/m;
+    like($refused->{stderr}, qr/^pg_rewind: error: role "the rewinder" may not replicate from the source server$/m,
+        'which is told');
+    my ($statement) = $refused->{stderr}
+        =~ /^pg_rewind: hint: So that the standby can stream, run on the source: (ALTER ROLE .*;)$/m;
     is_same_tree(tree($target), $before, 'the target is as it was');
 
     for my $dry ([], ['-n'])
@@ -34,9 +37,12 @@ sub role_without_the_right
         my $copy = $target->copy('without_right');
         my $result = rewind_as_rewinder($copy, $source, @$dry);
         is($result->{status}, 0, "with -R alone the status is the original's (@$dry)") or diag($result->{stderr});
-        like($result->{stderr}, qr/\A(?:(?!no rewind|Done).*\n)*pg_rewind: warning: role "the rewinder" may not replicate from the source server\npg_rewind: hint: .*\Q$statement\E\n/,
+        like($result->{stderr},
+            qr/\A(?:(?!no rewind|Done).*\n)*pg_rewind: warning: role "the rewinder" may not replicate from the source server\npg_rewind: hint: .*\Q$statement\E\n/,
             'a warning comes first');
-        like($result->{stderr}, qr/^pg_rewind: Done!\n(?:.*\n)*pg_rewind: hint: .*\Q$statement\E\npg_rewind: hint: .*\n\z/m, 'and the remedy is among the last lines');
+        like($result->{stderr},
+            qr/^pg_rewind: Done!\n(?:.*\n)*pg_rewind: hint: .*\Q$statement\E\npg_rewind: hint: .*\n\z/m,
+            'and the remedy is among the last lines');
         $copy->discard;
     }
     $source->sql($statement);
@@ -55,7 +61,8 @@ sub without_a_line_for_replication
     $source->sql('SELECT pg_reload_conf()');
     my $refused = rewind_as_rewinder($target, $source, '--slot=some_slot');
     is($refused->{status}, 1, 'without a line of pg_hba.conf for replication --slot is refused');
-    like($refused->{stderr}, qr/^pg_rewind: error: the source does not accept a replication connection: .*pg_hba\.conf/m, 'which is told');
+    like($refused->{stderr},
+        qr/^pg_rewind: error: the source does not accept a replication connection: .*pg_hba\.conf/m, 'which is told');
     my ($line) = $refused->{stderr} =~ /^pg_rewind: hint: So that .*: (local replication .*)$/m;
     is($line, 'local replication "the rewinder" peer', 'with the line that is missing') or diag($refused->{stderr});
     spew($source->path('pg_hba.conf'), "local all all trust\n" . ($line =~ s/peer/trust/r) . "\n");
@@ -64,7 +71,9 @@ sub without_a_line_for_replication
     spew($source->path('pg_hba.conf'), "local all all trust\nhost all all all trust\n");
     $source->sql('ALTER ROLE "the rewinder" NOREPLICATION; SELECT pg_reload_conf()');
     my $both = rewind_as_rewinder($target, $source, '-n');
-    like($both->{stderr}, qr/^pg_rewind: warning: role "the rewinder" may(?:.*\n)*pg_rewind: warning: the source does not accept a replication connection/m, 'both are told at once');
+    like($both->{stderr},
+        qr/^pg_rewind: warning: role "the rewinder" may(?:.*\n)*pg_rewind: warning: the source does not accept a replication connection/m,
+        'both are told at once');
     spew($source->path('pg_hba.conf'), $hba);
     $source->sql('ALTER ROLE "the rewinder" REPLICATION; SELECT pg_reload_conf()');
     return;
@@ -83,7 +92,8 @@ sub closed_catalogs
     return;
 }
 
-# Something before the server that takes no replication connection, as poolers do: told by the name of the startup packet's parameter.
+# Something before the server that takes no replication connection, as poolers do: told by the name of the startup
+# packet's parameter.
 sub through_a_pooler
 {
     my ($target, $source) = @_;
@@ -94,7 +104,8 @@ sub through_a_pooler
     });
     my $result = rewind($target, $pooler, options => [qw(-n -R)]);
     is($result->{status}, 0, 'through a pooler -R goes on') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: warning: the source does not accept a replication connection: /m, 'and warns');
+    like($result->{stderr}, qr/^pg_rewind: warning: the source does not accept a replication connection: /m,
+        'and warns');
     $result = rewind($target, $pooler, options => [qw(-n -R --slot=some_slot)]);
     is($result->{status}, 1, '--slot does not');
     return;
@@ -113,5 +124,6 @@ each_version(sub {
     rewind_as_rewinder($target, $source, '--slot=some_slot');
     $source->sql(q{SELECT pg_create_physical_replication_slot('some_slot', true)});
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);
-    is($source->query(q{SELECT usename, slot_name FROM pg_stat_replication JOIN pg_replication_slots ON pid = active_pid}), 'the rewinder|some_slot', 'the standby streams as this role');
+    is($source->query(q{SELECT usename, slot_name FROM pg_stat_replication JOIN pg_replication_slots ON pid = active_pid}),
+        'the rewinder|some_slot', 'the standby streams as this role');
 }, only => [ 11, 18 ]);

@@ -1,7 +1,7 @@
-# --slot names the slot that the standby uses, and --create-slot makes it on the source, with its WAL reserved, before anything is
-# fetched: WAL that a checkpoint removes a moment later is kept for the standby. A run that fails before the commit drops the slot
-# that it made, and no other; one that is killed leaves it to the next.  (Invariant 6, and its exception. The source is a server, or a
-# standby. 10: recovery.conf.)
+# --slot names the slot that the standby uses, and --create-slot makes it on the source, with its WAL reserved, before
+# anything is fetched: WAL that a checkpoint removes a moment later is kept for the standby. A run that fails before the
+# commit drops the slot that it made, and no other; one that is killed leaves it to the next. (Invariant 6, and its
+# exception. The source is a server, or a standby. 10: recovery.conf.)
 # (Rules S17, S18, S19.)
 
 use strict;
@@ -24,7 +24,8 @@ sub slots_of
         FROM pg_replication_slots});
 }
 
-sub drop_slots { my ($source) = @_; $source->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active'); return }
+sub drop_slots { my ($source) = @_;
+    $source->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active'); return }
 
 sub slots_in_use { my ($source) = @_; return $source->query('SELECT count(*) FROM pg_replication_slots WHERE active') }
 
@@ -44,7 +45,9 @@ sub slot_that_is_not_there
     my $result = rewind($target->copy('not_there'), $source, options => [qw(-R --slot=of_target)]);
     is($result->{status}, 0, '--slot makes no slot') or diag($result->{stderr});
     is(slots_of($source), '', 'there is none');
-    like($result->{stderr}, qr/^pg_rewind: hint: Before the server starts: the source has no replication slot "of_target"\. .* Make the slot on the source: SELECT pg_catalog\.pg_create_physical_replication_slot\(/m, 'it is said to be made');
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Before the server starts: the source has no replication slot "of_target"\. .* Make the slot on the source: SELECT pg_catalog\.pg_create_physical_replication_slot\(/m,
+        'it is said to be made');
     return;
 }
 
@@ -53,7 +56,8 @@ sub is_made
     my ($target, $source) = @_;
     my $dry = rewind($target, $source, options => [ @with_slot, qw(-n --report=json) ]);
     is($dry->{status}, 0, 'a dry run with --create-slot') or diag($dry->{stderr});
-    like($dry->{stderr}, qr/^pg_rewind: replication slot "of_target" would be made on the source$/m, 'says what it would do');
+    like($dry->{stderr}, qr/^pg_rewind: replication slot "of_target" would be made on the source$/m,
+        'says what it would do');
     is_deeply([ map { "$_->{name} $_->{state}" } @{ next_slots($dry) } ], ['of_target made'], 'in its report as well');
     is(slots_of($source), '', 'and makes none');
 
@@ -64,11 +68,14 @@ sub is_made
     removes_its_wal($source);
     my $result = go_on($held);
     is($result->{status}, 0, 'the rewind succeeds') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: made replication slot "of_target" on the source: it keeps WAL from [0-9A-F]+\/[0-9A-F]+ on$/m, 'and tells of the slot');
+    like($result->{stderr},
+        qr/^pg_rewind: made replication slot "of_target" on the source: it keeps WAL from [0-9A-F]+\/[0-9A-F]+ on$/m,
+        'and tells of the slot');
     unlike($result->{stderr}, qr/^pg_rewind: hint: .*has no replication slot/m, 'nothing is to be made by hand');
     removes_its_wal($source);
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);
-    is($source->query(q{SELECT active FROM pg_replication_slots WHERE slot_name = 'of_target'}), 't', 'the standby uses it');
+    is($source->query(q{SELECT active FROM pg_replication_slots WHERE slot_name = 'of_target'}), 't',
+        'the standby uses it');
     my $again = rewind($target->stop, $source, options => \@with_slot);
     is($again->{status}, 0, 'the same command again') or diag($again->{stderr});
     like($again->{stderr}, qr/^pg_rewind: no rewind required$/m, 'has nothing to rewind');
@@ -84,7 +91,9 @@ sub run_that_fails
     drop_slots($source);
     my $result = rewind($copy, $source, options => \@with_slot, fault => $commit_fails);
     is($result->{status}, 1, 'a run that fails before the commit') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: dropped replication slot "of_target", which this run has made on the source$/m, 'tells that it drops the slot');
+    like($result->{stderr},
+        qr/^pg_rewind: dropped replication slot "of_target", which this run has made on the source$/m,
+        'tells that it drops the slot');
     is(slots_of($source), '', 'which is gone');
 
     my $held = hold($copy, $source, $staging, @with_slot);
@@ -97,7 +106,8 @@ sub run_that_fails
     $result = rewind($copy, $source, options => \@with_slot, fault => $commit_fails);
     is($result->{status}, 1, 'with a slot that was there before');
     is(slots_of($source), 'of_target without WAL', 'that is not dropped');
-    like($result->{stderr}, qr/^pg_rewind: warning: replication slot "of_target" of the source reserves no WAL yet$/m, 'that it reserves none is told');
+    like($result->{stderr}, qr/^pg_rewind: warning: replication slot "of_target" of the source reserves no WAL yet$/m,
+        'that it reserves none is told');
     drop_slots($source);
     $copy->discard;
     return;
@@ -111,14 +121,17 @@ sub run_that_is_killed
     is(slots_of($source), 'of_target with WAL', 'a run that is killed leaves its slot');
     my $result = rewind($copy, $source, options => \@with_slot, fault => $commit_fails);
     is(slots_of($source), 'of_target with WAL', 'the next run finds it, and leaves it when it fails');
-    like($result->{stderr}, qr/^pg_rewind: replication slot "of_target" of the source exists already$/m, 'that it found one is told');
+    like($result->{stderr}, qr/^pg_rewind: replication slot "of_target" of the source exists already$/m,
+        'that it found one is told');
     end_by_kill(hold($copy, $source, 'apply', @with_slot));
     if ($copy->version == 18)
     {
         my $alone = $copy->copy('alone');
         my $finished = run([ rewind_argv($alone->data, '--source-server=host=/nonexistent', qw(-R --slot=another)) ]);
         is($finished->{status}, 0, 'without the source it is finished as well') or diag($finished->{stderr});
-        like($finished->{stderr}, qr/^pg_rewind: detail: .* set up as the interrupted run was told to, not as this one\.$/m, 'with the slot of the run that was killed');
+        like($finished->{stderr},
+            qr/^pg_rewind: detail: .* set up as the interrupted run was told to, not as this one\.$/m,
+            'with the slot of the run that was killed');
         like(slurp($alone->path('postgresql.auto.conf')), qr/^primary_slot_name = 'of_target'$/m, 'as is told');
         $alone->discard;
     }
@@ -140,8 +153,11 @@ sub source_that_is_lost
     $proxy->refuse;
     my $result = go_on($held);
     is($result->{status}, 1, 'without the source') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: warning: could not drop replication slot "of_target", which this run has made on the source: /m, 'the slot cannot be dropped');
-    my ($statement) = $result->{stderr} =~ /drop it on the source: (SELECT pg_catalog\.pg_drop_replication_slot\(.*\);)$/m;
+    like($result->{stderr},
+        qr/^pg_rewind: warning: could not drop replication slot "of_target", which this run has made on the source: /m,
+        'the slot cannot be dropped');
+    my ($statement) = $result->{stderr}
+        =~ /drop it on the source: (SELECT pg_catalog\.pg_drop_replication_slot\(.*\);)$/m;
     $source->sql($statement);
     is(slots_of($source), '', 'the statement for that is told');
     $copy->discard;
@@ -151,7 +167,8 @@ sub source_that_is_lost
 sub refuses
 {
     my ($target, $source, $name, $error) = @_;
-    my $result = rewind($target, $source, options => [ @with_slot, '-n' ]);    # what others see before anything is changed
+    # what others see before anything is changed
+    my $result = rewind($target, $source, options => [ @with_slot, '-n' ]);
     is($result->{status}, 1, "$name: refused");
     like($result->{stderr}, qr/^pg_rewind: error: $error$/m, "$name: told");
     return;
@@ -168,7 +185,8 @@ sub slots_that_cannot_be_used
 
     $source->sql(q{SELECT pg_create_physical_replication_slot('of_target', true)});
     my $other = $source->standby('other');
-    spew($other->path('postgresql.auto.conf'), slurp($other->path('postgresql.auto.conf')) . "primary_slot_name = 'of_target'\n");
+    spew($other->path('postgresql.auto.conf'), slurp($other->path('postgresql.auto.conf'))
+        . "primary_slot_name = 'of_target'\n");
     $other->restart;
     wait_until('the slot is in use', sub { slots_in_use($source) });
     refuses($target, $source, 'one of another standby', 'replication slot "of_target" of the source is in use');
@@ -177,10 +195,12 @@ sub slots_that_cannot_be_used
 
     $source->sql(q{ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'; ALTER SYSTEM SET wal_keep_size = 0; ALTER SYSTEM SET max_replication_slots = 1});
     $source->restart;
-    $source->sql('CREATE TABLE IF NOT EXISTS filler (a int); INSERT INTO filler SELECT generate_series(1, 30000)') for 1 .. 4;
+    $source->sql('CREATE TABLE IF NOT EXISTS filler (a int); INSERT INTO filler SELECT generate_series(1, 30000)')
+        for 1 .. 4;
     removes_its_wal($source);
     is(slots_of($source), 'of_target without WAL', 'the slot has lost its WAL');
-    refuses($target, $source, 'a slot that has lost its WAL', 'replication slot "of_target" of the source no longer keeps the WAL that it reserved');
+    refuses($target, $source, 'a slot that has lost its WAL',
+        'replication slot "of_target" of the source no longer keeps the WAL that it reserved');
     drop_slots($source);
     $source->sql(q{SELECT pg_create_physical_replication_slot('another')});
     refuses($target, $source, 'no slot left', 'all replication slots of the source are in use');
@@ -198,11 +218,14 @@ sub slot_is_lost_in_the_meantime
     my $held = hold($target, $source, $staging, @with_slot, '--compare');
     $source->sql($segment) for 1 .. 3;
     # The checkpointer may notice the setting later than the checkpoint that follows the reload.
-    wait_until('a checkpoint takes the WAL of the slot', sub { $source->sql('CHECKPOINT'); slots_of($source) =~ /without/ });
+    wait_until('a checkpoint takes the WAL of the slot', sub { $source->sql('CHECKPOINT');
+        slots_of($source) =~ /without/ });
     is(slots_of($source), 'of_target without WAL', 'the slot has lost its WAL during the run');
     my $result = go_on($held);
     is($result->{status}, 0, 'the rewind succeeds') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: warning: replication slot "of_target" of the source no longer keeps the WAL that it reserved\npg_rewind: hint: Drop it on the source/m, 'and warns');
+    like($result->{stderr},
+        qr/^pg_rewind: warning: replication slot "of_target" of the source no longer keeps the WAL that it reserved\npg_rewind: hint: Drop it on the source/m,
+        'and warns');
     return;
 }
 
@@ -228,12 +251,15 @@ sub older_wal_is_needed
     removes_its_wal($source);
     unlink $target->path('standby.signal');
     my $dry = rewind($target, $source, options => [ '-n', '-R', '--slot=another', '--create-slot' ]);
-    like($dry->{stderr}, qr/^pg_rewind: replication slot "another" would be made on the source\npg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run\.\n\z/m,
+    like($dry->{stderr},
+        qr/^pg_rewind: replication slot "another" would be made on the source\npg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run\.\n\z/m,
         'a dry run says what -R would do where no rewind is required');
     is(slots_of($source) . (-e $target->path('standby.signal') ? 'written' : ''), '', 'and does nothing');
     my $result = rewind($target, $source, options => [ '-R', '--slot=another', '--create-slot' ]);
     is($result->{status}, 0, 'no rewind required, and a slot') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: warning: replication slot "another" of the source keeps WAL from \S+ on, and the standby needs it from \S+ on$/m, 'a slot that keeps too little is told');
+    like($result->{stderr},
+        qr/^pg_rewind: warning: replication slot "another" of the source keeps WAL from \S+ on, and the standby needs it from \S+ on$/m,
+        'a slot that keeps too little is told');
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     $target->stop;
     wait_until('the slot is free', sub { !slots_in_use($source) });
@@ -250,7 +276,8 @@ sub is_refused
         target => sub { $_[0]->sql('INSERT INTO t VALUES (2)') });
     my $result = rewind($target, $source, options => \@with_slot);
     is($result->{status}, 1, '--create-slot is refused');
-    my $why = $version < 9.4 ? 'has no replication slots' : 'makes no replication slot that reserves WAL before it is used';
+    my $why = $version < 9.4 ? 'has no replication slots'
+        : 'makes no replication slot that reserves WAL before it is used';
     like($result->{stderr}, qr/^pg_rewind: error: PostgreSQL \Q$version\E $why$/m, 'it says why');
     like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\.$/m, 'and nothing is changed');
     return;

@@ -1,5 +1,5 @@
-# What --keep and --keep-config name stays the target's, whatever the source has there; nothing can be kept that the source's state
-# needs.  (Both sources. The versions differ in what -R writes.)
+# What --keep and --keep-config name stays the target's, whatever the source has there; nothing can be kept that the
+# source's state needs. (Both sources. The versions differ in what -R writes.)
 # (Rule O5.)
 
 use strict;
@@ -26,7 +26,8 @@ sub make_own
     mkdir $target->path($_) for qw(own conf.d conf.d/deep);
     spew($target->path($_), $kept{$_}) for keys %kept;
     chmod 0600, $target->path('named.list');
-    append($target->path('postgresql.conf'), "include 'included.settings'\nssl_ca_file = 'named.list'\n# of the target\n");
+    append($target->path('postgresql.conf'),
+        "include 'included.settings'\nssl_ca_file = 'named.list'\n# of the target\n");
     spew($target->path('other'), 'of the target');
     return;
 }
@@ -53,7 +54,8 @@ sub is_kept
 sub is_refused
 {
     my ($target, $source) = @_;
-    for my $case ([ '*' => 'PG_VERSION' ], [ 'base' => 'base' ], [ 'global/pg_control' => 'global/pg_control' ], [ 'pg_[vw]al/' => 'pg_wal' ],
+    for my $case ([ '*' => 'PG_VERSION' ], [ 'base' => 'base' ], [ 'global/pg_control' => 'global/pg_control' ],
+        [ 'pg_[vw]al/' => 'pg_wal' ],
         [ 'base/*/PG_VERSION' => 'base/1/PG_VERSION' ], [ 'backup_labe?' => undef ])
     {
         my ($pattern, $file) = @$case;
@@ -62,7 +64,8 @@ sub is_refused
             my $result = rewind($target, $source, options => [ "--keep=$pattern", @$dry ], not_foretold => 'it is one');
             next if !defined $file;
             is($result->{status}, 1, "--keep=$pattern @$dry is refused") or diag($result->{stderr});
-            like($result->{stderr}, qr/error: "\Q$file\E" cannot be kept: it must come from the source$/m, 'the file is named');
+            like($result->{stderr}, qr/error: "\Q$file\E" cannot be kept: it must come from the source$/m,
+                'the file is named');
             is(() = $result->{stderr} =~ /cannot be kept/g, 1, 'once');
             like($result->{stderr}, qr/detail: The pattern "\Q$pattern\E" matches it\.$/m, 'and the pattern');
         }
@@ -72,16 +75,20 @@ sub is_refused
     {
         my $result = rewind($target, $source, options => [ '--keep', $pattern ]);
         is($result->{status}, 1, "a pattern '$pattern' is refused");
-        like($result->{stderr}, qr/error: (?:pattern "\/etc\/x" for option --keep is not relative|invalid value "" for option --keep)$/m, 'with that reason');
+        like($result->{stderr},
+            qr/error: (?:pattern "\/etc\/x" for option --keep is not relative|invalid value "" for option --keep)$/m,
+            'with that reason');
     }
     return;
 }
 
-# What is kept is not touched by a run that is killed behind its commit, nor by the one that finishes it, whatever that is asked to keep.
+# What is kept is not touched by a run that is killed behind its commit, nor by the one that finishes it, whatever that
+# is asked to keep.
 sub is_kept_when_interrupted
 {
     my ($version) = @_;
-    my $pair = RewindTest::Interrupted->new($version, kind => 'server', options => [ '-R', '--keep=pg_hba.conf', '--keep=postgresql.auto.conf', '--keep=mine' ]);
+    my $pair = RewindTest::Interrupted->new($version, kind => 'server', options => [ '-R', '--keep=pg_hba.conf',
+        '--keep=postgresql.auto.conf', '--keep=mine' ]);
     my $commit = RewindTest::Interrupted::commit_number($pair->calls);
     for my $number ($commit - 1, $commit + 2, $commit + 9)
     {
@@ -94,8 +101,10 @@ sub is_kept_when_interrupted
         is($pair->attempt(fault => "kill:$number")->{signal}, 9, "killed before call $number");
         my $result = $pair->attempt;
         is($result->{status}, 0, 'the next run finishes it') or diag($result->{stderr});
-        is(slurp($target->path('pg_hba.conf')) . slurp($target->path('mine/a')), "${hba}a", 'what is kept is the target\'s');
-        like(slurp($target->path('postgresql.auto.conf')), qr/^work_mem = '3MB'\nprimary_conninfo = '.*'\n\z/, 'what -R writes is in it once');
+        is(slurp($target->path('pg_hba.conf')) . slurp($target->path('mine/a')), "${hba}a",
+            'what is kept is the target\'s');
+        like(slurp($target->path('postgresql.auto.conf')), qr/^work_mem = '3MB'\nprimary_conninfo = '.*'\n\z/,
+            'what -R writes is in it once');
     }
     rejoins($pair->target, $pair->source, recovery_written => 1, no_promotion => 1, quick => 1);
     $pair->discard;
@@ -120,7 +129,8 @@ each_version(sub {
     my $copy = $target->copy('kept');
     my $result = rewinds($copy, $source, options => \@keep);
     is_kept($copy);
-    like($result->{stderr}, qr/^pg_rewind: warning: --keep pattern "nowhere" matches no file$/m, 'a pattern without a file is told');
+    like($result->{stderr}, qr/^pg_rewind: warning: --keep pattern "nowhere" matches no file$/m,
+        'a pattern without a file is told');
     unlike($result->{stderr}, qr/pattern "own/, 'one with files is not');
 
     # -R writes into the file that is kept, and the server needs no more.

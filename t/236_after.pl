@@ -1,5 +1,6 @@
-# What is next is the last that is said: settings and files that are the source's now, slots that are gone or missing, and how the
-# server is to be started. The report has the same.  (The versions differ in where recovery is configured, and in slots.)
+# What is next is the last that is said: settings and files that are the source's now, slots that are gone or missing,
+# and how the server is to be started. The report has the same. (The versions differ in where recovery is configured,
+# and in slots.)
 
 use strict;
 use warnings;
@@ -14,26 +15,38 @@ sub last_line { my ($result) = @_; return (split /\n/, $result->{stderr})[-1] //
 
 sub next_of { my ($result) = @_; return JSON::PP->new->utf8->decode($result->{stdout})->{next} }
 
-sub setting_of { my ($next, $name) = @_; my ($setting) = grep { $_->{name} eq $name } @{ $next->{settings} }; return $setting }
+sub setting_of { my ($next, $name) = @_; my ($setting) = grep { $_->{name} eq $name } @{ $next->{settings} };
+    return $setting }
 
-sub slots_of { my ($next, $state) = @_; return join ' ', sort map { "$_->{name}/" . ($_->{type} // '?') } grep { $_->{state} eq $state } @{ $next->{slots} } }
+sub slots_of { my ($next, $state) = @_; return join ' ', sort map { "$_->{name}/" . ($_->{type} // '?') }
+    grep { $_->{state} eq $state } @{ $next->{slots} } }
 
 sub tells_what_differs
 {
     my ($name, $version, $result) = @_;
     my $next = next_of($result);
-    is_deeply(setting_of($next, 'cluster_name'), { name => 'cluster_name', former => 'of target', now => 'of source' }, "$name: a setting that differs");
-    is_deeply(setting_of($next, 'archive_command'), { name => 'archive_command', former => '********', now => undef }, "$name: one that is not set now");
-    is_deeply(setting_of($next, 'work_mem'), { name => 'work_mem', former => undef, now => '5MB' }, "$name: one of ALTER SYSTEM");
+    is_deeply(setting_of($next, 'cluster_name'), { name => 'cluster_name', former => 'of target', now => 'of source' },
+        "$name: a setting that differs");
+    is_deeply(setting_of($next, 'archive_command'), { name => 'archive_command', former => '********', now => undef },
+        "$name: one that is not set now");
+    is_deeply(setting_of($next, 'work_mem'), { name => 'work_mem', former => undef, now => '5MB' },
+        "$name: one of ALTER SYSTEM");
     is(setting_of($next, 'max_connections'), undef, "$name: one that is the same is not told");
     is($next->{settings}[0]{name}, 'cluster_name', "$name: what matters comes first");
     ok($next->{settings_complete}, "$name: all could be read");
     is("@{ $next->{files} }", 'pg_ident.conf server.crt', "$name: files that differ");
     is(slots_of($next, 'removed'), $version < 9.4 ? '' : 'of_target/physical', "$name: slots that are gone");
-    is(slots_of($next, 'copied'), $version < 11 && $version >= 9.4 ? 'of_source/?' : '', "$name: slots that come along");
-    like($result->{stderr}, qr/^pg_rewind: detail: Settings that (?:are now|would be) the source's: cluster_name = 'of source' \(was 'of target'\), archive_/m, "$name: settings are said");
-    like($result->{stderr}, qr/^pg_rewind: detail: Files that (?:are now|would be) the source's: pg_ident.conf, server.crt\.$/m, "$name: files are said");
-    like($result->{stderr}, qr/^pg_rewind: detail: Replication slots of the target that (?:are now|would be) gone: of_target\.$/m, "$name: slots are said") if $version >= 9.4;
+    is(slots_of($next, 'copied'), $version < 11 && $version >= 9.4 ? 'of_source/?'
+        : '', "$name: slots that come along");
+    like($result->{stderr},
+        qr/^pg_rewind: detail: Settings that (?:are now|would be) the source's: cluster_name = 'of source' \(was 'of target'\), archive_/m,
+        "$name: settings are said");
+    like($result->{stderr},
+        qr/^pg_rewind: detail: Files that (?:are now|would be) the source's: pg_ident.conf, server.crt\.$/m,
+        "$name: files are said");
+    like($result->{stderr},
+        qr/^pg_rewind: detail: Replication slots of the target that (?:are now|would be) gone: of_target\.$/m,
+        "$name: slots are said") if $version >= 9.4;
     unlike($result->{stderr} . $result->{stdout}, qr/geheim/, "$name: no password is shown");
     is('pg_rewind: hint: ' . $next->{steps}[-1], last_line($result), "$name: the last step is the last line");
     return $next;
@@ -47,13 +60,17 @@ sub slot_is_missing
     $source->configure("primary_slot_name = 'wanted'");
     my $result = rewind($copy, $source, options => [qw(-R --report=json)]);
     is(slots_of(next_of($result), 'missing'), 'wanted/physical', 'the slot that the source lacks is told');
-    my ($statement) = $result->{stderr} =~ /^pg_rewind: hint: Before the server starts: the source has no replication slot "wanted"\. The configuration .* Make the slot on the source: (SELECT .*\)); The source must have WAL from [0-9A-F]+\/[0-9A-F]+ on\.$/m;
-    is($statement, "SELECT pg_catalog.pg_create_physical_replication_slot('wanted'::pg_catalog.name, true)", 'with the statement that makes it') or diag($result->{stderr});
+    my ($statement) = $result->{stderr}
+        =~ /^pg_rewind: hint: Before the server starts: the source has no replication slot "wanted"\. The configuration .* Make the slot on the source: (SELECT .*\)); The source must have WAL from [0-9A-F]+\/[0-9A-F]+ on\.$/m;
+    is($statement, "SELECT pg_catalog.pg_create_physical_replication_slot('wanted'::pg_catalog.name, true)",
+        'with the statement that makes it') or diag($result->{stderr});
     $source->sql($statement);
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
-    is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'"), 't', 'and the target uses it');
+    is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'"), 't',
+        'and the target uses it');
     $copy->stop;
-    wait_until('the slot is free', sub { $source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'") eq 'f' });
+    wait_until('the slot is free',
+        sub { $source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'") eq 'f' });
     $source->sql("SELECT pg_drop_replication_slot('wanted')");
     spew($source->path('postgresql.conf'), $settings);
     return;
@@ -66,7 +83,8 @@ sub says_what_else_is_to_be_done
     my $version = $target->version;
     my $copy = $target->copy('without_R');
     my $result = rewind($copy, $source);
-    like(last_line($result), qr/^pg_rewind: hint: Before the server starts make it a standby of the source: create @{[ $version < 12 ? 'recovery\.conf' : 'standby\.signal' ]}.* or run pg_rewind again with --write-recovery-conf \(and --source-server\); otherwise it opens for writing and diverges again\.$/,
+    like(last_line($result),
+        qr/^pg_rewind: hint: Before the server starts make it a standby of the source: create @{[ $version < 12 ? 'recovery\.conf' : 'standby\.signal' ]}.* or run pg_rewind again with --write-recovery-conf \(and --source-server\); otherwise it opens for writing and diverges again\.$/,
         'without -R the target must be made a standby');
     my $again = rewind($copy, $source, options => ['-R']);
     is(last_line($again), "pg_rewind: hint: $start", 'another run with -R makes it one');
@@ -76,14 +94,19 @@ sub says_what_else_is_to_be_done
     spew($target->path('recovery.conf'), '');
     $copy = $target->copy('leftover');
     $result = rewind($copy, $source, options => [ '-R', '--keep=recovery.conf' ]);
-    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.conf: the server does not start with it\.$/m, 'a recovery.conf that is kept is told');
+    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.conf: the server does not start with it\.$/m,
+        'a recovery.conf that is kept is told');
     ok(!-e $copy->path('recovery.signal'), 'a recovery.signal does not come along with -R');
     $result = rewind($target->copy('leftover_signal'), $source);
-    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.signal: with it the server ends recovery and opens for writing, now or after a promotion\.$/m, 'else it is told');
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Remove recovery\.signal: with it the server ends recovery and opens for writing, now or after a promotion\.$/m,
+        'else it is told');
     unlink $source->path('recovery.signal');
     append($target->path('postgresql.conf'), "recovery_target_timeline = latest\nrecovery_target_xid = '1000'\n");
     $result = rewind($target, $source, options => [qw(-R -n --keep-config)]);
-    like($result->{stderr}, qr/^pg_rewind: hint: Before the server starts: with "recovery_target_xid" the target's server would not follow the source\. .* Remove it/m, 'a recovery target is told');
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Before the server starts: with "recovery_target_xid" the target's server would not follow the source\. .* Remove it/m,
+        'a recovery target is told');
     spew($target->path('postgresql.conf'), slurp($target->path('postgresql.conf')) =~ s/^recovery_target.*\n//mgr);
     unlink $target->path('recovery.conf');
     return;
@@ -100,7 +123,8 @@ sub managers_do_the_rest
         spew($copy->path($file{$name}), '');
         for my $rewind ('a rewind', 'nothing to be done')
         {
-            is(last_line(rewind($copy, $source)), "pg_rewind: hint: Let $name start the server: it makes it a standby of the source.", "$name, $rewind");
+            is(last_line(rewind($copy, $source)),
+                "pg_rewind: hint: Let $name start the server: it makes it a standby of the source.", "$name, $rewind");
             spew($copy->path($file{$name}), '');    # the source has none
         }
         $copy->discard;
@@ -112,9 +136,11 @@ sub finished_by_another_run
 {
     my ($version) = @_;
     my $pair = RewindTest::Interrupted->new($version, kind => 'server', options => ['-R']);
-    is($pair->attempt(fault => 'kill:rename@*/backup_label;rename@*/global/pg_control')->{signal}, 9, 'killed when it has committed');
+    is($pair->attempt(fault => 'kill:rename@*/backup_label;rename@*/global/pg_control')->{signal}, 9,
+        'killed when it has committed');
     my $dry = $pair->attempt(options => ['-n']);
-    is(last_line($dry), 'pg_rewind: hint: Run the same command without --dry-run: it finishes the interrupted rewind.', 'a dry run tells of an interrupted rewind');
+    is(last_line($dry), 'pg_rewind: hint: Run the same command without --dry-run: it finishes the interrupted rewind.',
+        'a dry run tells of an interrupted rewind');
     like($dry->{stderr}, qr/^pg_rewind: an interrupted rewind is pending$/m, 'in one sentence, before what to do');
     my $result = $pair->attempt(options => ['--report=json']);
     is(last_line($result), "pg_rewind: hint: $start", 'when it is finished the same is said');
@@ -127,8 +153,10 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t (a int)') },
-        source => sub { $_[0]->sql('INSERT INTO t VALUES (1)'); $_[0]->sql("SELECT pg_create_physical_replication_slot('of_source')") },
-        target => sub { $_[0]->sql('INSERT INTO t VALUES (2)'); $_[0]->sql("SELECT pg_create_physical_replication_slot('of_target')") });
+        source => sub { $_[0]->sql('INSERT INTO t VALUES (1)');
+        $_[0]->sql("SELECT pg_create_physical_replication_slot('of_source')") },
+        target => sub { $_[0]->sql('INSERT INTO t VALUES (2)');
+            $_[0]->sql("SELECT pg_create_physical_replication_slot('of_target')") });
     $target->configure("cluster_name = 'of target'\narchive_command = 'PGPASSWORD=geheim false'\n");
     spew($source->path('included.settings'), "Cluster_Name 'of source' # last\n");
     $source->configure("include 'included.settings'");
@@ -138,7 +166,9 @@ each_version(sub {
     spew($target->path('server.crt'), 'two');
 
     my $dry = rewind($target, $source, options => [qw(-R -n --report=json)]);
-    is(last_line($dry), 'pg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run.', 'a dry run says that it was one');
+    is(last_line($dry),
+        'pg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run.',
+        'a dry run says that it was one');
     tells_what_differs('a dry run', $version, $dry);
     slot_is_missing($target, $source) if $version >= 12;
     says_what_else_is_to_be_done($target, $source);
@@ -146,21 +176,26 @@ each_version(sub {
 
     my $kept = rewind($target->copy('kept'), $source, options => [qw(-R --keep-config --report=json)]);
     is(last_line($kept), "pg_rewind: hint: $start", 'with a kept configuration');
-    is_deeply([ map { $_->{name} } @{ next_of($kept)->{settings} } ], $version < 12 ? [] : ['primary_conninfo'], 'nothing else differs');
-    is("@{ next_of($kept)->{kept} }", join(' ', qw(pg_hba.conf pg_ident.conf), $version < 9.4 || $version >= 12 ? () : 'postgresql.auto.conf', qw(postgresql.conf server.crt)),
+    is_deeply([ map { $_->{name} } @{ next_of($kept)->{settings} } ], $version < 12 ? [] : ['primary_conninfo'],
+        'nothing else differs');
+    is("@{ next_of($kept)->{kept} }", join(' ', qw(pg_hba.conf
+        pg_ident.conf), $version < 9.4 || $version >= 12 ? () : 'postgresql.auto.conf', qw(postgresql.conf server.crt)),
         'what is kept is told, without the file that -R writes into');
     if ($version >= 12)
     {
-        my $slot = rewind($target->copy('with_slot_of_R'), $source, options => [qw(-R --keep-config --slot=of_r --report=text)]);
+        my $slot = rewind($target->copy('with_slot_of_R'), $source, options => [qw(-R --keep-config --slot=of_r
+            --report=text)]);
         is(last_line($slot), "pg_rewind: hint: $start", 'with a kept configuration and a slot');
-        unlike($slot->{stderr} . $slot->{stdout}, qr/Settings that|settings that differ/, 'a setting that -R writes is not called the source\'s');
+        unlike($slot->{stderr} . $slot->{stdout}, qr/Settings that|settings that differ/,
+            'a setting that -R writes is not called the source\'s');
     }
 
     my $result = rewind($target, $source, options => [qw(-R --report=json)]);
     is(last_line($result), "pg_rewind: hint: $start", 'the last line says what is next') or diag($result->{stderr});
     tells_what_differs('a rewind', $version, $result);
     my $again = rewind($target, $source, options => ['-R']);
-    like($again->{stderr}, qr/^pg_rewind: no rewind required\n(?:.*\n)*pg_rewind: hint: \Q$start\E\n\z/m, 'also where no rewind is required');
+    like($again->{stderr}, qr/^pg_rewind: no rewind required\n(?:.*\n)*pg_rewind: hint: \Q$start\E\n\z/m,
+        'also where no rewind is required');
     spew($target->path('included.settings'), '') if $version < 9.5;    # cluster_name is no setting there
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     return if $version != 15;

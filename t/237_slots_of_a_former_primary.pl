@@ -1,6 +1,6 @@
-# A former primary that needs no rewind keeps its replication slots. Each is named with what it does to a standby, and --drop-slots drops
-# them: each is whole or dropped, whenever that is interrupted. A standby's own slots stay.  (Invariant 6. 17 and later: a logical slot
-# stops the synchronization of slots.)
+# A former primary that needs no rewind keeps its replication slots. Each is named with what it does to a standby, and
+# --drop-slots drops them: each is whole or dropped, whenever that is interrupted. A standby's own slots stay.
+# (Invariant 6. 17 and later: a logical slot stops the synchronization of slots.)
 #
 #   source       ┌──── 2 ──▶      the primary was shut down, and its standby had all of its WAL: nothing to rewind
 #   target   1 ──┘
@@ -31,25 +31,33 @@ sub shared_pair
     $source->wait_for_replay_of($target);
     $target->stop;
     $source->promote;
-    $source->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; CHECKPOINT');    # the copies of the primary's
+    # the copies of the primary's
+    $source->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; CHECKPOINT');
     return ($source, $target);
 }
 
 sub are_named
 {
     my ($target, $source) = @_;
-    my $sync = $target->version < 17 ? '' : ', and a logical one ends the synchronization of slots if the source has a slot of the same name to be synchronized';
-    my $check = run([ rewind_argv($target->data, '--check', '--report=json', '--source-server', $source->conninfo, '-R') ]);
+    my $sync = $target->version < 17 ? ''
+        : ', and a logical one ends the synchronization of slots if the source has a slot of the same name to be synchronized';
+    my $check = run([ rewind_argv($target->data, '--check', '--report=json', '--source-server', $source->conninfo,
+        '-R') ]);
     my ($slots) = grep { $_->{name} eq 'slots' } @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} };
-    is($slots->{text}, "Where no rewind is needed the target keeps the replication slots of its time as a primary: of_standby (physical), of_subscriber (logical). On a standby each keeps WAL until it is dropped$sync.", '--check names them');
+    is($slots->{text},
+        "Where no rewind is needed the target keeps the replication slots of its time as a primary: of_standby (physical), of_subscriber (logical). On a standby each keeps WAL until it is dropped$sync.",
+        '--check names them');
     like($slots->{remedy}, qr/^Add --drop-slots to -R or --rejoin\./, 'and the option');
 
     my $copy = $target->copy('named');
     my $result = make_standby($copy, $source, '--report=json');
     is($result->{status}, 0, 'nothing is to be rewound') or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'as it says');
-    like($result->{stderr}, qr/^pg_rewind: hint: Where no rewind is needed the target keeps the replication slots of its time as a primary: of_standby \(physical\), of_subscriber \(logical\)\. On a standby each keeps WAL until it is dropped\Q$sync\E\. Add --drop-slots to -R or --rejoin\. Or when the server runs, drop those that are not used there: SELECT pg_catalog\.pg_drop_replication_slot\('of_standby'::pg_catalog\.name\); SELECT pg_catalog\.pg_drop_replication_slot\('of_subscriber'::pg_catalog\.name\);$/m, 'the slots are named');
-    is(join(', ', map { "$_->{name} $_->{type} $_->{state}" } @{ JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }),
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Where no rewind is needed the target keeps the replication slots of its time as a primary: of_standby \(physical\), of_subscriber \(logical\)\. On a standby each keeps WAL until it is dropped\Q$sync\E\. Add --drop-slots to -R or --rejoin\. Or when the server runs, drop those that are not used there: SELECT pg_catalog\.pg_drop_replication_slot\('of_standby'::pg_catalog\.name\); SELECT pg_catalog\.pg_drop_replication_slot\('of_subscriber'::pg_catalog\.name\);$/m,
+        'the slots are named');
+    is(join(', ', map { "$_->{name} $_->{type} $_->{state}" } @{
+        JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }),
         'of_standby physical kept, of_subscriber logical kept', 'in the report as well');
     is(slots_in($copy), 'of_standby of_subscriber', 'and stay');
     $copy->discard;
@@ -61,22 +69,29 @@ sub are_dropped
     my ($target, $source) = @_;
     my $copy = $target->copy('dropped');
     my $dry = make_standby($copy, $source, '--drop-slots', '-n', '--report=json');
-    like($dry->{stderr}, qr/^pg_rewind: detail: Replication slots of the target that would be gone: of_standby, of_subscriber\.$/m, 'a dry run says what would be dropped');
+    like($dry->{stderr},
+        qr/^pg_rewind: detail: Replication slots of the target that would be gone: of_standby, of_subscriber\.$/m,
+        'a dry run says what would be dropped');
     is(slots_in($copy), 'of_standby of_subscriber', 'and drops nothing');
     my $result = make_standby($copy, $source, '--drop-slots', '--report=json');
     is($result->{status}, 0, '--drop-slots') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: detail: Replication slots of the target that are now gone: of_standby, of_subscriber\.$/m, 'says that they are gone');
+    like($result->{stderr},
+        qr/^pg_rewind: detail: Replication slots of the target that are now gone: of_standby, of_subscriber\.$/m,
+        'says that they are gone');
     unlike($result->{stderr}, qr/keeps the replication slots/, 'and not that they stay');
-    is(join(', ', map { "$_->{name} $_->{state}" } @{ JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }), 'of_standby removed, of_subscriber removed', 'in the report as well');
+    is(join(', ', map { "$_->{name} $_->{state}" } @{ JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }),
+        'of_standby removed, of_subscriber removed', 'in the report as well');
     is(slots_in($copy), '', 'they are');
-    unlike(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/slots/, 'the same command again has none to speak of');
+    unlike(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/slots/,
+        'the same command again has none to speak of');
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     is($copy->query('SELECT count(*) FROM pg_replication_slots'), 0, 'the standby has none');
 
     # What it makes as a standby is its own.
     $copy->sql("SELECT pg_create_physical_replication_slot('of_cascade')");
     $copy->stop;
-    like(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/^pg_rewind: --drop-slots leaves the replication slots of a target that was a standby, since its own standbys may use them: of_cascade$/m,
+    like(make_standby($copy, $source, '--drop-slots')->{stderr},
+        qr/^pg_rewind: --drop-slots leaves the replication slots of a target that was a standby, since its own standbys may use them: of_cascade$/m,
         'a standby\'s slots are left, as it says');
     unlike(make_standby($copy, $source)->{stderr}, qr/slots/, 'and not spoken of without the option');
     is(slots_in($copy), 'of_cascade', 'and not dropped');
@@ -90,7 +105,8 @@ sub interrupted
     my ($target, $source) = @_;
     my $log = work_dir() . '/calls';
     my $whole_run = $target->copy('logged');
-    make_standby($whole_run, $source, '--drop-slots', { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_LOG => $log } });
+    make_standby($whole_run, $source, '--drop-slots',
+        { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_LOG => $log } });
     $whole_run->discard;
     my @calls = map { m{^(\d+) (\S+ \S*/pg_replslot\S*)$} ? [ $1, $2 ] : () } split /\n/, slurp($log);
     cmp_ok(@calls, '>=', 8, 'two renames, two states, two directories, and what brings that to the disk');
@@ -125,7 +141,8 @@ sub slots_are_synchronized
     is(make_standby($standby, $source, @options)->{status}, 0, 'with its slots');
     $standby->configure("sync_replication_slots = on\nhot_standby_feedback = on");
     $standby->start;
-    wait_until('the standby meets its own slot', sub { $standby->log =~ /same name slot "of_subscriber" already exists on the standby/ });
+    wait_until('the standby meets its own slot',
+        sub { $standby->log =~ /same name slot "of_subscriber" already exists on the standby/ });
     $standby->stop;
     $standby->discard;
 
@@ -135,7 +152,8 @@ sub slots_are_synchronized
     $standby->start;
     $source->sql('INSERT INTO t VALUES (2)');
     wait_until('the slot is synchronized',
-        sub { $standby->query("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'of_subscriber' AND synced") == 1 });
+        sub { $standby->query("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'of_subscriber' AND synced")
+        == 1 });
     $standby->discard;
     return;
 }

@@ -1,6 +1,6 @@
-# --keep-config keeps what the configuration includes, and what that names, also where the path is absolute, has "..", or is a link in
-# the data directory: link by link. It also keeps what pg_hba.conf, pg_ident.conf and, from 19 on, pg_hosts.conf include or name: without
-# these files the server does not start.
+# --keep-config keeps what the configuration includes, and what that names, also where the path is absolute, has "..",
+# or is a link in the data directory: link by link. It also keeps what pg_hba.conf, pg_ident.conf and, from 19 on,
+# pg_hosts.conf include or name: without these files the server does not start.
 # (Rule O5.)
 
 use strict;
@@ -17,8 +17,8 @@ my %kept = (
     'leads_to.list' => "local all all trust\nlocal replication all trust\n",
 );
 
-# Files that pg_hba.conf names in every version, and what it and others include from 16 on. Those that pg_hba.conf names by a relative path
-# lie beside it, in more.
+# Files that pg_hba.conf names in every version, and what it and others include from 16 on. Those that pg_hba.conf names
+# by a relative path lie beside it, in more.
 my %named = (
     'more/people' => "no_one, \@\"list of others\"\n",
     'more/list of others' => "some_one\n",
@@ -48,7 +48,8 @@ each_version(sub {
     append($target->path('pg_hosts.conf'), "example.org more/of_host more/its_key\n") if $version >= 19;
     append($target->path('ident.list'), "include \"mapped.list\"\n") if $version >= 16;
     $target->configure("include '$data/absolute.list'\nhba_file = '$data/more/link.list'");
-    my %link = ('more/link.list' => '../second.list', 'second.list' => "$data/leads_to.list", 'pg_ident.conf' => 'ident.list');
+    my %link = ('more/link.list' => '../second.list', 'second.list' => "$data/leads_to.list",
+        'pg_ident.conf' => 'ident.list');
     unlink $target->path('pg_ident.conf') or die;
     symlink($link{$_}, $target->path($_)) or die "$_: $!" for keys %link;
 
@@ -57,5 +58,6 @@ each_version(sub {
     is(readlink($target->path($_)), $link{$_}, "the link $_ is kept") for sort keys %link;
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     is($target->query('SHOW work_mem'), '3MB', 'the server reads them all');
-    is($target->query('SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL'), 0, 'also those of pg_hba.conf') if $version >= 10;
+    is($target->query('SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL'), 0, 'also those of pg_hba.conf')
+        if $version >= 10;
 });

@@ -1,4 +1,5 @@
-# --keep-config keeps the file that --config-file names in the data directory, and what it names there, wherever it lies itself.
+# --keep-config keeps the file that --config-file names in the data directory, and what it names there, wherever it lies
+# itself.
 # (Rule O5.)
 
 use strict;
@@ -16,7 +17,8 @@ each_version(sub {
     {
         my $copy = $target->copy($place);
         my $file = ($place eq 'inside' ? $copy->data : $copy->dir) . '/own.settings';
-        spew($file, slurp($copy->path('postgresql.conf')) . "hba_file = '" . $copy->path('own.list') . "'\ninclude_dir 'parts'\n");
+        spew($file, slurp($copy->path('postgresql.conf')) . "hba_file = '" . $copy->path('own.list')
+            . "'\ninclude_dir 'parts'\n");
         mkdir $file =~ s{own.settings$}{parts}r or die "$!";
         spew($file =~ s{own.settings$}{parts/1.conf}r, "include '" . $copy->path('more.list') . "'\n");
         spew($copy->path('own.list'), "local all all trust\nlocal replication all trust\n");

@@ -32,7 +32,8 @@ each_version(sub {
     my ($version) = @_;
     my ($oldest, $redo, $parted_in);
     my ($source, $target) = split_brain($version,
-        cluster => { wal_segment_mb => $version < 11 ? 16 : 1, settings => "archive_mode = on\narchive_command = 'false'" },
+        cluster => { wal_segment_mb => $version < 11 ? 16
+        : 1, settings => "archive_mode = on\narchive_command = 'false'" },
         before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
         together => sub {
             my ($primary) = @_;
@@ -79,21 +80,26 @@ each_version(sub {
             my %marker = map { $_ => 1 } markers($target);
 
             ok(!$file{$oldest}, 'a segment before the redo position is not copied');
-            ok($file{$_} && $marker{"$_.ready"} && !$marker{"$_.done"}, "common segment $_ stays, to be archived as before") for @kept;
+            ok($file{$_} && $marker{"$_.ready"} && !$marker{"$_.done"},
+                "common segment $_ stays, to be archived as before") for @kept;
             my @of_target = grep { /^00000001/ && $_ ge $parted_in } sort(keys %file), sort keys %marker;
-            is("@of_target", "$parted_in $parted_in.done", 'segments of the target\'s own history are gone, with their markers');
+            is("@of_target", "$parted_in $parted_in.done",
+                'segments of the target\'s own history are gone, with their markers');
             my $common = slurp($target->path("pg_wal/$parted_in")) =~ s/\0+\z//r;
-            ok(index(slurp($target->path("pg_wal/$first_of_source")), $common) == 0, 'but for the common part of the one in which the histories part');
+            ok(index(slurp($target->path("pg_wal/$first_of_source")), $common) == 0,
+                'but for the common part of the one in which the histories part');
 
             my @of_source = sort grep { /^00000002[0-9A-F]{16}$/ } keys %file;
             is($of_source[0], $first_of_source, 'the source\'s first segment of its own is there');
-            ok($of_source[-1] ge $last_of_source && $of_source[-1] lt $recycled, 'the source\'s last segment is there, and nothing behind it');
+            ok($of_source[-1] ge $last_of_source && $of_source[-1] lt $recycled,
+                'the source\'s last segment is there, and nothing behind it');
             ok($marker{"$_.done"}, "copied segment $_ counts as archived") for grep { $_ ne $of_source[-1] } @of_source;
             ok($file{'00000002.history'}, 'the source\'s history file is there');
 
             is(join(' ', grep { !/^[0-9A-F]{24}$/ && $_ ne '00000002.history' } sort keys %file), '',
                 'no partial, temporary or foreign file is there');
-            is(join(' ', grep { /ready$/ && !$file{s/\.ready$//r} } sort keys %marker), '', 'nothing is to be archived that is not there');
+            is(join(' ', grep { /ready$/ && !$file{s/\.ready$//r} } sort keys %marker), '',
+                'nothing is to be archived that is not there');
         },
         no_promotion => 1);
 }, sample => 1);

@@ -1,6 +1,7 @@
-# A rewound standby with an archive of its own (archive_mode = always) has no gap in it: what the rewind brings from behind the
-# divergence is archived like what it receives later, with the history file; what the standby has archived itself is not archived
-# again. Where segments are archived by the primary alone nothing is marked for it. (Both sources.)
+# A rewound standby with an archive of its own (archive_mode = always) has no gap in it: what the rewind brings from
+# behind the divergence is archived like what it receives later, with the history file; what the standby has archived
+# itself is not archived again. Where segments are archived by the primary alone nothing is marked for it. (Both
+# sources.)
 #
 #   segment    1 .. 4      5 ..                   each server archives in a directory named like it
 #   source     ──────────┬──── 2 ────────▶
@@ -35,7 +36,8 @@ each_version(sub {
     my $archives = RewindTest::Command::work_dir() . "/archives_$version";
     mkdir $archives;
     my ($source, $target) = split_brain($version,
-        cluster => { settings => "archive_mode = 'Always'\narchive_command = '" . archive_command($archives) . "'" . ($version == 10 ? "\nwal_keep_segments = 64" : '') },
+        cluster => { settings => "archive_mode = 'Always'\narchive_command = '" . archive_command($archives) . "'"
+        . ($version == 10 ? "\nwal_keep_segments = 64" : '') },
         before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
         together => sub { my ($primary) = @_; leave_segments($primary, 3) },
         source => sub { my ($source) = @_; leave_segments($source, 3) },
@@ -45,7 +47,8 @@ each_version(sub {
     # (Segments of 16 MB: more WAL lies before a late start than is kept all the same.)
     $source->sql('CHECKPOINT') if $version == 10;
     my $late = run([ rewind_argv($target->data, '--source-server', $source->conninfo, '--late-start', '--dry-run') ]);
-    my $warning = qr/^pg_rewind: warning: the archive of the rewound standby will lack the source's WAL from \S+ to \S+\npg_rewind: hint: /m;
+    my $warning =
+        qr/^pg_rewind: warning: the archive of the rewound standby will lack the source's WAL from \S+ to \S+\npg_rewind: hint: /m;
     like($late->{stderr}, $warning, 'a late start would leave a gap there, which is said') if $version == 10;
     rewinds_from_both_kinds($source, $target, options => ['--early-start'],
         prepare => sub { my ($rewound) = @_; must_run([ 'cp', '-a', $own, "$archives/" . $rewound->name ]) },
@@ -59,10 +62,12 @@ each_version(sub {
             delete @expected{ grep { /^00000001/ } keys %expected };
             # It may replay the end of a segment before it marks it.
             my $own_archive = "$archives/" . $rewound->name;
-            wait_until('the rewound standby archives all', sub { !to_archive($rewound) && !grep { !-e "$own_archive/$_" } keys %expected });
+            wait_until('the rewound standby archives all', sub { !to_archive($rewound)
+                && !grep { !-e "$own_archive/$_" } keys %expected });
             my %found = files_below($own_archive);
             delete @found{ grep { /^00000001/ } keys %found };
-            is_deeply([ sort keys %found ], [ sort keys %expected ], 'all of the new timeline is in the archive of the rewound standby');
+            is_deeply([ sort keys %found ], [ sort keys %expected ],
+                'all of the new timeline is in the archive of the rewound standby');
             is(join(' ', grep { $found{$_} ne ($expected{$_} // '') } sort keys %found), '', 'with the same bytes');
         },
         no_promotion => 1, quick => 1);
@@ -70,5 +75,6 @@ each_version(sub {
     my $rewound = $target->copy('archives_as_primary');
     $source->configure('archive_mode = on');
     rewinds($rewound, $source, options => ['--no-sync']);
-    is(join(' ', grep { /^00000002/ } to_archive($rewound)), '', 'a standby that does not archive is left nothing to archive');
+    is(join(' ', grep { /^00000002/ } to_archive($rewound)), '',
+        'a standby that does not archive is left nothing to archive');
 }, from => 9.5);    # before, a standby archives nothing

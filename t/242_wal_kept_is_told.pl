@@ -1,5 +1,5 @@
-# With --debug each WAL segment of common history that stays is told: in the file map if both sides have it, and if only the target has it
-# as one that recovery needs.  (As the original says it; nothing here depends on the kind of source.)
+# With --debug each WAL segment of common history that stays is told: in the file map if both sides have it, and if only
+# the target has it as one that recovery needs. (As the original says it; nothing here depends on the kind of source.)
 
 use strict;
 use warnings;
@@ -17,8 +17,11 @@ each_version(sub {
     ok(-e $source->path("pg_wal/$both"), 'the source has the next one');
     my $result = rewind($target, $source, options => [ '-n', '--debug' ]);
     is($result->{status}, 0, 'a dry run') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: pg_(?:wal|xlog)\/$both \(NONE\)$/m, 'a segment that both have is in the file map');
-    like($result->{stderr}, qr/^pg_rewind: Not removing file "pg_(?:wal|xlog)\/$only_target" because it is required for recovery$/m, 'one that only the target has is told');
+    like($result->{stderr}, qr/^pg_rewind: pg_(?:wal|xlog)\/$both \(NONE\)$/m,
+        'a segment that both have is in the file map');
+    like($result->{stderr},
+        qr/^pg_rewind: Not removing file "pg_(?:wal|xlog)\/$only_target" because it is required for recovery$/m,
+        'one that only the target has is told');
     unlike($result->{stderr}, qr/^pg_rewind: pg_wal\/$only_target /m, 'and not in the file map');
     ($result) = rewind($target, $source, options => ['-n']);
     unlike($result->{stderr}, qr/Not removing|\(NONE\)/, 'without --debug nothing of it is said');

@@ -21,7 +21,8 @@ sub stays_a_link
 {
     my ($target) = @_;
     ok(-l $target->path('pg_wal') && -d $target->path('pg_wal'), 'pg_wal is the link it was');
-    is(join(' ', grep { !/\/(archive_status|summaries|\d{8}\.history|[0-9A-F]{24})$/ } glob($target->path('pg_wal') . '/{*,.[!.]*}')), '',
+    is(join(' ', grep { !/\/(archive_status|summaries|\d{8}\.history|[0-9A-F]{24})$/ } glob($target->path('pg_wal')
+        . '/{*,.[!.]*}')), '',
         'nothing of ours is left there');
     return;
 }

@@ -1,7 +1,7 @@
-# A server follows any link among its files; the list of a stopped directory does not show what such a link leads to. Where the source is one with a
-# link that is neither pg_wal nor a tablespace, the rewind is refused: with a link on both sides nothing of that database would be copied, and with a
-# link on the source alone the target would be led into the source's own files. The running server lists what is behind its links.
-# (The same for every version.)
+# A server follows any link among its files; the list of a stopped directory does not show what such a link leads to.
+# Where the source is one with a link that is neither pg_wal nor a tablespace, the rewind is refused: with a link on
+# both sides nothing of that database would be copied, and with a link on the source alone the target would be led into
+# the source's own files. The running server lists what is behind its links. (The same for every version.)
 # (Rule C81.)
 
 use strict;
@@ -35,7 +35,8 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a') },
-        source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1001, 1010)'); $_[0]->sql('CREATE DATABASE new') },
+        source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1001, 1010)');
+        $_[0]->sql('CREATE DATABASE new') },
         target => sub { $_[0]->sql('DELETE FROM t WHERE a > 200') });
     my ($old, $new) = map { directory_of($source, $_) } qw(postgres new);
     $source->stop;
@@ -44,7 +45,8 @@ each_version(sub {
 
     my $result = rewind($target, $source, kind => 'directory');
     is($result->{status}, 1, 'a directory is refused') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: error: "$_" in the source is a symbolic link$/m, "it names $_") for $old, $new;
+    like($result->{stderr}, qr/^pg_rewind: error: "$_" in the source is a symbolic link$/m, "it names $_")
+        for $old, $new;
     ok(!-e $target->path('pg_rewind.work'), 'nothing is left in the target');
 
     move_back($target, $old, 'old');

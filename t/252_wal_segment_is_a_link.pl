@@ -1,5 +1,5 @@
-# A segment of common history that is a symbolic link in the target's pg_wal (restore_command = 'ln -s ...', or WAL that somebody moved)
-# is fetched from the source: recovery needs it, and the link goes.  (Invariant 2. Both sources.)
+# A segment of common history that is a symbolic link in the target's pg_wal (restore_command = 'ln -s ...', or WAL that
+# somebody moved) is fetched from the source: recovery needs it, and the link goes. (Invariant 2. Both sources.)
 #
 #   segment    1   2 ●   3          ● last common checkpoint; segment 2 is a link on the target
 #   source     ─────────┬── 2 ──▶

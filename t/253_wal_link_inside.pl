@@ -1,5 +1,6 @@
-# pg_wal is a link to a directory inside the data directory: its files have two names. Nothing is copied to or removed from the other name, so the
-# WAL that recovery needs, and that only the target still has, stays with its markers for the archive.  (Invariant 2. Both sources.)
+# pg_wal is a link to a directory inside the data directory: its files have two names. Nothing is copied to or removed
+# from the other name, so the WAL that recovery needs, and that only the target still has, stays with its markers for
+# the archive. (Invariant 2. Both sources.)
 #
 #   segment         1 ●   2   3          ● last common checkpoint; the source has removed 1 and 2
 #   source   1 ───────────────┬── 2 ──▶
@@ -64,13 +65,17 @@ each_version(sub {
                 prepare => sub { link_wal($_[0], $on_target) },
                 rewound => sub {
                     my ($copy, undef, $result) = @_;
-                    ok(-f $copy->path("pg_wal/$_") && -f $copy->path("pg_wal/archive_status/$_.ready"), "$_ is there, and is to be archived") for @common;
+                    ok(-f $copy->path("pg_wal/$_") && -f $copy->path("pg_wal/archive_status/$_.ready"),
+                        "$_ is there, and is to be archived") for @common;
                     is(-l $copy->path('pg_wal') ? 1 : 0, defined $on_target ? 1 : 0, 'pg_wal is what it was');
-                    my @copied = grep { -d && !-l && !($on_target && $_ eq $copy->path($on_target)) } glob($copy->path('{wal,nested/wal}'));
+                    my @copied = grep { -d && !-l && !($on_target && $_ eq $copy->path($on_target)) }
+                        glob($copy->path('{wal,nested/wal}'));
                     is("@copied", '', 'no WAL is copied to another place');
                     my $is_told = $source->is_running && defined $on_source && $on_source ne ($on_target // '');
                     is(join("\n", $result->{stderr} =~ /^pg_rewind: warning: (.*)/mg),
-                        $is_told ? qq("$on_source" of the source is not copied: it is another cluster, or a directory of a tablespace or of pg_wal) : '', 'a warning says what is not copied');
+                        $is_told
+                        ? qq("$on_source" of the source is not copied: it is another cluster, or a directory of a tablespace or of pg_wal)
+                        : '', 'a warning says what is not copied');
                 });
         });
         $source->stop;

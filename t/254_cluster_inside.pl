@@ -1,5 +1,6 @@
-# A cluster below the target's data directory is another one, whose files nothing gives back: none of them is removed, and nothing is written
-# there. Source and target inside each other are refused before anything is changed.  (Both sources; nothing depends on the version.)
+# A cluster below the target's data directory is another one, whose files nothing gives back: none of them is removed,
+# and nothing is written there. Source and target inside each other are refused before anything is changed. (Both
+# sources; nothing depends on the version.)
 # (Rules O12, O13.)
 
 use strict;
@@ -9,7 +10,9 @@ use RewindTest;
 use RewindTest::Tree;
 
 # Everything below a place: names, sizes and what is in the files.
-sub content_of { my ($place) = @_; return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-', $place ]) }
+sub content_of { my ($place) = @_;
+    return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-',
+    $place ]) }
 
 # Let a stopped cluster have its directory at another place, too.
 sub move_to { my ($cluster, $dir) = @_; must_run([ 'mv', $cluster->dir, $dir ]); $cluster->{dir} = $dir; return }
@@ -24,7 +27,9 @@ sub is_refused
         my $result = rewind($target, $source, kind => $kind);
         is($result->{status}, 1, 'it is refused, with status 1');
         like($result->{stderr}, $message, 'it says why');
-        like($result->{stderr}, qr/^pg_rewind: hint: Check -D\. If it is right, move one of the two out of the other, and run pg_rewind again\.$/m, 'and what to do');
+        like($result->{stderr},
+            qr/^pg_rewind: hint: Check -D\. If it is right, move one of the two out of the other, and run pg_rewind again\.$/m,
+            'and what to do');
         is_same_tree(tree($target), $before, 'the target is as it was') if $kind eq 'directory';
         $source->start if $running && !$source->is_running;
         is($source->query('SELECT count(*) FROM t'), 2, 'the source is whole');
@@ -42,8 +47,10 @@ each_version(sub {
     subtest('a third cluster, which runs', sub {
         my $copy = $target->copy('with_third');
         my $third = make_cluster('third', $version)->start;
-        mkdir $_ or die for $copy->path('others'), $source->path('others'), $source->path('others/third'), $source->path('others/third/data'), $source->path('others/new');
-        spew($source->path("others/$_"), "of the source\n") for 'third/data/written', 'third/data/PG_VERSION', 'new/file';
+        mkdir $_ or die for $copy->path('others'), $source->path('others'), $source->path('others/third'),
+            $source->path('others/third/data'), $source->path('others/new');
+        spew($source->path("others/$_"), "of the source\n") for 'third/data/written', 'third/data/PG_VERSION',
+            'new/file';
         $third->sql('CREATE TABLE third (a int)');
         $third->stop;
         my $former = $third->dir;
@@ -52,13 +59,16 @@ each_version(sub {
         my ($pid) = $third->postmaster_pid;
         my $before = content_of($third->path('base'));
         my $result = rewinds($copy, $source, options => ['--no-sync']);
-        like($result->{stderr}, qr/^pg_rewind: warning: "others\/third\/data" is another cluster: nothing in "others" is removed or replaced$/m, 'a warning names it');
+        like($result->{stderr},
+            qr/^pg_rewind: warning: "others\/third\/data" is another cluster: nothing in "others" is removed or replaced$/m,
+            'a warning names it');
         like($result->{stderr}, qr/^pg_rewind: hint: Remove by hand what nobody needs there\.$/m, 'and what to do');
         is($third->postmaster_pid, $pid, 'it runs on');
         is(content_of($third->path('base')), $before, 'its files are as they were');
         ok(!-e $third->path('written'), 'nothing is written there');
         isnt(slurp($third->path('PG_VERSION')), "of the source\n", 'nothing is replaced there');
-        is(slurp($copy->path('others/new/file')), "of the source\n", 'a new directory of the source beside it is copied');
+        is(slurp($copy->path('others/new/file')), "of the source\n",
+            'a new directory of the source beside it is copied');
         $third->stop;
         move_to($third, $former);
         $third->discard;
@@ -72,7 +82,9 @@ each_version(sub {
         my $third = make_cluster('third', $version);
         must_run([ 'cp', '-a', $third->data, $source->path('inner') ]);
         my $result = rewinds($copy, $source, options => ['--no-sync']);
-        like($result->{stderr}, qr/^pg_rewind: warning: "inner" of the source is not copied: it is another cluster, or a directory of a tablespace or of pg_wal$/m, 'a warning names it');
+        like($result->{stderr},
+            qr/^pg_rewind: warning: "inner" of the source is not copied: it is another cluster, or a directory of a tablespace or of pg_wal$/m,
+            'a warning names it');
         ok(!-e $copy->path('inner'), 'it is not copied');
         must_run([ 'rm', '-r', $source->path('inner') ]);
         $_->discard for $third, $copy;
@@ -82,7 +94,8 @@ each_version(sub {
     $source->stop;
     $source->start;
     move_to($target, $source->path('target'));
-    is_refused('the target in the source', $target, $source, $_, qr/^pg_rewind: error: the data directory of the target, "\Q$target->{dir}\E\/data", is inside the source's$/m)
+    is_refused('the target in the source', $target, $source, $_,
+        qr/^pg_rewind: error: the data directory of the target, "\Q$target->{dir}\E\/data", is inside the source's$/m)
         for qw(server directory);
     move_to($target, $former);
 
@@ -95,9 +108,14 @@ each_version(sub {
         for my $kind (qw(server directory))
         {
             my $before = content_of($source->path('base'));
-            my $result = run([ rewind_argv($target->data, $kind eq 'server' ? ('--source-server', "host=$socket user=postgres dbname=postgres") : ('--source-pgdata', $source->data)) ]);
+            my $result =
+                run([ rewind_argv($target->data, $kind eq 'server'
+                ? ('--source-server', "host=$socket user=postgres dbname=postgres")
+                : ('--source-pgdata', $source->data)) ]);
             is($result->{status}, 1, "a $kind is refused, with status 1");
-            like($result->{stderr}, qr/^pg_rewind: error: the data directory of the source, "\Q$source->{dir}\E\/data", is inside the target's$/m, 'it says why');
+            like($result->{stderr},
+                qr/^pg_rewind: error: the data directory of the source, "\Q$source->{dir}\E\/data", is inside the target's$/m,
+                'it says why');
             is(content_of($source->path('base')), $before, 'the source is as it was') if $kind eq 'directory';
             $source->stop;
         }

@@ -1,6 +1,6 @@
-# What a rewind cannot give back stays below the data directory: archived WAL, base backups, tablespaces of other clusters, WAL that another server
-# has in use. Files that only the source has there are copied. What else only the target has goes, with a warning that counts it and names --keep.
-# (Nothing here depends on the version.)
+# What a rewind cannot give back stays below the data directory: archived WAL, base backups, tablespaces of other
+# clusters, WAL that another server has in use. Files that only the source has there are copied. What else only the
+# target has goes, with a warning that counts it and names --keep. (Nothing here depends on the version.)
 # (Rules O7, O10, O11.)
 
 use strict;
@@ -74,10 +74,13 @@ each_version(sub {
         my ($copy, undef, $result) = @_;
         for my $path (sort keys %of_target)
         {
-            is(-e $copy->path($path) ? slurp($copy->path($path)) : 'nothing', $of_target{$path}, "$path stays as it was");
+            is(-e $copy->path($path) ? slurp($copy->path($path)) : 'nothing', $of_target{$path},
+                "$path stays as it was");
         }
-        is(slurp($copy->path($_)), $of_source{$_}, "$_ is copied") for 'archive/main/0000000100000000/' . "${segment}3.gz", 'backups/new/base.tar', 'ordinary/both', 'pgdata.sh';
-        ok(!-e $copy->path($_), "$_ is not written there") for 'backups/plain/base/1/2619', 'other_wal/' . "${segment}8";
+        is(slurp($copy->path($_)), $of_source{$_}, "$_ is copied") for 'archive/main/0000000100000000/'
+            . "${segment}3.gz", 'backups/new/base.tar', 'ordinary/both', 'pgdata.sh';
+        ok(!-e $copy->path($_), "$_ is not written there") for 'backups/plain/base/1/2619', 'other_wal/'
+            . "${segment}8";
         ok(!-e $copy->path($_), "$_ is gone") for grep { $_ ne 'ordinary/both' } keys %removed;
         my @warnings = $result->{stderr} =~ /^pg_rewind: warning: (.*)/mg;
         is(join("\n", sort @warnings), join("\n", sort split /\n/, <<'END'), 'warnings tell what stays, and what goes');
@@ -88,12 +91,14 @@ each_version(sub {
 "other_wal" holds WAL: nothing in "other_wal" is removed or replaced
 "space" is the directory of a tablespace: nothing in "space" is removed or replaced
 END
-        like($result->{stderr}, qr/^pg_rewind: hint: To keep them use: --keep=dump --keep='of target\.sh'$/m, 'a hint names --keep');
+        like($result->{stderr}, qr/^pg_rewind: hint: To keep them use: --keep=dump --keep='of target\.sh'$/m,
+            'a hint names --keep');
     });
 
     subtest('--keep', sub {
         my $copy = $target->copy('kept');
-        my $result = rewinds($copy, $source, options => [ qw(--no-sync --keep=dump --keep=space --keep), 'of target.sh' ]);
+        my $result = rewinds($copy, $source, options => [ qw(--no-sync --keep=dump --keep=space
+            --keep), 'of target.sh' ]);
         unlike($result->{stderr}, qr/warning: "(?:dump|of target|space)/, 'there is no warning of what is kept');
         ok(-e $copy->path($_), "$_ is kept") for 'dump/nested/two.sql', 'of target.sh';
         $copy->discard;
@@ -103,8 +108,11 @@ END
         my $copy = $target->copy('many');
         put($copy, map { sprintf('dump%02d', $_) => 'x' } 1 .. 12);
         my $result = rewinds($copy, $source, options => ['--no-sync']);
-        is(() = $result->{stderr} =~ /^pg_rewind: warning: "dump\d*" is removed, since the source does not have it: /mg, 10, 'ten are named');
-        like($result->{stderr}, qr/^pg_rewind: warning: 4 more of the target are removed that the source does not have$/m, 'the others are counted');
+        is(() = $result->{stderr} =~ /^pg_rewind: warning: "dump\d*" is removed, since the source does not have it: /mg,
+            10, 'ten are named');
+        like($result->{stderr},
+            qr/^pg_rewind: warning: 4 more of the target are removed that the source does not have$/m,
+            'the others are counted');
         $copy->discard;
     });
 }, only => [ 10, 15, 18 ]);

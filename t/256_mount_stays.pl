@@ -1,5 +1,6 @@
-# A volume or directory that is mounted below the target's data directory is not the server's: no file on it is removed or replaced, and files that
-# only the source has are written there. A tablespace's directory may be a mount in the data directory.  (Both sources; nothing depends on the version.)
+# A volume or directory that is mounted below the target's data directory is not the server's: no file on it is removed
+# or replaced, and files that only the source has are written there. A tablespace's directory may be a mount in the data
+# directory. (Both sources; nothing depends on the version.)
 # (Rule O10.)
 
 use strict;
@@ -51,7 +52,9 @@ each_version(sub {
             put($volume, both => 'of the target', own => 'of the target');
             put("$volume/nested", file => 'of the target');
             my $result = rewinds($copy, $source, options => ['--no-sync']);
-            like($result->{stderr}, qr/^pg_rewind: warning: "volume" is a mount point: nothing in "volume" is removed or replaced$/m, 'a warning says so');
+            like($result->{stderr},
+                qr/^pg_rewind: warning: "volume" is a mount point: nothing in "volume" is removed or replaced$/m,
+                'a warning says so');
             is(() = $result->{stderr} =~ /warning/g, 1, 'once');
             is(slurp("$volume/$_"), 'of the target', "$_ stays") for qw(both own nested/file);
             is(slurp("$volume/new"), 'of the source', 'a new file is copied');
@@ -74,8 +77,11 @@ each_version(sub {
         privileged('mount-read-only', $outside, $volume);
         my $result = rewind($copy, $source, options => ['-n'], not_foretold => 'it is one');
         is($result->{status}, 1, 'what only the source has cannot be written there');
-        like($result->{stderr}, qr/^pg_rewind: error: cannot write to directory "\S+\/volume": Read-only file system\npg_rewind: hint: Mount its file system for writing\. If it is no part of the cluster, leave it as it is: --keep=volume$/m, 'the hint names the option') or diag($result->{stderr});
-        is(rewind($copy, $source, options => [ '-n', '--keep=volume' ], not_foretold => 'it is one')->{status}, 0, 'which helps');
+        like($result->{stderr},
+            qr/^pg_rewind: error: cannot write to directory "\S+\/volume": Read-only file system\npg_rewind: hint: Mount its file system for writing\. If it is no part of the cluster, leave it as it is: --keep=volume$/m,
+            'the hint names the option') or diag($result->{stderr});
+        is(rewind($copy, $source, options => [ '-n', '--keep=volume' ], not_foretold => 'it is one')->{status}, 0,
+            'which helps');
         privileged('unmount', $_) for $volume, $copy->path('tbs');
         $copy->discard;
     });

@@ -66,9 +66,11 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         before => \&build, source => \&write_on_source, target => \&write_on_target);
-    my %path = map { $_ => $source->query("SELECT pg_relation_filepath('$_')") } qw(unlogged unlogged_of_source unlogged_of_source_pkey unlogged_by_source);
+    my %path = map { $_ => $source->query("SELECT pg_relation_filepath('$_')") } qw(unlogged unlogged_of_source
+        unlogged_of_source_pkey unlogged_by_source);
     my $session = $source->session;
-    my $held = $session->sql("CREATE TEMPORARY TABLE held AS SELECT generate_series(1, 5000); SELECT pg_relation_filepath('held')");
+    my $held =
+        $session->sql("CREATE TEMPORARY TABLE held AS SELECT generate_series(1, 5000); SELECT pg_relation_filepath('held')");
     my @recreated = $version < 11 ? () : @recreated;
 
     rewinds_from_both_kinds($source, $target,
@@ -81,7 +83,8 @@ each_version(sub {
         rewound => sub {
             my ($rewound, $source) = @_;
             is(slurp($rewound->path($_)), 'of target', "log file $_ of the target stays") for of_side('target', @logs);
-            ok(!-e $rewound->path($_), "log file $_ of the source is not copied") for grep { !/^current_logfiles/ } of_side('source', @logs);
+            ok(!-e $rewound->path($_), "log file $_ of the source is not copied")
+                for grep { !/^current_logfiles/ } of_side('source', @logs);
             for my $side (qw(source target))
             {
                 is(join(' ', grep { -e $rewound->path($_) } of_side($side, @recreated, @temporary)), '',
@@ -89,7 +92,8 @@ each_version(sub {
             }
             is(join(' ', glob($rewound->path('pg_replslot/*'))), '', 'there is no replication slot') if $version >= 11;
             ok(!-e $rewound->path('pg_replslot/of_target'), 'the target\'s replication slot is gone');
-            ok(-d $rewound->path($_), "directory $_ is there") for qw(pg_stat_tmp pg_notify pg_serial pg_snapshots pg_subtrans), $version < 9.4 ? () : qw(pg_dynshmem pg_replslot);
+            ok(-d $rewound->path($_), "directory $_ is there") for qw(pg_stat_tmp pg_notify pg_serial pg_snapshots
+                pg_subtrans), $version < 9.4 ? () : qw(pg_dynshmem pg_replslot);
 
             ok(!-e $rewound->path($held), 'a temporary relation is not copied') if $held;
             for my $name (qw(unlogged_of_source unlogged_of_source_pkey))
@@ -97,12 +101,14 @@ each_version(sub {
                 ok(-e $rewound->path("$path{$name}_init"), "$name: the initialization fork is copied");
                 ok(!-s $rewound->path($path{$name}), "$name: the main fork is not");
             }
-            ok(-e $rewound->path("$path{unlogged_by_source}_init"), 'a relation that the source made unlogged has its initialization fork') if $version >= 9.5;
+            ok(-e $rewound->path("$path{unlogged_by_source}_init"),
+                'a relation that the source made unlogged has its initialization fork') if $version >= 9.5;
         },
         check => sub {
             my ($rewound) = @_;
             # The source began with an empty one, for it was a standby.
-            is($rewound->query('SELECT count(*), max(a) FROM logged_by_source'), '1|1000000', 'a relation that the source has logged meanwhile is the source\'s') if $version >= 9.5;
+            is($rewound->query('SELECT count(*), max(a) FROM logged_by_source'), '1|1000000',
+                'a relation that the source has logged meanwhile is the source\'s') if $version >= 9.5;
         });
     $session->end;
 });

@@ -1,5 +1,5 @@
-# Where the target's server logs to stays as it is: log, pg_log, and what log_directory names, be it a directory, an empty one, or a
-# link to elsewhere.  (Both sources; nothing here depends on the server's version.)
+# Where the target's server logs to stays as it is: log, pg_log, and what log_directory names, be it a directory, an
+# empty one, or a link to elsewhere. (Both sources; nothing here depends on the server's version.)
 # (Rule O4.)
 
 use strict;
@@ -50,7 +50,8 @@ sub directory_stays
     spew($with_content->path('sub/own logs/server.log'), 'of target');
     rewinds($_, $source, options => ['--no-sync']) for $copy, $with_content;
     ok(-d $copy->path($_), "the empty directory $_ stays") for 'log', 'sub/own logs';
-    is(slurp($with_content->path('sub/own logs/server.log')), 'of target', 'a log in the directory that log_directory names stays');
+    is(slurp($with_content->path('sub/own logs/server.log')), 'of target',
+        'a log in the directory that log_directory names stays');
     ok(!-e $with_content->path('sub/more.conf'), 'what is beside it is removed');
     $_->discard for $copy, $with_content;
     return;

@@ -1,5 +1,5 @@
-# What the target had beside its server's files, and the source does not have, is removed: the report names it with its size, once
-# for a whole directory, and before it happens.  (Nothing here depends on the server's version.)
+# What the target had beside its server's files, and the source does not have, is removed: the report names it with its
+# size, once for a whole directory, and before it happens. (Nothing here depends on the server's version.)
 # (Rule O7.)
 
 use strict;
@@ -39,7 +39,8 @@ sub names_all
     my ($name, $result) = @_;
     my $report = JSON::PP->new->utf8->decode($result->{stdout});
     my $list = JSON::PP->new->canonical;
-    is(join("\n", map { $list->encode($_) } @{ $report->{removed} // [] }), join("\n", map { $list->encode($_) } @removed),
+    is(join("\n", map { $list->encode($_) } @{ $report->{removed} // [] }),
+        join("\n", map { $list->encode($_) } @removed),
         "$name: all is named with its size");
     return;
 }

@@ -14,7 +14,8 @@ sub summaries
     my %summary;
     for my $path (glob($cluster->path('pg_wal/summaries/*.summary')))
     {
-        my ($name, $timeline, $start, $end) = $path =~ m{(([0-9A-F]{8})([0-9A-F]{16})([0-9A-F]{16})\.summary)$} or die "$path";
+        my ($name, $timeline, $start, $end) = $path =~ m{(([0-9A-F]{8})([0-9A-F]{16})([0-9A-F]{16})\.summary)$}
+            or die "$path";
         $summary{$name} = [ hex $timeline, hex $start, hex $end ];
     }
     return %summary;
@@ -63,7 +64,8 @@ each_version(sub {
             $rewound->wait_for_replay_of($source);
             $rewound->sql('CHECKPOINT');
             wait_until('the rewound target summarizes WAL',
-                sub { $rewound->query("SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= '$lsn'") > 0 });
+                sub {
+                $rewound->query("SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= '$lsn'") > 0 });
             is($rewound->query('SELECT count(*) FROM pg_available_wal_summaries() WHERE tli = 1 AND end_lsn > (SELECT max(start_lsn) FROM pg_available_wal_summaries() WHERE tli = 2)'),
                 0, 'no summary contradicts the source\'s history');
         });

@@ -1,14 +1,15 @@
 # The rewound standby's server summarizes its WAL as it did before.
-# (17 and later, which have summaries. The configuration that stays is the target's: --keep-config, and one outside the directory.)
+# (17 and later, which have summaries. The configuration that stays is the target's: --keep-config, and one outside the
+# directory.)
 #
-# From a late start, where the source never summarized its own: no WAL stays before the gap, for which the summarizer would wait, while
-# the server keeps all WAL.
+# From a late start, where the source never summarized its own: no WAL stays before the gap, for which the summarizer
+# would wait, while the server keeps all WAL.
 #
 #   source       ┌──── 2 ── changes ── S, its checkpoint ──▶   WAL comes from S on: a gap between the divergence and S
 #   target   1 ●─┴──── 1 ──▶                                   summarize_wal = on, here alone
 #
-# With WAL of older timelines, whose last segments were renamed to .partial by promotions: the summarizer begins with the oldest timeline,
-# and would wait for that segment. (Both sources.)
+# With WAL of older timelines, whose last segments were renamed to .partial by promotions: the summarizer begins with
+# the oldest timeline, and would wait for that segment. (Both sources.)
 #
 #   source                         ┌── 4 ──▶
 #   target   1 ──┴── 2 ──┴── 3 ──●─┴── 3 ──▶    WAL of timelines 1 and 2 stays, and replay begins behind it
@@ -28,7 +29,8 @@ sub write_segments
 }
 
 # The first segment of the source's timeline.
-sub oldest { my ($cluster) = @_; return (sort map { s{.*/}{}r } glob($cluster->path('pg_wal/00000002????????????????')))[0] }
+sub oldest { my ($cluster) = @_;
+    return (sort map { s{.*/}{}r } glob($cluster->path('pg_wal/00000002????????????????')))[0] }
 
 sub goes_on
 {
@@ -62,7 +64,8 @@ sub from_a_late_start
     rewinds_from_both_kinds($source, $target, options => [qw(--late-start --keep-config)],
         rewound => sub {
             my ($rewound) = @_;
-            cmp_ok(oldest($rewound), 'gt', oldest($source), 'a late start leaves a gap between the divergence and its WAL');
+            cmp_ok(oldest($rewound), 'gt', oldest($source),
+                'a late start leaves a gap between the divergence and its WAL');
         },
         check => \&goes_on, no_promotion => 1, quick => 1);
 
@@ -77,9 +80,11 @@ sub from_a_late_start
 
     # What no archive has yet stays all the same.
     my $copy = $target->copy('not_archived');
-    my $warning = qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows: while it is there, the target's server cannot summarize WAL, and keeps all$/m;
+    my $warning =
+        qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows: while it is there, the target's server cannot summarize WAL, and keeps all$/m;
     my ($common) = map { s{.*/}{}r } glob($copy->path('pg_wal/00000001????????????????'));
-    my $hint = qr/^pg_rewind: hint: Before the server starts, copy the segments in "pg_wal" up to $common to the archive, and remove them and their \.ready files\.$/m;
+    my $hint =
+        qr/^pg_rewind: hint: Before the server starts, copy the segments in "pg_wal" up to $common to the archive, and remove them and their \.ready files\.$/m;
     spew($copy->path("pg_wal/archive_status/$common.ready"), '');
     my $kept = rewind($copy, $source, options => [qw(-n --late-start --keep-config)]);
     like($kept->{stderr}, $warning, 'of WAL that is not archived yet it warns');
@@ -90,7 +95,8 @@ sub from_a_late_start
     # A server that was started nevertheless goes on as well once that WAL is gone.
     rewinds($copy, $source, options => [qw(--late-start --keep-config)]);
     $copy->follow($source)->start;
-    wait_until('the WAL summarizer fails at the gap', sub { $copy->log =~ /ERROR:  requested WAL segment \S+ has already been removed/ });
+    wait_until('the WAL summarizer fails at the gap',
+        sub { $copy->log =~ /ERROR:  requested WAL segment \S+ has already been removed/ });
     unlink $copy->path("pg_wal/$common"), $copy->path("pg_wal/archive_status/$common.ready");
     goes_on($copy, $source);
     $copy->stop;
@@ -110,16 +116,20 @@ sub with_a_renamed_segment
             write_segments($primary, 3);
         },
         together => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (1)') },
-        target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)'); $target->configure('summarize_wal = on') });
+        target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)');
+            $target->configure('summarize_wal = on') });
     my @renamed = map { m{([^/]+)\.partial$} } glob($target->path('pg_wal/*.partial'));
-    is(join(' ', map { substr($_, 0, 8) } @renamed), '00000001 00000002', 'the target has renamed the last segments of timelines 1 and 2');
+    is(join(' ', map { substr($_, 0, 8) } @renamed), '00000001 00000002',
+        'the target has renamed the last segments of timelines 1 and 2');
     is(join(' ', grep { -e $target->path("pg_wal/$_") } @renamed), '', 'which then have no other name');
 
     rewinds_from_both_kinds($source, $target, options => ['--keep-config'],
         rewound => sub {
             my ($rewound) = @_;
-            cmp_ok(scalar(my @older = glob($rewound->path('pg_wal/00000001????????????????'))), '>', 1, 'WAL of timeline 1 stays');
-            is(join(' ', grep { !-e $rewound->path("pg_wal/$_") } @renamed), '', 'the segments that were renamed are there again');
+            cmp_ok(scalar(my @older = glob($rewound->path('pg_wal/00000001????????????????'))), '>', 1,
+                'WAL of timeline 1 stays');
+            is(join(' ', grep { !-e $rewound->path("pg_wal/$_") } @renamed), '',
+                'the segments that were renamed are there again');
         },
         check => \&goes_on, no_promotion => 1, quick => 1);
     return;

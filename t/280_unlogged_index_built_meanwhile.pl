@@ -55,7 +55,8 @@ sub end_builds
     return;
 }
 
-# The target's relations have the numbers that the source gives its own: they go on where WAL says, after a crash as after a promotion.
+# The target's relations have the numbers that the source gives its own: they go on where WAL says, after a crash as
+# after a promotion.
 sub make_equal_numbers
 {
     my ($target) = @_;
@@ -85,11 +86,13 @@ each_version(sub {
 
     subtest('it ends while files are fetched', sub {
         my $copy = $target->copy('meanwhile');
-        my $builds = begin_builds($source, 'btree', $version >= 10 ? 'hash' : ());    # before 10 no standby has a hash index of an unlogged table
+        # before 10 no standby has a hash index of an unlogged table
+        my $builds = begin_builds($source, 'btree', $version >= 10 ? 'hash' : ());
         my $held = hold($copy, $source, 'create@*/pg_rewind.work/*');
         end_builds($builds);
         my $result = go_on($held);
-        ok(-e $target->path($source->query("SELECT pg_relation_filepath('u_btree')")), 'the target has a relation of that number');
+        ok(-e $target->path($source->query("SELECT pg_relation_filepath('u_btree')")),
+            'the target has a relation of that number');
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         rejoins($copy, $source) if $result->{status} == 0;
         $copy->discard;
@@ -110,7 +113,8 @@ each_version(sub {
     my ($method, $page_id) = @{ { 11 => [ 'gist', 0xFF81 ], 19 => [ 'hash', 0xFF80 ] }->{$version} // return };
     subtest("its pages have the numbers of a counter: $method", sub {
         RewindTest::Cluster::discard_all();
-        ($source, $target) = split_brain($version, before => \&before, cluster => { settings => 'shared_buffers = 256kB' },
+        ($source, $target) = split_brain($version, before => \&before,
+            cluster => { settings => 'shared_buffers = 256kB' },
             source => sub { $_[0]->sql('INSERT INTO u SELECT generate_series(1, 100)') },
             target => sub { $_[0]->sql('INSERT INTO p VALUES (0)') });
         $source->stop;

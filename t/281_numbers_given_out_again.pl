@@ -1,7 +1,8 @@
-# The counter of numbers for relations goes round. A target that was killed amid DROP DATABASE lacks files of relations without a word in its WAL, and the
-# source has just given out numbers up to past theirs: that looks like a relation that becomes unlogged while pg_rewind works, whose files replay would
-# make. A file whose pages were logged before the start is of an old relation, and so is one whose blocks the source's WAL names.
-# (Nothing here depends on the version; pg_resetwal is 15's.)
+# The counter of numbers for relations goes round. A target that was killed amid DROP DATABASE lacks files of relations
+# without a word in its WAL, and the source has just given out numbers up to past theirs: that looks like a relation
+# that becomes unlogged while pg_rewind works, whose files replay would make. A file whose pages were logged before the
+# start is of an old relation, and so is one whose blocks the source's WAL names. (Nothing here depends on the version;
+# pg_resetwal is 15's.)
 # (Rule C77.)
 
 use strict;
@@ -24,7 +25,8 @@ each_version(sub {
     my ($idle, $number) = path_of($target, 'idle');
     my ($busy) = path_of($target, 'busy');
     $target->stop;
-    must_run([ $version < 10 ? $target->bindir . '/pg_resetxlog' : program('pg_resetwal'), '-f', '-o', $number - 1, $target->data ]);
+    must_run([ $version < 10 ? $target->bindir . '/pg_resetxlog' : program('pg_resetwal'), '-f', '-o', $number - 1,
+        $target->data ]);
     $target->start;
     my $source = $target->standby('source');
     $target->sql('CHECKPOINT');

@@ -1,5 +1,6 @@
-# An index of an unlogged table whose build begins on the source before the start of recovery, and ends after the rewind, does not keep the rewound
-# target from being promoted. Where no number tells that it is new, pg_rewind warns.  (What is fetched. Source is a server.)
+# An index of an unlogged table whose build begins on the source before the start of recovery, and ends after the
+# rewind, does not keep the rewound target from being promoted. Where no number tells that it is new, pg_rewind warns.
+# (What is fetched. Source is a server.)
 #
 #   source   ── 2 ─── main fork ─── checkpoint, the late start ─── listed ─── init fork ──▶
 # (Rules C76, C78.)
@@ -28,7 +29,8 @@ sub begin_build
     my ($lock, $build) = ($source->session, $source->session);
     $lock->sql('SELECT pg_advisory_lock(1)');
     $build->send('CREATE INDEX u_index ON u (waits(a))');
-    wait_until('the build waits', sub { $source->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
+    wait_until('the build waits',
+        sub { $source->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
     return ($lock, $build);
 }
 
@@ -41,7 +43,8 @@ sub end_build
     return;
 }
 
-# The target's relations have the numbers that the source gives its own: they go on where WAL says, after a crash as after a promotion.
+# The target's relations have the numbers that the source gives its own: they go on where WAL says, after a crash as
+# after a promotion.
 sub make_equal_numbers
 {
     my ($target) = @_;
@@ -50,7 +53,8 @@ sub make_equal_numbers
     return;
 }
 
-my $warning = qr{^pg_rewind: warning: "base/\d+/\d+" may belong to an index of an unlogged table that the source builds: then the first promotion of the target fails$}m;
+my $warning =
+    qr{^pg_rewind: warning: "base/\d+/\d+" may belong to an index of an unlogged table that the source builds: then the first promotion of the target fails$}m;
 
 each_version(sub {
     my ($version) = @_;
@@ -62,7 +66,8 @@ each_version(sub {
         $source->sql('CREATE TABLE logged (a int); CREATE INDEX logged_a ON logged (a)');
         my @build = begin_build($source);
         $source->sql('CHECKPOINT');
-        ok(-e $target->path($source->query("SELECT pg_relation_filepath('logged')")), 'the target has a relation of the number of a table that the source logged');
+        ok(-e $target->path($source->query("SELECT pg_relation_filepath('logged')")),
+            'the target has a relation of the number of a table that the source logged');
         rewinds($target, $source, options => [ '--no-sync', '--late-start' ]);
         end_build(@build);
         rejoins($target, $source);

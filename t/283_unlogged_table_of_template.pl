@@ -1,5 +1,6 @@
-# A database that the source makes from a template with a large unlogged table while pg_rewind runs, block by block (15 and later), does not keep the
-# rewound target from being promoted: the table's main fork is there before its init fork, and its number is the template's.  (What is fetched.)
+# A database that the source makes from a template with a large unlogged table while pg_rewind runs, block by block (15
+# and later), does not keep the rewound target from being promoted: the table's main fork is there before its init fork,
+# and its number is the template's. (What is fetched.)
 #
 #   source   ── record: database ─── main fork copied, no WAL ─── listed ─── init fork, WAL ──▶
 # (Rule C76.)
@@ -21,11 +22,14 @@ sub stop_amid_copy
         my $file;
         my $deadline = time + PATIENCE_SECONDS;
         $session->send("CREATE DATABASE $name TEMPLATE t STRATEGY wal_log");
-        until (defined $file) { ($file) = grep { !$known{$_} && -s } glob $source->path("base/*/$number"); die "$name is not made\n" if time > $deadline }
+        until (defined $file) { ($file) = grep { !$known{$_} && -s } glob $source->path("base/*/$number");
+            die "$name is not made\n" if time > $deadline }
         kill 'STOP', $pid;
         wait_until("process $pid is stopped", sub { process_file($pid, 'stat') =~ /\) T / });
         return $name if !-e "${file}_init" && eval {
-            wait_until('WAL is flushed', sub { $source->query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 8192') eq 't' });
+            wait_until('WAL is flushed',
+                sub { $source->query('SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() < 8192')
+                eq 't' });
             1;
         };
         kill 'CONT', $pid;

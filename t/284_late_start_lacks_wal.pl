@@ -1,5 +1,6 @@
-# After a late start the rewound target lacks the source's WAL from before it, since the divergence: another standby that was away cannot follow it.
-# Output and report say so; with --early-start the target has that WAL.  (Where recovery starts. Source is a server.)
+# After a late start the rewound target lacks the source's WAL from before it, since the divergence: another standby
+# that was away cannot follow it. Output and report say so; with --early-start the target has that WAL. (Where recovery
+# starts. Source is a server.)
 
 use strict;
 use warnings;
@@ -7,7 +8,8 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 
-my $step = qr{The rewound target has the source's WAL only from [0-9A-F]+/[0-9A-F]+ on: let standbys that need earlier WAL \(from [0-9A-F]+/[0-9A-F]+ on\) follow the source or an archive\. With --early-start the target would have it\.};
+my $step =
+    qr{The rewound target has the source's WAL only from [0-9A-F]+/[0-9A-F]+ on: let standbys that need earlier WAL \(from [0-9A-F]+/[0-9A-F]+ on\) follow the source or an archive\. With --early-start the target would have it\.};
 
 each_version(sub {
     my ($version) = @_;

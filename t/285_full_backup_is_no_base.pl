@@ -1,13 +1,14 @@
-# A full backup of the target that ended after the divergence is no base for an incremental backup of the rewound target: it has lost changes, and the
-# server compares only where it began. Where the rewound server summarizes its WAL, the last
-# lines say so.  (17 and later, which have such backups.)
+# A full backup of the target that ended after the divergence is no base for an incremental backup of the rewound
+# target: it has lost changes, and the server compares only where it began. Where the rewound server summarizes its WAL,
+# the last lines say so. (17 and later, which have such backups.)
 
 use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
 
-my $step = qr{Make a full backup of the rewound target before an incremental one: a full backup of the target that ended after ([0-9A-F]+/[0-9A-F]+) is no base for one\.};
+my $step =
+    qr{Make a full backup of the rewound target before an incremental one: a full backup of the target that ended after ([0-9A-F]+/[0-9A-F]+) is no base for one\.};
 
 each_version(sub {
     my ($version) = @_;
@@ -20,7 +21,8 @@ each_version(sub {
         is($result->{status}, 0, "pg_rewind succeeds with summarize_wal = $setting") or diag($result->{stderr});
         my ($divergence) = $result->{stderr} =~ m{diverged at WAL location ([0-9A-F]+/[0-9A-F]+)};
         my @said = $result->{stderr} =~ /^pg_rewind: hint: $step$/mg;
-        is("@said", $setting eq 'on' ? $divergence : '', 'a hint says which backup is no base, if there are incremental ones');
+        is("@said", $setting eq 'on' ? $divergence
+            : '', 'a hint says which backup is no base, if there are incremental ones');
         RewindTest::Cluster::discard_all();
     }
 }, only => [ 17, 18 ]);

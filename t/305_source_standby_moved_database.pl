@@ -1,5 +1,5 @@
-# A standby as source has replayed the move of a database, which removes its old directory, but its pg_control does not say
-# so: minRecoveryPoint does not wait for that.  The rewound target must not be left without the database's files.
+# A standby as source has replayed the move of a database, which removes its old directory, but its pg_control does not
+# say so: minRecoveryPoint does not wait for that. The rewound target must not be left without the database's files.
 # (Invariant 7. Source is a standby: running, and stopped.)
 # (Rule C32.)
 
@@ -20,7 +20,8 @@ sub make_restartpoint
 each_version(sub {
     my ($version) = @_;
     my $target = make_cluster('target', $version, settings => 'allow_in_place_tablespaces = on')->start;
-    my $make_place = sub { my ($cluster) = @_; $cluster->sql("CREATE TABLESPACE place LOCATION '" . $cluster->location_in_place('place') . "'") };
+    my $make_place = sub { my ($cluster) = @_; $cluster->sql("CREATE TABLESPACE place LOCATION '"
+        . $cluster->location_in_place('place') . "'") };
     $make_place->($target) if $version < 10;
     $target->sql('CREATE DATABASE moved');
     $target->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a', 'moved');
@@ -38,19 +39,23 @@ each_version(sub {
         subtest("source is a $kind", sub {
             make_restartpoint($primary, $standby);
             $primary->sql("ALTER DATABASE moved SET TABLESPACE $place{$kind}");
-            # The record that the old directory is gone comes after the commit: let a later commit, which waits for that, flush it.
+            # The record that the old directory is gone comes after the commit: let a later commit, which waits for
+            # that, flush it.
             $primary->sql("CREATE TABLE flushed_$kind ()");
             $standby->wait_for_replay_of($primary);
 
             my $rewound = $target->copy("from_$kind");
             $standby->stop if $kind eq 'directory';
-            my $result = rewind($rewound, $standby, kind => $kind, not_foretold => 'the record that the directory is gone may be flushed meanwhile');
+            my $result = rewind($rewound, $standby, kind => $kind,
+                not_foretold => 'the record that the directory is gone may be flushed meanwhile');
             $standby->start if $kind eq 'directory';
             if ($result->{status} != 0)
             {
                 # It needs a restartpoint behind the copy, and says so.
                 is($result->{status}, 1, 'what cannot be right is refused');
-                like($result->{stderr}, qr/replay would copy database \d+ from database \d+, which the source has dropped since/, 'with the reason');
+                like($result->{stderr},
+                    qr/replay would copy database \d+ from database \d+, which the source has dropped since/,
+                    'with the reason');
                 make_restartpoint($primary, $standby);
                 $standby->stop if $kind eq 'directory';
                 rewinds($rewound, $standby, kind => $kind);

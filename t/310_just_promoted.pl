@@ -24,7 +24,8 @@ sub end_timeline_is
 {
     my ($rewound, $timeline) = @_;
     return if $rewound->version != 15;    # there is a pg_controldata of 15
-    like(must_run([ program('pg_controldata'), $rewound->data ]), qr/^Min recovery ending loc's timeline:\s*$timeline$/m,
+    like(must_run([ program('pg_controldata'), $rewound->data ]),
+        qr/^Min recovery ending loc's timeline:\s*$timeline$/m,
         "minRecoveryPoint lies on timeline $timeline");
     return;
 }
@@ -33,12 +34,15 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         # The checkpoint that follows a promotion takes its time when many buffers are to be written.
-        cluster => { settings => "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0" },
+        cluster => {
+            settings => "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0" },
         before => sub { $_[0]->sql('CREATE TABLE t (a int, b text); CREATE INDEX ON t (a)') },
         together => sub { $_[0]->sql(q{INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i}) },
         no_checkpoint => 1,
-        source => sub { $_[0]->hold_first_checkpoint->sql(q{INSERT INTO t SELECT i, 'source' FROM generate_series(1, 100) i}) },
-        target => sub { $_[0]->sql(q{INSERT INTO t SELECT i, 'target' FROM generate_series(1, 5000) i; UPDATE t SET b = 'lost' WHERE a % 100 = 1}) });
+        source => sub {
+        $_[0]->hold_first_checkpoint->sql(q{INSERT INTO t SELECT i, 'source' FROM generate_series(1, 100) i}) },
+        target => sub {
+            $_[0]->sql(q{INSERT INTO t SELECT i, 'target' FROM generate_series(1, 5000) i; UPDATE t SET b = 'lost' WHERE a % 100 = 1}) });
 
     my $timeline = sub { $source->query('SELECT timeline_id FROM pg_control_checkpoint()') };
     my %rewound;

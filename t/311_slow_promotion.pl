@@ -1,5 +1,6 @@
-# A timeline can begin with a shutdown checkpoint instead of an END_OF_RECOVERY record: up to 13 a file "fallback_promote" asks for such a
-# promotion, and recovery without standby mode ends so. It is the beginning of the timeline to a rewind on either side.
+# A timeline can begin with a shutdown checkpoint instead of an END_OF_RECOVERY record: up to 13 a file
+# "fallback_promote" asks for such a promotion, and recovery without standby mode ends so. It is the beginning of the
+# timeline to a rewind on either side.
 #
 #   source       ┌── 2 ──▶      ● its first record: a shutdown checkpoint
 #            1 ──┤

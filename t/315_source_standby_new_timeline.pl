@@ -1,5 +1,5 @@
-# A standby as source has followed its primary to a new timeline, but its pg_control does not say so yet: neither a restartpoint
-# nor a page written told it.  (Invariants 1, 7. Source is a standby: running, and stopped.)
+# A standby as source has followed its primary to a new timeline, but its pg_control does not say so yet: neither a
+# restartpoint nor a page written told it. (Invariants 1, 7. Source is a standby: running, and stopped.)
 #
 #   target    1 ──┬── 1 ──●──▶      ● a checkpoint of its own, in a segment that the source never had
 #   primary       └── 2 ──▶
@@ -35,7 +35,8 @@ each_version(sub {
             my $rewound = $target->copy("from_$kind");
             $source->stop if $kind eq 'directory';
             my $result = rewinds($rewound, $source, kind => $kind);
-            like($result->{stderr}, qr/servers diverged at WAL location \S+ on timeline 1/, 'the divergence is where timeline 2 begins');
+            like($result->{stderr}, qr/servers diverged at WAL location \S+ on timeline 1/,
+                'the divergence is where timeline 2 begins');
             $source->start if $kind eq 'directory';
             rejoins($rewound, $source, writer => $primary);
             $rewound->discard;

@@ -1,5 +1,5 @@
-# The pg_control of a standby as source comes to the timeline on which it has long been, while pg_rewind works and has connections
-# still to make: it is the same server.
+# The pg_control of a standby as source comes to the timeline on which it has long been, while pg_rewind works and has
+# connections still to make: it is the same server.
 #
 #   target    1 ──┬── 1 ──▶
 #   primary       └── 2 ──▶
@@ -14,7 +14,8 @@ use RewindTest::Held;
 
 each_version(sub {
     my ($version) = @_;
-    my $target = make_cluster('target', $version, settings => 'bgwriter_lru_maxpages = 0')->start;    # a page on the disk would note it, too
+    # a page on the disk would note it, too
+    my $target = make_cluster('target', $version, settings => 'bgwriter_lru_maxpages = 0')->start;
     $target->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a');
     my $primary = $target->standby('primary');
     my $source = $primary->standby('source');

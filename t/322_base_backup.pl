@@ -1,6 +1,6 @@
-# A base backup whose recovery has not come to the backup's end is neither target nor source: only its WAL knows where it
-# ends, so nothing says which blocks are newer.  Once it has, it is as good as any.
-# (Invariant 1. What is said does not depend on the version, but for the functions that make the backup.)
+# A base backup whose recovery has not come to the backup's end is neither target nor source: only its WAL knows where
+# it ends, so nothing says which blocks are newer. Once it has, it is as good as any. (Invariant 1. What is said does
+# not depend on the version, but for the functions that make the backup.)
 #
 #   primary    1 ──●── copied ──■──┬── 1 ──▶      ● begin, ■ end of the backup: its last WAL record, which the
 #   source                         └── 2 ──▶        copy does not hold until it has streamed
@@ -12,12 +12,14 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-# What the functions are called; those of an exclusive backup write the label into the data directory, up to 14. Before 9.6 there is no other.
+# What the functions are called; those of an exclusive backup write the label into the data directory, up to 14. Before
+# 9.6 there is no other.
 sub begin_backup
 {
     my ($session, $version, $exclusive) = @_;
     return $session->sql("SELECT pg_start_backup('b', true, true)") if $exclusive;
-    return $session->sql($version >= 15 ? "SELECT pg_backup_start('b', true)" : "SELECT pg_start_backup('b', true, false)");
+    return $session->sql($version >= 15 ? "SELECT pg_backup_start('b', true)"
+        : "SELECT pg_start_backup('b', true, false)");
 }
 
 sub end_backup
@@ -25,7 +27,8 @@ sub end_backup
     my ($session, $version, $exclusive) = @_;
     return $session->sql('SELECT pg_stop_backup()') if $exclusive;
     return $session->sql('SELECT labelfile FROM pg_stop_backup(false)') if $version < 10;
-    return $session->sql($version >= 15 ? 'SELECT labelfile FROM pg_backup_stop(false)' : 'SELECT labelfile FROM pg_stop_backup(false, false)');
+    return $session->sql($version >= 15 ? 'SELECT labelfile FROM pg_backup_stop(false)'
+        : 'SELECT labelfile FROM pg_stop_backup(false, false)');
 }
 
 # By hand: the pg_basebackup of 15 does not know newer servers.
@@ -66,7 +69,8 @@ sub stopped_in_recovery
     my $copy = follow_nobody(copied_by_hand($primary, $exclusive));
     run([ $copy->bindir . '/pg_ctl', '-D', $copy->data, '-l', "$copy->{dir}/log.1", '-W',
         '-o', "-c unix_socket_directories=$copy->{dir}", 'start' ]);
-    wait_until('its recovery has begun', sub { -e "$copy->{dir}/log.1" && slurp("$copy->{dir}/log.1") =~ /redo starts at/ });
+    wait_until('its recovery has begun', sub { -e "$copy->{dir}/log.1"
+        && slurp("$copy->{dir}/log.1") =~ /redo starts at/ });
     wait_until('the label is used up', sub { !-e $copy->path('backup_label') });
     must_run([ $copy->bindir . '/pg_ctl', '-D', $copy->data, '-m', 'fast', '-w', 'stop' ]);
     return $copy;
@@ -117,7 +121,8 @@ each_version(sub {
     $primary->stop;
     for my $how (sort keys %backups)
     {
-        subtest("a backup $how, as target", sub { is_refused($copy{$how}, $source, qr/error: target is not consistent$/m) });
+        subtest("a backup $how, as target",
+            sub { is_refused($copy{$how}, $source, qr/error: target is not consistent$/m) });
     }
     subtest('stopped in recovery, as source', sub {
         is_refused($primary, $copy{'stopped in recovery'}, qr/error: source is not consistent$/m, 'directory');

@@ -1,5 +1,6 @@
-# A checkpoint record in WAL does not mean that the pages are as new: recovery starts at one that the target itself finished, or
-# where its own recovery was to begin, and no later than at the source's own.  (Where recovery starts. Both sources.)
+# A checkpoint record in WAL does not mean that the pages are as new: recovery starts at one that the target itself
+# finished, or where its own recovery was to begin, and no later than at the source's own. (Where recovery starts. Both
+# sources.)
 #
 #   source       1 ──r── update ──c──●──┬── 2 ──▶      ● checkpoints; r redo position, c record of the one at which the base backup
 #   target                              └── 1 ──✕        of the target began: it made no restartpoint at the second, was killed, and
@@ -21,23 +22,27 @@ use RewindTest;
 # Or a target that had time for it would have written the pages.
 my %lazy = (settings => 'bgwriter_lru_maxpages = 0');
 
-sub make_table { $_[0]->sql('CREATE TABLE t AS SELECT i AS a, 0 AS b FROM generate_series(1, 3000) i; CHECKPOINT'); return }
+sub make_table { $_[0]->sql('CREATE TABLE t AS SELECT i AS a, 0 AS b FROM generate_series(1, 3000) i; CHECKPOINT');
+    return }
 sub change { $_[0]->sql('UPDATE t SET b = 1; CHECKPOINT'); return }
 
 # What the server's checkpoints have written, also the one that is under way.
 sub buffers_written
 {
     my ($cluster) = @_;
-    return $cluster->query($cluster->version < 17 ? 'SELECT buffers_checkpoint FROM pg_stat_bgwriter' : 'SELECT buffers_written FROM pg_stat_checkpointer');
+    return $cluster->query($cluster->version < 17 ? 'SELECT buffers_checkpoint FROM pg_stat_bgwriter'
+        : 'SELECT buffers_written FROM pg_stat_checkpointer');
 }
 
-# A standby made from a base backup, which begins with a slow checkpoint. The table is changed after the redo position, and the checkpoint does not write
-# that. A change after the record would show nothing: the scan reads the target's WAL from there on in any case, and keeps each block that it names.
+# A standby made from a base backup, which begins with a slow checkpoint. The table is changed after the redo position,
+# and the checkpoint does not write that. A change after the record would show nothing: the scan reads the target's WAL
+# from there on in any case, and keeps each block that it names.
 sub base_backup_with_change
 {
     my ($primary) = @_;
     my $version = $primary->version;
-    $primary->sql("CREATE TABLE filler AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 1000)");    # the checkpoint rests after each page
+    # the checkpoint rests after each page
+    $primary->sql("CREATE TABLE filler AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 1000)");
     my $before = buffers_written($primary);
     my $session = $primary->session;
     $session->send($version >= 15 ? "SELECT pg_backup_start('b')" : "SELECT pg_start_backup('b')");
@@ -89,11 +94,13 @@ each_version(sub {
         rewinds($target, $source);
         $source->stop;
         my ($checkpoint) = slurp($target->path('backup_label')) =~ /^CHECKPOINT LOCATION: (\S+)/m;
-        # Its pages do not show it: the scan reads from the label's redo position on in any case, so that they would be fetched.
+        # Its pages do not show it: the scan reads from the label's redo position on in any case, so that they would be
+        # fetched.
         rewinds_from_both_kinds($second, $target, no_promotion => 1,
             rewound => sub {
                 like($_[2]{stderr}, qr/servers diverged at WAL location/, 'it had passed the second divergence');
-                like($_[2]{stderr}, qr/rewinding from last common checkpoint at \Q$checkpoint\E /, 'recovery starts where it was to start before');
+                like($_[2]{stderr}, qr/rewinding from last common checkpoint at \Q$checkpoint\E /,
+                    'recovery starts where it was to start before');
             });
     });
 

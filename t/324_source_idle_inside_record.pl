@@ -1,5 +1,6 @@
-# The source's WAL is flushed up to the middle of a record, and nothing more is written: the rewound target is consistent where
-# the last whole record ends, so it can be read although the source is gone.  (minRecoveryPoint. Source is a server.)
+# The source's WAL is flushed up to the middle of a record, and nothing more is written: the rewound target is
+# consistent where the last whole record ends, so it can be read although the source is gone. (minRecoveryPoint. Source
+# is a server.)
 #
 #   source   1 ──┬── 2 ── ... |rec|rec|re      an open transaction, of which the WAL writer flushes whole pages only
 #   target       └── 1 ──▶
@@ -18,7 +19,10 @@ each_version(sub {
     kill 'STOP', $source->background_writer_pid;    # its records are flushed to their end
     my $session = $source->session;
     $session->sql('BEGIN');
-    my $is_inside = sub { $source->query('SELECT pg_current_wal_flush_lsn(), pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()') =~ /[02468ACE]000\|t$/ };
+    my $is_inside =
+        sub {
+            $source->query('SELECT pg_current_wal_flush_lsn(), pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()')
+        =~ /[02468ACE]000\|t$/ };
     wait_until('the source is idle inside of a record', sub {
         # Long records, so that a page ends within one.
         $session->sql("SELECT pg_logical_emit_message(true, '', repeat('x', 6000)) FROM generate_series(1, 7)");

@@ -1,5 +1,5 @@
-# WAL that the target has lost: of common history it comes from the source, unasked; of its own history only with -c from the
-# restore command; and what the source lacks of its own comes from there as well.  (A server and a directory.)
+# WAL that the target has lost: of common history it comes from the source, unasked; of its own history only with -c
+# from the restore command; and what the source lacks of its own comes from there as well. (A server and a directory.)
 #
 #   source       ┌──── 2 ── gone ──▶          the last checkpoint is on the left of all of it
 #   target   ● gone ──┴── 1 ── gone ──▶
@@ -35,7 +35,8 @@ sub set_restore_command
     my ($cluster, $archive, $where) = @_;
     my $command = "echo \"%f %p %r %%\" >> $archive/asked; cp $archive/%f %p";
     return append($where, "restore_command = '$command'\n") if defined $where;
-    append($cluster->path($cluster->version >= 12 ? 'postgresql.conf' : 'recovery.conf'), "restore_command = '$command'\n");
+    append($cluster->path($cluster->version >= 12 ? 'postgresql.conf' : 'recovery.conf'),
+        "restore_command = '$command'\n");
     return;
 }
 
@@ -45,8 +46,10 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t (a int, b text)') },
         together => sub { $segment{common} = segment_full_of($_[0], 'together') },
-        source => sub { segment_full_of($_[0], 'source') for 1 .. 2; $segment{source} = segment_full_of($_[0], 'source') },
-        target => sub { segment_full_of($_[0], 'target'); $segment{own} = segment_full_of($_[0], 'target'); segment_full_of($_[0], 'target') });
+        source => sub { segment_full_of($_[0], 'source')
+        for 1 .. 2; $segment{source} = segment_full_of($_[0], 'source') },
+        target => sub { segment_full_of($_[0], 'target'); $segment{own} = segment_full_of($_[0], 'target');
+            segment_full_of($_[0], 'target') });
 
     subtest('of common history', sub {
         my $copy = $target->copy('common_lost');
@@ -62,7 +65,8 @@ each_version(sub {
         my $refused = rewind($copy, $source);
         is($refused->{status}, 1, 'without -c it is an error');
         my $path = $copy->path("pg_wal/$segment{own}");
-        like($refused->{stderr}, qr{could not open file "\Q$path\E": No such file or directory}, 'that names the segment');
+        like($refused->{stderr}, qr{could not open file "\Q$path\E": No such file or directory},
+            'that names the segment');
 
         # From 12 on it is a setting; here in a file that is not in the data directory.
         my @options = ('-N', '-c');
@@ -84,7 +88,8 @@ each_version(sub {
         my $copy = $target->copy('source_lost');
         $source->stop;
         my $archive = move_to_archive($source, $segment{source});
-        is(rewind($copy, $source, kind => 'directory', options => ['--early-start'])->{status}, 1, 'a segment that is nowhere is an error where no other start is allowed');
+        is(rewind($copy, $source, kind => 'directory', options => ['--early-start'])->{status}, 1,
+            'a segment that is nowhere is an error where no other start is allowed');
         set_restore_command($copy, $archive);
         rewinds($copy, $source, kind => 'directory', options => [ '-N', '-c', '-B', $copy->bindir ]);
         must_run([ 'cp', "$archive/$segment{source}", $source->path('pg_wal/') ]);

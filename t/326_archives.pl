@@ -1,5 +1,6 @@
-# WAL that is missing comes from an archive: a directory that holds it plain, compressed or as .partial, or a command that
-# fails at first, leaves links, and fetches in advance. What is nowhere is listed, all of it.  (Invariant 1. Both sources.)
+# WAL that is missing comes from an archive: a directory that holds it plain, compressed or as .partial, or a command
+# that fails at first, leaves links, and fetches in advance. What is nowhere is listed, all of it. (Invariant 1. Both
+# sources.)
 #
 #   source       ┌──── 2 ── gone ── gone ──▶
 #   target   1 ──┴──── 1 ── gone ── gone ──▶ gone
@@ -13,8 +14,8 @@ use RewindTest::Tree;
 
 my %pack = (gz => [ 'gzip', '-q' ], zst => [ 'zstd', '-q', '--rm' ], lz4 => [ 'lz4', '-q', '--rm', '-f' ]);
 
-# Fill some segments, and return their names. The source has a checkpoint amid the sixth: its WAL may be read up to there only, some
-# segments at a time.
+# Fill some segments, and return their names. The source has a checkpoint amid the sixth: its WAL may be read up to
+# there only, some segments at a time.
 sub segments_full_of
 {
     my ($server, $what) = @_;
@@ -50,7 +51,8 @@ sub make_archive
     return $archive;
 }
 
-sub contents { my ($directory) = @_; return join "\n", map { RewindTest::Tree::md5($_) . " $_" } sort glob("$directory/*") }
+sub contents { my ($directory) = @_; return join "\n", map { RewindTest::Tree::md5($_) . " $_" }
+    sort glob("$directory/*") }
 
 # A directory has lost its last segment as well.
 sub rewinds_and_rejoins
@@ -65,7 +67,8 @@ sub rewinds_and_rejoins
     is_same_tree(tree($target), $before, 'a dry run finds all, and writes nothing in the target');
     rewinds($target, $source, %option);
     nothing_is_left($target);
-    like(rewinds($target, $source, %option)->{stderr}, qr/: no rewind required\n/, 'a second run has nothing to do') if !$directory;
+    like(rewinds($target, $source, %option)->{stderr}, qr/: no rewind required\n/, 'a second run has nothing to do')
+        if !$directory;
     if ($directory) { must_run([ 'mv', $archive, $lost ]); $source->start }
     rejoins($target, $source);
     return;
@@ -101,27 +104,36 @@ each_version(sub {
         for my $option ('-N', '-n')
         {
             my $said = refuses($copy, $source, options => [$option]);
-            like($said, qr/error: could not open file "\Q$path\E": No such file or directory\n/, 'one is named as ever');
+            like($said, qr/error: could not open file "\Q$path\E": No such file or directory\n/,
+                'one is named as ever');
             like($said, qr/detail: Missing: $own[1], $own[3], $own[4]\.\n/, 'all are listed');
-            like($said, qr/hint: Put the files there, or let pg_rewind fetch them: --wal-archive, --restore-command, or --restore-target-wal /, 'and how to get them');
+            like($said,
+                qr/hint: Put the files there, or let pg_rewind fetch them: --wal-archive, --restore-command, or --restore-target-wal /,
+                'and how to get them');
         }
         rename("$archive/$_", "$archive/$_.not") or die for @own[ 1, 4 ];
-        like(refuses($copy, $source, options => [ '-N', "--wal-archive=$archive" ]), qr/detail: Missing: $own[1], $own[4]\.\n/, 'what an archive has is not missing');
+        like(refuses($copy, $source, options => [ '-N', "--wal-archive=$archive" ]),
+            qr/detail: Missing: $own[1], $own[4]\.\n/, 'what an archive has is not missing');
         like(refuses($copy, $source, options => [ '-N', "--restore-command=cp $archive/%f %p" ]),
-            qr/detail: could not restore file "$own[4]" from archive\n.*Missing: $own[1], $own[4]\.\n/, 'nor what a command brings');
-        like(refuses($copy, $source, options => [ '-N', "--wal-archive=$archive/nowhere" ]), qr/could not open directory "\Q$archive\E\/nowhere"/, 'a directory must be there');
+            qr/detail: could not restore file "$own[4]" from archive\n.*Missing: $own[1], $own[4]\.\n/,
+            'nor what a command brings');
+        like(refuses($copy, $source, options => [ '-N', "--wal-archive=$archive/nowhere" ]),
+            qr/could not open directory "\Q$archive\E\/nowhere"/, 'a directory must be there');
         $copy->discard;
     });
 
     # Those of the source are missing from here on.
-    my $theirs = make_archive($source, 'theirs', [ $theirs[0] ], [ $theirs[1], 'gz' ], [ $theirs[2], 'zst' ], [ $theirs[3], 'lz4' ], [ $theirs[4], 'partial' ]);
+    my $theirs = make_archive($source, 'theirs', [ $theirs[0] ], [ $theirs[1], 'gz' ], [ $theirs[2], 'zst' ],
+        [ $theirs[3], 'lz4' ], [ $theirs[4], 'partial' ]);
 
     subtest('of the source', sub {
         my $copy = $target->copy('source_list');
         my $said = refuses($copy, $source, options => ["--early-start"]);
         like($said, qr/error: the source no longer has WAL that the rewound target needs\n/, 'it is said');
         like($said, qr/detail: Missing: @{[ join ', ', @theirs[0 .. 4] ]}\.\n/, 'all are listed');
-        like($said, qr/hint: Put the files into the source's pg_(?:wal|xlog), or let pg_rewind fetch them: --wal-archive or --restore-command\.\n/, 'and how to get them');
+        like($said,
+            qr/hint: Put the files into the source's pg_(?:wal|xlog), or let pg_rewind fetch them: --wal-archive or --restore-command\.\n/,
+            'and how to get them');
         $copy->discard;
     });
 
@@ -129,10 +141,12 @@ each_version(sub {
     {
         subtest("every form of a file, $kind", sub {
             my $copy = $target->copy("forms_$kind");
-            my $archive = make_archive($copy, "own_$kind", [ $own[0], 'gz' ], [ $own[1], 'zst' ], [ $own[2], 'lz4' ], [ $own[3] ], [ $own[4], 'partial', 'gz' ], [ $last, 'partial', 'zst' ]);
+            my $archive = make_archive($copy, "own_$kind", [ $own[0], 'gz' ], [ $own[1], 'zst' ], [ $own[2], 'lz4' ],
+                [ $own[3] ], [ $own[4], 'partial', 'gz' ], [ $last, 'partial', 'zst' ]);
             must_run([ 'cp', glob("$theirs/*"), $archive ]);
             my $before = contents($archive);
-            rewinds_and_rejoins($copy, $source, kind => $kind, archive => $archive, options => [ '-N', '--wal-archive', $archive ]);
+            rewinds_and_rejoins($copy, $source, kind => $kind, archive => $archive,
+                options => [ '-N', '--wal-archive', $archive ]);
             is(contents($archive), $before, 'the archive is as it was');
             $copy->discard;
         });
@@ -146,7 +160,8 @@ each_version(sub {
         must_run([ 'cp', "$archive/$last.partial", $copy->path("pg_wal/$last") ]);
         $copy->start->stop('immediate');
         unlink $copy->path("pg_wal/$last") or die;
-        like(refuses($copy, $source, options => [ '-N', "--wal-archive=$archive" ]), qr/could not open file "\S+$last": No such file/, 'its WAL may have gone on');
+        like(refuses($copy, $source, options => [ '-N', "--wal-archive=$archive" ]),
+            qr/could not open file "\S+$last": No such file/, 'its WAL may have gone on');
         $copy->discard;
     });
 
@@ -173,17 +188,21 @@ END
         mkdir $scratch;
         my $first = rewind($copy, $source, options => [ @options, '-n' ], env => { TMPDIR => $scratch });
         is($first->{status}, 0, 'a dry run succeeds') or diag($first->{stderr});
-        is(scalar(() = $first->{stderr} =~ /^pg_rewind: warning: "restore_command" failed: child process exited with exit code 137; it is run again$/mg), 2,
+        is(scalar(() = $first->{stderr}
+            =~ /^pg_rewind: warning: "restore_command" failed: child process exited with exit code 137; it is run again$/mg),
+            2,
             'two warnings');
         unlike($first->{stderr}, qr/no program|could not remove/, 'and no other');
-        is_deeply([ grep { $asked->()->{$_} != 1 } @own[ 0 .. 3 ], @theirs[ 0 .. 4 ] ], [], 'what it has is asked for once');
+        is_deeply([ grep { $asked->()->{$_} != 1 } @own[ 0 .. 3 ], @theirs[ 0 .. 4 ] ], [],
+            'what it has is asked for once');
         is($asked->()->{ $own[4] }, 3, 'what failed was tried again');
         is(join("\n", glob("$scratch/*")), '', 'nothing is left where it worked');
 
         my $result = rewinds($copy, $source, options => \@options);
         unlike($result->{stderr}, qr/warning/, 'no warning');
         nothing_is_left($copy);
-        is_deeply([ grep { -l $copy->path("pg_wal/$_") || !-f $copy->path("pg_wal/$_") } @theirs ], [], 'the segments are files of its own');
+        is_deeply([ grep { -l $copy->path("pg_wal/$_") || !-f $copy->path("pg_wal/$_") } @theirs ], [],
+            'the segments are files of its own');
         rejoins($copy, $source);
         is(contents($archive), $before, 'the archive is as it was');
         $copy->discard;
@@ -193,13 +212,16 @@ END
         my $copy = $target->copy('broken');
         make_archive($copy, 'unasked', [ $own[2] ]);
         my $said = refuses($copy, $source, options => [ '-N', '--retry-timeout=1', '--restore-command=exit 255' ]);
-        like($said, qr/^pg_rewind: error: "restore_command" failed: child process exited with exit code 255$/m, 'it is tried again in vain');
+        like($said, qr/^pg_rewind: error: "restore_command" failed: child process exited with exit code 255$/m,
+            'it is tried again in vain');
         like($said, qr/exit code 255; it is run again$/m, 'and that was said');
         $said = refuses($copy, $source, options => [ '-N', '--restore-command=/nowhere/fetch %f' ]);
         like($said, qr/^pg_rewind: error: "restore_command" failed: command not found$/m, 'there is none');
         unlike($said, qr/run again/, 'which is not tried again');
         $said = refuses($copy, $source, options => [ '-N', '--restore-command=cp %f %x' ]);
-        like($said, qr/error: invalid value for parameter "restore_command": "cp %f %x"\npg_rewind: detail: String contains unexpected placeholder "%x"\.\n/, 'it asks for what there is not');
+        like($said,
+            qr/error: invalid value for parameter "restore_command": "cp %f %x"\npg_rewind: detail: String contains unexpected placeholder "%x"\.\n/,
+            'it asks for what there is not');
         $copy->discard;
     });
 
@@ -210,7 +232,8 @@ END
         unlink $source->path('pg_wal/00000003.history');
         make_archive($source, 'theirs', [ '00000002.history', 'gz' ]);
         my $path = $source->path('pg_wal/00000002.history');
-        like(refuses($source, $target, options => ['-N']), qr/could not open file "\Q$path\E": No such file or directory/, 'it is needed');
+        like(refuses($source, $target, options => ['-N']),
+            qr/could not open file "\Q$path\E": No such file or directory/, 'it is needed');
         rewinds_and_rejoins($source, $target, options => [ '-N', "--wal-archive=$theirs" ]);
     });
 }, only => [ 10, 18 ]);

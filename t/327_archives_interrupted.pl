@@ -1,5 +1,6 @@
-# A run that brings WAL from an archive, killed or failing at any call about that: the target is as it was, nothing half brought
-# is ever used or left, and the same command ends as if nothing had been.  (Invariants 1 and 3. Alike for all versions.)
+# A run that brings WAL from an archive, killed or failing at any call about that: the target is as it was, nothing half
+# brought is ever used or left, and the same command ends as if nothing had been. (Invariants 1 and 3. Alike for all
+# versions.)
 #
 #   source   ┌── 2 ── gone, in an archive ── 2 ──▶
 #   target ──┴── 1 ──▶
@@ -36,7 +37,8 @@ each_version(sub {
             subtest("$fault, $call->{call} $call->{path}", sub {
                 my $result = $pair->reset->attempt(fault => $fault);
                 isnt($result->{status} || $result->{signal}, 0, 'it does not succeed') if $fault =~ /kill/;
-                ok(!-e $pair->target->path('pg_rewind.work.wal'), 'nothing that was brought is left') if $fault =~ /fail/ && $call->{call} !~ /rmdir|unlink/;
+                ok(!-e $pair->target->path('pg_rewind.work.wal'), 'nothing that was brought is left')
+                    if $fault =~ /fail/ && $call->{call} !~ /rmdir|unlink/;
                 $refused++ if $result->{status} == 1;
                 $pair->judge;
             });

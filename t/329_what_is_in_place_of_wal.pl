@@ -1,5 +1,5 @@
-# A file in pg_wal that has a segment's name, and is not that segment, is told apart from one that is missing: an older segment that was to be
-# used again, zeros, WAL of another cluster, or foreign bytes.  (Bad input gets a clear error.)
+# A file in pg_wal that has a segment's name, and is not that segment, is told apart from one that is missing: an older
+# segment that was to be used again, zeros, WAL of another cluster, or foreign bytes. (Bad input gets a clear error.)
 # (Rule C61.)
 
 use strict;
@@ -13,7 +13,9 @@ sub says
     spew($target->path("pg_wal/$segment"), $content);
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'refused');
-    like($result->{stderr}, qr{^pg_rewind: error: could not open file "\Q@{[ $target->data ]}\E/pg_(?:wal|xlog)/$segment": No such file or directory$}m, 'as callers know it');
+    like($result->{stderr},
+        qr{^pg_rewind: error: could not open file "\Q@{[ $target->data ]}\E/pg_(?:wal|xlog)/$segment": No such file or directory$}m,
+        'as callers know it');
     like($result->{stderr}, qr/There is a file of that name, but it $what\.$/m, "it $what");
     return $result;
 }
@@ -34,8 +36,10 @@ each_version(sub {
     my $size = length $whole;
     my $page = 8192;
 
-    says($target, $source, $segment, slurp($older), 'is an older segment that was recycled: it begins with the WAL of [0-9A-F]+/[0-9A-F]+');
-    says($target, $source, $segment, "\0" x $size, 'begins with zeros: it was created in advance, or its content is lost');
+    says($target, $source, $segment, slurp($older),
+        'is an older segment that was recycled: it begins with the WAL of [0-9A-F]+/[0-9A-F]+');
+    says($target, $source, $segment, "\0" x $size,
+        'begins with zeros: it was created in advance, or its content is lost');
     my $other = $whole;
     substr($other, 24, 8) = 'another.';
     substr($other, $page, 24) = "\0" x 24;
@@ -48,7 +52,8 @@ each_version(sub {
         my $relation = slurp($target->path('base/1/1259'));
         spew($target->path('base/1/1259'), join('', map { chr(33 + $_ % 90) } 1 .. length $relation));
         $result = says($target, $source, $segment, join('', map { chr(33 + $_ % 90) } 1 .. $size), $foreign);
-        like($result->{stderr}, qr/The target's relations \(base\/1\/1259\) do not look like PostgreSQL's either/, 'encrypted relations are told as well');
+        like($result->{stderr}, qr/The target's relations \(base\/1\/1259\) do not look like PostgreSQL's either/,
+            'encrypted relations are told as well');
         spew($target->path('base/1/1259'), $relation);
     }
     spew($target->path("pg_wal/$segment"), $whole);

@@ -1,4 +1,5 @@
-# A target that was killed while busy is rewound as it lies there: no crash recovery first.  (Invariants 1, 7. Both sources.)
+# A target that was killed while busy is rewound as it lies there: no crash recovery first. (Invariants 1, 7. Both
+# sources.)
 #
 #   source       ┌──── 2 ─────────▶      ┬ divergence
 #   target   1 ──┴──── 1 ────✕           ✕ kill -9 under load: torn ends of WAL, temporary and unlogged files, open transactions
@@ -36,7 +37,9 @@ each_version(sub {
                     UPDATE pgbench_accounts SET abalance = i WHERE aid = i % 200000;
                 END LOOP; END$$});
             my $start_lsn = $target->lsn;
-            wait_until('the target is busy', sub { $target->query('SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $$' . $start_lsn . '$$) > 3000000') eq 't' });
+            wait_until('the target is busy',
+                sub { $target->query('SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $$' . $start_lsn . '$$) > 3000000')
+                eq 't' });
         },
         stop => 'kill');
     $_->end for @sessions;

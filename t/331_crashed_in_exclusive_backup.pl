@@ -1,5 +1,5 @@
-# A primary of 10 to 14 that crashed during an exclusive backup has a backup_label. It is rewound from the label's checkpoint on; a copy
-# of it, which has the same label, is not.  (t/322 has copies that were made by such a backup.)
+# A primary of 10 to 14 that crashed during an exclusive backup has a backup_label. It is rewound from the label's
+# checkpoint on; a copy of it, which has the same label, is not. (t/322 has copies that were made by such a backup.)
 #
 #   source                                    ┌── 2 ──▶
 #   target   1 ── begin of the backup ──●─────┴── 1 ──▶ killed
@@ -24,7 +24,8 @@ each_version(sub {
         source => sub { $_[0]->sql('INSERT INTO t VALUES (0)') },
         target => sub { $_[0]->sql('CHECKPOINT; UPDATE t SET g = -g') },
         stop => 'kill');
-    ok(-e $target->path('backup_label') && -e $target->path('postmaster.pid'), 'the target has a label and the pid file of a server that was killed');
+    ok(-e $target->path('backup_label') && -e $target->path('postmaster.pid'),
+        'the target has a label and the pid file of a server that was killed');
     my $copy = $target->copy('copied');
     my $refused = rewind($copy, $source);
     is($refused->{status}, 1, 'a copy is refused');

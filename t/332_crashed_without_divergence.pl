@@ -1,5 +1,5 @@
-# A target that crashed, and whose WAL ends where the source left its timeline or before, needs no rewind: it goes on as a standby. (The
-# original rewinds it, since it recovers it first, and that writes a checkpoint.)  (Both sources.)
+# A target that crashed, and whose WAL ends where the source left its timeline or before, needs no rewind: it goes on as
+# a standby. (The original rewinds it, since it recovers it first, and that writes a checkpoint.) (Both sources.)
 #
 #   source      ┌── 2 ──▶
 #   target   1 ─┴ killed

@@ -1,5 +1,6 @@
-# A copy that was made during an exclusive backup (10 to 14), with the primary's lock file and at the path that the primary's directory
-# has, is no primary that crashed: its files are newer than its WAL, and nothing else says so.  (Invariant 1. See t/331.)
+# A copy that was made during an exclusive backup (10 to 14), with the primary's lock file and at the path that the
+# primary's directory has, is no primary that crashed: its files are newer than its WAL, and nothing else says so.
+# (Invariant 1. See t/331.)
 # (Rule C13.)
 
 use strict;

@@ -1,5 +1,5 @@
-# A standby that was away for so long that its primary no longer has the WAL it needs. Nothing has diverged, but it cannot follow;
-# it is told so, unless its own restore_command has that WAL, and --compare brings it back.
+# A standby that was away for so long that its primary no longer has the WAL it needs. Nothing has diverged, but it
+# cannot follow; it is told so, unless its own restore_command has that WAL, and --compare brings it back.
 #
 #   primary   1 ─────────────────░░░░░░░─────▶   ░ segments that are gone, but for an archive
 #   standby   1 ────────┤
@@ -14,7 +14,8 @@ each_version(sub {
     my ($version) = @_;
     my $archive = work_dir() . "/archive_$version";
     mkdir $archive or die "could not create $archive: $!";
-    my $primary = make_cluster('primary', $version, settings => ($version < 13 ? 'wal_keep_segments = 0' : 'wal_keep_size = 0') .
+    my $primary = make_cluster('primary', $version, settings => ($version < 13 ? 'wal_keep_segments = 0'
+        : 'wal_keep_size = 0') .
         "\narchive_mode = on\narchive_command = 'cp %p $archive/%f'")->start;
     $primary->sql("CREATE TABLE t AS SELECT i, 'old' AS v FROM generate_series(1, 20000) i; CREATE TABLE quiet AS TABLE t");
     my $standby = $primary->standby('standby');
@@ -39,15 +40,19 @@ each_version(sub {
     $result = rewind($standby, $primary);
     is($result->{status}, 1, 'that is an error, since nothing shows that it is the same history');
     like($result->{stderr}, qr/^pg_rewind: error: could not prove/m, 'which it says');
-    like($result->{stderr}, qr/^pg_rewind: detail: The source no longer has segment [0-9A-F]{24}, in which the target's WAL ends\. A standby /m,
+    like($result->{stderr},
+        qr/^pg_rewind: detail: The source no longer has segment [0-9A-F]{24}, in which the target's WAL ends\. A standby /m,
         'with what it means for a standby');
     like($result->{stderr}, qr/^pg_rewind: hint: .*--compare/m, 'and what helps');
 
     # Its own server would ask that archive: so it can follow.
     my $restoring = $standby->copy('restoring');
-    append($restoring->path($version >= 12 ? 'postgresql.conf' : 'recovery.conf'), "restore_command = 'cp $archive/%f %p'\n");
+    append($restoring->path($version >= 12 ? 'postgresql.conf' : 'recovery.conf'),
+        "restore_command = 'cp $archive/%f %p'\n");
     $result = rewinds($restoring, $primary, options => [ '-B', $restoring->bindir ]);
-    like($result->{stderr}, qr/^pg_rewind: the source no longer has WAL that is needed: asking the target's own "restore_command"$/m, 'it is asked');
+    like($result->{stderr},
+        qr/^pg_rewind: the source no longer has WAL that is needed: asking the target's own "restore_command"$/m,
+        'it is asked');
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'and shows that nothing has diverged');
     unlike($result->{stderr}, qr/cannot follow/, 'nor is anything missing');
     rejoins($restoring, $primary, recovery_written => 1, quick => 1, no_promotion => 1);
@@ -55,7 +60,8 @@ each_version(sub {
 
     $result = rewinds($standby, $primary, options => [ '--wal-archive', $archive ]);
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'an archive shows that nothing has diverged');
-    like($result->{stderr}, qr/^pg_rewind: warning: the source no longer has segment [0-9A-F]{24}: the target cannot follow it\npg_rewind: hint: .*--compare/m,
+    like($result->{stderr},
+        qr/^pg_rewind: warning: the source no longer has segment [0-9A-F]{24}: the target cannot follow it\npg_rewind: hint: .*--compare/m,
         'but that alone does not help');
 
     rewinds($standby, $primary, options => ['--compare']);

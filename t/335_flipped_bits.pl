@@ -1,12 +1,13 @@
-# A bit that has flipped in the target's WAL is noticed, and said with its place; or it does not matter, and the result is the
-# same. Never is it silently taken for the end of WAL. (Invariant 9. The reader is the same for all versions.)
+# A bit that has flipped in the target's WAL is noticed, and said with its place; or it does not matter, and the result
+# is the same. Never is it silently taken for the end of WAL. (Invariant 9. The reader is the same for all versions.)
 #
 #   source        ┌──── 2 ──────▶          ┬ divergence   ● last common checkpoint   * a flipped bit
 #   target   1 ─●─┴──*─|──*──|─*─|*─▶      | segments of WAL
 #
-# The one end that nobody can tell from damage is in the last segment of a server that was killed: WAL is written, and lost in
-# a power cut, in any order within a segment. There the end may come early, as it does for the server's own recovery. Where a
-# later segment goes on, or pg_control of a server that was stopped knows of a later record, it may not.
+# The one end that nobody can tell from damage is in the last segment of a server that was killed: WAL is written, and
+# lost in a power cut, in any order within a segment. There the end may come early, as it does for the server's own
+# recovery. Where a later segment goes on, or pg_control of a server that was stopped knows of a later record, it may
+# not.
 #
 # PG_REWIND_TEST_FLIPS=1000 flips more bits (PG_REWIND_TEST_POINTS=all as many), of targets of all versions from 11 on;
 # PG_REWIND_TEST_SEED chooses others.
@@ -37,7 +38,8 @@ sub look
     my ($end) = $result->{stdout} =~ /"target_end": *"([^"]+)"/;
     my ($divergence) = $result->{stderr} =~ /servers diverged at WAL location (\S+)/;
     my ($checkpoint) = $result->{stderr} =~ /last common checkpoint at (\S+)/;
-    my $plan = join "\n", grep { /\((?:NONE|COPY|COPY_TAIL|TRUNCATE|CREATE|REMOVE)\)$|^pg_rewind:   block/ } split /\n/, $result->{stderr};
+    my $plan = join "\n", grep { /\((?:NONE|COPY|COPY_TAIL|TRUNCATE|CREATE|REMOVE)\)$|^pg_rewind:   block/ } split /\n/,
+        $result->{stderr};
     my @errors = grep { /error:|detail:/ } split /\n/, $result->{stderr};
     return {
         status => $result->{status}, signal => $result->{signal}, end => $end && number_of($end), plan => $plan,
@@ -52,7 +54,8 @@ sub records
     my ($target) = @_;
     my @segments = sort grep { /^00000001[0-9A-F]{16}$/ } map { s{.*/}{}r } glob($target->path('pg_wal/*'));
     my $result = run([ $waldump, $target->data, @segments[0, -1] ]);
-    return map { my ($lsn, $size) = m{^(\S+) prev \S+ len (\d+)}; [ number_of($lsn), $size ] } split /\n/, $result->{stdout};
+    return map { my ($lsn, $size) = m{^(\S+) prev \S+ len (\d+)}; [ number_of($lsn), $size ] } split /\n/,
+        $result->{stdout};
 }
 
 # A byte of the WAL from here to there, and the bit.
@@ -108,14 +111,17 @@ sub judge
         {
             my $number = number_of($said);
             return 'noticed' if $number >= ($record ? $record->[0] : $first) && $number <= $lsn + PAGE;
-            return 'noticed' if $lsn % PAGE < 40 && $number >= ($before ? $before->[0] : $first) && $number <= $lsn + PAGE;
+            return 'noticed' if $lsn % PAGE < 40 && $number >= ($before ? $before->[0] : $first) && $number <= $lsn
+                + PAGE;
         }
         return '';
     }
     return '' if $found->{status} != 0;
-    return 'harmless' if $found->{end} == $expected->{end} && $found->{plan} eq $expected->{plan} && $found->{divergence} == $expected->{divergence};
+    return 'harmless' if $found->{end} == $expected->{end} && $found->{plan} eq $expected->{plan}
+        && $found->{divergence} == $expected->{divergence};
     # Common WAL that can be read but is not the source's: more is rewound than need be.
-    return 'earlier divergence' if $lsn < $expected->{divergence} && $found->{divergence} <= $lsn && $found->{end} == $expected->{end};
+    return 'earlier divergence' if $lsn < $expected->{divergence} && $found->{divergence} <= $lsn
+        && $found->{end} == $expected->{end};
     # The end comes early where nothing shows that it is early.
     return 'end' if $killed && $found->{end} <= $lsn && int($lsn / SEGMENT) == int(($expected->{end} - 1) / SEGMENT);
     return '';
@@ -127,7 +133,8 @@ sub try_flips
     my $expected = look($target, $source);
     is($expected->{status}, 0, 'the target as it is can be rewound') or do { diag($expected->{errors}); return };
     my @records = grep { $_->[0] >= $expected->{checkpoint} } records($target);
-    cmp_ok(int($expected->{end} / SEGMENT) - int($expected->{divergence} / SEGMENT), '>=', 3, 'there are some segments');
+    cmp_ok(int($expected->{end} / SEGMENT) - int($expected->{divergence} / SEGMENT), '>=', 3,
+        'there are some segments');
     my $dice = RewindTest::Dice->new("flip $seed");
     my (%came, @wrong);
 
@@ -141,7 +148,9 @@ sub try_flips
         flip($target, $lsn, $bit);
         my $judgement = judge($found, $expected, $lsn, $killed, @records);
         $came{ $judgement || 'wrong' }++;
-        push @wrong, sprintf("flip %d: bit %d at %s: exit status %d, end %s (%s without), divergence %s (%s without): %s", $number, $bit, lsn_of($lsn),
+        push @wrong,
+            sprintf("flip %d: bit %d at %s: exit status %d, end %s (%s without), divergence %s (%s without): %s",
+            $number, $bit, lsn_of($lsn),
             $found->{status}, lsn_of($found->{end} // 0), lsn_of($expected->{end}), lsn_of($found->{divergence} // 0),
             lsn_of($expected->{divergence}), $found->{errors}) if !$judgement;
     }

@@ -45,5 +45,7 @@ each_version(sub {
     cut_wal_short($target, $segment, ($offset - $offset % 8192) / 2 - ($offset - $offset % 8192) / 2 % 8192);
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'it is refused') or diag($result->{stderr});
-    like($result->{stderr}, qr/detail: The target's WAL is damaged or incomplete there: its data files contain later changes\.$/m, 'with the reason');
+    like($result->{stderr},
+        qr/detail: The target's WAL is damaged or incomplete there: its data files contain later changes\.$/m,
+        'with the reason');
 }, only => [ 15, 18 ]);

@@ -1,5 +1,5 @@
-# A primary that crashed, and once more in its recovery, and somebody has put the source's WAL into its pg_wal: it has not followed the
-# source, and its own WAL after the divergence counts.  (Invariant 7. Both sources.)
+# A primary that crashed, and once more in its recovery, and somebody has put the source's WAL into its pg_wal: it has
+# not followed the source, and its own WAL after the divergence counts. (Invariant 7. Both sources.)
 #
 #   source   1 ──┬── 2 ──▶
 #   target   1 ──┴── 1 ── pages written ──✕ ── crashed in recovery ──✕      ✕ killed; then files of timeline 2 are copied to its pg_wal
@@ -14,7 +14,8 @@ each_version(sub {
     my ($version) = @_;
     my $unreadable;
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 2000) i; CREATE TABLE other (a int)");
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 2000) i; CREATE TABLE other (a int)");
             $unreadable = $_[0]->query("SELECT pg_relation_filepath('other')") },
         source => sub { $_[0]->sql('CREATE TABLE s AS SELECT 1 AS a') },
         target => sub {

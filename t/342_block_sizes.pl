@@ -1,7 +1,7 @@
-# Servers that were built with other sizes: pages of 4, 16 and 32 kB, WAL pages of 4, 16, 32 and 64 kB, relation segments of a few
-# blocks and of no round number. No package has such a server; both directories are written by the test: RewindTest::WrittenPair.
-# Rewound, and recovered by the source's WAL, the target has the source's relations byte by byte.  (Invariant 7; a directory as the
-# source.)
+# Servers that were built with other sizes: pages of 4, 16 and 32 kB, WAL pages of 4, 16, 32 and 64 kB, relation
+# segments of a few blocks and of no round number. No package has such a server; both directories are written by the
+# test: RewindTest::WrittenPair. Rewound, and recovered by the source's WAL, the target has the source's relations byte
+# by byte. (Invariant 7; a directory as the source.)
 #
 #   source       ┌── 2 ── │ ── 2 ──▶      each side changes other blocks, in each segment of a relation, some of them both;
 #   target   1 ──┴── 1 ── │ ── 1 ──▶        grows and cuts relations; gives up a record and switches WAL
@@ -30,7 +30,8 @@ sub differing
     for my $fork (sort keys %{ { %$one, %$other } })
     {
         my ($x, $y) = ($one->{$fork}, $other->{$fork});
-        my @blocks = grep { ($x->{$_} // '') ne ($y->{$_} // '') } sort { $a <=> $b } keys %{ { %{ $x // {} }, %{ $y // {} } } };
+        my @blocks = grep { ($x->{$_} // '') ne ($y->{$_} // '') } sort { $a <=> $b }
+            keys %{ { %{ $x // {} }, %{ $y // {} } } };
         push @differing, "$fork: @blocks" if @blocks || !$x || !$y;
     }
     return join '; ', @differing;
@@ -41,11 +42,14 @@ sub is_as_the_source
 {
     my ($pair, $rewound, $side, $compared) = @_;
     my $source = $pair->{$side};
-    my ($high, $low) = slurp($rewound->path('backup_label')) =~ m{^START WAL LOCATION: (\w+)/(\w+) }m or return fail('there is a backup_label');
+    my ($high, $low) = slurp($rewound->path('backup_label')) =~ m{^START WAL LOCATION: (\w+)/(\w+) }m
+        or return fail('there is a backup_label');
     my $marked = $side eq 'source' && !$compared ? RewindTest::WrittenPair::INDEX . ': 4' : '';
     my $start = hex($high) << 32 | hex $low;
-    is(differing($pair->recovered($rewound, $side, $start), $pair->recovered($source)), $marked, 'recovery makes the relations what they are on the source');
-    is(join(' ', grep { !-e $rewound->path("pg_wal/$_") || slurp($source->path("pg_wal/$_")) ne slurp($rewound->path("pg_wal/$_")) } $pair->segments($side, $start)), '',
+    is(differing($pair->recovered($rewound, $side, $start), $pair->recovered($source)), $marked,
+        'recovery makes the relations what they are on the source');
+    is(join(' ', grep { !-e $rewound->path("pg_wal/$_") || slurp($source->path("pg_wal/$_"))
+        ne slurp($rewound->path("pg_wal/$_")) } $pair->segments($side, $start)), '',
         'the WAL from there on is that of the source');
     is(slurp($rewound->path('pg_xact/0000')), slurp($source->path('pg_xact/0000')), 'so is what is copied whole');
     return;
@@ -59,8 +63,10 @@ sub rewinds_written
     return subtest("from the $from, $name", sub {
         my $rewound = $pair->{$to}->copy('rewound');
         $option{prepare}->($rewound) if $option{prepare};
-        is(rewind($rewound, $pair->{$from}, kind => 'directory', fault => $option{fault})->{signal}, 9, 'the first run is killed') if $option{fault};
-        my $result = rewinds($rewound, $pair->{$from}, kind => 'directory', options => [ '--no-sync', @{ $option{options} // [] } ]);
+        is(rewind($rewound, $pair->{$from}, kind => 'directory', fault => $option{fault})->{signal}, 9,
+            'the first run is killed') if $option{fault};
+        my $result = rewinds($rewound, $pair->{$from}, kind => 'directory',
+            options => [ '--no-sync', @{ $option{options} // [] } ]);
         is_as_the_source($pair, $rewound, $from, $option{compared}) if $result->{status} == 0;
         $rewound->discard;
     });

@@ -1,10 +1,12 @@
-# A fork of PostgreSQL has its formats and a catalog version of its own: in pg_control, and in the names of the directories in tablespaces.
-# No such server is at hand. Both clusters of a pair are made to look like a fork's, rewound, and made PostgreSQL's again: they are what a
-# rewind of the pair itself gives, and its servers start. A source that runs is one whose pg_control was changed under its server, which
-# finds its tablespace by a link; all that it sends is read from its own files.  (Invariant 7. Both sources.)
+# A fork of PostgreSQL has its formats and a catalog version of its own: in pg_control, and in the names of the
+# directories in tablespaces. No such server is at hand. Both clusters of a pair are made to look like a fork's,
+# rewound, and made PostgreSQL's again: they are what a rewind of the pair itself gives, and its servers start. A source
+# that runs is one whose pg_control was changed under its server, which finds its tablespace by a link; all that it
+# sends is read from its own files. (Invariant 7. Both sources.)
 #
 #   tablespace   a table that both sides changed, in files of blocks; one that each side made
-#   refused      another catalog version than the other side's; PG_VERSION of another major version; lost rows, whose names would be guesses
+#   refused      another catalog version than the other side's; PG_VERSION of another major version; lost rows, whose
+#                names would be guesses
 # (Rules L31, N2, N3.)
 
 use strict;
@@ -65,14 +67,17 @@ sub refusals
         if catalog_of($source) == $release;
     return $copy->discard if catalog_of($source) == $release;
 
-    # 13 to 16 have one control version: there each of these has such a pg_control, but the source is of another version.
+    # 13 to 16 have one control version: there each of these has such a pg_control, but the source is of another
+    # version.
     my $shares = $version >= 13 && $version <= 16;
     my $other = $version == 14 ? 15 : 14;
     replace($copy->path('PG_VERSION'), "$other\n");
     is_refused($source, $copy, 'PG_VERSION of another version', $shares ? 3 : 1,
         qr/^pg_rewind: error: clusters are not compatible .*\npg_rewind: detail: .* catalog version $own(?:\) and target \(PostgreSQL $other, catalog version $own\)|, PG_VERSION contains "$other"\.$)/m);
     replace($copy->path('PG_VERSION'), "$version\n");
-    is_refused($source, $copy, 'lost rows', 1, qr/^pg_rewind: error: lost rows of a fork of PostgreSQL cannot be saved$/m, options => [ '--save-lost-rows=' . work_dir() . '/lost' ]);
+    is_refused($source, $copy, 'lost rows', 1,
+        qr/^pg_rewind: error: lost rows of a fork of PostgreSQL cannot be saved$/m,
+        options => [ '--save-lost-rows=' . work_dir() . '/lost' ]);
     $copy->discard;
     return;
 }
@@ -94,14 +99,17 @@ sub rewinds_as_fork
     refusals($source, $rewound, $release) if $kind eq 'directory';
     my $server = 'a fork of PostgreSQL ' . $target->version . ", catalog version $own";
     my @source = $kind eq 'server' ? ('--source-server', $source->conninfo) : ('--source-pgdata', $source->data);
-    like(run([ rewind_argv($rewound->data, @source, '--check') ])->{stdout}, qr/^".*", a stopped primary of $server: /, '--check says that it is a fork');
-    like(run([ rewind_argv($rewound->data, @source, qw(-n --report=json)) ])->{stdout}, qr/"fork_catalog_version": $own,$/m, 'so does the report for programs');
+    like(run([ rewind_argv($rewound->data, @source, '--check') ])->{stdout}, qr/^".*", a stopped primary of $server: /,
+        '--check says that it is a fork');
+    like(run([ rewind_argv($rewound->data, @source, qw(-n
+        --report=json)) ])->{stdout}, qr/"fork_catalog_version": $own,$/m, 'so does the report for programs');
     rewinds($rewound, $source, kind => $kind, options => [ '--no-sync', "--report-file=$file" ]);
     like(slurp($file), qr/^  server version +$server$/m, 'and the report for people');
     unlike(slurp($file), qr/of_target/, 'which has no names from its catalogs');
 
     set_catalog($_, $release) for $source, $rewound;
-    is_same_tree(rewound_tree($rewound), rewound_tree($golden), 'all files are those of a rewind of PostgreSQL itself') if $kind eq 'directory';
+    is_same_tree(rewound_tree($rewound), rewound_tree($golden), 'all files are those of a rewind of PostgreSQL itself')
+        if $kind eq 'directory';
     $source->start if $kind eq 'directory';
     rejoins($golden, $source, quick => 1, no_promotion => 1);
     rejoins($rewound, $source);

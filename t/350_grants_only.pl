@@ -14,7 +14,8 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 5000) i; $role") },
         source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 3000); CREATE TABLE s AS SELECT 1 AS a') },
-        target => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 9000); CREATE TABLE lost AS SELECT 1 AS a') });
+        target => sub {
+            $_[0]->sql('INSERT INTO t SELECT generate_series(1, 9000); CREATE TABLE lost AS SELECT 1 AS a') });
 
     my $stranger = rewind($target, $source, user => 'nobody');
     isnt($stranger->{status}, 0, 'a role that does not exist is refused');

@@ -1,6 +1,6 @@
-# A source that is gone for a moment costs a moment: stopped and started again, killed and started again, its connections
-# terminated, at any time. (The argument why a restart does no harm is above check_same_server. Sources are servers:
-# a primary and a standby.)
+# A source that is gone for a moment costs a moment: stopped and started again, killed and started again, its
+# connections terminated, at any time. (The argument why a restart does no harm is above check_same_server. Sources are
+# servers: a primary and a standby.)
 #
 #   bytes of the source's answers   0 ──┬────┬────┬────┬────┬──▶ all      ┬ held back here while it happens
 # (Rules C52, I45.)
@@ -75,7 +75,8 @@ each_version(sub {
         before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i; CREATE INDEX ON t (i);
             CREATE UNLOGGED TABLE unlogged (i int); CREATE TABLE truncated (i int);
             SELECT format('CREATE TABLE dropped_%s AS SELECT * FROM t', n) FROM generate_series(0, 8) n \\gexec\n") },
-        source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a; INSERT INTO unlogged VALUES (1)") },
+        source => sub {
+            $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a; INSERT INTO unlogged VALUES (1)") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     my $n = 0;
     for my $kind (qw(primary standby))
@@ -87,7 +88,8 @@ each_version(sub {
             for my $part ($kind eq 'primary' ? (0.02, 0.2, 0.5, 0.8) : (0.1, 0.6))
             {
                 my ($what, $deed) = @deeds[ 2 * ($n % 4), 2 * ($n % 4) + 1 ];
-                survives($what, $deed, int($bytes * $part), $n++, $target, $source, $primary, $proxy, $n % 2 || $kind eq 'standby');
+                survives($what, $deed, int($bytes * $part), $n++, $target, $source, $primary, $proxy, $n % 2
+                    || $kind eq 'standby');
             }
         });
         $proxy->end;

@@ -23,7 +23,8 @@ sub fails
     my ($name, $proxy, %option) = @_;
     subtest($name, sub {
         $proxy->after($option{bytes} // int($bytes / 2), $option{action} // 'hang');
-        my $run = start_rewind($target, $proxy, options => [ '--retry-timeout=' . ($option{seconds} // 120), @{ $option{options} // [] } ]);
+        my $run = start_rewind($target, $proxy, options => [ '--retry-timeout=' . ($option{seconds} // 120),
+            @{ $option{options} // [] } ]);
         $proxy->wait_for($option{action} // 'hang');
         $option{deed}->() if $option{deed};
         $proxy->pass if !$option{no_pass};
@@ -66,7 +67,8 @@ sub go_back
 each_version(sub {
     my ($version) = @_;
     (my $source, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     my $further = $source->standby('further')->promote;
@@ -75,7 +77,8 @@ each_version(sub {
     wait_until('the clock goes on', sub { time > $made });
     my $twin = $source->standby('twin');
     # Another initdb, another system identifier.
-    my $stranger = make_cluster('stranger', $version, checksums => $version == 9.3 ? 0 : substr($version, -1) % 2)->start;
+    my $stranger = make_cluster('stranger', $version, checksums => $version == 9.3 ? 0
+        : substr($version, -1) % 2)->start;
     my $saved = save_state($source);
     my $proxy = RewindTest::Proxy->new('proxy', $source);
     $before = tree($target);
@@ -90,7 +93,8 @@ each_version(sub {
     fails('the source is gone', $proxy, seconds => 2, action => 'refuse', no_pass => 1, at_most => 45,
         says => [ qr/^pg_rewind: detail: pg_rewind retried the connection for 2 seconds\.$/m,
             qr/^pg_rewind: hint: .*Run pg_rewind again when the source can be reached\.$/m ]);
-    fails('the source is gone, and is not to be tried again', $proxy, seconds => 0, action => 'refuse', no_pass => 1, at_most => 45,
+    fails('the source is gone, and is not to be tried again', $proxy, seconds => 0, action => 'refuse', no_pass => 1,
+        at_most => 45,
         says => [ qr/^pg_rewind: error: connection to .*(?:was lost|failed)/m ]);
     fails('connections are lost, and are not to be made again', $proxy, seconds => 0, action => 'cut',
         says => [ qr/^pg_rewind: error: connection to .*(?:was lost|failed)/m ]);
@@ -98,8 +102,10 @@ each_version(sub {
         says => [ qr/was lost: no answer within 1 s/, qr/^pg_rewind: error: .*no answer/m ]);
     for my $row (
         [ 'another cluster', $stranger, qr/^pg_rewind: error: new connection leads to a different system$/m ],
-        [ 'a server that was promoted', $further, qr/^pg_rewind: error: new connection leads to another server, or the source server was promoted$/m ],
-        [ 'a standby of the source', $standby, qr/^pg_rewind: detail: It is a standby on timeline 2; earlier it was a primary on timeline 2\.$/m ])
+        [ 'a server that was promoted', $further,
+        qr/^pg_rewind: error: new connection leads to another server, or the source server was promoted$/m ],
+        [ 'a standby of the source', $standby,
+            qr/^pg_rewind: detail: It is a standby on timeline 2; earlier it was a primary on timeline 2\.$/m ])
     {
         my ($who, $other, $message) = @$row;
         fails("$who answers at the same address", $proxy,
@@ -112,13 +118,15 @@ each_version(sub {
     my $to_standby = RewindTest::Proxy->new('to_standby', $standby);
     fails('another standby answers at the same address', $to_standby,
         deed => sub { $to_standby->switch_to($twin); $to_standby->cut },
-        says => [ qr/^pg_rewind: error: new connection leads to another server$/m, qr/^pg_rewind: detail: It has a different data directory\.$/m ]);
+        says => [ qr/^pg_rewind: error: new connection leads to another server$/m,
+            qr/^pg_rewind: detail: It has a different data directory\.$/m ]);
     $to_standby->switch_to($standby);
     # Restarted it begins before what it had replayed, and nobody knows whether it has come as far again.
     fails('the source is a standby that has lost its primary', $to_standby,
         deed => sub { $standby->stop('immediate')->start(settings => { primary_conninfo => "''" }); $to_standby->cut },
         seconds => 15,
-        says => [ qr/^pg_rewind: error: source server has not yet replayed the WAL that it had replayed before its restart$/m ],
+        says => [
+        qr/^pg_rewind: error: source server has not yet replayed the WAL that it had replayed before its restart$/m ],
         then => sub { $standby->restart }) if $version >= 12;
     fails('the source is promoted', $to_standby, deed => sub { $standby->promote; $to_standby->cut },
         says => [ qr/or the source server was promoted$/m ]);

@@ -1,6 +1,6 @@
-# A network that swallows everything, without a reset, ends the run in time, and so does a signal meanwhile. (The bounds tell it
-# from a run that waits as long as by default, not a fast machine from a slow one.)
-# (Invariant 1. The same on all versions; the source is a server.)
+# A network that swallows everything, without a reset, ends the run in time, and so does a signal meanwhile. (The bounds
+# tell it from a run that waits as long as by default, not a fast machine from a slow one.) (Invariant 1. The same on
+# all versions; the source is a server.)
 #
 #   connecting    no answer at all, no answer to the first byte
 #   a query       no answer; the kernel of the other side still confirms what arrives, so keepalives do not notice
@@ -51,7 +51,8 @@ sub deaf_port
 each_version(sub {
     my ($version) = @_;
     (my $source, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     $before = tree($target);
@@ -69,13 +70,16 @@ each_version(sub {
     subtest('nobody answers when it connects', sub {
         my $run = start_rewind($target, $proxy, conninfo => $nowhere, options => ['--retry-timeout=4']);
         ends_within($run, $run->{began}, 45, qr/timeout expired|timed out/);
-        $run = start_rewind($target, $proxy, conninfo => "$nowhere connect_timeout=3", options => ['--retry-timeout=60']);
+        $run = start_rewind($target, $proxy, conninfo => "$nowhere connect_timeout=3",
+            options => ['--retry-timeout=60']);
         ends_within($run, $run->{began}, 45, qr/timeout expired|timed out/);
     });
     subtest('a second host answers', sub {
         my $copy = $target->copy('second_host');
-        my $both = 'host=127.0.0.1,127.0.0.1 user=postgres dbname=postgres port=' . join ',', $deaf->sockport, $proxy->{port};
-        my $result = end_of_rewind(start_rewind($copy, $proxy, conninfo => $both, options => ['--retry-timeout=10', '--jobs=1', '-R' ]));
+        my $both = 'host=127.0.0.1,127.0.0.1 user=postgres dbname=postgres port=' . join ',', $deaf->sockport,
+            $proxy->{port};
+        my $result = end_of_rewind(start_rewind($copy, $proxy, conninfo => $both,
+            options => ['--retry-timeout=10', '--jobs=1', '-R' ]));
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         my $written = slurp($copy->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'));
         like($written, qr/primary_conninfo.*127\.0\.0\.1,127\.0\.0\.1/, 'both hosts are written for the standby');

@@ -12,8 +12,10 @@ use RewindTest::Proxy;
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        cluster => { settings => "max_connections = 12\nsuperuser_reserved_connections = 0" . ($version >= 16 ? "\nreserved_connections = 0" : '') },
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        cluster => { settings => "max_connections = 12\nsuperuser_reserved_connections = 0"
+        . ($version >= 16 ? "\nreserved_connections = 0" : '') },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     my $proxy = RewindTest::Proxy->new('proxy', $source);
@@ -29,7 +31,9 @@ each_version(sub {
         $source->wait_for_clients(10);
         my $result = rewind($copy, $source, options => [ @jobs, '--debug' ], not_foretold => 'it was, before');
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: continuing with 2 connections to the source server: .*too many clients/ms, 'with the connections that there are');
+        like($result->{stderr},
+            qr/^pg_rewind: continuing with 2 connections to the source server: .*too many clients/ms,
+            'with the connections that there are');
         unlike($result->{stderr}, qr/warning/, 'without a warning');
         $_->end for @sessions;
         $source->wait_for_clients(0);
@@ -39,12 +43,15 @@ each_version(sub {
     # The limit does not count for superusers, and 10 knows no other role that is enough.
     subtest('the role may have one connection', sub {
         my $copy = $target->copy('limited');
-        $source->sql(join '; ', 'CREATE ROLE ordinary LOGIN CONNECTION LIMIT 1', map { "GRANT EXECUTE ON FUNCTION $_ TO ordinary" }
+        $source->sql(join '; ', 'CREATE ROLE ordinary LOGIN CONNECTION LIMIT 1',
+            map { "GRANT EXECUTE ON FUNCTION $_ TO ordinary" }
             'pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)',
             'pg_read_binary_file(text, bigint, bigint, boolean)');
         my $result = rewind($copy, $source, options => [ @jobs, '--debug' ], user => 'ordinary');
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: continuing with 1 connection to the source server: .*too many connections for role/ms, 'with one connection');
+        like($result->{stderr},
+            qr/^pg_rewind: continuing with 1 connection to the source server: .*too many connections for role/ms,
+            'with one connection');
         $copy->discard;
     }) if $version >= 11;
 
@@ -58,14 +65,18 @@ each_version(sub {
         # All but one are terminated and their places taken, as far as there are any.
         $source->sql("SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
             WHERE application_name = 'pg_rewind' ORDER BY backend_start OFFSET 1) a");
-        wait_until('they are gone', sub { $source->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_rewind'") eq '1' });
+        wait_until('they are gone',
+            sub { $source->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_rewind'")
+            eq '1' });
         $source->wait_for_clients(1);
         my @sessions = map { $source->session } 1 .. 11;
         $proxy->pass;
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         # A worker that has nothing more to ask for does not notice.
-        like($result->{stderr}, qr/^pg_rewind: warning: continuing with fewer connections to the source server: .*too many clients/ms, 'it shares what is left')
+        like($result->{stderr},
+            qr/^pg_rewind: warning: continuing with fewer connections to the source server: .*too many clients/ms,
+            'it shares what is left')
             if $proxy->status->{made} > $made;
         $_->end for @sessions;
         $source->wait_for_clients(0);

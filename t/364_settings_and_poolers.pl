@@ -1,5 +1,5 @@
-# Whatever a role, a database or a pooler sets, the run goes on, and nobody else notices it; a pooler that leads to another
-# server without a word is found out.  (Invariant 6. The source is a server.)
+# Whatever a role, a database or a pooler sets, the run goes on, and nobody else notices it; a pooler that leads to
+# another server without a word is found out. (Invariant 6. The source is a server.)
 #
 #   pg_rewind ── front proxy ── pgbouncer ── back proxy ── source
 #                                                 └─ ─ ─ ─ standby
@@ -18,8 +18,10 @@ my %timeout = (    # since which version
 );
 my %harmful = (
     default_transaction_isolation => 'serializable', default_transaction_read_only => 'on', client_encoding => 'LATIN1',
-    search_path => 'elsewhere', bytea_output => 'escape', standard_conforming_strings => 'off', timezone => 'Asia/Kolkata',
-    datestyle => 'German', extra_float_digits => '-15', quote_all_identifiers => 'on', default_transaction_deferrable => 'on',
+    search_path => 'elsewhere', bytea_output => 'escape', standard_conforming_strings => 'off',
+    timezone => 'Asia/Kolkata',
+    datestyle => 'German', extra_float_digits => '-15', quote_all_identifiers => 'on',
+    default_transaction_deferrable => 'on',
 );
 
 my %bouncers;    # process ids
@@ -79,7 +81,8 @@ sub front_proxy
 sub role_may_all
 {
     my ($cluster, %setting) = @_;
-    $cluster->sql(join '; ', 'ALTER ROLE rewinder RESET ALL', map { "ALTER ROLE rewinder SET $_ = '$setting{$_}'" } sort keys %setting);
+    $cluster->sql(join '; ', 'ALTER ROLE rewinder RESET ALL', map { "ALTER ROLE rewinder SET $_ = '$setting{$_}'" }
+        sort keys %setting);
     return;
 }
 
@@ -98,7 +101,8 @@ each_version(sub {
     subtest('settings of the role', sub {
         my $copy = $target->copy('settings');
         role_may_all($source, %harmful, map { $_ => '10ms' } @timeouts);
-        my $struck = run([ program('psql'), '-XAtqc', 'SELECT pg_sleep(0.1)', '-d', $source->conninfo . ' user=rewinder' ]);
+        my $struck = run([ program('psql'), '-XAtqc', 'SELECT pg_sleep(0.1)', '-d', $source->conninfo
+            . ' user=rewinder' ]);
         like($struck->{stderr}, qr/statement timeout|transaction timeout/, 'the timeout is there');
         rewinds($copy, $source, user => 'rewinder', options => [ '--no-sync', '-R' ]);
         role_may_all($source);
@@ -113,12 +117,15 @@ each_version(sub {
             my $copy = $target->copy('idle');
             my $front = front_proxy('front_idle', $source->dir . '/.s.PGSQL.5432', 6);
             role_may_all($source, idle_session_timeout => '2s');
-            my $run = start_rewind($copy, $front, conninfo => $front->conninfo . ' user=rewinder', options => [ '--retry-timeout=0', '--jobs=1' ]);
+            my $run = start_rewind($copy, $front, conninfo => $front->conninfo . ' user=rewinder',
+                options => [ '--retry-timeout=0', '--jobs=1' ]);
             $front->wait_for('hang');
-            wait_until('the connection is closed', sub { $source->log =~ /terminating connection due to idle-session timeout/ });
+            wait_until('the connection is closed',
+                sub { $source->log =~ /terminating connection due to idle-session timeout/ });
             $front->pass;
             my $result = end_of_rewind($run);
-            is($result->{status}, 0, 'pg_rewind opens another, also if it is not to try again') or diag($result->{stderr});
+            is($result->{status}, 0, 'pg_rewind opens another, also if it is not to try again')
+                or diag($result->{stderr});
             role_may_all($source);
             $copy->discard;
         });
@@ -132,12 +139,15 @@ each_version(sub {
             my $back = RewindTest::Proxy->new("back_$mode", $source);
             my $bouncer = start_pgbouncer("bouncer_$mode", $back, $mode);
             $back->after(1_000_000, 'hang');
-            my $run = start_rewind($copy, $source, conninfo => $bouncer->{conninfo}, options => [ '--jobs=3', '--retry-timeout=120' ]);
+            my $run = start_rewind($copy, $source, conninfo => $bouncer->{conninfo},
+                options => [ '--jobs=3', '--retry-timeout=120' ]);
             $back->wait_for('hang');
             $back->restart_server($source);
             my $result = end_of_rewind($run);
-            is($result->{status}, 0, 'pg_rewind succeeds, and the server was restarted meanwhile') or diag($result->{stderr}, slurp("$bouncer->{dir}/log"));
-            my $next = run([ program('psql'), '-XAtq', '-d', $bouncer->{conninfo}, '-c', 'SHOW default_transaction_read_only', '-c', 'SHOW search_path',
+            is($result->{status}, 0, 'pg_rewind succeeds, and the server was restarted meanwhile')
+                or diag($result->{stderr}, slurp("$bouncer->{dir}/log"));
+            my $next = run([ program('psql'), '-XAtq', '-d', $bouncer->{conninfo}, '-c',
+                'SHOW default_transaction_read_only', '-c', 'SHOW search_path',
                 '-c', 'SHOW statement_timeout' ]);
             is($next->{stdout}, qq(off\n"\$user", public\n20ms\n), 'the next client finds the settings of the role');
             role_may_all($source);
@@ -153,14 +163,17 @@ each_version(sub {
         for my $nth (4, 12)
         {
             my $front = front_proxy("front_$nth", "$bouncer->{dir}/.s.PGSQL.6432", $nth);
-            my $run = start_rewind($target, $front, conninfo => $front->conninfo . ' user=rewinder', options => [ '--jobs=1' ]);
+            my $run = start_rewind($target, $front, conninfo => $front->conninfo . ' user=rewinder',
+                options => [ '--jobs=1' ]);
             $front->wait_for('hang');
             $back->switch_to($standby);
             $back->cut;
             $front->pass;
             my $result = end_of_rewind($run);
             is($result->{status}, 1, 'exit status 1');
-            like($result->{stderr}, qr/^pg_rewind: detail: It is a standby on timeline 2; earlier it was a primary on timeline 2\.$/m, 'it says why');
+            like($result->{stderr},
+                qr/^pg_rewind: detail: It is a standby on timeline 2; earlier it was a primary on timeline 2\.$/m,
+                'it says why');
             unlike($result->{stderr}, qr/was lost/, 'no connection was lost');
             is_same_tree(tree($target), $before, 'the target is as it was');
             $back->switch_to($source);

@@ -23,7 +23,8 @@ my @changes = (
     sub { "VACUUM FULL t$_[0]" },
     sub { "UPDATE t$_[0] SET v = 'longer than it was before'; CREATE INDEX ON t$_[0] (v)" },
     sub { "BEGIN; TRUNCATE t$_[0]; INSERT INTO t$_[0] SELECT i, 'new' FROM generate_series(1, 9000) i; COMMIT" },
-    sub { "DELETE FROM t$_[0] WHERE ctid >= '(3,1)'; VACUUM t$_[0]; INSERT INTO t$_[0] SELECT i, 'again' FROM generate_series(1, 20000) i" },
+    sub {
+    "DELETE FROM t$_[0] WHERE ctid >= '(3,1)'; VACUUM t$_[0]; INSERT INTO t$_[0] SELECT i, 'again' FROM generate_series(1, 20000) i" },
 );
 
 sub change_everything
@@ -56,7 +57,9 @@ each_version(sub {
         },
         source => sub { $_[0]->sql("CREATE TABLE s AS SELECT 1 AS a") },
         # So that all these files differ, and are read.
-        target => sub { my ($target) = @_; $target->sql(join ";\n", map { my $n = $_; map { "UPDATE t${n}_$_ SET v = 'target'" } 0 .. $tables - 1 } 0 .. $#parts + 1) });
+        target => sub { my ($target) = @_;
+            $target->sql(join ";\n", map { my $n = $_;
+            map { "UPDATE t${n}_$_ SET v = 'target'" } 0 .. $tables - 1 } 0 .. $#parts + 1) });
     my $proxy = RewindTest::Proxy->new('proxy', $source);
     my $undisturbed = $target->copy('undisturbed');
     rewinds($undisturbed, $proxy, options => ['--no-sync']);
@@ -83,8 +86,11 @@ each_version(sub {
         my $copy = $target->copy('busy');
         my $n = @parts;
         my @sessions = ($source->session, $source->session);
-        $sessions[1]->send($_) for "DROP DATABASE d$n", "CREATE DATABASE e$n", "DROP DATABASE e$n", "CREATE DATABASE f$n";
-        $sessions[0]->send(join ";\n", map { my $round = $_; map { my $table = $_; $changes[ ($table + $round) % (@changes - 1) + 1 ]->("${n}_$table") } 0 .. $tables - 1 } 1 .. 5);
+        $sessions[1]->send($_) for "DROP DATABASE d$n", "CREATE DATABASE e$n", "DROP DATABASE e$n",
+            "CREATE DATABASE f$n";
+        $sessions[0]->send(join ";\n",
+            map { my $round = $_; map { my $table = $_;
+            $changes[ ($table + $round) % (@changes - 1) + 1 ]->("${n}_$table") } 0 .. $tables - 1 } 1 .. 5);
         my $run = start_rewind($copy, $source);
         my $result = end_of_rewind($run);
         $_->end for @sessions;

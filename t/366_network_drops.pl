@@ -1,5 +1,5 @@
-# A network that drops every packet, with no reset and no report, ends the run within the retry timeout, or costs only time if
-# it recovers before.  (Invariant 1. The same on all versions; the source is a server. Run by root only.)
+# A network that drops every packet, with no reset and no report, ends the run within the retry timeout, or costs only
+# time if it recovers before. (Invariant 1. The same on all versions; the source is a server. Run by root only.)
 #
 #   pg_rewind ── pair of devices ── network namespace ── relay ── source
 # (Rules C52, I45.)
@@ -32,7 +32,8 @@ sub ends_within
 each_version(sub {
     my ($version) = @_;
     (my $source, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
     my $proxy = RewindTest::Proxy->new('proxy', $source);
@@ -61,7 +62,8 @@ each_version(sub {
         $proxy->cut;    # what an earlier run left
         $proxy->after(int($bytes / 2), 'hang');
         my $run = start_rewind($who, $source, conninfo => $conninfo, options => \@options);
-        wait_until(sub { "the run is held; it has said:\n" . slurp($run->{errors}) }, sub { $proxy->status->{last} eq 'hang' || has_ended($run) });
+        wait_until(sub { "the run is held; it has said:\n" . slurp($run->{errors}) },
+            sub { $proxy->status->{last} eq 'hang' || has_ended($run) });
         privileged('drop-packets');
         $proxy->pass;
         return $run;

@@ -1,5 +1,5 @@
-# --max-rate limits what comes from the source, over all connections together; no timeout strikes because of it, and a signal
-# ends the run although it waits.  (The same on all versions.)
+# --max-rate limits what comes from the source, over all connections together; no timeout strikes because of it, and a
+# signal ends the run although it waits. (The same on all versions.)
 #
 #   source  1 ──┬── 2 ──▶   sends no faster than it may
 #   target      └──▶
@@ -17,7 +17,8 @@ my $rate = 1024 * 1024;
 
 each_version(sub {
     my ($source, $target) = split_brain($_[0],
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
 

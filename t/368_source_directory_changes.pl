@@ -46,7 +46,8 @@ each_version(sub {
         my $path = $source->path($file);
         my $before = slurp($path);
         # Held when the first file is copied.
-        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*', '--no-sync', '--debug', '--source-pgdata', $source->data);
+        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*', '--no-sync', '--debug', '--source-pgdata',
+            $source->data);
         like(slurp($held->{errors}), qr/^pg_rewind: differs \(COPY\)$/m, "$name: it comes when all files are listed");
         $does->($path);
         my ($status, $said) = @{ go_on($held) }{qw(status stderr)};
@@ -58,7 +59,9 @@ each_version(sub {
         else
         {
             is($status, 1, "$name: refused") or diag($said);
-            like($said, qr/^pg_rewind: error: size of source file "\Q$path\E" changed concurrently: $expected bytes expected, $copied copied$/m, "$name: what is said");
+            like($said,
+                qr/^pg_rewind: error: size of source file "\Q$path\E" changed concurrently: $expected bytes expected, $copied copied$/m,
+                "$name: what is said");
             ok(!-e $copy->path('differs'), "$name: the target is as it was");
         }
         $copy->discard;

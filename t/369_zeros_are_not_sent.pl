@@ -1,5 +1,5 @@
-# The rest of a segment after a switch is not sent, only how many zeros it has.  (Servers from 11 on fill it with zeros, those
-# before with the headers of empty pages.)
+# The rest of a segment after a switch is not sent, only how many zeros it has. (Servers from 11 on fill it with zeros,
+# those before with the headers of empty pages.)
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
-# An address that leads to two standbys, one after the other or in turn, is found out, also where their files were copied in one second:
-# the pages of one may be older than where recovery starts by the pg_control of the other, or newer than what the other has replayed.
-# (Invariant 7. Sources are standbys.)
+# An address that leads to two standbys, one after the other or in turn, is found out, also where their files were
+# copied in one second: the pages of one may be older than where recovery starts by the pg_control of the other, or
+# newer than what the other has replayed. (Invariant 7. Sources are standbys.)
 #
 #   source   1 ──rows changed──c──┬─ 2 ──▶   primary of a and b
 #   a                          ▲             has written its pages at c
@@ -19,7 +19,8 @@ use RewindTest::Tree;
 my @tables = map { "t$_" } 1 .. 6;
 
 # What a server is recognized by: seconds.
-sub witnesses { my ($cluster) = @_; return join ' ', map { (stat $cluster->path($_))[10] } 'PG_VERSION', 'base/1/PG_VERSION' }
+sub witnesses { my ($cluster) = @_; return join ' ', map { (stat $cluster->path($_))[10] } 'PG_VERSION',
+    'base/1/PG_VERSION' }
 
 sub make_in_one_second
 {
@@ -48,7 +49,8 @@ sub is_found_out
     my $result = end_of_rewind($run);
     $proxy->end;
     is($result->{status}, 1, 'exit status 1');
-    like($result->{stderr}, qr/^pg_rewind: error: new connection leads to another server\npg_rewind: detail: $detail/m, 'it says why');
+    like($result->{stderr}, qr/^pg_rewind: error: new connection leads to another server\npg_rewind: detail: $detail/m,
+        'it says why');
     is_same_tree(tree($target), $before, 'the target is as it was');
     return;
 }
@@ -79,7 +81,9 @@ each_version(sub {
     my $target = make_cluster('target', $version);
     $target->configure("checkpoint_timeout = '1h'\nbgwriter_lru_maxpages = 0\nmax_wal_size = '1GB'\nshared_buffers = '64MB'");
     $target->start;
-    $target->sql(join ';', map { "CREATE TABLE $_ AS SELECT i, 'common' AS v, repeat('x', 100) AS f FROM generate_series(1, 5000) i; VACUUM $_" } @tables);
+    $target->sql(join ';',
+        map {
+        "CREATE TABLE $_ AS SELECT i, 'common' AS v, repeat('x', 100) AS f FROM generate_series(1, 5000) i; VACUUM $_" } @tables);
     my $primary = $target->standby('source');
     my ($a, $b) = make_in_one_second($primary, 'a', 'b');
     $target->sql(join ';', map { "UPDATE $_ SET v = 'changed'" } @tables);
@@ -112,7 +116,9 @@ each_version(sub {
         my $result = end_of_rewind($run);
         $proxy->end;
         is($result->{status}, 0, 'the first connection is enough') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: continuing with 1 connection to the source server: new connection leads to another server, or/m, 'none is made to the other');
+        like($result->{stderr},
+            qr/^pg_rewind: continuing with 1 connection to the source server: new connection leads to another server, or/m,
+            'none is made to the other');
         rejoins($copy, $a, writer => $primary);
         $copy->discard;
     });
@@ -122,8 +128,12 @@ each_version(sub {
         my $result = end_of_rewind($run);
         $proxy->end;
         is($result->{status}, 1, 'exit status 1');
-        like($result->{stderr}, qr/^pg_rewind: error: source server has replayed less WAL than it had before\npg_rewind: detail: It has replayed WAL up to /m, 'it says why');
-        like($result->{stderr}, qr/^pg_rewind: hint: It was restarted and has not replayed its WAL again yet, or the address leads to several standbys: name one host\.$/m, 'and what to do');
+        like($result->{stderr},
+            qr/^pg_rewind: error: source server has replayed less WAL than it had before\npg_rewind: detail: It has replayed WAL up to /m,
+            'it says why');
+        like($result->{stderr},
+            qr/^pg_rewind: hint: It was restarted and has not replayed its WAL again yet, or the address leads to several standbys: name one host\.$/m,
+            'and what to do');
         is_same_tree(tree($target), $before, 'the target is as it was');
         $b->sql('SELECT pg_wal_replay_resume()');
         $b->wait_for_replay_of($primary);
@@ -131,7 +141,9 @@ each_version(sub {
     subtest('connections lead to another standby, which replays as much while it is waited for', sub {
         my $copy = $target->copy('copy_of_both');
         my ($run, $proxy) = changes_standbys($copy, $a, $b, $primary, 2, 120);
-        wait_until('the run waits', sub { slurp($run->{errors}) =~ /warning: source server has replayed less WAL than it had before/ || has_ended($run) });
+        wait_until('the run waits',
+            sub { slurp($run->{errors}) =~ /warning: source server has replayed less WAL than it had before/
+            || has_ended($run) });
         $b->sql('SELECT pg_wal_replay_resume()');
         my $result = end_of_rewind($run);
         $proxy->end;

@@ -1,11 +1,13 @@
-# A database that the source drops while pg_rewind runs: its files go before the record of that is in the WAL.  The rewound target must not
-# lack files that its WAL names.  (Invariant 7. Source is a server: a primary, and a standby that replays the drop.)
+# A database that the source drops while pg_rewind runs: its files go before the record of that is in the WAL. The
+# rewound target must not lack files that its WAL names. (Invariant 7. Source is a server: a primary, and a standby that
+# replays the drop.)
 #
 #   source   ─ VACUUM in d ─────── files of d go ─── record: d is dropped ──▶
 #                                              ▲
 #                                              everything is fetched, and the position is read
 #
-# Hints are not logged on the source, so VACUUM names pages of d without an image of them: replay of it needs the file, or that record.
+# Hints are not logged on the source, so VACUUM names pages of d without an image of them: replay of it needs the file,
+# or that record.
 # (Rules C57, C58.)
 
 use strict;
@@ -33,8 +35,8 @@ sub fill_directory_of
     return $file;
 }
 
-# Stop a process of the cluster while it removes the files of a database: the table's is gone, others are there. It may be too fast; then the next
-# database is tried.
+# Stop a process of the cluster while it removes the files of a database: the table's is gone, others are there. It may
+# be too fast; then the next database is tried.
 sub stop_amid_drop
 {
     my ($cluster, $pid, $drop, @databases) = @_;
@@ -61,7 +63,8 @@ each_version(sub {
             for my $database ('unrelated', map { @$_ } values %databases)
             {
                 $primary->sql("CREATE DATABASE $database");
-                $primary->sql('CREATE TABLE v AS SELECT i FROM generate_series(1, 20000) i', $database) if $database ne 'unrelated';
+                $primary->sql('CREATE TABLE v AS SELECT i FROM generate_series(1, 20000) i', $database)
+                    if $database ne 'unrelated';
             }
         },
         source => sub {
@@ -74,15 +77,18 @@ each_version(sub {
     my $standby = $primary->standby('standby');
     my $session = $primary->session;
     my %side = (
-        primary => { cluster => $primary, pid => $session->sql('SELECT pg_backend_pid()'), drop => sub { $session->send("DROP DATABASE $_[0]") } },
-        standby => { cluster => $standby, pid => $standby->process_pid('startup'), drop => sub { $primary->sql("DROP DATABASE $_[0]") } });
+        primary => { cluster => $primary, pid => $session->sql('SELECT pg_backend_pid()'),
+        drop => sub { $session->send("DROP DATABASE $_[0]") } },
+        standby => { cluster => $standby, pid => $standby->process_pid('startup'),
+            drop => sub { $primary->sql("DROP DATABASE $_[0]") } });
 
     my $other = $primary->session;
     $other->sql(q{BEGIN; COMMENT ON DATABASE unrelated IS 'so it cannot be dropped'});
     $session->send('DROP DATABASE unrelated');
     wait_until('a drop waits for its lock', sub { $primary->query('SELECT count(*) FROM pg_locks WHERE NOT granted') });
     my $waits = rewind($target->copy('waits'), $primary, options => [ '--no-sync', '--wait-timeout=1' ]);
-    is($waits->{status}, 0, 'a session that waits for the lock has removed nothing: it is not waited for') or diag($waits->{stderr});
+    is($waits->{status}, 0, 'a session that waits for the lock has removed nothing: it is not waited for')
+        or diag($waits->{stderr});
     $other->sql('COMMIT');
     $session->sql('SELECT 1');
 
@@ -91,14 +97,20 @@ each_version(sub {
         subtest("source is a $kind", sub {
             my ($source, $pid) = @{ $side{$kind} }{qw(cluster pid)};
             my $rewound = $target->copy("from_$kind");
-            ok(stop_amid_drop($source, $pid, $side{$kind}{drop}, @{ $databases{$kind} }), 'the source is stopped while it drops a database') or return;
-            my $refused = rewind($rewound, $source, options => ['--wait-timeout=1'], not_foretold => 'nothing is fetched');
+            ok(stop_amid_drop($source, $pid, $side{$kind}{drop}, @{ $databases{$kind} }),
+                'the source is stopped while it drops a database') or return;
+            my $refused = rewind($rewound, $source, options => ['--wait-timeout=1'],
+                not_foretold => 'nothing is fetched');
             is($refused->{status}, 1, 'a drop that takes too long is an error');
-            like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m, 'which names the reason');
+            like($refused->{stderr},
+                qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m,
+                'which names the reason');
 
             my $run = start_rewind($rewound, $source);
             wait_until('pg_rewind waits', sub {
-                has_ended($run) || slurp($run->{errors}) =~ /^pg_rewind: waiting for the source to drop, move or rename a database$/m });
+                has_ended($run)
+                    || slurp($run->{errors})
+                    =~ /^pg_rewind: waiting for the source to drop, move or rename a database$/m });
             kill 'CONT', $pid;
             my $result = end_of_rewind($run);
             is($result->{status}, 0, 'once the drop ends the rewind goes on') or diag($result->{stderr});

@@ -1,5 +1,6 @@
-# A relation of two segments that the source drops or cuts while pg_rewind works: the rewound target does not keep the second one, which replay
-# reaches only from a first that is there and full.  (Source is a server. All is sparse: a block of zeros is a valid empty page.)
+# A relation of two segments that the source drops or cuts while pg_rewind works: the rewound target does not keep the
+# second one, which replay reaches only from a first that is there and full. (Source is a server. All is sparse: a block
+# of zeros is a valid empty page.)
 #
 #   first segment    ● a row of the target's ───── read when the source has removed it, or cut it off
 #   second one       ─ nothing of it is fetched ─  replay removes it, or cuts it to nothing
@@ -37,7 +38,8 @@ each_version(sub {
         before => \&build,
         target => sub { $_[0]->sql('DELETE FROM dropped WHERE a = 1; DELETE FROM cut WHERE a = 11') });
     my ($dropped, $cut) = map { $source->query("SELECT pg_relation_filepath('$_')") } qw(dropped cut);
-    cmp_ok($source->query("SELECT (ctid::text::point)[0] FROM cut WHERE a = 11"), '>', $last_block - 8, 'a row lies at the end of the first segment');
+    cmp_ok($source->query("SELECT (ctid::text::point)[0] FROM cut WHERE a = 11"), '>', $last_block - 8,
+        'a row lies at the end of the first segment');
 
     my $held = hold($target, $source, 'create@*/pg_rewind.work/*');
     $source->sql('DROP TABLE dropped; DELETE FROM cut WHERE a = 11; VACUUM cut; CHECKPOINT');

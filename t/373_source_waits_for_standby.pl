@@ -1,5 +1,6 @@
-# A source whose synchronous standby is away, as after a failover: what its sessions have done is in its WAL, although they still wait, with their
-# locks, and nobody sees it. It needs the rewound target to go on, so pg_rewind does not wait for them.  (Source is a server.)
+# A source whose synchronous standby is away, as after a failover: what its sessions have done is in its WAL, although
+# they still wait, with their locks, and nobody sees it. It needs the rewound target to go on, so pg_rewind does not
+# wait for them. (Source is a server.)
 #
 #   source   ─ DROP DATABASE d ─ ─ ─ ─ ─ ─┐ wait for the standby
 #            ─ CREATE TABLESPACE space ─ ─┘                     the tablespace has a link, but no row yet
@@ -16,7 +17,8 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         cluster => { settings => 'max_prepared_transactions = 5' },
-        before => sub { my ($primary) = @_; $primary->sql($_) for 'CREATE TABLE t (a int)', map { "CREATE DATABASE $_" } qw(d e g) },
+        before => sub { my ($primary) = @_; $primary->sql($_) for 'CREATE TABLE t (a int)',
+        map { "CREATE DATABASE $_" } qw(d e g) },
         target => sub { $_[0]->sql('INSERT INTO t VALUES (2)') });
     my $location = $source->tablespace_location('space');
     my $mapped = $target->tablespace_location('mapped');
@@ -28,7 +30,10 @@ each_version(sub {
         my ($sql, $event, $rest) = @_;
         push @waiting, $source->session;
         $waiting[-1]->send($sql . ($rest // ''));
-        wait_until("$sql: $event", sub { $source->query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '$event' AND query LIKE '$sql%'") == 1 });
+        wait_until("$sql: $event",
+            sub {
+            $source->query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '$event' AND query LIKE '$sql%'")
+            == 1 });
     };
     $begin->('DROP DATABASE d', 'SyncRep');
     $begin->('CREATE TABLESPACE space', 'SyncRep', " LOCATION '$location'");
@@ -46,5 +51,6 @@ each_version(sub {
     $_->end for @waiting, $idle;
     wait_until('the sessions go on', sub { $source->query('SELECT count(*) FROM pg_tablespace') == 3 });
     $source->sql('CREATE TABLE in_space TABLESPACE space AS SELECT 1 AS a');
-    rejoins($copy, $source, no_promotion => 1);    # it has the source's settings, and would wait for the standby as well
+    # it has the source's settings, and would wait for the standby as well
+    rejoins($copy, $source, no_promotion => 1);
 }, sample => 1, from => 10);    # before, nothing tells what a session waits for

@@ -1,7 +1,7 @@
-# The history file of a timeline that was given up is still there: in the archive, or in pg_wal of the source. A server that finds it when
-# it starts takes that timeline for the newest, and does not follow the source. The file in pg_wal is not copied, and that in the
-# archive is reported: --rejoin starts no such server. The same goes for an archive that has other WAL under the source's names.
-# (Invariants 1, 3. Where recovery is configured: 10.)
+# The history file of a timeline that was given up is still there: in the archive, or in pg_wal of the source. A server
+# that finds it when it starts takes that timeline for the newest, and does not follow the source. The file in pg_wal is
+# not copied, and that in the archive is reported: --rejoin starts no such server. The same goes for an archive that has
+# other WAL under the source's names. (Invariants 1, 3. Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 1 ──────────▶
 #   target       └── 2 ──▶               a standby that was promoted by mistake, and has archived its history file
@@ -23,22 +23,26 @@ sub fresh
 {
     my ($name) = @_;
     my $target = $diverged->copy($name);
-    spew($target->path('recovery.conf'), "standby_mode = on\nprimary_conninfo = '" . $source->conninfo . "'\n$restore\nrecovery_target_timeline = 'latest'\n") if @keep;
+    spew($target->path('recovery.conf'), "standby_mode = on\nprimary_conninfo = '" . $source->conninfo
+        . "'\n$restore\nrecovery_target_timeline = 'latest'\n") if @keep;
     return $target;
 }
 
 sub in_the_archive
 {
     my ($version) = @_;
-    my $step = qr/^pg_rewind: hint: Before the server starts: the target's server would follow timeline 2, .* remove "$dead" from (.+?)\. If not/m;
-    my $place = sub { my ($place) = rewinds($_[0], $source, options => $_[1])->{stderr} =~ $step; return $place // 'nowhere' };
+    my $step =
+        qr/^pg_rewind: hint: Before the server starts: the target's server would follow timeline 2, .* remove "$dead" from (.+?)\. If not/m;
+    my $place = sub { my ($place) = rewinds($_[0], $source, options => $_[1])->{stderr} =~ $step; return $place
+        // 'nowhere' };
     my $target = fresh('archived');
     is($place->($target, [ '-n', @keep ]), 'the archive', 'a dry run tells of the file');
     if (!@keep)
     {
         my $elsewhere = fresh('by_number');
         append($elsewhere->path('postgresql.auto.conf'), "recovery_target_timeline = '1'\n");
-        is($place->($elsewhere, [ '-n', '--keep=*.auto.conf' ]), 'nowhere', 'a server that stays on a timeline does not look for newer ones');
+        is($place->($elsewhere, [ '-n', '--keep=*.auto.conf' ]), 'nowhere',
+            'a server that stays on a timeline does not look for newer ones');
         $elsewhere->discard;
     }
     is($place->($target, \@keep), 'the archive', 'the rewind tells of it');
@@ -46,7 +50,8 @@ sub in_the_archive
     nothing_is_left($target);
     $target->follow($source) if !@keep;
     isnt($target->try_start->{status}, 0, 'with the file the server does not start');
-    like($target->log, qr/FATAL:  requested timeline 2 does not contain minimum recovery point/, 'since the timeline is another one');
+    like($target->log, qr/FATAL:  requested timeline 2 does not contain minimum recovery point/,
+        'since the timeline is another one');
     # That start has copied the file to its pg_wal.
     is($place->($target, \@keep), q{the archive and the target's pg_wal}, 'then it is in two places');
     rename("$archive/$dead", "$archive/not.$dead") or die;
@@ -62,10 +67,13 @@ sub in_the_archive
 sub with_rejoin
 {
     my $target = fresh('rejoined');
-    my @rejoin = (qw(--rejoin --no-sync --rejoin-timeout=30 -B), $target->bindir, '--source-server', $source->conninfo, @keep);
-    my $says = qr/error: the target's server would follow timeline 2, not the source's timeline 1\n.*remove "$dead" from the archive\./s;
+    my @rejoin = (qw(--rejoin --no-sync --rejoin-timeout=30
+        -B), $target->bindir, '--source-server', $source->conninfo, @keep);
+    my $says =
+        qr/error: the target's server would follow timeline 2, not the source's timeline 1\n.*remove "$dead" from the archive\./s;
     my $before = tree($target);
-    like(run([ rewind_argv($target->data, qw(--check -R --verbose), '--source-server', $source->conninfo, @keep) ])->{stdout},
+    like(run([ rewind_argv($target->data, qw(--check -R
+        --verbose), '--source-server', $source->conninfo, @keep) ])->{stdout},
         qr/^warning  standby +the target's server would follow timeline 2/m, '--check tells of it');
     my $result = run([ rewind_argv($target->data, @rejoin) ]);
     is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr});
@@ -93,13 +101,14 @@ sub in_pg_wal
     spew($source->path('pg_wal/00000003.history'), "1\t0/1000000\tby hand\n");
     rewinds_from_both_kinds($source, $diverged, no_promotion => 1, quick => 1, rewound => sub {
         my ($rewound) = @_;
-        is(join(' ', map { m{([^/]+)$} } glob($rewound->path('pg_wal/*.history'))), '', 'no history file of a timeline above the source comes or stays');
+        is(join(' ', map { m{([^/]+)$} } glob($rewound->path('pg_wal/*.history'))), '',
+            'no history file of a timeline above the source comes or stays');
     });
     return;
 }
 
-# Two standbys were promoted, each without knowing of the other, so that both are on timeline 2, and the one that lost was first to
-# archive. What it archived has the names of the winner's WAL.
+# Two standbys were promoted, each without knowing of the other, so that both are on timeline 2, and the one that lost
+# was first to archive. What it archived has the names of the winner's WAL.
 #
 #   source   1 ──┬──(1)──┬── 2 ──▶      later: it has followed the primary for longer, and its history file is another one
 #   target       └── 2 ──▶
@@ -108,7 +117,8 @@ sub same_names
     my ($version, $later) = @_;
     my $shared = "$archive.same." . ($later ? 'later' : 'at_once');
     mkdir $shared;
-    my $primary = make_cluster('primary', $version, settings => "archive_mode = on\narchive_command = 'test ! -f $shared/%f && cp %p $shared/%f'")->start;
+    my $primary = make_cluster('primary', $version,
+        settings => "archive_mode = on\narchive_command = 'test ! -f $shared/%f && cp %p $shared/%f'")->start;
     $primary->sql('CREATE TABLE t AS SELECT g, g AS h FROM generate_series(1, 1000) g; CHECKPOINT');
     my ($winner, $loser) = map { $primary->standby($_) } 'winner', 'loser';
     $_->wait_for_replay_of($primary) for $winner, $loser;
@@ -125,11 +135,15 @@ sub same_names
     $_->configure("restore_command = 'cp $shared/%f %p 2>/dev/null'") for $winner, $loser;
 
     my $name = $later ? $dead : $segment;
-    my $step = qr/^pg_rewind: hint: Before the server starts: the archive has other WAL .* Its "$name" is not the source's\. .* Remove that file from the archive, and what follows on its timeline\.$/m;
+    my $step =
+        qr/^pg_rewind: hint: Before the server starts: the archive has other WAL .* Its "$name" is not the source's\. .* Remove that file from the archive, and what follows on its timeline\.$/m;
     like(rewinds($loser, $winner, options => ['-n'])->{stderr}, $step, 'a dry run tells of the file');
-    my $result = run([ rewind_argv($loser->data, qw(--rejoin --no-sync --rejoin-timeout=30 -B), $loser->bindir, '--source-server', $winner->conninfo) ]);
+    my $result = run([ rewind_argv($loser->data, qw(--rejoin --no-sync --rejoin-timeout=30
+        -B), $loser->bindir, '--source-server', $winner->conninfo) ]);
     is($result->{status}, 1, '--rejoin refuses') or diag($result->{stderr}, $loser->log);
-    like($result->{stderr}, qr/error: the archive has other WAL than the source's under the source's names\n.*"$name" is not the source's\./, 'and says why');
+    like($result->{stderr},
+        qr/error: the archive has other WAL than the source's under the source's names\n.*"$name" is not the source's\./,
+        'and says why');
     like(rewinds($loser, $winner)->{stderr}, $step, 'the rewind tells of it');
     unlink(glob("$shared/00000002*")) or die;
     rejoins($loser, $winner, no_promotion => 1);
@@ -143,7 +157,8 @@ each_version(sub {
     mkdir $archive;
     $restore = "restore_command = 'cp $archive/%f %p 2>/dev/null'";
     @keep = $version < 12 ? ('--keep=recovery.conf') : ();
-    $source = make_cluster('source', $version, settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'" . (@keep ? '' : "\n$restore"))->start;
+    $source = make_cluster('source', $version, settings => "archive_mode = on\narchive_command = 'cp %p $archive/%f'"
+        . (@keep ? '' : "\n$restore"))->start;
     $source->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
     $diverged = $source->standby('diverged');
     $diverged->promote;
@@ -157,6 +172,7 @@ each_version(sub {
     return if $version < 12;    # -R and --follow write a recovery.conf without a restore_command
     for my $later (0, 1)
     {
-        subtest('the names of the source, ' . ($later ? 'another history file' : 'the same one'), sub { same_names($version, $later) });
+        subtest('the names of the source, ' . ($later ? 'another history file' : 'the same one'),
+            sub { same_names($version, $later) });
     }
 });

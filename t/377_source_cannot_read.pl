@@ -1,5 +1,5 @@
-# A file of the source that it may not read, as one of root's with mode 0600: --check, a dry run and --rejoin find it before anything is
-# stopped or fetched, name it, and --keep where that may leave it alone.  (Invariant 1. Both sources.)
+# A file of the source that it may not read, as one of root's with mode 0600: --check, a dry run and --rejoin find it
+# before anything is stopped or fetched, name it, and --keep where that may leave it alone. (Invariant 1. Both sources.)
 # (Rule O1.)
 
 use strict;
@@ -19,10 +19,15 @@ sub names_all
     for my $file (@files)
     {
         my ($path, $kept, $by) = @$file;
-        like($result->{stderr}, qr/^pg_rewind: error: could not (?:fetch remote file "\Q$path\E": ERROR:  could not open file "\Q$path\E" for reading|open file "[^"]*\/\Q$path\E"): Permission denied$/m, "$what: $path is named");
-        like($result->{stderr}, qr/\Q$path\E"[^\n]*\npg_rewind: hint: $reader{$by} must be able to read it\.\n\Q$kept\E/, "$what: and what helps");
+        like($result->{stderr},
+            qr/^pg_rewind: error: could not (?:fetch remote file "\Q$path\E": ERROR:  could not open file "\Q$path\E" for reading|open file "[^"]*\/\Q$path\E"): Permission denied$/m,
+            "$what: $path is named");
+        like($result->{stderr},
+            qr/\Q$path\E"[^\n]*\npg_rewind: hint: $reader{$by} must be able to read it\.\n\Q$kept\E/,
+            "$what: and what helps");
     }
-    is(scalar(() = $result->{stderr} =~ /Permission denied/g), scalar @files, "$what: no other is") or diag($result->{stderr});
+    is(scalar(() = $result->{stderr} =~ /Permission denied/g), scalar @files, "$what: no other is")
+        or diag($result->{stderr});
     return;
 }
 
@@ -31,10 +36,13 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE DATABASE other') },
         target => sub { $_[0]->sql('CREATE TABLE lost (a int)') });
-    my $database = $source->query(q{SELECT oid FROM pg_database WHERE datname = 'other'});    # whose files no session opens
+    # whose files no session opens
+    my $database = $source->query(q{SELECT oid FROM pg_database WHERE datname = 'other'});
     my @closed = ('own.conf', 'scripts/a b', "base/$database/pg_filenode.map");
-    my @keep = map { "pg_rewind: hint: To leave the target without it, or with its own, use: --keep=$_\n" } 'own.conf', "'scripts/a b'";
-    my $files = sub { my ($by) = @_; return [ $closed[0], $keep[0], $by ], [ $closed[1], $keep[1], $by ], [ $closed[2], '', $by ] };
+    my @keep = map { "pg_rewind: hint: To leave the target without it, or with its own, use: --keep=$_\n" } 'own.conf',
+        "'scripts/a b'";
+    my $files = sub { my ($by) = @_; return [ $closed[0], $keep[0], $by ], [ $closed[1], $keep[1], $by ],
+        [ $closed[2], '', $by ] };
     mkdir $source->path('scripts');
     spew($source->path($_), "for others\n") for @closed[ 0, 1 ];
     for (@closed) { chmod(0, $source->path($_)) or die "could not change $_: $!" }
@@ -42,7 +50,8 @@ each_version(sub {
     system('mkfifo', $source->path('fifo')) == 0 or die;
     # Those are not fetched.
     mkdir $source->path('log') if !-d $source->path('log');
-    spew($source->path($_), "not fetched\n"), chmod 0, $source->path($_) for 'log/old', 'base/pgsql_tmp_x', $version >= 11 ? 'pg_stat_tmp/x' : ();
+    spew($source->path($_), "not fetched\n"), chmod 0, $source->path($_) for 'log/old', 'base/pgsql_tmp_x',
+        $version >= 11 ? 'pg_stat_tmp/x' : ();
 
     for my $kind (qw(server directory))
     {
@@ -64,7 +73,8 @@ each_version(sub {
         is($check->{status}, 1, "$kind, --check: not ready");
         my $said = JSON::PP->new->utf8->decode($check->{stdout});
         my @found = grep { $_->{name} eq 'source_files' } @{ $said->{findings} };
-        is(join(' ', map { $_->{state} } @found), 'problem problem problem', "$kind, --check: three problems") or diag($check->{stdout});
+        is(join(' ', map { $_->{state} } @found), 'problem problem problem', "$kind, --check: three problems")
+            or diag($check->{stdout});
         is($said->{verdict}{state}, 'not possible', "$kind, --check: the verdict");
         my ($own) = grep { $_->{text} =~ /own\.conf.*Permission denied/ } @found;
         like($own->{remedy}, qr/use: --keep=own\.conf$/m, "$kind, --check: it is named, and what helps");
@@ -73,10 +83,13 @@ each_version(sub {
     # Of many, those that come first are named.
     $source->start;
     mkdir $source->path('many');
-    spew($source->path(sprintf 'many/%04d', $_), "x\n"), $_ >= 1490 && chmod 0, $source->path(sprintf 'many/%04d', $_) for 1 .. 1501;
-    my $of_many = rewind($target, $source, options => [ '--dry-run', '--keep=own.conf', '--keep=scripts', "--no-sync" ], check => 0);
+    spew($source->path(sprintf 'many/%04d', $_), "x\n"), $_ >= 1490 && chmod 0, $source->path(sprintf 'many/%04d', $_)
+        for 1 .. 1501;
+    my $of_many = rewind($target, $source, options => [ '--dry-run', '--keep=own.conf', '--keep=scripts', "--no-sync" ],
+        check => 0);
     is($of_many->{status}, 1, 'many: an error');
-    is(join(' ', $of_many->{stderr} =~ /fetch remote file "([^"]+)"/g), join(' ', $closed[2], map { "many/$_" } 1490 .. 1498), 'many: ten of them are named');
+    is(join(' ', $of_many->{stderr} =~ /fetch remote file "([^"]+)"/g),
+        join(' ', $closed[2], map { "many/$_" } 1490 .. 1498), 'many: ten of them are named');
     run([ 'rm', '-rf', $source->path('many') ]);
 
     # With --keep, and once it may be read.
@@ -93,7 +106,8 @@ each_version(sub {
     $target->start;
     my $pid = $target->postmaster_pid;
     my $rejoin = sub {
-        return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $source->conninfo . ' application_name=target', @_) ]);
+        return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server',
+            $source->conninfo . ' application_name=target', @_) ]);
     };
     for my $argument ('--dry-run', undef)
     {
@@ -103,7 +117,10 @@ each_version(sub {
         names_all($result, $what, ($files->('server'))[ 0, 1 ]);
         is($target->postmaster_pid, $pid, "$what: the server goes on");
     }
-    my $check = run([ $ENV{PG_REWIND}, '--check', '--report=json', '-D', $target->data, '--source-server', $source->conninfo ]);
-    is(join(' ', map { $_->{state} } grep { $_->{name} eq 'source_files' } @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} }), 'problem problem', '--check beside the server finds both');
+    my $check = run([ $ENV{PG_REWIND}, '--check', '--report=json', '-D', $target->data, '--source-server',
+        $source->conninfo ]);
+    is(join(' ', map { $_->{state} }
+        grep { $_->{name} eq 'source_files' } @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} }),
+        'problem problem', '--check beside the server finds both');
     is($rejoin->(@options)->{status}, 0, 'with --keep it joins');
 }, sample => 1);

@@ -1,10 +1,10 @@
-# A source that answers nonsense can never write outside of the target, and what it says either makes a rewind or changes
-# nothing. (Invariants 1 and 9. The lies do not depend on the version.)
+# A source that answers nonsense can never write outside of the target, and what it says either makes a rewind or
+# changes nothing. (Invariants 1 and 9. The lies do not depend on the version.)
 #
 #   pg_rewind ──▶ liar ──▶ source        dice choose which rows of its answers the liar changes, and how
 #
-# PG_REWIND_TEST_LIES=500 tells more of them (PG_REWIND_TEST_POINTS=all as many), also to other versions; PG_REWIND_TEST_SEED
-# is the first.
+# PG_REWIND_TEST_LIES=500 tells more of them (PG_REWIND_TEST_POINTS=all as many), also to other versions;
+# PG_REWIND_TEST_SEED is the first.
 # (Rule C84.)
 
 use strict;
@@ -61,25 +61,32 @@ each_version(sub {
     # A lie that is told in each row, what the query and the row look like, and what pg_rewind says of it.
     my @chosen = (
         [ 'a path out of the target', qr/tablespace_location/, qr{^PG_VERSION$},
-            sub { [ '../../outside/kept', @_[ 1 .. 3 ] ] }, qr{target file path is unsafe for open: "\.\./\.\./outside/kept"} ],
+            sub { [ '../../outside/kept', @_[ 1 .. 3 ] ] },
+            qr{target file path is unsafe for open: "\.\./\.\./outside/kept"} ],
         [ 'an absolute path', qr/tablespace_location/, qr{^PG_VERSION$},
             sub { [ "$outside/kept", @_[ 1 .. 3 ] ] }, qr/target file path is unsafe for open/ ],
         [ 'a link that is no tablespace', qr/tablespace_location/, qr{^base$},
-            sub { \@_, [ 'base/liar', 4096, 't', $outside ], [ 'base/liar/kept', 4, 'f', undef ] }, qr/unexpected result set while fetching file list/ ],
+            sub { \@_, [ 'base/liar', 4096, 't', $outside ], [ 'base/liar/kept', 4, 'f', undef ] },
+            qr/unexpected result set while fetching file list/ ],
         [ 'a directory deeper than asked for', qr/tablespace_location/, qr{^base$},
             sub { \@_, [ 'base/liar', 4096, 't', undef ] }, qr/unexpected result set while fetching file list/ ],
         [ 'a file behind a link of the target', qr/tablespace_location/, qr{^base$},
-            sub { \@_, [ 'link_out/kept', 4, 'f', undef ] }, qr{source file "link_out/kept" is not in a directory that was listed} ],
+            sub { \@_, [ 'link_out/kept', 4, 'f', undef ] },
+            qr{source file "link_out/kept" is not in a directory that was listed} ],
         [ 'a size below zero', qr/tablespace_location/, qr{^PG_VERSION$},
             sub { [ $_[0], -1, @_[ 2, 3 ] ] }, qr/unexpected result set while fetching file list/ ],
         [ 'a size of exabytes', qr/tablespace_location/, qr{^PG_VERSION$},
-            sub { [ $_[0], '9223372036854775807', @_[ 2, 3 ] ] }, qr/file "PG_VERSION" cannot be 9223372036854775807 bytes long/ ],
+            sub { [ $_[0], '9223372036854775807', @_[ 2, 3 ] ] },
+            qr/file "PG_VERSION" cannot be 9223372036854775807 bytes long/ ],
         [ 'NULL for a size', qr/tablespace_location/, qr{^PG_VERSION$},
             sub { [ $_[0], undef, @_[ 2, 3 ] ] }, qr/unexpected result set while fetching file list/ ],
-        [ 'nothing but PG_VERSION', qr/tablespace_location/, qr{^(?!PG_VERSION$)}, sub { }, qr/source file list lacks "base"/ ],
-        [ 'no WAL', qr/tablespace_location/, qr{^pg_(?:wal|xlog)}, sub { }, qr/source file list lacks "pg_(?:wal|xlog)"/ ],
+        [ 'nothing but PG_VERSION', qr/tablespace_location/, qr{^(?!PG_VERSION$)}, sub { },
+            qr/source file list lacks "base"/ ],
+        [ 'no WAL', qr/tablespace_location/, qr{^pg_(?:wal|xlog)}, sub { },
+        qr/source file list lacks "pg_(?:wal|xlog)"/ ],
         [ 'another file than was asked for', qr/AS zeros\b/, qr{^base/},
-            sub { [ '../../outside/kept', @_[ 1 .. 3 ] ] }, qr{received data for file "\.\./\.\./outside/kept", when requested for "base/} ],
+            sub { [ '../../outside/kept', @_[ 1 .. 3 ] ] },
+            qr{received data for file "\.\./\.\./outside/kept", when requested for "base/} ],
         [ 'another place of the file', qr/AS zeros\b/, qr{^base/},
             sub { [ $_[0], pack('q>', 3 << 30), @_[ 2, 3 ] ] }, qr/received data at offset 3221225472 of file "base/ ],
         [ 'more than was asked for', qr/AS zeros\b/, qr{^base/},
@@ -91,10 +98,13 @@ each_version(sub {
         [ 'zeros and bytes', qr/AS zeros\b/, qr{^base/},
             sub { [ @_[ 0, 1 ], 'x', pack('q>', 1) ] }, qr/unexpected result length while fetching remote files/ ],
         [ 'more pieces than were asked for', qr/AS zeros\b/, qr{^},
-            sub { \@_, \@_ }, qr/received data for file|received data at offset|received more data chunks than requested/ ],
+            sub { \@_, \@_ },
+            qr/received data for file|received data at offset|received more data chunks than requested/ ],
         [ 'no pieces', qr/AS zeros\b/, qr{^}, sub { }, qr/unexpected number of data chunks received/ ],
-        [ 'a position behind all WAL', qr/pg_(?:walfile|xlogfile)_name/, qr{^}, sub { [ 'FFFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
-        [ 'a position far behind', qr/pg_(?:walfile|xlogfile)_name/, qr{^}, sub { [ '7FFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr/not enough space on the file system/ ],
+        [ 'a position behind all WAL', qr/pg_(?:walfile|xlogfile)_name/, qr{^},
+        sub { [ 'FFFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
+        [ 'a position far behind', qr/pg_(?:walfile|xlogfile)_name/, qr{^},
+        sub { [ '7FFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr/not enough space on the file system/ ],
     );
     for my $chosen (@chosen)
     {
@@ -130,7 +140,8 @@ each_version(sub {
     my $copy_before = state_of($copy->dir, $outside);
     my $proxy = RewindTest::Proxy->new('liar', $source, filter => RewindTest::Liar::chosen(sub {
         my ($sql, $row) = @_;
-        return $sql =~ /pg_(?:walfile|xlogfile)_name/ && $asked++ ? [ '7FFFFFFF/FFFFFFFF 00000002', @$row[ 1, 2 ] ] : $row;
+        return $sql =~ /pg_(?:walfile|xlogfile)_name/ && $asked++ ? [ '7FFFFFFF/FFFFFFFF 00000002', @$row[ 1, 2 ] ]
+            : $row;
     }));
     my $result = rewind($copy, $proxy);
     $proxy->end;
@@ -154,7 +165,8 @@ each_version(sub {
         my $result = rewind($target, $proxy, options => [ '--retry-timeout=2', '--jobs=2' ]);
         $proxy->end;
         my $told = -e $log ? slurp($log) : 'nothing';
-        my $report = "seed $seed, exit status $result->{status}, signal $result->{signal}\nlies: " . substr($told, 0, 2000)
+        my $report = "seed $seed, exit status $result->{status}, signal $result->{signal}\nlies: "
+            . substr($told, 0, 2000)
             . "\n" . substr($result->{stderr}, -2000);
         my $ended_well = $result->{signal} == 0 && grep { $_ == $result->{status} } 0, 1, 3;
         ok($ended_well, "lie $seed: it ends with exit status 0, 1 or 3") or diag($report);

@@ -6,7 +6,8 @@
 #   killed after it              no server starts, whatever files are removed; the source is needed no more
 #   at every instant             pg_control is whole
 #   run again                    the same directory as without a kill
-#   the same                     where a file system refuses to rename between directories (EXDEV), so that files are copied; the run
+#   the same                     where a file system refuses to rename between directories (EXDEV), so that files are
+#                                copied; the run
 #                                that finishes it may rename them
 #
 # PG_REWIND_TEST_POINTS=all tries every call that changes something; otherwise some, spread, and all near the commit.
@@ -21,13 +22,15 @@ use RewindTest::Interrupted;
 
 my $points = $ENV{PG_REWIND_TEST_POINTS} // 6;    # before the commit, and as many after it
 
-sub spread { my ($first, $last, $count) = @_; return map { int($first + ($last - $first) * $_ / $count) } 0 .. $count - 1 }
+sub spread { my ($first, $last, $count) = @_;
+    return map { int($first + ($last - $first) * $_ / $count) } 0 .. $count - 1 }
 
 sub numbers
 {
     my ($commit, $last) = @_;
     return 1 .. $last if $points eq 'all';
-    my %number = map { $_ => 1 } spread(2, $commit, $points), $commit .. $commit + 3, spread($commit + 4, $last, $points), $last - 1, $last;
+    my %number = map { $_ => 1 } spread(2, $commit, $points), $commit .. $commit + 3,
+        spread($commit + 4, $last, $points), $last - 1, $last;
     return sort { $a <=> $b } keys %number;
 }
 
@@ -42,7 +45,8 @@ sub killed_with_one_worker
             my $result = $pair->reset->attempt(fault => "kill:$number");
             is($result->{signal}, 9, 'pg_rewind is killed') or diag($result->{stderr});
             # A run without a fault has no library that refuses renames.
-            my $again = $number % 3 == 0 ? 'kill:' . (1 + $number % 37) : $pair->{env}{PG_REWIND_FAULT_APART} && $number % 2 ? '' : undef;
+            my $again = $number % 3 == 0 ? 'kill:' . (1 + $number % 37) : $pair->{env}{PG_REWIND_FAULT_APART}
+                && $number % 2 ? '' : undef;
             $phases{ $pair->judge(again => $again) }++;
         });
     }

@@ -1,14 +1,17 @@
-# A power cut at any time costs nothing either: whatever of the unsynced changes the disk holds, the same command finishes the
-# rewind, or the target is as it was.  (Invariants 1 to 5. What is synced when depends neither on the version nor on the source.)
+# A power cut at any time costs nothing either: whatever of the unsynced changes the disk holds, the same command
+# finishes the rewind, or the target is as it was. (Invariants 1 to 5. What is synced when depends neither on the
+# version nor on the source.)
 #
 #   changes of a run    1 2 3 | sync | 4 5 commit | sync | 6 7 ...     the power fails after any of them
-#   the disk holds      all that was synced, and of the rest: nothing; all but one; only one; any; writes in part, or as zeros
+#   the disk holds all that was synced, and of the rest: nothing; all but one; only one; any; writes in part, or as
+#   zeros
 #
-# The target's server was shut down, or killed: then what it had written since its last checkpoint is among the changes that nothing has synced.
-# The same where a file system refuses to rename between directories (EXDEV), so that files are copied.
+# The target's server was shut down, or killed: then what it had written since its last checkpoint is among the changes
+# that nothing has synced. The same where a file system refuses to rename between directories (EXDEV), so that files are
+# copied.
 #
-# A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a killed one
-# left.  PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice.
+# A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a
+# killed one left. PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice.
 # (Rules I19, I22, I25.)
 
 use strict;
@@ -22,7 +25,8 @@ use RewindTest::Tree;
 
 my $points = $ENV{PG_REWIND_TEST_POINTS} // 12;
 
-sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count : scalar @from) }
+sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count
+    : scalar @from) }
 
 # Subsets of what is pending.
 sub subsets
@@ -38,7 +42,8 @@ sub subsets
     return @subsets;
 }
 
-# The states to try, as [ number of changes, subset ]: thoroughly from shortly before the commit on, more coarsely before.
+# The states to try, as [ number of changes, subset ]: thoroughly from shortly before the commit on, more coarsely
+# before.
 sub states
 {
     my ($recording, $first, $commit) = @_;
@@ -48,9 +53,11 @@ sub states
         my $before = $thorough > $first ? int($points / 3) : 0;
         my @numbers = ((map { $first + int(rand($thorough - $first)) } 1 .. $before),
             map { $thorough + int(rand($recording->count - $thorough + 1)) } $before + 1 .. $points);
-        return map { my $number = $_; [ $number, pick(1, subsets(0, $recording->moment($number)->pending)) ] } sort { $a <=> $b } @numbers;
+        return map { my $number = $_; [ $number, pick(1, subsets(0, $recording->moment($number)->pending)) ] }
+            sort { $a <=> $b } @numbers;
     }
-    return map { my $number = $_; map { [ $number, $_ ] } subsets($number >= $thorough, $recording->moment($number)->pending) }
+    return map { my $number = $_; map { [ $number, $_ ] } subsets($number >= $thorough,
+        $recording->moment($number)->pending) }
         grep { $_ >= $thorough ? $first == 1 || $_ % 2 == 0 : $_ % 8 == 0 } $first .. $recording->count;
 }
 
@@ -72,9 +79,11 @@ sub try_state
     return if $tried{$digest}++;
     diag(keys(%tried) . ' states') if keys(%tried) % 200 == 0;
     my $text = keys %$kept <= @pending / 2 ? 'held only ' . join(' ', map { "$_=$kept->{$_}" } sort keys %$kept)
-        : 'did not hold ' . join(' ', map { $kept->{$_} ? "$_=$kept->{$_}" : $_ } grep { ($kept->{$_} // '') ne '1' } @pending);
+        : 'did not hold ' . join(' ', map { $kept->{$_} ? "$_=$kept->{$_}" : $_ } grep { ($kept->{$_} // '')
+            ne '1' } @pending);
     $text =~ s/^.{300}\K.*/.../;
-    subtest(sprintf('the power failed after change %d of %d; of %d pending the disk %s', $number, $recording->count, scalar @pending, $text), sub {
+    subtest(sprintf('the power failed after change %d of %d; of %d pending the disk %s', $number, $recording->count,
+        scalar @pending, $text), sub {
         $phases{ $pair->judge(before => $before) }++;
     });
     return;
@@ -110,12 +119,15 @@ sub power_cuts
         unlink $resumed, "$resumed.data";
         $pair->reset->attempt(fault => "kill:$number", env => { PG_REWIND_FAULT_RECORD => $resumed });
         my $first = 1 + RewindTest::PowerCut->new($resumed, @place)->count;
-        is($pair->attempt(fault => '', env => { PG_REWIND_FAULT_RECORD => $resumed })->{status}, 0, "a run killed at $number is finished");
+        is($pair->attempt(fault => '', env => { PG_REWIND_FAULT_RECORD => $resumed })->{status}, 0,
+            "a run killed at $number is finished");
         my $again = RewindTest::PowerCut->new($resumed, @place);
-        subtest("while a run works that finishes one killed before call $number", sub { try_states($pair, $again, $first, $first) });
+        subtest("while a run works that finishes one killed before call $number",
+            sub { try_states($pair, $again, $first, $first) });
     }
     $pair->discard;
-    diag(sprintf('%d states: %s', scalar keys %tried, join ', ', map { "$phases{$_} $_" } sort keys %phases)) if $points eq 'all';
+    diag(sprintf('%d states: %s', scalar keys %tried, join ', ', map { "$phases{$_} $_" } sort keys %phases))
+        if $points eq 'all';
     cmp_ok($phases{$_} // 0, '>', 0, "some states are of the phase '$_'") for qw(before after done);
     return;
 }
@@ -128,7 +140,9 @@ each_version(sub {
     {
         subtest("pg_rewind @$method", sub { power_cuts($version, options => $method) });
         # A late start, for nothing replays then what the server had written.
-        subtest("pg_rewind @$method --late-start, after the server was killed", sub { power_cuts($version, killed => 1, options => [ @$method, '--late-start' ]) });
+        subtest("pg_rewind @$method --late-start, after the server was killed",
+            sub { power_cuts($version, killed => 1, options => [ @$method, '--late-start' ]) });
     }
-    subtest('renames between directories are refused', sub { power_cuts($version, env => { PG_REWIND_FAULT_APART => '*' }) });
+    subtest('renames between directories are refused',
+        sub { power_cuts($version, env => { PG_REWIND_FAULT_APART => '*' }) });
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

@@ -1,5 +1,5 @@
-# Whatever system call fails, and for whatever reason, the result is never wrong: the run succeeds all the same, or the target
-# is as it was (exit status 1), or the same command finishes it (2).  (Invariants 1 to 5. Alike for all versions.)
+# Whatever system call fails, and for whatever reason, the result is never wrong: the run succeeds all the same, or the
+# target is as it was (exit status 1), or the same command finishes it (2). (Invariants 1 to 5. Alike for all versions.)
 #
 #   one call fails        with ENOSPC, EIO, EDQUOT, EMFILE, EINTR; a write that fails has written half of its bytes
 #   the disk stays full   from one call on
@@ -22,7 +22,8 @@ my @errors = qw(ENOSPC EIO EDQUOT EMFILE EINTR);
 my %text = (ENOSPC => 'No space left on device', EIO => 'Input/output error', EDQUOT => 'Disk quota exceeded',
     EMFILE => 'Too many open files', EINTR => 'Interrupted system call');
 
-sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count : scalar @from) }
+sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count
+    : scalar @from) }
 
 # Does what the run says fit what it left?
 my %statuses;
@@ -72,7 +73,8 @@ sub calls_that_change_something
     return;
 }
 
-# Of calls that change nothing there are thousands alike: the first and the last, and one between, of those that differ in numbers only.
+# Of calls that change nothing there are thousands alike: the first and the last, and one between, of those that differ
+# in numbers only.
 sub other_calls
 {
     my ($pair) = @_;
@@ -89,8 +91,9 @@ sub other_calls
     return;
 }
 
-# The kernel may have dropped what it could not write and call it clean: before the next sync of a file all of it is written again.
-# (Directories cannot be written again. File systems with a journal take no further change once they have failed to write it.)
+# The kernel may have dropped what it could not write and call it clean: before the next sync of a file all of it is
+# written again. (Directories cannot be written again. File systems with a journal take no further change once they have
+# failed to write it.)
 sub syncs_of_files
 {
     my ($pair, $calls) = @_;
@@ -99,7 +102,8 @@ sub syncs_of_files
     my %file = map { $_->{path} => 1 } grep { $_->{call} =~ /^(create|write|truncate)$/ } @$calls;
     my @syncs = grep { $calls->[ $_ - 1 ]{call} eq 'sync' && $file{ $calls->[ $_ - 1 ]{path} } } 1 .. @$calls;
     my %failed;
-    for my $number ($points eq 'all' ? @syncs : (pick(2, grep { $_ < $commit } @syncs), pick(3, grep { $_ > $commit } @syncs)))
+    for my $number ($points eq 'all' ? @syncs
+        : (pick(2, grep { $_ < $commit } @syncs), pick(3, grep { $_ > $commit } @syncs)))
     {
         my $path = $calls->[ $number - 1 ]{path};
         subtest("sync of $path fails, call $number, the commit being $commit", sub {
@@ -146,10 +150,13 @@ sub calls_of_a_resumed_run
                 $statuses{ $result->{status} }++;
                 my $phase = $pair->judge;
                 return is($phase, 'done', 'it has succeeded') if $result->{status} == 0;
-                # Without the data directory it cannot know that a rewind is unfinished. It has changed nothing, and the same command finishes it.
+                # Without the data directory it cannot know that a rewind is unfinished. It has changed nothing, and the
+                # same command finishes it.
                 return is($result->{status}, 1, 'it could not look') if $what eq 'stat ' . $pair->target->data
-                    && $result->{stderr} =~ /\Apg_rewind: error: could not stat file "\Q@{[ $pair->target->data ]}\E": $text{$error}$/m;
-                return like($result->{stderr}, qr/The interrupted rewind is finished/, 'it has finished that and failed later') if $result->{status} == 1;
+                    && $result->{stderr}
+                        =~ /\Apg_rewind: error: could not stat file "\Q@{[ $pair->target->data ]}\E": $text{$error}$/m;
+                return like($result->{stderr}, qr/The interrupted rewind is finished/,
+                    'it has finished that and failed later') if $result->{status} == 1;
                 is($result->{status}, 2, 'or it fails with exit status 2') or diag($result->{stderr});
                 like($result->{stderr}, qr/run the same pg_rewind command again/, 'and says what to do');
                 unlike($result->{stderr}, qr/unchanged/, 'and nothing wrong');
@@ -201,7 +208,8 @@ each_version(sub {
     {
         my $pair = RewindTest::Interrupted->new($version, kind => $kind);
         my $calls = $pair->calls;
-        subtest("a call that changes something fails, source is a $kind", sub { calls_that_change_something($pair, $calls) });
+        subtest("a call that changes something fails, source is a $kind",
+            sub { calls_that_change_something($pair, $calls) });
         subtest("a sync fails, source is a $kind", sub { syncs_of_files($pair, $calls) });
         subtest("another call fails, source is a $kind", sub { other_calls($pair) });
         subtest("a call of a resumed run fails, source is a $kind", sub { calls_of_a_resumed_run($pair, $calls) });

@@ -1,9 +1,9 @@
-# A write that the kernel took and later could not bring to the disk is never missed, also if the kernel has forgotten the file by then,
-# or has told another process: then only descriptors that were open at that time are told, of the file or of the file system.  (Invariants 2
-# and 3. Alike for all versions.)
+# A write that the kernel took and later could not bring to the disk is never missed, also if the kernel has forgotten
+# the file by then, or has told another process: then only descriptors that were open at that time are told, of the file
+# or of the file system. (Invariants 2 and 3. Alike for all versions.)
 #
-# Files lose their first write, once with as many open files as there are by default, once with so few that descriptors cannot be
-# kept. Of files whose names differ in numbers only two are tried; PG_REWIND_TEST_POINTS=all tries all.
+# Files lose their first write, once with as many open files as there are by default, once with so few that descriptors
+# cannot be kept. Of files whose names differ in numbers only two are tried; PG_REWIND_TEST_POINTS=all tries all.
 # (Rule I28.)
 
 use strict;
@@ -42,15 +42,18 @@ each_version(sub {
     for my $number (grep { $calls->[ $_ - 1 ]{call} eq 'write' } 1 .. @$calls)
     {
         my $path = $calls->[ $number - 1 ]{path};
-        next if $seen{$path}++ || ($alike{ $path =~ s/[0-9A-F]+/N/gr }++ >= 2 && ($ENV{PG_REWIND_TEST_POINTS} // '') ne 'all');
+        next if $seen{$path}++ || ($alike{ $path =~ s/[0-9A-F]+/N/gr }++ >= 2 && ($ENV{PG_REWIND_TEST_POINTS} // '')
+            ne 'all');
         for my $limit (qw(default few))
         {
             subtest("the first write to $path is lost, $limit files", sub {
                 my $result = lose($pair, $path, $limit);
                 $ended{ $number < $commit ? 'before' : 'after' }{ $result->{status} }++;
-                is($pair->judge, $result->{status} == 0 ? 'done' : $result->{status} == 1 ? 'before' : 'after', "the result is what status $result->{status} says")
+                is($pair->judge, $result->{status} == 0 ? 'done' : $result->{status} == 1 ? 'before'
+                    : 'after', "the result is what status $result->{status} says")
                     or diag($result->{stderr});
-                like($result->{stderr}, qr/Input\/output error|could not read WAL record|damaged/, 'the reason is said') if $result->{status} != 0;
+                like($result->{stderr}, qr/Input\/output error|could not read WAL record|damaged/, 'the reason is said')
+                    if $result->{status} != 0;
             });
         }
     }

@@ -1,6 +1,7 @@
-# Status 0 lasts: a power cut after it takes nothing back, not even what pg_rewind has found equal and has not written. The target's server was killed,
-# and the pages that it had evicted since its last checkpoint were in the kernel's cache and nowhere else; or the target was just copied.
-# (Invariants 1 and 7. A disk of its own, whose power is cut: what a loop device was not given is gone.)
+# Status 0 lasts: a power cut after it takes nothing back, not even what pg_rewind has found equal and has not written.
+# The target's server was killed, and the pages that it had evicted since its last checkpoint were in the kernel's cache
+# and nowhere else; or the target was just copied. (Invariants 1 and 7. A disk of its own, whose power is cut: what a
+# loop device was not given is gone.)
 #
 #   together   VACUUM t; CHECKPOINT; UPDATE a tenth of t, whose bits of the visibility map go
 #   source     1 ──●──┬── 2 ── 100 MB of WAL, CHECKPOINT ──▶        recovery starts there: nothing replays the UPDATE again
@@ -21,16 +22,21 @@ my $rows = 100_000;
 my $megabytes = 700;
 my ($map, $map_on_disk);
 
-# Nothing but this, which the server itself would say, counts: an index-only scan believes the map, a sequential one does not.
+# Nothing but this, which the server itself would say, counts: an index-only scan believes the map, a sequential one
+# does not.
 sub counts_right
 {
     my ($target) = @_;
-    my $by_table = $target->query('SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t');
-    my $by_index = $target->query('SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t WHERE a >= 0');
-    my $plan = $target->query('SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN SELECT count(*) FROM t WHERE a >= 0');
+    my $by_table =
+        $target->query('SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t');
+    my $by_index =
+        $target->query('SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(*) FROM t WHERE a >= 0');
+    my $plan =
+        $target->query('SET enable_seqscan = off; SET enable_bitmapscan = off; EXPLAIN SELECT count(*) FROM t WHERE a >= 0');
     like($plan, qr/Index Only Scan/, 'the scan reads no table');
     is($by_table, $rows, 'a scan of the table counts right');
-    is($target->query("SET enable_indexscan = off; SELECT count(*) FROM t WHERE b LIKE 'y%'"), $rows / 10, 'and finds all that was updated');
+    is($target->query("SET enable_indexscan = off; SELECT count(*) FROM t WHERE b LIKE 'y%'"), $rows / 10,
+        'and finds all that was updated');
     is($by_index, $rows, 'a scan of the index alone counts right');
     return;
 }
@@ -46,7 +52,8 @@ sub put_aside_on_disk
     return;
 }
 
-# A cluster that has been there for long. Its server's checkpoints are real ones, and it keeps hardly anything in memory.
+# A cluster that has been there for long. Its server's checkpoints are real ones, and it keeps hardly anything in
+# memory.
 sub put_on_disk
 {
     my ($cluster) = @_;
@@ -58,7 +65,8 @@ sub put_on_disk
     return;
 }
 
-sub fill { my ($server) = @_; $server->sql("INSERT INTO elsewhere SELECT i, repeat('x', 200) FROM generate_series(1, 60000) i"); return }
+sub fill { my ($server) = @_;
+    $server->sql("INSERT INTO elsewhere SELECT i, repeat('x', 200) FROM generate_series(1, 60000) i"); return }
 
 sub diverged
 {
@@ -69,7 +77,8 @@ sub diverged
     $target->sql("CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t SELECT i, repeat('x', 40) FROM generate_series(1, $rows) i;
         CREATE TABLE small (a int); CREATE TABLE elsewhere (a int, b text)");
     my $source = $target->standby('source');
-    $source->configure("fsync = off\nshared_buffers = 64MB\n" . ($version >= 13 ? 'wal_keep_size = 1GB' : 'wal_keep_segments = 1000'));
+    $source->configure("fsync = off\nshared_buffers = 64MB\n" . ($version >= 13 ? 'wal_keep_size = 1GB'
+        : 'wal_keep_segments = 1000'));
     $source->restart;
     $source->wait_for_stream_from($target);
     $target->sql('VACUUM t');
@@ -90,12 +99,14 @@ sub cut_after
     my ($target, $source, $crash, @options) = @_;
     $crash->();
     ok(slurp($map) ne $map_on_disk, 'the server has written the page of the map');
-    my $result = rewinds($target, $source, options => \@options, not_foretold => 'every second counts until the kernel writes by itself');
+    my $result = rewinds($target, $source, options => \@options,
+        not_foretold => 'every second counts until the kernel writes by itself');
     privileged('cut-power', $target->data);
     $target->follow($source);
     my $start = $target->try_start;
     is($start->{status}, 0, 'after the power cut the server starts') or do { diag($target->log); return $result };
-    eval { $target->wait_for_stream_from($source); $target->wait_for_replay_of($source); pass('it streams') } or return fail("it streams: $@");
+    eval { $target->wait_for_stream_from($source); $target->wait_for_replay_of($source); pass('it streams') }
+        or return fail("it streams: $@");
     counts_right($target);
     log_is_clean($target);
     return $result;
@@ -117,7 +128,8 @@ each_version(sub {
         subtest("a killed server, pg_rewind @$options", sub {
             my ($source, $target) = diverged($version);
             my $result = cut_after($target, $source, sub { fill($target); $target->stop('kill') }, @$options);
-            like($result->{stderr}, qr/recovery starts late, at the source's checkpoint/, 'recovery starts late') if $options->[0] eq '--debug';
+            like($result->{stderr}, qr/recovery starts late, at the source's checkpoint/, 'recovery starts late')
+                if $options->[0] eq '--debug';
             discard_both($target, $source);
         });
     }

@@ -1,5 +1,6 @@
-# What the result relies on is on the disk before there is a journal, on each file system that holds a part of the target, be it one where nothing is
-# changed; an error there ends the run, and the target is unchanged.  (Invariants 1 and 2. Small file systems; nothing depends on the version.)
+# What the result relies on is on the disk before there is a journal, on each file system that holds a part of the
+# target, be it one where nothing is changed; an error there ends the run, and the target is unchanged. (Invariants 1
+# and 2. Small file systems; nothing depends on the version.)
 #
 #   data            global, base: changed
 #   pg_wal          a link
@@ -64,7 +65,8 @@ sub diverged
         target => sub {
             my ($target) = @_;
             $target->sql('INSERT INTO t VALUES (2)');
-            $part{'a mount'} = $target->path('base/' . $target->query("SELECT oid FROM pg_database WHERE datname = 'calm'"));
+            $part{'a mount'} =
+                $target->path('base/' . $target->query("SELECT oid FROM pg_database WHERE datname = 'calm'"));
         });
     mkdir $target->dir . '/wal' or die;
     $part{'a link of pg_wal'} = $target->dir . '/wal';
@@ -87,14 +89,17 @@ each_version(sub {
 
     my $failed = rewind($target, $source, fault => 'fail:sync@*/pg_tblspc/*:EIO');
     is($failed->{status}, 1, 'an error of a file system where nothing is changed ends the run');
-    like($failed->{stderr}, qr{could not synchronize file system for file ".*/pg_tblspc/\d+": Input/output error}, 'it is named');
+    like($failed->{stderr}, qr{could not synchronize file system for file ".*/pg_tblspc/\d+": Input/output error},
+        'it is named');
     is_same_tree(tree($target), $before, 'and the target is unchanged');
 
     # Killed before the commit.
-    rewind($target, $source, fault => 'kill:rename@*/backup_label', env => { PG_REWIND_FAULT_RECORD => $record }, options => ['--sync-method=fsync']);
+    rewind($target, $source, fault => 'kill:rename@*/backup_label', env => { PG_REWIND_FAULT_RECORD => $record },
+        options => ['--sync-method=fsync']);
     my %synced = synced_before_journal($record);
     my %each = map { $_ => 1 } @{ $synced{sync} };
-    is(join(' ', grep { !$each{"$target->{dir}/$_"} } grep { $before->{$_} =~ /^(?:file|directory) / && !m{lost\+found|^tablespace$} } sort keys %$before), '',
+    is(join(' ', grep { !$each{"$target->{dir}/$_"} } grep { $before->{$_} =~ /^(?:file|directory) /
+        && !m{lost\+found|^tablespace$} } sort keys %$before), '',
         'each file and directory is synced with --sync-method=fsync');
     is($synced{syncfs}, undef, 'and no file system as a whole');
 

@@ -64,7 +64,9 @@ sub is_held_before_lock_file
     $target->stop;
     $first = go_on($held);
     is($first->{status}, 1, 'a server that came and went: pg_rewind gives up');
-    like($first->{stderr}, qr{^pg_rewind: error: the target's "global/pg_control" has changed while pg_rewind was running$}m, 'it says why');
+    like($first->{stderr},
+        qr{^pg_rewind: error: the target's "global/pg_control" has changed while pg_rewind was running$}m,
+        'it says why');
     unlike($first->{stderr}, qr/servers diverged at/, 'and has not begun its work');
     is($target->start->query('SELECT b FROM t'), 'later', 'and has harmed nothing');
     $target->stop;
@@ -90,8 +92,8 @@ sub is_held_before_commit
     return;
 }
 
-# A server got in at the moment of the commit, and the run was killed before its second check: the blocker goes. As long as it cannot be
-# taken back, what is kept for that stays.
+# A server got in at the moment of the commit, and the run was killed before its second check: the blocker goes. As long
+# as it cannot be taken back, what is kept for that stays.
 sub server_came_at_commit
 {
     my ($source, $target) = @_;
@@ -102,10 +104,12 @@ sub server_came_at_commit
     my $blocker = slurp($label);
     my $failed = rewind($target, $source, fault => 'fail:unlink@*/backup_label:EIO');
     is($failed->{status}, 2, 'a blocker that cannot be taken back: exit status 2');
-    like($failed->{stderr}, qr/^pg_rewind: error: could not remove file ".*\/backup_label": Input\/output error$/m, 'it says why');
+    like($failed->{stderr}, qr/^pg_rewind: error: could not remove file ".*\/backup_label": Input\/output error$/m,
+        'it says why');
     is(slurp($label), $blocker, 'the blocker is there');
     ok(-e $target->path('pg_rewind.work/journal'), 'and its journal');
-    unlike(rewinds($target, $source)->{stderr}, qr/interrupted rewind/, 'the next run takes it back, and rewinds the target');
+    unlike(rewinds($target, $source)->{stderr}, qr/interrupted rewind/,
+        'the next run takes it back, and rewinds the target');
     rejoins($target, $source, no_promotion => 1, quick => 1);
     return;
 }

@@ -1,5 +1,5 @@
-# A postmaster that was killed, and whose parent never asks for its status, stays a zombie: in a container whose process 1 does not
-# reap, for good. Its number is in postmaster.pid and answers signals, but it is no server.
+# A postmaster that was killed, and whose parent never asks for its status, stays a zombie: in a container whose process
+# 1 does not reap, for good. Its number is in postmaster.pid and answers signals, but it is no server.
 # (Rule I17.)
 
 use strict;

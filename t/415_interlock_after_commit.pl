@@ -1,5 +1,6 @@
-# While a committed rewind is being finished nobody else gets at the target, and nobody's try harms it; locks that mean nothing any more
-# hinder nobody.  (Invariant 5. Servers and their messages are alike: the oldest, one between, the newest.)
+# While a committed rewind is being finished nobody else gets at the target, and nobody's try harms it; locks that mean
+# nothing any more hinder nobody. (Invariant 5. Servers and their messages are alike: the oldest, one between, the
+# newest.)
 #
 #   pg_rewind is held      before the poison    in the middle of the apply    before the new pg_control
 #   a second pg_rewind     waits, then fails    waits, then fails             waits, then fails
@@ -21,9 +22,11 @@ sub second_rewind_is_refused
     for my $options ([], ['--dry-run'])
     {
         my $second = rewind($copy, $source, options => [ '--wait-timeout=1', @$options ]);
-        is($second->{status}, 2, "a second pg_rewind @$options fails, with the status of a target that is being changed");
+        is($second->{status}, 2,
+            "a second pg_rewind @$options fails, with the status of a target that is being changed");
         like($second->{stderr}, qr/^pg_rewind: error: another pg_rewind is working on directory/m, 'it says why');
-        like($second->{stderr}, qr/^pg_rewind: hint: Another run is using the target and may be changing it: do not start a server there, do not remove anything/m,
+        like($second->{stderr},
+            qr/^pg_rewind: hint: Another run is using the target and may be changing it: do not start a server there, do not remove anything/m,
             'and what not to do');
         unlike($second->{stderr}, qr/unchanged/, 'it does not say that the target is unchanged');
     }
@@ -48,7 +51,8 @@ sub servers_are_refused
     like($copy->log, $says, 'its log says why');
     for my $command ([qw(-m immediate stop)], ['promote'])
     {
-        isnt(run([ "$bindir/pg_ctl", '-D', $copy->data, '-t', 2, @$command ])->{status}, 0, "pg_ctl $command->[-1] is refused");
+        isnt(run([ "$bindir/pg_ctl", '-D', $copy->data, '-t', 2, @$command ])->{status}, 0,
+            "pg_ctl $command->[-1] is refused");
     }
     return;
 }
@@ -85,7 +89,8 @@ sub stale_locks_hinder_nobody
         spew($copy->path('postmaster.pid'), $claim->($process{$name}));
         spew($copy->path('postmaster.pid.pg_rewind'), 'torn');
         my $result = rewind($copy, $source, options => ['--dry-run']);
-        is($result->{status}, 0, "a lock file whose process id now belongs to $name hinders no dry run") or diag($result->{stderr});
+        is($result->{status}, 0, "a lock file whose process id now belongs to $name hinders no dry run")
+            or diag($result->{stderr});
     }
     end_by_kill(hold($copy, $source, 'apply'));
     like(slurp($copy->path('postmaster.pid')), qr/\A-2147483648\n/, 'killed after the commit: the lock file says so');

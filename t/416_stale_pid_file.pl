@@ -1,6 +1,7 @@
-# A postmaster.pid that a crashed server has left hinders nobody, whatever process has its number by now: another user's (process 1 in a
-# container, root's after a reboot), or one of ours that is younger than the file. One that may be the server is respected, and how to go on
-# is said. A run that does not come to its commit leaves the file as it was: it names the shared memory that the next server asks for.
+# A postmaster.pid that a crashed server has left hinders nobody, whatever process has its number by now: another user's
+# (process 1 in a container, root's after a reboot), or one of ours that is younger than the file. One that may be the
+# server is respected, and how to go on is said. A run that does not come to its commit leaves the file as it was: it
+# names the shared memory that the next server asks for.
 # (Rules I11, I14.)
 
 use strict;
@@ -13,7 +14,8 @@ use RewindTest::Held;
 sub make_pid_file
 {
     my ($target, $pid, $time) = @_;
-    spew($target->path('postmaster.pid'), join("\n", $pid, $target->data, $time, 5432, $target->dir, 'localhost', '  5432001    123456', 'ready   ') . "\n");
+    spew($target->path('postmaster.pid'), join("\n", $pid, $target->data, $time, 5432, $target->dir, 'localhost',
+        '  5432001    123456', 'ready   ') . "\n");
     return;
 }
 
@@ -56,7 +58,8 @@ sub it_stays
     my ($source, $target) = @_;
     my $file = $target->path('postmaster.pid');
     my @stale = (slurp($file), (stat $file)[1, 9]);
-    my $same = sub { is_deeply([ -e $file ? (slurp($file), (stat _)[1, 9]) : () ], \@stale, "$_[0]: the file is as it was") };
+    my $same = sub { is_deeply([ -e $file ? (slurp($file), (stat _)[1, 9]) : () ], \@stale,
+        "$_[0]: the file is as it was") };
 
     for my $point ('open@*/pg_[wx]*/00000001*', 'create@*/pg_rewind.work/*')
     {
@@ -109,17 +112,21 @@ each_version(sub {
     subtest('a run that does not come to its commit', sub { it_stays($source, $copy) });
     $copy->discard;
 
-    # To remove the file is advised only where no server can be meant: not by one that works here, also seen on another mount, where its
-    # directory has other numbers but the same file, nor where nobody can tell.
+    # To remove the file is advised only where no server can be meant: not by one that works here, also seen on another
+    # mount, where its directory has other numbers but the same file, nor where nobody can tell.
     my $hidden = start_process($target->data, hidden => 1);
     my $elsewhere = $target->dir . '/elsewhere';
     mkdir $elsewhere or die;
     my $twin = start_process($elsewhere);
     my @live = (
-        [ 'that is older than the file' => $process, time + 3600, qr/^pg_rewind: hint: If no server runs in that directory, .* has left the file: remove it\.$/m ],
-        [ 'that works in the directory' => $server, time - 3600, qr/^pg_rewind: hint: It is running\. Stop it, .*: pg_ctl stop -D /m ],
-        [ 'that cannot be looked at' => $hidden, time + 3600, qr/^pg_rewind: hint: Find out what it is \(ps -fp $hidden\)\./m ],
-        [ 'that has the same file' => $twin, time + 3600, qr/^pg_rewind: hint: Find out what it is \(ps -fp $twin\)\./m ],
+        [ 'that is older than the file' => $process, time + 3600,
+        qr/^pg_rewind: hint: If no server runs in that directory, .* has left the file: remove it\.$/m ],
+        [ 'that works in the directory' => $server, time - 3600,
+        qr/^pg_rewind: hint: It is running\. Stop it, .*: pg_ctl stop -D /m ],
+        [ 'that cannot be looked at' => $hidden, time + 3600,
+        qr/^pg_rewind: hint: Find out what it is \(ps -fp $hidden\)\./m ],
+        [ 'that has the same file' => $twin, time + 3600,
+        qr/^pg_rewind: hint: Find out what it is \(ps -fp $twin\)\./m ],
     );
     for (@live)
     {
@@ -130,13 +137,16 @@ each_version(sub {
         is($result->{status}, 1, "a process $what is respected");
         like($result->{stderr}, qr/^pg_rewind: error: target server must be shut down cleanly$/m, 'and named');
         like($result->{stderr}, $hint, 'with what to do');
-        unlike($result->{stderr}, qr/remove(?! WAL that the rewind needs)/, 'which destroys nothing') if $pid != $process;
+        unlike($result->{stderr}, qr/remove(?! WAL that the rewind needs)/, 'which destroys nothing')
+            if $pid != $process;
     }
     spew($target->path('postmaster.pid'), '');
-    like(rewind($target, $source)->{stderr}, qr/^pg_rewind: hint: .* If no server is starting, remove the file\.$/m, 'an empty file without a server');
+    like(rewind($target, $source)->{stderr}, qr/^pg_rewind: hint: .* If no server is starting, remove the file\.$/m,
+        'an empty file without a server');
     my $starting = start_process($target->data, program => 'postgres');
     my $result = rewind($target, $source);
-    like($result->{stderr}, qr/^pg_rewind: error: lock file ".*" is empty\npg_rewind: hint: Process $starting is a server's and works in this directory\. /m,
+    like($result->{stderr},
+        qr/^pg_rewind: error: lock file ".*" is empty\npg_rewind: hint: Process $starting is a server's and works in this directory\. /m,
         'an empty file and a server');
     unlike($result->{stderr}, qr/remove/, 'to remove the file is not advised');
     kill 'KILL', $process, $server, $hidden, $twin, $starting;

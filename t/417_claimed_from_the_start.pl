@@ -1,6 +1,6 @@
-# No server starts on the target from the time on when it is known that it may be rewound: one that is started while WAL is read would
-# cost the whole run. Whatever becomes of the run, the pid file does not stay. Where somebody has removed it, and a server has started, nothing
-# is fetched any more.  (Invariant 1.)
+# No server starts on the target from the time on when it is known that it may be rewound: one that is started while WAL
+# is read would cost the whole run. Whatever becomes of the run, the pid file does not stay. Where somebody has removed
+# it, and a server has started, nothing is fetched any more. (Invariant 1.)
 # (Rule I10.)
 
 use strict;

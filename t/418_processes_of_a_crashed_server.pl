@@ -1,6 +1,6 @@
-# Only the postmaster of the target's server has died: a process of it that is busy goes on writing, also into files that a rewind has
-# put there. No rewind begins before it is gone, with or without a postmaster.pid.  (Invariant 1. The original starts a server, which
-# asks whether its shared memory is in use.)
+# Only the postmaster of the target's server has died: a process of it that is busy goes on writing, also into files
+# that a rewind has put there. No rewind begins before it is gone, with or without a postmaster.pid. (Invariant 1. The
+# original starts a server, which asks whether its shared memory is in use.)
 # (Rule I15.)
 
 use strict;
@@ -14,7 +14,8 @@ sub is_refused
     my $result = rewind($target, $source);
     is($result->{status}, 1, "$what: it is refused") or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: error: target server must be shut down cleanly$/m, 'as if the server ran');
-    like($result->{stderr}, qr/^pg_rewind: detail: Process $pid of a crashed server is still running in ".*"\.$/m, 'the process is named');
+    like($result->{stderr}, qr/^pg_rewind: detail: Process $pid of a crashed server is still running in ".*"\.$/m,
+        'the process is named');
     like($result->{stderr}, qr/^pg_rewind: hint: Stop all processes that the server has left\.$/m, 'and what to do');
     return $result->{status} != 0;
 }
@@ -22,9 +23,12 @@ sub is_refused
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        cluster => { settings => "shared_buffers = 128kB\n" . ($version >= 18 ? 'io_method = sync' : '') },    # its workers notice
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT g, repeat('x', 500) AS f FROM generate_series(1, 2000) g") },
-        source => sub { $_[0]->sql('DO $$BEGIN FOR i IN 1..40 LOOP UPDATE t SET g = g + 1; END LOOP; END$$; CHECKPOINT') });
+        # its workers notice
+        cluster => { settings => "shared_buffers = 128kB\n" . ($version >= 18 ? 'io_method = sync' : '') },
+        before => sub {
+            $_[0]->sql("CREATE TABLE t AS SELECT g, repeat('x', 500) AS f FROM generate_series(1, 2000) g") },
+        source => sub {
+            $_[0]->sql('DO $$BEGIN FOR i IN 1..40 LOOP UPDATE t SET g = g + 1; END LOOP; END$$; CHECKPOINT') });
     $target->start;
     my $session = $target->session;
     my $busy = $session->sql('SELECT pg_backend_pid()');

@@ -1,5 +1,5 @@
-# Debian's pg_ctlcluster takes the pid file of pg_rewind for a stale one, removes it and starts the server: the run before its commit gives up,
-# after it no server starts.  (Invariants 1 and 5.)
+# Debian's pg_ctlcluster takes the pid file of pg_rewind for a stale one, removes it and starts the server: the run
+# before its commit gives up, after it no server starts. (Invariants 1 and 5.)
 #
 #   pg_rewind is held    about to commit                           amid its changes
 #   pg_ctlcluster start  works                                     fails, the log shows the poison
@@ -13,7 +13,8 @@ use RewindTest;
 use RewindTest::DebianCluster;
 use RewindTest::Held;
 
-sub reads { my ($cluster, $what) = @_; return is($cluster->query('SELECT b FROM t'), $what, "it has the row of the $what") }
+sub reads { my ($cluster, $what) = @_; return is($cluster->query('SELECT b FROM t'), $what,
+    "it has the row of the $what") }
 
 each_version(sub {
     my $target = RewindTest::DebianCluster->new('target')->start;
@@ -36,7 +37,8 @@ each_version(sub {
     $held = hold($target, $source, 'patch', '-R', '--keep-config');
     $start = $target->try_start;
     is($start->{status}, 1, 'after the commit pg_ctlcluster cannot start it');
-    like($start->{stderr}, qr/FATAL:  control file contains invalid checkpoint location/, 'and shows what the server says');
+    like($start->{stderr}, qr/FATAL:  control file contains invalid checkpoint location/,
+        'and shows what the server says');
     my $second = go_on($held);
     is($second->{status}, 0, 'pg_rewind ends the rewind') or diag($second->{stderr});
     $target->start;

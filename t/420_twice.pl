@@ -1,5 +1,5 @@
-# A rewound target that was never started is rewound again: to the same source, which moved on, and to another one after another
-# failover. (Doing it twice is harmless.)
+# A rewound target that was never started is rewound again: to the same source, which moved on, and to another one after
+# another failover. (Doing it twice is harmless.)
 #
 #   first source    1 ───●────┬──── 2 ────┬── 2 ──▶
 #   second source             │           └── 3 ──▶

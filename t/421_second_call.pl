@@ -1,5 +1,5 @@
-# A second call of pg_rewind waits while the first one works, and then goes on as the same command does once more: nothing is
-# left to be done, or what the first one left is finished.  (Servers have no part in it.)
+# A second call of pg_rewind waits while the first one works, and then goes on as the same command does once more:
+# nothing is left to be done, or what the first one left is finished. (Servers have no part in it.)
 # (Rules I8, I21.)
 
 use strict;
@@ -16,12 +16,14 @@ sub begin_second
 {
     my ($copy, $source, @options) = @_;
     my $second = start_rewind($copy, $source, errors => $copy->dir . '/second', options => \@options);
-    wait_until('the second one waits', sub { slurp($second->{errors}) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
+    wait_until('the second one waits',
+        sub { slurp($second->{errors})
+        =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
     return $second;
 }
 
-# The second one makes a standby of what the first has rewound. Its lock file does not keep the directory's last change from a power cut:
-# it has none, since the first one's caller may be starting the server.
+# The second one makes a standby of what the first has rewound. Its lock file does not keep the directory's last change
+# from a power cut: it has none, since the first one's caller may be starting the server.
 sub removal_is_synced
 {
     my ($copy, $source) = @_;
@@ -34,17 +36,20 @@ sub removal_is_synced
     {
         open(STDERR, '>', $errors) or POSIX::_exit(126);
         @ENV{qw(LD_PRELOAD PG_REWIND_FAULT_LOG)} = ($ENV{PG_REWIND_FAULTS}, $log);
-        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, ONCE, '-R', '--source-server', $source->conninfo); }
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, ONCE, '-R', '--source-server',
+            $source->conninfo); }
         POSIX::_exit(127);
     }
     my $second = run_in_background($pid, $errors);
-    wait_until('the second one waits', sub { -e $errors && slurp($errors) =~ /^pg_rewind: waiting for another pg_rewind /m });
+    wait_until('the second one waits',
+        sub { -e $errors && slurp($errors) =~ /^pg_rewind: waiting for another pg_rewind /m });
     is(go_on($first)->{status}, 0, 'the first one succeeds');
     my $result = end_of_rewind($second);
     is($result->{status}, 0, 'the second one succeeds') or diag($result->{stderr});
     my $data = quotemeta($copy->data);
     unlike(slurp($log), qr{ link .*/postmaster\.pid$}m, 'without a lock file');
-    like(slurp($log), qr{ unlink $data/recovery\.signal\n(?:.*\n)*\d+ sync $data$}m, 'the directory is synced after recovery.signal was removed');
+    like(slurp($log), qr{ unlink $data/recovery\.signal\n(?:.*\n)*\d+ sync $data$}m,
+        'the directory is synced after recovery.signal was removed');
     return;
 }
 

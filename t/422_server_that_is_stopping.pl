@@ -1,7 +1,7 @@
-# A server of the target that is just stopping, or that has just crashed, is waited for, and its pg_control is read behind that:
-# managers call pg_rewind before their server is quite gone.  (What a server writes at its end does not depend on the version, but
-# 10 was the first to say in postmaster.pid that it is stopping: of older servers nobody knows, and each that runs is waited for as long as one that might be
-# about to stop, five seconds.)
+# A server of the target that is just stopping, or that has just crashed, is waited for, and its pg_control is read
+# behind that: managers call pg_rewind before their server is quite gone. (What a server writes at its end does not
+# depend on the version, but 10 was the first to say in postmaster.pid that it is stopping: of older servers nobody
+# knows, and each that runs is waited for as long as one that might be about to stop, five seconds.)
 # (Rule I16.)
 
 use strict;
@@ -58,7 +58,8 @@ sub begin_stop
     my $checkpointer = $cluster->checkpointer_pid;
     kill 'STOP', $checkpointer;
     kill $mode, $cluster->postmaster_pid;
-    wait_until('it says that it is stopping', sub { slurp($cluster->path('postmaster.pid')) =~ /^stopping *$/m }) if $cluster->version >= 10;
+    wait_until('it says that it is stopping', sub { slurp($cluster->path('postmaster.pid')) =~ /^stopping *$/m })
+        if $cluster->version >= 10;
     return $checkpointer;
 }
 
@@ -99,9 +100,11 @@ each_version(sub {
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a') },
         target => sub { $_[0]->sql('UPDATE t SET a = a + 1') });
 
-    rewinds_meanwhile($target, $source, "a fast stop that takes $_ s", do { my $s = $_; sub { stop_slowly($_[0], 'INT', $s) } }) for 0.01, 0.3, 2, $version < 10 ? () : 7;
+    rewinds_meanwhile($target, $source, "a fast stop that takes $_ s",
+        do { my $s = $_; sub { stop_slowly($_[0], 'INT', $s) } }) for 0.01, 0.3, 2, $version < 10 ? () : 7;
     rewinds_meanwhile($target, $source, 'a smart stop', sub { stop_slowly($_[0], 'TERM', 0.3) });
-    rewinds_meanwhile($target, $source, "a crash whose processes need $_ s", do { my $s = $_; sub { crash_slowly($_[0], $s) } }) for 0.01, 2;
+    rewinds_meanwhile($target, $source, "a crash whose processes need $_ s",
+        do { my $s = $_; sub { crash_slowly($_[0], $s) } }) for 0.01, 2;
     subtest('a stop that begins later', sub {
         my $copy = started_copy($target);
         my $postmaster = $copy->postmaster_pid;
@@ -111,7 +114,8 @@ each_version(sub {
         is_rewound($copy, $source, end_of_rewind($run), $postmaster);
     });
 
-    rewinds_meanwhile($target, $source, 'a long stop that ends with a crash', sub { stop_slowly_and_crash($_[0], 6, 2) }) if $version == 15;
+    rewinds_meanwhile($target, $source, 'a long stop that ends with a crash',
+        sub { stop_slowly_and_crash($_[0], 6, 2) }) if $version == 15;
 
     subtest('one that stops for too long', sub {
         my $copy = started_copy($target);
@@ -119,7 +123,8 @@ each_version(sub {
         my $result = rewind($copy, $source, options => ['--wait-timeout=2'], not_foretold => 1);
         kill 'CONT', $checkpointer;
         is($result->{status}, 1, 'it is refused');
-        like($result->{stderr}, qr/^pg_rewind: waiting for the target server \(PID \d+\) to stop\npg_rewind: error: target server must be shut down cleanly$/m,
+        like($result->{stderr},
+            qr/^pg_rewind: waiting for the target server \(PID \d+\) to stop\npg_rewind: error: target server must be shut down cleanly$/m,
             'it says what it waited for, and why');
         wait_until('it is down', sub { !$copy->is_running });
         $copy->discard;

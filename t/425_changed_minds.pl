@@ -1,5 +1,5 @@
-# Who changes his mind about the source gets what he asked for last: a rewind that was finished, begun, or interrupted towards one source
-# is followed by one towards another. (Invariants 2 and 3. Both sources; three versions.)
+# Who changes his mind about the source gets what he asked for last: a rewind that was finished, begun, or interrupted
+# towards one source is followed by one towards another. (Invariants 2 and 3. Both sources; three versions.)
 #
 #   first source    1 ───●────┬──── 2 ────┬──── 2 ───▶
 #   second source             │           └──── 3 ───▶
@@ -37,9 +37,11 @@ sub ends_at_second
 each_version(sub {
     my ($version) = @_;
     ($first, $target) = split_brain($version,
-        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 5000) g; CREATE TABLE d (a int)') },
+        before => sub {
+        $_[0]->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 5000) g; CREATE TABLE d (a int)') },
         source => sub { $_[0]->sql('UPDATE t SET v = 1 WHERE g % 2 = 0; CREATE TABLE first AS TABLE t') },
-        target => sub { $_[0]->sql('UPDATE t SET v = 2 WHERE g % 3 = 0; CREATE TABLE u AS SELECT 1 AS a; DROP TABLE d') });
+        target => sub {
+            $_[0]->sql('UPDATE t SET v = 2 WHERE g % 3 = 0; CREATE TABLE u AS SELECT 1 AS a; DROP TABLE d') });
     $second = $first->standby('second');
     $second->wait_for_replay_of($first);
     $second->promote;
@@ -49,7 +51,8 @@ each_version(sub {
     my %towards_first = (
         'rewound to the first source, never started' => sub { rewinds($_[0], $first) },
         # Its recovery would begin behind the point where the second source parted from the first.
-        'rewound late to the first source, never started' => sub { rewinds($_[0], $first, options => ['--late-start']) },
+        'rewound late to the first source, never started' => sub { rewinds($_[0], $first,
+            options => ['--late-start']) },
         'killed before the commit' => sub { end_by_kill(hold($_[0], $first, 'commit')) },
         'killed after the commit' => sub { end_by_kill(hold($_[0], $first, 'apply')) },
     );
@@ -64,7 +67,8 @@ each_version(sub {
                 rename($away, "$away.away") or die;
                 my $result = ends_at_second($copy, $kind);
                 rename("$away.away", $away) or die;
-                like($result->{stderr}, qr/the interrupted rewind is finished/, 'the first rewind was finished') if $how =~ /after/;
+                like($result->{stderr}, qr/the interrupted rewind is finished/, 'the first rewind was finished')
+                    if $how =~ /after/;
                 unlike($result->{stderr}, qr/interrupted/, 'nothing was to be finished') if $how !~ /after/;
             });
         }
@@ -77,7 +81,8 @@ each_version(sub {
         my @options = ('-c', '-B', $copy->bindir);
         end_by_kill(hold($copy, $first, 'apply', @options));
         my $result = rewinds($copy, $first, options => \@options);
-        like($result->{stderr}, qr/^pg_rewind: warning: "restore_command" is not set in the target cluster$/m, 'with a warning');
+        like($result->{stderr}, qr/^pg_rewind: warning: "restore_command" is not set in the target cluster$/m,
+            'with a warning');
         like($result->{stderr}, qr/no rewind required/, 'nothing is left to do');
         nothing_is_left($copy);
         $copy->discard;
@@ -88,7 +93,8 @@ each_version(sub {
         my $copy = $target->copy('copy');
         my @begun = ('--keep=mine', '--early-start');
         end_by_kill(hold($copy, $first, 'apply', @begun));
-        my $told = qr/^pg_rewind: warning: the interrupted rewind is finished with the options that it was begun with$/m;
+        my $told =
+            qr/^pg_rewind: warning: the interrupted rewind is finished with the options that it was begun with$/m;
         my @other = ('--early-start', '--keep-config', '-R', '--save-diverged-wal=' . work_dir() . '/saved');
         my $differ = qr{
             \npg_rewind:\ detail:\ Options\ of\ this\ command\ that\ have\ no\ effect\ on\ it:\ --keep-config,\ --save-diverged-wal=\S+/saved\.
@@ -98,7 +104,9 @@ each_version(sub {
         like($dry->{stderr}, $differ, 'and which options differ');
         unlike(rewind($copy, $first, options => [ '-n', @begun ])->{stderr}, $told, 'not where none differ');
         my $result = rewinds($copy, $first, options => \@other);
-        like($result->{stderr}, qr/finishing an interrupted rewind.*\n$told$differ.*the interrupted rewind is finished$/ms, 'the run says it before the work');
+        like($result->{stderr},
+            qr/finishing an interrupted rewind.*\n$told$differ.*the interrupted rewind is finished$/ms,
+            'the run says it before the work');
         ok(!-e work_dir() . '/saved', 'it has no diverged WAL to save');
         nothing_is_left($copy);
         rejoins($copy, $first, recovery_written => 1, no_promotion => 1);

@@ -1,7 +1,8 @@
-# A rewind was interrupted, and before the same command runs again somebody changes what it has left. pg_checksums writes into the
-# poison, which it takes for the pg_control of a server that was shut down: the journal is still finished. Without the work
-# directory nothing can be finished: the target is refused, and rewound by comparing. (Invariants 3 and 5. The only pg_checksums are
-# those of 15 and 19; poisons of all versions have their checkpoint in one place.)
+# A rewind was interrupted, and before the same command runs again somebody changes what it has left. pg_checksums
+# writes into the poison, which it takes for the pg_control of a server that was shut down: the journal is still
+# finished. Without the work directory nothing can be finished: the target is refused, and rewound by comparing.
+# (Invariants 3 and 5. The only pg_checksums are those of 15 and 19; poisons of all versions have their checkpoint in
+# one place.)
 #
 #   target   ── rewind: committed ──✕── pg_checksums ──── rewind ──▶            ✕ killed
 #                                   ──── rm -r ────────── rewind --compare ──▶
@@ -28,9 +29,11 @@ sub is_rewound
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 5000) g; CREATE TABLE d AS SELECT 1 AS a') },
+        before => sub {
+        $_[0]->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 5000) g; CREATE TABLE d AS SELECT 1 AS a') },
         source => sub { $_[0]->sql('UPDATE t SET v = 1 WHERE g % 2 = 0; CREATE TABLE first AS TABLE t; CHECKPOINT') },
-        target => sub { $_[0]->sql('UPDATE t SET v = 2 WHERE g % 3 = 0; CREATE TABLE u AS SELECT 1 AS a; DROP TABLE d') });
+        target => sub {
+            $_[0]->sql('UPDATE t SET v = 2 WHERE g % 3 = 0; CREATE TABLE u AS SELECT 1 AS a; DROP TABLE d') });
     for my $point (qw(apply label control))
     {
         subtest("interrupted before $point, then pg_checksums", sub {
@@ -51,8 +54,11 @@ each_version(sub {
             {
                 my $result = rewind($copy, $source, options => $options);
                 is($result->{status}, 1, "a rewind @$options is refused");
-                like($result->{stderr}, qr/^pg_rewind: error: an interrupted rewind of the target can no longer be finished$/m, 'it says why');
-                like($result->{stderr}, qr/^pg_rewind: hint: Compare all blocks instead with --compare/m, 'and what to do');
+                like($result->{stderr},
+                    qr/^pg_rewind: error: an interrupted rewind of the target can no longer be finished$/m,
+                    'it says why');
+                like($result->{stderr}, qr/^pg_rewind: hint: Compare all blocks instead with --compare/m,
+                    'and what to do');
             }
             is_same_tree(tree($copy), $before, 'nothing was changed');
             # What --compare begins is a rewind like any other, though pg_control is a poison already.
@@ -61,7 +67,8 @@ each_version(sub {
             unlike($failed->{stderr}, qr/must be finished/, 'is not said to be begun');
             is(join(' ', glob($copy->path('pg_rewind.work*'))), '', 'and leaves nothing');
             end_by_kill(hold($copy, $source, $point, '--compare'));
-            like(rewinds($copy, $source, options => ['--compare'])->{stderr}, qr/the interrupted rewind is finished/, 'one that is interrupted after it is finished');
+            like(rewinds($copy, $source, options => ['--compare'])->{stderr}, qr/the interrupted rewind is finished/,
+                'one that is interrupted after it is finished');
             is_rewound($copy, $source);
         });
     }

@@ -1,5 +1,5 @@
-# What a failure leaves, and the exit status that says so: 1, nothing happened, also when it was told to stop; 2, half-way, and the same
-# command finishes it.  (Invariants 1 to 3. The same on all versions.)
+# What a failure leaves, and the exit status that says so: 1, nothing happened, also when it was told to stop; 2,
+# half-way, and the same command finishes it. (Invariants 1 to 3. The same on all versions.)
 # (Rules I30, I41.)
 
 use strict;

@@ -1,5 +1,5 @@
-# Status 3 throws no good directory away: what another address, a stop or --compare mends ends with status 1, and a target that did not
-# log its hints but has not diverged needs no rewind.  (Invariant 1.)
+# Status 3 throws no good directory away: what another address, a stop or --compare mends ends with status 1, and a
+# target that did not log its hints but has not diverged needs no rewind. (Invariant 1.)
 #
 #   source   1 ─────┬── 2 ──▶      standby    up to where the source is on 1, and stopped: nothing to rewind, whatever it logged
 #                   │              former     the primary of 1, stopped before the source was promoted: the same
@@ -17,7 +17,8 @@ use RewindTest::Tree;
 
 my %without_hints = (checksums => 0, settings => 'wal_log_hints = off');
 
-# Fails with this status and these errors, in this order, their remedies and last line, with and without --dry-run; returns what was said.
+# Fails with this status and these errors, in this order, their remedies and last line, with and without --dry-run;
+# returns what was said.
 sub refuses
 {
     my ($name, $target, $source, %expected) = @_;
@@ -25,7 +26,8 @@ sub refuses
     my $said;
     for my $dry ([], ['--dry-run'])
     {
-        my $result = rewind($target, $source, kind => $expected{kind} // 'server', options => [ '--report=json', @$dry ]);
+        my $result = rewind($target, $source, kind => $expected{kind}
+            // 'server', options => [ '--report=json', @$dry ]);
         my @errors = @{ JSON::PP->new->utf8->decode($result->{stdout})->{errors} };
         is($result->{status}, $expected{status} // 1, "$name: exit status @$dry") or diag($result->{stderr});
         is(join("\n", map { $_->{message} } @errors), join("\n", @{ $expected{errors} }), "$name: the errors");
@@ -82,8 +84,12 @@ each_version(sub {
         my $result = rewind($standby, $former, not_foretold => 'it takes as long again');
         is($result->{status}, 1, 'a standby that runs: exit status') or diag($result->{stderr});
         my $pid = $standby->postmaster_pid;
-        like($result->{stderr}, qr/^pg_rewind: the target server \(PID $pid\) is running; waiting up to 5 s for it to stop$/m, 'it is said what is waited for');
-        like($result->{stderr}, qr/^pg_rewind: hint: It is running\. Stop it, .* or: pg_ctl stop -D \Q@{[ $standby->data ]}\E$/m, 'it is said how to stop it');
+        like($result->{stderr},
+            qr/^pg_rewind: the target server \(PID $pid\) is running; waiting up to 5 s for it to stop$/m,
+            'it is said what is waited for');
+        like($result->{stderr},
+            qr/^pg_rewind: hint: It is running\. Stop it, .* or: pg_ctl stop -D \Q@{[ $standby->data ]}\E$/m,
+            'it is said how to stop it');
         unlike($result->{stderr}, qr/wal_log_hints|base backup|--compare/, 'and nothing else');
     }
     $standby->stop;
@@ -115,9 +121,11 @@ each_version(sub {
     $diverged->stop;
     my $needs_hints = 'target server needs to use either data checksums or "wal_log_hints = on"';
     # VACUUM marks a page as all visible without a position in it: the page may be on the disk, and the record not.
-    refuses('hints off, not diverged, but crashed as a primary', $crashed, $source, remedies => 'compare', last => 'The target is unchanged\.',
+    refuses('hints off, not diverged, but crashed as a primary', $crashed, $source, remedies => 'compare',
+        last => 'The target is unchanged\.',
         errors => [$needs_hints]) if $crashed;
-    my $hints = refuses('hints off and diverged', $diverged, $source, remedies => 'compare', last => 'The target is unchanged\.',
+    my $hints = refuses('hints off and diverged', $diverged, $source, remedies => 'compare',
+        last => 'The target is unchanged\.',
         errors => [$needs_hints]);
     like($hints, qr/^pg_rewind: servers diverged at WAL location /m, 'it is said that they have diverged');
     like($hints, qr/^pg_rewind: hint: Compare all blocks instead with --compare\./m, 'and the way that is left');
@@ -130,11 +138,14 @@ each_version(sub {
     mistaken('another cluster', $other, $source, '--source-server', errors => [$different]);
     my $other_version = make_cluster('version', $version == 10 ? 15 : 10, checksums => 1);
     $other_version->start->stop;
-    mistaken('another version', $other_version, $source, '--source-server', remedies => 'none none', last => 'The target is unchanged\..*',
+    mistaken('another version', $other_version, $source, '--source-server', remedies => 'none none',
+        last => 'The target is unchanged\..*',
         errors => [ $different, 'clusters are not compatible with this version of pg_rewind' ]);
     $source->stop;
-    mistaken('the directory of another cluster', $diverged, $other, '--source-pgdata', kind => 'directory', errors => [$different]);
-    mistaken('the same directory', $diverged, $diverged, '--source-pgdata', kind => 'directory', errors => ['source and target are the same directory']);
+    mistaken('the directory of another cluster', $diverged, $other, '--source-pgdata', kind => 'directory',
+        errors => [$different]);
+    mistaken('the same directory', $diverged, $diverged, '--source-pgdata', kind => 'directory',
+        errors => ['source and target are the same directory']);
 
     my $twin = $source->copy('twin');
     $_->start for $source, $twin;
@@ -146,6 +157,7 @@ each_version(sub {
 
     # What nothing mends.
     patch_segment_size($diverged, 64 * 1024 * 1024);
-    refuses('one system in two formats', $diverged, $source, kind => 'directory', status => 3, remedies => 'base_backup', last => '.* new base backup\.',
+    refuses('one system in two formats', $diverged, $source, kind => 'directory', status => 3,
+        remedies => 'base_backup', last => '.* new base backup\.',
         errors => ['clusters are not compatible with this version of pg_rewind']);
 }, only => [ 10, 15, 18 ]);

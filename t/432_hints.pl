@@ -1,4 +1,5 @@
-# Each error has the hint that fits it, and no other; lines to be pasted work as they are: statements, options, commands.
+# Each error has the hint that fits it, and no other; lines to be pasted work as they are: statements, options,
+# commands.
 #
 # What is pasted begins with four blanks. After it has been done the same command comes further.
 # (Rule D6.)
@@ -16,11 +17,13 @@ my $unreachable = 'Is the source running\?';
 sub hints
 {
     my ($name, $target, $source, $hint, @options) = @_;
-    my $result = run([ rewind_argv($target, ref $source ? ('--source-pgdata', $source->data) : ('--source-server', $source), '-n', @options) ]);
+    my $result = run([ rewind_argv($target, ref $source ? ('--source-pgdata', $source->data)
+        : ('--source-server', $source), '-n', @options) ]);
     is($result->{status}, defined $hint ? 1 : 0, "$name: exit status") or diag($result->{stderr});
     return $result->{stderr} if !defined $hint;
     like($result->{stderr}, qr/^pg_rewind: hint: $hint/m, "$name: has its hint");
-    unlike($result->{stderr}, qr/$unreachable/, "$name: and not that of a source that is not reached") if $hint ne $unreachable;
+    unlike($result->{stderr}, qr/$unreachable/, "$name: and not that of a source that is not reached")
+        if $hint ne $unreachable;
     return $result->{stderr};
 }
 
@@ -50,17 +53,22 @@ sub connections
     hints('a wrong option name', $data, "$settings hots=x", '--source-server takes a connection string');
     hints('a wrong value', $data, "$settings target_session_attrs=x", '--source-server takes a connection string');
     hints('a service that is not defined', $data, 'service=of_nobody', 'Check service=');
-    hints('a missing database', $data, "$place user=postgres dbname=of_nobody", 'Name a database of the source with dbname=');
+    hints('a missing database', $data, "$place user=postgres dbname=of_nobody",
+        'Name a database of the source with dbname=');
     hints('a missing role', $data, "$place user=of_nobody dbname=postgres", 'Check user=\.\.\.: the role must exist');
     $source->sql(q{CREATE ROLE locked_out LOGIN; CREATE ROLE secret LOGIN PASSWORD 'geheim'});
     my $hba = slurp($source->path('pg_hba.conf'));
     spew($source->path('pg_hba.conf'), "local all locked_out reject\nlocal all secret md5\n$hba");
     $source->restart;
-    hints('a role that pg_hba.conf keeps out', $data, "$place user=locked_out dbname=postgres", q{Let this role in by a line of the source's pg_hba\.conf});
-    hints('a wrong password', $data, "$place user=secret dbname=postgres password=falsch", 'Check user=\.\.\. and the password');
-    hints('no password', $data, "$place user=secret dbname=postgres passfile=/dev/null", 'Put the password into a password file');
+    hints('a role that pg_hba.conf keeps out', $data, "$place user=locked_out dbname=postgres",
+        q{Let this role in by a line of the source's pg_hba\.conf});
+    hints('a wrong password', $data, "$place user=secret dbname=postgres password=falsch",
+        'Check user=\.\.\. and the password');
+    hints('no password', $data, "$place user=secret dbname=postgres passfile=/dev/null",
+        'Put the password into a password file');
     my ($port, $pid) = without_ssl();
-    my $said = hints('SSL', $data, "host=127.0.0.1 port=$port user=postgres sslmode=require", 'Check sslmode in the connection string');
+    my $said = hints('SSL', $data, "host=127.0.0.1 port=$port user=postgres sslmode=require",
+        'Check sslmode in the connection string');
     unlike($said, qr/when the source can be reached/, 'it was reached');
     kill('KILL', $pid);
     waitpid($pid, 0);
@@ -74,7 +82,8 @@ sub grants
     $source->sql(q{CREATE ROLE "Re ""wind" LOGIN});
     $source->sql('CREATE DATABASE "my-db"');
     my $role = qq{host=$source->{dir} user='Re "wind' dbname=my-db};
-    my $said = hints('missing grants', $target->data, $role, 'Run these lines as a superuser of the source in the database "my-db",');
+    my $said = hints('missing grants', $target->data, $role,
+        'Run these lines as a superuser of the source in the database "my-db",');
     my $grants = pasted($said);
     is(scalar(split /\n/, $grants), 3, 'one statement a line');
     $source->sql($grants, 'my-db');
@@ -103,13 +112,16 @@ sub directories
     hints('no such target', "$target->{dir}/nowhere", $source->conninfo, q{-D must name the target's data directory});
     hints('a directory of something else', $target->dir, $source->conninfo, 'Is ".*" a data directory\?');
     my $nowhere = bless { dir => "$source->{dir}/nowhere" }, ref $source;
-    hints('no such source', $target->data, $nowhere, '--source-pgdata must name the data directory of a source that is stopped');
+    hints('no such source', $target->data, $nowhere,
+        '--source-pgdata must name the data directory of a source that is stopped');
     hints('one directory for both', $target->data, $target, '-D names the directory that is rewound');
-    hints('a source that runs', $target->data, $source, 'Rewind from that server with --source-server, or stop it: pg_ctl stop -D \S+$');
+    hints('a source that runs', $target->data, $source,
+        'Rewind from that server with --source-server, or stop it: pg_ctl stop -D \S+$');
     $source->stop('kill');
     hints('a source that crashed', $target->data, $source, 'Start its server, which recovers;');
     $source->start;
-    hints('a wrong method', $target->data, $source->conninfo, 'Valid methods are fsync and syncfs\.', '--sync-method=quick');
+    hints('a wrong method', $target->data, $source->conninfo, 'Valid methods are fsync and syncfs\.',
+        '--sync-method=quick');
     return;
 }
 
@@ -117,7 +129,8 @@ sub target_that_runs
 {
     my ($target, $source) = @_;
     my $copy = $target->copy('runs')->start;
-    my $said = hints('a target that runs', $copy->data, $source->conninfo, 'It is running. Stop it, .*: pg_ctl stop -D ');
+    my $said = hints('a target that runs', $copy->data, $source->conninfo,
+        'It is running. Stop it, .*: pg_ctl stop -D ');
     my ($command) = $said =~ /or: (pg_ctl stop .*)$/m;
     must_run([ 'sh', '-c', $command ], env => { PATH => "$target->{bindir}:$ENV{PATH}" });
     hints('stopped by the command that was printed', $copy->data, $source->conninfo, undef);
@@ -142,7 +155,8 @@ sub damaged_wal
         }
         close $file;
     }
-    my $said = hints('damaged WAL', $copy->data, $source->conninfo, q{Put an undamaged copy of segment "00000001[0-9A-F]{16}" into the target's pg_(?:wal|xlog) .*--compare});
+    my $said = hints('damaged WAL', $copy->data, $source->conninfo,
+        q{Put an undamaged copy of segment "00000001[0-9A-F]{16}" into the target's pg_(?:wal|xlog) .*--compare});
     for (1 .. 3)
     {
         my ($segment) = $said =~ /copy of segment "(\w+)"/ or last;
@@ -169,11 +183,13 @@ sub tablespaces
     is(scalar(() = $options =~ /-T /g), 2, 'all mappings are named at once') or diag($said);
     $source->sql('CHECKPOINT');
     my $copy = $target->copy('mapped');
-    my $result = run([ 'sh', '-c', "exec \"\$@\" $options", '-', rewind_argv($copy->data, '-R', '--source-server', $source->conninfo) ]);
+    my $result = run([ 'sh', '-c', "exec \"\$@\" $options", '-', rewind_argv($copy->data, '-R', '--source-server',
+        $source->conninfo) ]);
     is($result->{status}, 0, 'with these options it is rewound') or diag($result->{stderr});
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     $copy->discard;
-    $said = hints('a place that is in use as well', $target->data, $source->conninfo, 'Choose another directory in its --tablespace-mapping', '-T',
+    $said = hints('a place that is in use as well', $target->data, $source->conninfo,
+        'Choose another directory in its --tablespace-mapping', '-T',
         "$source->{dir}/tablespace/one=$source->{dir}/tablespace/an other");
     unlike($said, qr{-T $source->{dir}/tablespace/one}, 'no option is proposed beside the one that is given');
     return;
@@ -197,13 +213,16 @@ sub configuration_elsewhere
     $target->sql('INSERT INTO t VALUES (2)');
     $target->stop;
     my $file = $target->configuration . '/postgresql.conf';
-    my $found = sub { my (@options) = @_; return run([ rewind_argv($target->data, '--source-server', $source->conninfo, '-n', '-c', '--debug', @options) ]) };
+    my $found = sub { my (@options) = @_;
+        return run([ rewind_argv($target->data, '--source-server', $source->conninfo, '-n', '-c', '--debug',
+        @options) ]) };
 
     like($found->()->{stderr}, qr/hint: Set it there/, 'a restore_command that is not set');
     $target->configure("restore_command = 'false %f %p'");
     my $result = $found->();
     is($result->{status}, 0, 'the restore_command that is set') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: using for rewind "restore_command = 'false %f %p'"$/m, 'is found without --config-file');
+    like($result->{stderr}, qr/^pg_rewind: using for rewind "restore_command = 'false %f %p'"$/m,
+        'is found without --config-file');
     unlike($result->{stderr}, qr/detail: Settings that .*\b(?:port|hba_file) = /, 'its settings stay');
 
     my $other = work_dir() . '/other.conf';
@@ -214,7 +233,8 @@ sub configuration_elsewhere
     spew($file, $before =~ s/^data_directory = '[^']*'/"data_directory = '" . $source->data . "'"/mer);
     $result = $found->();
     is($result->{status}, 1, 'a configuration that names another data directory is not taken');
-    like($result->{stderr}, qr/^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m,
+    like($result->{stderr},
+        qr/^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m,
         'but asked for');
     return;
 }
@@ -229,7 +249,8 @@ each_version(sub {
     subtest('grants', sub { grants($target, $source) }) if $version >= 11;
     subtest('a role that is no superuser', sub {
         $source->sql('CREATE ROLE powerless LOGIN');
-        hints('10', $target->data, "host=$source->{dir} user=powerless dbname=postgres", 'Name a superuser of the source');
+        hints('10', $target->data, "host=$source->{dir} user=powerless dbname=postgres",
+            'Name a superuser of the source');
     }) if $version == 10;
     subtest('full_page_writes', sub { full_page_writes($target, $source) });
     return if $version != 15;

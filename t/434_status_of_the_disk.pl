@@ -1,5 +1,5 @@
-# Status 1 says that the target is as it was. Whether it is, the disk shows: a command that fails before it has looked at a target that an
-# earlier one has left half rewound ends with status 2.  (Invariant 3. The same on all versions.)
+# Status 1 says that the target is as it was. Whether it is, the disk shows: a command that fails before it has looked
+# at a target that an earlier one has left half rewound ends with status 2. (Invariant 3. The same on all versions.)
 #
 #   target   ── rewind: committed ──✕── the same command, which fails early: status 2 ── rewind ──▶       ✕ killed
 # (Rules I37, I41, I42, I43, I44.)
@@ -34,7 +34,9 @@ sub ends_with
     {
         my $result = rewind($copy, $source, options => [ @{ $option{$case} }, '--retries=0' ], not_foretold => 1);
         is($result->{status}, $status, "$what: $case: exit status $status") or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: hint: (?:Run the same command again: it finishes|The rewind has begun and must be finished|Another run is using the target)/m, 'it says what to do') if $status == 2;
+        like($result->{stderr},
+            qr/^pg_rewind: hint: (?:Run the same command again: it finishes|The rewind has begun and must be finished|Another run is using the target)/m,
+            'it says what to do') if $status == 2;
         unlike($result->{stderr}, qr/is unchanged/, 'and not that the target is unchanged') if $status == 2;
     }
     return;
@@ -63,7 +65,8 @@ sub fails_early
         ends_with(2, $copy, 'only the work directory cannot be entered');
         chmod 0700, $copy->path('pg_rewind.work') or die;
     }
-    # What the same command could not finish is no promise of status 2; of a target that was not looked at nothing is said.
+    # What the same command could not finish is no promise of status 2; of a target that was not looked at nothing is
+    # said.
     my $result = run([ rewind_argv($copy->data, '--source-server', $source->conninfo, '--no-such-option') ]);
     is($result->{status}, 1, 'a wrong command line: exit status 1');
     unlike($result->{stderr}, qr/target/, 'and no word of the target');
@@ -80,14 +83,17 @@ sub sets_up_a_standby
     my $copy = $target->copy('copy');
     rewinds($copy, $source);
     my $before = tree($copy);
-    my $result = rewind($copy, $source, options => ['-R'], fault => $version < 12 ? 'fail:rename@*/recovery.conf:EIO' : 'fail:rename@*/postgresql.auto.conf:EIO');
+    my $result = rewind($copy, $source, options => ['-R'], fault => $version < 12 ? 'fail:rename@*/recovery.conf:EIO'
+        : 'fail:rename@*/postgresql.auto.conf:EIO');
     is($result->{status}, 1, 'no rewind is needed, and the first file for -R cannot be written: exit status 1');
     is_same_tree(tree($copy), $before, 'the target is as it was');
     if ($version >= 12)
     {
         $result = rewind($copy, $source, options => ['-R'], fault => 'fail:rename@*/standby.signal:EIO');
         is($result->{status}, 2, 'the second file for -R cannot be written: exit status 2');
-        like($result->{stderr}, qr/^pg_rewind: hint: The target needed no rewind, but it is set up only in part: run the same pg_rewind command again before its server starts\.$/m, 'it says what to do');
+        like($result->{stderr},
+            qr/^pg_rewind: hint: The target needed no rewind, but it is set up only in part: run the same pg_rewind command again before its server starts\.$/m,
+            'it says what to do');
         unlike($result->{stderr}, qr/is unchanged/, 'and not that the target is unchanged');
     }
     rewinds($copy, $source, options => ['-R']);
@@ -106,8 +112,10 @@ sub begin
     if ($pid == 0)
     {
         open(STDERR, '>', $errors) or POSIX::_exit(126);
-        @ENV{qw(LD_PRELOAD PG_REWIND_FAULT PG_REWIND_FAULT_ONCE)} = ($ENV{PG_REWIND_FAULTS}, held_before('apply'), $once);
-        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo, @options); }
+        @ENV{qw(LD_PRELOAD PG_REWIND_FAULT
+            PG_REWIND_FAULT_ONCE)} = ($ENV{PG_REWIND_FAULTS}, held_before('apply'), $once);
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo,
+            @options); }
         POSIX::_exit(127);
     }
     return run_in_background($pid, $errors);
@@ -136,15 +144,19 @@ sub next_process_cannot_enter
     wait_until('the program ends', sub { has_ended($run) });
     chmod 0700, $copy->data or die;
     my $result = end_of_rewind($run);
-    is($result->{status}, 2, 'the directory cannot be entered when a rewind is to be finished: exit status 2') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: hint: Run the same command again: it finishes the rewind, or starts it again/m, 'it says what to do');
+    is($result->{status}, 2, 'the directory cannot be entered when a rewind is to be finished: exit status 2')
+        or diag($result->{stderr});
+    like($result->{stderr},
+        qr/^pg_rewind: hint: Run the same command again: it finishes the rewind, or starts it again/m,
+        'it says what to do');
     unlike($result->{stderr}, qr/is unchanged/, 'and not that the target is unchanged');
     rewinds($copy, $source);
     $copy->discard;
     return;
 }
 
-# The first change on an overlayfs copies the directory, which gets another time of birth. It is the same directory nevertheless.
+# The first change on an overlayfs copies the directory, which gets another time of birth. It is the same directory
+# nevertheless.
 sub on_overlay
 {
     if (!is_privileged())
@@ -161,7 +173,8 @@ sub on_overlay
     my $run = begin($copy);
     kill_held_child($run, sub {});
     my $result = end_of_rewind($run);
-    is($result->{status}, 0, 'a target on an overlayfs, killed after the commit: exit status 0') or diag($result->{stderr});
+    is($result->{status}, 0, 'a target on an overlayfs, killed after the commit: exit status 0')
+        or diag($result->{stderr});
     like($result->{stderr}, qr/the interrupted rewind is finished/, 'the next process finishes it');
     nothing_is_left($copy);
     rejoins($copy, $source, no_promotion => 1);

@@ -1,5 +1,6 @@
-# Where no process can be made (pids.max of a container, RLIMIT_NPROC) the work is done in the one that was started. A signal that asks for a stop
-# ends it before the commit as ever.  (Invariant 1. Nothing here depends on the server's version.)
+# Where no process can be made (pids.max of a container, RLIMIT_NPROC) the work is done in the one that was started. A
+# signal that asks for a stop ends it before the commit as ever. (Invariant 1. Nothing here depends on the server's
+# version.)
 # (Rule I34.)
 
 use strict;
@@ -22,7 +23,8 @@ sub begin
     {
         open(STDERR, '>', $errors) or POSIX::_exit(126);
         # Each of the commands runs the next one in its place.
-        my @command = ('prlimit', '--nproc=0:0', 'env', "LD_PRELOAD=$ENV{PG_REWIND_FAULTS}", 'PG_REWIND_FAULT=' . held_before($point),
+        my @command = ('prlimit', '--nproc=0:0', 'env', "LD_PRELOAD=$ENV{PG_REWIND_FAULTS}", 'PG_REWIND_FAULT='
+            . held_before($point),
             # The search for leaks would make a process.
             'ASAN_OPTIONS=' . join(':', grep { defined } $ENV{ASAN_OPTIONS}, 'detect_leaks=0'));
         { no warnings 'exec'; exec @command, rewind_argv($copy->data, '--source-server', $source->conninfo); }
@@ -58,7 +60,8 @@ each_version(sub {
             my $run = begin($copy, $source, $point);
             kill $signal, $run->{pid};
             my $result = go_on_without_processes($run);
-            is($result->{status}, 1, "SIG$signal before '$point', in the only process: exit status 1") or diag($result->{stderr});
+            is($result->{status}, 1, "SIG$signal before '$point', in the only process: exit status 1")
+                or diag($result->{stderr});
             like($result->{stderr}, qr/terminated by signal (?:2|15)$/m, 'it says why');
             like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged/m, 'and what state the target is in');
             is_same_tree(tree($copy), $before, 'nothing is left');

@@ -1,5 +1,5 @@
-# --wait-timeout is one amount of time for all waits for others that use the target: what was waited for another pg_rewind is no longer left for a
-# server that is stopping.  (Nothing here depends on the server's version.)
+# --wait-timeout is one amount of time for all waits for others that use the target: what was waited for another
+# pg_rewind is no longer left for a server that is stopping. (Nothing here depends on the server's version.)
 #
 #   pg_rewind   ── waits for the lock, 9 s ── waits for the server, 3 s ── refused             --wait-timeout=12
 # (Rule I9.)

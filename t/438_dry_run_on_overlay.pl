@@ -1,5 +1,5 @@
-# A dry run and --check write nothing, and so open no file of the target for writing: on an overlayfs, as containers have, that alone would copy each
-# of these files.  (Nothing here depends on the server's version.)
+# A dry run and --check write nothing, and so open no file of the target for writing: on an overlayfs, as containers
+# have, that alone would copy each of these files. (Nothing here depends on the server's version.)
 #
 #   target    lower: the cluster     upper: what was copied, which is nothing
 # (Rule I46.)
@@ -48,7 +48,8 @@ each_version(sub {
     for my $case (sort keys %options)
     {
         my $result = rewind($target, $source, options => $options{$case}, not_foretold => 1);
-        like($result->{status}, $case =~ /check/ ? qr/^[01]$/ : qr/^0$/, "$case ends as it should") or diag($result->{stderr});
+        like($result->{status}, $case =~ /check/ ? qr/^[01]$/ : qr/^0$/, "$case ends as it should")
+            or diag($result->{stderr});
         is(copied($changes), $before, "$case copies no file");
     }
     rewinds($target, $source);

@@ -1,6 +1,6 @@
-# A file that is not the cluster's own may be a private key, which a server refuses when its group may read it; unless root owns it. So the group
-# gets no more than on the source or, where the owner changes, nothing; and where the source cannot tell, the owner alone.  (Invariant 7. Group access
-# came with 11.)
+# A file that is not the cluster's own may be a private key, which a server refuses when its group may read it; unless
+# root owns it. So the group gets no more than on the source or, where the owner changes, nothing; and where the source
+# cannot tell, the owner alone. (Invariant 7. Group access came with 11.)
 #
 #   target, of a cluster with group access       source                             after the rewind
 #   none                                         server, 0600                       0600
@@ -23,7 +23,8 @@ sub mode_of { my ($path) = @_; return sprintf '%04o', (lstat $path)[2] & 07777 }
 sub make_key
 {
     my ($cluster) = @_;
-    must_run([ qw(openssl req -new -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj /CN=test),
+    must_run([ qw(openssl req -new -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -subj
+        /CN=test),
         '-keyout', $cluster->path('server.key'), '-out', $cluster->path('server.crt') ]);
     chmod 0600, $cluster->path('server.key') or die;
     return;
@@ -73,7 +74,8 @@ each_version(sub {
         },
         target => sub { $_[0]->sql('UPDATE t SET a = a + 2; CREATE TABLE u AS SELECT 1 AS a') });
     must_run([ 'chmod', '-R', 'u=rwX,g=rX,o=', $target->data ]);
-    my %of_directory = ('own/script' => '0700', 'own/for_group' => '0640', 'own/for_all' => '0640', 'own/read_only' => '0400');
+    my %of_directory = ('own/script' => '0700', 'own/for_group' => '0640', 'own/for_all' => '0640',
+        'own/read_only' => '0400');
 
     for my $kind (qw(server directory))
     {
@@ -84,9 +86,13 @@ each_version(sub {
             make_key_of($copy, $owner) if $owner;
             rewinds($copy, $source, kind => $kind);
             $source->start if $kind eq 'directory';
-            is(mode_of($copy->path($_)), $kind eq 'directory' ? $of_directory{$_} : '0600', "$_: as on the source, if that can be known, and no more than the cluster's files") for sort keys %of_directory;
-            is(mode_of($copy->path($_)), '0640', "$_ of the cluster's own, in a cluster with group access") for qw(postgresql.conf pg_hba.conf PG_VERSION pg_xact/0000);
-            is_started_with_its_key($copy, $source, $owner eq '' ? "new, from a $kind" : "in place of root's, from a $kind");
+            is(mode_of($copy->path($_)), $kind eq 'directory' ? $of_directory{$_}
+                : '0600', "$_: as on the source, if that can be known, and no more than the cluster's files")
+                for sort keys %of_directory;
+            is(mode_of($copy->path($_)), '0640', "$_ of the cluster's own, in a cluster with group access")
+                for qw(postgresql.conf pg_hba.conf PG_VERSION pg_xact/0000);
+            is_started_with_its_key($copy, $source, $owner eq '' ? "new, from a $kind"
+                : "in place of root's, from a $kind");
             $copy->discard;
             $source->stop if $kind eq 'directory';
         }

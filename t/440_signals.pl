@@ -1,12 +1,13 @@
-# A signal that asks pg_rewind to stop ends it at once, and nothing of it is left; after the commit it finishes, and says so.
-# Nobody who reads its messages, or does not, disturbs it.  (Invariants 1 to 3. Nothing here depends on the server's version.)
+# A signal that asks pg_rewind to stop ends it at once, and nothing of it is left; after the commit it finishes, and
+# says so. Nobody who reads its messages, or does not, disturbs it. (Invariants 1 to 3. Nothing here depends on the
+# server's version.)
 #
 #   SIGINT, SIGTERM, SIGHUP    before the commit                 after it
 #   once                       status 1, the target untouched    finished, a warning
 #   several times              dead                              finished
 #   SIGSTOP, then SIGKILL      the target untouched              the same command finishes it
 #
-#   stdin, stdout, stderr      closed, full, without a reader: rewound as ever; no message gets into a file of the target
+#   stdin, stdout, stderr closed, full, without a reader: rewound as ever; no message gets into a file of the target
 # (Rules I30, I32.)
 
 use strict;
@@ -43,7 +44,8 @@ sub begin
     my $pid = fork() // die;
     return $pid if $pid;
     $prepare->();
-    { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-pgdata', $source->data, @options); }
+    { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-pgdata', $source->data, @options);
+        }
     POSIX::_exit(127);
 }
 
@@ -87,7 +89,8 @@ sub finishes_after_commit
             kill $_, $held->{pid} for qw(INT HUP TERM TERM INT HUP);
             my $result = go_on($held);
             is($result->{status}, 0, "many signals at '$point': exit status 0");
-            like($result->{stderr}, qr/warning: signal \d+ came too late: the rewind is committed and is being finished/, 'it says so');
+            like($result->{stderr},
+                qr/warning: signal \d+ came too late: the rewind is committed and is being finished/, 'it says so');
             like($result->{stderr}, qr/^pg_rewind: Done!$/m, 'and that it is done');
             nothing_is_left($copy);
             rejoins($copy, $source, no_promotion => 1) if $point eq 'apply';
@@ -133,7 +136,8 @@ sub stops_when_finished
         kill 'TERM', $held->{pid};
         my $result = go_on($held);
         is($result->{status}, 1, 'told to stop while it finishes an interrupted rewind: exit status 1');
-        like($result->{stderr}, qr/hint: The interrupted rewind is finished\. The target has not been changed since then\./,
+        like($result->{stderr},
+            qr/hint: The interrupted rewind is finished\. The target has not been changed since then\./,
             'it says what it has done');
         nothing_is_left($copy);
         rejoins($copy, $source, no_promotion => 1);
@@ -148,7 +152,8 @@ sub needs_no_descriptors
         'stdin, stdout and stderr closed' => sub { POSIX::close($_) for 0 .. 2 },
         'stdin closed' => sub { POSIX::close(0) },
         'a full device' => sub { open(STDERR, '>', '/dev/full') or die },
-        'a pipe without a reader' => sub { pipe(my $reader, my $writer); close $reader; POSIX::dup2(fileno $writer, 2) },
+        'a pipe without a reader' => sub { pipe(my $reader, my $writer); close $reader;
+        POSIX::dup2(fileno $writer, 2) },
     );
     for my $name (sort keys %prepare)
     {

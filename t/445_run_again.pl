@@ -1,6 +1,6 @@
-# The work is done in a child process, which is run again when it was killed or left the rewind unfinished: the same command
-# again, without anybody who gives it. Signals reach it, and it does not outlive its parent before the commit.  (Invariants 1 to
-# 3. The same on all versions.)
+# The work is done in a child process, which is run again when it was killed or left the rewind unfinished: the same
+# command again, without anybody who gives it. Signals reach it, and it does not outlive its parent before the commit.
+# (Invariants 1 to 3. The same on all versions.)
 # (Rules I32, I33, I36, I37, I38, I39, I41.)
 
 use strict;
@@ -29,8 +29,8 @@ sub with_copy
     return;
 }
 
-# Start pg_rewind; its child is held before this step each time. In a process group of its own only where that is the point: the
-# kernel sends SIGHUP to a held process in a group that has lost its last parent.
+# Start pg_rewind; its child is held before this step each time. In a process group of its own only where that is the
+# point: the kernel sends SIGHUP to a held process in a group that has lost its last parent.
 sub begin
 {
     my ($copy, $point, @options) = @_;
@@ -41,7 +41,8 @@ sub begin
         setpgrp(0, 0) if $own_group;
         open(STDERR, '>', $errors) or POSIX::_exit(126);
         @ENV{qw(LD_PRELOAD PG_REWIND_FAULT)} = ($ENV{PG_REWIND_FAULTS}, held_before($point));
-        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo, @options); }
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo,
+            @options); }
         POSIX::_exit(127);
     }
     return run_in_background($pid, $errors);
@@ -83,7 +84,9 @@ sub child_is_killed
             kill 'CONT', held_child($run);
             my $result = end($run);
             is($result->{status}, 0, "killed at '$point': exit status 0") or diag($result->{stderr});
-            like($result->{stderr}, qr/^pg_rewind: warning: the process that did the work was terminated by signal 9: Killed; it is run again$/m, 'it says so');
+            like($result->{stderr},
+                qr/^pg_rewind: warning: the process that did the work was terminated by signal 9: Killed; it is run again$/m,
+                'it says so');
             nothing_is_left($copy);
             rejoins($copy, $source, no_promotion => 1) if $point eq 'patch';
         });
@@ -99,7 +102,8 @@ sub child_is_killed_each_time
         kill 'KILL', held_child($run) for 0 .. 1;
         my $result = end($run);
         is($result->{status}, 2, 'killed more often than it is run again: exit status 2');
-        like($result->{stderr}, qr/^pg_rewind: error: the process that did the work was terminated by signal 9: Killed$/m, 'it says why');
+        like($result->{stderr},
+            qr/^pg_rewind: error: the process that did the work was terminated by signal 9: Killed$/m, 'it says why');
         like($result->{stderr}, qr/^pg_rewind: hint: Run the same command again/m, 'and what to do');
         is($copy->try_start->{status}, 0, 'here it was before the commit: the old server starts');
     });
@@ -115,14 +119,14 @@ sub take_memory
     return;
 }
 
-# The status says whether the target is changed, whatever the program ends by. (A sanitizer's library has memory of its own, and so has an
-# emulator, for whose program the library of faults lies in $LIB.)
+# The status says whether the target is changed, whatever the program ends by. (A sanitizer's library has memory of its
+# own, and so has an emulator, for whose program the library of faults lies in $LIB.)
 sub memory_runs_out
 {
     return if $ENV{PG_REWIND_FAULTS} =~ /lib[at]san|[\$]LIB/;
-    # What a task of the apply needs (1 MB) is always asked of the kernel: the C library may hold as much that was freed before. A thread's own
-    # arena reserves 64 MB of address space at once, in which there would be room for everything; a heap in huge pages reserves two, and then the
-    # stack is what cannot grow.
+    # What a task of the apply needs (1 MB) is always asked of the kernel: the C library may hold as much that was freed
+    # before. A thread's own arena reserves 64 MB of address space at once, in which there would be room for everything;
+    # a heap in huge pages reserves two, and then the stack is what cannot grow.
     delete local $ENV{GLIBC_TUNABLES};
     local $ENV{MALLOC_MMAP_THRESHOLD_} = 64 * 1024;
     local $ENV{MALLOC_ARENA_MAX} = 1;
@@ -147,8 +151,11 @@ sub memory_runs_out
             my $result = end($run);
             is($result->{status}, $status, "memory runs out $case: exit status $status") or diag($result->{stderr});
             is(() = $result->{stderr} =~ /^pg_rewind: error: out of memory$/mg, $times, 'it says why');
-            is(() = $result->{stderr} =~ /^pg_rewind: the rewind is run again$/mg, $status == 1 ? 0 : 1, 'and is run again where it must be finished');
-            like($result->{stderr}, qr/^pg_rewind: error: out of memory\npg_rewind: hint: Run the same command again: .*\n\z/m, 'what to do is said last') if $status == 2;
+            is(() = $result->{stderr} =~ /^pg_rewind: the rewind is run again$/mg, $status == 1 ? 0
+                : 1, 'and is run again where it must be finished');
+            like($result->{stderr},
+                qr/^pg_rewind: error: out of memory\npg_rewind: hint: Run the same command again: .*\n\z/m,
+                'what to do is said last') if $status == 2;
             ok(!-e $copy->data . '/postmaster.pid', 'no lock file is left') if $status == 1;
             is($copy->try_start->{status}, 0, 'the old server starts') if $status == 1;
             rewinds($copy, $source) if $status == 2;
@@ -165,7 +172,9 @@ sub memory_runs_out
         kill 'KILL', $child;
         my $result = end($run);
         is($result->{status}, 2, 'memory runs out before the next child has looked: exit status 2');
-        like($result->{stderr}, qr/; it is run again\npg_rewind: error: out of memory\npg_rewind: hint: Run the same command again: .*\n\z/, 'what to do is said last');
+        like($result->{stderr},
+            qr/; it is run again\npg_rewind: error: out of memory\npg_rewind: hint: Run the same command again: .*\n\z/,
+            'what to do is said last');
         rewinds($copy, $source);
     });
     with_copy(sub {
@@ -192,7 +201,9 @@ sub report_cannot_be_written
         kill 'KILL', $child;
         my $result = end($run);
         is($result->{status}, 2, 'no report can be made when a rewind is to be finished: exit status 2');
-        like($result->{stderr}, qr/^pg_rewind: error: could not create report file .*\npg_rewind: hint: Run the same command again: .*\n\z/m, 'what to do is said last');
+        like($result->{stderr},
+            qr/^pg_rewind: error: could not create report file .*\npg_rewind: hint: Run the same command again: .*\n\z/m,
+            'what to do is said last');
         rewinds($copy, $source);
     });
     return;
@@ -239,7 +250,8 @@ sub work_is_left_unfinished
 {
     with_copy(sub {
         my ($copy) = @_;
-        my $directory = $copy->path('base/' . $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}));
+        my $directory = $copy->path('base/'
+            . $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}));
         my $report = $copy->dir . '/report';
         my $run = begin($copy, 'apply', '--report=json', "--report-file=$report");
         my $child = held_child($run);
@@ -249,7 +261,8 @@ sub work_is_left_unfinished
         chmod 0700, $directory or die;
         kill 'CONT', held_child($run);
         my $result = end($run);
-        is($result->{status}, 0, 'a directory that cannot be written for a while: exit status 0') or diag($result->{stderr});
+        is($result->{status}, 0, 'a directory that cannot be written for a while: exit status 0')
+            or diag($result->{stderr});
         like(slurp($report), qr/\A\{[^{}]*"exit_status": 0,/, 'and one report');
         nothing_is_left($copy);
     });
@@ -269,7 +282,8 @@ sub signals_reach_the_child
     my %case = (
         'SIGTERM to the process' => sub { my ($run) = @_; kill 'TERM', $run->{pid} },
         'SIGTERM to the process group' => sub { my ($run) = @_; kill 'TERM', -$run->{pid} },
-        'a signal to the child and one to the process' => sub { my ($run) = @_; kill 'INT', $run->{child}; kill 'TERM', $run->{pid} },
+        'a signal to the child and one to the process' => sub { my ($run) = @_; kill 'INT', $run->{child}; kill 'TERM',
+        $run->{pid} },
     );
     for my $case (sort keys %case)
     {
@@ -283,7 +297,8 @@ sub signals_reach_the_child
             kill 'CONT', $child;
             my $result = end($run);
             is($result->{status}, 1, "$case: exit status 1");
-            like($result->{stderr}, $case =~ /child/ ? qr/terminated by signal (2|15)$/m : qr/terminated by signal 15$/m, 'it says why');
+            like($result->{stderr}, $case =~ /child/ ? qr/terminated by signal (2|15)$/m
+                : qr/terminated by signal 15$/m, 'it says why');
             unlike($result->{stderr}, qr/again/, 'and is not run again');
             is_same_tree(tree($copy), $before, 'nothing is left');
         });
@@ -316,14 +331,16 @@ sub signal_in_the_pause
         open(my $lock, '<', $copy->data) or die;
         flock($lock, LOCK_EX | LOCK_NB) or die 'the directory is locked';
         my $run = begin($copy, 'pause');
-        wait_until('the child waits', sub { -e $run->{errors} && slurp($run->{errors}) =~ /^pg_rewind: waiting for another pg_rewind /m });
+        wait_until('the child waits', sub { -e $run->{errors}
+            && slurp($run->{errors}) =~ /^pg_rewind: waiting for another pg_rewind /m });
         kill 'KILL', child_of($run);
         wait_until_held($run);
         close $lock;
         kill $_, $run->{pid} for qw(TERM CONT);
         my $result = end($run);
         is($result->{status}, 2, 'SIGTERM in the pause before the next child: exit status 2');
-        like($result->{stderr}, qr/; it is run again\npg_rewind: error: terminated by signal 15\npg_rewind: hint: Run the same command again: /,
+        like($result->{stderr},
+            qr/; it is run again\npg_rewind: error: terminated by signal 15\npg_rewind: hint: Run the same command again: /,
             'it says why, and nothing is done again');
         is_same_tree(tree($copy), $before, 'the target is as the first child left it');
     });
@@ -340,7 +357,8 @@ sub parent_is_killed
         end($run);
         kill 'CONT', $child;
         wait_until('the child has ended', sub { !kill(0, $child) });
-        is_same_tree(tree($copy), $before, 'the parent is killed before the commit: the child leaves the target as it was');
+        is_same_tree(tree($copy), $before,
+            'the parent is killed before the commit: the child leaves the target as it was');
     });
     with_copy(sub {
         my ($copy) = @_;

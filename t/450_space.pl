@@ -1,6 +1,6 @@
-# Too little space is said with numbers before anything is written, and no more is needed than was said. A disk that another process
-# fills at any time leaves a target that is untouched, or is finished as soon as there is room.  (Invariants 1 to 4. Small file systems
-# of their own; nothing here depends on the server's version.)
+# Too little space is said with numbers before anything is written, and no more is needed than was said. A disk that
+# another process fills at any time leaves a target that is untouched, or is finished as soon as there is room.
+# (Invariants 1 to 4. Small file systems of their own; nothing here depends on the server's version.)
 #
 #   on a small file system   is too small              the disk is full at any time
 #   all                      numbers, status 1         untouched; or waits, and finishes when there is room;
@@ -41,7 +41,8 @@ sub make_small
     }
     # One more name for a file that is patched: it needs a copy.
     link($copy->path($linked), $copy->dir . '/linked') or die;
-    my $small = { part => $part, copy => $copy, mount => $copy->dir . $mount{$part}, pristine => work_dir() . '/pristine' };
+    my $small = { part => $part, copy => $copy, mount => $copy->dir . $mount{$part}, pristine => work_dir()
+        . '/pristine' };
     must_run([ 'cp', '-a', $copy->dir, $small->{pristine} ]);
     must_run([ 'find', $small->{mount}, '-mindepth', 1, '-delete' ]);
     $small->{type} = privileged('make-file-system', 240, $small->{mount});
@@ -106,8 +107,11 @@ sub lack_is_said
     {
         my $result = rewind_small($small, options => $options);
         is($result->{status}, 1, "no space for $part: pg_rewind @$options fails");
-        like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/$directory"$}m, 'it says where');
-        like($result->{stderr}, qr{^pg_rewind: detail: \d+ MB are for files and blocks that may differ, \d+ MB for WAL, in whole segments; and files will grow by \d+ MB\.$}m, 'and what for');
+        like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/$directory"$}m,
+            'it says where');
+        like($result->{stderr},
+            qr{^pg_rewind: detail: \d+ MB are for files and blocks that may differ, \d+ MB for WAL, in whole segments; and files will grow by \d+ MB\.$}m,
+            'and what for');
         ($needed) = $result->{stderr} =~ /^pg_rewind: detail: Up to (\d+) MB are needed, 0 MB are free\.$/m;
         cmp_ok($needed // 0, '>', 3, 'how much is needed, and how much is free') or diag($result->{stderr});
         is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
@@ -126,7 +130,8 @@ sub lack_is_said
     return $small;
 }
 
-# What a dry run asks for is what the rewind takes, but for a margin and for what turns out to be equal (configuration, the visibility of rows).
+# What a dry run asks for is what the rewind takes, but for a margin and for what turns out to be equal (configuration,
+# the visibility of rows).
 sub takes_what_is_asked
 {
     my ($small, @options) = @_;
@@ -145,7 +150,8 @@ sub takes_what_is_asked
 
 # ---------------------------------------------------------------- at any time
 
-# A process that takes all space, and whatever gets free afterwards, until it is killed or this test ends. Returns when there is none left.
+# A process that takes all space, and whatever gets free afterwards, until it is killed or this test ends. Returns when
+# there is none left.
 sub fill
 {
     my ($small) = @_;
@@ -178,7 +184,8 @@ sub make_room
     return;
 }
 
-# The calls of an undisturbed run that change something, before the last step; after that only the work directory is removed.
+# The calls of an undisturbed run that change something, before the last step; after that only the work directory is
+# removed.
 sub count_calls
 {
     my ($small) = @_;
@@ -222,7 +229,8 @@ sub disk_is_filled
         my $held = hold($small->{copy}, $source, $number, '--source-pgdata', $source->data);
         my ($result, $what) = go_on_without_space($small, $held, fill($small), $dice->chance(50));
         $count{$what}++;
-        is($result->{status}, { done => 0, waited => 0, untouched => 1, killed => 137 }->{$what}, "the disk is full from call $number of $calls on: $what")
+        is($result->{status}, { done => 0, waited => 0, untouched => 1, killed => 137 }->{$what},
+            "the disk is full from call $number of $calls on: $what")
             or diag($result->{stderr});
         is_same_tree(tree($small->{copy}), $before, 'untouched') if $what eq 'untouched';
         is(rewind_small($small)->{status}, 0, 'the same command finishes it') if $what =~ /^(?:untouched|killed)$/;
@@ -235,7 +243,8 @@ sub disk_is_filled
 sub checks
 {
     my ($small) = @_;
-    my $result = run([ rewind_argv($small->{copy}->data, '--check', '--report=json', '--source-server', $source->conninfo) ]);
+    my $result = run([ rewind_argv($small->{copy}->data, '--check', '--report=json', '--source-server',
+        $source->conninfo) ]);
     my $said = JSON::PP->new->utf8->decode($result->{stdout});
     my ($space) = grep { $_->{name} eq 'space' } @{ $said->{findings} };
     return ($said, $space, join ', ', $result->{status}, $said->{verdict}{state}, $space->{state});
@@ -250,14 +259,21 @@ sub lack_for_wal_is_said
     my $before = tree($small->{copy});
     my $result = rewind($small->{copy}, $source);
     is($result->{status}, 1, 'no space for the WAL of a server: pg_rewind fails');
-    like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/data/pg_rewind\.work\.wal"$}m, 'it says where');
-    like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}m, 'and how much');
+    like($result->{stderr},
+        qr{^pg_rewind: error: not enough space on the file system of "\S+/data/pg_rewind\.work\.wal"$}m,
+        'it says where');
+    like($result->{stderr},
+        qr{^pg_rewind: detail: At least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}m,
+        'and how much');
     is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
 
     my ($said, $space, $short) = checks($small);
     is($short, '1, not possible, problem', '--check foretells it');
-    like($said->{verdict}{errors}[0]{message}, qr{^not enough space on the file system of "\S+/data"$}, 'with the same error');
-    like($space->{text}, qr{^not enough space on .*\nAt least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}, 'in both places');
+    like($said->{verdict}{errors}[0]{message}, qr{^not enough space on the file system of "\S+/data"$},
+        'with the same error');
+    like($space->{text},
+        qr{^not enough space on .*\nAt least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$},
+        'in both places');
     # An interrupted rewind has left files, which the next one removes first.
     mkdir $small->{copy}->path('pg_rewind.work.wal') or die;
     like((checks($small))[2], qr/^1, needed, problem$/, '--check does not tell what it cannot know');
@@ -266,8 +282,9 @@ sub lack_for_wal_is_said
     return;
 }
 
-# After the commit: the disk is full at a known step. Where somebody takes what the run itself makes free, as its ballast, it waits for
-# room; where nobody does, it needs no more than that. ("patch" is after the ballast, and in a hole.)
+# After the commit: the disk is full at a known step. Where somebody takes what the run itself makes free, as its
+# ballast, it waits for room; where nobody does, it needs no more than that. ("patch" is after the ballast, and in a
+# hole.)
 sub disk_is_full_after_commit
 {
     my ($small) = @_;
@@ -281,7 +298,8 @@ sub disk_is_full_after_commit
         my $filling = fill($small);
         kill 'STOP', $filling if !$waits;
         my ($result, $what) = go_on_without_space($small, $held, $filling);
-        is($what, $waits ? 'waited' : 'done', "full at '$point': " . ($waits ? 'it waits' : 'it has all that it needs'));
+        is($what, $waits ? 'waited' : 'done', "full at '$point': "
+            . ($waits ? 'it waits' : 'it has all that it needs'));
         is($result->{status}, 0, 'and finishes') or diag($result->{stderr});
         is((stat $file)[1], $inode, 'the file with holes was patched, not replaced');
         like($result->{stderr}, qr/warning: could not .*: No space left on device$/m, 'it says why it waits') if $waits;
@@ -314,9 +332,9 @@ each_version(sub {
             $target->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target' WHERE i % 3 = 0; UPDATE linked SET v = 'target' WHERE i = 77;
                 UPDATE sparse SET v = repeat(md5(v), 22) WHERE i <= 2000; CHECKPOINT");
         });
-    # Two thirds of a table, a row in each block, are fetched, into holes, as if the target had crashed before it wrote them: 16 MB, far
-    # more than anything makes free that goes on at the same time. (Were nearly all of it fetched, the file would be replaced: so its hints
-    # were set before.)
+    # Two thirds of a table, a row in each block, are fetched, into holes, as if the target had crashed before it wrote
+    # them: 16 MB, far more than anything makes free that goes on at the same time. (Were nearly all of it fetched, the
+    # file would be replaced: so its hints were set before.)
     must_run([ 'fallocate', '--punch-hole', '--offset', 0, '--length', 2000 * 8192, $target->path($sparse) ]);
 
     my $small = make_small('all');

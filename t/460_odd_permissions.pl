@@ -1,6 +1,6 @@
-# Files that cannot be replaced are found before anything is written, all at once, also by a dry run; all others are replaced,
-# whoever owns them and whatever their modes, and what else shares them does not see it.  (Invariants 1 and 9. Nothing here depends
-# on the server's version.)
+# Files that cannot be replaced are found before anything is written, all at once, also by a dry run; all others are
+# replaced, whoever owns them and whatever their modes, and what else shares them does not see it. (Invariants 1 and 9.
+# Nothing here depends on the server's version.)
 #
 #   in the target                                     what happens
 #   read-only or unreadable directory                 a problem
@@ -63,7 +63,8 @@ sub all_problems_are_listed
         unlink $path->('global/pg_filenode.map') or die;
         mkdir $path->('global/pg_filenode.map') or die;
         spew($copy->dir . '/outside', 'mounted');
-        my @immutable = ('global/pg_control', $file{removed}, 'postgresql.auto.conf', 'only_on_target', 'pg_wal/archive_status');
+        my @immutable = ('global/pg_control', $file{removed}, 'postgresql.auto.conf', 'only_on_target',
+            'pg_wal/archive_status');
         my %how = map { $_ => privileged('make-immutable', $path->($_)) } @immutable;
         privileged('mount', $copy->dir . '/outside', $path->($file{compared}));
         chmod 0500, $path->($directory) or die;
@@ -96,9 +97,14 @@ sub all_problems_are_listed
                 my @said = $result->{stderr} =~ /^pg_rewind: error: $problem$/mg;
                 is(scalar @said, 1, "$name says once: $problem");
             }
-            like($result->{stderr}, qr{/offsets": Permission denied\npg_rewind: hint: The user that runs pg_rewind must be able to read it\.$}m, 'with a hint');
-            is(scalar(() = $result->{stderr} =~ /^pg_rewind: error: /mg), $count, 'and nothing else is an error') or diag($result->{stderr});
-            like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\. Fix all problems listed above, then run pg_rewind again\.\n\z/m, 'the last line says what to do');
+            like($result->{stderr},
+                qr{/offsets": Permission denied\npg_rewind: hint: The user that runs pg_rewind must be able to read it\.$}m,
+                'with a hint');
+            is(scalar(() = $result->{stderr} =~ /^pg_rewind: error: /mg), $count, 'and nothing else is an error')
+                or diag($result->{stderr});
+            like($result->{stderr},
+                qr/^pg_rewind: hint: The target is unchanged\. Fix all problems listed above, then run pg_rewind again\.\n\z/m,
+                'the last line says what to do');
             is_same_tree(tree($copy), $before, 'nothing was changed');
         }
 
@@ -122,7 +128,9 @@ sub problems_may_come_late
             privileged('make-immutable', $path);
             my $result = go_on($held);
             is($result->{status}, 1, 'a file becomes immutable: pg_rewind fails');
-            like($result->{stderr}, qr/^pg_rewind: error: cannot replace "\S+\/pg_hba\.conf": it is (?:immutable|a mount point)$/m, 'it says why');
+            like($result->{stderr},
+                qr/^pg_rewind: error: cannot replace "\S+\/pg_hba\.conf": it is (?:immutable|a mount point)$/m,
+                'it says why');
             is_same_tree(tree($copy), $before, 'nothing was changed');
             privileged('make-mutable', $path);
 
@@ -146,7 +154,8 @@ sub what_can_be_replaced_is
 
         chmod 0400, $path->($file{patched}) or die;
         chmod 0000, $path->('pg_hba.conf') or die;
-        privileged('change-owner', 'nobody', $path->($_)) for $file{compared}, $file{removed}, 'only_on_target', 'pg_ident.conf';
+        privileged('change-owner', 'nobody', $path->($_)) for $file{compared}, $file{removed}, 'only_on_target',
+            'pg_ident.conf';
         chmod 0400, $path->('postgresql.conf') or die;
         my $unpatched = slurp($path->($file{patched}));
 
@@ -155,7 +164,8 @@ sub what_can_be_replaced_is
         is(mode_of($path->('pg_hba.conf')), '0400', 'one that nobody may read can be read by its owner');
         # Not equal to the source's: blocks that the source's WAL rebuilds are not fetched.
         ok(slurp($path->($file{patched})) ne $unpatched, 'a relation that may not be written is patched');
-        is(slurp($path->($_)), slurp($source->path($_)), "$_ is the source's") for $file{compared}, 'pg_hba.conf', 'pg_ident.conf';
+        is(slurp($path->($_)), slurp($source->path($_)), "$_ is the source's") for $file{compared}, 'pg_hba.conf',
+            'pg_ident.conf';
         ok(!-e $path->($_), "$_ of somebody else is gone") for $file{removed}, 'only_on_target';
         chmod 0600, $path->($file{patched}), $path->('postgresql.conf');
         with_source_started(sub { rejoins($copy, $source, no_promotion => 1) });
@@ -196,9 +206,11 @@ sub what_is_elsewhere_is_left_alone
         my $before = slurp($outside);
 
         my $result = rewinds($copy, $source, kind => 'directory');
-        like($result->{stderr}, qr/^pg_rewind: warning: "postgresql\.conf" is of different type in source and target and is left alone$/m,
+        like($result->{stderr},
+            qr/^pg_rewind: warning: "postgresql\.conf" is of different type in source and target and is left alone$/m,
             'a configuration file that is a link: a warning');
-        like($result->{stderr}, qr/^pg_rewind: warning: "pg_hba\.conf" is a mount point and is left alone$/m, 'one that is mounted: a warning');
+        like($result->{stderr}, qr/^pg_rewind: warning: "pg_hba\.conf" is a mount point and is left alone$/m,
+            'one that is mounted: a warning');
         is(readlink $copy->path('postgresql.conf'), $outside, 'the link is as it was');
         is(slurp($outside), $before, 'and what it leads to');
         like(slurp($copy->path('pg_hba.conf')), qr/^# mounted/, 'what is mounted is as it was');
@@ -232,7 +244,8 @@ sub modes_are_those_of_the_directory
                 must_run([ 'chmod', '-R', $change, $copy->data ]);
                 rewinds_with_umask($copy, $umask);
                 my @wrong = split /\n/, must_run([
-                    'find', $copy->data, '(', '-type', 'd', '!', '-perm', $directory, ')', '-o', '(', '-type', 'f', '!', '-perm', $mode, ')'
+                    'find', $copy->data, '(', '-type', 'd', '!', '-perm', $directory, ')', '-o', '(', '-type', 'f', '!',
+                    '-perm', $mode, ')'
                 ]);
                 is("@wrong", '', "data directory $directory, umask $umask: all files have their modes");
                 return if $directory ne '0750' || $umask ne '0777';
@@ -250,14 +263,16 @@ each_version(sub {
             my ($primary) = @_;
             $primary->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 3000) i;
                 CREATE TABLE other AS TABLE t; CREATE TABLE sparse AS TABLE t");
-            %file = map { $_->[0] => $primary->query("SELECT pg_relation_filepath('$_->[1]')") } [ patched => 't' ], [ other => 'other' ];
+            %file = map { $_->[0] => $primary->query("SELECT pg_relation_filepath('$_->[1]')") } [ patched => 't' ],
+                [ other => 'other' ];
             my $sparse = $primary->path($primary->query("SELECT pg_relation_filepath('sparse')"));
             $primary->stop;
             truncate($sparse, (-s $sparse) + 100 * 8192) or die;    # new pages, all of them holes
             $primary->start;
             $primary->sql('VACUUM sparse');
         },
-        source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i <= 1500; UPDATE other SET v = 'source'; UPDATE sparse SET v = 'source'") },
+        source => sub {
+        $_[0]->sql("UPDATE t SET v = 'source' WHERE i <= 1500; UPDATE other SET v = 'source'; UPDATE sparse SET v = 'source'") },
         target => sub {
             my ($target) = @_;
             $target->sql("UPDATE t SET v = 'target'; UPDATE other SET v = 'target'; UPDATE sparse SET v = 'target' WHERE i % 7 = 0;

@@ -1,6 +1,6 @@
-# Parts of the target have a project of their own, for a quota: a rename into them is refused (EXDEV) although they lie on one
-# mount. That is found out before anything is written, and each is rewound as if it were a file system of its own.  (Invariants 1
-# and 2. Nothing here depends on the server's version.)
+# Parts of the target have a project of their own, for a quota: a rename into them is refused (EXDEV) although they lie
+# on one mount. That is found out before anything is written, and each is rewound as if it were a file system of its
+# own. (Invariants 1 and 2. Nothing here depends on the server's version.)
 #
 #   data directory, all on one mount          project
 #   pg_wal                                    42
@@ -40,8 +40,10 @@ each_version(sub {
             $primary->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 3000) i; CREATE TABLE in_space TABLESPACE space AS TABLE t");
             $table = $primary->query("SELECT pg_relation_filepath('t')");
         },
-        source => sub { $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i; INSERT INTO in_space TABLE t; CREATE TABLE s TABLESPACE space AS TABLE t") },
-        target => sub { $_[0]->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target'; CREATE TABLE u AS TABLE t") });
+        source => sub {
+        $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i; INSERT INTO in_space TABLE t; CREATE TABLE s TABLESPACE space AS TABLE t") },
+        target => sub {
+            $_[0]->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target'; CREATE TABLE u AS TABLE t") });
     my $copy = $target->copy('small');
     my $pristine = work_dir() . '/pristine';
     must_run([ 'cp', '-a', $copy->dir, $pristine ]);

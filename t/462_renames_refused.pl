@@ -1,6 +1,6 @@
-# A kernel that refuses each rename from one directory into another (EXDEV), for a reason that no look can find out: Landlock, by
-# which a service is confined. The rewind copies instead, and what it leaves is the same.  (Invariant 2. Both sources. Nothing here
-# depends on the server's version.)
+# A kernel that refuses each rename from one directory into another (EXDEV), for a reason that no look can find out:
+# Landlock, by which a service is confined. The rewind copies instead, and what it leaves is the same. (Invariant 2.
+# Both sources. Nothing here depends on the server's version.)
 # (Rule I23.)
 
 use strict;
@@ -9,7 +9,8 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Tree;
 
-# Confine this process, and run a program: whatever access a set of rules is about, it never lets files go from one directory to another.
+# Confine this process, and run a program: whatever access a set of rules is about, it never lets files go from one
+# directory to another.
 my $confine = <<'END';
 my ($prctl, $create, $restrict) = ((split /-/, `uname -m`)[0] =~ /^aarch64/ ? 167 : 157, 444, 446);
 my $make_block = pack('Q', 1 << 11);
@@ -36,7 +37,8 @@ sub is_refused
     my $program = confined($cluster);
     mkdir "$cluster->{dir}/to" or die;
     spew("$cluster->{dir}/from", 'x');
-    my $result = run([ $^X, "$program.pl", $^X, '-e', 'rename($ARGV[0], $ARGV[1]) and exit 0; exit($!{EXDEV} ? 18 : 1)', "$cluster->{dir}/from", "$cluster->{dir}/to/x" ]);
+    my $result = run([ $^X, "$program.pl", $^X, '-e', 'rename($ARGV[0], $ARGV[1]) and exit 0; exit($!{EXDEV} ? 18 : 1)',
+        "$cluster->{dir}/from", "$cluster->{dir}/to/x" ]);
     plan(skip_all => 'this kernel has no Landlock') if $result->{status} == 99;
     return $result->{status} == 18;
 }
@@ -50,8 +52,10 @@ each_version(sub {
             $primary->sql("CREATE TABLESPACE space LOCATION '$location'");
             $primary->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 3000) i; CREATE TABLE in_space TABLESPACE space AS TABLE t");
         },
-        source => sub { $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i; INSERT INTO in_space TABLE t; CREATE TABLE s TABLESPACE space AS TABLE t") },
-        target => sub { $_[0]->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target'; CREATE TABLE u AS TABLE t") });
+        source => sub {
+        $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i; INSERT INTO in_space TABLE t; CREATE TABLE s TABLESPACE space AS TABLE t") },
+        target => sub {
+            $_[0]->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target'; CREATE TABLE u AS TABLE t") });
     chmod 0400, $target->path('pg_hba.conf');
     append($source->path('pg_hba.conf'), "# source\n");
     my $copy = $target->copy('copy');

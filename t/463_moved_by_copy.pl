@@ -1,6 +1,6 @@
-# Where a file cannot be renamed into its directory (EXDEV) it is copied there in an order that a kill and a power cut may break at
-# any instant, and nothing of that is left.  (Invariants 2 and 3. Nothing here depends on the server's version or on the source. t/400
-# and t/401 interrupt such a run everywhere.)
+# Where a file cannot be renamed into its directory (EXDEV) it is copied there in an order that a kill and a power cut
+# may break at any instant, and nothing of that is left. (Invariants 2 and 3. Nothing here depends on the server's
+# version or on the source. t/400 and t/401 interrupt such a run everywhere.)
 # (Rules I23, I24.)
 
 use strict;
@@ -9,12 +9,14 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Tree;
 
-# Each file is on the disk before it gets its name, and that before the staged file goes: as long as it is there, another run copies again.
+# Each file is on the disk before it gets its name, and that before the staged file goes: as long as it is there,
+# another run copies again.
 sub order_is_right
 {
     my ($copy, $source) = @_;
     my $log = work_dir() . '/calls';
-    my $result = rewind($copy, $source, kind => 'directory', fault => '', env => { PG_REWIND_FAULT_LOG => $log, PG_REWIND_FAULT_APART => '*' });
+    my $result = rewind($copy, $source, kind => 'directory', fault => '',
+        env => { PG_REWIND_FAULT_LOG => $log, PG_REWIND_FAULT_APART => '*' });
     is($result->{status}, 0, 'a rewind whose renames are refused');
     my @calls = grep { /^\d/ } split /\n/, slurp($log);
     s/^\d+ // for @calls;
@@ -24,7 +26,8 @@ sub order_is_right
         my ($directory) = $calls[$start] =~ m{^create (.*)/};
         my ($to) = $calls[ $start - 2 ] =~ /^rename (.*)/;
         my $did = join "\n", grep { !/^(?:copy|write|set mode)/ } @calls[ $start .. $start + 10 ];
-        like($did, qr{\Acreate (\S+)\nsync \1\nrename \Q$to\E\nsync \Q$directory\E\nunlink \S+}, "$to is synced, gets its name, which is synced, and the staged file goes")
+        like($did, qr{\Acreate (\S+)\nsync \1\nrename \Q$to\E\nsync \Q$directory\E\nunlink \S+},
+            "$to is synced, gets its name, which is synced, and the staged file goes")
             if $copied++ < 3 || $to =~ m{/(?:backup_label|pg_control)$};
     }
     cmp_ok($copied, '>', 10, 'files were copied');
@@ -35,7 +38,8 @@ sub order_is_right
 sub no_copy_is_left
 {
     my ($copy, $source) = @_;
-    my $result = rewind($copy, $source, kind => 'directory', fault => 'kill:rename@*/base/*;rename@*/base/*', env => { PG_REWIND_FAULT_APART => '*' });
+    my $result = rewind($copy, $source, kind => 'directory', fault => 'kill:rename@*/base/*;rename@*/base/*',
+        env => { PG_REWIND_FAULT_APART => '*' });
     is($result->{signal}, 9, 'a run is killed amid a move');
     my ($left) = glob $copy->path('base/*/pg_rewind.work.copy');
     ok($left, 'it leaves a copy');
@@ -48,7 +52,8 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 3000) i") },
-        source => sub { $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i; CREATE TABLE s AS TABLE t") },
+        source => sub {
+        $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i; CREATE TABLE s AS TABLE t") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS TABLE t") });
     $source->stop;
     my $undisturbed = $target->copy('undisturbed');

@@ -1,6 +1,6 @@
-# Under a limit for the size of files (ulimit -f) that allows all files of the cluster the rewind succeeds, although it stages more
-# than that. A lower limit is an error before anything is written. No signal (SIGXFSZ) ends it.  (Invariants 1 and 2. Nothing here
-# depends on the server's version.)
+# Under a limit for the size of files (ulimit -f) that allows all files of the cluster the rewind succeeds, although it
+# stages more than that. A lower limit is an error before anything is written. No signal (SIGXFSZ) ends it. (Invariants
+# 1 and 2. Nothing here depends on the server's version.)
 #
 #   largest file of either side     3 to 4 MB
 #   blocks to be staged             6 tables, more than 1 MB each
@@ -46,17 +46,23 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub {
             my ($primary) = @_;
-            $primary->sql("CREATE TABLE $_ WITH (fillfactor = 30) AS SELECT i, repeat('common', 30) AS v FROM generate_series(1, 2500) i; SELECT count(*) FROM $_") for @tables;
+            $primary->sql("CREATE TABLE $_ WITH (fillfactor = 30) AS SELECT i, repeat('common', 30) AS v FROM generate_series(1, 2500) i; SELECT count(*) FROM $_")
+                for @tables;
             @path = map { $primary->query("SELECT pg_relation_filepath('$_')") } @tables;
         },
-        source => sub { my ($source) = @_; $source->sql("INSERT INTO $_ SELECT i, repeat('source', 30) FROM generate_series(1, 1200) i") for @tables; $source->sql('CHECKPOINT') },
-        target => sub { my ($target) = @_; $target->sql("UPDATE $_ SET v = repeat('target', 30) WHERE i > 1000") for @tables });
+        source => sub { my ($source) = @_;
+        $source->sql("INSERT INTO $_ SELECT i, repeat('source', 30) FROM generate_series(1, 1200) i")
+        for @tables; $source->sql('CHECKPOINT') },
+        target => sub { my ($target) = @_; $target->sql("UPDATE $_ SET v = repeat('target', 30) WHERE i > 1000")
+            for @tables });
     my ($largest) = sort { $b <=> $a } map { -s $source->path($_) } @path;
     cmp_ok($largest, '>', 2 * $megabyte, 'a table is larger than one limit');
     cmp_ok($largest, '<', 4 * $megabyte, 'and smaller than the other');
 
     my $copy = $target->copy('copy');
-    is_refused($copy, $source, 2 * $megabyte, qr/^pg_rewind: error: the limit for the size of files is too low: a file of \d+ bytes is needed, 2097152 are allowed\npg_rewind: hint: Raise the limit for the user that runs pg_rewind \(ulimit -f\)\.$/m, @$_)
+    is_refused($copy, $source, 2 * $megabyte,
+        qr/^pg_rewind: error: the limit for the size of files is too low: a file of \d+ bytes is needed, 2097152 are allowed\npg_rewind: hint: Raise the limit for the user that runs pg_rewind \(ulimit -f\)\.$/m,
+        @$_)
         for [], ['--dry-run'], ['--compare'];
     is_refused($copy, $source, $megabyte / 2, qr/^pg_rewind: error: .*: File too large$/m);
 

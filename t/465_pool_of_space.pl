@@ -1,5 +1,6 @@
-# Subvolumes of one btrfs are different devices, each of which reports all free space of the pool. What a rewind needs on them is
-# weighed together: too little space is found before anything is written.  (Invariant 1. Nothing here depends on the server's version.)
+# Subvolumes of one btrfs are different devices, each of which reports all free space of the pool. What a rewind needs
+# on them is weighed together: too little space is found before anything is written. (Invariant 1. Nothing here depends
+# on the server's version.)
 #
 #   data directory      the file system's own subvolume    a table
 #   pg_wal              subvolume a
@@ -18,7 +19,8 @@ skip_unless_privileged();
 
 my $megabyte = 1024 * 1024;
 
-sub free_megabytes { my ($copy) = @_; return int(must_run([ 'df', '--output=avail', '-B1', $copy->dir ]) =~ s/.*\n//r / $megabyte) }
+sub free_megabytes { my ($copy) = @_;
+    return int(must_run([ 'df', '--output=avail', '-B1', $copy->dir ]) =~ s/.*\n//r / $megabyte) }
 
 # Have so many megabytes free.
 sub leave_free
@@ -82,7 +84,9 @@ each_version(sub {
     ($status, $errors) = try_dry($copy, $source);
     is($status, 1, 'enough for each of them, but not for all: a dry run fails');
     leave_free($copy, $needed->[0] + 1);
-    my $said = JSON::PP->new->utf8->decode(run([ rewind_argv($copy->data, '--check', '--report=json', '--source-pgdata', $source->data) ])->{stdout});
+    my $said =
+        JSON::PP->new->utf8->decode(run([ rewind_argv($copy->data, '--check', '--report=json', '--source-pgdata',
+        $source->data) ])->{stdout});
     my ($space) = map { $_->{text} } grep { $_->{name} eq 'space' } @{ $said->{findings} };
     unlike($space // "\n", qr/\n/, '--check weighs them together too');
     is((try_dry($copy, $source))[0], 0, 'enough for all: it does not');

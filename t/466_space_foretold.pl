@@ -1,5 +1,6 @@
-# --check, a dry run and the rewind agree on space, however much there is: the same exit status, the same figures, the same start. WAL that the
-# source has removed is neither asked for nor counted.  (Where recovery starts. A file system of its own for the target.)
+# --check, a dry run and the rewind agree on space, however much there is: the same exit status, the same figures, the
+# same start. WAL that the source has removed is neither asked for nor counted. (Where recovery starts. A file system of
+# its own for the target.)
 #
 #   source   ┌──── 2 ── gone ── gone ── WAL ── S, its checkpoint ── WAL ──▶     late: the WAL from S on
 #   target ●─┴──── 1 ──▶                                                       early: all WAL from ● on, the last common checkpoint
@@ -49,7 +50,8 @@ sub reset_target
 sub call
 {
     my ($tmpdir, @options) = @_;
-    return run([ rewind_argv($small->data, '--no-sync', '--source-server', $source->conninfo, '--report=json', @options) ], env => { TMPDIR => $tmpdir });
+    return run([ rewind_argv($small->data, '--no-sync', '--source-server', $source->conninfo, '--report=json',
+        @options) ], env => { TMPDIR => $tmpdir });
 }
 
 # What the program says: its status, and how much it lacks, or where recovery starts.
@@ -68,15 +70,18 @@ sub all_agree
     my ($megabytes, $tmpdir, @options) = @_;
     reset_target($megabytes);
     my $with = join ' ', "$megabytes MB", @options;
-    my $checked = run([ rewind_argv($small->data, '--source-server', $source->conninfo, '--check', '--report=json', @options) ]);
+    my $checked = run([ rewind_argv($small->data, '--source-server', $source->conninfo, '--check', '--report=json',
+        @options) ]);
     my $verdict = JSON::PP->new->utf8->decode($checked->{stdout})->{verdict};
     my $dry = call($tmpdir, '-n', @options);
     my $done = call($tmpdir, @options);
     my $expected = said($done);
-    is(said($dry), $expected, "$with: the dry run foretells it: $expected") or diag("dry run:\n$dry->{stderr}rewind:\n$done->{stderr}");
+    is(said($dry), $expected, "$with: the dry run foretells it: $expected")
+        or diag("dry run:\n$dry->{stderr}rewind:\n$done->{stderr}");
     # The exact space for files only a plan shows.
     my ($lack) = $done->{stderr} =~ /^pg_rewind: detail: (At least \d+ MB)/m;
-    is(join(', ', $verdict->{state}, map { $_->{detail} =~ /^(At least \d+ MB)/ } @{ $verdict->{errors} }), $lack ? "not possible, $lack" : 'needed', 'and --check');
+    is(join(', ', $verdict->{state}, map { $_->{detail} =~ /^(At least \d+ MB)/ } @{ $verdict->{errors} }), $lack
+        ? "not possible, $lack" : 'needed', 'and --check');
     return ($expected, $done);
 }
 
@@ -134,10 +139,12 @@ sub wal_is_there
     is(needed_megabytes(), $late, 'the late start is what there may be room for');
     # Where there is too little to read what lies before S, a part at a time, it is compared.
     my $ways = ways_at(work_dir(), $late + 20, 112, $late + 85, $early - 2, $early + 2);
-    is(join('; ', sort keys %$ways), '0, late, estimate, reads; 0, late, space, compares; 0, late, space, reads', 'each way is taken');
+    is(join('; ', sort keys %$ways), '0, late, estimate, reads; 0, late, space, compares; 0, late, space, reads',
+        'each way is taken');
     my ($expected, $done) = all_agree($late + 40, work_dir(), '--late-start');
     is($expected, '0, late, asked, compares', 'a late start that was asked for likewise');
-    like($done->{stderr}, qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: there is too little space to read its WAL since the last common checkpoint$/m,
+    like($done->{stderr},
+        qr/^pg_rewind: comparing all blocks with the source's, \d+ MB: there is too little space to read its WAL since the last common checkpoint$/m,
         'and so it says');
 
     my $little = make_file_system(work_dir() . '/little', 100);
@@ -150,7 +157,9 @@ sub wal_is_there
     must_run([ 'fallocate', '-l', free_bytes($little) - 30 * $megabyte, $filler ]);
     my $result = call($little, '-n');
     is($result->{status}, 1, 'one that is too small even for parts of it is an error');
-    like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\Q$little\E/pg_rewind-dry-run\.\w+"$}m, 'that names it');
+    like($result->{stderr},
+        qr{^pg_rewind: error: not enough space on the file system of "\Q$little\E/pg_rewind-dry-run\.\w+"$}m,
+        'that names it');
     like($result->{stderr}, qr/^pg_rewind: hint: Set TMPDIR to a directory with more space\.$/m, 'and says what to do');
     privileged('unmount', $little);
 
@@ -160,14 +169,17 @@ sub wal_is_there
     return $early;
 }
 
-plan(skip_all => 'the start is not chosen when all runs are told which') if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b|--compare/;
+plan(skip_all => 'the start is not chosen when all runs are told which')
+    if ($ENV{PG_REWIND_TEST_OPTIONS} // '') =~ /-start\b|--compare/;
 each_version(sub {
     my ($version) = @_;
     my $kept = $version >= 13 ? 'wal_keep_size = 2GB' : 'wal_keep_segments = 128';
     my $first;
     ($source, $target) = split_brain($version,
-        cluster => { wal_segment_mb => 16, settings => "$kept\nmax_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\n" },
-        before => sub { make_hot($_[0]); $_[0]->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i') },
+        cluster => { wal_segment_mb => 16,
+        settings => "$kept\nmax_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\n" },
+        before => sub { make_hot($_[0]);
+        $_[0]->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i') },
         source => sub {
             my ($source) = @_;
             $first = $source->query('SELECT pg_walfile_name(pg_current_wal_lsn())');

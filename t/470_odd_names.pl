@@ -1,5 +1,6 @@
-# Names of files and of directories may be anything that the file system takes: blanks, newlines, bytes that are no UTF-8, paths as long
-# as the kernel allows.  (Invariants 1 and 9. Both sources; servers before 9.5 are asked in other words.)
+# Names of files and of directories may be anything that the file system takes: blanks, newlines, bytes that are no
+# UTF-8, paths as long as the kernel allows. (Invariants 1 and 9. Both sources; servers before 9.5 are asked in other
+# words.)
 #
 #   data directory at a path of 4,000 bytes      rewound
 #   of one byte more                             a clear error, nothing is changed
@@ -11,7 +12,8 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::Tree;
 
-my @names = ("a blank", " leading and trailing ", "new\nline", "tab\tand\rreturn", "\xff\xfe no UTF-8 \xc3", "\xc3\xa4 UTF-8", "%s%n %d",
+my @names = ("a blank", " leading and trailing ", "new\nline", "tab\tand\rreturn", "\xff\xfe no UTF-8 \xc3",
+    "\xc3\xa4 UTF-8", "%s%n %d",
     "'quoted' \"twice\" \$HOME `id` \\ back", '-D', '*', 'x' x 255, "\x01\x7f control", "e\xcc\x81");
 
 sub make_names
@@ -47,7 +49,8 @@ sub names_are_right
             $wrong++, diag("$directory/$name: $content") if $content ne "source, $directory, $name";
         }
     }
-    like($result->{stderr}, qr/^pg_rewind: warning: "names\/\xff\xfe no UTF-8 \xc3" cannot be fetched and is left alone: its name is /m,
+    like($result->{stderr},
+        qr/^pg_rewind: warning: "names\/\xff\xfe no UTF-8 \xc3" cannot be fetched and is left alone: its name is /m,
         'what a server does not take as a name is left alone, with a warning') if $by_server;
     is($wrong, 0, 'all files with odd names are the source\'s');
     ok(!-e $rewound->path('of target'), 'those of the target alone are gone');

@@ -1,5 +1,6 @@
-# A dry run keeps its WAL where other users may make files, and yet nobody can have it write to, or remove, files elsewhere. What a
-# killed one leaves is removed by the next one of the same user, and nothing else is.  (Nothing here depends on the server's version.)
+# A dry run keeps its WAL where other users may make files, and yet nobody can have it write to, or remove, files
+# elsewhere. What a killed one leaves is removed by the next one of the same user, and nothing else is. (Nothing here
+# depends on the server's version.)
 # (Rules I47, I48.)
 
 use strict;
@@ -67,7 +68,8 @@ sub planted_links_are_not_gone_through
     for my $name (sort keys %plant)
     {
         make_places();
-        my $result = rewind($target, $source, options => ['-n'], program => planting($name, $plant{$name}), env => { TMPDIR => $shared });
+        my $result = rewind($target, $source, options => ['-n'], program => planting($name, $plant{$name}),
+            env => { TMPDIR => $shared });
         is($result->{status}, 0, "a planted $name: the dry run succeeds") or diag($result->{stderr});
         victim_is_as_it_was("a planted $name");
         like(content(), qr/\Apg_rewind\.\d+\.wal\z/, "a planted $name stays, and nothing else does");
@@ -75,7 +77,8 @@ sub planted_links_are_not_gone_through
     return;
 }
 
-sub dry_run { return rewind($target, $source, options => ['-n'], env => { TMPDIR => $shared }, not_foretold => 'it is one') }
+sub dry_run { return rewind($target, $source, options => ['-n'], env => { TMPDIR => $shared },
+    not_foretold => 'it is one') }
 
 sub what_is_left_is_removed
 {
@@ -124,7 +127,8 @@ sub only_our_own_is_removed
         push @stay, "$prefix.nobody";
     }
     is(dry_run()->{status}, 0, 'a dry run among other files succeeds');
-    is(content(), join(' ', sort @stay, 'pg_rewind.backup'), 'what looks like one of ours and is not stays, what is ours goes');
+    is(content(), join(' ', sort @stay, 'pg_rewind.backup'),
+        'what looks like one of ours and is not stays, what is ours goes');
     victim_is_as_it_was('links');
     privileged('change-owner', scalar(getpwuid($>)), "$shared/$prefix.nobody") if is_privileged();
     return;
@@ -152,30 +156,38 @@ sub places_that_do_not_do
     chmod 0777, $shared;
     my $result = dry_run();
     is($result->{status}, 1, 'a directory where everybody may rename files is refused');
-    like($result->{stderr}, qr/^pg_rewind: error: every user may rename files in directory "\Q$shared\E": it lacks the sticky bit$/m, 'with that reason');
+    like($result->{stderr},
+        qr/^pg_rewind: error: every user may rename files in directory "\Q$shared\E": it lacks the sticky bit$/m,
+        'with that reason');
     like($result->{stderr}, qr/^pg_rewind: hint: Set TMPDIR to a directory of your own\.$/m, 'and a hint');
     is(content(), '', 'nothing is made there');
     chmod 01555, $shared;
     like(dry_run()->{stderr}, qr/^pg_rewind: error: could not create a directory in "\Q$shared\E": Permission denied$/m,
         'one that cannot be written to is named');
     rmdir $shared or die;
-    like(dry_run()->{stderr}, qr/^pg_rewind: error: could not stat file "\Q$shared\E": No such file or directory$/m, 'and one that is not there');
+    like(dry_run()->{stderr}, qr/^pg_rewind: error: could not stat file "\Q$shared\E": No such file or directory$/m,
+        'and one that is not there');
     return;
 }
 
 # In a container /tmp may be read-only, or small. (Then it is /var/tmp here.)
 sub another_place_does_as_well
 {
-    my $result = rewind($target, $source, options => [ '-n', '--debug' ], env => { TMPDIR => '' }, fault => 'fail:mkdir@/tmp/pg_rewind-dry-run.*:EROFS');
+    my $result = rewind($target, $source, options => [ '-n', '--debug' ], env => { TMPDIR => '' },
+        fault => 'fail:mkdir@/tmp/pg_rewind-dry-run.*:EROFS');
     is($result->{status}, 0, 'where nothing can be made in /tmp the dry run succeeds') or diag($result->{stderr});
     unlike($result->{stderr}, qr/^pg_rewind: error/m, 'and does not fail');
     my $log = work_dir() . '/calls';
-    $result = rewind($target, $source, options => ['-n'], env => { TMPDIR => '', PG_REWIND_FAULT_LOG => $log }, fault => 'fail:statfs@/tmp:EIO');
+    $result = rewind($target, $source, options => ['-n'], env => { TMPDIR => '', PG_REWIND_FAULT_LOG => $log },
+        fault => 'fail:statfs@/tmp:EIO');
     is($result->{status}, 0, 'where /tmp is not known to have room the dry run succeeds') or diag($result->{stderr});
     like(slurp($log), qr{ mkdir (?!/tmp/)\S*/pg_rewind-dry-run\.}, 'in another place');
     make_places();
-    $result = rewind($target, $source, options => ['-n'], env => { TMPDIR => $shared }, fault => "fail:mkdir\@$shared/pg_rewind-dry-run.*:EROFS");
-    like($result->{stderr}, qr/^pg_rewind: error: could not create a directory in "\Q$shared\E": Read-only file system$/m, 'TMPDIR is not passed by');
+    $result = rewind($target, $source, options => ['-n'], env => { TMPDIR => $shared },
+        fault => "fail:mkdir\@$shared/pg_rewind-dry-run.*:EROFS");
+    like($result->{stderr},
+        qr/^pg_rewind: error: could not create a directory in "\Q$shared\E": Read-only file system$/m,
+        'TMPDIR is not passed by');
     return;
 }
 

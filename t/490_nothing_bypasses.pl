@@ -1,5 +1,6 @@
-# All that pg_rewind does to files passes the library by which tests interrupt it: a call that did not would never be killed,
-# failed or recorded by any of them.  (Upholds the tests of Invariants 1 to 5. Nothing here depends on the server's version.)
+# All that pg_rewind does to files passes the library by which tests interrupt it: a call that did not would never be
+# killed, failed or recorded by any of them. (Upholds the tests of Invariants 1 to 5. Nothing here depends on the
+# server's version.)
 #
 #   one rewind    the kernel, by strace: all changing system calls of all threads
 #                 the library, by its log: all that it could have struck
@@ -28,8 +29,10 @@ my %call = (
     ioctl => 'clone',
     fchmod => 'set mode',
     (map { $_ => 'sync' } qw(fsync fdatasync syncfs)),
-    (map { $_ => "$_, which the library does not know" } qw(openat2 pwritev pwritev2 truncate mknod mknodat chmod fchmodat
-        chown fchown lchown fchownat utime utimes futimesat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr
+    (map {
+        $_ => "$_, which the library does not know" } qw(openat2 pwritev pwritev2 truncate mknod mknodat chmod fchmodat
+        chown fchown lchown fchownat utime utimes futimesat utimensat setxattr lsetxattr fsetxattr removexattr
+        lremovexattr
         fremovexattr sendfile splice tee sync msync io_submit io_uring_setup)),
     (map { $_ => "$_ to a file" } qw(write writev)),
     mmap => 'mmap, shared and writable,',
@@ -41,7 +44,8 @@ sub kind
     my ($name, $arguments, $log) = @_;
     return if index($arguments, $log) >= 0;    # the library's own
     return if $name =~ /^open/ && $arguments !~ /O_CREAT|O_TRUNC/;
-    return if $name =~ /^writev?$/ && $arguments !~ m{^\d+<(?!/dev/|pipe:|socket:|anon_inode:)} || $name =~ /^writev?$/ && $arguments =~ /^[012]</;
+    return if $name =~ /^writev?$/ && $arguments !~ m{^\d+<(?!/dev/|pipe:|socket:|anon_inode:)} || $name =~ /^writev?$/
+        && $arguments =~ /^[012]</;
     return if $name eq 'mmap' && ($arguments !~ /MAP_SHARED/ || $arguments !~ /PROT_WRITE/);
     return if $name eq 'ioctl' && $arguments !~ /FICLONE/;    # is it a terminal?
     return 'rmdir' if $name eq 'unlinkat' && $arguments =~ /AT_REMOVEDIR/;
@@ -108,12 +112,14 @@ END
 }
 
 # A sanitizer's library makes calls of its own, and looks for leaks where strace does not let it.
-plan(skip_all => 'it is about the program that is shipped, not one with a sanitizer') if $ENV{PG_REWIND_FAULTS} =~ /lib[at]san/;
+plan(skip_all => 'it is about the program that is shipped, not one with a sanitizer')
+    if $ENV{PG_REWIND_FAULTS} =~ /lib[at]san/;
 
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 20000) i; CREATE TABLE shrinks AS TABLE t") },
+        before => sub {
+        $_[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 20000) i; CREATE TABLE shrinks AS TABLE t") },
         source => sub { $_[0]->sql("UPDATE t SET v = 'source'; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub {
             my ($target) = @_;

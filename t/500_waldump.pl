@@ -1,7 +1,7 @@
 # Our reader sees the same records and block references in real WAL as pg_waldump: record for record, block for block.
 #
-# The WAL is of versions 15 and 19, whose pg_waldump Debian has: all kinds of indexes, records longer than a page and than a
-# segment, segment switches, compressed images, a record given up in the middle, two timelines.
+# The WAL is of versions 15 and 19, whose pg_waldump Debian has: all kinds of indexes, records longer than a page and
+# than a segment, segment switches, compressed images, a record given up in the middle, two timelines.
 
 use strict;
 use warnings;
@@ -111,7 +111,8 @@ sub same_records
     my @range = segments($cluster, $timeline);
     my @ours = our_records($cluster->data, @range);
     my @theirs = their_records($cluster->data, $timeline, @range);
-    my ($first_difference) = grep { ($ours[$_] // '') ne ($theirs[$_] // '') } 0 .. ($#ours > $#theirs ? $#ours : $#theirs);
+    my ($first_difference) = grep { ($ours[$_] // '') ne ($theirs[$_] // '') } 0 .. ($#ours > $#theirs ? $#ours
+        : $#theirs);
     ok(!defined $first_difference && @ours > 100, "$what: all records are those of pg_waldump");
     diag("ours:   ", $ours[$first_difference] // 'nothing', "\ntheirs: ", $theirs[$first_difference] // 'nothing')
         if defined $first_difference;

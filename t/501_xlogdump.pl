@@ -1,7 +1,8 @@
-# Our reader sees the same records and backup blocks in WAL of 9.3 and 9.4 as their pg_xlogdump, and knows each kind of record.
+# Our reader sees the same records and backup blocks in WAL of 9.3 and 9.4 as their pg_xlogdump, and knows each kind of
+# record.
 #
-# These records do not say which blocks they change: what else we name is for the unit tests. Needs such servers: PG_BINDIR_9_3,
-# PG_BINDIR_9_4.
+# These records do not say which blocks they change: what else we name is for the unit tests. Needs such servers:
+# PG_BINDIR_9_3, PG_BINDIR_9_4.
 
 use strict;
 use warnings;
@@ -14,7 +15,8 @@ my %fork_number = (main => 0, fsm => 1, vm => 2, init => 3);
 my @versions = grep { -x ($ENV{ 'PG_BINDIR_' . tr/./_/r } // '') . '/pg_xlogdump' } '9.3', '9.4';
 plan(skip_all => 'no server of 9.3 or 9.4 is given') if !@versions;
 
-# LSN => the record as one line, with its backup blocks but for the one in an image of hints, which is data to pg_xlogdump.
+# LSN => the record as one line, with its backup blocks but for the one in an image of hints, which is data to
+# pg_xlogdump.
 sub our_records
 {
     my ($data, @segments) = @_;
@@ -93,7 +95,8 @@ for my $version (@versions)
     my $theirs = their_records($server, @range);
     my @different = sort grep { ($ours->{$_} // '') ne ($theirs->{$_} // '') } keys %{ { %$ours, %$theirs } };
     ok(!@different && keys %$ours > 10_000, "$version: all records are those of pg_xlogdump");
-    diag('ours:   ', $ours->{ $different[0] } // 'nothing', "\ntheirs: ", $theirs->{ $different[0] } // 'nothing') if @different;
+    diag('ours:   ', $ours->{ $different[0] } // 'nothing', "\ntheirs: ", $theirs->{ $different[0] } // 'nothing')
+        if @different;
     is_deeply($unknown, [], "$version: no record is unknown");
     note(scalar(keys %$ours), ' records');
 }

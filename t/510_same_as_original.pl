@@ -1,8 +1,9 @@
 # A rewound directory is what the original leaves, byte by byte, but for a list of differences; design/overview.md has
-# the same list, and a difference that is not on it fails this test.  (Invariant 7. Both sources. 15 and 19: Debian has the original.)
+# the same list, and a difference that is not on it fails this test. (Invariant 7. Both sources. 15 and 19: Debian has
+# the original.)
 #
-# Blocks that recovery rebuilds are not fetched. Of each that differs pg_waldump must say that its first record restores it; and
-# when both directories have been recovered, no block of a relation may differ any more.
+# Blocks that recovery rebuilds are not fetched. Of each that differs pg_waldump must say that its first record restores
+# it; and when both directories have been recovered, no block of a relation may differ any more.
 # (Rules C48, R2, R3, R4, R5, R6, R7.)
 
 use strict;
@@ -18,39 +19,55 @@ my %offset;      # of values in pg_control
 
 my %used;    # names of allowed differences that were seen, and how often
 
-# What may differ: a name, the paths, why, and what must be true for it. Each condition is given the file as the original
-# left it, as we did (undef: not there), its path, and all files of the original's and of ours.
+# What may differ: a name, the paths, why, and what must be true for it. Each condition is given the file as the
+# original left it, as we did (undef: not there), its path, and all files of the original's and of ours.
 my @allowed = (
     [ 'label', qr{^backup_label$}, 'it says when it was made',
         sub { my ($theirs, $ours) = @_; return $theirs && $ours && without_time($theirs) eq without_time($ours) } ],
-    [ 'control', qr{^global/pg_control$}, 'it says when it was made; minimum recovery point: the end of the source\'s last record, '
+    [ 'control', qr{^global/pg_control$},
+        'it says when it was made; minimum recovery point: the end of the source\'s last record, '
             . 'where the original has the beginning (a stopped source), or the insert position, where no record may end (a running one); '
             . 'a server that finds no backup_label waits for the end of a backup that began where recovery is to begin',
-        sub { my ($theirs, $ours, undef, undef, $all) = @_; return $theirs && $ours && without_end($theirs) eq without_end($ours) && end_of($ours) >= end_of($theirs) - 8192
-            && awaited_backup($ours) eq lsn_number($all->{backup_label}{content}) . ' 0 1' && awaited_backup($theirs) eq '0 0 0' } ],
-    [ 'rebuilt', qr{^(base|global|tablespace)/(.*/)?\d+(\.\d+)?$}, 'recovery writes these blocks whole, whatever they hold: not fetched',
-        sub { my ($theirs, $ours, $path) = @_; return $theirs && $ours && $theirs->{mode} == $ours->{mode} && are_rebuilt($theirs->{content}, $ours->{content}, $path) } ],
-    [ 'unlogged', qr{/\d+(\.\d+)?$}, 'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
+        sub { my ($theirs, $ours, undef, undef, $all) = @_; return $theirs && $ours && without_end($theirs)
+            eq without_end($ours) && end_of($ours) >= end_of($theirs) - 8192
+            && awaited_backup($ours) eq lsn_number($all->{backup_label}{content}) . ' 0 1' && awaited_backup($theirs)
+                eq '0 0 0' } ],
+    [ 'rebuilt', qr{^(base|global|tablespace)/(.*/)?\d+(\.\d+)?$},
+        'recovery writes these blocks whole, whatever they hold: not fetched',
+        sub { my ($theirs, $ours, $path) = @_; return $theirs && $ours && $theirs->{mode} == $ours->{mode}
+        && are_rebuilt($theirs->{content}, $ours->{content}, $path) } ],
+    [ 'unlogged', qr{/\d+(\.\d+)?$},
+        'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
         sub { my ($theirs, $ours, $path, undef, $all) = @_; return $all->{ ($path =~ s/\.\d+$//r) . '_init' } } ],
-    [ 'prepared', qr{^pg_twophase/}, 'replay makes it anew, and 17 and 18 lose the transaction if it is there: not copied',
+    [ 'prepared', qr{^pg_twophase/},
+        'replay makes it anew, and 17 and 18 lose the transaction if it is there: not copied',
         sub { my ($theirs, $ours) = @_; return !$ours } ],
-    [ 'last segment', qr{^pg_wal/[0-9A-F]{24}$}, 'behind the end of the source\'s WAL there are zeros, not what a recycled segment held',
-        sub { my ($theirs, $ours, $path, $all_theirs, $all) = @_; return $theirs && $ours && is_alike_to_its_end($theirs, $ours, $all_theirs, $all) } ],
-    [ 'left segment', qr{^pg_wal/00000001[0-9A-F]{16}$}, 'the segment where the histories part keeps their common part, which the next timeline\'s has too, and no lost records',
-        sub { my ($theirs, $ours, $path, undef, $all) = @_; return $theirs && $ours && is_beginning($ours, $all->{ $path =~ s/00000001(\w{16})$/00000002$1/r }) } ],
+    [ 'last segment', qr{^pg_wal/[0-9A-F]{24}$},
+        'behind the end of the source\'s WAL there are zeros, not what a recycled segment held',
+        sub { my ($theirs, $ours, $path, $all_theirs, $all) = @_; return $theirs && $ours
+        && is_alike_to_its_end($theirs, $ours, $all_theirs, $all) } ],
+    [ 'left segment', qr{^pg_wal/00000001[0-9A-F]{16}$},
+        'the segment where the histories part keeps their common part, which the next timeline\'s has too, and no lost records',
+        sub { my ($theirs, $ours, $path, undef, $all) = @_; return $theirs && $ours
+        && is_beginning($ours, $all->{ $path =~ s/00000001(\w{16})$/00000002$1/r }) } ],
     [ 'old segment', qr{^pg_wal/[0-9A-F]{24}$}, 'recovery starts behind it: not copied',
         sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$ours && $path lt redo_segment($all) } ],
     [ 'recycled segment', qr{^pg_wal/[0-9A-F]{24}$}, 'it lies behind the end of the source\'s WAL: not copied',
-        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$ours && $path gt (sort grep { m{^pg_wal/[0-9A-F]{24}$} } keys %$all)[-1] } ],
+        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$ours
+        && $path gt (sort grep { m{^pg_wal/[0-9A-F]{24}$} } keys %$all)[-1] } ],
     [ 'rubbish among WAL', qr{^pg_wal/(xlogtemp\.\d+|[0-9A-F]{24}\.partial)$}, 'nobody reads it: not copied',
         sub { my ($theirs, $ours) = @_; return !$ours } ],
     [ 'archived', qr{^pg_wal/archive_status/.*\.done$}, 'a segment that was copied counts as archived',
-        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$theirs && $all->{ 'pg_wal/' . $path =~ s{.*/(.*)\.done}{$1}r } } ],
-    [ 'to be archived', qr{^pg_wal/archive_status/.*\.ready$}, 'a segment that the target had and keeps is to be archived by it as before',
-        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$theirs && $all->{ 'pg_wal/' . $path =~ s{.*/(.*)\.ready}{$1}r } } ],
+        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$theirs
+        && $all->{ 'pg_wal/' . $path =~ s{.*/(.*)\.done}{$1}r } } ],
+    [ 'to be archived', qr{^pg_wal/archive_status/.*\.ready$},
+        'a segment that the target had and keeps is to be archived by it as before',
+        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$theirs
+        && $all->{ 'pg_wal/' . $path =~ s{.*/(.*)\.ready}{$1}r } } ],
     [ 'foreign markers', qr{^pg_wal/archive_status/}, 'the source\'s markers are about its own archiving: not copied',
         sub { my ($theirs, $ours) = @_; return !$ours } ],
-    [ 'logs', qr{^(log(/.*)?|server[^/]*\.log|current_logfiles)$}, 'server logs are no data: neither copied nor removed',
+    [ 'logs', qr{^(log(/.*)?|server[^/]*\.log|current_logfiles)$},
+        'server logs are no data: neither copied nor removed',
         sub { return 1 } ],
 );
 
@@ -61,18 +78,22 @@ sub without_end
 {
     my ($file) = @_;
     my $bytes = $file->{content};
-    substr($bytes, $_->[0], $_->[1]) = '' for [ $offset{checksum}, 4 ], [ $offset{minimum} + 16, 17 ], [ $offset{minimum}, 8 ], [ 24, 8 ];
+    substr($bytes, $_->[0], $_->[1]) = '' for [ $offset{checksum}, 4 ], [ $offset{minimum} + 16, 17 ],
+        [ $offset{minimum}, 8 ], [ 24, 8 ];
     return $bytes;
 }
 # Where the backup began and ends, and whether WAL must show its end.
-sub awaited_backup { my ($file) = @_; return join ' ', unpack('Q< Q< C', substr($file->{content}, $offset{minimum} + 16, 17)) }
-sub lsn_number { my ($label) = @_; my ($high, $low) = $label =~ m{^START WAL LOCATION: (\w+)/(\w+)}m; return hex($high) << 32 | hex $low }
+sub awaited_backup { my ($file) = @_; return join ' ',
+    unpack('Q< Q< C', substr($file->{content}, $offset{minimum} + 16, 17)) }
+sub lsn_number { my ($label) = @_; my ($high, $low) = $label =~ m{^START WAL LOCATION: (\w+)/(\w+)}m;
+    return hex($high) << 32 | hex $low }
 sub end_of { my ($file) = @_; return unpack('Q<', substr($file->{content}, $offset{minimum}, 8)) }
 
 my %first_record;    # "RELATION BLOCK" => does the first record from the redo position on that names it restore it
 
 # Records that initialise a page; of others pg_waldump says FPW.
-my $initialises = qr{\+INIT |desc: (NEWROOT|SPLIT_L|SPLIT_R|META_CLEANUP|REUSE_PAGE|UNLINK_PAGE\w*|CREATE\w*|INIT_\w+|ADD_OVFL_PAGE|SPLIT_ALLOCATE_PAGE|LOG|INSERT_LISTPAGE|DELETE_LISTPAGE|UPDATE_META_PAGE) };
+my $initialises =
+    qr{\+INIT |desc: (NEWROOT|SPLIT_L|SPLIT_R|META_CLEANUP|REUSE_PAGE|UNLINK_PAGE\w*|CREATE\w*|INIT_\w+|ADD_OVFL_PAGE|SPLIT_ALLOCATE_PAGE|LOG|INSERT_LISTPAGE|DELETE_LISTPAGE|UPDATE_META_PAGE) };
 
 # Asks pg_waldump, which does not follow a switch of timelines: all segments get names of one.
 sub read_first_records
@@ -106,7 +127,8 @@ sub are_rebuilt
 {
     my ($theirs, $ours, $path) = @_;
     my ($directory, $number, $segment) = $path =~ m{^(.*)/(\d+)(?:\.(\d+))?$} or return 0;
-    my $database = $directory eq 'global' ? '1664/0' : $directory =~ m{^base/(\d+)$} ? "1663/$1" : $directory =~ m{/(\d+)$} ? "\\d+/$1" : return 0;
+    my $database = $directory eq 'global' ? '1664/0' : $directory =~ m{^base/(\d+)$} ? "1663/$1"
+        : $directory =~ m{/(\d+)$} ? "\\d+/$1" : return 0;
     return 0 if length $theirs != length $ours;
     for my $block (0 .. length($ours) / 8192 - 1)
     {
@@ -129,7 +151,8 @@ sub is_same_after_recovery
         $cluster->stop;
     }
     my ($expected, $found) = map { files($_) } @clusters;
-    my @wrong = grep { m{^(base|global|tablespace|pg_xact|pg_multixact)/} && $_ ne 'global/pg_control' && differ($expected->{$_}, $found->{$_}) }
+    my @wrong = grep { m{^(base|global|tablespace|pg_xact|pg_multixact)/} && $_ ne 'global/pg_control'
+        && differ($expected->{$_}, $found->{$_}) }
         sort keys %{ { %$expected, %$found } };
     is("@wrong", '', 'recovered, all relations are the same, byte by byte');
     return;
@@ -179,13 +202,15 @@ sub files
     return \%file;
 }
 
-sub differ { my ($a, $b) = @_; return !$a || !$b || $a->{type} ne $b->{type} || $a->{mode} != $b->{mode} || $a->{content} ne $b->{content} }
+sub differ { my ($a, $b) = @_; return !$a || !$b || $a->{type} ne $b->{type} || $a->{mode} != $b->{mode}
+    || $a->{content} ne $b->{content} }
 
 sub describe
 {
     my ($file) = @_;
     return 'nothing' if !$file;
-    return sprintf('%s, mode %o, %d bytes, %s', @$file{qw(type mode)}, length $file->{content}, Digest::MD5::md5_hex($file->{content}));
+    return sprintf('%s, mode %o, %d bytes, %s', @$file{qw(type
+        mode)}, length $file->{content}, Digest::MD5::md5_hex($file->{content}));
 }
 
 sub is_same_but_for_what_is_allowed
@@ -286,13 +311,14 @@ END
     return;
 }
 
-# The original takes the insert position for the end of WAL, we take what is flushed: let that be the same. Records of hint bits
-# are in no hurry to be flushed.
+# The original takes the insert position for the end of WAL, we take what is flushed: let that be the same. Records of
+# hint bits are in no hurry to be flushed.
 sub flush_wal
 {
     my ($source) = @_;
     $source->query('SELECT txid_current()');
-    wait_until('all WAL is flushed', sub { $source->query('SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()') eq 't' });
+    wait_until('all WAL is flushed',
+        sub { $source->query('SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()') eq 't' });
     return;
 }
 
@@ -332,7 +358,8 @@ each_version(sub {
             if ($kind eq 'directory')
             {
                 $source->stop;
-                recycle($source->path("pg_wal/$segments[1]"), (sort glob($source->path('pg_wal/00000002????????????????')))[-2]);
+                recycle($source->path("pg_wal/$segments[1]"),
+                    (sort glob($source->path('pg_wal/00000002????????????????')))[-2]);
             }
             my ($theirs, $ours) = map { $target->copy($_) } qw(theirs ours);
             my $result = rewind($theirs, $source, kind => $kind, program => $original);
@@ -346,5 +373,6 @@ each_version(sub {
         });
     }
     # Whether two labels are made in the same second is a matter of luck.
-    is(join(', ', grep { !$used{$_} && $_ ne 'label' } map { $_->[0] } @allowed), '', 'each difference allowed was seen');
+    is(join(', ', grep { !$used{$_} && $_ ne 'label' } map { $_->[0] } @allowed), '',
+        'each difference allowed was seen');
 }, only => [ 15, 19 ]);

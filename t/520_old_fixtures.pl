@@ -1,14 +1,15 @@
-# A rewind of 9.3 to 9.6 leaves what the pg_rewind of that time left, byte by byte, but for a list of differences: design/overview.md has it.
-# (Invariant 7.  No server is needed.)
+# A rewind of 9.3 to 9.6 leaves what the pg_rewind of that time left, byte by byte, but for a list of differences:
+# design/overview.md has it. (Invariant 7. No server is needed.)
 #
-# Real servers of these versions left diverged pairs, and the pg_rewind of that time (9.3, 9.4: the separate program) lists of what it made
-# of them: path, size, MD5.  PG_REWIND_TEST_FIXTURES says where they lie; README.md there says how they were made.
+# Real servers of these versions left diverged pairs, and the pg_rewind of that time (9.3, 9.4: the separate program)
+# lists of what it made of them: path, size, MD5. PG_REWIND_TEST_FIXTURES says where they lie; README.md there says how
+# they were made.
 #
 #   VERSION/pair*.tar.zst             source/ and target/, both stopped cleanly
 #   VERSION/golden*/NAME-KIND.*       .manifest, .log and .backup_label, for KIND of source local and server
 #
-# A list has no bytes.  So each of its files is made again, from the pair, by the rule that the original followed, and its MD5 must fit:
-# then its bytes are known, and those that differ from ours need a reason from @allowed.
+# A list has no bytes. So each of its files is made again, from the pair, by the rule that the original followed, and
+# its MD5 must fit: then its bytes are known, and those that differ from ours need a reason from @allowed.
 # (Rule C48.)
 
 use strict;
@@ -37,34 +38,50 @@ my %control_of = (
 
 my %used;    # names of allowed differences that were seen, and how often
 
-# What may differ: a name, the paths, why, and what must be true for it.  Each condition is given the file's path and its content as the
-# original left it and as we did (undef: not there), and the pair.
+# What may differ: a name, the paths, why, and what must be true for it. Each condition is given the file's path and its
+# content as the original left it and as we did (undef: not there), and the pair.
 my @allowed = (
-    [ 'rebuilt', qr{^(base/\d+|global)/\d+(\.\d+)?$}, 'recovery writes these blocks whole, whatever they hold: not fetched',
-        sub { my ($path, $theirs, $ours, $pair) = @_; return defined $theirs && defined $ours && are_rebuilt($path, $theirs, $ours, $pair) } ],
-    [ 'hash index', qr{^base/\d+/\d+(\.\d+)?$}, 'WAL does not tell of it: it is the source\'s, where the original leaves blocks of the target',
-        sub { my ($path, $theirs, $ours, $pair) = @_; return same($ours, content($pair, 'source', $path)) && is_hash_index($pair, $path) } ],
-    [ 'unlogged', qr{/\d+(\.\d+)?$}, 'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
-        sub { my ($path, $theirs, $ours, $pair) = @_; return -e "$pair->{dir}/rewound/" . ($path =~ s/\.\d+$//r) . '_init' && same($ours, content($pair, 'target', $path)) } ],
-    [ 'control', qr{^global/pg_control$}, 'minimum recovery point: the end of the source\'s last record, where the original has its beginning; '
+    [ 'rebuilt', qr{^(base/\d+|global)/\d+(\.\d+)?$},
+    'recovery writes these blocks whole, whatever they hold: not fetched',
+        sub { my ($path, $theirs, $ours, $pair) = @_; return defined $theirs && defined $ours
+        && are_rebuilt($path, $theirs, $ours, $pair) } ],
+    [ 'hash index', qr{^base/\d+/\d+(\.\d+)?$},
+        'WAL does not tell of it: it is the source\'s, where the original leaves blocks of the target',
+        sub { my ($path, $theirs, $ours, $pair) = @_; return same($ours, content($pair, 'source', $path))
+        && is_hash_index($pair, $path) } ],
+    [ 'unlogged', qr{/\d+(\.\d+)?$},
+        'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
+        sub { my ($path, $theirs, $ours, $pair) = @_; return -e "$pair->{dir}/rewound/" . ($path =~ s/\.\d+$//r)
+        . '_init' && same($ours, content($pair, 'target', $path)) } ],
+    [ 'control', qr{^global/pg_control$},
+        'minimum recovery point: the end of the source\'s last record, where the original has its beginning; '
             . 'a server that finds no backup_label waits for the end of a backup that began where recovery is to begin',
-        sub { my ($path, undef, $ours, $pair) = @_; return $ours eq control_as_rewound($pair, $pair->{end}, start_of_label($pair)) } ],
-    [ 'label', qr{^backup_label$}, 'it says when it was made; with a copied database before it recovery starts late, at the last checkpoint',
+        sub { my ($path, undef, $ours, $pair) = @_; return $ours
+            eq control_as_rewound($pair, $pair->{end}, start_of_label($pair)) } ],
+    [ 'label', qr{^backup_label$},
+        'it says when it was made; with a copied database before it recovery starts late, at the last checkpoint',
         sub { my (undef, $theirs, $ours, $pair) = @_; return same_labels($theirs, $ours, $pair) } ],
     [ 'prepared', qr{^pg_twophase/[0-9A-F]{8}$}, 'replay makes it anew: not copied',
-        sub { my ($path, undef, $ours, $pair) = @_; return !defined $ours && $pair->{prepared}{ hex($path =~ s{.*/}{}r) } } ],
-    [ 'last segment', qr{^pg_xlog/[0-9A-F]{24}$}, 'behind the end of the source\'s WAL there are zeros, not what a recycled segment held',
+        sub { my ($path, undef, $ours, $pair) = @_; return !defined $ours
+        && $pair->{prepared}{ hex($path =~ s{.*/}{}r) } } ],
+    [ 'last segment', qr{^pg_xlog/[0-9A-F]{24}$},
+        'behind the end of the source\'s WAL there are zeros, not what a recycled segment held',
         sub { my ($path, $theirs, $ours, $pair) = @_; return is_cut_at_end($path, $theirs, $ours, $pair) } ],
-    [ 'common segment', qr{^pg_xlog/00000001[0-9A-F]{16}$}, 'the target alone still has it, and it is common history: not removed',
-        sub { my ($path, $theirs, $ours, $pair) = @_; return !defined $theirs && same($ours, content($pair, 'target', $path)) && $path lt segment_of($pair->{divergence}) } ],
+    [ 'common segment', qr{^pg_xlog/00000001[0-9A-F]{16}$},
+        'the target alone still has it, and it is common history: not removed',
+        sub { my ($path, $theirs, $ours, $pair) = @_; return !defined $theirs
+        && same($ours, content($pair, 'target', $path)) && $path lt segment_of($pair->{divergence}) } ],
     [ 'archived', qr{^pg_xlog/archive_status/[0-9A-F]{24}\.done$}, 'a whole segment that was copied counts as archived',
-        sub { my ($path, $theirs, $ours, $pair) = @_; return !defined $theirs && $ours eq '' && was_copied_whole($pair, $path =~ s{.*/(.*)\.done}{$1}r) } ],
+        sub { my ($path, $theirs, $ours, $pair) = @_; return !defined $theirs && $ours eq ''
+        && was_copied_whole($pair, $path =~ s{.*/(.*)\.done}{$1}r) } ],
     [ 'foreign markers', qr{^pg_xlog/archive_status/}, 'the source\'s markers are about its own archiving: not copied',
         sub { my ($path, undef, $ours) = @_; return !defined $ours } ],
     [ 'caches', qr{/pg_internal\.init$}, 'the server makes it anew: not copied',
         sub { my ($path, undef, $ours) = @_; return !defined $ours } ],
-    [ 'version of a database', qr{^base/\d+/PG_VERSION$}, 'of a database that the source made it is copied like all its files; the original leaves it to replay',
-        sub { my ($path, $theirs, $ours, $pair) = @_; return !defined $theirs && same($ours, content($pair, 'source', $path)) && !defined content($pair, 'target', $path) } ],
+    [ 'version of a database', qr{^base/\d+/PG_VERSION$},
+        'of a database that the source made it is copied like all its files; the original leaves it to replay',
+        sub { my ($path, $theirs, $ours, $pair) = @_; return !defined $theirs
+        && same($ours, content($pair, 'source', $path)) && !defined content($pair, 'target', $path) } ],
     [ 'options of a start', qr{^postmaster\.opts$}, 'it is of a start between the pair and the rewind by the original',
         sub { my (undef, undef, $ours) = @_; return !defined $ours } ],
 );
@@ -78,7 +95,8 @@ sub content
     return -f $file ? slurp($file) : undef;
 }
 
-sub lsn { my ($high, $low) = $_[0] =~ m{^([0-9A-F]+)/([0-9A-F]+)$} or die "no LSN: $_[0]"; return hex($high) << 32 | hex $low }
+sub lsn { my ($high, $low) = $_[0] =~ m{^([0-9A-F]+)/([0-9A-F]+)$} or die "no LSN: $_[0]";
+    return hex($high) << 32 | hex $low }
 
 # "RELATION" as waldump prints it, of the main fork's file.
 sub relation_of
@@ -88,8 +106,8 @@ sub relation_of
     return ($directory eq 'global' ? '1664/0' : '1663/' . substr($directory, 5)) . "/$number";
 }
 
-# WAL as our reader sees it: (LSN, xid, resource manager, info, list of [ "RELATION BLOCK", is restored ] of main forks).
-# t/521 compares it with what that time's pg_xlogdump sees.
+# WAL as our reader sees it: (LSN, xid, resource manager, info, list of [ "RELATION BLOCK", is restored ] of main
+# forks). t/521 compares it with what that time's pg_xlogdump sees.
 sub records
 {
     my ($pair, $side, $timeline) = @_;
@@ -99,9 +117,11 @@ sub records
     my @records;
     for my $line (split /\n/, $result->{stdout})
     {
-        my ($lsn, $xid, $rmgr, $info) = $line =~ m{^(\S+) prev \S+ len \d+ tx (\d+) rmgr (\S+) info (\w\w)} or die "not a record: $line";
+        my ($lsn, $xid, $rmgr, $info) = $line =~ m{^(\S+) prev \S+ len \d+ tx (\d+) rmgr (\S+) info (\w\w)}
+            or die "not a record: $line";
         my @blocks;
-        push @blocks, [ "$1 $2", $3 =~ / FPW(?!-)| INIT/ ? 1 : 0 ] while $line =~ m{blk \d+ (\d+/\d+/\d+) 0 (\d+)((?: FPW-check| FPW| INIT)*)}g;
+        push @blocks, [ "$1 $2", $3 =~ / FPW(?!-)| INIT/ ? 1 : 0 ]
+            while $line =~ m{blk \d+ (\d+/\d+/\d+) 0 (\d+)((?: FPW-check| FPW| INIT)*)}g;
         push @records, [ lsn($lsn), $xid, $rmgr, hex $info, @blocks ];
     }
     my ($end) = $result->{stderr} =~ m{^end of WAL at (\S+):}m or die "no end of WAL: $result->{stderr}";
@@ -124,14 +144,16 @@ sub look_at
     {
         my ($lsn, $xid, $rmgr, $info, @blocks) = @$record;
         $pair->{named}{ $_->[0] } = 1 for @blocks;
-        # The separate program overlooks images for hint bits (XLOG_HINT), and that a new root is written into the meta page as well.
+        # The separate program overlooks images for hint bits (XLOG_HINT), and that a new root is written into the meta
+        # page as well.
         next if $pair->{version} < 9.5 && $rmgr eq 'XLOG' && $info == 0xA0;
         @blocks = grep { $_->[0] !~ / 0$/ } @blocks if $pair->{version} < 9.5 && $rmgr eq 'Btree' && $info == 0xA0;
         $pair->{copied}{ $_->[0] } = 1 for @blocks;
     }
     ($pair->{end}, my @sources) = records($pair, 'source', 2);
     $pair->{records} = \@sources;
-    $pair->{spgist} = { map { map { $_->[0] =~ s/ .*//r => 1 } @$_[ 4 .. $#$_ ] } grep { $_->[2] eq 'SPGist' } @sources };
+    $pair->{spgist} = { map { map { $_->[0] =~ s/ .*//r => 1 } @$_[ 4 .. $#$_ ] }
+        grep { $_->[2] eq 'SPGist' } @sources };
     $pair->{copies_database} = grep { $_->[2] eq 'Database' && ($_->[3] & 0xF0) == 0 } @sources;
     $pair->{source_checkpoint} = unpack('x32 Q<', content($pair, 'source', 'global/pg_control'));
     $pair->{last_segment} = (sort map { m{/([0-9A-F]{24})$} } glob("$pair->{dir}/source/pg_xlog/*"))[-1];
@@ -190,15 +212,17 @@ sub are_rebuilt
             $pair->{seen}{'spgist'}++;
             next;
         }
-        my $before = defined $target && length $target > $block * BLOCK ? substr($target, $block * BLOCK, BLOCK) : "\0" x BLOCK;
-        return 0 if $found ne $before || !$pair->{first}{$name} || !is_made_by_images($pair, $name, substr($source, $block * BLOCK, BLOCK));
+        my $before = defined $target && length $target > $block * BLOCK ? substr($target, $block * BLOCK, BLOCK)
+            : "\0" x BLOCK;
+        return 0 if $found ne $before || !$pair->{first}{$name}
+            || !is_made_by_images($pair, $name, substr($source, $block * BLOCK, BLOCK));
         $pair->{seen}{'blocks rebuilt'}++;
     }
     return 1;
 }
 
-# Where the last record of a block has its image, that is the source's page, but for hints, and what a page says of where it was written.
-# (Where it has none, replay makes the page: t/522.)
+# Where the last record of a block has its image, that is the source's page, but for hints, and what a page says of
+# where it was written. (Where it has none, replay makes the page: t/522.)
 sub is_made_by_images
 {
     my ($pair, $name, $page) = @_;
@@ -207,7 +231,8 @@ sub is_made_by_images
     substr($_, $lower, $upper - $lower) = '' for $upper > $lower ? ($image, $page) : ();    # free, and not in the image
     substr($_, 20, 4) = '', substr($_, 0, 12) = '' for $image, $page;    # LSN, checksum, flags; the oldest xid to prune
     my $differ = $image ^ $page;
-    return diag("$name: " . unpack('H*', $differ =~ s/\0+/\0/gr)) && 0 if $differ =~ /[^\0-\x0F]/ || ($differ & $image) =~ /[^\0]/;
+    return diag("$name: " . unpack('H*', $differ =~ s/\0+/\0/gr)) && 0 if $differ =~ /[^\0-\x0F]/
+        || ($differ & $image) =~ /[^\0]/;
     $pair->{seen}{'pages from images'}++;
     return 1;
 }
@@ -240,7 +265,8 @@ sub image_of
     return (map { $_->[1] } grep { $_->[0] eq $name } @images)[0];
 }
 
-sub page_of { my ($bytes, $hole) = @_; my $page = $bytes; substr($page, $hole, 0) = "\0" x (BLOCK - length $bytes); return $page }
+sub page_of { my ($bytes, $hole) = @_; my $page = $bytes; substr($page, $hole, 0) = "\0" x (BLOCK - length $bytes);
+    return $page }
 
 # XLogRecord and BkpBlock of 9.3 and 9.4, access/xlog_internal.h.
 sub old_images
@@ -253,7 +279,8 @@ sub old_images
     while ($at + 24 <= length $record)
     {
         my ($space, $database, $relation, $fork, $block, $hole, $hole_size) = unpack("x$at L<5 S<2", $record);
-        push @images, [ "$space/$database/$relation $block", page_of(substr($record, $at + 24, BLOCK - $hole_size), $hole) ] if $fork == 0;
+        push @images, [ "$space/$database/$relation $block", page_of(substr($record, $at + 24, BLOCK - $hole_size),
+            $hole) ] if $fork == 0;
         $at += 24 + BLOCK - $hole_size;
     }
     return @images;
@@ -267,7 +294,8 @@ sub images
     while ($at + $announced < length $record)
     {
         my $id = ord substr($record, $at, 1);
-        if ($id == 255 || $id == 254) { my $size = $id == 255 ? 1 : 4; $announced += unpack($id == 255 ? 'C' : 'L<', substr($record, $at + 1, $size)); $at += 1 + $size; last }
+        if ($id == 255 || $id == 254) { my $size = $id == 255 ? 1 : 4; $announced += unpack($id == 255 ? 'C'
+            : 'L<', substr($record, $at + 1, $size)); $at += 1 + $size; last }
         if ($id == 253) { $at += 3; next }
         my ($flags, $size) = unpack('C S<', substr($record, $at + 1, 3));
         my ($image, $hole) = (0, 0);
@@ -296,9 +324,11 @@ sub images
 sub segment_of { my ($lsn) = @_; return sprintf('pg_xlog/%08X%08X%08X', 1, $lsn >> 32, ($lsn & 0xFFFFFFFF) >> 24) }
 
 # By HASH_MAGIC in its first page, access/hash.h.
-sub is_hash_index { my ($pair, $path) = @_; return unpack('x24 L<', content($pair, 'source', $path =~ s/\.\d+$//r)) == 0x6440640 }
+sub is_hash_index { my ($pair, $path) = @_; return unpack('x24 L<', content($pair, 'source', $path =~ s/\.\d+$//r))
+    == 0x6440640 }
 
-sub was_copied_whole { my ($pair, $segment) = @_; return -e "$pair->{dir}/source/pg_xlog/$segment" && $segment ne $pair->{last_segment} }
+sub was_copied_whole { my ($pair, $segment) = @_; return -e "$pair->{dir}/source/pg_xlog/$segment"
+    && $segment ne $pair->{last_segment} }
 
 sub is_cut_at_end
 {
@@ -315,13 +345,15 @@ sub same_labels
     my @theirs = split /\n/, $theirs;
     my @ours = split /\n/, $ours;
     my $late = $pair->{start} != $pair->{redo};
-    return 0 if @theirs != @ours || $late && !$pair->{copies_database} || $late && $pair->{start} != $pair->{source_checkpoint};
+    return 0 if @theirs != @ours || $late && !$pair->{copies_database} || $late
+        && $pair->{start} != $pair->{source_checkpoint};
     my $time = qr/^START TIME: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+$/;
     my $lsn = sprintf('%X/%X', $pair->{start} >> 32, $pair->{start} & 0xFFFFFFFF);
     for my $i (0 .. $#ours)
     {
         next if $ours[$i] eq $theirs[$i] || $ours[$i] =~ $time && $theirs[$i] =~ $time;
-        next if $late && $ours[$i] eq "START WAL LOCATION: $lsn (file $pair->{last_segment})" && $theirs[$i] =~ /^START WAL LOCATION: /;
+        next if $late && $ours[$i] eq "START WAL LOCATION: $lsn (file $pair->{last_segment})"
+            && $theirs[$i] =~ /^START WAL LOCATION: /;
         next if $late && $ours[$i] eq "CHECKPOINT LOCATION: $lsn" && $theirs[$i] =~ /^CHECKPOINT LOCATION: /;
         return 0;
     }
@@ -355,7 +387,8 @@ sub old_crc
     return $crc ^ 0xFFFFFFFF;
 }
 
-sub start_of_label { my ($pair) = @_; return lsn(content($pair, 'rewound', 'backup_label') =~ m{^START WAL LOCATION: (\S+)}m) }
+sub start_of_label { my ($pair) = @_;
+    return lsn(content($pair, 'rewound', 'backup_label') =~ m{^START WAL LOCATION: (\S+)}m) }
 
 # The source's pg_control with the fields that a rewind sets.
 sub control_as_rewound
@@ -370,8 +403,8 @@ sub control_as_rewound
     return $bytes;
 }
 
-# A file as the original makes it: the target's relation files with the blocks that its WAL names, and those behind their end, from
-# the source; all others whole.
+# A file as the original makes it: the target's relation files with the blocks that its WAL names, and those behind
+# their end, from the source; all others whole.
 sub as_original
 {
     my ($pair, $path) = @_;
@@ -383,7 +416,8 @@ sub as_original
     my ($segment) = $path =~ /\.(\d+)$/;
     for my $block (0 .. length($source) / BLOCK - 1)
     {
-        next if $block * BLOCK >= length $target || $pair->{copied}{ "$relation " . ($block + ($segment // 0) * 131072) };
+        next if $block * BLOCK >= length $target
+            || $pair->{copied}{ "$relation " . ($block + ($segment // 0) * 131072) };
         substr($source, $block * BLOCK, BLOCK) = substr($target, $block * BLOCK, BLOCK);
     }
     return $source;
@@ -399,7 +433,8 @@ sub files
 {
     my ($directory) = @_;
     my @found;
-    File::Find::find({ no_chdir => 1, wanted => sub { push @found, substr($_, length "$directory/") if -f $_ } }, $directory);
+    File::Find::find({ no_chdir => 1, wanted => sub { push @found, substr($_, length "$directory/") if -f $_ } },
+        $directory);
     return @found;
 }
 
@@ -436,7 +471,9 @@ sub is_same_from_server
     my ($pair) = @_;
     my ($local, $server) = map { manifest($pair->{golden} =~ s/-local$/-$_/r . '.manifest') } qw(local server);
     my @differ = grep { ($local->{$_} // '') ne ($server->{$_} // '') } sort keys %{ { %$local, %$server } };
-    my @wrong = grep { !m{^(backup_label|(?:.*/)?pg_internal\.init|global/pg_control|pg_stat/\w+\.stat|pg_xlog/$pair->{last_segment})$} } @differ;
+    my @wrong =
+        grep {
+            !m{^(backup_label|(?:.*/)?pg_internal\.init|global/pg_control|pg_stat/\w+\.stat|pg_xlog/$pair->{last_segment})$} } @differ;
     is("@wrong", '', 'from a server the original left the same, but for what a start changes');
     return;
 }
@@ -445,7 +482,8 @@ sub is_same_from_server
 sub is_same_log
 {
     my ($pair, $stderr) = @_;
-    my @expected = map { lsn($_) } slurp("$pair->{golden}.log") =~ m{(?:diverged at WAL position|common checkpoint at) (\S+) on timeline 1\b}g;
+    my @expected = map { lsn($_) } slurp("$pair->{golden}.log")
+        =~ m{(?:diverged at WAL position|common checkpoint at) (\S+) on timeline 1\b}g;
     my @found = map { lsn($_) } $stderr =~ m{(?:diverged at WAL location|common checkpoint at) (\S+) on timeline 1\b}g;
     is("@found", "@expected", 'the histories part where the original saw it, and the common checkpoint is the same');
     return;
@@ -485,6 +523,7 @@ for my $version (sort keys %control_of)
         subtest("$version, $name", sub { rewind_pair($version, $name) });
     }
 }
-is(join(', ', grep { !$used{$_} } (map { $_->[0] } @allowed), 'blocks rebuilt', 'blocks more', 'late start', 'spgist'), '',
+is(join(', ', grep { !$used{$_} } (map { $_->[0] } @allowed), 'blocks rebuilt', 'blocks more', 'late start', 'spgist'),
+    '',
     'each difference allowed was seen');
 done_testing();

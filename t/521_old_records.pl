@@ -1,8 +1,10 @@
-# Our reader sees the same records in WAL of 9.3 to 9.6 as the pg_xlogdump of that version: record for record, and the same blocks.
+# Our reader sees the same records in WAL of 9.3 to 9.6 as the pg_xlogdump of that version: record for record, and the
+# same blocks.
 #
-# The WAL is that of the diverged pairs (see t/520_old_fixtures.pl); VERSION/pair-tiny.SIDE.xlogdump.zst is what pg_xlogdump -b said of each of
-# its segments.  Of 9.5 and 9.6 it names each block, which must be the same.  Of 9.3 and 9.4 it names those with an image, which must be the
-# same, and most of the others in its description of the record: ours must have them all, and may have more.  No server is needed.
+# The WAL is that of the diverged pairs (see t/520_old_fixtures.pl); VERSION/pair-tiny.SIDE.xlogdump.zst is what
+# pg_xlogdump -b said of each of its segments. Of 9.5 and 9.6 it names each block, which must be the same. Of 9.3 and
+# 9.4 it names those with an image, which must be the same, and most of the others in its description of the record:
+# ours must have them all, and may have more. No server is needed.
 
 use strict;
 use warnings;
@@ -25,7 +27,8 @@ sub our_records
     {
         for my $line (split /\n/, must_run([ $waldump, $data, $segment ]))
         {
-            my ($head, $info) = $line =~ m{^(\S+ prev \S+ len \d+ tx \d+ rmgr \S+) info (\w\w)} or die "not a record: $line";
+            my ($head, $info) = $line =~ m{^(\S+ prev \S+ len \d+ tx \d+ rmgr \S+) info (\w\w)}
+                or die "not a record: $line";
             push @records, [ $head, {}, $info ];
             $records[-1][1]{"$1 $2 $3"} = defined $4 while $line =~ m{, blk \d+ (\d+/\d+/\d+) (\d+) (\d+)( FPW)?}g;
         }
@@ -40,11 +43,13 @@ sub their_records
     my @records;
     for my $line (split /\n/, must_run([ 'zstd', '-q', '-dc', $file ]))
     {
-        if ($line =~ m{^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: (\S+), prev (\S+), (?:bkp: \d{4}, )?desc: (.*)})
+        if ($line
+            =~ m{^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: (\S+), prev (\S+), (?:bkp: \d{4}, )?desc: (.*)})
         {
             push @records, [ "$4 prev $5 len $2 tx $3 rmgr $1", {}, $6 ];
         }
-        elsif ($line =~ m{^\tblkref #\d+: rel (\S+) fork (\w+) blk (\d+)( \(FPW\))?} || $line =~ m{^\tbackup bkp #\d; rel (\S+); fork: (\w+); block: (\d+)(;)})
+        elsif ($line =~ m{^\tblkref #\d+: rel (\S+) fork (\w+) blk (\d+)( \(FPW\))?}
+            || $line =~ m{^\tbackup bkp #\d; rel (\S+); fork: (\w+); block: (\d+)(;)})
         {
             $records[-1][1]{"$1 $fork_number{$2} $3"} = defined $4;
         }
@@ -60,12 +65,15 @@ sub their_records
 sub described
 {
     my ($text) = @_;
-    return "1663/$1 " . ($2 ? $fork_number{$2} : 0) . " $3" if $text =~ m{^full-page image: base/(\d+/\d+)(?:_(\w+))? block (\d+)$};
+    return "1663/$1 " . ($2 ? $fork_number{$2} : 0) . " $3"
+        if $text =~ m{^full-page image: base/(\d+/\d+)(?:_(\w+))? block (\d+)$};
     my ($relation) = $text =~ m{(?:rel|node:) (\d+/\d+/\d+)} or return;
     my $fork = $text =~ m{; fork (\d), blk } ? $1 : 0;
     return if $text =~ /^reuse_page/;    # for conflicts only
     # (The page that follows the right half of a split has the number 0 where there is none.)
-    my @blocks = $text =~ m{(?:\btid |\bblk |\bblkno: |\bblock number |\bpage:? |\broot (?=\d+ lev)|\bleft |\bright |\bnext (?!0,))(\d+)}g;
+    my @blocks =
+        $text
+            =~ m{(?:\btid |\bblk |\bblkno: |\bblock number |\bpage:? |\broot (?=\d+ lev)|\bleft |\bright |\bnext (?!0,))(\d+)}g;
     return map { "$relation $fork $_" } @blocks;
 }
 
@@ -94,7 +102,8 @@ sub same_records
         $count->{$rmgr}[1] += keys %named;
         $count->{$rmgr}[2] += keys %{ $ours->[1] };
         next if $ours->[0] eq $theirs->[0] && !@missing && !@other_image && !@too_many;
-        push @wrong, "ours: $ours->[0], blocks " . join(', ', sort keys %{ $ours->[1] }) . "; theirs: $theirs->[0] $theirs->[2], blocks " . join(', ', sort keys %named);
+        push @wrong, "ours: $ours->[0], blocks " . join(', ', sort keys %{ $ours->[1] })
+            . "; theirs: $theirs->[0] $theirs->[2], blocks " . join(', ', sort keys %named);
     }
     ok(!@wrong && @ours > 1000, "the $side: all records are those of pg_xlogdump");
     diag(join("\n", @wrong > 10 ? (@wrong[ 0 .. 9 ], @wrong . ' in all') : @wrong)) if @wrong;
@@ -106,10 +115,12 @@ for my $version (qw(9.3 9.4 9.5 9.6))
     subtest($version, sub {
         my $dir = work_dir() . "/$version";
         mkdir $dir or die "$dir: $!";
-        must_run([ 'sh', '-c', 'zstd -q -d --long=27 <"$0" | tar -x -C "$1"', "$fixtures/$version/pair-tiny.tar.zst", $dir ]);
+        must_run([ 'sh', '-c', 'zstd -q -d --long=27 <"$0" | tar -x -C "$1"', "$fixtures/$version/pair-tiny.tar.zst",
+            $dir ]);
         my %count;
         same_records($version, "$dir/$_", $_, \%count) for qw(source target);
-        is_deeply([ grep { !$count{$_} } qw(XLOG Transaction Storage MultiXact Standby Heap2 Heap Btree Gin Gist Sequence SPGist), $version >= 9.5 ? 'BRIN' : () ], [],
+        is_deeply([ grep { !$count{$_} } qw(XLOG Transaction Storage MultiXact Standby Heap2 Heap Btree Gin Gist
+            Sequence SPGist), $version >= 9.5 ? 'BRIN' : () ], [],
             'all kinds of records are there');
         note("$_: $count{$_}[0] records, $count{$_}[1] blocks named, $count{$_}[2] by us") for sort keys %count;
         must_run([ 'rm', '-rf', $dir ]);

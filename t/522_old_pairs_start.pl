@@ -1,8 +1,10 @@
-# The rewound target of a pair of 9.3 to 9.6 starts, streams from the source, shows what the pair's makers expect, and can be promoted: from both
-# kinds of source, where servers of these versions are given.  (The pairs, and what is left before a start: t/520_old_fixtures.pl.)
+# The rewound target of a pair of 9.3 to 9.6 starts, streams from the source, shows what the pair's makers expect, and
+# can be promoted: from both kinds of source, where servers of these versions are given. (The pairs, and what is left
+# before a start: t/520_old_fixtures.pl.)
 #
-# VERSION/pair*.expected.tsv has lines of DATABASE, SCHEMA.TABLE, rows and MD5; of a sequence its last value, which a standby may show up to 32
-# ahead; a prepared transaction, which these versions list after promotion.  Answers of indexes are compared with the source's.
+# VERSION/pair*.expected.tsv has lines of DATABASE, SCHEMA.TABLE, rows and MD5; of a sequence its last value, which a
+# standby may show up to 32 ahead; a prepared transaction, which these versions list after promotion. Answers of indexes
+# are compared with the source's.
 
 use strict;
 use warnings;
@@ -44,7 +46,8 @@ sub shows_what_is_expected
         next if !defined $table || $table !~ /^public\./;
         $tables++;
         my $found = $rows eq 'sequence' ? $target->query("SELECT last_value || '|' || is_called FROM $table", $database)
-            : $target->query("SELECT count(*) || E'\\t' || md5(string_agg(the_row::text, ',' ORDER BY the_row::text)) FROM $table the_row", $database);
+            : $target->query("SELECT count(*) || E'\\t' || md5(string_agg(the_row::text, ',' ORDER BY the_row::text)) FROM $table the_row",
+                $database);
         my $expected = "$rows\t$md5";
         if ($rows eq 'sequence')
         {

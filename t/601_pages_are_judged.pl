@@ -1,5 +1,5 @@
-# The comparison of pages by which t/600 judges (RewindTest::Pages, tests/same_pages.c) notices one wrong byte, and none of those that a
-# server changes without WAL.
+# The comparison of pages by which t/600 judges (RewindTest::Pages, tests/same_pages.c) notices one wrong byte, and none
+# of those that a server changes without WAL.
 # (Rule J1.)
 
 use strict;
@@ -17,20 +17,25 @@ sub first_item
 
 # Functions that change a page, each by a byte or two.
 sub at { my ($offset, $bits) = @_; return sub { substr($_[0], $offset, 1) ^= chr $bits } }
-sub in_row { my ($offset, $bits) = @_; return sub { my ($begin) = first_item($_[0]); substr($_[0], $begin + $offset, 1) ^= chr $bits } }
-sub wrong_hint { my ($begin) = first_item($_[0]); substr($_[0], $begin + 21, 1) = chr(ord(substr($_[0], $begin + 21, 1)) & ~0x03 | 0x02); return }
+sub in_row { my ($offset, $bits) = @_; return sub { my ($begin) = first_item($_[0]);
+    substr($_[0], $begin + $offset, 1) ^= chr $bits } }
+sub wrong_hint { my ($begin) = first_item($_[0]); substr($_[0], $begin + 21, 1) =
+    chr(ord(substr($_[0], $begin + 21, 1)) & ~0x03 | 0x02); return }
 sub last_byte_of_row { my ($begin, $size) = first_item($_[0]); substr($_[0], $begin + $size - 1, 1) ^= "\x01"; return }
 sub in_hole { substr($_[0], unpack('v', substr($_[0], 12, 2)), 1) ^= "\x01"; return }
 
 # The first byte after the header, in a page of items that has none.
-sub in_hole_of_empty_page { die 'the page has items' if unpack('v', substr($_[0], 12, 2)) != 24; in_hole($_[0]); return }
+sub in_hole_of_empty_page { die 'the page has items' if unpack('v', substr($_[0], 12, 2)) != 24; in_hole($_[0]);
+    return }
 
 # The LSN of a page, whose lower half comes second.
-sub move_lsn { my ($bytes) = @_; return sub { substr($_[0], 4, 4) = pack 'V', $bytes + unpack 'V', substr($_[0], 4, 4) } }
+sub move_lsn { my ($bytes) = @_; return sub { substr($_[0], 4, 4) = pack 'V', $bytes + unpack 'V',
+    substr($_[0], 4, 4) } }
 
 plan(skip_all => 'there is no build/tests/same_pages') if !judge_is_there();
 
-# What, in which file, by what, whether it differs, perhaps by version. Blocks are those at the begin of the file; of a btree the second is a leaf.
+# What, in which file, by what, whether it differs, perhaps by version. Blocks are those at the begin of the file; of a
+# btree the second is a leaf.
 my @changes = (
     [ 'a byte of a row',                 'heap',     0, \&last_byte_of_row,         1 ],
     [ 'who deleted a row',               'heap',     0, in_row(4, 1),               1 ],
@@ -101,31 +106,37 @@ sub changed_page_is_noticed
     my $result = compare_pages($standby, $primary);
     is($result->{status}, $differs, "$name: " . ($differs ? 'it differs' : 'it does not differ'));
     my $file = $path =~ s{^\Q@{[ $standby->data ]}\E/}{}r;
-    my $how = $name =~ /LSN/ ? qr/only the LSN differs/ : $name =~ /hint/ ? qr/hints [0-9A-F]{4} of item 1 are wrong, xmin \d+, xmax \d+/ : qr/offset \d+ is [0-9A-F]{2} of [0-9A-F]{2}/;
-    like($result->{stdout}, qr{^\Q$file\E(?: differs|: transactions from 400 on: [0-9A-F]{2} of [0-9A-F]{2}| block $block: .*$how, LSN [0-9A-F]+/[0-9A-F]{8}(?: of [0-9A-F]+/[0-9A-F]{8})?)$}m, "$name: the page is named") if $differs;
+    my $how = $name =~ /LSN/ ? qr/only the LSN differs/ : $name =~ /hint/
+        ? qr/hints [0-9A-F]{4} of item 1 are wrong, xmin \d+, xmax \d+/ : qr/offset \d+ is [0-9A-F]{2} of [0-9A-F]{2}/;
+    like($result->{stdout},
+        qr{^\Q$file\E(?: differs|: transactions from 400 on: [0-9A-F]{2} of [0-9A-F]{2}| block $block: .*$how, LSN [0-9A-F]+/[0-9A-F]{8}(?: of [0-9A-F]+/[0-9A-F]{8})?)$}m,
+        "$name: the page is named") if $differs;
     diag($result->{stdout}) if $result->{status} != $differs;
     $content eq '' ? unlink $path : spew($path, $content);
     return;
 }
 
-# Vacuums remove all entries of pages. What the first vacuum leaves in the hole stays on the primary alone, because the second one logs images.
+# Vacuums remove all entries of pages. What the first vacuum leaves in the hole stays on the primary alone, because the
+# second one logs images.
 sub empty_indexes
 {
     my ($primary) = @_;
-    $primary->sql($_) for 'DELETE FROM emptied WHERE key > 20', 'VACUUM emptied', 'CHECKPOINT', 'DELETE FROM emptied', 'VACUUM emptied',
+    $primary->sql($_) for 'DELETE FROM emptied WHERE key > 20', 'VACUUM emptied', 'CHECKPOINT', 'DELETE FROM emptied',
+        'VACUUM emptied',
         'DELETE FROM shrunk WHERE key < 500', 'VACUUM shrunk', q{SELECT brin_desummarize_range('emptied_brin', 0)};
     return;
 }
 
-# The standby replays how a database is copied, and what is written there: from 15 on it has no bits in the maps that were copied. Returns the files
-# of two maps by name.
+# The standby replays how a database is copied, and what is written there: from 15 on it has no bits in the maps that
+# were copied. Returns the files of two maps by name.
 sub copy_database
 {
     my ($primary) = @_;
     $primary->sql('CREATE DATABASE copied');
     $primary->sql('CREATE TABLE own AS SELECT generate_series(1, 100) i', 'copied');
     $primary->sql('VACUUM own', 'copied');
-    return map { ("$_->[0]_map" => $primary->query("SELECT pg_relation_filepath('$_->[1]')", 'copied') . '_vm') } [ own => 'own' ], [ copied => 'pg_language' ];
+    return map { ("$_->[0]_map" => $primary->query("SELECT pg_relation_filepath('$_->[1]')", 'copied') . '_vm') } [
+        own => 'own' ], [ copied => 'pg_language' ];
 }
 
 # A file that is shorter, longer, or missing.
@@ -187,13 +198,17 @@ END
     $primary->sql('UPDATE heap SET word = word WHERE key % 100 = 99; INSERT INTO placed SELECT generate_series(1, 100)');
     empty_indexes($primary);
     my %map = copy_database($primary);
-    my %relation = ((map { ($_ => "with_$_", "empty_$_" => "emptied_$_") } qw(btree hash gist gin spgist brin)), shrunk => 'shrunk_btree', heap => 'heap',
-        placed => 'placed', sequence => 'counter', unlogged => 'unlogged', init => 'unlogged_pkey', map => 'heap', space => 'heap');
+    my %relation = ((map { ($_ => "with_$_", "empty_$_" => "emptied_$_") } qw(btree hash gist gin spgist
+        brin)), shrunk => 'shrunk_btree', heap => 'heap',
+        placed => 'placed', sequence => 'counter', unlogged => 'unlogged', init => 'unlogged_pkey', map => 'heap',
+        space => 'heap');
     my %fork = (init => '_init', map => '_vm', space => '_fsm');
-    my %path = map { $_ => $standby->path($primary->query("SELECT pg_relation_filepath('$relation{$_}')") . ($fork{$_} // '')) } sort keys %relation;
+    my %path = map { $_ => $standby->path($primary->query("SELECT pg_relation_filepath('$relation{$_}')")
+        . ($fork{$_} // '')) } sort keys %relation;
     $path{$_} = $standby->path($map{$_}) for sort keys %map;
     $path{ends} = $standby->path('pg_xact/0000');
-    $path{catalogs} = $standby->path('base/' . $primary->query("SELECT oid FROM pg_database WHERE datname = 'postgres'") . '/pg_filenode.map');
+    $path{catalogs} = $standby->path('base/' . $primary->query("SELECT oid FROM pg_database WHERE datname = 'postgres'")
+        . '/pg_filenode.map');
     pages_are_those_of($standby, $primary);
     $standby->stop;
     for my $change (@changes)

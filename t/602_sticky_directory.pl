@@ -1,5 +1,6 @@
-# In a directory with the sticky bit only its owner and the file's may rename or remove a file: others' files there are found before anything is
-# written, also by a dry run. (Invariant 2: from the commit on every rename succeeds. Servers have no part in it.)
+# In a directory with the sticky bit only its owner and the file's may rename or remove a file: others' files there are
+# found before anything is written, also by a dry run. (Invariant 2: from the commit on every rename succeeds. Servers
+# have no part in it.)
 # (Rule C87.)
 
 use strict;
@@ -29,7 +30,9 @@ sub is_refused
     {
         my $result = rewind($copy, $source, kind => 'directory', options => $options, not_foretold => 1);
         is($result->{status}, 1, "@$options: another user's file in a sticky directory is a problem");
-        like($result->{stderr}, qr/^pg_rewind: error: cannot replace "\Q$_\E": it is another user's, and its directory has the sticky bit$/m, 'it is named') for @files;
+        like($result->{stderr},
+            qr/^pg_rewind: error: cannot replace "\Q$_\E": it is another user's, and its directory has the sticky bit$/m,
+            'it is named') for @files;
     }
     is_same_tree(tree($copy), $before, 'nothing is changed');
     return;
@@ -51,7 +54,9 @@ each_version(sub {
     make_sticky($copy->path('global'), $copy->path('global/theirs'));
     is_refused($copy, $source, $copy->path("pg_wal/$last"), $copy->path('global/theirs'));
     my $checked = run([ rewind_argv($copy->data, '--source-pgdata', $source->data, '--check') ]);
-    like($checked->{stdout}, qr{Another user owns "global/theirs", and the sticky bit of its\s+directory forbids to replace it}, '--check finds one in global');
+    like($checked->{stdout},
+        qr{Another user owns "global/theirs", and the sticky bit of its\s+directory forbids to replace it},
+        '--check finds one in global');
 
     # The file is ours, or the directory: each is enough.
     privileged('change-owner', scalar getpwuid($<), $_) for "$wal/$last", $copy->path('global');

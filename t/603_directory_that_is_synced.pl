@@ -1,5 +1,5 @@
-# The place of a new tablespace is made in a directory that is synced, and so has to be opened: one in which the user may make files, but which he
-# may not read, is a problem that a dry run finds too. (Servers have no part in it.)
+# The place of a new tablespace is made in a directory that is synced, and so has to be opened: one in which the user
+# may make files, but which he may not read, is a problem that a dry run finds too. (Servers have no part in it.)
 # (Rule C88.)
 
 use strict;
@@ -26,7 +26,9 @@ each_version(sub {
     {
         my $result = rewind($target, $source, options => [ @mapping, @$options ], not_foretold => 1);
         is($result->{status}, 1, "@$options: a directory that cannot be opened is a problem");
-        like($result->{stderr}, qr/^pg_rewind: error: cannot create tablespace directory "\Q$closed\E\/made": Permission denied$/m, 'it says so');
+        like($result->{stderr},
+            qr/^pg_rewind: error: cannot create tablespace directory "\Q$closed\E\/made": Permission denied$/m,
+            'it says so');
     }
     my $unsynced = rewind($target, $source, options => [ @mapping, '--no-sync', '--dry-run' ], not_foretold => 1);
     is($unsynced->{status}, 0, 'without syncing it is none') or diag($unsynced->{stderr});

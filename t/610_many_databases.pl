@@ -1,5 +1,5 @@
-# 2,000 databases on both sides, some of which each side has dropped, some of which it has made since.  (Databases; copied
-# databases. Invariant 7. Both sources.  How many there are is no matter of the server's version: one version.)
+# 2,000 databases on both sides, some of which each side has dropped, some of which it has made since. (Databases;
+# copied databases. Invariant 7. Both sources. How many there are is no matter of the server's version: one version.)
 #
 #   source       ┌── 2 ── some dropped ── others made ──▶
 #   target   1 ──┴── 1 ── others dropped ── some made ──▶
@@ -17,7 +17,8 @@ my $dropped_count = 100;
 sub make_databases
 {
     my ($server, $prefix, $first, $last) = @_;
-    $server->sql(join "\n", map { "CREATE DATABASE $prefix$_ TEMPLATE small STRATEGY file_copy ALLOW_CONNECTIONS false;" } $first .. $last);
+    $server->sql(join "\n",
+        map { "CREATE DATABASE $prefix$_ TEMPLATE small STRATEGY file_copy ALLOW_CONNECTIONS false;" } $first .. $last);
     return;
 }
 
@@ -34,7 +35,8 @@ sub make_small_template
     $primary->sql('CREATE DATABASE small ALLOW_CONNECTIONS false');
     my $directory = 'base/' . $primary->query(q{SELECT oid FROM pg_database WHERE datname = 'small'});
     $primary->stop;
-    for my $path (glob $primary->path("$directory/*")) { unlink $path if $path !~ m{/(PG_VERSION|pg_filenode\.map|2601|2601_vm)$} }
+    for my $path (glob $primary->path("$directory/*")) { unlink $path
+        if $path !~ m{/(PG_VERSION|pg_filenode\.map|2601|2601_vm)$} }
     $primary->start;
     return;
 }

@@ -1,4 +1,5 @@
-# Every command of the guides in docs/ is run, in order, on clusters as the page supposes them; what it shows is what comes.
+# Every command of the guides in docs/ is run, in order, on clusters as the page supposes them; what it shows is what
+# comes.
 #
 #   ```sh adapt   assignments that a reader changes: the test has its own for each of them
 #   ```sh         run, must succeed
@@ -59,7 +60,8 @@ sub runs
         }
         elsif ($kind eq 'sh')
         {
-            wait_for_stream($variable{NEW} // $variable{PRIMARY}) if $text =~ /pg_stat_(?:replication|wal_receiver)/ && $text !~ / start$/m;
+            wait_for_stream($variable{NEW} // $variable{PRIMARY}) if $text =~ /pg_stat_(?:replication|wal_receiver)/
+                && $text !~ / start$/m;
             my $result = run([ 'sh', '-euc', "exec 2>&1\n$text" ], env => \%env);
             $output = $result->{stdout};
             $run++;
@@ -85,7 +87,8 @@ sub pair
     return split_brain($version,
         before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 1000) i") },
         source => sub { $_[0]->sql("INSERT INTO t VALUES (1, 'source')") },
-        target => sub { $_[0]->sql("INSERT INTO t VALUES (1, 'target'); CREATE TABLE lost AS SELECT 1 AS a") }, %option);
+        target => sub { $_[0]->sql("INSERT INTO t VALUES (1, 'target'); CREATE TABLE lost AS SELECT 1 AS a") },
+            %option);
 }
 
 sub has_rows_of
@@ -102,7 +105,8 @@ my %guides = (
     'failback.md' => sub {
         my ($name, $version) = @_;
         my ($source, $target) = pair($version);
-        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo, NEW_DIRECTORY => $source->data,
+        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo,
+            NEW_DIRECTORY => $source->data,
             REPORT => $target->dir . '/report');
         has_rows_of($target, $source);
     },
@@ -119,12 +123,17 @@ my %guides = (
             },
             source => sub { $_[0]->sql("SELECT setval('orders_id_seq', 3); $order ('Eve', 'chair')", 'shop') },
             target => sub {
-                $_[0]->sql(qq{SELECT setval('orders_id_seq', 3); $order ('Ada', 'lamp'); UPDATE orders SET state = 'paid' WHERE customer = 'Bob'; DELETE FROM orders WHERE customer = 'Ann'; ANALYZE}, 'shop');
+                $_[0]->sql(qq{SELECT setval('orders_id_seq', 3); $order ('Ada', 'lamp'); UPDATE orders SET state = 'paid' WHERE customer = 'Bob'; DELETE FROM orders WHERE customer = 'Ann'; ANALYZE},
+                    'shop');
             });
-        runs($name, $target, OLD => $target->data, NEW => $source->conninfo('shop'), (map { $_->[0] => $source->conninfo('shop') =~ s/user=\w+/user=$_->[1]/r } [ WRITER => 'lost_rows_writer' ], [ APP => 'shop' ]), REPORT => $target->dir . '/report', PRIVATE => $target->dir . '/private', LOST => $target->dir . '/lost',
+        runs($name, $target, OLD => $target->data, NEW => $source->conninfo('shop'),
+            (map { $_->[0] => $source->conninfo('shop') =~ s/user=\w+/user=$_->[1]/r } [ WRITER => 'lost_rows_writer' ],
+            [ APP => 'shop' ]), REPORT => $target->dir . '/report', PRIVATE => $target->dir . '/private',
+            LOST => $target->dir . '/lost',
             PGUSER => 'postgres');
         $target->wait_for_replay_of($source);
-        is($target->query('SELECT id, customer, state FROM orders ORDER BY id', 'shop'), "2|Bob|paid\n4|Eve|ordered\n5|Ada|ordered",
+        is($target->query('SELECT id, customer, state FROM orders ORDER BY id', 'shop'),
+            "2|Bob|paid\n4|Eve|ordered\n5|Ada|ordered",
             'the lost order is on both servers, beside the one that has its number');
         is($target->query('SELECT pg_is_in_recovery()'), 't', 'and the old primary is a standby');
     },
@@ -133,7 +142,8 @@ my %guides = (
         # Here the promoted one is the target, and the primary has gone on.
         my ($promoted, $primary) = pair($version);
         $primary->start;
-        runs($name, $promoted, TEST => $promoted->data, TEST_SERVER => $promoted->conninfo, PRIMARY => $primary->conninfo);
+        runs($name, $promoted, TEST => $promoted->data, TEST_SERVER => $promoted->conninfo,
+            PRIMARY => $primary->conninfo);
         has_rows_of($promoted, $primary);
     },
     'wal-archive.md' => sub {
@@ -145,10 +155,12 @@ my %guides = (
         my $archive = $target->dir . '/archive';
         mkdir $archive or die;
         my @segments = sort grep { m{/[0-9A-F]{24}$} } glob($target->path('pg_wal/*'));
-        my ($last) = must_run([ '/usr/lib/postgresql/15/bin/pg_controldata', $target->data ], env => { LC_ALL => 'C' }) =~ /REDO WAL file:\s+(\w+)/;
+        my ($last) = must_run([ '/usr/lib/postgresql/15/bin/pg_controldata', $target->data ], env => { LC_ALL => 'C' })
+            =~ /REDO WAL file:\s+(\w+)/;
         must_run([ 'mv', $_, $archive ]) for grep { m{/(\w+)$} && $1 lt $last } @segments;
         append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
-        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo, ARCHIVE => $archive,
+        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo,
+            ARCHIVE => $archive,
             SAVED => $target->dir . '/saved');
         has_rows_of($target, $source);
     },
@@ -164,13 +176,16 @@ my %guides = (
         $target->configure("restore_command = 'cp $target->{dir}/archive/%f %p'");
         $target->start->sql("CREATE TABLE t AS SELECT 1 AS i, 'common' AS v");
         my $source = $target->standby('new')->promote;
-        $_->[0]->sql("INSERT INTO t VALUES (1, '$_->[1]'); SELECT pg_switch_wal()") for [ $source, 'source' ], [ $target, 'target' ];
+        $_->[0]->sql("INSERT INTO t VALUES (1, '$_->[1]'); SELECT pg_switch_wal()") for [ $source, 'source' ],
+            [ $target, 'target' ];
         $target->stop('immediate');
         my ($first) = glob($target->path('pg_wal/000000010*'));
         mkdir "$target->{dir}/archive" or die;
         must_run([ 'mv', $first, "$target->{dir}/archive" ]);
-        runs($name, $target, PATH => dirname($ENV{PG_REWIND}) . ":$ENV{PATH}", PGUSER => 'postgres', VERSION => $target->version,
-            CLUSTER => $target->{name}, OLD => $target->data, CONFIG => $target->configuration, NEW => $source->conninfo);
+        runs($name, $target, PATH => dirname($ENV{PG_REWIND}) . ":$ENV{PATH}", PGUSER => 'postgres',
+            VERSION => $target->version,
+            CLUSTER => $target->{name}, OLD => $target->data, CONFIG => $target->configuration,
+            NEW => $source->conninfo);
         has_rows_of($target, $source);
     },
     'three-in-the-morning.md' => sub {
@@ -182,20 +197,26 @@ my %guides = (
     'privileges.md' => sub {
         my ($name, $version) = @_;
         my ($source, $target) = pair($version);
-        runs($name, $target, OLD => $target->data, NEW => $source->conninfo, NEW_AS_REWINDER => $source->conninfo =~ s/user=\S+/user=rewinder/r);
-        my $rights = $source->query("SELECT count(*) FROM information_schema.role_routine_grants WHERE grantee = 'rewinder'");
+        runs($name, $target, OLD => $target->data, NEW => $source->conninfo,
+            NEW_AS_REWINDER => $source->conninfo =~ s/user=\S+/user=rewinder/r);
+        my $rights =
+            $source->query("SELECT count(*) FROM information_schema.role_routine_grants WHERE grantee = 'rewinder'");
         is($rights, '2', 'the role has the rights of the page, without the one that it takes back');
     },
 );
-my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18], 'three-in-the-morning.md' => [18]);
+my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18],
+    'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18],
+    'three-in-the-morning.md' => [18]);
 
-my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md differences.md limits-and-defaults.md);
+my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md
+    differences.md limits-and-defaults.md);
 my %of_a_manager = map { m{([^/]+)\.pl$} ? ("$1.md" => 1) : () } glob('t/managers/*.pl');
 $of_a_manager{'installing.md'} = 1;    # by tests/package.sh
 $of_a_manager{'check.md'} = 1;         # by t/030_check.pl
 my @pages = grep { !$of_a_manager{$_} } map { m{([^/]+)$} } glob("$docs/*.md");
 is(join(' ', sort grep { !$guides{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
-is(join(' ', sort grep { !$guides{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');
+is(join(' ', sort grep { !$guides{$_} && blocks_of(slurp("$docs/$_")) } @pages), '',
+    'there are no commands in the others');
 
 each_version(sub {
     my ($version) = @_;

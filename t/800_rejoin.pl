@@ -1,5 +1,6 @@
-# --rejoin: one command makes a standby of a server that runs or is stopped, and waits until it follows the source. The same command
-# again goes on wherever the one before ended; a server is not stopped where that would be in vain.  (Invariant 3.)
+# --rejoin: one command makes a standby of a server that runs or is stopped, and waits until it follows the source. The
+# same command again goes on wherever the one before ended; a server is not stopped where that would be in vain.
+# (Invariant 3.)
 #
 #   source   1 ──┬── 2 ──────────┬──▶       all that it had when the server was started is replayed at the end
 #   target       └── 1 ──╳ stop  └── 2 ──▶  rewound, started, streams
@@ -14,14 +15,16 @@ use RewindTest::Background;
 use RewindTest::Session;
 
 my ($source, $target);
-use constant PROMOTED => '--demote=3';    # what had been made a standby of the source, on timeline 2, and was promoted then
+# what had been made a standby of the source, on timeline 2, and was promoted then
+use constant PROMOTED => '--demote=3';
 
 sub rejoin
 {
     my ($cluster, @options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
     my $conninfo = $option{conninfo} // $source->conninfo . " application_name=$cluster->{name}";
-    return run([ rewind_argv($cluster->data, '--rejoin', '--no-sync', '-B', $cluster->bindir, '--source-server', $conninfo, @options) ],
+    return run([ rewind_argv($cluster->data, '--rejoin', '--no-sync', '-B', $cluster->bindir, '--source-server',
+        $conninfo, @options) ],
         env => $option{env} // {});
 }
 
@@ -40,13 +43,17 @@ sub follows
     my $name = $namesakes ? 'target' : $cluster->{name};
     $source->sql("INSERT INTO t VALUES ('later')");
     my $expected = 1 + ($namesakes // 0);
-    my $streams = sub { $source->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$name' AND state = 'streaming'") };
-    wait_until("$what: it streams", sub { $streams->() == $expected });    # what has lost its standby is counted for a moment
+    my $streams =
+        sub {
+            $source->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$name' AND state = 'streaming'") };
+    # what has lost its standby is counted for a moment
+    wait_until("$what: it streams", sub { $streams->() == $expected });
     is($streams->(), $expected, "$what: it streams");
     $cluster->wait_for_replay_of($source);
     my $rows = 'SELECT a FROM t ORDER BY a';
     is($cluster->query($rows), $source->query($rows), "$what: it has the source's rows");
-    is(join(' ', grep { !/server\.log$/ } map { m{([^/]+)$} } glob($cluster->path('pg_rewind*'))), '', "$what: nothing is left in it");
+    is(join(' ', grep { !/server\.log$/ } map { m{([^/]+)$} } glob($cluster->path('pg_rewind*'))), '',
+        "$what: nothing is left in it");
     return;
 }
 
@@ -68,14 +75,16 @@ sub pair
 sub own_standby
 {
     my $pid = $target->postmaster_pid;
-    ends(rejoin($target, $_), 1, "a source that is not promoted, $_", qr/^pg_rewind: error: the source server is a standby on the target's own timeline$/m,
+    ends(rejoin($target, $_), 1, "a source that is not promoted, $_",
+        qr/^pg_rewind: error: the source server is a standby on the target's own timeline$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m)
         for '--keep-config', '--compare', '--dry-run';
     is($target->postmaster_pid, $pid, 'a source that is not promoted: its primary is not stopped');
     $target->stop;
     my $stopped = stopped_copy($target, 'unpromoted');
     $target->start;
-    ends(rejoin($stopped), 0, 'a source that is not promoted, of a server that is stopped', qr/^pg_rewind: warning: the source server is a standby$/m);
+    ends(rejoin($stopped), 0, 'a source that is not promoted, of a server that is stopped',
+        qr/^pg_rewind: warning: the source server is a standby$/m);
     $stopped->discard;
     return;
 }
@@ -96,7 +105,8 @@ sub not_another_server
     my $pid = $target->postmaster_pid;
     my $copy = $diverged->copy('another');
     spew($copy->path('postmaster.pid'), slurp($target->path('postmaster.pid')));
-    ends(rejoin($copy, @$_), 1, "the server of another directory, @$_", qr/^pg_rewind: error: the server in postmaster\.pid is not the target's$/m) for [], ['-n'];
+    ends(rejoin($copy, @$_), 1, "the server of another directory, @$_",
+        qr/^pg_rewind: error: the server in postmaster\.pid is not the target's$/m) for [], ['-n'];
     is($target->postmaster_pid, $pid, 'the server of another directory is not stopped');
     $copy->discard;
     return;
@@ -111,7 +121,8 @@ sub with_password
 sub warnings_of_password
 {
     my ($result) = @_;
-    return scalar(() = $result->{stderr} =~ /^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/mg);
+    return scalar(() = $result->{stderr}
+        =~ /^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/mg);
 }
 
 sub not_stopped_in_vain
@@ -119,9 +130,12 @@ sub not_stopped_in_vain
     my $pid = $target->postmaster_pid;
     my $other = make_cluster('other', $target->version, checksums => $target->version % 2)->start;
     my @cases = (
-        [ 'a source that cannot be reached', 1, { conninfo => 'host=/nonexistent' }, qr/^pg_rewind: error: connection to server/m ],
-        [ 'the source is the target', 1, { conninfo => $target->conninfo }, qr/^pg_rewind: error: the source server is the target's own server$/m ],
-        [ 'another system', 1, { conninfo => $other->conninfo }, qr/^pg_rewind: error: source and target clusters are from different systems$/m ],
+        [ 'a source that cannot be reached', 1, { conninfo => 'host=/nonexistent' },
+        qr/^pg_rewind: error: connection to server/m ],
+        [ 'the source is the target', 1, { conninfo => $target->conninfo },
+        qr/^pg_rewind: error: the source server is the target's own server$/m ],
+        [ 'another system', 1, { conninfo => $other->conninfo },
+        qr/^pg_rewind: error: source and target clusters are from different systems$/m ],
     );
     for my $case (@cases)
     {
@@ -129,13 +143,16 @@ sub not_stopped_in_vain
         my $result = rejoin($target, $option);
         is($result->{status}, $status, "$what: it fails") or diag($result->{stderr});
         like($result->{stderr}, $says, "$what: it says why");
-        like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m, "$what: and how the target is");
+        like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m,
+            "$what: and how the target is");
         is($target->postmaster_pid, $pid, "$what: the server was not stopped");
     }
     $other->discard;
     $source->sql(rewinding_role('rewinder'));
-    ends(rejoin($target, { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r }), 1, 'a role that may not replicate',
-        qr/^pg_rewind: error: role rewinder may not replicate from the source server$/m, qr/ALTER ROLE rewinder REPLICATION;$/m);
+    ends(rejoin($target, { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r }), 1,
+        'a role that may not replicate',
+        qr/^pg_rewind: error: role rewinder may not replicate from the source server$/m,
+        qr/ALTER ROLE rewinder REPLICATION;$/m);
     is($target->postmaster_pid, $pid, 'a role that may not replicate: the server was not stopped');
     my $result = rejoin($target, '-n', with_password());
     ends($result, 0, 'a dry run', qr/^pg_rewind: would stop the target's server \(PID $pid\): .*pg_ctl/m);
@@ -150,34 +167,41 @@ sub not_stopped_in_vain
 sub running_primary
 {
     my $result = rejoin($target, '--report=json', with_password());
-    ends($result, 0, 'a primary that runs', qr/^pg_rewind: stopping the target's server/m, qr/^pg_rewind: starting the target's server/m,
+    ends($result, 0, 'a primary that runs', qr/^pg_rewind: stopping the target's server/m,
+        qr/^pg_rewind: starting the target's server/m,
         qr/^pg_rewind: the target follows the source: standby "target" is streaming, async, replayed up to/m) or return;
     unlike($result->{stderr}, qr/Start the server/, 'and does not ask for it');
     is(warnings_of_password($result), 1, 'what is looked at before the stop and again by the rewind is warned of once');
     my $report = JSON::PP->new->utf8->decode($result->{stdout});
     my $rejoin = $report->{rejoin};
-    is(join(' ', grep { $report->{seconds}{$_} <= 0 } qw(stop identify stage apply start follow)), '', 'each step has its time');
+    is(join(' ', grep { $report->{seconds}{$_} <= 0 } qw(stop identify stage apply start
+        follow)), '', 'each step has its time');
     my $sum = 0;
     $sum += $report->{seconds}{$_} for grep { $_ ne 'total' } keys %{ $report->{seconds} };
     cmp_ok(abs($sum - $report->{seconds}{total}), '<', 0.006, 'together they are the total');
-    is("@{$rejoin}{qw(stopped started running followed application_name sync_state)}", '1 1 1 1 target async', 'the report says so as well');
+    is("@{$rejoin}{qw(stopped started running followed application_name sync_state)}", '1 1 1 1 target async',
+        'the report says so as well');
     follows($target, 'a primary that runs');
 
     my $pid = $target->postmaster_pid;
     my $again = rejoin($target, '--report=json');
-    ends($again, 0, 'again', $target->version >= 9.6 ? qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m : ());
+    ends($again, 0, 'again', $target->version >= 9.6
+        ? qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m : ());
     my $restarted = $target->postmaster_pid == $pid ? 0 : 1;
-    is($restarted, $target->version >= 9.6 ? 0 : 1, 'a standby that follows the source is not restarted, if it can say so: from 9.6 on');
-    is(JSON::PP->new->utf8->decode($again->{stdout})->{rejoin}{stopped} + 0, $restarted, 'and not stopped, says the report');
+    is($restarted, $target->version >= 9.6 ? 0
+        : 1, 'a standby that follows the source is not restarted, if it can say so: from 9.6 on');
+    is(JSON::PP->new->utf8->decode($again->{stdout})->{rejoin}{stopped} + 0, $restarted,
+        'and not stopped, says the report');
 
     $target->stop;
-    ends(rejoin($target), 0, 'stopped, without divergence', qr/^pg_rewind: no rewind required$/m, qr/^pg_rewind: the target follows the source/m);
+    ends(rejoin($target), 0, 'stopped, without divergence', qr/^pg_rewind: no rewind required$/m,
+        qr/^pg_rewind: the target follows the source/m);
     follows($target, 'stopped, without divergence');
     return;
 }
 
-# Replication is refused from the start on, until it is allowed: the server runs and cannot follow. (What is refused before, is
-# found before.) Returns the option that starts the cluster so.
+# Replication is refused from the start on, until it is allowed: the server runs and cannot follow. (What is refused
+# before, is found before.) Returns the option that starts the cluster so.
 sub refused_from_the_start
 {
     my ($cluster) = @_;
@@ -201,7 +225,8 @@ sub it_takes_longer
     # A standby of the same name streams all the time.
     my $copy = stopped_copy(@_, 'slow');
     my $conninfo = $source->conninfo . ' application_name=target';
-    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=8', refused_from_the_start($copy), { conninfo => $conninfo });
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=8', refused_from_the_start($copy),
+        { conninfo => $conninfo });
     ends($result, 2, 'too late', qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
         qr/^pg_rewind: detail: Waited 8 s/m, qr/^pg_rewind: detail: .*FATAL: .*pg_hba.conf/m,
         qr/^pg_rewind: hint: The target is a standby of the source and its server is running.* run the same pg_rewind command again/m);
@@ -212,7 +237,8 @@ sub it_takes_longer
         qr/^pg_rewind: error: the source does not accept a replication connection/m);
     is($copy->postmaster_pid, $pid, 'as long as replication is refused the server is not stopped');
     allow_replication();
-    ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "target"/m);
+    ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 0, 'the same command again',
+        qr/^pg_rewind: the target follows the source: standby "target"/m);
     is($copy->postmaster_pid, $pid, 'the same command again goes on waiting') if $copy->version >= 9.6;
     follows($copy, 'the same command again', 1);
     $copy->discard;
@@ -223,13 +249,15 @@ sub signal_while_it_waits
 {
     my ($diverged, $signal, $expected) = @_;
     my $copy = stopped_copy($diverged, 'signalled');
-    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', refused_from_the_start($copy), $signal eq 'KILL' ? ONCE : () ],
+    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', refused_from_the_start($copy),
+        $signal eq 'KILL' ? ONCE : () ],
         conninfo => $source->conninfo . ' application_name=signalled');
     wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting until/ });
     kill $signal, $run->{pid};
     my $result = end_of_rewind($run);
     is($result->{status}, $expected, "$signal while it waits: it ends") or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: hint: The target is a standby of the source and its server is running/m, "$signal: it says how the target is")
+    like($result->{stderr}, qr/^pg_rewind: hint: The target is a standby of the source and its server is running/m,
+        "$signal: it says how the target is")
         if $signal eq 'TERM';
     ok($copy->is_running, "$signal while it waits: the server goes on");
     allow_replication();
@@ -250,7 +278,8 @@ sub killed_on_the_way
     for my $when (sort keys %at)
     {
         my $copy = stopped_copy($diverged, 'killed');
-        my $result = rejoin($copy, '--keep-config', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$at{$when}" } });
+        my $result = rejoin($copy, '--keep-config', ONCE,
+            { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$at{$when}" } });
         is($result->{signal}, 9, "killed $when") or diag($result->{stderr});
         ends(rejoin($copy, '--keep-config'), 0, "killed $when, and the same command again");
         follows($copy, "killed $when");
@@ -266,13 +295,15 @@ sub standby_by_hand
     my $copy = stopped_copy($diverged, 'byhand');
     $copy->follow($source)->start;
     my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=2');
-    like($result->{stderr}, qr/^pg_rewind: stopping the target's server/m, 'a standby that never streams is stopped') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: stopping the target's server/m, 'a standby that never streams is stopped')
+        or diag($result->{stderr});
     ends(rejoin($copy, '--keep-config'), 0, 'a standby that never streamed');
     follows($copy, 'a standby that never streamed');
 
     # One that cannot be asked: the source is.
     $copy->stop->configure('hot_standby = off');
-    ends(rejoin($copy, '--keep-config'), 0, 'a standby without connections', qr/^pg_rewind: the target follows the source: standby "byhand"/m);
+    ends(rejoin($copy, '--keep-config'), 0, 'a standby without connections',
+        qr/^pg_rewind: the target follows the source: standby "byhand"/m);
     $copy->discard;
     return;
 }
@@ -280,7 +311,8 @@ sub standby_by_hand
 # The options of the command line stay those of the server, also when the run that has stopped it was killed.
 sub killed_after_the_stop
 {
-    my $result = rejoin($target, PROMOTED, ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
+    my $result = rejoin($target, PROMOTED, ONCE,
+        { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
     is($result->{signal}, 9, 'killed after the stop') or diag($result->{stderr});
     ok(!$target->is_running, 'the server is stopped');
     # A role that sees nothing of how the standbys do; nor does it see that on the target.
@@ -292,19 +324,23 @@ sub killed_after_the_stop
     return;
 }
 
-# A pipe or a lock that the server kept would never be released: "pg_rewind --rejoin --report-file=/dev/stdout | jq" would not end.
+# A pipe or a lock that the server kept would never be released: "pg_rewind --rejoin --report-file=/dev/stdout | jq"
+# would not end.
 sub holds_nothing_of_ours
 {
     my ($copy, @commands) = @_;
     $copy->stop;
     my $lock = work_dir() . '/lock';
-    my @argv = (rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', '--source-server', $source->conninfo . ' application_name=commanded', @commands));
+    my @argv = (rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', '--source-server', $source->conninfo
+        . ' application_name=commanded', @commands));
     for my $file ('/dev/stdout', '/dev/fd/3')
     {
         my $report = work_dir() . '/report_of_descriptor';
-        must_run([ 'sh', '-c', "exec 9>$lock >$report; exec 3>&1; exec \"\$\@\"", 'sh', @argv, "--report-file=$file", '--report=json' ]);
+        must_run([ 'sh', '-c', "exec 9>$lock >$report; exec 3>&1; exec \"\$\@\"", 'sh', @argv, "--report-file=$file",
+            '--report=json' ]);
         like(slurp($report), qr/"followed": true/, "a report to $file is written");
-        my @held = grep { ($_ // '') eq $lock || ($_ // '') eq $report } map { readlink } glob('/proc/' . $copy->postmaster_pid . '/fd/*');
+        my @held = grep { ($_ // '') eq $lock || ($_ // '') eq $report } map { readlink }
+            glob('/proc/' . $copy->postmaster_pid . '/fd/*');
         is("@held", '', "with a report to $file the server has neither that file nor a lock of the caller's open");
         $copy->stop;
     }
@@ -324,7 +360,8 @@ sub commands
     follows($copy, 'commands of the user');
     $copy->promote;
     $copy->sql("INSERT INTO t VALUES ('lost again')");
-    open(my $pipe, '-|', rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', PROMOTED, '--source-server', $source->conninfo . ' application_name=commanded',
+    open(my $pipe, '-|', rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', PROMOTED, '--source-server',
+        $source->conninfo . ' application_name=commanded',
         '--report=json', @commands)) or die;
     my $report = do { local $/ = undef; <$pipe> };    # to its end
     ok(close $pipe, 'commands of the user, of a server that runs: exit status 0');
@@ -333,28 +370,34 @@ sub commands
     is(slurp($marks), "start\nstop\nstart\n", 'these were run');
     holds_nothing_of_ours($copy, @commands);
     $copy->promote;
-    ends(rejoin($copy, '--keep-config', PROMOTED, '--stop-command=false'), 1, 'a stop that fails', qr/^pg_rewind: error: could not stop the target's server$/m,
+    ends(rejoin($copy, '--keep-config', PROMOTED, '--stop-command=false'), 1, 'a stop that fails',
+        qr/^pg_rewind: error: could not stop the target's server$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
     # A session is open, and the stop waits for it.
     my $session = $copy->session;
     $session->sql('SELECT 1');
     my $pg_ctl = "$copy->{bindir}/pg_ctl -D $copy->{dir}/data";
-    ends(rejoin($copy, '--keep-config', PROMOTED, '--wait-timeout=1', "--stop-command=$pg_ctl -m smart -W stop"), 1, 'a stop that takes too long',
+    ends(rejoin($copy, '--keep-config', PROMOTED, '--wait-timeout=1', "--stop-command=$pg_ctl -m smart -W stop"), 1,
+        'a stop that takes too long',
         qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
         qr/^pg_rewind: hint: The target is unchanged, but this command has asked its server to stop, and it is stopping\. Run the same pg_rewind command again\./m);
     $session->end;
-    ends(rejoin($copy, '--keep-config', PROMOTED, '--start-command=false'), 2, 'a start that fails', qr/^pg_rewind: error: could not start the target's server$/m,
+    ends(rejoin($copy, '--keep-config', PROMOTED, '--start-command=false'), 2, 'a start that fails',
+        qr/^pg_rewind: error: could not start the target's server$/m,
         qr/^pg_rewind: hint: The target is a standby of the source, but its server is not running: /m);
-    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2, 'a server that ends at once',
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2,
+        'a server that ends at once',
         qr/^pg_rewind: error: the target's server is not running after it was started$/m);
     my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', refused_from_the_start($copy) ],
         conninfo => $source->conninfo . ' application_name=commanded');
     wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting until/ });
     $copy->stop('immediate');
     ends(end_of_rewind($run), 2, 'a server that ends soon',
-        qr/^pg_rewind: error: the target's server has ended$/m, qr/^pg_rewind: detail: .*received immediate shutdown request/m);
+        qr/^pg_rewind: error: the target's server has ended$/m,
+        qr/^pg_rewind: detail: .*received immediate shutdown request/m);
     allow_replication();
-    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2, 'a server that is promoted',
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2,
+        'a server that is promoted',
         qr/^pg_rewind: error: the target's server is not a standby$/m);
     ends(rejoin($copy, '--keep-config', PROMOTED), 0, 'and with one that works');
     follows($copy, 'after all of that');
@@ -370,8 +413,10 @@ sub stopped_in_vain
     $copy->start->promote;
     $copy->sql("INSERT INTO t VALUES ('lost'); SELECT pg_switch_wal(); CHECKPOINT");
     my $lost = $copy->path('PG_VERSION');
-    my $result = rejoin($copy, PROMOTED, '--stop-command', "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
-    ends($result, 1, 'a rewind that fails', qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. .*To start the server as it was instead, a primary beside the source: .*pg_ctl/m);
+    my $result = rejoin($copy, PROMOTED, '--stop-command',
+        "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
+    ends($result, 1, 'a rewind that fails',
+        qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. .*To start the server as it was instead, a primary beside the source: .*pg_ctl/m);
     my ($start) = $result->{stderr} =~ /To start the server as it was.*?: (.*)/;
     rename("$lost.away", $lost) or die;
     is(run([ 'sh', '-c', "$start >/dev/null 2>&1" ])->{status}, 0, 'that command starts it');

@@ -1,5 +1,6 @@
-# --rejoin --slot, called again: the slot is in use by the target's own server, which is no obstacle. A slot that another standby uses is
-# one, before the target's server is stopped; and one that the source has not released yet is waited for.  (Invariant 3.)
+# --rejoin --slot, called again: the slot is in use by the target's own server, which is no obstacle. A slot that
+# another standby uses is one, before the target's server is stopped; and one that the source has not released yet is
+# waited for. (Invariant 3.)
 #
 #   source   1 ──┬── 2 ─── slot s ──▶ target, again and again
 #   target       └── 1 ──╳
@@ -19,7 +20,8 @@ sub rejoin
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
     my $conninfo = $option{conninfo} // $source->conninfo . ' application_name=target';
-    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $conninfo, '--slot=s', @options) ],
+    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server',
+        $conninfo, '--slot=s', @options) ],
         env => $option{env} // {});
 }
 
@@ -32,7 +34,8 @@ sub user_of_slot
 sub is_checked
 {
     my ($what, $state, $says) = @_;
-    my $result = run([ rewind_argv($target->data, qw(--check --report=json -R --slot=s), '-B', $target->bindir, '--source-server', $source->conninfo) ]);
+    my $result = run([ rewind_argv($target->data, qw(--check --report=json -R
+        --slot=s), '-B', $target->bindir, '--source-server', $source->conninfo) ]);
     my ($found) = grep { $_->{name} eq 'source_slot' } @{ JSON::PP->new->utf8->decode($result->{stdout})->{findings} };
     is($found->{state}, $state, "$what: --check says so");
     like($found->{text}, $says, "$what: with the reason");
@@ -46,7 +49,8 @@ sub is_used_by_target
     is_checked($what, 'ok', qr/^Replication slot "s" of the source is the one that this node's server uses\.$/);
     $source->sql("INSERT INTO t VALUES ('$what')");
     $target->wait_for_replay_of($source);
-    is($target->query('SELECT count(*) FROM t'), $source->query('SELECT count(*) FROM t'), "$what: it has the source's rows");
+    is($target->query('SELECT count(*) FROM t'), $source->query('SELECT count(*) FROM t'),
+        "$what: it has the source's rows");
     return;
 }
 
@@ -65,9 +69,11 @@ sub is_refused
 {
     my ($what) = @_;
     my $pid = $target->postmaster_pid;
-    is_checked($what, 'problem', qr/^replication slot "s" of the source is in use\nA client with application_name "other" streams with it\.$/);
+    is_checked($what, 'problem',
+        qr/^replication slot "s" of the source is in use\nA client with application_name "other" streams with it\.$/);
     ends(rejoin(), 1, $what, qr/^pg_rewind: error: replication slot "s" of the source is in use$/m,
-        qr/^pg_rewind: detail: A client with application_name "other" streams with it\.$/m, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
+        qr/^pg_rewind: detail: A client with application_name "other" streams with it\.$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
     is($target->postmaster_pid, $pid, "$what: the target's server is not stopped");
     return;
 }
@@ -98,7 +104,8 @@ sub used_by_another_too_early
     $target->stop;
     my $other = start_other();
     $target->start;
-    wait_until(sub { "the target has asked for the slot; its log:\n" . $target->log }, sub { $target->log =~ /slot "s" is active for PID/ });
+    wait_until(sub { "the target has asked for the slot; its log:\n" . $target->log },
+        sub { $target->log =~ /slot "s" is active for PID/ });
     is_refused('a standby whose slot another one uses');
     $other->discard;
     wait_until('the target has its slot', sub { user_of_slot() eq 'target' });
@@ -113,8 +120,10 @@ sub under_another_address
     my $conninfo = $source->conninfo . ' application_name=target';
     $conninfo =~ s/\Q$source->{dir}\E/$other_name/ or die $conninfo;
     # A smart stop waits for all that are connected.
-    ends(rejoin("--stop-command=$target->{bindir}/pg_ctl -D $target->{dir}/data -m smart -w stop", { conninfo => $conninfo }), 0, 'a source under another address',
-        qr/^pg_rewind: stopping the target's server/m, qr/^pg_rewind: the target follows the source: standby "target"/m);
+    ends(rejoin("--stop-command=$target->{bindir}/pg_ctl -D $target->{dir}/data -m smart -w stop",
+        { conninfo => $conninfo }), 0, 'a source under another address',
+        qr/^pg_rewind: stopping the target's server/m,
+        qr/^pg_rewind: the target follows the source: standby "target"/m);
     is_used_by_target('a source under another address');
     return;
 }
@@ -125,7 +134,8 @@ sub by_a_role_that_sees_little
     $source->sql(rewinding_role('rewinder'));
     $source->sql('ALTER ROLE rewinder REPLICATION');
     $target->wait_for_replay_of($source);
-    ends(rejoin({ conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r . ' application_name=target' }), 0, 'by a role that sees little');
+    ends(rejoin({ conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r . ' application_name=target' }), 0,
+        'by a role that sees little');
     is_used_by_target('by a role that sees little');
     return;
 }
@@ -149,15 +159,19 @@ sub not_released_yet
 each_version(sub {
     my ($version) = @_;
     pair($version);
-    is_checked('a primary that runs', 'ok', qr/^Replication slot "s" of the source can be used, or is not there yet\.$/);
+    is_checked('a primary that runs', 'ok',
+        qr/^Replication slot "s" of the source can be used, or is not there yet\.$/);
     used_by_another();
     # Killed at the end of its wait: the server runs, and holds the slot.
-    my $result = rejoin(ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/pg_rewind.work.start' } });
+    my $result = rejoin(ONCE,
+        { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/pg_rewind.work.start' } });
     is($result->{signal}, 9, 'killed while it waits') or diag($result->{stderr});
     wait_until('the target has its slot', sub { user_of_slot() eq 'target' });
     my $pid = $target->postmaster_pid;
-    ends(rejoin(), 0, $_, qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m) for 'killed while it waits, and again', 'once more';
-    ends(rejoin('--create-slot'), 0, 'with --create-slot', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    ends(rejoin(), 0, $_, qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m)
+        for 'killed while it waits, and again', 'once more';
+    ends(rejoin('--create-slot'), 0, 'with --create-slot',
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
     is_used_by_target('again');
     under_another_address();
     by_a_role_that_sees_little() if $version >= 11;

@@ -1,6 +1,7 @@
-# A standby that receives and replays, and takes no connections yet, since a transaction with more than 64 subtransactions runs on the
-# source since before the checkpoint where its recovery starts: --rejoin succeeds and says so, and does again. A late start that would
-# do this is not chosen where the early one opens at once.  (Where recovery starts.)
+# A standby that receives and replays, and takes no connections yet, since a transaction with more than 64
+# subtransactions runs on the source since before the checkpoint where its recovery starts: --rejoin succeeds and says
+# so, and does again. A late start that would do this is not chosen where the early one opens at once. (Where recovery
+# starts.)
 #
 #   source   1 ── p ── c ──┬── 2 ──▶         p  a prepared transaction with 70 subtransactions     c  the last common checkpoint
 #   target                 └── 1 ──▶
@@ -26,7 +27,8 @@ my $not_open = join '',
     "pg_rewind: detail: As a rule, a transaction with more than 64 subtransactions, which may be prepared, runs on the source since before the ",
     "checkpoint where the target's recovery began: the server takes connections once that has ended.\n";
 $not_open = qr/^\Q$not_open\E/m;
-my $early = qr/^pg_rewind: recovery starts at the last common checkpoint: from the source's last one the target would take no connections at first$/m;
+my $early =
+    qr/^pg_rewind: recovery starts at the last common checkpoint: from the source's last one the target would take no connections at first$/m;
 
 sub prepare
 {
@@ -42,7 +44,8 @@ sub prepare
 sub rejoin
 {
     my ($target, $source, $what, $status) = @_;
-    my $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', $source->conninfo . ' application_name=target') ]);
+    my $result = run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server',
+        $source->conninfo . ' application_name=target') ]);
     is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
     return $result->{stderr};
 }
@@ -62,13 +65,15 @@ sub prepared_at_the_common_checkpoint
 
     my $said = rejoin($target, $source, 'not open yet', 0);
     like($said, $warned, 'it is said before');
-    like($said, qr/^pg_rewind: the target follows the source: standby "target" is streaming/m, 'the source shows that it follows');
+    like($said, qr/^pg_rewind: the target follows the source: standby "target" is streaming/m,
+        'the source shows that it follows');
     like($said, $not_open, 'it is said that it takes no connections yet');
     isnt($target->try_sql('SELECT 1')->{status}, 0, 'it does not');
     my $pid = $target->postmaster_pid;
 
     $said = rejoin($target, $source, 'again', 0);
-    like($said, qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m, 'again: it is not stopped');
+    like($said, qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m,
+        'again: it is not stopped');
     like($said, $not_open, 'again: it is said as well');
     is($target->postmaster_pid, $pid, 'again: the server is the same');
 
@@ -90,7 +95,8 @@ sub is_chosen
     my $result = rewind($target, $source, options => [ '--no-sync', '--report=json', @options ]);
     is($result->{signal} || $result->{status}, 0, "$what: pg_rewind succeeds") or diag($result->{stderr});
     my $start = JSON::PP->new->decode($result->{stdout})->{recovery_start};
-    is(($start->{late} ? 'late' : 'early') . ", $start->{reason}", $expected, "$what: the start") or diag($result->{stdout});
+    is(($start->{late} ? 'late' : 'early') . ", $start->{reason}", $expected, "$what: the start")
+        or diag($result->{stdout});
     return $result->{stderr};
 }
 
@@ -98,7 +104,8 @@ sub prepared_before_a_late_start
 {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        cluster => { wal_segment_mb => 16, settings => kept($version) . "\nmax_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\n" },
+        cluster => { wal_segment_mb => 16, settings => kept($version)
+        . "\nmax_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\n" },
         before => sub {
             make_hot($_[0]);
             $_[0]->sql('CREATE TABLE held (a int)');
@@ -123,7 +130,8 @@ sub prepared_before_a_late_start
     $copy->discard;
 
     $copy = $target->copy('late');
-    like(is_chosen($copy, $source, 'late, asked', 'with --late-start', '--late-start'), $warned, 'with --late-start: it is said');
+    like(is_chosen($copy, $source, 'late, asked', 'with --late-start', '--late-start'), $warned,
+        'with --late-start: it is said');
     $copy->discard;
     $_->discard for $target, $source;
     return;

@@ -1,5 +1,6 @@
-# --rejoin, called again: with each of its options the same command succeeds a second time, and leaves the server alone; and a third
-# time, after the server was stopped. So it does after it was killed at each of its waits.  (Invariant 3. 15 stands for all.)
+# --rejoin, called again: with each of its options the same command succeeds a second time, and leaves the server alone;
+# and a third time, after the server was stopped. So it does after it was killed at each of its waits. (Invariant 3. 15
+# stands for all.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ── again ── stop ── again ──▶
@@ -17,7 +18,8 @@ sub conninfo { return $source->conninfo . ' application_name=again' }
 sub rejoin
 {
     my (@options) = @_;
-    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server', conninfo(), @options) ]);
+    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--source-server',
+        conninfo(), @options) ]);
 }
 
 sub succeeds
@@ -42,7 +44,8 @@ sub fresh
 
 sub wait_for_release
 {
-    wait_until('no slot is used', sub { $source->query('SELECT count(*) FROM pg_replication_slots WHERE active') == 0 });
+    wait_until('no slot is used', sub { $source->query('SELECT count(*) FROM pg_replication_slots WHERE active')
+        == 0 });
     return;
 }
 
@@ -57,7 +60,8 @@ sub is_standby
 {
     my ($what) = @_;
     $target->wait_for_replay_of($source);
-    is($target->query('SELECT string_agg(a, $$ $$ ORDER BY a) FROM t'), 'common source', "$what: the target has the source's rows");
+    is($target->query('SELECT string_agg(a, $$ $$ ORDER BY a) FROM t'), 'common source',
+        "$what: the target has the source's rows");
     return;
 }
 
@@ -74,11 +78,15 @@ sub rows
     my $place = sub { my $path = $target->dir . '/' . shift; return $path };
     my $archive = $source->dir . '/archive';
     return (
-        (map { [ split ' ' ] } '-R', '--keep-config', '--slot=s --create-slot', '--compare', '--late-start', '--early-start', '--checkpoint', '--late-start --checkpoint',
-            '--report=json', '--report=text --report-transactions=none', '--max-rate=100M', '--jobs=1', '--jobs=7', '-P', '--progress=json', '--debug',
-            '--retries=0', '--retry-timeout=0', '--rejoin-timeout=100', '--wait-timeout=100', '--keep=some_*', '--sync-method=syncfs', '--no-ensure-shutdown', '-T /nowhere=/elsewhere'),
+        (map { [ split ' ' ] } '-R', '--keep-config', '--slot=s --create-slot', '--compare', '--late-start',
+        '--early-start', '--checkpoint', '--late-start --checkpoint',
+            '--report=json', '--report=text --report-transactions=none', '--max-rate=100M', '--jobs=1', '--jobs=7',
+            '-P', '--progress=json', '--debug',
+            '--retries=0', '--retry-timeout=0', '--rejoin-timeout=100', '--wait-timeout=100', '--keep=some_*',
+            '--sync-method=syncfs', '--no-ensure-shutdown', '-T /nowhere=/elsewhere'),
         [ "--wal-archive=$archive" ], ["--restore-command=cp $archive/%f %p"],
-        sub { '--slot=s' }, sub { '--report-file=' . $place->('report') }, sub { '--report=json', '--report-file=' . $place->('report') },
+        sub { '--slot=s' }, sub { '--report-file=' . $place->('report') }, sub { '--report=json', '--report-file='
+        . $place->('report') },
         sub { '--save-diverged-wal=' . $place->('saved') }, sub { '--config-file=' . $target->path('postgresql.conf') },
         sub { '--start-command=' . pg_ctl('start'), '--stop-command=' . pg_ctl('stop') },
         sub { $target->configure("restore_command = 'cp $archive/%f %p'"); '-c' },
@@ -94,10 +102,13 @@ sub each_option
         my @options = ref $row eq 'CODE' ? $row->() : @$row;
         my $what = "@options" =~ s/\Q$target->{dir}\E|\Q$source->{dir}\E/.../gr;
         $source->sql(q{SELECT pg_create_physical_replication_slot('s')}) if $what eq '--slot=s';
-        like(succeeds("$what: rejoins", @options), qr/^pg_rewind: (servers diverged|comparing)|Done!/m, "$what: it is a rewind");
+        like(succeeds("$what: rejoins", @options), qr/^pg_rewind: (servers diverged|comparing)|Done!/m,
+            "$what: it is a rewind");
         is_standby($what);
         my $pid = $target->postmaster_pid;
-        like(succeeds("$what: again", @options), qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m, "$what: nothing is to be done");
+        like(succeeds("$what: again", @options),
+            qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m,
+            "$what: nothing is to be done");
         is($target->postmaster_pid, $pid, "$what: the server is the same");
         $target->stop;
         succeeds("$what: again, after a stop", @options);
@@ -128,8 +139,10 @@ sub dry_run
 sub killed_while
 {
     my ($what, $waits, $afterwards, @options) = @_;
-    my $run = start_rewind($target, $source, options => [ '--rejoin', '-B', $target->bindir, ONCE, @options ], conninfo => conninfo());
-    wait_until(sub { "$what; it has said:\n" . slurp($run->{errors}) }, sub { has_ended($run) || (ref $waits ? slurp($run->{errors}) =~ $waits : -e $waits) });
+    my $run = start_rewind($target, $source, options => [ '--rejoin', '-B', $target->bindir, ONCE, @options ],
+        conninfo => conninfo());
+    wait_until(sub { "$what; it has said:\n" . slurp($run->{errors}) }, sub { has_ended($run)
+        || (ref $waits ? slurp($run->{errors}) =~ $waits : -e $waits) });
     kill 'KILL', $run->{pid} if !has_ended($run);
     isnt(end_of_rewind($run)->{status}, 0, "killed while it $what");    # or it has just given up
     $afterwards->();
@@ -159,7 +172,8 @@ sub killed_while_stopping
     my $session = $target->session;
     $session->sql('SELECT 1');
     my $smart = "$target->{bindir}/pg_ctl -D $target->{dir}/data -m smart -W stop && touch $target->{dir}/asked";
-    killed_while('waits for the end of a smart stop', "$target->{dir}/asked", sub { $session->end }, '--demote=1', "--stop-command=$smart");
+    killed_while('waits for the end of a smart stop', "$target->{dir}/asked", sub { $session->end }, '--demote=1',
+        "--stop-command=$smart");
     return;
 }
 
@@ -168,7 +182,8 @@ sub killed_while_starting
     fresh();
     my ($begun, $go, $command) = command_that_waits('start');
     # The command goes on: whoever is first starts the server.
-    killed_while('waits for the start command', $begun, sub { $go->(); wait_until('the server is there', sub { $target->takes_connections }) }, $command);
+    killed_while('waits for the start command', $begun,
+        sub { $go->(); wait_until('the server is there', sub { $target->takes_connections }) }, $command);
     return;
 }
 
@@ -178,7 +193,8 @@ sub killed_while_asking
     fresh();
     my $postmaster = $source->postmaster_pid;
     kill 'STOP', $postmaster;
-    my $run = start_rewind($target, $source, options => [ '--rejoin', '-B', $target->bindir, ONCE ], conninfo => conninfo());
+    my $run = start_rewind($target, $source, options => [ '--rejoin', '-B', $target->bindir, ONCE ],
+        conninfo => conninfo());
     kill 'KILL', $run->{pid};
     is(end_of_rewind($run)->{signal}, 9, 'killed while it waits for the source');
     kill 'CONT', $postmaster;
@@ -192,7 +208,8 @@ sub killed_while_watching
 {
     fresh();
     $target->follow($source)->start;    # its history has diverged
-    killed_while('watches a standby', qr/waiting for the target's server \(PID \d+\), a standby that does not stream yet/, sub { }, '--keep-config');
+    killed_while('watches a standby',
+        qr/waiting for the target's server \(PID \d+\), a standby that does not stream yet/, sub { }, '--keep-config');
     return;
 }
 
@@ -204,10 +221,13 @@ sub killed_while_following
     my $start = pg_ctl('start');
     my $reload = 'kill -HUP ' . $source->postmaster_pid;
     # As long as the file says so, a standby is refused: when the server starts it finds that.
-    my $replicates = "$target->{bindir}/psql -XAtc IDENTIFY_SYSTEM -d '" . $source->conninfo . " replication=true' >/dev/null 2>&1";
+    my $replicates = "$target->{bindir}/psql -XAtc IDENTIFY_SYSTEM -d '" . $source->conninfo
+        . " replication=true' >/dev/null 2>&1";
     my $refuse = "sed -i '1i local replication all reject' $hba; $reload; while $replicates; do sleep 0.05; done; ";
-    killed_while('waits for the standby to follow', qr/waiting until the target has replayed/, sub { spew($hba, $before); $source->sql('SELECT pg_reload_conf()') },
-        '--keep-config', '--start-command=' . "if [ -e $target->{dir}/refused ]; then $start; else touch $target->{dir}/refused; $refuse $start; fi");
+    killed_while('waits for the standby to follow', qr/waiting until the target has replayed/,
+        sub { spew($hba, $before); $source->sql('SELECT pg_reload_conf()') },
+        '--keep-config', '--start-command='
+        . "if [ -e $target->{dir}/refused ]; then $start; else touch $target->{dir}/refused; $refuse $start; fi");
     return;
 }
 
@@ -218,7 +238,8 @@ sub killed_while_waiting_for_slot
     my $sender = $source->query(q{SELECT active_pid FROM pg_replication_slots WHERE slot_name = 's'});
     kill 'STOP', $sender;
     $target->stop('immediate');
-    killed_while('waits for the slot', qr/is in use; waiting up to 5 s for its release/, sub { kill 'CONT', $sender; wait_for_release() },
+    killed_while('waits for the slot', qr/is in use; waiting up to 5 s for its release/,
+        sub { kill 'CONT', $sender; wait_for_release() },
         '--slot=s', '--create-slot');
     return;
 }

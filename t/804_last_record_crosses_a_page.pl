@@ -1,6 +1,7 @@
-# A standby of an idle source follows it, though its server leaves the last record unreplayed: one that crosses a page, came in two
-# parts, and whose last byte is the last that was flushed. (Servers of many releases, seen with 9.6 to 12, read on only when they
-# have received more than the record itself.) A standby that could replay and does not, has not caught up.
+# A standby of an idle source follows it, though its server leaves the last record unreplayed: one that crosses a page,
+# came in two parts, and whose last byte is the last that was flushed. (Servers of many releases, seen with 9.6 to 12,
+# read on only when they have received more than the record itself.) A standby that could replay and does not, has not
+# caught up.
 #
 #   source   ... ──|rec      flushed up to the page's end
 #            ... ──|rec|ord| ▶  and then up to the record's end; nothing follows
@@ -17,10 +18,11 @@ sub position { my ($cluster, $function) = @_; return $cluster->sql("SELECT pg_wa
 
 # Has that process read a page of WAL, and does it wait for the next? reads: what it had read before.
 sub bytes_read { my ($pid) = @_; return slurp("/proc/$pid/io") =~ /^rchar: (\d+)/ ? $1 : die "no rchar\n" }
-sub waits_for_more { my ($pid, $reads) = @_; return bytes_read($pid) >= $reads + PAGE && slurp("/proc/$pid/stat") =~ /\) S / }
+sub waits_for_more { my ($pid, $reads) = @_; return bytes_read($pid) >= $reads + PAGE
+    && slurp("/proc/$pid/stat") =~ /\) S / }
 
-# A record of the source that begins at $begin, crosses the page, and has no padding; its transaction is open, and the WAL writer flushes
-# whole pages only. A commit that has written no row lets it flush the rest.
+# A record of the source that begins at $begin, crosses the page, and has no padding; its transaction is open, and the
+# WAL writer flushes whole pages only. A commit that has written no row lets it flush the rest.
 sub emit_in_two_parts
 {
     my ($source, $target, $session) = @_;
@@ -45,7 +47,8 @@ sub emit_in_two_parts
 sub rejoin
 {
     my ($target, $source, $timeout) = @_;
-    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, "--rejoin-timeout=$timeout", '--source-server', $source->conninfo . ' application_name=target') ]);
+    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, "--rejoin-timeout=$timeout",
+        '--source-server', $source->conninfo . ' application_name=target') ]);
 }
 
 each_version(sub {
@@ -66,13 +69,15 @@ each_version(sub {
     my $pid = $target->postmaster_pid;
     my $result = rejoin($target, $source, 30);
     is($result->{status}, 0, 'and an idle source') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: the target follows the source: standby "target" is streaming/m, 'it says so');
+    like($result->{stderr}, qr/^pg_rewind: the target follows the source: standby "target" is streaming/m,
+        'it says so');
     is($target->postmaster_pid, $pid, 'it was not restarted');
 
     $target->query('SELECT pg_wal_replay_pause()');
     $source->sql('INSERT INTO t VALUES (1)');
     $result = rejoin($target, $source, 4);
-    is($result->{status}, 2, 'a standby that leaves more than that unreplayed has not caught up') or diag($result->{stderr});
+    is($result->{status}, 2, 'a standby that leaves more than that unreplayed has not caught up')
+        or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: error: the target's server does not follow the source yet$/m, 'it says so');
     kill 'CONT', $writer;
     $session->end;

@@ -1,6 +1,6 @@
-# --rejoin starts the server as it was, however that was: with options whose data directory is in PGDATA or relative, with a directory of
-# the configuration, by the programs that ran; and it finds the standby by the name, socket and database that this one has, whatever
-# the environment says of the source.  (Where recovery is configured: 10.)
+# --rejoin starts the server as it was, however that was: with options whose data directory is in PGDATA or relative,
+# with a directory of the configuration, by the programs that ran; and it finds the standby by the name, socket and
+# database that this one has, whatever the environment says of the source. (Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ──▶   in each case anew
@@ -20,7 +20,8 @@ sub rejoin
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
     my @bindir = $option{no_bindir} ? () : ('-B', $target->bindir);
-    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60), @bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ],
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync
+        --rejoin-timeout=60), @bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ],
         env => $option{env} // {});
 }
 
@@ -32,11 +33,13 @@ sub rejoins_and_stays
     my ($what, @options) = @_;
     ends(rejoin(@options), 0, $what, $follows);
     my $pid = $target->postmaster_pid;
-    ends(rejoin(@options), 0, "$what, and again", qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    ends(rejoin(@options), 0, "$what, and again",
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
     return;
 }
 
-sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1; return $target }
+sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1;
+    return $target }
 
 sub own_options { return "-c unix_socket_directories=$target->{dir} -c work_mem=7MB" }
 
@@ -59,14 +62,16 @@ sub named_on_the_command_line
     {
         fresh($what)->start;
         my $conninfo = $source->conninfo . ' application_name=' . $name{$what} =~ s/'/\\'/r;
-        rejoins_and_stays("a name with $what", '--keep-config', '--slot=named', '--create-slot', { conninfo => $conninfo });
+        rejoins_and_stays("a name with $what", '--keep-config', '--slot=named', '--create-slot',
+            { conninfo => $conninfo });
     }
     return;
 }
 
 sub started_without_directory
 {
-    my %by = (pgdata => sub { "PGDATA=@{[ $target->data ]} $target->{bindir}/pg_ctl" }, relative => sub { "$target->{bindir}/pg_ctl -D data" });
+    my %by = (pgdata => sub { "PGDATA=@{[ $target->data ]} $target->{bindir}/pg_ctl" },
+        relative => sub { "$target->{bindir}/pg_ctl -D data" });
     for my $name (sort keys %by)
     {
         fresh($name);
@@ -77,7 +82,8 @@ sub started_without_directory
     # Killed amid the rewind, which removes postmaster.opts.
     fresh('killed');
     start_by_shell($by{pgdata}->());
-    my $result = rejoin('--keep-config', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
+    my $result = rejoin('--keep-config', ONCE,
+        { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
     is($result->{signal}, 9, 'killed on the way') or diag($result->{stderr});
     ends(rejoin('--keep-config'), 0, 'killed on the way, and again', $follows);
     is($target->query('SHOW work_mem'), '7MB', 'killed on the way, and again: with the options that it had');
@@ -100,29 +106,37 @@ sub configuration_elsewhere
     rename($target->path($_), "$elsewhere/$_") or die for qw(postgresql.conf pg_hba.conf pg_ident.conf);
     append("$elsewhere/postgresql.conf", "data_directory = '@{[ $target->data ]}'\nwork_mem = 9MB\n");
     # While it is stopped, nothing tells where that is.
-    ends(rejoin(), 1, 'a configuration elsewhere, of a server that is stopped', qr/^pg_rewind: error: the configuration of the target's server was not found$/m,
+    ends(rejoin(), 1, 'a configuration elsewhere, of a server that is stopped',
+        qr/^pg_rewind: error: the configuration of the target's server was not found$/m,
         qr/^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m);
-    must_run([ "$target->{bindir}/pg_ctl", '-D', $elsewhere, '-w', '-l', "$target->{dir}/log.1", '-o', "-c unix_socket_directories=$target->{dir}", 'start' ]);
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $elsewhere, '-w', '-l', "$target->{dir}/log.1", '-o',
+        "-c unix_socket_directories=$target->{dir}", 'start' ]);
     rejoins_and_stays('a configuration elsewhere');
     is($target->query('SHOW work_mem'), '9MB', 'a configuration elsewhere: it is the server\'s');
     return;
 }
 
-# The server's start wrote postmaster.opts before it failed. The same command again starts it as it was before the first one.
+# The server's start wrote postmaster.opts before it failed. The same command again starts it as it was before the first
+# one.
 sub failed_after_its_options
 {
     fresh('after_options');
-    must_run([ 'sh', '-c', "PG_MARK=mine $target->{bindir}/pg_ctl -D @{[ $target->data ]} -w -l $target->{dir}/log.1 -o '@{[ own_options() ]}' start" ]);
+    must_run([ 'sh', '-c',
+        "PG_MARK=mine $target->{bindir}/pg_ctl -D @{[ $target->data ]} -w -l $target->{dir}/log.1 -o '@{[ own_options() ]}' start" ]);
     my $hba = slurp($target->path('pg_hba.conf'));
     spew($target->path('pg_hba.conf'), "nonsense\n");
     # As a rule the rewind takes more than a second between what is kept and the start.
     mkdir "$target->{dir}/late";
-    spew("$target->{dir}/late/pg_ctl", "#!/bin/sh\ncase \"\$*\" in *' start') sleep 1.1 ;; esac\nexec $target->{bindir}/pg_ctl \"\$@\"\n");
+    spew("$target->{dir}/late/pg_ctl",
+        "#!/bin/sh\ncase \"\$*\" in *' start') sleep 1.1 ;; esac\nexec $target->{bindir}/pg_ctl \"\$@\"\n");
     chmod 0755, "$target->{dir}/late/pg_ctl";
-    ends(rejoin('--keep-config', '-B', "$target->{dir}/late", { no_bindir => 1 }), 2, 'a start that fails after its options are written', qr/^pg_rewind: error: could not start the target's server$/m);
+    ends(rejoin('--keep-config', '-B', "$target->{dir}/late", { no_bindir => 1 }), 2,
+        'a start that fails after its options are written',
+        qr/^pg_rewind: error: could not start the target's server$/m);
     spew($target->path('pg_hba.conf'), $hba);
     ends(rejoin('--keep-config'), 0, 'and again', $follows);
-    like(slurp("/proc/@{[ $target->postmaster_pid ]}/environ"), qr/(?:^|\0)PG_MARK=mine\0/, 'and again: it has the environment that it had');
+    like(slurp("/proc/@{[ $target->postmaster_pid ]}/environ"), qr/(?:^|\0)PG_MARK=mine\0/,
+        'and again: it has the environment that it had');
     return;
 }
 
@@ -130,25 +144,30 @@ sub failed_after_its_options
 sub copied_while_stopped
 {
     fresh('original')->start(settings => { work_mem => '7MB' });
-    my $killed = rejoin('--keep-config', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:create@*/pg_rewind.work/*' } });
+    my $killed = rejoin('--keep-config', ONCE,
+        { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:create@*/pg_rewind.work/*' } });
     is($killed->{signal}, 9, 'killed after the stop') or diag($killed->{stderr});
     ok(-e $target->path('pg_rewind.work.start'), 'killed after the stop: the start is kept');
     my $copy = "$target->{dir}/copy";
     must_run([ 'cp', '-a', $target->data, $copy ]);
-    my $result = run([ rewind_argv($copy, qw(--rejoin --dry-run --keep-config -B), $target->bindir, '--source-server', $source->conninfo) ]);
-    like($result->{stderr}, qr/^pg_rewind: would start the target's server: /m, 'of a copy it says how that is started') or diag($result->{stderr});
+    my $result = run([ rewind_argv($copy, qw(--rejoin --dry-run --keep-config
+        -B), $target->bindir, '--source-server', $source->conninfo) ]);
+    like($result->{stderr}, qr/^pg_rewind: would start the target's server: /m, 'of a copy it says how that is started')
+        or diag($result->{stderr});
     unlike($result->{stderr}, qr/\Q@{[ $target->data ]}\E\b/, 'of a copy: nothing of the other server');
     return;
 }
 
-# An option that is added to the second run has an effect, though that run starts the server as the first one would have.
+# An option that is added to the second run has an effect, though that run starts the server as the first one would
+# have.
 sub option_of_second_run
 {
     fresh('second')->start;
     my $other = "$target->{dir}/other.conf";
     spew($other, slurp($target->path('postgresql.conf')) . "work_mem = 9MB\n");
     append($target->path('postgresql.conf'), "shared_buffers = 'none'\n");
-    ends(rejoin('--keep-config'), 2, 'a server that cannot start', qr/^pg_rewind: error: could not start the target's server$/m);
+    ends(rejoin('--keep-config'), 2, 'a server that cannot start',
+        qr/^pg_rewind: error: could not start the target's server$/m);
     ends(rejoin('--keep-config', "--config-file=$other"), 0, 'and with another configuration', $follows);
     is($target->query('SHOW work_mem'), '9MB', 'and with another configuration: it is the server\'s');
     return;
@@ -162,7 +181,8 @@ sub other_programs
     mkdir $other;
     spew("$other/pg_ctl", "#!/bin/sh\nif [ \"\$1\" = -V ]; then exec $target->{bindir}/pg_ctl -V; fi\nexit 1\n");
     chmod 0755, "$other/pg_ctl";
-    ends(rejoin('--keep-config', { no_bindir => 1, env => { PATH => "$other:$ENV{PATH}" } }), 0, 'another pg_ctl of this version in PATH', $follows,
+    ends(rejoin('--keep-config', { no_bindir => 1, env => { PATH => "$other:$ENV{PATH}" } }), 0,
+        'another pg_ctl of this version in PATH', $follows,
         qr{^pg_rewind: starting the target's server: (?!\Q$other\E)}m);
     return;
 }
@@ -172,7 +192,8 @@ sub socket_in_data_directory
 {
     fresh('socket')->configure("unix_socket_directories = '.'");
     must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", 'start' ]);
-    rejoins_and_stays('a socket directory that is relative', '--keep-config', { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r });
+    rejoins_and_stays('a socket directory that is relative', '--keep-config',
+        { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r });
     return;
 }
 
@@ -183,7 +204,8 @@ sub address_in_environment
     $source->configure("listen_addresses = '127.0.0.1'\nport = $port");
     $source->restart;
     fresh('address')->configure("port = $port\nunix_socket_directories = '$target->{dir}'");
-    rejoins_and_stays('an address in the environment', '--keep-config', { conninfo => "port=$port user=postgres dbname=postgres", env => { PGHOSTADDR => '127.0.0.1' } });
+    rejoins_and_stays('an address in the environment', '--keep-config',
+        { conninfo => "port=$port user=postgres dbname=postgres", env => { PGHOSTADDR => '127.0.0.1' } });
     return;
 }
 
@@ -193,12 +215,16 @@ sub process_1
     fresh('container')->configure("unix_socket_directories = '$target->{dir}'");
     my @container = qw(unshare -c -pf --mount-proc);
     return if run([ @container, 'true' ])->{status} != 0;
-    my $rejoin = join ' ', map { "'$_'" } rewind_argv('data', qw(--rejoin --keep-config -B), $target->bindir, '--source-server', $source->conninfo);
-    my $script = "{ until $target->{bindir}/pg_ctl -D data status >status; do sleep 0.05; done; $rejoin; echo status \$? >&2; $target->{bindir}/pg_ctl -D data -W stop; } 2>said & exec $target->{bindir}/postgres -D data >log.1 2>&1";
+    my $rejoin = join ' ', map { "'$_'" } rewind_argv('data', qw(--rejoin --keep-config
+        -B), $target->bindir, '--source-server', $source->conninfo);
+    my $script =
+        "{ until $target->{bindir}/pg_ctl -D data status >status; do sleep 0.05; done; $rejoin; echo status \$? >&2; $target->{bindir}/pg_ctl -D data -W stop; } 2>said & exec $target->{bindir}/postgres -D data >log.1 2>&1";
     run([ @container, 'sh', '-c', "cd $target->{dir} && { $script; }" ]);
     my $said = slurp("$target->{dir}/said");
-    like($said, qr/^pg_rewind: error: the target's server is process 1 of its container$/m, 'the server of a container') or diag($said, slurp("$target->{dir}/log.1"));
-    like($said, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.\nstatus 1$/m, 'the server of a container is not stopped');
+    like($said, qr/^pg_rewind: error: the target's server is process 1 of its container$/m, 'the server of a container')
+        or diag($said, slurp("$target->{dir}/log.1"));
+    like($said, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.\nstatus 1$/m,
+        'the server of a container is not stopped');
     return;
 }
 
@@ -208,9 +234,12 @@ sub slow_stop
     my $session = $target->session;
     my ($backend) = $session->sql('SELECT pg_backend_pid()') =~ /(\d+)/;
     kill 'STOP', $backend;
-    ends(rejoin('--keep-config', '--demote=1', '--wait-timeout=1'), 1, 'a stop that takes too long', qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
-        qr/^pg_rewind: hint: Use --wait-timeout to wait longer\.$/m, qr/it is stopping\. Run the same pg_rewind command again\./);
-    ends(rejoin('--keep-config', '--wait-timeout=1'), 1, 'a stop that takes too long, again', qr/^pg_rewind: detail: A server \(PID \d+\) in ".*" is still stopping\.$/m);
+    ends(rejoin('--keep-config', '--demote=1', '--wait-timeout=1'), 1, 'a stop that takes too long',
+        qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
+        qr/^pg_rewind: hint: Use --wait-timeout to wait longer\.$/m,
+        qr/it is stopping\. Run the same pg_rewind command again\./);
+    ends(rejoin('--keep-config', '--wait-timeout=1'), 1, 'a stop that takes too long, again',
+        qr/^pg_rewind: detail: A server \(PID \d+\) in ".*" is still stopping\.$/m);
     kill 'CONT', $backend;
     ends(rejoin('--keep-config'), 0, 'a stop that took long', $follows);
     $session->end;

@@ -1,6 +1,7 @@
-# --rejoin does not start, nor stop, a server of which it is known that it would not follow: a recovery target ends its replay, and it may
-# open for writing; its slot is not on the source; or what the lost rows go to is not there. And one that receives from another host of
-# its primary_conninfo, as from itself, does not follow the source.  (Invariant 3. Where recovery is configured: 10.)
+# --rejoin does not start, nor stop, a server of which it is known that it would not follow: a recovery target ends its
+# replay, and it may open for writing; its slot is not on the source; or what the lost rows go to is not there. And one
+# that receives from another host of its primary_conninfo, as from itself, does not follow the source. (Invariant 3.
+# Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
@@ -20,7 +21,8 @@ sub rejoin
 {
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
-    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=20 -B), $target->bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ]);
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=20
+        -B), $target->bindir, '--source-server', $option{conninfo} // $source->conninfo, @options) ]);
 }
 
 # While the server runs, which goes on, in a dry run, and when it is stopped.
@@ -28,7 +30,8 @@ sub is_refused
 {
     my ($what, $says, @options) = @_;
     my $pid = $target->postmaster_pid;
-    ends(rejoin(@options, @$_), 1, "$what @$_", $says, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
+    ends(rejoin(@options, @$_), 1, "$what @$_", $says,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
     is($target->postmaster_pid, $pid, "$what: the server goes on");
     $target->stop;
     ends(rejoin(@options, @$_), 1, "$what, stopped @$_", $says) for [], ['-n'];
@@ -37,7 +40,8 @@ sub is_refused
     return;
 }
 
-sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1; return $target }
+sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1;
+    return $target }
 
 # Settings in the source's or target's last file, for this time.
 sub with_settings
@@ -55,7 +59,8 @@ sub with_settings
 sub is_foretold
 {
     my ($name, @options) = @_;
-    my $check = sub { return run([ rewind_argv($target->data, qw(--check -R --verbose), '--source-server', $source->conninfo, @_) ])->{stdout} };
+    my $check = sub { return run([ rewind_argv($target->data, qw(--check -R
+        --verbose), '--source-server', $source->conninfo, @_) ])->{stdout} };
     for my $running (1, 0)
     {
         $target->stop if !$running;
@@ -69,22 +74,31 @@ sub is_foretold
 sub recovery_targets
 {
     my ($version) = @_;
-    my ($from_source, $own) = ('The target will have the setting from the source, or in a file that is kept', q{The setting is in the target's configuration});
-    my $says = sub { my ($name, $whose) = @_; qr/^pg_rewind: error: with "$name" the target's server would not follow the source\npg_rewind: detail: .* \Q$whose\E\.$/m };
+    my ($from_source, $own) = ('The target will have the setting from the source, or in a file that is kept',
+        q{The setting is in the target's configuration});
+    my $says = sub { my ($name, $whose) = @_;
+        qr/^pg_rewind: error: with "$name" the target's server would not follow the source\npg_rewind: detail: .* \Q$whose\E\.$/m };
     fresh('targets')->start;
     with_settings($source, "recovery_target_time = '2020-01-01 00:00:00+00'\nrecovery_target_action = 'promote'\n",
         sub { is_refused('a recovery target of the source', $says->('recovery_target_time', $from_source)) });
     spew($source->path('from_backup.conf'), "recovery_target_name = 'here'\n");
-    with_settings($source, "include 'from_backup.conf'\n", sub { is_refused('one that the source includes', $says->('recovery_target_name', $from_source)) });
+    with_settings($source, "include 'from_backup.conf'\n",
+        sub { is_refused('one that the source includes', $says->('recovery_target_name', $from_source)) });
     unlink $source->path('from_backup.conf');
     mkdir $target->path('own.d');
     spew($target->path('own.d/own.conf'), "recovery_target_name = 'there'\n");
-    with_settings($source, "include_dir 'own.d'\n", sub { is_refused('one in a directory that is kept', $says->('recovery_target_name', $from_source), '--keep=own.d') });
+    with_settings($source, "include_dir 'own.d'\n",
+        sub { is_refused('one in a directory that is kept', $says->('recovery_target_name', $from_source),
+        '--keep=own.d') });
     # With this one it would be promoted as soon as it is consistent.
     with_settings($target, "recovery_target = 'immediate'\nrecovery_target_action = 'promote'\n",
-        sub { is_foretold('recovery_target', '--keep-config'); is_refused('a recovery target that is kept', $says->('recovery_target', $own), '--keep-config') });
-    with_settings($target, "recovery_target_timeline = 'current'\n", sub { is_refused('another timeline', $says->('recovery_target_timeline', $from_source), '--keep=*.auto.conf') });
-    with_settings($target, "recovery_target_timeline = '2'\n", sub { ends(rejoin('--keep-config'), 0, 'the timeline of the source by its number') });
+        sub { is_foretold('recovery_target', '--keep-config');
+        is_refused('a recovery target that is kept', $says->('recovery_target', $own), '--keep-config') });
+    with_settings($target, "recovery_target_timeline = 'current'\n",
+        sub { is_refused('another timeline', $says->('recovery_target_timeline', $from_source),
+        '--keep=*.auto.conf') });
+    with_settings($target, "recovery_target_timeline = '2'\n",
+        sub { ends(rejoin('--keep-config'), 0, 'the timeline of the source by its number') });
 
     # Where no rewind is required as well: what -R writes leaves them.
     $target->stop;
@@ -94,7 +108,8 @@ sub recovery_targets
 
     # A standby of another primary, with a slot that only that one has: it runs afterwards, as it did before.
     return if $version < 12;
-    spew($target->path('postgresql.auto.conf'), "primary_conninfo = 'host=/nowhere'\nprimary_slot_name = 'of_the_other'\n");
+    spew($target->path('postgresql.auto.conf'),
+        "primary_conninfo = 'host=/nowhere'\nprimary_slot_name = 'of_the_other'\n");
     $target->start;
     ends(rejoin('--rejoin-timeout=2'), 2, 'a running standby without divergence');
     ok($target->is_running, 'a running standby without divergence still runs');
@@ -114,17 +129,21 @@ sub slots
     }) if $version >= 12;
     ends(rejoin('--keep-config'), 0, 'without a slot') if $version < 12;
     my $pid = $target->postmaster_pid;
-    ends(rejoin(), 0, 'the same without --slot', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    ends(rejoin(), 0, 'the same without --slot',
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
     ends(rejoin('--slot=other', '--create-slot'), 0, 'another slot',
         qr/^pg_rewind: the target's server \(PID $pid\) follows the source, but not with replication slot "other"$/m);
-    is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'other'"), 't', 'another slot: the standby uses it');
+    is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'other'"), 't',
+        'another slot: the standby uses it');
     return;
 }
 
 sub saved_directories
 {
     fresh('saved')->start;
-    is_refused("a directory for $_ that cannot be made", qr{^pg_rewind: error: could not write to directory "/nonexistent/a": No such file or directory$}m, "$_=/nonexistent/a/b")
+    is_refused("a directory for $_ that cannot be made",
+        qr{^pg_rewind: error: could not write to directory "/nonexistent/a": No such file or directory$}m,
+        "$_=/nonexistent/a/b")
         for '--save-lost-rows', '--save-diverged-wal';
     return;
 }
@@ -136,10 +155,13 @@ sub twice_at_once
     my @options = ('--rejoin', '--keep-config', '-B', $target->bindir, '--no-sync');
     my $first = hold($target, $source, 'apply', @options);
     my $second = start_rewind($target, $source, options => \@options, errors => "$target->{dir}/second");
-    wait_until('the second one waits', sub { slurp($second->{errors}) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
+    wait_until('the second one waits',
+        sub { slurp($second->{errors})
+        =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
     is(go_on($first)->{status}, 0, 'two at once: the first one');
     my $pid = $target->postmaster_pid;
-    ends(end_of_rewind($second), 0, 'two at once: the second one', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    ends(end_of_rewind($second), 0, 'two at once: the second one',
+        qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
     is($target->postmaster_pid, $pid, 'two at once: the server is the same');
     return;
 }
@@ -166,8 +188,10 @@ sub from_itself
     for my $role ($version < 11 ? () : 'rewinder', 'postgres')
     {
         fresh("itself_$role")->configure("unix_socket_directories = '$target->{dir}'");
-        my $conninfo = "host=$target->{dir},$source->{dir} port=5432,5432 dbname=postgres user=$role application_name=itself";
-        ends(rejoin('--keep-config', '--rejoin-timeout=8', { conninfo => $conninfo }), 2, "a standby of itself, as $role",
+        my $conninfo =
+            "host=$target->{dir},$source->{dir} port=5432,5432 dbname=postgres user=$role application_name=itself";
+        ends(rejoin('--keep-config', '--rejoin-timeout=8', { conninfo => $conninfo }), 2,
+            "a standby of itself, as $role",
             qr/^pg_rewind: warning: primary_conninfo names several hosts, and the standby may stream from any of them, also from itself$/m,
             qr/^pg_rewind: hint: Name one host in --source-server, or add target_session_attrs=read-write\.$/m,
             qr/^pg_rewind: error: the target's server does not follow the source yet$/m,

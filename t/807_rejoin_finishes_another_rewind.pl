@@ -1,6 +1,6 @@
-# --rejoin finishes an interrupted rewind that was begun without -R, and then cannot go on: it does not call the target unchanged, does not
-# advise to start its server, which would open for writing on the source's timeline, and ends with status 2. The same command succeeds
-# when the cause is removed.  (Invariant 3. 15 stands for all.)
+# --rejoin finishes an interrupted rewind that was begun without -R, and then cannot go on: it does not call the target
+# unchanged, does not advise to start its server, which would open for writing on the source's timeline, and ends with
+# status 2. The same command succeeds when the cause is removed. (Invariant 3. 15 stands for all.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ finished ── no standby yet ── the same command again ──▶
@@ -18,7 +18,8 @@ my ($source, $target);
 sub rejoin
 {
     my (@options) = @_;
-    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '--retry-timeout=1', '--report=json', '-B', $target->bindir,
+    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '--retry-timeout=1', '--report=json', '-B',
+        $target->bindir,
         '--source-server', $source->conninfo . ' application_name=target', @options) ]);
 }
 
@@ -28,11 +29,14 @@ sub cannot_go_on
     subtest($what, sub {
         my $result = rejoin(@options);
         is($result->{signal} || $result->{status}, 2, 'exit status 2') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: the interrupted rewind is finished$/m, 'the interrupted rewind is finished');
+        like($result->{stderr}, qr/^pg_rewind: the interrupted rewind is finished$/m,
+            'the interrupted rewind is finished');
         like($result->{stderr}, $error, 'the cause is named');
-        like($result->{stderr}, qr/^pg_rewind: hint: The interrupted rewind is finished, but the target could not be set up as a standby of the source: do not start its server\. Remove the cause and run the same pg_rewind command again\.$/m,
+        like($result->{stderr},
+            qr/^pg_rewind: hint: The interrupted rewind is finished, but the target could not be set up as a standby of the source: do not start its server\. Remove the cause and run the same pg_rewind command again\.$/m,
             'the last line says that the server is not to be started');
-        unlike($result->{stderr}, qr/unchanged|pg_ctl/, 'nothing calls the target unchanged, or has the command that starts its server');
+        unlike($result->{stderr}, qr/unchanged|pg_ctl/,
+            'nothing calls the target unchanged, or has the command that starts its server');
         is(JSON::PP->new->decode($result->{stdout})->{result}, 'unfinished', 'the report says so');
         ok(!-e $target->path('postmaster.pid'), 'no server runs');
     });
@@ -42,7 +46,8 @@ sub cannot_go_on
 sub succeeds
 {
     my $result = rejoin();
-    is($result->{signal} || $result->{status}, 0, 'the same command succeeds when the cause is removed') or diag($result->{stderr});
+    is($result->{signal} || $result->{status}, 0, 'the same command succeeds when the cause is removed')
+        or diag($result->{stderr});
     is($target->query('SELECT pg_is_in_recovery()'), 't', 'the target is a standby');
     $target->wait_for_replay_of($source);
     return;
@@ -64,7 +69,8 @@ each_version(sub {
         if ($case eq 'the source is stopped')
         {
             $source->stop;
-            cannot_go_on($case, qr/^pg_rewind: error: the target is not a standby of the source yet\npg_rewind: detail: The interrupted rewind was not to make it one/m);
+            cannot_go_on($case,
+                qr/^pg_rewind: error: the target is not a standby of the source yet\npg_rewind: detail: The interrupted rewind was not to make it one/m);
             $source->start;
         }
         else

@@ -1,5 +1,6 @@
-# --rejoin does not stop a server whose configuration the rewind would remove, since the source has its own outside of the data directory;
-# and finishes an interrupted rewind that has removed it, with the right advice.  (Invariants 2, 3. 15 stands for all.)
+# --rejoin does not stop a server whose configuration the rewind would remove, since the source has its own outside of
+# the data directory; and finishes an interrupted rewind that has removed it, with the right advice. (Invariants 2, 3.
+# 15 stands for all.)
 #
 #   source   1 ──┬── 2 ──▶       postgresql.conf is elsewhere
 #   target       └── 1 ──▶       postgresql.conf is in its data directory
@@ -17,7 +18,8 @@ my ($source, $diverged, $target);
 sub rejoin
 {
     my (@options) = @_;
-    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60 -B), $target->bindir, '--source-server', $source->conninfo, @options) ]);
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60
+        -B), $target->bindir, '--source-server', $source->conninfo, @options) ]);
 }
 
 sub fresh
@@ -48,7 +50,8 @@ sub is_refused
     fresh('refused');
     $target->start;
     my $pid = $target->postmaster_pid;
-    ends(rejoin(@$_), 1, "a server that runs @$_", @removed, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
+    ends(rejoin(@$_), 1, "a server that runs @$_", @removed,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
     is($target->postmaster_pid, $pid, 'a server that runs goes on');
     $target->stop;
     ends(rejoin(@$_), 1, "a server that is stopped @$_", @removed) for [], ['-n'];
@@ -63,7 +66,8 @@ sub remedies
     {
         fresh('remedy');
         my $file = "$target->{dir}/elsewhere.conf";
-        my $start = "$target->{bindir}/pg_ctl -D $target->{dir}/data -l $target->{dir}/log -w -o '-c config_file=$file' start";
+        my $start =
+            "$target->{bindir}/pg_ctl -D $target->{dir}/data -l $target->{dir}/log -w -o '-c config_file=$file' start";
         follows("the server is started with another file: $option", $option . ($option =~ /config/ ? $file : $start));
     }
     return;
@@ -78,7 +82,8 @@ sub interrupted
         end_by_kill(hold($target, $source, 'patch', '--no-sync', @$setup));
         my $what = "an interrupted rewind @$setup";
         ok(!-e $target->path('postgresql.conf'), "$what has removed it");
-        my $missing = qr/^pg_rewind: error: the configuration of the target's server was not found\npg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m;
+        my $missing =
+            qr/^pg_rewind: error: the configuration of the target's server was not found\npg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$/m;
         ends(rejoin('-n'), 0, "$what, in a dry run", qr/^pg_rewind: an interrupted rewind is pending$/m);
         ends(rejoin(), 2, $what, qr/^pg_rewind: the interrupted rewind is finished$/m, $missing);
         ends(rejoin(), 1, "$what, and again", $missing, qr/^pg_rewind: hint: The target is unchanged\.$/m);

@@ -1,6 +1,6 @@
-# --rejoin stops no primary by mistake: not one that was promoted from the source's own timeline, and none that clients, standbys or other
-# replication connections use. --demote=TIMELINE names the primary that may be stopped nevertheless, and no other one. --check warns, and
-# a dry run says what would be lost.  (Invariant 1.)
+# --rejoin stops no primary by mistake: not one that was promoted from the source's own timeline, and none that clients,
+# standbys or other replication connections use. --demote=TIMELINE names the primary that may be stopped nevertheless,
+# and no other one. --check warns, and a dry run says what would be lost. (Invariant 1.)
 #
 #   primary    1 ──────┬──────────▶          the source, by mistake or as is meant
 #   promoted           └── 2 ─────────▶      has the new rows, clients, and standbys
@@ -18,7 +18,8 @@ my ($primary, $promoted);
 sub rejoin
 {
     my ($target, $source, @options) = @_;
-    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--keep-config', '--source-server',
+    return run([ rewind_argv($target->data, '--rejoin', '--no-sync', '-B', $target->bindir, '--keep-config',
+        '--source-server',
         $source->conninfo . " application_name=$target->{name}", @options) ]);
 }
 
@@ -38,7 +39,8 @@ sub refused
     my $pid = $target->postmaster_pid;
     for my $mode ([], ['-n'])
     {
-        ends("$what, @$mode", rejoin($target, $source, @options, @$mode), 1, @says, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
+        ends("$what, @$mode", rejoin($target, $source, @options, @$mode), 1, @says,
+            qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
         is($target->postmaster_pid, $pid, "$what, @$mode: the server is not stopped");
     }
     return;
@@ -56,28 +58,35 @@ sub follows
     my ($what, $target, $source) = @_;
     $source->sql("INSERT INTO t VALUES ('later')");
     $target->wait_for_replay_of($source);
-    is($target->query('SELECT a FROM t ORDER BY a'), $source->query('SELECT a FROM t ORDER BY a'), "$what: the target has the source's rows");
+    is($target->query('SELECT a FROM t ORDER BY a'), $source->query('SELECT a FROM t ORDER BY a'),
+        "$what: the target has the source's rows");
     return;
 }
 
-my $direction = qr/^pg_rewind: error: the target was promoted from the source's timeline 1: it left that at [0-9A-F]+\/[0-9A-F]+, and is on timeline 2$/m;
+my $direction =
+    qr/^pg_rewind: error: the target was promoted from the source's timeline 1: it left that at [0-9A-F]+\/[0-9A-F]+, and is on timeline 2$/m;
 
 # The issue's case: the promoted server, with its new rows and a client, is named as the target.
 sub wrong_way
 {
     my $session = $promoted->session;
     my $pid = $session->sql('SELECT pg_backend_pid()');
-    my $lost = qr/^pg_rewind: the rewind discards 3 committed transactions of the target so far, on timeline 2, from \S+ \S+ \S+ to \S+ \S+ \S+; --save-/m;
-    refused('the wrong way', $promoted, $primary, $direction, $lost, qr/^pg_rewind: detail: If the target is the new primary|^pg_rewind: detail: A rewind discards all/m,
-        qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m, qr/^pg_rewind: hint: To keep what the target has, rewind the other cluster/m,
+    my $lost =
+        qr/^pg_rewind: the rewind discards 3 committed transactions of the target so far, on timeline 2, from \S+ \S+ \S+ to \S+ \S+ \S+; --save-/m;
+    refused('the wrong way', $promoted, $primary, $direction, $lost,
+        qr/^pg_rewind: detail: If the target is the new primary|^pg_rewind: detail: A rewind discards all/m,
+        qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m,
+        qr/^pg_rewind: hint: To keep what the target has, rewind the other cluster/m,
         qr/^pg_rewind: hint: To stop this primary and discard what it has written, add --demote=2: the number is its timeline\.$/m);
     refused('the wrong way, by blocks', $promoted, $primary, $direction, $lost, ['--compare']);
     is($session->sql('SELECT pg_backend_pid()'), $pid, 'the client goes on');
-    refused('another timeline is named', $promoted, $primary, qr/^pg_rewind: error: the target is on timeline 2, not on timeline 1 \(--demote\)$/m, ['--demote=1']);
+    refused('another timeline is named', $promoted, $primary,
+        qr/^pg_rewind: error: the target is on timeline 2, not on timeline 1 \(--demote\)$/m, ['--demote=1']);
     my %finding = findings($promoted, $primary);
     is(join(' ', map { $finding{$_}{state} // 'none' } qw(direction in_use)), 'warning warning', '--check warns');
     like($finding{direction}{text}, qr/^the target was promoted from the source's timeline 1: /, 'of the direction');
-    like($finding{direction}{remedy}, qr/--rejoin does not stop this primary unless --demote=2 names its timeline\.$/, 'names the option');
+    like($finding{direction}{remedy}, qr/--rejoin does not stop this primary unless --demote=2 names its timeline\.$/,
+        'names the option');
     like($finding{in_use}{text}, qr/has 1 client connection(?: \(psql\))? now\.$/, 'and of the client');
     $session->end;
     refused('the wrong way, without clients', $promoted, $primary, $direction);
@@ -87,19 +96,28 @@ sub wrong_way
 # The bound is judged before the stop, also where the timeline is named; and again after it.
 sub limited
 {
-    my $too_many = qr/^pg_rewind: error: the rewind would discard more committed transactions than --max-lost-transactions=2 allows$/m;
-    refused('too many', $promoted, $primary, $too_many, qr/^pg_rewind: detail: It would discard 3 committed transactions of the target so far, on timeline 2/m,
+    my $too_many =
+        qr/^pg_rewind: error: the rewind would discard more committed transactions than --max-lost-transactions=2 allows$/m;
+    refused('too many', $promoted, $primary, $too_many,
+        qr/^pg_rewind: detail: It would discard 3 committed transactions of the target so far, on timeline 2/m,
         [qw(--demote=2 --max-lost-transactions=2)]);
-    my $look = qr/^pg_rewind: hint: To look at them, stop the server without a checkpoint, .*pg_ctl stop -m immediate\. Then use --dry-run --report=text without --max-lost-transactions\.$/m;
-    like(rejoin($promoted, $primary, qw(-n --demote=2 --max-lost-transactions=2))->{stderr}, $look, 'it says how they can be looked at: not while the server runs');
-    ends('a dry run of few enough', rejoin($promoted, $primary, qw(-n --demote=2 --max-lost-transactions=3 --report=json)), 0, qr/^pg_rewind: would stop the target's server/m);
+    my $look =
+        qr/^pg_rewind: hint: To look at them, stop the server without a checkpoint, .*pg_ctl stop -m immediate\. Then use --dry-run --report=text without --max-lost-transactions\.$/m;
+    like(rejoin($promoted, $primary, qw(-n --demote=2
+        --max-lost-transactions=2))->{stderr}, $look, 'it says how they can be looked at: not while the server runs');
+    ends('a dry run of few enough', rejoin($promoted, $primary, qw(-n --demote=2 --max-lost-transactions=3
+        --report=json)), 0, qr/^pg_rewind: would stop the target's server/m);
     my $result = rejoin($promoted, $primary, qw(-n --demote=2 --report=json));
-    is(JSON::PP->new->utf8->decode($result->{stdout})->{discarded}{transactions}, 3, 'the report of a dry run has the number');
+    is(JSON::PP->new->utf8->decode($result->{stdout})->{discarded}{transactions}, 3,
+        'the report of a dry run has the number');
 
     # The last commit comes with the stop.
-    my $stop = "psql -XAtqc \"INSERT INTO t VALUES ('last')\" '@{[ $promoted->conninfo ]}' && $promoted->{bindir}/pg_ctl -D $promoted->{dir}/data -m fast -w stop";
-    ends('too many after the stop', rejoin($promoted, $primary, qw(--demote=2 --max-lost-transactions=3), "--stop-command=$stop"), 1,
-        qr/^pg_rewind: detail: It would discard 4 committed transactions of the target, on timeline 2/m, qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command/m);
+    my $stop =
+        "psql -XAtqc \"INSERT INTO t VALUES ('last')\" '@{[ $promoted->conninfo ]}' && $promoted->{bindir}/pg_ctl -D $promoted->{dir}/data -m fast -w stop";
+    ends('too many after the stop', rejoin($promoted, $primary, qw(--demote=2
+        --max-lost-transactions=3), "--stop-command=$stop"), 1,
+        qr/^pg_rewind: detail: It would discard 4 committed transactions of the target, on timeline 2/m,
+        qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command/m);
     ok(!$promoted->is_running, 'the server is stopped');
     $promoted->start;
     return;
@@ -109,10 +127,12 @@ sub limited
 sub right_way
 {
     my $session = $promoted->session;
-    ends('the primary is named', rejoin($promoted, $primary, '--demote=2'), 0, qr/^pg_rewind: the target follows the source/m);
+    ends('the primary is named', rejoin($promoted, $primary, '--demote=2'), 0,
+        qr/^pg_rewind: the target follows the source/m);
     $session->end;
     follows('the primary is named', $promoted, $primary);
-    ends('the same command again', rejoin($promoted, $primary, '--demote=2'), 0, $promoted->version >= 9.6 ? qr/follows the source already$/m : ());
+    ends('the same command again', rejoin($promoted, $primary, '--demote=2'), 0, $promoted->version >= 9.6
+        ? qr/follows the source already$/m : ());
     return;
 }
 
@@ -120,27 +140,34 @@ sub right_way
 sub in_use
 {
     my $session = $primary->session;
-    my $hint = qr/^pg_rewind: hint: If it still serves, do not rewind it\. If it does not, disconnect them\.\npg_rewind: hint: To stop this primary .* add --demote=1: /m;
+    my $hint =
+        qr/^pg_rewind: hint: If it still serves, do not rewind it\. If it does not, disconnect them\.\npg_rewind: hint: To stop this primary .* add --demote=1: /m;
     my $used = qr/^pg_rewind: error: the target is a primary in use$/m;
-    refused('a client', $primary, $promoted, $used, qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m, $hint);
+    refused('a client', $primary, $promoted, $used,
+        qr/^pg_rewind: detail: It has 1 client connection(?: \(psql\))? now\.$/m, $hint);
     # Clients may come while much else is looked at, so they are asked for last.
     spew($promoted->path('refused'), 'x');
     chmod 0, $promoted->path('refused') or die;
     my $refused = rejoin($primary, $promoted);
-    ends('a file that the source may not read', $refused, 1, qr/^pg_rewind: error: could not .*"refused".*: Permission denied$/m);
+    ends('a file that the source may not read', $refused, 1,
+        qr/^pg_rewind: error: could not .*"refused".*: Permission denied$/m);
     unlike($refused->{stderr}, $used, 'a client is looked for after that');
     unlink $promoted->path('refused');
     my %finding = findings($primary, $promoted);
-    is(join(' ', map { $finding{$_}{state} // 'none' } qw(direction in_use)), 'none warning', '--check warns of it alone');
+    is(join(' ', map { $finding{$_}{state} // 'none' } qw(direction
+        in_use)), 'none warning', '--check warns of it alone');
     $session->end;
-    wait_until('without a client it does not', sub { my %found = findings($primary, $promoted); $found{in_use}{state} eq 'ok' });
+    wait_until('without a client it does not', sub { my %found = findings($primary, $promoted); $found{in_use}{state}
+        eq 'ok' });
 
     # A standby; up to 9.6 synchronous means that it is named.
     my $standby = $primary->standby('standby');
     $primary->configure("synchronous_standby_names = 'standby'");
     $primary->sql('SELECT pg_reload_conf()');
-    wait_until('the standby is synchronous', sub { $primary->query("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1 });
-    refused('a standby', $primary, $promoted, $used, qr/^pg_rewind: detail: It has 1 replication connection, 1 of them synchronous \(standby\) now\.$/m, $hint);
+    wait_until('the standby is synchronous',
+        sub { $primary->query("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") == 1 });
+    refused('a standby', $primary, $promoted, $used,
+        qr/^pg_rewind: detail: It has 1 replication connection, 1 of them synchronous \(standby\) now\.$/m, $hint);
     $primary->configure("synchronous_standby_names = ''");
     $primary->sql('SELECT pg_reload_conf()');
     $standby->discard;
@@ -155,7 +182,8 @@ sub in_use
     kill 'HUP', $primary->postmaster_pid;
     my $as = sub {
         my @options = @_;
-        return run([ rewind_argv($primary->data, '--rejoin', '-n', '-B', $primary->bindir, '--keep-config', '--source-server',
+        return run([ rewind_argv($primary->data, '--rejoin', '-n', '-B', $primary->bindir, '--keep-config',
+            '--source-server',
             $promoted->conninfo =~ s/user=\S+/user=rewinder/r, @options) ]);
     };
     wait_until('it lets in nobody else', sub { $primary->try_sql('SELECT 1')->{status} });
@@ -164,8 +192,11 @@ sub in_use
     ends('a role that sees little, and no client', $as->(), 0);
     spew($primary->path('pg_hba.conf'), "local all all reject\n");
     kill 'HUP', $primary->postmaster_pid;
-    wait_until('it lets in nobody', sub { run([ program('psql'), '-Xqc', 'SELECT 1', $primary->conninfo =~ s/user=\S+/user=rewinder/r ])->{status} });
-    ends('it lets in nobody', $as->(), 1, qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m,
+    wait_until('it lets in nobody',
+        sub { run([ program('psql'), '-Xqc', 'SELECT 1',
+        $primary->conninfo =~ s/user=\S+/user=rewinder/r ])->{status} });
+    ends('it lets in nobody', $as->(), 1,
+        qr/^pg_rewind: error: it is not known whether clients or standbys use the target, a primary$/m,
         qr/^pg_rewind: hint: To stop this primary .* add --demote=1: /m);
     %finding = findings($primary, $promoted);
     is($finding{in_use}{state}, 'unknown', '--check does not know it either');
@@ -176,7 +207,8 @@ sub in_use
     return;
 }
 
-# Nobody uses it: parallel workers, background workers and our own connection do not count, and who has just left is waited for.
+# Nobody uses it: parallel workers, background workers and our own connection do not count, and who has just left is
+# waited for.
 sub unused
 {
     must_run([ program('psql'), '-Xqc', 'SELECT 1', $primary->conninfo ]);

@@ -1,5 +1,5 @@
-# --rejoin finds a cluster of Debian's layout by its data directory: its server is stopped and started by pg_ctlcluster, with its
-# configuration outside of the data directory.
+# --rejoin finds a cluster of Debian's layout by its data directory: its server is stopped and started by pg_ctlcluster,
+# with its configuration outside of the data directory.
 # (Rules I49, I55, I61, I64.)
 
 use strict;
@@ -18,9 +18,12 @@ each_version(sub {
 
     my $result = run([@command]);
     is($result->{status}, 0, 'a cluster that runs follows the source') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: stopping the target's server \(PID \d+\): \Q$command\E stop -m fast$/m, 'it was stopped by pg_ctlcluster');
+    like($result->{stderr}, qr/^pg_rewind: stopping the target's server \(PID \d+\): \Q$command\E stop -m fast$/m,
+        'it was stopped by pg_ctlcluster');
     like($result->{stderr}, qr/^pg_rewind: starting the target's server: \Q$command\E start$/m, 'and started');
-    like($result->{stderr}, qr{^pg_rewind: the target follows the source: standby "15/\Q$target->{name}\E" is streaming}m, 'under its cluster_name');
+    like($result->{stderr},
+        qr{^pg_rewind: the target follows the source: standby "15/\Q$target->{name}\E" is streaming}m,
+        'under its cluster_name');
     is($target->query('SELECT b FROM t'), 'source', 'it has the row of the source');
 
     # What keeps it from starting is in the cluster's own log.
@@ -28,5 +31,6 @@ each_version(sub {
     $target->configure('max_wal_senders = -5');
     $result = run([@command]);
     is($result->{status}, 2, 'a cluster that cannot be started') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: detail: .*LOG: .*max_wal_senders/m, 'its log is shown') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: detail: .*LOG: .*max_wal_senders/m, 'its log is shown')
+        or diag($result->{stderr});
 }, only => [15]);

@@ -1,7 +1,8 @@
-# The server of a rewound target is a hot standby, which does not start with fewer connections, processes, locks or prepared transactions than
-# the source has. The configuration that it will have is looked at before: its own that is kept, or the source's with a change that the
-# source's server has not seen. From 12 on -R writes what the source has; before, --rejoin refuses, with both numbers.
-# (Where settings of recovery are: 10. Where the server only pauses at a later change: 14 and later.)
+# The server of a rewound target is a hot standby, which does not start with fewer connections, processes, locks or
+# prepared transactions than the source has. The configuration that it will have is looked at before: its own that is
+# kept, or the source's with a change that the source's server has not seen. From 12 on -R writes what the source has;
+# before, --rejoin refuses, with both numbers. (Where settings of recovery are: 10. Where the server only pauses at a
+# later change: 14 and later.)
 #
 #   source   1 ──┬── 2 ── restarted with higher limits ──▶
 #   target       └── 1 ──▶ keeps its configuration
@@ -19,12 +20,15 @@ my ($source, $diverged, $target);
 sub limits
 {
     my ($version) = @_;
-    return (max_connections => 150, max_worker_processes => 12, $version >= 12 ? (max_wal_senders => 12) : (), max_prepared_transactions => 20, max_locks_per_transaction => 150);
+    return (max_connections => 150, max_worker_processes => 12, $version >= 12 ? (max_wal_senders => 12)
+        : (), max_prepared_transactions => 20, max_locks_per_transaction => 150);
 }
 
-sub own { my ($version, $name) = @_; return { max_connections => 100, max_worker_processes => 8, max_wal_senders => 8, max_prepared_transactions => 8, max_locks_per_transaction => $version >= 19 ? 128 : 64 }->{$name} }
+sub own { my ($version, $name) = @_; return { max_connections => 100, max_worker_processes => 8, max_wal_senders => 8,
+    max_prepared_transactions => 8, max_locks_per_transaction => $version >= 19 ? 128 : 64 }->{$name} }
 
-sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1; return $target }
+sub fresh { my ($name) = @_; $target->discard if $target; $target = $diverged->copy($name); $target->{starts} = 1;
+    return $target }
 
 sub of_target
 {
@@ -35,7 +39,9 @@ sub of_target
 sub rejoin { return of_target(qw(--rejoin --no-sync --rejoin-timeout=60 -B), $target->bindir, @_) }
 
 # Each limit with both its numbers.
-sub pairs { my ($version, $form) = @_; my %limit = limits($version); return join ', ', map { sprintf $form, $_, own($version, $_), $limit{$_} } grep { exists $limit{$_} } qw(max_connections max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction) }
+sub pairs { my ($version, $form) = @_; my %limit = limits($version); return join ', ',
+    map { sprintf $form, $_, own($version, $_), $limit{$_} } grep { exists $limit{$_} } qw(max_connections
+    max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction) }
 
 sub finding
 {
@@ -54,7 +60,8 @@ sub has_limits
 }
 
 my $follows = qr/^pg_rewind: the target follows the source: standby /m;
-my $low = qr/^pg_rewind: error: the target's server would not start as a hot standby: its limits are lower than the source's$/m;
+my $low =
+    qr/^pg_rewind: error: the target's server would not start as a hot standby: its limits are lower than the source's$/m;
 
 # The target's own configuration.
 sub kept
@@ -77,7 +84,8 @@ sub kept
     unlink $target->path('patroni.dynamic.json');
 
     my $pid = $target->postmaster_pid;
-    my $writes = qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, the source has %3$d)') ]}\E$/m;
+    my $writes =
+        qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, the source has %3$d)') ]}\E$/m;
     ends(rejoin('--keep-config', '-n'), 0, 'a dry run of --rejoin', $writes) if $written;
     my $result = rejoin('--keep-config');
     if ($written)
@@ -85,11 +93,13 @@ sub kept
         ends($result, 0, '--rejoin', $follows, $writes);
         has_limits($version, '--rejoin');
         $pid = $target->postmaster_pid;
-        ends(rejoin('--keep-config'), 0, '--rejoin again', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+        ends(rejoin('--keep-config'), 0, '--rejoin again',
+            qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
     }
     else
     {
-        ends($result, 1, '--rejoin', $low, qr/^pg_rewind: detail: \Q$numbers\E\.$/m, qr/The target is unchanged, and its server is running\.$/m);
+        ends($result, 1, '--rejoin', $low, qr/^pg_rewind: detail: \Q$numbers\E\.$/m,
+            qr/The target is unchanged, and its server is running\.$/m);
         is($target->postmaster_pid, $pid, '--rejoin: the server goes on');
         $target->sql("ALTER SYSTEM SET $_ = " . { limits($version) }->{$_}) for sort keys %{ { limits($version) } };
         ends(rejoin('--keep-config'), 0, '--rejoin after they were raised', $follows);
@@ -98,7 +108,10 @@ sub kept
     # The command line wins over what -R writes.
     fresh('command_line')->start(settings => { max_connections => 90 });
     $pid = $target->postmaster_pid;
-    ends(rejoin('--keep-config', $_), 1, "a limit of the command line, $_", $low, qr/^pg_rewind: detail: max_connections \(90, the source has 150\)/m, qr/^pg_rewind: hint: The server was started with such options, which win over what -R writes\. Start it without them, or name a --start-command without them\.$/m) for '--no-sync', '-n';
+    ends(rejoin('--keep-config', $_), 1, "a limit of the command line, $_", $low,
+        qr/^pg_rewind: detail: max_connections \(90, the source has 150\)/m,
+        qr/^pg_rewind: hint: The server was started with such options, which win over what -R writes\. Start it without them, or name a --start-command without them\.$/m)
+        for '--no-sync', '-n';
     is($target->postmaster_pid, $pid, 'a limit of the command line: the server goes on');
 
     # Without -R nothing is written: it is the next step.
@@ -124,11 +137,13 @@ sub edited
     my $before = slurp($file);
     $source->sql('ALTER SYSTEM SET max_connections = 30');
     fresh('edited')->start;
-    like(finding('standby_limits')->{text}, qr/^max_connections \(30, the source has 150\)\.$/m, 'edited: --check has both numbers');
+    like(finding('standby_limits')->{text}, qr/^max_connections \(30, the source has 150\)\.$/m,
+        'edited: --check has both numbers');
     my $result = rejoin();
     ends($result, 0, 'edited', $follows) if $version >= 12;
     is($target->query('SHOW max_connections'), 150, 'edited: the server has what it needs') if $version >= 12;
-    ends($result, 1, 'edited', $low, qr/^pg_rewind: detail: max_connections \(30, the source has 150\)\.$/m) if $version < 12;
+    ends($result, 1, 'edited', $low, qr/^pg_rewind: detail: max_connections \(30, the source has 150\)\.$/m)
+        if $version < 12;
     spew($file, $before);
     return;
 }

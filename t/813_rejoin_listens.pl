@@ -1,6 +1,6 @@
-# The configuration to come names where the server listens: with the port of another server on this host, as the source's own, or with
-# addresses that this host does not have, it would not start. --rejoin refuses before the stop; without it there is a step. And a delay of
-# replay is named where it is waited for.  (Where recovery is configured: 10.)
+# The configuration to come names where the server listens: with the port of another server on this host, as the
+# source's own, or with addresses that this host does not have, it would not start. --rejoin refuses before the stop;
+# without it there is a step. And a delay of replay is named where it is waited for. (Where recovery is configured: 10.)
 #
 #   source   1 ──┬── 2 ──▶  its files say: port, listen_addresses, unix_socket_directories
 #   target       └── 1 ──▶ running elsewhere
@@ -22,11 +22,13 @@ sub fresh
     $target->discard if $target;
     $target = $diverged->copy($name);
     $target->configure("unix_socket_directories = '.'");
-    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", defined $options ? ('-o', $options) : (), 'start' ]);
+    must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", defined $options
+        ? ('-o', $options) : (), 'start' ]);
     return;
 }
 
-sub of_target { my (@options) = @_; return run([ rewind_argv($target->data, @options, '--source-server', $source->conninfo) ]) }
+sub of_target { my (@options) = @_;
+    return run([ rewind_argv($target->data, @options, '--source-server', $source->conninfo) ]) }
 
 sub rejoin { return of_target(qw(--rejoin --no-sync --rejoin-timeout=30 -B), $target->bindir, @_) }
 
@@ -48,7 +50,8 @@ sub is_refused
     my ($name, $error, $hint) = @_;
     fresh($name);
     my $pid = $target->postmaster_pid;
-    ends(rejoin(), 1, $name, qr/^pg_rewind: error: $error$/m, $hint, qr/The target is unchanged, and its server is running\.$/m);
+    ends(rejoin(), 1, $name, qr/^pg_rewind: error: $error$/m, $hint,
+        qr/The target is unchanged, and its server is running\.$/m);
     is($target->postmaster_pid, $pid, "$name: the server goes on");
     like(of_target(qw(--check -R))->{stdout}, qr/^warning  standby +the target's server/m, "$name: --check -R warns");
     $target->stop;
@@ -59,7 +62,8 @@ sub is_refused
 
 sub free_port
 {
-    my $listening = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1, ReuseAddr => 1) or die "could not listen: $!";
+    my $listening = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1, ReuseAddr => 1)
+        or die "could not listen: $!";
     return ($listening, $listening->sockport);
 }
 
@@ -68,34 +72,44 @@ sub listens
     my ($listening, $port) = free_port();
     my $own = qr/^pg_rewind: hint: .*--keep-config/m;
     with_settings("listen_addresses = '127.0.0.1'\nport = $port\n", sub {
-        is_refused('port', "the target's server could not listen on port $port: another server on this host does", $own);
+        is_refused('port', "the target's server could not listen on port $port: another server on this host does",
+            $own);
         fresh('kept');
-        ends(rejoin('--keep-config'), 0, 'the port that the target has', qr/^pg_rewind: the target follows the source/m);
+        ends(rejoin('--keep-config'), 0, 'the port that the target has',
+            qr/^pg_rewind: the target follows the source/m);
         fresh('command_line', "-p 5432 -c listen_addresses=''");
         ends(rejoin(), 0, 'the port of its command line', qr/^pg_rewind: the target follows the source/m);
         fresh('free');
         close $listening;
         ends(rejoin(), 0, 'once the port is free', qr/^pg_rewind: the target follows the source/m);
         my $pid = $target->postmaster_pid;
-        ends(rejoin(), 0, 'its own port', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+        ends(rejoin(), 0, 'its own port',
+            qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
         $target->stop;
     });
-    # The main file is not the source's where the server was started with one elsewhere, although a rewind does not find that.
+    # The main file is not the source's where the server was started with one elsewhere, although a rewind does not find
+    # that.
     with_settings("listen_addresses = '198.51.100.1'\nport = $port\n", sub {
         fresh('elsewhere');
         my $file = "$target->{dir}/elsewhere.conf";
         $target->stop;
         spew($file, slurp($target->path('postgresql.conf')));
-        must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", '-o', "-c config_file=$file", 'start' ]);
+        must_run([ "$target->{bindir}/pg_ctl", '-D', $target->data, '-w', '-l', "$target->{dir}/log.1", '-o',
+            "-c config_file=$file", 'start' ]);
         my $found = of_target(qw(--check -R --verbose))->{stdout};
         unlike($found, qr/could not listen/, 'a main file elsewhere: --check -R looks at that');
-        like($found, qr/^warning  configuration +The server was started with/m, 'and says that a rewind does not find it');
+        like($found, qr/^warning  configuration +The server was started with/m,
+            'and says that a rewind does not find it');
         ends(rejoin(), 0, 'a main file elsewhere', qr/^pg_rewind: the target follows the source/m);
     }, 'postgresql.conf');
     with_settings("unix_socket_directories = '/nonexistent, $source->{dir}'\n",
-        sub { is_refused('socket', "the target's server could not listen on port 5432: the source's server has it in \"\Q$source->{dir}\E\"", $own) });
+        sub { is_refused('socket',
+        "the target's server could not listen on port 5432: the source's server has it in \"\Q$source->{dir}\E\"",
+        $own) });
     with_settings("listen_addresses = '198.51.100.1, 198.51.100.2'\nport = $port\n",
-        sub { is_refused('addresses', 'the target\'s server could not listen: this host has none of its listen_addresses, "198\.51\.100\.1, 198\.51\.100\.2"', $own) });
+        sub { is_refused('addresses',
+        'the target\'s server could not listen: this host has none of its listen_addresses, "198\.51\.100\.1, 198\.51\.100\.2"',
+        $own) });
     with_settings("listen_addresses = '127.0.0.1, 198.51.100.1'\nport = $port\n", sub {
         fresh('some');
         ends(rejoin(), 0, 'an address of another host', qr/^pg_rewind: the target follows the source/m,
@@ -119,9 +133,11 @@ sub delay
     for my $what ('a delay', 'the same again')
     {
         my $result = rejoin('--rejoin-timeout=4', @keep);
-        ends($result, 2, $what, qr/^pg_rewind: warning: the target's server replays WAL with a delay: recovery_min_apply_delay = 1h$/m,
+        ends($result, 2, $what,
+            qr/^pg_rewind: warning: the target's server replays WAL with a delay: recovery_min_apply_delay = 1h$/m,
             qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
-            qr/^pg_rewind: detail: Replay waits for recovery_min_apply_delay = 1h\.$/m, qr/^pg_rewind: hint: .*recovery_min_apply_delay/m);
+            qr/^pg_rewind: detail: Replay waits for recovery_min_apply_delay = 1h\.$/m,
+                qr/^pg_rewind: hint: .*recovery_min_apply_delay/m);
     }
     return;
 }

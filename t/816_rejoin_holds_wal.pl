@@ -1,5 +1,5 @@
-# --rejoin holds the WAL that the stop of the target's server removes: the checkpoint of a clean stop leaves no more than that server
-# itself needs, where neither wal_keep_size nor a slot keeps more.  (Invariants 1, 3.)
+# --rejoin holds the WAL that the stop of the target's server removes: the checkpoint of a clean stop leaves no more
+# than that server itself needs, where neither wal_keep_size nor a slot keeps more. (Invariants 1, 3.)
 #
 #   source            ┌── 2 ──────▶
 #   target   ●── gone ┴── gone ──╳ stop     ● last common checkpoint
@@ -20,12 +20,13 @@ sub none_kept { return $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments
 sub fill_segments
 {
     my ($server, $count) = @_;
-    $server->sql("INSERT INTO t SELECT i, 'filler' FROM generate_series(1, 1000) i; SELECT pg_switch_wal()") for 1 .. $count;
+    $server->sql("INSERT INTO t SELECT i, 'filler' FROM generate_series(1, 1000) i; SELECT pg_switch_wal()")
+        for 1 .. $count;
     return;
 }
 
-# Both run. The source has removed its WAL from before the divergence, and the target's stop removes its own. (Up to 10 a checkpoint
-# leaves the WAL since the one before.)
+# Both run. The source has removed its WAL from before the divergence, and the target's stop removes its own. (Up to 10
+# a checkpoint leaves the WAL since the one before.)
 sub pair
 {
     my (%option) = @_;
@@ -65,7 +66,8 @@ sub follows
     $target->wait_for_replay_of($source);
     my $rows = 'SELECT count(*), sum(a), max(b) FROM t';
     is($target->query($rows), $source->query($rows), "$what: it has the source's rows");
-    is(join(' ', glob($target->path('pg_rewind*') . ' ' . $target->path('pg_wal/pg_rewind*'))), $target->path('pg_rewind_server.log'), "$what: nothing is left but the log");
+    is(join(' ', glob($target->path('pg_rewind*') . ' ' . $target->path('pg_wal/pg_rewind*'))),
+        $target->path('pg_rewind_server.log'), "$what: nothing is left but the log");
     return;
 }
 
@@ -92,10 +94,14 @@ sub by_hand
     pair();
     my $found = finding();
     is($found->{state}, 'warning', 'before a stop that removes WAL --check warns') or diag(explain($found));
-    like($found->{remedy}, qr/--rejoin, .* -m immediate\. .*\nALTER SYSTEM SET wal_keep_(?:size|segments) = .*; SELECT pg_catalog\.pg_reload_conf\(\);$/s, 'and says how to keep it');
+    like($found->{remedy},
+        qr/--rejoin, .* -m immediate\. .*\nALTER SYSTEM SET wal_keep_(?:size|segments) = .*; SELECT pg_catalog\.pg_reload_conf\(\);$/s,
+        'and says how to keep it');
     $target->stop;
     is(finding()->{state}, 'none', 'of a server that is stopped it says nothing');
-    like(rewind($target, $source)->{stderr}, qr/^pg_rewind: error: could not open file ".*": No such file or directory$/m, 'by hand the stop removes WAL that the rewind needs');
+    like(rewind($target, $source)->{stderr},
+        qr/^pg_rewind: error: could not open file ".*": No such file or directory$/m,
+        'by hand the stop removes WAL that the rewind needs');
     discard();
 
     pair();
@@ -104,33 +110,46 @@ sub by_hand
     wait_until('it is set', sub { $target->query('SHOW ' . (none_kept() =~ /^(\w+)/)[0]) !~ /^0/ });
     is(finding()->{state}, 'ok', 'with that setting nothing is wrong');
     $target->stop;
-    unlike(rewinds($target, $source, options => [ '-N', '--keep-config' ])->{stderr}, qr/comparing all blocks/, 'nor after a clean stop');
+    unlike(rewinds($target, $source, options => [ '-N', '--keep-config' ])->{stderr}, qr/comparing all blocks/,
+        'nor after a clean stop');
     discard();
 
     pair();
     $target->stop('immediate');
-    unlike(rewinds($target, $source, options => [ '-N', '--keep-config' ])->{stderr}, qr/comparing all blocks/, 'an immediate stop removes nothing');
+    unlike(rewinds($target, $source, options => [ '-N', '--keep-config' ])->{stderr}, qr/comparing all blocks/,
+        'an immediate stop removes nothing');
     discard();
     return;
 }
 
-# Where no hard link can be made there are copies; where nothing can be held, blocks are compared; and what cannot be removed is told.
+# Where no hard link can be made there are copies; where nothing can be held, blocks are compared; and what cannot be
+# removed is told.
 sub not_held
 {
     pair();
-    reads_wal('no hard links', rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_APART => '*/pg_rewind.work.held/0*' } }));
+    reads_wal('no hard links',
+        rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT_APART => '*/pg_rewind.work.held/0*' } }));
     discard();
 
     pair();
-    my $result = rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'fail:mkdir@*/pg_rewind.work.held:ENOSPC' } });
-    like($result->{stderr}, qr/^pg_rewind: warning: could not create directory ".*held": .*\npg_rewind: detail: When it stops, the server may remove WAL that shows what it has changed\. Then the rewind compares all blocks\.$/m, 'what cannot be held is told');
+    my $result =
+        rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT => 'fail:mkdir@*/pg_rewind.work.held:ENOSPC' } });
+    like($result->{stderr},
+        qr/^pg_rewind: warning: could not create directory ".*held": .*\npg_rewind: detail: When it stops, the server may remove WAL that shows what it has changed\. Then the rewind compares all blocks\.$/m,
+        'what cannot be held is told');
     like($result->{stderr}, qr/^pg_rewind: comparing all blocks/m, 'and compared');
     follows('nothing can be held', $result);
     discard();
 
     pair();
-    $result = rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'fail:rmdir@*/pg_rewind.work.held:EIO' } });
-    like($result->{stderr}, qr/^pg_rewind: warning: could not remove .*\npg_rewind: detail: The directory ".*\/pg_rewind\.work\.held" may be removed\.$/m, 'what cannot be removed is told');
+    $result =
+        rejoin({ env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT => 'fail:rmdir@*/pg_rewind.work.held:EIO' } });
+    like($result->{stderr},
+        qr/^pg_rewind: warning: could not remove .*\npg_rewind: detail: The directory ".*\/pg_rewind\.work\.held" may be removed\.$/m,
+        'what cannot be removed is told');
     reads_wal('what is held is removed by the next step', $result);
     discard();
     return;
@@ -163,23 +182,28 @@ sub at_once
 sub overwritten_before_the_stop
 {
     pair();
-    my $psql = program('psql') . " -Xqd '" . $target->conninfo . q{' -c "INSERT INTO t SELECT i, 'filler' FROM generate_series(1, 1000) i" -c 'SELECT pg_switch_wal()'};
+    my $psql = program('psql') . " -Xqd '" . $target->conninfo
+        . q{' -c "INSERT INTO t SELECT i, 'filler' FROM generate_series(1, 1000) i" -c 'SELECT pg_switch_wal()'};
     my $checkpoint = $psql =~ s/ -c .*/ -c CHECKPOINT/r;
-    reads_wal('a checkpoint before the stop', rejoin("--stop-command=$checkpoint; for i in 1 2 3 4 5 6 7 8; do $psql; done; @{[ pg_ctl() ]} -m immediate stop"));
+    reads_wal('a checkpoint before the stop',
+        rejoin("--stop-command=$checkpoint; for i in 1 2 3 4 5 6 7 8; do $psql; done; @{[ pg_ctl() ]} -m immediate stop"));
     discard();
     return;
 }
 
 sub killed
 {
-    my %at = ('while WAL is held' => 'rename@*/pg_rewind.work.held/*', 'before the stop' => 'create@*/pg_rewind_server.log', 'after the stop' => 'create@*/pg_rewind.work/*');
+    my %at = ('while WAL is held' => 'rename@*/pg_rewind.work.held/*',
+        'before the stop' => 'create@*/pg_rewind_server.log', 'after the stop' => 'create@*/pg_rewind.work/*');
     for my $when (sort keys %at)
     {
         pair();
-        my $result = rejoin(ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$at{$when}" } });
+        my $result = rejoin(ONCE,
+            { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$at{$when}" } });
         is($result->{signal}, 9, "killed $when") or diag($result->{stderr});
         ok(-d $target->path('pg_wal/pg_rewind.work.held'), "killed $when: WAL is held");
-        is($target->is_running ? 'running' : 'stopped', $when eq 'after the stop' ? 'stopped' : 'running', "killed $when: so is the server");
+        is($target->is_running ? 'running' : 'stopped', $when eq 'after the stop' ? 'stopped'
+            : 'running', "killed $when: so is the server");
         reads_wal("killed $when, and the same command again", rejoin());
         discard();
     }
@@ -190,7 +214,8 @@ sub killed
 sub without_rejoin
 {
     pair();
-    my $result = rejoin('--stop-command=' . pg_ctl() . ' -m fast stop; mv ' . $target->path('PG_VERSION') . ' ' . $target->path('away'));
+    my $result = rejoin('--stop-command=' . pg_ctl() . ' -m fast stop; mv ' . $target->path('PG_VERSION') . ' '
+        . $target->path('away'));
     is($result->{status}, 1, 'a run that fails after the stop') or diag($result->{stderr});
     ok(-d $target->path('pg_wal/pg_rewind.work.held'), 'what is held stays for the same command');
     rename($target->path('away'), $target->path('PG_VERSION')) or die;
@@ -218,10 +243,12 @@ sub not_stopped
     discard();
 
     pair();
-    my $run = hold($target, $source, 'rename@*/pg_rewind.work.held/*', qw(--rejoin --no-sync --keep-config -B), $target->bindir);
+    my $run = hold($target, $source, 'rename@*/pg_rewind.work.held/*', qw(--rejoin --no-sync --keep-config
+        -B), $target->bindir);
     kill 'TERM', $run->{pid};
     my $result = go_on($run);
-    ok($result->{status} != 0 && $target->is_running, 'SIGTERM while WAL is held: the server goes on') or diag($result->{stderr});
+    ok($result->{status} != 0 && $target->is_running, 'SIGTERM while WAL is held: the server goes on')
+        or diag($result->{stderr});
     is_kept_nothing('SIGTERM while WAL is held');
     discard();
     return;
@@ -259,7 +286,9 @@ sub lost_nevertheless
     like($refused->{stderr}, qr/^pg_rewind: error: $lost/m, 'it says so');
     my $report = work_dir() . "/report_$version";
     my $result = rejoin("--save-lost-rows=$saved", "--report-file=$report", '--report=json');
-    like($result->{stderr}, qr/^pg_rewind: warning: $lost\npg_rewind: detail: No WAL tells what the target has changed, or which transactions are lost\. No rows can be saved\.$/m, 'WAL that is lost is a warning');
+    like($result->{stderr},
+        qr/^pg_rewind: warning: $lost\npg_rewind: detail: No WAL tells what the target has changed, or which transactions are lost\. No rows can be saved\.$/m,
+        'WAL that is lost is a warning');
     like($result->{stderr}, qr/^pg_rewind: comparing all blocks with the source's$/m, 'all blocks are compared');
     is(() = $result->{stderr} =~ /servers diverged at/g, 1, 'the divergence of the histories is printed');
     like(slurp($report), qr/"mode": "compare"/, 'so says the report');

@@ -1,6 +1,7 @@
-# What the target's configuration includes from outside of the data directory counts, and so do the options of its server's last start: a
-# recovery target there, with which it would be promoted beside the source; the former primary_conninfo, whose application_name and
-# sslmode -R keeps. What cannot be read is a finding of --check, and --rejoin does not stop the server.  (Invariant 3.)
+# What the target's configuration includes from outside of the data directory counts, and so do the options of its
+# server's last start: a recovery target there, with which it would be promoted beside the source; the former
+# primary_conninfo, whose application_name and sslmode -R keeps. What cannot be read is a finding of --check, and
+# --rejoin does not stop the server. (Invariant 3.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running, with a configuration elsewhere
@@ -18,14 +19,16 @@ my ($source, $diverged, $target, $outside);
 sub rejoin
 {
     my (@options) = @_;
-    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60 -B), $target->bindir, '--source-server', $source->conninfo, @options) ]);
+    return run([ rewind_argv($target->data, qw(--rejoin --no-sync --rejoin-timeout=60
+        -B), $target->bindir, '--source-server', $source->conninfo, @options) ]);
 }
 
 sub is_refused
 {
     my ($what, $says, @options) = @_;
     my $pid = $target->postmaster_pid;
-    ends(rejoin(@options, @$_), 1, "$what @$_", $says, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
+    ends(rejoin(@options, @$_), 1, "$what @$_", $says,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m) for [], ['-n'];
     is($target->postmaster_pid, $pid, "$what: the server goes on");
     return;
 }
@@ -43,7 +46,8 @@ sub fresh
 
 sub check
 {
-    return run([ rewind_argv($target->data, qw(--check -R --verbose), '--source-server', $source->conninfo, @_) ])->{stdout};
+    return run([ rewind_argv($target->data, qw(--check -R
+        --verbose), '--source-server', $source->conninfo, @_) ])->{stdout};
 }
 
 my $promotes = "recovery_target = 'immediate'\nrecovery_target_action = 'promote'\n";
@@ -63,20 +67,26 @@ sub recovery_target_outside
         spew("$outside/x.conf", $promotes);
         $target->configure($by{$way}->());
         $target->start;
-        is_refused("a recovery target by $way", qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m, '--keep-config');
-        like(check('--keep-config'), qr/^warning  standby +with "recovery_target" the target's server/m, "a recovery target by $way: --check tells of it");
+        is_refused("a recovery target by $way",
+            qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m,
+            '--keep-config');
+        like(check('--keep-config'), qr/^warning  standby +with "recovery_target" the target's server/m,
+            "a recovery target by $way: --check tells of it");
     }
     # The source's configuration includes what the target has at that path.
     fresh('of_source')->start;
     spew("$outside/x.conf", $promotes);
     my $before = slurp($source->path('postgresql.conf'));
     append($source->path('postgresql.conf'), "include '$outside/x.conf'\n");
-    is_refused('a recovery target that the source names', qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
+    is_refused('a recovery target that the source names',
+        qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
     spew($source->path('postgresql.conf'), $before);
-    # A path in the target's data directory is of a file that comes from the source: as a rule both data directories have one path.
+    # A path in the target's data directory is of a file that comes from the source: as a rule both data directories
+    # have one path.
     spew($source->path('same.conf'), $promotes);
     append($source->path('postgresql.conf'), "include '@{[ $target->data ]}/same.conf'\n");
-    is_refused('a recovery target in a file of the source', qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
+    is_refused('a recovery target in a file of the source',
+        qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source$/m);
     spew($source->path('postgresql.conf'), $before);
     unlink $source->path('same.conf');
     return;
@@ -84,13 +94,17 @@ sub recovery_target_outside
 
 sub cannot_be_read
 {
-    my $says = sub { qr/^pg_rewind: error: could not read "\Q$_[0]\E", which the configuration of the target's server names$/m };
+    my $says =
+        sub {
+            qr/^pg_rewind: error: could not read "\Q$_[0]\E", which the configuration of the target's server names$/m };
     fresh('unread');
     spew("$outside/x.conf", "work_mem = '5MB'\n");
     $target->configure("include '$outside/x.conf'");
     $target->start;
     unlink "$outside/x.conf";
-    like(check('--keep-config'), qr/^unknown  configuration +"\Q$outside\E\/x\.conf", which\s+the configuration names, cannot be read/m, '--check tells what it could not read');
+    like(check('--keep-config'),
+        qr/^unknown  configuration +"\Q$outside\E\/x\.conf", which\s+the configuration names, cannot be read/m,
+        '--check tells what it could not read');
     is_refused('a file that is gone', $says->("$outside/x.conf"), '--keep-config');
     mkdir "$outside/x.conf";
     is_refused('what is no file', $says->("$outside/x.conf"), '--keep-config');
@@ -104,7 +118,8 @@ sub cannot_be_read
     $target->start;
     privileged('change-owner', 'nobody', "$outside/x.conf");
     chmod 0600, "$outside/x.conf";
-    is_refused("another user's file", $says->("$outside/x.conf"), '--keep-config') if !open(my $file, '<', "$outside/x.conf");
+    is_refused("another user's file", $says->("$outside/x.conf"), '--keep-config')
+        if !open(my $file, '<', "$outside/x.conf");
     return;
 }
 
@@ -117,14 +132,18 @@ sub former_conninfo
     $target->configure("include '$outside/x.conf'");
     my $result = rewind($target, $source, options => [ '-R', '--keep-config' ]);
     is($result->{status}, 0, '-R') or diag($result->{stderr});
-    like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bapplication_name=node_7\b.*'$/m, 'its application_name is kept');
-    like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bsslmode=require\b.*'$/m, 'and its sslmode');
+    like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bapplication_name=node_7\b.*'$/m,
+        'its application_name is kept');
+    like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bsslmode=require\b.*'$/m,
+        'and its sslmode');
 
     fresh('unknown');
     $target->configure("include '$outside/none.conf'");
     $result = rewind($target, $source, options => [ '-R' ]);
     is($result->{status}, 0, '-R, where a file cannot be read') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: warning: could not read "\Q$outside\E\/none\.conf", which the target's configuration names$/m, 'says that it is not known what was there');
+    like($result->{stderr},
+        qr/^pg_rewind: warning: could not read "\Q$outside\E\/none\.conf", which the target's configuration names$/m,
+        'says that it is not known what was there');
     return;
 }
 
@@ -134,20 +153,24 @@ sub command_line
     my ($version) = @_;
     my %targets = (recovery_target => 'immediate', recovery_target_action => 'promote');
     fresh('options')->start(settings => \%targets);
-    my $says = qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source\npg_rewind: detail: .* The setting is on the server's command line, as it was started last\.$/m;
+    my $says =
+        qr/^pg_rewind: error: with "recovery_target" the target's server would not follow the source\npg_rewind: detail: .* The setting is on the server's command line, as it was started last\.$/m;
     is_refused('a recovery target on the command line', $says);
-    like(check(), qr/^warning  standby +with "recovery_target" the target's server/m, 'a recovery target on the command line: --check tells of it');
+    like(check(), qr/^warning  standby +with "recovery_target" the target's server/m,
+        'a recovery target on the command line: --check tells of it');
     $target->stop;
     ends(rejoin(), 1, 'a recovery target on the command line, stopped', $says);
     my $start = "$target->{bindir}/pg_ctl -D $target->{dir}/data -l $target->{dir}/log -w -o '-k $target->{dir}' start";
     ends(rejoin("--start-command=$start"), 0, 'another start command', qr/^pg_rewind: the target follows the source/m);
 
     fresh('conninfo')->start(settings => { primary_conninfo => "'host=/nowhere application_name=node_7'" });
-    is_refused('primary_conninfo on the command line', qr/^pg_rewind: error: with "primary_conninfo" on its command line the target's server would not follow the source$/m);
+    is_refused('primary_conninfo on the command line',
+        qr/^pg_rewind: error: with "primary_conninfo" on its command line the target's server would not follow the source$/m);
     $target->stop;
     my $result = rewind($target, $source, options => [ '-R' ]);
     is($result->{status}, 0, '-R') or diag($result->{stderr});
-    like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bapplication_name=node_7\b.*'$/m, 'its application_name is kept');
+    like(slurp($target->path('postgresql.auto.conf')), qr/^primary_conninfo = '.*\bapplication_name=node_7\b.*'$/m,
+        'its application_name is kept');
     return;
 }
 

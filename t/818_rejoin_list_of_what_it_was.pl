@@ -1,7 +1,8 @@
-# --rejoin starts the server as it was: with the very arguments, whatever characters they have, with its environment, its log, umask,
-# limits, control group and score for the kernel's out-of-memory killer; nothing of the caller's is in their place, and nothing that it is
-# given is expanded or executed. The test prints the list. It is started so as well by a second run after the first one was killed, and
-# from postmaster.opts where it does not run.  (Where recovery is configured: 10.)
+# --rejoin starts the server as it was: with the very arguments, whatever characters they have, with its environment,
+# its log, umask, limits, control group and score for the kernel's out-of-memory killer; nothing of the caller's is in
+# their place, and nothing that it is given is expanded or executed. The test prints the list. It is started so as well
+# by a second run after the first one was killed, and from postmaster.opts where it does not run. (Where recovery is
+# configured: 10.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──▶ running
@@ -30,16 +31,19 @@ sub odd_arguments
     );
     # Recovery's commands are no settings in these.
     @strings = grep { !/^archive_cleanup/ } @strings if $target->version < 12;
-    return ((map { ('-c', $_) } @strings), '--maintenance-work-mem=3MB', '-B', '2048', '-N100', '-Fp', '5432', "-k$target->{dir}");
+    return ((map { ('-c', $_) } @strings), '--maintenance-work-mem=3MB', '-B', '2048', '-N100', '-Fp', '5432',
+        "-k$target->{dir}");
 }
 
 my %environment = (
-    PATH => $ENV{PATH}, HOME => '/nonexistent', ODD => "a 'b' \"c\" \$d `e`\nf", PGDATESTYLE => 'German', PGTZ => 'Asia/Seoul',
+    PATH => $ENV{PATH}, HOME => '/nonexistent', ODD => "a 'b' \"c\" \$d `e`\nf", PGDATESTYLE => 'German',
+    PGTZ => 'Asia/Seoul',
     LC_ALL => 'C', EMPTY => '', LD_LIBRARY_PATH => $ENV{LD_LIBRARY_PATH} // '/nonexistent',
 );
 
 # The caller's, none of which is the server's.
-my %callers = (PGDATESTYLE => 'Postgres', PGPORT => 1, PGCLIENTENCODING => 'LATIN1', PGTZ => 'UTC', OF_CALLER => 1, HOME => '/tmp');
+my %callers = (PGDATESTYLE => 'Postgres', PGPORT => 1, PGCLIENTENCODING => 'LATIN1', PGTZ => 'UTC', OF_CALLER => 1,
+    HOME => '/tmp');
 
 # As a service manager does: no shell, no pg_ctl.
 sub start_by_hand
@@ -57,7 +61,8 @@ sub start_by_hand
         POSIX::close($_) for 3 .. 50;
         %ENV = %environment;
         spew('/proc/self/oom_score_adj', 300);
-        exec('/bin/sh', '-c', 'ulimit -S -n 333; ulimit -S -c 0; ulimit -S -s 4096; exec "$@"', 'sh', "$target->{bindir}/postgres", '-D', $target->data, odd_arguments());
+        exec('/bin/sh', '-c', 'ulimit -S -n 333; ulimit -S -c 0; ulimit -S -s 4096; exec "$@"', 'sh',
+            "$target->{bindir}/postgres", '-D', $target->data, odd_arguments());
     }
     waitpid($pid, 0);
     wait_until('it takes connections', sub { $target->try_sql('SELECT 1')->{status} == 0 });
@@ -139,14 +144,17 @@ sub rejoin
 {
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
-    return run([ rewind_argv($target->data, qw(--rejoin --keep-config --no-sync --rejoin-timeout=60), '--source-server', $source->conninfo . ' application_name=list', @options) ],
+    return run([ rewind_argv($target->data, qw(--rejoin --keep-config --no-sync
+        --rejoin-timeout=60), '--source-server', $source->conninfo . ' application_name=list', @options) ],
         env => { %callers, %option });
 }
 
 sub succeeds
 {
     my ($result, $what) = @_;
-    is($result->{signal} || $result->{status}, 0, "$what: exit status 0") or diag($result->{stderr}, -e $target->{log} ? slurp($target->{log}) : '', map { slurp($_) } glob($target->path('pg_rewind_server.log')));
+    is($result->{signal} || $result->{status}, 0, "$what: exit status 0")
+        or diag($result->{stderr}, -e $target->{log} ? slurp($target->{log})
+        : '', map { slurp($_) } glob($target->path('pg_rewind_server.log')));
     like($result->{stderr}, qr/^pg_rewind: the target follows the source: standby "list"/m, "$what: it follows");
     return;
 }
@@ -179,19 +187,23 @@ each_version(sub {
     my $less = run([ '/bin/sh', '-c', 'echo 500 >/proc/self/oom_score_adj; ulimit -n 200; exec "$@"', 'sh',
         rewind_argv($target->data, qw(--rejoin -n --keep-config), '--source-server', $source->conninfo) ]);
     is($less->{status}, 0, 'a dry run with less') or diag($less->{stderr});
-    like($less->{stderr}, qr/^pg_rewind: warning: started by this command the target's server would not have what it has now: the limit of open files, oom_score_adj$/m, 'says what the server would lack');
+    like($less->{stderr},
+        qr/^pg_rewind: warning: started by this command the target's server would not have what it has now: the limit of open files, oom_score_adj$/m,
+        'says what the server would lack');
     my $result = rejoin();
     unlike($result->{stderr}, qr/would not have what it has now/, 'where it has all, nothing is said');
     succeeds($result, 'a server that runs');
     is_as_it_was('a server that runs', $before);
     like(slurp($target->{log}), qr/starting backup recovery|redo starts|entering standby mode/, 'its log goes on');
-    is(-s $target->path('pg_rewind_server.log') ? slurp($target->path('pg_rewind_server.log')) =~ /LOG:/ : '', '', 'and is nowhere else');
+    is(-s $target->path('pg_rewind_server.log') ? slurp($target->path('pg_rewind_server.log')) =~ /LOG:/
+        : '', '', 'and is nowhere else');
 
     # Killed amid the rewind, which removes postmaster.opts.
     fresh('killed');
     start_by_hand("$target->{dir}/own.log");
     $before = list();
-    $result = rejoin(ONCE, { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' });
+    $result = rejoin(ONCE, { LD_PRELOAD => $ENV{PG_REWIND_FAULTS},
+        PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' });
     is($result->{signal}, 9, 'killed on the way') or diag($result->{stderr});
     ok(!$target->is_running, 'the server is stopped');
     is((stat $target->path('pg_rewind.work.start'))[2] & 0777, 0600, 'what is kept only the owner can read');
@@ -205,6 +217,7 @@ each_version(sub {
     $before = list();
     $target->stop;
     succeeds(rejoin(), 'a server that is stopped');
-    is_as_it_was('a server that is stopped', $before, 'environment', 'stdout', 'stderr', 'oom_score_adj', 'setting DateStyle', 'setting TimeZone', grep { /^Max |^setting lc_|^setting max_stack/ } keys %$before);
+    is_as_it_was('a server that is stopped', $before, 'environment', 'stdout', 'stderr', 'oom_score_adj',
+        'setting DateStyle', 'setting TimeZone', grep { /^Max |^setting lc_|^setting max_stack/ } keys %$before);
     undef $target;
 }, only => [ 10, 11, 15, 18, 19 ]);

@@ -1,7 +1,7 @@
-# The server that --rejoin has started lives on when the command is asked to stop, by SIGTERM or by Ctrl-C, also up to 11, where pg_ctl
-# leaves it in its own session; and what the last line says of it is so. A start command may leave the server to come later, and a server
-# whose postmaster.pid is still empty is starting. What the environment asks of the source is not asked of the target's own socket.
-# (pg_ctl without a session of its own: 10, 11.)
+# The server that --rejoin has started lives on when the command is asked to stop, by SIGTERM or by Ctrl-C, also up to
+# 11, where pg_ctl leaves it in its own session; and what the last line says of it is so. A start command may leave the
+# server to come later, and a server whose postmaster.pid is still empty is starting. What the environment asks of the
+# source is not asked of the target's own socket. (pg_ctl without a session of its own: 10, 11.)
 #
 #   source   1 ──┬── 2 ──────────▶
 #   target       └── 1 ──╳ ── 2 ──▶   in each case anew
@@ -18,14 +18,16 @@ my ($source, $diverged, $target);
 sub rejoin_argv
 {
     my ($conninfo, @options) = @_;
-    return rewind_argv($target->data, qw(--rejoin --keep-config --no-sync --rejoin-timeout=60), '--source-server', $conninfo, @options);
+    return rewind_argv($target->data, qw(--rejoin --keep-config --no-sync
+        --rejoin-timeout=60), '--source-server', $conninfo, @options);
 }
 
 sub rejoin
 {
     my (@options) = @_;
     my %option = ref $options[-1] ? %{ pop @options } : ();
-    return run([ rejoin_argv($option{conninfo} // $source->conninfo, '-B', $option{bindir} // $target->bindir, @options) ], env => $option{env} // {});
+    return run([ rejoin_argv($option{conninfo} // $source->conninfo, '-B', $option{bindir}
+        // $target->bindir, @options) ], env => $option{env} // {});
 }
 
 sub follows
@@ -62,11 +64,13 @@ END
 sub lives_on
 {
     my ($what, $stderr) = @_;
-    like($stderr, qr/^pg_rewind: hint: The target is a standby of the source and its server is running, but it has not caught up yet: run the same pg_rewind command again, it goes on waiting\.$/m,
+    like($stderr,
+        qr/^pg_rewind: hint: The target is a standby of the source and its server is running, but it has not caught up yet: run the same pg_rewind command again, it goes on waiting\.$/m,
         "$what: it says that the server is running");
     my $pid = $target->postmaster_pid;
     sleep 2;    # a server that was asked to stop takes its time
-    ok($pid && $target->postmaster_pid == $pid, "$what: so it is") or diag(map { slurp($_) } glob($target->path('pg_rewind_server.log')));
+    ok($pid && $target->postmaster_pid == $pid, "$what: so it is")
+        or diag(map { slurp($_) } glob($target->path('pg_rewind_server.log')));
     follows(rejoin(), "$what, and again");
     is($target->postmaster_pid, $pid, "$what, and again: it is the same server");
     return;
@@ -75,7 +79,8 @@ sub lives_on
 sub asked_to_stop
 {
     fresh('asked');
-    my $run = start_rewind($target, $source, options => [ qw(--rejoin --keep-config --rejoin-timeout=60 -B), slow_pg_ctl() ]);
+    my $run = start_rewind($target, $source, options => [ qw(--rejoin --keep-config --rejoin-timeout=60
+        -B), slow_pg_ctl() ]);
     wait_until('the server is started', sub { -e "$target->{dir}/started" || has_ended($run) });
     kill 'TERM', $run->{pid};
     my $result = end_of_rewind($run);
@@ -85,14 +90,17 @@ sub asked_to_stop
     fresh('typed');
     my $said = "$target->{dir}/said";
     my $quoted = join ' ', map { s/'/'\\''/gr =~ s/.*/'$&'/sr } rejoin_argv($source->conninfo, '-B', slow_pg_ctl());
-    run([ 'sh', '-c', "(while ! [ -e $target->{dir}/started ]; do sleep 0.05; done; printf '\\003'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', "$quoted 2>$said" ]);
+    run([ 'sh', '-c',
+        "(while ! [ -e $target->{dir}/started ]; do sleep 0.05; done; printf '\\003'; sleep 2) | script -qec \"\$1\" /dev/null",
+        'sh', "$quoted 2>$said" ]);
     lives_on('Ctrl-C', slurp($said));
     return;
 }
 
 sub comes_later
 {
-    my $start = sub { "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 start >/dev/null 2>&1" };
+    my $start =
+        sub { "$target->{bindir}/pg_ctl -D @{[ $target->data ]} -l $target->{dir}/log.1 start >/dev/null 2>&1" };
     fresh('later');
     follows(rejoin("--start-command=(sleep 2; @{[ $start->() ]}) &"), 'a server that comes later');
     fresh('empty');
@@ -101,18 +109,24 @@ sub comes_later
     fresh('never');
     my $result = rejoin('--start-command=true');
     is($result->{status}, 2, 'a server that does not come') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: error: the target's server is not running after it was started\npg_rewind: detail: It was waited for \d+ s after the command had ended\.\s/m, 'it says so');
-    like($result->{stderr}, qr/but its server is not running: run the same pg_rewind command again/, 'and so does the last line');
+    like($result->{stderr},
+        qr/^pg_rewind: error: the target's server is not running after it was started\npg_rewind: detail: It was waited for \d+ s after the command had ended\.\s/m,
+        'it says so');
+    like($result->{stderr}, qr/but its server is not running: run the same pg_rewind command again/,
+        'and so does the last line');
     return;
 }
 
 sub environment_of_source
 {
     fresh('environment');
-    my %env = (PGREQUIREPEER => 'nobody', PGSSLMODE => 'verify-full', PGCHANNELBINDING => 'require', PGGSSENCMODE => 'require', PGREQUIREAUTH => 'scram-sha-256',
-        PGSSLROOTCERT => '/nonexistent/root.crt', PGOPTIONS => '-c nonexistent.setting=x -c search_path=""', PGTARGETSESSIONATTRS => 'read-write');
+    my %env = (PGREQUIREPEER => 'nobody', PGSSLMODE => 'verify-full', PGCHANNELBINDING => 'require',
+        PGGSSENCMODE => 'require', PGREQUIREAUTH => 'scram-sha-256',
+        PGSSLROOTCERT => '/nonexistent/root.crt', PGOPTIONS => '-c nonexistent.setting=x -c search_path=""',
+        PGTARGETSESSIONATTRS => 'read-write');
     # What the string says is the source's.
-    my $conninfo = $source->conninfo . q{ requirepeer='' sslmode=prefer channel_binding=prefer gssencmode=prefer sslrootcert=''};
+    my $conninfo = $source->conninfo
+        . q{ requirepeer='' sslmode=prefer channel_binding=prefer gssencmode=prefer sslrootcert=''};
     $conninfo .= q{ require_auth=''} if `psql --version` =~ / (\d+)/ && $1 >= 16;
     my $result = rejoin({ conninfo => $conninfo, env => \%env });
     follows($result, 'an environment that is strict');

@@ -1,8 +1,8 @@
-# What we make of the stored bytes of a value is what the server prints of it: for each type that tables of applications have, with
-# hundreds of edge values and random ones, alone in a table and side by side, TOASTed in all ways.
+# What we make of the stored bytes of a value is what the server prints of it: for each type that tables of applications
+# have, with hundreds of edge values and random ones, alone in a table and side by side, TOASTed in all ways.
 #
-# The judge is COPY, with the settings that value_text.h names. Before 12 servers print floating-point numbers with more digits; there
-# our text is read by the server, which must then hold the same value.
+# The judge is COPY, with the settings that value_text.h names. Before 12 servers print floating-point numbers with more
+# digits; there our text is read by the server, which must then hold the same value.
 
 use strict;
 use warnings;
@@ -26,7 +26,8 @@ sub pattern { my ($bytes) = @_; return join '', map { chr $dice->number(256) } 1
 
 sub random_string
 {
-    my @letters = (('a' .. 'e'), split(' ', q(" \\ , { } [ ] ( ) ' : ; NULL null)), ' ', "\t", "\n", "\x01", "\x7f", "\xc3\xa9", "\xf0\x9f\x90\x98");
+    my @letters = (('a' .. 'e'), split(' ', q(" \\ , { } [ ] ( ) ' : ; NULL null)), ' ', "\t", "\n", "\x01", "\x7f",
+        "\xc3\xa9", "\xf0\x9f\x90\x98");
     return join '', map { $dice->pick(@letters) } 1 .. $dice->number(8);
 }
 
@@ -49,7 +50,8 @@ sub random_json
 {
     my ($depth) = @_;
     my $kind = $dice->number($depth > 0 ? 8 : 5);
-    my $string = sub { my $text = random_string(); $text =~ s/(["\\])/\\$1/g; $text =~ s/([\x00-\x1f])/sprintf '\\u%04x', ord $1/ge; return "\"$text\"" };
+    my $string = sub { my $text = random_string(); $text =~ s/(["\\])/\\$1/g;
+        $text =~ s/([\x00-\x1f])/sprintf '\\u%04x', ord $1/ge; return "\"$text\"" };
     return ('null', 'true', 'false')[$kind] if $kind < 3;
     return random_numeric() =~ s/^(-?)0+(?=\d)/$1/r if $kind == 3;
     return $string->() if $kind == 4;
@@ -75,8 +77,8 @@ sub random_array
     return $shape . '{' . join(',', map { $row->($count) } 1 .. $rows) . '}';
 }
 
-# The types, each with edge values of it, separated by " | ". EMPTY is the empty string. A number in front is the first version that
-# has the type, or takes the values.
+# The types, each with edge values of it, separated by " | ". EMPTY is the empty string. A number in front is the first
+# version that has the type, or takes the values.
 my $edges = <<'END';
 boolean | t | f
 "char" | a | EMPTY | \ | ,
@@ -203,12 +205,15 @@ sub random_date
 sub random_interval
 {
     my @parts = ([ 2_000_000_000, 'days' ], [ 4000, 'months' ], [ 200_000, 'seconds' ], [ 1_000_000, 'microseconds' ]);
-    return join ' ', '0 years', map { my ($limit, $unit) = @$_; $dice->chance(30) ? () : sign() . $dice->number($limit) . " $unit" } @parts;
+    return join ' ', '0 years', map { my ($limit, $unit) = @$_; $dice->chance(30) ? () : sign() . $dice->number($limit)
+        . " $unit" } @parts;
 }
 
-sub random_address { return join ':', map { sprintf '%x', $dice->pick(0, 0, 0, 1, 0xffff, $dice->number(65536)) } 1 .. 8 }
+sub random_address { return join ':',
+    map { sprintf '%x', $dice->pick(0, 0, 0, 1, 0xffff, $dice->number(65536)) } 1 .. 8 }
 
-sub random_lexemes { return join ' ', map { 'w' . digits(1 + $dice->number(5)) . ':' . (1 + $dice->number(20)) . $dice->pick('', qw(A B C D)) } 1 .. 30 }
+sub random_lexemes { return join ' ', map { 'w' . digits(1 + $dice->number(5)) . ':' . (1 + $dice->number(20))
+    . $dice->pick('', qw(A B C D)) } 1 .. 30 }
 
 sub random_pair { my $text = random_string(); $text =~ s/(["\\])/\\$1/g; return '(' . $dice->number(9) . ",\"$text\")" }
 
@@ -223,25 +228,33 @@ sub more_values
         name => [ 'n' x 63 ],
         integer => [ many(50, sub { sign() . digits(9) }) ],
         bigint => [ many(50, sub { sign() . digits(18) }) ],
-        real => [ (map { $_ >= 2**-149 && $_ < 2**128 ? sprintf('%.9g', $_) : () } @powers), many(1000, sub { random_float('f', 9, 4) }) ],
-        'double precision' => [ (map { sprintf '%.17g', $_ } @powers), (map { "1e$_" } -307 .. 308), many(2000, sub { random_float('d', 17, 8) }),
+        real => [ (map { $_ >= 2**-149 && $_ < 2**128 ? sprintf('%.9g', $_) : () } @powers),
+        many(1000, sub { random_float('f', 9, 4) }) ],
+        'double precision' => [ (map { sprintf '%.17g', $_ } @powers), (map { "1e$_" } -307 .. 308),
+        many(2000, sub { random_float('d', 17, 8) }),
             many(500, sub { sprintf '%.17g', $dice->number(1_000_000_000) / $dice->pick(8, 10, 100, 1000, 7) }) ],
-        numeric => [ '1' . '0' x 1000 . '.' . '0' x 500 . '1', digits(5000) . '.' . digits(5000), many(300, \&random_numeric) ],
+        numeric => [ '1' . '0' x 1000 . '.' . '0' x 500 . '1', digits(5000) . '.' . digits(5000),
+            many(300, \&random_numeric) ],
         money => [ many(20, sub { sign() . digits(10) }) ],
         text => [ "tab\there\nline\\", "\xc3\xa9", (map { 'x' x $_ } 125 .. 127, 3000), many(50, \&random_string) ],
         bytea => [ many(30, sub { '\\x' . unpack 'H*', pattern($dice->number(300)) }) ],
         date => [ many(200, sub { random_date(2_147_000_000) }), many(200, sub { random_date(4_000_000) }) ],
-        timetz => [ map { my $clock = $_; map { "$clock$_" } @zones } qw(00:00:00 23:59:59.999999 24:00:00 01:02:03.040500) ],
+        timetz => [ map { my $clock = $_; map { "$clock$_" } @zones } qw(00:00:00 23:59:59.999999 24:00:00
+        01:02:03.040500) ],
         timestamp => [ many(200, sub { random_moment('timestamp') }) ],
         timestamptz => [ many(200, sub { random_moment('timestamptz') }) ],
         interval => [ many(200, \&random_interval) ],
-        inet => [ many(50, sub { join('.', map { $dice->number(256) } 1 .. 4) . '/' . $dice->number(33) }), many(200, \&random_address),
+        inet => [ many(50, sub { join('.', map { $dice->number(256) } 1 .. 4) . '/' . $dice->number(33) }),
+        many(200, \&random_address),
             many(30, sub { random_address() . '/' . $dice->number(129) }) ],
         'bit varying' => [ '1' x 100 ],
-        xml => [ '<a/>', '', "\n<a/>", '<?xml version="1.0"?><a/>', "<?xml version='1.0' encoding='UTF-8'?>\n<a/>", '<?xml version="1.0" standalone="yes"?><a/>',
-            '<?xml version="1.0" encoding="utf8" standalone=\'no\' ?>x', '<?xml-stylesheet href="a"?><a/>', 'text only &amp; <b>c</b>',
+        xml => [ '<a/>', '', "\n<a/>", '<?xml version="1.0"?><a/>', "<?xml version='1.0' encoding='UTF-8'?>\n<a/>",
+        '<?xml version="1.0" standalone="yes"?><a/>',
+            '<?xml version="1.0" encoding="utf8" standalone=\'no\' ?>x', '<?xml-stylesheet href="a"?><a/>',
+            'text only &amp; <b>c</b>',
             "<?xml  version = \"1.0\"\n?>\n\n<a/>" ],
-        jsonb => [ '[' x 9000 . ']' x 9000, '[' . join(',', 1 .. 1000) . ']', '{' . join(',', map { "\"k$_\": $_" } 1 .. 500) . '}',
+        jsonb => [ '[' x 9000 . ']' x 9000, '[' . join(',', 1 .. 1000) . ']', '{'
+            . join(',', map { "\"k$_\": $_" } 1 .. 500) . '}',
             many(150, sub { random_json(4) }) ],
         tsvector => [ many(20, \&random_lexemes) ],
         pair => [ many(30, \&random_pair) ],
@@ -292,8 +305,10 @@ sub description
 {
     my ($server, $table, @missing) = @_;
     my $version = $server->version;
-    my $is_array = 't.typlen = -1 AND t.typelem <> 0' . ($version >= 14 ? q{ AND t.typsubscript = 'array_subscript_handler'::regproc} : '');
-    my $range_of = $version >= 14 ? 'WHEN t.typtype = \'m\' THEN (SELECT rngtypid FROM pg_range WHERE rngmultitypid = t.oid)' : '';
+    my $is_array = 't.typlen = -1 AND t.typelem <> 0'
+        . ($version >= 14 ? q{ AND t.typsubscript = 'array_subscript_handler'::regproc} : '');
+    my $range_of = $version >= 14
+        ? 'WHEN t.typtype = \'m\' THEN (SELECT rngtypid FROM pg_range WHERE rngmultitypid = t.oid)' : '';
     my $attribute = sub {
         my ($number, $where) = @_;
         return "SELECT concat_ws(E'\\t', 'attribute', $number, atttypid, attlen, attalign, attname) FROM pg_attribute"
@@ -318,10 +333,12 @@ END
 sub look_at
 {
     my ($server, $table, @missing) = @_;
-    my ($path, $toast) = split /\|/, $server->sql("SELECT pg_relation_filepath('$table'), pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = '$table'::regclass");
+    my ($path, $toast) = split /\|/,
+        $server->sql("SELECT pg_relation_filepath('$table'), pg_relation_filepath(reltoastrelid) FROM pg_class WHERE oid = '$table'::regclass");
     my $types = work_dir() . "/types.$table";
     spew($types, description($server, $table, @missing));
-    return { table => $table, types => $types, files => [ map { $server->path($_) } grep { $_ } $path, $toast ], theirs => $server->sql("$settings COPY $table TO STDOUT") };
+    return { table => $table, types => $types, files => [ map { $server->path($_) } grep { $_ } $path, $toast ],
+        theirs => $server->sql("$settings COPY $table TO STDOUT") };
 }
 
 # What lost_values prints, of the stopped server's files.
@@ -337,7 +354,8 @@ sub first_difference
     my ($ours, $theirs) = @_;
     my @ours = split /\n/, $ours, -1;
     my @theirs = split /\n/, $theirs, -1;
-    my ($first) = grep { ($ours[$_] // 'nothing') ne ($theirs[$_] // 'nothing') } 0 .. ($#ours > $#theirs ? $#ours : $#theirs);
+    my ($first) = grep { ($ours[$_] // 'nothing') ne ($theirs[$_] // 'nothing') } 0 .. ($#ours > $#theirs ? $#ours
+        : $#theirs);
     return map { substr($_->[$first] // 'nothing', 0, 3000) } \@ours, \@theirs;
 }
 
@@ -368,10 +386,12 @@ sub make_tables
     for my $index (0 .. $#types)
     {
         my ($type, $values) = @{ $types[$index] };
-        $sql .= "CREATE TABLE t$index (v $type);\nINSERT INTO t$index VALUES " . join(",\n", '(NULL)', map { '(' . literal($_) . ')' } @$values) . ";\n";
+        $sql .= "CREATE TABLE t$index (v $type);\nINSERT INTO t$index VALUES "
+            . join(",\n", '(NULL)', map { '(' . literal($_) . ')' } @$values) . ";\n";
         push @columns, [ "c$index", $type, $types[$index][2] ];
     }
-    my %short = map { my ($index) = $_->[0] =~ /(\d+)/; $_->[0] => [ grep { length($_) < 70 } @{ $types[$index][1] } ] } @columns;
+    my %short = map { my ($index) = $_->[0] =~ /(\d+)/;
+        $_->[0] => [ grep { length($_) < 70 } @{ $types[$index][1] } ] } @columns;
     for my $kind ('floats', '')
     {
         my @mine = grep { ($_->[2] // '') eq $kind } @columns;
@@ -379,7 +399,8 @@ sub make_tables
         $sql .= "CREATE TABLE $table (" . join(', ', map { "$_->[0] $_->[1]" } @mine) . ");\n";
         for (1 .. 100)
         {
-            my @row = map { $dice->chance(30) || !@{ $short{ $_->[0] } } ? 'NULL' : literal($dice->pick(@{ $short{ $_->[0] } })) } @mine;
+            my @row = map { $dice->chance(30) || !@{ $short{ $_->[0] } } ? 'NULL'
+                : literal($dice->pick(@{ $short{ $_->[0] } })) } @mine;
             $sql .= "INSERT INTO $table VALUES (" . join(', ', @row) . ");\n";
         }
     }
@@ -455,12 +476,15 @@ each_version(sub {
     my ($version) = @_;
     $dice = RewindTest::Dice->new("$seed");
     my $server = make_cluster('server', $version)->start;
-    $server->sql($own_types . 'CREATE ' . ($version >= 11 ? 'DOMAIN positive_pair AS pair CHECK ((VALUE).a > 0)' : 'TYPE positive_pair AS (a integer, b text)'));
+    $server->sql($own_types . 'CREATE ' . ($version >= 11 ? 'DOMAIN positive_pair AS pair CHECK ((VALUE).a > 0)'
+        : 'TYPE positive_pair AS (a integer, b text)'));
     my @types = make_tables($server, $version);
     my @toasted = make_toasted($server, $version);
     make_odd_tables($server, $version);
-    my @looks = map { look_at($server, $_) } (map { "t$_" } 0 .. $#types), 'with_floats', 'without_floats', @toasted, 'odd_types', 'with_oids';
-    my $altered = look_at($server, 'altered', [ d => '2a000000' ], [ e => '09616263' ], [ f => '0000000000000000' . '01000000' . '00000000' ]);
+    my @looks = map { look_at($server, $_) } (map { "t$_" } 0 .. $#types), 'with_floats', 'without_floats', @toasted,
+        'odd_types', 'with_oids';
+    my $altered = look_at($server, 'altered', [ d => '2a000000' ], [ e => '09616263' ],
+        [ f => '0000000000000000' . '01000000' . '00000000' ]);
     $server->stop;
 
     my %again; # printed with other digits
@@ -470,7 +494,8 @@ each_version(sub {
         my $ours = our_text($server, $look);
         my $name = defined $index ? $types[$index][0] : $look->{table};
         if ($look->{table} eq 'odd_types') { unknown_is_hexadecimal($ours) }
-        elsif ($version < 12 && ($look->{table} eq 'with_floats' || defined $index && $types[$index][2])) { $again{$name} = [ $look, $ours ] }
+        elsif ($version < 12 && ($look->{table} eq 'with_floats' || defined $index && $types[$index][2])) {
+            $again{$name} = [ $look, $ours ] }
         else { is_same($ours, $look->{theirs}, "$name: our text is the server's (" . ($ours =~ tr/\n//) . ' rows)') }
     }
     $server->start if %again;
@@ -479,7 +504,8 @@ each_version(sub {
         my ($look, $ours) = @{ $again{$name} };
         my $file = work_dir() . '/again';
         spew($file, "$ours\n");
-        my $theirs = $server->sql("$settings CREATE TEMP TABLE again (LIKE $look->{table}); COPY again FROM '$file'; COPY again TO STDOUT");
+        my $theirs =
+            $server->sql("$settings CREATE TEMP TABLE again (LIKE $look->{table}); COPY again FROM '$file'; COPY again TO STDOUT");
         is_same($theirs, $look->{theirs}, "$name: the server reads our text as the same value");
     }
 }, sample => 1);

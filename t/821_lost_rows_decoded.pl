@@ -1,5 +1,5 @@
-# The rows in the file of --save-lost-rows are those that the server itself decodes of its WAL: change by change, value by value. The same
-# statements at wal_level = replica give the same file.
+# The rows in the file of --save-lost-rows are those that the server itself decodes of its WAL: change by change, value
+# by value. The same statements at wal_level = replica give the same file.
 #
 #   common    ──●               shutdown checkpoint
 #   source      ├── promoted
@@ -19,11 +19,14 @@ each_version(sub {
     $logical->configure('wal_level = logical');
     $_->start for $logical, $replica;
     $logical->sql(q{SELECT pg_create_logical_replication_slot('judge', 'test_decoding')});
-    run_workload($_, 'rows.sql', 'keyless.sql', 'deferred.sql'), run_sessions($_), run_workload($_, 'schema.sql') for $logical, $replica;
+    run_workload($_, 'rows.sql', 'keyless.sql', 'deferred.sql'), run_sessions($_), run_workload($_, 'schema.sql')
+        for $logical, $replica;
     my $decoded = decoded_rows($logical, 'judge');
     $_->stop('immediate') for $logical, $replica;
 
-    my ($of_logical, $of_replica) = map { my $file = save_lost_rows($_, $source)->{jsonl}; defined $file ? [ saved_rows($file) ] : [ [], [] ] } $logical, $replica;
-    are_same_rows($of_logical->[0], $decoded, 'the rows are those that the server decodes', by => 'xid', version => $version);
+    my ($of_logical, $of_replica) = map { my $file = save_lost_rows($_, $source)->{jsonl}; defined $file
+        ? [ saved_rows($file) ] : [ [], [] ] } $logical, $replica;
+    are_same_rows($of_logical->[0], $decoded, 'the rows are those that the server decodes', by => 'xid',
+        version => $version);
     are_same_rows($of_replica->[0], $of_logical->[0], 'wal_level = replica gives the same rows', version => 99);
 });

@@ -1,6 +1,7 @@
-# --save-lost-rows writes what lost transactions did to rows, before the target loses it: a file of JSON lines and a script for psql. The
-# script makes the tables of the new primary those of the old one, twice run it changes nothing, and it reports conflicts. The files are
-# never replaced; killed anywhere, or out of space anywhere with --require-lost-rows, the same command goes on.  (Invariants 1 and 3.)
+# --save-lost-rows writes what lost transactions did to rows, before the target loses it: a file of JSON lines and a
+# script for psql. The script makes the tables of the new primary those of the old one, twice run it changes nothing,
+# and it reports conflicts. The files are never replaced; killed anywhere, or out of space anywhere with
+# --require-lost-rows, the same command goes on. (Invariants 1 and 3.)
 # (Rules L1, L2, L29.)
 
 use strict;
@@ -31,7 +32,8 @@ my @lost = (
     q{BEGIN; INSERT INTO orders VALUES (30, 'gone', '', NULL); ROLLBACK},
     q{CREATE ROLE without_rows},
 );
-my $contents = q{SELECT 'o', o::text FROM orders o UNION ALL SELECT 'n', n::text FROM note n UNION ALL SELECT 'q', q::text FROM "odd ""name" q ORDER BY 1, 2};
+my $contents =
+    q{SELECT 'o', o::text FROM orders o UNION ALL SELECT 'n', n::text FROM note n UNION ALL SELECT 'q', q::text FROM "odd ""name" q ORDER BY 1, 2};
 
 sub lines_of { my ($path) = @_; return map { JSON::PP->new->utf8->decode($_) } split /\n/, slurp($path) }
 sub files { my ($directory) = @_; return sort map { m{([^/]+)$} } glob "$directory/*" }
@@ -55,7 +57,8 @@ sub interrupted
 {
     my ($version) = @_;
     my $saved = work_dir() . '/interrupted';
-    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', options => [ "--save-lost-rows=$saved", '--require-lost-rows' ]);
+    my $pair = RewindTest::Interrupted->new($version, kind => 'directory',
+        options => [ "--save-lost-rows=$saved", '--require-lost-rows' ]);
     my $calls = $pair->calls;
     my %whole = map { $_ => slurp("$saved/$_") } files($saved);
     is(scalar keys %whole, 2, 'two files');
@@ -69,7 +72,8 @@ sub interrupted
             my $result = $pair->reset->attempt(fault => $fault);
             is($result->{status}, 1, 'it fails') if $fault =~ /ENOSPC/ && $result->{stderr} =~ /error/;
             $pair->judge;
-            is(join(' ', map { slurp("$saved/$_") eq ($whole{$_} // '') ? $_ : "other $_" } files($saved)), join(' ', sort keys %whole), 'both files, and no other');
+            is(join(' ', map { slurp("$saved/$_") eq ($whole{$_} // '') ? $_ : "other $_" } files($saved)),
+                join(' ', sort keys %whole), 'both files, and no other');
         });
     }
     return;
@@ -97,9 +101,11 @@ sub script_is_right
 
     $changed->start->sql(q{UPDATE orders SET item = 'other' WHERE id IN (2, 10); INSERT INTO orders VALUES (21, 'chair')});
     my @conflicts = run_script($changed, $script) =~ /^(conflict: .*) \(/mg;
-    is(join("\n", @conflicts), join("\n", map { qq{conflict: $_} } q{INSERT of "public"."orders" WHERE "id" = '21'}, q{UPDATE of "public"."orders" WHERE "id" = '2'},
+    is(join("\n", @conflicts), join("\n", map { qq{conflict: $_} } q{INSERT of "public"."orders" WHERE "id" = '21'},
+        q{UPDATE of "public"."orders" WHERE "id" = '2'},
         q{DELETE of "public"."orders" WHERE "id" = '10'}), 'rows that the new primary has changed are conflicts');
-    is($changed->query(q{SELECT string_agg(item, ',' ORDER BY id) FROM orders WHERE id IN (2, 10, 21)}), 'other,other,chair', 'and are not changed');
+    is($changed->query(q{SELECT string_agg(item, ',' ORDER BY id) FROM orders WHERE id IN (2, 10, 21)}),
+        'other,other,chair', 'and are not changed');
     $changed->discard;
     return;
 }
@@ -113,7 +119,8 @@ each_version(sub {
     my $database = $source->query(q{SELECT datname || ' ' || oid FROM pg_database WHERE datname = current_database()});
     $target->stop;
     $source->stop;
-    refused('in the target', $source, $target, $target->path('rows'), qr/directory ".*" for --save-lost-rows must not be inside/);
+    refused('in the target', $source, $target, $target->path('rows'),
+        qr/directory ".*" for --save-lost-rows must not be inside/);
     refused('in the source', $source, $target, $source->path('rows'), qr/must not be inside/);
     refused('no parent', $source, $target, work_dir() . '/none/rows', qr/could not write to directory/);
 
@@ -122,18 +129,23 @@ each_version(sub {
     like($result->{stderr}, qr/are saved: .*nothing else is written in a dry run/s, 'says what it has written');
     my ($jsonl, $sql) = files($saved);
     like("$jsonl $sql", qr/^(lost-\d+-1-[0-9A-F]{16})\.jsonl \1\.sql$/, 'two files');
-    is(join(' ', map { sprintf '%o', (stat "$saved/$_")[2] & 07777 } $jsonl, $sql), '600 600', 'that nobody else can read');
+    is(join(' ', map { sprintf '%o', (stat "$saved/$_")[2] & 07777 } $jsonl, $sql), '600 600',
+        'that nobody else can read');
     my $report = JSON::PP->new->utf8->decode($result->{stdout})->{discarded}{saved_rows};
     is("$report->{jsonl} $report->{sql} $report->{unknown}", "$saved/$jsonl $saved/$sql 0", 'the report names them');
 
     my @lines = lines_of("$saved/$jsonl");
     is("$lines[0]{action} $lines[-1]{action}", 'rewind end', 'the first and the last line');
-    is(join('', map { $_->{action} } @lines) =~ s/^rewind|end$//gr =~ s/schema//gr =~ s/BC//gr, 'BIICBUUUCBDCBIICBDCBUCBUC', 'the others are transactions');
-    is(join(' ', map { $_->{table} . ':' . join('/', @$_{qw(inserted updated deleted unknown)}) } @{ $lines[-1]{tables} }), 'note:2/0/1/0 odd "name:0/2/0/0 orders:2/3/1/0', 'the last line has counts');
+    is(join('', map { $_->{action} } @lines) =~ s/^rewind|end$//gr =~ s/schema//gr =~ s/BC//gr,
+        'BIICBUUUCBDCBIICBDCBUCBUC', 'the others are transactions');
+    is(join(' ', map { $_->{table} . ':' . join('/', @$_{qw(inserted updated deleted
+        unknown)}) } @{ $lines[-1]{tables} }), 'note:2/0/1/0 odd "name:0/2/0/0 orders:2/3/1/0',
+        'the last line has counts');
     my $end = $lines[-1];
     is(join(' ', map { "$_->{database} $_->{database_oid}" } $end->{tables}[0]), $database,
         'with their database by name and number');
-    is(join(' ', grep { $_ ne 'postgres' } map { $_->{database} // 'null' } grep { $_->{action} eq 'B' } @lines), '', 'which each transaction has by name, also those without rows');
+    is(join(' ', grep { $_ ne 'postgres' } map { $_->{database} // 'null' } grep { $_->{action} eq 'B' } @lines), '',
+        'which each transaction has by name, also those without rows');
     like(slurp("$saved/$jsonl"), qr/\A[^\n]*"system_identifier":\s*"\d+"/, 'the system identifier is a string');
     my $sum = $end->{catalog_changes} + $end->{toast_changes} + $end->{rewrite_changes};
     $sum += $_->{inserted} + $_->{updated} + $_->{deleted} for @{ $end->{tables} };
@@ -146,9 +158,11 @@ each_version(sub {
     refused('another file is there', $source, $target, $saved, qr/exists with other content/);
     is(slurp("$saved/$jsonl"), "other\ncontent\n", 'and is not replaced');
     unlink "$saved/$jsonl";
-    like(save($target, $source, "$saved.no", '-n', '--compare')->{stderr}, qr/warning: no lost rows are saved/, '--compare does not know what is lost');
+    like(save($target, $source, "$saved.no", '-n', '--compare')->{stderr}, qr/warning: no lost rows are saved/,
+        '--compare does not know what is lost');
     my $unknown = save($target, $source, "$saved.no", qw(-n --compare --require-lost-rows));
-    like("$unknown->{status} $unknown->{stderr}", qr/^1 .*error: lost rows cannot be saved without the target's WAL$/ms, 'which is an error where they are required');
+    like("$unknown->{status} $unknown->{stderr}", qr/^1 .*error: lost rows cannot be saved without the target's WAL$/ms,
+        'which is an error where they are required');
 
     is(save($target, $source, $saved)->{status}, 0, 'rewound');
     is(scalar(() = files($saved)), 2, 'with both files');

@@ -1,5 +1,6 @@
-# The script of --save-lost-rows, run on a new primary that did nothing else, gives it the tables of the old one. Run again, it changes
-# nothing. Where the new primary changed the same rows, each is reported as a conflict, and none is changed.
+# The script of --save-lost-rows, run on a new primary that did nothing else, gives it the tables of the old one. Run
+# again, it changes nothing. Where the new primary changed the same rows, each is reported as a conflict, and none is
+# changed.
 
 use strict;
 use warnings;
@@ -15,7 +16,8 @@ INSERT INTO two_uniques VALUES (20, 'new@example.org'), (21, '3@example.com');
 END
 
 # Other rows are in the way of new values.
-my @collisions = ('UPDATE of "public"."two_uniques" WHERE "id" = \'4\'', 'INSERT of "public"."two_uniques" WHERE "id" = \'12\'');
+my @collisions = ('UPDATE of "public"."two_uniques" WHERE "id" = \'4\'',
+    'INSERT of "public"."two_uniques" WHERE "id" = \'12\'');
 
 # The changes of accounts that find the row changed, missing, or there already.
 sub expected_conflicts
@@ -28,13 +30,15 @@ sub expected_conflicts
         grep { $_->{table} eq 'public.accounts' } map { @{ $_->{changes} } } @$transactions;
 }
 
-# By a collation for which upper and lower case are equal, a row that the new primary changed is another one all the same.
+# By a collation for which upper and lower case are equal, a row that the new primary changed is another one all the
+# same.
 sub by_collation
 {
     my ($version) = @_;
     my $target = make_cluster('collated', $version);
     $target->start;
-    return if $target->try_sql(q{CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)})->{status} != 0;
+    return
+        if $target->try_sql(q{CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)})->{status} != 0;
     $target->sql(q{CREATE DOMAIN d AS text COLLATE ci; CREATE TABLE t (k text COLLATE ci PRIMARY KEY, v varchar COLLATE ci, d d, a text[] COLLATE ci);
         CREATE INDEX ON t (v); INSERT INTO t SELECT 'key ' || n, 'v', 'd', '{a}' FROM generate_series(1, 6) n});
     $target->stop;
@@ -75,9 +79,11 @@ each_version(sub {
     my $before = $changed->sql('SELECT * FROM accounts ORDER BY id');
     my $said = run_script($changed, $file->{sql});
     my @conflicts = expected_conflicts((saved_rows($file->{jsonl}))[0]);
-    is(scalar(() = $said =~ /^conflict: .*accounts/mg), scalar @conflicts, 'each change of a row that is changed here is reported');
+    is(scalar(() = $said =~ /^conflict: .*accounts/mg), scalar @conflicts,
+        'each change of a row that is changed here is reported');
     like($said, qr/^ ?conflict: \Q$_\E/m, "a unique index is in the way: $_") for @collisions;
     is(scalar(() = $said =~ /^conflict:/mg), @conflicts + @collisions, 'and no other');
-    is_same_text($changed->sql(q{SELECT * FROM accounts WHERE id BETWEEN 1 AND 400 OR id BETWEEN 1001 AND 1010 ORDER BY id}), $before, 'and none of them is changed');
+    is_same_text($changed->sql(q{SELECT * FROM accounts WHERE id BETWEEN 1 AND 400 OR id BETWEEN 1001 AND 1010 ORDER BY id}),
+        $before, 'and none of them is changed');
     by_collation($version) if $version >= 12;
 }, sample => 1);

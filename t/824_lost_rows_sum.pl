@@ -1,4 +1,5 @@
-# Every row change of every lost committed transaction is in the file of --save-lost-rows or in a count of it: pg_waldump adds them up.
+# Every row change of every lost committed transaction is in the file of --save-lost-rows or in a count of it:
+# pg_waldump adds them up.
 
 use strict;
 use warnings;
@@ -14,7 +15,8 @@ sub changes_by_waldump
     my ($high, $low) = map { hex } split '/', $from;
     my $first = sprintf '%08X%08X%08X', 1, $high, $low >> 20;
     # Without names of segments, 19 asks any file for their size, also one that has no WAL yet.
-    my @segments = grep { $_ ge $first && slurp($target->path("pg_wal/$_")) !~ /\A\0/ } map { m{/(0000[0-9A-F]{20})$} } sort glob($target->path('pg_wal/*'));
+    my @segments = grep { $_ ge $first && slurp($target->path("pg_wal/$_")) !~ /\A\0/ } map { m{/(0000[0-9A-F]{20})$} }
+        sort glob($target->path('pg_wal/*'));
     my $result = run([ $program, '-p', $target->path('pg_wal'), '-s', $from, @segments[0, -1] ]);
     my (%changes, %commits);
     for my $line (split /\n/, $result->{stdout})
@@ -30,7 +32,8 @@ sub changes_by_waldump
         my $kind = $1;
         my ($count) = $kind eq 'MULTI_INSERT' ? $said =~ /(\d+) tuples|ntuples: (\d+)/ ? $1 // $2 : 0 : 1;
         my ($storage) = $said =~ /blkref #0: rel ([\d\/]+)/;
-        $changes{$xid}{$storage}{ $kind =~ /INSERT/ ? 'inserted' : $kind =~ /UPDATE/ ? 'updated' : 'deleted' } += $count;
+        $changes{$xid}{$storage}{ $kind =~ /INSERT/ ? 'inserted' : $kind =~ /UPDATE/ ? 'updated'
+            : 'deleted' } += $count;
     }
     my (%sum, $all);
     for my $xid (grep { $commits{$_} } keys %changes)
@@ -61,8 +64,10 @@ each_version(sub {
     my ($transactions, $others) = saved_rows($file);
     my $end = $others->[-1];
     my %of_table = map { $_->{table} => $_ } @{ $end->{tables} };
-    my $text = sub { my ($counts) = @_; return join ' ', map { "$_ " . ($counts->{$_} // 0) } qw(inserted updated deleted) };
-    is($text->($of_table{$_} // {}), $text->($expected->{ $storage{$_} } // {}), "of $_ all are in the file") for sort keys %storage;
+    my $text = sub { my ($counts) = @_; return join ' ', map { "$_ " . ($counts->{$_} // 0) } qw(inserted updated
+        deleted) };
+    is($text->($of_table{$_} // {}), $text->($expected->{ $storage{$_} } // {}), "of $_ all are in the file")
+        for sort keys %storage;
     is($end->{changes}, $all, "all $all are counted");
     my $sum = $end->{catalog_changes} + $end->{toast_changes} + $end->{rewrite_changes};
     $sum += $_->{inserted} + $_->{updated} + $_->{deleted} for @{ $end->{tables} };
@@ -70,6 +75,8 @@ each_version(sub {
     $sum -= $_->{unknown} for @{ $end->{tables} };    # they are in both
     is($sum, $all, 'the counts add up');
     my $lines = grep { $_->{kind} ne 'T' } map { @{ $_->{changes} } } @$transactions;
-    is($lines, eval { my $rows = 0; $rows += $_->{inserted} + $_->{updated} + $_->{deleted} for @{ $end->{tables} }; $rows }, 'each row has a line');
-    is_deeply([ map { "$_->{reason}: $_->{changes}" } grep { $_->{changes} } @{ $end->{unknown} } ], [], 'all is known');
+    is($lines, eval { my $rows = 0; $rows += $_->{inserted} + $_->{updated} + $_->{deleted} for @{ $end->{tables} };
+        $rows }, 'each row has a line');
+    is_deeply([ map { "$_->{reason}: $_->{changes}" } grep { $_->{changes} } @{ $end->{unknown} } ], [],
+        'all is known');
 }, only => [ 15, 19 ]);

@@ -1,5 +1,6 @@
-# The rows that --save-lost-rows writes do not depend on what else WAL has: images of pages may be compressed in each way, come with each
-# record, or be missing; then some are not known, which is said, and none is wrong. The files of a target that was shut down tell more of them.
+# The rows that --save-lost-rows writes do not depend on what else WAL has: images of pages may be compressed in each
+# way, come with each record, or be missing; then some are not known, which is said, and none is wrong. The files of a
+# target that was shut down tell more of them.
 
 use strict;
 use warnings;
@@ -13,7 +14,8 @@ sub variants
 {
     my ($server) = @_;
     my $version = $server->version;
-    my %settings = map { $_ => "wal_compression = $_" } grep { $version >= 15 && $server->try_sql("SET wal_compression = $_")->{status} == 0 } qw(pglz lz4 zstd);
+    my %settings = map { $_ => "wal_compression = $_" } grep { $version >= 15
+        && $server->try_sql("SET wal_compression = $_")->{status} == 0 } qw(pglz lz4 zstd);
     $settings{on} = 'wal_compression = on' if $version < 15;
     return (%settings, checked => "wal_consistency_checking = 'all'", without_images => 'full_page_writes = off',
         shut_down_without_images => 'full_page_writes = off');
@@ -38,8 +40,10 @@ each_version(sub {
         $target->stop($variant =~ /^shut_down/ ? 'fast' : 'immediate');
         my $file = save_lost_rows($target, $source)->{jsonl} // next;
         my ($saved, $others) = saved_rows($file);
-        if ($variant =~ /without_images$/) { none_is_wrong($saved, $decoded, "$settings{$variant}: what is known is right", version => $version) }
-        else                              { are_same_rows($saved, $decoded, "$settings{$variant}: the rows are the same", version => $version) }
+        if ($variant =~ /without_images$/) { none_is_wrong($saved, $decoded,
+            "$settings{$variant}: what is known is right", version => $version) }
+        else                              { are_same_rows($saved, $decoded,
+            "$settings{$variant}: the rows are the same", version => $version) }
         note(join '; ', map { "$_->{reason}: $_->{changes} changes, $_->{values} values" } @{ $others->[-1]{unknown} });
         $target->discard;
     }

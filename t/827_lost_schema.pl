@@ -1,7 +1,8 @@
-# The names, columns and types that we find in a stopped server's catalogs are those that it gave while it ran: of odd tables, of catalogs that were
-# rewritten, before the divergence and after it, in another database and tablespace; and at each lost change of a row they are those of that moment.
-# What lost transactions did to the schema is told by the objects' names. A killed server leaves catalogs behind on its disk that lack all since its
-# last checkpoint: WAL has it.
+# The names, columns and types that we find in a stopped server's catalogs are those that it gave while it ran: of odd
+# tables, of catalogs that were rewritten, before the divergence and after it, in another database and tablespace; and
+# at each lost change of a row they are those of that moment. What lost transactions did to the schema is told by the
+# objects' names. A killed server leaves catalogs behind on its disk that lack all since its last checkpoint: WAL has
+# it.
 
 use strict;
 use warnings;
@@ -109,7 +110,8 @@ sub questions
     my $is_array = $version >= 14 ? q{typsubscript = 'array_subscript_handler'::regproc} : 'true';
     my $of_multirange = $version >= 14 ? '(SELECT rngtypid FROM pg_range WHERE rngmultitypid = t.oid)' : '0';
     my $this = 'pg_database WHERE datname = current_database()';
-    my $tables = q{relkind IN ('r', 'm', 't') AND pg_relation_filenode(c.oid) IS NOT NULL AND NOT relisshared ORDER BY c.oid};
+    my $tables =
+        q{relkind IN ('r', 'm', 't') AND pg_relation_filenode(c.oid) IS NOT NULL AND NOT relisshared ORDER BY c.oid};
     my $numbers = "unnest(indkey::int2[]) WITH ORDINALITY u (number, place) WHERE place <= $key_count";
     my $asked = $server->sql(<<"END", $database);
 SELECT concat_ws(' ', 'table', coalesce(nullif(reltablespace, 0), (SELECT dattablespace FROM $this)), (SELECT oid FROM $this), pg_relation_filenode(c.oid))
@@ -150,7 +152,8 @@ sub is_same
     return;
 }
 
-# Without full-page images WAL does not have the whole rows of the catalogs; what the disk has was not there before the change.
+# Without full-page images WAL does not have the whole rows of the catalogs; what the disk has was not there before the
+# change.
 sub without_images
 {
     my ($version) = @_;
@@ -159,11 +162,13 @@ sub without_images
     $server->start->sql('CREATE SCHEMA s; CREATE TABLE moved (a int);');
     $server->sql('CHECKPOINT');
     my ($redo, $divergence) = ($server->sql('SELECT redo_lsn FROM pg_control_checkpoint()'), $server->lsn);
-    $server->sql($_) for 'INSERT INTO moved VALUES (1)', 'ALTER TABLE moved SET SCHEMA s', 'INSERT INTO s.moved VALUES (2)', 'CHECKPOINT';
+    $server->sql($_) for 'INSERT INTO moved VALUES (1)', 'ALTER TABLE moved SET SCHEMA s',
+        'INSERT INTO s.moved VALUES (2)', 'CHECKPOINT';
     $server->stop('kill');
 
     my ($before, @after) = split /\n/, must_run([ $program, $server->data, $redo, $divergence ], stdin => '');
-    like($before, qr/^row: (?:public\.moved \(a integer\)|the catalogs have no table with its storage)$/, 'the row before is not told by the later schema');
+    like($before, qr/^row: (?:public\.moved \(a integer\)|the catalogs have no table with its storage)$/,
+        'the row before is not told by the later schema');
     is($after[-1], 'row: s.moved (a integer)', 'the row afterwards is told by its schema');
     return;
 }
@@ -176,10 +181,13 @@ sub clustered_together
     $server->sql('CREATE TABLE t (a int); VACUUM FULL pg_class; VACUUM FULL pg_attribute; CHECKPOINT');
     my ($redo, $divergence) = ($server->sql('SELECT redo_lsn FROM pg_control_checkpoint()'), $server->lsn);
     $server->sql($_) for 'INSERT INTO t VALUES (1)', 'ALTER TABLE t ADD b int',
-        'BEGIN; CLUSTER pg_class USING pg_class_oid_index; CLUSTER pg_attribute USING pg_attribute_relid_attnum_index; COMMIT', 'INSERT INTO t VALUES (2)';
+        'BEGIN; CLUSTER pg_class USING pg_class_oid_index; CLUSTER pg_attribute USING pg_attribute_relid_attnum_index; COMMIT',
+        'INSERT INTO t VALUES (2)';
     $server->stop('kill');
-    my @told = grep { /row: / && !/no table with its storage/ } split /\n/, must_run([ $program, $server->data, $redo, $divergence ], stdin => '');
-    is(join("\n", @told), "row: a catalog of its database was rewritten later, and its rows before are not known\nrow: public.t (a integer, b integer)",
+    my @told = grep { /row: / && !/no table with its storage/ } split /\n/,
+        must_run([ $program, $server->data, $redo, $divergence ], stdin => '');
+    is(join("\n", @told),
+        "row: a catalog of its database was rewritten later, and its rows before are not known\nrow: public.t (a integer, b integer)",
         'a row is not told by later columns if earlier changes of catalogs are not recognized');
     return;
 }
@@ -190,8 +198,10 @@ each_version(sub {
     my $place = $server->tablespace_location('other');
     $server->sql("CREATE TABLESPACE other LOCATION '$place'");
     $server->sql("CREATE DATABASE elsewhere TABLESPACE other");
-    my $more = $version >= 12 ? "CREATE TABLE gen (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a * 2) STORED);\n" : '';
-    $more .= "CREATE TABLE virtual (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a * 2) VIRTUAL, c text DEFAULT 'x');\n" if $version >= 18;
+    my $more = $version >= 12 ? "CREATE TABLE gen (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a * 2) STORED);\n"
+        : '';
+    $more .= "CREATE TABLE virtual (a int PRIMARY KEY, b int GENERATED ALWAYS AS (a * 2) VIRTUAL, c text DEFAULT 'x');\n"
+        if $version >= 18;
     $server->sql($odd . $more . 'CREATE TABLE here (a int PRIMARY KEY, b text) TABLESPACE other;');
     $server->sql($odd . "CREATE TABLE default_place (a int) TABLESPACE pg_default;\nVACUUM FULL pg_type;", 'elsewhere');
     $server->sql("VACUUM FULL $_") for qw(pg_database pg_namespace pg_enum pg_class pg_attribute pg_type pg_proc);
@@ -214,7 +224,8 @@ each_version(sub {
     my @told = grep { /^(?:event|row): / } split /\n/, $ours;
     $ours =~ s/^(?:event|row): .*\n//mg;
     is_same($ours, $answers . $answers_elsewhere, 'tables and types are what the server said');
-    is_same(join("\n", @told), join("\n", @expected), 'schema changes, and tables at the moments of row changes, are told');
+    is_same(join("\n", @told), join("\n", @expected),
+        'schema changes, and tables at the moments of row changes, are told');
     without_images($version);
     clustered_together($version);
 }, sample => 1);

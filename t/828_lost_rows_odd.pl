@@ -1,5 +1,5 @@
-# The rows in the file of --save-lost-rows are those that the server itself decodes of its WAL, also of odd rows, statements and schema changes:
-# t/lost_rows/odd.sql, odd_schema.sql. Its script gives the new primary the same rows.
+# The rows in the file of --save-lost-rows are those that the server itself decodes of its WAL, also of odd rows,
+# statements and schema changes: t/lost_rows/odd.sql, odd_schema.sql. Its script gives the new primary the same rows.
 
 use strict;
 use warnings;
@@ -10,7 +10,8 @@ use RewindTest::LostRows;
 # Settings of the new primary's database that change what text means.
 my $old_strings = 'standard_conforming_strings = off';    # refused from 19 on
 my @settings = ('array_nulls = off', 'bytea_output = escape', "search_path = ''",
-    'transform_null_equals = on', "datestyle = 'German'", "intervalstyle = 'sql_standard'", 'quote_all_identifiers = on', 'extra_float_digits = -15', "timezone = 'Asia/Kolkata'");
+    'transform_null_equals = on', "datestyle = 'German'", "intervalstyle = 'sql_standard'",
+    'quote_all_identifiers = on', 'extra_float_digits = -15', "timezone = 'Asia/Kolkata'");
 
 each_version(sub {
     my ($version) = @_;
@@ -25,10 +26,12 @@ each_version(sub {
     $_->stop('immediate') for $logical, $replica;
     my ($of_logical, $of_replica) = map {
         my $file = save_lost_rows($_, $source);
-        unlike(slurp($file->{sql}), qr/^[^-].*(?:INTO|FROM ONLY) "public"."(?:stored|new)_view"/m, 'no statement changes a materialized view') if defined $file->{sql};
+        unlike(slurp($file->{sql}), qr/^[^-].*(?:INTO|FROM ONLY) "public"."(?:stored|new)_view"/m,
+            'no statement changes a materialized view') if defined $file->{sql};
         defined $file->{jsonl} ? [ saved_rows($file->{jsonl}) ] : [ [], [] ];
     } $logical, $replica;
-    are_same_rows($of_logical->[0], $decoded, 'the rows are those that the server decodes', by => 'xid', version => $version);
+    are_same_rows($of_logical->[0], $decoded, 'the rows are those that the server decodes', by => 'xid',
+        version => $version);
     are_same_rows($of_replica->[0], $of_logical->[0], 'wal_level = replica gives the same rows', version => 99);
 
     run_workload($rows->start, 'odd.sql');

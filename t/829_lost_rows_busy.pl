@@ -1,5 +1,6 @@
-# The rows in the file of --save-lost-rows are those that the server decodes, where sessions change the same rows at once: speculative insertions
-# that are taken back, rows with many lockers, subtransactions rolled back, pruning, VACUUM and checkpoints in between.
+# The rows in the file of --save-lost-rows are those that the server decodes, where sessions change the same rows at
+# once: speculative insertions that are taken back, rows with many lockers, subtransactions rolled back, pruning, VACUUM
+# and checkpoints in between.
 
 use strict;
 use warnings;
@@ -45,14 +46,17 @@ my %weight = (insert => 6, delete => 2, subtransactions => 4, locks => 4, vacuum
 
 each_version(sub {
     my ($version) = @_;
-    my $cluster = make_cluster('cluster', $version, settings => "max_connections = 30\n" . ($version >= 13 ? 'wal_keep_size = 1GB' : 'wal_keep_segments = 1000'));
+    my $cluster = make_cluster('cluster', $version, settings => "max_connections = 30\n"
+        . ($version >= 13 ? 'wal_keep_size = 1GB' : 'wal_keep_segments = 1000'));
     my ($source, $target) = diverged_copies($cluster, 'odd_tables.sql', qw(source target));
     $target->configure('wal_level = logical');
     $target->start->sql(q{SELECT pg_create_logical_replication_slot('judge', 'test_decoding')});
     spew($target->dir . "/$_.sql", $script{$_}) for keys %script;
-    my $result = run([ program('pgbench'), '-n', '-T', 4, '-c', 10, '-j', 2, '-h', $target->dir, '-p', 5432, '-U', 'postgres',
+    my $result = run([ program('pgbench'), '-n', '-T', 4, '-c', 10, '-j', 2, '-h', $target->dir, '-p', 5432, '-U',
+        'postgres',
         (map { ('-f', $target->dir . "/$_.sql\@$weight{$_}") } sort keys %script), 'postgres' ]);
-    like($result->{stdout}, qr/^number of transactions actually processed: [1-9]/m, 'sessions change rows') or diag($result->{stderr});
+    like($result->{stdout}, qr/^number of transactions actually processed: [1-9]/m, 'sessions change rows')
+        or diag($result->{stderr});
     my $decoded = decoded_rows($target, 'judge');
     $target->stop('immediate');
     my $file = save_lost_rows($target, $source)->{jsonl} // return;

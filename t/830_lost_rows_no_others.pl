@@ -1,6 +1,7 @@
-# The script of --save-lost-rows changes no row that the lost transaction did not change, and does nothing that the new primary has done as well: where
-# a value that would tell the row apart is not in WAL, where a session changes the row at the same moment, where a transaction was prepared before
-# the divergence, where triggers fire nevertheless, and where a deferrable constraint is in the way. Keys may be of any type, or generated.
+# The script of --save-lost-rows changes no row that the lost transaction did not change, and does nothing that the new
+# primary has done as well: where a value that would tell the row apart is not in WAL, where a session changes the row
+# at the same moment, where a transaction was prepared before the divergence, where triggers fire nevertheless, and
+# where a deferrable constraint is in the way. Keys may be of any type, or generated.
 # (Rules L4, L5, L6, L8, L9, L10, L11.)
 
 use strict;
@@ -50,11 +51,15 @@ sub lost
 {
     my ($version) = @_;
     return (
-        q{UPDATE audited SET v = 'lost'}, q{UPDATE long_key SET n = 2 WHERE k LIKE '2%'}, q{UPDATE long_text SET n = 2 WHERE body LIKE '2%'},
+        q{UPDATE audited SET v = 'lost'}, q{UPDATE long_key SET n = 2 WHERE k LIKE '2%'},
+        q{UPDATE long_text SET n = 2 WHERE body LIKE '2%'},
         q{COMMIT PREPARED 'on both'}, q{UPDATE no_key SET b = 'lost' WHERE a = 3}, q{DELETE FROM no_key WHERE a = 4},
         q{UPDATE composite_key SET v = 'lost' WHERE k = ROW(1, 'x')::pair; DELETE FROM composite_key WHERE k = ROW(2, 'x')::pair},
-        q{UPDATE domain_key SET v = 'lost' WHERE v = 'v' AND k::text = 'a'}, q{INSERT INTO pg_temp_77 VALUES (5)}, q{INSERT INTO ruled VALUES (6, 1)}, 'UPDATE swapped SET id = 3 - id',
-        $version >= 12 ? q{INSERT INTO generated_key VALUES (9, 'new'); UPDATE generated_key SET b = 'lost' WHERE a = 1; DELETE FROM generated_key WHERE a = 2} : (),
+        q{UPDATE domain_key SET v = 'lost' WHERE v = 'v' AND k::text = 'a'}, q{INSERT INTO pg_temp_77 VALUES (5)},
+        q{INSERT INTO ruled VALUES (6, 1)}, 'UPDATE swapped SET id = 3 - id',
+        $version >= 12
+        ? q{INSERT INTO generated_key VALUES (9, 'new'); UPDATE generated_key SET b = 'lost' WHERE a = 1; DELETE FROM generated_key WHERE a = 2}
+        : (),
         # At last, since the script stops there.
         q{UPDATE deferred SET id = 4 - id WHERE id < 4}, q{UPDATE deferred SET id = 10 WHERE id = 2});
 }
@@ -65,8 +70,11 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         cluster => { settings => 'max_prepared_transactions = 2' },
         before => sub { $_[0]->sql($tables . ($version >= 12 ? $generated : '')) },
-        together => sub { $_[0]->sql(q{BEGIN; INSERT INTO no_key VALUES (100, 'prepared'); PREPARE TRANSACTION 'on both'}) },
-        source => sub { $_[0]->sql($_) for q{COMMIT PREPARED 'on both'}, q{UPDATE deferred SET id = 10 WHERE id = 4}, q{INSERT INTO ruled VALUES (5, 1)}, q{SET client_min_messages = error; CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert')} },
+        together => sub {
+        $_[0]->sql(q{BEGIN; INSERT INTO no_key VALUES (100, 'prepared'); PREPARE TRANSACTION 'on both'}) },
+        source => sub { $_[0]->sql($_) for q{COMMIT PREPARED 'on both'}, q{UPDATE deferred SET id = 10 WHERE id = 4},
+        q{INSERT INTO ruled VALUES (5, 1)},
+        q{SET client_min_messages = error; CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert')} },
         target => sub { my ($server) = @_; $server->sql($_) for lost($version) });
     $source->stop;
     if ($damaged)
@@ -81,7 +89,9 @@ each_version(sub {
 
     my $refused = try_script($source, $file->{sql});
     is($refused->{status}, 3, 'the script stops where triggers fire nevertheless');
-    like($refused->{stderr}, qr/ERROR:  what these triggers and rules do would be done twice: note of (?:public\.)?audited/, 'and names them');
+    like($refused->{stderr},
+        qr/ERROR:  what these triggers and rules do would be done twice: note of (?:public\.)?audited/,
+        'and names them');
     $source->sql('ALTER TABLE audited ENABLE TRIGGER note');
 
     # It updates a row just before the script does.
@@ -90,20 +100,28 @@ each_version(sub {
     $session->send(q{DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; COMMIT});
     my $result = try_script($source, $file->{sql});
     $session->end;
-    like($result->{stderr}, qr/ERROR:  could not create unique index "deferred_pkey"\nDETAIL:  Key \(id\)=\(10\) is duplicated/, 'it stops where a deferrable constraint is broken');
+    like($result->{stderr},
+        qr/ERROR:  could not create unique index "deferred_pkey"\nDETAIL:  Key \(id\)=\(10\) is duplicated/,
+        'it stops where a deferrable constraint is broken');
     is(scalar(() = $result->{stderr} =~ /ERROR/g), 1, 'and nowhere else');
-    is($result->{stdout} =~ s/\d+|\(.*\)//gr, qq{conflict: UPDATE of "public"."long_text" \ntransaction  is done already\nconflict: UPDATE of "public"."no_key" \nconflict: INSERT of "public"."ruled" WHERE "id" = '' \n}, 'it says what it did not do');
-    is($source->sql(q{SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'lost_rows'}), 0, 'subscribers of all tables do not get a table that they lack');
+    is($result->{stdout} =~ s/\d+|\(.*\)//gr,
+        qq{conflict: UPDATE of "public"."long_text" \ntransaction  is done already\nconflict: UPDATE of "public"."no_key" \nconflict: INSERT of "public"."ruled" WHERE "id" = '' \n},
+        'it says what it did not do');
+    is($source->sql(q{SELECT count(*) FROM pg_publication_tables WHERE schemaname = 'lost_rows'}), 0,
+        'subscribers of all tables do not get a table that they lack');
     my %rows = map { $_ => $source->sql("SELECT string_agg(t::text, ' ' ORDER BY t::text COLLATE \"C\") FROM $_ t") }
         qw(swapped no_key composite_key domain_key pg_temp_77 audit deferred), $version >= 12 ? 'generated_key' : ();
-    is($source->sql(q{SELECT string_agg(DISTINCT n::text, ' ') FROM (SELECT n FROM long_key UNION ALL SELECT n FROM long_text WHERE body NOT LIKE 'like%') x}), '1', 'no row changes that cannot be told apart');
+    is($source->sql(q{SELECT string_agg(DISTINCT n::text, ' ') FROM (SELECT n FROM long_key UNION ALL SELECT n FROM long_text WHERE body NOT LIKE 'like%') x}),
+        '1', 'no row changes that cannot be told apart');
     like(slurp($file->{sql}), qr/^-- left out: UPDATE of public\.long_key /m, 'the script says so');
-    is($rows{no_key}, '(1,b) (100,prepared) (2,b) (3,theirs)', 'a row that a session changes at the same moment is a conflict; a transaction that both committed is not done again');
+    is($rows{no_key}, '(1,b) (100,prepared) (2,b) (3,theirs)',
+        'a row that a session changes at the same moment is a conflict; a transaction that both committed is not done again');
     is($rows{composite_key}, '("(1,x)",lost)', 'a composite key');
     is($rows{domain_key}, '(a,lost) (b,v)', 'a key of a domain over an enum, which has no operators');
     is($rows{swapped}, '(1) (2)', 'rows that have one key amid a transaction');
     is($rows{pg_temp_77}, '(5)', 'a table with the name of a copy');
     is($rows{audit}, '(UPDATE)', 'a trigger has fired once');
-    is($rows{deferred}, '(1,"[30,35)") (10,"[40,45)") (2,"[20,25)") (3,"[10,15)")', 'a primary key that is deferrable has no value twice');
+    is($rows{deferred}, '(1,"[30,35)") (10,"[40,45)") (2,"[20,25)") (3,"[10,15)")',
+        'a primary key that is deferrable has no value twice');
     is($rows{generated_key}, '(1,lost,2) (3,b,6) (4,b,8) (5,b,10) (9,new,18)', 'a generated key') if $version >= 12;
 });

@@ -1,5 +1,5 @@
-# If the target ran with wal_level = minimal after the divergence, WAL lacks rows of tables that their transaction made. --save-lost-rows saves the others,
-# and says so.
+# If the target ran with wal_level = minimal after the divergence, WAL lacks rows of tables that their transaction made.
+# --save-lost-rows saves the others, and says so.
 # (Rule L30.)
 
 use strict;
@@ -15,7 +15,9 @@ each_version(sub {
         target => sub {
             my ($server) = @_;
             $server->sql('INSERT INTO t VALUES (1); CHECKPOINT');    # a list of running transactions proves the level
-            my @settings = (["wal_level = minimal\nmax_wal_senders = 0", 'CREATE TABLE made AS SELECT generate_series(1, 200000) AS a'], ["wal_level = replica\nmax_wal_senders = 8", 'INSERT INTO t VALUES (2)']);
+            my @settings = (["wal_level = minimal\nmax_wal_senders = 0",
+                'CREATE TABLE made AS SELECT generate_series(1, 200000) AS a'],
+                ["wal_level = replica\nmax_wal_senders = 8", 'INSERT INTO t VALUES (2)']);
             for my $setting (@settings)
             {
                 $server->stop;
@@ -26,8 +28,13 @@ each_version(sub {
     $source->stop;
     my $file = save_lost_rows($target, $source);
     return if !$file->{jsonl};
-    like($file->{said}, qr/warning: rows that WAL does not have are not saved: the target ran with "wal_level = minimal" from/, 'there is a warning');
+    like($file->{said},
+        qr/warning: rows that WAL does not have are not saved: the target ran with "wal_level = minimal" from/,
+        'there is a warning');
     my ($transactions, $others) = saved_rows($file->{jsonl});
-    is(join(' ', map { "$_->{kind} $_->{table} $_->{new}[0][2]" } map { @{ $_->{changes} } } @$transactions), 'I public.t 1 I public.t 2', 'the rows that WAL has are saved');
-    is_deeply([ map { "$_->{reason}: $_->{changes}" } @{ $others->[-1]{unknown} } ], ['wal_level = minimal: WAL lacks rows of tables that their transaction made, emptied or rewrote: 0'], 'the last line says so');
+    is(join(' ', map { "$_->{kind} $_->{table} $_->{new}[0][2]" } map { @{ $_->{changes} } } @$transactions),
+        'I public.t 1 I public.t 2', 'the rows that WAL has are saved');
+    is_deeply([ map { "$_->{reason}: $_->{changes}" } @{ $others->[-1]{unknown} } ],
+        ['wal_level = minimal: WAL lacks rows of tables that their transaction made, emptied or rewrote: 0'],
+        'the last line says so');
 }, only => [ 10, 15, 18 ]);

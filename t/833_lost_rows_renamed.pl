@@ -1,5 +1,6 @@
-# Changes of the schema are comments in the script of --save-lost-rows. Where lost transactions gave the name of a table or database to another one, the script
-# changes nothing there: it stops, and goes on when the same was done on the new primary.
+# Changes of the schema are comments in the script of --save-lost-rows. Where lost transactions gave the name of a table
+# or database to another one, the script changes nothing there: it stops, and goes on when the same was done on the new
+# primary.
 # (Rule L14.)
 
 use strict;
@@ -8,7 +9,8 @@ use lib 't/lib';
 use RewindTest;
 use RewindTest::LostRows;
 
-my $table = q{CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, current_database() FROM generate_series(1, 3) n};
+my $table =
+    q{CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, current_database() FROM generate_series(1, 3) n};
 
 # As the lost transactions do it, and a person afterwards.
 my @of_databases = ('ALTER DATABASE a RENAME TO c', 'ALTER DATABASE b RENAME TO a');
@@ -27,7 +29,8 @@ each_version(sub {
             my ($server) = @_;
             $server->sql($_) for @of_databases, $of_tables;
             $server->sql(q{INSERT INTO t VALUES (4, 'lost')}, 'a');
-            $server->sql($_) for q{INSERT INTO x VALUES (2, 'was y')}, $made_again, 'INSERT INTO again VALUES (5)', 'CREATE TABLE made (id int); INSERT INTO made VALUES (6)';
+            $server->sql($_) for q{INSERT INTO x VALUES (2, 'was y')}, $made_again, 'INSERT INTO again VALUES (5)',
+                'CREATE TABLE made (id int); INSERT INTO made VALUES (6)';
         });
     $source->stop;
     my $script = save_lost_rows($target, $source)->{sql} // return;
@@ -48,6 +51,8 @@ each_version(sub {
     $stops->('relation "public\.made" does not exist');
     $source->sql('CREATE TABLE made (id int)');
     like(run_script($source, $script), qr/\A(?:transaction \d+ is done already\n)+\z/, 'the rest is done');
-    is($source->sql(q{SELECT string_agg(v, ' ' ORDER BY id) FROM t}, 'a'), 'b b b lost', 'in the database that had another name');
-    is($source->sql(q{SELECT string_agg(v, ' ' ORDER BY id) FROM x; SELECT count(*) FROM y; SELECT id FROM again; SELECT id FROM made}), "y was y\n0\n5\n6", 'in the tables');
+    is($source->sql(q{SELECT string_agg(v, ' ' ORDER BY id) FROM t}, 'a'), 'b b b lost',
+        'in the database that had another name');
+    is($source->sql(q{SELECT string_agg(v, ' ' ORDER BY id) FROM x; SELECT count(*) FROM y; SELECT id FROM again; SELECT id FROM made}),
+        "y was y\n0\n5\n6", 'in the tables');
 }, sample => 1);

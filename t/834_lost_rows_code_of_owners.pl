@@ -1,4 +1,5 @@
-# The script of --save-lost-rows gives the owner of a lost table no right that she does not have, wherever writing a row calls her functions.
+# The script of --save-lost-rows gives the owner of a lost table no right that she does not have, wherever writing a row
+# calls her functions.
 #
 # The attacker has CREATE on one schema, and one lost INSERT in each of her tables.
 # (Rules L5, L18, L23.)
@@ -56,7 +57,8 @@ each_version(sub {
         before => sub { make_attacker($_[0]); as_mallory($_[0], tables_of_mallory($version)) },
         target => sub {
             my ($server) = @_;
-            as_mallory($server, "INSERT INTO mallory.$_ VALUES (7)") for grep { !/^(?:cast_to_text|made|triggered)$/ } @all;
+            as_mallory($server, "INSERT INTO mallory.$_ VALUES (7)")
+                for grep { !/^(?:cast_to_text|made|triggered)$/ } @all;
             as_mallory($server, 'UPDATE mallory.cast_to_text SET id = 7');
             as_mallory($server, 'CREATE TABLE mallory.made (id integer); INSERT INTO mallory.made VALUES (7)');
             as_mallory($server, 'INSERT INTO mallory.triggered VALUES (7)');
@@ -87,18 +89,24 @@ each_version(sub {
     my $result = try_script($source, $script, owner => 'mallory');
     is($result->{status}, 3, 'as its role the script stops');
     like($result->{stderr}, qr/ERROR:  here mallory\.made is not a table$/m, 'at the view');
-    my $expected = join ' ', map { "$_ as lost_rows_writer" } sort 'check', 'default', 'domain', 'index', 'predicate', $version >= 12 ? 'generated' : (), $version >= 10 ? 'partition' : ();
-    is(join(' ', split /\n/, gains_nothing($source, 'as its role')), $expected, 'her functions are called as that role; her cast is not');
+    my $expected = join ' ', map { "$_ as lost_rows_writer" } sort 'check', 'default', 'domain', 'index', 'predicate',
+        $version >= 12 ? 'generated' : (), $version >= 10 ? 'partition' : ();
+    is(join(' ', split /\n/, gains_nothing($source, 'as its role')), $expected,
+        'her functions are called as that role; her cast is not');
     as_mallory($source, 'TRUNCATE mallory.enough; DROP VIEW mallory.made; CREATE TABLE mallory.made (id integer)');
 
     $session = $lock_and_enable->();
     $result = try_script($source, $script, owner => 'mallory');
     $session->end;
     is($result->{status}, 3, 'it stops once more');
-    like($result->{stderr}, qr/ERROR:  what these triggers and rules do would be done twice: fire of mallory\.triggered$/m, 'at the trigger that was enabled while it waited');
+    like($result->{stderr},
+        qr/ERROR:  what these triggers and rules do would be done twice: fire of mallory\.triggered$/m,
+        'at the trigger that was enabled while it waited');
     is(gains_nothing($source, 'with a trigger'), '', 'that has not fired');
     as_mallory($source, 'ALTER TABLE mallory.triggered ENABLE TRIGGER fire');
-    like(run_script($source, $script, owner => 'mallory'), qr/\A(?:transaction \d+ is done already\n)+\z/, 'the rest is done');
-    is(join(' ', map { $source->sql("SELECT count(*) FROM mallory.$_ WHERE id = 7") } @all), join(' ', (1) x @all), 'all rows have come back');
+    like(run_script($source, $script, owner => 'mallory'), qr/\A(?:transaction \d+ is done already\n)+\z/,
+        'the rest is done');
+    is(join(' ', map { $source->sql("SELECT count(*) FROM mallory.$_ WHERE id = 7") } @all), join(' ', (1) x @all),
+        'all rows have come back');
     gains_nothing($source, 'at the end');
 }, sample => 1);

@@ -1,5 +1,5 @@
-# The settings that the owner of a database makes for it let no function or operator of hers into the script of --save-lost-rows: it sets its own before
-# it looks at anything.
+# The settings that the owner of a database makes for it let no function or operator of hers into the script of
+# --save-lost-rows: it sets its own before it looks at anything.
 #
 # The attacker owns a database; all tables in it, and their lost rows, are a superuser's.
 # (Rule L19.)
@@ -45,7 +45,8 @@ each_version(sub {
     $source->start;
     make_attacker($source, 'app');
     as_mallory($source, $trap, 'app');
-    as_mallory($source, 'ALTER DATABASE app SET standard_conforming_strings = off', 'app') if $version < 19;    # refused from 19 on
+    # refused from 19 on
+    as_mallory($source, 'ALTER DATABASE app SET standard_conforming_strings = off', 'app') if $version < 19;
     refuses_superuser($source, $script);
     is(gains_nothing($source, 'as a superuser', 'app'), '', 'nothing of hers is called');
     my $result = try_script($source, $script, superusers => 1);

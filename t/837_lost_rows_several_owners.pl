@@ -1,5 +1,6 @@
-# Where tables have several owners, each run of the script of --save-lost-rows changes those of one, as a role that has the rights of that one alone. A
-# transaction that touched tables of two says so. Code that a third one could change is not called, unless a variable of psql says that it may be.
+# Where tables have several owners, each run of the script of --save-lost-rows changes those of one, as a role that has
+# the rights of that one alone. A transaction that touched tables of two says so. Code that a third one could change is
+# not called, unless a variable of psql says that it may be.
 #
 # The attacker owns a table, and a type that a table of bob has.
 # (Rules L17, L24.)
@@ -22,7 +23,8 @@ CREATE TABLE public.of_postgres (id integer PRIMARY KEY);
 END
 
 # What she leaves behind as the role of her run: a password, and a function where the next one could call it.
-my $leaves = q{DO $$ BEGIN ALTER ROLE lost_rows_writer PASSWORD 'known'; CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM mallory.gain(''left''); RETURN true; END'; END $$};
+my $leaves =
+    q{DO $$ BEGIN ALTER ROLE lost_rows_writer PASSWORD 'known'; CREATE OR REPLACE FUNCTION lost_rows.attempt(statement text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM mallory.gain(''left''); RETURN true; END'; END $$};
 
 sub drop_writer
 {
@@ -39,38 +41,51 @@ each_version(sub {
         target => sub {
             my ($server) = @_;
             $server->sql('INSERT INTO bob.t VALUES (1)');
-            $both = $server->sql('BEGIN; INSERT INTO mallory.t VALUES (2); INSERT INTO bob.t VALUES (2); INSERT INTO public.of_postgres VALUES (2); SELECT txid_current(); COMMIT');
+            $both =
+                $server->sql('BEGIN; INSERT INTO mallory.t VALUES (2); INSERT INTO bob.t VALUES (2); INSERT INTO public.of_postgres VALUES (2); SELECT txid_current(); COMMIT');
             $server->sql('INSERT INTO bob.t VALUES (3); INSERT INTO mallory.t VALUES (3)');
             $server->sql('INSERT INTO bob.of_her_type VALUES (4, 4)');
         });
     $source->stop;
     my $script = save_lost_rows($target, $source)->{sql} // return;
     $source->start->sql('TRUNCATE mallory.calls');
-    as_mallory($source, q{ALTER TABLE mallory.t ADD CHECK (mallory.gain('check')); ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('domain'))});
-    my $rows = sub { return join ' ', map { $source->sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM $_") } qw(mallory.t bob.t bob.of_her_type public.of_postgres) };
+    as_mallory($source,
+        q{ALTER TABLE mallory.t ADD CHECK (mallory.gain('check')); ALTER DOMAIN mallory.number ADD CHECK (mallory.gain('domain'))});
+    my $rows = sub { return join ' ',
+        map { $source->sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM $_") } qw(mallory.t bob.t bob.of_her_type
+        public.of_postgres) };
 
     # Of her tables.
     my $result = try_script($source, $script, owner => 'mallory');
     is($result->{status}, 0, 'the run of her tables') or diag($result->{stderr});
-    like($result->{stderr}, qr/WARNING:  bob\.t belongs to bob: this run does not change it$/m, 'names tables of others');
-    like($result->{stderr}, qr/WARNING:  transaction $both changed tables of several owners: a run changes those of one$/m, 'and a transaction that touched them, too');
+    like($result->{stderr}, qr/WARNING:  bob\.t belongs to bob: this run does not change it$/m,
+        'names tables of others');
+    like($result->{stderr},
+        qr/WARNING:  transaction $both changed tables of several owners: a run changes those of one$/m,
+        'and a transaction that touched them, too');
     is($rows->(), '2,3   ', 'it changes no other');
     is(gains_nothing($source, 'the run of her tables'), 'check as lost_rows_writer', 'her code is called as its role');
     $source->sql("SET SESSION AUTHORIZATION lost_rows_writer; $leaves");
     $source->sql('GRANT bob TO lost_rows_writer');
     $result = try_script($source, $script, owner => 'mallory');
-    like($result->{stderr}, qr/ERROR:  the script does not run as lost_rows_writer: it is a member of more than one role$/m, 'as a member of both owners it stops');
+    like($result->{stderr},
+        qr/ERROR:  the script does not run as lost_rows_writer: it is a member of more than one role$/m,
+        'as a member of both owners it stops');
     is($rows->(), '2,3   ', 'and changes nothing');
     for my $attribute (qw(CREATEROLE CREATEDB REPLICATION))
     {
         $source->sql("REVOKE bob FROM lost_rows_writer; ALTER ROLE lost_rows_writer $attribute");
-        like(try_script($source, $script, owner => 'mallory')->{stderr}, qr/ERROR:  the script does not run as lost_rows_writer: it has CREATEROLE, CREATEDB or REPLICATION$/m, "as a role with $attribute it stops");
+        like(try_script($source, $script, owner => 'mallory')->{stderr},
+            qr/ERROR:  the script does not run as lost_rows_writer: it has CREATEROLE, CREATEDB or REPLICATION$/m,
+            "as a role with $attribute it stops");
         $source->sql("ALTER ROLE lost_rows_writer NO$attribute");
     }
     if ($version >= 9.5)
     {
         $source->sql('ALTER ROLE lost_rows_writer BYPASSRLS');
-        like(try_script($source, $script, owner => 'mallory')->{stderr}, qr/ERROR:  the script does not run as lost_rows_writer: it has BYPASSRLS and is a member of a role$/m, 'as a role with BYPASSRLS it stops');
+        like(try_script($source, $script, owner => 'mallory')->{stderr},
+            qr/ERROR:  the script does not run as lost_rows_writer: it has BYPASSRLS and is a member of a role$/m,
+            'as a role with BYPASSRLS it stops');
     }
     drop_writer($source);
     $source->sql('TRUNCATE mallory.calls');
@@ -78,12 +93,15 @@ each_version(sub {
     # Of bob's.
     $result = try_script($source, $script, owner => 'bob');
     is($result->{status}, 3, 'the run of the tables of bob stops');
-    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_type would call mallory\.gain\(text\) of mallory$/m, 'where it would call her code');
+    like($result->{stderr}, qr/ERROR:  a change of bob\.of_her_type would call mallory\.gain\(text\) of mallory$/m,
+        'where it would call her code');
     is($rows->(), '2,3 1,2,3  ', 'before that it does its work');
     is(gains_nothing($source, 'the run of the tables of bob'), '', 'she is not called');
     $result = try_script($source, $script, owner => 'bob', psql => [ '-v', 'run_code_of_others_with_my_rights=list' ]);
     is("$result->{status} " . $rows->(), '0 2,3 1,2,3  ', 'asked to, the script only lists');
-    like($result->{stderr}, qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, mallory\.gain\(text\) of mallory$/m, 'what it would call');
+    like($result->{stderr},
+        qr/WARNING:  a change of bob\.of_her_type calls, as lost_rows_writer, mallory\.gain\(text\) of mallory$/m,
+        'what it would call');
     as_mallory($source, 'ALTER DOMAIN mallory.number DROP CONSTRAINT number_check');
     is(try_script($source, $script, owner => 'bob')->{status}, 0, 'without her code it does it');
     is($rows->(), '2,3 1,2,3 4 ', 'all rows of bob are back');
@@ -93,8 +111,10 @@ each_version(sub {
     $result = try_script($source, $script, superusers => 1);
     is("$result->{status} " . $rows->(), '0 2,3 1,2,3 4 2', 'and those of a superuser') or diag($result->{stderr});
     $source->sql('ALTER ROLE lost_rows_writer RESET session_replication_role');
-    like(try_script($source, $script, superusers => 1)->{stderr}, qr/ERROR:  triggers would fire: session_replication_role is not replica$/m, 'the role has its setting');
+    like(try_script($source, $script, superusers => 1)->{stderr},
+        qr/ERROR:  triggers would fire: session_replication_role is not replica$/m, 'the role has its setting');
     drop_writer($source);
     $source->sql('CREATE ROLE lost_rows_writer LOGIN; ALTER ROLE lost_rows_writer SET session_replication_role = replica');
-    like(run([ program('psql'), '-X', '-d', $source->conninfo =~ s/user=postgres/user=lost_rows_writer/r, '-f', $script ])->{stderr}, qr/ERROR:  schema lost_rows is missing in database postgres$/m, 'and its schema');
+    like(run([ program('psql'), '-X', '-d', $source->conninfo =~ s/user=postgres/user=lost_rows_writer/r, '-f',
+        $script ])->{stderr}, qr/ERROR:  schema lost_rows is missing in database postgres$/m, 'and its schema');
 }, sample => 1);

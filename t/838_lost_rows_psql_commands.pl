@@ -1,7 +1,9 @@
-# Nothing in the script of --save-lost-rows becomes a command of psql: psql reads it as it was written, whatever the code that a row calls sets for the session.
+# Nothing in the script of --save-lost-rows becomes a command of psql: psql reads it as it was written, whatever the
+# code that a row calls sets for the session.
 #
-# The attacker owns a table, and may INSERT into one of bob's. Her CHECK tells the session that backslashes escape, or another encoding; psql believes that,
-# and would take what is in later values for its own commands, as the user of the system who runs it. Values that psql skips are read, too.
+# The attacker owns a table, and may INSERT into one of bob's. Her CHECK tells the session that backslashes escape, or
+# another encoding; psql believes that, and would take what is in later values for its own commands, as the user of the
+# system who runs it. Values that psql skips are read, too.
 # (Rule L25.)
 
 use strict;
@@ -15,13 +17,15 @@ use RewindTest::LostRows;
 sub bytes { my ($text) = @_; utf8::encode($text); return $text }
 
 # By SJIS and GBK, the last byte of each first word takes the quote after it with it.
-my @values = map { my $word = $_; map { bytes("$word$_") } q{\\'; \\! touch FILE; --}, "', E'\n\\! touch FILE\n\\endif\n\\! touch FILE\n", q{'`touch FILE`'}, q{ :'x' \\gexec} } '', 'あ', '中', 'ÿ';
+my @values = map { my $word = $_; map { bytes("$word$_") } q{\\'; \\! touch FILE; --},
+    "', E'\n\\! touch FILE\n\\endif\n\\! touch FILE\n", q{'`touch FILE`'}, q{ :'x' \\gexec} } '', 'あ', '中', 'ÿ';
 
 sub inserts
 {
     my ($table, $file) = @_;
     # A name and a literal in one row, so that quotes are there to be taken.
-    return join ' ', map { my $value = s/FILE/$file/gr; my $end = bytes('あ'); "INSERT INTO $table VALUES (" . join(', ', map { "E'" . s/([\\'])/\\$1/gr . "'" } $value, $end, $value) . ');' } @values;
+    return join ' ', map { my $value = s/FILE/$file/gr; my $end = bytes('あ'); "INSERT INTO $table VALUES ("
+        . join(', ', map { "E'" . s/([\\'])/\\$1/gr . "'" } $value, $end, $value) . ');' } @values;
 }
 
 each_version(sub {
@@ -38,23 +42,28 @@ each_version(sub {
         target => sub {
             my ($server) = @_;
             # Each transaction has rows of both, so that those of bob are skipped amid hers.
-            as_mallory($server, "$utf8 BEGIN; " . inserts('mallory.t', $file) . inserts('bob.t', $file) . inserts('mallory.t', $file) . inserts('bob.t', $file) . ' COMMIT') for 1 .. 2;
+            as_mallory($server, "$utf8 BEGIN; " . inserts('mallory.t', $file) . inserts('bob.t', $file)
+                . inserts('mallory.t', $file) . inserts('bob.t', $file) . ' COMMIT') for 1 .. 2;
         });
     $source->stop;
     my $script = save_lost_rows($target, $source)->{sql} // return;
     $source->start;
     my $count = 4 * @values;
-    for my $setting ("'standard_conforming_strings', 'off'", map { "'client_encoding', '$_'" } qw(SJIS GBK BIG5 UHC GB18030))
+    for my $setting ("'standard_conforming_strings', 'off'", map { "'client_encoding', '$_'" } qw(SJIS GBK BIG5 UHC
+        GB18030))
     {
         next if $version >= 19 && $setting =~ /standard/;
         $source->sql('TRUNCATE mallory.t');
         $source->sql(q{DROP SCHEMA IF EXISTS lost_rows CASCADE});
-        as_mallory($source, "ALTER TABLE mallory.t DROP CONSTRAINT IF EXISTS sets; ALTER TABLE mallory.t ADD CONSTRAINT sets CHECK (set_config($setting, false) IS NOT NULL)");
+        as_mallory($source,
+            "ALTER TABLE mallory.t DROP CONSTRAINT IF EXISTS sets; ALTER TABLE mallory.t ADD CONSTRAINT sets CHECK (set_config($setting, false) IS NOT NULL)");
         my $result = try_script($source, $script, owner => 'mallory');
         ok(!-e $file, "$setting: no command of the system has run");
         is($result->{status}, 0, "$setting: the script runs") or diag(substr $result->{stderr}, 0, 2000);
-        is($source->sql('SELECT count(*) FROM mallory.t') . ' ' . $source->sql('SELECT count(*) FROM bob.t'), "$count 0", "$setting: all rows of hers have come back, and no other");
-        is($source->sql(q{SET client_encoding = 'UTF8'; SELECT count(DISTINCT (a, b, c)) FROM mallory.t}), scalar @values, "$setting: as they were");
+        is($source->sql('SELECT count(*) FROM mallory.t') . ' ' . $source->sql('SELECT count(*) FROM bob.t'),
+            "$count 0", "$setting: all rows of hers have come back, and no other");
+        is($source->sql(q{SET client_encoding = 'UTF8'; SELECT count(DISTINCT (a, b, c)) FROM mallory.t}),
+            scalar @values, "$setting: as they were");
         unlink $file;
     }
 }, sample => 1);

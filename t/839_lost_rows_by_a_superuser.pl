@@ -1,5 +1,6 @@
-# A superuser can run the script of --save-lost-rows all the same, by a variable of psql that says what that gives away. Then all tables are changed in one
-# run, and the script names the functions of others that it calls. Asked for the list alone, it calls none and changes nothing.
+# A superuser can run the script of --save-lost-rows all the same, by a variable of psql that says what that gives away.
+# Then all tables are changed in one run, and the script names the functions of others that it calls. Asked for the list
+# alone, it calls none and changes nothing.
 #
 # The owner of the tables has a CHECK, a trigger and an index, whose functions note who called them.
 # (Rule L20.)
@@ -27,18 +28,26 @@ each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql($tables) },
-        target => sub { $_[0]->sql($_) for 'INSERT INTO owner.t VALUES (1); INSERT INTO public.t VALUES (1)', 'INSERT INTO owner.t VALUES (2)' });
+        target => sub { $_[0]->sql($_) for 'INSERT INTO owner.t VALUES (1); INSERT INTO public.t VALUES (1)',
+            'INSERT INTO owner.t VALUES (2)' });
     $source->stop;
     my $script = save_lost_rows($target, $source)->{sql} // return;
     $source->start->sql('ALTER TABLE owner.t ADD CHECK (owner.note(id)); CREATE SCHEMA lost_rows');
-    my $run = sub { my ($value) = @_; return run([ program('psql'), '-X', '-v', "run_code_of_others_with_my_rights=$value", '-d', $source->conninfo, '-f', $script ]) };
-    my $state = sub { return $source->sql('SELECT count(*) FROM owner.t; SELECT count(*) FROM public.t; SELECT count(*) FROM owner.noted; SELECT count(*) FROM lost_rows.applied') =~ tr/\n/ /r };
-    my $listed = qr/\A[^\n]*WARNING:  a change of owner\.t calls, as postgres, owner\.key\(integer\) of owner, owner\.note\(integer\) of owner\n\z/;
+    my $run = sub { my ($value) = @_;
+        return run([ program('psql'), '-X', '-v', "run_code_of_others_with_my_rights=$value", '-d', $source->conninfo,
+        '-f', $script ]) };
+    my $state =
+        sub {
+            return $source->sql('SELECT count(*) FROM owner.t; SELECT count(*) FROM public.t; SELECT count(*) FROM owner.noted; SELECT count(*) FROM lost_rows.applied')
+        =~ tr/\n/ /r };
+    my $listed =
+        qr/\A[^\n]*WARNING:  a change of owner\.t calls, as postgres, owner\.key\(integer\) of owner, owner\.note\(integer\) of owner\n\z/;
     refuses_superuser($source, $script);
     my $result = $run->('no');
     is($result->{status}, 3, 'another value does not count');
     $result = $run->('list');
-    like($result->{stderr}, $listed, 'list: the functions that a change calls, each once; none of a trigger, which does not fire');
+    like($result->{stderr}, $listed,
+        'list: the functions that a change calls, each once; none of a trigger, which does not fire');
     is("$result->{status} $result->{stdout}" . $state->(), '0 0 0 0 0', 'and nothing is changed');
     $result = $run->('yes');
     like($result->{stderr}, $listed, 'yes: the functions');

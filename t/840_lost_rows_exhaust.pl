@@ -1,7 +1,9 @@
-# A few kB of WAL cannot make --save-lost-rows take all memory or fill a disk: a value whose text would be much longer than what is stored, or longer than
-# 32 MB with the rest of its row, is kept as it is stored. All other rows have their text.
+# A few kB of WAL cannot make --save-lost-rows take all memory or fill a disk: a value whose text would be much longer
+# than what is stored, or longer than 32 MB with the rest of its row, is kept as it is stored. All other rows have their
+# text.
 #
-# The attacker has INSERT only. What she inserts is numeric[], jsonb and numeric of '1e131071', and text that is compressed well.
+# The attacker has INSERT only. What she inserts is numeric[], jsonb and numeric of '1e131071', and text that is
+# compressed well.
 # (Rule L26.)
 
 use strict;
@@ -25,11 +27,13 @@ my @lost = (
     q{INSERT INTO b VALUES (1, (SELECT decode(string_agg(md5(i::text), ''), 'hex') FROM generate_series(1, 1500000) i))},
     q{UPDATE t SET id = 2},
     # As before: long, but not much longer than it is stored, or short.
-    q{INSERT INTO n VALUES (-1, '1e1000'), (-2, 12.50)}, q{INSERT INTO t SELECT 3, string_agg(md5(i::text), '') FROM generate_series(1, 300000) i},
+    q{INSERT INTO n VALUES (-1, '1e1000'), (-2, 12.50)},
+        q{INSERT INTO t SELECT 3, string_agg(md5(i::text), '') FROM generate_series(1, 300000) i},
     q{INSERT INTO wide VALUES (1, repeat(chr(92), 300000), repeat('''', 300000))},
     q{INSERT INTO b VALUES (2, '\x00ff')},
     # No value is compressed to less than one of these.
-    q{INSERT INTO z VALUES (1, decode(repeat('00', 1000000), 'hex'))}, q{INSERT INTO d SELECT 1, array_agg('2026-11-26'::date) FROM generate_series(1, 200000)},
+    q{INSERT INTO z VALUES (1, decode(repeat('00', 1000000), 'hex'))},
+        q{INSERT INTO d SELECT 1, array_agg('2026-11-26'::date) FROM generate_series(1, 200000)},
 );
 
 each_version(sub {
@@ -45,7 +49,8 @@ each_version(sub {
         target => sub { my ($server) = @_; $server->sql("SET ROLE mallory; $_") for @lost });
     $source->stop;
     my $directory = work_dir() . "/rows.$version";
-    my @argv = ($ENV{PG_REWIND}, '-D', $target->data, '--source-pgdata', $source->data, '-n', "--save-lost-rows=$directory");
+    my @argv = ($ENV{PG_REWIND}, '-D', $target->data, '--source-pgdata', $source->data, '-n',
+        "--save-lost-rows=$directory");
     # A sanitizer's library takes terabytes of addresses.
     my $limit = $ENV{PG_REWIND_FAULTS} =~ /lib[at]san/ ? '' : "ulimit -v $memory; ";
     my $result = run([ 'sh', '-c', "${limit}exec \"\$0\" \"\$@\"", @argv ]);
@@ -59,10 +64,12 @@ each_version(sub {
     while (my $line = <$file>)
     {
         my $change = JSON::PP->new->utf8->max_size(0)->decode($line =~ s/("value":")([^"]{10000})[^"]*"/$1$2..."/gr);
-        $value{"$change->{action} $change->{table} $change->{columns}[0]{value}"} = $change->{columns}[1] if $change->{action} =~ /^[IU]$/ && $change->{columns};
+        $value{"$change->{action} $change->{table} $change->{columns}[0]{value}"} = $change->{columns}[1]
+            if $change->{action} =~ /^[IU]$/ && $change->{columns};
     }
     close $file;
-    my $form = sub { my ($row) = @_; my $is = $value{$row} // {}; return join ' ', map { defined $is->{$_} ? $_ : () } qw(unknown unchanged encoding compressed) };
+    my $form = sub { my ($row) = @_; my $is = $value{$row} // {}; return join ' ', map { defined $is->{$_} ? $_
+        : () } qw(unknown unchanged encoding compressed) };
     is($form->($_), 'encoding compressed', "$_: kept as it is stored, compressed") for 'I a 1', 'I j 1', 'I t 1';
     is($form->($_), 'encoding', "$_: kept as it is stored") for 'I n 1', 'I n 3000', 'I b 1';
     cmp_ok(length $value{'I n 1'}{value}, '<', 30, 'in hexadecimal');
@@ -74,5 +81,6 @@ each_version(sub {
     is($left_out, 3004, 'the script leaves them out, and says why');
     $source->start;
     unlike(run_script($source, $sql), qr/conflict: INSERT/, 'it runs');
-    is($source->sql(q{SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM t), length((SELECT w FROM wide)), (SELECT v FROM b), length((SELECT v FROM z)), cardinality((SELECT v FROM d))}), '2|1|300000|\x00ff|1000000|200000', 'and the other rows come back');
+    is($source->sql(q{SELECT (SELECT count(*) FROM n), (SELECT count(*) FROM t), length((SELECT w FROM wide)), (SELECT v FROM b), length((SELECT v FROM z)), cardinality((SELECT v FROM d))}),
+        '2|1|300000|\x00ff|1000000|200000', 'and the other rows come back');
 }, sample => 1);

@@ -1,10 +1,11 @@
 #!/usr/bin/perl
-# What a rewind costs, ours and the original's of version 15 side by side in one run, and other ways to make a standby: in turns, on fresh
-# copies of one target, several rounds. Run by `make bench`, through tests/bench.sh. Environment:
+# What a rewind costs, ours and the original's of version 15 side by side in one run, and other ways to make a standby:
+# in turns, on fresh copies of one target, several rounds. Run by `make bench`, through tests/bench.sh. Environment:
 #
 #   WORKLOADS         of: typical compare link heavy cores production hot behind files long big; all by default
 #   ORIGINAL          another original of version 15, measured as well
-#   VERSION           15; another one's servers, as 18: typical, heavy, hot and behind only, without the original and pg_basebackup
+#   VERSION           15; another one's servers, as 18: typical, heavy, hot and behind only, without the original and
+#                     pg_basebackup
 #   NOTE              a sentence for the tables: what else the machine did, for instance
 #   ROUNDS            3
 #   SCALE             100, of pgbench
@@ -15,9 +16,9 @@
 #   BEHIND_SPARSE_GB  256, sparse files of `behind`; 0: without them
 #   BIG_FILES         1000000, of `big`
 #
-# Each rewound target is started as a standby, and has to stream and to reach the source; the last one of each kind also gets what is
-# written there then. Nothing else is asserted: a benchmark is no test. Each workload leaves its result below results/ of the directory
-# TMPDIR; tests/bench/compose.pl makes BENCHMARKS.md of them.
+# Each rewound target is started as a standby, and has to stream and to reach the source; the last one of each kind also
+# gets what is written there then. Nothing else is asserted: a benchmark is no test. Each workload leaves its result
+# below results/ of the directory TMPDIR; tests/bench/compose.pl makes BENCHMARKS.md of them.
 
 use strict;
 use warnings;
@@ -37,12 +38,14 @@ my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 
     BEHIND_SPARSE_GB => 256, ROUNDS => 3);
 my %size = map { $_ => length($ENV{$_} // '') ? $ENV{$_} : $full{$_} } keys %full;
 my $version = $ENV{VERSION} || 15;
-my @workloads = $version == 15 ? qw(typical compare link heavy cores production hot behind files long big) : qw(typical heavy hot behind);
+my @workloads = $version == 15 ? qw(typical compare link heavy cores production hot behind files long big) : qw(typical
+    heavy hot behind);
 my %chosen = map { $_ => 1 } split ' ', $ENV{WORKLOADS} || "@workloads";
 delete @chosen{ grep { my $name = $_; !grep { $_ eq $name } @workloads } keys %chosen };
 $ENV{PG_BINDIR_15} //= '/usr/lib/postgresql/15/bin';
 $chosen{link} = 0 if !$ENV{BENCH_NETWORK};    # root makes the networks
-my @originals = map { rewinding(name_of_original($_), $_) } $version == 15 ? ("$ENV{PG_BINDIR_15}/pg_rewind", $ENV{ORIGINAL} || ()) : ();
+my @originals = map { rewinding(name_of_original($_), $_) } $version == 15
+    ? ("$ENV{PG_BINDIR_15}/pg_rewind", $ENV{ORIGINAL} || ()) : ();
 $originals[1]{name} .= ', the other' if @originals > 1 && $originals[0]{name} eq $originals[1]{name};
 my $ours = ours();
 my @programs = (@originals, $ours);
@@ -51,9 +54,11 @@ my @base_backup = $version == 15 ? pg_basebackup("$ENV{PG_BINDIR_15}/pg_baseback
 my @peers = (@base_backup, rsync(), $version == 15 ? pgbackrest() : ());
 my $began = time;
 my @later;    # what is measured when nobody needs the source any more
-my $sooner = { quantity => 'ready', text => 'before all others', sooner => 1 };    # where there are others, and something is changed
+# where there are others, and something is changed
+my $sooner = { quantity => 'ready', text => 'before all others', sooner => 1 };
 
-# Without the list of lost transactions, 200,000 of them in `heavy`: nobody asked for it, and no other program writes one.
+# Without the list of lost transactions, 200,000 of them in `heavy`: nobody asked for it, and no other program writes
+# one.
 sub ours
 {
     my (@options) = @_;
@@ -61,7 +66,8 @@ sub ours
     return { %{ rewinding(join(' ', 'pg_rewind', @options), $ENV{PG_REWIND}, @report, @options) }, ours => 1 };
 }
 
-# No vacuum when it likes: one in the wrong moment is a gigabyte of WAL. Where a standby is to follow later, WAL is kept.
+# No vacuum when it likes: one in the wrong moment is a gigabyte of WAL. Where a standby is to follow later, WAL is
+# kept.
 my $settings = <<'END';
 shared_buffers = 512MB
 wal_keep_size = 2GB
@@ -88,12 +94,14 @@ sub pgbench
 sub new_cluster
 {
     my ($name, $more) = @_;
-    my $cluster = make_cluster($name, $version, checksums => 1, wal_segment_mb => 16, settings => $settings . ($more // ''));
+    my $cluster = make_cluster($name, $version, checksums => 1, wal_segment_mb => 16, settings => $settings
+        . ($more // ''));
     append($cluster->path('pg_hba.conf'), "host all,replication all 198.18.0.0/15 trust\n");
     return $cluster->start;
 }
 
-# Let a running cluster have a standby, which becomes a primary as well: the source. The cluster itself is stopped: the target.
+# Let a running cluster have a standby, which becomes a primary as well: the source. The cluster itself is stopped: the
+# target.
 #   together, source, target   subs as in RewindTest::split_brain
 sub part
 {
@@ -110,7 +118,8 @@ sub part
 }
 
 # Bytes in a pg_wal, files that wait for their use included.
-sub wal_size { my ($cluster) = @_; return sum(0, map { -s } grep { m{/[0-9A-F]{24}\z} } glob($cluster->path('pg_wal/*'))) }
+sub wal_size { my ($cluster) = @_;
+    return sum(0, map { -s } grep { m{/[0-9A-F]{24}\z} } glob($cluster->path('pg_wal/*'))) }
 
 sub wal_text
 {
@@ -137,7 +146,8 @@ sub check_standby
 #   sizes      those of %size that it depends on
 #   programs   all by default
 #   conninfo   of a source that is reached in another way
-#   kind       'server' (default), 'directory': the source is stopped; 'dry run': nothing changes, so no copies are needed
+#   kind       'server' (default), 'directory': the source is stopped; 'dry run': nothing changes, so no copies are
+#              needed
 #   fresh      each run has a copy of the source as well, which is stopped
 #   limit      what no program can be faster than is measured as well
 #   apart      one more workload, of the peers and the program of this name: { ours, title, text, demands }
@@ -181,7 +191,8 @@ sub keep
         text => "$option->{text} " . ($rounds == 1 ? 'One round' : "Median of $rounds rounds")
             . (@fewer ? '; one of ' . join(', ', @fewer) : '') . '.' . (length($ENV{NOTE} // '') ? " $ENV{NOTE}" : ''),
         date => POSIX::strftime('%Y-%m-%d', gmtime), commit => $ENV{BENCH_COMMIT}, machine => machine(),
-        server => version_of(RewindTest::Cluster::bindir_of_version($version) . '/postgres'), version => version_of($ours->{path}),
+        server => version_of(RewindTest::Cluster::bindir_of_version($version) . '/postgres'),
+        version => version_of($ours->{path}),
         sizes => { map { $_ => $size{$_} } @sizes }, full => !grep({ $size{$_} != $full{$_} } @sizes) ? 1 : 0,
     };
     keep_result("$ENV{TMPDIR}/results", $done);
@@ -196,7 +207,8 @@ sub keep_apart
     my %apart = (%$option, %{ $option->{apart} });
     $apart{title} .= ", $version" if $version != 15;
     my @peers_here = grep { !/^(?:pg_rewind|original)/ } @names;
-    keep(\%apart, { map({ $_ => $result->{$_} } @peers_here), pg_rewind => $result->{ $apart{ours} } }, @peers_here, 'pg_rewind');
+    keep(\%apart, { map({ $_ => $result->{$_} } @peers_here), pg_rewind => $result->{ $apart{ours} } }, @peers_here,
+        'pg_rewind');
     return;
 }
 
@@ -218,11 +230,13 @@ sub one_run
     my $kind = $option->{kind} // 'server';
 
     return measured($program, '--source-server', $conninfo, '-n', '-D', $target->data) if $kind eq 'dry run';
-    my $copy = $program->{from_nothing} ? (ref $target)->allocate('copy', $target->version, $target->bindir) : $target->copy('copy');
+    my $copy = $program->{from_nothing} ? (ref $target)->allocate('copy', $target->version, $target->bindir)
+        : $target->copy('copy');
     my $run = sub {
         my $watch = $option->{occupied} ? watch_space($copy->dir) : sub { return {} };
         my $measured = $program->{run}->({
-            program => $program, source => $from, copy => $copy, conninfo => $conninfo, directory => $kind eq 'directory',
+            program => $program, source => $from, copy => $copy, conninfo => $conninfo, directory => $kind
+                eq 'directory',
         });
         my $space = $watch->();
         $from->start if $kind eq 'directory';    # which takes nobody's time
@@ -244,14 +258,16 @@ sub limit_of
     my ($measured, $directory) = @_;
     my %fetched = %{ $measured->{report}{bytes}{fetched_by_kind} };
     my $data = sum(map { $fetched{$_} } grep { $_ ne 'wal' } keys %fetched);
-    my $dropped = max(0, $measured->{received} - $data - $fetched{wal});    # WAL that is read once, and what is said around the bytes
+    # WAL that is read once, and what is said around the bytes
+    my $dropped = max(0, $measured->{received} - $data - $fetched{wal});
     mkdir "$directory/limit";
-    my $seconds = must_run([ $ENV{BENCH_LIMIT}, "$directory/limit", $data, $fetched{wal}, $dropped, $fetched{relations} ]);
+    my $seconds = must_run([ $ENV{BENCH_LIMIT}, "$directory/limit", $data, $fetched{wal}, $dropped,
+        $fetched{relations} ]);
     return (limit => $seconds, of_limit => $measured->{wall} / $seconds);
 }
 
-# Space below a directory, looked at ten times a second in a process of its own. Returns a function that ends it, and returns
-# { occupied => the most at one time }.
+# Space below a directory, looked at ten times a second in a process of its own. Returns a function that ends it, and
+# returns { occupied => the most at one time }.
 sub watch_space
 {
     my ($directory) = @_;
@@ -274,8 +290,10 @@ sub watch_space
 }
 
 # What the issue of this benchmark demands.
-sub at_least_faster { my ($times) = @_; return { quantity => 'wall', text => "≥ $times ×", times => $times, of_original() } }
-sub at_most_received { my ($part) = @_; return { quantity => 'received', text => "≤ 1/$part", times => $part, of_original() } }
+sub at_least_faster { my ($times) = @_; return { quantity => 'wall', text => "≥ $times ×", times => $times,
+    of_original() } }
+sub at_most_received { my ($part) = @_; return { quantity => 'received', text => "≤ 1/$part", times => $part,
+    of_original() } }
 sub at_most_limit { my ($times) = @_; return { quantity => 'of_limit', text => "≤ $times", most => $times } }
 sub of_original { return (of => @originals ? $originals[0]{name} : 'original') }
 my $little_memory = { quantity => 'peak', text => '≤ 64 MB', most => 64 * 1024**2 };
@@ -296,16 +314,19 @@ sub typical_pair
 sub run_typical
 {
     my ($pair) = @_;
-    my $what = "pgbench scale $size{SCALE}; 1,000 transactions after the last common checkpoint, 1,000 on each side after the divergence.";
+    my $what =
+        "pgbench scale $size{SCALE}; 1,000 transactions after the last common checkpoint, 1,000 on each side after the divergence.";
     workload($pair, title => 'typical', text => "$what " . wal_text($pair) . " $by_socket", sizes => [qw(SCALE)],
         programs => [ @originals, @peers, $ours ], limit => 1,
         demands => [ at_least_faster(6), at_most_received(20), at_most_limit(2), $little_memory ]);
     return if $version != 15;
-    workload($pair, title => 'typical, dry run', sizes => [qw(SCALE)], kind => 'dry run', text => 'The same pair, with `-n`.',
+    workload($pair, title => 'typical, dry run', sizes => [qw(SCALE)], kind => 'dry run',
+        text => 'The same pair, with `-n`.',
         demands => [ at_least_faster(5), $little_memory ]);
     $pair->{source}->stop;
     workload($pair, title => 'typical, directory', sizes => [qw(SCALE)], kind => 'directory',
-        text => 'The same pair. Source: a directory, its server stopped cleanly.', demands => [ at_least_faster(3), $little_memory ]);
+        text => 'The same pair. Source: a directory, its server stopped cleanly.',
+        demands => [ at_least_faster(3), $little_memory ]);
     $pair->{source}->start;
     return;
 }
@@ -316,7 +337,8 @@ sub comparing { return { %{ ours('--compare') }, name => 'pg_rewind' } }
 sub run_compare
 {
     my ($pair, %option) = @_;
-    workload($pair, title => 'compare', programs => [ @base_backup, comparing() ], demands => [$little_memory], sizes => [qw(SCALE)],
+    workload($pair, title => 'compare', programs => [ @base_backup, comparing() ], demands => [$little_memory],
+        sizes => [qw(SCALE)],
         text => 'The pair of `typical`, with `--compare`; beside it pg_basebackup into an empty directory, with `-X fetch`. '
             . "Ratios are pg_basebackup's number by ours. $by_socket",
         %option);
@@ -339,7 +361,8 @@ sub run_heavy
     my ($pair) = @_;
     my $after = 'pg_rewind after a checkpoint';
     workload($pair, title => 'heavy', sizes => [qw(SCALE TRANSACTIONS)], limit => 1,
-        programs => [ @originals, @peers, ours('--early-start'), ours('--late-start'), $ours, { %$ours, name => $after, disturbs => 1 } ],
+        programs => [ @originals, @peers, ours('--early-start'), ours('--late-start'), $ours,
+        { %$ours, name => $after, disturbs => 1 } ],
         apart => { ours => $after, title => 'heavy, after a checkpoint', demands => [$little_memory],
             text => "The pair of heavy, when the source has made a checkpoint, as `--checkpoint` asks for and as the peers do anyway. $by_socket" },
         text => "pgbench scale $size{SCALE}; $size{TRANSACTIONS} transactions on each side after the divergence. "
@@ -379,7 +402,8 @@ sub run_link
     my @devices = split ' ', $ENV{BENCH_DEVICES};
     $source->stop;
     my $settings_there = "-c listen_addresses=198.18.0.2,198.18.1.2 -c unix_socket_directories=$source->{dir}";
-    in_network("$source->{bindir}/pg_ctl -w -D " . $source->data . " -l $source->{dir}/log.network -o '$settings_there' start");
+    in_network("$source->{bindir}/pg_ctl -w -D " . $source->data
+        . " -l $source->{dir}/log.network -o '$settings_there' start");
     for my $link ([ 0, '1 Gbit/s' ], [ 1, '100 Mbit/s' ])
     {
         my ($number, $rate) = @$link;
@@ -397,15 +421,16 @@ sub run_link
             demands => [ at_least_faster(10), $little_memory ],
             around => $around) if $chosen{link};
         run_compare($pair, title => "compare, $rate", conninfo => $conninfo, around => $around,
-            text => "The same by TCP between two networks; a token bucket filter lets $rate pass.") if $chosen{compare} && !$number;
+            text => "The same by TCP between two networks; a token bucket filter lets $rate pass.") if $chosen{compare}
+            && !$number;
     }
     return;
 }
 
 # ---------------------------------------------------------------- production
 
-# Private memory of the backends of a server but those given, looked at a hundred times a second in a process of its own. Returns a
-# function that ends it, and returns { connections, backend, backends }: the most at one time, and bytes.
+# Private memory of the backends of a server but those given, looked at a hundred times a second in a process of its
+# own. Returns a function that ends it, and returns { connections, backend, backends }: the most at one time, and bytes.
 sub watch_backends
 {
     my ($server, %but) = @_;
@@ -447,7 +472,8 @@ sub in_production
     {
         open(STDERR, '>', "$log.err") or POSIX::_exit(126);
         open(STDOUT, '>', '/dev/null') or POSIX::_exit(126);
-        exec program('pgbench'), '-n', '-c', 4, '-T', 3600, '-l', "--log-prefix=$log", $source->conninfo or POSIX::_exit(127);
+        exec program('pgbench'), '-n', '-c', 4, '-T', 3600, '-l', "--log-prefix=$log", $source->conninfo
+            or POSIX::_exit(127);
     }
     sleep $warm + $before;
     my @clients = split /\n/, $source->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench'");
@@ -473,7 +499,8 @@ sub in_production
     unlink "$log.$pid";
     my $tps = @latencies / ($end - $begin);
     return { %$measured, %$memory, baseline_tps => $tps_before, tps => $tps,
-        lost => max(0, ($tps_before - $tps) * ($end - $begin)), latency => (sort { $a <=> $b } @latencies)[ $#latencies * 0.99 ] // 0 };
+        lost => max(0, ($tps_before - $tps) * ($end - $begin)),
+        latency => (sort { $a <=> $b } @latencies)[ $#latencies * 0.99 ] // 0 };
 }
 
 sub run_production
@@ -482,7 +509,8 @@ sub run_production
     my $rate = '64M';
     $pair->{source}->stop;
     my $limited = ours("--max-rate=$rate");
-    workload($pair, title => 'production', programs => [ @programs, $limited ], rounds => 1, sizes => [qw(SCALE TRANSACTIONS)],
+    workload($pair, title => 'production', programs => [ @programs, $limited ], rounds => 1, sizes => [qw(SCALE
+        TRANSACTIONS)],
         text => 'Copies of the pair of heavy, and pgbench with 4 clients on the source meanwhile. Source, target and pgbench share the '
             . 'processors; the source has `fsync = off`, since the disk that the target writes to would not be its own. Before: 8 s.',
         demands => [ { quantity => 'backend', text => '≤ 32 MB', most => 32 * 1024**2 } ],
@@ -529,8 +557,8 @@ sub write_long
     return;
 }
 
-# How fast WAL is scanned and how fast it is read, each by two threads, when nothing else is done, in bytes a second: the median of three,
-# after one that brings the files into memory.
+# How fast WAL is scanned and how fast it is read, each by two threads, when nothing else is done, in bytes a second:
+# the median of three, after one that brings the files into memory.
 sub scan_rates
 {
     my ($cluster) = @_;
@@ -549,7 +577,8 @@ sub run_long
     my %rates = scan_rates($pair->{target});
     workload($pair, title => 'long', rounds => min(2, $size{ROUNDS}), sizes => ['LONG_GB'],
         text => 'Updates of a table of 100,000 rows on the target after the divergence, '
-        . "$size{LONG_GB} GB of WAL without a checkpoint; 100 transactions of pgbench on the source. " . wal_text($pair) . " $by_socket",
+        . "$size{LONG_GB} GB of WAL without a checkpoint; 100 transactions of pgbench on the source. " . wal_text($pair)
+            . " $by_socket",
         demands => [ at_least_faster(3), { quantity => 'scan_rate', text => '≥ 4 GB/s', least => 4e9 },
             { quantity => 'scan_of_read', text => '≤ 1.2', most => 1.2 }, $little_memory ],
         around => sub {
@@ -568,7 +597,8 @@ sub write_hot
 {
     my ($source, $bytes, $transactions) = @_;
     my $script = work_dir() . '/update';
-    spew($script, "\\set part random(0, 9)\nUPDATE pgbench_accounts SET abalance = abalance + 1, filler = md5(abalance::text)\n"
+    spew($script,
+        "\\set part random(0, 9)\nUPDATE pgbench_accounts SET abalance = abalance + 1, filler = md5(abalance::text)\n"
         . "WHERE aid > (:client_id * 10 + :part) * 50000 AND aid <= (:client_id * 10 + :part + 1) * 50000;\n");
     my $begin = $source->lsn;
     while ($source->query("SELECT '" . $source->lsn . "'::pg_lsn - '$begin'") < $bytes)
@@ -596,7 +626,8 @@ sub run_hot
             . 'checkpoints as `max_wal_size = 1GB` makes them; the last one is at 99 %. 100 transactions of pgbench on the target. '
             . wal_text($pair) . " $by_socket",
         demands => [ { quantity => 'to_disk', text => '≤ 1/10 of --early-start', times => 10, of => $early->{name} },
-            { quantity => 'ready', text => '≤ 1/5 of --early-start', times => 5, of => $early->{name} }, $little_memory ]);
+            { quantity => 'ready', text => '≤ 1/5 of --early-start', times => 5, of => $early->{name} },
+            $little_memory ]);
     discard($pair);
     return;
 }
@@ -620,17 +651,21 @@ sub behind_pair
 sub run_behind
 {
     my $pair = behind_pair();
-    my $text = "The standby was stopped while one page in a hundred of pgbench's accounts changed on its primary, which has removed "
+    my $text =
+        "The standby was stopped while one page in a hundred of pgbench's accounts changed on its primary, which has removed "
         . 'the WAL of that. ';
-    workload($pair, title => 'behind', programs => [ @peers, comparing() ], sizes => [qw(SCALE)], demands => [$little_memory],
+    workload($pair, title => 'behind', programs => [ @peers, comparing() ], sizes => [qw(SCALE)],
+        demands => [$little_memory],
         text => "${text}pgbench scale $size{SCALE}; ours with `--compare`. $by_socket");
     if ($size{BEHIND_SPARSE_GB} > 0)
     {
         measure_others($pair);    # what is sparse, they would write
         my ($database) = $pair->{source}->query("SELECT oid FROM pg_database WHERE datname = 'postgres'");
         make_sparse($_, $size{BEHIND_SPARSE_GB}, 1024**3, 1, $database) for values %$pair;
-        workload($pair, title => 'behind, large', programs => [ comparing() ], rounds => 1, sizes => [qw(SCALE BEHIND_SPARSE_GB)],
-            demands => [$little_memory], text => "The same pair, and $size{BEHIND_SPARSE_GB} relation files of 1 GiB on both sides, "
+        workload($pair, title => 'behind, large', programs => [ comparing() ], rounds => 1, sizes => [qw(SCALE
+            BEHIND_SPARSE_GB)],
+            demands => [$little_memory],
+            text => "The same pair, and $size{BEHIND_SPARSE_GB} relation files of 1 GiB on both sides, "
                 . 'sparse: they are read and compared like others, but no disk has them.');
     }
     discard($pair);
@@ -639,8 +674,8 @@ sub run_behind
 
 # ---------------------------------------------------------------- big
 
-# So many files without a block on the disk, named as relations are, in the databases given. Each inode has so many of the names: ten million files
-# would take all inodes of a disk.
+# So many files without a block on the disk, named as relations are, in the databases given. Each inode has so many of
+# the names: ten million files would take all inodes of a disk.
 sub make_sparse
 {
     my ($cluster, $count, $bytes, $names, @databases) = @_;
@@ -718,7 +753,8 @@ if ($chosen{heavy} || $chosen{cores} || $chosen{production})
     run_production($pair) if $chosen{production};
     discard($pair);
 }
-for my $alone ([ hot => \&run_hot ], [ behind => \&run_behind ], [ files => \&run_files ], [ long => \&run_long ], [ big => \&run_big ])
+for my $alone ([ hot => \&run_hot ], [ behind => \&run_behind ], [ files => \&run_files ], [ long => \&run_long ],
+    [ big => \&run_big ])
 {
     my ($name, $run) = @$alone;
     next if !$chosen{$name};
@@ -737,7 +773,8 @@ sub machine
     my $memory = first_line('/proc/meminfo', qr/^MemTotal:\s*(\d+)/) * 1024;
     my $kernel = (POSIX::uname())[2] =~ s/^(\d+\.\d+\.\d+).*/$1/r;
     my $file_system = must_run([ 'findmnt', '-n', '-o', 'FSTYPE', '-T', work_dir() ]);
-    my $reflinks = run([ 'cp', '--reflink=always', $ENV{PG_REWIND}, work_dir() . '/reflink' ])->{status} == 0 ? 'with' : 'without';
+    my $reflinks = run([ 'cp', '--reflink=always', $ENV{PG_REWIND}, work_dir() . '/reflink' ])->{status} == 0 ? 'with'
+        : 'without';
     return "$cpu, $cores cores, " . bytes_text($memory) . " of memory; Linux $kernel; $file_system, $reflinks reflinks";
 }
 

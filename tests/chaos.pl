@@ -22,7 +22,8 @@ use constant RUN_SECONDS_MAX => 300;
 
 my %option = (runs => 20, seed => time % 1_000_000 * 1000, jobs => 2, keep => 'failed', versions => undef);
 my %fixed;
-GetOptions(\%option, 'runs=i', 'seed=i', 'jobs=i', 'keep=s', 'versions=s', 'one', 'set=s%' => sub { $fixed{ $_[1] } = $_[2] })
+GetOptions(\%option, 'runs=i', 'seed=i', 'jobs=i', 'keep=s', 'versions=s', 'one',
+    'set=s%' => sub { $fixed{ $_[1] } = $_[2] })
     && defined $option{versions} or exit 1;
 $option{seed} = int $option{seed};
 my @versions = split ' ', $option{versions};
@@ -90,7 +91,8 @@ sub note_end
     my $choice = choice_of($seed);
     my $log = slurp(log_path($seed));
     my @ends = split /; then /, ($log =~ /^# end: (.*)/m)[0] // 'nothing';
-    append("$option{keep}/results", join("\t", $seed, $choice->{version}, $status == 0 ? 'ok' : 'FAILED', sprintf('%.1f', $elapsed),
+    append("$option{keep}/results", join("\t", $seed, $choice->{version}, $status == 0 ? 'ok'
+        : 'FAILED', sprintf('%.1f', $elapsed),
         join('; then ', @ends)) . "\n");
     $seconds += $elapsed;
     $done++;
@@ -102,9 +104,11 @@ sub note_end
     }
     $failed++;
     $tally{ $choice->{version} }{ $choice->{rounds}[$#ends]{kind} }{failed}++;
-    my @lines = grep { /^not ok|^#\s+(Failed|got|expected|pg_rewind:|source|target|gave up)|killed after/ } split /\n/, $log;
+    my @lines = grep { /^not ok|^#\s+(Failed|got|expected|pg_rewind:|source|target|gave up)|killed after/ } split /\n/,
+        $log;
     splice @lines, 12 if @lines > 12;
-    printf "FAILED after %.0f s: %s\n%s\n    see %s\n", $elapsed, describe($choice), join("\n", map { '    ' . substr($_, 0, 300) } @lines), log_path($seed);
+    printf "FAILED after %.0f s: %s\n%s\n    see %s\n", $elapsed, describe($choice),
+        join("\n", map { '    ' . substr($_, 0, 300) } @lines), log_path($seed);
     return;
 }
 
@@ -124,7 +128,8 @@ sub print_tally
     for my $version (sort { $a <=> $b } keys %tally)
     {
         printf '%7s', $version;
-        printf '%20s', join(' / ', map { $_ // 0 } @{ $tally{$version}{$_} // {} }{qw(rewound refused failed)}) for @kinds;
+        printf '%20s', join(' / ', map { $_ // 0 } @{ $tally{$version}{$_} // {} }{qw(rewound refused
+            failed)}) for @kinds;
         print "\n";
     }
     print "$ends{$_}: $_\n" for sort { $ends{$b} <=> $ends{$a} || $a cmp $b } keys %ends;

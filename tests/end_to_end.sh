@@ -8,6 +8,7 @@
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
 # PG_REWIND_TOOLS=DIRECTORY takes waldump, same_pages, lost_values and lost_schema from there, which contain parts of the program.
 # EMULATOR="qemu-aarch64 -L ROOT" runs the program for ARM64 that PG_REWIND names, with the library that PG_REWIND_FAULTS names: tests/arm64.sh.
+# A failure prints which fact of which file failed on which version, and the command that repeats that alone.
 # What a sanitizer or valgrind has to say fails the run, whatever the tests make of it.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
@@ -100,7 +101,7 @@ if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
     trap 'stop_servers_below "$work"; kill $servant || true; wait $servant || true; clean_up_work' EXIT
 fi
 
-# Variables that the harness reads; t/lib/RewindTest.pm lists them.
+# Variables that the harness reads: the table in CONTRIBUTING.md.
 mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_[A-Z]+)=' | grep -v '^PG_REWIND_TEST_PART=' || true)
 [ -z "$part" ] || passed+=(PG_REWIND_TEST_PART="$part")
 logs=$work/run/logs
@@ -147,6 +148,8 @@ fi
 
 # The logs of a failed test's servers, and what its programs printed, are kept.
 if [ "${status:-0}" != 0 ]; then
+    echo "what failed first in each file, and the command that repeats it alone:"
+    grep -E '^ *# (FAILED|REPEAT) ' "$work/output" | sed 's/^ *# //' || true
     echo "what the tests that failed said:"
     grep -E '^ *#|gave up|^failed|died' "$work/output" | tail -n 60 || true
 fi

@@ -18,24 +18,8 @@
 #   PG_REWIND_SAME_PAGES     compares the pages of two clusters: tests/same_pages.c
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15, PG_BINDIR_9_6   server programs for a version
-#   PG_REWIND_TEST_PATIENCE  seconds that anything may take
-#   PG_REWIND_TEST_ANY       1: a test runs on each of PG_VERSIONS, also where its file names others
-#   PG_REWIND_TEST_SEED      of tests that throw dice
-#   PG_REWIND_TEST_OPTIONS   more options for each run of the program, as --late-start
-#   PG_REWIND_TEST_FIXTURES  where diverged pairs of old versions lie: see t/520_old_fixtures.pl
-#   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
-#   PG_REWIND_TEST_SAMPLE    'all': all versions also where a sample of them is tested
-#   PG_REWIND_TEST_PART      'check': the versions of each file that `make check` takes; 'rest': those that it leaves to `make check-all`
-#   PG_REWIND_TEST_UNTIL     when the last file may begin, in seconds as time() gives them; those that would begin later are left, and named at the end
-#   PG_REWIND_TEST_LOGS      directory for what programs print on the terminal, and for the logs of servers where a test fails
-#   PG_REWIND_TEST_KEEP      1: whole clusters stay there, also those of a file that passes
-#   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file names (default), 'all', 'no'
-#   PG_REWIND_TEST_CHECK     rewinds that --check judges before: 'last' (default), 'all', 'no', likewise
-#   PG_REWIND_TEST_CATALOGS  comparisons with all catalogs: of the 'last' version of a file that this run takes (default), 'all', 'no'. The others leave
-#                            out catalogs that are hardly ever written, as option quick does
-#   PG_REWIND_TEST_ORIGINALS originals that run beside the program: see RewindTest::Beside
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
-#   PG_REWIND_TEST_TRACE     print what took how long
+#   PG_REWIND_TEST_...       the table in CONTRIBUTING.md
 
 package RewindTest;
 
@@ -70,10 +54,30 @@ if (defined log_directory() && !$ENV{PG_REWIND_TEST_TRACE})
     open(STDERR, '>>', log_directory() . '/stderr') or die "could not redirect: $!";
 }
 
+my $version_at_hand;
+
+# Before anything else of a failure: which fact failed, and how its file is run alone. Once for each version, at its
+# first failure.
+my %told;
+
+sub tell_of_failure
+{
+    my (undef, $event) = @_;
+    return if !$event->isa('Test2::Event::Ok') || $event->effective_pass || $told{ $version_at_hand // '' }++;
+    my $file = $0 =~ s{.*/(?=t/)}{}r;
+    my $on = defined $version_at_hand ? " on $version_at_hand" : '';
+    my $versions = defined $version_at_hand ? "PG_VERSIONS=$version_at_hand " : '';
+    print { Test::More->builder->failure_output } "# FAILED $file$on: " . ($event->name // 'a fact without a name')
+        . "\n",
+        "# REPEAT $versions" . "tests/end_to_end.sh $file\n";
+    return;
+}
+Test2::API::test2_stack()->top->listen(\&tell_of_failure, inherit => 1);
+
 plan(skip_all => 'no time was left for it') if time > ($ENV{PG_REWIND_TEST_UNTIL} // 'inf');
 
-# As that of Test::More, which keeps all results until the outermost subtest ends: hundreds of megabytes in a long test. Each
-# program that a test runs begins as a fork of it.
+# As that of Test::More, which keeps all results until the outermost subtest ends: hundreds of megabytes in a long test.
+# Each program that a test runs begins as a fork of it.
 sub subtest
 {
     my ($name, $code) = @_;
@@ -85,28 +89,30 @@ sub subtest
 }
 
 # Run a subtest for each server version, and end the test file.
-# Options: from => first, to => last version; only => [ versions ] where a fact does not depend on the version; sample => 1 where it
-# does not depend on what records look like, but on how servers start and recover; left => 1 where `make check` leaves the file to
-# `make check-all`: it takes long, and has found no fault since it was written. Versions before 10, whose servers somebody has given, take part
-# where 10 does.
+# Options: from => first, to => last version; only => [ versions ] where a fact does not depend on the version; sample
+# => 1 where it does not depend on what records look like, but on how servers start and recover; left => 1 where `make
+# check` leaves the file to `make check-all`: it takes long, and has found no fault since it was written. Versions
+# before 10, whose servers somebody has given, take part where 10 does.
 my @sample = (10, 12, 15, 18, 19);    # the first; signal files; recovery in a file of its own; the newest two
 
-# The oldest release, Debian's own and the newest one. `make check` takes the first and the last of them where a fact may depend on what records look
-# like, and the last of a sample. Where a fact does not depend on the version it takes one: the second, or the newest release that the file names if
-# that is not among them. So all three of them rewind in many tests.
+# The oldest release, Debian's own and the newest one. `make check` takes the first and the last of them where a fact
+# may depend on what records look like, and the last of a sample. Where a fact does not depend on the version it takes
+# one: the second, or the newest release that the file names if that is not among them. So all three of them rewind in
+# many tests.
 my @checked = (10, 15, 18);
 
 sub versions_to_check
 {
     my ($option, @versions) = @_;
     my @released = grep { $_ >= $checked[0] && $_ <= $checked[-1] } @versions;
-    my @wanted = $option->{left} ? () : $option->{only} ? $checked[1] : $option->{sample} ? $checked[-1] : @checked[ 0, -1 ];
+    my @wanted = $option->{left} ? () : $option->{only} ? $checked[1] : $option->{sample} ? $checked[-1]
+        : @checked[ 0, -1 ];
     my @found = grep { my $version = $_; grep { $_ == $version } @wanted } @released;
     return @found ? @found : @wanted && @released ? $released[-1] : ();
 }
 
-# The version whose rewinds are foretold, and those of the versions that this run takes. `make check-all` foretells, if it has versions of the file.
-# A line for each version that is left tells tests/end_to_end.sh of it.
+# The version whose rewinds are foretold, and those of the versions that this run takes. `make check-all` foretells, if
+# it has versions of the file. A line for each version that is left tells tests/end_to_end.sh of it.
 sub versions_of_this_part
 {
     my ($option, @versions) = @_;
@@ -119,7 +125,8 @@ sub versions_of_this_part
     return (grep({ $_ <= $checked[-1] } @rest) ? 0 : $checked_versions[-1], @checked_versions);
 }
 
-# Whether PG_REWIND_TEST_<name> wants something of this version: 'all' takes each, 'last' the last one.
+# Whether PG_REWIND_TEST_DRY, PG_REWIND_TEST_CHECK or PG_REWIND_TEST_CATALOGS wants something of this version: 'all'
+# takes each, 'last' the last one.
 sub asked_for
 {
     my ($name, $is_last) = @_;
@@ -144,6 +151,7 @@ sub each_version
     {
         ($foretelling, $judging) = map { asked_for($_, $version == $last) } qw(DRY CHECK);
         $RewindTest::Comparison::all_catalogs = asked_for('CATALOGS', $version == $versions[-1]);
+        $version_at_hand = $version;
         subtest("version $version", sub {
             my $alive = eval { $test->($version); 1 };
             fail("the test came to its end: $@") if !$alive;
@@ -187,8 +195,9 @@ sub split_brain
     return ($source, $target);
 }
 
-# Run pg_rewind; returns { status, signal, stdout, stderr }. A dry run with the same options goes before it, and must end with the
-# same exit status and leave the target as it was. So does --check, whose verdict must be what the rewind then does.
+# Run pg_rewind; returns { status, signal, stdout, stderr }. A dry run with the same options goes before it, and must
+# end with the same exit status and leave the target as it was. So does --check, whose verdict must be what the rewind
+# then does.
 #
 #   not_foretold => why a dry run cannot know, or would disturb the test
 #   kind => 'server' (default) or 'directory'
@@ -205,25 +214,31 @@ sub rewind
     my $conninfo = $source->conninfo;
     $conninfo =~ s/user=\S+/user=$option{user}/ if defined $option{user};
     my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
-    my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
+    my %env = (%{ $option{env} // {} }, defined $option{fault}
+        ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
     my @arguments = (@source, defined $option{fault} || $env{LD_PRELOAD} ? ONCE : (), @{ $option{options} // [] });
     # (A proxy counts what passes.)
-    my $disturbs = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold} || !$source->isa('RewindTest::Cluster')
+    my $disturbs = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold}
+        || !$source->isa('RewindTest::Cluster')
         || $ENV{PG_REWIND} =~ m{^/usr/lib/postgresql/} || grep { /^(?:-n|--dry-run|--report-file)/ } @arguments;
     my $verdict = $disturbs || !$judging ? undef : verdict($target, \@arguments, \%env);
-    my $foretold = $disturbs || !$foretelling ? undef : run([ rewind_argv($target->data, @arguments, '--dry-run') ], env => \%env);
-    my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, until => $option{until});
+    my $foretold = $disturbs || !$foretelling ? undef : run([ rewind_argv($target->data, @arguments, '--dry-run') ],
+        env => \%env);
+    my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments)
+        : rewind_argv($target->data, @arguments) ], env => \%env, until => $option{until});
     # What a source does between the two nobody foretells; the program says so.
-    my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime/m;
+    my $changed = $result->{stderr}
+        =~ /^pg_rewind: the source has copied a database, created a tablespace or dropped a replication origin in the meantime/m;
     is($foretold->{status}, $result->{signal} || $result->{status}, 'the dry run ends as the rewind does')
         or diag("dry run:\n$foretold->{stderr}rewind:\n$result->{stderr}")
         if defined $foretold && !$changed;
-    agrees($verdict, $result) if defined $verdict && !$result->{signal} && !$changed && $result->{stderr} !~ /^pg_rewind: finishing an interrupted rewind/m;
+    agrees($verdict, $result) if defined $verdict && !$result->{signal} && !$changed
+        && $result->{stderr} !~ /^pg_rewind: finishing an interrupted rewind/m;
     return $result;
 }
 
-# What --check says of a rewind; nothing if it has no verdict: the target runs, or a rewind of it was interrupted. It refuses --checkpoint,
-# which changes what there is.
+# What --check says of a rewind; nothing if it has no verdict: the target runs, or a rewind of it was interrupted. It
+# refuses --checkpoint, which changes what there is.
 sub verdict
 {
     my ($target, $arguments, $env) = @_;
@@ -237,14 +252,18 @@ sub verdict
     return { %{ $said->{verdict} }, problems => \@problems, saves => scalar grep { /^--save-/ } @$arguments };
 }
 
-# Why a rewind may fail that a look at the pair calls needed: what only the plan, the WAL of either side after the divergence, or the rewind
-# itself comes to; and another rewind, which may end meanwhile.
+# Why a rewind may fail that a look at the pair calls needed: what only the plan, the WAL of either side after the
+# divergence, or the rewind itself comes to; and another rewind, which may end meanwhile.
 my @unseen = (
-    qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/, qr/^replay of CREATE TABLESPACE would (?:use|fail)/,
-    qr/^tablespace ".*" of the source is missing: nothing is in /, qr/ is of different type in source and target$/, qr/ in the source is a symbolic link$/, qr/^".*" and ".*" of the (?:source|target) lead to one directory$/, qr/^replay would copy database /, qr/^not enough space on the file system of /,
+    qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/,
+    qr/^replay of CREATE TABLESPACE would (?:use|fail)/,
+    qr/^tablespace ".*" of the source is missing: nothing is in /, qr/ is of different type in source and target$/,
+    qr/ in the source is a symbolic link$/, qr/^".*" and ".*" of the (?:source|target) lead to one directory$/,
+    qr/^replay would copy database /, qr/^not enough space on the file system of /,
     qr/^could not read WAL record at /, qr/another pg_rewind/,
     # Settings that were switched in between, as WAL tells that a look does not read.
-    qr/^target server needs to use either data checksums or "wal_log_hints = on"$/, qr/^target server (?:ran|may have run) with "wal_level = minimal"$/,
+    qr/^target server needs to use either data checksums or "wal_log_hints = on"$/,
+        qr/^target server (?:ran|may have run) with "wal_level = minimal"$/,
     qr/^target server was promoted with "wal_level = archive"$/,
     qr/^source server ran with "wal_level = minimal"$/, qr/^"full_page_writes" must be enabled in the source server$/,
     qr/^the source's history begins at timeline \d+$/,
@@ -256,13 +275,18 @@ sub agrees
     my $state = $verdict->{state};
     my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
     my $did = $result->{status} == 0 ? $result->{stderr} =~ /^pg_rewind: no rewind required$/m ? 'not needed' : 'needed'
-        : grep({ my $error = $_; grep { $error =~ $_ } @unseen } @errors) ? 'failed, which no look could see' : 'not possible';
-    my %fits = ('needed' => qr/^(?:needed|unknown)$/, 'not needed' => qr/^(?:not needed|unknown)$/, 'not possible' => qr/^(?:not possible|unknown)$/);
-    return pass('--check says that it cannot try such a restore command') if $did eq 'needed' && grep { /cannot be tried so/ } @{ $verdict->{problems} };
-    return pass('--check has found the problem by which the rewind fails') if $did eq 'not possible' && @{ $verdict->{problems} };
+        : grep({ my $error = $_; grep { $error =~ $_ } @unseen } @errors) ? 'failed, which no look could see'
+            : 'not possible';
+    my %fits = ('needed' => qr/^(?:needed|unknown)$/, 'not needed' => qr/^(?:not needed|unknown)$/,
+        'not possible' => qr/^(?:not possible|unknown)$/);
+    return pass('--check says that it cannot try such a restore command') if $did eq 'needed'
+        && grep { /cannot be tried so/ } @{ $verdict->{problems} };
+    return pass('--check has found the problem by which the rewind fails') if $did eq 'not possible'
+        && @{ $verdict->{problems} };
     return pass('--check saves nothing') if $did eq 'not possible' && $verdict->{saves};
     like($state, $fits{$did} // qr/./, "--check agrees with the rewind: $did")
-        or diag(join "\n", "--check: $state: $verdict->{text}", map({ $_->{message} } @{ $verdict->{errors} }), @{ $verdict->{problems} }, 'rewind:', $result->{stderr});
+        or diag(join "\n", "--check: $state: $verdict->{text}", map({ $_->{message} } @{ $verdict->{errors} }),
+            @{ $verdict->{problems} }, 'rewind:', $result->{stderr});
     return;
 }
 
@@ -273,14 +297,15 @@ sub rewinds
     my $result = rewind($target, $source, %option);
     my $kind = $option{kind} // 'server';
     # One that is killed, since it takes too long, has status 0 as well.
-    is($result->{signal} || $result->{status}, 0, "pg_rewind succeeds with a $kind as source") or diag($result->{stderr});
+    is($result->{signal} || $result->{status}, 0, "pg_rewind succeeds with a $kind as source")
+        or diag($result->{stderr});
     is($result->{stdout}, '', 'pg_rewind prints nothing on stdout') if $ENV{PG_REWIND} !~ m{^/usr/lib/postgresql/};
     return $result;
 }
 
 # Test that a rewound target starts as a standby of a running source, receives what is written there, is equal in
-# every table, and that amcheck, its log and the checksums of its pages show nothing; at last promote it: prepared transactions are there,
-# unlogged tables empty.
+# every table, and that amcheck, its log and the checksums of its pages show nothing; at last promote it: prepared
+# transactions are there, unlogged tables empty.
 #
 #   writer => cluster       who can write, if the source is a standby itself
 #   recovery_written => 1   the recovery configuration is there already: -R
@@ -317,7 +342,8 @@ sub rejoins
     return if $option{no_promotion};
 
     my $prepared = prepared_transactions($writer);
-    # Servers 10 to 12 rename the last segment before they read prepared transactions from it, if they archive. Any standby dies so.
+    # Servers 10 to 12 rename the last segment before they read prepared transactions from it, if they archive. Any
+    # standby dies so.
     restartpoint_of($target, $source, $writer)
         if $target->version < 13 && $prepared ne '' && $target->query('SHOW archive_mode') ne 'off';
     $target->promote;
@@ -357,7 +383,8 @@ sub unlogged_tables_are_empty
 SELECT format('SELECT %L, count(*) FROM %s HAVING count(*) > 0', oid::regclass, oid::regclass)
 FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u' \gexec
 END
-    is($errors . join("\n", map { "$_: @{ $rows->{$_} }" } grep { @{ $rows->{$_} } } sort keys %$rows), '', 'unlogged tables are empty after promotion');
+    is($errors . join("\n", map { "$_: @{ $rows->{$_} }" } grep { @{ $rows->{$_} } } sort keys %$rows), '',
+        'unlogged tables are empty after promotion');
     return;
 }
 
@@ -375,11 +402,13 @@ sub rewinds_from_both_kinds
             my $rewound = $target->copy("from_$kind");
             $option{prepare}->($rewound) if $option{prepare};
             $source->stop if $kind eq 'directory';
-            my $result = rewinds($rewound, $source, kind => $kind, options => [ '--no-sync', @{ $option{options} // [] } ]);
+            my $result = rewinds($rewound, $source, kind => $kind,
+                options => [ '--no-sync', @{ $option{options} // [] } ]);
             $option{rewound}->($rewound, $source, $result) if $option{rewound} && $result->{status} == 0;
             my $is_stopped = $kind eq 'directory' && $result->{status} == 0 && !$option{writer};
             $source->start if $kind eq 'directory' && !$is_stopped;
-            rejoins($rewound, $source, pages => $kind eq 'server', %option, source_is_stopped => $is_stopped) if $result->{status} == 0;
+            rejoins($rewound, $source, pages => $kind eq 'server', %option, source_is_stopped => $is_stopped)
+                if $result->{status} == 0;
             $rewound->discard;
         });
     }

@@ -1,8 +1,9 @@
-# Patroni fails over, and its pg_rewind is this program: after each scenario the old primary follows the new one without a base backup
-# and without a restart of Patroni.
+# Patroni fails over, and its pg_rewind is this program: after each scenario the old primary follows the new one without
+# a base backup and without a restart of Patroni.
 #
-# The settings are those of docs/patroni.md; remove_data_directory_on_rewind_failure is on, so whatever ends in a failure costs the directory, which
-# shows as a base backup. One pair of nodes goes through all scenarios, its roles changing, until one fails.
+# The settings are those of docs/patroni.md; remove_data_directory_on_rewind_failure is on, so whatever ends in a
+# failure costs the directory, which shows as a base backup. One pair of nodes goes through all scenarios, its roles
+# changing, until one fails.
 
 use strict;
 use warnings;
@@ -15,7 +16,8 @@ use RewindTest::Guide;
 use RewindTest::Manager;
 use Time::HiRes ();
 
-# Steps of a run, as in RewindTest::Held: before anything is changed, and before the first byte that is changed after all removals.
+# Steps of a run, as in RewindTest::Held: before anything is changed, and before the first byte that is changed after
+# all removals.
 my $before = 'link@*/postmaster.pid';
 my $amid = 'unlink@*/ballast;write@*';
 
@@ -98,16 +100,20 @@ sub start_etcd
     my $etcd = RewindTest::Manager->new('etcd');
     my $peer = free_port();
     $etcd_port = $etcd->port;
-    $etcd->start_program([ 'etcd', '--data-dir', $etcd->data, '--listen-client-urls', "http://127.0.0.1:$etcd_port", '--advertise-client-urls',
-        "http://127.0.0.1:$etcd_port", '--listen-peer-urls', "http://127.0.0.1:$peer", '--initial-advertise-peer-urls', "http://127.0.0.1:$peer",
-        '--initial-cluster', "default=http://127.0.0.1:$peer", '--heartbeat-interval', 50, '--election-timeout', 500 ], env => { ETCDCTL_API => 3 });
+    $etcd->start_program([ 'etcd', '--data-dir', $etcd->data, '--listen-client-urls', "http://127.0.0.1:$etcd_port",
+        '--advertise-client-urls',
+        "http://127.0.0.1:$etcd_port", '--listen-peer-urls', "http://127.0.0.1:$peer", '--initial-advertise-peer-urls',
+        "http://127.0.0.1:$peer",
+        '--initial-cluster', "default=http://127.0.0.1:$peer", '--heartbeat-interval', 50, '--election-timeout', 500 ],
+            env => { ETCDCTL_API => 3 });
     return $etcd;
 }
 
 sub start_patroni
 {
     my ($node) = @_;
-    $node->{patroni} = $node->start_program([ 'patroni', "$node->{dir}/patroni.yml" ], env => { PYTHONUNBUFFERED => 1 });
+    $node->{patroni} = $node->start_program([ 'patroni', "$node->{dir}/patroni.yml" ],
+        env => { PYTHONUNBUFFERED => 1 });
     return;
 }
 
@@ -140,7 +146,8 @@ sub make_nodes
     my $etcd = start_etcd();
     push @nodes, make_node('a', %option);
     wait_until(sub { "Patroni bootstraps:\n" . $nodes[0]->log('patroni') }, sub { $nodes[0]->is_primary });
-    wait_until('the role for rewinds is there', sub { $nodes[0]->try_sql("SELECT 1 FROM pg_roles WHERE rolname = 'rewinder'")->{stdout} eq "1\n" });
+    wait_until('the role for rewinds is there',
+        sub { $nodes[0]->try_sql("SELECT 1 FROM pg_roles WHERE rolname = 'rewinder'")->{stdout} eq "1\n" });
     $nodes[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 5000) i; CREATE EXTENSION amcheck");
     push @nodes, make_node($_, %option) for ('b' .. 'z')[ 0 .. $number - 2 ];
     wait_for_standbys($nodes[0]);
@@ -154,7 +161,8 @@ sub wait_for_standbys
     wait_until(sub { join '', map { $_->log('patroni') } @nodes }, sub {
         my $answer = HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$primary->{rest_port}/cluster");
         my $members = eval { decode_json($answer->{content})->{members} } // [];
-        return @nodes == grep { $_->{role} eq 'leader' || $_->{state} =~ /^(running|streaming)$/ && $_->{lag} eq '0' } @$members;
+        return @nodes == grep { $_->{role} eq 'leader' || $_->{state} =~ /^(running|streaming)$/
+            && $_->{lag} eq '0' } @$members;
     });
     return;
 }
@@ -202,12 +210,14 @@ sub crash { my ($primary) = @_; lose_commits($primary); $primary->kill_server; r
 sub is_promoted
 {
     my ($node) = @_;
-    wait_until(sub { "$node->{name} is promoted:\n" . join '', map { "==== $_->{name}\n" . $_->log('patroni') } @nodes }, sub { $node->is_primary });
+    wait_until(sub { "$node->{name} is promoted:\n" . join '',
+        map { "==== $_->{name}\n" . $_->log('patroni') } @nodes }, sub { $node->is_primary });
     $node->sql("UPDATE t SET v = 'after' WHERE i % 7 = 0");
     return;
 }
 
-sub seen { my ($node) = @_; return join "\n", 'calls: ' . $node->shown_calls, (split /\n/, $node->log('patroni'))[ -80 .. -1 ], '' }
+sub seen { my ($node) = @_; return join "\n", 'calls: ' . $node->shown_calls,
+    (split /\n/, $node->log('patroni'))[ -80 .. -1 ], '' }
 
 # Wait until Patroni has logged that.
 sub wait_until_logged
@@ -222,9 +232,11 @@ sub ends_healthy
 {
     my ($old, $new, %option) = @_;
     follows($old, $new) or return diag(seen($old));
-    is($new->query("SELECT count(*) FROM t WHERE v = 'lost'") . $new->query("SELECT count(*) FROM pg_class WHERE relname = 'lost'"), '00', 'what was lost is nowhere');
+    is($new->query("SELECT count(*) FROM t WHERE v = 'lost'")
+        . $new->query("SELECT count(*) FROM pg_class WHERE relname = 'lost'"), '00', 'what was lost is nowhere');
     no_base_backup($old, $old->{backups});
-    like(statuses($old), qr/^$option{statuses}$/, 'the calls of pg_rewind ended as they should') if defined $option{statuses};
+    like(statuses($old), qr/^$option{statuses}$/, 'the calls of pg_rewind ended as they should')
+        if defined $option{statuses};
     is($old->faults_left, 0, 'each interruption came');
     $options{broken} = 0;
     return;
@@ -238,7 +250,9 @@ sub scenario
     subtest($name, sub {
         my $began = Time::HiRes::time();
         eval { $test->(); 1 } or fail("the scenario came to its end: $@");
-        note(sprintf 'calls %s; %.0f seconds', join(', ', map { "$_->{name}: " . statuses($_) } grep { defined $_->{seen} } @nodes), Time::HiRes::time() - $began);
+        note(sprintf 'calls %s; %.0f seconds',
+            join(', ', map { "$_->{name}: " . statuses($_) } grep { defined $_->{seen} } @nodes),
+            Time::HiRes::time() - $began);
     });
     return;
 }
@@ -257,7 +271,8 @@ scenario('the primary crashes with commits under way, and the lost rows are save
     wait_until('the clients are at work', sub { $old->query('SELECT min(number) FROM progress') > 50 });
     kill 'STOP', split /\n/, $old->query('SELECT pid FROM pg_stat_replication');
     my $number = $old->query('SELECT min(number) FROM progress');
-    wait_until('commits that are not replicated', sub { $old->query('SELECT min(number) FROM progress') > $number + 50 });
+    wait_until('commits that are not replicated', sub { $old->query('SELECT min(number) FROM progress') > $number
+        + 50 });
     $old->kill_server;
     is_promoted($new);
     ends_healthy($old, $new, statuses => '0');
@@ -294,7 +309,8 @@ scenario('the node loses its power before the changes, amid them, and again', su
     ends_healthy($old, $new, statuses => 'none none none 0');
 });
 
-# Debian's patroni.service has KillMode=process: when Patroni dies its pg_rewind lives on, and the next Patroni calls another.
+# Debian's patroni.service has KillMode=process: when Patroni dies its pg_rewind lives on, and the next Patroni calls
+# another.
 scenario('Patroni is killed and started again while its pg_rewind works', sub {
     my ($old, $new) = nodes(2);
     $old->interrupt("stop:$amid");
@@ -310,7 +326,8 @@ scenario('Patroni is killed and started again while its pg_rewind works', sub {
     ends_healthy($old, $new, statuses => '(?:0|none) 0');
 });
 
-# Patroni ends crash recovery itself before it calls pg_rewind, and that does not begin while a process of the crashed server lives.
+# Patroni ends crash recovery itself before it calls pg_rewind, and that does not begin while a process of the crashed
+# server lives.
 scenario('the postmaster is killed and a backend lives on for some seconds', sub {
     my ($old, $new) = nodes(2);
     my $session = $old->session;
@@ -350,7 +367,8 @@ scenario('the new primary has not made its checkpoint', sub {
     is_promoted($new);
     my $waiting = qr/Waiting for checkpoint on $new->{name} before rewind/;
     my $before = () = $old->log('patroni') =~ /$waiting/g;
-    wait_until('Patroni waits for the checkpoint', sub { my $now = () = $old->log('patroni') =~ /$waiting/g; $now > $before });
+    wait_until('Patroni waits for the checkpoint', sub { my $now = () = $old->log('patroni') =~ /$waiting/g;
+        $now > $before });
     is(statuses($old), '', 'Patroni waits for the checkpoint before it calls pg_rewind');
     kill 'CONT', $checkpointer;
     ends_healthy($old, $new, statuses => '0');
@@ -358,13 +376,15 @@ scenario('the new primary has not made its checkpoint', sub {
 
 scenario('switchover', sub {
     my ($old, $new) = nodes(2);
-    my $result = $old->run_program([ 'patronictl', '-c', "$old->{dir}/patroni.yml", 'switchover', '--force', '--leader', $old->name, '--candidate', $new->name ]);
+    my $result = $old->run_program([ 'patronictl', '-c', "$old->{dir}/patroni.yml", 'switchover', '--force', '--leader',
+        $old->name, '--candidate', $new->name ]);
     is($result->{status}, 0, 'patronictl succeeds') or diag($result->{stdout}, $result->{stderr});
     is_promoted($new);
     ends_healthy($old, $new, statuses => '');
 });
 
-my $recycled = "CREATE TABLE filler (a int);\n" . "INSERT INTO filler VALUES (1); SELECT pg_switch_wal();\n" x 30 . "CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT;\n";
+my $recycled = "CREATE TABLE filler (a int);\n" . "INSERT INTO filler VALUES (1); SELECT pg_switch_wal();\n" x 30
+    . "CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT;\n";
 
 sub recycle
 {
@@ -383,7 +403,8 @@ scenario('the WAL of the divergence is recycled, and an archive has it', sub {
     recycle($old);
     is_promoted($new);
     ends_healthy($old, $new, statuses => '0');
-    ok((grep { $_ eq '--restore-target-wal' } @{ ($old->calls('pg_rewind'))[-1]{arguments} }), 'Patroni passes --restore-target-wal');
+    ok((grep { $_ eq '--restore-target-wal' } @{ ($old->calls('pg_rewind'))[-1]{arguments} }),
+        'Patroni passes --restore-target-wal');
 });
 
 # What nobody has cannot be read: Patroni makes a base backup, as it was told to.
@@ -400,19 +421,23 @@ scenario('the WAL of the divergence is recycled, and nobody has it', sub {
 # Where more is lost than the limit allows, the directory stays, and a person decides.
 scenario('more is lost than the limit allows', sub {
     my ($old, $new) = nodes(2, keep_directory => 1, rewind_options => '--max-lost-transactions=1');
-    my ($limit) = slurp(dirname($ENV{PG_REWIND}) . '/docs/patroni.md') =~ /^ *Environment="PG_REWIND_OPTIONS=(--max-lost-transactions=\d+)/m;
+    my ($limit) = slurp(dirname($ENV{PG_REWIND}) . '/docs/patroni.md')
+        =~ /^ *Environment="PG_REWIND_OPTIONS=(--max-lost-transactions=\d+)/m;
     crash($old);
     is_promoted($new);
-    wait_until_logged($old, qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows.*Failed to rewind/s);
+    wait_until_logged($old,
+        qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows.*Failed to rewind/s);
     is(statuses($old), '1', 'the exit status is 1');
-    like($old->log('patroni'), qr/It would discard 2 committed transactions of the target, on timeline \d+, from/, 'the log has what was found');
+    like($old->log('patroni'), qr/It would discard 2 committed transactions of the target, on timeline \d+, from/,
+        'the log has what was found');
     $old->{rewind_options} = $limit // die 'the guide has no limit';
     restart_patroni($old);
     ends_healthy($old, $new, statuses => '1 0');
     $options{broken} = 1;    # the other node has the small limit
 });
 
-# What stays unfinished is not finished by Patroni: it starts the server again and again, which says what to do, until it is started again itself.
+# What stays unfinished is not finished by Patroni: it starts the server again and again, which says what to do, until
+# it is started again itself.
 scenario('pg_rewind is killed amid its changes more often than it runs itself again', sub {
     my ($old, $new) = nodes(2, keep_directory => 1);
     $old->interrupt("each-time:kill:$amid");
@@ -421,7 +446,8 @@ scenario('pg_rewind is killed amid its changes more often than it runs itself ag
     wait_until_logged($old, qr/run the same pg_rewind command again to finish.*failed to start postgres/s);
     is(statuses($old), '2', 'the exit status is 2');
     my $list = $old->run_program([ 'patronictl', '-c', "$old->{dir}/patroni.yml", 'list' ])->{stdout};
-    like($list, qr/^\| $old->{name} .*(starting|start failed|stopped|crashed)/m, 'patronictl shows that the server does not run') and note($list);
+    like($list, qr/^\| $old->{name} .*(starting|start failed|stopped|crashed)/m,
+        'patronictl shows that the server does not run') and note($list);
     restart_patroni($old);
     ends_healthy($old, $new, statuses => '2 0');
 });
@@ -434,21 +460,25 @@ scenario('the commands of docs/patroni.md help where nobody has the WAL', sub {
     restart_patroni($old);
     wait_until('it calls pg_rewind again', sub { statuses($old) eq '1 1' });
     my %settings = map { s/\Q$old->{bindir}\E/\$BIN/r => 1 } split /\n/, slurp("$old->{dir}/patroni.yml");
-    my %variable = (SERVER => RewindTest::Manager::PROGRAMS, PG_REWIND => $ENV{PG_REWIND}, BIN => "$old->{dir}/links", CONFIG => "$old->{dir}/patroni.yml",
+    my %variable = (SERVER => RewindTest::Manager::PROGRAMS, PG_REWIND => $ENV{PG_REWIND}, BIN => "$old->{dir}/links",
+        CONFIG => "$old->{dir}/patroni.yml",
         OLD => $old->data, NEW => "host=127.0.0.1 port=$new->{port} user=rewinder dbname=postgres");
     my $output = '';
     for my $block (blocks_of(slurp(dirname($ENV{PG_REWIND}) . '/docs/patroni.md')))
     {
         my ($kind, $text) = @{$block}{qw(kind text)};
-        if ($kind eq 'sh adapt') { is(join(' ', grep { !defined $variable{$_} } $text =~ /^(\w+)=/mg), '', 'each variable has a value') }
-        elsif ($kind eq 'yaml') { is(join("\n", grep { !$settings{$_} } split /\n/, $text), '', 'the settings are those of the nodes') }
+        if ($kind eq 'sh adapt') { is(join(' ', grep { !defined $variable{$_} } $text =~ /^(\w+)=/mg), '',
+            'each variable has a value') }
+        elsif ($kind eq 'yaml') { is(join("\n", grep { !$settings{$_} } split /\n/, $text), '',
+            'the settings are those of the nodes') }
         elsif ($kind eq 'sh')
         {
             my $result = $old->run_program([ 'sh', '-euc', "exec 2>&1\n$text" ], env => \%variable);
             $output = $result->{stdout};
             is($result->{status}, 0, (split /\n/, $text)[0]) or diag($output);
         }
-        elsif ($kind eq 'text') { ok(shows($output, $text), 'it prints what the page shows') or diag("$output\nis not\n$text") }
+        elsif ($kind eq 'text') { ok(shows($output, $text), 'it prints what the page shows')
+            or diag("$output\nis not\n$text") }
         else { fail("a block that nobody runs: $kind") }
     }
     ends_healthy($old, $new, statuses => '1 1');

@@ -23,7 +23,8 @@ sub autoctl_environment
 sub autoctl
 {
     my ($node, @arguments) = @_;
-    my $result = $node->run_program([ 'pg_autoctl', @arguments, '--pgdata', $node->data ], env => { autoctl_environment($node) });
+    my $result = $node->run_program([ 'pg_autoctl', @arguments, '--pgdata', $node->data ],
+        env => { autoctl_environment($node) });
     is($result->{status}, 0, "pg_autoctl @arguments[0, 1]") or diag($result->{stdout}, $result->{stderr});
     return $result->{stdout};
 }
@@ -31,7 +32,8 @@ sub autoctl
 sub start_keeper
 {
     my ($node) = @_;
-    $node->{keeper} = $node->start_program([ 'pg_autoctl', 'run', '--pgdata', $node->data ], name => 'keeper', env => { autoctl_environment($node) });
+    $node->{keeper} = $node->start_program([ 'pg_autoctl', 'run', '--pgdata', $node->data ], name => 'keeper',
+        env => { autoctl_environment($node) });
     return;
 }
 
@@ -39,7 +41,8 @@ sub start_keeper
 sub make_monitor
 {
     $monitor = RewindTest::Manager->new('monitor', user => 'autoctl_node');
-    autoctl($monitor, 'create', 'monitor', '--pgport', $monitor->port, '--hostname', '127.0.0.1', '--auth', 'trust', '--no-ssl',
+    autoctl($monitor, 'create', 'monitor', '--pgport', $monitor->port, '--hostname', '127.0.0.1', '--auth', 'trust',
+        '--no-ssl',
         '--pgctl', $monitor->bindir . '/pg_ctl');
     append($monitor->path('postgresql.conf'), <<'END');
 fsync = off
@@ -60,8 +63,10 @@ sub make_node
 {
     my ($name) = @_;
     my $node = RewindTest::Manager->new($name);
-    autoctl($node, 'create', 'postgres', '--pgport', $node->port, '--name', $name, '--hostname', '127.0.0.1', '--auth', 'trust', '--no-ssl',
-        '--pgctl', $node->bindir . '/pg_ctl', '--monitor', 'postgres://autoctl_node@127.0.0.1:' . $monitor->port . '/pg_auto_failover?sslmode=disable');
+    autoctl($node, 'create', 'postgres', '--pgport', $node->port, '--name', $name, '--hostname', '127.0.0.1', '--auth',
+        'trust', '--no-ssl',
+        '--pgctl', $node->bindir . '/pg_ctl', '--monitor', 'postgres://autoctl_node@127.0.0.1:' . $monitor->port
+        . '/pg_auto_failover?sslmode=disable');
     start_keeper($node);
     return $node;
 }
@@ -69,7 +74,9 @@ sub make_node
 # What the monitor says of its nodes: name => "reported state, assigned state".
 sub states
 {
-    return map { split /\|/ } split /\n/, $monitor->try_sql("SELECT nodename, reportedstate || ', ' || goalstate FROM pgautofailover.node", 'pg_auto_failover')->{stdout};
+    return map { split /\|/ } split /\n/,
+        $monitor->try_sql("SELECT nodename, reportedstate || ', ' || goalstate FROM pgautofailover.node",
+        'pg_auto_failover')->{stdout};
 }
 
 # Wait until the monitor has nothing more to do: only then does it fail over when the primary is lost.
@@ -79,10 +86,12 @@ sub is_settled
     my %wanted = ($primary->{name} => 'primary, primary', map { $_->{name} => 'secondary, secondary' } @standbys);
     my %is;
     my $settled = eval {
-        wait_until('the formation settles', sub { %is = states(); !grep { ($is{$_} // '') ne $wanted{$_} } keys %wanted });
+        wait_until('the formation settles', sub { %is = states(); !grep { ($is{$_} // '') ne $wanted{$_} }
+            keys %wanted });
         1;
     };
-    ok($settled, "$primary->{name} is the primary, the others follow") or diag($@, map { "$_: $is{$_}\n" } sort keys %is);
+    ok($settled, "$primary->{name} is the primary, the others follow")
+        or diag($@, map { "$_: $is{$_}\n" } sort keys %is);
     return $settled;
 }
 
@@ -93,18 +102,22 @@ sub wait_for_primary
 {
     my (@candidates) = @_;
     my $primary;
-    wait_until(sub { my %is = states(); "one of them is promoted; " . join ', ', map { "$_: $is{$_}" } sort keys %is }, sub { ($primary) = grep { is_writable($_) } @candidates });
+    wait_until(sub { my %is = states(); "one of them is promoted; " . join ', ', map { "$_: $is{$_}" } sort keys %is },
+        sub { ($primary) = grep { is_writable($_) } @candidates });
     return $primary;
 }
 
-# The machine of the primary is lost, with commits that nobody else has; it comes back when there is another primary. Returns that.
+# The machine of the primary is lost, with commits that nobody else has; it comes back when there is another primary.
+# Returns that.
 #   faults => [ what its calls of pg_rewind meet ]
 #   before_start => sub     while it is away
 sub crash
 {
     my ($old, $standbys, %option) = @_;
     my @receivers;
-    wait_until('the standbys receive', sub { @receivers = map { split /\n/, $_->query('SELECT pid FROM pg_stat_wal_receiver') } @$standbys; @receivers == @$standbys });
+    wait_until('the standbys receive',
+        sub { @receivers = map { split /\n/, $_->query('SELECT pid FROM pg_stat_wal_receiver') } @$standbys; @receivers
+        == @$standbys });
     kill 'STOP', @receivers;
     $old->sql("SET synchronous_commit = local; INSERT INTO t SELECT i, 'lost' FROM generate_series(1, 3000) i;
         CREATE TABLE lost AS SELECT * FROM t; SELECT pg_switch_wal(); CHECKPOINT; UPDATE t SET v = 'lost too'");
@@ -130,16 +143,19 @@ sub new_calls
     return grep { !defined $program || $_->{program} eq $program } @calls;
 }
 
-sub shown { my ($node) = @_; return join ', ', map { "$_->{program} " . ($_->{status} // 'has not ended') } new_calls($node) }
+sub shown { my ($node) = @_; return join ', ', map { "$_->{program} " . ($_->{status} // 'has not ended') }
+    new_calls($node) }
 
-# Test that the node follows, has lost what was to be lost, and was rewound; a base backup is not needed but for base_backup => 1.
+# Test that the node follows, has lost what was to be lost, and was rewound; a base backup is not needed but for
+# base_backup => 1.
 sub rejoined
 {
     my ($old, $new, %option) = @_;
     follows($old, $new);
     is($old->query("SELECT count(*) FROM t WHERE v LIKE 'lost%'"), '0', 'what was lost is lost');
     my $shown = shown($old);
-    like($shown, $option{base_backup} ? qr/pg_rewind [1-9]\d*, pg_basebackup 0$/ : qr/^((?!basebackup).)*pg_rewind 0$/, 'pg_rewind has done it')
+    like($shown, $option{base_backup} ? qr/pg_rewind [1-9]\d*, pg_basebackup 0$/ : qr/^((?!basebackup).)*pg_rewind 0$/,
+        'pg_rewind has done it')
         or diag(map { "--- " . slurp($_->{stderr}) } new_calls($old, 'pg_rewind'));
     note($shown);
     return;
@@ -185,7 +201,8 @@ sub lose_wal
     my ($node) = @_;
     my $archive = "$node->{dir}/archive";
     mkdir $archive;
-    my ($last) = must_run([ program('pg_controldata'), $node->data ], env => { LC_ALL => 'C' }) =~ /REDO WAL file:\s+(\w+)/;
+    my ($last) = must_run([ program('pg_controldata'), $node->data ], env => { LC_ALL => 'C' })
+        =~ /REDO WAL file:\s+(\w+)/;
     my @old = grep { m{/([0-9A-F]{24})$} && substr($1, 8) lt substr($last, 8) } glob $node->path('pg_wal/*');
     cmp_ok(scalar @old, '>', 1, 'some segments are older');
     must_run([ 'mv', @old, $archive ]);
@@ -209,7 +226,8 @@ sub follow_guide
     my @blocks = map { $_->{kind} eq 'sh' ? $_->{text} : () } blocks_of($guide);
     is(scalar @blocks, 2, 'all commands of the guide are run');
     my $result = $node->run_program([ 'sh', '-euc', $blocks[ $number - 1 ] ], env => {
-        autoctl_environment($node), DATA => $node->data, PROGRAMS => "$node->{dir}/programs", PG_REWIND => "$node->{bindir}/pg_rewind", %variable });
+        autoctl_environment($node), DATA => $node->data, PROGRAMS => "$node->{dir}/programs",
+            PG_REWIND => "$node->{bindir}/pg_rewind", %variable });
     is($result->{status}, 0, 'the commands of the guide succeed') or diag($result->{stdout}, $result->{stderr});
     return;
 }
@@ -235,7 +253,8 @@ my @scenarios = (
         rejoined($old, $new);
     } ],
 
-    # The keeper lets the old server recover, tells it to stop, and does not wait for that: here its checkpointer takes two seconds.
+    # The keeper lets the old server recover, tells it to stop, and does not wait for that: here its checkpointer takes
+    # two seconds.
     [ 'the old server is still stopping when pg_rewind is called' => sub {
         my ($old, $new) = roles();
         crash($old, [$new]);
@@ -309,7 +328,9 @@ my @scenarios = (
         crash($old, [$new], before_start => sub { $old->{rewind_options} = '--max-lost-transactions=1' });
         # As the guide says: the limit costs the directory, and what was lost is not saved.
         rejoined($old, $new, base_backup => 1);
-        like($old->log('keeper'), qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows/, 'the log says why');
+        like($old->log('keeper'),
+            qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows/,
+            'the log says why');
         is($saved->(), $before_crash, 'no lost rows are saved');
         delete $old->{rewind_options};    # of the next keeper
     } ],
@@ -343,7 +364,8 @@ my @scenarios = (
         my $new = crash($old, \@standbys, faults => [ $amid =~ s/kill/stop/r ]);
         my ($other) = grep { $_ != $new } @standbys;
         my $pid = wait_for_stop($old);
-        wait_until(sub { join ', ', states() }, sub { my %is = states(); $is{ $other->{name} } eq 'secondary, secondary' });
+        wait_until(sub { join ', ', states() }, sub { my %is = states(); $is{ $other->{name} }
+            eq 'secondary, secondary' });
         $new->kill_all;
         kill 'CONT', $pid;
         # The rewind ends without its source, and the rewound node may even be the one that is promoted.

@@ -1,7 +1,8 @@
-# Pgpool-II with the scripts and commands of docs/pgpool.md. Each ends with the node as a standby of the new primary, equal in all tables, without a base backup.
+# Pgpool-II with the scripts and commands of docs/pgpool.md. Each ends with the node as a standby of the new primary,
+# equal in all tables, without a base backup.
 #
-# ssh is a script that runs the command as a process of the node, which has an address of its own on the loopback device. Where a command by
-# hand is needed, that is Pgpool-II's own doing, and a comment says why.
+# ssh is a script that runs the command as a process of the node, which has an address of its own on the loopback
+# device. Where a command by hand is needed, that is Pgpool-II's own doing, and a comment says why.
 
 use strict;
 use warnings;
@@ -31,7 +32,8 @@ sub make_nodes
         $node->{host} = '127.0.0.' . (11 + $number);
         write_script("$node->{bindir}/rejoin", $script{rejoin});
         if ($number == 0) { initialize($node) }
-        else { must_run([ '/usr/lib/postgresql/15/bin/pg_basebackup', '-d', $nodes[0]->conninfo, '-D', $node->data, '-R', '-c', 'fast' ]) }
+        else { must_run([ '/usr/lib/postgresql/15/bin/pg_basebackup', '-d', $nodes[0]->conninfo, '-D', $node->data,
+            '-R', '-c', 'fast' ]) }
         spew($node->path('own.conf'), "port = @{[ $node->port ]}\nlisten_addresses = '127.0.0.1,$node->{host}'\n");
         is(start_server($node)->{status}, 0, "$node->{name} starts") or die;
         next if $number > 0;
@@ -44,7 +46,8 @@ sub make_nodes
 sub initialize
 {
     my ($node) = @_;
-    must_run([ "$node->{bindir}/initdb", '-D', $node->data, '-U', 'postgres', '-A', 'trust', '-N', '-k', '--wal-segsize=1', '--no-locale' ]);
+    must_run([ "$node->{bindir}/initdb", '-D', $node->data, '-U', 'postgres', '-A', 'trust', '-N', '-k',
+        '--wal-segsize=1', '--no-locale' ]);
     append($node->path('postgresql.conf'), <<END);
 fsync = off
 shared_buffers = 16MB
@@ -62,7 +65,9 @@ END
     return;
 }
 
-sub start_server { my ($node) = @_; return $node->run_program([ "$node->{bindir}/pg_ctl", '-D', $node->data, '-w', '-l', $node->data . '.log', 'start' ]) }
+sub start_server { my ($node) = @_;
+    return $node->run_program([ "$node->{bindir}/pg_ctl", '-D', $node->data, '-w', '-l', $node->data . '.log',
+    'start' ]) }
 
 # ---------------------------------------------------------------- Pgpool-II
 
@@ -71,7 +76,8 @@ sub start_pool
     my (@nodes) = @_;
     my $pool = RewindTest::Manager->new('pool');
     my $dir = $pool->dir;
-    $pool->{env} = { PATH => "$pool->{bindir}:/usr/sbin:/usr/bin:/bin", PCP_PORT => free_port(), PCPPASSFILE => "$dir/.pcppass" };
+    $pool->{env} = { PATH => "$pool->{bindir}:/usr/sbin:/usr/bin:/bin", PCP_PORT => free_port(),
+        PCPPASSFILE => "$dir/.pcppass" };
     $nodes[$_]{number} = $_ for 0 .. $#nodes;
     write_ssh($pool, @nodes);
     write_script("$pool->{bindir}/$_", $script{$_}) for qw(failover.sh follow_primary.sh);
@@ -80,7 +86,8 @@ sub start_pool
     spew("$dir/.pcppass", "*:*:pgpool:secret\n");
     chmod 0600, "$dir/.pcppass";
     spew("$dir/pgpool.conf", configuration($pool, @nodes));
-    $pool->start_program([ '/usr/sbin/pgpool', '-n', '-f', "$dir/pgpool.conf", '-F', "$dir/pcp.conf" ], env => $pool->{env});
+    $pool->start_program([ '/usr/sbin/pgpool', '-n', '-f', "$dir/pgpool.conf", '-F', "$dir/pcp.conf" ],
+        env => $pool->{env});
     wait_until(sub { "pgpool starts:\n" . $pool->log('pgpool') }, sub { $pool->answers });
     return $pool;
 }
@@ -165,7 +172,8 @@ sub roles
 sub processes_of
 {
     my ($node, $name) = @_;
-    return grep { process_file($_, 'cmdline') =~ /^postgres: \Q$name/ } RewindTest::Manager::children_of($node->postmaster_pid);
+    return grep { process_file($_, 'cmdline') =~ /^postgres: \Q$name/ }
+        RewindTest::Manager::children_of($node->postmaster_pid);
 }
 
 # The primary crashes, with commits that no standby has received.
@@ -182,7 +190,8 @@ sub crash
 sub by_hand
 {
     my ($pool, $what, $node) = @_;
-    my $result = $pool->run_program([ 'sh', '-euc', $script{$what} ], env => { $pool->{env}->%*, NODE => $node->{number} });
+    my $result = $pool->run_program([ 'sh', '-euc', $script{$what} ],
+        env => { $pool->{env}->%*, NODE => $node->{number} });
     return like("$result->{stdout}$result->{stderr}", qr/Command Successful/, "by hand: $what $node->{name}");
 }
 
@@ -205,7 +214,8 @@ sub is_well
 {
     my ($pool, $node, $primary) = @_;
     my $attached = eval { wait_until("Pgpool-II uses $node->{name}", sub { status_of($pool, $node) eq 'up' }); 1 };
-    ok($attached, "Pgpool-II uses $node->{name} again") or return diag($@, $node->shown_calls, "\n", $pool->log('pgpool'));
+    ok($attached, "Pgpool-II uses $node->{name} again")
+        or return diag($@, $node->shown_calls, "\n", $pool->log('pgpool'));
     follows($node, $primary);
     no_base_backup($node);
     return;
@@ -213,7 +223,8 @@ sub is_well
 
 sub timeline_of { my ($node) = @_; return $node->query('SELECT timeline_id FROM pg_control_checkpoint()') }
 
-sub last_status { my ($node) = @_; my @calls = $node->calls('pg_rewind'); return @calls ? $calls[-1]{status} // 'none' : 'no call' }
+sub last_status { my ($node) = @_; my @calls = $node->calls('pg_rewind'); return @calls ? $calls[-1]{status} // 'none'
+    : 'no call' }
 
 my $only = $ENV{PG_REWIND_TEST_ONLY} // '.';
 
@@ -265,7 +276,8 @@ scenario('a switchover while the primary is written to', sub {
     my ($primary, $standby) = roles(@nodes);
     kill 'STOP', my @senders = processes_of($primary, 'walsender');
     $primary->sql('CREATE TABLE late AS SELECT 1 AS a');
-    must_run([ '/usr/sbin/pcp_promote_node', '-s', '-w', '-h', 'localhost', '-p', $pool->{env}{PCP_PORT}, '-U', 'pgpool', '-n', $standby->{number} ], env => $pool->{env});
+    must_run([ '/usr/sbin/pcp_promote_node', '-s', '-w', '-h', 'localhost', '-p', $pool->{env}{PCP_PORT}, '-U',
+        'pgpool', '-n', $standby->{number} ], env => $pool->{env});
     wait_until("$standby->{name} is promoted", sub { $standby->is_primary });
     kill 'CONT', @senders;
     rejoins_by_itself($pool, $primary, $standby);
@@ -285,7 +297,8 @@ scenario('the node stops amid the changes', sub {
     # It comes up again, and with it the server, as far as its machine starts it.
     is(start_server($primary)->{status}, 1, 'no server starts on the half rewound directory');
     like(slurp($primary->data . '.log'), qr/run the same pg_rewind command again/, 'its log says what to do');
-    # Pgpool-II's own doing: follow_primary_command is run once; a node that was away then is brought back by pcp_recovery_node.
+    # Pgpool-II's own doing: follow_primary_command is run once; a node that was away then is brought back by
+    # pcp_recovery_node.
     by_hand($pool, recover => $primary);
     is_well($pool, $primary, $standby);
     is(last_status($primary), 0, 'the call ended well');
@@ -296,7 +309,8 @@ sub crash_without_wal
 {
     my ($primary) = @_;
     $primary->sql("ALTER SYSTEM SET wal_keep_size = 0; SELECT pg_reload_conf()");
-    crash($primary, join ' ', "INSERT INTO t SELECT generate_series(1, 1000);", map { "INSERT INTO t VALUES ($_); SELECT pg_switch_wal();\nCHECKPOINT;" } 1 .. 5);
+    crash($primary, join ' ', "INSERT INTO t SELECT generate_series(1, 1000);",
+        map { "INSERT INTO t VALUES ($_); SELECT pg_switch_wal();\nCHECKPOINT;" } 1 .. 5);
     return;
 }
 
@@ -304,10 +318,13 @@ scenario('WAL is recycled, and there is no archive', sub {
     my ($primary, $standby) = roles(@nodes);
     my $calls = $primary->calls('pg_rewind');
     crash_without_wal($primary);
-    wait_until('pg_rewind has ended', sub { my $call = ($primary->calls('pg_rewind'))[$calls]; $call && defined $call->{status} });
+    wait_until('pg_rewind has ended', sub { my $call = ($primary->calls('pg_rewind'))[$calls]; $call
+        && defined $call->{status} });
     my $call = ($primary->calls('pg_rewind'))[$calls];
     is($call->{status}, 1, 'pg_rewind fails');
-    like(slurp($call->{stderr}), qr/^pg_rewind: error: could not open file .*\n(?:.*\n)*pg_rewind: hint: .*--compare needs none of them/m, 'and names the way out');
+    like(slurp($call->{stderr}),
+        qr/^pg_rewind: error: could not open file .*\n(?:.*\n)*pg_rewind: hint: .*--compare needs none of them/m,
+        'and names the way out');
     # --compare makes the primary read all its tables: somebody must ask for it.
     by_hand($pool, recover => $primary);
     is_well($pool, $primary, $standby);
@@ -318,12 +335,14 @@ scenario('WAL is recycled, and there is an archive', sub {
     my ($primary, $standby) = roles(@nodes);
     my $archive = "$primary->{dir}/archive";
     mkdir $archive or die;
-    append($primary->path('own.conf'), "archive_command = 'cp %p $archive/%f'\nrestore_command = 'cp $archive/%f %p'\n");
+    append($primary->path('own.conf'),
+        "archive_command = 'cp %p $archive/%f'\nrestore_command = 'cp $archive/%f %p'\n");
     $primary->sql('SELECT pg_reload_conf()');
     crash_without_wal($primary);
     rejoins_by_itself($pool, $primary, $standby);
     is(last_status($primary), 0, 'by one call');
-    like(join(' ', @{ ($primary->calls('pg_rewind'))[-1]{arguments} }), qr/ -c$/, 'with the restore_command of the node');
+    like(join(' ', @{ ($primary->calls('pg_rewind'))[-1]{arguments} }), qr/ -c$/,
+        'with the restore_command of the node');
 });
 
 scenario('a second call while the first is amid its changes', sub {
@@ -332,7 +351,8 @@ scenario('a second call while the first is amid its changes', sub {
     $primary->interrupt("stop:$amid");
     crash($primary);
     my $held = $primary->wait_for_stop($calls + 1);
-    $pool->start_program([ "$pool->{bindir}/ssh", "postgres\@$primary->{host}", "$primary->{bindir}/pg_rewind", '-D', $primary->data, '-R', '--keep-config',
+    $pool->start_program([ "$pool->{bindir}/ssh", "postgres\@$primary->{host}", "$primary->{bindir}/pg_rewind", '-D',
+        $primary->data, '-R', '--keep-config',
         "--source-server=postgresql://postgres\@$standby->{host}:" . $standby->port . '/postgres' ], name => 'second');
     wait_until('the second call runs', sub { $primary->calls('pg_rewind') > $calls + 1 });
     sleep 1;
@@ -365,13 +385,15 @@ scenario('three nodes, and the new primary crashes amid the rewind', sub {
     my $held = $old->wait_for_stop(1);
     is_well($pool, $other, $new);
     crash($new);
-    # Pgpool-II's own doing: as long as it runs follow_primary_command it takes the dead server for the primary, promotes the next one, and then has
-    # all follow the dead one. The script refuses that; somebody has to tell Pgpool-II which one is the primary.
+    # Pgpool-II's own doing: as long as it runs follow_primary_command it takes the dead server for the primary,
+    # promotes the next one, and then has all follow the dead one. The script refuses that; somebody has to tell
+    # Pgpool-II which one is the primary.
     wait_until("$other->{name} is promoted", sub { $other->is_primary });
     kill 'CONT', $held;
     wait_until('the rewind ends', sub { last_status($old) eq '0' });
     pass('the rewind ends without its source');
-    wait_until('Pgpool-II has called the script for each', sub { 4 <= (() = $pool->log('pgpool') =~ /execute command: \S*follow_primary/g) });
+    wait_until('Pgpool-II has called the script for each',
+        sub { 4 <= (() = $pool->log('pgpool') =~ /execute command: \S*follow_primary/g) });
     sleep 2;
     ok($other->is_primary, "$other->{name} is the primary still");
     by_hand($pool, attach => $other);

@@ -1,4 +1,5 @@
-# repmgr: repmgrd promotes a standby when the primary is lost, and `repmgr node rejoin --force-rewind` brings the old primary back.
+# repmgr: repmgrd promotes a standby when the primary is lost, and `repmgr node rejoin --force-rewind` brings the old
+# primary back.
 
 use strict;
 use warnings;
@@ -12,7 +13,8 @@ use Time::HiRes qw(sleep);
 
 my $nodes = 0;
 
-sub conninfo_of { my ($node) = @_; return "host=127.0.0.1 port=$node->{port} user=repmgr dbname=repmgr connect_timeout=2" }
+sub conninfo_of { my ($node) = @_;
+    return "host=127.0.0.1 port=$node->{port} user=repmgr dbname=repmgr connect_timeout=2" }
 
 # repmgr makes files in /tmp that are named after the node.
 # Short times, so that a failover takes seconds.
@@ -59,21 +61,24 @@ sub repmgr_ok
 sub start_server
 {
     my ($node) = @_;
-    $node->run_program([ "$node->{bindir}/pg_ctl", '-w', '-D', $node->data, '-l', "$node->{dir}/postgres.log", 'start' ]);
+    $node->run_program([ "$node->{bindir}/pg_ctl", '-w', '-D', $node->data, '-l', "$node->{dir}/postgres.log",
+        'start' ]);
     return;
 }
 
 sub start_repmgrd
 {
     my ($node) = @_;
-    $node->{repmgrd} = $node->start_program([ "$node->{bindir}/repmgrd", '-f', $node->{conf}, '--daemonize=false', '--no-pid-file' ], name => 'repmgrd', writes => 1);
+    $node->{repmgrd} = $node->start_program([ "$node->{bindir}/repmgrd", '-f', $node->{conf}, '--daemonize=false',
+        '--no-pid-file' ], name => 'repmgrd', writes => 1);
     return;
 }
 
 sub make_primary
 {
     my $node = make_node('one');
-    must_run([ "$node->{bindir}/initdb", '-D', $node->data, '-U', 'postgres', '-A', 'trust', '-N' ], env => { LC_ALL => 'C' });
+    must_run([ "$node->{bindir}/initdb", '-D', $node->data, '-U', 'postgres', '-A', 'trust', '-N' ],
+        env => { LC_ALL => 'C' });
     append($node->path('postgresql.conf'), <<"END");
 port = $node->{port}
 unix_socket_directories = ''
@@ -95,7 +100,8 @@ sub make_standby
 {
     my ($name, $primary) = @_;
     my $node = make_node($name);
-    repmgr_ok($node, 'standby', 'clone', '-h', '127.0.0.1', '-p', $primary->port, '-U', 'repmgr', '-d', 'repmgr', '--fast-checkpoint');
+    repmgr_ok($node, 'standby', 'clone', '-h', '127.0.0.1', '-p', $primary->port, '-U', 'repmgr', '-d', 'repmgr',
+        '--fast-checkpoint');
     append($node->path('postgresql.conf'), "port = $node->{port}\n");
     start_server($node);
     repmgr_ok($node, 'standby', 'register');
@@ -119,7 +125,9 @@ sub wait_for_primary
     my (@candidates) = @_;
     my $primary;
     wait_until('one of them is promoted, and known as the primary', sub {
-        ($primary) = grep { $_->is_primary && $_->try_sql("SELECT 1 FROM repmgr.nodes WHERE node_name = '$_->{name}-$$' AND type = 'primary' AND active", 'repmgr')->{stdout} } @candidates;
+        ($primary) = grep { $_->is_primary
+            && $_->try_sql("SELECT 1 FROM repmgr.nodes WHERE node_name = '$_->{name}-$$' AND type = 'primary' AND active",
+            'repmgr')->{stdout} } @candidates;
     });
     return $primary;
 }
@@ -129,7 +137,9 @@ sub crash
 {
     my ($old, @standbys) = @_;
     my @receivers;
-    wait_until('the standbys receive', sub { @receivers = map { split /\n/, $_->query('SELECT pid FROM pg_stat_wal_receiver') } @standbys; @receivers == @standbys });
+    wait_until('the standbys receive',
+        sub { @receivers = map { split /\n/, $_->query('SELECT pid FROM pg_stat_wal_receiver') } @standbys; @receivers
+        == @standbys });
     kill 'STOP', @receivers;
     $old->sql("INSERT INTO t SELECT i, 'lost' FROM generate_series(1, 3000) i;
         CREATE TABLE lost AS SELECT * FROM t; SELECT pg_switch_wal(); CHECKPOINT; UPDATE t SET v = 'lost too'");
@@ -148,7 +158,8 @@ sub crash
 sub rejoin_command
 {
     my ($old, $new, @more) = @_;
-    return ('node', 'rejoin', '-d', conninfo_of($new), '--force-rewind=' . join(' ', "$old->{bindir}/pg_rewind", '--keep-config', @more));
+    return ('node', 'rejoin', '-d', conninfo_of($new), '--force-rewind='
+        . join(' ', "$old->{bindir}/pg_rewind", '--keep-config', @more));
 }
 
 sub rejoin { my ($old, $new, @more) = @_; return repmgr($old, rejoin_command($old, $new, @more)) }
@@ -157,7 +168,8 @@ sub rejoin { my ($old, $new, @more) = @_; return repmgr($old, rejoin_command($ol
 sub rejoin_later
 {
     my ($old, $new) = @_;
-    return $old->start_program([ "$old->{bindir}/repmgr", '-f', $old->{conf}, rejoin_command($old, $new) ], name => 'rejoin');
+    return $old->start_program([ "$old->{bindir}/repmgr", '-f', $old->{conf}, rejoin_command($old, $new) ],
+        name => 'rejoin');
 }
 
 # The commands of the guide, as its reader would run them.
@@ -174,8 +186,10 @@ sub follow_guide
 
 sub status_of { my ($pid) = @_; waitpid($pid, 0); return $? >> 8 }
 
-sub new_calls { my ($node) = @_; my @calls = $node->calls; my @new = splice @calls, scalar @{ $node->{calls_before} }; return @new }
-sub shown { my ($node) = @_; return join ', ', map { "$_->{program} " . ($_->{status} // 'has not ended') } new_calls($node) }
+sub new_calls { my ($node) = @_; my @calls = $node->calls; my @new = splice @calls, scalar @{ $node->{calls_before} };
+    return @new }
+sub shown { my ($node) = @_; return join ', ', map { "$_->{program} " . ($_->{status} // 'has not ended') }
+    new_calls($node) }
 
 sub rejoined
 {
@@ -194,7 +208,8 @@ sub lose_wal
     my ($node) = @_;
     my $archive = "$node->{dir}/archive";
     mkdir $archive;
-    my ($last) = must_run([ program('pg_controldata'), $node->data ], env => { LC_ALL => 'C' }) =~ /REDO WAL file:\s+(\w+)/;
+    my ($last) = must_run([ program('pg_controldata'), $node->data ], env => { LC_ALL => 'C' })
+        =~ /REDO WAL file:\s+(\w+)/;
     my @old = grep { m{/([0-9A-F]{24})$} && substr($1, 8) lt substr($last, 8) } glob $node->path('pg_wal/*');
     cmp_ok(scalar @old, '>', 0, 'some segments are older');
     must_run([ 'mv', @old, $archive ]);
@@ -214,11 +229,13 @@ my @scenarios = (
     [ 'more is lost than the limit allows' => sub {
         my ($old, $new) = roles();
         crash($old, $new);
-        my ($limit) = slurp(dirname($ENV{PG_REWIND}) . '/docs/repmgr.md') =~ /^ *PG_REWIND_OPTIONS='(--max-lost-transactions=\d+)'$/m;
+        my ($limit) = slurp(dirname($ENV{PG_REWIND}) . '/docs/repmgr.md')
+            =~ /^ *PG_REWIND_OPTIONS='(--max-lost-transactions=\d+)'$/m;
         $old->{rewind_options} = '--max-lost-transactions=1';
         my $result = rejoin($old, $new);
         is($result->{status}, 24, 'repmgr node rejoin fails');
-        like($result->{stderr}, qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows.*It would discard \d+ committed transactions of the target/s,
+        like($result->{stderr},
+            qr/the rewind would discard more committed transactions than --max-lost-transactions=1 allows.*It would discard \d+ committed transactions of the target/s,
             'and says how many are lost') or diag($result->{stderr});
         ok(!$old->answers, 'nothing is started');
         $old->{rewind_options} = $limit // die 'the guide has no limit';
@@ -299,7 +316,8 @@ my @scenarios = (
         $old->kill_all;
         start_server($old);
         ok(!$old->answers, 'no server starts');
-        like($old->log, qr/pg_rewind was interrupted here: run the same pg_rewind command again/, 'and its log says what to do');
+        like($old->log, qr/pg_rewind was interrupted here: run the same pg_rewind command again/,
+            'and its log says what to do');
         rejoined($old, $new, rejoin($old, $new));
     } ],
 
@@ -313,7 +331,8 @@ my @scenarios = (
         wait_until('pg_rewind is called', sub { new_calls($old) == 2 });
         sleep 2;
         kill 'CONT', $pid;
-        # Both calls end well; but the server that the first repmgr starts may meet the second pg_rewind, and both repmgr use one directory in /tmp.
+        # Both calls end well; but the server that the first repmgr starts may meet the second pg_rewind, and both
+        # repmgr use one directory in /tmp.
         my @statuses = map { status_of($_) } $first, $second;
         note("repmgr node rejoin ended with @statuses; ", shown($old));
         like(shown($old), qr/^pg_rewind 0, pg_rewind [01]$/, 'both calls have ended');
@@ -327,7 +346,8 @@ my @scenarios = (
         my $archive = lose_wal($old);
         my $result = rejoin($old, $new);
         is($result->{status}, 24, 'repmgr node rejoin fails');
-        like($result->{stderr}, qr/could not open file ".*--wal-archive/s, 'and says what is missing') or diag($result->{stderr});
+        like($result->{stderr}, qr/could not open file ".*--wal-archive/s, 'and says what is missing')
+            or diag($result->{stderr});
         # It is in the archive.
         rejoined($old, $new, rejoin($old, $new, "--wal-archive=$archive"));
     } ],
@@ -351,7 +371,8 @@ my @scenarios = (
     [ 'a switchover' => sub {
         my ($old, $new) = roles();
         # The other machine is this one; what is started there is not the new primary's.
-        spew("$new->{bindir}/ssh", "#!/bin/sh\nwhile [ \"\$1\" != 127.0.0.1 ]; do shift; done\nshift\nunset PG_REWIND_TEST_NODE\nexec sh -c \"\$*\"\n");
+        spew("$new->{bindir}/ssh",
+            "#!/bin/sh\nwhile [ \"\$1\" != 127.0.0.1 ]; do shift; done\nshift\nunset PG_REWIND_TEST_NODE\nexec sh -c \"\$*\"\n");
         chmod 0755, "$new->{bindir}/ssh";
         $old->{calls_before} = [ $old->calls ];
         repmgr_ok($new, 'standby', 'switchover', '--force-rewind', "--remote-config-file=$old->{conf}");

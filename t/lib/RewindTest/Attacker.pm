@@ -1,5 +1,6 @@
-# Mallory, whose code a person's script may call. Whatever calls mallory.gain takes all rights that its role has: superuser for mallory, a program of the
-# system, what bob keeps for himself. mallory.calls has what was called, and as whom.
+# Mallory, whose code a person's script may call. Whatever calls mallory.gain takes all rights that its role has:
+# superuser for mallory, a program of the system, what bob keeps for himself. mallory.calls has what was called, and as
+# whom.
 #
 #   make_attacker($server);                                    # before the histories diverge
 #   as_mallory($server, 'CREATE TABLE mallory.t ()');
@@ -18,7 +19,8 @@ our @EXPORT = qw(make_attacker as_mallory gains_nothing calls_of);
 sub make_attacker
 {
     my ($server, $database) = @_;
-    $server->sql("CREATE ROLE $_ LOGIN") for grep { !$server->sql("SELECT count(*) FROM pg_roles WHERE rolname = '$_'") } qw(mallory bob);
+    $server->sql("CREATE ROLE $_ LOGIN")
+        for grep { !$server->sql("SELECT count(*) FROM pg_roles WHERE rolname = '$_'") } qw(mallory bob);
     $server->sql(<<'END', $database);
 CREATE SCHEMA mallory AUTHORIZATION mallory; CREATE SCHEMA bob AUTHORIZATION bob;
 CREATE TABLE bob.secret AS SELECT 'of bob'::text AS secret; ALTER TABLE bob.secret OWNER TO bob;
@@ -49,8 +51,11 @@ sub as_mallory
 sub calls_of
 {
     my ($server, $database) = @_;
-    my $calls = $server->sql(q{SET ROLE NONE; SELECT DISTINCT what || ' as ' || as_user FROM mallory.calls WHERE as_user <> 'mallory' ORDER BY 1}, $database);
-    my $secrets = $server->sql(q{SET ROLE NONE; SELECT count(*) FROM mallory.calls WHERE secret IS NOT NULL}, $database);
+    my $calls =
+        $server->sql(q{SET ROLE NONE; SELECT DISTINCT what || ' as ' || as_user FROM mallory.calls WHERE as_user <> 'mallory' ORDER BY 1},
+        $database);
+    my $secrets = $server->sql(q{SET ROLE NONE; SELECT count(*) FROM mallory.calls WHERE secret IS NOT NULL},
+        $database);
     $server->sql('SET ROLE NONE; TRUNCATE mallory.calls', $database);
     return ($calls, $secrets);
 }
@@ -63,7 +68,8 @@ sub gains_nothing
     is($server->sql(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', "$title: she is no superuser");
     ok(!-e $server->path('mallory_was_here'), "$title: no program has run");
     is($secrets, 0, "$title: what bob alone may read was not read");
-    is($server->sql(q{SELECT pg_has_role('mallory', 'bob', 'MEMBER') AND NOT rolsuper FROM pg_roles WHERE rolname = 'mallory'}), 'f', "$title: she is no member of another owner");
+    is($server->sql(q{SELECT pg_has_role('mallory', 'bob', 'MEMBER') AND NOT rolsuper FROM pg_roles WHERE rolname = 'mallory'}),
+        'f', "$title: she is no member of another owner");
     return $calls;
 }
 

@@ -28,7 +28,8 @@ sub start_rewind
     {
         open(STDERR, '>', $errors) or POSIX::_exit(126);
         local @ENV{ keys %{ $option{env} // {} } } = values %{ $option{env} // {} };
-        my @argv = rewind_argv($target->data, '--no-sync', '--source-server', $option{conninfo} // $source->conninfo, @{ $option{options} // [] });
+        my @argv = rewind_argv($target->data, '--no-sync', '--source-server', $option{conninfo}
+            // $source->conninfo, @{ $option{options} // [] });
         $argv[0] = $option{program} // $argv[0];
         { no warnings 'exec'; exec { $argv[0] } @argv; }
         POSIX::_exit(127);

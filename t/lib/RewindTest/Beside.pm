@@ -1,11 +1,12 @@
-# Run the original beside the program: before each rewind that a test makes, on a copy of the same target, with those of its options that
-# the original knows. tests/beside.sh runs tests so, and makes a table of what differs.
+# Run the original beside the program: before each rewind that a test makes, on a copy of the same target, with those of
+# its options that the original knows. tests/beside.sh runs tests so, and makes a table of what differs.
 #
-# Where the original succeeds and the program does not, two things are found out: whether what the original left is right (as a standby of the
-# source, and promoted), and whether the program succeeds without options of its own (but those that say how long it waits).
+# Where the original succeeds and the program does not, two things are found out: whether what the original left is
+# right (as a standby of the source, and promoted), and whether the program succeeds without options of its own (but
+# those that say how long it waits).
 #
-# PG_REWIND_TEST_ORIGINALS=DIRECTORY loads this: DIRECTORY/15/pg_rewind is the original of 15, with its postgres beside it; rows are added
-# to DIRECTORY/rows.jsonl.
+# PG_REWIND_TEST_ORIGINALS=DIRECTORY loads this: DIRECTORY/15/pg_rewind is the original of 15, with its postgres beside
+# it; rows are added to DIRECTORY/rows.jsonl.
 
 package RewindTest::Beside;
 
@@ -55,8 +56,10 @@ sub begin
     my ($row, $argv, $option) = @_;
     my @given = parse($argv);
     my %given = map { @$_ } @given;
-    return if !defined $given{'target-pgdata'} || !defined($given{'source-pgdata'} // $given{'source-server'}) || exists $given{check};
-    my $ours = join ' ', map { $_->[0] . ($_->[1] =~ m{^(1|.*/.*|)$} ? '' : "=$_->[1]") } grep { $_->[0] !~ /^(source|target)-/ } @given;
+    return if !defined $given{'target-pgdata'} || !defined($given{'source-pgdata'} // $given{'source-server'})
+        || exists $given{check};
+    my $ours = join ' ', map { $_->[0] . ($_->[1] =~ m{^(1|.*/.*|)$} ? '' : "=$_->[1]") }
+        grep { $_->[0] !~ /^(source|target)-/ } @given;
     @$row{qw(kind options)} = (exists $given{'source-server'} ? 'server' : 'directory', $ours);
     my %env = %{ $option->{env} // {} };
     die "a fault is injected\n" if defined $env{LD_PRELOAD};
@@ -74,7 +77,8 @@ sub begin
     my @arguments = map { "--$_->[0]" . ($known{ $_->[0] } && takes_value($program, $_->[0]) ? "=$_->[1]" : '') }
         grep { $known{ $_->[0] } && $_->[0] !~ /^(target-pgdata|dry-run)$/ } @given;
     my @patience = map { "--$_->[0]=$_->[1]" } grep { $_->[0] =~ /-timeout$/ } @given;
-    my $begun = { target => $target, source => $source, env => \%env, arguments => [ @arguments, @patience ], copies => [] };
+    my $begun = { target => $target, source => $source, env => \%env, arguments => [ @arguments, @patience ],
+        copies => [] };
     my $theirs = copy($begun, $target);
     $begun->{restore_command} = setting($theirs, 'restore_command');
     my $result = run([ $program, '-D', $theirs->data, @arguments ], env => \%env);
@@ -88,7 +92,8 @@ sub compare
 {
     my ($row, $begun) = @_;
     return if $row->{original}{status} != 0 || $row->{status} == 0;
-    $row->{without} = outcome(run([ $ENV{PG_REWIND}, '-D', $begun->{again}->data, @{ $begun->{arguments} } ], env => $begun->{env}));
+    $row->{without} = outcome(run([ $ENV{PG_REWIND}, '-D', $begun->{again}->data, @{ $begun->{arguments} } ],
+        env => $begun->{env}));
     $row->{judgement} = judge($begun);
     return;
 }
@@ -98,7 +103,8 @@ sub outcome
     my ($result) = @_;
     my @errors = grep { /error:|fatal:/ } split /\n/, $result->{stderr};
     my $nothing = $result->{stderr} =~ /^pg_rewind: (no rewind required)/m ? $1 : '';
-    return { status => $result->{signal} ? "signal $result->{signal}" : $result->{status}, said => $errors[-1] // $nothing };
+    return { status => $result->{signal} ? "signal $result->{signal}" : $result->{status}, said => $errors[-1]
+        // $nothing };
 }
 
 # ---------------------------------------------------------------- options
@@ -124,7 +130,8 @@ sub parse
     my ($program, @arguments) = @$argv;
     my @given;
     my $parser = Getopt::Long::Parser->new(config => [qw(bundling no_ignore_case pass_through)]);
-    $parser->getoptionsfromarray(\@arguments, map { $_ => sub { push @given, [ "$_[0]", "$_[1]" ] } } values %{ { options_of($program) } });
+    $parser->getoptionsfromarray(\@arguments, map { $_ => sub { push @given, [ "$_[0]", "$_[1]" ] } }
+        values %{ { options_of($program) } });
     return @given;
 }
 
@@ -171,7 +178,8 @@ sub discard
 sub setting
 {
     my ($cluster, $name) = @_;
-    my $text = join "\n", map { -r $cluster->path($_) ? slurp($cluster->path($_)) : '' } qw(postgresql.conf postgresql.auto.conf);
+    my $text = join "\n", map { -r $cluster->path($_) ? slurp($cluster->path($_)) : '' } qw(postgresql.conf
+        postgresql.auto.conf);
     return ($text =~ /^\s*$name\s*=\s*(.*)$/mg)[-1];
 }
 
@@ -204,8 +212,10 @@ sub is_right_standby
 {
     my ($standby, $source, $restore_command) = @_;
     $standby->follow($source);
-    # What is archived here must not reach an archive of the test. A manager gives the server the restore command that it had before.
-    append($standby->path('postgresql.auto.conf'), "archive_mode = off\n" . (defined $restore_command ? "restore_command = $restore_command\n" : ''));
+    # What is archived here must not reach an archive of the test. A manager gives the server the restore command that
+    # it had before.
+    append($standby->path('postgresql.auto.conf'), "archive_mode = off\n"
+        . (defined $restore_command ? "restore_command = $restore_command\n" : ''));
     my ($fatal) = $standby->try_start->{status} == 0 ? () : ($standby->log =~ /((?:FATAL|PANIC): .*)/, 'too late');
     is($fatal, undef, 'the rewound target starts' . (defined $fatal ? ": $fatal" : '')) or return;
     $standby->wait_for_replay_of($source);

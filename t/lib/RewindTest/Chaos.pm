@@ -1,5 +1,5 @@
-# Chaos thrown by dice: clusters that part, in one way after another, and the rewinds that join them again. All that differs
-# between two runs follows from the seed, but for what several processes do at the same time.
+# Chaos thrown by dice: clusters that part, in one way after another, and the rewinds that join them again. All that
+# differs between two runs follows from the seed, but for what several processes do at the same time.
 #
 #   my $choice = choose(4711);              # or choose(4711, version => 15)
 #   diag(describe($choice));
@@ -150,7 +150,8 @@ sub describe
 {
     my ($choice) = @_;
     my $text = "SEED=$choice->{seed} VERSIONS=$choice->{version}";
-    $text .= join '', map { " $_=$choice->{$_}" } grep { !/^(seed|version|rounds|round_count)$/ && $choice->{$_} } sort keys %$choice;
+    $text .= join '', map { " $_=$choice->{$_}" } grep { !/^(seed|version|rounds|round_count)$/ && $choice->{$_} }
+        sort keys %$choice;
     my $number = 0;
     for my $round (@{ $choice->{rounds} })
     {
@@ -171,7 +172,8 @@ sub play
     {
         $run->{round}++;
         my $is_last = $round == $choice->{rounds}[-1];
-        # Servers have faults of their own: a standby of 13 that dies when the primary before it is promoted in the midst of a record.
+        # Servers have faults of their own: a standby of 13 that dies when the primary before it is promoted in the
+        # midst of a record.
         my $sides = eval { diverge($run, $round) };
         if (!defined $sides)
         {
@@ -179,7 +181,8 @@ sub play
             return (@ends, 'no history: ' . $reason =~ s/[0-9A-F]*\d[0-9A-F]*/N/gr);
         }
         push @ends, attempt($run, $round, $sides, $is_last);
-        last if $ends[-1] !~ /^(rewound|unneeded)/ || $ends[-1] =~ /again (refused|failed)|source's host/ || !Test::More->builder->is_passing;
+        last if $ends[-1] !~ /^(rewound|unneeded)/ || $ends[-1] =~ /again (refused|failed)|source's host/
+            || !Test::More->builder->is_passing;
         next_field($run, $sides) if !$is_last;
     }
     return @ends;

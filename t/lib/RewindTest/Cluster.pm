@@ -30,7 +30,8 @@ sub bindir_of_version
 {
     my ($version) = @_;
     my $servers = $ENV{PG_REWIND_SERVERS} // '/var/cache/pg_rewind/servers';
-    my $bindir = $ENV{ 'PG_BINDIR_' . $version =~ tr/./_/r } // (-e "$servers/$version" ? "$servers/$version/bin" : "$servers/node_modules/postgres-$version/native/bin");
+    my $bindir = $ENV{ 'PG_BINDIR_' . $version =~ tr/./_/r } // (-e "$servers/$version" ? "$servers/$version/bin"
+        : "$servers/node_modules/postgres-$version/native/bin");
     die "there is no server of version $version at $bindir\n" if !-x "$bindir/postgres";
     return $bindir;
 }
@@ -38,7 +39,8 @@ sub bindir_of_version
 # Make a cluster, not started.
 #
 # Options, each a fact fixed by initdb but the last:
-#   checksums       data checksums; without them wal_log_hints is on.  Default: even versions have them, and 9.3, which has no wal_log_hints.
+#   checksums       data checksums; without them wal_log_hints is on. Default: even versions have them, and 9.3, which
+#                   has no wal_log_hints.
 #   wal_segment_mb  size of a WAL segment; 11 and later.  Default 1 (copies of clusters are small then).
 #   settings        text appended to postgresql.conf
 sub new
@@ -70,12 +72,14 @@ sub allocate
 sub all { return @clusters }
 
 # initdb takes a second or more: it is run once for each version and set of options, and its result copied.
-# So all clusters of a test have one system identifier. They lack template0, a third of the files: copying these is much of what tests cost.
+# So all clusters of a test have one system identifier. They lack template0, a third of the files: copying these is much
+# of what tests cost.
 sub template
 {
     my ($version, $bindir, %initdb) = @_;
     my $dir = ($ENV{TMPDIR} // work_dir()) . '/templates';
-    my $template = "$dir/$version-$initdb{checksums}-$initdb{wal_segment_mb}-" . ($bindir =~ /node_modules/ ? 'npm' : 'other');
+    my $template = "$dir/$version-$initdb{checksums}-$initdb{wal_segment_mb}-" . ($bindir =~ /node_modules/ ? 'npm'
+        : 'other');
 
     mkdir $dir;
     open(my $lock, '>', "$template.lock") or die "could not create $template.lock: $!";
@@ -89,7 +93,9 @@ sub template
     push @options, "--wal-segsize=$initdb{wal_segment_mb}" if $version >= 11;
     must_run([ "$bindir/initdb", @options ]);
     append("$new/postgresql.conf", settings_for_tests($version, %initdb));
-    append("$new/pg_hba.conf", "local replication all trust\nhost replication all 127.0.0.1/32 trust\n") if $version < 10;    # those lines are comments there
+    # those lines are comments there
+    append("$new/pg_hba.conf", "local replication all trust\nhost replication all 127.0.0.1/32 trust\n")
+        if $version < 10;
     for my $database ($version < 10 ? () : qw(template1 postgres))
     {
         must_run([ "$bindir/postgres", '--single', '-D', $new, $database ],
@@ -97,8 +103,10 @@ sub template
     }
     must_run([ "$bindir/postgres", '--single', '-D', $new, 'postgres' ],
         stdin => "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'\nDROP DATABASE template0\n");
-    must_run([ "$bindir/postgres", '--single', '-D', $new, $_ ], stdin => functions_of_94()) for $version >= 9.4 ? () : qw(template1 postgres);
-    must_run([ 'fallocate', '--dig-holes', $_ ]) for $initdb{wal_segment_mb} < 1024 ? () : glob("$new/{pg_wal,pg_xlog}/0*");
+    must_run([ "$bindir/postgres", '--single', '-D', $new, $_ ], stdin => functions_of_94()) for $version >= 9.4 ? ()
+        : qw(template1 postgres);
+    must_run([ 'fallocate', '--dig-holes', $_ ]) for $initdb{wal_segment_mb} < 1024 ? ()
+        : glob("$new/{pg_wal,pg_xlog}/0*");
     rename($new, $template) or die "could not rename $new: $!";
     return $template;
 }
@@ -118,7 +126,8 @@ sub settings_for_tests
     my $segments_kept = $initdb{wal_segment_mb} < 32 ? 128 / $initdb{wal_segment_mb} : 4;
     my $wal_min_mb = 2 * $initdb{wal_segment_mb};
     my @settings = (
-        $version >= 13 ? 'wal_keep_size = ' . $segments_kept * $initdb{wal_segment_mb} . 'MB' : "wal_keep_segments = $segments_kept",
+        $version >= 13 ? 'wal_keep_size = ' . $segments_kept * $initdb{wal_segment_mb} . 'MB'
+        : "wal_keep_segments = $segments_kept",
         $version >= 9.6 ? 'wal_level = replica' : 'wal_level = hot_standby',
         # A server that is killed leaves its shared memory behind; this is removed with its directory.
         $version >= 9.4 ? 'dynamic_shared_memory_type = ' . ($version >= 12 ? 'mmap' : 'none') : (),
@@ -160,10 +169,12 @@ sub path
 }
 
 # Of the configuration files the one that is read last.
-sub last_settings { my ($self) = @_; return $self->path($self->{version} < 9.4 ? 'postgresql.conf' : 'postgresql.auto.conf') }
+sub last_settings { my ($self) = @_; return $self->path($self->{version} < 9.4 ? 'postgresql.conf'
+    : 'postgresql.auto.conf') }
 
 # Append to postgresql.conf.
-sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), $self->in_its_words("$settings\n")); return }
+sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), $self->in_its_words("$settings\n"));
+    return }
 
 # An empty directory for a tablespace of this cluster; copies of the cluster get one of their own.
 sub tablespace_location
@@ -174,8 +185,8 @@ sub tablespace_location
     return $location;
 }
 
-# Where a tablespace may lie that each copy of a cluster is to have at a place of its own: inside the data directory. Servers before 10 cannot; there it
-# must be made before the copy.
+# Where a tablespace may lie that each copy of a cluster is to have at a place of its own: inside the data directory.
+# Servers before 10 cannot; there it must be made before the copy.
 sub location_in_place { my ($self, $name) = @_; return $self->{version} < 10 ? $self->tablespace_location($name) : '' }
 
 # How others connect.
@@ -205,14 +216,17 @@ sub try_start
     my $arguments = join ' ', map { "-c $_=$settings{$_}" } sort keys %settings;
     $self->{starts}++;
     my $result = run([
-        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', PATIENCE_SECONDS,
+        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W'
+        : '-w', '-t', PATIENCE_SECONDS,
         '-o', $arguments, 'start'
     ]);
-    $result->{status} ||= $self->takes_connections(($settings{hot_standby} // '') eq 'off') ? 0 : 1 if $self->{version} < 10;
+    $result->{status} ||= $self->takes_connections(($settings{hot_standby} // '') eq 'off') ? 0 : 1
+        if $self->{version} < 10;
     return $result;
 }
 
-# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second. One that takes none in recovery is only to run.
+# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second. One that takes none in
+# recovery is only to run.
 sub takes_connections
 {
     my ($self, $in_vain) = @_;
@@ -245,8 +259,10 @@ sub stop
         return $self;
     }
     my $pid = $self->postmaster_pid;
-    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W' : '-w', '-t', PATIENCE_SECONDS, 'stop' ]);
-    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" }) if $self->{version} < 10;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W'
+        : '-w', '-t', PATIENCE_SECONDS, 'stop' ]);
+    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" })
+        if $self->{version} < 10;
     return $self;
 }
 
@@ -267,7 +283,8 @@ sub restart { my ($self) = @_; $self->stop; return $self->start }
 sub postmaster_pid
 {
     my ($self) = @_;
-    my ($pid) = (eval { slurp($self->path('postmaster.pid')) } // '') =~ /\A(\d+)/;    # which a server removes as it stops
+    # which a server removes as it stops
+    my ($pid) = (eval { slurp($self->path('postmaster.pid')) } // '') =~ /\A(\d+)/;
     return $pid && (readlink("/proc/$pid/cwd") // '') eq $self->data ? $pid : 0;
 }
 
@@ -275,7 +292,8 @@ sub postmaster_pid
 sub checkpointer_pid { my ($self) = @_; return $self->process_pid('checkpointer') }
 
 # The background writer, which writes records on its own every 15 seconds.
-sub background_writer_pid { my ($self) = @_; return $self->process_pid($self->{version} < 11 ? 'writer' : 'background writer') }
+sub background_writer_pid { my ($self) = @_; return $self->process_pid($self->{version} < 11 ? 'writer'
+    : 'background writer') }
 
 # The WAL writer, which flushes what no commit has.
 sub wal_writer_pid { my ($self) = @_; return $self->process_pid($self->{version} < 11 ? 'wal writer' : 'walwriter') }
@@ -287,15 +305,16 @@ sub process_pid
     my $pid;
     wait_until("$self->{name} has a $name", sub {
         my $postmaster = $self->postmaster_pid;
-        ($pid) = grep { process_file($_, 'cmdline') =~ /^postgres: (?:[^:]+: )?$name/ && process_file($_, 'stat') =~ /\) \S $postmaster / }
+        ($pid) = grep { process_file($_, 'cmdline') =~ /^postgres: (?:[^:]+: )?$name/
+            && process_file($_, 'stat') =~ /\) \S $postmaster / }
             map { m{(\d+)$} } glob('/proc/[0-9]*');
         return defined $pid;
     });
     return $pid;
 }
 
-# After a promotion, where many buffers are to be written: its checkpoint ends when the checkpointer goes on, and no sooner. (Earlier a
-# promotion of 19 would wait for that process.)
+# After a promotion, where many buffers are to be written: its checkpoint ends when the checkpointer goes on, and no
+# sooner. (Earlier a promotion of 19 would wait for that process.)
 sub hold_first_checkpoint
 {
     my ($self) = @_;
@@ -304,8 +323,8 @@ sub hold_first_checkpoint
     return $self;
 }
 
-# A server process that is stopped at another place may hold a spinlock: another one that waits for it panics. Where it cannot be seen which call
-# it is in, any place will do.
+# A server process that is stopped at another place may hold a spinlock: another one that waits for it panics. Where it
+# cannot be seen which call it is in, any place will do.
 sub stop_in_system_call
 {
     my ($pid) = @_;
@@ -336,8 +355,10 @@ sub promote
 {
     my ($self) = @_;
     must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-w', '-t', PATIENCE_SECONDS, 'promote' ]);
-    # From 10 on pg_ctl waits until pg_control says so; a server that took no connections in recovery (hot_standby = off) takes them a moment later.
-    wait_until("$self->{name} leaves recovery", sub { my $answer = $self->try_sql('SELECT pg_is_in_recovery()'); $answer->{status} == 0 && $answer->{stdout} eq "f\n" });
+    # From 10 on pg_ctl waits until pg_control says so; a server that took no connections in recovery (hot_standby =
+    # off) takes them a moment later.
+    wait_until("$self->{name} leaves recovery", sub { my $answer = $self->try_sql('SELECT pg_is_in_recovery()');
+        $answer->{status} == 0 && $answer->{stdout} eq "f\n" });
     return $self;
 }
 
@@ -390,22 +411,29 @@ sub in_its_words
     $sql =~ s/\b($renamed)\b/$former_name{$1}/g;
     $sql =~ s/wal_level = '?replica\b'?/wal_level = hot_standby/g if $version < 9.6;
     # Settings that a server does not know, in a file.
-    my $unknown = join '|', 'allow_in_place_tablespaces', $version < 9.5 ? qw(wal_compression track_commit_timestamp wal_retrieve_retry_interval) : (),
+    my $unknown = join '|', 'allow_in_place_tablespaces', $version < 9.5 ? qw(wal_compression track_commit_timestamp
+        wal_retrieve_retry_interval) : (),
         $version < 9.4 ? qw(wal_log_hints max_replication_slots) : ();
     $sql =~ s/^(?:$unknown) = .*$//mg;
     $sql =~ s/^max_wal_size = .*$/checkpoint_segments = 200/mg if $version < 9.5;
     $sql =~ s/(pg_start_backup\('\w+', true), true\)/$1)/g if $version < 9.6;
     $sql =~ s/(pg_create_physical_replication_slot\('\w+'(?:::pg_catalog\.name)?), true\)/$1)/g if $version < 9.6;
-    $sql =~ s/\bSELECT (?:pg_catalog\.)?pg_create_physical_replication_slot\('\w+'(?:::pg_catalog\.name)?\)/SELECT 1 WHERE false/g if $version < 9.4;
-    $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg if $version < 9.4;
-    $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg if $version < 9.4;
+    $sql =~ s/\bSELECT (?:pg_catalog\.)?pg_create_physical_replication_slot\('\w+'(?:::pg_catalog\.name)?\)/SELECT 1 WHERE false/g
+        if $version < 9.4;
+    $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg
+        if $version < 9.4;
+    $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg
+        if $version < 9.4;
     # A constant in a table has no type there.
     $sql =~ s/(SELECT (?:\w+, )?'[\w ]*')(?= AS )/$1::text/g;
     # These functions came with 9.6: what tests ask of them stands in pg_control.
     my $after_checkpoint = $version < 9.5 ? 120 : 128;
-    my $number = sub { my ($offset, $size) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. $size - 1 };
-    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56, 4) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g if $version < 9.6;
-    $sql =~ s/pg_control_system\(\)/(SELECT @{[ $number->(0, 8) ]} AS system_identifier FROM pg_read_binary_file('global\/pg_control') c) control_system/g if $version < 9.6;
+    my $number = sub { my ($offset, $size) = @_; return join ' + ',
+        map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. $size - 1 };
+    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56, 4) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g
+        if $version < 9.6;
+    $sql =~ s/pg_control_system\(\)/(SELECT @{[ $number->(0, 8) ]} AS system_identifier FROM pg_read_binary_file('global\/pg_control') c) control_system/g
+        if $version < 9.6;
     $sql =~ s/pg_control_recovery\(\)/(SELECT @{[ $number->($after_checkpoint + 16, 4) ]} AS min_recovery_end_timeline FROM pg_read_binary_file('global\/pg_control') c) control_recovery/g
         if $version < 9.6;
     return $sql;
@@ -422,14 +450,16 @@ sub sql
 {
     my ($self, $sql, $database) = @_;
     my $result = $self->try_sql($sql, $database);
-    die "failed ($result->{status}) on $self->{name}: $sql\n$result->{stdout}$result->{stderr}" if $result->{status} != 0 || $result->{signal} != 0;
+    die "failed ($result->{status}) on $self->{name}: $sql\n$result->{stdout}$result->{stderr}"
+        if $result->{status} != 0 || $result->{signal} != 0;
     return $result->{stdout} =~ s/\n\z//r;
 }
 
 # The same for a query, by its other name.
 sub query { my ($self, @arguments) = @_; return $self->sql(@arguments) }
 
-# The same, but an error is a result: { status, signal, stdout, stderr }. A statement alone needs no psql, whose start costs more than most queries.
+# The same, but an error is a result: { status, signal, stdout, stderr }. A statement alone needs no psql, whose start
+# costs more than most queries.
 sub try_sql
 {
     my ($self, $sql, $database) = @_;
@@ -451,7 +481,8 @@ sub databases
 {
     my ($self) = @_;
     # One of which a crash left half is called invalid, and nobody can connect to it.
-    return split /\n/, $self->query('SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname');
+    return split /\n/,
+        $self->query('SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname');
 }
 
 # ---------------------------------------------------------------- copies and standbys
@@ -474,7 +505,8 @@ sub copy
     return $copy;
 }
 
-# Make a running cluster a primary with one standby, and start that: the primary stops for a moment. The standby streams.
+# Make a running cluster a primary with one standby, and start that: the primary stops for a moment. The standby
+# streams.
 sub standby
 {
     my ($self, $name) = @_;
@@ -515,7 +547,8 @@ sub lsn
 }
 
 # Wait until all that the other cluster has now is replayed here. A server writes whole pages of WAL by itself; a record
-# that begins in the last of them, and is no commit, may be cut there for 15 seconds. A commit flushes it, and is waited for as well.
+# that begins in the last of them, and is no commit, may be cut there for 15 seconds. A commit flushes it, and is waited
+# for as well.
 sub wait_for_replay_of
 {
     my ($self, $other) = @_;
@@ -524,31 +557,38 @@ sub wait_for_replay_of
     wait_until(
         sub { "$self->{name} replays $lsn of $other->{name}; its log:\n" . $self->log },
         sub {
-            return 1 if $self->query("SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '$lsn') >= 0, false)") eq 't';
+            return 1 if $self->query("SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '$lsn') >= 0, false)")
+                eq 't';
             return 0 if ++$asked != 10;
-            $other->try_sql($self->{version} < 9.6 ? 'SELECT txid_current()' : "SELECT pg_logical_emit_message(true, 'flush', '')");
+            $other->try_sql($self->{version} < 9.6 ? 'SELECT txid_current()'
+                : "SELECT pg_logical_emit_message(true, 'flush', '')");
             $lsn = $other->lsn;
             return 0;
         });
     return;
 }
 
-# Wait until it streams from the other cluster, as follow has told it. What it replays before may come from its own pg_wal. The standby is asked
-# if it can tell: the primary would change pages of catalogs by hints.
+# Wait until it streams from the other cluster, as follow has told it. What it replays before may come from its own
+# pg_wal. The standby is asked if it can tell: the primary would change pages of catalogs by hints.
 sub wait_for_stream_from
 {
     my ($self, $other) = @_;
-    my ($asked, $query) = $self->{version} >= 9.6 ? ($self, q{SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'})
-        : ($other, "SELECT count(*) FROM pg_stat_replication WHERE application_name = '$self->{name}' AND state = 'streaming'");
-    wait_until(sub { "$self->{name} streams from $other->{name}; its log:\n" . $self->log }, sub { $asked->query($query) ne '0' });
+    my ($asked, $query) = $self->{version} >= 9.6
+        ? ($self, q{SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'})
+        : ($other,
+            "SELECT count(*) FROM pg_stat_replication WHERE application_name = '$self->{name}' AND state = 'streaming'");
+    wait_until(sub { "$self->{name} streams from $other->{name}; its log:\n" . $self->log },
+        sub { $asked->query($query) ne '0' });
     return;
 }
 
-# Wait until only so many others are connected: what a client has begun goes on after its end, and its process ends later. So does the one that asks.
+# Wait until only so many others are connected: what a client has begun goes on after its end, and its process ends
+# later. So does the one that asks.
 sub wait_for_clients
 {
     my ($self, $count) = @_;
-    my $clients = $self->{version} >= 10 ? "backend_type = 'client backend'" : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
+    my $clients = $self->{version} >= 10 ? "backend_type = 'client backend'"
+        : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
     my ($session, $own);
     wait_until("$self->{name} takes one more client", sub {
         $session = $self->session;
@@ -561,8 +601,8 @@ sub wait_for_clients
     return;
 }
 
-# Of a running primary, by a reload. The checkpointer writes a record of it when it has noticed; meanwhile nothing else is written: the first
-# look at a catalog may set hints, and the background writer has a record of its own.
+# Of a running primary, by a reload. The checkpointer writes a record of it when it has noticed; meanwhile nothing else
+# is written: the first look at a catalog may set hints, and the background writer has a record of its own.
 sub set_full_page_writes
 {
     my ($self, $value) = @_;

@@ -43,23 +43,24 @@ sub END
     $? = $status;
 }
 
-# For a test that interrupts pg_rewind and looks at what it leaves: it works in the process that was started, and is not run
-# again by itself.
+# For a test that interrupts pg_rewind and looks at what it leaves: it works in the process that was started, and is not
+# run again by itself.
 use constant ONCE => '--retries=0';
 
 # The command for a rewind of a data directory. PG_REWIND_TEST_OPTIONS are for all runs, as --late-start.
 sub rewind_argv
 {
     my ($directory, @arguments) = @_;
-    return ($ENV{PG_REWIND} // 'build/pg_rewind', '-D', $directory, (split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // ''), @arguments);
+    return ($ENV{PG_REWIND} // 'build/pg_rewind', '-D', $directory, (split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // ''),
+        @arguments);
 }
 
 # Sees each command before it runs, and may return a function that sees its result: RewindTest::Beside.
 our $watch;
 
 # Run a program without a shell.  Returns { status, signal, stdout, stderr }.
-# Options: stdin => text; env => { NAME => value }; until => qr/what it says/ on stderr, at which it and its children are killed, as
-# they are when it takes too long.
+# Options: stdin => text; env => { NAME => value }; until => qr/what it says/ on stderr, at which it and its children
+# are killed, as they are when it takes too long.
 sub run
 {
     my ($argv, %option) = @_;
@@ -82,7 +83,8 @@ sub run
         POSIX::_exit(127);
     }
 
-    my $wait_status = wait_for_exit($pid, "@$argv", defined $option{until} ? sub { slurp($file{stderr}->filename) =~ $option{until} } : undef);
+    my $wait_status = wait_for_exit($pid, "@$argv", defined $option{until}
+        ? sub { slurp($file{stderr}->filename) =~ $option{until} } : undef);
     trace($began, "@$argv" . (defined $option{stdin} ? ' <<< ' . substr($option{stdin} =~ s/\s+/ /gr, 0, 60) : ''));
     my $result = {
         status => $wait_status >> 8,
@@ -135,7 +137,8 @@ sub wait_until
     my ($text, $condition) = @_;
     my $began = Time::HiRes::time();
     my $deadline = $began + PATIENCE_SECONDS;
-    # Most conditions ask by a psql, which costs half as much time as the first pauses: what takes long is asked less often.
+    # Most conditions ask by a psql, which costs half as much time as the first pauses: what takes long is asked less
+    # often.
     for (my $asked = 1; !$condition->(); $asked++)
     {
         die 'gave up waiting: ' . (ref $text ? $text->() : $text) . "\n" if Time::HiRes::time() > $deadline;

@@ -13,10 +13,11 @@ our @EXPORT = qw(
     is_copy_of log_is_clean pages_are_sound prepared_transactions
 );
 
-# Tables of which hardly ever a row is written are left out of a quick comparison: of catalogs only these are in it, and in
-# other databases than postgres only the first two.
+# Tables of which hardly ever a row is written are left out of a quick comparison: of catalogs only these are in it, and
+# in other databases than postgres only the first two.
 my $changing_catalogs = join ', ', map { "'pg_$_'" } qw(
-    class attribute type depend index database authid tablespace largeobject statistic constraint sequence db_role_setting
+    class attribute type depend index database authid tablespace largeobject statistic constraint sequence
+    db_role_setting
     attrdef shdepend namespace inherits enum);
 my $changing = "AND (relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema'))
     OR relname IN ('pg_class', 'pg_attribute') OR relname IN ($changing_catalogs) AND current_database() = 'postgres')";
@@ -26,8 +27,8 @@ our $all_catalogs = 1;
 
 # One line for each table of a database: name, rows, a sum over all rows with their place and inserting
 # transaction, for a standby has them in the same place.  Catalogs and large objects are tables as well.
-# Unlogged and temporary tables are none of a standby's business. (In 9.3 REFRESH MATERIALIZED VIEW writes frozen rows, and any standby
-# gives them the number of the transaction.)
+# Unlogged and temporary tables are none of a standby's business. (In 9.3 REFRESH MATERIALIZED VIEW writes frozen rows,
+# and any standby gives them the number of the transaction.)
 sub fingerprint_of_tables
 {
     my ($is_quick, $version) = @_;
@@ -58,8 +59,8 @@ FROM pg_class WHERE relkind = 'S' AND relpersistence = 'p'
 ORDER BY oid \gexec
 END
 
-# Run scripts in each of the databases, by one psql.  Returns what it says on stderr, and { "database 0" => [ lines that the
-# first script printed in it ], ... }
+# Run scripts in each of the databases, by one psql. Returns what it says on stderr, and { "database 0" => [ lines that
+# the first script printed in it ], ... }
 sub run_in_databases
 {
     my ($cluster, $databases, @scripts) = @_;
@@ -85,16 +86,17 @@ sub run_in_databases
     return ($result->{stderr}, \%printed);
 }
 
-# Test that every table of every database is equal on both sides, both being in the same state of replay, and that amcheck finds
-# nothing on the standby. That is read first: reading sets hints, on the primary these are logged with images of their pages, and
-# replay of those would mend a page that is wrong on the standby before it is looked at.
+# Test that every table of every database is equal on both sides, both being in the same state of replay, and that
+# amcheck finds nothing on the standby. That is read first: reading sets hints, on the primary these are logged with
+# images of their pages, and replay of those would mend a page that is wrong on the standby before it is looked at.
 # Option quick => 1: leave out catalogs that are hardly ever written.
 sub is_copy_of
 {
     my ($standby, $primary, %option) = @_;
     my $is_quick = $option{quick} || !$all_catalogs;
     my @databases = $standby->databases;
-    my @scripts = (fingerprint_of_tables($is_quick, $standby->version), $standby->version < 10 ? $sequences_before_10 : $sequences);
+    my @scripts = (fingerprint_of_tables($is_quick, $standby->version), $standby->version < 10 ? $sequences_before_10
+        : $sequences);
     my %amcheck = amcheck_scripts($standby->version, $is_quick);
     my @checks = sort keys %amcheck;
     my ($target_errors, $target) = run_in_databases($standby, \@databases, @scripts, @amcheck{@checks});
@@ -123,8 +125,8 @@ sub is_copy_of
     return;
 }
 
-# verify_heapam misses toast values that VACUUM has rightly removed, of dead rows that it leaves because of a transaction in another
-# database. It does so on the primary too.
+# verify_heapam misses toast values that VACUUM has rightly removed, of dead rows that it leaves because of a
+# transaction in another database. It does so on the primary too.
 sub without_those_of_primary
 {
     my ($primary, $database, $script, @found) = @_;
@@ -154,9 +156,10 @@ sub sequences_agree
     return;
 }
 
-# What servers before 10, which have no amcheck, are asked instead: each btree index is read from its beginning to its end, with the row of each
-# entry, and must give what sorting the table gives, the keys in this order and the places of the rows. It reads every page of both, so the
-# server looks at their checksums. (What amcheck would see besides are wrong keys in inner pages, by which only some searches go astray.)
+# What servers before 10, which have no amcheck, are asked instead: each btree index is read from its beginning to its
+# end, with the row of each entry, and must give what sorting the table gives, the keys in this order and the places of
+# the rows. It reads every page of both, so the server looks at their checksums. (What amcheck would see besides are
+# wrong keys in inner pages, by which only some searches go astray.)
 my $compare_btree_indexes = <<'END';
 SET client_min_messages = warning;
 DO $check$
@@ -253,15 +256,17 @@ sub log_is_clean
     return;
 }
 
-# Test the checksum of every page of a running server, where it has checksums: a base backup checks them on its way out, from 11 on.
-# With pg_checksums, which looks at all pages, where there is one of that version and the server may be stopped for a moment.
+# Test the checksum of every page of a running server, where it has checksums: a base backup checks them on its way out,
+# from 11 on. With pg_checksums, which looks at all pages, where there is one of that version and the server may be
+# stopped for a moment.
 sub pages_are_sound
 {
     my ($cluster) = @_;
     my $version = $cluster->version;
     return if $version < 11 || $cluster->query('SHOW data_checksums') ne 'on';
     my $options = $version >= 15 ? "(CHECKPOINT 'fast', WAIT false)" : 'FAST NOWAIT';
-    my $result = run([ program('psql'), '-XAtq', '-o', '/dev/null', '-d', $cluster->conninfo . ' replication=true', '-c', "BASE_BACKUP $options" ]);
+    my $result = run([ program('psql'), '-XAtq', '-o', '/dev/null', '-d', $cluster->conninfo . ' replication=true',
+        '-c', "BASE_BACKUP $options" ]);
     # (It refuses a standby that has replayed WAL with full_page_writes off.)
     unlike($result->{stderr}, qr/checksum verification/, 'every page of ' . $cluster->name . ' has the right checksum');
     return if !-x program('pg_checksums') || must_run([ program('pg_checksums'), '--version' ]) !~ / $version\./;

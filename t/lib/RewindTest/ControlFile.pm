@@ -36,7 +36,8 @@ sub former_crc
     return $crc ^ 0xFFFFFFFF;
 }
 
-# Where a pg_control of any version has its checksum, behind all fields, and the function that made it; nothing if there is none that is right.
+# Where a pg_control of any version has its checksum, behind all fields, and the function that made it; nothing if there
+# is none that is right.
 my $known_offset;
 sub find_crc
 {
@@ -79,7 +80,8 @@ sub patch_segment_size
     my ($cluster, $size) = @_;
     # Of blocks, in blocks of relation segments, from 19 on pages of an SLRU's segment, of WAL's blocks.
     my ($blocks, $relation_segments, $wal_blocks) = map { pack('L<', $_) } 8192, 131072, 8192;
-    slurp($cluster->path('global/pg_control')) =~ /\Q$blocks$relation_segments\E(?:\x20\0\0\0)?\Q$wal_blocks\E/ or die "no sizes found\n";
+    slurp($cluster->path('global/pg_control')) =~ /\Q$blocks$relation_segments\E(?:\x20\0\0\0)?\Q$wal_blocks\E/
+        or die "no sizes found\n";
     patch_control($cluster, $+[0], pack('L<', $size));
     return;
 }

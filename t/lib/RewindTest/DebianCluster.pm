@@ -1,4 +1,5 @@
-# A cluster as Debian's postgresql-common makes it: started by pg_ctlcluster, its configuration outside the data directory.
+# A cluster as Debian's postgresql-common makes it: started by pg_ctlcluster, its configuration outside the data
+# directory.
 #
 # Directories:  DIR/data  DIR/log.1  as of any cluster; WORK/etc/VERSION/NAME is its configuration.
 #
@@ -29,7 +30,8 @@ sub create
     $self->{starts} = 1;    # one log, whoever starts it
     $ENV{PG_CLUSTER_CONF_ROOT} = work_dir() . '/etc';
     mkdir $ENV{PG_CLUSTER_CONF_ROOT};
-    must_run([ 'pg_createcluster', '--start-conf=manual', '-p', 5432, '-s', $self->{dir}, '-d', $self->data, '-l', $self->log_path, VERSION,
+    must_run([ 'pg_createcluster', '--start-conf=manual', '-p', 5432, '-s', $self->{dir}, '-d', $self->data, '-l',
+        $self->log_path, VERSION,
         $self->{name}, @initdb_options ]);
     $self->configure("listen_addresses = ''\nfsync = off\nshared_buffers = 16MB\nautovacuum = off\nlog_min_messages = log
 external_pid_file = '$self->{dir}/external.pid'");

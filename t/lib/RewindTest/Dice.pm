@@ -17,8 +17,8 @@ use Test::More ();
 
 our @EXPORT = qw(test_seed);
 
-# The seed of a test file that throws dice: the same in each run, unless PG_REWIND_TEST_SEED names another. It is printed; at the end too if a test
-# has failed.
+# The seed of a test file that throws dice: the same in each run, unless PG_REWIND_TEST_SEED names another. It is
+# printed; at the end too if a test has failed.
 my ($seed, $owner_pid);
 
 sub test_seed
@@ -32,7 +32,8 @@ sub test_seed
 
 sub END
 {
-    Test::More::diag("$0: PG_REWIND_TEST_SEED=$seed") if defined $seed && $$ == $owner_pid && ($? || !Test::More->builder->is_passing);
+    Test::More::diag("$0: PG_REWIND_TEST_SEED=$seed") if defined $seed && $$ == $owner_pid
+        && ($? || !Test::More->builder->is_passing);
     return;
 }
 

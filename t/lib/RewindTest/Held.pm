@@ -36,8 +36,8 @@ my %call = (
 # What faults.c shall hold for such a step.
 sub held_before { my ($point) = @_; return "stop:$call{$point}" }
 
-# Start pg_rewind, and wait until it has stopped itself: before that step, or the first call of that name (create, write,
-# sync ...), or where faults.c says (a number, CALL@PATTERN).
+# Start pg_rewind, and wait until it has stopped itself: before that step, or the first call of that name (create,
+# write, sync ...), or where faults.c says (a number, CALL@PATTERN).
 sub hold
 {
     my ($target, $source, $point, @options) = @_;

@@ -1,6 +1,8 @@
-# Tables with an index of each access method: what is done to them, and whether each index of a primary agrees with its table.
+# Tables with an index of each access method: what is done to them, and whether each index of a primary agrees with its
+# table.
 #
-#   $primary->sql(indexed_tables($version));         # brin came with 9.5; hash has no WAL before 10, and so is what it was
+#   $primary->sql(indexed_tables($version));         # brin came with 9.5; hash has no WAL before 10, and so is what it
+#                                                    was
 #   $primary->sql(fill_indexes($dice, 5));           # SQL that inserts into each of them
 #   $primary->sql(kill_index_entries($dice));        # SQL that leaves entries marked as dead (LP_DEAD)
 #   indexes_agree($promoted);                        # tests; inserts into each table as well
@@ -17,7 +19,8 @@ our @EXPORT = qw(indexed_tables fill_indexes grow_indexes touch_indexes kill_ind
 
 use constant ROWS_AT_FIRST => 1500;
 
-my %indexed_column = (btree => 'key', hash => 'word', gist => 'place', spgist => 'place', gin => 'numbers', brin => 'key');
+my %indexed_column = (btree => 'key', hash => 'word', gist => 'place', spgist => 'place', gin => 'numbers',
+    brin => 'key');
 my @methods = sort keys %indexed_column;
 
 sub rows
@@ -32,7 +35,8 @@ sub indexed_tables
 {
     my ($version) = @_;
     my %lacks = (hash => $version < 10, brin => $version < 9.5);
-    return join '', map { <<"END" . ($lacks{$_} ? '' : "CREATE INDEX ON indexed_$_ USING $_ ($indexed_column{$_});\n") } @methods;
+    return join '',
+        map { <<"END" . ($lacks{$_} ? '' : "CREATE INDEX ON indexed_$_ USING $_ ($indexed_column{$_});\n") } @methods;
 CREATE TABLE indexed_$_ (key int, word text, numbers int[], place point);
 INSERT INTO indexed_$_ @{[ rows(1, ROWS_AT_FIRST) ]};
 END
@@ -73,7 +77,8 @@ SELECT count(*) FROM indexed_gist WHERE place <@ box '(-1,-1),(20000,20000)'
 END
 }
 
-# Rows of the first ones are deleted or moved, so that neither their old entries nor the place of these differ between sides.
+# Rows of the first ones are deleted or moved, so that neither their old entries nor the place of these differ between
+# sides.
 sub kill_index_entries
 {
     my ($dice) = @_;
@@ -81,7 +86,8 @@ sub kill_index_entries
     for my $method (qw(btree hash gist))
     {
         my $which = 'key % 13 = ' . $dice->number(13) . " AND key <= " . ROWS_AT_FIRST;
-        push @changes, $dice->pick("DELETE FROM indexed_$method WHERE $which", "DELETE FROM indexed_$method WHERE $which",
+        push @changes, $dice->pick("DELETE FROM indexed_$method WHERE $which",
+            "DELETE FROM indexed_$method WHERE $which",
             "UPDATE indexed_$method SET key = key + 50000, word = word || 'x', place = point(place[1] + 1, 1) WHERE $which");
     }
     return join ";\n", @changes, scan_indexes();
@@ -89,8 +95,8 @@ sub kill_index_entries
 
 # ---------------------------------------------------------------- does an index agree with its table?
 
-# Each index is read in full, as its access method allows, and the same rows of the table without it. The others of a table are out of use
-# meanwhile. Says what differs.
+# Each index is read in full, as its access method allows, and the same rows of the table without it. The others of a
+# table are out of use meanwhile. Says what differs.
 my $compare_indexes = <<'END';
 BEGIN;
 SET LOCAL client_min_messages = notice;
@@ -164,10 +170,12 @@ sub indexes_agree
     my $printed = $cluster->try_sql("\\unset ON_ERROR_STOP\n\\o /dev/null\nSET lock_timeout = '10s';\n" . join '',
         map { "DO 'BEGIN RAISE WARNING ''==== part'' ; END';\n$_" } $compare_indexes, inserts(), $compare_indexes);
     my (undef, @parts) = split /^.*WARNING:  ==== part\n/m, $printed->{stderr}, -1;
-    my @names = ('each index agrees with its table', 'each table takes rows', 'each index agrees with its table, with these rows');
+    my @names = ('each index agrees with its table', 'each table takes rows',
+        'each index agrees with its table, with these rows');
     for my $number (0 .. $#names)
     {
-        my $said = join "\n", grep { !/^CONTEXT:|^PL\/pgSQL/ } split /\n/, $parts[$number] // "nothing was said: $printed->{stderr}";
+        my $said = join "\n", grep { !/^CONTEXT:|^PL\/pgSQL/ } split /\n/, $parts[$number]
+            // "nothing was said: $printed->{stderr}";
         is($said, '', $names[$number] . ' after promotion');
     }
     return;

@@ -22,8 +22,9 @@ use warnings;
 use RewindTest;
 use RewindTest::Tree;
 
-# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ]; env => { for each run with a fault }; killed => 1: the
-# target's server was killed, and had written what it had not synced, also in what is equal on both sides: synced_snapshot is without that.
+# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ]; env => { for each run with a fault
+# }; killed => 1: the target's server was killed, and had written what it had not synced, also in what is equal on both
+# sides: synced_snapshot is without that.
 sub new
 {
     my ($class, $version, %option) = @_;
@@ -67,7 +68,8 @@ sub new
                 CREATE TABLE made_on_target AS SELECT * FROM t; UPDATE in_space SET b = 'target'; DELETE FROM shrinks");
             $target->sql('VACUUM shrinks');
             # By this all other pages leave its memory.
-            $target->sql("CREATE TABLE large AS SELECT i, repeat('x', 200) FROM generate_series(1, 40000) i") if $option{killed};
+            $target->sql("CREATE TABLE large AS SELECT i, repeat('x', 200) FROM generate_series(1, 40000) i")
+                if $option{killed};
             append($target->path('pg_hba.conf'), "# target\n");
             mkdir $target->path($_) or die for qw(only_on_target only_on_target/inner);
             spew($target->path("only_on_target/$_"), "text\n") for qw(file inner/file);
@@ -78,7 +80,8 @@ sub new
     if ($kind eq 'directory') { $source->stop }
     else { $source->sql('SELECT 1; CHECKPOINT') }
     my $self = bless {
-        kind => $kind, jobs => $option{jobs} // 1, options => $option{options} // [], env => $option{env} // {}, source => $source, original => $target, seen => {}, starts => 0,
+        kind => $kind, jobs => $option{jobs} // 1, options => $option{options} // [], env => $option{env}
+            // {}, source => $source, original => $target, seen => {}, starts => 0,
         control => slurp($target->path('global/pg_control')), state => $target->copy('state'),
     }, $class;
     # Copies of the tablespace are told by their own place, which a tree does not show.
@@ -130,8 +133,10 @@ sub reset
 sub attempt
 {
     my ($self, %option) = @_;
-    return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault}, env => { %{ $self->{env} }, %{ $option{env} // {} } },
-        until => $option{until}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $self->{options} }, @{ $option{options} // [] } ]);
+    return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault},
+        env => { %{ $self->{env} }, %{ $option{env} // {} } },
+        until => $option{until}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $self->{options} },
+        @{ $option{options} // [] } ]);
 }
 
 # The calls of an undisturbed run that change something, in order, after which the reference for judge is taken.
@@ -162,7 +167,8 @@ sub source_end { my ($self) = @_; return $self->{kind} eq 'server' ? $self->{sou
 sub commit_number
 {
     my ($calls) = @_;
-    my ($number) = grep { $calls->[ $_ - 1 ]{call} eq 'rename' && $calls->[ $_ - 1 ]{path} =~ m{/backup_label$} } 1 .. @$calls;
+    my ($number) = grep { $calls->[ $_ - 1 ]{call} eq 'rename'
+        && $calls->[ $_ - 1 ]{path} =~ m{/backup_label$} } 1 .. @$calls;
     return $number // die 'there is no commit';
 }
 
@@ -221,7 +227,8 @@ sub old_server_starts
 {
     my ($self) = @_;
     my $target = $self->{state};
-    my $shape = join ' ', map { glob $target->path($_) } qw(postmaster.pid* pg_rewind.work* pg_rewind.work*/journal* pg_rewind.work/backup*);
+    my $shape = join ' ', map { glob $target->path($_) } qw(postmaster.pid* pg_rewind.work* pg_rewind.work*/journal*
+        pg_rewind.work/backup*);
     return if $self->{seen}{$shape}++;
     my $copy = $target->copy('old_server');
     is($copy->try_start->{status}, 0, 'the old server starts') or do { diag($copy->log); $copy->discard; return };
@@ -245,7 +252,8 @@ sub hide { my ($path) = @_; rename($path, "$path.hidden") or die "$path: $!"; re
 sub show { my ($path) = @_; rename("$path.hidden", $path) or die "$path: $!"; return }
 
 # Look at what an interruption has left, run the same command again, and look at that.
-# Options: again => fault for the run that finishes, which is followed by an undisturbed one; before => the tree that a target has which is as it was.
+# Options: again => fault for the run that finishes, which is followed by an undisturbed one; before => the tree that a
+# target has which is as it was.
 sub judge
 {
     my ($self, %option) = @_;
@@ -258,13 +266,15 @@ sub judge
     if ($phase eq 'before')
     {
         my $found = without_ours(tree($target));
-        is(difference($option{before} ? without_times($found) : $found, $option{before} // $self->{tree}), '', 'before the commit the target is as it was');
+        is(difference($option{before} ? without_times($found) : $found, $option{before} // $self->{tree}), '',
+            'before the commit the target is as it was');
         $self->old_server_starts;
     }
     elsif ($phase eq 'after')
     {
         ok($pending, 'there is a journal');
-        my $says_it_itself = -e $target->path('postmaster.pid') && slurp($target->path('postmaster.pid')) =~ /\A-2147483648\n/;
+        my $says_it_itself = -e $target->path('postmaster.pid')
+            && slurp($target->path('postmaster.pid')) =~ /\A-2147483648\n/;
         my $words = $self->no_server_starts('after the commit');
         $words .= slurp($target->path('pg_rewind.work/README')) if !$says_it_itself;
         like($words, qr/run the same pg_rewind command again/, 'and the reader is told what to do');
@@ -284,7 +294,8 @@ sub judge
     {
         my $again = $self->attempt(fault => $option{again});
         $self->control_is_whole;
-        # Without a journal nothing is left to be finished, and whether there is anything to rewind only the source knows.
+        # Without a journal nothing is left to be finished, and whether there is anything to rewind only the source
+        # knows.
         if ($hidden && !-e $target->path('pg_rewind.work/journal'))
         {
             show($way_to_source);
@@ -297,9 +308,11 @@ sub judge
     is($last->{stdout}, '', 'and nothing on stdout');
     my $difference = difference(without_ours(rewound_tree($target)), $self->{rewound});
     # A running source may have written WAL of its own accord: then these differ.
-    $difference =~ s{^data/(pg_(?:wal|xlog)/[0-9A-F]{24}|global/pg_control): .*\n}{}mg if $self->source_end ne $self->{end};
+    $difference =~ s{^data/(pg_(?:wal|xlog)/[0-9A-F]{24}|global/pg_control): .*\n}{}mg
+        if $self->source_end ne $self->{end};
     is($difference, '', 'and the directory is that of an undisturbed run');
-    ok(!-e $target->path($_), "no $_ is left") for qw(pg_rewind.work pg_rewind.work.wal postmaster.pid postmaster.pid.pg_rewind);
+    ok(!-e $target->path($_), "no $_ is left") for qw(pg_rewind.work pg_rewind.work.wal postmaster.pid
+        postmaster.pid.pg_rewind);
     is(must_run([ 'find', $target->dir, '-name', 'pg_rewind.work*' ]), '', 'nor anything anywhere else');
     return $phase;
 }

@@ -3,13 +3,13 @@
 #   my $proxy = RewindTest::Proxy->new('liar', $source,
 #       filter => RewindTest::Liar::filter($seed, outside => $directory, log => $file));
 #
-# It follows the protocol of both sides, and chooses by the seed which rows of which query it changes, and how: paths that
-# lead out of the data directory, columns too few or too many, NULL, sizes below zero or of gigabytes, other pieces than were
-# asked for, longer ones, rows twice or not at all, messages that are no messages. `outside` is a directory that paths lead
-# to. What it did is appended to the log, a line for each lie.
+# It follows the protocol of both sides, and chooses by the seed which rows of which query it changes, and how: paths
+# that lead out of the data directory, columns too few or too many, NULL, sizes below zero or of gigabytes, other pieces
+# than were asked for, longer ones, rows twice or not at all, messages that are no messages. `outside` is a directory
+# that paths lead to. What it did is appended to the log, a line for each lie.
 #
-# A lie that the test has chosen: filter => RewindTest::Liar::chosen(sub { my ($sql, $row) = @_; ... }) is given each row of each
-# answer (values, undef for NULL) and returns the rows that pass in its place.
+# A lie that the test has chosen: filter => RewindTest::Liar::chosen(sub { my ($sql, $row) = @_; ... }) is given each
+# row of each answer (values, undef for NULL) and returns the rows that pass in its place.
 
 package RewindTest::Liar;
 
@@ -179,7 +179,8 @@ sub row_of
 sub message_of
 {
     my ($row) = @_;
-    my $body = pack('n', scalar @$row) . join '', map { defined $_ ? pack('N a*', length $_, $_) : pack('N', 0xFFFFFFFF) } @$row;
+    my $body = pack('n', scalar @$row) . join '', map { defined $_ ? pack('N a*', length $_, $_)
+        : pack('N', 0xFFFFFFFF) } @$row;
     return 'D' . pack('N', 4 + length $body) . $body;
 }
 
@@ -209,7 +210,8 @@ sub lie
         my ($what, @messages) =
               $common == 0 ? ('twice', $message, $message)
             : $common == 1 ? ('not at all')
-            : $common == 2 ? ("column $column NULL", message_of([ map { $_ == $column ? undef : $row->[$_] } 0 .. $#$row ]))
+            : $common == 2
+                ? ("column $column NULL", message_of([ map { $_ == $column ? undef : $row->[$_] } 0 .. $#$row ]))
             : $common == 3 ? ('a column more than announced', message_of([ @$row, 'x' ]))
             : $common == 4 ? ('a column less than announced', message_of([ @$row[ 1 .. $#$row ] ]))
             :                (broken_message($message, $dice));
@@ -246,7 +248,8 @@ sub paths_out
     my ($option) = @_;
     my $outside = $option->{outside};
     my ($name) = $outside =~ m{([^/]+)$};
-    return ("../../$name/evil", "$outside/evil", "base/../../../$name/evil", "../../$name", "./base/../../../$name/kept",
+    return ("../../$name/evil", "$outside/evil", "base/../../../$name/evil", "../../$name",
+        "./base/../../../$name/kept",
         '/etc/passwd', "pg_tblspc/../../../$name/evil", "base/../../../$name/kept");
 }
 
@@ -258,13 +261,16 @@ sub lie_in_list
 
     if ($what < 3)
     {
-        my $new = $dice->pick(paths_out($option), '', '.', '..', "$path/", "base//1", 'x' x 5000, 'x/' x 30 . 'x', "$path/below",
-            'pg_rewind.work/journal', 'pg_rewind.work', 'postmaster.pid', 'backup_label', 'global', 'pg_wal/archive_status/x/y');
+        my $new = $dice->pick(paths_out($option), '', '.', '..', "$path/", "base//1", 'x' x 5000, 'x/' x 30 . 'x',
+            "$path/below",
+            'pg_rewind.work/journal', 'pg_rewind.work', 'postmaster.pid', 'backup_label', 'global',
+            'pg_wal/archive_status/x/y');
         return ("path " . substr($new, 0, 80), [ $new, $size, $is_directory, $location ]);
     }
     if ($what < 5)
     {
-        my $new = $dice->pick(-1, 3221225472, '9223372036854775807', '18446744073709551615', '99999999999999999999', '', 'abc', '0', '1',
+        my $new = $dice->pick(-1, 3221225472, '9223372036854775807', '18446744073709551615', '99999999999999999999', '',
+            'abc', '0', '1',
             '1152921504606846976', '1e9');
         return ("size $new", [ $path, $new, $is_directory, $location ]);
     }
@@ -300,10 +306,13 @@ sub lie_in_piece
     my ($path, $begin, $bytes, @zeros) = @$row;    # a digest has no number of zeros
     my $what = $dice->number(@zeros ? 10 : 9);
 
-    return ('path', [ $dice->pick(paths_out($option), '', "$path.1", $path x 100), $begin, $bytes, @zeros ]) if $what < 2;
-    return ('offset', [ $path, $dice->pick(pack('q>', -1), pack('q>', 3 << 30), pack('q>', 8192), pack('N', 0), '', "\0" x 16), $bytes, @zeros ])
+    return ('path', [ $dice->pick(paths_out($option), '', "$path.1", $path x 100), $begin, $bytes, @zeros ])
+        if $what < 2;
+    return ('offset', [ $path, $dice->pick(pack('q>', -1), pack('q>', 3 << 30), pack('q>', 8192), pack('N', 0), '',
+        "\0" x 16), $bytes, @zeros ])
         if $what < 4;
-    return ('longer', [ $path, $begin, ($bytes // '') . 'x' x $dice->pick(1, 8192, 1 << 20, 3 << 20), @zeros ]) if $what < 6;
+    return ('longer', [ $path, $begin, ($bytes // '') . 'x' x $dice->pick(1, 8192, 1 << 20, 3 << 20), @zeros ])
+        if $what < 6;
     return ('shorter', [ $path, $begin, substr($bytes // 'x', 0, -1), @zeros ]) if $what == 6;
     return ('empty', [ $path, $begin, '', @zeros ]) if $what == 7;
     return ('zeros', [ $path, $begin, '', $dice->pick(map { pack('q>', $_) } -1, 1, 8192, 3 << 30) ]) if $what == 9;
@@ -325,8 +334,10 @@ sub lie_in_value
         $new = $dice->pick($new, $new, substr($value, 0, 100), $value x 2, $value x 500, "\0" x 8192);
         return ('pg_control of ' . length($new) . ' bytes', [$new]);
     }
-    $new = $dice->pick('', 'abc', '-1', 't', 'f', 'standby', 'primary', '0/0', '0/1', 'FFFFFFFF/FFFFFFFF', '7FFFFFFF/FFFFFFFF FFFFFFFF',
-        '1000/0 00000001', '7FFFFFFF/FFFFFFFF 00000002', '00000003 FFFFFFFF', 'off', '99999999999999999999', 'x' x 1_000_000, "1\t0/0\tx\n",
+    $new = $dice->pick('', 'abc', '-1', 't', 'f', 'standby', 'primary', '0/0', '0/1', 'FFFFFFFF/FFFFFFFF',
+        '7FFFFFFF/FFFFFFFF FFFFFFFF',
+        '1000/0 00000001', '7FFFFFFF/FFFFFFFF 00000002', '00000003 FFFFFFFF', 'off', '99999999999999999999',
+        'x' x 1_000_000, "1\t0/0\tx\n",
         "1\tFFFFFFFF/FFFFFFFF\tx\n", "1\t7FFFFFFF/FFFFFFFF\tx\n", "2\t0/1\tx\n");
     return ('value ' . substr($new, 0, 40), [$new]);
 }

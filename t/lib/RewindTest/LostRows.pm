@@ -1,12 +1,14 @@
-# The changes of rows that a server lost: those that it decodes itself, and those that --save-lost-rows has written, in one form.
+# The changes of rows that a server lost: those that it decodes itself, and those that --save-lost-rows has written, in
+# one form.
 #
 #   run_workload($server, 'tables.sql');                      # of t/lost_rows
 #   my $ours = saved_rows($path);                             # of the .jsonl
 #   my $theirs = decoded_rows($server, $slot);                # of test_decoding
 #   are_same_rows($ours, $theirs, 'the rows are those that the server decodes');
 #
-# The form: a list of transactions, each { xid, gid, changes => [ { kind, table, new, old } ] }; kind is I, U, D or T; new and old are lists of
-# [ name, type, value ], where an undefined value is NULL. A TOASTed value that an update did not change is told neither in old nor in new.
+# The form: a list of transactions, each { xid, gid, changes => [ { kind, table, new, old } ] }; kind is I, U, D or T;
+# new and old are lists of [ name, type, value ], where an undefined value is NULL. A TOASTed value that an update did
+# not change is told neither in old nor in new.
 
 package RewindTest::LostRows;
 
@@ -18,7 +20,8 @@ use JSON::PP ();
 use RewindTest::Command;
 use Test::More;
 
-our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows none_is_wrong all_rows make_writer try_script refuses_superuser run_script is_same_text);
+our @EXPORT = qw(run_workload run_sessions diverged_copies save_lost_rows decoded_rows saved_rows are_same_rows
+    none_is_wrong all_rows make_writer try_script refuses_superuser run_script is_same_text);
 
 use constant UNCHANGED => \'unchanged';
 
@@ -38,11 +41,13 @@ sub run_workload
         with_lz4 => $version < 14 ? 'false' : $can->("SET default_toast_compression = 'lz4'"),
         bulk_file => $server->dir . '/bulk', parted_file => $server->dir . '/parted',
     );
-    my $script = join '', $settings, "SET lock_timeout = '20s';\n\\o /dev/null\n", map({ "\\set $_ $variable{$_}\n" } sort keys %variable), map { slurp("t/lost_rows/$_") } @files;
+    my $script = join '', $settings, "SET lock_timeout = '20s';\n\\o /dev/null\n",
+        map({ "\\set $_ $variable{$_}\n" } sort keys %variable), map { slurp("t/lost_rows/$_") } @files;
     return $server->sql($script);
 }
 
-# Sessions beside each other: rows with more than one locker, and transactions that end in another order than they begin.
+# Sessions beside each other: rows with more than one locker, and transactions that end in another order than they
+# begin.
 sub run_sessions
 {
     my ($server) = @_;
@@ -63,8 +68,8 @@ sub run_sessions
     return;
 }
 
-# Copies of a cluster with the workload's tables, none of which runs: their histories part at its shutdown checkpoint. The first is the
-# source, promoted since. Names that end in .sql are files of more tables.
+# Copies of a cluster with the workload's tables, none of which runs: their histories part at its shutdown checkpoint.
+# The first is the source, promoted since. Names that end in .sql are files of more tables.
 sub diverged_copies
 {
     my ($cluster, @names) = @_;
@@ -88,7 +93,8 @@ sub save_lost_rows
     my ($target, $source, %option) = @_;
     my $directory = $target->dir . '/lost';
     mkdir $directory;
-    my $result = RewindTest::rewind($target, $source, kind => 'directory', options => [ '--dry-run', "--save-lost-rows=$directory", @{ $option{options} // [] } ]);
+    my $result = RewindTest::rewind($target, $source, kind => 'directory',
+        options => [ '--dry-run', "--save-lost-rows=$directory", @{ $option{options} // [] } ]);
     is($result->{status}, 0, "the lost rows of " . $target->name . ' are saved') or diag($result->{stderr});
     my %file = map { /\.(\w+)\z/ ? ($1 => $_) : () } glob "$directory/lost-*";
     is(join(' ', sort keys %file), 'jsonl sql', 'in two files') or diag($result->{stderr});
@@ -112,7 +118,8 @@ sub decoded_columns
         my ($column, $of_type, $null, $unchanged, $quoted, $plain) = ($1, $2, $3, $4, $5, $6);
         next if $column eq 'oid' && $of_type eq 'oid';    # of a table WITH OIDS
         next if $column eq 'twice_virtual';               # it has no value
-        push @columns, [ unquoted_name($column), $of_type, $null ? undef : $unchanged ? UNCHANGED : defined $quoted ? $quoted =~ s/''/'/gr : $plain ];
+        push @columns, [ unquoted_name($column), $of_type, $null ? undef : $unchanged ? UNCHANGED : defined $quoted
+            ? $quoted =~ s/''/'/gr : $plain ];
     }
     return \@columns;
 }
@@ -120,7 +127,8 @@ sub decoded_columns
 sub decoded_change
 {
     my ($text) = @_;
-    $text =~ /\Gtable ((?:$name(?:\.$name)?(?:, )?)+): (INSERT|UPDATE|DELETE|TRUNCATE):/gc or die "test_decoding says: $text\n";
+    $text =~ /\Gtable ((?:$name(?:\.$name)?(?:, )?)+): (INSERT|UPDATE|DELETE|TRUNCATE):/gc
+        or die "test_decoding says: $text\n";
     my ($tables, $verb) = ($1, $2);
     my @tables = map { join '.', map { unquoted_name($_) } /($name)/g } $tables =~ /($name(?:\.$name)?)/g;
     return map { { kind => 'T', table => $_ } } @tables if $verb eq 'TRUNCATE';
@@ -142,7 +150,9 @@ sub decoded_change
 sub decoded_rows
 {
     my ($server, $slot, $database) = @_;
-    my $hex = $server->sql("$settings SET search_path = pg_catalog; SELECT encode(convert_to(data, 'UTF8'), 'hex') FROM pg_logical_slot_peek_changes('$slot', NULL, NULL)", $database);
+    my $hex =
+        $server->sql("$settings SET search_path = pg_catalog; SELECT encode(convert_to(data, 'UTF8'), 'hex') FROM pg_logical_slot_peek_changes('$slot', NULL, NULL)",
+        $database);
     my (@transactions, $transaction);
     for my $line (map { pack 'H*', $_ } split /\n/, $hex)
     {
@@ -169,21 +179,25 @@ sub json_string
         if    ($$text =~ /\G([^"\\\x00-\x1f]++)/gc) { $string .= $1 }
         elsif ($$text =~ /\G"/gc)                   { return $string }
         elsif ($$text =~ m{\G\\(["\\/bfnrt])}gc)    { $string .= $escaped{$1} }
-        elsif ($$text =~ /\G\\u(d[89ab][[:xdigit:]]{2})\\u(d[c-f][[:xdigit:]]{2})/gci) { my $character = chr(0x10000 + ((hex($1) & 0x3ff) << 10) + (hex($2) & 0x3ff)); utf8::encode($character); $string .= $character }
-        elsif ($$text =~ /\G\\u([[:xdigit:]]{4})/gc && hex($1) >> 11 != 0x1b) { my $character = chr hex $1; utf8::encode($character); $string .= $character }
+        elsif ($$text =~ /\G\\u(d[89ab][[:xdigit:]]{2})\\u(d[c-f][[:xdigit:]]{2})/gci) { my $character =
+            chr(0x10000 + ((hex($1) & 0x3ff) << 10) + (hex($2) & 0x3ff)); utf8::encode($character);
+            $string .= $character }
+        elsif ($$text =~ /\G\\u([[:xdigit:]]{4})/gc && hex($1) >> 11 != 0x1b) { my $character = chr hex $1;
+            utf8::encode($character); $string .= $character }
         else { die 'a string that is not JSON at ' . (pos($$text) // 0) . "\n" }
     }
 }
 
-# A value of JSON; numbers stay as they are written. JSON::PP takes seconds for a file: it reads letter by letter, and some values have hundreds of
-# thousands of them.
+# A value of JSON; numbers stay as they are written. JSON::PP takes seconds for a file: it reads letter by letter, and
+# some values have hundreds of thousands of them.
 sub json_value
 {
     my ($text) = @_;
     $$text =~ /\G[ \t\r\n]*/gc;
     return json_string($text) if $$text =~ /\G"/gc;
     return $1 if $$text =~ /\G(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)(?=[,\]} \t\r\n]|\z)/gc;
-    return $1 eq 'null' ? undef : $1 eq 'true' ? JSON::PP::true : JSON::PP::false if $$text =~ /\G(null|true|false)\b/gc;
+    return $1 eq 'null' ? undef : $1 eq 'true' ? JSON::PP::true : JSON::PP::false
+        if $$text =~ /\G(null|true|false)\b/gc;
     $$text =~ /\G([\[{])/gc or die 'no value of JSON at ' . (pos($$text) // 0) . "\n";
     my $is_object = $1 eq '{';
     my $ends = $$text =~ /\G[ \t\r\n]*([\]}])/gc ? $1 : undef;
@@ -226,7 +240,8 @@ sub saved_columns
         return "unknown: $column->{unknown}" if defined $column->{unknown};
         return ref $column->{value} ? ($column->{value} ? 'true' : 'false') : $column->{value};
     };
-    return [ map { [ $_->{name}, $_->{type}, $value->($_), $_->{encoding} // ($_->{unknown} ? 'unknown' : undef) ] } @$columns ];
+    return [ map { [ $_->{name}, $_->{type}, $value->($_), $_->{encoding}
+        // ($_->{unknown} ? 'unknown' : undef) ] } @$columns ];
 }
 
 # The transactions; and the lines of which none is one: the first, the last, and what could not be said.
@@ -238,12 +253,14 @@ sub saved_rows
     {
         my $is = eval { json_line($line) } // die "no line of JSON: $line: $@";
         my $action = $is->{action} // '';
-        if ($action eq 'B') { $transaction = { xid => $is->{xid}, gid => $is->{gid}, database => $is->{database}, began_before => $is->{began_before}, changes => [] } }
+        if ($action eq 'B') { $transaction = { xid => $is->{xid}, gid => $is->{gid}, database => $is->{database},
+            began_before => $is->{began_before}, changes => [] } }
         elsif ($action eq 'C') { push @transactions, $transaction if @{ $transaction->{changes} }; undef $transaction }
         elsif ($action =~ /^[IUDT]$/)
         {
             push @{ $transaction->{changes} }, { kind => $action, table => "$is->{schema}.$is->{table}", 
-                new => saved_columns($is->{columns}), old => saved_columns($is->{identity}), unknown => $is->{unknown} };
+                new => saved_columns($is->{columns}), old => saved_columns($is->{identity}),
+                    unknown => $is->{unknown} };
         }
         elsif ($action ne 'schema') { push @others, $is }
     }
@@ -263,9 +280,10 @@ SELECT format('SELECT %L, "the row"::text FROM ONLY %s "the row" ORDER BY "the r
 END
 }
 
-# What a superuser does for a run of the script, as its first lines say, in all databases: a role that is a member of the owner alone. The owner, a role
-# without other rights, gets all tables of superusers first. With superusers => 1 they keep them, and the role gets rights on each. With owner => NAME it is a
-# member of that one, and no table changes hands.
+# What a superuser does for a run of the script, as its first lines say, in all databases: a role that is a member of
+# the owner alone. The owner, a role without other rights, gets all tables of superusers first. With superusers => 1
+# they keep them, and the role gets rights on each. With owner => NAME it is a member of that one, and no table changes
+# hands.
 my %prepare = (
     owner => <<'END',
 SELECT format('ALTER TABLE %s OWNER TO app', oid::regclass) FROM changed \gexec
@@ -288,7 +306,8 @@ sub make_writer
         $server->sql('CREATE ROLE app') if $way eq 'owner' && !defined $option{owner};
         $server->sql('GRANT ' . ($option{owner} // 'app') . ' TO lost_rows_writer') if $way eq 'owner';
     }
-    for my $database (split /\n/, $server->sql(q{SELECT datname FROM pg_database WHERE datallowconn AND datname !~ '^template' ORDER BY 1}))
+    for my $database (split /\n/,
+        $server->sql(q{SELECT datname FROM pg_database WHERE datallowconn AND datname !~ '^template' ORDER BY 1}))
     {
         $server->sql(<<"END", "'" . $database =~ s/([\\'])/\\$1/gr . "'");
 SET client_min_messages = error;
@@ -317,7 +336,8 @@ sub refuses_superuser
     my ($server, $file, $database) = @_;
     my $result = run([ program('psql'), '-X', '-d', $server->conninfo($database), '-f', $file ]);
     is($result->{status}, 3, 'as a superuser the script stops');
-    like($result->{stderr}, qr/ERROR:  the script does not run as postgres: it is a superuser, or can become one$/m, 'and says why');
+    like($result->{stderr}, qr/ERROR:  the script does not run as postgres: it is a superuser, or can become one$/m,
+        'and says why');
     return;
 }
 
@@ -336,8 +356,10 @@ sub is_same_text
     return if ok($ours eq $theirs, $name);
     my %both = map { $_ => 1 } split /\n/, $theirs;
     my %found = map { $_ => 1 } split /\n/, $ours;
-    my @wrong = ((map { "not expected: $_" } grep { !$both{$_} } sort keys %found), map { "not found: $_" } grep { !$found{$_} } sort keys %both);
-    diag(join "\n", map { substr $_, 0, 300 } @wrong > 20 ? @wrong[ 0 .. 19 ] : @wrong ? @wrong : 'only their numbers differ');
+    my @wrong = ((map { "not expected: $_" } grep { !$both{$_} } sort keys %found), map { "not found: $_" }
+        grep { !$found{$_} } sort keys %both);
+    diag(join "\n", map { substr $_, 0, 300 } @wrong > 20 ? @wrong[ 0 .. 19 ] : @wrong ? @wrong
+        : 'only their numbers differ');
     return;
 }
 
@@ -362,8 +384,10 @@ sub columns_text
         $value = 'not changed', $encoding = 'TOAST' if ref $value;
         $of_type =~ s/\([\d,]+\)//;
         $of_type =~ s/^interval .*/interval/;
-        $value = shorter_numbers($value, $of_type eq 'real' ? 6 : 14) if defined $value && $version < 12 && $of_type =~ $with_floats && $value !~ /[a-df-z]/;
-        push @texts, "$column_name\[$of_type]:" . (defined $value ? "'$value'" : 'null') . (defined $encoding ? " ($encoding)" : '');
+        $value = shorter_numbers($value, $of_type eq 'real' ? 6 : 14) if defined $value && $version < 12
+            && $of_type =~ $with_floats && $value !~ /[a-df-z]/;
+        push @texts, "$column_name\[$of_type]:" . (defined $value ? "'$value'" : 'null')
+            . (defined $encoding ? " ($encoding)" : '');
     }
     return join ' ', @texts;
 }
@@ -371,10 +395,12 @@ sub columns_text
 sub change_text
 {
     my ($change, $version) = @_;
-    return join ' ', $change->{kind}, $change->{table}, $change->{unknown} ? "unknown: $change->{unknown}" : (), map { $change->{$_} ? ("$_:", columns_text($change->{$_}, $_ eq 'old', $version)) : () } qw(old new);
+    return join ' ', $change->{kind}, $change->{table}, $change->{unknown} ? "unknown: $change->{unknown}"
+        : (), map { $change->{$_} ? ("$_:", columns_text($change->{$_}, $_ eq 'old', $version)) : () } qw(old new);
 }
 
-# The texts of a transaction's changes. Tables that one TRUNCATE empties have no order, and one whose partitions have the rows has no storage.
+# The texts of a transaction's changes. Tables that one TRUNCATE empties have no order, and one whose partitions have
+# the rows has no storage.
 sub changes_texts
 {
     my ($transaction, $version) = @_;
@@ -383,7 +409,8 @@ sub changes_texts
     {
         next if $change->{kind} eq 'T' && $version < 11;    # which decode none
         next if $change->{table} eq 'pg_catalog.pg_largeobject';    # which none decodes
-        if ($change->{kind} eq 'T') { push @truncated, $change->{table} !~ /^public\.parted(?:_3)?$/ ? change_text($change, $version) : (); next }
+        if ($change->{kind} eq 'T') { push @truncated, $change->{table} !~ /^public\.parted(?:_3)?$/
+            ? change_text($change, $version) : (); next }
         push @texts, sort(splice @truncated), change_text($change, $version);
     }
     return [ @texts, sort @truncated ];
@@ -399,7 +426,8 @@ sub differing_parts
         my ($same) = ($texts[0] ^ $texts[1]) =~ /\A(\0*)/;
         $common = length($same) > 60 ? length($same) - 60 : 0;
     }
-    return map { !defined $_ ? 'nothing' : length($_) > 1500 || $common > 300 ? substr($_, 0, 60) . ' ... ' . substr($_, $common, 300) : $_ } @texts;
+    return map { !defined $_ ? 'nothing' : length($_) > 1500 || $common > 300 ? substr($_, 0, 60) . ' ... '
+        . substr($_, $common, 300) : $_ } @texts;
 }
 
 # Compare transactions one by one: those of the same number if by => 'xid', otherwise in their order.
@@ -418,19 +446,25 @@ sub are_same_rows
         my $our = $by_xid ? delete $ours{ $their->{xid} } : $ours->[$index];
         my @texts = map { changes_texts($_ // {}, $option{version}) } $our, $their;
         $changes += @{ $texts[1] };
-        my ($first) = grep { ($texts[0][$_] // '') ne ($texts[1][$_] // '') } 0 .. ($#{ $texts[0] } > $#{ $texts[1] } ? $#{ $texts[0] } : $#{ $texts[1] });
+        my ($first) = grep { ($texts[0][$_] // '') ne ($texts[1][$_] // '') } 0 .. ($#{ $texts[0] } > $#{ $texts[1] }
+            ? $#{ $texts[0] } : $#{ $texts[1] });
         next if !defined $first;
         my ($our_text, $their_text) = differing_parts($texts[0][$first], $texts[1][$first]);
-        push @said, 'transaction ' . ($index + 1) . ' (' . join('/', map { $_->{xid} // 'none' } $our // {}, $their // {}) . '), change ' . ($first + 1)
+        push @said, 'transaction ' . ($index + 1) . ' (' . join('/', map { $_->{xid} // 'none' } $our // {}, $their
+            // {}) . '), change ' . ($first + 1)
             . ' of ' . join('/', map { scalar @$_ } @texts) . "\nours:   $our_text\ntheirs: $their_text";
     }
-    push @said, map { "only ours: transaction $_->{xid}: " . join "\n  ", map { substr change_text($_, $option{version}), 0, 300 } @{ $_->{changes} }[0 .. ($#{ $_->{changes} } > 4 ? 4 : $#{ $_->{changes} })] }
+    push @said, map { "only ours: transaction $_->{xid}: " . join "\n  ",
+        map { substr change_text($_, $option{version}), 0, 300 } @{ $_->{changes} }[0 .. ($#{ $_->{changes} } > 4 ? 4
+        : $#{ $_->{changes} })] }
         map { $ours{$_} } sort { $a <=> $b } keys %ours if $by_xid;
     my $order = join ' ', map { $_->{xid} } @$ours;
-    push @said, "the transactions are in another order:\n$order\n" . join ' ', map { $_->{xid} } @$theirs if !@said && $by_xid && $order ne join ' ', map { $_->{xid} } @$theirs;
+    push @said, "the transactions are in another order:\n$order\n" . join ' ', map { $_->{xid} } @$theirs if !@said
+        && $by_xid && $order ne join ' ', map { $_->{xid} } @$theirs;
     $title .= " ($changes changes in " . @$theirs . ' transactions)';
     my $most = $ENV{LOST_ROWS_DIFFERENCES} // 12;
-    ok(!@said, $title) or diag(join "\n", @said > $most ? (@said[ 0 .. $most - 1 ], 'and ' . (@said - $most) . ' more') : @said);
+    ok(!@said, $title) or diag(join "\n", @said > $most ? (@said[ 0 .. $most - 1 ], 'and ' . (@said - $most) . ' more')
+        : @said);
     return;
 }
 
@@ -441,15 +475,20 @@ sub none_is_wrong
     my %theirs;
     $theirs{ change_text($_, $option{version}) }++ for map { @{ $_->{changes} } } @$theirs;
     my @ours = map { @{ $_->{changes} } } @$ours;
-    my $is_known = sub { my ($change) = @_; return !defined $change->{unknown} && !grep { ($_->[3] // '') eq 'unknown' } @{ $change->{old} // [] }, @{ $change->{new} // [] } };
+    my $is_known = sub { my ($change) = @_; return !defined $change->{unknown}
+        && !grep { ($_->[3] // '') eq 'unknown' } @{ $change->{old} // [] }, @{ $change->{new} // [] } };
     my @known = grep { $is_known->($_) } @ours;
     my @wrong = grep { --$theirs{$_} < 0 } map { change_text($_, $option{version}) } @known;
-    my $new_text = sub { my ($change) = @_; return change_text({ kind => $change->{kind}, table => $change->{table}, new => $change->{new} }, $option{version}) };
-    my @halves = grep { defined $_->{unknown} && $_->{new} && !grep { ($_->[3] // '') eq 'unknown' } @{ $_->{new} } } @ours;
+    my $new_text = sub { my ($change) = @_;
+        return change_text({ kind => $change->{kind}, table => $change->{table}, new => $change->{new} },
+        $option{version}) };
+    my @halves = grep { defined $_->{unknown} && $_->{new}
+        && !grep { ($_->[3] // '') eq 'unknown' } @{ $_->{new} } } @ours;
     my %new_rows;
     $new_rows{ $new_text->($_) }++ for map { @{ $_->{changes} } } @$theirs;
     push @wrong, grep { --$new_rows{$_} < 0 } map { $new_text->($_) } @halves;
-    is(scalar @wrong, 0, $title . ' (' . @known . ' of ' . @ours . ' changes are known, of ' . @halves . ' the new row)') or diag(join "\n", map { substr $_, 0, 500 } @wrong > 10 ? @wrong[ 0 .. 9 ] : @wrong);
+    is(scalar @wrong, 0, $title . ' (' . @known . ' of ' . @ours . ' changes are known, of ' . @halves
+        . ' the new row)') or diag(join "\n", map { substr $_, 0, 500 } @wrong > 10 ? @wrong[ 0 .. 9 ] : @wrong);
     return;
 }
 

@@ -1,16 +1,18 @@
 # Nodes of a real manager on this machine: what the tests in t/managers share.
 #
 #   my $node = RewindTest::Manager->new('one');       # a directory, a port, a directory of programs
-#   $node->start_program(['patroni', ...], env => { ... });   # in the background; its output goes to $node->log_path('patroni')
+#   $node->start_program(['patroni', ...], env => { ... }); # in the background; its output goes to
+#   $node->log_path('patroni')
 #   $node->interrupt('kill:40');                      # the next call of pg_rewind; see tests/faults/faults.c
 #   my @calls = $node->calls('pg_rewind');            # { program, pid, arguments, began, ended, status, stderr, fault }
 #   $node->kill_all;                                  # every process of the node: the machine loses its power
-#   my @clients = start_clients($primary);            # that commit; clients_are_saved($old, $new, @clients) after the failover
+#   my @clients = start_clients($primary); # that commit; clients_are_saved($old, $new, @clients) after the failover
 #
 # Directories:  DIR/data  DIR/bin  DIR/calls (what the wrappers note)  DIR/*.log
 #
-# DIR/bin has links to the programs of Debian's PostgreSQL 15. pg_rewind and pg_basebackup there are scripts that note each
-# call and its end, and run the real program. A node is a RewindTest::Cluster: sql, query, is_copy_of and the like work on it.
+# DIR/bin has links to the programs of Debian's PostgreSQL 15. pg_rewind and pg_basebackup there are scripts that note
+# each call and its end, and run the real program. A node is a RewindTest::Cluster: sql, query, is_copy_of and the like
+# work on it.
 
 package RewindTest::Manager;
 
@@ -43,7 +45,8 @@ sub new
     mkdir $dir or die "could not create $dir: $!";
     my $self = bless {
         name => $name, version => 15, dir => $dir, bindir => "$dir/bin", data => $option{data} // "$dir/data",
-        port => $option{port} // free_port(), user => $option{user} // 'postgres', settings => $option{settings} // '', faults => 0, programs => [], writers => [],
+        port => $option{port} // free_port(), user => $option{user} // 'postgres', settings => $option{settings}
+        // '', faults => 0, programs => [], writers => [],
     }, $class;
     mkdir "$dir/$_" or die "could not create $dir/$_: $!" for qw(bin calls tmp);
     symlink($_, "$dir/bin/" . (m{([^/]+)$})[0]) or die "could not link $_: $!" for glob(PROGRAMS . '/*');
@@ -61,10 +64,12 @@ sub log { my ($self, $name) = @_; return -e $self->log_path($name) ? slurp($self
 sub conninfo
 {
     my ($self, $database) = @_;
-    return "host=127.0.0.1 port=$self->{port} user=$self->{user} dbname=" . ($database // 'postgres') . " connect_timeout=5 $self->{settings}";
+    return "host=127.0.0.1 port=$self->{port} user=$self->{user} dbname=" . ($database // 'postgres')
+        . " connect_timeout=5 $self->{settings}";
 }
 
-# A port of the loopback device that nobody uses, below those that the kernel gives to clients. Two tests at once look in other places.
+# A port of the loopback device that nobody uses, below those that the kernel gives to clients. Two tests at once look
+# in other places.
 my %given;
 
 sub free_port
@@ -73,7 +78,8 @@ sub free_port
     {
         my $port = 20000 + int rand 12000;
         next if $given{$port}++;
-        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 1) // next;
+        my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 1)
+            // next;
         return $port;
     }
     die 'there is no free port';
@@ -81,7 +87,8 @@ sub free_port
 
 # ---------------------------------------------------------------- the wrapped programs
 
-# Put a script in the place of a program: it notes begin and end of each call, and does what interrupt and delay ask for.
+# Put a script in the place of a program: it notes begin and end of each call, and does what interrupt and delay ask
+# for.
 sub wrap
 {
     my ($self, $name, $program) = @_;
@@ -137,8 +144,9 @@ END
     return;
 }
 
-# What the next call that has no fault yet meets: what tests/faults/faults.c knows, or 'delay:SECONDS' before it begins. The program runs its work
-# again by itself after a kill: it is met once by each call, with 'each-time:' before it by each of its processes.
+# What the next call that has no fault yet meets: what tests/faults/faults.c knows, or 'delay:SECONDS' before it begins.
+# The program runs its work again by itself after a kill: it is met once by each call, with 'each-time:' before it by
+# each of its processes.
 sub interrupt
 {
     my ($self, $fault) = @_;
@@ -151,8 +159,8 @@ sub interrupt
 # Faults that no call has met.
 sub faults_left { my ($self) = @_; return scalar(my @left = glob "$self->{dir}/calls/fault.*") }
 
-# The calls of a program so far; one that runs has no status. One that was killed has 128 and its signal, as in a shell. One whose wrapper was killed with it
-# has none either.
+# The calls of a program so far; one that runs has no status. One that was killed has 128 and its signal, as in a shell.
+# One whose wrapper was killed with it has none either.
 sub calls
 {
     my ($self, $program) = @_;
@@ -163,7 +171,8 @@ sub calls
         my ($time, $name, $wrapper, $what, @rest) = split /\t/, $line;
         if ($what eq 'begin')
         {
-            $call{$wrapper} = { program => $name, wrapper => $wrapper, began => $time, fault => shift(@rest), arguments => [@rest],
+            $call{$wrapper} = { program => $name, wrapper => $wrapper, began => $time, fault => shift(@rest),
+                arguments => [@rest],
                 stderr => "$self->{dir}/calls/$name.$wrapper.stderr" };
             push @calls, $call{$wrapper};
         }
@@ -212,8 +221,8 @@ sub children_of
     return grep { (stat_of($_))[1] == $pid } map { m{(\d+)$} } glob '/proc/[0-9]*';
 }
 
-# Run a program in the background. Options: name => of its log; env => { }; directory => where; writes => 1 for one that writes to the database by itself.
-# Returns its process id.
+# Run a program in the background. Options: name => of its log; env => { }; directory => where; writes => 1 for one that
+# writes to the database by itself. Returns its process id.
 sub start_program
 {
     my ($self, $argv, %option) = @_;
@@ -242,7 +251,8 @@ sub start_program
 sub environment
 {
     my ($self, %more) = @_;
-    return (MARK, $self->{dir}, PATH => "$self->{bindir}:/usr/bin:/bin", HOME => $self->{dir}, TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C',
+    return (MARK, $self->{dir}, PATH => "$self->{bindir}:/usr/bin:/bin", HOME => $self->{dir},
+        TMPDIR => "$self->{dir}/tmp", LC_ALL => 'C',
         PG_REWIND_OPTIONS => join(' ', "--save-lost-rows=$self->{dir}/lost", $self->{rewind_options} // ()), %more);
 }
 
@@ -253,7 +263,8 @@ sub run_program
     return run($argv, %option, env => { $self->environment(%{ $option{env} // {} }) });
 }
 
-# All processes that work in the node's directory, as servers do, or have its mark. (A server's children write over their environment.)
+# All processes that work in the node's directory, as servers do, or have its mark. (A server's children write over
+# their environment.)
 sub processes
 {
     my ($self) = @_;
@@ -322,15 +333,16 @@ sub answers { my ($self) = @_; return $self->try_sql('SELECT 1')->{stdout} eq "1
 
 sub is_primary { my ($self) = @_; return $self->try_sql('SELECT pg_is_in_recovery()')->{stdout} eq "f\n" }
 
-# Stop the daemons that write to the database (writes => 1 of start_program) and what they have started, and wait for what they have sent to the primary.
-# Returns what lets them go on: their process groups, for kill 'CONT'.
+# Stop the daemons that write to the database (writes => 1 of start_program) and what they have started, and wait for
+# what they have sent to the primary. Returns what lets them go on: their process groups, for kill 'CONT'.
 sub hold_writers
 {
     my ($primary) = @_;
     my @groups = map { -$_ } map { @{ $_->{writers} } } @nodes;
     kill 'STOP', @groups;
     wait_until('nobody else writes to the primary', sub {
-        return $primary->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()") eq '0';
+        return $primary->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()")
+            eq '0';
     });
     return @groups;
 }
@@ -344,10 +356,12 @@ sub follows
     my $letter = "$node->{name} " . ++$letters;
     my $arrived = eval {
         wait_until(sub { "$node->{name} follows $primary->{name}; calls: " . $node->shown_calls }, sub {
-            return $primary->try_sql("CREATE TABLE IF NOT EXISTS letters (letter text); INSERT INTO letters VALUES ('$letter')")->{status} == 0;
+            return $primary->try_sql("CREATE TABLE IF NOT EXISTS letters (letter text); INSERT INTO letters VALUES ('$letter')")->{status}
+                == 0;
         });
         wait_until(sub { "$node->{name} follows $primary->{name}; calls: " . $node->shown_calls }, sub {
-            $node->try_sql("SELECT pg_is_in_recovery(), count(*) FROM letters WHERE letter = '$letter'")->{stdout} eq "t|1\n";
+            $node->try_sql("SELECT pg_is_in_recovery(), count(*) FROM letters WHERE letter = '$letter'")->{stdout}
+                eq "t|1\n";
         });
         1;
     };
@@ -370,7 +384,8 @@ sub no_base_backup
 
 # ---------------------------------------------------------------- commits that clients were told of
 
-# Each client makes its changes one after the other, each with its number in one transaction. The number of the last one of each is in a table.
+# Each client makes its changes one after the other, each with its number in one transaction. The number of the last one
+# of each is in a table.
 use constant CLIENTS => 3;
 my $clients_of = 0;
 
@@ -379,7 +394,8 @@ sub change_of_client
     my ($client, $number) = @_;
     my ($id, $kind) = ($client * 1_000_000 + int($number / 3), $number % 3);
     return $kind == 0 ? ('I', undef, [ $id, "made by $number" ], "INSERT INTO paid VALUES ($id, 'made by $number')")
-        : $kind == 1 ? ('U', [ $id, 'made by ' . ($number - 1) ], [ $id, "changed by $number" ], "UPDATE paid SET v = 'changed by $number' WHERE id = $id")
+        : $kind == 1 ? ('U', [ $id, 'made by ' . ($number - 1) ], [ $id, "changed by $number" ],
+            "UPDATE paid SET v = 'changed by $number' WHERE id = $id")
         : $id % 2 ? ('D', [ $id, 'changed by ' . ($number - 1) ], undef, "DELETE FROM paid WHERE id = $id")
         :           ('I', undef, [ -$id, "also by $number" ], "INSERT INTO paid VALUES (-$id, 'also by $number')");
 }
@@ -400,19 +416,23 @@ sub start_clients
     return map {
         my $client = $_;
         my ($script, $name) = ("$primary->{dir}/client$clients_of.$client", "client$clients_of.$client");
-        spew($script, join '', map { my $sql = (change_of_client($client, $_))[3]; "BEGIN; $sql; UPDATE progress SET number = $_ WHERE client = $client; COMMIT;\n\\echo $_\n" } 0 .. 30_000);
-        $primary->start_program([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $primary->conninfo, '-f', $script ], name => $name);
+        spew($script, join '', map { my $sql = (change_of_client($client, $_))[3];
+            "BEGIN; $sql; UPDATE progress SET number = $_ WHERE client = $client; COMMIT;\n\\echo $_\n" } 0 .. 30_000);
+        $primary->start_program([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $primary->conninfo, '-f', $script ],
+            name => $name);
         $primary->log_path($name);
     } 1 .. CLIENTS;
 }
 
 # What a client was told.
-sub told_client { my ($path) = @_; my ($last) = slurp($path) =~ /(?:^|\n)(\d+)\n(?:(?!\d+\n).*\n?)*\z/; return $last // -1 }
+sub told_client { my ($path) = @_; my ($last) = slurp($path) =~ /(?:^|\n)(\d+)\n(?:(?!\d+\n).*\n?)*\z/; return $last
+    // -1 }
 
-sub progress { my ($node) = @_; return map { split /\|/ } split /\n/, $node->sql('SELECT client, number FROM progress') }
+sub progress { my ($node) = @_; return map { split /\|/ } split /\n/,
+    $node->sql('SELECT client, number FROM progress') }
 
-# Test that what each client was told is committed is on the new primary, or in the file of the rewind, row for row; and that the script of that
-# brings it to the new primary.
+# Test that what each client was told is committed is on the new primary, or in the file of the rewind, row for row; and
+# that the script of that brings it to the new primary.
 sub clients_are_saved
 {
     my ($old, $new, @clients) = @_;
@@ -436,8 +456,10 @@ sub clients_are_saved
         my @saved = @{ $saved{$client} // [] };
         # One more may be committed: the server died before it could tell.
         $last{$client} = $replicated{$client} + @saved;
-        cmp_ok($last{$client}, '>=', $told, "what client $client was told is on the new primary ($replicated{$client}), or saved (" . @saved . ')');
-        my @expected = map { my ($kind, @rows) = change_of_client($client, $_); join ' ', $_, $kind, map { $_ ? join ':', @$_ : '-' } @rows[ 0, 1 ] } $replicated{$client} + 1 .. $last{$client};
+        cmp_ok($last{$client}, '>=', $told,
+            "what client $client was told is on the new primary ($replicated{$client}), or saved (" . @saved . ')');
+        my @expected = map { my ($kind, @rows) = change_of_client($client, $_); join ' ', $_, $kind,
+            map { $_ ? join ':', @$_ : '-' } @rows[ 0, 1 ] } $replicated{$client} + 1 .. $last{$client};
         is(join("\n", @saved), join("\n", @expected), 'row for row');
         $lost += @saved;
     }
@@ -454,7 +476,8 @@ sub clients_are_saved
             $rows{ $after->[0] } = $after->[1] if $after;
         }
     }
-    is_deeply({ map { split /\|/ } split /\n/, $new->sql('SELECT id, v FROM paid') }, \%rows, 'with the rows as the clients left them');
+    is_deeply({ map { split /\|/ } split /\n/, $new->sql('SELECT id, v FROM paid') }, \%rows,
+        'with the rows as the clients left them');
     return;
 }
 

@@ -1,7 +1,9 @@
-# Are the pages of a standby those of its primary?  The judge is tests/same_pages.c, which compares what lies on the disks of both.
+# Are the pages of a standby those of its primary? The judge is tests/same_pages.c, which compares what lies on the
+# disks of both.
 #
-# Rows are compared by RewindTest::Comparison. That does not see entries of indexes that no query looks for, visibility maps, or what an image mends
-# that a primary logs when it is read. So pages are compared first: between the last writes and that, nothing reads a table of the primary.
+# Rows are compared by RewindTest::Comparison. That does not see entries of indexes that no query looks for, visibility
+# maps, or what an image mends that a primary logs when it is read. So pages are compared first: between the last writes
+# and that, nothing reads a table of the primary.
 
 package RewindTest::Pages;
 
@@ -14,7 +16,8 @@ use Test::More;
 
 our @EXPORT = qw(pages_are_those_of compare_pages judge_is_there);
 
-# Offsets in pg_control, alike in all versions: the location of the last checkpoint's record. (9.3 and 9.4: one of 64 bits as well.)
+# Offsets in pg_control, alike in all versions: the location of the last checkpoint's record. (9.3 and 9.4: one of 64
+# bits as well.)
 sub checkpoint_of
 {
     my ($cluster) = @_;
@@ -28,7 +31,8 @@ sub restartpoint_at
     my ($standby, $checkpoint) = @_;
     wait_until(
         sub { "$standby->{name} replays the checkpoint at $checkpoint; its log:\n" . $standby->log },
-        sub { $standby->query("SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '$checkpoint') > 0, false)") eq 't' });
+        sub { $standby->query("SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '$checkpoint') > 0, false)")
+            eq 't' });
     $standby->sql('CHECKPOINT');
     return;
 }
@@ -37,10 +41,11 @@ sub restartpoint_at
 sub judge_is_there { return -x ($ENV{PG_REWIND_SAME_PAGES} // '') }
 
 # What the judge says of two clusters, as run does.
-sub compare_pages { my ($standby, $primary) = @_; return run([ $ENV{PG_REWIND_SAME_PAGES}, $standby->data, $primary->data ]) }
+sub compare_pages { my ($standby, $primary) = @_;
+    return run([ $ENV{PG_REWIND_SAME_PAGES}, $standby->data, $primary->data ]) }
 
-# Test that every page of a running standby is that of its primary, whose last command is a checkpoint: another query might set hints in catalogs. Of
-# one that is stopped this was the shutdown.
+# Test that every page of a running standby is that of its primary, whose last command is a checkpoint: another query
+# might set hints in catalogs. Of one that is stopped this was the shutdown.
 sub pages_are_those_of
 {
     my ($standby, $primary) = @_;
@@ -49,7 +54,8 @@ sub pages_are_those_of
     restartpoint_at($standby, checkpoint_of($primary));
     my $result = compare_pages($standby, $primary);
     note($result->{stdout} =~ /^(\d+ blocks in .*)/m);
-    is($result->{status}, 0, 'every page of ' . $standby->name . ' is that of ' . $primary->name) or diag($result->{stdout} . $result->{stderr});
+    is($result->{status}, 0, 'every page of ' . $standby->name . ' is that of ' . $primary->name)
+        or diag($result->{stdout} . $result->{stderr});
     return;
 }
 

@@ -5,19 +5,19 @@
 #   my @units = $moment->pending;                     # changes that nothing has synced
 #   $moment->restore($dir, { $units[3] => 1 });       # the disk holds only this one of them
 #
-# The record is made by tests/faults/faults.c: what was written, renamed, linked, truncated, removed and synced.  A file's
-# bytes, size and mode are safe once the file is synced, a name once its directory is.  Of what is not safe the disk
-# holds any subset, in any order; a write may be there in part, or as zeros of the right length.  Two things no file system
-# in use does are left out: a rename never loses both names of a file, and a name never goes back to an older value
-# than one that was synced.
+# The record is made by tests/faults/faults.c: what was written, renamed, linked, truncated, removed and synced. A
+# file's bytes, size and mode are safe once the file is synced, a name once its directory is. Of what is not safe the
+# disk holds any subset, in any order; a write may be there in part, or as zeros of the right length. Two things no file
+# system in use does are left out: a rename never loses both names of a file, and a name never goes back to an older
+# value than one that was synced.
 #
 # The record's paths are below root; base holds what was there, all of it safe, before the record began.
 #
 #   my $recording = RewindTest::PowerCut->new($record, base => $synced, killed => $snapshot, root => $dir);
 #   $moment->restore_before($dir, $kept);             # the same disk, without what the program has done
 #
-# A server that was killed had written what nothing has synced: base is then what it had synced, killed what it left. Its writes come before
-# the record's changes, and are as pending as those.
+# A server that was killed had written what nothing has synced: base is then what it had synced, killed what it left.
+# Its writes come before the record's changes, and are as pending as those.
 
 package RewindTest::PowerCut;
 
@@ -67,9 +67,11 @@ sub changes_of_killed
         my ($here, $there) = ("$self->{root}/$path", "$self->{killed}/$path");
         my $mode = sprintf('%o', (lstat $there)[2] & 07777);
         if ($new->{$path} eq 'file') { push @changes, $self->writes_of_killed($path, $mode, exists $old->{$path}) }
-        elsif (!exists $old->{$path}) { push @changes, $new->{$path} eq 'link' ? [ 'symlink', readlink $there, $here ] : [ 'mkdir', $here, $mode ] }
+        elsif (!exists $old->{$path}) { push @changes, $new->{$path} eq 'link' ? [ 'symlink', readlink $there, $here ]
+            : [ 'mkdir', $here, $mode ] }
     }
-    push @changes, map { [ $old->{$_} eq 'directory' ? 'rmdir' : 'unlink', "$self->{root}/$_" ] } grep { !exists $new->{$_} } reverse sort keys %$old;
+    push @changes, map { [ $old->{$_} eq 'directory' ? 'rmdir' : 'unlink', "$self->{root}/$_" ] }
+        grep { !exists $new->{$_} } reverse sort keys %$old;
     return @changes;
 }
 
@@ -87,7 +89,8 @@ sub writes_of_killed
     for (my $offset = 0; $offset < length($new) + BLOCK; $offset += BLOCK)
     {
         my $end = $offset < length($new) ? $offset : length($new);
-        my $differs = $end == $offset && substr($new, $offset, BLOCK) ne ($offset < length($old) ? substr($old, $offset, BLOCK) : '');
+        my $differs = $end == $offset && substr($new, $offset, BLOCK)
+            ne ($offset < length($old) ? substr($old, $offset, BLOCK) : '');
         push @changes, [ 'write', $handle, $begin, $end - $begin, $begin, $there ] if defined $begin && !$differs;
         $begin = $differs ? $begin // $offset : undef;
     }
@@ -101,7 +104,8 @@ sub count { my ($self) = @_; return scalar @{ $self->{changes} } }
 sub find
 {
     my ($self, $kind, $pattern) = @_;
-    my ($number) = grep { my ($is, @fields) = @{ $self->{changes}[ $_ - 1 ] }; $is eq $kind && "@fields" =~ $pattern } 1 .. $self->count;
+    my ($number) = grep { my ($is, @fields) = @{ $self->{changes}[ $_ - 1 ] }; $is eq $kind
+        && "@fields" =~ $pattern } 1 .. $self->count;
     return $number // die "there is no $kind $pattern";
 }
 
@@ -125,8 +129,8 @@ package RewindTest::PowerCut::Moment;
 
 use RewindTest::Command;
 
-# A node is a file, directory or link: base, its path in base, if it was there at the beginning; safe and pending changes of
-# its bytes; of a directory the names whose nodes are known, each with its safe node and the pending ones.
+# A node is a file, directory or link: base, its path in base, if it was there at the beginning; safe and pending
+# changes of its bytes; of a directory the names whose nodes are known, each with its safe node and the pending ones.
 sub add_node
 {
     my ($self, %node) = @_;
@@ -144,7 +148,8 @@ sub name
     {
         my $base = length $directory->{base} ? "$directory->{base}/$name" : $name;
         my $path = "$self->{base}/$base";
-        $node = $self->add_node(type => -l $path ? 'link' : -d _ ? 'directory' : 'file', base => $base) if -l $path || -e _;
+        $node = $self->add_node(type => -l $path ? 'link' : -d _ ? 'directory' : 'file', base => $base) if -l $path
+            || -e _;
     }
     return $directory->{names}{$name} = { name => $name, original => $node, safe => $node, pending => [] };
 }
@@ -170,7 +175,8 @@ sub set_name
 {
     my ($self, $path, $node, $needs) = @_;
     my $name = $self->find($path) // return;
-    push @{ $name->{pending} }, { unit => "$self->{number}.name" . ($needs ? '.gone' : ''), node => $node, needs => $needs };
+    push @{ $name->{pending} }, { unit => "$self->{number}.name" . ($needs ? '.gone' : ''), node => $node,
+        needs => $needs };
     return $name->{pending}[-1];
 }
 
@@ -230,8 +236,10 @@ sub change_rename
 sub change_link    { my ($self, $from, $to) = @_; $self->set_name($to, current($self->find($from))); return }
 sub change_unlink  { my ($self, $path) = @_; $self->set_name($path, undef); return }
 sub change_rmdir   { my ($self, $path) = @_; $self->set_name($path, undef); return }
-sub change_mkdir   { my ($self, $path, $mode) = @_; $self->set_name($path, $self->add_node(type => 'directory', mode => $mode)); return }
-sub change_symlink { my ($self, $target, $path) = @_; $self->set_name($path, $self->add_node(type => 'link', target => $target)); return }
+sub change_mkdir   { my ($self, $path, $mode) = @_;
+    $self->set_name($path, $self->add_node(type => 'directory', mode => $mode)); return }
+sub change_symlink { my ($self, $target, $path) = @_;
+    $self->set_name($path, $self->add_node(type => 'link', target => $target)); return }
 
 # ---------------------------------------------------------------- what is not safe
 
@@ -240,7 +248,8 @@ sub pending
 {
     my ($self) = @_;
     my %seen;
-    return grep { !$seen{$_}++ } map { my $node = $_; map { $_->{unit} } @{ $node->{pending} }, map { @{ $_->{pending} } } @{ $node->{names} }{ sort keys %{ $node->{names} } } }
+    return grep { !$seen{$_}++ } map { my $node = $_; map { $_->{unit} } @{ $node->{pending} },
+        map { @{ $_->{pending} } } @{ $node->{names} }{ sort keys %{ $node->{names} } } }
         @{ $self->{nodes} };
 }
 
@@ -260,8 +269,9 @@ sub chosen
     return -1;
 }
 
-# Make directory, which is a copy of base, what the disk holds if of the pending changes it holds those with a true value in $kept;
-# for a write this may be 'begin', 'end' or 'zeros' as well.  Returns a digest of it: equal ones are equal states.
+# Make directory, which is a copy of base, what the disk holds if of the pending changes it holds those with a true
+# value in $kept; for a write this may be 'begin', 'end' or 'zeros' as well. Returns a digest of it: equal ones are
+# equal states.
 sub restore
 {
     my ($self, $directory, $kept) = @_;
@@ -290,7 +300,8 @@ sub restore_names
         my $index = chosen($name, $kept);
         my $there = $index < 0 ? $name->{safe} : $name->{pending}[$index]{node};
         my $is_original = defined $there && defined $name->{original} && $there == $name->{original};
-        $self->{digest}->add("$path/$text ", $there ? $there->{type} : 'nothing', $is_original ? ' original' : '', "\n");
+        $self->{digest}->add("$path/$text ", $there ? $there->{type} : 'nothing', $is_original ? ' original'
+            : '', "\n");
         must_run([ 'rm', '-rf', "$path/$text" ]) if !$is_original && $name->{original};
         $self->restore_node($there, "$path/$text", $is_original, $kept) if $there;
     }

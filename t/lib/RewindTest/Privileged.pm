@@ -1,5 +1,5 @@
-# Have done what only root may: small file systems, immutable files, files of other users.  Tests run as an ordinary user;
-# when root runs them, tests/privileged.sh serves.
+# Have done what only root may: small file systems, immutable files, files of other users. Tests run as an ordinary
+# user; when root runs them, tests/privileged.sh serves.
 #
 #   skip_unless_privileged();                  else the whole test file is skipped; the end of the run says so
 #   privileged('make-file-system', 64, $dir);  dies where root cannot do it; returns how it was done

@@ -16,10 +16,10 @@
 #
 # $proxy->pass_for($bytes, 'hang') forwards that many bytes more, then hangs again.
 # $proxy->switch_to($cluster) sends later connections to another server.
-# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; socket => path of the server's, where there is no
-# cluster; filter => sub changes what passes:
-# given the number of the connection (from 1), 'server' or 'client' (who speaks), and the bytes that came, it returns
-# the bytes to forward, and may keep some back for the next call. It runs in the process of the proxy.
+# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; socket => path of the server's, where
+# there is no cluster; filter => sub changes what passes: given the number of the connection (from 1), 'server' or
+# 'client' (who speaks), and the bytes that came, it returns the bytes to forward, and may keep some back for the next
+# call. It runs in the process of the proxy.
 
 package RewindTest::Proxy;
 
@@ -104,8 +104,8 @@ sub switch_to
     return $self;
 }
 
-# Restart the server while everything is held back. That goes on as soon as the server was told: a backend that hears of it amid a
-# statement first sends its last words, and waits for ever if nobody reads.
+# Restart the server while everything is held back. That goes on as soon as the server was told: a backend that hears of
+# it amid a statement first sends its last words, and waits for ever if nobody reads.
 sub restart_server
 {
     my ($self, $cluster) = @_;
@@ -171,7 +171,8 @@ sub serve
         {
             for my $end (@$pair)
             {
-                vec($read, fileno $end->{socket}, 1) = 1 if length $end->{other}{pending} < BUFFER_SIZE && !$end->{ended};
+                vec($read, fileno $end->{socket}, 1) = 1 if length $end->{other}{pending} < BUFFER_SIZE
+                    && !$end->{ended};
                 vec($write, fileno $end->{socket}, 1) = 1 if length $end->{pending};
             }
         }

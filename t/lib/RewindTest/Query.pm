@@ -10,25 +10,28 @@ use DBI;
 use RewindTest::Command;
 use Time::HiRes ();
 
-# Not for more than one statement, those with a backslash, COPY that reads or writes the terminal; nor for names with quotes in a connection string,
-# which the driver rewrites.
+# Not for more than one statement, those with a backslash, COPY that reads or writes the terminal; nor for names with
+# quotes in a connection string, which the driver rewrites.
 sub is_simple
 {
     my ($conninfo, $script) = @_;
     return $conninfo !~ /['"]/ && $script !~ /;\s*\S/ && $script !~ /\\|\bCOPY\b/i && $script =~ /\S/;
 }
 
-# Returns { status, signal, stdout, stderr }, or nothing where the result has a column that psql alone shows as the server does.
+# Returns { status, signal, stdout, stderr }, or nothing where the result has a column that psql alone shows as the
+# server does.
 sub answer
 {
     my ($conninfo, $statement) = @_;
-    my @attributes = (PrintError => 0, PrintWarn => 0, pg_enable_utf8 => 0, pg_expand_array => 0, pg_bool_tf => 1, pg_server_prepare => 0);
+    my @attributes = (PrintError => 0, PrintWarn => 0, pg_enable_utf8 => 0, pg_expand_array => 0, pg_bool_tf => 1,
+        pg_server_prepare => 0);
     my $began = Time::HiRes::time();
     my $connection = DBI->connect("dbi:Pg:$conninfo connect_timeout=" . PATIENCE_SECONDS, '', '', {@attributes})
         // return result(2, '', "$DBI::errstr\n");
     my $query = $connection->prepare($statement, { pg_direct => 1, pg_async => PG_ASYNC });
     my $answered = $query->execute && wait_for_answer($connection) && defined $connection->pg_result;
-    my $result = $answered ? printed($query) : result(3, '', ($connection->errstr // "gave up waiting for: $statement") . "\n");
+    my $result = $answered ? printed($query) : result(3, '', ($connection->errstr // "gave up waiting for: $statement")
+        . "\n");
     $query->finish;
     $connection->disconnect;
     RewindTest::Command::trace($began, "query $statement");
@@ -57,7 +60,8 @@ sub printed
     my $lines = '';
     for my $row (@{ $query->fetchall_arrayref })
     {
-        $lines .= join('|', map { my $value = $row->[$_] // ''; $types[$_] eq 'bytea' ? '\\x' . unpack('H*', $value) : $value } 0 .. $#types) . "\n";
+        $lines .= join('|', map { my $value = $row->[$_] // ''; $types[$_] eq 'bytea' ? '\\x' . unpack('H*', $value)
+            : $value } 0 .. $#types) . "\n";
     }
     return result(0, $lines, '');
 }

@@ -14,8 +14,8 @@ use Test::More;
 
 our @EXPORT = qw(tree without_times rewound_tree difference is_same_tree nothing_is_left crc_offset);
 
-# path => type, permissions, content, time of change; the path relative to the cluster's directory. postmaster.opts is left
-# out: every server that tries to start writes it.
+# path => type, permissions, content, time of change; the path relative to the cluster's directory. postmaster.opts is
+# left out: every server that tries to start writes it.
 sub tree
 {
     my ($cluster) = @_;
@@ -51,13 +51,14 @@ sub without_times
     return $tree;
 }
 
-# The same after a rewind: what differs from run to run is left out, the times of files, and of label and pg_control with
-# its checksum.
+# The same after a rewind: what differs from run to run is left out, the times of files, and of label and pg_control
+# with its checksum.
 sub rewound_tree
 {
     my ($cluster) = @_;
     my $tree = without_times(tree($cluster));
-    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr if -e $cluster->path('backup_label');
+    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr
+        if -e $cluster->path('backup_label');
     my $control = slurp($cluster->path('global/pg_control'));
     substr($control, $_->[0], $_->[1]) = '' for [ crc_offset($control) // 0, 4 ], [ 24, 8 ];
     $tree->{'data/global/pg_control'} = Digest::MD5::md5_hex($control);

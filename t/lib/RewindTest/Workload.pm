@@ -77,15 +77,18 @@ END
 # The operations.  Each is given dice, a number that no other operation has (on this side), and the server's version,
 # and returns SQL; [ database, SQL ] for another database than postgres.
 my %operation = (
-    insert => sub { my ($dice, $n) = @_; 'INSERT INTO ' . table($dice) . ' ' . rows($n * 1000, 1 + $dice->number(3000)) },
+    insert => sub { my ($dice, $n) = @_; 'INSERT INTO ' . table($dice) . ' '
+    . rows($n * 1000, 1 + $dice->number(3000)) },
     insert_wide => sub {
         my ($dice, $n) = @_;
-        'INSERT INTO ' . table($dice) . " SELECT i, repeat(md5(i::text), 20), ARRAY[i], point(i, i) FROM generate_series(1, "
+        'INSERT INTO ' . table($dice)
+            . " SELECT i, repeat(md5(i::text), 20), ARRAY[i], point(i, i) FROM generate_series(1, "
             . (1 + $dice->number(400)) . ') i';
     },
     update => sub {
         my ($dice, $n) = @_;
-        'UPDATE ' . table($dice) . " SET word = md5(word || $n), place = point(place[1], $n) WHERE key % 7 = " . $dice->number(7);
+        'UPDATE ' . table($dice) . " SET word = md5(word || $n), place = point(place[1], $n) WHERE key % 7 = "
+            . $dice->number(7);
     },
     update_hot => sub {
         my ($dice, $n) = @_;
@@ -163,24 +166,31 @@ my %operation = (
     sequences => sub {
         my ($dice, $n) = @_;
         "SELECT nextval('counter') FROM generate_series(1, " . (1 + $dice->number(100))
-            . ");\nSELECT setval('downward', " . -$n . ");\nCREATE SEQUENCE sequence_$n CACHE 5;\nSELECT nextval('sequence_$n')";
+            . ");\nSELECT setval('downward', " . -$n
+                . ");\nCREATE SEQUENCE sequence_$n CACHE 5;\nSELECT nextval('sequence_$n')";
     },
     toast_insert => sub {
         my ($dice, $n) = @_;
-        "INSERT INTO toasted SELECT i, repeat(md5((i * $n)::text), 400) FROM generate_series($n * 100, $n * 100 + " . $dice->number(60) . ') i';
+        "INSERT INTO toasted SELECT i, repeat(md5((i * $n)::text), 400) FROM generate_series($n * 100, $n * 100 + "
+            . $dice->number(60) . ') i';
     },
-    toast_update => sub { my ($dice, $n) = @_; "UPDATE toasted SET value = repeat('$n', 3000) WHERE key % 5 = " . $dice->number(5) },
-    toast_delete => sub { my ($dice) = @_; 'DELETE FROM toasted WHERE key % 3 = ' . $dice->number(3) . ";\nVACUUM toasted" },
+    toast_update => sub { my ($dice, $n) = @_; "UPDATE toasted SET value = repeat('$n', 3000) WHERE key % 5 = "
+    . $dice->number(5) },
+    toast_delete => sub { my ($dice) = @_; 'DELETE FROM toasted WHERE key % 3 = ' . $dice->number(3)
+    . ";\nVACUUM toasted" },
     large_objects => sub {
         my ($dice, $n) = @_;
         "SELECT lo_put(" . (1001 + $dice->number(10)) . ", 0, convert_to(repeat('$n', 3000), 'UTF8'));\n"
-            . "SELECT lo_unlink(" . (1001 + $dice->number(10)) . ");\nSELECT lo_from_bytea(" . (2000 + $n) . ", convert_to(repeat('$n', 4000), 'UTF8'))";
+            . "SELECT lo_unlink(" . (1001 + $dice->number(10)) . ");\nSELECT lo_from_bytea(" . (2000 + $n)
+                . ", convert_to(repeat('$n', 4000), 'UTF8'))";
     },
     refresh_matview => sub { 'REFRESH MATERIALIZED VIEW summary' },
     create_matview => sub { my ($dice, $n) = @_; "CREATE MATERIALIZED VIEW view_$n AS SELECT * FROM " . table($dice) },
-    unlogged_insert => sub { my ($dice, $n) = @_; "INSERT INTO unlogged SELECT i, '$n' FROM generate_series($n * 1000, $n * 1000 + 900) i" },
+    unlogged_insert => sub { my ($dice, $n) = @_;
+    "INSERT INTO unlogged SELECT i, '$n' FROM generate_series($n * 1000, $n * 1000 + 900) i" },
     set_unlogged => sub { my ($dice) = @_; 'ALTER TABLE ' . table($dice) . ' SET UNLOGGED' },
-    set_logged => sub { my ($dice) = @_; join ";\n", 'ALTER TABLE unlogged SET LOGGED', map { "ALTER TABLE t$_ SET LOGGED" } 0 .. $table_count - 1 },
+    set_logged => sub { my ($dice) = @_; join ";\n", 'ALTER TABLE unlogged SET LOGGED',
+    map { "ALTER TABLE t$_ SET LOGGED" } 0 .. $table_count - 1 },
     prepare => sub {
         my ($dice, $n) = @_;
         "BEGIN;\nINSERT INTO history (id) SELECT generate_series(1, 50);\nSAVEPOINT s;\nUPDATE accounts SET filler = 'prepared' WHERE id = "
@@ -217,9 +227,11 @@ END
         my $where = 'id BETWEEN ' . (1 + $dice->number(1000)) . ' AND ' . (1001 + $dice->number(900));
         "BEGIN;\nSELECT count(*) FROM (SELECT 1 FROM accounts WHERE $where FOR KEY SHARE) a;\nSAVEPOINT a;\n"
             . "SELECT count(*) FROM (SELECT 1 FROM accounts WHERE $where FOR SHARE) a;\nSAVEPOINT b;\n"
-            . "UPDATE accounts SET balance = balance + 1 WHERE $where AND id % 3 = 0;\n" . $dice->pick('COMMIT', 'COMMIT', 'ROLLBACK');
+            . "UPDATE accounts SET balance = balance + 1 WHERE $where AND id % 3 = 0;\n"
+                . $dice->pick('COMMIT', 'COMMIT', 'ROLLBACK');
     },
-    create_database => sub { my ($dice, $n) = @_; "CREATE DATABASE made_$n TEMPLATE " . $dice->pick(qw(template1 mould)) },
+    create_database => sub { my ($dice, $n) = @_; "CREATE DATABASE made_$n TEMPLATE " . $dice->pick(qw(template1
+    mould)) },
     create_database_by_files => sub {
         my ($dice, $n, $version) = @_;
         "CREATE DATABASE made_$n TEMPLATE mould" . by_files($version);
@@ -239,20 +251,25 @@ END
         my ($dice, $n, $version) = @_;
         "DROP DATABASE IF EXISTS other;\nCREATE DATABASE other TEMPLATE mould" . $dice->pick('', by_files($version));
     },
-    create_and_drop_database => sub { my ($dice, $n, $version) = @_; "CREATE DATABASE brief_$n TEMPLATE mould" . $dice->pick('', by_files($version)) . ";\nDROP DATABASE brief_$n" },
-    move_database_back => sub { my ($dice) = @_; 'ALTER DATABASE other SET TABLESPACE ' . $dice->pick(qw(pg_default place)) },
+    create_and_drop_database => sub { my ($dice, $n, $version) = @_; "CREATE DATABASE brief_$n TEMPLATE mould"
+    . $dice->pick('', by_files($version)) . ";\nDROP DATABASE brief_$n" },
+    move_database_back => sub { my ($dice) = @_; 'ALTER DATABASE other SET TABLESPACE ' . $dice->pick(qw(pg_default
+    place)) },
     swap => sub {
         my ($dice, $n) = @_;
         my $kind = $dice->pick('', 'UNLOGGED');
-        "DROP TABLE IF EXISTS swap;\nCREATE $kind TABLE swap AS " . rows($n, 1 + $dice->number(900)) . ";\nCREATE INDEX ON swap (i)";
+        "DROP TABLE IF EXISTS swap;\nCREATE $kind TABLE swap AS " . rows($n, 1 + $dice->number(900))
+            . ";\nCREATE INDEX ON swap (i)";
     },
     swap_persistence => sub { my ($dice) = @_; 'ALTER TABLE swap SET ' . $dice->pick('LOGGED', 'UNLOGGED') },
     prepare_and_checkpoint => sub {
         my ($dice, $n) = @_;
         "BEGIN;\nINSERT INTO history (id, delta) SELECT i, $n FROM generate_series(1, 50) i;\nPREPARE TRANSACTION 'kept_$n';\nCHECKPOINT";
     },
-    write_to_mould => sub { my ($dice, $n) = @_; [ 'mould', 'INSERT INTO t SELECT generate_series(1, 500); DELETE FROM t WHERE key % 7 = ' . $dice->number(7) ] },
-    write_to_other => sub { my ($dice, $n) = @_; [ 'other', "UPDATE t SET key = key + $n WHERE key % 5 = " . $dice->number(5) . "; CREATE TABLE made_$n AS SELECT * FROM t" ] },
+    write_to_mould => sub { my ($dice, $n) = @_;
+    [ 'mould', 'INSERT INTO t SELECT generate_series(1, 500); DELETE FROM t WHERE key % 7 = ' . $dice->number(7) ] },
+    write_to_other => sub { my ($dice, $n) = @_; [ 'other', "UPDATE t SET key = key + $n WHERE key % 5 = "
+    . $dice->number(5) . "; CREATE TABLE made_$n AS SELECT * FROM t" ] },
     drop_database => sub { 'DROP DATABASE other' },
     move_database => sub {
         my ($dice, $n) = @_;
@@ -260,35 +277,46 @@ END
     },
     tablespace => sub {
         my ($dice, $n) = @_;
-        "SET allow_in_place_tablespaces = on;\nCREATE TABLESPACE place_$n LOCATION '';\nCREATE TABLE in_place_$n TABLESPACE place_$n AS " . rows(1, 700);
+        "SET allow_in_place_tablespaces = on;\nCREATE TABLESPACE place_$n LOCATION '';\nCREATE TABLE in_place_$n TABLESPACE place_$n AS "
+            . rows(1, 700);
     },
     empty_tablespace => sub {
         my ($dice, $n) = @_;
-        "SET allow_in_place_tablespaces = on;\nCREATE TABLESPACE place_$n LOCATION '';\n" . $dice->pick('', "DROP TABLESPACE place_$n");
+        "SET allow_in_place_tablespaces = on;\nCREATE TABLESPACE place_$n LOCATION '';\n"
+            . $dice->pick('', "DROP TABLESPACE place_$n");
     },
-    move_table => sub { my ($dice) = @_; 'ALTER TABLE ' . table($dice) . ' SET TABLESPACE ' . $dice->pick(qw(place pg_default)) },
+    move_table => sub { my ($dice) = @_; 'ALTER TABLE ' . table($dice) . ' SET TABLESPACE ' . $dice->pick(qw(place
+    pg_default)) },
     checkpoint => sub { 'CHECKPOINT' },
     switch_wal => sub { 'SELECT pg_switch_wal()' },
     restore_point => sub { my ($dice, $n) = @_; "SELECT pg_create_restore_point('point $n')" },
-    message => sub { my ($dice) = @_; 'SELECT pg_logical_emit_message(' . $dice->pick('true', 'false') . ", 'test', repeat('x', " . $dice->pick(10, 9000, 300_000, 2_500_000) . '))' },
-    temporary_table => sub { my ($dice, $n) = @_; "CREATE TEMPORARY TABLE temporary AS " . rows(1, 900) . ";\nCREATE INDEX ON temporary (i);\nUPDATE temporary SET i = i + 1" },
+    message => sub { my ($dice) = @_; 'SELECT pg_logical_emit_message(' . $dice->pick('true', 'false')
+    . ", 'test', repeat('x', " . $dice->pick(10, 9000, 300_000, 2_500_000) . '))' },
+    temporary_table => sub { my ($dice, $n) = @_; "CREATE TEMPORARY TABLE temporary AS " . rows(1, 900)
+    . ";\nCREATE INDEX ON temporary (i);\nUPDATE temporary SET i = i + 1" },
     copy => sub {
         my ($dice, $n) = @_;
         "COPY history (id, delta) FROM STDIN;\n" . join('', map { "$_\t$n\n" } 1 .. 300) . "\\.\n";
     },
     # From 16 on this extends a table by many blocks at once, and leaves some of them empty.
-    copy_bulk => sub { my ($dice, $n) = @_; "CREATE TABLE made_$n (key int);\nCOPY made_$n FROM PROGRAM 'seq 1 " . (5000 + $dice->number(30_000)) . "'" },
+    copy_bulk => sub { my ($dice, $n) = @_; "CREATE TABLE made_$n (key int);\nCOPY made_$n FROM PROGRAM 'seq 1 "
+        . (5000 + $dice->number(30_000)) . "'" },
     copy_bulk_more => sub {
         my ($dice) = @_;
-        "CREATE TABLE IF NOT EXISTS grown (key int);\nDELETE FROM grown WHERE ctid >= '(" . $dice->number(60) . ",1)';\nVACUUM grown;\n"
+        "CREATE TABLE IF NOT EXISTS grown (key int);\nDELETE FROM grown WHERE ctid >= '(" . $dice->number(60)
+            . ",1)';\nVACUUM grown;\n"
             . "COPY grown FROM PROGRAM 'seq 1 " . (2000 + $dice->number(20_000)) . "'";
     },
-    copy_bulk_unlogged => sub { my ($dice, $n) = @_; "CREATE UNLOGGED TABLE made_$n (key int);\nCOPY made_$n FROM PROGRAM 'seq 1 " . (5000 + $dice->number(30_000)) . "'" },
+    copy_bulk_unlogged => sub { my ($dice, $n) = @_;
+    "CREATE UNLOGGED TABLE made_$n (key int);\nCOPY made_$n FROM PROGRAM 'seq 1 " . (5000 + $dice->number(30_000))
+    . "'" },
     copy_frozen => sub {
         my ($dice, $n) = @_;
-        "BEGIN;\nCREATE TABLE made_$n (a int, b int);\nCOPY made_$n FROM STDIN WITH (FREEZE);\n" . join('', map { "$_\t$n\n" } 1 .. 500) . "\\.\nCOMMIT";
+        "BEGIN;\nCREATE TABLE made_$n (a int, b int);\nCOPY made_$n FROM STDIN WITH (FREEZE);\n"
+            . join('', map { "$_\t$n\n" } 1 .. 500) . "\\.\nCOMMIT";
     },
-    read_all => sub { join ";\n", map { "SELECT count(*) FROM $_" } (map { "t$_" } 0 .. $table_count - 1), 'accounts', 'history', 'toasted' },
+    read_all => sub { join ";\n", map { "SELECT count(*) FROM $_" } (map { "t$_" } 0 .. $table_count - 1), 'accounts',
+    'history', 'toasted' },
     catalog_churn => sub {
         my ($dice, $n) = @_;
         "CREATE SCHEMA schema_$n;\nCREATE TYPE schema_$n.kind AS ENUM ('a', 'b');\nCREATE FUNCTION schema_$n.f() RETURNS int LANGUAGE sql AS 'SELECT $n';\n"
@@ -302,7 +330,8 @@ END
     },
     slot => sub { my ($dice, $n) = @_; "SELECT pg_create_physical_replication_slot('slot_$n', true)" },
     notify => sub { "LISTEN channel;\nNOTIFY channel, 'payload'" },
-    rolled_back_insert => sub { my ($dice, $n) = @_; "BEGIN;\nINSERT INTO " . table($dice) . ' ' . rows($n * 1000, 2000) . ";\nROLLBACK" },
+    rolled_back_insert => sub { my ($dice, $n) = @_; "BEGIN;\nINSERT INTO " . table($dice) . ' ' . rows($n * 1000, 2000)
+    . ";\nROLLBACK" },
 );
 
 sub table { my ($dice) = @_; return 't' . $dice->number($table_count) }

@@ -1,6 +1,6 @@
-# A diverged pair of data directories, written byte by byte: of servers that were built with other sizes of pages, of WAL's pages and
-# of relation segments than usual, of which there is no server to ask. What is common to all builds (pg_control's other fields, the
-# checkpoint's, configuration) is taken from a cluster that initdb has made.
+# A diverged pair of data directories, written byte by byte: of servers that were built with other sizes of pages, of
+# WAL's pages and of relation segments than usual, of which there is no server to ask. What is common to all builds
+# (pg_control's other fields, the checkpoint's, configuration) is taken from a cluster that initdb has made.
 #
 #   source       ┌── 2 ── switch ── 2 ──▶      C  checkpoint, common to both      ┬ divergence
 #   target   1 ─C┴── 1 ── switch ── 1 ──▶
@@ -34,7 +34,8 @@ sub new
 {
     my ($class, $version, %size) = @_;
     my $template = RewindTest::Cluster->new('template', $version);
-    my $self = bless { %size, version => $version, template => $template, files => { source => {}, target => {} } }, $class;
+    my $self = bless { %size, version => $version, template => $template, files => { source => {}, target => {} } },
+        $class;
     $self->read_template;
     $self->write_relations;
     $self->write_wal;
@@ -56,7 +57,8 @@ sub read_template
     my $record = substr($wal, $checkpoint % $segment, $length);
     # Where it goes on on the next page, that one's header lies within it.
     my $on_page = 8192 - $checkpoint % 8192;
-    substr($record, $on_page) = substr($wal, ($checkpoint + $on_page) % $segment + 24, $length - $on_page) if $on_page < $length;
+    substr($record, $on_page) = substr($wal, ($checkpoint + $on_page) % $segment + 24, $length - $on_page)
+        if $on_page < $length;
 
     $self->{magic} = unpack('S<', $wal);
     $self->{system} = unpack('Q<', $control);
@@ -79,14 +81,17 @@ sub page
     my $upper = ($lower + $size / 4) & ~7;
     my $name = "$who $relation $number. ";
     my $item = $option{entry} ? pack('L<', $upper | ($option{entry} eq 'dead' ? 3 : 1) << 15 | 16 << 17) : '';
-    return pack('Q< S< S< S< S< S< S< L<', 0, 0, 0, $lower, $upper, $special, $size | 4, 0) . $item . "\0" x ($upper - $lower)
+    return pack('Q< S< S< S< S< S< S< L<', 0, 0, 0, $lower, $upper, $special, $size | 4, 0) . $item
+        . "\0" x ($upper - $lower)
         . substr($name x ($size / length($name) + 1), 0, $special - $upper) . "\0" x ($size - $special);
 }
 
-sub pages { my ($self, $who, $relation, @numbers) = @_; return { map { $_ => $self->page($who, $relation, $_) } @numbers } }
+sub pages { my ($self, $who, $relation, @numbers) = @_;
+    return { map { $_ => $self->page($who, $relation, $_) } @numbers } }
 
 # The blocks that a side has of a relation's fork; both start with the common ones.
-sub blocks { my ($self, $side, $relation, $fork) = @_; return $self->{files}{$side}{ $relation . ($fork // '') } //= {} }
+sub blocks { my ($self, $side, $relation, $fork) = @_;
+    return $self->{files}{$side}{ $relation . ($fork // '') } //= {} }
 
 sub write_relations
 {
@@ -102,7 +107,8 @@ sub write_relations
             my $pages = $self->pages('common', $relation, 0 .. $blocks{$relation} - 1);
             %{ $self->blocks($side, $relation) } = %$pages;
         }
-        %{ $self->blocks($side, INDEX) } = map { $_ => $self->page('common', INDEX, $_, entry => $side eq 'source' && $_ == 4 ? 'dead' : 'live') } 0 .. 5;
+        %{ $self->blocks($side, INDEX) } = map { $_ => $self->page('common', INDEX, $_, entry => $side eq 'source'
+            && $_ == 4 ? 'dead' : 'live') } 0 .. 5;
         # The map of visibility is in WAL, that of free space is not.
         %{ $self->blocks($side, MAPPED, '_vm') } = %{ $self->pages('common', MAPPED, 0, 1) };
         %{ $self->blocks($side, MAPPED, '_fsm') } = %{ $self->pages($side, MAPPED, 0 .. 3) };
@@ -112,8 +118,8 @@ sub write_relations
 
 # ---------------------------------------------------------------- WAL
 
-# A side writes these blocks of a relation; what its recovery has to do is kept. A block with an odd number has an image in WAL. The
-# record of another changes what is there: recovery needs it as it was.
+# A side writes these blocks of a relation; what its recovery has to do is kept. A block with an odd number has an image
+# in WAL. The record of another changes what is there: recovery needs it as it was.
 sub writes
 {
     my ($self, $side, $relation, $numbers, $fork) = @_;
@@ -123,8 +129,10 @@ sub writes
         my $page = $self->page($side, $relation, $number);
         my $blocks = $self->blocks($side, $relation, $fork);
         my $has_image = $number % 2 || !defined $blocks->{$number};
-        my $lsn = $has_image ? $wal->full_page_image($relation, $number, $page, $fork ? 2 : 0) : $wal->change(800, [ $relation, $number ]);
-        push @{ $self->{redo}{$side} }, { lsn => $lsn, relation => $relation, fork => $fork, block => $number, page => $page, before => $has_image ? undef : $blocks->{$number} };
+        my $lsn = $has_image ? $wal->full_page_image($relation, $number, $page, $fork ? 2 : 0)
+            : $wal->change(800, [ $relation, $number ]);
+        push @{ $self->{redo}{$side} }, { lsn => $lsn, relation => $relation, fork => $fork, block => $number,
+            page => $page, before => $has_image ? undef : $blocks->{$number} };
         $blocks->{$number} = $page;
     }
     return;
@@ -133,14 +141,16 @@ sub writes
 sub cut
 {
     my ($self, $side, $relation, $blocks) = @_;
-    push @{ $self->{redo}{$side} }, { lsn => $self->{wal}{$side}->truncate($relation, $blocks), relation => $relation, cut => $blocks };
+    push @{ $self->{redo}{$side} }, { lsn => $self->{wal}{$side}->truncate($relation, $blocks), relation => $relation,
+        cut => $blocks };
     my $pages = $self->blocks($side, $relation);
     delete @$pages{ grep { $_ >= $blocks } keys %$pages };
     return;
 }
 
 # A checkpoint's fields, with this redo position and these timelines.
-sub checkpoint_fields { my ($self, $redo, @timelines) = @_; return pack('Q< L< L<', $redo, @timelines) . substr($self->{checkpoint}, 16) }
+sub checkpoint_fields { my ($self, $redo, @timelines) = @_; return pack('Q< L< L<', $redo, @timelines)
+    . substr($self->{checkpoint}, 16) }
 
 sub shutdown_checkpoint
 {
@@ -152,11 +162,12 @@ sub write_wal
 {
     my ($self) = @_;
     my $per_segment = $self->{relation_segment};
-    my $wal = RewindTest::WrittenWal->new(magic => $self->{magic}, system => $self->{system}, version => $self->{version},
+    my $wal = RewindTest::WrittenWal->new(magic => $self->{magic}, system => $self->{system},
+        version => $self->{version},
         page => $self->{wal_block}, block => $self->{block}, segment => SEGMENT);
 
-    # Records that begin on a page and end on another, one over several; then some that end with their page, or leave room for a part
-    # of the next one's header.
+    # Records that begin on a page and end on another, one over several; then some that end with their page, or leave
+    # room for a part of the next one's header.
     $wal->filler($_) for $self->{wal_block}, 3 * $self->{wal_block} + 500;
     for my $left (0, 8, 16, 24)
     {
@@ -201,7 +212,8 @@ sub write_target_wal
     my ($self) = @_;
     my $per_segment = $self->{relation_segment};
     my $wal = $self->{wal}{target};
-    $self->writes('target', CHANGED, [ 0, 1, $per_segment - 1 .. $per_segment + 2, 2 * $per_segment - 1, 2 * $per_segment + 1 ]);
+    $self->writes('target', CHANGED, [ 0, 1, $per_segment - 1 .. $per_segment + 2, 2 * $per_segment - 1,
+        2 * $per_segment + 1 ]);
     $wal->abandon(3 * $self->{wal_block}, $self->{wal_block} + 100);
     $self->writes('target', SHORTER, [ $per_segment + 4, $per_segment + 5 ]);
     $wal->switch;
@@ -237,7 +249,8 @@ sub write_control
     patch_control($cluster, 16, pack('L<', 1));    # shut down
     patch_control($cluster, 32, pack('Q<', $checkpoint));
     patch_control($cluster, $self->{checkpoint_at}, $self->checkpoint_fields($checkpoint, @timelines));
-    patch_control($cluster, $self->{sizes_at}, pack('L<4', $self->{block}, $self->{relation_segment}, $self->{wal_block}, SEGMENT));
+    patch_control($cluster, $self->{sizes_at}, pack('L<4', $self->{block}, $self->{relation_segment},
+        $self->{wal_block}, SEGMENT));
     return;
 }
 
@@ -251,7 +264,8 @@ sub write_directory
     $self->write_relation($cluster->path('base/5'), $_, $self->{files}{$side}{$_}) for keys %{ $self->{files}{$side} };
     spew($cluster->path('pg_xact/0000'), substr("$side " x $self->{block}, 0, $self->{block}));
     $self->{segments}{$side} = [ $self->{wal}{$side}->save($cluster->path('pg_wal')) ];
-    spew($cluster->path('pg_wal/00000002.history'), sprintf("1\t%X/%X\tno recovery target specified\n", 0, $self->{divergence})) if $timeline == 2;
+    spew($cluster->path('pg_wal/00000002.history'), sprintf("1\t%X/%X\tno recovery target specified\n", 0,
+        $self->{divergence})) if $timeline == 2;
     $self->write_control($cluster, $self->{end}{$side}, $timeline, $timeline);
     return $cluster;
 }
@@ -259,7 +273,8 @@ sub write_directory
 # ---------------------------------------------------------------- what is left
 
 # The relation files of a directory, by name.
-sub relation_files { my ($self, $cluster) = @_; return { map { m{([^/]+)$} => slurp($_) } glob($cluster->path('base/5/*')) } }
+sub relation_files { my ($self, $cluster) = @_;
+    return { map { m{([^/]+)$} => slurp($_) } glob($cluster->path('base/5/*')) } }
 
 # The blocks of a relation's fork in these files, by number.
 sub blocks_of_files
@@ -269,7 +284,8 @@ sub blocks_of_files
     my %blocks;
     for (my $segment = 0; defined(my $bytes = $files->{ $name . ($segment ? ".$segment" : '') }); $segment++)
     {
-        $blocks{ $segment * $self->{relation_segment} + $_ } = substr($bytes, $_ * $self->{block}, $self->{block}) for 0 .. length($bytes) / $self->{block} - 1;
+        $blocks{ $segment * $self->{relation_segment} + $_ } = substr($bytes, $_ * $self->{block}, $self->{block})
+            for 0 .. length($bytes) / $self->{block} - 1;
     }
     return \%blocks;
 }
@@ -294,7 +310,8 @@ sub recovered
     {
         my $blocks = $forks{ $redo->{relation} . ($redo->{fork} // '') } //= {};
         if (defined $redo->{cut}) { delete @$blocks{ grep { $_ >= $redo->{cut} } keys %$blocks } }
-        elsif (!defined $redo->{before} || ($blocks->{ $redo->{block} } // '') eq $redo->{before}) { $blocks->{ $redo->{block} } = $redo->{page} }
+        elsif (!defined $redo->{before} || ($blocks->{ $redo->{block} } // '')
+            eq $redo->{before}) { $blocks->{ $redo->{block} } = $redo->{page} }
     }
     return \%forks;
 }

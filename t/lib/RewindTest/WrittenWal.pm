@@ -1,6 +1,7 @@
 # WAL written by an encoder of the test's own, of any size of pages: what a server of such a build would leave.
 #
-#   my $wal = RewindTest::WrittenWal->new(magic => 0xD118, page => 65536, segment => 1048576, block => 16384, system => 1, version => 15);
+#   my $wal = RewindTest::WrittenWal->new(magic => 0xD118, page => 65536, segment => 1048576, block => 16384, system =>
+#   1, version => 15);
 #   my $lsn = $wal->record(0, 0xB0, images => [ [ 16384, 3, $page ] ]);
 #   $wal->save("$data/pg_wal");
 #
@@ -55,7 +56,8 @@ sub begin_page
     my $position = $self->position;
     my $is_first = $position % $self->{segment} == 0;
     $self->{timeline_of}{ $self->segment } = $self->{timeline} if $is_first;
-    $self->{bytes} .= pack('S< S< L< Q< L< x4', $self->{magic}, $flags | ($remaining ? 1 : 0) | ($is_first ? 2 : 0), $self->{timeline}, $position, $remaining);
+    $self->{bytes} .= pack('S< S< L< Q< L< x4', $self->{magic}, $flags | ($remaining ? 1 : 0) | ($is_first ? 2 : 0),
+        $self->{timeline}, $position, $remaining);
     $self->{bytes} .= pack('Q< L< L<', $self->{system}, $self->{segment}, $self->{page}) if $is_first;
     return;
 }
@@ -84,7 +86,8 @@ sub image
     my $hole = $upper - $lower;
     my $apply = $self->{version} < 15 ? 4 : 2;
     my $bytes = substr($page, 0, $lower) . substr($page, $upper);
-    return (pack('C S< S< S< C L<4', 0x10 | $fork, 0, length $bytes, $hole ? $lower : 0, $apply | ($hole ? 1 : 0), TABLESPACE, DATABASE, $relation, $block), $bytes);
+    return (pack('C S< S< S< C L<4', 0x10 | $fork, 0, length $bytes, $hole ? $lower : 0, $apply | ($hole ? 1 : 0),
+        TABLESPACE, DATABASE, $relation, $block), $bytes);
 }
 
 # A record as it stands in WAL. Options: xid; data => main data; images => [ [ relation, block, page, fork ] ];
@@ -120,19 +123,23 @@ sub record
 }
 
 # A message for logical decoding, of so many bytes with its head (26): it changes nothing.
-sub message { my ($size) = @_; return pack('L< C x3 Q< Q< Z2', DATABASE, 0, 2, $size - 26, 'w') . "\xA5" x ($size - 26) }
+sub message { my ($size) = @_; return pack('L< C x3 Q< Q< Z2', DATABASE, 0, 2, $size - 26, 'w')
+    . "\xA5" x ($size - 26) }
 
 sub filler { my ($self, $size) = @_; return $self->record(21, 0, data => message($size)) }
 
 # An insertion into a heap.
-sub change { my ($self, $xid, @changes) = @_; return $self->record(10, 0, xid => $xid, changes => \@changes, data => pack('S< C', 1, 0)) }
+sub change { my ($self, $xid, @changes) = @_; return $self->record(10, 0, xid => $xid, changes => \@changes,
+    data => pack('S< C', 1, 0)) }
 
 sub full_page_image { my ($self, @image) = @_; return $self->record(0, 0xB0, images => [ \@image ]) }
 
-sub create { my ($self, $relation) = @_; return $self->record(2, 0x10, data => pack('L<3 L<', TABLESPACE, DATABASE, $relation, 0)) }
+sub create { my ($self, $relation) = @_;
+    return $self->record(2, 0x10, data => pack('L<3 L<', TABLESPACE, DATABASE, $relation, 0)) }
 
 # Cut to so many blocks: as VACUUM does.
-sub truncate { my ($self, $relation, $blocks) = @_; return $self->record(2, 0x21, data => pack('L< L<3 l<', $blocks, TABLESPACE, DATABASE, $relation, 7)) }
+sub truncate { my ($self, $relation, $blocks) = @_;
+    return $self->record(2, 0x21, data => pack('L< L<3 l<', $blocks, TABLESPACE, DATABASE, $relation, 7)) }
 
 sub commit { my ($self, $xid, $time) = @_; return $self->record(1, 0, xid => $xid, data => pack('q<', $time)) }
 

@@ -1,5 +1,5 @@
-# The rewind in a round of RewindTest::Chaos: with options, kills and work on the source as the dice say, and what is true
-# after it: refused, the target is as it was; done, it is a standby equal to its source.
+# The rewind in a round of RewindTest::Chaos: with options, kills and work on the source as the dice say, and what is
+# true after it: refused, the target is as it was; done, it is a standby equal to its source.
 
 package RewindTest::Chaos::Attempt;
 
@@ -56,7 +56,8 @@ sub configure_restore_command
 sub options
 {
     my ($run, $round, $source, $target) = @_;
-    my @options = ('--debug', '--retry-timeout', 20, '--wait-timeout', 20, '-j', $round->{jobs}, options_for_missing_wal($run, $round, $target));
+    my @options = ('--debug', '--retry-timeout', 20, '--wait-timeout', 20, '-j', $round->{jobs},
+        options_for_missing_wal($run, $round, $target));
     push @options, '-R' if $round->{write_recovery_conf} && !is_directory($round);
     push @options, '--no-sync' if $round->{sync} eq 'no';
     push @options, '--sync-method=syncfs' if $round->{sync} eq 'syncfs';
@@ -74,13 +75,15 @@ my @refusals = (
     [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_(?:wal|xlog)\/[0-9A-F]{24}"|could not prove|could not find where.* do not both have enough of it/s,
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'standby is behind' => qr/source has not received all WAL that the target has/ ],
-    # Under the names of what the target lacks an archive may have WAL of another history with equal timelines, and so may the source.
+    # Under the names of what the target lacks an archive may have WAL of another history with equal timelines, and so
+    # may the source.
     [ 'other WAL of that name' => qr/WAL is damaged|could not find previous WAL record|could not find where|could not read WAL record/,
         sub { my ($run, $round) = @_; $round->{missing_wal} ne 'none' && $run->{choice}{archive} =~ /own|shared/ } ],
     [ 'other WAL of that name' => qr/could not find previous WAL record/, sub {
         my ($run, $round, $stderr) = @_;
         return $run->{choice}{short_wal} && $round->{history} =~ /^opened/
-            && $stderr =~ /^pg_rewind: hint: Put an undamaged copy of segment "([0-9A-F]{24})"/m && $stderr =~ /using file "$1" of the source/;
+            && $stderr =~ /^pg_rewind: hint: Put an undamaged copy of segment "([0-9A-F]{24})"/m
+                && $stderr =~ /using file "$1" of the source/;
     } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
     [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
@@ -107,10 +110,12 @@ sub refusal
 sub files_of
 {
     my ($cluster) = @_;
-    return must_run([ 'find', $cluster->data, $cluster->dir . '/tablespace', '-mindepth', 1, '-printf', '%P %y %s %m %T@ %l\n' ]);
+    return must_run([ 'find', $cluster->data, $cluster->dir . '/tablespace', '-mindepth', 1, '-printf',
+        '%P %y %s %m %T@ %l\n' ]);
 }
 
-# The same without what a killed run left, which every other run takes away: a killed server's pid file goes back to its place.
+# The same without what a killed run left, which every other run takes away: a killed server's pid file goes back to its
+# place.
 sub without_leftover
 {
     my ($cluster, $files) = @_;
@@ -127,7 +132,8 @@ sub differences
     my ($before, $after) = @_;
     my %before = map { $_ => 1 } split /\n/, $before;
     my %after = map { $_ => 1 } split /\n/, $after;
-    return join "\n", (map { "- $_" } grep { !$after{$_} } sort keys %before), map { "+ $_" } grep { !$before{$_} } sort keys %after;
+    return join "\n", (map { "- $_" } grep { !$after{$_} } sort keys %before), map { "+ $_" } grep { !$before{$_} }
+        sort keys %after;
 }
 
 # ---------------------------------------------------------------- one rewind
@@ -136,14 +142,16 @@ sub differences
 sub waiting_for_archiver
 {
     my ($cluster) = @_;
-    return grep { -e $cluster->path("pg_wal/$_") } map { m{/([0-9A-F]{24})\.ready$} } glob($cluster->path('pg_wal/archive_status/*.ready'));
+    return grep { -e $cluster->path("pg_wal/$_") } map { m{/([0-9A-F]{24})\.ready$} }
+        glob($cluster->path('pg_wal/archive_status/*.ready'));
 }
 
 # Those of common history must still be there, and wait.
 sub still_waiting
 {
     my ($run, $cluster, $result, @segments) = @_;
-    my ($high, $low, $timeline) = $result->{stderr} =~ m{servers diverged at WAL location ([0-9A-F]+)/([0-9A-F]+) on timeline (\d+)} or return;
+    my ($high, $low, $timeline) =
+        $result->{stderr} =~ m{servers diverged at WAL location ([0-9A-F]+)/([0-9A-F]+) on timeline (\d+)} or return;
     my $size = $run->{choice}{wal_segment_mb} * 1024 * 1024;
     my $divergence = hex($high) * 2**32 + hex $low;
     my @lost = grep {
@@ -171,15 +179,18 @@ sub segments_before_gap
     return map { @{ $names{$_} } } @older;
 }
 
-# The WAL summarizer of a server does not get past a gap: WAL before one is there only if it waits to be archived, and the warning says so.
-# It is moved away, as the hint says; with it in place replay waits up to 10 seconds for that process at each DROP DATABASE.
+# The WAL summarizer of a server does not get past a gap: WAL before one is there only if it waits to be archived, and
+# the warning says so. It is moved away, as the hint says; with it in place replay waits up to 10 seconds for that
+# process at each DROP DATABASE.
 sub move_wal_before_gap
 {
     my ($run, $round, $target, $result) = @_;
     my @segments = segments_before_gap($run, $target) or return;
     my @archived = grep { !-e $target->path("pg_wal/archive_status/$_.ready") } @segments;
     is("@archived", '', 'no WAL stays before a gap but what is not archived yet');
-    like($result->{stderr}, qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows/m, 'a warning says that WAL stays before a gap')
+    like($result->{stderr},
+        qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows/m,
+        'a warning says that WAL stays before a gap')
         if !$round->{kill};
     unlink map { ($target->path("pg_wal/$_"), $target->path("pg_wal/archive_status/$_.ready")) } @segments;
     return;
@@ -236,10 +247,12 @@ sub rewind_once
     append(work_dir() . '/rewind.stderr', "==== round $run->{round}\n$result->{stderr}");
     is($dry->{status}, $result->{status}, '--dry-run predicts how it ends') if $dry && !$disturbance && !$round->{kill};
     is($result->{stdout}, '', 'pg_rewind prints nothing on stdout');
-    is(differences($before, files_of($target)), '', 'refused, and nothing is changed') if $result->{status} == 1 || $result->{status} == 3;
+    is(differences($before, files_of($target)), '', 'refused, and nothing is changed') if $result->{status} == 1
+        || $result->{status} == 3;
     still_waiting($run, $target, $result, @waiting) if $result->{status} == 0 && !$round->{kill};
     move_wal_before_gap($run, $round, $target, $result)
-        if $result->{status} == 0 && $run->{choice}{summarize_wal} && ($round->{kill} || $result->{stderr} !~ /no rewind required/);
+        if $result->{status} == 0 && $run->{choice}{summarize_wal}
+            && ($round->{kill} || $result->{stderr} !~ /no rewind required/);
     return $result;
 }
 
@@ -266,11 +279,13 @@ sub rewind_until_done
     if ($refusal && $refusal =~ /database|changed|behind|tablespace$/ && !is_directory($round))
     {
         make_checkpoints($source, $writer);
-        $result = rewind_once($run, { %$round, dry_run => 0, kill => '', busy_source => 'idle' }, $source, $target, $writer);
+        $result = rewind_once($run, { %$round, dry_run => 0, kill => '', busy_source => 'idle' }, $source, $target,
+            $writer);
         $refusal = refusal($run, $round, $result);
     }
     return "refused ($refusal)" if $refusal;
-    is($result->{signal} || $result->{status}, 0, 'pg_rewind succeeds') or do { diag(tail($result->{stderr})); return 'failed' };
+    is($result->{signal} || $result->{status}, 0, 'pg_rewind succeeds')
+        or do { diag(tail($result->{stderr})); return 'failed' };
     return 'unneeded' if $result->{stderr} =~ /no rewind required/;
     $round->{started_late} ||= $result->{stderr} =~ /recovery starts late/;
     return 'rewound' . ($result->{stderr} =~ /recovery starts late/ ? ' late' : '') . " from $round->{kind}$end";
@@ -353,8 +368,10 @@ sub attempt
 
     my $writer = $sides->{writer};
     settle($run, $writer);
-    my $has_configuration = $round->{write_recovery_conf} && !is_directory($round) && $end !~ /unneeded/ && !$round->{rewound_twice};
-    rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration, no_promotion => !$is_last, pages => 1,
+    my $has_configuration = $round->{write_recovery_conf} && !is_directory($round) && $end !~ /unneeded/
+        && !$round->{rewound_twice};
+    rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration,
+        no_promotion => !$is_last, pages => 1,
         quick => !$run->{choice}{compare_all});
     keep_wal($writer, undef) if $run->{choice}{short_wal} && !$is_last;
     return $end if !$is_last || !$target->is_running;

@@ -1,5 +1,5 @@
-# A cluster that costs less time: its server is started, stopped and promoted without pg_ctl, which runs three more programs and
-# sleeps for a tenth of a second, and it answers queries on one connection.
+# A cluster that costs less time: its server is started, stopped and promoted without pg_ctl, which runs three more
+# programs and sleeps for a tenth of a second, and it answers queries on one connection.
 
 package RewindTest::Chaos::Cluster;
 
@@ -33,7 +33,8 @@ sub launch
         open(STDIN, '<', '/dev/null');
         open(STDOUT, '>>', $self->log_path) or POSIX::_exit(126);
         open(STDERR, '>>&', \*STDOUT);
-        { no warnings 'exec'; exec "$self->{bindir}/postgres", '-D', $self->data, '-c', "unix_socket_directories=$self->{dir}"; }
+        { no warnings 'exec'; exec "$self->{bindir}/postgres", '-D', $self->data, '-c',
+            "unix_socket_directories=$self->{dir}"; }
         POSIX::_exit(127);
     }
     waitpid($pid, 0);
@@ -45,7 +46,8 @@ sub launch
 sub try_start
 {
     my ($self, %option) = @_;
-    return $self->SUPER::try_start(%option) if %option || $self->{version} < 10;    # postmaster.pid does not say there when it is ready
+    # postmaster.pid does not say there when it is ready
+    return $self->SUPER::try_start(%option) if %option || $self->{version} < 10;
     $self->{starts}++;
     my $began = Time::HiRes::time();
     my $server = $self->launch;

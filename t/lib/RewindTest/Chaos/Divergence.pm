@@ -4,9 +4,11 @@
 #   mistake             a standby is promoted by mistake; it is the target
 #   ahead               a standby has more of the primary's WAL than the one that is promoted; it is the target
 #   ahead_promoted      the same, and it was promoted as well: to a timeline of the same number
-#   opened              a standby is opened by removing its signal file; the old primary, on the same timeline, is the target
+#   opened              a standby is opened by removing its signal file; the old primary, on the same timeline, is the
+#                       target
 #   opened_by_mistake   the same; the standby is the target
-#   chain_to_first      a standby s is promoted, its own standby t follows it and is promoted later; t is the target, the first primary,
+#   chain_to_first      a standby s is promoted, its own standby t follows it and is promoted later; t is the target,
+#                       the first primary,
 #                       which lives on, the source
 #   chain_to_second     the same; s is the source
 #   chain_from_first    the same; the first primary is the target, t the source
@@ -33,7 +35,8 @@ sub line_up
     my %node = (p => $run->{writer});
     my $rewound = $run->{target};
     $run->{base} = $rewound->stop if $rewound;    # what runs cannot be copied
-    $node{s} = $rewound && $round->{failover_to_rewound} ? $rewound->follow($node{p}) : add_standby($run, 's', $node{p});
+    $node{s} = $rewound && $round->{failover_to_rewound} ? $rewound->follow($node{p})
+        : add_standby($run, 's', $node{p});
     my @more;
     if ($round->{history} =~ /^ahead/)
     {
@@ -57,7 +60,8 @@ sub roles
 {
     my ($round) = @_;
     my %roles = (
-        stopped => 's p', mistake => 'p s', ahead => 's t', ahead_promoted => 's t', opened => 's p', opened_by_mistake => 'p s',
+        stopped => 's p', mistake => 'p s', ahead => 's t', ahead_promoted => 's t', opened => 's p',
+        opened_by_mistake => 'p s',
         chain_to_first => 'p t', chain_to_second => 's t', chain_from_first => 't p', chain_from_second => 't s',
     );
     return split ' ', $roles{ $round->{history} };
@@ -88,7 +92,8 @@ sub write_apart
     my ($run, $round, $cluster, $side) = @_;
     my $switches = $round->{"switches_of_$side"};
     my $operations = $round->{"operations_of_$side"};
-    $cluster->sql(grow_indexes(dice_of_indexes($run, "$side grows"), $run->{round}, 8000)) if $round->{"growth_of_$side"};
+    $cluster->sql(grow_indexes(dice_of_indexes($run, "$side grows"), $run->{round}, 8000))
+        if $round->{"growth_of_$side"};
     for (1 .. $switches)
     {
         work($run, $cluster, int($operations / ($switches + 1)));
@@ -96,7 +101,8 @@ sub write_apart
     }
     crash($run, $cluster, 1) if $round->{"crash_of_$side"};
     make_trouble($run, $round, $cluster, $side);
-    $round->{"place_of_$side"} = make_tablespace($cluster, "made_by_${side}_$run->{round}") if $round->{"tablespace_of_$side"};
+    $round->{"place_of_$side"} = make_tablespace($cluster, "made_by_${side}_$run->{round}")
+        if $round->{"tablespace_of_$side"};
     work($run, $cluster, $operations - $switches * int($operations / ($switches + 1)));
     return;
 }
@@ -125,7 +131,8 @@ sub make_trouble
     if ($trouble eq 'wal_level_minimal' && $side eq 'target')
     {
         my @archive = $run->{choice}{archive} ne 'off' ? ('archive_mode = off') : ();
-        $cluster->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active') if $cluster->version >= 9.4;
+        $cluster->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active')
+            if $cluster->version >= 9.4;
         restart_with($cluster, 'wal_level = minimal', 'max_wal_senders = 0', @archive);
         work($run, $cluster, 3);
         restart_with($cluster, 'wal_level = replica', 'max_wal_senders = 8', @archive ? ('archive_mode = on') : ());
@@ -136,7 +143,8 @@ sub make_trouble
         $cluster->sql('UPDATE history SET delta = 7; SELECT count(*) FROM history; CHECKPOINT; SELECT count(*) FROM history; CHECKPOINT');
         restart_with($cluster, 'wal_log_hints = on');
     }
-    checksums_are_off_for_a_while($run, $cluster) if $trouble eq 'checksums_off' && $side eq 'target' && $run->{choice}{checksums};
+    checksums_are_off_for_a_while($run, $cluster) if $trouble eq 'checksums_off' && $side eq 'target'
+        && $run->{choice}{checksums};
     return;
 }
 
@@ -198,7 +206,8 @@ sub part_alive
     # Afterwards both count OIDs from the same number.
     crash($run, $p) if $round->{crash_at_divergence};
     $s->wait_for_replay_of($p) if $round->{crash_at_divergence};
-    $round->{history} =~ /opened/ ? $s->open_without_promotion : $s == $target ? promote_target($run, $round, $s) : $s->promote;
+    $round->{history} =~ /opened/ ? $s->open_without_promotion : $s == $target ? promote_target($run, $round, $s)
+        : $s->promote;
     $held->sql('COMMIT') if $held && $round->{held_commits};
     write_apart($run, $round, $target, 'target');
     return;
@@ -228,18 +237,22 @@ sub part_in_chain
     return;
 }
 
-# ---------------------------------------------------------------- a target that is promoted while its last restartpoint is an old one
+# ---------------------------------------------------------------- a target that is promoted while its last restartpoint
+# is an old one
 
-# Its redo pointer stays where it is until the checkpointer, stopped or in the midst of a slow restartpoint, comes to the first
-# checkpoint behind the promotion. There are changes of indexes behind it, and before the last checkpoint that both sides have.
+# Its redo pointer stays where it is until the checkpointer, stopped or in the midst of a slow restartpoint, comes to
+# the first checkpoint behind the promotion. There are changes of indexes behind it, and before the last checkpoint that
+# both sides have.
 sub hold_checkpointer
 {
     my ($run, $round, $p, $target) = @_;
     return if $round->{checkpointer} eq 'free';
     if ($round->{checkpointer} eq 'spread')
     {
-        my $megabytes = $run->{choice}{wal_segment_mb} == 1 ? 12 : 32;    # a restartpoint begins after half of that, not before all is replayed
-        append($target->last_settings, ($target->version < 9.5 ? "checkpoint_segments = 2\n" : "max_wal_size = ${megabytes}MB\n")
+        # a restartpoint begins after half of that, not before all is replayed
+        my $megabytes = $run->{choice}{wal_segment_mb} == 1 ? 12 : 32;
+        append($target->last_settings, ($target->version < 9.5 ? "checkpoint_segments = 2\n"
+            : "max_wal_size = ${megabytes}MB\n")
             . "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\n");
         $target->sql('SELECT pg_reload_conf()');
     }
@@ -260,7 +273,8 @@ sub fill_wal
     my ($p, $standby) = @_;
     for (1 .. 12)
     {
-        $p->sql($p->version < 9.6 ? 'SELECT txid_current(); SELECT pg_switch_wal()' : q{SELECT pg_logical_emit_message(true, 'test', 'x'); SELECT pg_switch_wal()});
+        $p->sql($p->version < 9.6 ? 'SELECT txid_current(); SELECT pg_switch_wal()'
+            : q{SELECT pg_logical_emit_message(true, 'test', 'x'); SELECT pg_switch_wal()});
         $standby->wait_for_replay_of($p);
         return if $standby->log =~ /restartpoint starting:.*(wal|xlog)/;
         Time::HiRes::sleep(0.05);
@@ -298,7 +312,8 @@ sub kill_entries
     return if !$round->{"dead_entries_of_$side"};
     my $sql = kill_index_entries(dice_of_indexes($run, $side));
     my $result = $cluster->try_sql($sql);
-    append(work_dir() . '/operations.log', "==== $cluster->{name} kills index entries\n$sql\n---- says\n$result->{stdout}$result->{stderr}");
+    append(work_dir() . '/operations.log',
+        "==== $cluster->{name} kills index entries\n$sql\n---- says\n$result->{stdout}$result->{stderr}");
     return;
 }
 
@@ -315,7 +330,8 @@ sub diverge
         work($run, $p, 1);
     }
     prepare_transactions($run, $p, $round->{prepared}) if !$round->{prepared_after};
-    my $held = $round->{held_transactions} && !($round->{crash_at_divergence} && $round->{history} !~ /ahead/) ? hold_transaction($p, $run->{round}) : undef;
+    my $held = $round->{held_transactions} && !($round->{crash_at_divergence} && $round->{history} !~ /ahead/)
+        ? hold_transaction($p, $run->{round}) : undef;
     $p->sql('CHECKPOINT') if $round->{checkpoint_while_held};
     prepare_transactions($run, $p, $round->{prepared}) if $round->{prepared_after};
     my $load = $round->{load_at_divergence} ? start_load($p) : 0;
@@ -324,7 +340,8 @@ sub diverge
 
     my ($source, $target) = @node{ roles($round) };
     delete $run->{next_object}{ $_->name } for grep { $_ != $p } values %node;
-    my $part = $round->{history} =~ /^ahead/ ? \&part_with_t_ahead : $round->{history} =~ /^chain/ ? \&part_in_chain : \&part_alive;
+    my $part = $round->{history} =~ /^ahead/ ? \&part_with_t_ahead : $round->{history} =~ /^chain/ ? \&part_in_chain
+        : \&part_alive;
     $part->($run, $round, \%node, $round->{history} =~ /^ahead/ ? $held : ($target, $held));
     end_load($load);
     $source->sql('CHECKPOINT') if $round->{source_checkpoint};

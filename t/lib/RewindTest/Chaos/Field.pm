@@ -19,7 +19,8 @@ use RewindTest::Workload;
 use Time::HiRes ();
 
 our @EXPORT = qw(
-    begin_run next_field add_standby drop_nodes work in_background start_load end_load start_operations start_copies settle keep_wal
+    begin_run next_field add_standby drop_nodes work in_background start_load end_load start_operations start_copies
+    settle keep_wal
     make_safe_to_crash crash restart_with archive_of
 );
 
@@ -29,20 +30,24 @@ sub settings
 {
     my ($choice) = @_;
     my $kept_mb = $choice->{short_wal} ? 4 * $choice->{wal_segment_mb} : 2048;
-    my $kept = $choice->{version} >= 13 ? "wal_keep_size = ${kept_mb}MB" : 'wal_keep_segments = ' . int($kept_mb / $choice->{wal_segment_mb});
+    my $kept = $choice->{version} >= 13 ? "wal_keep_size = ${kept_mb}MB" : 'wal_keep_segments = '
+        . int($kept_mb / $choice->{wal_segment_mb});
     my $settings = "$kept\nshared_buffers = $choice->{shared_buffers}\n";
-    $settings .= "autovacuum = on\nautovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 10\n" if $choice->{autovacuum};
+    $settings .= "autovacuum = on\nautovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 10\n"
+        if $choice->{autovacuum};
     $settings .= "wal_compression = on\n" if $choice->{wal_compression};
     $settings .= "summarize_wal = on\n" if $choice->{summarize_wal};
     $settings .= "track_commit_timestamp = on\n" if $choice->{commit_timestamps};
-    # A server runs this in its data directory. What ends with more than 125 is not tried again for a while, nor waited for.
+    # A server runs this in its data directory. What ends with more than 125 is not tried again for a while, nor waited
+    # for.
     my %command = (
         stuck => 'exit 126',
         own => 'cp %p ../archive/%f',
         own_gzip => 'gzip -c %p > ../archive/%f.gz',
         shared => 'test -f ../../archive/%f || (cp %p ../../archive/%f.new && mv ../../archive/%f.new ../../archive/%f)',
     );
-    $settings .= "archive_mode = on\narchive_command = '$command{ $choice->{archive} }'\n" if $choice->{archive} ne 'off';
+    $settings .= "archive_mode = on\narchive_command = '$command{ $choice->{archive} }'\n"
+        if $choice->{archive} ne 'off';
     return $settings;
 }
 
@@ -74,7 +79,8 @@ sub template
 
     my $no_wal_kept = $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0';
     my $new = RewindTest::Cluster->new('template', $version,
-        settings => "$no_wal_kept\n" . ($version >= 9.4 ? "max_replication_slots = 40\n" : '') . ($version >= 10 ? "allow_in_place_tablespaces = on\n" : ''),
+        settings => "$no_wal_kept\n" . ($version >= 9.4 ? "max_replication_slots = 40\n" : '')
+        . ($version >= 10 ? "allow_in_place_tablespaces = on\n" : ''),
         map { $_ => $choice->{$_} } qw(checksums wal_segment_mb))->start;
     build_schema($new, RewindTest::Dice->new("schema $choice->{checksums}"));
     $new->sql("CREATE TABLESPACE place LOCATION '" . $new->tablespace_location('place')
@@ -152,8 +158,8 @@ sub drop_nodes
 
 # ---------------------------------------------------------------- work
 
-# Operations on a cluster.  Each cluster has dice of its own, so that a change of one does not change all others, and numbers
-# objects from what it had in common with others.
+# Operations on a cluster. Each cluster has dice of its own, so that a change of one does not change all others, and
+# numbers objects from what it had in common with others.
 sub work
 {
     my ($run, $cluster, $count) = @_;
@@ -202,7 +208,8 @@ sub start_load
     my ($cluster) = @_;
     my $script = work_dir() . '/load.sql';
     spew($script, $load_script);
-    my $pid = in_background('load', {}, program('pgbench'), '-n', '-f', $script, '-c', 2, '-T', 100, '-R', 400, $cluster->conninfo);
+    my $pid = in_background('load', {}, program('pgbench'), '-n', '-f', $script, '-c', 2, '-T', 100, '-R', 400,
+        $cluster->conninfo);
     Time::HiRes::sleep(0.15);
     return $pid;
 }
@@ -234,24 +241,28 @@ sub start_copies
     my ($run, $cluster) = @_;
     my $first = $run->{next_object}{ $cluster->name } += 100;
     my $dice = RewindTest::Dice->new("$run->{choice}{seed}/copies $run->{round}");
-    my @names = map { $dice->pick(qw(copy_and_change copy_and_drop_template create_database_by_files move_database move_database_back)) } 1 .. 4;
+    my @names = map { $dice->pick(qw(copy_and_change copy_and_drop_template create_database_by_files move_database
+        move_database_back)) } 1 .. 4;
     my $pid = fork() // die "could not fork: $!";
     return $pid if $pid != 0;
     eval { run_operations($cluster, $dice, $first, work_dir() . '/operations.log', @names) };
     POSIX::_exit(0);
 }
 
-# Wait until nobody writes any more: only then can two sides be compared. The checkpoint tells standbys which transactions
-# still run: as long as one takes those of a dead primary for running, amcheck there looks for what vacuum has removed.
+# Wait until nobody writes any more: only then can two sides be compared. The checkpoint tells standbys which
+# transactions still run: as long as one takes those of a dead primary for running, amcheck there looks for what vacuum
+# has removed.
 sub settle
 {
     my ($run, $cluster) = @_;
     # What was written since the rewind is not lost as well: no standby could follow.
     keep_wal($cluster, '2GB') if $run->{choice}{short_wal};
     $cluster->sql("ALTER SYSTEM SET autovacuum = off;\nSELECT pg_reload_conf()") if $run->{choice}{autovacuum};
-    my $writes = $cluster->version >= 10 ? "backend_type IN ('client backend', 'autovacuum worker')" : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
+    my $writes = $cluster->version >= 10 ? "backend_type IN ('client backend', 'autovacuum worker')"
+        : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
     wait_until('all others leave ' . $cluster->name, sub {
-        $cluster->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $writes AND pid <> pg_backend_pid()") == 0
+        $cluster->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $writes AND pid <> pg_backend_pid()")
+            == 0
     });
     $cluster->sql('CHECKPOINT');
     return;
@@ -270,8 +281,8 @@ sub keep_wal
 
 # ---------------------------------------------------------------- what happens to servers
 
-# A server that starts recovery before the copy of a database copies it once more: as the template is by then. So one that is to
-# crash in recovery, or soon after its promotion, has made a checkpoint first.
+# A server that starts recovery before the copy of a database copies it once more: as the template is by then. So one
+# that is to crash in recovery, or soon after its promotion, has made a checkpoint first.
 sub make_safe_to_crash
 {
     my ($run, $cluster) = @_;
@@ -279,7 +290,8 @@ sub make_safe_to_crash
     return;
 }
 
-# Kill a server and start it again.  Its OIDs go on from the next that WAL has set aside, like those of a promoted standby.
+# Kill a server and start it again. Its OIDs go on from the next that WAL has set aside, like those of a promoted
+# standby.
 sub crash
 {
     my ($run, $cluster, $with_load) = @_;
