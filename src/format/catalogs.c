@@ -60,7 +60,8 @@ void catalogs_add_row(Catalogs *catalogs, Oid database, Slice tuple)
     oid = row.oid != 0 ? row.oid : cursor_u32(&cursor);
     cursor_skip(&cursor, CLASS_AT_FILENODE);
     filenode = cursor_u32(&cursor);
-    if (!cursor.failed && oid < FIRST_NORMAL_OID && filenode != 0) /* 0: in the map */
+    if (!cursor.failed && oid < FIRST_NORMAL_OID &&
+        filenode != 0) /* a mapped catalog has filenode 0 */
         add_catalog(catalogs, database, oid, filenode);
 }
 

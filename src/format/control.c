@@ -176,7 +176,8 @@ CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes)
         .time = (int64_t) load_u64(bytes + offsets->time),
     };
 
-    /* It is 0 as long as they are off (ActivateCommitTs, DeactivateCommitTs). */
+    /* oldestCommitTsXid is 0 while commit timestamps are off (ActivateCommitTs,
+     * DeactivateCommitTs). */
     if (offsets->oldest_commit_ts_xid != OFFSET_NONE)
         checkpoint.commit_timestamps = load_u32(bytes + offsets->oldest_commit_ts_xid) != 0;
     if (offsets->next_xid_epoch == OFFSET_NONE)

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#define INIT_PAGE 0x80  /* of xl_info */
+#define INIT_PAGE 0x80  /* in xl_info */
 #define HEADER_SIZE 5   /* SizeOfHeapHeader */
-#define XMAX_IS_MULTI 1 /* of infobits_set */
+#define XMAX_IS_MULTI 1 /* in infobits_set */
 
 /* Flags of 9.5 to 19. */
 #define INSERT_IS_SPECULATIVE 0x04
@@ -16,7 +16,8 @@
 #define UPDATE_HAS_PREFIX 0x20 /* also of 9.4 */
 #define UPDATE_HAS_SUFFIX 0x40
 
-/* Of 9.3 and 9.4: relation, then the row's place; xl_heap_update also has the new row's. */
+/* Records of 9.3 and 9.4 begin with the relation and the row's place; xl_heap_update has the place
+ * of the new row as well. */
 #define OLD_AT_BLOCK 12
 #define OLD_AT_NEW_BLOCK 28
 

@@ -201,6 +201,6 @@ bool history_common(const History *a, const History *b, size_t *index, Lsn *end)
 
     Lsn end_a = a->entries[*index].end;
     Lsn end_b = b->entries[*index].end;
-    *end = end_a - 1 < end_b - 1 ? end_a : end_b; /* LSN_INVALID, no end, comes last */
+    *end = end_a - 1 < end_b - 1 ? end_a : end_b; /* no end (LSN_INVALID) is the greatest */
     return true;
 }

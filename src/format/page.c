@@ -77,7 +77,7 @@ bool page_may_have_dead_entries(const uint8_t *page, size_t size)
     special = load_u16(page + SPECIAL_OFFSET);
     if (special != size &&
         (size - special > SPECIAL_SIZE_MAX || load_u16(page + size - 2) > PAGE_ID_MAX))
-        return true; /* of an access method that is not part of PostgreSQL */
+        return true; /* an access method that is not part of PostgreSQL has it */
     for (size_t offset = PAGE_HEADER_SIZE;
          offset + PAGE_ITEM_SIZE <= load_u16(page + PAGE_LOWER_OFFSET); offset += PAGE_ITEM_SIZE)
     {

@@ -7,7 +7,7 @@
 #define HEADER_SIZE 4    /* VARHDRSZ */
 #define EXTERNAL_SIZE 18 /* varatt_external after two bytes */
 #define EXTERNAL_TAG 18  /* VARTAG_ONDISK */
-/* Of va_tcinfo and va_extinfo; above it is the method (14+), 0: pglz. */
+/* The size in va_tcinfo and va_extinfo; the bits above hold the method (14+), 0 for pglz. */
 #define SIZE_MASK 0x3FFFFFFFu
 #define METHOD_SHIFT 30
 #define METHOD_PGLZ 0

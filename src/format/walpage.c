@@ -62,7 +62,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     if (magic != shape->version->wal_magic)
         return error_page(shape, page_lsn, error, "invalid magic number %04X", magic);
     page->flags = load_u16(start + AT_FLAGS);
-    /* A long header stands at the start of a segment, and nowhere else. */
+    /* Only the first page of a segment has a long header. */
     bool is_long = (page->flags & WAL_FLAG_LONG_HEADER) != 0;
     if ((page->flags & ~shape->version->wal_page_flags) != 0 ||
         is_long != (header_size == WAL_LONG_HEADER_SIZE))

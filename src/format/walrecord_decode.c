@@ -49,20 +49,6 @@ static bool error_record(const Version *version, Lsn lsn, Error *error, const ch
     return error_set(error, ERROR_FAILED, "%s at %s", what, LSN_TEXT(version, lsn));
 }
 
-static bool check_length(const Version *version, const WalRecord *record, Error *error)
-{
-    const uint32_t least = walrecord_header_size(version);
-
-    if (record->total_length < least)
-        return error_set(error, ERROR_FAILED,
-                         "invalid record length at %s: expected at least %u, got %u",
-                         LSN_TEXT(version, record->lsn), least, record->total_length);
-    if (record->total_length > WAL_RECORD_SIZE_MAX)
-        return error_set(error, ERROR_FAILED, "record length %u at %s too long",
-                         record->total_length, LSN_TEXT(version, record->lsn));
-    return true;
-}
-
 /* ValidXLogRecordHeader of 9.4's xlogreader.c; only a switch has no data. */
 static bool check_old_data_size(const Version *version, const WalRecord *record, Error *error)
 {
@@ -78,8 +64,19 @@ static bool check_old_data_size(const Version *version, const WalRecord *record,
     return true;
 }
 
-static bool check_origin(const Version *version, const WalRecord *record, Error *error)
+static bool check_record_header(const Version *version, const WalRecord *record, Error *error)
 {
+    const uint32_t least = walrecord_header_size(version);
+
+    if (record->total_length < least)
+        return error_set(error, ERROR_FAILED,
+                         "invalid record length at %s: expected at least %u, got %u",
+                         LSN_TEXT(version, record->lsn), least, record->total_length);
+    if (record->total_length > WAL_RECORD_SIZE_MAX)
+        return error_set(error, ERROR_FAILED, "record length %u at %s too long",
+                         record->total_length, LSN_TEXT(version, record->lsn));
+    if (version->old_wal && !check_old_data_size(version, record, error))
+        return false;
     if (record->rmgr > version->rmgr_max &&
         !(version->custom_rmgrs && record->rmgr >= RM_CUSTOM_MIN))
         return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", record->rmgr,
@@ -105,9 +102,7 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
     record->info = bytes[old ? OLD_AT_INFO : AT_INFO];
     record->rmgr = bytes[old ? OLD_AT_RMGR : AT_RMGR];
     record->crc = load_u32(bytes + (old ? OLD_AT_CRC : AT_CRC));
-    return check_length(version, record, error) &&
-           (!old || check_old_data_size(version, record, error)) &&
-           check_origin(version, record, error);
+    return check_record_header(version, record, error);
 }
 
 /*
@@ -175,7 +170,7 @@ static __attribute__((noinline)) const char *take_image(const Version *version, 
     return NULL;
 }
 
-/* before: the reference that stands before it in the record; NULL: it is the first. */
+/* before: the previous reference of the record; NULL for the first. */
 static const char *take_block(const Version *version, uint32_t block_size, uint8_t id,
                               Fragments *fragments, const BlockReference *before,
                               BlockReference *block)
@@ -270,7 +265,7 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
     return NULL;
 }
 
-/* Of what follows the header, then of the header up to its CRC. */
+/* The CRC covers what follows the header, then the header up to its CRC. */
 static uint32_t record_crc(const Version *version, const uint8_t *bytes, size_t size)
 {
     const size_t header_size = walrecord_header_size(version);
@@ -326,7 +321,7 @@ typedef struct BlockContent
     uint32_t data_size;
 } BlockContent;
 
-/* Of 9.3 and 9.4: backups of blocks follow the data, in the order of the references; the data of a
+/* In 9.3 and 9.4 backups of blocks follow the data, in the order of the references; the data of a
  * full-page image or of a new page begins as one. In 9.3 a new page has no hole. */
 static BlockContent old_block_content(const Version *version, uint32_t block_size,
                                       const WalRecord *record, unsigned index)

@@ -23,7 +23,7 @@ typedef struct OldData
 {
     const uint8_t *bytes;
     uint32_t size;
-    uint8_t info;  /* as in the header, with the flags of backups */
+    uint8_t info;  /* the header's, with the flags of backups */
     bool children; /* the version's row: old_wal_names_children */
     bool failed;   /* the data is not as we know it */
     WalRecord *record;
@@ -37,11 +37,6 @@ static bool has(OldData *data, uint32_t offset, uint32_t size)
 }
 
 /* Numbers in the data; 0 and failed where it is too short. */
-static uint8_t u8_of(OldData *data, uint32_t offset)
-{
-    return has(data, offset, 1) ? data->bytes[offset] : 0;
-}
-
 static uint16_t u16_of(OldData *data, uint32_t offset)
 {
     return has(data, offset, 2) ? load_u16(data->bytes + offset) : 0;
@@ -231,7 +226,7 @@ static void more_of_gin_insert(OldData *data)
 /* 9.3: {left 12; root 16; right 20; ...; is_root_split 34} */
 static void more_of_gin_split_93(OldData *data)
 {
-    if (u8_of(data, 34) != 0)
+    if (has(data, 34, 1) && data->bytes[34] != 0)
         add_main(data, u32_of(data, 16));
 }
 
