@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024)
+#define SCRATCH_ROOM (UINT64_C(1024) * 1024 * 1024) /* for several segments of WAL, as a rule */
 
 /* ---- Open ---- */
 
@@ -174,14 +174,6 @@ static bool handle_pending(Session *session, Error *error)
            scratch_remove(session->scratch, error);
 }
 
-/* Several segments of WAL find room there, as a rule. */
-static bool is_roomy(const char *place)
-{
-    FileSpace space;
-
-    return file_space(place, &space, NULL) && space.free_bytes >= SCRATCH_ROOM;
-}
-
 /*
  * A dry run writes nothing in the target. In a container /tmp may be small, read-only or lack the
  * sticky bit, so other places do as well, also the one beside the target. Those with little room
@@ -197,16 +189,20 @@ static bool make_own_scratch(Session *session, Error *error)
     const size_t count = sizeof(places) / sizeof(*places);
     const char *chosen = getenv("TMPDIR");
     Error first = {0}, failure;
+    FileSpace space;
 
     if (chosen != NULL && chosen[0] != '\0')
         return scratch_make(chosen, session->arena, &session->scratch, &session->scratch_lock,
                             error);
     for (size_t i = 0; i < 2 * count; i++)
     {
-        if (is_roomy(places[i % count]) != (i < count))
+        const char *place = places[i % count];
+        const bool roomy = file_space(place, &space, NULL) && space.free_bytes >= SCRATCH_ROOM;
+
+        if (roomy != (i < count))
             continue;
-        if (scratch_make(places[i % count], session->arena, &session->scratch,
-                         &session->scratch_lock, &failure))
+        if (scratch_make(place, session->arena, &session->scratch, &session->scratch_lock,
+                         &failure))
             return true;
         log_debug("%s", failure.message);
         if (first.kind == ERROR_NONE)
