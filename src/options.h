@@ -68,6 +68,8 @@ typedef struct Options
     const char *start_command;  /* --start-command, or NULL */
     const char *stop_command;   /* --stop-command, or NULL */
     uint64_t max_rate;          /* -r, in bytes per second; 0: no limit */
+    int restore_limit_seconds;  /* 0: no limit; --check, and --rejoin before the stop, set one for
+                                   each run of a restore command */
     bool *unasked_failed; /* set by the run: a restore command that no option names has failed,
                              and none is run again. NULL: the run asks no such command */
 } Options;

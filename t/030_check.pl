@@ -32,8 +32,9 @@ sub checks
         or diag($text->{stdout} . $text->{stderr});
     is($text->{stderr} . $json->{stderr}, '', "$name: nothing else is said");
     is_same_tree(tree($node), $before, "$name: the node is as it was") if defined $before;
-    is(join('', grep { /^\d/ && m{ /} && !m{ run \S+/(?:sh|postgres)$} } split /^/, slurp($log)), '',
-        "$name: no call changes a file anywhere");
+    my @calls = grep { /^\d/ && m{ /} && !m{ run \S+/(?:sh|postgres)$} && !m{/pg_rewind-dry-run\.\w{6}(?:/|$)} }
+        split /^/, slurp($log);
+    is(join('', @calls), '', "$name: no call changes a file, but in a scratch directory");
     unlink $log;
 
     my $file = work_dir() . "/check" . @documents . '.json';

@@ -138,13 +138,13 @@ sub is_not_stopped
     return;
 }
 
-# A restore command that gives nothing to a file in memory may give it to a directory.
+# A restore command that does not have it is no reason to give up.
 sub is_stopped_with_command
 {
     my ($node, $source) = @_;
     my $result = run([ rewind_argv($node->data, '--rejoin', '--dry-run', '-B', $node->bindir, '--source-server',
         $source->conninfo, '--restore-command=false') ]);
-    is($result->{status}, 0, 'what a restore command does not give is not known before the stop');
+    is($result->{status}, 0, '--rejoin would compare where the command does not give the WAL either');
     like($result->{stderr}, qr/^pg_rewind: would stop the target's server/m, 'so the server would be stopped');
     return;
 }

@@ -196,7 +196,7 @@ typedef struct Asked
     const char *how; /* a sentence about the answer */
 } Asked;
 
-/* Ask --wal-archive and the restore command, if they are given. What comes goes to memory. */
+/* Ask --wal-archive and the restore command, if they are given. */
 static Asked ask_archive(const Node *node, uint64_t segment)
 {
     Asked answer = {.how = ""};

@@ -153,13 +153,9 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
         judge_found(node, !looked, LSN_TEXT(node->version, look->divergence.target_end));
     else if (!looked)
         decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
-    else if (look->found)
+    else
         decide(node, VERDICT_NEEDED,
                "With --compare all blocks are compared, whether the histories diverge or not.");
-    else
-        decide(node, divergence_is_certain(node->clusters) ? VERDICT_NEEDED : VERDICT_UNKNOWN,
-               "Where the histories diverge, and whether all WAL is there, only a dry run shows: "
-               "more WAL has to be read than this look reads.");
 }
 
 /* Report a rewind that would fail after the node was stopped. */
@@ -265,7 +261,8 @@ static void look_at_standby(Node *node)
                           (ExpectedStart){.rewound = look->divergence.needed,
                                           .of_standby = look->source.position.in_recovery,
                                           .control = &look->source.control,
-                                          .divergence = look->divergence.lsn},
+                                          .divergence = look->divergence.lsn,
+                                          .scratch = look->session.scratch},
                           &advice, &error))
     {
         node_add_error(node, "standby", ADVICE_UNKNOWN, &error);
@@ -554,13 +551,15 @@ static void open_wal(Node *node)
     Look *look = &node->look;
     Clusters *clusters = &look->session.clusters;
     const char *command = look->session.restore_command;
-    WalStore elsewhere = wal_store_description(node->options, clusters, command, NULL, node->arena);
+    WalStore elsewhere =
+        wal_store_description(node->options, clusters, command, look->session.scratch, node->arena);
     Error error;
 
     if (look->session.target_wal == NULL &&
         !target_wal_open(node->options, clusters, command, NULL, node->arena,
                          &look->session.target_wal, &error))
         node_add_error(node, "archive", ADVICE_PROBLEM, &error);
+    look->session.target_wal->scratch_directory = look->session.scratch;
     if (clusters->target_history.count == 0)
         (void) !target_history_read(node->options, look->session.target_wal, node->arena, clusters,
                                     NULL);
@@ -592,6 +591,7 @@ void node_check(const Options *options, Node *node)
     *bounded = *options;
     bounded->dry_run = true;
     bounded->wait_timeout_seconds = 0;
+    bounded->restore_limit_seconds = UNASKED_COMMAND_SECONDS;
     if (bounded->retry_timeout_seconds > SOURCE_TIMEOUT_SECONDS ||
         bounded->retry_timeout_seconds == 0)
         bounded->retry_timeout_seconds = SOURCE_TIMEOUT_SECONDS;

@@ -272,7 +272,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     if (search->in.target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
         divergence->target_end = latest + 1; /* its server was there and goes on */
     /* A look does not read what the target wrote after the divergence. */
-    if (search->in.source_wal->scratch == NULL && latest != LSN_INVALID &&
+    if (search->in.looks && latest != LSN_INVALID &&
         wal_segment_of(&clusters->shape, latest) + 1 < wal_segment_of(&clusters->shape, checkpoint))
     {
         scan_destroy(divergence->scan);
@@ -392,7 +392,7 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
     if (search->in.state->position.end <= divergence->lsn)
         return true;
     /* A look does not fetch all that follows. */
-    *leads = divergence->rests_on_archive = search->in.source_wal->scratch == NULL;
+    *leads = divergence->rests_on_archive = search->in.looks;
     if (*leads)
         return true;
     if (!source_wal_fetch(search->in.source_wal, divergence->lsn, search->in.state->position.end,

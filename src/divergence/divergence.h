@@ -30,6 +30,7 @@ typedef struct DivergenceInput
     WalStore *target_wal;
     SourceWal *source_wal;
     int jobs;
+    bool looks; /* no more is read than the answer needs */
 } DivergenceInput;
 
 /*

@@ -102,7 +102,8 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
                                     .needs_own_file = rejoin->control.needs_own_file,
                                     .of_standby = rejoin->state.position.in_recovery,
                                     .control = &rejoin->state.control,
-                                    .divergence = look->divergence.lsn};
+                                    .divergence = look->divergence.lsn,
+                                    .scratch = look->session.scratch};
     AdviceList advice = {.arena = rejoin->arena};
     Problems problems = {0};
     LowLimits low;
@@ -259,12 +260,15 @@ static void release_if_server_goes_on(const Rejoin *rejoin)
  * that could fail after the stop, comes before it. */
 static bool examine(Rejoin *rejoin, Error *error)
 {
-    Look look = {
-        .session = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true}};
+    Options *options = arena_allocate(rejoin->arena, sizeof(*options));
+    Look look = {.session = {.options = options, .arena = rejoin->arena}};
     const Clusters *clusters = &look.session.clusters;
     const Control *control = &clusters->target.control;
     Lsn common;
     bool result;
+
+    *options = *rejoin->options;
+    options->restore_limit_seconds = UNASKED_COMMAND_SECONDS;
 
     log_set_amount(LOG_WARNINGS);
     result = session_open(&look.session, error) && session_identify_target(&look.session, error) &&

@@ -32,14 +32,7 @@ static bool foretell_start(Look *look, Error *error)
     const bool frees_space =
         file_exists(target, WORK_DIRECTORY) || file_exists(target, WORK_DIRECTORY ".wal");
 
-    if (recovery_start_foretell(&input, session->arena, frees_space, &look->start, error))
-        return true;
-    if (look->start.replayed == REPLAYED_WAL_UNKNOWN && !look->start.lacks_room)
-        return session_fails_unknown(session, error);
-    if (look->start.replayed != REPLAYED_WAL_MISSING || !session_is_unknown(session))
-        return false;
-    look->start.replayed = REPLAYED_WAL_UNKNOWN;
-    return true;
+    return recovery_start_foretell(&input, session->arena, frees_space, &look->start, error);
 }
 
 /* As of a target that is stopped, or that will be. */
@@ -59,25 +52,16 @@ static bool find_divergence_of_look(Look *look, Error *error)
     look->found = session_find_divergence(&look->session, &look->source, &look->divergence, error);
     look->rewinds = look->found ? look->session.options->compare || look->divergence.needed
                                 : look->session.running || divergence_is_certain(clusters);
-    if (!look->found)
-        return session_fails_unknown(&look->session, error);
-    if (!look->rewinds)
-        return true;
-    return foretell_start(look, error);
+    return look->found && (!look->rewinds || foretell_start(look, error));
 }
 
 bool look_at_pair(Look *look, Error *error)
 {
     Session *session = &look->session;
     bool done; /* of a run only */
-    bool result = session_identify_pair(session, &look->source, &done, error);
 
-    if (result)
-        result = find_divergence_of_look(look, error);
-    else if (session->target_wal != NULL)
-        result =
-            session->clusters.target_history.count == 0 && session_fails_unknown(session, error);
-    return result && problems_check(&session->problems, error);
+    return session_identify_pair(session, &look->source, &done, error) &&
+           find_divergence_of_look(look, error) && problems_check(&session->problems, error);
 }
 
 void look_close(Look *look)

@@ -442,7 +442,8 @@ static bool check_next_start(Run *run, Error *error)
                                     .needs_own_file = run->needs_own_file,
                                     .of_standby = run->source_state.position.in_recovery,
                                     .control = &run->source_state.control,
-                                    .divergence = run->divergence.lsn};
+                                    .divergence = run->divergence.lsn,
+                                    .scratch = session->scratch};
     AdviceList advice = {.arena = session->arena};
 
     if (!session->options->rejoin || (!run->divergence.needed && run->server_stopped))

@@ -175,9 +175,9 @@ static bool handle_pending(Session *session, Error *error)
 }
 
 /*
- * A dry run writes nothing in the target. In a container /tmp may be small, read-only or lack the
- * sticky bit, so other places do as well, also the one beside the target. Those with little room
- * come last; where none does, the first one's error counts.
+ * A dry run and a look write nothing in the target. In a container /tmp may be small, read-only or
+ * lack the sticky bit, so other places do as well, also the one beside the target. Those with
+ * little room come last; where none does, the first one's error counts.
  */
 static bool make_own_scratch(Session *session, Error *error)
 {
@@ -229,7 +229,7 @@ bool session_open(Session *session, Error *error)
         session->running = pid != 0;
         session->pending =
             !session->running && apply_look_for_pending(target, false) != PENDING_NOT_THERE;
-        return true;
+        return make_own_scratch(session, error);
     }
     if (!acquire_lock(session, error))
         return false;
@@ -367,8 +367,9 @@ static bool find_positions(Session *session, SourceState *state, Error *error)
 
     if (!source->operations->position(source, &state->control, &state->position, error))
         return false;
-    session->source_wal = source_wal_create(options, clusters, state, session->restore_command,
-                                            session->scratch, session->arena);
+    session->source_wal =
+        source_wal_create(options, clusters, state, session->restore_command, session->scratch,
+                          !session->locks || options->dry_run, session->arena);
     if (!target_wal_open(options, clusters, session->restore_command, session->source_wal,
                          session->arena, &session->target_wal, error) ||
         !histories_read(options, session->target_wal, state->position.timeline, session->arena,
@@ -407,21 +408,8 @@ DivergenceInput session_divergence_input(const Session *session, const SourceSta
                              .state = source,
                              .target_wal = session->target_wal,
                              .source_wal = session->source_wal,
-                             .jobs = session->locks ? session->options->jobs : 1};
-}
-
-bool session_is_unknown(const Session *session)
-{
-    const WalStore *target = session->target_wal;
-    const WalStore *source = session->source_wal->store;
-
-    return wal_store_is_exhausted(target) || wal_store_is_exhausted(source) ||
-           (session->only_certain && (target->command_failed || source->command_failed));
-}
-
-bool session_fails_unknown(const Session *session, const Error *error)
-{
-    return session_is_unknown(session) && error_worst_kind(error) != ERROR_RETRY;
+                             .jobs = session->locks ? session->options->jobs : 1,
+                             .looks = !session->locks};
 }
 
 /* True if an option asks for something that only the target's WAL has. */
@@ -437,8 +425,7 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
     Options *options;
 
     if (!session->options->rejoin || error->remedy != REMEDY_WAL || session->problems.count > 0 ||
-        needs_target_wal(session->options) || !divergence_is_certain(&session->clusters) ||
-        session_fails_unknown(session, error))
+        needs_target_wal(session->options) || !divergence_is_certain(&session->clusters))
         return false;
     if (session->locks || session->options->dry_run)
     {

@@ -30,18 +30,16 @@ typedef struct Session
     Problems problems;        /* the caller may set `take` */
     double *patience_seconds; /* with locks: what is left of --wait-timeout for others that use the
                                  target; all waits of a run share it */
-    bool locks;        /* a run: lock the target, finish or throw away what an interrupted rewind
-                          left, and keep servers out. Otherwise the target's server may run, since it
-                          is stopped before a rewind; WAL is fetched to memory, and only little is
-                          read (WalStore) */
-    bool only_certain; /* without locks: a restore command that gives nothing to a file in memory is
-                          no failure, since it may give the file to a directory */
+    bool locks; /* a run: lock the target, finish or throw away what an interrupted rewind
+                   left, and keep servers out. Otherwise the target's server may run, since it
+                   is stopped before a rewind; nothing is written into the target */
 
     /* Set by session_open. */
     RewindOutcome outcome; /* session_set_outcome: what this run knows that it has done */
     Interlock *interlock;  /* NULL: not locked */
-    const char *scratch;   /* directory for WAL that is fetched for reading; NULL: none yet */
-    int scratch_lock;      /* of a dry run's, else -1 */
+    const char *scratch;   /* directory for WAL that is fetched for reading; of a run that is no dry
+                              run   below the target */
+    int scratch_lock;      /* of a dry run's or a look's, else -1 */
     bool running;          /* without locks: the target's server runs */
     bool waited_for_lock;  /* another pg_rewind had the target before */
     bool resumed;          /* an interrupted rewind was finished first */
@@ -121,13 +119,6 @@ MUST_CHECK bool session_compare_instead(Session *session, Divergence *divergence
  * that is gone. */
 MUST_CHECK bool session_find_next_wal(const Session *session, const SourceState *source, Lsn end,
                                       uint64_t *segment, bool *has, Error *error);
-
-/* True if what was not found may be there nevertheless: it was not looked for to the end, or a
- * restore command was tried in memory, and the caller asks for certainty. */
-bool session_is_unknown(const Session *session);
-
-/* True if this error of a look means no more than that. A source that is lost is an error. */
-bool session_fails_unknown(const Session *session, const Error *error);
 
 /* Close the source, remove the scratch directory, release the lock. What cannot be removed is a
  * warning. The arena stays. */

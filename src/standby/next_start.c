@@ -691,7 +691,8 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         .takes_newest_timeline =
             !expected.of_standby && takes_newest_timeline(start->version, start->recovery, written),
         .rewound = expected.rewound,
-        .divergence = expected.divergence};
+        .divergence = expected.divergence,
+        .scratch = expected.scratch};
     MisleadingWal misleading;
     LowLimits low;
 

@@ -99,6 +99,7 @@ typedef struct ExpectedStart
     bool of_standby;        /* the source is one: it may be about to follow a newer timeline */
     const Control *control; /* of the source */
     Lsn divergence;         /* if it is rewound; LSN_INVALID: not known */
+    const char *scratch;    /* a directory for what the restore command gives */
 } ExpectedStart;
 
 /*

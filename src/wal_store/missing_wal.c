@@ -82,8 +82,7 @@ static bool is_somewhere(WalStore *store, uint64_t segment, const char *name, in
         return true;
     (*looked_for)++;
     return wal_store_open_archived(store, segment, &fd, found, NULL) &&
-           (store->scratch_directory == NULL ||
-            file_remove(path_in(&path, store->scratch_directory, name), NULL));
+           file_remove(path_in(&path, store->scratch_directory, name), NULL);
 }
 
 bool wal_missing_add(Buffer *names, const char *name)
@@ -117,7 +116,7 @@ static void list_missing(WalStore *store, uint64_t wanted, Error *error)
         bool found = false;
 
         wal_stream_segment_name(&store->stream, segment, name);
-        if (looked_for > (store->scratch_directory != NULL ? MISSING_LOOKED_FOR_MAX : 0) ||
+        if (looked_for > MISSING_LOOKED_FOR_MAX ||
             (segment != wanted &&
              (!stop_check(NULL) || !is_somewhere(store, segment, name, &looked_for, &found))))
         {

@@ -25,7 +25,7 @@
 
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
-                             const char *scratch, Arena *arena)
+                             const char *scratch, bool only_reads, Arena *arena)
 {
     static const WalPlace places[] = {
         WAL_IN_KEPT_PG_WAL, WAL_OF_SOURCE,  WAL_HELD_OF_COMMON_HISTORY,
@@ -49,6 +49,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                        .options = *options,
                        .clusters = clusters,
                        .scratch = scratch,
+                       .only_reads = only_reads,
                        .had_end = state->position.end,
                        .has_command = restore_command != NULL,
                        .store = wal_store_create(&store)};
@@ -106,8 +107,7 @@ typedef struct SegmentFetch
     const char *source_path; /* pg_wal/NAME */
     const char *path;        /* the file that is written */
     const char *whole_path;  /* when all has come the file is extended to a segment's size by zeros,
-                                and gets this name; if the source does not have all it is removed.
-                                NULL: it lies in memory, and stays as it is */
+                                and gets this name; if the source does not have all it is removed */
     uint64_t number;         /* of a segment that is fetched to the scratch directory */
     uint32_t begin, size;    /* [begin, size) is fetched; the file has what comes before */
     atomic_bool missing;     /* the source no longer has it, or not that much of it */
@@ -128,14 +128,13 @@ typedef struct WalFetch
 
 static SegmentFetch *add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
 {
-    const bool in_memory = fetch->wal->scratch == NULL;
     const Version *version = fetch->wal->store->stream.shape.version;
 
     ARRAY_GROW(fetch->segments, fetch->count);
     fetch->segments[fetch->count++] = (SegmentFetch){
         .source_path = arena_printf(fetch->arena, "%s/%s", version->wal_directory, name),
-        .path = arena_printf(fetch->arena, "%s%s", path, in_memory ? "" : ".new"),
-        .whole_path = in_memory ? NULL : arena_strdup(fetch->arena, path),
+        .path = arena_printf(fetch->arena, "%s.new", path),
+        .whole_path = arena_strdup(fetch->arena, path),
         .size = size,
         .left = size};
     fetch->bytes += size;
@@ -158,9 +157,7 @@ static bool next_segment(void *context, FilePiece *range)
 
 static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, Error *error)
 {
-    const OpenMode mode = segment->whole_path != NULL ? OPEN_TO_CREATE : OPEN_TO_UPDATE;
-
-    return open_file_switch(&worker->file, segment->path, mode, NULL, error);
+    return open_file_switch(&worker->file, segment->path, OPEN_TO_CREATE, NULL, error);
 }
 
 /* Count a piece of which `size` bytes are here. With the last piece the file is whole. Where the
@@ -175,7 +172,7 @@ static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *
     progress_add(fetch->wal->progress == WAL_FETCH_IS_SILENT ? 0 : size);
     if (size != piece->size)
         segment->missing = true;
-    if (atomic_fetch_sub(&segment->left, piece->size) > piece->size || segment->whole_path == NULL)
+    if (atomic_fetch_sub(&segment->left, piece->size) > piece->size)
         return true;
     if (segment->missing)
         return file_remove(segment->path, error) && file_remove(segment->whole_path, error);
@@ -410,15 +407,14 @@ static bool find_room_of_target(const SourceWal *wal, uint64_t *bytes, Error *er
     if (!file_space(target, &space, error) || !place_pool(target, &pool, error))
         return false;
     *bytes = space.free_bytes;
-    return wal->scratch == NULL ||
-           scratch_add_space(wal->scratch, buffer_string(&pool), bytes, error);
+    return scratch_add_space(wal->scratch, buffer_string(&pool), bytes, error);
 }
 
 bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside, Error *error)
 {
     static const char make_space[] = "Make space and run pg_rewind again.";
     const ListedWal none = {0}; /* what is gone comes from an archive */
-    const bool writes = wal->scratch != NULL && !wal->options.dry_run;
+    const bool writes = !wal->only_reads;
     const char *directory = writes ? wal->scratch : wal->clusters->target.directory;
     uint64_t needed, room;
 
@@ -444,8 +440,8 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
         return false;
     if (needed > room)
         return error_no_space(wal->scratch, needed, room,
-                              wal->options.dry_run ? "Set TMPDIR to a directory with more space."
-                                                   : "Make space and run pg_rewind again.",
+                              wal->only_reads ? "Set TMPDIR to a directory with more space."
+                                              : "Make space and run pg_rewind again.",
                               error);
     while ((segment = listed_wal_next(&wal->listed, segment)) <= last)
     {
@@ -555,7 +551,7 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 /* True if a dry run has fetched the whole segment, also if it was removed for want of space. */
 static bool has_come(const SourceWal *wal, uint64_t segment)
 {
-    return wal->options.dry_run && wal->clusters->source->is_server &&
+    return wal->only_reads && wal->clusters->source->is_server &&
            wal_segment_start(&wal->store->stream.shape, segment + 1) <= wal->fetched_end &&
            !listed_wal_is_gone(&wal->listed, segment);
 }
@@ -730,8 +726,7 @@ bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_t
         (!*found && source_wal_ask_target_command(wal) &&
          !wal_store_find(wal->store, segment, path, found, error)))
         return false;
-    *may_take =
-        *found && wal->scratch != NULL && relpath_below(buffer_string(path), wal->scratch) != NULL;
+    *may_take = *found && relpath_below(buffer_string(path), wal->scratch) != NULL;
     return true;
 }
 

@@ -30,6 +30,7 @@ typedef struct SourceWal
     WalStore *store;
     Arena *arena;
     const char *scratch;
+    bool only_reads;  /* a dry run or a look: nothing that is fetched is staged */
     Lsn had_end;      /* WAL before it was on the source's disk; LSN_INVALID: see listed_wal_read */
     ListedWal listed; /* of the source; when segments are first asked for */
     Lsn fetched_from; /* LSN_INVALID: nothing was fetched before */
@@ -49,12 +50,12 @@ typedef struct SourceWal
 
 /*
  * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
- * as long. scratch NULL: for a look, which fetches nothing. state is the source's.
+ * as long. only_reads: scratch is not of the target. state is the source's.
  * restore_command: NULL if none is to be asked. The caller destroys the store.
  */
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
-                             const char *scratch, Arena *arena);
+                             const char *scratch, bool only_reads, Arena *arena);
 
 /* ---- Fetching ---- */
 

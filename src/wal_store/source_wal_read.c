@@ -178,14 +178,14 @@ static bool find_window(SourceWalReader *reader, Error *error)
 
     reader->removes = reading->once;
     reader->window_bytes = reading->once ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
-    if (!wal->clusters->source->is_server || (!reading->once && !wal->options.dry_run))
+    if (!wal->clusters->source->is_server || (!reading->once && !wal->only_reads))
         return true;
     if (!source_wal_scratch_room(wal, &room, error))
         return false;
     if (!reading->once && source_wal_bytes_to_fetch(wal, reading->from, reading->end) <= room)
         return true;
     reader->removes = true;
-    if (wal->options.dry_run &&
+    if (wal->only_reads &&
         (!source_wal_remove_fetched(wal, error) || !source_wal_scratch_room(wal, &room, error)))
         return false;
     least = source_wal_room_to_read(wal, reading->from, reading->end);

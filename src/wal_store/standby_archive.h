@@ -17,7 +17,7 @@ typedef struct StandbyArchive
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     bool rewound;                /* else the target's pg_wal stays as it is */
     Lsn divergence;              /* of a target that is rewound; LSN_INVALID: not known */
-    const char *scratch;         /* a directory's path; NULL: nothing is written to a disk */
+    const char *scratch;         /* a directory's path */
 } StandbyArchive;
 
 /* Files that the server would take for its history. */

@@ -13,10 +13,8 @@
 
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
 #define PARTIAL ".partial"
-#define CHECKPOINT_RECORD_SIZE_MAX 256         /* also when it crosses a page */
-#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16)    /* with the longest ending, ".partial.zst" */
-#define LOOK_BYTES_MAX (1024ull * 1024 * 1024) /* about a second of reading */
-#define LOOK_FETCHES_MAX 8
+#define CHECKPOINT_RECORD_SIZE_MAX 256      /* also when it crosses a page */
+#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
 
 /* A segment that is looked for. */
 typedef struct WantedWal
@@ -76,7 +74,8 @@ WalStore wal_store_description(const Options *options, const Clusters *clusters,
         .restore = {.command = restore_command,
                     .data_directory = target->directory,
                     .redo_file_name = redo_name,
-                    .retry_timeout_seconds = options->retry_timeout_seconds},
+                    .retry_timeout_seconds = options->retry_timeout_seconds,
+                    .limit_seconds = options->restore_limit_seconds},
         .known_end = wal_known_end(control),
         .unasked_failed = options->unasked_failed,
         .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
@@ -89,12 +88,6 @@ WalStore *wal_store_create(const WalStore *made_from)
 
     *store = *made_from;
     store->stream.context = store;
-    store->memory_fd = -1;
-    if (store->scratch_directory == NULL)
-    {
-        store->restore.retry_timeout_seconds = 0;
-        store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
-    }
     pthread_mutex_init(&store->lock, NULL);
     return store;
 }
@@ -104,7 +97,6 @@ void wal_store_destroy(WalStore *store)
     if (store == NULL)
         return;
     pthread_mutex_destroy(&store->lock);
-    file_close(store->memory_fd);
     free(store->refused);
     free(store);
 }
@@ -117,17 +109,6 @@ void wal_store_set_unasked_command(WalStore *store, const char *command)
     store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
     store->restore.is_unasked = true;
     pthread_mutex_unlock(&store->lock);
-}
-
-bool wal_store_is_exhausted(const WalStore *store)
-{
-    return store->scratch_directory == NULL &&
-           (store->opened_bytes > LOOK_BYTES_MAX || store->fetch_count > LOOK_FETCHES_MAX);
-}
-
-static bool check_not_exhausted(const WalStore *store, Error *error)
-{
-    return !wal_store_is_exhausted(store) || error_set_reported(error, ERROR_FAILED);
 }
 
 static WantedWal wanted_segment(const WalStore *store, uint64_t segment)
@@ -263,16 +244,11 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
 
 /* ---- The scratch directory ---- */
 
-/* Open what was fetched under that name, or is in memory. */
+/* Open what was fetched under that name. */
 static bool open_fetched_file(WalStore *store, const WantedWal *wanted, const char *name,
                               FoundWal *found, Error *error)
 {
-    if (store->scratch_directory != NULL)
-        path_in(&found->path, store->scratch_directory, name);
-    else if (strcmp(store->memory_name, name) == 0)
-        path_in(&found->path, store->memory_path, "");
-    else
-        return true;
+    path_in(&found->path, store->scratch_directory, name);
     return open_if_valid(store, wanted, found, error);
 }
 
@@ -280,20 +256,6 @@ static bool open_fetched_before(WalStore *store, const WantedWal *wanted, FoundW
                                 Error *error)
 {
     return open_fetched_file(store, wanted, wanted->name, found, error);
-}
-
-/* A new file in memory, in place of the one before, which callers may still read. */
-static bool begin_in_memory(WalStore *store, Buffer *path, Error *error)
-{
-    file_close(store->memory_fd);
-    store->memory_fd = -1;
-    store->memory_name[0] = '\0';
-    store->fetch_count++;
-    if (!check_not_exhausted(store, error) ||
-        !file_in_memory(&store->memory_fd, store->memory_path, error))
-        return false;
-    path_in(path, store->memory_path, "");
-    return true;
 }
 
 /*
@@ -305,43 +267,35 @@ static bool begin_incoming(WalStore *store, const char *name, Buffer *path, Erro
 {
     AUTO_BUFFER Buffer directory = {0};
 
-    if (store->scratch_directory == NULL)
-        return begin_in_memory(store, path, error);
     path_in(&directory, store->scratch_directory, INCOMING);
     return file_make_directories(buffer_string(&directory), error) &&
            file_remove(path_in(path, buffer_string(&directory), name), error);
 }
 
-static bool remove_incoming(const WalStore *store, Buffer *path, Error *error)
-{
-    return store->scratch_directory == NULL || file_remove(buffer_string(path), error);
-}
-
 /* Remove a fetched file that is of no use; its error was reported before. */
-static void discard_incoming(const WalStore *store, Buffer *path)
+static void discard_incoming(Buffer *path)
 {
     Error error;
 
-    if (!remove_incoming(store, path, &error))
+    if (!file_remove(buffer_string(path), &error))
         log_warning("%s", error.message);
 }
 
 /* Write the content of the file `from` to the file `to`, which is not there after a failure. */
-static bool expand_to(const WalStore *store, Compression compression, const char *from, Buffer *to,
-                      uint64_t limit, uint64_t *size, Error *error)
+static bool expand_to(Compression compression, const char *from, Buffer *to, uint64_t limit,
+                      uint64_t *size, Error *error)
 {
-    const bool to_memory = store->scratch_directory == NULL;
     FileRange source = {.path = from}, copy = {.path = buffer_string(to)};
     AUTO_FD int from_fd = -1;
     AUTO_FD int new_fd = -1;
-    bool result = file_open_read(from, &from_fd, NULL, error) &&
-                  (to_memory || file_create(copy.path, &new_fd, error));
+    bool result =
+        file_open_read(from, &from_fd, NULL, error) && file_create(copy.path, &new_fd, error);
 
     source.fd = from_fd;
-    copy.fd = to_memory ? store->memory_fd : new_fd;
+    copy.fd = new_fd;
     result = result && compressed_expand(compression, &source, &copy, limit, size, error);
     if (!result)
-        discard_incoming(store, to);
+        discard_incoming(to);
     return result;
 }
 
@@ -362,7 +316,7 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
     if (!found || (S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_uid == geteuid()))
         return true;
     path_in(&copy, store->scratch_directory, INCOMING "/copy");
-    return expand_to(store, COMPRESSION_NONE, path, &copy, store->stream.shape.segment_size, &size,
+    return expand_to(COMPRESSION_NONE, path, &copy, store->stream.shape.segment_size, &size,
                      error) &&
            file_rename(buffer_string(&copy), path, error);
 }
@@ -372,19 +326,12 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
                             Buffer *incoming, FoundWal *found, Error *error)
 {
     const char *path = buffer_string(incoming);
-    const bool in_memory = store->scratch_directory == NULL;
 
     path_in(&found->path, path, "");
-    if ((!in_memory && !copy_foreign_file(store, incoming, error)) ||
-        !open_if_valid(store, wanted, found, error))
+    if (!copy_foreign_file(store, incoming, error) || !open_if_valid(store, wanted, found, error))
         return false;
     if (found->fd < 0)
-        return remove_incoming(store, incoming, error);
-    if (in_memory)
-    {
-        snprintf(store->memory_name, sizeof(store->memory_name), "%s", name);
-        return true;
-    }
+        return file_remove(path, error);
     path_in(&found->path, store->scratch_directory, name);
     if (file_set_mode(found->fd, path, file_mode(), error) &&
         file_move(path, buffer_string(&found->path), error))
@@ -444,12 +391,11 @@ static bool expand_form(WalStore *store, const WantedWal *wanted, const char *na
     uint64_t size;
 
     if (!begin_incoming(store, name, &incoming, error) ||
-        !expand_to(store, compression, buffer_string(&found->path), &incoming, segment_size, &size,
-                   error))
+        !expand_to(compression, buffer_string(&found->path), &incoming, segment_size, &size, error))
         return false;
     if (size != segment_size && !is_partial)
     {
-        discard_incoming(store, &incoming);
+        discard_incoming(&incoming);
         return error_segment_size(store, buffer_string(&found->path), size, error);
     }
     log_debug("using file \"%s\"", buffer_string(&found->path));
@@ -548,8 +494,7 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
                      &failure) ||
         (ended_well && !accept_restored(store, wanted, &incoming, found, &failure)))
     {
-        discard_incoming(store, &incoming);
-        store->command_failed = true;
+        discard_incoming(&incoming);
         return give_up_command(store, &failure, error);
     }
     if (found->fd >= 0)
@@ -557,14 +502,10 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
         log_debug("using file \"%s\" restored from archive", wanted->name); /* contract */
         return true;
     }
-    store->command_failed = true;
     if (!ended_well)
-        buffer_printf(&found->why_not,
-                      "the restore command did not give it: %s. (It was to write to \"%s\". A "
-                      "command that makes another file beside that cannot be tried so.)",
-                      outcome, buffer_string(&incoming));
+        buffer_printf(&found->why_not, "the restore command did not give it: %s.", outcome);
     ARRAY_ADD(store->refused, store->refused_count, wanted->segment);
-    return remove_incoming(store, &incoming, error);
+    return file_remove(buffer_string(&incoming), error);
 }
 
 /* ---- The start of a segment ---- */
@@ -699,15 +640,8 @@ bool wal_store_open_archived(void *store, uint64_t segment, int *fd, bool *found
 
 bool wal_store_open(void *store, uint64_t segment, int *fd, bool *found, Error *error)
 {
-    WalStore *wal_store = store;
-
-    if (!check_not_exhausted(store, error) ||
-        !wal_store_open_own(store, segment, fd, found, error) ||
-        (!*found && !wal_store_open_archived(store, segment, fd, found, error)))
-        return false;
-    if (*found && wal_store->scratch_directory == NULL)
-        wal_store->opened_bytes += wal_store->stream.shape.segment_size;
-    return true;
+    return wal_store_open_own(store, segment, fd, found, error) &&
+           (*found || wal_store_open_archived(store, segment, fd, found, error));
 }
 
 bool wal_store_find(WalStore *store, uint64_t segment, Buffer *path, bool *found, Error *error)
@@ -727,7 +661,6 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
 {
     const WantedWal wanted = wanted_segment(store, segment);
 
-    assert(store->scratch_directory == NULL);
     *how = "";
     for (const WalPlace *place = store->places; *place != WAL_PLACES_END; place++)
     {
@@ -765,15 +698,12 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
         if (!find_form(store, name, compression, &path, found, &size, error))
             return false;
         if (*found)
-            return expand_to(store, compression, buffer_string(&path), incoming, limit, &size,
-                             error);
+            return expand_to(compression, buffer_string(&path), incoming, limit, &size, error);
     }
     if (store->restore.command == NULL)
         return true;
-    store->command_failed = true;
     if (!restore_run(&store->restore, name, buffer_string(incoming), found, outcome, &failure))
         return give_up_command(store, &failure, error);
-    store->command_failed = !*found;
     return true;
 }
 
@@ -790,7 +720,7 @@ bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer
     result = begin_incoming(store, name, &incoming, error) &&
              fetch_archived_file(store, name, &incoming, limit, found, error) &&
              (!*found || file_read_all(buffer_string(&incoming), limit, buffer, found, error)) &&
-             remove_incoming(store, &incoming, error);
+             file_remove(buffer_string(&incoming), error);
     pthread_mutex_unlock(&store->lock);
     if (result && *found)
         log_debug("using file \"%s\" restored from archive", name); /* contract */

@@ -61,9 +61,6 @@ typedef struct WalStore
     const char *wal_directory;    /* PGDATA/pg_wal, the target's */
     const char *source_directory; /* of WAL_OF_SOURCE: "SOURCE/pg_wal" or the scratch directory, */
     const char *source_prefix;    /* then "" or "source.", then the segment's name */
-    /* NULL: for a look at a pair, which writes nothing. What is fetched goes to memory, one segment
-     * at a time, by one thread; and the store is exhausted, an error, when much WAL was opened or
-     * several segments were fetched. */
     const char *scratch_directory;
     const char *archive_directory; /* --wal-archive, or NULL */
     RestoreCommand restore;        /* with a command, or NULL */
@@ -97,14 +94,6 @@ typedef struct WalStore
     pthread_mutex_t lock; /* held while a file is fetched; guards what follows */
     uint64_t *refused;    /* segments that the restore command did not have */
     size_t refused_count;
-    /* Without a scratch directory: */
-    uint64_t opened_bytes;
-    int fetch_count;
-    bool command_failed; /* the restore command did not give what it was asked for: one that makes
-                            another file first, beside its path, can only do that in a directory */
-    int memory_fd;       /* what was fetched last; -1: nothing */
-    char memory_path[FILE_MEMORY_PATH_SIZE];
-    char memory_name[WAL_NAME_SIZE + 16]; /* its file's, once it is the segment; else "" */
 } WalStore;
 
 /* The fields that stores of the target's WAL and of the source's have in common; the rest is the
@@ -160,8 +149,7 @@ MUST_CHECK bool wal_store_find(WalStore *store, uint64_t segment, Buffer *path, 
 
 /*
  * True if a place has the segment. *how, in the arena, is a sentence about the answer; where places
- * fail to answer it is the error of the last. For a store without a scratch directory: nothing is
- * written to a disk.
+ * fail to answer it is the error of the last.
  */
 bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char **how);
 
@@ -175,9 +163,6 @@ MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t li
  */
 MUST_CHECK bool wal_file_is_segment(const WalShape *shape, int fd, const char *path,
                                     uint64_t segment, bool *is, Error *why_not, Error *error);
-
-/* True if a store without a scratch directory failed because it had opened or fetched enough. */
-bool wal_store_is_exhausted(const WalStore *store);
 
 /* True if the restore command did not have the segment. */
 bool wal_store_was_refused(const WalStore *store, uint64_t segment);
