@@ -17,7 +17,7 @@ my @digests = (
     [ 'MD5', 'REVOKE EXECUTE ON FUNCTION sha256(bytea) FROM PUBLIC' ],
     [ 'no digest', 'REVOKE EXECUTE ON FUNCTION md5(bytea) FROM PUBLIC' ],
     [ 'SHA-256', 'GRANT EXECUTE ON FUNCTION sha256(bytea) TO PUBLIC' ],
-    [ '(?:MD5|SHA-256)', 'GRANT EXECUTE ON FUNCTION md5(bytea) TO PUBLIC', 'the faster one' ],
+    [ '(?:MD5|SHA-256)', 'GRANT EXECUTE ON FUNCTION md5(bytea) TO PUBLIC', 'the one for the version and the processor' ],
 );
 
 each_version(sub {

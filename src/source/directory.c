@@ -30,13 +30,6 @@ static bool follows_link(void *context, const char *path)
     return strcmp(path, walk->version->wal_directory) == 0 || relpath_is_tablespace(path);
 }
 
-static bool is_lost_and_found(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
-}
-
 bool data_directory_is_readable(const char *directory, const DirEntry *entry, bool *readable,
                                 Error *error)
 {
@@ -52,6 +45,7 @@ bool data_directory_is_readable(const char *directory, const DirEntry *entry, bo
 static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     const ListWalk *walk = context;
+    const char *slash = strrchr(entry->path, '/');
     SourceFile file = {
         .path = entry->path, .device = entry->status->st_dev, .inode = entry->status->st_ino};
 
@@ -69,7 +63,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     }
     else
         file.type = FILE_OTHER;
-    if (is_lost_and_found(entry->path))
+    if (strcmp(slash != NULL ? slash + 1 : entry->path, "lost+found") == 0)
         *descend = false; /* the file system's own, and only root's to read */
     else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
     {
@@ -97,20 +91,6 @@ static bool read_control_of_directory(void *context, Buffer *buffer, Error *erro
     return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
 }
 
-/* PG_VERSION contains the major version too; where they differ, files were mixed up. */
-static bool check_pg_version(const char *directory, const char *pg_version, const Control *control,
-                             Error *error)
-{
-    TextCursor text = text_cursor(pg_version);
-
-    if (version_take_name(&text, control->version))
-        return true;
-    error_set(error, ERROR_FAILED,
-              "PG_VERSION and pg_control in directory \"%s\" are of different versions", directory);
-    return error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %s.",
-                        (int) strcspn(pg_version, "\n"), pg_version, control->version->name);
-}
-
 bool directory_control_read(const char *directory, Control *control, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, version_path = {0}, version = {0};
@@ -123,9 +103,23 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
         return false;
     file.pg_version = buffer_string(&version);
     if (source_control_read(read_control_of_directory, path.bytes, file, control, error))
-        return (found || file_read_all(buffer_string(&version_path), PG_VERSION_SIZE_MAX, &version,
-                                       NULL, error)) &&
-               check_pg_version(directory, buffer_string(&version), control, error);
+    {
+        TextCursor text;
+
+        if (!found && !file_read_all(buffer_string(&version_path), PG_VERSION_SIZE_MAX, &version,
+                                     NULL, error))
+            return false;
+        text = text_cursor(buffer_string(&version));
+        if (version_take_name(&text, control->version))
+            return true;
+        /* PG_VERSION contains the major version too; where they differ, files were mixed up. */
+        error_set(error, ERROR_FAILED,
+                  "PG_VERSION and pg_control in directory \"%s\" are of different versions",
+                  directory);
+        return error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %s.",
+                            (int) strcspn(buffer_string(&version), "\n"), buffer_string(&version),
+                            control->version->name);
+    }
     if (error != NULL && error->error_number == ENOENT)
         return error_hint(error,
                           "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "

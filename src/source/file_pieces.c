@@ -133,31 +133,26 @@ static bool hand_over_files(PieceBatch *batch, Error *error)
     return true;
 }
 
-static bool ask_source_for_batch(PieceBatch *batch, Error *error)
-{
-    const FilePieces *pieces = batch->pieces;
-    Source *source = pieces->source;
-    const FetchBatch asked = {.requests = batch->requests,
-                              .count = batch->count,
-                              .digests = pieces->digests && source->directory == NULL,
-                              .block_size = pieces->block_size};
-
-    if (source->directory != NULL && pieces->take_file != NULL)
-        return hand_over_files(batch, error);
-    return source->operations->fetch(source, batch->worker.number, &asked, hand_over_answer, batch,
-                                     error);
-}
-
 static bool ask_batches(PieceBatch *batch, Error *error)
 {
     const FilePieces *pieces = batch->pieces;
+    Source *source = pieces->source;
+    const bool reads_files = source->directory != NULL && pieces->take_file != NULL;
 
     for (;;)
     {
+        FetchBatch asked = {.requests = batch->requests,
+                            .digests = pieces->digests && source->directory == NULL,
+                            .block_size = pieces->block_size};
+
         fill_batch(batch);
         if (batch->count == 0)
             return true;
-        if (!stop_check(error) || !ask_source_for_batch(batch, error) ||
+        asked.count = batch->count;
+        if (!stop_check(error) ||
+            !(reads_files ? hand_over_files(batch, error)
+                          : source->operations->fetch(source, batch->worker.number, &asked,
+                                                      hand_over_answer, batch, error)) ||
             (pieces->end_batch != NULL &&
              !pieces->end_batch(pieces->context, &batch->worker, error)))
             return false;

@@ -34,8 +34,6 @@ typedef struct ServerConnection
     Connection *connection;                  /* NULL when it was lost */
     char instance[CONNECTION_INSTANCE_SIZE]; /* of the server process that was identified last */
     int instance_number;                     /* see ServerSource.instance_count */
-    atomic_bool too_many;                    /* why it could not be opened again */
-    atomic_bool alive;                       /* it worked when it was used last */
 } ServerConnection;
 
 typedef struct ServerSource
@@ -88,13 +86,12 @@ MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_se
                                       double seconds, ConnectionRefusal *refusal, Error *error);
 
 /*
- * Functions on files give NULL for a missing file if they get one more argument, which is what the
- * first two functions give for SQL. Servers that do not know the argument fail. server_lacked_file:
+ * Functions on files give NULL for a missing file if they get one more argument, which is what
+ * server_may_lack gives for SQL. Servers that do not know the argument fail. server_lacked_file:
  * that was why the last statement failed, and the transaction goes on. False: the connection was
  * lost now, or the statement failed for another reason, which the error still says.
  */
 const char *server_may_lack(const ServerSql *names);
-const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
 MUST_CHECK bool server_lacked_file(Connection *connection, Error *error);
 
 /*
@@ -115,9 +112,7 @@ MUST_CHECK bool server_note_replayed(const ServerSource *self, Connection *conne
 /*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
  * from the server's last answer before a loss, and starts again whenever progress->delivered
- * (progress may be NULL) has grown since the previous loss. If the server has too many connections
- * to accept a new one for a worker that lost its connection, the worker shares another worker's.
- * ERROR_RETRY: all are lost.
+ * (progress may be NULL) has grown since the previous loss. ERROR_RETRY: the time is over.
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                AttemptProgress *progress, Error *error);
@@ -151,8 +146,8 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 
 /* ---- server_fetch.c and server_list.c ---- */
 
-/* Set the source's digest: the first that the server and we compute. A library that obeys FIPS 140
- * refuses MD5, and before 11 there is no other. */
+/* Set the source's digest: the preferred one, or the other, as the server and we compute it. A
+ * library that obeys FIPS 140 refuses MD5, and before 11 there is no other. */
 MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 
 /* SourceOperations' fetch, list and try_files. */

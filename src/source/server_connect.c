@@ -39,11 +39,6 @@ const char *server_may_lack(const ServerSql *names)
     return names->missing_ok ? ", true" : "";
 }
 
-const char *server_list_may_lack(const ServerSql *names)
-{
-    return names->missing_ok ? ", true, false" : "";
-}
-
 bool server_lacked_file(Connection *connection, Error *error)
 {
     return !server_version(connection)->sql.missing_ok &&
@@ -227,20 +222,13 @@ bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *er
     return true;
 }
 
-/* A standby's pg_control says by and by on which timeline it has long been. */
-static bool is_same_role(const ServerIdentity *expected, const ServerIdentity *found,
-                         Timeline replayed)
-{
-    if (found->in_recovery != expected->in_recovery)
-        return false;
-    return found->timeline == expected->timeline ||
-           (found->in_recovery && found->timeline > expected->timeline &&
-            found->timeline <= replayed);
-}
-
 static bool compare_identities(const ServerIdentity *expected, const ServerIdentity *found,
                                Timeline replayed, Error *error)
 {
+    /* A standby's pg_control says by and by on which timeline it has long been. */
+    const bool may_have_followed =
+        found->in_recovery && found->timeline > expected->timeline && found->timeline <= replayed;
+
     if (found->system_identifier != expected->system_identifier)
     {
         error_set(error, ERROR_FAILED, "new connection leads to a different system");
@@ -248,7 +236,8 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
                             "Its system identifier is %" PRIu64 "; earlier it was %" PRIu64 ".",
                             found->system_identifier, expected->system_identifier);
     }
-    if (!is_same_role(expected, found, replayed))
+    if (found->in_recovery != expected->in_recovery ||
+        (found->timeline != expected->timeline && !may_have_followed))
     {
         error_set(error, ERROR_FAILED,
                   "new connection leads to another server, or the source server was promoted");
@@ -270,20 +259,6 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
     return true;
 }
 
-/* A server with older pages than those from which recovery was to start: a standby beside the
- * source. */
-static bool check_redo(ServerSource *self, Lsn seen, Lsn redo, Error *error)
-{
-    if (redo >= seen)
-    {
-        raise_to(&self->redo_seen, redo);
-        return true;
-    }
-    error_set(error, ERROR_FAILED, "new connection leads to another server");
-    return error_detail(error, "Its last checkpoint begins at %X/%X; earlier it began at %X/%X.",
-                        LSN_ARGS(redo), LSN_ARGS(seen));
-}
-
 /*
  * Check that the server of this connection is still the source. In the meantime it may have been
  * restarted or may have crashed, which does no harm; it must have the same data directory, history
@@ -296,10 +271,20 @@ static bool check_same_server(ServerSource *self, Connection *connection, Error 
     const Timeline replayed = self->timeline_replayed;
     ServerIdentity found;
 
-    return identify_server(connection, &found, error) &&
-           compare_identities(&self->identity, &found, replayed, error) &&
-           (found.in_recovery || server_check_position(self, seen, found.position, error)) &&
-           check_redo(self, redo, found.redo, error);
+    if (!identify_server(connection, &found, error) ||
+        !compare_identities(&self->identity, &found, replayed, error) ||
+        (!found.in_recovery && !server_check_position(self, seen, found.position, error)))
+        return false;
+    if (found.redo >= redo)
+    {
+        raise_to(&self->redo_seen, found.redo);
+        return true;
+    }
+    /* Its pages are older than those from which recovery was to start: a standby beside the source.
+     */
+    error_set(error, ERROR_FAILED, "new connection leads to another server");
+    return error_detail(error, "Its last checkpoint begins at %X/%X; earlier it began at %X/%X.",
+                        LSN_ARGS(found.redo), LSN_ARGS(redo));
 }
 
 /* ---- Connecting, and trying again ---- */
@@ -330,16 +315,6 @@ static void note_answers(ServerSource *self, const ServerConnection *connection,
     pthread_mutex_unlock(&self->instance_lock);
 }
 
-/* A server that was restarted does not answer any more as the process that it was before: two
- * servers take turns, which may have been copied at one time. */
-static bool check_not_former(const ServerConnection *connection, int count, Error *error)
-{
-    if (connection->instance_number >= count)
-        return true;
-    error_set(error, ERROR_FAILED, "new connection leads to another server");
-    return error_detail(error, "The server of an older connection answers as well.");
-}
-
 /* Begin a transaction. If another server process answers than last time, check that it is the
  * source's. */
 static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, Error *error)
@@ -351,7 +326,14 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     if (!connection_begin(connection->connection, instance, error))
         return false;
     if (strcmp(instance, connection->instance) == 0)
-        return check_not_former(connection, count, error);
+    {
+        if (connection->instance_number >= count)
+            return true;
+        /* A server that was restarted does not answer any more as the process that it was before:
+         * two servers take turns, which may have been copied at one time. */
+        error_set(error, ERROR_FAILED, "new connection leads to another server");
+        return error_detail(error, "The server of an older connection answers as well.");
+    }
     if (self->identified && !check_same_server(self, connection->connection, error))
         return false;
     memcpy(connection->instance, instance, sizeof(instance));
@@ -390,15 +372,13 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
         connection->instance[0] = '\0';
         connection->connection =
             server_connect(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
-        connection->too_many = refusal == REFUSAL_TOO_MANY;
         if (!self->identified)
             self->answers |= connection->connection != NULL || refusal != REFUSAL_NONE;
         if (connection->connection == NULL)
             return false;
         connection_limit_rate(connection->connection, self->source.rate);
     }
-    connection->alive = begin_on_same_server(self, connection, error);
-    return connection->alive;
+    return begin_on_same_server(self, connection, error);
 }
 
 /* The state of trying again. */
@@ -409,20 +389,6 @@ typedef struct Retry
     int pause;       /* milliseconds before the next connection */
     bool replaced;   /* one that had died before it was needed */
 } Retry;
-
-/* Pause before the next try; false: the time is over, or a stop was requested. */
-static bool pause_before_try(Retry *retry, Error *error)
-{
-    const double left = retry->deadline - clock_seconds();
-
-    if (left <= 0 ||
-        !stop_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
-        return false;
-    retry->pause = retry->pause > 0 ? 2 * retry->pause : PAUSE_MILLISECONDS_MIN;
-    if (retry->pause > PAUSE_MILLISECONDS_MAX)
-        retry->pause = PAUSE_MILLISECONDS_MAX;
-    return true;
-}
 
 /* The seconds that one try to connect may take; 0: the first one, as long as the string says. */
 static double seconds_for_try(const ServerSource *self, const Retry *retry)
@@ -457,14 +423,14 @@ static void close_lost_connection(ServerConnection *connection)
 {
     connection_close(connection->connection);
     connection->connection = NULL;
-    connection->alive = false;
 }
 
-/* The connection is lost: close it, wait, and tell whether to try again. */
+/* The connection is lost: close it, wait, and tell whether to try again: not when the time is over,
+ * or a stop was requested. */
 static bool retry_after_loss(const ServerSource *self, ServerConnection *connection, Retry *retry,
                              size_t progress, Error *error)
 {
-    double silent = 0;
+    double silent = 0, left;
 
     if (connection->connection != NULL)
         silent = connection_silent_seconds(connection->connection);
@@ -480,90 +446,66 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
         retry->pause = 0;
     }
     retry->progress = progress;
-    return pause_before_try(retry, error);
+    left = retry->deadline - clock_seconds();
+    if (left <= 0 ||
+        !stop_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
+        return false;
+    retry->pause = retry->pause > 0 ? 2 * retry->pause : PAUSE_MILLISECONDS_MIN;
+    if (retry->pause > PAUSE_MILLISECONDS_MAX)
+        retry->pause = PAUSE_MILLISECONDS_MAX;
+    return true;
 }
 
-/* Another connection that worked when it was used last, or -1. */
-static int find_alive(ServerSource *self)
-{
-    for (int i = 0; i < self->connection_count; i++)
-        if (self->connections[i].alive)
-            return i;
-    return -1;
-}
-
-/* *shares: there are too many connections to open it again, and another one works. */
 static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt attempt,
-                       void *context, AttemptProgress *progress, bool *shares, Error *error)
+                       void *context, AttemptProgress *progress, Error *error)
 {
     Retry retry = {.deadline = -1};
 
-    *shares = false;
     for (;;)
     {
         const bool had_connection = connection->connection != NULL;
         const double seconds = seconds_for_try(self, &retry);
-        bool success = false;
-        bool ready = begin_on_connection(self, connection, seconds, error);
+        const bool ready = begin_on_connection(self, connection, seconds, error);
 
         if (ready)
         {
+            bool success;
+
             progress->replayed = LSN_INVALID;
             success = attempt(connection->connection, context, error);
             note_answers(self, connection, progress->replayed);
             connection_end(connection->connection);
+            if (success)
+                return true;
         }
-        if (success)
-            return true;
         if (error->kind != ERROR_RETRY)
             return false;
         if (replaces_idle(self, connection, &retry, had_connection && !ready))
             close_lost_connection(connection);
-        else
-        {
-            *shares = connection->too_many && find_alive(self) >= 0;
-            if (*shares || !retry_after_loss(self, connection, &retry, progress->delivered, error))
-                return false;
-        }
+        else if (!retry_after_loss(self, connection, &retry, progress->delivered, error))
+            return false;
     }
 }
 
 bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                     AttemptProgress *progress, Error *error)
 {
-    int chosen = worker;
-    bool shares = true;
+    ServerConnection *connection = &self->connections[worker];
     AttemptProgress none = {0};
     Error own; /* its kind decides whether it is tried again */
+    bool success;
 
+    assert(worker >= 0 && worker < self->connection_count);
     if (error == NULL)
         error = &own;
-    if (progress == NULL)
-        progress = &none;
-    assert(worker >= 0 && worker < self->connection_count);
-    if (self->connections[worker].too_many && find_alive(self) >= 0)
-        chosen = find_alive(self);
-    while (shares)
-    {
-        ServerConnection *connection = &self->connections[chosen];
-        bool success;
-
-        pthread_mutex_lock(&connection->lock);
-        success = attempt_on(self, connection, attempt, context, progress, &shares, error);
-        pthread_mutex_unlock(&connection->lock);
-        if (success || error->kind != ERROR_RETRY)
-            return success;
-        if (!shares)
-            break;
-        log_warning("continuing with fewer connections to the source server: %s", error->message);
-        chosen = find_alive(self);
-        if (chosen < 0)
-            chosen = worker; /* the other was lost just now as well */
-    }
-    if (self->retry_timeout_seconds > 0)
+    pthread_mutex_lock(&connection->lock);
+    success =
+        attempt_on(self, connection, attempt, context, progress != NULL ? progress : &none, error);
+    pthread_mutex_unlock(&connection->lock);
+    if (!success && error->kind == ERROR_RETRY && self->retry_timeout_seconds > 0)
         error_detail(error, "pg_rewind retried the connection for %d second%s.",
                      self->retry_timeout_seconds, plural((uint64_t) self->retry_timeout_seconds));
-    return false;
+    return success;
 }
 
 /* server_ask's question. */
@@ -627,32 +569,8 @@ bool server_identify(ServerSource *self, Connection *connection, Error *error)
 bool server_connect_first(ServerSource *self, Attempt attempt, Error *error)
 {
     AttemptProgress none = {0};
-    bool shares;
 
-    return attempt_on(self, &self->connections[0], attempt, self, &none, &shares, error);
-}
-
-/* Open one more connection; *granted false: the server refuses it now. */
-static bool add_connection(ServerSource *self, bool *granted, Error *error)
-{
-    ServerConnection *connection = &self->connections[self->connection_count];
-
-    *granted = begin_on_connection(self, connection,
-                                   seconds_for_try(self, &(Retry){.deadline = -1}), error);
-    if (*granted)
-    {
-        connection_end(connection->connection);
-        self->connection_count++;
-        return true;
-    }
-    /* Also one that leads to another server (a load balancer): nothing was read from it. */
-    if (!stop_check(error))
-        return false;
-    connection_close(connection->connection);
-    connection->connection = NULL;
-    log_debug("continuing with %d connection%s to the source server: %s", self->connection_count,
-              plural((uint64_t) self->connection_count), error->message);
-    return true;
+    return attempt_on(self, &self->connections[0], attempt, self, &none, error);
 }
 
 bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
@@ -662,8 +580,25 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
 
     assert(jobs >= 1 && jobs <= SERVER_CONNECTIONS_MAX);
     while (more && self->connection_count < jobs)
-        if (!add_connection(self, &more, error))
+    {
+        ServerConnection *connection = &self->connections[self->connection_count];
+
+        more = begin_on_connection(self, connection,
+                                   seconds_for_try(self, &(Retry){.deadline = -1}), error);
+        if (more)
+        {
+            connection_end(connection->connection);
+            self->connection_count++;
+            continue;
+        }
+        if (!stop_check(error))
             return false;
+        /* Also one that leads to another server (a load balancer): nothing was read from it. */
+        close_lost_connection(connection);
+        log_debug("continuing with %d connection%s to the source server: %s",
+                  self->connection_count, plural((uint64_t) self->connection_count),
+                  error->message);
+    }
     *granted = self->connection_count < jobs ? self->connection_count : jobs;
     return true;
 }

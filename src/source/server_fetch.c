@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <endian.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -16,14 +15,8 @@
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
 
-/* The text before and after a bytea. */
-typedef struct DigestSql
-{
-    const char *before, *after;
-} DigestSql;
-
-/* MD5 and SHA-256 of a bytea, as a bytea of DIGEST_SIZE bytes; the value stands in between. */
-static const DigestSql digests[DIGEST_KINDS] = {
+/* MD5 and SHA-256 of a bytea, as a bytea of DIGEST_SIZE bytes: the text before and after it. */
+static const char *const digests[DIGEST_KINDS][2] = {
     [DIGEST_MD5] = {"pg_catalog.decode(pg_catalog.md5(", "), 'hex')"},
     [DIGEST_SHA256] = {"pg_catalog.substr(pg_catalog.sha256(", "), 1, 16)"}};
 
@@ -282,29 +275,21 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     return success && connection_pipeline_end(connection, error);
 }
 
-/* A query must not hold its snapshot for long only because the rate is low. */
-static uint64_t query_bytes_max(const Source *source)
-{
-    const uint64_t share = rate_limit(source->rate) / 8;
-
-    return share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX;
-}
-
 /* The query for the batch, made for the server's version and role. */
 static const char *make_fetch_sql(const ServerSource *self, const FetchBatch *batch, Arena *arena)
 {
     const ServerSql *names = &self->version->sql;
     const char *may_lack = server_may_lack(names);
-    const DigestSql *digest = &digests[self->source.digest];
+    const char *const *digest = digests[self->source.digest];
     const char *sql;
 
     if (!batch->digests)
         sql = arena_printf(arena, fetch_sql, may_lack);
     else if (batch->block_size > 0)
-        sql = arena_printf(arena, blocks_sql, digest->before, batch->block_size, digest->after,
+        sql = arena_printf(arena, blocks_sql, digest[0], batch->block_size, digest[1],
                            batch->block_size, may_lack);
     else
-        sql = arena_printf(arena, digest_sql, digest->before, may_lack, digest->after);
+        sql = arena_printf(arena, digest_sql, digest[0], may_lack, digest[1]);
     if (!self->identity.in_recovery)
         return sql;
     return arena_printf(arena, replayed_sql, server_replayed_sql(arena, names), sql);
@@ -315,9 +300,12 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
 {
     ServerSource *self = (ServerSource *) source;
     AUTO_ARENA Arena *arena = arena_create();
+    /* A query must not hold its snapshot for long only because the rate is low. */
+    const uint64_t share = rate_limit(source->rate) / 8;
     Fetch fetch = {.batch = batch,
                    .server = self,
-                   .query_bytes_max = query_bytes_max(source),
+                   .query_bytes_max =
+                       share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX,
                    .fails_where_gone = !self->version->sql.missing_ok,
                    .query = {.sql = make_fetch_sql(self, batch, arena),
                              .failure = "could not fetch remote files from source server",
@@ -335,70 +323,31 @@ bool server_fetch(Source *source, int worker, const FetchBatch *batch, FetchDeli
 
 bool server_find_digest(ServerSource *self, Error *error)
 {
-    for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
+    const DigestKind preferred = digest_preferred(self->version, digest_has_instructions());
+    const DigestKind kinds[] = {preferred, preferred == DIGEST_MD5 ? DIGEST_SHA256 : DIGEST_MD5};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
     {
-        const DigestSql *sql = &digests[kind];
+        const char *const *sql = digests[kinds[i]];
         uint8_t digest[DIGEST_SIZE];
         char *value;
 
-        if ((kind == DIGEST_SHA256 && !self->version->has_sha256) ||
-            !digest_bytes(kind, "", 0, digest))
+        if ((kinds[i] == DIGEST_SHA256 && !self->version->has_sha256) ||
+            !digest_bytes(kinds[i], "", 0, digest))
             continue;
         if (server_ask(&self->source, self->arena,
                        &(Query){.sql = arena_printf(
                                     self->arena,
                                     "SELECT pg_catalog.encode(%s''::pg_catalog.bytea%s, 'hex')",
-                                    sql->before, sql->after),
+                                    sql[0], sql[1]),
                                 .column_count = 1},
                        &value, error))
         {
-            self->source.digest = kind;
+            self->source.digest = kinds[i];
             return true;
         }
         if (error->kind != ERROR_FAILED)
             return false;
     }
-    return true;
-}
-
-#define TIME "(EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8"
-
-/* The least time that each digest of the sample takes. Without OFFSET 0 the digests would be
- * computed while the query is planned, and without HAVING not at all. */
-static const char times_sql[] =
-    "SELECT pg_catalog.min(t2 - t1), pg_catalog.min(t3 - t2)\n"
-    "FROM (SELECT " TIME " AS t1, %s sample%s AS md5, " TIME " AS t2, %s sample%s AS sha256, " TIME
-    " AS t3\n"
-    "  FROM (SELECT pg_catalog.decode(pg_catalog.repeat('5a', %d), 'hex') AS sample OFFSET 0)\n"
-    "    AS samples, pg_catalog.generate_series(1, %d) OFFSET 0) AS times\n"
-    "HAVING pg_catalog.count(md5) + pg_catalog.count(sha256) > 0";
-
-bool source_server_choose_digest(Source *source, Error *error)
-{
-    const DigestSql *md5 = &digests[DIGEST_MD5];
-    const DigestSql *sha256 = &digests[DIGEST_SHA256];
-    AUTO_ARENA Arena *arena = arena_create();
-    const Query query = {.sql =
-                             arena_printf(arena, times_sql, md5->before, md5->after, sha256->before,
-                                          sha256->after, DIGEST_SAMPLE_SIZE, DIGEST_SAMPLES),
-                         .column_count = 2};
-    int64_t here[DIGEST_KINDS], there[DIGEST_KINDS];
-    char *values[2];
-
-    if (source->digest != DIGEST_MD5 || !((ServerSource *) source)->version->has_sha256)
-        return true;
-    if (!server_ask(source, arena, &query, values, error))
-        return error->kind == ERROR_FAILED; /* it computes no SHA-256 */
-    for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
-    {
-        const char *value = values[kind - DIGEST_MD5];
-
-        here[kind] = digest_microseconds(kind);
-        there[kind] = value != NULL ? strtoll(value, NULL, 10) : INT64_MAX;
-        log_debug("a sample of %d kB takes %lld us by %s, on the source %lld",
-                  DIGEST_SAMPLE_SIZE / 1024, (long long) here[kind], digest_name(kind),
-                  (long long) there[kind]);
-    }
-    source->digest = digest_choose(here, there);
     return true;
 }

@@ -93,31 +93,13 @@ static void append_file(FileList *list, FileType type, uint64_t size, const char
 
 /* ---- The server's answers ---- */
 
-/* An int8 that is not negative. */
-static bool parse_size(const char *text, uint64_t *size)
-{
-    TextCursor digits = text_cursor(text != NULL ? text : "");
-
-    return text_take_u64(&digits, size) && text_at_end(&digits) && *size <= INT64_MAX;
-}
-
-static int depth_of(const char *path)
-{
-    int depth = 1;
-
-    while ((path = strchr(path, '/')) != NULL)
-    {
-        path++;
-        depth++;
-    }
-    return depth;
-}
-
 static bool list_row(void *context, const ConnectionValue *columns, Error *error)
 {
     FileList *list = context;
     const char *path = columns[0].bytes;
     const char *location = columns[3].bytes;
+    TextCursor digits = text_cursor(columns[1].bytes != NULL ? columns[1].bytes : "");
+    int depth = 1;
     uint64_t size;
     FileType type;
 
@@ -129,12 +111,15 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
             append_file(list, FILE_LINK, 0, path, location);
         return true;
     }
-    if (path == NULL || columns[2].bytes == NULL || !parse_size(columns[1].bytes, &size) ||
+    if (path == NULL || columns[2].bytes == NULL || !text_take_u64(&digits, &size) ||
+        !text_at_end(&digits) || size > INT64_MAX ||
         (location != NULL && !relpath_is_tablespace(path)))
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
     type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+        depth++;
     /* Each level is one deeper: so a source that repeats itself comes to an end. */
-    if (type == FILE_DIRECTORY && depth_of(path) != list->depth)
+    if (type == FILE_DIRECTORY && depth != list->depth)
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
     if (type == FILE_DIRECTORY && list->depth >= DEPTH_MAX)
     {
@@ -151,22 +136,6 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
 
 /* ---- Our questions ---- */
 
-/* Take at most `most` names from *position on, as an array literal. How many there were. */
-static size_t take_names(const Buffer *names, size_t *position, size_t most, Buffer *literal)
-{
-    size_t count = 0;
-
-    buffer_clear(literal);
-    for (; count < most && *position < names->size; count++)
-    {
-        const char *name = (const char *) names->bytes + *position;
-
-        array_append(literal, name);
-        *position += strlen(name) + 1;
-    }
-    return count;
-}
-
 /* A ConnectionRow: one more name, of what it may be. */
 static bool name_row(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -176,16 +145,14 @@ static bool name_row(void *context, const ConnectionValue *columns, Error *error
     return true;
 }
 
-/* Whether a query failed because of one of its names alone, and the transaction goes on. */
-typedef bool (*NameFailure)(Connection *connection, Error *error);
-
 /*
  * Run a query that takes an array of names, for all names, a few at once; `row` appends to the
  * list. If the query fails because of one of the names, its rows are dropped and it is run for half
- * the number of names; a single name for which it fails is passed over.
+ * the number of names; a single name for which it fails is passed over. So it fails for a file that
+ * is missing, and with the SQLSTATE `refusal` (NULL: with no other).
  */
 static bool ask_for_each(Connection *connection, Query query, const Buffer *names,
-                         ConnectionRow row, FileList *list, NameFailure is_of_name, Error *error)
+                         ConnectionRow row, FileList *list, const char *refusal, Error *error)
 {
     size_t position = 0, most = NAMES_PER_QUERY;
     AUTO_BUFFER Buffer literal = {0};
@@ -193,15 +160,24 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
     while (position < names->size)
     {
         const size_t begin = position, count_before = list->count;
-        const size_t count = take_names(names, &position, most, &literal);
+        size_t count = 0;
 
+        buffer_clear(&literal);
+        for (; count < most && position < names->size; count++)
+        {
+            const char *name = (const char *) names->bytes + position;
+
+            array_append(&literal, name);
+            position += strlen(name) + 1;
+        }
         query.parameters[0] = array_literal(&literal);
         if (connection_rows(connection, &query, row, list, error))
         {
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
             continue;
         }
-        if (!is_of_name(connection, error))
+        if (!(refusal != NULL && connection_back_to_savepoint(connection, refusal, error)) &&
+            !server_lacked_file(connection, error))
             return false;
         list->count = count_before;
         most = count > 1 ? count / 2 : 1;
@@ -212,12 +188,6 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
 }
 
 /* ---- Names that the server does not take ---- */
-
-/* A NameFailure: a name is invalid in the server's encoding. */
-static bool server_refused_name(Connection *connection, Error *error)
-{
-    return connection_back_to_savepoint(connection, NOT_IN_REPERTOIRE, error);
-}
 
 /*
  * Mark the files from `first` on whose paths the server does not take: it gives any name that a
@@ -238,7 +208,7 @@ static bool mark_unreadable(Connection *connection, FileList *list, size_t first
     for (size_t i = first; i < list->count; i++)
         if (!text_is_ascii(list->files[i].path))
             buffer_append(&names, list->files[i].path, strlen(list->files[i].path) + 1);
-    ok = ask_for_each(connection, query, &names, name_row, &taken, server_refused_name, error);
+    ok = ask_for_each(connection, query, &names, name_row, &taken, NOT_IN_REPERTOIRE, error);
     for (size_t i = first; ok && i < list->count; i++)
     {
         SourceFile *file = &list->files[i];
@@ -285,9 +255,8 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
 
     query.sql = names_sql;
     query.column_count = 1;
-    ok =
-        ask_for_each(connection, query, directories, name_row, &names, server_lacked_file, error) &&
-        mark_unreadable(connection, &names, 0, error);
+    ok = ask_for_each(connection, query, directories, name_row, &names, NULL, error) &&
+         mark_unreadable(connection, &names, 0, error);
     for (size_t i = 0; ok && i < names.count; i++)
     {
         const char *path = names.files[i].path;
@@ -302,13 +271,12 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
     }
     query.sql = status_sql;
     query.column_count = 4;
-    ok = ok && ask_for_each(connection, query, &paths, list_row, list, server_lacked_file, error);
+    ok = ok && ask_for_each(connection, query, &paths, list_row, list, NULL, error);
     if (ok)
         collect_dangling(&names, list, first, &dangling);
     free(names.files);
     query.sql = dangling_sql;
-    return ok &&
-           ask_for_each(connection, query, &dangling, list_row, list, server_lacked_file, error);
+    return ok && ask_for_each(connection, query, &dangling, list_row, list, NULL, error);
 }
 
 /* List the data directory, then the directories found there, and so on. */
@@ -325,10 +293,10 @@ static bool list_once(Connection *connection, void *context, Error *error)
     {
         size_t next = list->count;
 
-        if (!(list->in_steps ? list_in_steps(connection, list, query, &directories, error)
-                             : ask_for_each(connection, query, &directories, list_row, list,
-                                            server_lacked_file, error) &&
-                                   mark_unreadable(connection, list, next, error)))
+        if (!(list->in_steps
+                  ? list_in_steps(connection, list, query, &directories, error)
+                  : ask_for_each(connection, query, &directories, list_row, list, NULL, error) &&
+                        mark_unreadable(connection, list, next, error)))
             return false;
         for (buffer_clear(&directories); next < list->count; next++)
         {
@@ -367,13 +335,6 @@ typedef struct FileTrial
     RefusedFiles *refused;
 } FileTrial;
 
-/* A NameFailure: the server may not read the file. */
-static bool server_refused_file(Connection *connection, Error *error)
-{
-    return connection_back_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, error) ||
-           server_lacked_file(connection, error);
-}
-
 /* Of one file: the error is the server's own. */
 static bool try_alone(Connection *connection, Query query, const char *path, RefusedFiles *refused,
                       Error *error)
@@ -400,35 +361,14 @@ static bool try_alone(Connection *connection, Query query, const char *path, Ref
     return server_lacked_file(connection, &problem) || error_copy(error, &problem);
 }
 
-/* Of a part of the files: those for which the query fails are tried alone. */
-static bool try_some(Connection *connection, const Query *query, const FileTrial *some,
-                     Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    AUTO_BUFFER Buffer names = {0};
-    FileList taken = {.arena = arena};
-    size_t next = 0;
-    bool ok;
-
-    for (size_t i = 0; i < some->count; i++)
-        buffer_append(&names, some->paths[i], strlen(some->paths[i]) + 1);
-    ok = ask_for_each(connection, *query, &names, name_row, &taken, server_refused_file, error);
-    for (size_t i = 0; ok && i < some->count && some->refused->count < REFUSED_FILES_MAX; i++)
-    {
-        if (next < taken.count && strcmp(some->paths[i], taken.files[next].path) == 0)
-            next++;
-        else
-            ok = try_alone(connection, *query, some->paths[i], some->refused, error);
-    }
-    free(taken.files);
-    return ok;
-}
-
-/* An Attempt. */
+/* An Attempt. Files for which the query fails are tried alone. */
 static bool try_once(Connection *connection, void *context, Error *error)
 {
     const FileTrial *trial = context;
+    RefusedFiles *refused = trial->refused;
     AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer names = {0};
+    FileList taken = {.arena = arena};
     const Query query = {
         .sql = arena_printf(arena,
                             "SELECT path, pg_catalog.octet_length("
@@ -438,20 +378,27 @@ static bool try_once(Connection *connection, void *context, Error *error)
                             server_may_lack(&server_version(connection)->sql)),
         .failure = "could not fetch remote files from source server",
         .column_count = 2};
+    bool ok = true;
 
-    trial->refused->count = 0;
-    for (size_t i = 0; i < trial->count && trial->refused->count < REFUSED_FILES_MAX;
-         i += NAMES_PER_QUERY)
+    refused->count = 0;
+    for (size_t i = 0, next = 0, asked = 0;
+         ok && i < trial->count && refused->count < REFUSED_FILES_MAX; i++)
     {
-        const size_t left = trial->count - i;
-        const FileTrial some = {.paths = trial->paths + i,
-                                .count = left < NAMES_PER_QUERY ? left : NAMES_PER_QUERY,
-                                .refused = trial->refused};
-
-        if (!try_some(connection, &query, &some, error))
-            return false;
+        if (i == asked)
+        {
+            for (buffer_clear(&names); asked < trial->count && asked < i + NAMES_PER_QUERY; asked++)
+                buffer_append(&names, trial->paths[asked], strlen(trial->paths[asked]) + 1);
+            taken.count = next = 0;
+            ok = ask_for_each(connection, query, &names, name_row, &taken, INSUFFICIENT_PRIVILEGE,
+                              error);
+        }
+        if (next < taken.count && strcmp(trial->paths[i], taken.files[next].path) == 0)
+            next++;
+        else
+            ok = ok && try_alone(connection, query, trial->paths[i], refused, error);
     }
-    return true;
+    free(taken.files);
+    return ok;
 }
 
 bool server_try_files(Source *source, const char *const *paths, size_t count, RefusedFiles *refused,

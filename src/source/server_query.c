@@ -74,45 +74,14 @@ static bool take_primary_position(const PositionQuery *query, Lsn seen, const ch
 }
 
 /*
- * A standby that was restarted has replayed all that it had before once it has asked its primary
- * for WAL again: it does so when it has read its own WAL to the end.
- */
-static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
-{
-    if (streams)
-        self->streams = true;
-    if (streams || !(self->streams || self->instance_count > 1))
-        return true;
-    error_set(error, ERROR_RETRY,
-              "source server has not yet replayed the WAL that it had replayed before its restart");
-    return error_detail(error, "It is a standby that is not streaming from a primary now.");
-}
-
-/*
- * A standby that took the place of the one before must have replayed what that one had: pages that
- * were fetched, and the list of files, may be as new. It may be the same one, restarted.
- */
-static bool check_replayed_as_much(Lsn former, Lsn replayed, Error *error)
-{
-    if (replayed >= former)
-        return true;
-    error_set(error, ERROR_RETRY, "source server has replayed less WAL than it had before");
-    error_detail(
-        error,
-        "It has replayed WAL up to %X/%X; what its former server process sent needs WAL up "
-        "to %X/%X.",
-        LSN_ARGS(replayed), LSN_ARGS(former));
-    return error_hint(error, "It was restarted and has not replayed its WAL again yet, or the "
-                             "address leads to several standbys: name one host.");
-}
-
-/*
  * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are
  * removed and copied by replay at once, and minRecoveryPoint does not wait for that.
  */
 static bool take_standby_position(PositionQuery *query, const char *received, const char *replayed,
                                   Error *error)
 {
+    ServerSource *self = query->server;
+    const Lsn former = self->former_replayed;
     SourcePosition *position = query->position;
     Timeline unused;
 
@@ -120,14 +89,33 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
                                  .minimum = query->control->min_recovery_point,
                                  .streams = received != NULL};
     query->replayed = LSN_INVALID;
+    self->streams = self->streams || position->streams;
     if ((received != NULL && !parse_position(received, &position->end, &unused, error)) ||
-        !check_replayed_again(query->server, position->streams, error) ||
         (replayed != NULL && !parse_position(replayed, &query->replayed, &unused, error)))
         return false;
+    /* A standby that was restarted has replayed all that it had before once it has asked its
+     * primary for WAL again: it does so when it has read its own WAL to the end. */
+    if (!position->streams && (self->streams || self->instance_count > 1))
+    {
+        error_set(error, ERROR_RETRY,
+                  "source server has not yet replayed the WAL that it had replayed before its "
+                  "restart");
+        return error_detail(error, "It is a standby that is not streaming from a primary now.");
+    }
     if (query->replayed > position->minimum)
         position->minimum = query->replayed;
-    if (!check_replayed_as_much(query->server->former_replayed, position->minimum, error))
-        return false;
+    /* One that took the place of the one before must have replayed what that one had: pages that
+     * were fetched, and the list of files, may be as new. It may be the same one, restarted. */
+    if (position->minimum < former)
+    {
+        error_set(error, ERROR_RETRY, "source server has replayed less WAL than it had before");
+        error_detail(error,
+                     "It has replayed WAL up to %X/%X; what its former server process sent needs "
+                     "WAL up to %X/%X.",
+                     LSN_ARGS(position->minimum), LSN_ARGS(former));
+        return error_hint(error, "It was restarted and has not replayed its WAL again yet, or the "
+                                 "address leads to several standbys: name one host.");
+    }
     if (position->minimum > position->end)
         position->end = position->minimum;
     return true;
@@ -180,7 +168,7 @@ static bool server_names(Source *source, const char *directory, Arena *arena, co
                             "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
                             "(SELECT pg_catalog.string_agg(name, '/') "
                             "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
-                            server_may_lack(sql), server_list_may_lack(sql)),
+                            server_may_lack(sql), sql->missing_ok ? ", true, false" : ""),
         .parameters = {directory},
         .column_count = 1};
     char *text; /* no name has a slash */
@@ -555,25 +543,6 @@ static const char rights_sql[] =
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS function\n"
     "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE)";
 
-static bool error_no_grants(const char *role, const char *database, const char *grants,
-                            Error *error)
-{
-    error_set(error, ERROR_FAILED,
-              "role %s must be superuser or have the right to read files of the source server",
-              role);
-    return error_hint(error,
-                      "Run these lines as a superuser of the source in the database %s, where the "
-                      "role connects: grants apply to one database only.%s",
-                      database, grants);
-}
-
-static bool error_no_superuser(const Version *version, Error *error)
-{
-    error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
-    error_detail(error, "PostgreSQL %s has no grants for this.", version->name);
-    return error_hint(error, "Name a superuser of the source in the connection string (user=...).");
-}
-
 /* Check what the server is, allows and has set. */
 static bool check_server(ServerSource *self, Connection *connection, Error *error)
 {
@@ -594,9 +563,22 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result set from query");
     if (values[4][0] != '\0')
-        return error_no_grants(values[0], values[1], values[4], error);
+    {
+        error_set(error, ERROR_FAILED,
+                  "role %s must be superuser or have the right to read files of the source server",
+                  values[0]);
+        return error_hint(error,
+                          "Run these lines as a superuser of the source in the database %s, where "
+                          "the role connects: grants apply to one database only.%s",
+                          values[1], values[4]);
+    }
     if (!self->version->grantable_file_functions && strcmp(values[2], "on") != 0)
-        return error_no_superuser(self->version, error);
+    {
+        error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
+        error_detail(error, "PostgreSQL %s has no grants for this.", self->version->name);
+        return error_hint(error,
+                          "Name a superuser of the source in the connection string (user=...).");
+    }
     if (strcmp(values[3], "on") == 0)
         return true;
     error_set(error, ERROR_FAILED, /* contract */
@@ -617,28 +599,22 @@ static void describe_option(void *context, const char *keyword, const char *valu
         buffer_printf(context, " %s=%s", keyword, value);
 }
 
-static void describe_connection(ServerSource *self, Connection *connection)
-{
-    const ConnectionServer server = connection_server(connection);
-    AUTO_BUFFER Buffer text = {0};
-
-    buffer_append_string(&text, "server");
-    connection_options(connection, describe_option, &text);
-    self->source.description = arena_strdup(self->arena, buffer_string(&text));
-    self->source.host = arena_strdup(self->arena, server.host);
-    self->source.address = arena_strdup(self->arena, server.address);
-    self->source.port = arena_strdup(self->arena, server.port);
-}
-
 /* An Attempt, the first of all. */
 static bool greet_server(Connection *connection, void *context, Error *error)
 {
     ServerSource *self = context;
+    const ConnectionServer server = connection_server(connection);
+    AUTO_BUFFER Buffer description = {0};
 
     if (self->source.description == NULL)
     {
         log_progress_message("connected to server"); /* contract */
-        describe_connection(self, connection);
+        buffer_append_string(&description, "server");
+        connection_options(connection, describe_option, &description);
+        self->source.description = arena_strdup(self->arena, buffer_string(&description));
+        self->source.host = arena_strdup(self->arena, server.host);
+        self->source.address = arena_strdup(self->arena, server.address);
+        self->source.port = arena_strdup(self->arena, server.port);
     }
     return check_server(self, connection, error) && server_identify(self, connection, error);
 }

@@ -1,6 +1,5 @@
 #include "source/source.h"
 
-#include "base/clock.h"
 #include "format/history.h"
 #include "io/dir.h"
 
@@ -9,9 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #define CONTROL_ATTEMPTS_MAX 10
 #define CONTROL_PAUSE_NANOSECONDS 20000000L
+#define CPUID_SHA (1u << 29) /* leaf 7, EBX */
 
 bool source_control_read(SourceControlRead read, void *context, ControlFile file, Control *control,
                          Error *error)
@@ -125,32 +131,22 @@ const char *digest_name(DigestKind kind)
     return names[kind];
 }
 
-int64_t digest_microseconds(DigestKind kind)
+bool digest_has_instructions(void)
 {
-    static const uint8_t sample[DIGEST_SAMPLE_SIZE];
-    int64_t least = INT64_MAX;
+#if defined(__x86_64__)
+    uint32_t eax, ebx = 0, ecx, edx;
 
-    for (int i = 0; i < DIGEST_SAMPLES; i++)
-    {
-        const int64_t begin = clock_nanoseconds();
-        uint8_t digest[DIGEST_SIZE];
-        int64_t microseconds;
-
-        if (!digest_bytes(kind, sample, DIGEST_SAMPLE_SIZE, digest))
-            return INT64_MAX;
-        microseconds = (clock_nanoseconds() - begin) / 1000;
-        least = microseconds < least ? microseconds : least;
-    }
-    return least;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & CPUID_SHA) != 0;
+#elif defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & HWCAP_SHA2) != 0;
+#else
+    return false;
+#endif
 }
 
-DigestKind digest_choose(const int64_t here[DIGEST_KINDS], const int64_t source[DIGEST_KINDS])
+DigestKind digest_preferred(const Version *version, bool has_instructions)
 {
-    int64_t slower[DIGEST_KINDS];
-
-    for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
-        slower[kind] = here[kind] > source[kind] ? here[kind] : source[kind];
-    return slower[DIGEST_SHA256] < slower[DIGEST_MD5] ? DIGEST_SHA256 : DIGEST_MD5;
+    return version->has_sha256 && has_instructions ? DIGEST_SHA256 : DIGEST_MD5;
 }
 
 /* ---- Encrypted clusters ---- */

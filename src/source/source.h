@@ -40,16 +40,11 @@ bool digest_bytes(DigestKind kind, const void *bytes, size_t size, uint8_t diges
 const char *digest_name(DigestKind kind);
 
 /*
- * How long it takes here for a sample of DIGEST_SAMPLE_SIZE bytes, in microseconds: the least of
- * DIGEST_SAMPLES times, since whatever else runs only makes it longer. INT64_MAX: the library
- * refuses it.
+ * The digest to be asked for first, and the other one: SHA-256 is the faster where the processor
+ * has instructions for it, which that of the source's machine is taken to have as this one does.
  */
-#define DIGEST_SAMPLE_SIZE (256 * 1024)
-#define DIGEST_SAMPLES 8
-int64_t digest_microseconds(DigestKind kind);
-
-/* MD5 or SHA-256: the one with which the slower side is the faster, by the times of each digest. */
-DigestKind digest_choose(const int64_t here[DIGEST_KINDS], const int64_t source[DIGEST_KINDS]);
+bool digest_has_instructions(void);
+DigestKind digest_preferred(const Version *version, bool has_instructions);
 
 /* ---- What a source is asked, and answers ---- */
 
@@ -207,12 +202,6 @@ extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
  */
 MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
                                    uint64_t bytes_per_second, Source **source, Error *error);
-
-/*
- * For long comparisons: if the server computes MD5 and SHA-256, time both there and here, and use
- * the faster one (digest_choose) from now on.
- */
-MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
 
 /*
  * Names, of a source that is a server: all databases (number, name, whether we are connected to

@@ -288,8 +288,7 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
     bool ok = true;
 
     /* Not every server computes digests; a directory's bytes are compared. */
-    if ((source->is_server && !source_server_choose_digest(source, error)) ||
-        !source->operations->start_workers(source, comparison->source_wal->options.jobs, &granted,
+    if (!source->operations->start_workers(source, comparison->source_wal->options.jobs, &granted,
                                            error))
         return false;
     comparison->digest = source->digest;

@@ -609,8 +609,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             fetch_pieces(source, false);
             break;
         case 2:
-            if (questions / 8 % 2 == 0 || source_server_choose_digest(source, &error))
-                fetch_pieces(source, true);
+            fetch_pieces(source, true);
             break;
         default:
             ask_position(source);

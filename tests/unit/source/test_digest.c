@@ -23,41 +23,33 @@ static void test_known_digests(void **state)
     assert_false(digest_bytes(DIGEST_NONE, "", 0, digest));
 }
 
-static void test_each_is_measured(void **state)
+static void test_version_and_processor_decide(void **state)
 {
+    const struct
+    {
+        int major;
+        bool has_instructions;
+        DigestKind preferred;
+    } rows[] = {
+        {90600, true, DIGEST_MD5},   {100000, true, DIGEST_MD5},    {110000, false, DIGEST_MD5},
+        {180000, false, DIGEST_MD5}, {110000, true, DIGEST_SHA256}, {180000, true, DIGEST_SHA256},
+    };
+
     (void) state;
-    for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
-        assert_in_range(digest_microseconds(kind), 1, 10 * 1000 * 1000);
-}
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        const Version *version = version_of_server_number(rows[i].major);
 
-static DigestKind chosen(int64_t md5_here, int64_t sha256_here, int64_t md5_there,
-                         int64_t sha256_there)
-{
-    const int64_t here[] = {0, md5_here, sha256_here};
-    const int64_t there[] = {0, md5_there, sha256_there};
-
-    return digest_choose(here, there);
-}
-
-/* Microseconds as measured: SHA-256 by the processor's instructions, or without them. */
-static void test_the_slower_side_decides(void **state)
-{
-    (void) state;
-    assert_int_equal(chosen(350, 150, 350, 150), DIGEST_SHA256);
-    assert_int_equal(chosen(350, 700, 350, 700), DIGEST_MD5);
-    assert_int_equal(chosen(350, 150, 350, 700), DIGEST_MD5); /* the source has none */
-    assert_int_equal(chosen(350, 700, 350, 150), DIGEST_MD5); /* we have none */
-    assert_int_equal(chosen(350, 150, 900, 700), DIGEST_SHA256);
-    assert_int_equal(chosen(INT64_MAX, 700, 350, 700), DIGEST_SHA256); /* the library refuses it */
-    assert_int_equal(chosen(350, 350, 350, 350), DIGEST_MD5);
+        assert_non_null(version);
+        assert_int_equal(digest_preferred(version, rows[i].has_instructions), rows[i].preferred);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_digests),
-        cmocka_unit_test(test_each_is_measured),
-        cmocka_unit_test(test_the_slower_side_decides),
+        cmocka_unit_test(test_version_and_processor_decide),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
