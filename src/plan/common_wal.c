@@ -34,15 +34,6 @@ static bool has_gap(const PlanInput *input)
            wal_segment_of(&input->shape, input->divergence);
 }
 
-static bool waits_for_archive(const PlanInput *input, Timeline timeline, uint64_t segment)
-{
-    char name[WAL_NAME_SIZE], path[64];
-
-    wal_segment_name(&input->shape, timeline, segment, name);
-    snprintf(path, sizeof(path), "%s/archive_status/%s.ready", input->version->wal_directory, name);
-    return listing_find(input->target, path) != NULL;
-}
-
 /*
  * A server that summarizes its WAL, now or once that is enabled, begins with its oldest WAL. Where
  * a gap follows, it would wait for what is missing and keep all WAL in the meantime
@@ -51,9 +42,15 @@ static bool waits_for_archive(const PlanInput *input, Timeline timeline, uint64_
  */
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment)
 {
-    return plan_segment_is_common(input, timeline, segment) &&
-           !(has_gap(input) && input->version->has_wal_summaries &&
-             !waits_for_archive(input, timeline, segment));
+    char name[WAL_NAME_SIZE], path[64];
+
+    if (!plan_segment_is_common(input, timeline, segment))
+        return false;
+    if (!has_gap(input) || !input->version->has_wal_summaries)
+        return true;
+    wal_segment_name(&input->shape, timeline, segment, name);
+    snprintf(path, sizeof(path), "%s/archive_status/%s.ready", input->version->wal_directory, name);
+    return listing_find(input->target, path) != NULL;
 }
 
 /* The name and timeline of a segment that stays: the oldest timeline's first one, or the newest.

@@ -91,6 +91,21 @@ bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
     return next_block_range(plan, entry, offset, size);
 }
 
+void plan_measure_ranges(const Plan *plan, PlanEntry *entry)
+{
+    uint64_t offset = 0, size;
+
+    entry->range_count = entry->fetch_bytes = entry->overwrite_bytes = 0;
+    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
+    {
+        const uint64_t left = offset < entry->target_size ? entry->target_size - offset : 0;
+
+        entry->range_count++;
+        entry->fetch_bytes += size;
+        entry->overwrite_bytes += size < left ? size : left;
+    }
+}
+
 uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry)
 {
     if (entry->reason != REASON_BLOCKS_NAMED)

@@ -6,35 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A search while it goes through a listing. */
-typedef struct ForeignSearch
-{
-    const Version *version;
-    const Listing *files;
-    Foreign *foreign;
-} ForeignSearch;
-
-static bool has_file(const ForeignSearch *search, const char *directory, const char *name)
+static bool has_file(const Listing *files, const char *directory, const char *name)
 {
     AUTO_BUFFER Buffer path = {0};
 
-    return listing_find(search->files, path_in(&path, directory, name)) != NULL;
+    return listing_find(files, path_in(&path, directory, name)) != NULL;
 }
 
 /* The listing's own string for the first bytes of a path. NULL: it is not in the listing. */
-static const char *directory_of(const ForeignSearch *search, const char *path, size_t length)
+static const char *directory_of(const Listing *files, const char *path, size_t length)
 {
     const ListedFile *file =
-        path_find(search->files->files, search->files->count, sizeof(ListedFile), path, length);
+        path_find(files->files, files->count, sizeof(ListedFile), path, length);
 
     return file != NULL && file->type == FILE_DIRECTORY ? file->path : NULL;
 }
 
 /* A stronger kind takes the place of a weaker one: it is what the warning names. */
-static void add_tree(ForeignSearch *search, const char *path, const char *found, ForeignKind kind)
+static void add_tree(Foreign *foreign, const char *path, const char *found, ForeignKind kind)
 {
-    Foreign *foreign = search->foreign;
-
     for (size_t i = 0; i < foreign->tree_count; i++)
     {
         ForeignTree *tree = &foreign->trees[i];
@@ -52,25 +42,26 @@ static void add_tree(ForeignSearch *search, const char *path, const char *found,
 
 /* The directory that the first bytes of a path name is foreign. Those that every cluster has are
  * not, whatever is in them. */
-static void add_directory(ForeignSearch *search, const char *path, size_t length, ForeignKind kind,
+static void add_directory(Foreign *foreign, const char *path, size_t length, ForeignKind kind,
                           bool is_closed)
 {
-    Foreign *foreign = search->foreign;
-    const char *found = directory_of(search, path, length);
+    const Listing *files = foreign->files;
+    const Version *version = foreign->version;
+    const char *found = directory_of(files, path, length);
     const char *top = found;
 
     /* Of what a tablespace's location holds, all but the cluster's own directory is left alone
      * anyway. */
     if (found == NULL || path_is_within("pg_tblspc", found) ||
-        (strchr(found, '/') == NULL && path_is_servers(search->version, found)))
+        (strchr(found, '/') == NULL && path_is_servers(version, found)))
         return;
-    if (!path_is_servers(search->version, found))
-        top = directory_of(search, found, strcspn(found, "/"));
+    if (!path_is_servers(version, found))
+        top = directory_of(files, found, strcspn(found, "/"));
     else if (kind != FOREIGN_CLUSTER && kind != FOREIGN_TABLESPACE)
         return;
     if (top == NULL)
         return;
-    add_tree(search, top, found, kind);
+    add_tree(foreign, top, found, kind);
     /* Files of one directory follow each other. */
     if (is_closed && (foreign->closed_count == 0 ||
                       strcmp(foreign->closed[foreign->closed_count - 1].path, found) != 0))
@@ -94,86 +85,70 @@ static bool is_servers_in_tablespace(const char *name)
     return digits > 0 && rest[digits] == '\0';
 }
 
-/* The name of a WAL segment of any size, perhaps with an archive's suffix. */
-static bool is_of_wal(const char *name)
-{
-    const size_t digits = strspn(name, "0123456789ABCDEF");
-
-    return digits == WAL_NAME_SIZE - 1 &&
-           (name[digits] == '\0' || strchr(".-_", name[digits]) != NULL);
-}
-
-static bool is_backup(const ForeignSearch *search, const char *directory)
-{
-    return has_file(search, directory, "backup_label") ||
-           has_file(search, directory, "backup_manifest");
-}
-
-/* The file is global/pg_control of a cluster below the data directory. */
-static void find_cluster(ForeignSearch *search, const char *path)
-{
-    const size_t tail = strlen("/" CONTROL_PATH), length = strlen(path);
-    const char *directory;
-
-    if (length <= tail || strcmp(path + length - tail, "/" CONTROL_PATH) != 0)
-        return;
-    directory = directory_of(search, path, length - tail);
-    if (directory == NULL || !has_file(search, directory, "PG_VERSION"))
-        return;
-    add_directory(search, path, length - tail,
-                  is_backup(search, directory) ? FOREIGN_BACKUP : FOREIGN_CLUSTER, true);
-}
-
-static void judge_directory(ForeignSearch *search, const ListedFile *file)
+static void judge_directory(Foreign *foreign, const ListedFile *file)
 {
     const size_t length = path_parent_length(file->path);
     const char *name = file->path + length + (length > 0);
 
     if (file->mounted)
-        add_tree(search, file->path, file->path, FOREIGN_MOUNT);
+        add_tree(foreign, file->path, file->path, FOREIGN_MOUNT);
     /* In a directory that every cluster has, only the tablespace's own is foreign. */
     if (is_servers_in_tablespace(name))
-        add_directory(search, file->path,
-                      path_is_servers(search->version, file->path) || length == 0
+        add_directory(foreign, file->path,
+                      path_is_servers(foreign->version, file->path) || length == 0
                           ? strlen(file->path)
                           : length,
                       FOREIGN_TABLESPACE, true);
 }
 
-static void judge_file(ForeignSearch *search, const ListedFile *file)
+static void judge_file(Foreign *foreign, const ListedFile *file)
 {
-    const size_t length = path_parent_length(file->path);
-    const char *name = file->path + length + 1;
+    const Listing *files = foreign->files;
+    const size_t length = path_parent_length(file->path), above = strlen("/global");
+    const char *name = file->path + length + 1, *directory;
+    const size_t digits = strspn(name, "0123456789ABCDEF");
 
     if (length == 0)
         return;
     if (strcmp(name, "pg_control") == 0)
-        find_cluster(search, file->path);
+    {
+        /* of a cluster below the data directory */
+        if (length <= above || strncmp(file->path + length - above, "/global", above) != 0)
+            return;
+        directory = directory_of(files, file->path, length - above);
+        if (directory == NULL || !has_file(files, directory, "PG_VERSION"))
+            return;
+        add_directory(foreign, file->path, length - above,
+                      has_file(files, directory, "backup_label") ||
+                              has_file(files, directory, "backup_manifest")
+                          ? FOREIGN_BACKUP
+                          : FOREIGN_CLUSTER,
+                      true);
+    }
     else if (strcmp(name, "backup_label") == 0 || strcmp(name, "backup_manifest") == 0 ||
              strncmp(name, "base.tar", strlen("base.tar")) == 0)
-        add_directory(search, file->path, length, FOREIGN_BACKUP, true);
-    else if (is_of_wal(name))
+        add_directory(foreign, file->path, length, FOREIGN_BACKUP, true);
+    else if (digits == WAL_NAME_SIZE - 1 &&
+             (name[digits] == '\0' || strchr(".-_", name[digits]) != NULL))
     {
-        const char *directory = directory_of(search, file->path, length);
-
-        add_directory(search, file->path, length, FOREIGN_WAL,
-                      directory != NULL && has_file(search, directory, "archive_status"));
+        /* the name of a WAL segment of any size, perhaps with an archive's suffix */
+        directory = directory_of(files, file->path, length);
+        add_directory(foreign, file->path, length, FOREIGN_WAL,
+                      directory != NULL && has_file(files, directory, "archive_status"));
     }
 }
 
 void foreign_find(const Version *version, const Listing *files, Foreign *foreign)
 {
-    ForeignSearch search = {version, files, foreign};
-
-    *foreign = (Foreign){0};
+    *foreign = (Foreign){.version = version, .files = files};
     for (size_t i = 0; i < files->count; i++)
     {
         const ListedFile *file = &files->files[i];
 
         if (file->type == FILE_DIRECTORY)
-            judge_directory(&search, file);
+            judge_directory(foreign, file);
         else if (file->type == FILE_REGULAR)
-            judge_file(&search, file);
+            judge_file(foreign, file);
     }
     ARRAY_SORT(foreign->trees, foreign->tree_count, compare_strings);
     ARRAY_SORT(foreign->closed, foreign->closed_count, compare_strings);

@@ -27,7 +27,9 @@ typedef struct ForeignTree
 
 typedef struct Foreign
 {
-    ForeignTree *trees; /* ascending by path, each once */
+    const Version *version;
+    const Listing *files; /* that it was found in */
+    ForeignTree *trees;   /* ascending by path, each once */
     size_t tree_count;
     ForeignTree *closed; /* likewise; these are left alone with all that is in them, so nothing is
                             written either: clusters, base backups, tablespaces, and WAL that has an

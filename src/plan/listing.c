@@ -125,16 +125,6 @@ static bool find_links(Collector *collector, const char *directory, Error *error
     return true;
 }
 
-/* A directory of every cluster, or of a database: its files are listed under this name, whatever
- * link leads there. */
-static bool is_servers_directory(const Version *version, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return path_is_servers(version, path) &&
-           (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
-}
-
 static void add_name(SecondName **names, size_t *count, const char *path, const char *link)
 {
     ARRAY_ADD(*names, *count, (SecondName){path, link});
@@ -144,9 +134,16 @@ static void add_name(SecondName **names, size_t *count, const char *path, const 
 static void note_names(const Collector *collector, const SourceFile *file, const char *path)
 {
     Listing *listing = collector->listing;
+    const char *slash = strrchr(path, '/');
+    bool is_servers;
 
-    if (file->device == 0 || (file->type != FILE_DIRECTORY && file->type != FILE_LINK))
+    if (collector->step_count == 0 || file->device == 0 ||
+        (file->type != FILE_DIRECTORY && file->type != FILE_LINK))
         return;
+    /* A directory of every cluster, or of a database: its files are listed under this name,
+     * whatever link leads there. */
+    is_servers = path_is_servers(collector->version, path) &&
+                 (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
     for (size_t i = 0; i < collector->step_count; i++)
     {
         const LinkStep *step = &collector->steps[i];
@@ -156,7 +153,7 @@ static void note_names(const Collector *collector, const SourceFile *file, const
             continue;
         if (!step->is_end)
             add_name(&listing->passed, &listing->passed_count, path, step->link);
-        else if (!is_servers_directory(collector->version, path))
+        else if (!is_servers)
             add_name(&listing->seconds, &listing->second_count, path, step->link);
     }
 }
@@ -196,25 +193,12 @@ static void drop_below_second_names(Listing *listing)
     listing->link_count = links;
 }
 
-/* A directory is listed before what is in it, so that a file stands here only if it is a mount. */
-static void note_file_system(Listing *listing, const SourceFile *file, const char *path)
-{
-    if (file->type == FILE_OTHER || file->device == 0)
-        return;
-    for (size_t i = 0; i < listing->file_system_count; i++)
-    {
-        if (listing->file_systems[i].device == file->device)
-            return;
-    }
-    ARRAY_ADD(listing->file_systems, listing->file_system_count,
-              (ListedFileSystem){.path = path, .device = file->device});
-}
-
 static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
     const Collector *collector = context;
     Listing *listing = collector->listing;
     const bool is_regular = file->type == FILE_REGULAR;
+    bool is_new_device = file->type != FILE_OTHER && file->device != 0;
     const char *path;
 
     if (!path_is_safe(file->path))
@@ -235,7 +219,13 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
                   .type = file->type,
                   .unreadable = file->unreadable,
               });
-    note_file_system(listing, file, path);
+    for (size_t i = 0; i < listing->file_system_count; i++)
+        is_new_device = is_new_device && listing->file_systems[i].device != file->device;
+    /* A directory is listed before what is in it, so that a file stands here only if it is a
+     * mount. */
+    if (is_new_device)
+        ARRAY_ADD(listing->file_systems, listing->file_system_count,
+                  (ListedFileSystem){.path = path, .device = file->device});
     if (is_regular)
         listing->total_size += file->size;
     note_names(collector, file, path);
@@ -331,22 +321,6 @@ const ListedLink *listing_missing_tablespace(const Listing *listing)
     return NULL;
 }
 
-static bool check_tablespaces(const Listing *listing, Error *error)
-{
-    const ListedLink *missing = listing_missing_tablespace(listing);
-
-    if (missing == NULL)
-        return true;
-    error_set(error, ERROR_FAILED,
-              "tablespace \"%s\" of the source is missing: nothing is in \"%s\"", missing->path,
-              missing->target);
-    error_detail(error, "By this list the target would have no file of this tablespace either.");
-    return error_hint(error,
-                      "Mount its volume on the source's host, then run pg_rewind again. If it "
-                      "is lost, drop the tablespace there; if pg_tablespace does not have "
-                      "it, remove the link.");
-}
-
 bool listing_check_complete(const Listing *listing, const Version *version, Error *error)
 {
     const char *const directories[] = {"base",
@@ -356,6 +330,7 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
                                        version->wal_directory,
                                        version->xact_directory};
     const ListedFile *file = listing_find(listing, "PG_VERSION");
+    const ListedLink *missing;
 
     if (file == NULL || file->type != FILE_REGULAR)
         return error_set(error, ERROR_FAILED, "source file list lacks \"PG_VERSION\"");
@@ -366,7 +341,17 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
         if (found == NULL || found->type != FILE_DIRECTORY)
             return error_set(error, ERROR_FAILED, "source file list lacks \"%s\"", directories[i]);
     }
-    return check_tablespaces(listing, error);
+    missing = listing_missing_tablespace(listing);
+    if (missing == NULL)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "tablespace \"%s\" of the source is missing: nothing is in \"%s\"", missing->path,
+              missing->target);
+    error_detail(error, "By this list the target would have no file of this tablespace either.");
+    return error_hint(error,
+                      "Mount its volume on the source's host, then run pg_rewind again. If it "
+                      "is lost, drop the tablespace there; if pg_tablespace does not have "
+                      "it, remove the link.");
 }
 
 /* A mount of a server's file is not looked for: the file cannot be left alone. */

@@ -31,28 +31,25 @@ typedef struct PlanBuilder
     bool database_is_targets;
 } PlanBuilder;
 
-/* The database's directory was made or dropped since the sides were equal. */
-static bool is_database_of_target(const PlanInput *input, const RelationId *relation)
-{
-    for (size_t i = 0; i < input->scan->database_count; i++)
-    {
-        const ScanDatabase *database = &input->scan->databases[i];
-
-        if (database->database == relation->database && database->lsn >= input->whole_from &&
-            (database->tablespace == relation->tablespace || database->tablespace == 0))
-            return true;
-    }
-    return false;
-}
-
-/* Files of one database follow each other, so databases are searched once for each. */
+/* The database's directory was made or dropped since the sides were equal. Files of one database
+ * follow each other, so databases are searched once for each. */
 static bool is_in_database_of_target(PlanBuilder *builder, const RelationId *relation)
 {
-    if (builder->database != relation->database || builder->tablespace != relation->tablespace)
+    const ScanResult *scan = builder->input->scan;
+
+    if (builder->database == relation->database && builder->tablespace == relation->tablespace)
+        return builder->database_is_targets;
+    builder->database = relation->database;
+    builder->tablespace = relation->tablespace;
+    builder->database_is_targets = false;
+    for (size_t i = 0; i < scan->database_count; i++)
     {
-        builder->database = relation->database;
-        builder->tablespace = relation->tablespace;
-        builder->database_is_targets = is_database_of_target(builder->input, relation);
+        const ScanDatabase *database = &scan->databases[i];
+
+        if (database->database == relation->database &&
+            database->lsn >= builder->input->whole_from &&
+            (database->tablespace == relation->tablespace || database->tablespace == 0))
+            builder->database_is_targets = true;
     }
     return builder->database_is_targets;
 }
@@ -134,19 +131,6 @@ static const char *const foreign_kinds[] = {
     [FOREIGN_MOUNT] = "is a mount point",
 };
 
-/* One remark tells of all in a tree. */
-static void remark_on_tree(PlanBuilder *builder, const char *path)
-{
-    const ForeignTree *tree = foreign_tree_of(&builder->of_target, path);
-    Plan *plan = builder->plan;
-    bool *told = &builder->told[tree - builder->of_target.trees];
-
-    if (!*told)
-        ARRAY_ADD(plan->remarks, plan->remark_count,
-                  (PlanRemark){tree->path, tree->found, REASON_FOREIGN, tree->kind});
-    *told = true;
-}
-
 /* Something other than directories is below it in the source. A second name's content is not
  * listed. */
 static bool has_files_on_source(const PlanInput *input, const FilePair *pair)
@@ -180,14 +164,6 @@ bool plan_must_come_from_source(const Version *version, const char *path)
 {
     return path_is_servers(version, path) || strcmp(path, "backup_label") == 0 ||
            strcmp(path, "tablespace_map") == 0;
-}
-
-static bool error_not_to_be_kept(const char *path, const char *kept_by, Error *error)
-{
-    error_set(error, ERROR_FAILED, "\"%s\" cannot be kept: it must come from the source", path);
-    error_detail(error, "The pattern \"%s\" matches it.", kept_by);
-    return error_hint(error, "--keep is only for files that the server itself does not write, such "
-                             "as its configuration.");
 }
 
 /* Enter the decision, and what follows from it for the directories of the file and what is below
@@ -230,11 +206,12 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
 
 static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
 {
+    Plan *plan = builder->plan;
     Decision decision;
 
     if (path_find_above(builder->left, builder->left_count, sizeof(*builder->left), pair->path) !=
             NULL ||
-        plan_keeps(builder->plan, pair->path))
+        plan_keeps(plan, pair->path))
         return true;
     pair_classify(builder->input, pair);
     if (pair->class == PATH_RELATION)
@@ -242,9 +219,23 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
     decision = decide_file(builder->input, pair);
     if (decision.outcome == OUTCOME_KEEP &&
         plan_must_come_from_source(builder->input->version, pair->path))
-        return error_not_to_be_kept(pair->path, decision.kept_by, error);
+    {
+        error_set(error, ERROR_FAILED, "\"%s\" cannot be kept: it must come from the source",
+                  pair->path);
+        error_detail(error, "The pattern \"%s\" matches it.", decision.kept_by);
+        return error_hint(error, "--keep is only for files that the server itself does not write, "
+                                 "such as its configuration.");
+    }
     if (decision.entry.reason == REASON_FOREIGN)
-        remark_on_tree(builder, pair->path);
+    {
+        const ForeignTree *tree = foreign_tree_of(&builder->of_target, pair->path);
+        bool *told = &builder->told[tree - builder->of_target.trees];
+
+        if (!*told) /* one remark for all in a tree */
+            ARRAY_ADD(plan->remarks, plan->remark_count,
+                      (PlanRemark){tree->path, tree->found, REASON_FOREIGN, tree->kind});
+        *told = true;
+    }
     else if (is_remarkable(builder->input, pair, &decision))
         add_remark(builder, pair->path, decision.entry.reason, decision.kept_by);
     add_decision(builder, pair, &decision);
@@ -345,55 +336,32 @@ static void list_removed(const PlanInput *input, Plan *plan)
     }
 }
 
-static uint64_t bytes_to_fetch(const Plan *plan, const PlanEntry *entry)
-{
-    uint64_t offset = 0, size, bytes = 0;
-
-    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
-        bytes += size;
-    return bytes;
-}
-
-/* The same with the blocks that recovery rebuilds. */
-static uint64_t changed_bytes(const Plan *plan, const PlanEntry *entry)
-{
-    PlanEntry all = *entry;
-
-    all.rebuilt = NULL;
-    return bytes_to_fetch(plan, &all);
-}
-
 /*
- * A large file of which hardly a block stays is replaced, not patched: what is fetched is written
- * once instead of twice, and asked for in large pieces. A small one would be a file more to sync.
+ * Note how much is fetched of a file. A large one of which hardly a block stays is replaced, not
+ * patched: what is fetched is written once instead of twice, and asked for in large pieces. A small
+ * one would be a file more to sync.
  */
-static void replace_mostly_changed(Plan *plan)
+static void measure_entry(Plan *plan, PlanEntry *entry)
 {
-    for (size_t i = 0; i < plan->count; i++)
-    {
-        PlanEntry *entry = &plan->entries[i];
-        const uint64_t size = entry->source_size;
+    const uint64_t size = entry->source_size;
+    PlanEntry all; /* with the blocks that recovery rebuilds */
 
-        if (entry->reason != REASON_BLOCKS_NAMED || size < REPLACED_SIZE_MIN ||
-            changed_bytes(plan, entry) < size - size / UNCHANGED_PART_MAX ||
-            bytes_to_fetch(plan, entry) < size / FETCHED_PART_MIN)
-            continue;
+    plan_measure_ranges(plan, entry);
+    all = *entry;
+    all.rebuilt = NULL;
+    if (entry->rebuilt != NULL)
+        plan_measure_ranges(plan, &all);
+    if (entry->reason == REASON_BLOCKS_NAMED && size >= REPLACED_SIZE_MIN &&
+        all.fetch_bytes >= size - size / UNCHANGED_PART_MAX &&
+        entry->fetch_bytes >= size / FETCHED_PART_MIN)
+    {
         entry->action = ACTION_COPY;
         entry->reason = REASON_MOSTLY_CHANGED;
+        plan_measure_ranges(plan, entry);
+        all.fetch_bytes = size;
     }
-}
-
-static void count_bytes(Plan *plan)
-{
-    for (size_t i = 0; i < plan->count; i++)
-    {
-        const PlanEntry *entry = &plan->entries[i];
-        const uint64_t bytes = bytes_to_fetch(plan, entry);
-
-        plan->fetch_bytes += bytes;
-        if (entry->rebuilt != NULL)
-            plan->rebuilt_bytes += changed_bytes(plan, entry) - bytes;
-    }
+    plan->fetch_bytes += entry->fetch_bytes;
+    plan->rebuilt_bytes += all.fetch_bytes - entry->fetch_bytes;
 }
 
 bool plan_make(const PlanInput *input, Plan *plan, Error *error)
@@ -419,8 +387,8 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
         return false;
     find_idle_patterns(&builder);
     list_removed(input, plan);
-    replace_mostly_changed(plan);
-    count_bytes(plan);
+    for (size_t i = 0; i < plan->count; i++)
+        measure_entry(plan, &plan->entries[i]);
     return true;
 }
 
@@ -463,23 +431,6 @@ void plan_print(const Plan *plan)
     }
 }
 
-static void print_remark(const PlanRemark *remark, bool first_time)
-{
-    const char *warning = warnings[remark->reason];
-
-    if (warning != NULL)
-        log_warning("\"%s\" %s", remark->path, warning);
-    else if (remark->reason == REASON_KEPT)
-        log_debug("\"%s\" is kept (%s)", remark->path, remark->kept_by);
-    else if (remark->reason == REASON_FOREIGN)
-        log_warning("\"%s\" %s: nothing in \"%s\" is removed or replaced", remark->kept_by,
-                    foreign_kinds[remark->kind], remark->path);
-    else if (remark->reason != REASON_MATCHES_NOTHING)
-        log_debug("entry \"%s\" excluded from source file list", remark->path);
-    else if (first_time)
-        log_warning("--keep pattern \"%s\" matches no file", remark->path);
-}
-
 /* Files at the top that servers and their managers leave there, and nobody misses. */
 static bool is_left_by_programs(const char *name)
 {
@@ -493,14 +444,6 @@ static bool is_left_by_programs(const char *name)
             return true;
     }
     return false;
-}
-
-/* The original removes it without a word, and its content exists nowhere else. --keep could keep
- * it, as it is not in a directory of the server. */
-static bool may_be_missed(const Plan *plan, const PlanRemoved *removed)
-{
-    return removed->bytes > 0 && !path_is_servers(plan->version, removed->path) &&
-           !(removed->is_file && is_left_by_programs(removed->path));
 }
 
 void plan_append_keep_option(Buffer *options, const char *path)
@@ -522,7 +465,10 @@ static void print_removed(const Plan *plan)
     {
         const PlanRemoved *removed = &plan->removed[i];
 
-        if (!may_be_missed(plan, removed) || count++ >= NAMED_MAX)
+        /* The original removes it without a word, and its content exists nowhere else. --keep could
+         * keep it, as it is not in a directory of the server. */
+        if (removed->bytes == 0 || path_is_servers(plan->version, removed->path) ||
+            (removed->is_file && is_left_by_programs(removed->path)) || count++ >= NAMED_MAX)
             continue;
         log_warning(
             "\"%s\" is removed, since the source does not have it: %llu file%s, %llu byte%s",
@@ -540,7 +486,7 @@ static void print_removed(const Plan *plan)
 
 void plan_print_remarks(const Plan *plan, bool first_time)
 {
-    bool foreign = false;
+    bool has_foreign = false;
 
     if (first_time && plan->hash_index_count > 0)
     {
@@ -552,10 +498,23 @@ void plan_print_remarks(const Plan *plan, bool first_time)
     }
     for (size_t i = 0; i < plan->remark_count; i++)
     {
-        print_remark(&plan->remarks[i], first_time);
-        foreign = foreign || plan->remarks[i].reason == REASON_FOREIGN;
+        const PlanRemark *remark = &plan->remarks[i];
+        const char *warning = warnings[remark->reason];
+
+        has_foreign = has_foreign || remark->reason == REASON_FOREIGN;
+        if (warning != NULL)
+            log_warning("\"%s\" %s", remark->path, warning);
+        else if (remark->reason == REASON_KEPT)
+            log_debug("\"%s\" is kept (%s)", remark->path, remark->kept_by);
+        else if (remark->reason == REASON_FOREIGN)
+            log_warning("\"%s\" %s: nothing in \"%s\" is removed or replaced", remark->kept_by,
+                        foreign_kinds[remark->kind], remark->path);
+        else if (remark->reason != REASON_MATCHES_NOTHING)
+            log_debug("entry \"%s\" excluded from source file list", remark->path);
+        else if (first_time)
+            log_warning("--keep pattern \"%s\" matches no file", remark->path);
     }
-    if (foreign)
+    if (has_foreign)
         log_hint("Remove by hand what nobody needs there.");
     if (first_time)
         print_removed(plan);

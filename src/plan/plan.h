@@ -72,6 +72,10 @@ typedef struct PlanEntry
     BlockNumber first_block;         /* of this relation segment */
     BlockNumber fetch_all_from; /* all blocks from here on (truncation or tail), in the relation;
                                    BLOCK_NONE */
+    /* Of all ranges of plan_next_range: plan_measure_ranges. */
+    uint64_t range_count;
+    uint64_t fetch_bytes;
+    uint64_t overwrite_bytes; /* of them, below the target's size */
     uint8_t action;
     uint8_t reason;
     uint8_t type;
@@ -199,6 +203,9 @@ void plan_free(Plan *plan);
  * without the blocks that recovery rebuilds.
  */
 bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
+
+/* Note in the entry how much its ranges are. */
+void plan_measure_ranges(const Plan *plan, PlanEntry *entry);
 
 /* How many bytes from its start both sides have of a file that has block numbers: what a comparison
  * has to compare (--compare). The last block may be incomplete. */

@@ -13,14 +13,6 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
     return relation != NULL && (relation->forks_made & 1u << fork) != 0;
 }
 
-/* No record names a block of an unlogged relation. */
-static bool names_blocks(const ScanResult *scan, RelationId id)
-{
-    const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
-
-    return relation != NULL && relation->chunk_count > 0;
-}
-
 /* A database that is copied as files: they have the numbers of the template's, and no record. */
 static bool copies_database(const ScanResult *scan, RelationId id)
 {
@@ -87,32 +79,23 @@ static bool is_not_common(const PlanInput *input, const PlanEntry *entry, Relati
                             : !target_changed_storage(input, id);
 }
 
-/*
- * The source made this relation after the start. Its number alone proves nothing: the counter may
- * have gone round.
- */
-static bool was_made_after_start(const PlanInput *input, const UnloggedEvidence *evidence,
-                                 const PlanEntry *entry, RelationId id)
-{
-    return evidence->target_scanned && is_not_common(input, entry, id) &&
-           (has_new_number(input, evidence, id) || creates_database(evidence->chain, id));
-}
-
-/* No record of the chain makes this relation, changes it, or copies its database. */
-static bool is_not_logged(const ScanResult *chain, RelationId id)
-{
-    return !makes_fork(chain, id, FORK_MAIN) && !names_blocks(chain, id) &&
-           !copies_database(chain, id);
-}
-
 /* Replay makes this relation's files, or the server will make them from its init fork. */
 static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence,
                         const PlanEntry *entry, RelationId id)
 {
     const ScanResult *chain = evidence->chain;
+    const BlockMapRelation *relation = blockmap_find(chain->blocks, id);
 
-    return makes_fork(chain, id, FORK_INIT) ||
-           (is_not_logged(chain, id) && was_made_after_start(input, evidence, entry, id));
+    if (makes_fork(chain, id, FORK_INIT))
+        return true;
+    /* A record of the chain makes this relation, changes it, or copies its database. */
+    if (makes_fork(chain, id, FORK_MAIN) || (relation != NULL && relation->chunk_count > 0) ||
+        copies_database(chain, id))
+        return false;
+    /* The source made this relation after the start. Its number alone proves nothing: the counter
+     * may have gone round. */
+    return evidence->target_scanned && is_not_common(input, entry, id) &&
+           (has_new_number(input, evidence, id) || creates_database(chain, id));
 }
 
 /* Then the server removes what else there is of the relation when it starts. */

@@ -301,18 +301,15 @@ static void check_reserved(Check *check)
 }
 
 /* An entry of the plan takes at most this in the journal. */
-static uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root)
+static uint64_t space_of_journal(const PlanEntry *entry, const Root *root)
 {
     const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX;
     uint64_t bytes = JOURNAL_ENTRY_SPACE + strlen(entry->path) + of_staged;
-    uint64_t offset = 0, size;
 
     if (entry->link_target != NULL)
         bytes += strlen(entry->link_target);
-    if (!plan_stays_in_place(entry) || entry->wal)
-        return bytes;
-    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
-        bytes += JOURNAL_ENTRY_SPACE + of_staged;
+    if (plan_stays_in_place(entry) && !entry->wal)
+        bytes += entry->range_count * (JOURNAL_ENTRY_SPACE + of_staged);
     return bytes;
 }
 
@@ -342,8 +339,10 @@ static void check_entry(Check *check, const PlanEntry *entry)
         problems_add(&check->problems, &problem);
     if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
         note_size(check, entry->source_size);
-    space_add_staged(check->plan, entry, copied, root->space.unit, &root->staged);
-    check->roots.roots[0].staged.bytes += space_of_journal(check->plan, entry, root);
+    if (entry->on_target && plan_stays_in_place(entry) && !copied)
+        root->data_size += entry->fetch_bytes;
+    space_add_staged(entry, copied, root->space.unit, &root->staged);
+    check->roots.roots[0].staged.bytes += space_of_journal(entry, root);
 }
 
 static void check_entries(Check *check)
@@ -398,12 +397,18 @@ static bool count_wal(Check *check, const WalSpace *wal, Error *error)
     return true;
 }
 
-/* What is larger than the limit cannot be written, not even after the commit. */
+/* What is larger than the limit cannot be written, not even after the commit: a file of the
+ * cluster, the data file in which all blocks of a root are staged, its ballast. */
 static void check_file_size(Check *check)
 {
     const uint64_t limit = file_size_max();
     Error problem;
 
+    for (size_t root = 0; root < check->roots.count; root++)
+    {
+        note_size(check, check->roots.roots[root].data_size);
+        note_size(check, check->roots.roots[root].reserved);
+    }
     if (check->largest_file <= limit)
         return;
     error_set(

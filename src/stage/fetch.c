@@ -272,12 +272,9 @@ static void lay_out(Stage *stage, FilePiece *range)
 
     range->destination = roots_of(&stage->roots, range->path);
     root = &stage->roots.roots[range->destination];
-    if (range->size > stage_data_left(stage, root->data_size))
-        range->size = stage_data_left(stage, root->data_size);
     range->destination_offset = root->data_size;
-    if (found->data_size == 0)
+    if (found->data_place == DATA_PLACE_NONE)
         found->data_place = root->data_size;
-    found->data_size += range->size;
     root->data_size += range->size;
 }
 
@@ -556,24 +553,6 @@ static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error 
     return ok;
 }
 
-/* Data files read as zeros where a segment lacked bytes, also where these would come last. */
-static bool conclude_data(Stage *stage, Root *root, Error *error)
-{
-    uint64_t place = 0, left;
-    FileRange data;
-
-    for (; place < root->data_size; place += left)
-    {
-        left = stage_data_left(stage, place);
-        if (left > root->data_size - place)
-            left = root->data_size - place;
-        if (!stage_data_open(stage, root, place, &data, error) ||
-            !file_truncate(data.fd, data.path, left, error))
-            return false;
-    }
-    return true;
-}
-
 /* Give all staged files their size, and those that are staged whole their mode. */
 static bool conclude_files(const FileFetch *fetch, Error *error)
 {
@@ -586,9 +565,14 @@ static bool conclude_files(const FileFetch *fetch, Error *error)
         if (stage_is_whole(stage, entry) && !conclude_file(fetch, entry, error))
             return false;
     }
-    for (size_t root = 0; root < stage->roots.count; root++)
+    /* Data files read as zeros where a segment lacked bytes, also where these would come last. */
+    for (size_t index = 0; index < stage->roots.count; index++)
     {
-        if (!conclude_data(stage, &stage->roots.roots[root], error))
+        Root *root = &stage->roots.roots[index];
+        FileRange data;
+
+        if (root->data_size > 0 && (!stage_data_open(stage, root, 0, &data, error) ||
+                                    !file_truncate(data.fd, data.path, root->data_size, error)))
             return false;
     }
     return true;

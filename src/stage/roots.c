@@ -113,7 +113,8 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
                                           .work = work,
                                           .place = *place,
                                           .space = space,
-                                          .pool = arena_strdup(arena, buffer_string(&pool))};
+                                          .pool = arena_strdup(arena, buffer_string(&pool)),
+                                          .data_fd = -1};
     return true;
 }
 
@@ -233,11 +234,8 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
     return unit > 0 ? (bytes + unit - 1) / unit * unit : bytes;
 }
 
-void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
-                      StagedSpace *staged)
+void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, StagedSpace *staged)
 {
-    uint64_t offset = 0, size;
-
     if (entry->type != FILE_REGULAR || entry->wal || entry->action == ACTION_REMOVE)
         return;
     if (entry->action == ACTION_COPY || copied)
@@ -246,24 +244,7 @@ void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uin
         staged->files++;
         return;
     }
-    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
-        staged->bytes += size;
-}
-
-/* Bytes of the ranges that lie below the target's size, rounded to what is allocated at once. */
-static uint64_t overwritten_bytes(const Plan *plan, const PlanEntry *entry, uint64_t unit)
-{
-    uint64_t bytes = 0, offset = 0, size;
-
-    for (; plan_next_range(plan, entry, &offset, &size) && offset < entry->target_size;
-         offset += size)
-    {
-        const uint64_t end =
-            offset + size < entry->target_size ? offset + size : entry->target_size;
-
-        bytes += round_up(end, unit) - offset / unit * unit;
-    }
-    return bytes;
+    staged->bytes += entry->fetch_bytes;
 }
 
 /* By how much a file that stays in place will grow on the disk. */
@@ -271,7 +252,9 @@ static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry
                            uint64_t unit, uint64_t *bytes, Error *error)
 {
     const uint64_t whole = round_up(entry->target_size, unit);
-    const uint64_t overwritten = overwritten_bytes(plan, entry, unit);
+    /* Both ends of a range may lie in a unit of allocation that is larger than a block. */
+    const uint64_t overwritten =
+        entry->overwrite_bytes + (unit > plan->block_size ? 2 * unit * entry->range_count : 0);
     AUTO_BUFFER Buffer local = {0};
     struct stat status;
     uint64_t allocated;
@@ -280,7 +263,7 @@ static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry
     *bytes = 0;
     if (entry->source_size > entry->target_size)
         *bytes = round_up(entry->source_size, unit) - whole;
-    if (overwritten == 0)
+    if (entry->overwrite_bytes == 0)
         return true;
     if (!file_lstat(target_path(&local, roots->target_directory, entry->path), &status, &found,
                     error))

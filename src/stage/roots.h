@@ -37,9 +37,8 @@ typedef struct Root
     FileSpace space;       /* of its file system, when the roots were found */
     const char *pool;      /* place_pool: roots of one pool share its space */
     StagedSpace staged;    /* counted by stage_check */
-    int *data_fds;         /* of the stage's data files there; -1: not made yet */
-    size_t data_count;     /* of these */
-    uint64_t data_size;    /* bytes laid out in them */
+    int data_fd;           /* of the stage's data file there; -1: not made yet */
+    uint64_t data_size;    /* bytes laid out in it */
     uint64_t journal_size; /* of these, what the journal that is written names */
     uint64_t reserved;     /* bytes: see roots_reserve */
 } Root;
@@ -83,8 +82,7 @@ bool entry_has_effect(const PlanEntry *entry);
 
 /* Add what is staged for an entry that is no WAL. copied: the file cannot be patched in place, and
  * a copy of it will be. unit: of allocation, in bytes. */
-void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
-                      StagedSpace *staged);
+void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, StagedSpace *staged);
 
 /*
  * Count the bytes that the apply allocates on each root: files grow, holes in them are filled,

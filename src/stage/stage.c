@@ -15,7 +15,6 @@
 #define PLACES_SIZE_MAX (16u * 1024 * 1024)
 #define CONTENT_NAME_SIZE 32
 #define DIRECT_SIZE_MIN (8u * 1024 * 1024)
-#define CUT_UNIT (1024u * 1024)
 
 /* ---- What becomes of an entry ---- */
 
@@ -90,41 +89,16 @@ const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer
 
 /* ---- Data files ---- */
 
-/* NAME, then NAME.1 and so on. */
-static const char *numbered_name(const Root *root, const char *name, uint64_t number, Buffer *out)
-{
-    path_in(out, root->work, name);
-    if (number > 0)
-        buffer_printf(out, ".%llu", (unsigned long long) number);
-    return buffer_string(out);
-}
-
-uint64_t stage_data_left(const Stage *stage, uint64_t place)
-{
-    return stage->file_size_max - place % stage->file_size_max;
-}
-
-uint64_t stage_data_place(const Stage *stage, const Root *root, uint64_t place, Buffer *name)
-{
-    (void) numbered_name(root, DATA_NAME, place / stage->file_size_max, name);
-    return place % stage->file_size_max;
-}
-
 bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range, Error *error)
 {
-    const uint64_t number = place / stage->file_size_max;
     AUTO_BUFFER Buffer name = {0}, path = {0};
     bool ok = true;
-    int *fd;
 
     pthread_mutex_lock(&stage->lock);
-    while (root->data_count <= number)
-        ARRAY_ADD(root->data_fds, root->data_count, -1);
-    fd = &root->data_fds[number];
-    if (*fd < 0)
-        ok = file_create(stage_local(stage, numbered_name(root, DATA_NAME, number, &name), &path),
-                         fd, error);
-    *range = (FileRange){*fd, DATA_NAME, place % stage->file_size_max};
+    if (root->data_fd < 0)
+        ok = file_create(stage_local(stage, path_in(&name, root->work, DATA_NAME), &path),
+                         &root->data_fd, error);
+    *range = (FileRange){root->data_fd, DATA_NAME, place};
     pthread_mutex_unlock(&stage->lock);
     return ok;
 }
@@ -396,17 +370,6 @@ static bool make_directories(const Stage *stage, Error *error)
     return watch_file_systems(stage, error);
 }
 
-static bool make_ballast_file(const Stage *stage, const Root *root, uint64_t number, uint64_t size,
-                              Error *error)
-{
-    AUTO_BUFFER Buffer name = {0}, buffer = {0};
-    const char *path =
-        stage_local(stage, numbered_name(root, BALLAST_NAME, number, &name), &buffer);
-    AUTO_FD int fd = -1;
-
-    return file_create(path, &fd, error) && file_reserve(fd, path, size, error);
-}
-
 /* Reserve the space that the apply will allocate, so that it is there after the commit. */
 static bool make_ballast(Stage *stage, Error *error)
 {
@@ -415,27 +378,15 @@ static bool make_ballast(Stage *stage, Error *error)
     for (size_t index = 0; index < stage->roots.count; index++)
     {
         const Root *root = &stage->roots.roots[index];
-        uint64_t size, made = 0;
+        AUTO_BUFFER Buffer name = {0}, buffer = {0};
+        const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
+        AUTO_FD int fd = -1;
 
-        for (uint64_t number = 0; made < root->reserved; number++, made += size)
-        {
-            const uint64_t left = root->reserved - made;
-
-            size = left < stage->file_size_max ? left : stage->file_size_max;
-            if (!make_ballast_file(stage, root, number, size, error))
-                return false;
-        }
+        if (root->reserved > 0 &&
+            (!file_create(path, &fd, error) || !file_reserve(fd, path, root->reserved, error)))
+            return false;
     }
     return true;
-}
-
-/* The limit for files, in whole megabytes so that blocks are not cut; but not less than one, which
- * no cluster does with. */
-static uint64_t cut_size(void)
-{
-    const uint64_t limit = file_size_max();
-
-    return limit >= CUT_UNIT ? limit - limit % CUT_UNIT : CUT_UNIT;
 }
 
 bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stage **stage,
@@ -449,10 +400,10 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->target_directory = arena_strdup(arena, target_directory);
     made->plan = plan;
     made->jobs = jobs;
-    made->file_size_max = cut_size();
     made->findings = arena_allocate(arena, plan->count * sizeof(FoundFile));
     for (size_t index = 0; index < plan->count; index++)
-        made->findings[index].actual_size = SIZE_AS_PLANNED;
+        made->findings[index] =
+            (FoundFile){.actual_size = SIZE_AS_PLANNED, .data_place = DATA_PLACE_NONE};
     pthread_mutex_init(&made->lock, NULL);
     if (stage_remove_stale(made->target_directory, error) &&
         roots_find(arena, made->target_directory, plan, &made->roots, error))
@@ -482,13 +433,7 @@ void stage_free(Stage *stage)
     if (stage == NULL)
         return;
     for (size_t index = 0; index < stage->roots.count; index++)
-    {
-        const Root *root = &stage->roots.roots[index];
-
-        for (size_t number = 0; number < root->data_count; number++)
-            file_close(root->data_fds[number]);
-        free(root->data_fds);
-    }
+        file_close(stage->roots.roots[index].data_fd);
     written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
     free(stage->extras);

@@ -9,9 +9,6 @@
  * of the plan, into the data file of their root; but where the file system copies on write they go
  * into a clone of the file, which replaces it. A ballast file holds the space by which files will
  * grow, so that the apply does not run out of space.
- *
- * A limit of this process for the size of files (ulimit -f) may allow the target's files and no
- * larger one. So data file and ballast are cut: they go on in data.1, data.2, ... and ballast.1.
  */
 #ifndef STAGE_STAGE_H
 #define STAGE_STAGE_H
@@ -27,6 +24,7 @@
 #define DATA_NAME "data"
 
 #define SIZE_AS_PLANNED UINT64_MAX
+#define DATA_PLACE_NONE UINT64_MAX
 
 typedef struct StageStatistics
 {
@@ -40,9 +38,9 @@ typedef struct StageStatistics
 typedef struct FoundFile
 {
     uint64_t actual_size; /* of the source's file where it came out shorter, else SIZE_AS_PLANNED */
-    uint64_t data_place;  /* of a file that stays in place: of its first bytes in the data of its
-                             root; they lie there one after the other */
-    uint64_t data_size;   /* and how many: 0, none are fetched */
+    uint64_t data_place;  /* of a file that stays in place, and of which something is fetched: of
+                             its first bytes in the data of its root; they lie there one after the
+                             other, in the order of their ranges */
     atomic_bool gone;     /* not there any more on the source, or left out: what was fetched is not
                              used, and the target's is removed */
     atomic_bool differs;  /* compared, not equal */
@@ -71,7 +69,6 @@ typedef struct Stage
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count;
     uint64_t content_count; /* numbers names of staged content */
-    uint64_t file_size_max; /* where data files and ballast are cut */
     pthread_mutex_t lock;   /* findings, sizes of data files, statistics while workers run */
     StageStatistics statistics;
     JournalWriter *journal; /* while stage_finish writes it */
@@ -164,18 +161,11 @@ const char *stage_local(const Stage *stage, const char *staged, Buffer *out);
 const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, Buffer *out);
 const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer *out);
 
-/* ---- stage.c: data files ---- */
-
 /*
- * Bytes for files that stay in place have a place in the data of their root, as if that were one
- * file. stage_data_left: how many bytes from a place on are in the same file of it.
- * stage_data_place: that file, as the journal names it, and the offset in it.
+ * Bytes for files that stay in place have a place in the data file of their root. Open it, for
+ * bytes from that place on; it is made when it is first asked for. Any thread, without the stage's
+ * lock.
  */
-uint64_t stage_data_left(const Stage *stage, uint64_t place);
-uint64_t stage_data_place(const Stage *stage, const Root *root, uint64_t place, Buffer *name);
-
-/* The same as an open file, which is made when it is first asked for. Any thread, without the
- * stage's lock. */
 MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
                                 Error *error);
 

@@ -59,56 +59,38 @@ static bool add_directories(const Stage *stage, Error *error)
     return true;
 }
 
-/* Bytes of a file that lie in the data of the root from a place on; each part that one data file
- * holds has an entry. */
-static bool add_range(const Stage *stage, const Root *root, uint64_t place, uint64_t offset,
-                      uint64_t size, Error *error)
-{
-    uint64_t done = 0, part;
-
-    for (; done < size; done += part)
-    {
-        AUTO_BUFFER Buffer data = {0};
-        JournalEntry range = {.kind = JOURNAL_RANGE, .offset = offset + done};
-
-        part = stage_data_left(stage, place + done);
-        if (part > size - done)
-            part = size - done;
-        range.data_offset = stage_data_place(stage, root, place + done, &data);
-        range.other = buffer_string(&data);
-        range.size = part;
-        if (!journal_add(stage->journal, &range, error))
-            return false;
-    }
-    return true;
-}
-
 static bool error_laid_out_otherwise(const char *path, Error *error)
 {
     return error_set(error, ERROR_FAILED,
                      "what was staged of file \"%s\" is not what the plan says", path);
 }
 
-/* The bytes of an entry lie in the data of its root from a place on that was noted when they got it
- * (lay_out), in the order of their ranges. Nothing of a file that is gone is written. */
+/* The bytes of an entry lie in the data file of its root from a place on that was noted when they
+ * got it (lay_out), in the order of their ranges. Nothing of a file that is gone is written. */
 static bool add_ranges(const Stage *stage, const PlanEntry *entry, Root *root, Error *error)
 {
-    const FoundFile *found = stage_found_file(stage, entry);
     const uint64_t final_size = stage_final_size(stage, entry);
-    uint64_t offset = 0, size, place = found->data_place;
+    const uint64_t begin = stage_found_file(stage, entry)->data_place;
+    AUTO_BUFFER Buffer data = {0};
+    JournalEntry range = {.kind = JOURNAL_RANGE,
+                          .other = path_in(&data, root->work, DATA_NAME),
+                          .data_offset = begin};
+    uint64_t size;
 
-    for (; plan_next_range(stage->plan, entry, &offset, &size); offset += size, place += size)
+    for (; plan_next_range(stage->plan, entry, &range.offset, &size);
+         range.offset += size, range.data_offset += size)
     {
-        const uint64_t left = offset < final_size ? final_size - offset : 0;
+        const uint64_t left = range.offset < final_size ? final_size - range.offset : 0;
 
-        if (!add_range(stage, root, place, offset, size < left ? size : left, error))
+        range.size = size < left ? size : left;
+        if (range.size > 0 && !journal_add(stage->journal, &range, error))
             return false;
     }
     /* Else bytes of one block would be written over another. */
-    if (place - found->data_place != found->data_size ||
-        (found->data_size > 0 && found->data_place != root->journal_size))
+    if (range.data_offset - begin != entry->fetch_bytes ||
+        (entry->fetch_bytes > 0 && begin != root->journal_size))
         return error_laid_out_otherwise(entry->path, error);
-    root->journal_size += found->data_size;
+    root->journal_size += entry->fetch_bytes;
     return true;
 }
 
@@ -117,11 +99,9 @@ static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
     Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     const JournalEntry patch = {
         .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
-    uint64_t offset = 0, size;
 
     /* Nothing is written or cut: the entry is there for a block of another relation segment. */
-    if (entry->action == ACTION_NONE && !plan_next_range(stage->plan, entry, &offset, &size) &&
-        stage_found_file(stage, entry)->data_size == 0)
+    if (entry->action == ACTION_NONE && entry->fetch_bytes == 0)
         return true;
     return (stage_found_file(stage, entry)->gone || journal_add(stage->journal, &patch, error)) &&
            add_ranges(stage, entry, root, error);
@@ -231,12 +211,8 @@ static bool sync_root(const Stage *stage, const Root *root, Error *error)
     AUTO_BUFFER Buffer path = {0};
     const char *work = stage_local(stage, root->work, &path);
 
-    for (size_t number = 0; number < root->data_count; number++)
-    {
-        if (root->data_fds[number] >= 0 && !file_sync(root->data_fds[number], work, error))
-            return false;
-    }
-    return file_sync_path(work, error) && durable_sync_parent(work, error);
+    return (root->data_fd < 0 || file_sync(root->data_fd, work, error)) &&
+           file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
 /*

@@ -326,6 +326,13 @@ static void name_block(BlockMap *map, Oid relation, BlockNumber block)
     blockmap_add(map, (RelationId){.tablespace = 1663, .database = 5, .relation = relation}, block);
 }
 
+/* As plan_make does it. */
+static inline void measure_plan(const Plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        plan_measure_ranges(plan, &plan->entries[i]);
+}
+
 /* The plan; its map lives as long. */
 static Plan make_plan(BlockMap *map)
 {
@@ -355,6 +362,7 @@ static Plan make_plan(BlockMap *map)
     plan_entry("base/5/1001")->fetch_all_from = 2;
     snprintf(location, sizeof(location), "%s/location", fixture.space_directory);
     plan_entry("pg_tblspc/16401")->link_target = location;
+    measure_plan(&plan);
     return plan;
 }
 

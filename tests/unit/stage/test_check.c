@@ -18,6 +18,7 @@ static bool check(Plan *plan, uint64_t wal_bytes)
 
     free(said);
     begin_said();
+    measure_plan(plan);
     const bool ok = stage_check("target", plan, &wal, &error);
     said = end_said();
     return ok;

@@ -81,6 +81,7 @@ static Stage *fetched_from(Source *source, Plan *plan)
 {
     Stage *stage;
 
+    measure_plan(plan);
     if (!stage_create("target", plan, 1, &stage, &error) ||
         !stage_fetch(stage, source, &error))
         fail_msg("%s", error.message);
@@ -96,6 +97,7 @@ static void fetch_from_fails(Source *source, Plan *plan)
 {
     Stage *stage;
 
+    measure_plan(plan);
     assert_true(stage_create("target", plan, 1, &stage, &error));
     assert_false(stage_fetch(stage, source, &error));
     stage_abandon(stage);

@@ -13,6 +13,7 @@ static Arena *arena;
 /* What is to be reserved on PGDATA's root for one entry. */
 static uint64_t reserved(PlanEntry entry)
 {
+    plan_measure_ranges(&(Plan){.block_size = BLOCK}, &entry);
     const Plan plan = {
         .entries = &entry, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
     Roots roots;
@@ -32,6 +33,7 @@ static PlanEntry patched(int count, int from, int end)
     PlanEntry entry = {FILE_ENTRY("base/5/1003", ACTION_COPY_TAIL, end, count)};
 
     entry.fetch_all_from = (BlockNumber) from;
+    plan_measure_ranges(&(Plan){.block_size = BLOCK}, &entry);
     return entry;
 }
 
@@ -75,17 +77,16 @@ static void test_staged(void **state)
 {
     const PlanEntry whole = {FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)};
     const PlanEntry tail = patched(3, 1, 10);
-    const Plan plan = {.block_size = BLOCK, .wal_directory = "pg_wal"};
     StagedSpace staged = {0};
 
     (void) state;
-    space_add_staged(&plan, &whole, false, 65536, &staged);
+    space_add_staged(&whole, false, 65536, &staged);
     assert_int_equal(staged.bytes, 65536);
     assert_int_equal(staged.files, 1);
-    space_add_staged(&plan, &tail, false, UNIT, &staged);
+    space_add_staged(&tail, false, UNIT, &staged);
     assert_int_equal(staged.bytes, 65536 + 9 * BLOCK);
     assert_int_equal(staged.files, 1);
-    space_add_staged(&plan, &tail, true, UNIT, &staged);
+    space_add_staged(&tail, true, UNIT, &staged);
     assert_int_equal(staged.bytes, 65536 + 19 * BLOCK);
     assert_int_equal(staged.files, 2);
 }
