@@ -95,36 +95,10 @@ static bool is_unchangeable(Obstacle obstacle)
     return obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY;
 }
 
-/* True if a directory that is missing can be made at this path. Where a link stands it cannot: the
- * volume that the link leads to may not be mounted. */
-static bool can_make_directory(const char *local, Error *error)
-{
-    AUTO_BUFFER Buffer place = {0};
-
-    if (!file_read_link(local, &place, NULL))
-        return true;
-    error_set(error, ERROR_FAILED, "symbolic link \"%s\" leads to no directory: \"%s\"", local,
-              buffer_string(&place));
-    return error_hint(error,
-                      "Mount the volume that belongs there, and run pg_rewind again. If it is "
-                      "lost, create this directory, owned by the user who runs the target server.");
-}
-
-static void hint_read_only(const char *directory, Error *error)
-{
-    AUTO_BUFFER Buffer word = {0};
-
-    buffer_append_shown_word(&word, directory);
-    error_hint(error,
-               "Mount its file system for writing. If it is no part of the cluster, leave it as it "
-               "is: --keep=%s",
-               buffer_string(&word));
-}
-
 /* Names in it are made, replaced or removed. One that is not there yet is made by us. */
 static void check_directory(Check *check, const char *path, size_t length)
 {
-    AUTO_BUFFER Buffer directory = {0}, buffer = {0};
+    AUTO_BUFFER Buffer directory = {0}, buffer = {0}, place = {0}, word = {0};
     const char *local;
     Obstacle obstacle;
     Error problem;
@@ -136,8 +110,16 @@ static void check_directory(Check *check, const char *path, size_t length)
         return;
     if (!is_unchangeable(obstacle) && errno == ENOENT)
     {
-        if (!can_make_directory(local, &problem))
-            problems_add(&check->problems, &problem);
+        /* A directory cannot be made where a link stands: the volume that the link leads to may not
+         * be mounted. */
+        if (!file_read_link(local, &place, NULL))
+            return;
+        error_set(&problem, ERROR_FAILED, "symbolic link \"%s\" leads to no directory: \"%s\"",
+                  local, buffer_string(&place));
+        error_hint(&problem,
+                   "Mount the volume that belongs there, and run pg_rewind again. If it is lost, "
+                   "create this directory, owned by the user who runs the target server.");
+        problems_add(&check->problems, &problem);
         return;
     }
     if (is_unchangeable(obstacle))
@@ -146,7 +128,14 @@ static void check_directory(Check *check, const char *path, size_t length)
     else
         error_set_errno(&problem, "cannot write to directory \"%s\"", local);
     if (problem.error_number == EROFS && directory.size > 0)
-        hint_read_only(buffer_string(&directory), &problem);
+    {
+        buffer_append_shown_word(&word, buffer_string(&directory));
+        error_hint(
+            &problem,
+            "Mount its file system for writing. If it is no part of the cluster, leave it as "
+            "it is: --keep=%s",
+            buffer_string(&word));
+    }
     else
         error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must "
                              "be able to write to it.");
@@ -229,60 +218,52 @@ bool stage_can_replace(const char *local, Error *error)
                                                   local, obstacle_text(obstacle));
 }
 
-/* The file will be replaced or removed. */
-static bool can_replace_file(const char *local, Error *error)
+/* The apply can do what the plan says about this entry. *copied: the file cannot be patched in
+ * place, and a copy of it will be. */
+static bool can_carry_out(const PlanEntry *entry, const char *local, bool *copied, Error *error)
 {
+    Obstacle obstacle;
     struct stat status;
     bool found;
 
-    if (!file_lstat(local, &status, &found, error))
-        return false;
-    if (found && S_ISDIR(status.st_mode))
-        return error_set(error, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
-    return stage_can_replace(local, error);
-}
-
-/* Permissions do not tell that a file may only be appended to. */
-static bool can_be_overwritten(const char *local, Error *error)
-{
-    return !is_unchangeable(place_obstacle(local)) || stage_can_replace(local, error);
-}
-
-/* The file must be one that can be patched, or else replaced. */
-static bool can_change_file(const PlanEntry *entry, const char *local, bool *copied, Error *error)
-{
+    *copied = false;
+    if (entry->action == ACTION_CREATE) /* not where something of another type stands */
+        return file_lstat(local, &status, &found, error) &&
+               (!found ||
+                (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)) ||
+                error_set(error, ERROR_FAILED,
+                          "cannot create \"%s\": a file of another type is there", local));
+    if (entry->type == FILE_DIRECTORY)
+    {
+        if (entry->action != ACTION_REMOVE)
+            return true;
+        /* A mount point may stay when all else in the directory goes. */
+        obstacle = place_obstacle(local);
+        return (!is_unchangeable(obstacle) && obstacle != OBSTACLE_STICKY) ||
+               error_set(error, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
+                         obstacle_text(obstacle));
+    }
+    if (entry->type == FILE_LINK)
+        return entry->action != ACTION_REMOVE || stage_can_replace(local, error);
+    if (entry->type != FILE_REGULAR || !entry->on_target)
+        return true;
     if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
-        return can_replace_file(local, error);
+    {
+        if (!file_lstat(local, &status, &found, error))
+            return false;
+        if (found && S_ISDIR(status.st_mode))
+            return error_set(error, ERROR_FAILED, "cannot replace \"%s\": it is a directory",
+                             local);
+        return stage_can_replace(local, error);
+    }
+    /* Permissions do not tell that a file may only be appended to. */
     if (stage_will_copy(local, copied, error))
-        return *copied ? stage_can_replace(local, error) : can_be_overwritten(local, error);
+        return (!*copied && !is_unchangeable(place_obstacle(local))) ||
+               stage_can_replace(local, error);
     if (error->error_number == ENOENT)
         return true;                         /* the stage finds out */
     (void) !stage_can_replace(local, error); /* an obstacle explains it better */
     return false;
-}
-
-/* A link or directory cannot be made where something else stands. */
-static bool can_create(const PlanEntry *entry, const char *local, Error *error)
-{
-    struct stat status;
-    bool found;
-
-    if (!file_lstat(local, &status, &found, error))
-        return false;
-    return !found ||
-           (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)) ||
-           error_set(error, ERROR_FAILED, "cannot create \"%s\": a file of another type is there",
-                     local);
-}
-
-/* A mount point may stay when all else in the directory goes. */
-static bool can_remove_directory(const char *local, Error *error)
-{
-    const Obstacle obstacle = place_obstacle(local);
-
-    return (!is_unchangeable(obstacle) && obstacle != OBSTACLE_STICKY) ||
-           error_set(error, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
-                     obstacle_text(obstacle));
 }
 
 /* Written at the commit and at the end, whatever the plan says. */
@@ -300,19 +281,6 @@ static void check_reserved(Check *check)
     }
 }
 
-/* An entry of the plan takes at most this in the journal. */
-static uint64_t space_of_journal(const PlanEntry *entry, const Root *root)
-{
-    const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX;
-    uint64_t bytes = JOURNAL_ENTRY_SPACE + strlen(entry->path) + of_staged;
-
-    if (entry->link_target != NULL)
-        bytes += strlen(entry->link_target);
-    if (plan_stays_in_place(entry) && !entry->wal)
-        bytes += entry->range_count * (JOURNAL_ENTRY_SPACE + of_staged);
-    return bytes;
-}
-
 static void note_size(Check *check, uint64_t size)
 {
     if (size > check->largest_file)
@@ -324,25 +292,24 @@ static void check_entry(Check *check, const PlanEntry *entry)
     AUTO_BUFFER Buffer buffer = {0};
     const char *local = target_path(&buffer, check->roots.target_directory, entry->path);
     Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
-    bool possible = true, copied = false;
+    const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX + JOURNAL_ENTRY_SPACE;
+    uint64_t *of_journal = &check->roots.roots[0].needed.bytes;
+    bool copied;
     Error problem;
 
-    if (entry->action == ACTION_CREATE)
-        possible = can_create(entry, local, &problem);
-    else if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE)
-        possible = can_remove_directory(local, &problem);
-    else if (entry->type == FILE_REGULAR && entry->on_target)
-        possible = can_change_file(entry, local, &copied, &problem);
-    else if (entry->type == FILE_LINK && entry->action == ACTION_REMOVE)
-        possible = stage_can_replace(local, &problem);
-    if (!possible)
+    if (!can_carry_out(entry, local, &copied, &problem))
         problems_add(&check->problems, &problem);
     if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
         note_size(check, entry->source_size);
     if (entry->on_target && plan_stays_in_place(entry) && !copied)
         root->data_size += entry->fetch_bytes;
-    space_add_staged(entry, copied, root->space.unit, &root->staged);
-    check->roots.roots[0].staged.bytes += space_of_journal(entry, root);
+    space_add_staged(entry, copied, root->space.unit, &root->needed);
+    /* What an entry takes in the journal, at most. */
+    *of_journal += strlen(entry->path) + of_staged;
+    if (entry->link_target != NULL)
+        *of_journal += strlen(entry->link_target);
+    if (plan_stays_in_place(entry) && !entry->wal)
+        *of_journal += entry->range_count * of_staged;
 }
 
 static void check_entries(Check *check)
@@ -366,8 +333,8 @@ static void check_entries(Check *check)
 
 static void add_wal(Root *root, uint64_t bytes)
 {
-    root->staged.bytes += bytes;
-    root->staged.wal_bytes += bytes;
+    root->needed.bytes += bytes;
+    root->needed.wal_bytes += bytes;
 }
 
 /* WAL that is on the disk already counts as needed there, and its space as free: so a dry run and
@@ -407,7 +374,7 @@ static void check_file_size(Check *check)
     for (size_t root = 0; root < check->roots.count; root++)
     {
         note_size(check, check->roots.roots[root].data_size);
-        note_size(check, check->roots.roots[root].reserved);
+        note_size(check, check->roots.roots[root].needed.reserved);
     }
     if (check->largest_file <= limit)
         return;
@@ -425,32 +392,13 @@ static unsigned long long megabytes(uint64_t bytes)
     return (bytes + 1024 * 1024 - 1) / (1024 * 1024);
 }
 
-/* What a root, or all roots of a pool, must have. */
-typedef struct Needed
-{
-    uint64_t staged, wal, reserved, files;
-} Needed;
-
-static void add_needed(Needed *needed, const Root *root)
-{
-    needed->staged += root->staged.bytes;
-    needed->wal += root->staged.wal_bytes;
-    needed->reserved += root->reserved;
-    needed->files += root->staged.files;
-}
-
-static uint64_t needed_bytes(const Needed *needed)
-{
-    const uint64_t bytes = needed->staged + needed->reserved;
-
-    return bytes + SPACE_MARGIN + bytes / SPACE_MARGIN_PART;
-}
-
 /* False: it is not there, which has been printed. */
-static bool check_space(Check *check, const char *directory, const Needed *needed,
+static bool check_space(Check *check, const char *directory, const NeededSpace *needed,
                         const FileSpace *space)
 {
-    const uint64_t bytes = needed_bytes(needed), files = needed->files + FILES_MARGIN;
+    const uint64_t on_disk = needed->bytes + needed->reserved;
+    const uint64_t bytes = on_disk + SPACE_MARGIN + on_disk / SPACE_MARGIN_PART;
+    const uint64_t files = needed->files + FILES_MARGIN;
     AUTO_BUFFER Buffer place = {0};
     Error problem;
 
@@ -464,7 +412,7 @@ static bool check_space(Check *check, const char *directory, const Needed *neede
                      "%llu MB are for files and blocks that may differ, %llu MB for WAL, in whole "
                      "segments; and files will grow by %llu MB.",
                      megabytes(bytes), (unsigned long long) space->free_bytes / (1024 * 1024),
-                     megabytes(needed->staged - needed->wal), megabytes(needed->wal),
+                     megabytes(needed->bytes - needed->wal_bytes), megabytes(needed->wal_bytes),
                      megabytes(needed->reserved));
         problems_add(&check->problems, &problem);
     }
@@ -488,7 +436,7 @@ static void check_pool(Check *check, size_t first)
 {
     const Root *roots = check->roots.roots;
     FileSpace most = {.free_bytes = 0};
-    Needed all = {0};
+    NeededSpace all = {0};
 
     for (size_t index = 0; index < check->roots.count; index++)
     {
@@ -498,7 +446,10 @@ static void check_pool(Check *check, size_t first)
             continue;
         if (index < first)
             return;
-        add_needed(&all, sharing);
+        all.bytes += sharing->needed.bytes;
+        all.wal_bytes += sharing->needed.wal_bytes;
+        all.reserved += sharing->needed.reserved;
+        all.files += sharing->needed.files;
         if (sharing->space.free_bytes > most.free_bytes)
             most.free_bytes = sharing->space.free_bytes;
         if (sharing->space.free_files > most.free_files)
@@ -508,11 +459,9 @@ static void check_pool(Check *check, size_t first)
         return;
     for (size_t index = first; index < check->roots.count; index++)
     {
-        Needed own = {0};
-
-        add_needed(&own, &roots[index]);
         if (strcmp(roots[index].pool, roots[first].pool) == 0)
-            (void) check_space(check, roots[index].directory, &own, &roots[index].space);
+            (void) check_space(check, roots[index].directory, &roots[index].needed,
+                               &roots[index].space);
     }
 }
 

@@ -45,7 +45,6 @@ typedef struct FileFetch
 {
     Stage *stage; /* its lock guards index and offset */
     Source *source;
-    const Plan *plan;      /* the stage's */
     int workers;           /* that the source has granted */
     size_t index;          /* the entry at hand */
     uint64_t offset;       /* in its file: what comes next */
@@ -135,7 +134,7 @@ static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
 {
     FoundFile *found = &fetch->stage->findings[piece->file];
 
-    if (!fetch->plan->entries[piece->file].several)
+    if (!fetch->stage->plan->entries[piece->file].several)
     {
         found->gone = true;
         return true;
@@ -158,7 +157,7 @@ static bool is_compared(const Stage *stage, const PlanEntry *entry)
 static bool next_compared_file(void *context, FilePiece *range)
 {
     FileFetch *fetch = context;
-    const Plan *plan = fetch->plan;
+    const Plan *plan = fetch->stage->plan;
 
     while (fetch->index < plan->count)
     {
@@ -178,22 +177,9 @@ static bool next_compared_file(void *context, FilePiece *range)
 static uint32_t size_to_compare(void *context, const FilePiece *piece)
 {
     const FileFetch *fetch = context;
-    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const PlanEntry *entry = &fetch->stage->plan->entries[piece->file];
 
     return piece->asked_size + (piece->offset + piece->size == entry->source_size);
-}
-
-static uint64_t bytes_to_compare(const FileFetch *fetch)
-{
-    const Plan *plan = fetch->plan;
-    uint64_t bytes = 0;
-
-    for (size_t index = 0; index < plan->count; index++)
-    {
-        if (is_compared(fetch->stage, &plan->entries[index]))
-            bytes += plan->entries[index].source_size;
-    }
-    return bytes;
 }
 
 /* By the digest that came, or by the bytes. */
@@ -202,7 +188,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
 {
     FileFetch *fetch = context;
     const Source *source = fetch->source;
-    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const PlanEntry *entry = &fetch->stage->plan->entries[piece->file];
     const PieceAnswer answer = {source->digest, bytes, size};
     size_t length;
 
@@ -225,9 +211,9 @@ static void note_equal_files(const FileFetch *fetch)
 {
     Stage *stage = fetch->stage;
 
-    for (size_t index = 0; index < fetch->plan->count; index++)
+    for (size_t index = 0; index < fetch->stage->plan->count; index++)
     {
-        const PlanEntry *entry = &fetch->plan->entries[index];
+        const PlanEntry *entry = &fetch->stage->plan->entries[index];
         FoundFile *finding = stage_found_file(stage, entry);
 
         if (!is_compared(stage, entry) || finding->differs)
@@ -239,7 +225,9 @@ static void note_equal_files(const FileFetch *fetch)
 
 static bool compare_files(FileFetch *fetch, Error *error)
 {
+    const Plan *plan = fetch->stage->plan;
     Source *source = fetch->source;
+    uint64_t bytes = 0;
     FilePieces pieces = {.source = source,
                          .digests = true,
                          .piece_size = rate_piece(source->rate, COMPARED_PIECE_SIZE),
@@ -254,7 +242,12 @@ static bool compare_files(FileFetch *fetch, Error *error)
 
     if (source->directory == NULL && source->digest == DIGEST_NONE)
         return true;
-    progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(fetch));
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        if (is_compared(fetch->stage, &plan->entries[index]))
+            bytes += plan->entries[index].source_size;
+    }
+    progress_begin(PROGRESS_COMPARE_FILES, bytes);
     if (!progress_end(file_pieces_ask(&pieces, fetch->workers, error)))
         return false;
     note_equal_files(fetch);
@@ -263,41 +256,38 @@ static bool compare_files(FileFetch *fetch, Error *error)
 
 /* ---- Which ranges, and where they are put ---- */
 
-/* The range comes next in the data of its root. Where the bytes of its file begin there is noted
- * for the journal. */
-static void lay_out(Stage *stage, FilePiece *range)
-{
-    FoundFile *found = &stage->findings[range->file];
-    Root *root;
-
-    range->destination = roots_of(&stage->roots, range->path);
-    root = &stage->roots.roots[range->destination];
-    range->destination_offset = root->data_size;
-    if (found->data_place == DATA_PLACE_NONE)
-        found->data_place = root->data_size;
-    root->data_size += range->size;
-}
-
 static bool next_fetched_range(void *context, FilePiece *range)
 {
     FileFetch *fetch = context;
     Stage *stage = fetch->stage;
 
-    for (; fetch->index < fetch->plan->count; fetch->index++, fetch->offset = 0)
+    for (; fetch->index < fetch->stage->plan->count; fetch->index++, fetch->offset = 0)
     {
-        const PlanEntry *entry = &fetch->plan->entries[fetch->index];
+        const PlanEntry *entry = &fetch->stage->plan->entries[fetch->index];
         const bool laid_out = stage_is_laid_out(stage, entry);
         uint64_t size;
 
         if ((!laid_out && !stage_is_whole(stage, entry)) ||
-            !plan_next_range(fetch->plan, entry, &fetch->offset, &size))
+            !plan_next_range(stage->plan, entry, &fetch->offset, &size))
             continue;
         if (size > RANGE_SIZE_MAX)
             size = RANGE_SIZE_MAX;
         *range = (FilePiece){
             .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
         if (laid_out)
-            lay_out(stage, range);
+        {
+            FoundFile *found = &stage->findings[fetch->index];
+            Root *root;
+
+            /* The range comes next in the data of its root. Where the bytes of its file begin there
+             * is noted for the journal. */
+            range->destination = roots_of(&stage->roots, entry->path);
+            root = &stage->roots.roots[range->destination];
+            range->destination_offset = root->data_size;
+            if (found->data_place == DATA_PLACE_NONE)
+                found->data_place = root->data_size;
+            root->data_size += size;
+        }
         fetch->offset += range->size;
         return true;
     }
@@ -309,7 +299,7 @@ static bool next_fetched_range(void *context, FilePiece *range)
 static uint32_t size_to_fetch(void *context, const FilePiece *piece)
 {
     const FileFetch *fetch = context;
-    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const PlanEntry *entry = &fetch->stage->plan->entries[piece->file];
     const bool may_have_grown = entry->kind != KIND_RELATION && entry->kind != KIND_FORK &&
                                 entry->source_size <= FETCH_SIZE_MAX &&
                                 piece->offset + piece->size == entry->source_size &&
@@ -321,7 +311,7 @@ static uint32_t size_to_fetch(void *context, const FilePiece *piece)
 static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t size)
 {
     Stage *stage = fetch->stage;
-    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const PlanEntry *entry = &fetch->stage->plan->entries[piece->file];
     const uint64_t end = piece->offset + size;
     FoundFile *found = stage_found_file(stage, entry);
 
@@ -336,43 +326,30 @@ static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t
 
 /* ---- Writing ---- */
 
-/* Open the file that is staged for an entry, and keep it open for the pieces that follow. */
-static bool open_staged_file(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
-                             Error *error)
-{
-    const Stage *stage = fetch->stage;
-    const PlanEntry *entry = &fetch->plan->entries[piece->file];
-    OpenFile *staged = &worker->file;
-    AUTO_BUFFER Buffer path = {0};
-
-    if (staged->purpose == piece->path)
-        return true;
-    if (!open_file_switch(staged, stage_entry_local(stage, entry, &path), OPEN_TO_CREATE, NULL,
-                          error))
-        return false;
-    staged->purpose = piece->path;
-    fetch->fetchers[worker->number].direct = fetch->source->is_server &&
-                                             stage_is_written_direct(stage, entry) &&
-                                             file_set_direct(staged->fd, true);
-    return true;
-}
-
-static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
-{
-    return stage_is_laid_out(fetch->stage, &fetch->plan->entries[piece->file]);
-}
-
+/* Where the piece is written to. The file that is staged for an entry is kept open for the pieces
+ * that follow. */
 static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              FileRange *destination, Error *error)
 {
     Stage *stage = fetch->stage;
+    const PlanEntry *entry = &stage->plan->entries[piece->file];
+    OpenFile *staged = &worker->file;
+    AUTO_BUFFER Buffer path = {0};
 
-    if (is_laid_out(fetch, piece))
+    if (stage_is_laid_out(stage, entry))
         return stage_data_open(stage, &stage->roots.roots[piece->destination],
                                piece->destination_offset, destination, error);
-    if (!open_staged_file(fetch, worker, piece, error))
-        return false;
-    *destination = (FileRange){worker->file.fd, worker->file.path, piece->offset};
+    if (staged->purpose != piece->path)
+    {
+        if (!open_file_switch(staged, stage_entry_local(stage, entry, &path), OPEN_TO_CREATE, NULL,
+                              error))
+            return false;
+        staged->purpose = piece->path;
+        fetch->fetchers[worker->number].direct = fetch->source->is_server &&
+                                                 stage_is_written_direct(stage, entry) &&
+                                                 file_set_direct(staged->fd, true);
+    }
+    *destination = (FileRange){staged->fd, staged->path, piece->offset};
     return true;
 }
 
@@ -388,38 +365,33 @@ static bool write_staged(const FileRange *destination, const uint8_t *bytes, siz
     return true;
 }
 
-/* The same past the system's cache, where that is possible: else *written is false. What does not
- * fit is as a rule the end of the file, and what follows is written as usual. */
-static bool write_direct(FileFetcher *fetcher, uint8_t *aligned, const FileRange *destination,
-                         const uint8_t *bytes, size_t size, bool *written, Error *error)
-{
-    *written = false;
-    if (destination->offset % FILE_DIRECT_UNIT == 0 && size % FILE_DIRECT_UNIT == 0 &&
-        size <= FETCH_SIZE_MAX)
-    {
-        memcpy(aligned, bytes, size);
-        *written = file_write_at(destination->fd, destination->path, aligned, size,
-                                 destination->offset, error);
-        if (*written || error->error_number != EINVAL)
-            return *written;
-    }
-    fetcher->direct = false;
-    return file_set_direct(destination->fd, false) ||
-           error_set_errno(error, "could not write file \"%s\"", destination->path);
-}
-
-/* A piece of a file that is staged whole. */
+/*
+ * A piece of a file that is staged whole: past the system's cache, where that is possible. What
+ * does not fit is as a rule the end of the file, and what follows is written as usual.
+ */
 static bool write_whole(const FileFetch *fetch, const PieceWorker *worker,
                         const FileRange *destination, const uint8_t *bytes, size_t size,
                         Error *error)
 {
     FileFetcher *fetcher = &fetch->fetchers[worker->number];
-    bool written = false;
+    uint8_t *aligned = worker->bytes + GATHER_SIZE;
 
-    if (fetcher->direct && !write_direct(fetcher, worker->bytes + GATHER_SIZE, destination, bytes,
-                                         size, &written, error))
-        return false;
-    return written || write_staged(destination, bytes, size, error);
+    if (!fetcher->direct)
+        return write_staged(destination, bytes, size, error);
+    if (destination->offset % FILE_DIRECT_UNIT == 0 && size % FILE_DIRECT_UNIT == 0 &&
+        size <= FETCH_SIZE_MAX)
+    {
+        memcpy(aligned, bytes, size);
+        if (file_write_at(destination->fd, destination->path, aligned, size, destination->offset,
+                          error))
+            return true;
+        if (error->error_number != EINVAL)
+            return false;
+    }
+    fetcher->direct = false;
+    if (!file_set_direct(destination->fd, false))
+        return error_set_errno(error, "could not write file \"%s\"", destination->path);
+    return write_staged(destination, bytes, size, error);
 }
 
 /* Write what was gathered. A function for the end of a batch. */
@@ -456,6 +428,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
                                 const uint8_t *bytes, size_t size, Error *error)
 {
     FileFetch *fetch = context;
+    const Stage *stage = fetch->stage;
     FileRange destination;
     bool ok;
 
@@ -466,7 +439,7 @@ static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePi
                          piece->path);
     if (!find_destination(fetch, worker, piece, &destination, error))
         return false;
-    if (!is_laid_out(fetch, piece))
+    if (!stage_is_laid_out(stage, &stage->plan->entries[piece->file]))
         ok = write_whole(fetch, worker, &destination, bytes, size, error);
     else if (size < WRITEBACK_SIZE_MIN)
         ok = gather_blocks(fetch, worker, &destination, bytes, size, error);
@@ -588,9 +561,9 @@ static bool check_source_sizes(const FileFetch *fetch, Error *error)
 {
     const Stage *stage = fetch->stage;
 
-    for (size_t index = 0; index < fetch->plan->count; index++)
+    for (size_t index = 0; index < fetch->stage->plan->count; index++)
     {
-        const PlanEntry *entry = &fetch->plan->entries[index];
+        const PlanEntry *entry = &fetch->stage->plan->entries[index];
         AUTO_BUFFER Buffer path = {0};
         struct stat status;
         bool found;
@@ -616,7 +589,7 @@ static bool check_source_sizes(const FileFetch *fetch, Error *error)
 
 bool stage_fetch(Stage *stage, Source *source, Error *error)
 {
-    FileFetch fetch = {.stage = stage, .source = source, .plan = stage->plan};
+    FileFetch fetch = {.stage = stage, .source = source};
 
     return source->operations->start_workers(source, stage->jobs, &fetch.workers, error) &&
            prepare_files(stage, error) && compare_files(&fetch, error) &&

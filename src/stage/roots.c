@@ -12,24 +12,18 @@
 #define STAT_BLOCK_SIZE 512 /* of st_blocks, see stat(2) */
 #define NAME_SPACE 64       /* of a directory, for a name beside its length */
 
-/* A work directory, a file that marks commit and end, or the pid file: only apply touches those. */
-static bool is_reserved(const char *path)
-{
-    const size_t length = strlen(WORK_DIRECTORY);
-    const char *found = strstr(path, WORK_DIRECTORY);
-
-    if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, BACKUP_LABEL_PATH) == 0 ||
-        strcmp(path, "postmaster.pid") == 0)
-        return true;
-    return found != NULL && (found == path || found[-1] == '/') &&
-           (found[length] == '\0' || found[length] == '/');
-}
-
 bool entry_has_effect(const PlanEntry *entry)
 {
-    if (entry->action == ACTION_NONE && entry->blocks == NULL)
+    const char *work = strstr(entry->path, WORK_DIRECTORY);
+
+    if ((entry->action == ACTION_NONE && entry->blocks == NULL) || entry->type == FILE_OTHER)
         return false;
-    return entry->type != FILE_OTHER && !is_reserved(entry->path);
+    /* Only commit and apply touch a work directory, what marks commit and end, and the pid file. */
+    if (strcmp(entry->path, CONTROL_PATH) == 0 || strcmp(entry->path, BACKUP_LABEL_PATH) == 0 ||
+        strcmp(entry->path, "postmaster.pid") == 0)
+        return false;
+    return work == NULL || (work != entry->path && work[-1] != '/') ||
+           (work[strlen(WORK_DIRECTORY)] != '\0' && work[strlen(WORK_DIRECTORY)] != '/');
 }
 
 /* ---- Finding the roots ---- */
@@ -234,17 +228,17 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
     return unit > 0 ? (bytes + unit - 1) / unit * unit : bytes;
 }
 
-void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, StagedSpace *staged)
+void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, NeededSpace *needed)
 {
     if (entry->type != FILE_REGULAR || entry->wal || entry->action == ACTION_REMOVE)
         return;
     if (entry->action == ACTION_COPY || copied)
     {
-        staged->bytes += round_up(entry->source_size, unit);
-        staged->files++;
+        needed->bytes += round_up(entry->source_size, unit);
+        needed->files++;
         return;
     }
-    staged->bytes += entry->fetch_bytes;
+    needed->bytes += entry->fetch_bytes;
 }
 
 /* By how much a file that stays in place will grow on the disk. */
@@ -297,7 +291,7 @@ bool roots_reserve(Roots *roots, const Plan *plan, Error *error)
         /* A directory gets new names: it may take one unit more than these. */
         if (!entry->on_target && path_parent_changes(&last, entry->path))
             growth += unit;
-        root->reserved += growth;
+        root->needed.reserved += growth;
     }
     return true;
 }
@@ -333,17 +327,6 @@ static bool is_mapped_to(const Plan *plan, const char *location)
     return false;
 }
 
-/* A directory can be made there. */
-static bool place_is_free(const char *path)
-{
-    AUTO_BUFFER Buffer parent = {0};
-    struct stat status;
-    bool found;
-
-    return file_lstat(path, &status, &found, NULL) && !found &&
-           place_can_change_names(path_parent(&parent, path));
-}
-
 static void append_escaped(Buffer *mapping, const char *path)
 {
     for (; *path != '\0'; path++)
@@ -354,10 +337,13 @@ static void append_escaped(Buffer *mapping, const char *path)
 static void append_mapping(const Roots *roots, const NewLocation *location, Buffer *options)
 {
     const char *target = roots->target_directory;
-    AUTO_BUFFER Buffer mapping = {0}, place = {0};
+    AUTO_BUFFER Buffer mapping = {0}, place = {0}, parent = {0};
+    struct stat status;
+    bool found;
 
     buffer_printf(&place, "%s-target", location->path);
-    if (!place_is_free(buffer_string(&place)))
+    if (!file_lstat(buffer_string(&place), &status, &found, NULL) || found ||
+        !place_can_change_names(path_parent(&parent, buffer_string(&place))))
     {
         buffer_clear(&place);
         buffer_printf(&place, "%.*s/tablespace-%s", (int) path_parent_length(target), target,
@@ -395,18 +381,6 @@ static void add_occupied(const Roots *roots, const Plan *plan, const NewLocation
         error_hint(problem, "Choose another directory in its --tablespace-mapping.");
     else
         append_mapping(roots, location, &occupied->options);
-}
-
-static void add_last_occupied(Occupied *occupied, Problems *problems)
-{
-    if (occupied->options.size > 0)
-        error_hint(&occupied->last,
-                   "Two clusters on one host cannot share a tablespace's directory: give the "
-                   "target its own by these options, or in other directories:\n   %s",
-                   buffer_string(&occupied->options));
-    if (occupied->count > 0)
-        problems_add(problems, &occupied->last);
-    buffer_free(&occupied->options);
 }
 
 /* The path that the location has or will have, without links; false where it will have none. */
@@ -563,5 +537,12 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
         if (!ok)
             problems_add(problems, &problem);
     }
-    add_last_occupied(&occupied, problems);
+    if (occupied.options.size > 0)
+        error_hint(&occupied.last,
+                   "Two clusters on one host cannot share a tablespace's directory: give the "
+                   "target its own by these options, or in other directories:\n   %s",
+                   buffer_string(&occupied.options));
+    if (occupied.count > 0)
+        problems_add(problems, &occupied.last);
+    buffer_free(&occupied.options);
 }

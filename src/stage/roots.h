@@ -20,13 +20,14 @@
 #include "io/place.h"
 #include "plan/plan.h"
 
-/* Staging puts this on a root. */
-typedef struct StagedSpace
+/* What a plan needs on a root, or on all roots of a pool. */
+typedef struct NeededSpace
 {
-    uint64_t bytes;
+    uint64_t bytes;     /* that are staged; counted by stage_check */
     uint64_t wal_bytes; /* of them */
-    uint64_t files;
-} StagedSpace;
+    uint64_t files;     /* that are staged */
+    uint64_t reserved;  /* bytes: see roots_reserve */
+} NeededSpace;
 
 typedef struct Root
 {
@@ -34,13 +35,12 @@ typedef struct Root
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* pg_rewind.work in it; behind a link of a tablespace absolute */
     Place place;
-    FileSpace space;       /* of its file system, when the roots were found */
-    const char *pool;      /* place_pool: roots of one pool share its space */
-    StagedSpace staged;    /* counted by stage_check */
+    FileSpace space;  /* of its file system, when the roots were found */
+    const char *pool; /* place_pool: roots of one pool share its space */
+    NeededSpace needed;
     int data_fd;           /* of the stage's data file there; -1: not made yet */
     uint64_t data_size;    /* bytes laid out in it */
     uint64_t journal_size; /* of these, what the journal that is written names */
-    uint64_t reserved;     /* bytes: see roots_reserve */
 } Root;
 
 /* A tablespace that the target does not have yet. */
@@ -82,7 +82,7 @@ bool entry_has_effect(const PlanEntry *entry);
 
 /* Add what is staged for an entry that is no WAL. copied: the file cannot be patched in place, and
  * a copy of it will be. unit: of allocation, in bytes. */
-void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, StagedSpace *staged);
+void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, NeededSpace *needed);
 
 /*
  * Count the bytes that the apply allocates on each root: files grow, holes in them are filled,

@@ -193,19 +193,14 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
  * path, NUL.
  */
 
-/* A path of the file "places" is only believed where it can be one. */
-static bool place_is_plausible(char kind, const char *path)
-{
-    return kind == 'L' ? path[0] == '/' && path_is_safe(path + 1)
-                       : kind == 'W' && path_is_work(path, false);
-}
-
 static bool remove_place(const char *target_directory, char kind, const char *path, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
     const char *local = target_path(&buffer, target_directory, path);
 
-    if (!place_is_plausible(kind, path))
+    /* A path of the file "places" is only believed where it can be one. */
+    if (kind == 'L' ? path[0] != '/' || !path_is_safe(path + 1)
+                    : kind != 'W' || !path_is_work(path, false))
     {
         log_warning("\"%s\" in the work directory \"%s/%s\" is not a path that pg_rewind creates",
                     path, target_directory, WORK_DIRECTORY);
@@ -304,21 +299,6 @@ static bool write_places(const Stage *stage, Error *error)
            write_work_file(stage, PLACES_NAME, places.bytes, places.size, error);
 }
 
-/*
- * For an administrator who finds the directory. Between the real backup_label and the new
- * pg_control only this file says what to do: neither label nor pid file does, and the server's own
- * error about pg_control cannot.
- */
-static bool write_readme(const Stage *stage, Error *error)
-{
-    static const char text[] =
-        "pg_rewind keeps here what it needs to finish.\n"
-        "If no pg_rewind is running, it was interrupted: run the same pg_rewind command again.\n"
-        "Do not remove this directory, backup_label or global/pg_control.\n";
-
-    return write_work_file(stage, README_NAME, text, strlen(text), error);
-}
-
 /* Before anything is staged: an error that comes later is certain to be reported only to a
  * descriptor that is open now. A file that this user cannot read is none of the server's. */
 static bool watch_file_systems(const Stage *stage, Error *error)
@@ -344,12 +324,19 @@ static bool watch_file_systems(const Stage *stage, Error *error)
 
 static bool make_directories(const Stage *stage, Error *error)
 {
+    /* For an administrator who finds the directory. Between the real backup_label and the new
+     * pg_control only this file says what to do: neither label nor pid file does, and the server's
+     * own error about pg_control cannot. */
+    static const char readme[] =
+        "pg_rewind keeps here what it needs to finish.\n"
+        "If no pg_rewind is running, it was interrupted: run the same pg_rewind command again.\n"
+        "Do not remove this directory, backup_label or global/pg_control.\n";
     AUTO_BUFFER Buffer path = {0};
 
     /* Directories elsewhere are written down before they are made. */
     if (!file_make_directory(stage_local(stage, WORK_DIRECTORY, &path), error) ||
-        !write_readme(stage, error) || !write_places(stage, error) ||
-        !file_sync_path(stage->target_directory, error))
+        !write_work_file(stage, README_NAME, readme, strlen(readme), error) ||
+        !write_places(stage, error) || !file_sync_path(stage->target_directory, error))
         return false;
     for (size_t index = 0; index < stage->roots.location_count; index++)
     {
@@ -382,8 +369,8 @@ static bool make_ballast(Stage *stage, Error *error)
         const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
         AUTO_FD int fd = -1;
 
-        if (root->reserved > 0 &&
-            (!file_create(path, &fd, error) || !file_reserve(fd, path, root->reserved, error)))
+        if (root->needed.reserved > 0 && (!file_create(path, &fd, error) ||
+                                          !file_reserve(fd, path, root->needed.reserved, error)))
             return false;
     }
     return true;

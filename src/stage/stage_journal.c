@@ -11,24 +11,18 @@ static bool add_path(const Stage *stage, JournalKind kind, const char *path, Err
     return journal_add(stage->journal, &entry, error);
 }
 
-/* The apply removes the path. */
-static bool is_removed(const Stage *stage, const PlanEntry *entry)
-{
-    if (!entry->on_target || stage_find_extra(stage, entry->path) != NULL)
-        return false;
-    if (entry->action == ACTION_REMOVE)
-        return entry_has_effect(entry);
-    return stage_found_file(stage, entry)->gone && entry->type != FILE_DIRECTORY;
-}
-
 /* Children before parents, hence backwards. */
 static bool add_removals(const Stage *stage, Error *error)
 {
     for (size_t index = stage->plan->count; index > 0; index--)
     {
         const PlanEntry *entry = &stage->plan->entries[index - 1];
+        const bool is_removed =
+            entry->action == ACTION_REMOVE
+                ? entry_has_effect(entry)
+                : stage_found_file(stage, entry)->gone && entry->type != FILE_DIRECTORY;
 
-        if (!is_removed(stage, entry))
+        if (!is_removed || !entry->on_target || stage_find_extra(stage, entry->path) != NULL)
             continue;
         if (!add_path(stage,
                       entry->type == FILE_DIRECTORY ? JOURNAL_REMOVE_DIRECTORY : JOURNAL_REMOVE,
@@ -66,9 +60,11 @@ static bool error_laid_out_otherwise(const char *path, Error *error)
 }
 
 /* The bytes of an entry lie in the data file of its root from a place on that was noted when they
- * got it (lay_out), in the order of their ranges. Nothing of a file that is gone is written. */
-static bool add_ranges(const Stage *stage, const PlanEntry *entry, Root *root, Error *error)
+ * got it (next_fetched_range), in the order of their ranges. Nothing of a file that is gone is
+ * written. */
+static bool add_ranges(const Stage *stage, const PlanEntry *entry, Error *error)
 {
+    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     const uint64_t final_size = stage_final_size(stage, entry);
     const uint64_t begin = stage_found_file(stage, entry)->data_place;
     AUTO_BUFFER Buffer data = {0};
@@ -94,19 +90,6 @@ static bool add_ranges(const Stage *stage, const PlanEntry *entry, Root *root, E
     return true;
 }
 
-static bool add_patch(const Stage *stage, const PlanEntry *entry, Error *error)
-{
-    Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
-    const JournalEntry patch = {
-        .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
-
-    /* Nothing is written or cut: the entry is there for a block of another relation segment. */
-    if (entry->action == ACTION_NONE && entry->fetch_bytes == 0)
-        return true;
-    return (stage_found_file(stage, entry)->gone || journal_add(stage->journal, &patch, error)) &&
-           add_ranges(stage, entry, root, error);
-}
-
 static bool add_install(const Stage *stage, const char *path, const char *staged, Error *error)
 {
     const JournalEntry install = {.kind = JOURNAL_INSTALL, .path = path, .other = staged};
@@ -125,8 +108,16 @@ static bool add_files(const Stage *stage, Error *error)
     for (size_t index = 0; index < stage->plan->count; index++)
     {
         const PlanEntry *entry = &stage->plan->entries[index];
+        const JournalEntry patch = {
+            .kind = JOURNAL_PATCH, .path = entry->path, .size = stage_final_size(stage, entry)};
+        const bool is_changed = entry->action != ACTION_NONE || entry->fetch_bytes > 0;
 
-        if (stage_is_laid_out(stage, entry) && !add_patch(stage, entry, error))
+        /* If nothing is written or cut, the entry is there for a block of another relation segment.
+         */
+        if (stage_is_laid_out(stage, entry) && is_changed &&
+            ((!stage_found_file(stage, entry)->gone &&
+              !journal_add(stage->journal, &patch, error)) ||
+             !add_ranges(stage, entry, error)))
             return false;
         if (stage_is_whole(stage, entry) && stage_find_extra(stage, entry->path) == NULL &&
             !add_install(stage, entry->path, stage_entry_name(stage, entry, &staged), error))
@@ -163,31 +154,7 @@ static bool add_parents(const Stage *stage, Error *error)
     return true;
 }
 
-static bool add_all(const Stage *stage, Error *error)
-{
-    const Roots *roots = &stage->roots;
-
-    for (size_t root = 1; root < roots->count; root++)
-    {
-        if (!add_path(stage, JOURNAL_WORK_DIRECTORY, roots->roots[root].work, error))
-            return false;
-    }
-    return add_removals(stage, error) && add_directories(stage, error) &&
-           add_parents(stage, error) && add_files(stage, error);
-}
-
 /* ---- Syncing what the result relies on ---- */
-
-/* A file or directory that the target has. What this user cannot read no server has read. */
-static bool sync_found(const Stage *stage, const ListedFile *file, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-
-    if (file->type == FILE_OTHER || (file->type == FILE_LINK && !relpath_is_tablespace(file->path)))
-        return true;
-    return file_sync_path(stage_local(stage, file->path, &path), error) ||
-           error->error_number == EACCES;
-}
 
 /* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file, or, after
  * those, one file of the target. */
@@ -198,21 +165,19 @@ static bool sync_item(void *context, size_t item, Error *error)
     const Plan *plan = stage->plan;
 
     if (item >= plan->count + stage->extra_count)
-        return sync_found(stage, &plan->target->files[item - plan->count - stage->extra_count],
-                          error);
+    {
+        const ListedFile *file = &plan->target->files[item - plan->count - stage->extra_count];
+
+        /* What this user cannot read no server has read. */
+        return file->type == FILE_OTHER ||
+               (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
+               file_sync_path(stage_local(stage, file->path, &local), error) ||
+               error->error_number == EACCES;
+    }
     if (item >= plan->count)
         return file_sync_path(stage->extras[item - plan->count].local, error);
     return !stage_is_whole(stage, &plan->entries[item]) ||
            file_sync_path(stage_entry_local(stage, &plan->entries[item], &local), error);
-}
-
-static bool sync_root(const Stage *stage, const Root *root, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    const char *work = stage_local(stage, root->work, &path);
-
-    return (root->data_fd < 0 || file_sync(root->data_fd, work, error)) &&
-           file_sync_path(work, error) && durable_sync_parent(work, error);
 }
 
 /*
@@ -235,9 +200,14 @@ static bool sync_target(Stage *stage, SyncMethod method, Error *error)
     if ((!whole || !written_all_kept(stage->written)) &&
         !workers_run(stage->jobs, staged + found, sync_item, stage, error))
         return false;
-    for (size_t root = 0; root < stage->roots.count; root++)
+    for (size_t index = 0; index < stage->roots.count; index++)
     {
-        if (!sync_root(stage, &stage->roots.roots[root], error))
+        const Root *root = &stage->roots.roots[index];
+        AUTO_BUFFER Buffer path = {0};
+        const char *work = stage_local(stage, root->work, &path);
+
+        if ((root->data_fd >= 0 && !file_sync(root->data_fd, work, error)) ||
+            !file_sync_path(work, error) || !durable_sync_parent(work, error))
             return false;
     }
     return true;
@@ -245,13 +215,19 @@ static bool sync_target(Stage *stage, SyncMethod method, Error *error)
 
 bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method, Error *error)
 {
+    const Roots *roots = &stage->roots;
+    bool ok;
+
     log_progress_message("syncing what was fetched");
     progress_begin(PROGRESS_SYNC, 0);
     if (!progress_end(sync_target(stage, method, error)))
         return false;
     /* Invariant 2: all that the result relies on is on the disk before there is a journal. */
-    if (journal_create(stage->target_directory, head, &stage->journal, error) &&
-        add_all(stage, error))
+    ok = journal_create(stage->target_directory, head, &stage->journal, error);
+    for (size_t root = 1; ok && root < roots->count; root++)
+        ok = add_path(stage, JOURNAL_WORK_DIRECTORY, roots->roots[root].work, error);
+    if (ok && add_removals(stage, error) && add_directories(stage, error) &&
+        add_parents(stage, error) && add_files(stage, error))
         return journal_close(stage->journal, error);
     journal_discard(stage->journal);
     return false;

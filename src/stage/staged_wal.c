@@ -9,11 +9,20 @@
 #define COPY_SIZE (2u * 1024 * 1024)
 
 /* Copy what is wanted of a segment, in pieces as its rate allows. */
-static bool copy_pieces(const StagedSegment *segment, FileRange from, FileRange to, Error *error)
+static bool copy_segment(const StagedSegment *segment, const char *path, int *to_fd, Error *error)
 {
     const uint32_t piece_size = rate_piece(segment->rate, COPY_SIZE);
+    FileRange from = {.path = segment->local_path}, to = {.path = path};
+    AUTO_FD int fd = -1;
     uint64_t copied = 0;
 
+    if (!file_create(path, to_fd, error) ||
+        (segment->size < segment->segment_size &&
+         !file_reserve(*to_fd, path, segment->segment_size, error)) ||
+        !file_open_read(from.path, &fd, NULL, error))
+        return false;
+    from.fd = fd;
+    to.fd = *to_fd;
     for (; from.offset < segment->size; from.offset = to.offset += copied)
     {
         const uint64_t left = segment->size - from.offset;
@@ -26,20 +35,7 @@ static bool copy_pieces(const StagedSegment *segment, FileRange from, FileRange 
             return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
                              from.path, segment->size);
     }
-    return true;
-}
-
-static bool copy_segment(const StagedSegment *segment, const char *to, int *to_fd, Error *error)
-{
-    AUTO_FD int fd = -1;
-
-    return file_create(to, to_fd, error) &&
-           (segment->size == segment->segment_size ||
-            file_reserve(*to_fd, to, segment->segment_size, error)) &&
-           file_open_read(segment->local_path, &fd, NULL, error) &&
-           copy_pieces(segment, (FileRange){fd, segment->local_path, 0}, (FileRange){*to_fd, to, 0},
-                       error) &&
-           file_set_mode(*to_fd, to, file_mode(), error);
+    return file_set_mode(*to_fd, path, file_mode(), error);
 }
 
 /* A part is cut out of a file that has no other name: a restore command may have made a link. */
@@ -100,18 +96,6 @@ const char *stage_wal_path(const Stage *stage, const char *name)
     return extra != NULL ? extra->local : NULL;
 }
 
-/* True if this file of its pg_wal stays on the target. */
-static bool target_keeps(const PlanInput *input, Timeline timeline, uint64_t segment)
-{
-    AUTO_BUFFER Buffer path = {0};
-    char name[WAL_NAME_SIZE];
-    const ListedFile *file;
-
-    wal_segment_name(&input->shape, timeline, segment, name);
-    file = listing_find(input->target, path_in(&path, input->version->wal_directory, name));
-    return file != NULL && plan_keeps_wal_file(input, file);
-}
-
 /* True if the rewound target needs a segment under two names, since a timeline was left inside of
  * it, and lacks the older one's. */
 static bool stages_left_segment(const SourceWal *source_wal, const PlanInput *input,
@@ -119,12 +103,18 @@ static bool stages_left_segment(const SourceWal *source_wal, const PlanInput *in
 {
     const uint64_t segment = wal_segment_of(&input->shape, left->end);
     const bool is_staged = segment >= wal_segment_of(&input->shape, input->wal_from);
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    const ListedFile *file;
 
-    return left->begin < left->end && left->end < end &&
-           left->end != wal_segment_start(&input->shape, segment) &&
-           (is_staged || (wal_store_keeps(source_wal->store, segment) &&
-                          plan_summarizer_reads(input, left->timeline))) &&
-           !target_keeps(input, left->timeline, segment);
+    if (left->begin >= left->end || left->end >= end ||
+        left->end == wal_segment_start(&input->shape, segment) ||
+        (!is_staged && !(wal_store_keeps(source_wal->store, segment) &&
+                         plan_summarizer_reads(input, left->timeline))))
+        return false;
+    wal_segment_name(&input->shape, left->timeline, segment, name);
+    file = listing_find(input->target, path_in(&path, input->version->wal_directory, name));
+    return file == NULL || !plan_keeps_wal_file(input, file);
 }
 
 WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, Lsn end)

@@ -45,13 +45,6 @@ static bool has_database(const DeadEntrySearch *search, Oid database)
     return false;
 }
 
-static void name_block(DeadEntrySearch *search, RelationId relation, BlockNumber block)
-{
-    pthread_mutex_lock(&search->lock);
-    search->found_blocks += blockmap_add(search->blocks, relation, block);
-    pthread_mutex_unlock(&search->lock);
-}
-
 static void judge_pages(DeadEntrySearch *search, const RelationFile *file, BlockNumber first,
                         const uint8_t *bytes, size_t size)
 {
@@ -59,35 +52,17 @@ static void judge_pages(DeadEntrySearch *search, const RelationFile *file, Block
 
     for (size_t offset = 0; offset + block_size <= size; offset += block_size)
     {
-        if (page_may_have_dead_entries(bytes + offset, block_size))
-            name_block(search, file->relation, first + (BlockNumber) (offset / block_size));
+        if (!page_may_have_dead_entries(bytes + offset, block_size))
+            continue;
+        pthread_mutex_lock(&search->lock);
+        search->found_blocks += blockmap_add(search->blocks, file->relation,
+                                             first + (BlockNumber) (offset / block_size));
+        pthread_mutex_unlock(&search->lock);
     }
     pthread_mutex_lock(&search->lock);
     search->read_bytes += size;
     pthread_mutex_unlock(&search->lock);
     progress_add(size);
-}
-
-static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const RelationFile *file,
-                      Error *error)
-{
-    const uint64_t size = plan_compared_size(search->plan, entry);
-    AUTO_BUFFER Buffer path_buffer = {0}, piece = {0};
-    const char *path = target_path(&path_buffer, search->target->directory, entry->path);
-    AUTO_FD int fd = -1;
-    size_t length = READ_SIZE;
-
-    buffer_reserve(&piece, READ_SIZE);
-    if (!file_open_read(path, &fd, NULL, error))
-        return false;
-    for (uint64_t offset = 0; offset < size && length == READ_SIZE; offset += READ_SIZE)
-    {
-        if (!stop_check(error) ||
-            !file_read_at(fd, path, piece.bytes, READ_SIZE, offset, &length, error))
-            return false;
-        judge_pages(search, file, block_at(search->plan, entry, offset), piece.bytes, length);
-    }
-    return true;
 }
 
 /* The file is read if its database is one of those; then *file says of which relation it is. */
@@ -98,28 +73,31 @@ static bool is_searched(const DeadEntrySearch *search, const PlanEntry *entry, R
            has_database(search, file->relation.database);
 }
 
-static uint64_t bytes_to_search(const DeadEntrySearch *search)
-{
-    const Plan *plan = search->plan;
-    uint64_t bytes = 0;
-    RelationFile file;
-
-    for (size_t i = 0; i < plan->count; i++)
-    {
-        if (is_searched(search, &plan->entries[i], &file))
-            bytes += plan_compared_size(plan, &plan->entries[i]);
-    }
-    return bytes;
-}
-
 /* A WorkerFunction. */
 static bool read_entry(void *context, size_t item, Error *error)
 {
     DeadEntrySearch *search = context;
     const PlanEntry *entry = &search->plan->entries[item];
+    const uint64_t size = plan_compared_size(search->plan, entry);
+    AUTO_BUFFER Buffer path_buffer = {0}, piece = {0};
+    const char *path = target_path(&path_buffer, search->target->directory, entry->path);
+    AUTO_FD int fd = -1;
+    size_t length = READ_SIZE;
     RelationFile file;
 
-    return !is_searched(search, entry, &file) || read_file(search, entry, &file, error);
+    if (!is_searched(search, entry, &file))
+        return true;
+    buffer_reserve(&piece, READ_SIZE);
+    if (!file_open_read(path, &fd, NULL, error))
+        return false;
+    for (uint64_t offset = 0; offset < size && length == READ_SIZE; offset += READ_SIZE)
+    {
+        if (!stop_check(error) ||
+            !file_read_at(fd, path, piece.bytes, READ_SIZE, offset, &length, error))
+            return false;
+        judge_pages(search, &file, block_at(search->plan, entry, offset), piece.bytes, length);
+    }
+    return true;
 }
 
 bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMap *blocks,
@@ -128,13 +106,18 @@ bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMa
     DeadEntrySearch search = {
         .target = target, .plan = plan, .blocks = blocks, .lock = PTHREAD_MUTEX_INITIALIZER};
     const BlockMapRelation *relation;
+    uint64_t bytes = 0;
+    RelationFile file;
     bool result;
 
     log_progress_message("reading indexes of the target for entries marked as dead without WAL");
     for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
         if (!has_database(&search, relation->id.database))
             buffer_append(&search.databases, &relation->id.database, sizeof(Oid));
-    progress_begin(PROGRESS_READ_INDEXES, bytes_to_search(&search));
+    for (size_t i = 0; i < plan->count; i++)
+        if (is_searched(&search, &plan->entries[i], &file))
+            bytes += plan_compared_size(plan, &plan->entries[i]);
+    progress_begin(PROGRESS_READ_INDEXES, bytes);
     result = progress_end(workers_run(jobs, plan->count, read_entry, &search, error));
     buffer_free(&search.databases);
     log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",
@@ -281,24 +264,6 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
     return file_pieces_ask(&pieces, workers, error);
 }
 
-static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Error *error)
-{
-    Source *source = comparison->clusters->source;
-    int granted;
-    bool ok = true;
-
-    /* Not every server computes digests; a directory's bytes are compared. */
-    if (!source->operations->start_workers(source, comparison->source_wal->options.jobs, &granted,
-                                           error))
-        return false;
-    comparison->digest = source->digest;
-    log_debug("comparing blocks by %s", digest_name(source->digest));
-    progress_begin(PROGRESS_COMPARE_BLOCKS, total);
-    while (ok && comparison->index < comparison->plan->count)
-        ok = compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
-    return progress_end(ok);
-}
-
 bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                           const RecoveryStart *start, const Plan *plan, ComparedBlocks *result,
                           Error *error)
@@ -310,12 +275,23 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                                   .source_wal = source_wal,
                                   .result = result,
                                   .lock = PTHREAD_MUTEX_INITIALIZER};
+    Source *source = source_wal->clusters->source;
     uint64_t total = 0;
+    bool ok = true;
+    int granted;
 
     *result = (ComparedBlocks){.blocks = blockmap_create(), .source = start->source};
     for (size_t i = 0; i < plan->count; i++)
         total += plan_compared_size(plan, &plan->entries[i]);
     log_progress_message("comparing %llu MB of relations block by block",
                          (unsigned long long) (total / (1024 * 1024)));
-    return compare_all_blocks(&comparison, total, error);
+    /* Not every server computes digests; a directory's bytes are compared. */
+    comparison.digest = source->digest;
+    if (!source->operations->start_workers(source, source_wal->options.jobs, &granted, error))
+        return false;
+    log_debug("comparing blocks by %s", digest_name(source->digest));
+    progress_begin(PROGRESS_COMPARE_BLOCKS, total);
+    while (ok && comparison.index < plan->count)
+        ok = compare_for_a_round(&comparison, granted, error) && fetch_new_wal(&comparison, error);
+    return progress_end(ok);
 }

@@ -24,7 +24,7 @@ static uint64_t reserved(PlanEntry entry)
     roots.roots[0].space.unit = UNIT;
     if (!roots_reserve(&roots, &plan, &error))
         fail_msg("%s", error.message);
-    return roots.roots[0].reserved;
+    return roots.roots[0].needed.reserved;
 }
 
 /* A file of count blocks of which blocks [from, end) are fetched. */
@@ -77,7 +77,7 @@ static void test_staged(void **state)
 {
     const PlanEntry whole = {FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)};
     const PlanEntry tail = patched(3, 1, 10);
-    StagedSpace staged = {0};
+    NeededSpace staged = {0};
 
     (void) state;
     space_add_staged(&whole, false, 65536, &staged);
