@@ -123,7 +123,8 @@ static bool is_untrusted(const PlanInput *input, const FilePair *pair,
      * that the target has is another relation's. No record need tell of that one: it may be an
      * index of an unlogged table, or a new relation whose first records were not on the disk when
      * the server crashed. */
-    if (input->made != NULL && blockmap_find(input->made, pair->file.relation) != NULL)
+    if (input->storage_of_source != NULL &&
+        blockmap_find(input->storage_of_source, pair->file.relation) != NULL)
         return true;
     return find_sibling(input->target, pair->target, "_init") != NULL || /* unlogged there */
            !has_block_numbers(input, pair);
@@ -179,8 +180,8 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
     decision = make_entry(pair, action, reason);
     entry->source_size = settled_size(input, pair);
     entry->compare = target != NULL && action == ACTION_COPY && entry->source_size == target->size;
-    entry->several = entry->source_size == source->size &&
-                     (pair->file.segment > 0 || source->size >= segment_bytes(input));
+    entry->has_other_segments = entry->source_size == source->size &&
+                                (pair->file.segment > 0 || source->size >= segment_bytes(input));
     if (reason == REASON_BLOCKS_NAMED || (target == NULL && has_block_numbers(input, pair)))
     {
         entry->first_block = pair->file.segment * input->relation_segment_blocks;
@@ -350,7 +351,7 @@ static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEn
 {
     const ListedFile *target = pair->target;
 
-    if (input->written != NULL && is_among(entry->path, input->written))
+    if (input->own_files != NULL && is_among(entry->path, input->own_files))
     {
         entry->action = ACTION_NONE;
         entry->reason = REASON_STANDBY;

@@ -1,6 +1,8 @@
 /*
  * Two listings and a block map make a plan, one action for each file: pure, printable, complete.
- * make.c makes it; the blocks of an entry: entry.c; files of WAL that both sides have: common_wal.c.
+ *
+ * make.c makes and prints it, with the decisions of decide.h; entry.c has the ranges of an entry,
+ * common_wal.c which of the target's WAL stays, unlogged.c which forks are left out.
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
@@ -84,9 +86,9 @@ typedef struct PlanEntry
     bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
     bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
     bool twophase : 1;
-    bool clusters : 1; /* path_is_clusters */
-    bool several : 1; /* a segment of a relation that has, or may have, others; of the size that was
-                         listed */
+    bool clusters : 1;           /* path_is_clusters */
+    bool has_other_segments : 1; /* a segment of a relation that has, or may have, others; of the
+                         size that was listed */
 } PlanEntry;
 
 /* A path that --keep names: the target keeps its own file, or none if only the source has one. */
@@ -156,12 +158,13 @@ typedef struct PlanInput
     const ScanResult *scan;                /* of the target's WAL */
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
                                 start on (ScanResult); NULL: that is not relied on */
-    const BlockMap *made;    /* relations whose storage the source has made or dropped since the
-                                divergence, by the same WAL; NULL: not known, and of no account */
+    const BlockMap
+        *storage_of_source; /* relations whose storage the source has made or dropped since the
+                    divergence, by the same WAL; NULL: not known, and of no account */
     const History *source_history;
-    const Keep *keep;           /* NULL: nothing */
-    const char *const *written; /* paths that pg_rewind writes itself, up to a NULL; NULL: none */
-    const char *unwanted;       /* a path that must not be there then; NULL: none */
+    const Keep *keep;             /* NULL: nothing */
+    const char *const *own_files; /* paths that pg_rewind writes itself, up to a NULL; NULL: none */
+    const char *unwanted;         /* a path that must not be there then; NULL: none */
     const char *log_directory; /* where the target's server logs to, relative; NULL: its default, or
                                   outside the data directory */
     bool every_relation;       /* entries also for files of relations that nothing is done to: they

@@ -156,7 +156,7 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     input->target = &planned->target_files;
     input->tablespaces = options->tablespaces;
     input->keep = &planned->keep;
-    input->written = standby ? standby_written_files(version) : NULL;
+    input->own_files = standby ? standby_written_files(version) : NULL;
     input->unwanted = standby ? standby_unwanted_file(version) : NULL;
     input->log_directory = logs != NULL && !path_is_servers(version, logs) ? logs : NULL;
     input->source_hides_odd = clusters->source->is_server;
@@ -204,7 +204,7 @@ bool prepare_plan(Session *session, const Divergence *divergence, const Recovery
                                    .whole_from = start->whole_from,
                                    .next_oid = start->chosen.next_oid,
                                    .rebuilt = start->rebuilt,
-                                   .made = start->made,
+                                   .storage_of_source = start->made,
                                    .every_relation = reads_relations}};
     if (!plan_files(session, settings, first, planned, error))
         return false;

@@ -2,6 +2,9 @@
  * The operations of a source: a running server (server.h; server_fetch.c, server_query.c) or a
  * stopped data directory (directory.c).
  *
+ * source.c has what both share, digests and encrypted clusters; the functions source_server_... are
+ * in server_query.c, source_directory_open in directory.c.
+ *
  * Nothing is written on the source but a replication slot that was asked for. Paths are relative to
  * the source's data directory. Functions that take a worker may be called by several workers at
  * once, each with its own number; all others only by the main thread.

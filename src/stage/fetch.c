@@ -134,9 +134,9 @@ static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
 {
     FoundFile *found = &fetch->stage->findings[piece->file];
 
-    if (!fetch->stage->plan->entries[piece->file].several)
+    if (!fetch->stage->plan->entries[piece->file].has_other_segments)
     {
-        found->gone = true;
+        found->left_out = true;
         return true;
     }
     found->differs = true;

@@ -41,7 +41,7 @@ static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry)
 
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry)
 {
-    return !stage_found_file(stage, entry)->gone && is_fetched_whole(stage, entry);
+    return !stage_found_file(stage, entry)->left_out && is_fetched_whole(stage, entry);
 }
 
 bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry)
@@ -54,10 +54,11 @@ uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry)
 {
     const FoundFile *finding = stage_found_file(stage, entry);
 
-    if (finding->gone)
+    if (finding->left_out)
         return 0;
-    return finding->actual_size < entry->source_size && !entry->several ? finding->actual_size
-                                                                        : entry->source_size;
+    return finding->actual_size < entry->source_size && !entry->has_other_segments
+               ? finding->actual_size
+               : entry->source_size;
 }
 
 /* ---- Names ---- */

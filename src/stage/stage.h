@@ -33,16 +33,16 @@ typedef struct StageStatistics
     uint64_t compared_bytes; /* files found equal */
 } StageStatistics;
 
-/* Staging notes here how it finds the file of an entry. Threads set `gone`, `differs`, and the size
- * under the stage's lock, under which places are given out, too. */
+/* Staging notes here how it finds the file of an entry. Threads set `left_out`, `differs`, and the
+ * size under the stage's lock, under which places are given out, too. */
 typedef struct FoundFile
 {
     uint64_t actual_size; /* of the source's file where it came out shorter, else SIZE_AS_PLANNED */
     uint64_t data_place;  /* of a file that stays in place, and of which something is fetched: of
                              its first bytes in the data of its root; they lie there one after the
                              other, in the order of their ranges */
-    atomic_bool gone;     /* not there any more on the source, or left out: what was fetched is not
-                             used, and the target's is removed */
+    atomic_bool left_out; /* not there any more on the source, or left out: what was fetched is not
+                          used, and the target's is removed */
     atomic_bool differs;  /* compared, not equal */
     bool equal;           /* compared equal: nothing to do */
     bool copied;          /* cannot be written in place: a copy is patched and replaces it */

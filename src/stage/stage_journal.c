@@ -20,7 +20,7 @@ static bool add_removals(const Stage *stage, Error *error)
         const bool is_removed =
             entry->action == ACTION_REMOVE
                 ? entry_has_effect(entry)
-                : stage_found_file(stage, entry)->gone && entry->type != FILE_DIRECTORY;
+                : stage_found_file(stage, entry)->left_out && entry->type != FILE_DIRECTORY;
 
         if (!is_removed || !entry->on_target || stage_find_extra(stage, entry->path) != NULL)
             continue;
@@ -41,7 +41,7 @@ static bool add_directories(const Stage *stage, Error *error)
         JournalEntry link = {
             .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
-        if (entry->action != ACTION_CREATE || stage_found_file(stage, entry)->gone ||
+        if (entry->action != ACTION_CREATE || stage_found_file(stage, entry)->left_out ||
             !entry_has_effect(entry))
             continue;
         if (entry->type == FILE_DIRECTORY &&
@@ -115,7 +115,7 @@ static bool add_files(const Stage *stage, Error *error)
         /* If nothing is written or cut, the entry is there for a block of another relation segment.
          */
         if (stage_is_laid_out(stage, entry) && is_changed &&
-            ((!stage_found_file(stage, entry)->gone &&
+            ((!stage_found_file(stage, entry)->left_out &&
               !journal_add(stage->journal, &patch, error)) ||
              !add_ranges(stage, entry, error)))
             return false;

@@ -621,7 +621,7 @@ static void test_storage_made_by_the_source_is_taken_whole(void **state)
     add(&c, "base/5/16384.1", ABSENT, 10 * B);
     add(&c, "base/6/16384", 10 * B, 20 * B);
     blockmap_storage_changed(made, table, DIVERGENCE + 8);
-    c.input.made = made;
+    c.input.storage_of_source = made;
     assert_true(make(&c));
     assert_int_equal(action_of(&c, "base/5/16384"), ACTION_COPY);
     assert_int_equal(find(&c, "base/5/16384")->reason, REASON_STORAGE_OF_TARGET);
@@ -1256,7 +1256,7 @@ static void test_each_entry_has_its_reason(void **state)
     (void) state;
     begin(&c, 15);
     c.input.source_hides_odd = true;
-    c.input.written = written;
+    c.input.own_files = written;
     c.input.unwanted = "recovery.signal";
     c.databases[0] = (ScanDatabase){.database = 7, .lsn = DIVERGENCE};
     c.scan.database_count = 1;
