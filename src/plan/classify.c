@@ -134,16 +134,6 @@ static bool is_excluded(const Version *version, const VersionDirectory *own, con
     return version->excludes_backup_manifest && strcmp(base, "backup_manifest") == 0;
 }
 
-/* pg_tblspc/N/OTHER_VERSION/...: the place is shared with a cluster of another version. */
-static bool is_foreign_tablespace_directory(const VersionDirectory *own, const char *path)
-{
-    const char *below = relpath_below(path, "pg_tblspc");
-    const char *slash = below != NULL ? strchr(below, '/') : NULL;
-
-    assert(own->name[0] != '\0');
-    return slash != NULL && !path_is_within(own->name, slash + 1);
-}
-
 /* name: below pg_wal */
 static PathClass classify_wal(const WalShape *shape, const char *name)
 {
@@ -166,12 +156,18 @@ PathClass path_classify(const VersionDirectory *own, const WalShape *shape, cons
     const Version *version = shape->version;
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
-    const char *name;
+    const char *name, *in_tablespace;
 
     /* First, as most files are; nothing below is named like one. */
     if (relpath_parse(own, path, file))
         return file->fork == FORK_MAIN ? PATH_RELATION : PATH_FORK;
-    if (is_left(version, path, base) || is_foreign_tablespace_directory(own, path))
+    if (is_left(version, path, base))
+        return PATH_LEFT;
+    assert(own->name[0] != '\0');
+    /* pg_tblspc/N/OTHER_VERSION/...: the place is shared with a cluster of another version. */
+    name = relpath_below(path, "pg_tblspc");
+    in_tablespace = name != NULL ? strchr(name, '/') : NULL;
+    if (in_tablespace != NULL && !path_is_within(own->name, in_tablespace + 1))
         return PATH_LEFT;
     if (is_excluded(version, own, path, base))
         return PATH_EXCLUDED;

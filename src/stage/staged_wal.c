@@ -260,37 +260,32 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
     return result;
 }
 
-/* The older timeline's file of the segment in which it was left: the newest one's has the same
- * bytes up to there. */
-static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, Error *error)
-{
-    const WalShape *shape = &wal->input->shape;
-    const uint64_t segment = wal_segment_of(shape, left->end);
-    const char *newest = SEGMENT_NAME(&wal->source_wal->store->stream, segment);
-    char name[WAL_NAME_SIZE];
-    StagedSegment older = {.name = name,
-                           .segment_size = shape->segment_size,
-                           .size = (uint32_t) (left->end - wal_segment_start(shape, segment))};
-    AUTO_BUFFER Buffer path = {0}, local = {0};
-
-    wal_segment_name(shape, left->timeline, segment, name);
-    older.local_path = stage_wal_path(wal->stage, newest);
-    if (older.local_path == NULL) /* the target keeps it */
-        older.local_path = stage_local(
-            wal->stage, path_in(&path, wal->stage->plan->wal_directory, newest), &local);
-    return stage_wal_segment(wal->stage, &older, error) && add_marker(wal, name, false, error);
-}
-
 bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
 {
     const History *history = wal->input->source_history;
+    const WalShape *shape = &wal->input->shape;
 
     for (size_t i = 0; i + 1 < history->count; i++)
     {
         const HistoryEntry *left = &history->entries[i];
+        const uint64_t segment = wal_segment_of(shape, left->end);
+        const char *newest;
+        char name[WAL_NAME_SIZE];
+        StagedSegment older = {.name = name,
+                               .segment_size = shape->segment_size,
+                               .size = (uint32_t) (left->end - wal_segment_start(shape, segment))};
+        AUTO_BUFFER Buffer path = {0}, local = {0};
 
-        if (stages_left_segment(wal->source_wal, wal->input, left, end) &&
-            !stage_left_segment(wal, left, error))
+        if (!stages_left_segment(wal->source_wal, wal->input, left, end))
+            continue;
+        wal_segment_name(shape, left->timeline, segment, name);
+        newest = SEGMENT_NAME(&wal->source_wal->store->stream, segment);
+        /* The newest timeline's file of the segment has the same bytes up to there. */
+        older.local_path = stage_wal_path(wal->stage, newest);
+        if (older.local_path == NULL) /* the target keeps it */
+            older.local_path = stage_local(
+                wal->stage, path_in(&path, wal->stage->plan->wal_directory, newest), &local);
+        if (!stage_wal_segment(wal->stage, &older, error) || !add_marker(wal, name, false, error))
             return false;
     }
     return true;
