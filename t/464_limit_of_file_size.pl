@@ -1,6 +1,6 @@
-# Under a limit for the size of files (ulimit -f) that allows all files of the cluster the rewind succeeds, although it
-# stages more than that. A lower limit is an error before anything is written. No signal (SIGXFSZ) ends it. (Invariants
-# 1 and 2. Nothing here depends on the server's version.)
+# Under a limit for the size of files (ulimit -f) that allows all files of the cluster, and the file in which blocks are
+# staged, the rewind succeeds. A lower limit is an error before anything is written. No signal (SIGXFSZ) ends it.
+# (Invariants 1 and 2. Nothing here depends on the server's version.)
 #
 #   largest file of either side     3 to 4 MB
 #   blocks to be staged             6 tables, more than 1 MB each
