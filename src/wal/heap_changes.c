@@ -28,39 +28,22 @@ void row_counts_merge(RowCounts *rows, const RowCounts *more)
     rows->deleted += more->deleted;
 }
 
-/* pg_statistic and pg_statistic_ext_data with their indexes and TOAST tables: catalog/pg_*.h, the
- * same in all versions that have them. */
-static bool is_of_statistics(Oid relation)
-{
-    static const Oid relations[] = {2619, 2696, 2840, 2841, 3429, 3430, 3431, 3433};
-
-    for (size_t i = 0; i < sizeof(relations) / sizeof(relations[0]); i++)
-        if (relations[i] == relation)
-            return true;
-    return false;
-}
-
 static bool all_blocks_are_of_statistics(const WalRecord *record)
 {
+    /* pg_statistic and pg_statistic_ext_data with their indexes and TOAST tables: catalog/pg_*.h,
+     * the same in all versions that have them. */
+    static const Oid relations[] = {2619, 2696, 2840, 2841, 3429, 3430, 3431, 3433};
+    unsigned found = 0;
+
     for (unsigned i = 0; i < record->block_count; i++)
-        if (!is_of_statistics(record->blocks[i].relation.relation))
-            return false;
-    return record->block_count > 0;
-}
-
-static RecordWeight heap2_weight(const WalRecord *record)
-{
-    const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
-
-    if (opcode == HEAP2_NEW_CID) /* beside the record that changes the catalog */
-        return RECORD_NEUTRAL;
-    return opcode != HEAP2_REWRITE && opcode <= HEAP2_MAINTENANCE_MAX ? RECORD_NEUTRAL
-                                                                      : RECORD_CHANGE;
+        for (size_t k = 0; k < sizeof(relations) / sizeof(relations[0]); k++)
+            found += record->blocks[i].relation.relation == relations[k];
+    return record->block_count > 0 && found == record->block_count;
 }
 
 RecordWeight record_weight(const WalRecord *record)
 {
-    const uint8_t opcode = walrecord_opcode(record);
+    uint8_t opcode = walrecord_opcode(record);
 
     if (all_blocks_are_of_statistics(record))
         return RECORD_MAINTENANCE;
@@ -77,7 +60,12 @@ RecordWeight record_weight(const WalRecord *record)
     case RM_HEAP:
         return (opcode & HEAP_OPCODE_MASK) == HEAP_INPLACE ? RECORD_MAINTENANCE : RECORD_CHANGE;
     case RM_HEAP2:
-        return heap2_weight(record);
+        /* HEAP2_NEW_CID stands beside the record that changes the catalog. */
+        opcode &= HEAP_OPCODE_MASK;
+        return opcode == HEAP2_NEW_CID ||
+                       (opcode != HEAP2_REWRITE && opcode <= HEAP2_MAINTENANCE_MAX)
+                   ? RECORD_NEUTRAL
+                   : RECORD_CHANGE;
     default:
         return RECORD_CHANGE;
     }

@@ -58,16 +58,6 @@ static void interned_free(Interned *interned)
     free(interned->slots);
 }
 
-static uint64_t hash_bytes(const void *bytes, size_t size)
-{
-    const uint8_t *byte = bytes;
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ byte[i]) * 1099511628211u;
-    return hash ^ hash >> 29;
-}
-
 static size_t interned_begin(const Interned *interned, size_t number)
 {
     return number == 0 ? 0 : interned->ends[number - 1];
@@ -76,9 +66,13 @@ static size_t interned_begin(const Interned *interned, size_t number)
 /* The slot of a string: it holds its number + 1, or 0. */
 static uint32_t *interned_slot(const Interned *interned, const void *bytes, size_t size)
 {
-    size_t at = (size_t) hash_bytes(bytes, size) & (interned->capacity - 1);
+    const uint8_t *byte = bytes;
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
 
-    for (;; at = (at + 1) & (interned->capacity - 1))
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ byte[i]) * 1099511628211u;
+    for (size_t at = (hash ^ hash >> 29) & (interned->capacity - 1);;
+         at = (at + 1) & (interned->capacity - 1))
     {
         if (interned->slots[at] == 0)
             return &interned->slots[at];
@@ -251,14 +245,6 @@ static void forget_open(Lost *lost, uint32_t xid)
     lost->work->open_xids[index] = lost->work->open_xids[lost->work->open_count];
 }
 
-/* Drop transactions that a crash ended without a record. */
-static void forget_before(Lost *lost, uint32_t oldest_running)
-{
-    for (size_t i = lost->work->open_count; i > 0; i--)
-        if (xid_precedes(lost->work->open_xids[i - 1], oldest_running))
-            forget_open(lost, lost->work->open_xids[i - 1]);
-}
-
 static void merge_open(Open *open, const Open *more)
 {
     open->records += more->records;
@@ -352,15 +338,6 @@ static bool is_common(const Lost *lost, const WalRecord *record)
     return record->lsn < lost->wanted.from;
 }
 
-static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent *event)
-{
-    if (event->kind == WAL_EVENT_COMMIT && !is_common(lost, record))
-        add_commit(lost, record, event);
-    forget_open(lost, event->xid);
-    for (uint32_t i = 0; i < event->subxid_count; i++)
-        forget_open(lost, wal_event_u32(event->subxids, i));
-}
-
 /* ---- Records ---- */
 
 /*
@@ -368,16 +345,6 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
  * owner is found from what follows: the transaction that writes the next row of pg_class in that
  * database (wrong only if two do so at once), or the first that touches the storage.
  */
-static bool has_made(const Lost *lost, uint32_t relation, const RelationId *touched,
-                     bool is_new_relation)
-{
-    const RelationId *made = &lost->relations[relation].id;
-
-    if (memcmp(made, touched, sizeof(*made)) == 0)
-        return true;
-    return is_new_relation && made->database == touched->database;
-}
-
 static void assign_created_relation(Lost *lost, Open *open, const RelationId *touched,
                                     bool is_new_relation)
 {
@@ -386,7 +353,10 @@ static void assign_created_relation(Lost *lost, Open *open, const RelationId *to
 
     for (size_t i = 0; i < count; i++)
     {
-        if (!has_made(lost, unowned[i], touched, is_new_relation))
+        const RelationId *made = &lost->relations[unowned[i]].id;
+
+        if (memcmp(made, touched, sizeof(*made)) != 0 &&
+            !(is_new_relation && made->database == touched->database))
             continue;
         find_item(open, unowned[i])->what |= LOST_CREATED;
         memmove(&unowned[i], &unowned[i + 1], (count - 1 - i) * sizeof(uint32_t));
@@ -417,10 +387,17 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
     {
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
-        end_transaction(lost, record, &event);
+        if (event.kind == WAL_EVENT_COMMIT && !is_common(lost, record))
+            add_commit(lost, record, &event);
+        forget_open(lost, event.xid);
+        for (uint32_t i = 0; i < event.subxid_count; i++)
+            forget_open(lost, wal_event_u32(event.subxids, i));
         break;
     case WAL_EVENT_RUNNING_XACTS:
-        forget_before(lost, event.oldest_running_xid);
+        /* Drop transactions that a crash ended without a record. */
+        for (size_t i = lost->work->open_count; i > 0; i--)
+            if (xid_precedes(lost->work->open_xids[i - 1], event.oldest_running_xid))
+                forget_open(lost, lost->work->open_xids[i - 1]);
         break;
     case WAL_EVENT_RELATION_CREATE:
         if (!is_common(lost, record))
@@ -481,8 +458,8 @@ static void note_sequence(Lost *lost, const WalRecord *record)
     lost->relations[relation].last_value = value;
 }
 
-/* As it would be if the storage of catalogs had their numbers: so
- * heap_changes.c knows them. */
+/* The record as it would be if the storage of catalogs had their numbers, by which heap_changes.c
+ * knows them. */
 static const WalRecord *record_by_oid(Lost *lost, const WalRecord *record)
 {
     const Catalogs *catalogs = &lost->wanted.catalogs;

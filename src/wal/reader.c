@@ -96,28 +96,6 @@ const char *wal_stream_segment_name(const WalStream *stream, uint64_t segment,
     return name;
 }
 
-/*
- * A page that begins at page_lsn may carry this timeline. The page on which a timeline ends keeps
- * the old number in its header, so ranges are compared by whole pages.
- */
-static bool timeline_fits(const WalStream *stream, Timeline timeline, Lsn page_lsn)
-{
-    return history_holds(stream->history, timeline, page_lsn, page_lsn + stream->shape.block_size);
-}
-
-/*
- * A history that lacks its oldest timelines does not tell which of them the first page of a segment
- * belongs to. The server wants to know that only of pages from which it reads records (ReadRecord,
- * access/transam/xlogrecovery.c).
- */
-static bool timeline_is_older(const WalStream *stream, Timeline timeline, Lsn page_lsn)
-{
-    const History *history = stream->history;
-
-    return timeline != 0 && timeline < history->entries[0].timeline &&
-           history_entry_at(history, page_lsn) == 0;
-}
-
 static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *error)
 {
     const WalStream *stream = reader->stream;
@@ -168,6 +146,7 @@ static bool fill_window(SegmentReader *reader, Lsn page_lsn, Error *error)
 static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn, bool has_records)
 {
     const WalStream *stream = reader->stream;
+    const History *history = stream->history;
 
     if (!walpage_parse(&stream->shape, reader->page, stream->shape.block_size, page_lsn,
                        &reader->header, &reader->failure))
@@ -178,8 +157,16 @@ static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn, bool has_recor
         return end_invalid(reader, page_lsn,
                            "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s",
                            timeline, reader->timeline, reader->name, SHOWN(page_lsn));
-    if (!timeline_fits(stream, timeline, page_lsn) &&
-        (has_records || !timeline_is_older(stream, timeline, page_lsn)))
+    /*
+     * The page on which a timeline ends keeps the old number in its header, so ranges are compared
+     * by whole pages. A history that lacks its oldest timelines does not tell which of them the
+     * first page of a segment belongs to. The server wants to know that only of pages from which it
+     * reads records (ReadRecord, access/transam/xlogrecovery.c).
+     */
+    const bool is_older = timeline != 0 && timeline < history->entries[0].timeline &&
+                          history_entry_at(history, page_lsn) == 0;
+    if (!history_holds(history, timeline, page_lsn, page_lsn + stream->shape.block_size) &&
+        (has_records || !is_older))
         return end_invalid(reader, page_lsn, "unexpected timeline ID %u in WAL segment %s, LSN %s",
                            timeline, reader->name, SHOWN(page_lsn));
     reader->timeline = timeline;
@@ -411,22 +398,12 @@ static ReadStatus find_first(SegmentReader *reader, Lsn start, Lsn *position, Er
     }
 }
 
-static void count_record(WalSegmentFacts *facts, const WalRecord *record)
-{
-    if (facts->record_count++ == 0)
-    {
-        facts->first_lsn = record->lsn;
-        facts->first_prev = record->prev;
-    }
-    facts->last_lsn = record->lsn;
-    facts->next_lsn = record->end;
-}
-
 static ReadStatus read_segment(SegmentReader *reader, uint64_t segment, Lsn from, WalVisitor visit,
                                void *context, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
     WalSegmentFacts *facts = reader->facts;
+    const WalRecord *record = &reader->record;
     Lsn start = wal_segment_start(shape, segment);
     Lsn position = from;
     ReadStatus status;
@@ -449,30 +426,25 @@ static ReadStatus read_segment(SegmentReader *reader, uint64_t segment, Lsn from
             facts->begin_lsn = wal_skip_header(shape, position);
         if (status == READ_ABANDONED)
             continue;
-        count_record(facts, &reader->record);
-        if (visit != NULL && !visit(context, &reader->record, error))
+        if (facts->record_count++ == 0)
+        {
+            facts->first_lsn = record->lsn;
+            facts->first_prev = record->prev;
+        }
+        facts->last_lsn = record->lsn;
+        facts->next_lsn = record->end;
+        if (visit != NULL && !visit(context, record, error))
             return READ_FAILED;
     }
     facts->end = WAL_SEGMENT_COMPLETE;
     return READ_OK;
 }
 
-static uint64_t bytes_seen(const WalShape *shape, Lsn from, const WalSegmentFacts *facts)
-{
-    Lsn start = wal_segment_start(shape, facts->segment);
-    Lsn end = start + shape->segment_size;
-
-    if (from != LSN_INVALID)
-        start = from;
-    if (facts->next_lsn < end)
-        end = facts->next_lsn;
-    return end > start ? end - start : 0;
-}
-
 bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
                       void *context, WalSegmentFacts *facts, Error *error)
 {
     SegmentReader *reader = memory_allocate_zeroed(1, sizeof(SegmentReader));
+    Lsn start, end;
 
     assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
     memset(facts, 0, sizeof(*facts));
@@ -483,7 +455,11 @@ bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVi
     reader->window = memory_allocate(
         stream->shape.segment_size < WINDOW_SIZE ? stream->shape.segment_size : WINDOW_SIZE);
     ReadStatus status = read_segment(reader, segment, from, visit, context, error);
-    facts->bytes = bytes_seen(&stream->shape, from, facts);
+    start = from != LSN_INVALID ? from : wal_segment_start(&stream->shape, segment);
+    end = wal_segment_start(&stream->shape, segment + 1);
+    if (facts->next_lsn < end)
+        end = facts->next_lsn;
+    facts->bytes = end > start ? end - start : 0;
     file_close(reader->fd);
     buffer_free(&reader->assembly);
     free(reader->window);

@@ -299,7 +299,8 @@ static int compare_xids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
+/* The arena's items outlive the segments; strings are copied. */
+static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
     size_t finished_count;
     uint32_t *finished = JOIN(finished, uint32_t, &finished_count);
@@ -314,10 +315,6 @@ static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
         array_search(&prepared->xid, finished, finished_count, sizeof(uint32_t), compare_xids,
                      &prepared->finished);
     }
-}
-
-static void join_other_lists(const Cut *cut, Arena *arena, ScanResult *result)
-{
     result->databases = JOIN(databases, ScanDatabase, &result->database_count);
     result->tablespaces = JOIN(tablespaces, ScanTablespace, &result->tablespace_count);
     result->checkpoints = JOIN(checkpoints, ScanCheckpoint, &result->checkpoint_count);
@@ -387,27 +384,6 @@ static void judge_parameters(Lsn floor, ScanResult *result)
     }
 }
 
-/* The arena's items outlive the segments; strings are copied. */
-static void sum_up(WalScan *scan, const Cut *cut, Arena *arena, ScanResult *result)
-{
-    merge_blocks(scan, cut);
-    sum_flags(cut, result);
-    sum_commits(cut, result);
-    result->oldest_running_xid = oldest_running(cut);
-    join_prepared(cut, arena, result);
-    join_other_lists(cut, arena, result);
-    find_work_before_parameters(cut, result);
-    if (result->custom_rmgr_seen || result->unknown_relation_update_at != LSN_INVALID)
-    {
-        blockmap_destroy(scan->rebuilt);
-        scan->rebuilt = NULL;
-    }
-    result->blocks = scan->blocks;
-    result->rebuilt = scan->rebuilt;
-    result->map_read_lsn = scan->map_read_lsn;
-    result->wal_bytes = scan->bytes_read;
-}
-
 bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanResult *result,
                  Error *error)
 {
@@ -424,8 +400,22 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     const bool done = cut_scan(scan, arena, &cut, error);
     if (done)
     {
-        sum_up(scan, &cut, arena, result);
+        merge_blocks(scan, &cut);
+        sum_flags(&cut, result);
+        sum_commits(&cut, result);
+        result->oldest_running_xid = oldest_running(&cut);
+        join_all_lists(&cut, arena, result);
+        find_work_before_parameters(&cut, result);
         judge_parameters(floor, result);
+        if (result->custom_rmgr_seen || result->unknown_relation_update_at != LSN_INVALID)
+        {
+            blockmap_destroy(scan->rebuilt);
+            scan->rebuilt = NULL;
+        }
+        result->blocks = scan->blocks;
+        result->rebuilt = scan->rebuilt;
+        result->map_read_lsn = scan->map_read_lsn;
+        result->wal_bytes = scan->bytes_read;
     }
     for (size_t i = 0; i < cut.count; i++)
         if (cut.segments[i] != cut.whole[i])

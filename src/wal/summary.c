@@ -31,19 +31,16 @@ static bool restores(const BlockReference *reference)
  * visibility map names its block, and replay must find it (heapam_xlog.c, RBM_NORMAL). Those that
  * set bits do not need to (RBM_ZERO_ON_ERROR).
  */
-static bool clears_map_bits(const WalRecord *record)
-{
-    const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
-
-    return record->rmgr == RM_HEAP || (record->rmgr == RM_HEAP2 && (opcode == HEAP2_MULTI_INSERT ||
-                                                                    opcode == HEAP2_LOCK_UPDATED));
-}
-
 static void note_map_block(Summary *summary, const WalRecord *record,
                            const BlockReference *reference)
 {
+    const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
+    const bool clears_bits =
+        record->rmgr == RM_HEAP || (record->rmgr == RM_HEAP2 &&
+                                    (opcode == HEAP2_MULTI_INSERT || opcode == HEAP2_LOCK_UPDATED));
+
     if (!blockmap_add(summary->map_blocks, reference->relation, reference->block) ||
-        restores(reference) || !clears_map_bits(record))
+        restores(reference) || !clears_bits)
         return;
     blockmap_add(summary->map_reads, reference->relation, reference->block);
     summary->map_read_lsn = record->lsn;
