@@ -69,19 +69,6 @@ static size_t changes_before(const Schema *schema, Lsn commit, Lsn lsn)
     return ARRAY_FIRST(&key, schema->changes, schema->change_count, compare_changes);
 }
 
-static CatalogView view_at(const Schema *schema, Moment moment)
-{
-    CatalogView view = {.committed = changes_before(schema, moment.lsn, LSN_INVALID)};
-
-    if (moment.commit == NULL || moment.commit->lsn < moment.lsn)
-        return view;
-    view.own_start = changes_before(schema, moment.commit->lsn, LSN_INVALID);
-    view.own_end = changes_before(schema, moment.commit->lsn, moment.lsn);
-    if (view.own_start == view.own_end)
-        view.own_start = view.own_end = 0;
-    return view;
-}
-
 /* The catalogs as all transactions left them. */
 static CatalogLook look_at_end(Schema *schema, Oid database)
 {
@@ -598,9 +585,18 @@ static iconv_t find_conversion(CatalogLook *look)
 
 CatalogLook schema_look(Schema *schema, Oid database, Moment moment)
 {
+    const LostCommit *own = moment.commit;
     CatalogLook look = look_at_end(schema, database);
 
-    look.view = view_at(schema, moment);
+    look.view = (CatalogView){.committed = changes_before(schema, moment.lsn, LSN_INVALID)};
+    if (own != NULL && own->lsn >= moment.lsn)
+    {
+        const size_t start = changes_before(schema, own->lsn, LSN_INVALID);
+        const size_t end = changes_before(schema, own->lsn, moment.lsn);
+
+        if (start != end)
+            look.view = (CatalogView){look.view.committed, start, end};
+    }
     look.conversion = find_conversion(&look);
     look.seen = 0;
     return look;

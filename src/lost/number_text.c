@@ -30,21 +30,6 @@ typedef struct Decimal
     int exponent;
 } Decimal;
 
-/* The nearest decimal number with that number of digits. */
-static Decimal decimal_nearest(double number, int digits)
-{
-    char text[32];
-    char *exponent;
-    Decimal decimal;
-
-    snprintf(text, sizeof(text), "%.*e", digits - 1, number);
-    if (digits > 1) /* without the point */
-        memmove(text + 1, text + 2, strlen(text + 1));
-    decimal.digits = strtoull(text, &exponent, 10);
-    decimal.exponent = (int) strtol(exponent + 1, NULL, 10) - (digits - 1);
-    return decimal;
-}
-
 /*
  * Reading the decimal number gives this one, also with a very small part more or less. If it lies
  * in the middle between two numbers, which way it is rounded decides, and the server does not rely
@@ -72,7 +57,14 @@ static Decimal decimal_shortest(double number, bool single)
     /* Numbers of up to 6 or 15 digits all differ: no need to try fewer, zeros at the end go. */
     for (int digits = is_normal ? digits_max - (single ? 3 : 2) : 1; digits <= digits_max; digits++)
     {
-        decimal = decimal_nearest(number, digits);
+        /* The nearest decimal number with so many digits, the point of which is taken out. */
+        char text[32], *exponent;
+
+        snprintf(text, sizeof(text), "%.*e", digits - 1, number);
+        if (digits > 1)
+            memmove(text + 1, text + 2, strlen(text + 1));
+        decimal.digits = strtoull(text, &exponent, 10);
+        decimal.exponent = (int) strtol(exponent + 1, NULL, 10) - (digits - 1);
         if (decimal_stands_for(decimal, number, single))
             break;
         decimal.digits++; /* a power of two has more room above than below */

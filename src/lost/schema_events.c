@@ -151,34 +151,29 @@ static void add_object(Objects *objects, const CatalogChange *change, Oid catalo
                   (Object){catalog, oid, flags, change->row.relation.database, change->row.lsn});
 }
 
-static void add_own_change(Objects *objects, CatalogLook *look, const CatalogChange *change,
-                           const CatalogTuple *row, unsigned flags)
-{
-    const bool is_new = change->row.old.bytes == NULL;
-    const char *name;
-
-    if (is_new || change->row.new.bytes == NULL)
-        flags = is_new ? FLAG_MADE : FLAG_GONE;
-    add_object(objects, change, change->catalog, row_number(row, "oid"), flags);
-    if (change->catalog != PG_CLASS || !is_new)
-        return;
-    name = row_name(look, row, "relname");
-    add_object(objects, change, PG_CLASS, rewritten_table(name != NULL ? name : ""),
-               FLAG_REWRITTEN);
-}
-
 static void add_catalog_change(Objects *objects, CatalogLook *look, const CatalogChange *change)
 {
     CatalogTuple old, new;
     const bool has_new = catalog_row(look, change->catalog, change->row.new, &new);
     const bool has_old = catalog_row(look, change->catalog, change->row.old, &old);
+    const bool is_made = change->row.old.bytes == NULL, is_gone = change->row.new.bytes == NULL;
     const CatalogTuple *row = has_new ? &new : &old;
     const unsigned flags = has_new && has_old ? flags_of_update(&old, &new) : FLAG_ALTERED;
+    const char *name;
 
     if (!has_new && !has_old)
         return;
     if (find_kind(change->catalog) != NULL)
-        add_own_change(objects, look, change, row, flags);
+        add_object(objects, change, change->catalog, row_number(row, "oid"),
+                   is_made   ? FLAG_MADE
+                   : is_gone ? FLAG_GONE
+                             : flags);
+    if (change->catalog == PG_CLASS && is_made)
+    {
+        name = row_name(look, row, "relname");
+        add_object(objects, change, PG_CLASS, rewritten_table(name != NULL ? name : ""),
+                   FLAG_REWRITTEN);
+    }
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
     {
         const struct Part *part = &parts[i];
