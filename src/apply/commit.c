@@ -151,7 +151,7 @@ static bool all_is_staged(const char *target_directory, JournalReader *reader, b
 /*
  * Under the pg_control from before the rewind nothing was carried out yet. If a staged file is gone
  * nevertheless, somebody has put the files of the target back, the installed ones as well: the
- * journal is obsolete.
+ * journal is obsolete. (Rule I1.)
  */
 static bool check_not_put_back(const char *target_directory, const JournalHead *head,
                                JournalReader *reader, PendingState *state, Error *error)

@@ -29,7 +29,7 @@ typedef struct Search
 /*
  * True if the target crashed as a primary during an exclusive backup (10 to 14). Its label lies in
  * a copy too, whose files may be newer than its WAL. A copy's server has left no pid file, and a
- * copy was made after the backup's checkpoint; clocks of two machines may differ.
+ * copy was made after the backup's checkpoint; clocks of two machines may differ. (Rule C13.)
  */
 static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 {
@@ -66,7 +66,7 @@ static bool backup_has_not_ended(const Target *target, WalScan *scan)
 }
 
 /* The scan begins at a record that is known to be there: pg_control's checkpoint, or where the
- * recovery of an earlier rewind, which never started, was to begin. */
+ * recovery of an earlier rewind, which never started, was to begin. (Rule C29.) */
 bool divergence_find_target_end(const Clusters *clusters, const WalStream *stream, int jobs,
                                 Lsn latest_divergence, WalScan **scan, Lsn *end, Error *error)
 {
@@ -108,7 +108,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
 }
 
 /* The checkpoint that recovery may start from: the target finished it, and every page needs nothing
- * older. */
+ * older. (Rule C11.) */
 static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
 {
     const Clusters *clusters = search->in.clusters;
@@ -378,7 +378,7 @@ static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
 
 /*
  * An archive may hold what the target itself has archived. It speaks for the source if the source's
- * own WAL goes on where it ends.
+ * own WAL goes on where it ends. (Rule C20.)
  */
 static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 {
@@ -468,7 +468,7 @@ static bool is_of_histories(const Search *search, Lsn latest)
 /*
  * *proven: the bytes prove the divergence. Those before one of the histories also do it where all
  * were compared. A segment of an archive proves something if the target has not archived it: it
- * differs from the target's, or goes on where the target's WAL ends.
+ * differs from the target's, or goes on where the target's WAL ends. (Rule C19.)
  */
 static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 {
@@ -494,7 +494,7 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 /*
  * A chain of WAL with all its links leads to the divergence. But links fit as well between two
  * servers that have done the same work: neither's WAL before it stands for the other's, nor an
- * archive's for the source's, nor do the source's summaries.
+ * archive's for the source's, nor do the source's summaries. (Rule C21.)
  */
 static bool rest_on_histories(Search *search)
 {

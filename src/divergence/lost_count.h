@@ -36,7 +36,8 @@ MUST_CHECK bool lost_count_read(const DivergenceInput *input, const Divergence *
 /* Print the line: how many, when, on which timelines, and which options save them. */
 void lost_count_print(const LostCount *count, const Options *options);
 
-/* Fails if the number is more than --max-lost-transactions, or with that option is not known. */
+/* Fails if the number is more than --max-lost-transactions, or with that option is not known.
+ * (Rule D3.) */
 MUST_CHECK bool lost_count_check(const LostCount *count, const Options *options, Error *error);
 
 #endif

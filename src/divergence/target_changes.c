@@ -80,7 +80,7 @@ static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
 /*
  * True if WAL proves that hints were logged from begin to end, where a server was not stopped. At
  * level minimal no record tells of a change of wal_log_hints alone (XLogReportParameters): there a
- * record speaks only of the server that wrote it.
+ * record speaks only of the server that wrote it. (Rule U6.)
  */
 static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
 {
@@ -144,7 +144,7 @@ static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
 
 /*
  * Up to where the target may have set hints without WAL, after the divergence; LSN_INVALID:
- * nowhere. Needs the scan's result.
+ * nowhere. Needs the scan's result. (Rule U4.)
  */
 static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Error *error)
 {
@@ -206,7 +206,7 @@ static bool is_cut_off_unknown(const ScannedTarget *given)
 /*
  * Hints for transactions whose end the two sides know differently may stand on any page that these
  * touched. *xid is the lowest of them, false: no such transaction. What began after the common
- * checkpoint is scanned anyhow.
+ * checkpoint is scanned anyhow. (Rule C9.)
  */
 static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hints, uint32_t *xid)
 {

@@ -21,7 +21,7 @@ typedef struct TargetChanges
  * further back where hint bits may have been set without WAL for transactions that source and
  * target know differently (design/unlogged-changes.md). An error also where the target ran with
  * settings under which its WAL does not tell every change, or where nothing proves that it did not;
- * *changes is set then as well. For such a proof all of the source's WAL may be read.
+ * *changes is set then as well. For such a proof all of the source's WAL may be read. (Rule C1.)
  */
 MUST_CHECK bool target_changes_scan(const DivergenceInput *input, const Divergence *divergence,
                                     Arena *arena, TargetChanges *changes, Error *error);

@@ -46,7 +46,7 @@ typedef struct WalComparison
 /*
  * Compare the target's WAL in [from, to) with the source's: by digests, then by the bytes of the
  * piece that differs. A segment that either does not have proves nothing and is passed over. Where
- * bytes differ that are no content, the rest of their segment counts as equal.
+ * bytes differ that are no content, the rest of their segment counts as equal. (Rule C16.)
  */
 MUST_CHECK bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *comparison,
                             Error *error);

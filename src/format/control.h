@@ -97,7 +97,7 @@ CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes);
 /*
  * The timeline that a server is really on: the greater of the checkpoint's and minRecoveryPoint's.
  * A promotion writes END_OF_RECOVERY's timeline there first (CreateEndOfRecoveryRecord in xlog.c,
- * since 9.3).
+ * since 9.3). (Rule C15.)
  */
 Timeline control_timeline(const Control *control);
 
@@ -112,7 +112,7 @@ const char *control_state_name(ControlState state);
  * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, then
  * zeros. It also says that a backup which began at `redo` has not ended: a server that reads
  * backup_label overwrites that, and one that finds none never takes the target for consistent.
- * track_commit_timestamp is off if the start's checkpoint has no commit_timestamps.
+ * track_commit_timestamp is off if the start's checkpoint has no commit_timestamps. (Rule C48.)
  */
 void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamps,
                           Lsn min_recovery_point, Timeline timeline, int64_t now,

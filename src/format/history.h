@@ -41,12 +41,12 @@ MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text,
 /*
  * A server that is promoted while an older history file is lost writes a history that begins at a
  * later timeline than 1. Where the other history has that timeline, its entries before are added.
- * The bytes must prove that both mean the same timeline: see history_is_own.
+ * The bytes must prove that both mean the same timeline: see history_is_own. (Rule C26.)
  */
 void history_complete(Arena *arena, History *history, const History *other);
 
 /* True if all of it, from timeline 1 on, is from the server's own file. Otherwise equal entries of
- * two histories prove nothing. */
+ * two histories prove nothing. (Rule C27.) */
 bool history_is_own(const History *history);
 
 /* True if both are of one server, as far as their files go back. */

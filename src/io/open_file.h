@@ -30,7 +30,7 @@ Written *written_create(void);
 MUST_CHECK bool written_watch(Written *written, const char *path, Error *error);
 
 /* Does syncfs bring all of each file system that is watched to the disk? Else written_sync with
- * file_systems syncs no more than the files that are kept. */
+ * file_systems syncs no more than the files that are kept. (Rule I26.) */
 bool written_syncs_whole(const Written *written);
 
 /* In place of file_close, for a file that was written: takes fd over, which may be -1. Any thread.

@@ -114,7 +114,8 @@ typedef enum Obstacle
     OBSTACLE_STICKY   /* only its owner, or the directory's, may rename or remove it */
 } Obstacle;
 
-/* Links are not followed. None where there is nothing, or where the kernel does not say. */
+/* Links are not followed. None where there is nothing, or where the kernel does not say.
+ * (Rule C87.) */
 Obstacle place_obstacle(const char *path);
 
 /* "it is immutable" */

@@ -33,7 +33,7 @@ typedef int (*SupervisedWork)(void *context, SupervisedTurn turn);
  * to stop, as by SIGTERM. Returns the last child's status. Where it was killed by a signal that
  * asks for a stop, so is this process. Where it was killed by another, that is an error, which is
  * logged: `killed`; where it returned SUPERVISE_AGAIN, `killed` too. Without retries, and where no
- * child can be made, work is called right here.
+ * child can be made, work is called right here. (Rule I32.)
  */
 int supervise(int retries, SupervisedWork work, void *context, int killed);
 

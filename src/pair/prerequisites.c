@@ -167,7 +167,7 @@ static bool check_same_checksums(const Given *given, Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* With checksums hints are logged; but not before they were enabled. */
+/* With checksums hints are logged; but not before they were enabled. (Rule C3.) */
 static bool check_checksums_are_old(const Target *target, const WalShape *shape, Error *error)
 {
     bool rewritten;
@@ -192,7 +192,7 @@ static bool check_checksums_are_old(const Target *target, const WalShape *shape,
 
 /*
  * A server may have crashed: its processes notice that when they next wait for something. One that
- * is busy writes for as long as it is, also into files that were rewound.
+ * is busy writes for as long as it is, also into files that were rewound. (Rule I15.)
  */
 static bool check_no_process_left(const Given *given, Error *error)
 {

@@ -115,7 +115,7 @@ static bool is_untrusted(const PlanInput *input, const FilePair *pair,
                          const BlockMapRelation *blocks)
 {
     /* The target has made or dropped the relation's storage, or its database, since the sides were
-     * equal. */
+     * equal. (Rule C71.) */
     if (pair->database_is_targets || (blocks != NULL && blocks->storage_lsn != LSN_INVALID &&
                                       blocks->storage_lsn >= input->whole_from))
         return true;
@@ -198,7 +198,7 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
 /*
  * A link of the source among the server's files, other than pg_wal or a tablespace: the server
  * follows it, but a list of a directory does not show what it leads to. Made on the target, it
- * would lead into the source.
+ * would lead into the source. (Rule C81.)
  */
 static bool hides_content(const PlanInput *input, const FilePair *pair)
 {
@@ -375,6 +375,7 @@ static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEn
     else if (entry->action != ACTION_NONE &&
              foreign_tree_of(pair->foreign_on_target, pair->path) != NULL)
     {
+        /* The source cannot give back what would be removed or replaced. (Rule O10.) */
         entry->action = ACTION_NONE;
         entry->reason = REASON_FOREIGN;
     }
@@ -390,7 +391,7 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
         return decision;
     /* What is in it is rewound by another name, or is nothing that the other side has there. The
      * location of a tablespace that goes stays as an empty directory, as after DROP TABLESPACE,
-     * unless the source has something of that name. */
+     * unless the source has something of that name. (Rule O8.) */
     if (second_name_at(input->source, pair->path) != NULL ||
         (second != NULL && (link_stays(input, second->link) || source == NULL)))
         return leave(OUTCOME_LEAVE_TREE, REASON_SECOND_NAME);

@@ -25,7 +25,7 @@ static bool next_doubtful_run(const PlanEntry *entry, BlockNumber from, BlockNum
 
 /*
  * Cut a run of blocks to its first part that recovery does not rebuild. False: recovery rebuilds
- * all of it. From where the source cut the relation on, recovery is not relied on.
+ * all of it. From where the source cut the relation on, recovery is not relied on. (Rule R1.)
  */
 static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockNumber *count)
 {

@@ -81,12 +81,12 @@ MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error 
 /*
  * A tablespace of the listing, which is a link, with nothing in it: it leads to no directory, or to
  * an empty one, as where its volume is not mounted. A server may have dropped the tablespace while
- * it was listed: then a second listing does not have it. NULL: there is none.
+ * it was listed: then a second listing does not have it. NULL: there is none. (Rule C82.)
  */
 const ListedLink *listing_missing_tablespace(const Listing *listing);
 
 /* The source's listing must have what every data directory has, and the content of its tablespaces:
- * the target's would be removed. */
+ * the target's would be removed. (Rule C84.) */
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
                                        Error *error);
 void listing_free(Listing *listing);

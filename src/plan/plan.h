@@ -248,7 +248,7 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
  * takes the newest timeline that it finds a history file of (findNewestTimeLine of
  * access/transam/timeline.c): the server would leave the source for a timeline that was given up,
  * or not start. If the source is a standby that is about to follow a new timeline, it sends that
- * one's file when the target streams.
+ * one's file when the target streams. (Rule C65.)
  */
 bool plan_is_later_history(const PlanInput *input, const char *path);
 
@@ -281,7 +281,7 @@ typedef struct UnloggedEvidence
  * makes the init fork; or the relation was made after the start, without a record of that. A
  * relation was made after the start if the target lacks its file, and has not dropped it, or has
  * made one of that number itself; and if its number or its database says so too, since a target may
- * have lost files without WAL.
+ * have lost files without WAL. (Rule C76.)
  */
 bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
                            const PlanEntry *entry);

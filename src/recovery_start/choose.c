@@ -56,7 +56,7 @@ static void note_made(const Chooser *chooser, const BlockMap *blocks)
  * A server that stays at level minimal makes no record of that. Where the target was started at
  * another level right after the last common checkpoint, a stop, the source may have gone on at
  * minimal until its first record of the level: replay would empty what it filled without WAL, and
- * not fill it again.
+ * not fill it again. (Rule C6.)
  */
 static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
 {
@@ -79,7 +79,7 @@ static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
 /*
  * The rewound target's server reads the source's history file. Where that lacks its oldest
  * timelines, recovery cannot start on one of them, nor on a page that begins on one: "requested
- * timeline is not a child of this server's history", "unexpected timeline ID".
+ * timeline is not a child of this server's history", "unexpected timeline ID". (Rule C28.)
  */
 static void find_unknown_timeline(Chooser *chooser)
 {
@@ -396,6 +396,7 @@ static void note_made_before(const Chooser *chooser, const BlockMap *blocks)
  * Blocks that the source touched before a late start are not rebuilt by replay. They count like
  * those that the target touched. Before the early start both sides are one. `scanned` is of
  * the source's WAL from the early start on, or from where such WAL ended that was added before.
+ * (Rule C36.)
  */
 static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Error *error)
 {

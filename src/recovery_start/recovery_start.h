@@ -26,7 +26,7 @@ typedef struct Start
 
 /*
  * The start for this divergence. common is the last common checkpoint, a record of the target's
- * that it finished itself.
+ * that it finished itself. (Rule C12.)
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
 
@@ -35,7 +35,7 @@ Start start_of_source(const Control *source);
 
 /*
  * The late start, at the checkpoint in the source's pg_control, if it is one: at or after the
- * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes.
+ * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes. (Rule C35.)
  */
 bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
 
@@ -75,13 +75,13 @@ typedef struct UnsafeCopy
  * Find a copy whose template the source changed or dropped afterwards. chain is the scan of the
  * source's WAL from the start on, stream the same WAL. The answer is complete only for a source
  * whose WAL tells of all that it has removed: a standby, and a primary that is as it was promoted
- * (design/correctness.md, "Copied databases").
+ * (design/correctness.md, "Copied databases"). (Rule C32.)
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
 
 /* True if the source is a primary that has not completed a checkpoint since it was promoted, at
- * *promoted. Then it has not begun to remove a directory since. */
+ * *promoted. Then it has not begun to remove a directory since. (Rule C33.) */
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*

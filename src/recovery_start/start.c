@@ -276,6 +276,7 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
  * takes its last restartpoint for that until its first checkpoint begins, also where it had
  * replayed later checkpoints, from which recovery may start: then the first change of a page has no
  * image. A visibility map that the source has cut off since lacks the block that replay reads.
+ * (Rule C8.)
  */
 static void find_map_reads(const Clusters *clusters, const SourceState *state,
                            const ScanResult *chain, ReplayHazard *hazard)
@@ -296,7 +297,7 @@ static void find_map_reads(const Clusters *clusters, const SourceState *state,
  * The rewound target's server will have the source's present limits. Where these were lowered,
  * replay of WAL from before may end it: "insufficient parameter settings"
  * (CheckRequiredParameterValues, xlog.c), "maximum number of prepared transactions reached"
- * (twophase.c). What the source had at the divergence, the target has.
+ * (twophase.c). What the source had at the divergence, the target has. (Rule C39.)
  */
 static void find_former_limits(const Control *source, const Control *target,
                                const ScanResult *chain, ReplayHazard *hazard)
@@ -349,7 +350,7 @@ static bool is_in_use(const Buffer *file, uint16_t origin)
  * The rewound target begins with the replication origins of the source's last checkpoint or
  * restartpoint. Replay needs a place also for each other one that an older commit names, until it
  * gets to its drop; on the source that place had become free for one of the file's. The last such
- * drop.
+ * drop. (Rule C40.)
  */
 static bool find_dropped_origins(const Clusters *clusters, const ScanResult *chain, Lsn *last,
                                  Error *error)

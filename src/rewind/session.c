@@ -78,7 +78,7 @@ bool session_target_in_use(const char *target)
 /*
  * Another pg_rewind that works here is waited for; then this is the same command once more. "The
  * target is unchanged" would not be true as long as it has the lock, whatever it has done until
- * now.
+ * now. (Rule I8.)
  */
 static bool acquire_lock(Session *session, Error *error)
 {

@@ -43,7 +43,7 @@ static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn rec
  * Where copies of databases are replayed, a standby must also have replayed all that it had when
  * the last byte was fetched: so the position tells of each removal that a copy must not see. On a
  * primary a checkpoint precedes a removal (start_is_as_promoted), but a request for one that comes
- * in the instant of the promotion may be answered without one: there the lock tells.
+ * in the instant of the promotion may be answered without one: there the lock tells. (Rule C57.)
  */
 static bool wait_for_removals(const Session *session, bool replays_copies, SourceState *state,
                               Error *error)
@@ -72,7 +72,7 @@ static bool wait_for_removals(const Session *session, bool replays_copies, Sourc
     return complete;
 }
 
-/* Replay makes this pg_twophase file again. */
+/* Replay makes this pg_twophase file again. (Rule C79.) */
 static bool is_future_twophase(const Version *version, const Start *start, const ScanResult *chain,
                                const PlanEntry *entry)
 {
@@ -98,7 +98,7 @@ static bool is_future_twophase(const Version *version, const Start *start, const
  * Set *older if the staged file has a page that was logged before the start. It is of an old
  * relation then, to whose number the counter has come again, and which the target has lost without
  * WAL: its server was killed while it dropped the database. Pages of unlogged relations have no
- * position in WAL, and what has the number of a counter proves nothing.
+ * position in WAL, and what has the number of a counter proves nothing. (Rule C77.)
  */
 static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool *older,
                              Error *error)
@@ -136,7 +136,7 @@ static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool 
 }
 
 /* The source has made the relation since its WAL was read for the plan. So the target's file of
- * this number is another relation's, and replay makes all that the source has. */
+ * this number is another relation's, and replay makes all that the source has. (Rule C72.) */
 static bool is_made_meanwhile(const Staged *staged, const ScanResult *chain, const PlanEntry *entry)
 {
     const BlockMapRelation *relation;
@@ -236,6 +236,7 @@ static bool is_removed_unlogged(const Listing *source_files, const ScanResult *c
  * A tablespace in which replay of the chain would make files although the rewound target has no
  * link for it: replay would make a directory in the place of the link, and a server never becomes
  * consistent with that ("unexpected directory entry") unless replay drops it. 0: no tablespace.
+ * (Rule C60.)
  */
 static Oid find_removed_tablespace(const Listing *source_files, const ScanResult *chain)
 {
@@ -277,7 +278,7 @@ static bool error_tablespace_removed(const Staged *staged, Oid tablespace, Error
 /*
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
- * *removed: as find_removed_tablespace has it.
+ * *removed: as find_removed_tablespace has it. (Rule C50.)
  */
 static bool prove_chain(const Session *session, const StagedWal *wal, Staged *staged,
                         ReplayHazard *hazard, Oid *removed, Error *error)

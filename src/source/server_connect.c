@@ -262,7 +262,7 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
 /*
  * Check that the server of this connection is still the source. In the meantime it may have been
  * restarted or may have crashed, which does no harm; it must have the same data directory, history
- * and role. The argument: design/correctness.md, "The source is still the same".
+ * and role. The argument: design/correctness.md, "The source is still the same". (Rule C52.)
  */
 static bool check_same_server(ServerSource *self, Connection *connection, Error *error)
 {

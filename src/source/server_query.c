@@ -105,7 +105,8 @@ static bool take_standby_position(PositionQuery *query, const char *received, co
     if (query->replayed > position->minimum)
         position->minimum = query->replayed;
     /* One that took the place of the one before must have replayed what that one had: pages that
-     * were fetched, and the list of files, may be as new. It may be the same one, restarted. */
+     * were fetched, and the list of files, may be as new. It may be the same one, restarted.
+     * (Rule C54.) */
     if (position->minimum < former)
     {
         error_set(error, ERROR_RETRY, "source server has replayed less WAL than it had before");

@@ -555,7 +555,7 @@ static bool conclude_files(const FileFetch *fetch, Error *error)
  * A server that writes to a source directory would make the copy inconsistent. A file whose size
  * has changed shows that one does, and pg_rewind cannot know what else it changed. Checked after
  * everything is copied, so that no change is missed: neither between the list and the copy, nor in
- * a file that is empty or was equal.
+ * a file that is empty or was equal. (Rule C53.)
  */
 static bool check_source_sizes(const FileFetch *fetch, Error *error)
 {

@@ -12,6 +12,7 @@
  * Index entries that the target marked as dead without WAL, on pages that none of its WAL names:
  * design/unlogged-changes.md. Read the target's files of all databases that `blocks` names, as far
  * as the plan patches them, and name each page there as well that may hold such an entry.
+ * (Rule U5.)
  */
 MUST_CHECK bool dead_entries_find(const Target *target, const Plan *plan, int jobs,
                                   BlockMap *blocks, Error *error);
@@ -30,7 +31,7 @@ typedef struct ComparedBlocks
  * Recovery starts at the source's own last checkpoint, read before the first block. A block that is
  * found equal is a copy of the source's as it was read after that, like a block that is fetched:
  * design/comparing.md. What WAL the source writes in the meantime is fetched from time to time,
- * before it removes that. *result is set also after a failure.
+ * before it removes that. *result is set also after a failure. (Rule K1.)
  */
 MUST_CHECK bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                                      const RecoveryStart *start, const Plan *plan,

@@ -23,7 +23,7 @@ MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, 
  * stale file is replaced: its process is dead, or it is a pg_rewind's (negative pid, or our text),
  * which the holder of the lock may replace. A live server is an error. The file of a crashed server
  * is kept beside it until the commit. May be called again: makes the file again where it was
- * removed.
+ * removed. (Rule I10.)
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 

@@ -39,7 +39,7 @@ MUST_CHECK bool tablespace_is_targets(const char *target_directory, const char *
  * Replay of CREATE TABLESPACE sets the mode of the tablespace's directory, which must be there, and
  * empties PG_... in it (create_tablespace_directories, commands/tablespace.c). Error if one stands
  * at that location which is not the target's own, or if there is no such directory, or another
- * user's. is_made: pg_rewind makes the directory, if there is none.
+ * user's. is_made: pg_rewind makes the directory, if there is none. (Rule C44.)
  */
 MUST_CHECK bool tablespace_check_replayed(const char *target_directory,
                                           const VersionDirectory *own_files, const char *location,

@@ -108,6 +108,7 @@ MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const
  * Looks, by device and inode, at the source's directory (NULL: it is a server) and at the data
  * directories in which processes of this machine run. An error if one shares a directory with the
  * target. What may not be looked at (another user's processes, other containers) is passed over.
+ * (Rule C80.)
  */
 MUST_CHECK bool neighbours_check(const char *target_directory, const char *source_directory,
                                  Error *error);

@@ -101,7 +101,8 @@ static bool remove_read_segment(void *context, Lsn read_to, Error *error)
     return true;
 }
 
-/* Common history was not written at level minimal: the target's level is checked elsewhere. */
+/* Common history was not written at level minimal: the target's level is checked elsewhere.
+ * (Rule C5.) */
 static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
 {
     if (scanned->minimal_record_at == LSN_INVALID)
@@ -144,7 +145,7 @@ static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn 
 }
 
 /* Segments that an archive has in place of the source's are damaged, or of another history: they
- * count as missing. */
+ * count as missing. (Rule C64.) */
 static void give_up_archived(const SourceWal *wal, SourceWalReading *reading, const Error *failure)
 {
     if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->archived_end == LSN_INVALID)

@@ -128,7 +128,7 @@ static bool is_same_command(const char *one, const char *other)
 }
 
 /* A command that the target's own configuration does not have now comes from the source. That one
- * must not decide what runs on this host with our rights. */
+ * must not decide what runs on this host with our rights. (Rule S13.) */
 static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
 {
     const char *command = archive->restore_command;

@@ -527,7 +527,8 @@ static bool open_lone_segment(void *context, uint64_t segment, int *fd, bool *fo
     return segment != lone->segment || file_open_read(lone->path, fd, found, error);
 }
 
-/* Set *good if this .partial file can be taken for the segment (wal_store.h has the reasons). */
+/* Set *good if this .partial file can be taken for the segment (wal_store.h has the reasons).
+ * (Rule C63.) */
 static bool check_partial(const WalStore *store, const WantedWal *wanted, const char *path,
                           bool *good, Error *error)
 {
