@@ -83,11 +83,6 @@ static void json_divergence(Json *json, const Report *report)
 
 static void json_recovery_start(Json *json, const Report *report)
 {
-    static const char *const reasons[] = {
-        [START_NO_OTHER] = "no choice", [START_HAZARD] = "hazard", [START_ASKED] = "asked",
-        [START_ARCHIVE] = "archive",    [START_NO_WAL] = "no wal", [START_SPACE] = "space",
-        [START_ESTIMATE] = "estimate",
-    };
     const RecoveryStart *recovery = &report->run->start;
     const StartChoice *start = &recovery->choice;
 
@@ -96,7 +91,7 @@ static void json_recovery_start(Json *json, const Report *report)
     json_lsn(json, "checkpoint", report, recovery->chosen.checkpoint);
     json_lsn(json, "redo", report, recovery->chosen.redo);
     json_bool(json, "late", start->late);
-    json_string(json, "reason", reasons[start->reason]);
+    json_string(json, "reason", report_reason(start->reason)->key);
     json_bool(json, "compares", start->compares);
     if (json_section(json, "estimate", '{', start->reason == START_ESTIMATE))
     {

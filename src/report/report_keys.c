@@ -1,7 +1,18 @@
 /* The keys of the report, in the order of the document, with the texts of its schema. */
-#include "report/report.h"
+#include "report/facts.h"
 
 #include "base/json_schema.h"
+
+/* In each the key is one of the values of "reason" below. */
+static const ReportReason reasons[] = {
+    [START_NO_OTHER] = {"no choice", ""},
+    [START_HAZARD] = {"hazard", "replay from the last common checkpoint would go wrong"},
+    [START_ASKED] = {"asked", "as asked for"},
+    [START_ARCHIVE] = {"archive", "so that the rewound standby's archive lacks no WAL"},
+    [START_SPACE] = {"space", "there is no room for the source's WAL since the last common one"},
+    [START_NO_WAL] = {"no wal", "the source no longer has its WAL since the last common one"},
+    [START_ESTIMATE] = {"estimate", ""},
+};
 
 static const JsonKey keys[] = {
     /* depth, name, kind, nullable, description, values */
@@ -332,4 +343,9 @@ void report_schema(Buffer *text)
         "meaning; new keys may be added to any object without that, so a reader must ignore keys "
         "that it does not know.",
         keys, sizeof(keys) / sizeof(keys[0]), text);
+}
+
+const ReportReason *report_reason(StartReason reason)
+{
+    return &reasons[reason];
 }

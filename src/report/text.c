@@ -98,15 +98,6 @@ static const char *time_text(const Report *report, int64_t timestamp)
 /* The start of recovery and the reason for it; nothing if there was no choice. */
 static void text_start(const Report *report, Buffer *text)
 {
-    static const char *const reasons[] = {
-        [START_NO_OTHER] = "",
-        [START_ASKED] = "as asked for",
-        [START_ARCHIVE] = "so that the rewound standby's archive lacks no WAL",
-        [START_HAZARD] = "replay from the last common checkpoint would go wrong",
-        [START_NO_WAL] = "the source no longer has its WAL since the last common one",
-        [START_SPACE] = "there is no room for the source's WAL since the last common one",
-        [START_ESTIMATE] = "",
-    };
     const RecoveryStart *recovery = &report->run->start;
     const StartChoice *start = &recovery->choice;
 
@@ -118,7 +109,7 @@ static void text_start(const Report *report, Buffer *text)
                  report_lsn(report, recovery->chosen.redo));
     else
         text_row(text, "recovery starts", "at the last common checkpoint");
-    text_rows(text, "", reasons[start->reason], 0);
+    text_rows(text, "", report_reason(start->reason)->text, 0);
     if (start->reason == START_ESTIMATE)
         text_row(text, "",
                  start->compares
