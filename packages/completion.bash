@@ -1,8 +1,9 @@
-# Completion of pg_rewind's options in bash. They are read from the program's own help.
+# Completion of pg_rewind's options in bash. They, and what their arguments are, are read from the program's own help.
 
 _pg_rewind()
 {
-    local word=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]} equals=
+    local word=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]}
+    local equals='' argument='' help line
 
     # bash takes "--report=te" for three words.
     if [ "$word" = = ]; then
@@ -17,21 +18,28 @@ _pg_rewind()
     case $option$equals in
         --progress=) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") && return ;;
     esac
-    case $option in
-        -D | --target-pgdata | --source-pgdata | -B | --bindir | --save-diverged-wal | --save-lost-rows | --wal-archive)
+    # The help names the argument: --report-file=FILENAME.
+    help=$("$1" --help)
+    while read -r line; do
+        if [[ $option = -* && $line =~ ^((-.),\ )?(--[a-z-]+)=([A-Z]+) ]] &&
+            [[ $option = "${BASH_REMATCH[2]}" || $option = "${BASH_REMATCH[3]}" ]]; then
+            argument=${BASH_REMATCH[4]}
+        fi
+    done <<<"$help"
+    case $argument in
+        DIR | DIRECTORY)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
             ;;
-        --config-file | --report-file)
+        FILENAME)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             ;;
-        --report) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") ;;
-        --report-transactions) mapfile -t COMPREPLY < <(compgen -W 'none summary all' -- "$word") ;;
-        --sync-method) mapfile -t COMPREPLY < <(compgen -W 'fsync syncfs' -- "$word") ;;
-        --source-server | -j | --jobs | -r | --max-rate | -T | --tablespace-mapping | --keep | --restore-command | --start-command | --stop-command | --retries | --slot | --demote | --max-lost-transactions | --*-timeout) ;;
-        *)
-            mapfile -t COMPREPLY < <(compgen -W "$("$1" --help | sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p')" -- "$word")
+        FORMAT) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") ;;
+        WHICH) mapfile -t COMPREPLY < <(compgen -W 'none summary all' -- "$word") ;;
+        METHOD) mapfile -t COMPREPLY < <(compgen -W 'fsync syncfs' -- "$word") ;;
+        '')
+            mapfile -t COMPREPLY < <(compgen -W "$(sed -n 's/^ *\(-., \)\{0,1\}\(--[a-z-]*=\{0,1\}\).*/\2/p' <<<"$help")" -- "$word")
             [[ ${COMPREPLY[0]:-} != *= ]] || compopt -o nospace
             ;;
     esac

@@ -57,7 +57,12 @@ sub new
     {
         close $ours;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        my $served = eval { serve($listener, $its, $option{socket} // socket_of($cluster), $option{filter}); 1 };
+        my $process = {
+            listener => $listener, control => $its, filter => $option{filter},
+            backend => $option{socket} // socket_of($cluster),
+            mode => 'pass', last => 'pass', bytes => 0, made => 0, open => [],
+        };
+        my $served = eval { serve($process); 1 };
         print STDERR "proxy: $@" if !$served;
         POSIX::_exit(0);
     }
@@ -155,19 +160,28 @@ sub command
 
 # ---------------------------------------------------------------- the process
 
-my ($backend, $filter, $mode, $last, $bytes, $made, $limit, $limit_action, @open);
+# Its state is one hash, handed to each of these functions:
+#
+#   listener, control        where clients connect; where the test commands
+#   backend                  path of the server's socket, for later connections
+#   filter                   see the head; undef: all passes as it is
+#   mode                     pass, hang or refuse: how it goes on
+#   last                     what was done last
+#   bytes, made              forwarded from servers, and connections made, so far
+#   limit, limit_action      with so many bytes this is done; limit undef: nothing
+#   open                     pairs of ends
 
 sub serve
 {
-    my ($listener, $control, $first_backend, $first_filter) = @_;
-    ($backend, $filter, $mode, $last, $bytes, $made, @open) = ($first_backend, $first_filter, 'pass', 'pass', 0, 0);
+    my ($process) = @_;
+    my ($listener, $control, $open) = @$process{qw(listener control open)};
     $listener->blocking(0);
     local $SIG{PIPE} = 'IGNORE';
     for (;;)
     {
         my ($read, $write) = ('', '');
         vec($read, fileno $_, 1) = 1 for $control, $listener;
-        for my $pair ($mode eq 'hang' ? () : @open)
+        for my $pair ($process->{mode} eq 'hang' ? () : @$open)
         {
             for my $end (@$pair)
             {
@@ -179,19 +193,21 @@ sub serve
         next if select($read, $write, undef, undef) < 0;
         if (vec($read, fileno $control, 1))
         {
-            obey($control) or return;
+            obey($process) or return;
             next;
         }
-        admit($listener) if vec($read, fileno $listener, 1);
-        next if $mode eq 'hang';
-        for my $end (map { @$_ } @open)
+        admit($process) if vec($read, fileno $listener, 1);
+        next if $process->{mode} eq 'hang';
+        for my $end (map { @$_ } @$open)
         {
             # Whatever was done to one connection may have closed or stopped the others.
-            take($end) if $end->{other} && $mode ne 'hang' && vec($read, fileno $end->{socket}, 1);
-            give($end) if $end->{other} && $mode ne 'hang' && vec($write, fileno $end->{socket}, 1);
+            take($process, $end)
+                if $end->{other} && $process->{mode} ne 'hang' && vec($read, fileno $end->{socket}, 1);
+            give($process, $end)
+                if $end->{other} && $process->{mode} ne 'hang' && vec($write, fileno $end->{socket}, 1);
         }
         # An end that has gone takes the other with it, once that has got all that is left.
-        drop(grep { my $pair = $_; grep { $_->{ended} && !length $_->{other}{pending} } @$pair } @open);
+        drop($process, grep { my $pair = $_; grep { $_->{ended} && !length $_->{other}{pending} } @$pair } @$open);
     }
     return;
 }
@@ -199,71 +215,72 @@ sub serve
 # One command of the test.
 sub obey
 {
-    my ($control) = @_;
-    my $got = sysread($control, my $line, 4096);
+    my ($process) = @_;
+    my $got = sysread($process->{control}, my $line, 4096);
     return 0 if !$got;
     chomp $line;
     my ($verb, @words) = split ' ', $line;
     my $answer = 'done';
-    if ($verb eq 'status') { $answer = join ' ', $last, $bytes, $made, scalar @open }
-    elsif ($verb eq 'switch') { $backend = $words[0] }
-    elsif ($verb eq 'after') { ($limit, $limit_action) = ($bytes + $words[0], $words[1]) }
-    elsif ($verb eq 'resume') { act('pass') }
-    elsif ($verb =~ /^(?:pass|hang|cut|refuse)$/) { $limit = undef; act($verb) }
+    if ($verb eq 'status') { $answer = join ' ', @$process{qw(last bytes made)}, scalar @{ $process->{open} } }
+    elsif ($verb eq 'switch') { $process->{backend} = $words[0] }
+    elsif ($verb eq 'after') { @$process{qw(limit limit_action)} = ($process->{bytes} + $words[0], $words[1]) }
+    elsif ($verb eq 'resume') { act($process, 'pass') }
+    elsif ($verb =~ /^(?:pass|hang|cut|refuse)$/) { $process->{limit} = undef; act($process, $verb) }
     else { $answer = "no command: $line" }
-    syswrite($control, "$answer\n");
+    syswrite($process->{control}, "$answer\n");
     return 1;
 }
 
 sub act
 {
-    my ($action) = @_;
-    $last = $action;
-    $mode = $action eq 'cut' ? 'pass' : $action;
-    drop(@open) if $action eq 'cut' || $action eq 'refuse';
+    my ($process, $action) = @_;
+    $process->{last} = $action;
+    $process->{mode} = $action eq 'cut' ? 'pass' : $action;
+    drop($process, @{ $process->{open} }) if $action eq 'cut' || $action eq 'refuse';
     return;
 }
 
 # Close pairs of connections.
 sub drop
 {
-    my %dropped = map { $_ => 1 } @_;
-    for my $end (map { @$_ } @_)
+    my ($process, @pairs) = @_;
+    my %dropped = map { $_ => 1 } @pairs;
+    for my $end (map { @$_ } @pairs)
     {
         close $end->{socket};
         $end->{pending} = '';
         delete $end->{other};    # the two point to each other
     }
-    @open = grep { !$dropped{$_} } @open;
+    @{ $process->{open} } = grep { !$dropped{$_} } @{ $process->{open} };
     return;
 }
 
 sub admit
 {
-    my ($listener) = @_;
-    my $client = $listener->accept or return;
-    $made++;
-    return if $mode eq 'refuse';
-    my $server = IO::Socket::UNIX->new(Peer => $backend) or return;
+    my ($process) = @_;
+    my $client = $process->{listener}->accept or return;
+    my $number = ++$process->{made};
+    return if $process->{mode} eq 'refuse';
+    my $server = IO::Socket::UNIX->new(Peer => $process->{backend}) or return;
     my @pair = (
-        { socket => $client, name => 'client', number => $made, pending => '', ended => 0 },
-        { socket => $server, name => 'server', number => $made, pending => '', ended => 0 },
+        { socket => $client, name => 'client', number => $number, pending => '', ended => 0 },
+        { socket => $server, name => 'server', number => $number, pending => '', ended => 0 },
     );
     $pair[0]{other} = $pair[1];
     $pair[1]{other} = $pair[0];
     $_->{socket}->blocking(0) for @pair;
-    push @open, \@pair;
+    push @{ $process->{open} }, \@pair;
     return;
 }
 
 # Read what an end says, and put it where the other finds it.
 sub take
 {
-    my ($end) = @_;
+    my ($process, $end) = @_;
     my $got = sysread($end->{socket}, my $chunk, BUFFER_SIZE);
     return if !defined $got && ($! == EAGAIN || $! == EINTR);
     if (!$got) { $end->{ended} = 1; return }
-    $chunk = $filter->($end->{number}, $end->{name}, $chunk) if $filter;
+    $chunk = $process->{filter}->($end->{number}, $end->{name}, $chunk) if $process->{filter};
     $end->{other}{pending} .= $chunk;
     return;
 }
@@ -271,10 +288,11 @@ sub take
 # Write to an end what waits for it; answers of servers only up to the limit.
 sub give
 {
-    my ($end) = @_;
+    my ($process, $end) = @_;
     my $size = length $end->{pending};
     my $counts = $end->{name} eq 'client';
-    $size = $limit - $bytes if $counts && defined $limit && $bytes + $size > $limit;
+    my $left = defined $process->{limit} ? $process->{limit} - $process->{bytes} : $size;
+    $size = $left if $counts && $left < $size;
     my $written = syswrite($end->{socket}, $end->{pending}, $size);
     if (!defined $written)
     {
@@ -284,11 +302,11 @@ sub give
         return;
     }
     substr($end->{pending}, 0, $written) = '';
-    $bytes += $written if $counts;
-    if (defined $limit && $bytes >= $limit)
+    $process->{bytes} += $written if $counts;
+    if (defined $process->{limit} && $process->{bytes} >= $process->{limit})
     {
-        $limit = undef;
-        act($limit_action);
+        $process->{limit} = undef;
+        act($process, $process->{limit_action});
     }
     return;
 }
