@@ -1,7 +1,7 @@
 /* Print a schema of a JSON document, as the program's own table of keys has it: print_schema
  * report|check. `make schemas` writes those in docs/. */
 #include "check/readiness.h"
-#include "report/report.h"
+#include "report/report_keys.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "report/facts.h"
+#include "report/report_keys.h"
 
 /* Raised when a key goes or changes its meaning; new keys leave it. */
 #define REPORT_VERSION 3

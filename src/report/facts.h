@@ -14,15 +14,6 @@ typedef struct ReportResult
 
 ReportResult report_result(const Report *report);
 
-/* The reason for a start of recovery, in report_keys.c: a key for programs, and what people read
- * below the start; "" says nothing. */
-typedef struct ReportReason
-{
-    const char *key, *text;
-} ReportReason;
-
-const ReportReason *report_reason(StartReason reason);
-
 typedef struct ReportTime
 {
     const char *name;

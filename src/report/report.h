@@ -42,9 +42,6 @@ void report_text(const Report *report, Buffer *out);
  */
 void report_json(const Report *report, Buffer *text, FILE *file);
 
-/* report_keys.c: the schema of that object, which docs/report.schema.json is. */
-void report_schema(Buffer *text);
-
 /*
  * Both timelines as a small picture, such as
  *

@@ -1,5 +1,5 @@
 /* The keys of the report, in the order of the document, with the texts of its schema. */
-#include "report/facts.h"
+#include "report/report_keys.h"
 
 #include "base/json_schema.h"
 

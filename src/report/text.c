@@ -1,4 +1,5 @@
 #include "report/facts.h"
+#include "report/report_keys.h"
 
 #include "base/clock.h"
 #include "base/encoding.h"
