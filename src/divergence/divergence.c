@@ -202,39 +202,31 @@ static Lsn known_end(const Clusters *clusters)
                                                                  : control->min_recovery_point;
 }
 
-/* The end of the last segment of its timeline in the target's pg_wal; `end` if that is later. */
-static Lsn find_last_segment_end(const Clusters *clusters, Lsn end)
-{
-    const Control *control = &clusters->target.control;
-    const WalShape *shape = &clusters->shape;
-    AUTO_ARENA Arena *arena = arena_create();
-    const char **names;
-    Timeline timeline;
-    uint64_t segment;
-
-    (void) !dir_list(
-        arena_printf(arena, "%s/%s", clusters->target.directory, control->version->wal_directory),
-        arena, &names, NULL, NULL);
-    for (; *names != NULL; names++)
-        if (wal_segment_name_parse(shape, *names, &timeline, &segment) &&
-            timeline == control_timeline(control) && wal_segment_start(shape, segment + 1) > end)
-            end = wal_segment_start(shape, segment + 1);
-    return end;
-}
-
 /*
  * How much WAL of the target there is to read, for progress: an estimate. Of a server that was not
- * shut down all that its pg_wal has, and some of these segments may wait to be written.
+ * shut down all segments of its timeline that its pg_wal has, and some of these may wait to be
+ * written.
  */
 static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 {
     const Control *control = &clusters->target.control;
+    const WalShape *shape = &clusters->shape;
+    AUTO_ARENA Arena *arena = arena_create();
     Lsn begin = control->checkpoint.redo, end = known_end(clusters);
+    const char **names = &(const char *){NULL};
+    Timeline timeline;
+    uint64_t segment;
 
     if (latest_divergence != LSN_INVALID && latest_divergence < begin)
         begin = latest_divergence;
     if (control->state != STATE_SHUTDOWNED && control->state != STATE_SHUTDOWNED_IN_RECOVERY)
-        end = find_last_segment_end(clusters, end);
+        (void) !dir_list(arena_printf(arena, "%s/%s", clusters->target.directory,
+                                      control->version->wal_directory),
+                         arena, &names, NULL, NULL);
+    for (; *names != NULL; names++)
+        if (wal_segment_name_parse(shape, *names, &timeline, &segment) &&
+            timeline == control_timeline(control) && wal_segment_start(shape, segment + 1) > end)
+            end = wal_segment_start(shape, segment + 1);
     return end > begin ? end - begin : 0;
 }
 
@@ -410,22 +402,6 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
     return true;
 }
 
-/* A standby was away for too long: the source lacks even the segment in which its WAL ends. */
-static void explain_left_behind(const Search *search, Error *error)
-{
-    const uint64_t segment =
-        wal_segment_of(&search->in.clusters->shape, search->divergence->target_end);
-    bool has;
-
-    if (!source_wal_source_has(search->in.source_wal, segment, &has, NULL) || has)
-        return;
-    error_detail(error,
-                 "The source no longer has segment %s, in which the target's WAL ends. A standby "
-                 "that was away for too long cannot follow it either, unless an archive has all "
-                 "that is missing.",
-                 SEGMENT_NAME(&search->in.source_wal->store->stream, segment));
-}
-
 bool error_no_proof_before(const Clusters *clusters, Lsn lsn, Error *error)
 {
     return error_set(error, ERROR_FAILED,
@@ -436,6 +412,8 @@ bool error_no_proof_before(const Clusters *clusters, Lsn lsn, Error *error)
 static bool error_no_proof(const Search *search, Error *error)
 {
     const Clusters *clusters = search->in.clusters;
+    const uint64_t segment = wal_segment_of(&clusters->shape, search->divergence->target_end);
+    bool has;
 
     if (search->moved)
         error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
@@ -451,8 +429,14 @@ static bool error_no_proof(const Search *search, Error *error)
     if (search->archive_unproven && search->divergence->needed)
         error_detail(error, "The archive has more of it, but that may be what the target itself "
                             "has archived.");
-    if (!search->divergence->needed)
-        explain_left_behind(search, error);
+    /* A standby was away for too long: the source lacks even the segment in which its WAL ends. */
+    if (!search->divergence->needed &&
+        source_wal_source_has(search->in.source_wal, segment, &has, NULL) && !has)
+        error_detail(error,
+                     "The source no longer has segment %s, in which the target's WAL ends. A "
+                     "standby that was away for too long cannot follow it either, unless an "
+                     "archive has all that is missing.",
+                     SEGMENT_NAME(&search->in.source_wal->store->stream, segment));
     return false;
 }
 
@@ -491,32 +475,16 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
            (!*proven || archive_leads_to_source(search, proven, error));
 }
 
-/*
- * A chain of WAL with all its links leads to the divergence. But links fit as well between two
- * servers that have done the same work: neither's WAL before it stands for the other's, nor an
- * archive's for the source's, nor do the source's summaries. (Rule C21.)
- */
-static bool rest_on_histories(Search *search)
-{
-    Divergence *divergence = search->divergence;
-    WalStore *source_wal = search->in.source_wal->store;
-
-    source_wal->common_end = LSN_INVALID;
-    source_wal->unproven_end = divergence->lsn;
-    divergence->rests_on_histories = true;
-    divergence->changes_unknown = search->comparison.target_lacks;
-    return true;
-}
-
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
     Divergence *divergence = search->divergence;
+    WalStore *source_wal = search->in.source_wal->store;
     bool proven, of_histories;
 
     for (;;)
     {
         divergence->needed = divergence->target_end > divergence->lsn;
-        search->in.source_wal->store->common_end = divergence->lsn;
+        source_wal->common_end = divergence->lsn;
         if (!find_proof(search, by_histories, &proven, error))
             return false;
         if (proven)
@@ -527,10 +495,20 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
          * the segment right before it can prove more, and only if the source lacks that. */
         if ((of_histories && search->comparison.own_from < divergence->lsn) ||
             !source_wal_ask_target_command(search->in.source_wal))
-            return of_histories ? rest_on_histories(search) : error_no_proof(search, error);
+            break;
         if (!find_divergence(search, of_histories, error))
             return false;
     }
+    if (!of_histories)
+        return error_no_proof(search, error);
+    /* A chain of WAL with all its links leads to the divergence. But links fit as well between two
+     * servers that have done the same work: neither's WAL before it stands for the other's, nor an
+     * archive's for the source's, nor do the source's summaries. (Rule C21.) */
+    source_wal->common_end = LSN_INVALID;
+    source_wal->unproven_end = divergence->lsn;
+    divergence->rests_on_histories = true;
+    divergence->changes_unknown = search->comparison.target_lacks;
+    return true;
 }
 
 bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *divergence,

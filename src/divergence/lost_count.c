@@ -57,25 +57,13 @@ static bool count_commits(const WalStream *wal, const Control *control, Lsn dive
                      LSN_TEXT(wal->shape.version, end.next_lsn), end.reason);
 }
 
-/*
- * True if a target on the source's own timeline, of which nothing else is known, has committed
- * nothing itself: it is a standby, or was rewound and not started since, and is not ahead.
- */
-static bool has_no_commits(const DivergenceInput *input, const Divergence *divergence)
-{
-    const Target *target = &input->clusters->target;
-    const bool is_rewound = target->has_backup_label && !target->label_of_base_backup;
-
-    return target->timeline == input->state->position.timeline &&
-           (target_may_be_standby(target) || is_rewound) &&
-           divergence->target_end <= input->state->position.end;
-}
-
 bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
                      const WalStream *wal, bool running, Arena *arena, LostCount *count,
                      Error *error)
 {
     const Clusters *clusters = input->clusters;
+    const Target *target = &clusters->target;
+    const bool is_rewound = target->has_backup_label && !target->label_of_base_backup;
     const Lsn lsn = divergence->lsn != LSN_INVALID ? divergence->lsn : divergence->printed;
     ScanResult scanned;
     bool read = false;
@@ -84,19 +72,26 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
     *count = (LostCount){.counted = true,
                          .so_far = running,
                          .can_save_rows = divergence->lsn != LSN_INVALID,
-                         .first_timeline = clusters->target.timeline,
-                         .last_timeline = clusters->target.timeline};
-    if (lsn == LSN_INVALID && !has_no_commits(input, divergence))
-        count->unknown = "the histories do not tell where the two diverge";
+                         .first_timeline = target->timeline,
+                         .last_timeline = target->timeline};
     if (lsn == LSN_INVALID)
+    {
+        /* A target on the source's own timeline, of which nothing else is known, has committed
+         * nothing itself if it is a standby, or was rewound and not started since, and is not
+         * ahead. */
+        if (target->timeline != input->state->position.timeline ||
+            (!target_may_be_standby(target) && !is_rewound) ||
+            divergence->target_end > input->state->position.end)
+            count->unknown = "the histories do not tell where the two diverge";
         return true;
+    }
     note_timelines(clusters, lsn, count);
     /* A server that fills a segment while its end is read makes WAL look as if it were damaged. */
     for (int attempt = 0; !read && attempt < (running ? LIVE_ATTEMPTS : 1); attempt++)
     {
         if (!stop_check(error))
             return false;
-        read = count_commits(wal, &clusters->target.control, lsn, &scanned, &why);
+        read = count_commits(wal, &target->control, lsn, &scanned, &why);
     }
     if (!read)
     {

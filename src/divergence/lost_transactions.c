@@ -13,18 +13,11 @@
 
 /* ---- Catalogs ---- */
 
-/* A directory that holds those of databases. */
-typedef struct Databases
-{
-    const Target *target;
-    const char *path;
-    Catalogs *catalogs;
-} Databases;
-
 /* The first segment: the rows of catalogs are the oldest. */
-static bool read_pg_class(const Databases *databases, const char *path, Oid database, Error *error)
+static bool read_pg_class(const Target *target, const char *path, Oid database, Catalogs *catalogs,
+                          Error *error)
 {
-    const uint32_t block_size = databases->target->control.block_size;
+    const uint32_t block_size = target->control.block_size;
     uint8_t page[PAGE_SIZE_MAX];
     size_t length = block_size;
     AUTO_FD int fd = -1;
@@ -37,42 +30,43 @@ static bool read_pg_class(const Databases *databases, const char *path, Oid data
         if (!file_read_at(fd, path, page, block_size, at, &length, error))
             return false;
         if (length == block_size)
-            catalogs_add_page(databases->catalogs, database, page, block_size);
+            catalogs_add_page(catalogs, database, page, block_size);
     }
     return true;
 }
 
-/* A directory without a map is no database's, or its removal was interrupted. */
-static bool read_directory(const Databases *databases, const char *name, Oid database, Error *error)
+/* Read those of one database. A directory without a map is no database's, or its removal was
+ * interrupted. */
+static bool read_directory(const Target *target, const char *directory, Oid database,
+                           Catalogs *catalogs, Error *error)
 {
-    AUTO_BUFFER Buffer directory = {0}, path = {0}, map = {0};
+    AUTO_BUFFER Buffer path = {0}, map = {0};
     const char *map_path;
     char number[16];
     Oid pg_class = 0;
     bool found;
 
-    path_in(&directory, databases->path, name);
-    map_path = path_in(&path, buffer_string(&directory), "pg_filenode.map");
+    map_path = path_in(&path, directory, "pg_filenode.map");
     if (!file_read_all(map_path, CATALOGS_MAP_SIZE_MAX, &map, &found, error))
         return false;
-    if (found && !catalogs_add_map(databases->catalogs, databases->target->control.version,
-                                   database, &map, &pg_class))
+    if (found && !catalogs_add_map(catalogs, target->control.version, database, &map, &pg_class))
         return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", map_path);
     if (pg_class == 0)
         return true;
     snprintf(number, sizeof(number), "%u", pg_class);
-    return read_pg_class(databases, path_in(&path, buffer_string(&directory), number), database,
-                         error);
+    return read_pg_class(target, path_in(&path, directory, number), database, catalogs, error);
 }
 
-/* Read those of the databases, each a directory named by its number; missing_ok: or of none. */
-static bool read_databases(const Databases *databases, bool missing_ok, Error *error)
+/* Read those of all databases in a directory, each a directory named by its number; missing_ok: or
+ * of none. */
+static bool read_databases(const Target *target, const char *directory, bool missing_ok,
+                           Catalogs *catalogs, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     const char **names;
     bool found;
 
-    if (!dir_list(databases->path, arena, &names, missing_ok ? &found : NULL, error))
+    if (!dir_list(directory, arena, &names, missing_ok ? &found : NULL, error))
         return false;
     for (; *names != NULL; names++)
     {
@@ -80,26 +74,8 @@ static bool read_databases(const Databases *databases, bool missing_ok, Error *e
         Oid database;
 
         if (text_take_u32(&digits, &database) && text_at_end(&digits) &&
-            !read_directory(databases, *names, database, error))
-            return false;
-    }
-    return true;
-}
-
-/* The same for all tablespaces. */
-static bool read_tablespaces(Databases databases, Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    const char *directory = arena_printf(arena, "%s/pg_tblspc", databases.target->directory);
-    const char **names;
-
-    if (!dir_list(directory, arena, &names, NULL, error))
-        return false;
-    for (; *names != NULL; names++)
-    {
-        databases.path = arena_printf(arena, "%s/%s/%s", directory, *names,
-                                      databases.target->control.version_directory.name);
-        if (!read_databases(&databases, true, error))
+            !read_directory(target, arena_printf(arena, "%s/%s", directory, *names), database,
+                            catalogs, error))
             return false;
     }
     return true;
@@ -107,14 +83,22 @@ static bool read_tablespaces(Databases databases, Error *error)
 
 bool target_catalogs_read(const Target *target, Catalogs *catalogs, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
-    Databases databases = {target, target->directory, catalogs};
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *tablespaces = arena_printf(arena, "%s/pg_tblspc", target->directory);
+    const char **names = NULL;
     bool read;
 
     *catalogs = (Catalogs){0};
-    read = read_directory(&databases, "global", 0, error);
-    databases.path = path_in(&path, target->directory, "base");
-    read = read && read_databases(&databases, false, error) && read_tablespaces(databases, error);
+    read = read_directory(target, arena_printf(arena, "%s/global", target->directory), 0, catalogs,
+                          error) &&
+           read_databases(target, arena_printf(arena, "%s/base", target->directory), false,
+                          catalogs, error) &&
+           dir_list(tablespaces, arena, &names, NULL, error);
+    for (; read && *names != NULL; names++)
+        read = read_databases(target,
+                              arena_printf(arena, "%s/%s/%s", tablespaces, *names,
+                                           target->control.version_directory.name),
+                              true, catalogs, error);
     catalogs_sort(catalogs);
     return read;
 }
@@ -235,19 +219,6 @@ static bool name_relation(void *context, const ConnectionValue *columns, Error *
     return true;
 }
 
-static void fetch_names(RelationNames *names, Source *source)
-{
-    AUTO_BUFFER Buffer filenodes = {0};
-    Error error = {0};
-
-    for (size_t i = 0; i < names->lost->relation_count; i++)
-        if (!names->lost->relations[i].created)
-            array_append_int(&filenodes, names->lost->relations[i].id.relation);
-    if (!source_server_names(source, array_literal(&filenodes), add_database, name_relation, names,
-                             &error))
-        log_debug("could not get names from the source: %s", error.message);
-}
-
 static void convert_name(const RelationNames *names, iconv_t conversion, const char **name)
 {
     if (*name != NULL)
@@ -303,13 +274,21 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
 {
     const size_t count = lost->relation_count;
     RelationNames names = {.lost = lost, .arena = arena, .shared_encoding = ENCODING_NONE};
+    AUTO_BUFFER Buffer filenodes = {0};
+    Error why = {0};
 
     names.by_filenode = arena_allocate(arena, (count + 1) * sizeof(*names.by_filenode));
     for (size_t i = 0; i < count; i++)
+    {
         names.by_filenode[i] = &lost->relations[i];
+        if (!lost->relations[i].created)
+            array_append_int(&filenodes, lost->relations[i].id.relation);
+    }
     qsort(names.by_filenode, count, sizeof(*names.by_filenode), compare_filenodes);
-    if (source->is_server && count > 0)
-        fetch_names(&names, source);
+    if (source->is_server && count > 0 &&
+        !source_server_names(source, array_literal(&filenodes), add_database, name_relation, &names,
+                             &why))
+        log_debug("could not get names from the source: %s", why.message);
     convert_names(&names);
     name_by_number(&names);
     free(names.databases);

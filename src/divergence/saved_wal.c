@@ -61,18 +61,6 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
     return saved;
 }
 
-static bool save_segment(Saving *saving, uint64_t segment, Error *error)
-{
-    const WalStream *stream = saving->stream;
-    AUTO_FD int fd = -1;
-    bool found;
-
-    if (!stream->open(stream->context, segment, &fd, &found, error))
-        return false;
-    return found ? save_file(saving, SEGMENT_NAME(stream, segment), fd, error)
-                 : error_missing_wal(stream, segment, error);
-}
-
 /* Save a file of the target's pg_wal: a history file, or a segment where all are kept. */
 static bool save_named(Saving *saving, const char *name, Error *error)
 {
@@ -115,14 +103,21 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
 /* Segments first, then the files that only pg_wal names. */
 static bool save_wal(Saving *saving, Error *error)
 {
+    const WalStream *stream = saving->stream;
     AUTO_ARENA Arena *arena = arena_create();
     const char **names;
 
-    if (saving->is_known)
+    for (uint64_t segment = saving->first; saving->is_known && segment <= saving->last; segment++)
     {
-        for (uint64_t segment = saving->first; segment <= saving->last; segment++)
-            if (!save_segment(saving, segment, error))
-                return false;
+        AUTO_FD int fd = -1;
+        bool found;
+
+        if (!stream->open(stream->context, segment, &fd, &found, error))
+            return false;
+        if (!found)
+            return error_missing_wal(stream, segment, error);
+        if (!save_file(saving, SEGMENT_NAME(stream, segment), fd, error))
+            return false;
     }
     if (!dir_list(arena_printf(arena, "%s/%s", saving->clusters->target.directory,
                                saving->clusters->shape.version->wal_directory),

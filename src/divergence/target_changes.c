@@ -18,37 +18,26 @@ static Lsn target_timeline_begin(const History *target)
     return target->entries[target->count - 1].begin;
 }
 
-/* A shutdown checkpoint, unless it is the one at which the target was stopped at last: the server
- * was started again after it. */
-static bool is_followed_by_start(const Control *control, const ScanCheckpoint *checkpoint)
-{
-    return !checkpoint->online &&
-           (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn);
-}
-
-/* Returns where the server was stopped first, at or after lsn, and started again; LSN_INVALID:
- * nowhere. */
+/* Returns the first shutdown checkpoint at or after lsn after which the server was started again:
+ * not the one at which the target was stopped at last. LSN_INVALID: there is none. */
 static Lsn stop_after(const ScannedTarget *given, Lsn lsn)
 {
+    const Control *control = &given->clusters->target.control;
+
     for (size_t i = 0; i < given->scanned->checkpoint_count; i++)
     {
         const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
 
-        if (checkpoint->lsn >= lsn &&
-            is_followed_by_start(&given->clusters->target.control, checkpoint))
+        if (checkpoint->lsn >= lsn && !checkpoint->online &&
+            (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn))
             return checkpoint->lsn;
     }
     return LSN_INVALID;
 }
 
-/* True if the target was started again after the divergence. For a standby that was opened by
- * deleting its signal file, this is the only trace. */
-static bool was_started_after_divergence(const ScannedTarget *given)
-{
-    return stop_after(given, given->divergence->lsn) != LSN_INVALID;
-}
-
-/* True if the target reached the divergence in recovery, where hints are set but not logged. */
+/* True if the target reached the divergence in recovery, where hints are set but not logged. For a
+ * standby that was opened by deleting its signal file, a start after the divergence is the only
+ * trace. */
 static bool was_in_recovery_at_divergence(const ScannedTarget *given)
 {
     const History *source = &given->clusters->source_history;
@@ -58,7 +47,7 @@ static bool was_in_recovery_at_divergence(const ScannedTarget *given)
                target->entries[target->count - 1].timeline ||
            target_may_be_standby(&given->clusters->target) ||
            target_timeline_begin(&given->clusters->target_history) >= given->divergence->lsn ||
-           was_started_after_divergence(given);
+           stop_after(given, given->divergence->lsn) != LSN_INVALID;
 }
 
 /* Returns the end of the part of the target's WAL that one server wrote or replayed without being
@@ -333,17 +322,6 @@ static bool error_minimal(const ScannedTarget *given, Error *error)
         LSN_TEXT(given->clusters->shape.version, scanned->minimal_record_at));
 }
 
-static bool error_may_be_minimal(const ScannedTarget *given, Error *error)
-{
-    error_set(error, ERROR_FAILED, "target server may have run with \"wal_level = minimal\"");
-    return error_detail(
-        error,
-        "Parameters were changed at %s, after the last common checkpoint, and "
-        "nothing proves what \"wal_level\" was before: changes made at that "
-        "level were not WAL-logged.",
-        LSN_TEXT(given->clusters->shape.version, given->scanned->parameters[0].lsn));
-}
-
 /* *scanned is the result of *given. */
 static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scanned, Error *error)
 {
@@ -371,7 +349,14 @@ static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scann
     if (doubts_hints)
         return error_hints_not_logged(given, LSN_INVALID, error);
     if (doubts_level)
-        return error_may_be_minimal(given, error);
+    {
+        error_set(error, ERROR_FAILED, "target server may have run with \"wal_level = minimal\"");
+        return error_detail(
+            error,
+            "Parameters were changed at %s, after the last common checkpoint, and nothing proves "
+            "what \"wal_level\" was before: changes made at that level were not WAL-logged.",
+            LSN_TEXT(given->clusters->shape.version, scanned->parameters[0].lsn));
+    }
     if (!is_cut_off_unknown(given))
         return scan_check_known_updates(given->clusters->shape.version, scanned, error);
     error_set(error, ERROR_FAILED, "target server was promoted with \"wal_level = archive\"");
@@ -380,29 +365,18 @@ static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scann
                                "may not have been WAL-logged.");
 }
 
-/* Those that were prepared since the divergence and not finished. */
-static void note_lost_prepared(Lsn divergence, Arena *arena, TargetChanges *changes)
-{
-    const ScanResult *scanned = &changes->scanned;
-
-    changes->lost_gids =
-        arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*changes->lost_gids));
-    for (size_t i = 0; i < scanned->prepared_count; i++)
-        if (scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished)
-            changes->lost_gids[changes->lost_prepared++] = scanned->prepared[i].gid;
-}
-
 bool target_changes_scan(const DivergenceInput *input, const Divergence *divergence, Arena *arena,
                          TargetChanges *changes, Error *error)
 {
     const Clusters *clusters = input->clusters;
     const ScanCheckpoint *common = &divergence->common_checkpoint;
+    ScanResult *scanned = &changes->scanned;
     ScanCheckpointWanted wanted = {.before = common->lsn + 1, .not_after = common->lsn};
     /* Hints set after a page's full-page image are not logged again before the next redo position,
        so pages named since this redo position may hold hints from after the divergence. */
     ScannedTarget given = {.clusters = clusters,
                            .divergence = divergence,
-                           .scanned = &changes->scanned,
+                           .scanned = scanned,
                            .floor = common->checkpoint.redo,
                            .in = input};
     ScanCheckpoint older;
@@ -412,8 +386,7 @@ bool target_changes_scan(const DivergenceInput *input, const Divergence *diverge
     log_info("rewinding from last common checkpoint at %s on timeline %u", /* contract */
              LSN_TEXT(clusters->shape.version, common->lsn), common->checkpoint.timeline);
     log_progress_message("reading WAL in target"); /* contract */
-    if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn, &changes->scanned,
-                     error) ||
+    if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn, scanned, error) ||
         !find_end_of_unlogged_hints(&given, &end_of_unlogged_hints, error))
         return false;
     if (find_doubtful_xid(&given, end_of_unlogged_hints, &wanted.next_xid_not_after))
@@ -424,16 +397,19 @@ bool target_changes_scan(const DivergenceInput *input, const Divergence *diverge
         if (older.checkpoint.redo < given.floor)
         {
             given.floor = older.checkpoint.redo;
-            if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn,
-                             &changes->scanned, error))
+            if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn, scanned, error))
                 return false;
         }
     }
-    changes->dead_entries_unlogged = changes->scanned.commit_count > 0 &&
-                                     changes->scanned.first_commit_lsn < end_of_unlogged_hints;
-    note_lost_prepared(divergence->lsn, arena, changes);
+    changes->dead_entries_unlogged =
+        scanned->commit_count > 0 && scanned->first_commit_lsn < end_of_unlogged_hints;
+    changes->lost_gids =
+        arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*changes->lost_gids));
+    for (size_t i = 0; i < scanned->prepared_count; i++)
+        if (scanned->prepared[i].lsn >= divergence->lsn && !scanned->prepared[i].finished)
+            changes->lost_gids[changes->lost_prepared++] = scanned->prepared[i].gid;
     changes->known = true;
-    if (!check_scanned_settings(&given, &changes->scanned, error))
+    if (!check_scanned_settings(&given, scanned, error))
         return error_offer_compare(error);
     return true;
 }

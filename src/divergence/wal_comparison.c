@@ -103,24 +103,6 @@ static bool compare_wal_digest(void *context, PieceWorker *worker, const FilePie
     return true;
 }
 
-static bool compare_digests(WalWindow *window, Error *error)
-{
-    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    FilePieces pieces = {.source = window->sides->source,
-                         .digests = true,
-                         .piece_size = FETCH_SIZE_MAX,
-                         .batch_pieces_max = BATCH_PIECES,
-                         .batch_bytes_max = UINT64_MAX,
-                         .bytes_size = FETCH_SIZE_MAX,
-                         .context = window,
-                         .lock = &lock,
-                         .next_range = next_window_piece,
-                         .take_answer = compare_wal_digest};
-
-    window->next = 0;
-    return file_pieces_ask(&pieces, window->sides->workers, error);
-}
-
 /* The pieces from `at` on; none is of two segments. */
 static void set_window(WalWindow *window, Lsn at, Lsn to)
 {
@@ -128,6 +110,7 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
     const WalShape *shape = &sides->target->shape;
     const History *target = sides->target->history;
 
+    window->next = 0;
     for (window->count = 0; at < to && window->count < WINDOW_PIECES; window->count++)
     {
         WalPiece *piece = &window->pieces[window->count];
@@ -262,6 +245,17 @@ bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *compari
     AUTO_ARENA Arena *arena = arena_create();
     WalWindow *window = arena_allocate(arena, sizeof(*window));
     uint8_t *bytes = arena_allocate(arena, 2 * (size_t) FETCH_SIZE_MAX);
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    FilePieces pieces = {.source = sides->source,
+                         .digests = true,
+                         .piece_size = FETCH_SIZE_MAX,
+                         .batch_pieces_max = BATCH_PIECES,
+                         .batch_bytes_max = UINT64_MAX,
+                         .bytes_size = FETCH_SIZE_MAX,
+                         .context = window,
+                         .lock = &lock,
+                         .next_range = next_window_piece,
+                         .take_answer = compare_wal_digest};
 
     *comparison = (WalComparison){.lsn = to, .equal_from = from < to ? from : to};
     comparison->own_from = comparison->equal_from;
@@ -269,7 +263,7 @@ bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *compari
     for (Lsn at = from; at < to && !comparison->differs;)
     {
         set_window(window, at, to);
-        if (!compare_digests(window, error) ||
+        if (!file_pieces_ask(&pieces, sides->workers, error) ||
             !compare_window(window, to, bytes, comparison, error))
             return false;
         at = window->pieces[window->count - 1].end;
