@@ -67,14 +67,6 @@ void blockmap_destroy(BlockMap *map)
     free(map);
 }
 
-static size_t hash_of(RelationId id)
-{
-    uint64_t hash = (uint64_t) id.relation * 0x9E3779B97F4A7C15u;
-
-    hash ^= ((uint64_t) id.database << 32 | id.tablespace) * 0xC2B2AE3D27D4EB4Fu;
-    return (size_t) (hash ^ hash >> 29);
-}
-
 static bool equal_ids(RelationId a, RelationId b)
 {
     return a.relation == b.relation && a.database == b.database && a.tablespace == b.tablespace;
@@ -83,31 +75,23 @@ static bool equal_ids(RelationId a, RelationId b)
 /* The place of id in the table: its own, or the empty one where it belongs. */
 static BlockMapRelation **find_slot(const BlockMap *map, RelationId id)
 {
-    size_t mask = map->table_size - 1;
-    size_t i = hash_of(id) & mask;
+    const size_t mask = map->table_size - 1;
+    uint64_t hash = (uint64_t) id.relation * 0x9E3779B97F4A7C15u;
+    size_t i;
 
+    hash ^= ((uint64_t) id.database << 32 | id.tablespace) * 0xC2B2AE3D27D4EB4Fu;
+    i = (size_t) (hash ^ hash >> 29) & mask;
     while (map->table[i] != NULL && !equal_ids(map->table[i]->id, id))
         i = (i + 1) & mask;
     return &map->table[i];
-}
-
-static void grow_table(BlockMap *map)
-{
-    BlockMapRelation **old = map->table;
-    size_t old_size = map->table_size;
-
-    map->table_size = old_size * 2;
-    map->table = memory_allocate_zeroed(map->table_size, sizeof(BlockMapRelation *));
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i] != NULL)
-            *find_slot(map, old[i]->id) = old[i];
-    free(old);
 }
 
 static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
 {
     BlockMapRelation **place = find_slot(map, id);
     BlockMapRelation *relation = *place;
+    BlockMapRelation **old = map->table;
+    const size_t old_size = map->table_size;
 
     if (relation != NULL)
         return relation;
@@ -116,8 +100,14 @@ static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
     relation->truncated_to = BLOCK_NONE;
     *place = relation;
     map->relation_count++;
-    if (map->relation_count > map->table_size / 2)
-        grow_table(map);
+    if (map->relation_count <= old_size / 2)
+        return relation;
+    map->table_size = old_size * 2;
+    map->table = memory_allocate_zeroed(map->table_size, sizeof(BlockMapRelation *));
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i] != NULL)
+            *find_slot(map, old[i]->id) = old[i];
+    free(old);
     return relation;
 }
 

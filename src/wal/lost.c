@@ -83,28 +83,28 @@ static uint32_t *interned_slot(const Interned *interned, const void *bytes, size
     }
 }
 
-/* At most half of the slots are taken. */
-static void interned_make_room(Interned *interned)
-{
-    if (interned->count * 2 < interned->capacity)
-        return;
-    free(interned->slots);
-    interned->capacity = interned->capacity == 0 ? 256 : interned->capacity * 2;
-    interned->slots = memory_allocate_zeroed(interned->capacity, sizeof(uint32_t));
-    for (size_t i = 0; i < interned->count; i++)
-    {
-        const size_t begin = interned_begin(interned, i);
-        *interned_slot(interned, interned->bytes.bytes + begin, interned->ends[i] - begin) =
-            (uint32_t) i + 1;
-    }
-}
-
 /* The number of a string, which is added if it is new. False if it is new and there is no room. */
 static bool intern(Interned *interned, const void *bytes, size_t size, bool has_room,
                    uint32_t *number)
 {
-    interned_make_room(interned);
-    uint32_t *slot = interned_slot(interned, bytes, size);
+    uint32_t *slot;
+
+    /* At most half of the slots are taken. */
+    if (interned->count * 2 >= interned->capacity)
+    {
+        free(interned->slots);
+        interned->capacity = interned->capacity == 0 ? 256 : interned->capacity * 2;
+        interned->slots = memory_allocate_zeroed(interned->capacity, sizeof(uint32_t));
+        for (size_t i = 0; i < interned->count; i++)
+        {
+            const size_t begin = interned_begin(interned, i);
+
+            slot =
+                interned_slot(interned, interned->bytes.bytes + begin, interned->ends[i] - begin);
+            *slot = (uint32_t) i + 1;
+        }
+    }
+    slot = interned_slot(interned, bytes, size);
     if (*slot == 0)
     {
         if (!has_room)
@@ -365,21 +365,10 @@ static void assign_created_relation(Lost *lost, Open *open, const RelationId *to
     }
 }
 
-static void add_created_relation(Lost *lost, Open *open, const WalEvent *event)
-{
-    uint32_t relation;
-
-    if (event->fork != FORK_MAIN)
-        return;
-    add_relation(lost, open, event->relation, LOST_CREATED, 1);
-    if (open == NULL && lost->work->unowned.size < 4096 &&
-        find_relation(lost, event->relation, &relation))
-        buffer_append(&lost->work->unowned, &relation, sizeof(relation));
-}
-
 static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
 {
     WalEvent event;
+    uint32_t relation;
 
     if (!walrecord_event(lost->version, record, &event, error))
         return false;
@@ -400,8 +389,12 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
                 forget_open(lost, lost->work->open_xids[i - 1]);
         break;
     case WAL_EVENT_RELATION_CREATE:
-        if (!is_common(lost, record))
-            add_created_relation(lost, open, &event);
+        if (is_common(lost, record) || event.fork != FORK_MAIN)
+            break;
+        add_relation(lost, open, event.relation, LOST_CREATED, 1);
+        if (open == NULL && lost->work->unowned.size < 4096 &&
+            find_relation(lost, event.relation, &relation))
+            buffer_append(&lost->work->unowned, &relation, sizeof(relation));
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
         if (!is_common(lost, record))

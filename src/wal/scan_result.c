@@ -182,68 +182,33 @@ static bool cut_scan(WalScan *scan, Arena *arena, Cut *cut, Error *error)
     return true;
 }
 
-/* Put the maps of all segments that count into the whole. */
-static void merge_blocks(WalScan *scan, const Cut *cut)
+/* Add the commits of a segment at or after the divergence. */
+static void sum_commits(const Summary *summary, ScanResult *result)
 {
-    for (size_t i = 0; i < cut->count; i++)
-    {
-        Summary *summary = cut->segments[i];
+    const uint32_t lowest = summary->lowest_committed_xid;
 
-        if (summary->blocks == NULL)
-            continue;
-        if (summary == cut->whole[i])
-            scan->kept_memory -= blockmap_memory(summary->blocks);
-        scan_take_maps(scan, summary);
-    }
+    if (lowest != 0 &&
+        (result->lowest_committed_xid == 0 || xid_precedes(lowest, result->lowest_committed_xid)))
+        result->lowest_committed_xid = lowest;
+    if (summary->commit_count == 0)
+        return;
+    if (result->commit_count == 0 || summary->first_commit_time < result->first_commit_time)
+        result->first_commit_time = summary->first_commit_time;
+    if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
+        result->last_commit_time = summary->last_commit_time;
+    if (result->commit_count == 0)
+        result->first_commit_lsn = summary->first_commit_lsn;
+    result->commit_count += summary->commit_count;
 }
 
-static void sum_commits(const Cut *cut, ScanResult *result)
+static void sum_segments(const Cut *cut, ScanResult *result)
 {
-    for (size_t i = 0; i < cut->count; i++)
-    {
-        const Summary *summary = cut->segments[i];
-        const uint32_t lowest = summary->lowest_committed_xid;
+    const uint64_t diverging = wal_segment_of(cut->shape, cut->divergence);
 
-        if (summary->facts.segment < wal_segment_of(cut->shape, cut->divergence))
-            continue;
-        if (lowest != 0 && (result->lowest_committed_xid == 0 ||
-                            xid_precedes(lowest, result->lowest_committed_xid)))
-            result->lowest_committed_xid = lowest;
-        if (summary->commit_count == 0)
-            continue;
-        if (result->commit_count == 0 || summary->first_commit_time < result->first_commit_time)
-            result->first_commit_time = summary->first_commit_time;
-        if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
-            result->last_commit_time = summary->last_commit_time;
-        if (result->commit_count == 0)
-            result->first_commit_lsn = summary->first_commit_lsn;
-        result->commit_count += summary->commit_count;
-    }
-}
-
-/* The last list of running transactions between floor and divergence. */
-static uint32_t oldest_running(const Cut *cut)
-{
-    const uint64_t last = wal_segment_of(cut->shape, cut->divergence);
-    uint32_t oldest = 0;
-
-    for (size_t i = 0; i < cut->count && cut->segments[i]->facts.segment <= last; i++)
-    {
-        const Summary *summary = cut->segments[i];
-
-        /* Otherwise its first record is already after the divergence. */
-        if (summary->oldest_running_xid != 0 &&
-            (summary->facts.segment < last || summary->divergence == cut->divergence))
-            oldest = summary->oldest_running_xid;
-    }
-    return oldest;
-}
-
-static void sum_flags(const Cut *cut, ScanResult *result)
-{
     for (size_t i = 0; i < cut->count; i++)
     {
         const Summary *summary = cut->segments[i];
+        const uint64_t segment = summary->facts.segment;
 
         result->record_count += summary->record_count;
         result->full_page_writes_off |= summary->full_page_writes_off;
@@ -259,6 +224,13 @@ static void sum_flags(const Cut *cut, ScanResult *result)
             result->unknown_rmgr = summary->unknown_rmgr;
             result->unknown_info = summary->unknown_info;
         }
+        /* The segment that was not read with the divergence as its limit begins after that. */
+        if (summary->oldest_running_xid != 0 &&
+            (segment < diverging ||
+             (segment == diverging && summary->divergence == cut->divergence)))
+            result->oldest_running_xid = summary->oldest_running_xid;
+        if (segment >= diverging)
+            sum_commits(summary, result);
     }
 }
 
@@ -400,10 +372,15 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     const bool done = cut_scan(scan, arena, &cut, error);
     if (done)
     {
-        merge_blocks(scan, &cut);
-        sum_flags(&cut, result);
-        sum_commits(&cut, result);
-        result->oldest_running_xid = oldest_running(&cut);
+        for (size_t i = 0; i < cut.count; i++)
+        {
+            if (cut.segments[i]->blocks == NULL)
+                continue;
+            if (cut.segments[i] == cut.whole[i])
+                scan->kept_memory -= blockmap_memory(cut.segments[i]->blocks);
+            scan_take_maps(scan, cut.segments[i]);
+        }
+        sum_segments(&cut, result);
         join_all_lists(&cut, arena, result);
         find_work_before_parameters(&cut, result);
         judge_parameters(floor, result);

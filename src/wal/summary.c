@@ -127,15 +127,6 @@ static void note_database_event(Summary *summary, const WalRecord *record, const
     }
 }
 
-static void note_running(Summary *summary, const WalRecord *record, const WalEvent *event)
-{
-    NOTE(&summary->running, ScanRunning, .lsn = record->lsn, .next_xid = event->next_xid,
-         .oldest_xid = event->oldest_running_xid,
-         .complete = !event->flag || event->list_count == 0);
-    if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
-        summary->oldest_running_xid = event->oldest_running_xid;
-}
-
 static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
     ScanParameters parameters = {
@@ -198,7 +189,11 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
              .tablespace = event->tablespace);
         break;
     case WAL_EVENT_RUNNING_XACTS:
-        note_running(summary, record, event);
+        NOTE(&summary->running, ScanRunning, .lsn = record->lsn, .next_xid = event->next_xid,
+             .oldest_xid = event->oldest_running_xid,
+             .complete = !event->flag || event->list_count == 0);
+        if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
+            summary->oldest_running_xid = event->oldest_running_xid;
         break;
     case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
         if (summary->unknown_lsn != LSN_INVALID)
