@@ -161,7 +161,7 @@ bool journal_create(const char *target_directory, const JournalHead *head, Journ
     append_head(&made->buffer, head);
     if (made->buffer.size - FRONT_SIZE > HEAD_SIZE_MAX)
         return error_set(error, ERROR_FAILED, "the texts for the journal are too long");
-    return file_create(made->path, &made->fd, error);
+    return file_create(made->path, CREATE_EMPTY, &made->fd, error);
 }
 
 bool journal_add(JournalWriter *writer, const JournalEntry *entry, Error *error)

@@ -100,32 +100,13 @@ bool file_check_update(const char *path, Error *error)
            error_open(path, "read and write", error);
 }
 
-static bool create(const char *path, int flags, mode_t mode, int *fd, Error *error)
+bool file_create(const char *path, FileCreation how, int *fd, Error *error)
 {
-    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags, mode);
-    if (*fd < 0)
-        return error_set_errno(error, "could not create file \"%s\"", path);
-    return true;
-}
+    const int flags = how == CREATE_NEW ? O_EXCL : how == CREATE_MISSING ? 0 : O_TRUNC;
 
-bool file_create(const char *path, int *fd, Error *error)
-{
-    return create(path, O_TRUNC, file_mode(), fd, error);
-}
-
-bool file_create_private(const char *path, int *fd, Error *error)
-{
-    return create(path, O_TRUNC, PRIVATE_MODE, fd, error);
-}
-
-bool file_create_new(const char *path, int *fd, Error *error)
-{
-    return create(path, O_EXCL, file_mode(), fd, error);
-}
-
-bool file_open_or_create(const char *path, int *fd, Error *error)
-{
-    return create(path, 0, file_mode(), fd, error);
+    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags,
+                        how == CREATE_PRIVATE ? PRIVATE_MODE : file_mode());
+    return *fd >= 0 || error_set_errno(error, "could not create file \"%s\"", path);
 }
 
 bool file_in_memory(int *fd, char *path, Error *error)
@@ -411,28 +392,22 @@ bool file_rename(const char *from, const char *to, Error *error)
     return true;
 }
 
-/* Write all of a file to a new one, with its mode, and sync that. */
-static bool copy_file(const char *from, const char *to, Error *error)
-{
-    AUTO_FD int from_fd = -1;
-    AUTO_FD int to_fd = -1;
-    struct stat status;
-    uint64_t copied;
-
-    return file_lstat(from, &status, NULL, error) && file_open_read(from, &from_fd, NULL, error) &&
-           file_remove(to, error) && file_create_private(to, &to_fd, error) &&
-           file_copy_range(&(FileRange){from_fd, from, 0}, &(FileRange){to_fd, to, 0},
-                           (uint64_t) status.st_size, &copied, error) &&
-           file_set_mode(to_fd, to, status.st_mode & 07777, error) && file_sync(to_fd, to, error);
-}
-
-/* The order is the point: `from` goes when the new file and its name are on the disk. */
+/* Write all of a file to a new one, with its mode. The order is the point: `from` goes when the new
+ * file and its name are on the disk. */
 static bool move_by_copy(const char *from, const char *to, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0}, buffer = {0};
     const char *copy = path_in(&buffer, path_parent(&parent, to), FILE_COPY_NAME);
+    AUTO_FD int from_fd = -1, to_fd = -1;
+    struct stat status;
+    uint64_t copied;
 
-    if (copy_file(from, copy, error) && file_rename(copy, to, error))
+    if (file_lstat(from, &status, NULL, error) && file_open_read(from, &from_fd, NULL, error) &&
+        file_remove(copy, error) && file_create(copy, CREATE_PRIVATE, &to_fd, error) &&
+        file_copy_range(&(FileRange){from_fd, from, 0}, &(FileRange){to_fd, copy, 0},
+                        (uint64_t) status.st_size, &copied, error) &&
+        file_set_mode(to_fd, copy, status.st_mode & 07777, error) &&
+        file_sync(to_fd, copy, error) && file_rename(copy, to, error))
         return file_sync_path(buffer_string(&parent), error) && file_remove(from, error);
     (void) !file_remove(copy, NULL); /* the first error is the one to tell */
     return false;
@@ -643,7 +618,7 @@ bool durable_write(const char *path, const void *bytes, size_t size, mode_t mode
     AUTO_FD int fd = -1;
 
     /* Removed first: there may be a link that leads elsewhere. */
-    return file_remove(path, error) && file_create(path, &fd, error) &&
+    return file_remove(path, error) && file_create(path, CREATE_EMPTY, &fd, error) &&
            file_write_at(fd, path, bytes, size, 0, error) && file_set_mode(fd, path, mode, error) &&
            file_sync(fd, path, error);
 }

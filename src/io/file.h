@@ -38,20 +38,20 @@ MUST_CHECK bool file_open_update(const char *path, int *fd, Error *error);
  * would copy the file. */
 MUST_CHECK bool file_check_update(const char *path, Error *error);
 
-/* Create, or truncate an existing one, for writing and reading. A link there is an error, here and
- * below: it may lead to a file that is not ours. */
-MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
+typedef enum FileCreation
+{
+    CREATE_EMPTY,   /* a file that exists is truncated */
+    CREATE_PRIVATE, /* likewise, with PRIVATE_MODE: a file that may be secret gets its mode when it
+                       is whole */
+    CREATE_NEW,     /* where others can make files, too: a file that exists is an error */
+    CREATE_MISSING  /* a file that exists is opened as it is */
+} FileCreation;
 
-/* The same where others can make files, too: one that is there is an error. */
-MUST_CHECK bool file_create_new(const char *path, int *fd, Error *error);
-
-/* The same as file_create, but with PRIVATE_MODE: what may be secret gets its mode when it is
- * whole. */
 #define PRIVATE_MODE (S_IRUSR | S_IWUSR)
-MUST_CHECK bool file_create_private(const char *path, int *fd, Error *error);
 
-/* Create or open without truncation, for writing and reading. */
-MUST_CHECK bool file_open_or_create(const char *path, int *fd, Error *error);
+/* Create a file, and open it for writing and reading. A link there is an error: it may lead to a
+ * file that is not ours. */
+MUST_CHECK bool file_create(const char *path, FileCreation how, int *fd, Error *error);
 
 /* A file in memory, which is gone when fd is closed. Programs that we run can write it at path, of
  * FILE_MEMORY_PATH_SIZE bytes. */

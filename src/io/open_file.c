@@ -172,7 +172,7 @@ bool open_file_switch(OpenFile *file, const char *path, OpenMode mode, bool *swi
         out_of_memory();
     if (mode == OPEN_TO_READ     ? file_open_read(path, &file->fd, &found, error)
         : mode == OPEN_TO_UPDATE ? file_open_update(path, &file->fd, error)
-                                 : file_open_or_create(path, &file->fd, error))
+                                 : file_create(path, CREATE_MISSING, &file->fd, error))
         return true;
     open_file_close(file);
     return false;

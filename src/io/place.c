@@ -91,36 +91,28 @@ static TextCursor take_field(TextCursor *line, const char *end)
 }
 
 /*
- * Append the pool of the mount whose line of mountinfo (proc_pid_mountinfo(5)) goes on here, past
- * the mount's number. The datasets of a ZFS pool are file systems of their own, mounted from
- * POOL/DATASET. All mounts of another file system have the device of its super block, which for
- * btrfs is not the device that stat reports.
+ * Lines are those of mountinfo (proc_pid_mountinfo(5)). The datasets of a ZFS pool are file systems
+ * of their own, mounted from POOL/DATASET. All mounts of another file system have the device of its
+ * super block, which for btrfs is not the device that stat reports.
  */
-static void append_pool(TextCursor line, Buffer *pool)
-{
-    TextCursor field, name;
-
-    (void) take_field(&line, ""); /* the mount above */
-    name = take_field(&line, "");
-    do
-        field = take_field(&line, "");
-    while (!text_at_end(&line) && !text_take(&field, "-"));
-    field = take_field(&line, "");
-    if (text_take(&field, "zfs"))
-        name = take_field(&line, "/");
-    buffer_append(pool, name.position, (size_t) (name.end - name.position));
-}
-
 bool place_pool_of_mount(const char *mounts, uint64_t mount, Buffer *pool)
 {
-    TextCursor text = text_cursor(mounts), line;
+    TextCursor text = text_cursor(mounts), line, field, name;
     uint64_t number;
 
     while (text_take_line(&text, &line))
     {
         if (!text_take_u64(&line, &number) || number != mount || !text_take(&line, " "))
             continue;
-        append_pool(line, pool);
+        (void) take_field(&line, ""); /* the mount above */
+        name = take_field(&line, "");
+        do
+            field = take_field(&line, "");
+        while (!text_at_end(&line) && !text_take(&field, "-"));
+        field = take_field(&line, "");
+        if (text_take(&field, "zfs"))
+            name = take_field(&line, "/");
+        buffer_append(pool, name.position, (size_t) (name.end - name.position));
         return true;
     }
     return false;

@@ -354,7 +354,7 @@ bool process_shell(const ShellCommand *command, int *wait_status, Error *error)
                    .server = command->server};
     AUTO_FD int fd = -1;
 
-    return (command->log == NULL || file_open_or_create(command->log, &fd, error)) &&
+    return (command->log == NULL || file_create(command->log, CREATE_MISSING, &fd, error)) &&
            start_child(&child, error) &&
            wait_for_child(&child, command->limit_seconds, wait_status, error);
 }

@@ -41,8 +41,8 @@ static bool make_file(Spool *spool, Error *error)
     spool->fd = open(buffer_string(&spool->directory), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (spool->fd >= 0)
         return true;
-    if (file_create(path, &spool->fd, error) && file_set_mode(spool->fd, path, 0600, error) &&
-        file_remove(path, error))
+    if (file_create(path, CREATE_EMPTY, &spool->fd, error) &&
+        file_set_mode(spool->fd, path, 0600, error) && file_remove(path, error))
         return true;
     (void) !file_remove(path, NULL);
     return false;

@@ -58,7 +58,7 @@ bool saved_file_create(SavedFile *file, const char *path, Error *error)
     buffer_printf(&file->temporary, "%s.pg_rewind.new", path);
     temporary = buffer_string(&file->temporary);
     /* One that a killed run has left. Another user may make one after that, in /tmp for example. */
-    return file_remove(temporary, error) && file_create_new(temporary, &file->fd, error);
+    return file_remove(temporary, error) && file_create(temporary, CREATE_NEW, &file->fd, error);
 }
 
 bool saved_file_finish(SavedFile *file, Error *error)

@@ -64,7 +64,8 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
     AUTO_FD int from = -1;
     int to = -1;
     uint64_t copied;
-    bool ok = file_open_read(target, &from, NULL, error) && file_create(local, &to, error);
+    bool ok =
+        file_open_read(target, &from, NULL, error) && file_create(local, CREATE_EMPTY, &to, error);
 
     *made = false;
     if (ok && only_clone)
@@ -102,8 +103,9 @@ static bool prepare_whole_file(const Stage *stage, const PlanEntry *entry, Error
     AUTO_BUFFER Buffer path = {0};
     const char *local = stage_entry_local(stage, entry, &path);
     int fd = -1;
-    const bool ok = (entry->clusters ? file_create : file_create_private)(local, &fd, error) &&
-                    file_reserve(fd, local, entry->source_size, error);
+    const bool ok =
+        file_create(local, entry->clusters ? CREATE_EMPTY : CREATE_PRIVATE, &fd, error) &&
+        file_reserve(fd, local, entry->source_size, error);
 
     written_keep(stage->written, fd, local);
     return ok;
@@ -519,7 +521,7 @@ static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error 
         return false;
     if (!resized && mode == made)
         return true;
-    ok = file_open_or_create(local, &fd, error) &&
+    ok = file_create(local, CREATE_MISSING, &fd, error) &&
          (!resized || file_truncate(fd, local, stage_final_size(stage, entry), error)) &&
          file_set_mode(fd, local, mode, error);
     written_keep(stage->written, fd, local);

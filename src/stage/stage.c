@@ -98,7 +98,7 @@ bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
     pthread_mutex_lock(&stage->lock);
     if (root->data_fd < 0)
         ok = file_create(stage_local(stage, path_in(&name, root->work, DATA_NAME), &path),
-                         &root->data_fd, error);
+                         CREATE_EMPTY, &root->data_fd, error);
     *range = (FileRange){root->data_fd, DATA_NAME, place};
     pthread_mutex_unlock(&stage->lock);
     return ok;
@@ -178,8 +178,8 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
     snprintf(name, sizeof(name), "c%llu", (unsigned long long) stage->content_count++);
     stage_name(stage, path, name, &staged);
     local = stage_local(stage, buffer_string(&staged), &local_buffer);
-    ok = file_create(local, &fd, error) && file_write_at(fd, local, bytes, size, 0, error) &&
-         file_set_mode(fd, local, mode, error);
+    ok = file_create(local, CREATE_EMPTY, &fd, error) &&
+         file_write_at(fd, local, bytes, size, 0, error) && file_set_mode(fd, local, mode, error);
     written_keep(stage->written, fd, local);
     if (ok)
         stage_add_extra(stage, path, buffer_string(&staged));
@@ -370,7 +370,7 @@ static bool make_ballast(Stage *stage, Error *error)
         const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
         AUTO_FD int fd = -1;
 
-        if (root->needed.reserved > 0 && (!file_create(path, &fd, error) ||
+        if (root->needed.reserved > 0 && (!file_create(path, CREATE_EMPTY, &fd, error) ||
                                           !file_reserve(fd, path, root->needed.reserved, error)))
             return false;
     }

@@ -16,7 +16,7 @@ static bool copy_segment(const StagedSegment *segment, const char *path, int *to
     AUTO_FD int fd = -1;
     uint64_t copied = 0;
 
-    if (!file_create(path, to_fd, error) ||
+    if (!file_create(path, CREATE_EMPTY, to_fd, error) ||
         (segment->size < segment->segment_size &&
          !file_reserve(*to_fd, path, segment->segment_size, error)) ||
         !file_open_read(from.path, &fd, NULL, error))

@@ -345,7 +345,7 @@ bool last_start_save(const char *directory, const LastStart *start, const char *
     buffer_printf(&new, "%s.new", kept_path(directory, &path));
     /* A server's environment may have secrets. */
     return file_remove(buffer_string(&new), error) &&
-           file_create_private(buffer_string(&new), &fd, error) &&
+           file_create(buffer_string(&new), CREATE_PRIVATE, &fd, error) &&
            file_write_at(fd, buffer_string(&new), text.bytes, text.size, 0, error) &&
            file_sync(fd, buffer_string(&new), error) &&
            durable_rename(buffer_string(&new), buffer_string(&path), error);

@@ -224,7 +224,7 @@ static void sum_segments(const Cut *cut, ScanResult *result)
             result->unknown_rmgr = summary->unknown_rmgr;
             result->unknown_info = summary->unknown_info;
         }
-        /* The segment that was not read with the divergence as its limit begins after that. */
+        /* Where the divergence did not cut its segment, all records of that lie after it. */
         if (summary->oldest_running_xid != 0 &&
             (segment < diverging ||
              (segment == diverging && summary->divergence == cut->divergence)))

@@ -85,7 +85,7 @@ static bool copy_whole_segment(const Holder *holder, const Segment *segment, con
     if (!found)
         path = segment->own; /* the file system could not link it */
     if ((!found && !file_open_read(path, &from, NULL, error)) ||
-        !file_create(incoming, &to, error) ||
+        !file_create(incoming, CREATE_EMPTY, &to, error) ||
         !file_copy_range(&(FileRange){from, path, 0}, &(FileRange){to, incoming, 0}, size, &copied,
                          error) ||
         !file_sync(to, incoming, error))

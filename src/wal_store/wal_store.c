@@ -288,8 +288,8 @@ static bool expand_to(Compression compression, const char *from, Buffer *to, uin
     FileRange source = {.path = from}, copy = {.path = buffer_string(to)};
     AUTO_FD int from_fd = -1;
     AUTO_FD int new_fd = -1;
-    bool result =
-        file_open_read(from, &from_fd, NULL, error) && file_create(copy.path, &new_fd, error);
+    bool result = file_open_read(from, &from_fd, NULL, error) &&
+                  file_create(copy.path, CREATE_EMPTY, &new_fd, error);
 
     source.fd = from_fd;
     copy.fd = new_fd;

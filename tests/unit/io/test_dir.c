@@ -49,7 +49,7 @@ static void make_file(const char *path)
 {
     int fd;
 
-    assert_true(file_create(path, &fd, &error));
+    assert_true(file_create(path, CREATE_EMPTY, &fd, &error));
     file_close(fd);
 }
 

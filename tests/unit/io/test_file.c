@@ -38,7 +38,7 @@ static void make_file(const char *path, const char *content)
 {
     int fd;
 
-    assert_true(file_create(path, &fd, &error));
+    assert_true(file_create(path, CREATE_EMPTY, &fd, &error));
     assert_true(file_write_at(fd, path, content, strlen(content), 0, &error));
     file_close(fd);
 }
@@ -50,7 +50,7 @@ static void test_what_is_written_is_read(void **state)
     int fd;
 
     (void) state;
-    assert_true(file_create("a", &fd, &error));
+    assert_true(file_create("a", CREATE_EMPTY, &fd, &error));
     assert_true(file_write_at(fd, "a", "hello", 5, 3, &error));
     assert_true(file_read_at(fd, "a", bytes, 16, 0, &length, &error));
     assert_int_equal(length, 8);
@@ -62,11 +62,11 @@ static void test_what_is_written_is_read(void **state)
     assert_true(file_sync(fd, "a", &error));
     file_close(fd);
 
-    assert_true(file_open_or_create("a", &fd, &error)); /* keeps what is there */
+    assert_true(file_create("a", CREATE_MISSING, &fd, &error)); /* keeps what is there */
     assert_true(file_read_at(fd, "a", bytes, 16, 3, &length, &error));
     assert_int_equal(length, 5);
     file_close(fd);
-    assert_true(file_create("a", &fd, &error)); /* does not */
+    assert_true(file_create("a", CREATE_EMPTY, &fd, &error)); /* does not */
     assert_true(file_read_at(fd, "a", bytes, 16, 0, &length, &error));
     assert_int_equal(length, 0);
     file_close(fd);
@@ -80,7 +80,7 @@ static void test_offsets_beyond_4_gigabytes(void **state)
     int fd;
 
     (void) state;
-    assert_true(file_create("a", &fd, &error));
+    assert_true(file_create("a", CREATE_EMPTY, &fd, &error));
     assert_true(file_write_at(fd, "a", "end", 3, offset, &error));
     assert_true(file_read_at(fd, "a", bytes, 4, offset, &length, &error));
     assert_int_equal(length, 3);
@@ -182,7 +182,7 @@ static void test_ranges_are_copied(void **state)
     (void) state;
     make_file("a", "0123456789");
     assert_true(file_open_read("a", &from.fd, NULL, &error));
-    assert_true(file_create("b", &to.fd, &error));
+    assert_true(file_create("b", CREATE_EMPTY, &to.fd, &error));
     assert_true(file_copy_range(&from, &to, 4, &copied, &error));
     assert_int_equal(copied, 4);
     assert_true(file_read_at(to.fd, "b", bytes, 16, 0, &length, &error));
@@ -268,10 +268,10 @@ static void test_nothing_is_created_through_a_link(void **state)
     (void) state;
     make_file("a", "x");
     assert_true(file_make_link("a", "link", &error));
-    assert_false(file_create("link", &fd, &error));
+    assert_false(file_create("link", CREATE_EMPTY, &fd, &error));
     assert_string_equal(error.message,
                         "could not create file \"link\": Too many levels of symbolic links");
-    assert_false(file_open_or_create("link", &fd, &error));
+    assert_false(file_create("link", CREATE_MISSING, &fd, &error));
     assert_true(file_stat("a", &status, NULL, &error));
     assert_int_equal(status.st_size, 1);
 }
@@ -305,8 +305,8 @@ static void test_a_lock_is_held_once(void **state)
     int second;
 
     (void) state;
-    assert_true(file_open_or_create("lock", &first, &error));
-    assert_true(file_open_or_create("lock", &second, &error));
+    assert_true(file_create("lock", CREATE_MISSING, &first, &error));
+    assert_true(file_create("lock", CREATE_MISSING, &second, &error));
     assert_true(file_lock(first, "lock", &locked, &supported, &error));
     assert_true(locked && supported);
     assert_true(file_lock(second, "lock", &locked, &supported, &error));
@@ -338,7 +338,8 @@ static int check_standard(void)
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
     close(STDERR_FILENO);
-    if (!file_open_standard() || !file_create("a", &fd, &error) || fd <= STDERR_FILENO)
+    if (!file_open_standard() || !file_create("a", CREATE_EMPTY, &fd, &error) ||
+        fd <= STDERR_FILENO)
         return 1;
     if (write(STDOUT_FILENO, "a", 1) != -1 || write(STDERR_FILENO, "a", 1) != 1)
         return 2;

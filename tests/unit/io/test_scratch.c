@@ -51,7 +51,7 @@ static void test_living_ones_stay(void **state)
     assert_int_equal(stat(first, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0700);
     inside = arena_printf(arena, "%s/file", first);
-    assert_true(file_create(inside, &fd, &error));
+    assert_true(file_create(inside, CREATE_EMPTY, &fd, &error));
     file_close(fd);
     assert_true(scratch_make(*state, arena, &second, &second_lock, &error));
     assert_string_not_equal(first, second);

@@ -43,7 +43,7 @@ static int make(Written *written, const char *path)
 {
     int fd;
 
-    assert_true(file_create(path, &fd, &error));
+    assert_true(file_create(path, CREATE_EMPTY, &fd, &error));
     assert_true(file_write_at(fd, path, "x", 1, 0, &error));
     written_keep(written, fd, path);
     return fd;

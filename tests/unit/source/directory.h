@@ -54,7 +54,7 @@ static inline void make_file(const char *path, const void *bytes, size_t size)
         *slash = '\0';
         assert_true(file_make_directories(parent, &error));
     }
-    assert_true(file_create(path, &fd, &error));
+    assert_true(file_create(path, CREATE_EMPTY, &fd, &error));
     assert_true(file_write_at(fd, path, bytes, size, 0, &error));
     file_close(fd);
 }
