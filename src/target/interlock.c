@@ -149,18 +149,6 @@ static bool note_own_file(Interlock *interlock, const char *path, Error *error)
     return true;
 }
 
-/* Write the complete file under its temporary name. */
-static bool write_temporary(Interlock *interlock, Error *error)
-{
-    const char *path = interlock->temporary_path;
-
-    /* A file that a killed run left under this name may be linked at postmaster.pid too: it must
-     * not be written into. */
-    return durable_write(path, interlock->content.bytes, interlock->content.size, file_mode(),
-                         error) &&
-           note_own_file(interlock, path, error);
-}
-
 /* *of_server: there is a postmaster.pid, and a server's; false for that of a pg_rewind or of a
  * single-user backend. */
 static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *of_server,
@@ -237,7 +225,12 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
             return true;
     }
     make_pid_file_text(interlock, &interlock->content);
-    success = write_temporary(interlock, error) && link_pid_file(interlock, error);
+    /* A file that a killed run left under the temporary name may be linked at postmaster.pid too:
+     * it must not be written into. */
+    success = durable_write(interlock->temporary_path, interlock->content.bytes,
+                            interlock->content.size, file_mode(), error) &&
+              note_own_file(interlock, interlock->temporary_path, error) &&
+              link_pid_file(interlock, error);
     if (success)
         interlock->state = PID_FILE_CLAIMED;
     success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);

@@ -97,16 +97,6 @@ static const char *const *read_arguments(long pid, Arena *arena)
     return own;
 }
 
-static const struct rlimit *read_limits(long pid, Arena *arena)
-{
-    struct rlimit *limits = arena_allocate(arena, RLIM_NLIMITS * sizeof(*limits));
-
-    for (int i = 0; i < RLIM_NLIMITS; i++)
-        if (prlimit((pid_t) pid, (__rlimit_resource_t) i, NULL, &limits[i]) != 0)
-            return NULL;
-    return limits;
-}
-
 /* The first line of a file; NULL if the file cannot be read. */
 static const char *read_first_line(const char *path, Arena *arena)
 {
@@ -254,16 +244,6 @@ static const char *kept_path(const char *directory, Buffer *path)
     return path_in(path, directory, KEPT_FILE);
 }
 
-/* True if the file was kept for this directory: a copy of a directory has another server's. */
-static bool is_kept_for(const Buffer *text, const char *directory)
-{
-    for (size_t at = 0; at < text->size;
-         at += strnlen((const char *) text->bytes + at, text->size - at) + 1)
-        if (text->bytes[at] == 'D')
-            return place_is((const char *) text->bytes + at + 1, directory);
-    return false;
-}
-
 /* Read it. False if nothing was kept for this directory, or if a server was started since then. */
 static bool read_kept(const char *directory, Buffer *text)
 {
@@ -272,12 +252,18 @@ static bool read_kept(const char *directory, Buffer *text)
     bool found;
 
     kept_path(directory, &path);
-    return file_stat(buffer_string(&path), &kept_status, &found, NULL) && found &&
-           file_stat(path_in(&started, directory, "postmaster.opts"), &started_status, &found,
-                     NULL) &&
-           (!found || started_status.st_mtim.tv_sec <= kept_status.st_mtim.tv_sec) &&
-           file_read_all(buffer_string(&path), KEPT_SIZE_MAX, text, &found, NULL) && found &&
-           is_kept_for(text, directory);
+    if (!file_stat(buffer_string(&path), &kept_status, &found, NULL) || !found ||
+        !file_stat(path_in(&started, directory, "postmaster.opts"), &started_status, &found,
+                   NULL) ||
+        (found && started_status.st_mtim.tv_sec > kept_status.st_mtim.tv_sec) ||
+        !file_read_all(buffer_string(&path), KEPT_SIZE_MAX, text, &found, NULL) || !found)
+        return false;
+    /* A copy of a directory has another server's. */
+    for (size_t at = 0; at < text->size;
+         at += strnlen((const char *) text->bytes + at, text->size - at) + 1)
+        if (text->bytes[at] == 'D')
+            return place_is((const char *) text->bytes + at + 1, directory);
+    return false;
 }
 
 static void use_kept(const Buffer *text, Arena *arena, LastStart *start)
@@ -382,9 +368,14 @@ void last_start_find(const char *directory, long pid, Arena *arena, LastStart *s
                 status.st_uid == geteuid() && process_works_in(pid, directory);
     if (runs_here)
     {
+        struct rlimit *limits = arena_allocate(arena, RLIM_NLIMITS * sizeof(*limits));
+
         start->arguments = read_arguments(pid, arena);
         start->environment = read_strings(pid, "environ", arena);
-        start->limits = read_limits(pid, arena);
+        start->limits = limits;
+        for (int i = 0; i < RLIM_NLIMITS; i++)
+            if (prlimit((pid_t) pid, (__rlimit_resource_t) i, NULL, &limits[i]) != 0)
+                start->limits = NULL;
         start->oom_score_adj =
             read_first_line(arena_printf(arena, "/proc/%ld/oom_score_adj", pid), arena);
         start->log = find_log(pid, arena);

@@ -228,20 +228,6 @@ bool server_process_find(const char *directory, long *pid, Error *error)
 /* ---- the process that the file names ---- */
 
 /*
- * A live negative pid is a single-user backend, or belongs to a process that got the number of a
- * pg_rewind that was killed: common in containers. A backend writes its shared memory key soon
- * after the file; we never do. What is left is a backend that is just starting, or a pid that was
- * given to another cluster's.
- */
-static bool is_single_user_backend(const Process *process, const PidFileServer *server,
-                                   bool is_younger)
-{
-    if (server->shmem_key[0] != '\0' || process->name[0] == '\0')
-        return true; /* not known: assume the worse */
-    return strstr(process->name, "postgres") != NULL && !is_younger;
-}
-
-/*
  * Decide as the server does (CreateLockFile in utils/init/miscinit.c), and by the process's age:
  * one that began after the file was written has only got the number, after a reboot or in a
  * container. That it works in the directory counts for more, since clocks are set.
@@ -269,9 +255,14 @@ static bool names_live_server(const char *directory, long number, const PidFileS
         return false;
     start = find_start(&process);
     is_younger = start != 0 && written > 0 && start - CLOCK_TOLERANCE_SECONDS > written;
-    if (number < 0)
-        return is_single_user_backend(&process, server, is_younger);
-    return process_works_in(pid, directory) || !is_younger;
+    if (number > 0)
+        return process_works_in(pid, directory) || !is_younger;
+    /* A live negative pid is a single-user backend, or belongs to a process that got the number of
+     * a pg_rewind that was killed: common in containers. A backend writes its shared memory key
+     * soon after the file; we never do. What is left is a backend that is just starting, or a pid
+     * that was given to another cluster's. A name that is not known may be a backend's. */
+    return server->shmem_key[0] != '\0' || process.name[0] == '\0' ||
+           (strstr(process.name, "postgres") != NULL && !is_younger);
 }
 
 /* A pg_rewind writes its negative number and its true start time, and no shared memory key. */

@@ -173,22 +173,6 @@ static bool find_pg_ctl(const Version *version, const Options *options, const Fo
                              "stopped and started with --stop-command and --start-command.");
 }
 
-/* The options of the start command, for pg_ctl's -o. */
-static void append_server_options(const Options *options, const FormerStart *former, Buffer *text)
-{
-    const char *added = options->config_file != NULL ? options->config_file
-                        : former->adds_config_file   ? former->config_file
-                                                     : NULL;
-    AUTO_BUFFER Buffer setting = {0};
-
-    buffer_append_string(text, former->options);
-    if (added == NULL)
-        return;
-    buffer_append_string(text, text->size > 0 ? " -c " : "-c ");
-    buffer_printf(&setting, "config_file=%s", added);
-    buffer_append_word(text, buffer_string(&setting));
-}
-
 /* pg_ctl hands the data directory to a shell if it is an argument. */
 static void append_pg_ctl(const char *program, const char *directory, Buffer *command)
 {
@@ -232,7 +216,10 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
                        ServerControl *control, Error *error)
 {
     const FormerStart former = describe_former_start(target, arena, &control->last);
-    AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0};
+    const char *config_file = options->config_file != NULL ? options->config_file
+                              : former.adds_config_file    ? former.config_file
+                                                           : NULL;
+    AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0}, setting = {0};
     char *program;
 
     if (!find_pg_ctl(target->control.version, options, &former, arena, &program, error))
@@ -249,7 +236,13 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
         return true;
     control->needs_own_file = control->config_file == NULL;
     control->starts_as_last = true;
-    append_server_options(options, &former, &server);
+    buffer_append_string(&server, former.options);
+    if (config_file != NULL)
+    {
+        buffer_append_string(&server, server.size > 0 ? " -c " : "-c ");
+        buffer_printf(&setting, "config_file=%s", config_file);
+        buffer_append_word(&server, buffer_string(&setting));
+    }
     append_start(control, buffer_string(&server), &start);
     control->start = arena_strdup(arena, buffer_string(&start));
     return true;
@@ -361,13 +354,6 @@ static const char *find_fatal(const TextCursor *line)
                : message;
 }
 
-/* A line that belongs to the message before it. */
-static bool continues_message(const TextCursor *line)
-{
-    return *line->position == '\t' || find_severity(line, "DETAIL: ") != NULL ||
-           find_severity(line, "HINT: ") != NULL || find_severity(line, "CONTEXT: ") != NULL;
-}
-
 /* The end of the log after that offset, in text. */
 static TextCursor read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
 {
@@ -420,7 +406,10 @@ static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
             continue;
         keep_line(lines, &line);
         runs = runs || find_severity(&line, "database system is ready to accept ") != NULL;
-        inside = find_fatal(&line) != NULL || (inside && continues_message(&line));
+        inside = find_fatal(&line) != NULL ||
+                 (inside && (*line.position == '\t' || find_severity(&line, "DETAIL: ") != NULL ||
+                             find_severity(&line, "HINT: ") != NULL ||
+                             find_severity(&line, "CONTEXT: ") != NULL));
         follows = !inside && (follows || find_severity(&line, "LOG: ") != NULL);
         if (inside)
             until_fatal = *lines;

@@ -95,18 +95,6 @@ static bool try_directories(Arena *arena, const char *name, const char *position
     return false;
 }
 
-static const char *directories_of_distributions(const Version *version, Buffer *directories)
-{
-    for (const char *byte = distributions; *byte != '\0'; byte++)
-    {
-        if (*byte == '*')
-            buffer_append_string(directories, version->name);
-        else
-            buffer_append_u8(directories, (uint8_t) *byte);
-    }
-    return buffer_string(directories);
-}
-
 bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,
                          char **program, Error *error)
 {
@@ -126,11 +114,15 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
         return error_hint(error, "Name its directory with --bindir, or give the command with "
                                  "--restore-command.");
     }
+    for (const char *byte = distributions; *byte != '\0'; byte++)
+        if (*byte == '*')
+            buffer_append_string(&directories, version->name);
+        else
+            buffer_append_u8(&directories, (uint8_t) *byte);
     (void) !((process_own_directory(&own, NULL) &&
               try_program(arena, name, buffer_string(&own), version, program)) ||
              try_directories(arena, name, getenv("PATH"), version, program) ||
-             try_directories(arena, name, directories_of_distributions(version, &directories),
-                             version, program));
+             try_directories(arena, name, buffer_string(&directories), version, program));
     return true;
 }
 

@@ -286,34 +286,31 @@ static uint64_t parse_count(const char *text)
     return text_take_u64(&digits, &number) ? number : 0;
 }
 
-static bool read_use(Connection *connection, Arena *arena, TargetUse *use)
-{
-    const Query query = {.sql = USE, .column_count = USE_COLUMNS};
-    char instance[CONNECTION_INSTANCE_SIZE];
-    char *values[USE_COLUMNS];
-    const bool read = connection_begin(connection, instance, NULL) &&
-                      connection_row(connection, arena, &query, values, NULL);
-
-    connection_end(connection);
-    if (read)
-        *use = (TargetUse){.known = true,
-                           .clients = parse_count(values[0]),
-                           .standbys = parse_count(values[1]),
-                           .synchronous = parse_count(values[2]),
-                           .names = values[3]};
-    return read;
-}
-
 static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
 {
+    const Query query = {.sql = USE, .column_count = USE_COLUMNS};
     const char *directory = server->directory;
+    char instance[CONNECTION_INSTANCE_SIZE];
+    char *values[USE_COLUMNS];
     long pid;
 
     *use = (TargetUse){0};
-    if (connect_to_target(server) == TARGET_ANSWERS && !read_use(server->connection, arena, use))
+    if (connect_to_target(server) == TARGET_ANSWERS)
     {
-        connection_close(server->connection);
-        server->connection = NULL;
+        use->known = connection_begin(server->connection, instance, NULL) &&
+                     connection_row(server->connection, arena, &query, values, NULL);
+        connection_end(server->connection);
+        if (use->known)
+            *use = (TargetUse){.known = true,
+                               .clients = parse_count(values[0]),
+                               .standbys = parse_count(values[1]),
+                               .synchronous = parse_count(values[2]),
+                               .names = values[3]};
+        else
+        {
+            connection_close(server->connection);
+            server->connection = NULL;
+        }
     }
     /* A server that takes no connections yet, or is stopping or gone, serves nobody. */
     use->known = use->known || pid_file_has_status(directory, PID_FILE_STARTING) ||

@@ -20,30 +20,6 @@ static bool is_after(struct timespec time, struct timespec stop)
 }
 
 /*
- * A server that is stopped writes pg_control right after its last record. pg_checksums ends by
- * writing it as well, and cannot be started, read all files and come to that so soon: then no file
- * need be looked at.
- */
-static bool control_was_written_at_stop(const Target *target, struct timespec wal_time, bool *was,
-                                        Error *error)
-{
-    AUTO_BUFFER Buffer path = {0};
-    struct stat status;
-    int64_t nanoseconds;
-
-    if (!file_stat(path_in(&path, target->directory, CONTROL_PATH), &status, was, error))
-        return false;
-    if (!*was)
-        return true;
-    nanoseconds = (status.st_mtim.tv_sec - wal_time.tv_sec) * INT64_C(1000000000) +
-                  (status.st_mtim.tv_nsec - wal_time.tv_nsec);
-    if (nanoseconds < 0 || nanoseconds >= STOP_NANOSECONDS_MAX ||
-        (status.st_mtim.tv_nsec == 0 && wal_time.tv_nsec == 0))
-        *was = false;
-    return true;
-}
-
-/*
  * Find when the server was shut down: when its last WAL segment was written, or where that is gone
  * its checkpoint. *untouched: no file need be looked at, since nothing was written since then, or
  * the server was not shut down.
@@ -55,6 +31,7 @@ static bool find_stop(const Target *target, const WalShape *shape, struct timesp
     AUTO_BUFFER Buffer path = {0};
     char name[WAL_NAME_SIZE];
     struct stat status;
+    int64_t nanoseconds;
     bool found;
 
     *untouched = control->state != STATE_SHUTDOWNED;
@@ -69,7 +46,16 @@ static bool find_stop(const Target *target, const WalShape *shape, struct timesp
     if (!found)
         return true;
     *stop = status.st_mtim;
-    return control_was_written_at_stop(target, *stop, untouched, error);
+    /* A server that is stopped writes pg_control right after its last record. pg_checksums ends by
+     * writing it as well, and cannot be started, read all files and come to that so soon: then no
+     * file need be looked at. */
+    if (!file_stat(path_in(&path, target->directory, CONTROL_PATH), &status, &found, error))
+        return false;
+    nanoseconds = (status.st_mtim.tv_sec - stop->tv_sec) * INT64_C(1000000000) +
+                  (status.st_mtim.tv_nsec - stop->tv_nsec);
+    *untouched = found && nanoseconds >= 0 && nanoseconds < STOP_NANOSECONDS_MAX &&
+                 (status.st_mtim.tv_nsec != 0 || stop->tv_nsec != 0);
+    return true;
 }
 
 /* Looking at the times of relations' files, until one of them decides. */
