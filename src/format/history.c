@@ -56,20 +56,6 @@ static bool add_line(TextCursor line, History *history, Error *error)
     return true;
 }
 
-/*
- * A standby that is promoted before it reaches the switch of the timeline that it aims at writes
- * its own switch point after a later one. It never had what lies between them: the server looks for
- * a position from the newest entry on, so the last point cuts all before it.
- */
-static void join_entries(History *history)
-{
-    for (size_t i = history->count; i-- > 1;)
-        if (history->entries[i - 1].end > history->entries[i].end)
-            history->entries[i - 1].end = history->entries[i].end;
-    for (size_t i = 1; i < history->count; i++)
-        history->entries[i].begin = history->entries[i - 1].end;
-}
-
 bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t size, History *history,
                    Error *error)
 {
@@ -96,7 +82,15 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
         return error_detail(error, "Timeline IDs must be less than child timeline's ID.");
     }
     history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = LSN_HIGHEST};
-    join_entries(history);
+    /* A standby that is promoted before it reaches the switch of the timeline that it aims at
+     * writes its own switch point after a later one. It never had what lies between them: the
+     * server looks for a position from the newest entry on, so the last point cuts all before it.
+     */
+    for (size_t i = history->count; i-- > 1;)
+        if (history->entries[i - 1].end > history->entries[i].end)
+            history->entries[i - 1].end = history->entries[i].end;
+    for (size_t i = 1; i < history->count; i++)
+        history->entries[i].begin = history->entries[i - 1].end;
     history->entries[history->count - 1].end = LSN_INVALID;
     return true;
 }

@@ -24,7 +24,6 @@
 #define TBLSPC_CREATE 0x00       /* commands/tablespace.h */
 #define TBLSPC_DROP 0x10
 #define STANDBY_RUNNING_XACTS 0x10 /* storage/standbydefs.h */
-#define OPCODE_NONE 0xFF           /* no record has it */
 
 /* GIDSIZE, access/transam/twophase.c: the size of the gid's field where none says how long it is.
  */
@@ -148,16 +147,6 @@ static void read_old_xact_end(Payload *payload)
     take_items(payload, messages, INVALIDATION_SIZE);
 }
 
-/* The gid in the record of COMMIT PREPARED and ROLLBACK PREPARED; the origin follows its NUL. */
-static void take_gid_of_end(Payload *payload)
-{
-    const size_t before = payload->cursor.position;
-    WalEvent *event = payload->event;
-
-    event->gid = payload_string(payload, cursor_left(&payload->cursor), false, &event->gid_size);
-    cursor_seek(&payload->cursor, before + event->gid_size + 1);
-}
-
 /* The end of a transaction since 9.5: parts in the order of ParseCommitRecord,
  * rmgrdesc/xactdesc.c. */
 static void read_new_xact_end(Payload *payload)
@@ -168,6 +157,7 @@ static void read_new_xact_end(Payload *payload)
     const bool full = commit || version->abort_has_dbinfo_origin_gid;
     uint32_t xinfo = 0;
     uint32_t count;
+    size_t before;
 
     event->time = (int64_t) cursor_u64(&payload->cursor);
     if (payload->record->info & XACT_HAS_INFO)
@@ -187,8 +177,13 @@ static void read_new_xact_end(Payload *payload)
         take_counted(payload, INVALIDATION_SIZE, &count);
     if (xinfo & XINFO_TWOPHASE)
         event->xid = cursor_u32(&payload->cursor);
+    before = payload->cursor.position;
     if (version->abort_has_dbinfo_origin_gid && (xinfo & XINFO_GID))
-        take_gid_of_end(payload);
+    {
+        event->gid =
+            payload_string(payload, cursor_left(&payload->cursor), false, &event->gid_size);
+        cursor_seek(&payload->cursor, before + event->gid_size + 1); /* after its NUL */
+    }
     if (full && (xinfo & XINFO_ORIGIN))
         cursor_skip(&payload->cursor, ORIGIN_SIZE);
 }
@@ -357,32 +352,23 @@ static const EventRow event_rows[] = {
     {RM_TBLSPC, TBLSPC_DROP, false, WAL_EVENT_TABLESPACE_DROP},
 };
 
-/* The opcode by which the table knows the record. */
-static uint8_t table_opcode(const Version *version, const WalRecord *record)
-{
-    const uint8_t opcode = walrecord_opcode(record);
-
-    switch (record->rmgr)
-    {
-    case RM_XACT:
-        if (version->old_wal)
-            return opcode;
-        /* Since 14 COMMIT_COMPACT's number is that of invalidations. */
-        return (opcode & XACT_OPCODE_MASK) == XACT_COMMIT_COMPACT ? OPCODE_NONE
-                                                                  : opcode & XACT_OPCODE_MASK;
-    case RM_DBASE:
-        if (version->database_create_wal_log || opcode == DBASE_FILE_COPY)
-            return opcode;
-        return opcode == DBASE_OLD_DROP ? DBASE_DROP : OPCODE_NONE;
-    default:
-        return opcode;
-    }
-}
-
 static const EventRow *find_row(const Version *version, const WalRecord *record)
 {
-    const uint8_t opcode = table_opcode(version, record);
+    uint8_t opcode = walrecord_opcode(record);
 
+    if (record->rmgr == RM_XACT && !version->old_wal)
+    {
+        opcode &= XACT_OPCODE_MASK;
+        /* Since 14 COMMIT_COMPACT's number is that of invalidations. */
+        if (opcode == XACT_COMMIT_COMPACT)
+            return NULL;
+    }
+    if (record->rmgr == RM_DBASE && !version->database_create_wal_log && opcode != DBASE_FILE_COPY)
+    {
+        if (opcode != DBASE_OLD_DROP)
+            return NULL;
+        opcode = DBASE_DROP;
+    }
     for (size_t i = 0; i < sizeof(event_rows) / sizeof(event_rows[0]); i++)
         if (event_rows[i].rmgr == record->rmgr && event_rows[i].opcode == opcode)
             return &event_rows[i];

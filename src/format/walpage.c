@@ -80,20 +80,13 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     return true;
 }
 
-static bool is_zero(const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
 void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
                       char text[WAL_DESCRIPTION_SIZE])
 {
     const uint16_t magic = load_u16(bytes + AT_MAGIC);
 
-    if (is_zero(bytes, size))
+    /* Each byte is 0, as the one before it. */
+    if (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0)
         snprintf(text, WAL_DESCRIPTION_SIZE,
                  "begins with zeros: it was created in advance, or its content is lost");
     else if (magic != shape->version->wal_magic && version_of_wal_magic(magic) != NULL)

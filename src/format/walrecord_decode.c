@@ -265,18 +265,6 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
     return NULL;
 }
 
-/* The CRC covers what follows the header, then the header up to its CRC. */
-static uint32_t record_crc(const Version *version, const uint8_t *bytes, size_t size)
-{
-    const size_t header_size = walrecord_header_size(version);
-    const uint8_t *rest = bytes + header_size;
-
-    if (!version->old_wal)
-        return crc32c_joined(rest, size - header_size, bytes, 20);
-    return crc32c_finish(
-        old_crc_update(old_crc_update(CRC32C_INIT, rest, size - header_size), bytes, 24));
-}
-
 /* The block references since 9.5. Returns what is wrong with the record; NULL: nothing. */
 static const char *take_blocks_and_data(const Version *version, uint32_t block_size,
                                         const uint8_t *bytes, WalRecord *record)
@@ -295,9 +283,18 @@ static const char *take_blocks_and_data(const Version *version, uint32_t block_s
 bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t *bytes,
                       WalRecord *record, Error *error)
 {
+    const uint8_t *rest = bytes + walrecord_header_size(version);
+    const size_t rest_size = record->total_length - walrecord_header_size(version);
     const char *wrong;
+    uint32_t crc;
 
-    if (record_crc(version, bytes, record->total_length) != record->crc)
+    /* The CRC covers what follows the header, then the header up to its CRC. */
+    if (version->old_wal)
+        crc = crc32c_finish(
+            old_crc_update(old_crc_update(CRC32C_INIT, rest, rest_size), bytes, OLD_AT_CRC));
+    else
+        crc = crc32c_joined(rest, rest_size, bytes, AT_CRC);
+    if (crc != record->crc)
         return error_record(version, record->lsn, error,
                             "incorrect resource manager data checksum in record");
     record->end = LSN_INVALID;

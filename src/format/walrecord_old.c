@@ -111,35 +111,10 @@ typedef struct Rule
     void (*more)(OldData *data);
 } Rule;
 
-static void add_field(OldData *data, Field field)
-{
-    BlockNumber number = field.offset;
-
-    if (field.kind == FIELD_TID)
-        number = block_id_of(data, field.offset);
-    else if (field.kind != FIELD_FIXED)
-        number = u32_of(data, field.offset);
-    if ((field.kind == FIELD_UNLESS_ZERO && number == 0) ||
-        (field.kind == FIELD_IF_VALID && number == BLOCK_INVALID))
-        return;
-    add_main(data, number);
-}
-
 /* xl_heap_newpage: relation, i32 fork, block; the page. */
 static void more_of_newpage(OldData *data)
 {
     add_block(data, u32_of(data, 12), u32_of(data, 16));
-}
-
-/* XLOG FPI: a backup block that lies in the data. */
-static void more_of_full_page_image(OldData *data)
-{
-    more_of_newpage(data);
-    if (!has(data, 0, BACKUP_SIZE) || data->record->block_count == 0)
-        return;
-    BlockReference *block = &data->record->blocks[data->record->block_count - 1];
-    block->has_image = true;
-    block->image_applies = true;
 }
 
 static bool has_backup(const OldData *data, int index)
@@ -418,15 +393,34 @@ static bool add_named_blocks(OldData *data, uint8_t rmgr)
     const uint8_t number =
         (rmgr == RM_HEAP || rmgr == RM_HEAP2 ? opcode & HEAP_OPCODE_MASK : opcode) >> 4;
     const Rule *rule = &rules[rmgr][number];
+    BlockReference *block;
 
     if (rmgr == RM_XLOG && opcode == XLOG_FPI)
-        more_of_full_page_image(data);
+    {
+        /* A backup block that lies in the data. */
+        more_of_newpage(data);
+        if (has(data, 0, BACKUP_SIZE) && data->record->block_count > 0)
+        {
+            block = &data->record->blocks[data->record->block_count - 1];
+            block->has_image = true;
+            block->image_applies = true;
+        }
+    }
     if (rmgr < RM_HEAP2)
         return (known_opcodes[rmgr] >> (opcode >> 4) & 1) && !data->failed;
     if (!rule->known)
         rule = &(data->children ? rules_94 : rules_93)[rmgr][number];
     for (int i = 0; i < FIELDS_MAX && rule->fields[i].kind != 0; i++)
-        add_field(data, rule->fields[i]);
+    {
+        const Field field = rule->fields[i];
+        const BlockNumber named = field.kind == FIELD_FIXED ? field.offset
+                                  : field.kind == FIELD_TID ? block_id_of(data, field.offset)
+                                                            : u32_of(data, field.offset);
+
+        if ((field.kind != FIELD_UNLESS_ZERO || named != 0) &&
+            (field.kind != FIELD_IF_VALID || named != BLOCK_INVALID))
+            add_main(data, named);
+    }
     if (rule->more != NULL)
         rule->more(data);
     return rule->known && !data->failed;
