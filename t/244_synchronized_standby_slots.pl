@@ -49,7 +49,8 @@ each_version(sub {
         $_[0]->restart },
         target => sub { $_[0]->sql('INSERT INTO t VALUES (3)') });
     is(check('--slot=of_target'),
-        'warning: The source\'s synchronized_standby_slots names replication slots that it does not have: of_another. Logical decoding of the source\'s failover slots waits until they exist and their standbys stream with them.',
+        "warning: the source's synchronized_standby_slots names replication slots that it does not have: of_another\n"
+            . "Logical decoding of the source's failover slots waits until they exist and their standbys stream with them.",
         '--check names it');
     is(check(), 'nothing', '--check without --slot has no such finding');
     waits('of_another', '--slot=of_target', '--create-slot');

@@ -36,6 +36,10 @@ void advice_add(AdviceList *list, Advice advice, const char *format, ...)
 
 void advice_add_error(AdviceList *list, Advice advice, const Error *error)
 {
+    Error *copy = arena_allocate(list->arena, sizeof(*copy));
+
+    *copy = *error;
+    advice.error = copy;
     advice.remedy = error->hint;
     advice_add(list, advice, "%s%s%s", error->message, error->detail[0] != '\0' ? "\n" : "",
                error->detail);
@@ -45,6 +49,35 @@ void advice_add_all(AdviceList *list, const AdviceList *more)
 {
     for (size_t i = 0; i < more->count; i++)
         add_item(list, more->items[i]);
+}
+
+/* A lost connection is the least: it may be there again when all else is still wrong. */
+static const int severities[] = {[ERROR_NONE] = 0,  [ERROR_RETRY] = 1,    [ERROR_FAILED] = 2,
+                                 [ERROR_USAGE] = 2, [ERROR_REPORTED] = 2, [ERROR_IMPOSSIBLE] = 3};
+
+void problems_add_finding(Problems *problems, const char *id, const Error *problem)
+{
+    const ErrorKind kind = error_worst_kind(problem);
+
+    if (problems->list != NULL)
+        advice_add_error(problems->list, (Advice){.id = id, .severity = ADVICE_PROBLEM}, problem);
+    else if (problem->kind != ERROR_REPORTED)
+        log_error(problem);
+    problems->count++;
+    if (severities[kind] > severities[problems->worst])
+        problems->worst = kind;
+}
+
+void problems_add(Problems *problems, const Error *problem)
+{
+    problems_add_finding(problems, NULL, problem);
+}
+
+bool problems_check(const Problems *problems, Error *error)
+{
+    if (problems->count > 0)
+        return error_set_reported(error, problems->worst);
+    return true;
 }
 
 void advice_tell(const AdviceList *list, bool warns, Problems *problems)

@@ -34,6 +34,7 @@ typedef struct Advice
     const char *text;   /* sentences; what follows the first line says why */
     const char *remedy; /* what to type where possible, lines; NULL: nothing is to be done, or text
                            says what */
+    const Error *error; /* that it was made of; NULL: none */
 } Advice;
 
 /* All of it is in the arena. Begins with the arena alone. */
@@ -47,10 +48,28 @@ typedef struct AdviceList
 /* Add a copy, whose text is the format's; an empty remedy is NULL. */
 void advice_add(AdviceList *list, Advice advice, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* The error's message and detail become the text, its hint the remedy. */
+/* The error's message and detail become the text, its hint the remedy; a copy of it is kept. */
 void advice_add_error(AdviceList *list, Advice advice, const Error *error);
 
 void advice_add_all(AdviceList *list, const AdviceList *more);
+
+/* Problems of a run that looks for more before it ends. */
+typedef struct Problems
+{
+    AdviceList *list; /* gets them; NULL: each is printed when it is found */
+    size_t count;
+    ErrorKind worst; /* ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY; ERROR_NONE: none */
+} Problems;
+
+/* Print the problem, unless that was done, or list it; count it. */
+void problems_add(Problems *problems, const Error *problem);
+
+/* Likewise; id: the finding of --check that it belongs to, NULL: another one tells it. */
+void problems_add_finding(Problems *problems, const char *id, const Error *problem);
+
+/* False with an error of the worst kind if there are any; all were printed already, or are listed.
+ */
+MUST_CHECK bool problems_check(const Problems *problems, Error *error);
 
 /* Tell of what keeps a run from going on: a problem is added to `problems`. With `warns` a warning
  * is printed. */

@@ -340,32 +340,6 @@ void log_as_warning(const Error *error)
         log_hint("%s", error->hint);
 }
 
-/* ---- Problems ---- */
-
-/* A lost connection is the least: it may be there again when all else is still wrong. */
-static const int severities[] = {[ERROR_NONE] = 0,  [ERROR_RETRY] = 1,    [ERROR_FAILED] = 2,
-                                 [ERROR_USAGE] = 2, [ERROR_REPORTED] = 2, [ERROR_IMPOSSIBLE] = 3};
-
-void problems_add(Problems *problems, const Error *problem)
-{
-    const ErrorKind kind = error_worst_kind(problem);
-
-    if (problems->take != NULL)
-        problems->take(problems->context, problem);
-    else if (problem->kind != ERROR_REPORTED)
-        log_error(problem);
-    problems->count++;
-    if (severities[kind] > severities[problems->worst])
-        problems->worst = kind;
-}
-
-bool problems_check(const Problems *problems, Error *error)
-{
-    if (problems->count > 0)
-        return error_set_reported(error, problems->worst);
-    return true;
-}
-
 /* ---- Progress ---- */
 
 /* ", 12.3 MB/s, 1:02:03 left" */

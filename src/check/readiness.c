@@ -1,10 +1,8 @@
 #include "check/readiness.h"
 
-#include "base/array.h"
 #include "base/json.h"
 #include "base/text_lines.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define CHECK_VERSION 1
@@ -33,11 +31,6 @@ void node_leave_out(Node *node, const char *name, const char *why)
     advice_add(&node->not_looked_at, (Advice){.id = name, .severity = ADVICE_UNKNOWN}, "%s", why);
 }
 
-void node_add_reason(Node *node, const Error *error)
-{
-    ARRAY_ADD(node->verdict.reasons, node->verdict.reason_count, *error);
-}
-
 bool node_is_ready(const Node *node)
 {
     for (size_t i = 0; i < node->findings.count; i++)
@@ -63,7 +56,6 @@ int node_exit_status(const Node *node)
 
 void node_free(Node *node)
 {
-    free(node->verdict.reasons);
     arena_destroy(node->arena);
 }
 
@@ -97,9 +89,9 @@ static void append_verdict(Buffer *text, const Node *node)
     else
         buffer_printf(text, "\nA rewind is %s.\n", verdict_names[verdict->state]);
     append_indented(text, verdict->text, 2, 2);
-    for (size_t i = 0; i < verdict->reason_count; i++)
+    for (size_t i = 0; i < verdict->reasons.count; i++)
     {
-        const Error *reason = &verdict->reasons[i];
+        const Error *reason = verdict->reasons.items[i].error;
 
         append_indented(text, reason->message, 2, 4);
         append_indented(text, reason->detail, 4, 4);
@@ -185,8 +177,8 @@ static void write_verdict(Json *json, const Verdict *verdict)
     json_string(json, "state", verdict_names[verdict->state]);
     json_string(json, "text", verdict->text);
     json_string(json, "dry_run_adds", verdict->dry_run_adds);
-    for (size_t i = 0; json_each(json, "errors", true, i, verdict->reason_count); i++)
-        json_error(json, &verdict->reasons[i]);
+    for (size_t i = 0; json_each(json, "errors", true, i, verdict->reasons.count); i++)
+        json_error(json, verdict->reasons.items[i].error);
     json_close(json, '}');
 }
 

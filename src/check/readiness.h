@@ -30,8 +30,7 @@ typedef struct Verdict
     VerdictState state;
     const char *text;
     const char *dry_run_adds; /* what --dry-run would find out in addition; NULL: nothing */
-    Error *reasons;           /* with which a rewind would end */
-    size_t reason_count;
+    AdviceList reasons;       /* errors with which a rewind would end; id: also a finding */
 } Verdict;
 
 /* The node that is looked at, and what was found. Strings are in the arena or static. */
@@ -45,13 +44,10 @@ typedef struct Node
     Configuration configuration;
     SettingsReader reader;
     Settings settings;
-    WalStore *archive;    /* --wal-archive and the restore command, without the target's pg_wal */
-    const char *role;     /* role whose rights count on the source; NULL if not known */
-    const char *login;    /* by which the source was reached: a standby's role; NULL: not known */
-    const char *database; /* in which the grants are looked for */
-    bool role_is_enough;  /* it may read the source's files */
-    bool lacks_wal;       /* the look did not find a segment of the target's WAL that it needed */
-    Lsn needed_from;      /* WAL from here on is needed for a rewind now */
+    WalStore *archive;   /* --wal-archive and the restore command, without the target's pg_wal */
+    bool role_is_enough; /* it may read the source's files */
+    bool lacks_wal;      /* the look did not find a segment of the target's WAL that it needed */
+    Lsn needed_from;     /* WAL from here on is needed for a rewind now */
 
     /* The rest is printed. */
     const char *target; /* the directory; NULL: the command line names none */
@@ -96,7 +92,6 @@ void node_schema(Buffer *text);
 #define node_ok(node, name, ...) node_add(node, name, ADVICE_OK, NULL, __VA_ARGS__)
 void node_add_error(Node *node, const char *name, AdviceSeverity severity, const Error *error);
 void node_leave_out(Node *node, const char *name, const char *why);
-void node_add_reason(Node *node, const Error *error);
 
 /* ---- node_wal.c ---- */
 
@@ -120,8 +115,8 @@ void node_look_at_losses(Node *node);
 
 /* ---- source_look.c ---- */
 
-/* source, source_role, source_replication, source_full_page_writes, source_wal_level. Sets role,
- * login, database, role_is_enough. */
+/* source, source_role, source_replication, source_full_page_writes, source_wal_level. Sets
+ * role_is_enough. */
 void node_look_at_source(Node *node);
 
 #endif

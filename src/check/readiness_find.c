@@ -144,7 +144,7 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
     const Look *look = &node->look;
 
     if (!looked && error->kind != ERROR_REPORTED)
-        node_add_reason(node, error);
+        advice_add_error(&node->verdict.reasons, (Advice){.id = NULL}, error);
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
         decide(node, VERDICT_UNKNOWN, "The source could not be asked:");
     else if (!node->options->compare &&
@@ -217,13 +217,7 @@ static void look_at_awaited_slots(Node *node)
                                      &names, &error))
         node_add_error(node, "synchronized_slots", ADVICE_UNKNOWN, &error);
     else if (names[0] != '\0')
-    {
-        error_awaited_slots(names, &error);
-        node_add(node, "synchronized_slots", ADVICE_WARNING, error.hint,
-                 "The source's synchronized_standby_slots names replication slots that it does not "
-                 "have: %s. %s",
-                 names, error.detail);
-    }
+        advise_on_awaited_slots(names, &node->findings);
     else
         node_ok(node, "synchronized_slots",
                 "The source's synchronized_standby_slots names no other slot that it does not "
@@ -398,9 +392,7 @@ static bool look_at_source_files(Node *node, Error *error)
     }
     if (error->kind == ERROR_REPORTED)
         return false;
-    look->session.problems.topic = "source_files";
-    problems_add(&look->session.problems, error);
-    look->session.problems.topic = NULL;
+    problems_add_finding(&look->session.problems, "source_files", error);
     return problems_check(&look->session.problems, error);
 }
 
@@ -464,15 +456,14 @@ static void judge(Node *node)
 
 /* ---- All looks ---- */
 
-/* Problems' take: a problem is a finding, if it has a topic, and a reason of the verdict. */
-static void take_problem(void *context, const Error *problem)
+/* Problems of the session are reasons of the verdict; some are findings, too. */
+static void add_session_findings(Node *node)
 {
-    Node *node = context;
-    const char *topic = node->look.session.problems.topic;
+    const AdviceList *reasons = &node->verdict.reasons;
 
-    if (topic != NULL)
-        node_add_error(node, topic, ADVICE_PROBLEM, problem);
-    node_add_reason(node, problem);
+    for (size_t i = 0; i < reasons->count; i++)
+        if (reasons->items[i].id != NULL)
+            advice_add_all(&node->findings, &(AdviceList){.items = &reasons->items[i], .count = 1});
 }
 
 /* The configuration file that the server was last started with. */
@@ -598,10 +589,11 @@ void node_check(const Options *options, Node *node)
     *node = (Node){.arena = arena,
                    .findings.arena = arena,
                    .not_looked_at.arena = arena,
+                   .verdict.reasons.arena = arena,
                    .options = bounded,
                    .look.session = {.options = bounded,
                                     .arena = arena,
-                                    .problems = {.take = take_problem, .context = node}},
+                                    .problems.list = &node->verdict.reasons},
                    .clusters = &node->look.session.clusters,
                    .target = options->target,
                    .source = options->source_server != NULL ? "server" : options->source_directory};
@@ -611,6 +603,7 @@ void node_check(const Options *options, Node *node)
         read_configuration(node);
         node_look_at_source(node);
         judge(node);
+        add_session_findings(node);
         open_wal(node);
         node_look_at_settings(node);
         node_look_at_wal(node);

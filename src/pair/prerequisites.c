@@ -425,12 +425,12 @@ static bool check_not_own_server(const Given *given, Error *error)
 typedef struct Prerequisite
 {
     bool (*check)(const Given *given, Error *error);
-    const char *topic; /* the finding of --check that it belongs to; NULL: another one tells it */
-    bool needs_source; /* its pg_control */
-    bool decides;      /* without it nothing else that is looked at would mean anything */
-    bool of_pair;      /* that a rewind of the one from the other means anything: else no other way
-                          to rewind is named */
-    bool of_wal;       /* that the target's WAL tells what changed: not with --compare */
+    const char *finding; /* the finding of --check that it belongs to; NULL: another one tells it */
+    bool needs_source;   /* its pg_control */
+    bool decides;        /* without it nothing else that is looked at would mean anything */
+    bool of_pair; /* that a rewind of the one from the other means anything: else no other way
+                     to rewind is named */
+    bool of_wal;  /* that the target's WAL tells what changed: not with --compare */
 } Prerequisite;
 
 /* In the original's order, without that of logged hints, which matters later. */
@@ -468,9 +468,7 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
             (prerequisite->of_wal && (!asks_wal || !is_pair)) ||
             prerequisite->check(&given, &problem))
             continue;
-        problems->topic = prerequisite->topic;
-        problems_add(problems, &problem);
-        problems->topic = NULL;
+        problems_add_finding(problems, prerequisite->finding, &problem);
         go_on = go_on && !prerequisite->decides;
         is_pair = is_pair && !prerequisite->of_pair;
     }

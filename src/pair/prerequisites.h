@@ -4,7 +4,7 @@
 #ifndef PAIR_PREREQUISITES_H
 #define PAIR_PREREQUISITES_H
 
-#include "base/log.h"
+#include "base/advice.h"
 #include "pair/clusters.h"
 #include "options.h"
 

@@ -365,7 +365,7 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
         log_hint("What a rewind would do cannot be examined while the server runs.");
-        standby_settings_warn(&rejoin->settings);
+        advice_tell(&rejoin->settings.warnings, true, NULL);
         run->divergence.needed = true; /* as far as can be known */
         facts->printed = true;
         return true;

@@ -349,7 +349,7 @@ static void json_consequences(Json *json, const Report *report)
         json_strings(json, "archived_lost_wal", archived, archived_count);
     else
         json_null(json, "archived_lost_wal");
-    json_string(json, "take_full_backup", report_full_backup(report));
+    json_string(json, "take_full_backup", run_full_backup(report->run));
 }
 
 static void json_next(Json *json, const Run *run)

@@ -221,7 +221,7 @@ bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPrepa
     return true;
 }
 
-/* ---- Archives and backups ---- */
+/* ---- Archives ---- */
 
 /* True if path marks a file as archived that holds lost history. name: that file. */
 static bool is_archived_lost(const PlanInput *input, const char *path,
@@ -260,33 +260,4 @@ const char *const *report_archived(const Report *report, size_t *count)
         if (is_archived_lost(input, files->files[i].path, name))
             names[(*count)++] = arena_strdup(run->session.arena, name);
     return names;
-}
-
-static Timeline last_timeline(const History *history)
-{
-    return history->count > 0 ? history_last_timeline(history) : 0;
-}
-
-/* The server checks a manifest, but not enough: PrepareForIncrementalBackup in
- * backup/basebackup_incremental.c, and design/report.md. */
-const char *report_full_backup(const Report *report)
-{
-    const Planned *planned = &report->run->planned;
-    const Clusters *clusters = &report->run->session.clusters;
-    const Timeline timeline = last_timeline(&clusters->source_history);
-
-    /* Incremental backups are made from summaries of WAL. */
-    if (!planned->known || !report_has_diverged(report) ||
-        (!plan_summarizes_wal(&planned->source_files) &&
-         !plan_summarizes_wal(&planned->target_files)))
-        return NULL;
-    return arena_printf(
-        report->run->session.arena,
-        "Take a full backup when the target follows the source, unless there is one that ended "
-        "before %s. Backups of the target that ended after that hold lost history. An "
-        "incremental backup based on one of them can be wrong without a message: %s.",
-        report_lsn(report, report->run->divergence.printed),
-        timeline != 0 && timeline == last_timeline(&clusters->target_history)
-            ? "both sides used the same timeline number"
-            : "the server refuses it only if that one also began after the divergence");
 }

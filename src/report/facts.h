@@ -77,7 +77,4 @@ bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPrepa
  * run's arena. NULL: not known. */
 const char *const *report_archived(const Report *report, size_t *count);
 
-/* Why a full backup is to be taken, sentences in the run's arena; NULL: there is no need. */
-const char *report_full_backup(const Report *report);
-
 #endif

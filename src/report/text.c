@@ -523,7 +523,7 @@ static void text_replay(const Report *report, Buffer *text)
 
 static void text_backups(const Report *report, Buffer *text)
 {
-    const char *backup = report_full_backup(report);
+    const char *backup = run_full_backup(report->run);
 
     if (backup == NULL)
         return;

@@ -20,6 +20,11 @@ static const Version *version_of(const Run *run)
     return run->session.clusters.target.control.version;
 }
 
+static Timeline last_timeline(const History *history)
+{
+    return history->count > 0 ? history_last_timeline(history) : 0;
+}
+
 Lsn run_source_end(const Run *run)
 {
     if (run->staged.min_recovery_timeline != 0)
@@ -77,8 +82,7 @@ static void add_slot_steps(const Options *options, Run *run)
 static void add_misleading_wal(const Options *options, Run *run)
 {
     const MisleadingWal *misleading = &run->misleading;
-    const History *source = &run->session.clusters.source_history;
-    const Timeline timeline = source->count > 0 ? history_last_timeline(source) : 0;
+    const Timeline timeline = last_timeline(&run->session.clusters.source_history);
 
     /* --rejoin has said so already. */
     if (misleading->command_not_run != NULL && !options->rejoin)
@@ -155,18 +159,29 @@ static void add_missing_wal(Run *run)
             LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
 }
 
-/* The server compares where a full backup began, not where it ended (report_full_backup says more).
- */
-static void print_useless_backups(const Run *run)
+/* The server checks a manifest, but not enough: PrepareForIncrementalBackup in
+ * backup/basebackup_incremental.c, and design/report.md. */
+const char *run_full_backup(const Run *run)
 {
-    const Version *version = version_of(run);
+    const Planned *planned = &run->planned;
+    const Clusters *clusters = &run->session.clusters;
+    const Timeline timeline = last_timeline(&clusters->source_history);
 
-    if (!run->planned.known || run->session.options->compare || !version->has_wal_summaries ||
-        !run->next_start->summarizes_wal)
-        return;
-    log_hint("Make a full backup of the rewound target before an incremental one: a full backup of "
-             "the target that ended after %s is no base for one.",
-             LSN_TEXT(version, run->divergence.lsn));
+    /* Incremental backups are made from summaries of WAL. */
+    if (!planned->known || run->divergence.printed == LSN_INVALID ||
+        !(plan_summarizes_wal(&planned->source_files) ||
+          plan_summarizes_wal(&planned->target_files) ||
+          (run->next_start != NULL && run->next_start->summarizes_wal)))
+        return NULL;
+    return arena_printf(
+        run->session.arena,
+        "Take a full backup when the target follows the source, unless there is one that ended "
+        "before %s. Backups of the target that ended after that hold lost history. An "
+        "incremental backup based on one of them can be wrong without a message: %s.",
+        LSN_TEXT(version_of(run), run->divergence.printed),
+        timeline != 0 && timeline == last_timeline(&clusters->target_history)
+            ? "both sides used the same timeline number"
+            : "the server refuses it only if that one also began after the divergence");
 }
 
 void next_steps_make(const Options *options, Run *run)
@@ -304,6 +319,7 @@ void next_steps_print(const Options *options, const Run *run)
                         "Replication slots of the target that are now gone"},
         [NEXT_CONNINFO] = {"Options of the target's former primary_conninfo",
                            "Options of the target's former primary_conninfo"}};
+    const char *full_backup = run_full_backup(run);
     AUTO_BUFFER Buffer text = {0};
 
     for (NextList list = NEXT_SETTINGS; list < NEXT_KEPT; list++)
@@ -313,7 +329,8 @@ void next_steps_print(const Options *options, const Run *run)
         if (text.size > 0)
             log_detail("%s: %s.", heads[list][!options->dry_run], buffer_string(&text));
     }
-    print_useless_backups(run);
+    if (full_backup != NULL)
+        log_hint("%s", full_backup);
     for (size_t i = 0; i < run->advice.count; i++)
     {
         buffer_clear(&text);

@@ -93,9 +93,7 @@ static void add_refused_file(Session *session, const char *path, Error *problem)
         error_hint(problem, "To leave the target without it, or with its own, use:%s",
                    buffer_string(&option));
     }
-    session->problems.topic = "source_files";
-    problems_add(&session->problems, problem);
-    session->problems.topic = NULL;
+    problems_add_finding(&session->problems, "source_files", problem);
 }
 
 /*

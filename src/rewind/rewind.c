@@ -401,7 +401,7 @@ static bool prepare_standby(Run *run, Error *error)
     if (!standby_settings_make(session->options, &session->clusters, session->arena, settings,
                                error))
         return false;
-    standby_settings_warn(settings);
+    advice_tell(&settings->warnings, true, &run->session.problems);
     if (!streaming_check(session->options, &session->clusters, settings, &session->problems,
                          session->arena, error))
         return false;

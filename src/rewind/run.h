@@ -188,6 +188,9 @@ Lsn run_source_end(const Run *run);
 /* The rewound target does not get all of the source's WAL since the divergence: of a late start. */
 bool run_lacks_wal(const Run *run);
 
+/* Why a full backup is to be taken, sentences in the run's arena; NULL: there is no need. */
+const char *run_full_backup(const Run *run);
+
 /* Collect in run->advice the steps that people take next, from run->next_start. */
 void next_steps_make(const Options *options, Run *run);
 

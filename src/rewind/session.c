@@ -242,13 +242,6 @@ bool session_open(Session *session, Error *error)
 
 /* ---- Identify ---- */
 
-static void add_problem(Session *session, const char *topic, const Error *problem)
-{
-    session->problems.topic = topic;
-    problems_add(&session->problems, problem);
-    session->problems.topic = NULL;
-}
-
 /* The command that fetches missing WAL; NULL: none. After a problem with it all else is still
  * looked at. */
 static const char *find_restore_command(Session *session)
@@ -268,7 +261,7 @@ static const char *find_restore_command(Session *session)
     if (session->resumed || target_was_standby(target))
         log_warning("%s", problem.message);
     else
-        add_problem(session, "archive", &problem);
+        problems_add_finding(&session->problems, "archive", &problem);
     return NULL;
 }
 
@@ -331,7 +324,7 @@ static bool do_without_source(Session *session, bool *done, Error *error)
         *done = true;
         return true;
     }
-    add_problem(session, "source", error);
+    problems_add_finding(&session->problems, "source", error);
     if (stop_check(NULL))
         prerequisites_check(&session->clusters, NULL, session->options, session->running,
                             &session->problems);

@@ -6,7 +6,7 @@
 #ifndef REWIND_SESSION_H
 #define REWIND_SESSION_H
 
-#include "base/log.h"
+#include "base/advice.h"
 #include "divergence/divergence.h"
 #include "target/interlock.h"
 
@@ -27,7 +27,7 @@ typedef struct Session
     /* Set by the caller. */
     const Options *options;   /* session_compare_instead sets --compare */
     Arena *arena;             /* holds strings and lists; stays when the session is closed */
-    Problems problems;        /* the caller may set `take` */
+    Problems problems;        /* the caller may set the list that gets them */
     double *patience_seconds; /* with locks: what is left of --wait-timeout for others that use the
                                  target; all waits of a run share it */
     bool locks; /* a run: lock the target, finish or throw away what an interrupted rewind

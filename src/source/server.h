@@ -144,6 +144,29 @@ bool server_read_file(Source *source, const char *path, size_t limit, Buffer *bu
                       Error *error);
 bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 
+/* ---- server_query.c ---- */
+
+/* What a connection's role may do on a server of a known version, and what is set there. */
+typedef struct ServerRights
+{
+    const char *role, *database; /* quoted where SQL needs that */
+    bool superuser;
+    bool full_page_writes;
+    const char *wal_level;
+    const char *grants; /* statements that let the role read files, lines; empty: it may, or the
+                           version has no grants for this */
+} ServerRights;
+
+/* Ask for them. Strings are in the arena. */
+MUST_CHECK bool server_rights(Connection *connection, Arena *arena, ServerRights *rights,
+                              Error *error);
+
+MUST_CHECK bool server_check_full_page_writes(const ServerRights *rights, const Version *version,
+                                              Error *error);
+
+/* source_server_role, by a connection of the caller's. */
+MUST_CHECK bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *error);
+
 /* ---- server_fetch.c and server_list.c ---- */
 
 /* Set the source's digest: the preferred one, or the other, as the server and we compute it. A

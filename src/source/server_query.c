@@ -6,6 +6,7 @@
 #include "source/server.h"
 
 #include "base/log.h"
+#include "base/text_lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,16 +306,15 @@ static const char role_sql[] =
     "  %s\n"
     "FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user";
 
-bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error)
+static Query role_query(const Version *version, Arena *arena)
 {
-    const bool ssl_view = ((const ServerSource *) source)->version->sql.ssl_view;
-    const Query query = {
-        .sql = arena_printf(arena, role_sql, ssl_view ? OUR_SSL : "NULL::pg_catalog.bool"),
-        .column_count = 4};
-    char *values[4];
+    return (Query){.sql = arena_printf(arena, role_sql,
+                                       version->sql.ssl_view ? OUR_SSL : "NULL::pg_catalog.bool"),
+                   .column_count = 4};
+}
 
-    if (!server_ask(source, arena, &query, values, error))
-        return false;
+static bool take_role(char *const values[4], SourceRole *role, Error *error)
+{
     if (values[1] == NULL)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
     *role = (SourceRole){.may_replicate = is_true(values[0]),
@@ -322,6 +322,23 @@ bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *e
                          .address = values[2],
                          .ssl = is_true(values[3])};
     return true;
+}
+
+bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *error)
+{
+    const Query query = role_query(server_version(connection), arena);
+    char *values[4];
+
+    return connection_row(connection, arena, &query, values, error) &&
+           take_role(values, role, error);
+}
+
+bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error)
+{
+    const Query query = role_query(((const ServerSource *) source)->version, arena);
+    char *values[4];
+
+    return server_ask(source, arena, &query, values, error) && take_role(values, role, error);
 }
 
 /* ---- The slot ---- */
@@ -525,62 +542,56 @@ static const SourceOperations server_operations = {
     .fetch = server_fetch,
 };
 
-const char *const source_server_functions[SOURCE_FUNCTION_COUNT] = {
+/* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
+ * to call each (docs/privileges.md). */
+static const char *const functions_on_files[] = {
     "pg_catalog.pg_ls_dir(text, boolean, boolean)",
     "pg_catalog.pg_stat_file(text, boolean)",
     "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 };
 
-/* $1: functions. Who we are, whether as a superuser, and the functions that we may not run, as the
- * statements that grant them. */
+/* $1: functions. */
 static const char rights_sql[] =
     "SELECT pg_catalog.quote_ident(current_user),\n"
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
     "  pg_catalog.current_setting('is_superuser'),\n"
     "  pg_catalog.current_setting('full_page_writes'),\n"
-    "  (SELECT coalesce(pg_catalog.string_agg(E'\\n    GRANT EXECUTE ON FUNCTION ' || function || "
-    "' TO '\n"
-    "      || pg_catalog.quote_ident(current_user) || ';', ''), '')\n"
+    "  pg_catalog.current_setting('wal_level'),\n"
+    "  (SELECT coalesce(pg_catalog.string_agg('GRANT EXECUTE ON FUNCTION ' || function || ' TO '\n"
+    "      || pg_catalog.quote_ident(current_user) || ';', E'\\n'), '')\n"
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS function\n"
     "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE)";
 
-/* Check what the server is, allows and has set. */
-static bool check_server(ServerSource *self, Connection *connection, Error *error)
+bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, Error *error)
 {
+    const Version *version = server_version(connection);
     AUTO_BUFFER Buffer functions = {0};
-    char *values[5];
-    Query query = {.sql = rights_sql, .column_count = 5};
+    char *values[6];
+    Query query = {.sql = rights_sql, .column_count = 6};
 
-    self->version = server_version_known(connection, error);
-    if (self->version == NULL)
-        return false;
-    for (size_t i = 0; i < SOURCE_FUNCTION_COUNT && self->version->grantable_file_functions; i++)
-        array_append(&functions, source_server_functions[i]);
+    for (size_t i = 0; i < sizeof(functions_on_files) / sizeof(functions_on_files[0]) &&
+                       version->grantable_file_functions;
+         i++)
+        array_append(&functions, functions_on_files[i]);
     query.parameters[0] = array_literal(&functions);
-    if (!connection_row(connection, self->arena, &query, values, error))
+    if (!connection_row(connection, arena, &query, values, error))
         return false;
     for (int i = 0; i < query.column_count; i++)
         if (values[i] == NULL)
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result set from query");
-    if (values[4][0] != '\0')
-    {
-        error_set(error, ERROR_FAILED,
-                  "role %s must be superuser or have the right to read files of the source server",
-                  values[0]);
-        return error_hint(error,
-                          "Run these lines as a superuser of the source in the database %s, where "
-                          "the role connects: grants apply to one database only.%s",
-                          values[1], values[4]);
-    }
-    if (!self->version->grantable_file_functions && strcmp(values[2], "on") != 0)
-    {
-        error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
-        error_detail(error, "PostgreSQL %s has no grants for this.", self->version->name);
-        return error_hint(error,
-                          "Name a superuser of the source in the connection string (user=...).");
-    }
-    if (strcmp(values[3], "on") == 0)
+    *rights = (ServerRights){.role = values[0],
+                             .database = values[1],
+                             .superuser = strcmp(values[2], "on") == 0,
+                             .full_page_writes = strcmp(values[3], "on") == 0,
+                             .wal_level = values[4],
+                             .grants = values[5]};
+    return true;
+}
+
+bool server_check_full_page_writes(const ServerRights *rights, const Version *version, Error *error)
+{
+    if (rights->full_page_writes)
         return true;
     error_set(error, ERROR_FAILED, /* contract */
               "\"full_page_writes\" must be enabled in the source server");
@@ -590,7 +601,37 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
                       "    SELECT pg_catalog.pg_reload_conf();\n"
                       "    SELECT pg_catalog.pg_sleep(1);\n"
                       "    CHECKPOINT;",
-                      self->version->remedies.set);
+                      version->remedies.set);
+}
+
+/* Check what the server is, allows and has set. */
+static bool check_server(ServerSource *self, Connection *connection, Error *error)
+{
+    AUTO_BUFFER Buffer lines = {0};
+    ServerRights rights;
+
+    self->version = server_version_known(connection, error);
+    if (self->version == NULL || !server_rights(connection, self->arena, &rights, error))
+        return false;
+    if (rights.grants[0] != '\0')
+    {
+        text_append_lines(&lines, rights.grants, 4, 0);
+        error_set(error, ERROR_FAILED,
+                  "role %s must be superuser or have the right to read files of the source server",
+                  rights.role);
+        return error_hint(error,
+                          "Run these lines as a superuser of the source in the database %s, where "
+                          "the role connects: grants apply to one database only.\n    %s",
+                          rights.database, buffer_string(&lines));
+    }
+    if (!self->version->grantable_file_functions && !rights.superuser)
+    {
+        error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
+        error_detail(error, "PostgreSQL %s has no grants for this.", self->version->name);
+        return error_hint(error,
+                          "Name a superuser of the source in the connection string (user=...).");
+    }
+    return server_check_full_page_writes(&rights, self->version, error);
 }
 
 static void describe_option(void *context, const char *keyword, const char *value)

@@ -193,11 +193,6 @@ struct Source
     DigestKind digest; /* by which files are compared with it */
 };
 
-/* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
- * to call each (docs/privileges.md). */
-#define SOURCE_FUNCTION_COUNT 3
-extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
-
 /*
  * Connect (--source-server). Checks the granted functions (all that are missing are named at once,
  * as GRANT statements), full_page_writes (contract's words), then is ready. retry_timeout in

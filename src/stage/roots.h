@@ -15,7 +15,7 @@
 #ifndef STAGE_ROOTS_H
 #define STAGE_ROOTS_H
 
-#include "base/log.h"
+#include "base/advice.h"
 #include "io/file.h"
 #include "io/place.h"
 #include "plan/plan.h"

@@ -1,6 +1,5 @@
 #include "standby/standby_settings.h"
 
-#include "base/log.h"
 #include "base/workers.h"
 #include "format/settings.h"
 #include "io/file.h"
@@ -50,6 +49,9 @@ static const char *option_value(const OptionList *list, const char *keyword)
             return list->items[i - 1].value;
     return NULL;
 }
+
+/* Of -R, which no finding of --check tells. */
+static const Advice warning = {.id = "standby", .severity = ADVICE_WARNING};
 
 static bool same_text(const char *one, const char *other)
 {
@@ -277,58 +279,19 @@ static bool has_several_hosts(const OptionList *result)
             (address != NULL && strchr(address, ',') != NULL));
 }
 
-void error_awaited_slots(const char *names, Error *error)
+void advise_on_awaited_slots(const char *names, AdviceList *list)
 {
-    AUTO_BUFFER Buffer text = {0};
-
-    buffer_printf(&text,
-                  "the source's synchronized_standby_slots names replication slots that it does "
-                  "not have: %s",
-                  names);
-    error_set(error, ERROR_FAILED, "%s", buffer_string(&text));
-    error_detail(error, "Logical decoding of the source's failover slots waits until they exist "
-                        "and their standbys stream with them.");
-    error_hint(error, "Give each standby its slot, as with --slot and --create-slot, or take the "
-                      "names out of the source's synchronized_standby_slots, and reload it.");
-}
-
-static void warn_of_awaited_slots(const char *names)
-{
-    Error error;
-
-    error_awaited_slots(names, &error);
-    log_as_warning(&error);
-}
-
-void standby_settings_warn(const StandbySettings *settings)
-{
-    for (size_t i = 0; i < settings->left_out_count; i++)
-        log_warning("option \"%s\" is not written into primary_conninfo: PostgreSQL %s does not "
-                    "know it",
-                    settings->left_out[i], settings->version->name);
-    if (settings->names_hosts)
-    {
-        log_warning("primary_conninfo names several hosts, and the standby may stream from any of "
-                    "them, also from itself");
-        log_hint("Name one host in --source-server, or add target_session_attrs=read-write.");
-    }
-    if (settings->awaited_slots[0] != '\0')
-        warn_of_awaited_slots(settings->awaited_slots);
-    if (settings->unread != NULL)
-    {
-        log_warning("could not read \"%s\", which the target's configuration names",
-                    settings->unread);
-        log_detail("If the target's former primary_conninfo is set there, nothing of it is kept, "
-                   "as application_name or sslmode.");
-    }
-    if (settings->former_is_unreadable)
-        log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
-    if (settings->password_place != NULL)
-    {
-        log_warning("the password %s is written into primary_conninfo", settings->password_place);
-        log_hint("Put it into the password file (~/.pgpass) of the user that runs the server "
-                 "instead: the standby finds it there.");
-    }
+    if (names[0] != '\0')
+        advice_add(list,
+                   (Advice){.id = "synchronized_slots",
+                            .severity = ADVICE_WARNING,
+                            .remedy = "Give each standby its slot, as with --slot and "
+                                      "--create-slot, or take the names out of the source's "
+                                      "synchronized_standby_slots, and reload it."},
+                   "the source's synchronized_standby_slots names replication slots that it does "
+                   "not have: %s\nLogical decoding of the source's failover slots waits until they "
+                   "exist and their standbys stream with them.",
+                   names);
 }
 
 /* ---- options that the target's libpq may not know ---- */
@@ -348,7 +311,7 @@ static bool error_unknown_demand(const Version *version, const char *keyword, co
                              "without -R, and set primary_conninfo yourself.");
 }
 
-/* Keep the options that the standby's libpq knows, and note the others in settings. An error is one
+/* Keep the options that the standby's libpq knows, and warn of the others. An error is one
  * that demands more of the source than that libpq does without it. */
 static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error *error)
 {
@@ -366,8 +329,11 @@ static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error
         if (support == OPTION_KNOWN)
             list->items[count++] = list->items[i];
         else
-            settings->left_out[settings->left_out_count++] =
-                knows_others ? arena_printf(list->arena, "%s=%s", keyword, value) : keyword;
+            advice_add(&settings->warnings, warning,
+                       "option \"%s%s%s\" is not written into primary_conninfo: PostgreSQL %s "
+                       "does not know it",
+                       keyword, knows_others ? "=" : "", knows_others ? value : "",
+                       settings->version->name);
     }
     list->count = count;
     return true;
@@ -388,15 +354,22 @@ static void add_dbname(const Version *version, const struct Connection *connecti
         add_option(&conninfos->connection, "dbname", named);
 }
 
-/* A file of the target's configuration that may have the former primary_conninfo, and cannot be
- * read; NULL: there is none. */
-static const char *find_unread(const Clusters *clusters, Arena *arena)
+/* Warn of a file of the target's configuration that may have the former primary_conninfo, and
+ * cannot be read. */
+static void warn_of_unread(const Clusters *clusters, StandbySettings *settings)
 {
-    const Configuration configuration = target_configuration(&clusters->target, arena);
+    const Configuration configuration =
+        target_configuration(&clusters->target, settings->warnings.arena);
+    const char *unread = clusters->shape.version->recovery_settings != RECOVERY_CONF
+                             ? configuration_read(&configuration, NULL).unread
+                             : NULL;
 
-    return clusters->shape.version->recovery_settings != RECOVERY_CONF
-               ? configuration_read(&configuration, NULL).unread
-               : NULL;
+    if (unread != NULL)
+        advice_add(&settings->warnings, warning,
+                   "could not read \"%s\", which the target's configuration names\nIf the "
+                   "target's former primary_conninfo is set there, nothing of it is kept, as "
+                   "application_name or sslmode.",
+                   unread);
 }
 
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
@@ -418,25 +391,28 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     connection_options(connection, add_option, &conninfos->connection);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
-    settings->unread = find_unread(clusters, arena);
-    if (former != NULL)
-        settings->former_is_unreadable = !parse_former(former, &conninfos->former);
+    warn_of_unread(clusters, settings);
+    if (former != NULL && !parse_former(former, &conninfos->former))
+        advice_add(&settings->warnings, warning,
+                   "the target's former primary_conninfo cannot be read: nothing of it is kept");
     add_dbname(clusters->shape.version, connection, dbname, conninfos);
     return former == NULL ||
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
 }
 
 /* A source that does not say is none that waits. */
-static bool find_awaited_slots(const Options *options, const Clusters *clusters, Arena *arena,
-                               StandbySettings *settings, Error *error)
+static bool warn_of_awaited_slots(const Options *options, const Clusters *clusters, Arena *arena,
+                                  StandbySettings *settings, Error *error)
 {
+    const char *names;
     Error problem;
 
-    settings->awaited_slots = "";
-    return options->slot == NULL ||
-           source_server_awaited_slots(clusters->source, options->slot, arena,
-                                       &settings->awaited_slots, &problem) ||
-           (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
+    if (options->slot == NULL)
+        return true;
+    if (!source_server_awaited_slots(clusters->source, options->slot, arena, &names, &problem))
+        return (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
+    advise_on_awaited_slots(names, &settings->warnings);
+    return true;
 }
 
 /*
@@ -470,13 +446,12 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     AUTO_BUFFER Buffer text = {0};
 
-    *settings = (StandbySettings){
-        .slot = options->slot,
-        .slot_is_made = options->create_slot,
-        .version = clusters->shape.version,
-        .left_out = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->left_out))};
+    *settings = (StandbySettings){.slot = options->slot,
+                                  .slot_is_made = options->create_slot,
+                                  .version = clusters->shape.version,
+                                  .warnings.arena = arena};
     if (!read_conninfos(options, clusters, arena, conninfos, settings, error) ||
-        !find_awaited_slots(options, clusters, arena, settings, error))
+        !warn_of_awaited_slots(options, clusters, arena, settings, error))
         return false;
     merge(conninfos);
     if (!leave_out_unknown(&conninfos->result, settings, error) ||
@@ -485,13 +460,25 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, &configuration, settings);
     if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)
-        settings->password_place = option_value(&conninfos->string, "password") != NULL
-                                       ? "of the connection string"
-                                       : "in PGPASSWORD";
+        advice_add(&settings->warnings,
+                   (Advice){.id = "standby",
+                            .severity = ADVICE_WARNING,
+                            .remedy = "Put it into the password file (~/.pgpass) of the user that "
+                                      "runs the server instead: the standby finds it there."},
+                   "the password %s is written into primary_conninfo",
+                   option_value(&conninfos->string, "password") != NULL ? "of the connection string"
+                                                                        : "in PGPASSWORD");
     for (size_t i = 0; i < conninfos->result.count; i++)
         conninfo_append(&text, conninfos->result.items[i].keyword,
                         conninfos->result.items[i].value);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
-    settings->names_hosts = has_several_hosts(&conninfos->result);
+    if (has_several_hosts(&conninfos->result))
+        advice_add(&settings->warnings,
+                   (Advice){.id = "standby",
+                            .severity = ADVICE_WARNING,
+                            .remedy = "Name one host in --source-server, or add "
+                                      "target_session_attrs=read-write."},
+                   "primary_conninfo names several hosts, and the standby may stream from any of "
+                   "them, also from itself");
     return true;
 }

@@ -33,15 +33,17 @@ static void complain(const Options *options, const Error *problem, Problems *pro
 
 /* ---- the role, the connection ---- */
 
-static bool check_role(const SourceRole *role, Error *error)
+const char *streaming_grant(const SourceRole *role, Arena *arena)
 {
-    if (role->may_replicate)
-        return true;
-    error_set(error, ERROR_FAILED, "role %s may not replicate from the source server", role->name);
-    return error_hint(error,
-                      "So that the standby can stream, run on the source: ALTER ROLE %s "
-                      "REPLICATION;",
-                      role->name);
+    return arena_printf(arena, "ALTER ROLE %s REPLICATION;", role->name);
+}
+
+const char *streaming_hba_line(const SourceRole *role, const Version *version, Arena *arena)
+{
+    if (role->address == NULL)
+        return arena_printf(arena, "local replication %s peer", role->name);
+    return arena_printf(arena, "%s replication %s %s %s", role->ssl ? "hostssl" : "host",
+                        role->name, role->address, version->remedies.password_method);
 }
 
 /* True for a file by a relative path: only the server looks for it in its data directory. */
@@ -66,22 +68,9 @@ static bool make_tried(const char *conninfo, Buffer *tried)
     return possible;
 }
 
-/* Give the line of pg_hba.conf that admits a standby with this role and address. */
-static void hint_hba_line(const SourceRole *role, const Version *version, Error *error)
-{
-    const char *type = role->address == NULL ? "local" : role->ssl ? "hostssl" : "host";
-
-    error_hint(error,
-               "So that the standby can stream, add a line to pg_hba.conf of the source and "
-               "reload it (SELECT pg_catalog.pg_reload_conf();): %s replication %s %s%s%s",
-               type, role->name, role->address != NULL ? role->address : "",
-               role->address != NULL ? " " : "",
-               role->address != NULL ? version->remedies.password_method : "peer");
-}
-
 /* Connect as the standby will. The kind of the error says whether it lasts. */
 static bool check_connection(const SourceRole *role, const StandbySettings *settings,
-                             const Control *target, Error *error)
+                             const Control *target, Arena *arena, Error *error)
 {
     AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
@@ -98,7 +87,10 @@ static bool check_connection(const SourceRole *role, const StandbySettings *sett
                   reason.message);
         error_detail(error, "It was tried with the primary_conninfo that the standby gets.");
         if (strstr(reason.message, "pg_hba.conf") != NULL)
-            hint_hba_line(role, target->version, error);
+            error_hint(error,
+                       "So that the standby can stream, add a line to pg_hba.conf of the source "
+                       "and reload it (SELECT pg_catalog.pg_reload_conf();): %s",
+                       streaming_hba_line(role, target->version, arena));
         return false;
     }
     if (system_identifier == target->system_identifier)
@@ -226,9 +218,15 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         complain(options, &problem, problems, settings, arena);
         return true;
     }
-    if (!check_role(&role, &problem))
+    if (!role.may_replicate)
+    {
+        error_set(&problem, ERROR_FAILED, "role %s may not replicate from the source server",
+                  role.name);
+        error_hint(&problem, "So that the standby can stream, run on the source: %s",
+                   streaming_grant(&role, arena));
         complain(options, &problem, problems, settings, arena);
-    connects = check_connection(&role, settings, &clusters->target.control, &problem);
+    }
+    connects = check_connection(&role, settings, &clusters->target.control, arena, &problem);
     if (!stop_check(error))
         return false;
     /* A role that may not replicate is refused for that, unless a hint names another reason. */
@@ -379,8 +377,7 @@ void streaming_check_slot_again(const Options *options, const Clusters *clusters
         !source_server_slot(clusters->source, options->slot, &slot, NULL) ||
         check_slot(options, &slot, &problem))
         return;
-    log_warning("%s", problem.message);
-    log_hint("%s", problem.hint);
+    log_as_warning(&problem);
 }
 
 void streaming_drop_slot(const Options *options, const Clusters *clusters)

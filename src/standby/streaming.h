@@ -5,7 +5,6 @@
 #ifndef STANDBY_STREAMING_H
 #define STANDBY_STREAMING_H
 
-#include "base/log.h"
 #include "standby/standby_settings.h"
 #include "target/target_server.h"
 
@@ -20,6 +19,11 @@
 MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters,
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
+
+/* The statement that lets the role replicate, and the line of pg_hba.conf that admits a standby
+ * with this role and address; in the arena. */
+const char *streaming_grant(const SourceRole *role, Arena *arena);
+const char *streaming_hba_line(const SourceRole *role, const Version *version, Arena *arena);
 
 /* Check that the standby may use --slot. Where another server has the slot, its release is waited
  * for, at most patience_seconds. settings->target_uses_slot counts. */

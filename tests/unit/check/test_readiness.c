@@ -27,7 +27,7 @@ static char *put_before_gap(const char *text)
 /* How the text of the only finding is shown. */
 static char *shown(const char *finding_text)
 {
-    Advice finding = {"name", ADVICE_OK, ADVICE_AT_ONCE, put_before_gap(finding_text), NULL};
+    Advice finding = {"name", ADVICE_OK, ADVICE_AT_ONCE, put_before_gap(finding_text), NULL, NULL};
     const Node node = {.target = "/target", .findings = {.items = &finding, .count = 1}};
     char *text;
     size_t size;
@@ -84,12 +84,12 @@ static char *shown_in_short(const Node *node)
 
 static void what_is_in_order_is_only_counted(void **state)
 {
-    Advice findings[] = {{"a", ADVICE_OK, ADVICE_AT_ONCE, "A is in order.", NULL},
-                         {"b", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "B is not known.", NULL},
-                         {"c", ADVICE_OK, ADVICE_AT_ONCE, "C is in order.", "but look"},
-                         {"d", ADVICE_WARNING, ADVICE_AT_ONCE, "D is odd.", "mend it"}};
-    Advice left_out[] = {{"e", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "nobody asked", NULL},
-                         {"f", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "neither", NULL}};
+    Advice findings[] = {{"a", ADVICE_OK, ADVICE_AT_ONCE, "A is in order.", NULL, NULL},
+                         {"b", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "B is not known.", NULL, NULL},
+                         {"c", ADVICE_OK, ADVICE_AT_ONCE, "C is in order.", "but look", NULL},
+                         {"d", ADVICE_WARNING, ADVICE_AT_ONCE, "D is odd.", "mend it", NULL}};
+    Advice left_out[] = {{"e", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "nobody asked", NULL, NULL},
+                         {"f", ADVICE_UNKNOWN, ADVICE_AT_ONCE, "neither", NULL, NULL}};
     Node node = {.target = "/target",
                  .findings = {.items = findings, .count = 4},
                  .not_looked_at = {.items = left_out, .count = 2}};

@@ -708,8 +708,9 @@ static void test_next_steps(void **state)
     next_steps_make(&options, &run);
     assert_int_equal(run.advice.count, 1);
     step_holds(&run, 0, "create standby.signal and set primary_conninfo");
-    next.advice.items = &(Advice){"standby", ADVICE_PROBLEM, ADVICE_BEFORE_START,
-                                  "it would not follow\nReplay would end.", "Remove it:\nRESET"};
+    next.advice.items = &(Advice){"standby",           ADVICE_PROBLEM,
+                                  ADVICE_BEFORE_START, "it would not follow\nReplay would end.",
+                                  "Remove it:\nRESET", NULL};
     next.advice.count = 1;
     next_steps_make(&options, &run);
     assert_int_equal(run.advice.count, 2);
