@@ -30,9 +30,9 @@ typedef struct JsonKey
     const char *name;
     JsonKind kind;
     bool nullable;
-    const char *description; /* NULL: the name says it */
     const char *values;      /* of JSON_ONE_OF, with '|' between them; of JSON_COUNT the only value,
                                 NULL: any */
+    const char *description; /* NULL: the name says it */
 } JsonKey;
 
 /* Append a schema (draft 7). All keys are required; others are allowed. */
