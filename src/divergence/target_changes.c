@@ -144,8 +144,8 @@ static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Err
     if (unproved != LSN_INVALID && (*end == LSN_INVALID || unproved > *end))
         *end = unproved;
     if (!given->clusters->target.control.wal_log_hints &&
-        !target_written_since_stop(&given->clusters->target, &given->clusters->shape, WRITTEN_ANY,
-                                   &written, error))
+        !target_written_since_stop(&given->clusters->target, &given->clusters->shape,
+                                   WRITES_OF_SOME, &written, error))
         return false;
     if (written)
         *end = given->divergence->target_end;

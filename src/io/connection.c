@@ -322,25 +322,6 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
                                                              : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
-/*
- * The string as a whole, since of a single parameter libpq takes an empty value for none, and so
- * the environment's; and our own parameters. libpq takes a string that sets anything where a dbname
- * may stand.
- */
-static void collect_parameters(ConnectAttempt *attempt, const char *conninfo,
-                               int retry_timeout_seconds)
-{
-    const PQconninfoOption *set = attempt->options;
-
-    while (set->keyword != NULL && set->val == NULL)
-        set++;
-    if (set->keyword != NULL)
-        add_parameter(attempt, "dbname", arena_strdup(attempt->arena, conninfo));
-    if (!is_chosen(attempt->options, "fallback_application_name"))
-        add_parameter(attempt, "fallback_application_name", "pg_rewind");
-    add_timeouts(attempt, retry_timeout_seconds);
-}
-
 /* ---- Why it failed ---- */
 
 #define TOO_MANY_CONNECTIONS "53300" /* of the server, the database or the role */
@@ -612,6 +593,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
                           ConnectionRefusal *refusal, Error *error)
 {
     PQconninfoOption *options = parse_conninfo(conninfo, error);
+    const PQconninfoOption *set;
     ConnectAttempt *attempt;
     pthread_t thread;
     PGconn *pg;
@@ -622,7 +604,16 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
     attempt->arena = arena_create();
     attempt->options = options;
-    collect_parameters(attempt, conninfo, retry_timeout_seconds);
+    /* The string as a whole, since of a single parameter libpq takes an empty value for none, and
+     * so the environment's; and our own parameters. libpq takes a string that sets anything where
+     * a dbname may stand. */
+    for (set = attempt->options; set->keyword != NULL && set->val == NULL;)
+        set++;
+    if (set->keyword != NULL)
+        add_parameter(attempt, "dbname", arena_strdup(attempt->arena, conninfo));
+    if (!is_chosen(attempt->options, "fallback_application_name"))
+        add_parameter(attempt, "fallback_application_name", "pg_rewind");
+    add_timeouts(attempt, retry_timeout_seconds);
     memcpy(keywords, attempt->keywords, sizeof(attempt->keywords));
     if (!start_thread(attempt, &thread))
         (void) run_attempt(attempt); /* the system refuses to start a thread: wait here */

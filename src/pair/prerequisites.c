@@ -174,7 +174,7 @@ static bool check_checksums_are_old(const Target *target, const WalShape *shape,
 
     if (target->control.data_checksum_version == 0 || target->control.wal_log_hints)
         return true;
-    if (!target_written_since_stop(target, shape, WRITTEN_ALL, &rewritten, error))
+    if (!target_written_since_stop(target, shape, WRITES_OF_ALL, &rewritten, error))
         return false;
     if (!rewritten)
         return true;

@@ -85,22 +85,6 @@ static bool is_servers_in_tablespace(const char *name)
     return digits > 0 && rest[digits] == '\0';
 }
 
-static void judge_directory(Foreign *foreign, const ListedFile *file)
-{
-    const size_t length = path_parent_length(file->path);
-    const char *name = file->path + length + (length > 0);
-
-    if (file->mounted)
-        add_tree(foreign, file->path, file->path, FOREIGN_MOUNT);
-    /* In a directory that every cluster has, only the tablespace's own is foreign. */
-    if (is_servers_in_tablespace(name))
-        add_directory(foreign, file->path,
-                      path_is_servers(foreign->version, file->path) || length == 0
-                          ? strlen(file->path)
-                          : length,
-                      FOREIGN_TABLESPACE, true);
-}
-
 static void judge_file(Foreign *foreign, const ListedFile *file)
 {
     const Listing *files = foreign->files;
@@ -144,11 +128,20 @@ void foreign_find(const Version *version, const Listing *files, Foreign *foreign
     for (size_t i = 0; i < files->count; i++)
     {
         const ListedFile *file = &files->files[i];
+        const size_t length = path_parent_length(file->path);
 
-        if (file->type == FILE_DIRECTORY)
-            judge_directory(foreign, file);
-        else if (file->type == FILE_REGULAR)
+        if (file->type == FILE_REGULAR)
             judge_file(foreign, file);
+        if (file->type != FILE_DIRECTORY)
+            continue;
+        if (file->mounted)
+            add_tree(foreign, file->path, file->path, FOREIGN_MOUNT);
+        /* In a directory that every cluster has, only the tablespace's own is foreign. */
+        if (is_servers_in_tablespace(file->path + length + (length > 0)))
+            add_directory(foreign, file->path,
+                          path_is_servers(version, file->path) || length == 0 ? strlen(file->path)
+                                                                              : length,
+                          FOREIGN_TABLESPACE, true);
     }
     ARRAY_SORT(foreign->trees, foreign->tree_count, compare_strings);
     ARRAY_SORT(foreign->closed, foreign->closed_count, compare_strings);

@@ -60,20 +60,20 @@ bool target_crashed_as_primary(const Target *target);
 /* ---- written_since_stop.c ---- */
 
 /* The files of relations that a program wrote to. */
-typedef enum FilesWritten
+typedef enum WriteExtent
 {
-    WRITTEN_ANY, /* pg_checksums of 15 and later writes only pages whose checksum does not fit */
-    WRITTEN_ALL  /* every file of the databases: pg_checksums --enable does, as a rule */
-} FilesWritten;
+    WRITES_OF_SOME, /* pg_checksums of 15 and later writes only pages whose checksum does not fit */
+    WRITES_OF_ALL   /* every file of the databases: pg_checksums --enable does, as a rule */
+} WriteExtent;
 
 /*
  * *written: that was done since the server was shut down; false unless it was. The files' times are
  * compared with that of the WAL segment that has the last record, or where that is gone of the
- * checkpoint. With WRITTEN_ALL one older file is enough: as a rule the first one that is looked at.
- * A file that begins with a page that was never used does not count there.
+ * checkpoint. With WRITES_OF_ALL one older file is enough: as a rule the first one that is looked
+ * at. A file that begins with a page that was never used does not count there.
  */
 MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
-                                          FilesWritten which, bool *written, Error *error);
+                                          WriteExtent which, bool *written, Error *error);
 
 /* ---- server_program.c ---- */
 

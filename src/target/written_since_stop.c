@@ -123,10 +123,10 @@ static bool follows_tablespace(void *context, const char *path)
     return relpath_is_tablespace(path);
 }
 
-bool target_written_since_stop(const Target *target, const WalShape *shape, FilesWritten which,
+bool target_written_since_stop(const Target *target, const WalShape *shape, WriteExtent which,
                                bool *written, Error *error)
 {
-    WrittenSearch search = {.target = target, .all = which == WRITTEN_ALL};
+    WrittenSearch search = {.target = target, .all = which == WRITES_OF_ALL};
     bool untouched;
 
     *written = false;

@@ -361,19 +361,19 @@ static void test_a_cluster_made_a_moment_before_its_stop(void **state)
     set_time("data/base/1/1259", stopped + 1, 400 * 1000 * 1000);
     /* Not even at a look at every file: pg_control was written later. */
     set_time("data/global/pg_control", stopped + 9, 0);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_false(rewritten);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ANY, &written, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_SOME, &written, &error));
     assert_false(written);
     set_time("data/base/1/1259", stopped + 1, 600 * 1000 * 1000);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_true(rewritten);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ANY, &written, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_SOME, &written, &error));
     assert_true(written);
     set_time("data/global/pg_control", stopped + 1, 504 * 1000 * 1000);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_false(rewritten);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ANY, &written, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_SOME, &written, &error));
     assert_false(written);
 }
 
@@ -386,7 +386,7 @@ static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
 
     (void) state;
     target->control.state = STATE_SHUTDOWNED;
-    assert_false(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error) &&
+    assert_false(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error) &&
                  rewritten);
     make_text("data/base/1/1259", "x");
     make_text("data/base/1/PG_VERSION", "15\n");
@@ -395,23 +395,23 @@ static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
     make_text("data/base/5/1259_fsm", "x");
     for (size_t i = 0; i < 2; i++)
         set_time(i == 0 ? "data/base/1/PG_VERSION" : "data/base/1/1260", stopped - 100, 0);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_true(rewritten);
     target->control.state = STATE_SHUTDOWNED_IN_RECOVERY;
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_false(rewritten);
     target->control.state = STATE_SHUTDOWNED;
     set_time("data/base/5/1259", stopped, 0);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_true(rewritten);
     /* Pages that were never used are not written. */
     make_text("data/base/5/1260_fsm", "");
     assert_int_equal(truncate("data/base/5/1260_fsm", 8192), 0);
     set_time("data/base/5/1260_fsm", stopped - 1, 0);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_true(rewritten);
     set_time("data/base/5/1259_fsm", stopped - 1, 0);
-    assert_true(target_written_since_stop(target, &shape, WRITTEN_ALL, &rewritten, &error));
+    assert_true(target_written_since_stop(target, &shape, WRITES_OF_ALL, &rewritten, &error));
     assert_false(rewritten);
 }
 
