@@ -148,6 +148,14 @@ void json_number(Json *json, const char *key, uint64_t value)
     buffer_printf(json->text, "%llu", (unsigned long long) value);
 }
 
+void json_known_number(Json *json, const char *key, bool known, uint64_t value)
+{
+    if (known)
+        json_number(json, key, value);
+    else
+        json_null(json, key);
+}
+
 void json_decimal(Json *json, const char *key, const char *text)
 {
     append_key(json, key);

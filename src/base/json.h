@@ -42,6 +42,7 @@ void json_strings(Json *json, const char *key, const char *const *strings, size_
 
 void json_null(Json *json, const char *key);
 void json_number(Json *json, const char *key, uint64_t value);
+void json_known_number(Json *json, const char *key, bool known, uint64_t value);
 /* text is a number as JSON writes it, NULL is null. */
 void json_decimal(Json *json, const char *key, const char *text);
 void json_bool(Json *json, const char *key, bool value);

@@ -213,10 +213,9 @@ void node_print_json(const Node *node, FILE *stream)
     json_string(&json, "target", node->target);
     json_string(&json, "source", node->source);
     json_decimal(&json, "server_version", known ? node->version->name : NULL);
-    if (control_is_of_fork(&node->clusters->target.control))
-        json_number(&json, "fork_catalog_version", node->clusters->target.control.catalog_version);
-    else
-        json_null(&json, "fork_catalog_version");
+    json_known_number(&json, "fork_catalog_version",
+                      control_is_of_fork(&node->clusters->target.control),
+                      node->clusters->target.control.catalog_version);
     json_string(&json, "server",
                 !known                       ? NULL
                 : node->look.session.running ? "running"

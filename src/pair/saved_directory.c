@@ -1,9 +1,11 @@
 #include "pair/saved_directory.h"
 
+#include "io/dir.h"
 #include "io/place.h"
 #include "io/trust.h"
 
 #include <libgen.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COMPARED_SIZE (1024 * 1024)
@@ -24,14 +26,47 @@ static bool find_existing_directory(const char *directory, Buffer *memory, const
     return true;
 }
 
+bool find_cluster_around(const char *directory, Buffer *inside, Error *error)
+{
+    char parent[PLACE_PATH_SIZE];
+    bool found;
+
+    snprintf(parent, sizeof(parent), "%s", directory);
+    if (!place_data_directory(parent, &found, error))
+        return false;
+    if (found)
+        buffer_append_string(inside, parent);
+    return true;
+}
+
+bool find_links_around(const char *directory, const char *data_directory, Buffer *inside,
+                       Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *link = data_directory, **names;
+    bool found;
+
+    if (data_directory == NULL || inside->size > 0)
+        return true;
+    if (!dir_list(arena_printf(arena, "%s/pg_tblspc", data_directory), arena, &names, &found,
+                  error))
+        return false;
+    if (!place_inside(directory, link))
+        link = arena_printf(arena, "%s/pg_wal", data_directory);
+    if (!place_inside(directory, link))
+        link = arena_printf(arena, "%s/pg_xlog", data_directory);
+    for (; *names != NULL && !place_inside(directory, link); names++)
+        link = arena_printf(arena, "%s/pg_tblspc/%s", data_directory, *names);
+    if (place_inside(directory, link))
+        buffer_append_string(inside, link);
+    return true;
+}
+
 bool saved_directory_check(const char *option, const char *directory, const Clusters *clusters,
                            Buffer *memory, const char **existing, Error *error)
 {
-    const char *target = clusters->target.directory;
-    AUTO_BUFFER Buffer pg_wal = {0};
-    const char *const forbidden[] = {
-        target, path_in(&pg_wal, target, clusters->shape.version->wal_directory),
-        clusters->source != NULL ? clusters->source->directory : NULL};
+    const Source *source = clusters->source;
+    AUTO_BUFFER Buffer inside = {0};
 
     if (!trust_check(directory, error))
         return error_hint(error,
@@ -40,11 +75,12 @@ bool saved_directory_check(const char *option, const char *directory, const Clus
                           option);
     if (!find_existing_directory(directory, memory, existing, error))
         return false;
-    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++)
-        if (forbidden[i] != NULL && place_inside(*existing, forbidden[i]))
-            return error_set(error, ERROR_FAILED,
-                             "directory \"%s\" for %s must not be inside \"%s\"", directory, option,
-                             forbidden[i]);
+    if (!find_links_around(*existing, clusters->target.directory, &inside, error) ||
+        !find_links_around(*existing, source != NULL ? source->directory : NULL, &inside, error))
+        return false;
+    if (inside.size > 0)
+        return error_set(error, ERROR_FAILED, "directory \"%s\" for %s must not be inside \"%s\"",
+                         directory, option, buffer_string(&inside));
     return place_can_change_names(*existing) ||
            error_set_errno(error, "could not write to directory \"%s\"", *existing);
 }

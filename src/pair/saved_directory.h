@@ -17,6 +17,14 @@ MUST_CHECK bool saved_directory_check(const char *option, const char *directory,
                                       const Clusters *clusters, Buffer *memory,
                                       const char **existing, Error *error);
 
+/* Append the data directory of any cluster that a directory is or lies in; nothing: in none. */
+MUST_CHECK bool find_cluster_around(const char *directory, Buffer *inside, Error *error);
+
+/* Append the data directory (NULL: none), or what its links to WAL or a tablespace lead to, if the
+ * directory lies there. Nothing more if inside has one already. */
+MUST_CHECK bool find_links_around(const char *directory, const char *data_directory, Buffer *inside,
+                                  Error *error);
+
 /*
  * A file of it. It has another name until it is whole and on the disk, so that a run that is killed
  * leaves a name of ours, which the next one removes. Begins as zeros.

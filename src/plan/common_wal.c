@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SEGMENT_NAME_LENGTH 24
+#define ARCHIVED_NAME_SIZE 64
+
 /* The range [begin, end) of a timeline is part of the history before the divergence. */
 static bool wal_is_common(const PlanInput *input, Timeline timeline, Lsn begin, Lsn end)
 {
@@ -136,4 +139,38 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
     return name != NULL && file->size == input->shape.segment_size &&
            wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
            plan_keeps_segment(input, timeline, segment);
+}
+
+/* True if path marks a file as archived that holds lost history. name: that file. */
+static bool is_archived_lost(const PlanInput *input, const char *path,
+                             char name[ARCHIVED_NAME_SIZE])
+{
+    const char *below = relpath_below(path, input->version->wal_directory);
+    const char *status = below != NULL ? relpath_below(below, "archive_status") : NULL;
+    const char *end = status != NULL ? strrchr(status, '.') : NULL;
+    char segment_name[SEGMENT_NAME_LENGTH + 1];
+    Timeline timeline;
+    uint64_t segment;
+
+    if (end == NULL || strcmp(end, ".done") != 0 || end - status >= ARCHIVED_NAME_SIZE)
+        return false;
+    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (end - status), status);
+    snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
+    if (wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment))
+        return !plan_segment_is_common(input, timeline, segment);
+    return history_file_name_parse(name, &timeline) &&
+           !history_has(input->source_history, timeline);
+}
+
+const char *const *plan_archived_lost(const PlanInput *input, Arena *arena, size_t *count)
+{
+    const Listing *files = input->target;
+    const char **names = arena_allocate(arena, (files->count + 1) * sizeof(*names));
+    char name[ARCHIVED_NAME_SIZE];
+
+    *count = 0;
+    for (size_t i = 0; i < files->count; i++)
+        if (is_archived_lost(input, files->files[i].path, name))
+            names[(*count)++] = arena_strdup(arena, name);
+    return names;
 }

@@ -263,6 +263,29 @@ bool plan_summarizer_reads(const PlanInput *input, Timeline timeline);
 /* The files are of a server that summarizes its WAL (17 and later). */
 bool plan_summarizes_wal(const Listing *files);
 
+/* Names of files that the target has archived, and that hold lost history; *count of them, in the
+ * arena. */
+const char *const *plan_archived_lost(const PlanInput *input, Arena *arena, size_t *count);
+
+/* ---- Prepared transactions: prepared.c ---- */
+
+typedef struct PlanPreparedList
+{
+    const ScanPrepared *entries; /* gid NULL: only the number is known */
+    size_t count;
+} PlanPreparedList;
+
+typedef struct PlanPrepared
+{
+    PlanPreparedList stay; /* the source's, which the target has afterwards */
+    PlanPreparedList go;   /* those that only the target has; of these two xid and gid are set */
+} PlanPrepared;
+
+/* List those that are not finished: of_source, what the source's WAL prepares; target, what the
+ * target's tells; and the files of both. In the arena. */
+PlanPrepared plan_prepared(const Plan *plan, const PlanPreparedList *of_source,
+                           const ScanResult *target, Lsn divergence, Arena *arena);
+
 /* ---- Relations that become unlogged ones while pg_rewind works: unlogged.c ---- */
 
 /* The source's WAL from the start of recovery to the end of what is replayed. */

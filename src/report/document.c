@@ -38,14 +38,6 @@ static void json_time(Json *json, const char *key, bool known, int64_t timestamp
     json_string(json, key, text);
 }
 
-static void json_known_number(Json *json, const char *key, bool known, uint64_t number)
-{
-    if (known)
-        json_number(json, key, number);
-    else
-        json_null(json, key);
-}
-
 static void json_history(Json *json, const char *key, const Report *report, const History *history)
 {
     const size_t count = history->count;
@@ -68,7 +60,7 @@ static void json_divergence(Json *json, const Report *report)
     const Divergence *divergence = &report->run->divergence;
     const ScanCheckpoint *common = report_common_checkpoint(report);
 
-    if (json_section(json, "divergence", '{', report_has_diverged(report)))
+    if (json_section(json, "divergence", '{', divergence->printed != LSN_INVALID))
     {
         json_lsn(json, "lsn", report, divergence->printed);
         json_number(json, "timeline", divergence->printed_timeline);
@@ -315,7 +307,7 @@ static void json_run(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-static void json_prepared_list(Json *json, const char *key, const ReportPreparedList *list)
+static void json_prepared_list(Json *json, const char *key, const PlanPreparedList *list)
 {
     for (size_t i = 0; json_each(json, key, true, i, list->count); i++)
     {
@@ -327,7 +319,7 @@ static void json_prepared_list(Json *json, const char *key, const ReportPrepared
 static void json_consequences(Json *json, const Report *report)
 {
     ReportReplay replay;
-    ReportPreparedList stay, go;
+    PlanPrepared prepared;
     size_t archived_count;
     const char *const *archived = report_archived(report, &archived_count);
 
@@ -339,10 +331,10 @@ static void json_consequences(Json *json, const Report *report)
         json_number(json, "segments", replay.segments);
         json_close(json, '}');
     }
-    if (json_section(json, "prepared", '{', report_prepared(report, &stay, &go)))
+    if (json_section(json, "prepared", '{', report_prepared(report, &prepared)))
     {
-        json_prepared_list(json, "stay", &stay);
-        json_prepared_list(json, "go", &go);
+        json_prepared_list(json, "stay", &prepared.stay);
+        json_prepared_list(json, "go", &prepared.go);
         json_close(json, '}');
     }
     if (archived != NULL)
@@ -410,7 +402,7 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     const Run *run = report->run;
     const Plan *plan = &run->planned.plan;
     const Clusters *clusters = &run->session.clusters;
-    const Version *version = report_version(report);
+    const Version *version = clusters->target.control.version;
     Json json = {.text = text, .file = file};
 
     json_open(&json, '{');
@@ -424,10 +416,8 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_string(&json, "source", run->source.description);
     json_string(&json, "target", clusters->target.directory);
     json_decimal(&json, "server_version", version != NULL ? version->name : NULL);
-    if (control_is_of_fork(&clusters->target.control))
-        json_number(&json, "fork_catalog_version", clusters->target.control.catalog_version);
-    else
-        json_null(&json, "fork_catalog_version");
+    json_known_number(&json, "fork_catalog_version", control_is_of_fork(&clusters->target.control),
+                      clusters->target.control.catalog_version);
     json_divergence(&json, report);
     json_recovery_start(&json, report);
     json_history(&json, "source_history", report, &clusters->source_history);

@@ -24,9 +24,6 @@ typedef struct ReportTime
  * which were killed and run again. Together they are run_seconds. */
 void report_times(const Report *report, ReportTime times[PHASE_COUNT]);
 
-/* The server version of the target; NULL: not known. */
-const Version *report_version(const Report *report);
-
 /* As the server prints it, in the run's arena; of an early failure the version is not known. */
 const char *report_lsn(const Report *report, Lsn lsn);
 
@@ -35,7 +32,6 @@ const char *report_lsn(const Report *report, Lsn lsn);
 /* True if all blocks were compared in place of reading the target's WAL: asked for or not. */
 bool report_compares(const Report *report);
 
-bool report_has_diverged(const Report *report);
 /* The last common checkpoint; NULL: not known, or not used. */
 const ScanCheckpoint *report_common_checkpoint(const Report *report);
 /* Recovery could start there: the checkpoint's redo position, or that of the source's checkpoint if
@@ -63,15 +59,8 @@ typedef struct ReportReplay
 /* Returns false if it is not known. */
 bool report_replay(const Report *report, ReportReplay *replay);
 
-typedef struct ReportPreparedList
-{
-    ScanPrepared *entries; /* only xid and gid are set; gid NULL: only the number is known */
-    size_t count;
-} ReportPreparedList;
-
-/* Prepared transactions: the source's stay, what only the target has goes. Lists are in the run's
- * arena. False: not known. */
-bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPreparedList *go);
+/* Returns false if they are not known. Lists are in the run's arena. */
+bool report_prepared(const Report *report, PlanPrepared *prepared);
 
 /* Names of files that the target has archived, and that hold lost history; *count of them, in the
  * run's arena. NULL: not known. */

@@ -128,7 +128,7 @@ static void append_picture(const Report *report, Buffer *text)
 
     if (source->count == 0 || target->count == 0)
         return;
-    if (!report_has_diverged(report))
+    if (report->run->divergence.printed == LSN_INVALID)
     {
         append_undiverged(report, "source", source, source_end, text);
         append_undiverged(report, "target", target, target_end, text);

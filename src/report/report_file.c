@@ -1,7 +1,7 @@
 #include "report/report.h"
 
-#include "io/dir.h"
 #include "io/trust.h"
+#include "pair/saved_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,46 +9,6 @@
 #include <unistd.h>
 
 #define TEMPORARY ".pg_rewind.new"
-
-/* ---- Places that belong to a server ---- */
-
-static bool error_inside(const char *path, const char *inside, Error *error)
-{
-    error_set(error, ERROR_FAILED, "report file \"%s\" must not be inside \"%s\"", path, inside);
-    return error_detail(error, "The directory belongs to a server.");
-}
-
-/* Neither in a data directory nor below one, of any cluster. */
-static bool check_parents(const char *path, const char *directory, Error *error)
-{
-    char parent[PLACE_PATH_SIZE];
-    bool found;
-
-    snprintf(parent, sizeof(parent), "%s", directory);
-    return place_data_directory(parent, &found, error) &&
-           (!found || error_inside(path, parent, error));
-}
-
-/* A data directory links to directories elsewhere. */
-static bool check_links(const char *path, const char *directory, const char *data_directory,
-                        Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    const char *tablespaces, *link, **names;
-    bool found;
-
-    if (data_directory == NULL)
-        return true;
-    tablespaces = arena_printf(arena, "%s/pg_tblspc", data_directory);
-    if (!dir_list(tablespaces, arena, &names, &found, error))
-        return false;
-    link = arena_printf(arena, "%s/pg_wal", data_directory);
-    if (!place_inside(directory, link))
-        link = arena_printf(arena, "%s/pg_xlog", data_directory);
-    for (; *names != NULL && !place_inside(directory, link); names++)
-        link = arena_printf(arena, "%s/%s", tablespaces, *names);
-    return !place_inside(directory, link) || error_inside(path, link, error);
-}
 
 /* ---- The file ---- */
 
@@ -114,6 +74,7 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
 {
     const int named = path != NULL ? find_descriptor(path) : -1;
     char directory[PLACE_PATH_SIZE];
+    AUTO_BUFFER Buffer inside = {0};
     struct stat status;
     mode_t mask;
     bool found;
@@ -138,10 +99,17 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
         file->stream = fopen(path, "we");
         return file->stream != NULL || error_not_created(path, error);
     }
-    if (!find_place(file, path, directory, error) || !check_parents(path, directory, error) ||
-        !check_links(path, directory, options->target, error) ||
-        !check_links(path, directory, options->source_directory, error))
+    if (!find_place(file, path, directory, error) ||
+        !find_cluster_around(directory, &inside, error) ||
+        !find_links_around(directory, options->target, &inside, error) ||
+        !find_links_around(directory, options->source_directory, &inside, error))
         return false;
+    if (inside.size > 0)
+    {
+        error_set(error, ERROR_FAILED, "report file \"%s\" must not be inside \"%s\"", path,
+                  buffer_string(&inside));
+        return error_detail(error, "The directory belongs to a server.");
+    }
     if (snprintf(file->temporary, sizeof(file->temporary), "%s" TEMPORARY, file->path) >=
         (int) sizeof(file->temporary))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);

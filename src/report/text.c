@@ -41,6 +41,13 @@ static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const ch
     buffer_append_u8(text, '\n');
 }
 
+/* A row with one value, unless that is NULL or empty. */
+static void text_value(Buffer *text, const char *label, const char *value)
+{
+    if (value != NULL && value[0] != '\0')
+        text_row(text, label, "%s", value);
+}
+
 /* A row for each line of value; the label stands before the first. Lines longer than width are
  * broken, unless it is 0. An empty value is no row. */
 static void text_rows(Buffer *text, const char *label, const char *value, size_t width)
@@ -146,7 +153,7 @@ static void text_histories(const Report *report, Buffer *text)
     const Clusters *clusters = &report->run->session.clusters;
     const ScanCheckpoint *common = report_common_checkpoint(report);
 
-    if (report_has_diverged(report))
+    if (report->run->divergence.printed != LSN_INVALID)
     {
         text_row(text, "divergence", "%s on timeline %u", report_lsn(report, divergence->printed),
                  divergence->printed_timeline);
@@ -174,22 +181,21 @@ static int compare_touched(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-/* Catalogs are not, nor relations that belong to a table that has a name. */
-static bool is_worth_showing(const LostRelation *relation)
-{
-    return relation->transactions > 0 && relation->table == NULL &&
-           relation->oid >= FIRST_NORMAL_OID &&
-           ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
-}
-
+/* Without catalogs, and without relations that belong to a table that has a name. */
 static void list_touched(const Lost *lost, TextList *list)
 {
     size_t shown = 0;
     const LostRelation **sorted = memory_allocate((lost->relation_count + 1) * sizeof(*sorted));
 
     for (size_t i = 0; i < lost->relation_count; i++)
-        if (is_worth_showing(&lost->relations[i]))
-            sorted[shown++] = &lost->relations[i];
+    {
+        const LostRelation *relation = &lost->relations[i];
+
+        if (relation->transactions > 0 && relation->table == NULL &&
+            relation->oid >= FIRST_NORMAL_OID &&
+            ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0))
+            sorted[shown++] = relation;
+    }
     qsort(sorted, shown, sizeof(*sorted), compare_touched);
     for (size_t i = 0; i < shown; i++)
         text_list_add(list, "%s: %llu transaction%s, %llu record%s", sorted[i]->name,
@@ -200,10 +206,13 @@ static void list_touched(const Lost *lost, TextList *list)
 
 /* A relation that was dropped or the like, by a transaction if xid is not 0. All relations of a new
  * database are one row; *last is the database that has its row. */
-static void list_done(TextList *list, const LostRelation *relation, bool of_new_database, Oid *last,
-                      uint32_t xid)
+static void list_done(TextList *list, const Lost *lost, const LostRelation *relation, unsigned what,
+                      Oid *last, uint32_t xid)
 {
     const Oid database = relation->id.database;
+    /* CREATE DATABASE copies the relations of its template, whose catalogs are among them. */
+    const bool of_new_database = what == LOST_CREATED && relation->oid < FIRST_NORMAL_OID &&
+                                 lost_database_is_new(lost, database);
 
     if (relation->table != NULL || (of_new_database && database == *last))
         return;
@@ -224,39 +233,23 @@ static void list_done(TextList *list, const LostRelation *relation, bool of_new_
         buffer_printf(list->buffer, " by %u", xid);
 }
 
-/* CREATE DATABASE copies the relations of its template, whose catalogs are among them. */
-static bool is_copied(const Lost *lost, const LostRelation *relation, unsigned what)
+/* by_transaction: with the transactions, of which there is a list. */
+static void list_all_done(const Lost *lost, unsigned what, bool by_transaction, TextList *list)
 {
-    return what == LOST_CREATED && relation->oid < FIRST_NORMAL_OID &&
-           lost_database_is_new(lost, relation->id.database);
-}
-
-/* Without the list of transactions. */
-static void list_done_by_any(const Lost *lost, unsigned what, TextList *list)
-{
-    const LostRelation *relations = lost->relations;
     Oid last = 0;
 
-    for (size_t i = 0; i < lost->relation_count; i++)
-        if (relations[i].what & what)
-            list_done(list, &relations[i], is_copied(lost, &relations[i], what), &last, 0);
-}
-
-static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
-{
-    for (size_t i = 0; i < lost->transaction_count; i++)
+    for (size_t i = 0; !by_transaction && i < lost->relation_count; i++)
+        if (lost->relations[i].what & what)
+            list_done(list, lost, &lost->relations[i], what, &last, 0);
+    for (size_t i = 0; by_transaction && i < lost->transaction_count; i++)
     {
         const LostSet *set = lost_set(lost, &lost->transactions[i]);
-        Oid last = 0;
 
+        last = 0;
         for (size_t k = 0; k < set->count; k++)
-        {
-            const LostRelation *relation = &lost->relations[set->items[k].relation];
-
             if (set->items[k].what & what)
-                list_done(list, relation, is_copied(lost, relation, what), &last,
+                list_done(list, lost, &lost->relations[set->items[k].relation], what, &last,
                           lost->transactions[i].xid);
-        }
     }
 }
 
@@ -279,14 +272,6 @@ static void list_schema_changes(const Report *report, const Lost *lost, TextList
     }
 }
 
-static void list_sequences(const Lost *lost, TextList *list)
-{
-    for (size_t i = 0; i < lost->relation_count; i++)
-        if (lost->relations[i].is_sequence && lost_relation_is_told(&lost->relations[i]))
-            text_list_add(list, "%s: up to %lld", lost->relations[i].name,
-                          (long long) lost->relations[i].last_value);
-}
-
 static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
 {
     static const struct
@@ -304,16 +289,17 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
     text_list_rows(text, "only prepared", &list);
     list_touched(lost, &list);
     text_list_rows(text, "most touched", &list);
-    list_sequences(lost, &list);
+    for (size_t i = 0; i < lost->relation_count; i++)
+        if (lost->relations[i].is_sequence && lost_relation_is_told(&lost->relations[i]))
+            text_list_add(&list, "%s: up to %lld", lost->relations[i].name,
+                          (long long) lost->relations[i].last_value);
     text_list_rows(text, "sequences", &list);
     list_schema_changes(report, lost, &list);
     text_list_rows(text, "schema, by its catalogs", &list);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
-        if (report->options->report_transactions == REPORT_TRANSACTIONS_ALL)
-            list_done_by_each(lost, rows[i].what, &list);
-        else
-            list_done_by_any(lost, rows[i].what, &list);
+        list_all_done(lost, rows[i].what,
+                      report->options->report_transactions == REPORT_TRANSACTIONS_ALL, &list);
         text_list_rows(text, rows[i].label, &list);
     }
     if (lost->incomplete)
@@ -326,6 +312,7 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     const LostCount *count = &run->lost_count;
     const uint64_t prepared = run->changes.lost_prepared;
     const uint64_t maintenance = run->lost != NULL ? run->lost->maintenance_count : 0;
+    const SavedRows *saved = &run->saved_rows;
 
     if (!count->counted)
         return;
@@ -350,21 +337,14 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     if (run->lost != NULL)
         text_lost_list(report, run->lost, text);
     if (run->saved_wal_command != NULL)
-    {
-        text_row(text, "kept in", "%s", report->options->save_diverged_wal);
-        text_row(text, "to read it", "%s", run->saved_wal_command);
-    }
-    if (run->saved_rows.incomplete != NULL)
-        text_row(text, "rows not saved", "%s", run->saved_rows.incomplete);
-    if (run->saved_rows.json != NULL)
-    {
-        text_row(text, "rows saved in", "%s", run->saved_rows.json);
-        if (run->saved_rows.sql != NULL)
-            text_row(text, "as SQL in", "%s", run->saved_rows.sql);
+        text_value(text, "kept in", report->options->save_diverged_wal);
+    text_value(text, "to read it", run->saved_wal_command);
+    text_value(text, "rows not saved", saved->incomplete);
+    text_value(text, "rows saved in", saved->json);
+    text_value(text, "as SQL in", saved->sql);
+    if (saved->json != NULL)
         text_row(text, "changes of rows", "%llu; unknown: %llu",
-                 (unsigned long long) run->saved_rows.changes,
-                 (unsigned long long) run->saved_rows.untold);
-    }
+                 (unsigned long long) saved->changes, (unsigned long long) saved->untold);
 }
 
 static void text_size(const Report *report, const char *label, uint64_t bytes, Buffer *text)
@@ -440,8 +420,7 @@ static void text_rejoin(const Report *report, Buffer *text)
     if (rejoin->facts.followed)
     {
         text_row(text, "application_name", "%s", rejoin->standby.name);
-        if (rejoin->standby.sync_state[0] != '\0')
-            text_row(text, "sync_state", "%s", rejoin->standby.sync_state);
+        text_value(text, "sync_state", rejoin->standby.sync_state);
         text_row(text, "replayed up to", "%s", report_lsn(report, rejoin->replayed));
     }
 }
@@ -459,11 +438,10 @@ static void text_run(const Report *report, Buffer *text)
                  source->address != NULL ? " (" : "",
                  source->address != NULL ? source->address : "", source->address != NULL ? ")" : "",
                  source->port);
-    if (report->program_version != NULL)
-        text_row(text, "pg_rewind", "%s", report->program_version);
+    text_value(text, "pg_rewind", report->program_version);
 }
 
-static void text_prepared_list(const char *label, const ReportPreparedList *prepared, Buffer *text)
+static void text_prepared_list(const char *label, const PlanPreparedList *prepared, Buffer *text)
 {
     AUTO_BUFFER Buffer buffer = {0};
     TextList list = {&buffer, "\n", SHOWN_MAX, 0};
@@ -478,13 +456,13 @@ static void text_prepared_list(const char *label, const ReportPreparedList *prep
 
 static void text_prepared(const Report *report, Buffer *text)
 {
-    ReportPreparedList stay, go;
+    PlanPrepared prepared;
 
-    if (!report_prepared(report, &stay, &go) || stay.count + go.count == 0)
+    if (!report_prepared(report, &prepared) || prepared.stay.count + prepared.go.count == 0)
         return;
     buffer_append_string(text, "\nPrepared transactions\n");
-    text_prepared_list("the source's, which stay", &stay, text);
-    text_prepared_list("the target's, which go", &go, text);
+    text_prepared_list("the source's, which stay", &prepared.stay, text);
+    text_prepared_list("the target's, which go", &prepared.go, text);
 }
 
 static void text_archived(const Report *report, Buffer *text)
@@ -519,16 +497,6 @@ static void text_replay(const Report *report, Buffer *text)
              report_lsn(report, replay.from), report_lsn(report, replay.to),
              size_text(report, replay.to - replay.from), (unsigned long long) replay.segments,
              plural(replay.segments));
-}
-
-static void text_backups(const Report *report, Buffer *text)
-{
-    const char *backup = run_full_backup(report->run);
-
-    if (backup == NULL)
-        return;
-    buffer_printf(text, "\nBackups\n%*s", LABEL_COLUMN, "");
-    text_append_lines(text, backup, LABEL_COLUMN, SENTENCE_COLUMNS_MAX);
 }
 
 static void text_next(const Report *report, Buffer *text)
@@ -582,7 +550,7 @@ void report_text(const Report *report, Buffer *out)
     AUTO_BUFFER Buffer document = {0};
     Buffer *text = &document;
     const bool done = report->exit_status == 0 && !report->options->dry_run;
-    const char *target = report->run->session.clusters.target.directory;
+    const char *backup = run_full_backup(report->run);
     char server[CONTROL_SERVER_SIZE];
 
     buffer_printf(text, "pg_rewind: %s\n\n", report_result(report).text);
@@ -592,11 +560,9 @@ void report_text(const Report *report, Buffer *out)
         text_rows(text, "detail", report->errors[i]->detail, 0);
         text_rows(text, "hint", report->errors[i]->hint, 0);
     }
-    if (report->run->source.description != NULL)
-        text_row(text, "source", "%s", report->run->source.description);
-    if (target != NULL)
-        text_row(text, "target", "%s", target);
-    if (report_version(report) != NULL)
+    text_value(text, "source", report->run->source.description);
+    text_value(text, "target", report->run->session.clusters.target.directory);
+    if (report->run->session.clusters.target.control.version != NULL)
         text_row(text, "server version", "%s",
                  control_server(&report->run->session.clusters.target.control, server));
     text_run(report, text);
@@ -607,7 +573,11 @@ void report_text(const Report *report, Buffer *out)
     text_replay(report, text);
     text_prepared(report, text);
     text_archived(report, text);
-    text_backups(report, text);
+    if (backup != NULL)
+    {
+        buffer_printf(text, "\nBackups\n%*s", LABEL_COLUMN, "");
+        text_append_lines(text, backup, LABEL_COLUMN, SENTENCE_COLUMNS_MAX);
+    }
     text_next(report, text);
     text_rejoin(report, text);
     text_times(report, text);

@@ -391,16 +391,6 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
     return settings;
 }
 
-/* True if the server will find in pg_control that it cannot take queries as hot_standby demands. */
-static bool lacks_hot_standby(const NextStartInput *input, const Settings *now)
-{
-    const Control *control = input->control;
-
-    return control->version != NULL && control->version->wal_level_archive &&
-           control->wal_level == WAL_LEVEL_ARCHIVE &&
-           setting_is_on(settings_value(now, "hot_standby"));
-}
-
 /* Collect what decides how the server starts. */
 static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
                               NextStart *next)
@@ -491,7 +481,8 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
 {
     const Advice problem = {
         .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START};
-    const bool written = next->standby_settings != NULL || (rewound->input->write_recovery_conf);
+    const Control *control = rewound->input->control;
+    const bool written = next->standby_settings != NULL || rewound->input->write_recovery_conf;
 
     if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
         advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
@@ -501,7 +492,10 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
                    "writing, now or after a promotion.");
     if (next->standby && !(next->recovery_conf && written && rewound->input->plan != NULL))
         start_advise_on_stop_setting(start, list);
-    if (next->standby && lacks_hot_standby(rewound->input, start->now))
+    /* The server finds in pg_control that it cannot take queries as hot_standby demands. */
+    if (next->standby && control->version != NULL && control->version->wal_level_archive &&
+        control->wal_level == WAL_LEVEL_ARCHIVE &&
+        setting_is_on(settings_value(start->now, "hot_standby")))
         advice_add(list, problem,
                    "Set hot_standby = off before the server starts: with wal_level = archive of "
                    "the source it does not start otherwise. For queries restart the source with "

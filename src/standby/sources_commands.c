@@ -38,36 +38,3 @@ void sources_commands_add(SourcesCommands *commands, const Settings *former, con
     }
     commands->complete = commands->complete && !former->incomplete && !now->incomplete;
 }
-
-static void append_commands(const SourcesCommands *commands, Buffer *text)
-{
-    for (size_t i = 0; i < commands->count; i++)
-    {
-        const char *name = commands->settings[i];
-
-        buffer_printf(text, "%s%s", i > 0 ? ", " : "", name);
-        if (commands->restore_shown != NULL && strcmp(name, "restore_command") == 0)
-            buffer_printf(text, " (%s)", commands->restore_shown);
-    }
-}
-
-void error_sources_commands(const SourcesCommands *commands, Error *error)
-{
-    static const char unlooked[] =
-        "pg_rewind does not run the source's restore_command, so it has not looked for WAL in the "
-        "archive that would lead the server away from the source.";
-    static const char unread[] =
-        "Not all of the configuration could be read: there may be more settings.";
-    AUTO_BUFFER Buffer text = {0};
-
-    buffer_append_string(&text,
-                         "the target's server will run what the source's configuration names: ");
-    append_commands(commands, &text);
-    error_set(error, ERROR_FAILED, "%s", buffer_string(&text));
-    if (commands->restore_shown != NULL || !commands->complete)
-        error_detail(error, "%s%s%s", commands->restore_shown != NULL ? unlooked : "",
-                     commands->restore_shown != NULL && !commands->complete ? " " : "",
-                     commands->complete ? "" : unread);
-    error_hint(error, "Look at these settings of the source, or keep the target's configuration: "
-                      "--keep-config.");
-}

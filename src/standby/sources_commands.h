@@ -23,7 +23,4 @@ typedef struct SourcesCommands
 void sources_commands_add(SourcesCommands *commands, const Settings *former, const Settings *now,
                           Arena *arena);
 
-/* The message, with a detail and a hint, that names them. */
-void error_sources_commands(const SourcesCommands *commands, Error *error);
-
 #endif

@@ -217,13 +217,32 @@ void start_advise_on_slot(const Version *version, const char *name, bool unknown
 
 void start_advise_on_commands(const SourcesCommands *commands, AdviceList *list)
 {
-    Error error;
+    static const char unlooked[] =
+        "pg_rewind does not run the source's restore_command, so it has not looked for WAL in the "
+        "archive that would lead the server away from the source.";
+    static const char unread[] =
+        "Not all of the configuration could be read: there may be more settings.";
+    const bool shows = commands->restore_shown != NULL;
+    AUTO_BUFFER Buffer names = {0};
 
     if (commands->count == 0)
         return;
-    error_sources_commands(commands, &error);
-    advice_add_error(
-        list,
-        (Advice){.id = "standby_commands", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START},
-        &error);
+    for (size_t i = 0; i < commands->count; i++)
+    {
+        const char *name = commands->settings[i];
+
+        buffer_printf(&names, "%s%s", i > 0 ? ", " : "", name);
+        if (shows && strcmp(name, "restore_command") == 0)
+            buffer_printf(&names, " (%s)", commands->restore_shown);
+    }
+    advice_add(list,
+               (Advice){.id = "standby_commands",
+                        .severity = ADVICE_WARNING,
+                        .when = ADVICE_BEFORE_START,
+                        .remedy = "Look at these settings of the source, or keep the target's "
+                                  "configuration: --keep-config."},
+               "the target's server will run what the source's configuration names: %s%s%s%s%s",
+               buffer_string(&names), shows || !commands->complete ? "\n" : "",
+               shows ? unlooked : "", shows && !commands->complete ? " " : "",
+               commands->complete ? "" : unread);
 }

@@ -46,13 +46,6 @@ const char *streaming_hba_line(const SourceRole *role, const Version *version, A
                         role->name, role->address, version->remedies.password_method);
 }
 
-/* True for a file by a relative path: only the server looks for it in its data directory. */
-static bool names_relative_file(const char *keyword, const char *value)
-{
-    return option_names_file(keyword) && value[0] != '\0' && value[0] != '/' &&
-           strcmp(value, "system") != 0; /* sslrootcert */
-}
-
 /* Make the string to be tried, of what our libpq knows. False: primary_conninfo cannot be tried. */
 static bool make_tried(const char *conninfo, Buffer *tried)
 {
@@ -63,7 +56,10 @@ static bool make_tried(const char *conninfo, Buffer *tried)
     {
         if (connection_knows_option(buffer_string(&keyword)))
             conninfo_append(tried, buffer_string(&keyword), buffer_string(&value));
-        possible = possible && !names_relative_file(buffer_string(&keyword), buffer_string(&value));
+        /* Only the server looks for a relative path in its data directory. */
+        if (option_names_file(buffer_string(&keyword)) && value.size > 0 && value.bytes[0] != '/' &&
+            strcmp(buffer_string(&value), "system") != 0)
+            possible = false;
     }
     return possible;
 }
@@ -144,13 +140,6 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     return true;
 }
 
-/* True if the target's own server streams with the slot. */
-static bool is_held_by_target(const StandbySettings *settings, const SourceSlot *slot)
-{
-    return settings->target_uses_slot &&
-           (slot->holder[0] == '\0' || is_among(slot->holder, settings->slot_users));
-}
-
 /* Look at the slot, until no other server uses it, or for as long as is allowed: the source may not
  * have noticed yet that one is gone. *slot->active is then false. */
 static bool wait_for_release(Source *source, const StandbySettings *settings, const char *name,
@@ -162,7 +151,9 @@ static bool wait_for_release(Source *source, const StandbySettings *settings, co
     {
         if (!source_server_slot(source, name, slot, error))
             return false;
-        slot->active = slot->active && !is_held_by_target(settings, slot);
+        if (settings->target_uses_slot &&
+            (slot->holder[0] == '\0' || is_among(slot->holder, settings->slot_users)))
+            slot->active = false; /* the target's own server streams with it */
         if (slot->active && wait_reports(&wait, SILENT_SECONDS))
             log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
                      "release",
