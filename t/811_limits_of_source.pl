@@ -68,7 +68,7 @@ sub kept
 {
     my ($version) = @_;
     my $written = $version >= 12;
-    my $numbers = pairs($version, '%s (%d, the source has %d)');
+    my $numbers = pairs($version, '%s (%d, needed: %d)');
 
     fresh('kept')->start;
     my $found = finding('standby_limits', '--keep-config');
@@ -85,7 +85,7 @@ sub kept
 
     my $pid = $target->postmaster_pid;
     my $writes =
-        qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, the source has %3$d)') ]}\E$/m;
+        qr/^pg_rewind: -R writes limits that are at least the source's, since a hot standby does not start with lower ones: \Q@{[ pairs($version, '%1$s (%2$d, needed: %3$d)') ]}\E$/m;
     ends(rejoin('--keep-config', '-n'), 0, 'a dry run of --rejoin', $writes) if $written;
     my $result = rejoin('--keep-config');
     if ($written)
@@ -109,7 +109,7 @@ sub kept
     fresh('command_line')->start(settings => { max_connections => 90 });
     $pid = $target->postmaster_pid;
     ends(rejoin('--keep-config', $_), 1, "a limit of the command line, $_", $low,
-        qr/^pg_rewind: detail: max_connections \(90, the source has 150\)/m,
+        qr/^pg_rewind: detail: max_connections \(90, needed: 150\)/m,
         qr/^pg_rewind: hint: The server was started with such options, which win over what -R writes\. Start it without them, or name a --start-command without them\.$/m)
         for '--no-sync', '-n';
     is($target->postmaster_pid, $pid, 'a limit of the command line: the server goes on');
@@ -118,7 +118,7 @@ sub kept
     fresh('by_hand');
     my %limit = limits($version);
     ends(of_target('--keep-config', '--no-sync'), 0, 'without -R',
-        qr/^pg_rewind: hint: Before the server starts: the target's server would not start as a hot standby: its limits are lower than the source's\. \Q@{[ pairs($version, '%1$s (%2$d, the source has %3$d)') ]}\E\. Set them/m);
+        qr/^pg_rewind: hint: Before the server starts: the target's server would not start as a hot standby: its limits are lower than the source's\. \Q@{[ pairs($version, '%1$s (%2$d, needed: %3$d)') ]}\E\. Set them/m);
     append($target->last_settings, join '', map { "$_ = $limit{$_}\n" } sort keys %limit);
     rejoins($target, $source, no_promotion => 1, quick => 1);
 
@@ -137,12 +137,12 @@ sub edited
     my $before = slurp($file);
     $source->sql('ALTER SYSTEM SET max_connections = 30');
     fresh('edited')->start;
-    like(finding('standby_limits')->{text}, qr/^max_connections \(30, the source has 150\)\.$/m,
+    like(finding('standby_limits')->{text}, qr/^max_connections \(30, needed: 150\)\.$/m,
         'edited: --check has both numbers');
     my $result = rejoin();
     ends($result, 0, 'edited', $follows) if $version >= 12;
     is($target->query('SHOW max_connections'), 150, 'edited: the server has what it needs') if $version >= 12;
-    ends($result, 1, 'edited', $low, qr/^pg_rewind: detail: max_connections \(30, the source has 150\)\.$/m)
+    ends($result, 1, 'edited', $low, qr/^pg_rewind: detail: max_connections \(30, needed: 150\)\.$/m)
         if $version < 12;
     spew($file, $before);
     return;
@@ -160,7 +160,7 @@ sub without_divergence
     append($target->last_settings, "max_connections = 40\n");
     my $result = of_target('-R');
     ends($result, 0, 'no rewind');
-    like($result->{stderr}, qr/max_connections \(40, the source has 150\)/, 'no rewind: the number is named');
+    like($result->{stderr}, qr/max_connections \(40, needed: 150\)/, 'no rewind: the number is named');
     append($target->last_settings, "max_connections = 150\n") if $version < 12;
     is($target->try_start->{status}, 0, 'no rewind: the server starts') or diag($target->log);
     return;

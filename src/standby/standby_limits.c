@@ -39,7 +39,7 @@ void standby_limits_find(const Version *version, const Settings *settings, const
 void standby_limits_append(const LowLimits *low, Buffer *text)
 {
     for (size_t i = 0; i < low->count; i++)
-        buffer_printf(text, "%s%s (%u, the source has %u)", i > 0 ? ", " : "", low->items[i].name,
+        buffer_printf(text, "%s%s (%u, needed: %u)", i > 0 ? ", " : "", low->items[i].name,
                       low->items[i].configured, low->items[i].needed);
 }
 

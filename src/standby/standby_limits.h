@@ -34,7 +34,7 @@ void standby_limits_raise(const Version *version, const uint32_t *limits, uint32
 void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
                          LowLimits *low);
 
-/* Append "NAME (CONFIGURED, the source has NEEDED), ..." */
+/* Append "NAME (CONFIGURED, needed: NEEDED), ..." */
 void standby_limits_append(const LowLimits *low, Buffer *text);
 
 /* Print that -R writes them, if there are any. */

@@ -43,7 +43,7 @@ static void defaults_are_enough_for_defaults(void **state)
     begin(&fixture, 150000);
     assert_string_equal(find(&fixture, &text), "");
     fixture.needed[4] = 65;
-    assert_string_equal(find(&fixture, &text), "max_locks_per_transaction (64, the source has 65)");
+    assert_string_equal(find(&fixture, &text), "max_locks_per_transaction (64, needed: 65)");
     arena_destroy(fixture.arena);
 }
 
@@ -57,10 +57,10 @@ static void both_numbers_of_each_low_limit(void **state)
     settings_set(&fixture.settings, "max_connections", "99");
     settings_set(&fixture.settings, "max_worker_processes", "9");
     settings_set(&fixture.settings, "max_wal_senders", "0x9");
-    assert_string_equal(find(&fixture, &text), "max_connections (99, the source has 100), "
-                                               "max_wal_senders (9, the source has 10)");
+    assert_string_equal(find(&fixture, &text), "max_connections (99, needed: 100), "
+                                               "max_wal_senders (9, needed: 10)");
     settings_set(&fixture.settings, "max_connections", "many"); /* no server takes it */
-    assert_string_equal(find(&fixture, &text), "max_wal_senders (9, the source has 10)");
+    assert_string_equal(find(&fixture, &text), "max_wal_senders (9, needed: 10)");
     settings_set(&fixture.settings, "hot_standby", "off");
     assert_string_equal(find(&fixture, &text), "");
     arena_destroy(fixture.arena);
@@ -76,7 +76,7 @@ static void what_may_stand_in_a_file_that_was_not_read(void **state)
     fixture.settings.incomplete = true;
     fixture.needed[0] = fixture.needed[1] = 200;
     settings_set(&fixture.settings, "max_connections", "100");
-    assert_string_equal(find(&fixture, &text), "max_connections (100, the source has 200)");
+    assert_string_equal(find(&fixture, &text), "max_connections (100, needed: 200)");
     arena_destroy(fixture.arena);
 }
 
@@ -92,7 +92,7 @@ static void hot_standby_is_off_by_default_before_10(void **state)
     fixture.needed[3] = 64;
     assert_string_equal(find(&fixture, &text), "");
     settings_set(&fixture.settings, "hot_standby", "on");
-    assert_string_equal(find(&fixture, &text), "max_connections (100, the source has 200)");
+    assert_string_equal(find(&fixture, &text), "max_connections (100, needed: 200)");
     arena_destroy(fixture.arena);
 }
 
