@@ -60,6 +60,25 @@ sub new_pair
 
 my $compares = qr/a rewind compares all blocks instead, and starts at the source's last checkpoint/;
 
+# No directory can be made for what is fetched: it says what it could not look at.
+sub without_a_place
+{
+    my ($target, $source, $with, $archive) = @_;
+    local $ENV{TMPDIR} = '/nowhere';
+    my %seen = map { $_->{name} => $_->{state} } @{ checks($target, $source)->{findings} };
+    is_deeply(\%seen, { map { $_->{name} => $_->{state} } @{ $with->{findings} } }, 'no place is needed where nothing is fetched');
+    is(checks($target, $source, '--early-start', "--wal-archive=$archive")->{short}, '0, needed, no problem',
+        'nor for files of an archive that are read where they are');
+    my $unseen = checks($target, $source, '--early-start', "--restore-command=cp $archive/%f %p");
+    is($unseen->{short}, '0, needed, no problem', 'what cannot be fetched is no problem');
+    is($unseen->{finding}{divergence}{state}, 'unknown', 'but it is not known');
+    like($unseen->{finding}{divergence}{text},
+        qr{^What a rewind would fetch first was not looked at, for want of a directory .*: could not stat file "/nowhere"},
+        'as is told');
+    like($unseen->{finding}{divergence}{remedy}, qr/^Set TMPDIR to a directory of your own\.$/, 'with what to do');
+    return;
+}
+
 sub source_has_lost_wal
 {
     my ($version) = @_;
@@ -92,6 +111,7 @@ sub source_has_lost_wal
         like($archived->{finding}{source_wal}{text},
             qr/^The source no longer has segment $first, from which on its WAL is replayed: /, 'and that is told');
     }
+    without_a_place($target, $source, $late, $archive);
     append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.conf'),
         "restore_command = 'cp $archive/%f %p'\n");
     my $own = checks($target, $source);
@@ -149,6 +169,31 @@ sub is_stopped_with_command
     return;
 }
 
+# The rewind makes a checkpoint that needs no WAL from before it, or fetches that WAL to the target: where a look cannot
+# see to the end, --rejoin goes on.
+sub look_cannot_see_all
+{
+    my ($version) = @_;
+    my ($source, $target) = new_pair($version);
+    my $archive = work_dir() . "/rejoin_archive_$version";
+    mkdir $archive or die;
+    my $first = $source->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+    $source->sql('INSERT INTO t VALUES (0); SELECT pg_switch_wal()') for 1 .. 3;
+    must_run([ 'mv', $source->path("pg_wal/$first"), $archive ]);
+    $target->start;
+    is_not_stopped($target, $source,
+        qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m);
+    my @rejoin = ('--rejoin', '-B', $target->bindir, '--source-server', $source->conninfo);
+    my $result = run([ rewind_argv($target->data, @rejoin, '--dry-run', '--checkpoint') ]);
+    is($result->{status}, 0, 'with --checkpoint it makes what it needs') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: would stop the target's server/m, 'so the server would be stopped');
+    $result = run([ rewind_argv($target->data, @rejoin, "--restore-command=cp $archive/%f %p") ],
+        env => { TMPDIR => '/nowhere' });
+    is($result->{status}, 0, 'a look without a place to fetch to refuses nothing') or diag($result->{stderr});
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
 # The old primary still runs.
 sub primary_goes_on
 {
@@ -192,5 +237,6 @@ each_version(sub {
     my ($version) = @_;
     source_has_lost_wal($version);
     standby_left_behind($version);
+    look_cannot_see_all($version);
     primary_goes_on($version);
 }, only => [ 10, 15, 18 ]);

@@ -29,9 +29,9 @@ static void print_table(const Table *table)
         const Attribute *attribute = &table->attributes[i];
 
         printf("%s%s:%u:%s:%d%c%s%s", i > 0 ? "," : "", attribute->name, attribute->type,
-               table->type_names[i] != NULL ? table->type_names[i] : "-",
-               attribute->storage.length, attribute->storage.alignment,
-               attribute->generated ? "g" : "", attribute->missing.bytes != NULL ? "m" : "");
+               table->type_names[i] != NULL ? table->type_names[i] : "-", attribute->storage.length,
+               attribute->storage.alignment, attribute->generated ? "g" : "",
+               attribute->missing.bytes != NULL ? "m" : "");
     }
     printf("|");
     for (size_t i = 0; i < table->key_count; i++)
@@ -127,8 +127,10 @@ static void print_transactions(Schema *schema, const RowChanges *changes)
 
 static bool look(char **arguments, Arena *arena, Error *error)
 {
+    static const char *const parents[] = {"/tmp", NULL};
     const Options options = {0};
     Clusters clusters = {0};
+    Scratch *scratch;
     WalStore *wal = NULL;
     Divergence diverged = {0};
     RowChanges *changes = NULL;
@@ -139,7 +141,8 @@ static bool look(char **arguments, Arena *arena, Error *error)
         !target_read(&clusters.target, error))
         return false;
     clusters.shape = control_wal_shape(&clusters.target.control);
-    good = target_wal_open(&options, &clusters, NULL, NULL, arena, &wal, error) &&
+    scratch = scratch_create(parents, NULL, arena);
+    good = target_wal_open(&options, &clusters, NULL, scratch, arena, &wal, error) &&
            target_history_read(&options, wal, arena, &clusters, error) &&
            divergence_find_target_end(&clusters, &wal->stream, 1, LSN_INVALID, &diverged.scan,
                                       &diverged.target_end, error);

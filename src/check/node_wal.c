@@ -192,6 +192,7 @@ void node_look_at_settings(Node *node)
 typedef struct Asked
 {
     bool asked, has;
+    bool unknown; /* there was no place for what it gives */
     char name[WAL_NAME_SIZE];
     const char *how; /* a sentence about the answer */
 } Asked;
@@ -205,6 +206,7 @@ static Asked ask_archive(const Node *node, uint64_t segment)
     answer.asked = node->options->wal_archive != NULL || node->look.session.restore_command != NULL;
     if (answer.asked)
         answer.has = wal_store_has(node->archive, segment, node->arena, &answer.how);
+    answer.unknown = !answer.has && node->look.session.scratch->failed;
     return answer;
 }
 
@@ -223,7 +225,7 @@ static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_
 static void add_lack(Node *node, const Asked *asked)
 {
     node_add(
-        node, "wal_reach", node_wal_problem(node),
+        node, "wal_reach", asked->unknown ? ADVICE_UNKNOWN : node_wal_problem(node),
         arena_printf(node->arena,
                      "Name an archive that has it: --wal-archive, --restore-command or -c; or "
                      "rewind with --compare, as --rejoin does by itself.\n"
@@ -356,7 +358,7 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
     if (asked->has)
         node_ok(node, "archive", "Asked for segment %s: %s", asked->name, asked->how);
     else if (asked->asked)
-        node_add(node, "archive", ADVICE_WARNING,
+        node_add(node, "archive", asked->unknown ? ADVICE_UNKNOWN : ADVICE_WARNING,
                  node->version->sql.archiver_view
                      ? "Look into the archive itself. On the primary:\n"
                        "SELECT * FROM pg_catalog.pg_stat_archiver;"

@@ -59,6 +59,12 @@ static void add_replayed_wal(Node *node)
                 name, what_for,
                 node->options->wal_archive != NULL ? "an archive has it."
                                                    : "the restore command gives it.");
+    else if (look->start.replayed == REPLAYED_WAL_IN_SUMMARIES)
+        node_ok(
+            node, "source_wal",
+            "The source no longer has segment %s; its WAL summaries tell what it changed since. "
+            "A rewind starts at the source's last checkpoint.",
+            name);
     else if (look->start.replayed == REPLAYED_WAL_NOT_NEEDED)
         node_add(
             node, "source_wal", ADVICE_WARNING,
@@ -139,6 +145,17 @@ static void judge_found(Node *node, bool fails, const char *end)
                              : " But it cannot follow: the source no longer has what comes next."));
 }
 
+/* Say what was not looked at for want of a place for it. */
+static void add_not_fetched(Node *node, const Error *error)
+{
+    node_add(
+        node, node->look.found ? "source_wal" : "divergence", ADVICE_UNKNOWN,
+        error->hint[0] != '\0' ? error->hint : NULL,
+        "What a rewind would fetch first was not looked at, for want of a directory to fetch it "
+        "to: %s. A rewind fetches to the target's own disk.",
+        error->message);
+}
+
 static void judge_stopped(Node *node, bool looked, const Error *error)
 {
     const Look *look = &node->look;
@@ -147,12 +164,19 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
         advice_add_error(&node->verdict.reasons, (Advice){.id = NULL}, error);
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
         decide(node, VERDICT_UNKNOWN, "The source could not be asked:");
+    else if (!looked && session_lacks_scratch(&look->session, error))
+        decide(node, VERDICT_UNKNOWN, "What would have to be fetched could not be looked at:");
     else if (!node->options->compare &&
              (look->found || (!looked && look->divergence.lsn < look->divergence.target_end &&
                               look->divergence.lsn != LSN_INVALID)))
         judge_found(node, !looked, LSN_TEXT(node->version, look->divergence.target_end));
     else if (!looked)
         decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
+    else if (!look->found)
+        decide(
+            node, divergence_is_certain(node->clusters) ? VERDICT_NEEDED : VERDICT_UNKNOWN,
+            "Where the histories diverge, and whether all WAL is there, was not looked at: see the "
+            "findings.");
     else
         decide(node, VERDICT_NEEDED,
                "With --compare all blocks are compared, whether the histories diverge or not.");
@@ -166,7 +190,10 @@ static void report_running(Node *node, bool looked, const Error *error)
     else if (!looked && error->kind != ERROR_REPORTED && !node->lacks_wal &&
              !node->look.start.lacks_room && node->look.start.replayed != REPLAYED_WAL_MISSING &&
              node->clusters->target_history.count > 0)
-        node_add_error(node, "divergence", ADVICE_PROBLEM, error);
+        node_add_error(node, "divergence",
+                       session_lacks_scratch(&node->look.session, error) ? ADVICE_UNKNOWN
+                                                                         : ADVICE_PROBLEM,
+                       error);
     else if (node->look.start.replayed == REPLAYED_WAL_UNKNOWN)
         node_leave_out(node, "source_wal",
                        node->options->compare ? "with --compare none of it is old"
@@ -400,9 +427,12 @@ static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
     Error error = {0};
-    const bool looked = look_at_pair(look, &error) && look_at_source_files(node, &error);
+    bool looked = look_at_pair(look, &error);
     const Source *source = node->clusters->source;
 
+    if (looked && error.kind != ERROR_NONE)
+        add_not_fetched(node, &error);
+    looked = looked && look_at_source_files(node, &error);
     if (source != NULL)
         node->source = arena_strdup(node->arena, source->description);
     find_needed_wal(node, looked, &error);
@@ -547,10 +577,9 @@ static void open_wal(Node *node)
     Error error;
 
     if (look->session.target_wal == NULL &&
-        !target_wal_open(node->options, clusters, command, NULL, node->arena,
+        !target_wal_open(node->options, clusters, command, look->session.scratch, node->arena,
                          &look->session.target_wal, &error))
         node_add_error(node, "archive", ADVICE_PROBLEM, &error);
-    look->session.target_wal->scratch_directory = look->session.scratch;
     if (clusters->target_history.count == 0)
         (void) !target_history_read(node->options, look->session.target_wal, node->arena, clusters,
                                     NULL);

@@ -131,9 +131,9 @@ typedef struct Version
     RemedyWords remedies;
     bool lsn_padded; /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool synchronizes_slots;             /* a standby may, which needs a dbname in
-                                            primary_conninfo (17+) */
-    bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */
+    bool synchronizes_slots; /* a standby may, which needs a dbname in
+                                primary_conninfo (17+) */
+    bool exclusion_lists;    /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */
     bool excludes_ds_store;        /* 15+ */
     bool grantable_file_functions; /* 11+; before, superuser only */

@@ -7,6 +7,7 @@
 #include "io/place.h"
 #include "io/trust.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -114,6 +115,60 @@ bool scratch_make(const char *parent, Arena *arena, const char **path, int *lock
     if (!ok)
         error_hint(error, "Set TMPDIR to a directory of your own.");
     return ok;
+}
+
+Scratch *scratch_create(const char *const *parents, const char *path, Arena *arena)
+{
+    Scratch *scratch = arena_allocate(arena, sizeof(*scratch));
+
+    assert((parents == NULL) != (path == NULL));
+    *scratch = (Scratch){.parents = parents, .lock_fd = -1};
+    atomic_init(&scratch->path, path);
+    pthread_mutex_init(&scratch->lock, NULL);
+    return scratch;
+}
+
+static bool make_below_parents(Scratch *scratch, Error *error)
+{
+    Error first = {0}, failure;
+    const char *path;
+
+    if (scratch->arena == NULL)
+        scratch->arena = arena_create();
+
+    for (const char *const *parent = scratch->parents; *parent != NULL; parent++)
+    {
+        if (scratch_make(*parent, scratch->arena, &path, &scratch->lock_fd, &failure))
+        {
+            atomic_store(&scratch->path, path);
+            return true;
+        }
+        log_debug("%s", failure.message);
+        if (first.kind == ERROR_NONE)
+            first = failure;
+    }
+    scratch->failed = true;
+    return error_copy(error, &first);
+}
+
+bool scratch_need(Scratch *scratch, Error *error)
+{
+    bool result;
+
+    pthread_mutex_lock(&scratch->lock);
+    result = scratch->path != NULL || make_below_parents(scratch, error);
+    pthread_mutex_unlock(&scratch->lock);
+    return result;
+}
+
+bool scratch_close(Scratch *scratch, Error *error)
+{
+    const bool result = scratch->path == NULL || scratch_remove(scratch->path, error);
+
+    file_close(scratch->lock_fd);
+    arena_destroy(scratch->arena);
+    pthread_mutex_destroy(&scratch->lock);
+    return result;
 }
 
 /* A DirVisitor. */

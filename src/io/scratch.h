@@ -1,10 +1,38 @@
 /*
- * A directory for what is only needed while the program runs, where other users may make files too.
+ * A directory for what is only needed while the program runs: made when it is first needed, so that
+ * a run which needs none does not fail for want of a place.
  */
 #ifndef IO_SCRATCH_H
 #define IO_SCRATCH_H
 
 #include "base/arena.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct Scratch
+{
+    const char *const *parents; /* the directory is new, below the first of these that will do; ends
+                                   with NULL */
+    _Atomic(const char *) path; /* NULL: not made yet */
+    atomic_bool failed;         /* none could be made when one was needed, or it had no room */
+
+    /* scratch.c's. */
+    pthread_mutex_t lock;
+    int lock_fd;  /* of a new directory, else -1 */
+    Arena *arena; /* of its path */
+} Scratch;
+
+/* A scratch directory that is not made yet, or that has this path, which callers make like any
+ * other. parents or path is NULL; what they point to lives as long. The Scratch is the arena's. */
+Scratch *scratch_create(const char *const *parents, const char *path, Arena *arena);
+
+/* Make the directory, if that was not done. Where none of the parents will do, the first one's
+ * error counts. Any thread may call this. */
+MUST_CHECK bool scratch_need(Scratch *scratch, Error *error);
+
+/* Remove the directory, if there is one, with all that is in it. Nothing may use it any more. */
+MUST_CHECK bool scratch_close(Scratch *scratch, Error *error);
 
 /*
  * Make a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is

@@ -278,13 +278,11 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
     const Clusters *clusters = chooser->in.clusters;
     SourceSummaries *summaries = &chooser->summaries;
     const Lsn divergence = chooser->in.divergence->lsn;
-    uint64_t segment;
     Lsn gone_end;
 
     (void) decision;
     facts->summaries_read = true;
-    if (chooser->foretells || !clusters->shape.version->has_wal_summaries ||
-        facts->late <= facts->early)
+    if (!clusters->shape.version->has_wal_summaries || facts->late <= facts->early)
         return true;
     if (chooser->in.divergence->rests_on_histories)
     {
@@ -293,13 +291,15 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
                   LSN_TEXT(clusters->shape.version, divergence));
         return true;
     }
-    if (!source_summaries_read(clusters, facts->early, facts->late, summaries, error))
+    if (!source_summaries_read(clusters, facts->early, facts->late, chooser->foretells, summaries,
+                               error))
         return false;
     /* A summary may lack what a record of a custom resource manager does to a relation. */
-    if (summaries->end < divergence || chooser->in.changes->scanned.custom_rmgr_seen)
+    if (summaries->end < divergence ||
+        (chooser->in.changes != NULL && chooser->in.changes->scanned.custom_rmgr_seen))
         return true;
-    if (!source_wal_find_gone(chooser->in.source_wal, facts->early, summaries->end, &segment,
-                              &gone_end, error))
+    if (!source_wal_find_gone(chooser->in.source_wal, facts->early, summaries->end,
+                              &chooser->first_segment, &gone_end, error))
         return false;
     facts->summaries_end = summaries->end;
     facts->summaries_spare_gone = gone_end != LSN_INVALID;
@@ -582,15 +582,18 @@ bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_roo
 
     chooser.has_room = has_room;
     result = decide_start(&chooser, &decision, error);
+    source_summaries_free(&chooser.summaries);
     *foretold = (StartForetold){.lacks_room = decision.refusal == START_LACKS_ROOM};
     if (facts->compares)
         return result;
     /* With --late-start that did not matter. */
     if (result && !facts->wal_was_looked_for && !facts->changes_unknown &&
-        !fetch_wal_there(&chooser, &decision, error))
+        !facts->summaries_spare_gone && !fetch_wal_there(&chooser, &decision, error))
         return false;
     foretold->segment = chooser.first_segment;
-    if (facts->changes_unknown || facts->missing_end != LSN_INVALID)
+    if (result && facts->summaries_spare_gone)
+        foretold->replayed = REPLAYED_WAL_IN_SUMMARIES;
+    else if (facts->changes_unknown || facts->missing_end != LSN_INVALID)
         foretold->replayed =
             decision.refusal == START_EARLY_ONLY || decision.refusal == START_WAL_MISSING
                 ? REPLAYED_WAL_MISSING

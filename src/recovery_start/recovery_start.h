@@ -190,9 +190,11 @@ typedef enum ReplayedWal
     REPLAYED_WAL_UNKNOWN, /* not looked for */
     REPLAYED_WAL_OF_SOURCE,
     REPLAYED_WAL_OF_ARCHIVE,
-    REPLAYED_WAL_NOT_NEEDED, /* nowhere, or no WAL tells what the target changed: a rewind starts
-                                late and compares all blocks */
-    REPLAYED_WAL_MISSING     /* nowhere, and there is no other way: a problem */
+    REPLAYED_WAL_IN_SUMMARIES, /* gone from the source, whose summaries tell what it changed: a
+                                  rewind starts late */
+    REPLAYED_WAL_NOT_NEEDED,   /* nowhere, or no WAL tells what the target changed: a rewind starts
+                                  late and compares all blocks */
+    REPLAYED_WAL_MISSING       /* nowhere, and there is no other way: a problem */
 } ReplayedWal;
 
 /* What can be said of the start before the WAL is read. */
@@ -204,7 +206,7 @@ typedef struct StartForetold
 } StartForetold;
 
 /*
- * Make the same decision as far as it needs no reading of WAL, and nothing of the source but a list
+ * Make the same decision as far as it needs no reading of WAL, and nothing of the source but lists
  * of its files: no checkpoint is made or waited for. has_room: room is not asked for. An error if
  * the rewind would fail; *foretold is set then as well.
  */

@@ -32,7 +32,9 @@ static bool foretell_start(Look *look, Error *error)
     const bool frees_space =
         file_exists(target, WORK_DIRECTORY) || file_exists(target, WORK_DIRECTORY ".wal");
 
-    return recovery_start_foretell(&input, session->arena, frees_space, &look->start, error);
+    return recovery_start_foretell(&input, session->arena, frees_space, &look->start, error) ||
+           (look->start.replayed == REPLAYED_WAL_UNKNOWN && !look->start.lacks_room &&
+            session_lacks_scratch(session, error));
 }
 
 /* As of a target that is stopped, or that will be. */
@@ -52,7 +54,9 @@ static bool find_divergence_of_look(Look *look, Error *error)
     look->found = session_find_divergence(&look->session, &look->source, &look->divergence, error);
     look->rewinds = look->found ? look->session.options->compare || look->divergence.needed
                                 : look->session.running || divergence_is_certain(clusters);
-    return look->found && (!look->rewinds || foretell_start(look, error));
+    if (!look->found)
+        return session_lacks_scratch(&look->session, error);
+    return !look->rewinds || foretell_start(look, error);
 }
 
 bool look_at_pair(Look *look, Error *error)

@@ -23,7 +23,8 @@ typedef struct Look
 /*
  * Look at the pair. A failure is what a rewind would fail by, or would after the target's server
  * was stopped, if that runs; or problems were found. If the target runs, divergence is looked for
- * only where the histories show it; !look->found also where too much WAL would have to be read.
+ * only where the histories show it; !look->found also where there is no scratch directory, or no
+ * room in it, for WAL that would have to be fetched: the rewind has it in the target.
  */
 MUST_CHECK bool look_at_pair(Look *look, Error *error);
 

@@ -171,15 +171,15 @@ static bool handle_pending(Session *session, Error *error)
     return (!is_live || finish_pending(session, &pending, error)) &&
            interlock_remove_leftover(session->interlock, error) &&
            stage_remove_stale(target_directory(session), error) &&
-           scratch_remove(session->scratch, error);
+           scratch_remove(session->scratch->path, error);
 }
 
 /*
  * A dry run and a look write nothing in the target. In a container /tmp may be small, read-only or
  * lack the sticky bit, so other places do as well, also the one beside the target. Those with
- * little room come last; where none does, the first one's error counts.
+ * little room come last.
  */
-static bool make_own_scratch(Session *session, Error *error)
+static Scratch *own_scratch(const Session *session)
 {
     const char *target = target_directory(session);
     const char *slash = strrchr(target, '/');
@@ -187,29 +187,24 @@ static bool make_own_scratch(Session *session, Error *error)
         "/tmp", "/var/tmp", arena_printf(session->arena, "%.*s/", (int) (slash - target), target),
         "/dev/shm"};
     const size_t count = sizeof(places) / sizeof(*places);
+    const char **parents =
+        arena_allocate(session->arena, (count + 1) * sizeof(*parents)); /* ends with NULL */
     const char *chosen = getenv("TMPDIR");
-    Error first = {0}, failure;
+    size_t taken = 0;
     FileSpace space;
 
     if (chosen != NULL && chosen[0] != '\0')
-        return scratch_make(chosen, session->arena, &session->scratch, &session->scratch_lock,
-                            error);
-    for (size_t i = 0; i < 2 * count; i++)
-    {
-        const char *place = places[i % count];
-        const bool roomy = file_space(place, &space, NULL) && space.free_bytes >= SCRATCH_ROOM;
+        parents[taken] = chosen;
+    else
+        for (size_t i = 0; i < 2 * count; i++)
+        {
+            const char *place = places[i % count];
+            const bool roomy = file_space(place, &space, NULL) && space.free_bytes >= SCRATCH_ROOM;
 
-        if (roomy != (i < count))
-            continue;
-        if (scratch_make(place, session->arena, &session->scratch, &session->scratch_lock,
-                         &failure))
-            return true;
-        log_debug("%s", failure.message);
-        if (first.kind == ERROR_NONE)
-            first = failure;
-    }
-    *error = first;
-    return false;
+            if (roomy == (i < count))
+                parents[taken++] = place;
+        }
+    return scratch_create(parents, NULL, session->arena);
 }
 
 bool session_open(Session *session, Error *error)
@@ -217,7 +212,6 @@ bool session_open(Session *session, Error *error)
     const char *target;
     long pid;
 
-    session->scratch_lock = -1;
     if (!target_open(session->arena, session->options->target, &session->clusters.target, error))
         return false;
     target = target_directory(session);
@@ -229,15 +223,18 @@ bool session_open(Session *session, Error *error)
         session->running = pid != 0;
         session->pending =
             !session->running && apply_look_for_pending(target, false) != PENDING_NOT_THERE;
-        return make_own_scratch(session, error);
+        session->scratch = own_scratch(session);
+        return true;
     }
     if (!acquire_lock(session, error))
         return false;
-    if (!session->options->dry_run)
-        session->scratch = arena_printf(session->arena, "%s/" WORK_DIRECTORY ".wal", target);
-    else if (!make_own_scratch(session, error))
-        return false;
-    return handle_pending(session, error);
+    session->scratch =
+        session->options->dry_run
+            ? own_scratch(session)
+            : scratch_create(NULL,
+                             arena_printf(session->arena, "%s/" WORK_DIRECTORY ".wal", target),
+                             session->arena);
+    return scratch_need(session->scratch, error) && handle_pending(session, error);
 }
 
 /* ---- Identify ---- */
@@ -363,9 +360,12 @@ static bool find_positions(Session *session, SourceState *state, Error *error)
     session->source_wal =
         source_wal_create(options, clusters, state, session->restore_command, session->scratch,
                           !session->locks || options->dry_run, session->arena);
-    if (!target_wal_open(options, clusters, session->restore_command, session->source_wal,
-                         session->arena, &session->target_wal, error) ||
-        !histories_read(options, session->target_wal, state->position.timeline, session->arena,
+    if (!target_wal_open(options, clusters, session->restore_command, session->scratch,
+                         session->arena, &session->target_wal, error))
+        return false;
+    session->target_wal->fetch = source_wal_fetch_segment;
+    session->target_wal->fetch_context = session->source_wal;
+    if (!histories_read(options, session->target_wal, state->position.timeline, session->arena,
                         clusters, error))
         return false;
     return source->is_server || source_wal_find_end(session->source_wal, state, error);
@@ -401,7 +401,7 @@ DivergenceInput session_divergence_input(const Session *session, const SourceSta
                              .state = source,
                              .target_wal = session->target_wal,
                              .source_wal = session->source_wal,
-                             .jobs = session->locks ? session->options->jobs : 1,
+                             .jobs = session->options->jobs,
                              .looks = !session->locks};
 }
 
@@ -418,7 +418,8 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
     Options *options;
 
     if (!session->options->rejoin || error->remedy != REMEDY_WAL || session->problems.count > 0 ||
-        needs_target_wal(session->options) || !divergence_is_certain(&session->clusters))
+        needs_target_wal(session->options) || !divergence_is_certain(&session->clusters) ||
+        session->scratch->failed)
         return false;
     if (session->locks || session->options->dry_run)
     {
@@ -477,6 +478,12 @@ bool session_find_next_wal(const Session *session, const SourceState *source, Ls
             (*has || source_wal_target_can_restore(session->source_wal, *segment, has, error)));
 }
 
+bool session_lacks_scratch(const Session *session, const Error *error)
+{
+    return !session->locks && session->scratch != NULL && session->scratch->failed &&
+           error_worst_kind(error) != ERROR_RETRY;
+}
+
 void session_close(Session *session)
 {
     Error error = {0};
@@ -485,8 +492,7 @@ void session_close(Session *session)
     if (session->source_wal != NULL)
         wal_store_destroy(session->source_wal->store);
     source_close(session->clusters.source);
-    if (session->scratch != NULL && !scratch_remove(session->scratch, &error))
+    if (session->scratch != NULL && !scratch_close(session->scratch, &error))
         log_warning("%s", error.message);
-    file_close(session->scratch_lock);
     interlock_release(session->interlock);
 }

@@ -8,6 +8,7 @@
 
 #include "base/advice.h"
 #include "divergence/divergence.h"
+#include "io/scratch.h"
 #include "target/interlock.h"
 
 /* The end of a run, for the exit status and the last line. */
@@ -37,9 +38,8 @@ typedef struct Session
     /* Set by session_open. */
     RewindOutcome outcome; /* session_set_outcome: what this run knows that it has done */
     Interlock *interlock;  /* NULL: not locked */
-    const char *scratch;   /* directory for WAL that is fetched for reading; of a run that is no dry
-                              run   below the target */
-    int scratch_lock;      /* of a dry run's or a look's, else -1 */
+    Scratch *scratch;      /* directory for WAL that is fetched for reading; of a run that is no dry
+                              run below the target. NULL: not opened so far */
     bool running;          /* without locks: the target's server runs */
     bool waited_for_lock;  /* another pg_rewind had the target before */
     bool resumed;          /* an interrupted rewind was finished first */
@@ -119,6 +119,10 @@ MUST_CHECK bool session_compare_instead(Session *session, Divergence *divergence
  * that is gone. */
 MUST_CHECK bool session_find_next_wal(const Session *session, const SourceState *source, Lsn end,
                                       uint64_t *segment, bool *has, Error *error);
+
+/* True if this error of a look only means that there is no place, or no room, for what it would
+ * have to fetch. A source that is lost is an error. */
+bool session_lacks_scratch(const Session *session, const Error *error);
 
 /* Close the source, remove the scratch directory, release the lock. What cannot be removed is a
  * warning. The arena stays. */

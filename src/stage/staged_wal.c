@@ -124,7 +124,7 @@ WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, L
     const bool dry_run = source_wal->options.dry_run;
     WalSpace wal = {.segment_size = clusters->shape.segment_size,
                     .is_fetched = !dry_run,
-                    .scratch = dry_run ? source_wal->scratch : NULL};
+                    .scratch = dry_run ? source_wal->scratch->path : NULL};
     uint32_t fetched;
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, input->wal_from); segment <= last;

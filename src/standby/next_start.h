@@ -5,6 +5,7 @@
 #define STANDBY_NEXT_START_H
 
 #include "base/advice.h"
+#include "io/scratch.h"
 #include "plan/plan.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
@@ -99,7 +100,7 @@ typedef struct ExpectedStart
     bool of_standby;        /* the source is one: it may be about to follow a newer timeline */
     const Control *control; /* of the source */
     Lsn divergence;         /* if it is rewound; LSN_INVALID: not known */
-    const char *scratch;    /* a directory for what the restore command gives */
+    Scratch *scratch;       /* a directory for what the restore command gives */
 } ExpectedStart;
 
 /*

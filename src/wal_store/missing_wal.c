@@ -82,7 +82,8 @@ static bool is_somewhere(WalStore *store, uint64_t segment, const char *name, in
         return true;
     (*looked_for)++;
     return wal_store_open_archived(store, segment, &fd, found, NULL) &&
-           file_remove(path_in(&path, store->scratch_directory, name), NULL);
+           (store->scratch->path == NULL ||
+            file_remove(path_in(&path, store->scratch->path, name), NULL));
 }
 
 bool wal_missing_add(Buffer *names, const char *name)

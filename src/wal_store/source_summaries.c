@@ -210,8 +210,8 @@ static void find_batch(SummaryReading *reading, const Clusters *clusters, Lsn to
     }
 }
 
-bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, SourceSummaries *summaries,
-                           Error *error)
+bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, bool only_names,
+                           SourceSummaries *summaries, Error *error)
 {
     Source *source = clusters->source;
     SummaryReading *reading;
@@ -234,6 +234,11 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, SourceSum
     do
     {
         find_batch(reading, clusters, to);
+        if (only_names && reading->count > 0)
+        {
+            summaries->end = reading->batch[reading->count - 1].end;
+            continue;
+        }
         result = result && (reading->count == 0 || read_batch(source, reading, error));
     } while (result && reading->count > 0 && !reading->ended);
     free(reading->ranges);

@@ -20,10 +20,11 @@ typedef struct SourceSummaries
 /*
  * Read those of the WAL in [from, to) of the source's history. The first must begin where that
  * does: at the redo position of a checkpoint. They end where the next one is missing, damaged, of
- * another timeline, or does not begin where the one before ends. That is no error.
+ * another timeline, or does not begin where the one before ends. That is no error. only_names: only
+ * find their end, by their names.
  * source_summaries_free in any case.
  */
-MUST_CHECK bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to,
+MUST_CHECK bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, bool only_names,
                                       SourceSummaries *summaries, Error *error);
 
 void source_summaries_free(SourceSummaries *summaries);

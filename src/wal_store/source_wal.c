@@ -25,7 +25,7 @@
 
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
-                             const char *scratch, bool only_reads, Arena *arena)
+                             Scratch *scratch, bool only_reads, Arena *arena)
 {
     static const WalPlace places[] = {
         WAL_IN_KEPT_PG_WAL, WAL_OF_SOURCE,  WAL_HELD_OF_COMMON_HISTORY,
@@ -39,7 +39,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
     store.places = places;
     store.stream.history = &clusters->source_history;
     store.source_prefix = source->is_server ? "source." : "";
-    store.source_directory = source->is_server ? scratch
+    store.source_directory = source->is_server ? NULL
                                                : arena_printf(arena, "%s/%s", source->directory,
                                                               control->version->wal_directory);
     /* A server says where its WAL ends, and has that segment. */
@@ -248,20 +248,6 @@ static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
     return file_pieces_ask(&pieces, workers, error);
 }
 
-bool source_wal_fetch_segment(void *context, const char *name, const char *path, bool *found,
-                              Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    WalFetch fetch = {.wal = context, .arena = arena};
-    bool result;
-
-    add_segment(&fetch, name, path, fetch.wal->store->stream.shape.segment_size);
-    result = fetch_pieces(&fetch, 1, error);
-    *found = result && !fetch.segments->missing;
-    free(fetch.segments);
-    return result;
-}
-
 /* A FetchDelivery. */
 static bool note_bytes(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
 {
@@ -273,27 +259,51 @@ static bool note_bytes(void *context, size_t index, const uint8_t *bytes, size_t
     return true;
 }
 
-bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Error *error)
+static bool source_has_file(const SourceWal *wal, const char *name, bool *has, Error *error)
 {
     Source *source = wal->clusters->source;
-    char name[WAL_NAME_SIZE], path[SOURCE_PATH_SIZE];
+    char path[SOURCE_PATH_SIZE];
     const FetchRequest request = {.path = path, .size = WAL_LONG_HEADER_SIZE};
 
     *has = false;
-    wal_stream_segment_name(&wal->store->stream, segment, name);
     snprintf(path, sizeof(path), "%s/%s", wal->store->stream.shape.version->wal_directory, name);
     return source->operations->fetch(source, 0, &(FetchBatch){.requests = &request, .count = 1},
                                      note_bytes, has, error);
 }
 
-/* The path of the segment in the scratch directory: fetched from the source, or restored. */
-static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
+bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Error *error)
+{
+    char name[WAL_NAME_SIZE];
+
+    wal_stream_segment_name(&wal->store->stream, segment, name);
+    return source_has_file(wal, name, has, error);
+}
+
+bool source_wal_fetch_segment(void *context, const char *name, const char *path, bool *found,
+                              Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    WalFetch fetch = {.wal = context, .arena = arena};
+    bool result;
+
+    if (path == NULL)
+        return source_has_file(context, name, found, error);
+    add_segment(&fetch, name, path, fetch.wal->store->stream.shape.segment_size);
+    result = fetch_pieces(&fetch, 1, error);
+    *found = result && !fetch.segments->missing;
+    free(fetch.segments);
+    return result;
+}
+
+/* The path of the segment in the scratch directory, which is there: fetched from the source, or
+ * restored. */
+static const char *copy_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
 {
     char name[WAL_NAME_SIZE];
 
     wal_stream_segment_name(&wal->store->stream, segment, name);
     buffer_clear(path);
-    buffer_printf(path, "%s/%s%s", wal->scratch, fetched ? "source." : "", name);
+    buffer_printf(path, "%s/%s%s", wal->scratch->path, fetched ? "source." : "", name);
     return buffer_string(path);
 }
 
@@ -301,7 +311,7 @@ static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
 {
     AUTO_BUFFER Buffer path = {0};
 
-    return file_exists("", scratch_path(wal, segment, fetched, &path));
+    return wal->scratch->path != NULL && file_exists("", copy_path(wal, segment, fetched, &path));
 }
 
 /* How much of a segment is here that the source sent, from its first byte. */
@@ -379,7 +389,8 @@ bool source_wal_scratch_room(const SourceWal *wal, uint64_t *bytes, Error *error
 {
     FileSpace space;
 
-    if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
+    if (!scratch_need(wal->scratch, error) || !file_make_directory(wal->scratch->path, error) ||
+        !file_space(wal->scratch->path, &space, error))
         return false;
     *bytes = space.free_bytes;
     return true;
@@ -407,7 +418,8 @@ static bool find_room_of_target(const SourceWal *wal, uint64_t *bytes, Error *er
     if (!file_space(target, &space, error) || !place_pool(target, &pool, error))
         return false;
     *bytes = space.free_bytes;
-    return scratch_add_space(wal->scratch, buffer_string(&pool), bytes, error);
+    return wal->scratch->path == NULL ||
+           scratch_add_space(wal->scratch->path, buffer_string(&pool), bytes, error);
 }
 
 bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside, Error *error)
@@ -415,7 +427,7 @@ bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t be
     static const char make_space[] = "Make space and run pg_rewind again.";
     const ListedWal none = {0}; /* what is gone comes from an archive */
     const bool writes = !wal->only_reads;
-    const char *directory = writes ? wal->scratch : wal->clusters->target.directory;
+    const char *directory = writes ? wal->scratch->path : wal->clusters->target.directory;
     uint64_t needed, room;
 
     if (!wal->clusters->source->is_server || end <= from)
@@ -434,12 +446,13 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
     const uint64_t needed = source_wal_bytes_to_fetch(wal, from, end);
     const uint64_t last = wal_segment_before(&wal->store->stream.shape, end);
     AUTO_BUFFER Buffer path = {0};
-    uint64_t segment = wal_segment_of(&wal->store->stream.shape, from), room;
+    uint64_t segment = wal_segment_of(&wal->store->stream.shape, from), room = 0;
 
-    if (!source_wal_scratch_room(wal, &room, error))
+    if (needed > 0 && !source_wal_scratch_room(wal, &room, error))
         return false;
+    wal->scratch->failed = wal->scratch->failed || needed > room;
     if (needed > room)
-        return error_no_space(wal->scratch, needed, room,
+        return error_no_space(wal->scratch->path, needed, room,
                               wal->only_reads ? "Set TMPDIR to a directory with more space."
                                               : "Make space and run pg_rewind again.",
                               error);
@@ -450,10 +463,12 @@ static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
         char name[WAL_NAME_SIZE];
 
         wal_stream_segment_name(&wal->store->stream, segment, name);
+        if (size > 0 && !source_wal_scratch_room(wal, &room, error))
+            return false;
         if (size > 0)
         {
             SegmentFetch *added =
-                add_segment(fetch, name, scratch_path(wal, segment, true, &path), size);
+                add_segment(fetch, name, copy_path(wal, segment, true, &path), size);
 
             added->number = segment;
             added->begin = sent;
@@ -570,7 +585,7 @@ bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
 
-    return file_remove(scratch_path(wal, segment, true, &path), error);
+    return wal->scratch->path == NULL || file_remove(copy_path(wal, segment, true, &path), error);
 }
 
 bool source_wal_remove_fetched(SourceWal *wal, Error *error)
@@ -591,13 +606,14 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
     const uint64_t end = wal_segment_of(shape, lsn);
     AUTO_BUFFER Buffer path = {0};
 
-    for (uint64_t segment = wal_segment_of(shape, from); segment < end; segment++)
+    for (uint64_t segment = wal_segment_of(shape, from);
+         wal->scratch->path != NULL && segment < end; segment++)
     {
         const bool fetched =
             scratch_has(wal, segment, true) || (wal->lost_read_wal && has_come(wal, segment));
 
-        if (!file_remove(scratch_path(wal, segment, true, &path), error) ||
-            !file_remove(scratch_path(wal, segment, false, &path), error))
+        if (!file_remove(copy_path(wal, segment, true, &path), error) ||
+            !file_remove(copy_path(wal, segment, false, &path), error))
             return false;
         wal->removed_bytes += fetched ? shape->segment_size : 0;
     }
@@ -726,7 +742,8 @@ bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_t
         (!*found && source_wal_ask_target_command(wal) &&
          !wal_store_find(wal->store, segment, path, found, error)))
         return false;
-    *may_take = *found && relpath_below(buffer_string(path), wal->scratch) != NULL;
+    *may_take = *found && wal->scratch->path != NULL &&
+                relpath_below(buffer_string(path), wal->scratch->path) != NULL;
     return true;
 }
 

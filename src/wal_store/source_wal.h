@@ -29,7 +29,7 @@ typedef struct SourceWal
     const Clusters *clusters;
     WalStore *store;
     Arena *arena;
-    const char *scratch;
+    Scratch *scratch;
     bool only_reads;  /* a dry run or a look: nothing that is fetched is staged */
     Lsn had_end;      /* WAL before it was on the source's disk; LSN_INVALID: see listed_wal_read */
     ListedWal listed; /* of the source; when segments are first asked for */
@@ -49,13 +49,13 @@ typedef struct SourceWal
 } SourceWal;
 
 /*
- * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
- * as long. only_reads: scratch is not of the target. state is the source's.
- * restore_command: NULL if none is to be asked. The caller destroys the store.
+ * clusters may still lack its histories; it, the arena and scratch must live as long. only_reads:
+ * scratch is not of the target. state is the source's. restore_command: NULL if none is to be
+ * asked. The caller destroys the store.
  */
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
-                             const char *scratch, bool only_reads, Arena *arena);
+                             Scratch *scratch, bool only_reads, Arena *arena);
 
 /* ---- Fetching ---- */
 

@@ -5,6 +5,7 @@
 #ifndef WAL_STORE_STANDBY_ARCHIVE_H
 #define WAL_STORE_STANDBY_ARCHIVE_H
 
+#include "io/scratch.h"
 #include "options.h"
 #include "pair/clusters.h"
 
@@ -17,7 +18,7 @@ typedef struct StandbyArchive
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     bool rewound;                /* else the target's pg_wal stays as it is */
     Lsn divergence;              /* of a target that is rewound; LSN_INVALID: not known */
-    const char *scratch;         /* a directory's path */
+    Scratch *scratch;
 } StandbyArchive;
 
 /* Files that the server would take for its history. */

@@ -23,18 +23,15 @@ static bool check_places(const Options *options, Error *error)
 }
 
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
-                     SourceWal *source_wal, Arena *arena, WalStore **target_wal, Error *error)
+                     Scratch *scratch, Arena *arena, WalStore **target_wal, Error *error)
 {
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL,     WAL_HELD,       WAL_FETCHED_BEFORE,
                                       WAL_OF_COMMON_HISTORY, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
                                       WAL_IN_PARTIAL,        WAL_PLACES_END};
-    WalStore store = wal_store_description(options, clusters, restore_command,
-                                           source_wal != NULL ? source_wal->scratch : NULL, arena);
+    WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);
 
     store.places = places;
     store.stream.missing = error_missing_in_wal_store;
-    store.fetch = source_wal != NULL ? source_wal_fetch_segment : NULL;
-    store.fetch_context = source_wal;
     *target_wal = wal_store_create(&store);
     return check_places(options, error);
 }

@@ -8,12 +8,12 @@
 #include "wal_store/source_wal.h"
 
 /*
- * Common history is fetched from the source where the target lacks it (source_wal NULL: it is not,
- * and nothing is written). clusters may still lack its histories. An error where --wal-archive or
+ * Common history is fetched from the source where the target lacks it, if the caller sets the
+ * store's fetch. clusters may still lack its histories. An error where --wal-archive or
  * --restore-command can be seen to be wrong. The caller destroys the store in any case.
  */
 MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters,
-                                const char *restore_command, SourceWal *source_wal, Arena *arena,
+                                const char *restore_command, Scratch *scratch, Arena *arena,
                                 WalStore **target_wal, Error *error);
 
 /* ---- Histories ---- */

@@ -53,7 +53,7 @@ Lsn wal_last_needed(const Control *control)
 }
 
 WalStore wal_store_description(const Options *options, const Clusters *clusters,
-                               const char *restore_command, const char *scratch, Arena *arena)
+                               const char *restore_command, Scratch *scratch, Arena *arena)
 {
     const Target *target = &clusters->target;
     const Control *control = &target->control;
@@ -69,7 +69,7 @@ WalStore wal_store_description(const Options *options, const Clusters *clusters,
         .data_directory = target->directory,
         .wal_directory =
             arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
-        .scratch_directory = scratch,
+        .scratch = scratch,
         .archive_directory = options->wal_archive,
         .restore = {.command = restore_command,
                     .data_directory = target->directory,
@@ -232,14 +232,15 @@ static bool open_held_of_common_history(WalStore *store, const WantedWal *wanted
  * that. */
 static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
 {
+    const char *directory =
+        store->source_directory != NULL ? store->source_directory : store->scratch->path;
     char name[FILE_NAME_SIZE];
     bool there;
 
-    if (store->source_directory == NULL)
-        return true; /* it is a server, and nothing is fetched */
+    if (directory == NULL)
+        return true; /* it is a server, and nothing was fetched */
     snprintf(name, sizeof(name), "%s%s", store->source_prefix, wanted->name);
-    return file_open_read(path_in(&found->path, store->source_directory, name), &found->fd, &there,
-                          error);
+    return file_open_read(path_in(&found->path, directory, name), &found->fd, &there, error);
 }
 
 /* ---- The scratch directory ---- */
@@ -248,7 +249,11 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
 static bool open_fetched_file(WalStore *store, const WantedWal *wanted, const char *name,
                               FoundWal *found, Error *error)
 {
-    path_in(&found->path, store->scratch_directory, name);
+    const char *scratch = store->scratch->path;
+
+    if (scratch == NULL)
+        return true;
+    path_in(&found->path, scratch, name);
     return open_if_valid(store, wanted, found, error);
 }
 
@@ -267,7 +272,9 @@ static bool begin_incoming(WalStore *store, const char *name, Buffer *path, Erro
 {
     AUTO_BUFFER Buffer directory = {0};
 
-    path_in(&directory, store->scratch_directory, INCOMING);
+    if (!scratch_need(store->scratch, error))
+        return false;
+    path_in(&directory, store->scratch->path, INCOMING);
     return file_make_directories(buffer_string(&directory), error) &&
            file_remove(path_in(path, buffer_string(&directory), name), error);
 }
@@ -315,7 +322,7 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
         return false;
     if (!found || (S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_uid == geteuid()))
         return true;
-    path_in(&copy, store->scratch_directory, INCOMING "/copy");
+    path_in(&copy, store->scratch->path, INCOMING "/copy");
     return expand_to(COMPRESSION_NONE, path, &copy, store->stream.shape.segment_size, &size,
                      error) &&
            file_rename(buffer_string(&copy), path, error);
@@ -332,7 +339,7 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
         return false;
     if (found->fd < 0)
         return file_remove(path, error);
-    path_in(&found->path, store->scratch_directory, name);
+    path_in(&found->path, store->scratch->path, name);
     if (file_set_mode(found->fd, path, file_mode(), error) &&
         file_move(path, buffer_string(&found->path), error))
         return true;
@@ -351,6 +358,10 @@ static bool fetch_common_history(WalStore *store, const WantedWal *wanted, Found
     bool there;
 
     if (store->fetch == NULL || end > store->common_end)
+        return true;
+    if (!store->fetch(store->fetch_context, wanted->name, NULL, &there, error))
+        return false;
+    if (!there)
         return true;
     if (!begin_incoming(store, wanted->name, &incoming, error) ||
         !store->fetch(store->fetch_context, wanted->name, buffer_string(&incoming), &there, error))
@@ -592,6 +603,17 @@ static const struct WalPlaceRow
     [WAL_IN_PARTIAL] = {open_partial, false},
 };
 
+/* What a full disk keeps from being fetched may be there nevertheless. */
+static void note_lack_of_room(const WalStore *store)
+{
+    const char *scratch = store->scratch->path;
+    FileSpace space;
+
+    if (scratch != NULL && file_space(scratch, &space, NULL) &&
+        space.free_bytes < store->stream.shape.segment_size)
+        store->scratch->failed = true;
+}
+
 /* Ask the places of one kind in order: a cluster's own, or the others. The others are asked under
  * the lock: several workers may want the same file. */
 static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, FoundWal *found,
@@ -611,6 +633,8 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
          place++)
         if (place_rows[*place].own == own)
             good = place_rows[*place].open(store, wanted, found, error);
+    if (!own && found->fd < 0)
+        note_lack_of_room(store);
     if (!own)
         pthread_mutex_unlock(&store->lock);
     return good;
@@ -669,7 +693,10 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
         Error error;
 
         if (!place_rows[*place].open(store, &wanted, &found, &error))
+        {
+            note_lack_of_room(store);
             *how = arena_printf(arena, "%s.", error.message);
+        }
         else if (found.fd < 0 && found.why_not.size > 0)
             *how = arena_strdup(arena, buffer_string(&found.why_not));
         else if (found.fd >= 0)

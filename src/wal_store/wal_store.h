@@ -21,6 +21,7 @@
 #define WAL_STORE_WAL_STORE_H
 
 #include "io/file.h"
+#include "io/scratch.h"
 #include "options.h"
 #include "pair/clusters.h"
 #include "wal/reader.h"
@@ -46,8 +47,8 @@ typedef enum WalPlace
     WAL_IN_PARTIAL
 } WalPlace;
 
-/* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content).
- * Called under a lock, one at a time. */
+/* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content); with
+ * NULL only look whether the source has it. Called under a lock, one at a time. */
 typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path, bool *found,
                               Error *error);
 
@@ -57,11 +58,12 @@ typedef struct WalStore
     const WalPlace *places; /* in the order in which they are asked */
     WalStream stream; /* of all of them; its history may be filled in later, and the store sets
                          how it is opened */
-    const char *data_directory;   /* messages name PGDATA/pg_wal/SEGMENT */
-    const char *wal_directory;    /* PGDATA/pg_wal, the target's */
-    const char *source_directory; /* of WAL_OF_SOURCE: "SOURCE/pg_wal" or the scratch directory, */
-    const char *source_prefix;    /* then "" or "source.", then the segment's name */
-    const char *scratch_directory;
+    const char *data_directory; /* messages name PGDATA/pg_wal/SEGMENT */
+    const char *wal_directory;  /* PGDATA/pg_wal, the target's */
+    const char
+        *source_directory;     /* of WAL_OF_SOURCE: "SOURCE/pg_wal"; NULL: the scratch directory, */
+    const char *source_prefix; /* then "" or "source.", then the segment's name */
+    Scratch *scratch;
     const char *archive_directory; /* --wal-archive, or NULL */
     RestoreCommand restore;        /* with a command, or NULL */
     /*
@@ -99,7 +101,7 @@ typedef struct WalStore
 /* The fields that stores of the target's WAL and of the source's have in common; the rest is the
  * target's. Strings are the arena's. */
 WalStore wal_store_description(const Options *options, const Clusters *clusters,
-                               const char *restore_command, const char *scratch, Arena *arena);
+                               const char *restore_command, Scratch *scratch, Arena *arena);
 
 /* known_end and last_needed, by a cluster's pg_control. */
 Lsn wal_known_end(const Control *control);

@@ -105,12 +105,40 @@ static void test_a_parent_where_others_can_rename_is_refused(void **state)
     arena_destroy(arena);
 }
 
+static void test_it_is_made_when_it_is_needed(void **state)
+{
+    const char *const none[] = {"no", "neither", NULL};
+    const char *const parents[] = {"no", *state, NULL};
+    Arena *arena = arena_create();
+    Scratch *scratch = scratch_create(none, NULL, arena);
+    char *path;
+
+    assert_null(scratch->path);
+    assert_false(scratch_need(scratch, &error));
+    assert_string_equal(error.message, "could not stat file \"no\": No such file or directory");
+    assert_true(scratch->failed);
+    assert_true(scratch_close(scratch, &error));
+
+    scratch = scratch_create(parents, NULL, arena);
+    assert_null(scratch->path);
+    assert_true(scratch_need(scratch, &error));
+    path = arena_strdup(arena, scratch->path);
+    assert_true(is_there(path));
+    assert_true(scratch_need(scratch, &error));
+    assert_string_equal(scratch->path, path);
+    assert_false(scratch->failed);
+    assert_true(scratch_close(scratch, &error));
+    assert_false(is_there(path));
+    arena_destroy(arena);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIRECTORY(test_living_ones_stay),
+        IN_DIRECTORY(test_it_is_made_when_it_is_needed),
         IN_DIRECTORY(test_what_only_looks_like_one_stays),
         IN_DIRECTORY(test_a_parent_where_others_can_rename_is_refused),
     };

@@ -154,6 +154,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+static Lsn end_by_names;
+
 /* Timeline 1 up to AT(0x5000), then 2. */
 static bool complete(Lsn from, Lsn to)
 {
@@ -161,10 +163,13 @@ static bool complete(Lsn from, Lsn to)
     const History history = {.entries = entries, .count = 2};
     Source source = {.operations = &operations};
 
-    source_summaries_free(&summaries);
     const Clusters clusters = {.source = &source, .shape = shape, .source_history = history};
 
-    assert_true(source_summaries_read(&clusters, from, to, &summaries, &error));
+    source_summaries_free(&summaries);
+    assert_true(source_summaries_read(&clusters, from, to, true, &summaries, &error));
+    end_by_names = summaries.end;
+    source_summaries_free(&summaries);
+    assert_true(source_summaries_read(&clusters, from, to, false, &summaries, &error));
     return wal_skip_header(&shape, summaries.end) == wal_skip_header(&shape, to);
 }
 
@@ -178,6 +183,7 @@ static void a_chain_along_the_history(void **state)
     assert_true(complete(AT(0x1028), AT(0x7128)));
     for (Oid i = 1; i <= 4; i++)
         assert_true(blockmap_names(summaries.blocks, RELATION(i), 7));
+    assert_int_equal(end_by_names, summaries.end);
     /* It may be an SP-GiST index. */
     assert_true(blockmap_names(summaries.blocks, RELATION(1), 0));
 

@@ -122,7 +122,8 @@ static int set_up(void **state)
     recycled = list_count = 0;
     source = (SourceState){.control = control,
                            .position.end = wal_segment_start(&writer->shape, newest) + 1};
-    wal = source_wal_create(&options, &clusters, &source, NULL, scratch, false, arena);
+    wal = source_wal_create(&options, &clusters, &source, NULL,
+                            scratch_create(NULL, scratch, arena), false, arena);
     available = SEGMENT_SIZE;
     request_count = 0;
     sent_bytes = 0;
