@@ -72,8 +72,9 @@ sub front_proxy
     my ($name, $socket, $nth) = @_;
     my $ended = 0;
     return RewindTest::Proxy->new($name, undef, socket => $socket, filter => sub {
-        my (undef, $who, $bytes) = @_;
-        RewindTest::Proxy::act('hang') if $who eq 'server' && $bytes =~ /Z\0\0\0\x05I\z/ && ++$ended == $nth;
+        my (undef, $who, $bytes, $process) = @_;
+        RewindTest::Proxy::act($process, 'hang')
+            if $who eq 'server' && $bytes =~ /Z\0\0\0\x05I\z/ && ++$ended == $nth;
         return $bytes;
     });
 }

@@ -271,7 +271,7 @@ make_network()
         perl -I"$work/t/lib" -MIO::Socket::INET -MRewindTest::Proxy -e '
             my $listener = IO::Socket::INET->new(LocalAddr => $ARGV[0], LocalPort => 5432, Listen => 64) or die "could not listen: $!";
             pipe(my $control, my $held) or die;
-            RewindTest::Proxy::serve($listener, $control, $ARGV[1])' "$address" "$socket" >/dev/null 2>&1 &
+            RewindTest::Proxy::serve(listener => $listener, control => $control, backend => $ARGV[1])' "$address" "$socket" >/dev/null 2>&1 &
     relay=$!
     echo "ok ${address//./_}"
 }

@@ -18,8 +18,8 @@
 # $proxy->switch_to($cluster) sends later connections to another server.
 # Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; socket => path of the server's, where
 # there is no cluster; filter => sub changes what passes: given the number of the connection (from 1), 'server' or
-# 'client' (who speaks), and the bytes that came, it returns the bytes to forward, and may keep some back for the next
-# call. It runs in the process of the proxy.
+# 'client' (who speaks), the bytes that came, and the state that act() takes, it returns the bytes to forward, and may
+# keep some back for the next call. It runs in the process of the proxy.
 
 package RewindTest::Proxy;
 
@@ -57,12 +57,11 @@ sub new
     {
         close $ours;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        my $process = {
-            listener => $listener, control => $its, filter => $option{filter},
-            backend => $option{socket} // socket_of($cluster),
-            mode => 'pass', last => 'pass', bytes => 0, made => 0, open => [],
+        my $served = eval {
+            serve(listener => $listener, control => $its, filter => $option{filter},
+                backend => $option{socket} // socket_of($cluster));
+            1;
         };
-        my $served = eval { serve($process); 1 };
         print STDERR "proxy: $@" if !$served;
         POSIX::_exit(0);
     }
@@ -171,9 +170,10 @@ sub command
 #   limit, limit_action      with so many bytes this is done; limit undef: nothing
 #   open                     pairs of ends
 
+# Forward until nobody commands any more. Given are listener, control, backend and filter.
 sub serve
 {
-    my ($process) = @_;
+    my $process = { @_, mode => 'pass', last => 'pass', bytes => 0, made => 0, open => [] };
     my ($listener, $control, $open) = @$process{qw(listener control open)};
     $listener->blocking(0);
     local $SIG{PIPE} = 'IGNORE';
@@ -280,7 +280,7 @@ sub take
     my $got = sysread($end->{socket}, my $chunk, BUFFER_SIZE);
     return if !defined $got && ($! == EAGAIN || $! == EINTR);
     if (!$got) { $end->{ended} = 1; return }
-    $chunk = $process->{filter}->($end->{number}, $end->{name}, $chunk) if $process->{filter};
+    $chunk = $process->{filter}->($end->{number}, $end->{name}, $chunk, $process) if $process->{filter};
     $end->{other}{pending} .= $chunk;
     return;
 }
