@@ -1,23 +1,9 @@
 #include "base/advice.h"
 
+#include "base/array.h"
 #include "base/shown.h"
 
 #include <string.h>
-
-#define ROOM 16 /* items that are allocated at once */
-
-static void add_item(AdviceList *list, Advice advice)
-{
-    if (list->count % ROOM == 0)
-    {
-        Advice *items = arena_allocate(list->arena, (list->count + ROOM) * sizeof(*items));
-
-        if (list->count > 0)
-            memcpy(items, list->items, list->count * sizeof(*items));
-        list->items = items;
-    }
-    list->items[list->count++] = advice;
-}
 
 void advice_add(AdviceList *list, Advice advice, const char *format, ...)
 {
@@ -31,7 +17,7 @@ void advice_add(AdviceList *list, Advice advice, const char *format, ...)
     advice.remedy = advice.remedy != NULL && advice.remedy[0] != '\0'
                         ? arena_strdup(list->arena, advice.remedy)
                         : NULL;
-    add_item(list, advice);
+    ARRAY_ADD_IN(list->arena, list->items, list->count, advice);
 }
 
 void advice_add_error(AdviceList *list, Advice advice, const Error *error)
@@ -48,7 +34,7 @@ void advice_add_error(AdviceList *list, Advice advice, const Error *error)
 void advice_add_all(AdviceList *list, const AdviceList *more)
 {
     for (size_t i = 0; i < more->count; i++)
-        add_item(list, more->items[i]);
+        ARRAY_ADD_IN(list->arena, list->items, list->count, more->items[i]);
 }
 
 /* A lost connection is the least: it may be there again when all else is still wrong. */

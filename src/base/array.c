@@ -6,13 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *array_grow(void *items, size_t count, size_t item_size)
+/* The bytes for an array of count items and those to come; 0: it has room for one item more. */
+static size_t grown_size(size_t count, size_t item_size)
 {
     if ((count & (count + 1)) != 0)
-        return items;
+        return 0;
     if (count > SIZE_MAX / 2 / item_size)
         out_of_memory();
-    return memory_resize(items, (count * 2 + 1) * item_size);
+    return (count * 2 + 1) * item_size;
+}
+
+void *array_grow(void *items, size_t count, size_t item_size)
+{
+    const size_t size = grown_size(count, item_size);
+
+    return size > 0 ? memory_resize(items, size) : items;
+}
+
+void *array_grow_in(Arena *arena, void *items, size_t count, size_t item_size)
+{
+    const size_t size = grown_size(count, item_size);
+    void *grown;
+
+    if (size == 0)
+        return items;
+    grown = arena_allocate(arena, size);
+    if (count > 0)
+        memcpy(grown, items, count * item_size);
+    return grown;
 }
 
 void array_open(void *items, size_t count, size_t index, size_t item_size)

@@ -4,6 +4,8 @@
 #ifndef BASE_ARRAY_H
 #define BASE_ARRAY_H
 
+#include "base/arena.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -24,6 +26,12 @@
      (items)[index] = __VA_ARGS__)
 void *array_grow(void *items, size_t count, size_t item_size);
 void array_open(void *items, size_t count, size_t index, size_t item_size);
+
+/* As ARRAY_ADD, for an array that is in the arena, and is released with the arena. */
+#define ARRAY_ADD_IN(arena, items, count, ...)                                                     \
+    ((items) = array_grow_in(arena, items, count, sizeof(*(items))),                               \
+     (items)[(count)++] = __VA_ARGS__)
+void *array_grow_in(Arena *arena, void *items, size_t count, size_t item_size);
 
 /* As of bsearch: how a key compares with an item. */
 typedef int (*ArrayCompare)(const void *key, const void *item);

@@ -14,7 +14,6 @@
 #include <strings.h>
 
 #define APPLY_DELAY "recovery_min_apply_delay"
-#define SLOTS_ROOM 100 /* slots that are allocated at once */
 
 /* ---- files as the target will have them ---- */
 
@@ -263,17 +262,8 @@ static void collect_kept_files(const NextStartInput *input, Arena *arena, NextSt
 
 static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
 {
-    AffectedSlot *slots = next->slots;
-
-    if (next->slot_count % SLOTS_ROOM == 0)
-    {
-        slots = arena_allocate(arena, (next->slot_count + SLOTS_ROOM) * sizeof(*slots));
-        if (next->slot_count > 0)
-            memcpy(slots, next->slots, next->slot_count * sizeof(*slots));
-    }
     slot.name = arena_strdup(arena, slot.name);
-    slots[next->slot_count++] = slot;
-    next->slots = slots;
+    ARRAY_ADD_IN(arena, next->slots, next->slot_count, slot);
 }
 
 /* The name of the slot whose directory this is, or NULL. */

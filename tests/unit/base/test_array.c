@@ -31,6 +31,21 @@ static void test_there_is_always_room_for_one_more(void **state)
     free(items);
 }
 
+static void test_an_array_in_an_arena_grows_likewise(void **state)
+{
+    Arena *arena = arena_create();
+    int *items = NULL;
+    size_t count = 0;
+
+    (void) state;
+    for (int number = 0; number < 5000; number++)
+        ARRAY_ADD_IN(arena, items, count, number);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(items[i], i);
+    assert_int_equal(count, 5000);
+    arena_destroy(arena);
+}
+
 static void test_an_item_is_inserted_in_front_of_others(void **state)
 {
     int *items = NULL;
@@ -109,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_is_always_room_for_one_more),
+        cmocka_unit_test(test_an_array_in_an_arena_grows_likewise),
         cmocka_unit_test(test_an_item_is_inserted_in_front_of_others),
         cmocka_unit_test(test_no_items_are_sorted_and_found),
         cmocka_unit_test(test_search_finds_the_item_or_its_place),
