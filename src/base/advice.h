@@ -13,8 +13,8 @@
 typedef enum AdviceSeverity
 {
     ADVICE_PROBLEM, /* a rewind, or the server after it, would fail; the order is that of a text */
-    ADVICE_WARNING, /* it may fail, or costs more than it must */
-    ADVICE_UNKNOWN, /* it could not be found out */
+    ADVICE_WARNING, /* a rewind or the server may fail, or the rewind costs more than it must */
+    ADVICE_UNKNOWN, /* the look for the fact failed, or was not possible */
     ADVICE_OK
 } AdviceSeverity;
 
@@ -34,7 +34,7 @@ typedef struct Advice
     const char *text;   /* sentences; what follows the first line says why */
     const char *remedy; /* what to type where possible, lines; NULL: nothing is to be done, or text
                            says what */
-    const Error *error; /* that it was made of; NULL: none */
+    const Error *error; /* the error that the advice was made of; NULL: none */
 } Advice;
 
 /* All of it is in the arena. Begins with the arena alone. */
@@ -61,7 +61,7 @@ typedef struct Problems
     ErrorKind worst; /* ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY; ERROR_NONE: none */
 } Problems;
 
-/* Print the problem, unless that was done, or list it; count it. */
+/* Count the problem and list it. Without a list, print the problem unless that was done. */
 void problems_add(Problems *problems, const Error *problem);
 
 /* Likewise; id: the finding of --check that it belongs to, NULL: another one tells it. */
@@ -71,8 +71,8 @@ void problems_add_finding(Problems *problems, const char *id, const Error *probl
  */
 MUST_CHECK bool problems_check(const Problems *problems, Error *error);
 
-/* Tell of what keeps a run from going on: a problem is added to `problems`. With `warns` a warning
- * is printed. */
+/* Add the advice of severity ADVICE_PROBLEM to `problems`. With `warns` the warnings are printed.
+ */
 void advice_tell(const AdviceList *list, bool warns, Problems *problems);
 
 /* Append it as a step that people take, in one line: "Before the server starts: TEXT. REMEDY". */

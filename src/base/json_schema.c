@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* What a value of each kind looks like. */
+/* The type and the pattern that the schema gives for values of each kind. */
 static const struct
 {
     const char *type, *pattern;

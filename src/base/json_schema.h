@@ -14,25 +14,25 @@ typedef enum JsonKind
     JSON_LSN,
     JSON_TIME,   /* ISO 8601 in UTC */
     JSON_DIGITS, /* a string of digits */
-    JSON_NAME,   /* of a finding: small letters and underscores */
+    JSON_NAME,   /* the name of a finding: small letters and underscores */
     JSON_COUNT,  /* an integer that is not negative */
     JSON_INTEGER,
     JSON_DECIMAL, /* a number that is not negative */
     JSON_BOOL,
     JSON_STRINGS, /* an array */
     JSON_OBJECT,  /* the keys that follow with a greater depth are its own */
-    JSON_OBJECTS  /* an array; likewise of each */
+    JSON_OBJECTS  /* an array of such objects */
 } JsonKind;
 
 typedef struct JsonKey
 {
-    unsigned depth; /* 0: of the document itself */
+    unsigned depth; /* how deep the key lies; 0 for keys of the document itself */
     const char *name;
     JsonKind kind;
     bool nullable;
-    const char *values;      /* of JSON_ONE_OF, with '|' between them; of JSON_COUNT the only value,
-                                NULL: any */
-    const char *description; /* NULL: the name says it */
+    const char *values; /* the values of a JSON_ONE_OF, with '|' between them; the only value of
+                           a JSON_COUNT, or NULL for any */
+    const char *description; /* a sentence for the schema; NULL where the name says enough */
 } JsonKey;
 
 /* Append a schema (draft 7). All keys are required; others are allowed. */

@@ -209,7 +209,7 @@ static void append_prefix(Buffer *line, Colour colour, const char *label)
     char date[32];
     struct tm utc;
 
-    if (stamped) /* as %m of the server's log_line_prefix */
+    if (stamped) /* the stamp has the form of %m in the server's log_line_prefix */
     {
         clock_gettime(CLOCK_REALTIME, &now);
         gmtime_r(&now.tv_sec, &utc);
