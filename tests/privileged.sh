@@ -158,6 +158,22 @@ make_disk()
     echo ok
 }
 
+# A process that was told to exit may use the file system for another moment, longer on a busy machine. Who still uses
+# it after a minute is named.
+unmount_when_unused()
+{
+    local path=$1
+
+    for _ in {1..600}; do
+        ! umount "$path" 2>"$work/umount" || return 0
+        grep -q 'busy' "$work/umount" || break
+        sleep 0.1
+    done
+    cat "$work/umount" >&2
+    find /proc/[0-9]*/cwd /proc/[0-9]*/fd -maxdepth 1 -lname "$path*" -printf 'used by %p, %l\n' >&2 2>/dev/null || true
+    return 1
+}
+
 # What the image holds is all that the disk was given: the rest is in the kernel's caches, which a power cut empties.
 cut_power()
 {
@@ -165,7 +181,7 @@ cut_power()
 
     directory=$(checked "$1") && image=${disk[$directory]:-} && [ -n "$image" ] || return
     after=$(mktemp "$work/image.XXXXXX")
-    cp --sparse=always "$image" "$after" && umount "$directory" && rm "$image" && mount_disk "$after" "$directory" || return
+    cp --sparse=always "$image" "$after" && unmount_when_unused "$directory" && rm "$image" && mount_disk "$after" "$directory" || return
     disk[$directory]=$after
     echo ok
 }
@@ -195,7 +211,7 @@ unmount()
     local path place
 
     path=$(checked "$1") || return
-    umount "$path" || return
+    unmount_when_unused "$path" || return
     for place in "${!mounted[@]}"; do
         if [ "${mounted[$place]}" = "$path" ]; then
             unset "mounted[$place]"
@@ -226,7 +242,7 @@ make_mutable()
     path=$(checked "$1") || return
     case ${immutable[$path]:-} in
         attribute) chattr -i "$path" ;;
-        mount) umount "$path" ;;
+        mount) unmount_when_unused "$path" ;;
         *) echo "\"$path\" was not made immutable" >&2; return 1 ;;
     esac
     unset "immutable[$path]"

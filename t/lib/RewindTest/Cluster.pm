@@ -261,8 +261,7 @@ sub stop
     my $pid = $self->postmaster_pid;
     must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W'
         : '-w', '-t', PATIENCE_SECONDS, 'stop' ]);
-    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" })
-        if $self->{version} < 10;
+    $self->wait_for_end_of($pid);
     return $self;
 }
 
@@ -274,8 +273,17 @@ sub restart_amid
     must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', 'fast', '-W', 'stop' ]);
     wait_until("$self->{name} begins to stop", sub { $self->log =~ /received fast shutdown request/ });
     $amid->();
-    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !defined readlink "/proc/$pid/cwd" });
+    $self->wait_for_end_of($pid);
     return $self->start;
+}
+
+# pg_ctl returns when postmaster.pid is removed. The postmaster exits a moment later and uses the file system of the
+# data directory until then. (A process that has exited, but whose parent has not waited for it, has no cwd.)
+sub wait_for_end_of
+{
+    my ($self, $pid) = @_;
+    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !defined readlink "/proc/$pid/cwd" });
+    return;
 }
 
 sub restart { my ($self) = @_; $self->stop; return $self->start }
