@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all schemas setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package check-package-arm64 rpm check-rpm portable check-portable clean
+.PHONY: all schemas manual setup check check-all servers check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package check-package-arm64 rpm check-rpm portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -12,6 +12,10 @@ all: build/build.ninja
 schemas: all
 	@build/tests/print_schema report >docs/report.schema.json
 	@build/tests/print_schema check >docs/check.schema.json
+
+# Heads of the options in the manual page, from the program's table of options.
+manual: all
+	@tests/options build/tests/print_options write
 
 build/build.ninja:
 	meson setup build $(MESON_OPTIONS)

@@ -36,6 +36,18 @@
 
 typedef struct OptionRow OptionRow;
 
+/* What must be given as well for an option to make sense. */
+typedef enum OptionNeeds
+{
+    NEEDS_NOTHING,
+    NEEDS_CHECK,
+    NEEDS_SERVER,
+    NEEDS_STANDBY,
+    NEEDS_SLOT,
+    NEEDS_REJOIN,
+    NEEDS_LOST_ROWS
+} OptionNeeds;
+
 /* Take an option into the command. value is NULL unless it has an argument; of a repeated option
  * the last one counts. */
 typedef bool OptionTaker(const OptionRow *row, Command *command, const char *value, Error *error);
@@ -47,8 +59,13 @@ struct OptionRow
     const char *argument; /* its name in the help, NULL: takes none; in brackets: the long option
                              may have one, "--NAME=ARGUMENT", the letter has none */
     OptionTaker *take;
-    size_t field;     /* of Command, for takers of several options */
-    const char *help; /* broken into lines of HELP_WIDTH characters */
+    size_t field;      /* of Command, for takers of several options */
+    const char *help;  /* broken into lines of HELP_WIDTH characters */
+    OptionNeeds needs; /* without it the option is refused */
+    bool is_change;    /* asks by name for a change: --check refuses the option */
+    bool is_decided;   /* part of Options.decided */
+    int minimum;       /* of a number */
+    int maximum;       /* of a number; 0: TIMEOUT_MAX_SECONDS */
 };
 
 #define COMMAND(field) offsetof(Command, field)
@@ -95,17 +112,14 @@ static bool take_nonempty(const OptionRow *row, Command *command, const char *va
     return take_argument(row, command, value, error);
 }
 
-/* A number: seconds, if it is none of those that have limits of their own. */
+static int maximum_of(const OptionRow *row)
+{
+    return row->maximum != 0 ? row->maximum : TIMEOUT_MAX_SECONDS;
+}
+
 static bool take_whole_number(const OptionRow *row, Command *command, const char *value,
                               Error *error)
 {
-    const size_t field = row->field;
-    const bool is_any = field == OPTION(demote) || field == OPTION(max_lost_transactions);
-    const int minimum = field == OPTION(jobs) || field == OPTION(demote);
-    const int maximum = field == OPTION(jobs)       ? JOBS_MAX
-                        : field == COMMAND(retries) ? RETRIES_MAX
-                        : is_any                    ? INT_MAX
-                                                    : TIMEOUT_MAX_SECONDS;
     char name[OPTION_NAME_SIZE];
     char *end;
     long parsed;
@@ -114,10 +128,10 @@ static bool take_whole_number(const OptionRow *row, Command *command, const char
     parsed = strtol(value, &end, 10);
     if (end == value || *end != '\0')
         return error_invalid_value(row, value, error);
-    if (errno == ERANGE || parsed < minimum || parsed > maximum)
+    if (errno == ERANGE || parsed < row->minimum || parsed > maximum_of(row))
         return error_set(error, ERROR_FAILED, "%s must be in range %d..%d", option_name(row, name),
-                         minimum, maximum);
-    *(int *) (void *) ((char *) command + field) = (int) parsed;
+                         row->minimum, maximum_of(row));
+    *(int *) (void *) ((char *) command + row->field) = (int) parsed;
     return true;
 }
 
@@ -235,9 +249,8 @@ static bool take_slot(const OptionRow *row, Command *command, const char *value,
 {
     const size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_");
 
-    command->options.slot = value;
     if (length >= 1 && length <= SLOT_NAME_MAX && value[length] == '\0')
-        return true;
+        return take_argument(row, command, value, error);
     error_invalid_value(row, value, error);
     return error_hint(error,
                       "Replication slot names have 1 to %d lower case letters, digits and "
@@ -264,123 +277,174 @@ static bool take_start(const OptionRow *row, Command *command, const char *value
     return take_flag(row, command, value, error);
 }
 
+/* What OptionNeeds asks for, in messages and in the manual page. */
+static const char *const needs_texts[] = {
+    [NEEDS_NOTHING] = "",
+    [NEEDS_CHECK] = "--check",
+    [NEEDS_SERVER] = "a source server (--source-server)",
+    [NEEDS_STANDBY] = "--write-recovery-conf or --rejoin",
+    [NEEDS_SLOT] = "--slot",
+    [NEEDS_REJOIN] = "--rejoin",
+    [NEEDS_LOST_ROWS] = "--save-lost-rows",
+};
+
 /* In the order of the help: what belongs together stands together. */
 static const OptionRow option_rows[] = {
     {.help = "Options"},
     {'D', "target-pgdata", "DIRECTORY", take_argument, OPTION(target),
-     "existing data directory to modify"},
+     .help = "existing data directory to modify"},
     {0, "source-pgdata", "DIRECTORY", take_argument, OPTION(source_directory),
-     "source data directory to synchronize with"},
+     .help = "source data directory to synchronize with"},
     {0, "source-server", "CONNSTR", take_argument, OPTION(source_server),
-     "source server to synchronize with"},
-    {'n', "dry-run", NULL, take_flag, OPTION(dry_run), "stop before modifying anything"},
+     .help = "source server to synchronize with"},
+    {'n', "dry-run", NULL, take_flag, OPTION(dry_run), .help = "stop before modifying anything"},
     {0, "check", NULL, take_flag, OPTION(check),
-     "tell whether the target could be rewound, now\n"
-     "or after a failover; change nothing"},
+     .help = "tell whether the target could be rewound, now\n"
+             "or after a failover; change nothing"},
     {0, "monitor", NULL, take_flag, OPTION(monitor),
-     "exit status of a monitoring plugin: 0 ready,\n"
-     "1 warnings or unknowns, 2 not ready, 3 not\nchecked (requires --check)"},
-    {'P', "progress", "[FORMAT]", take_progress, 0, "write progress messages (as text or json)"},
+     .help = "exit status of a monitoring plugin: 0 ready,\n"
+             "1 warnings or unknowns, 2 not ready, 3 not\nchecked (requires --check)",
+     .needs = NEEDS_CHECK},
+    {'P', "progress", "[FORMAT]", take_progress, 0,
+     .help = "write progress messages (as text or json)"},
     {'v', "verbose", NULL, take_flag, COMMAND(verbose),
-     "print also what is in order\n"
-     "(with --check; in a rewind like --debug)"},
+     .help = "print also what is in order\n"
+             "(with --check; in a rewind like --debug)"},
     {.help = "Options for a target that becomes a standby"},
     {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
-     "write configuration for replication\n"
-     "(requires --source-server)"},
-    {0, "slot", "NAME", take_slot, 0,
-     "the replication slot on the source that the standby will use (requires -R)"},
+     .help = "write configuration for replication\n"
+             "(requires --source-server)",
+     .is_decided = true},
+    {0, "slot", "NAME", take_slot, OPTION(slot),
+     .help = "the replication slot on the source that the standby will use (requires -R)",
+     .needs = NEEDS_STANDBY, .is_decided = true},
     {0, "create-slot", NULL, take_flag, OPTION(create_slot),
-     "make that slot on the source, with its WAL reserved, before anything is copied"},
+     .help = "make that slot on the source, with its WAL reserved, before anything is copied",
+     .needs = NEEDS_SLOT, .is_change = true},
     {0, "drop-slots", NULL, take_flag, OPTION(drop_slots),
-     "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
+     .help = "drop the replication slots of a former primary that needs no rewind; a rewind "
+             "removes them",
+     .needs = NEEDS_STANDBY, .is_change = true},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
-     "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
+     .help = "stop the target's server, rewind it with -R, start it, and wait until it follows the "
+             "source",
+     .needs = NEEDS_SERVER, .is_change = true},
     {0, "demote", "TIMELINE", take_whole_number, OPTION(demote),
-     "stop a primary on this timeline though it was promoted after the source, or has clients or "
-     "standbys"},
+     .help = "stop a primary on this timeline though it was promoted after the source, or has "
+             "clients or "
+             "standbys",
+     .needs = NEEDS_REJOIN, .minimum = 1, .maximum = INT_MAX},
     {0, "rejoin-timeout", "SECONDS", take_whole_number, OPTION(rejoin_timeout_seconds),
-     "how long to wait for that (default: 300)"},
+     .help = "how long to wait for that (default: 300)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
-     "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
+     .help = "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)",
+     .needs = NEEDS_REJOIN},
     {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
-     "stops the server that rejoins"},
+     .help = "stops the server that rejoins", .needs = NEEDS_REJOIN},
     {.help = "Options for missing WAL and the target's configuration"},
     {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
-     "use restore_command in target configuration to retrieve WAL files from archives"},
+     .help = "use restore_command in target configuration to retrieve WAL files from archives"},
     {0, "restore-command", "COMMAND", take_nonempty, OPTION(restore_command),
-     "retrieve WAL files from archives with this command (instead of the configured one)"},
+     .help = "retrieve WAL files from archives with this command (instead of the configured one)"},
     {0, "wal-archive", "DIRECTORY", take_nonempty, OPTION(wal_archive),
-     "look for missing WAL files in this directory (plain, .gz, .zst, .lz4, .partial)"},
+     .help = "look for missing WAL files in this directory (plain, .gz, .zst, .lz4, .partial)"},
     {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
-     "server programs of the target's version, for -c and --rejoin (default: next to pg_rewind, in "
-     "PATH, or where distributions install them)"},
+     .help = "server programs of the target's version, for -c and --rejoin (default: next to "
+             "pg_rewind, in "
+             "PATH, or where distributions install them)"},
     {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
-     "use specified main server configuration\n"
-     "file when running target cluster"},
+     .help = "use specified main server configuration\n"
+             "file when running target cluster"},
     {.help = "Options controlling what is copied and where recovery starts"},
     {0, "compare", NULL, take_flag, OPTION(compare),
-     "compare all blocks with those of the source: none of the target's WAL is needed"},
+     .help = "compare all blocks with those of the source: none of the target's WAL is needed",
+     .is_decided = true},
     {0, "late-start", NULL, take_start, OPTION(late_start),
-     "recover from the source's last checkpoint if possible: more is copied, less replayed"},
+     .help = "recover from the source's last checkpoint if possible: more is copied, less replayed",
+     .is_decided = true},
     {0, "early-start", NULL, take_start, OPTION(early_start),
-     "recover from the last common checkpoint if possible: less is copied, more replayed"},
+     .help = "recover from the last common checkpoint if possible: less is copied, more replayed",
+     .is_decided = true},
     {0, "checkpoint", NULL, take_flag, OPTION(checkpoint),
-     "run CHECKPOINT on the source if recovery must start later than at its last checkpoint, or is "
-     "over sooner if it does"},
+     .help = "run CHECKPOINT on the source if recovery must start later than at its last "
+             "checkpoint, or is "
+             "over sooner if it does",
+     .needs = NEEDS_SERVER, .is_change = true, .is_decided = true},
     {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
-     "put a tablespace that the target does not have yet into NEW, if it is in OLD on the source"},
+     .help = "put a tablespace that the target does not have yet into NEW, if it is in OLD on the "
+             "source",
+     .is_decided = true},
     {0, "no-ensure-shutdown", NULL, take_flag, OPTION(no_ensure_shutdown),
-     "refuse a target that was not shut down cleanly"},
+     .help = "refuse a target that was not shut down cleanly"},
     {.help = "Options controlling what is kept"},
     {0, "keep", "PATTERN", take_keep, 0,
-     "do not change files of the target that match (may be repeated)"},
+     .help = "do not change files of the target that match (may be repeated)", .is_decided = true},
     {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
-     "keep the target's configuration files, certificates and keys"},
+     .help = "keep the target's configuration files, certificates and keys", .is_decided = true},
     {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
-     "keep the WAL that the target has written after the divergence, for pg_waldump"},
+     .help = "keep the WAL that the target has written after the divergence, for pg_waldump",
+     .is_change = true, .is_decided = true},
     {0, "save-lost-rows", "DIR", take_nonempty, OPTION(save_lost_rows),
-     "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL"},
+     .help =
+         "write the rows that lost transactions inserted, updated or deleted, as JSON and as SQL",
+     .is_change = true, .is_decided = true},
     {0, "require-lost-rows", NULL, take_flag, OPTION(require_lost_rows),
-     "change nothing if not all lost rows can be saved; by default, warn and go on"},
+     .help = "change nothing if not all lost rows can be saved; by default, warn and go on",
+     .needs = NEEDS_LOST_ROWS, .is_decided = true},
     {0, "max-lost-transactions", "NUMBER", take_whole_number, OPTION(max_lost_transactions),
-     "change nothing if more committed transactions would be discarded"},
+     .help = "change nothing if more committed transactions would be discarded",
+     .maximum = INT_MAX},
     {.help = "Report options"},
     {0, "report", "FORMAT", take_report, 0,
-     "write what diverged, what is lost and what was done to standard output, as text or json"},
+     .help =
+         "write what diverged, what is lost and what was done to standard output, as text or json"},
     {0, "report-file", "FILENAME", take_argument, COMMAND(report_file),
-     "write that report to a file instead\n"
-     "(as text, unless --report says otherwise)"},
+     .help = "write that report to a file instead\n"
+             "(as text, unless --report says otherwise)"},
     {0, "report-transactions", "WHICH", take_transactions, 0,
-     "lost transactions that the report lists: none, summary or all (default)"},
+     .help = "lost transactions that the report lists: none, summary or all (default)"},
     {.help = "Options controlling speed, time and retries"},
     {'j', "jobs", "NUMBER", take_whole_number, OPTION(jobs),
-     "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
+     .help = "use this many threads and connections (1 to 64; default: number of processors, at "
+             "most 4)",
+     .minimum = 1, .maximum = JOBS_MAX},
     {'r', "max-rate", "RATE", take_rate, 0,
-     "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
+     .help =
+         "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
     {'N', "no-sync", NULL, take_flag, COMMAND(no_sync),
-     "do not wait for changes to be written\n"
-     "safely to disk"},
+     .help = "do not wait for changes to be written\n"
+             "safely to disk"},
     {0, "sync-method", "METHOD", take_sync_method, 0,
-     "set method for syncing files to disk\n"
-     "(fsync or syncfs)"},
+     .help = "set method for syncing files to disk\n"
+             "(fsync or syncfs)"},
     {0, "retries", "NUMBER", take_whole_number, COMMAND(retries),
-     "how often to run the rewind again if it was killed or interrupted during its changes "
-     "(default: 3; 0: do everything in one process)"},
+     .help = "how often to run the rewind again if it was killed or interrupted during its changes "
+             "(default: 3; 0: do everything in one process)",
+     .maximum = RETRIES_MAX},
     {0, "retry-timeout", "SECONDS", take_whole_number, OPTION(retry_timeout_seconds),
-     "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
+     .help = "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
     {0, "wait-timeout", "SECONDS", take_whole_number, OPTION(wait_timeout_seconds),
-     "how long to wait for the source (a checkpoint, the end of a replay), a target server that is "
-     "stopping, another pg_rewind (default: 300)"},
+     .help = "how long to wait for the source (a checkpoint, the end of a replay), a target server "
+             "that is "
+             "stopping, another pg_rewind (default: 300)"},
     {.help = "Other options"},
-    {0, "debug", NULL, take_flag, COMMAND(debug), "write a lot of debug messages"},
+    {0, "debug", NULL, take_flag, COMMAND(debug), .help = "write a lot of debug messages"},
     {0, "timestamps", NULL, take_flag, COMMAND(timestamps),
-     "begin messages with the time, except on a terminal and in the journal"},
-    {'V', "version", NULL, take_flag, COMMAND(version), "output version information, then exit"},
-    {'?', "help", NULL, take_flag, COMMAND(help), "show this help, then exit"},
+     .help = "begin messages with the time, except on a terminal and in the journal"},
+    {'V', "version", NULL, take_flag, COMMAND(version),
+     .help = "output version information, then exit"},
+    {'?', "help", NULL, take_flag, COMMAND(help), .help = "show this help, then exit"},
 };
 
 #define ROW_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
+static_assert(ROW_COUNT <= 64, "Command.given has a bit for each row");
+
+/* The row's bit in Command.given. */
+static uint64_t given_bit(const OptionRow *row)
+{
+    return UINT64_C(1) << (row - option_rows);
+}
+
 #define HELP_COLUMN 33
 #define HELP_WIDTH 48
 
@@ -415,6 +479,30 @@ static void print_help_row(const OptionRow *row)
         buffer_printf(&line, "%*s", HELP_COLUMN - (int) line.size, "");
     text_append_lines(&line, row->help, HELP_COLUMN, HELP_WIDTH);
     fputs(buffer_string(&line), stdout);
+}
+
+void command_line_describe(Buffer *text)
+{
+    for (const OptionRow *row = option_rows; row < option_rows + ROW_COUNT; row++)
+    {
+        AUTO_BUFFER Buffer about = {0};
+
+        if (row->take == take_whole_number)
+            buffer_printf(&about, "; %d to %d", row->minimum, maximum_of(row));
+        if (row->take == take_nonempty || row->take == take_slot)
+            buffer_append_string(&about, "; not empty");
+        if (row->needs != NEEDS_NOTHING)
+            buffer_printf(&about, "; only with %s", needs_texts[row->needs]);
+        if (row->is_change)
+            buffer_append_string(&about, "; not with --check");
+        buffer_printf(text, "%c\t%s\t%s\t%s\t", row->letter != 0 ? row->letter : ' ',
+                      row->name != NULL ? row->name : "",
+                      row->argument != NULL ? row->argument : "",
+                      about.size > 0 ? buffer_string(&about) + 2 : "");
+        for (const char *c = row->help; *c != '\0'; c++)
+            buffer_append_u8(text, (uint8_t) (*c == '\n' ? ' ' : *c));
+        buffer_append_string(text, "\n");
+    }
 }
 
 void command_line_print_help(void)
@@ -564,6 +652,8 @@ static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *
            (row = next_option(argc, argv, syntax, &wrong)) != NULL)
         if (!row->take(row, command, optarg, error))
             break;
+        else
+            command->given |= given_bit(row);
     if (wrong)
         error_set_reported(error, ERROR_USAGE);
     else if (command->help || command->version || row == NULL)
@@ -577,19 +667,86 @@ static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *
 
 /* --check changes nothing: options that ask for a change by name contradict it. The others say
  * which rewind is meant. */
-static bool check_options_of_check(const Options *options, Error *error)
+static bool check_options_of_check(const Command *command, Error *error)
 {
-    const char *other = options->rejoin                      ? "--rejoin"
-                        : options->checkpoint                ? "--checkpoint"
-                        : options->create_slot               ? "--create-slot"
-                        : options->drop_slots                ? "--drop-slots"
-                        : options->save_diverged_wal != NULL ? "--save-diverged-wal"
-                        : options->save_lost_rows != NULL    ? "--save-lost-rows"
-                                                             : NULL;
+    for (size_t i = 0; command->options.check && i < ROW_COUNT; i++)
+        if (option_rows[i].is_change && (command->given & given_bit(&option_rows[i])) != 0)
+            return error_set(error, ERROR_USAGE,
+                             "--check changes nothing: it cannot be used with --%s",
+                             option_rows[i].name);
+    return true;
+}
 
-    return !options->check || other == NULL ||
-           error_set(error, ERROR_USAGE, "--check changes nothing: it cannot be used with %s",
-                     other);
+/* Check that this row's option, if it is given, has what it needs. */
+static bool check_needs(const OptionRow *row, const Command *command, Error *error)
+{
+    const Options *options = &command->options;
+    const bool is_met[] = {
+        [NEEDS_NOTHING] = true,
+        [NEEDS_CHECK] = options->check,
+        [NEEDS_SERVER] = options->source_server != NULL,
+        [NEEDS_STANDBY] = options->write_recovery_conf, /* also with --rejoin */
+        [NEEDS_SLOT] = options->slot != NULL,
+        [NEEDS_REJOIN] = options->rejoin,
+        [NEEDS_LOST_ROWS] = options->save_lost_rows != NULL,
+    };
+
+    return (command->given & given_bit(row)) == 0 || is_met[row->needs] ||
+           error_set(error, ERROR_USAGE, "--%s can only be used with %s", row->name,
+                     needs_texts[row->needs]);
+}
+
+static void append_decided(const OptionRow *row, const char *value, Buffer *text)
+{
+    buffer_printf(text, "--%s", row->name);
+    if (row->argument != NULL)
+    {
+        buffer_append_string(text, "=");
+        buffer_append_word(text, value);
+    }
+    buffer_append_string(text, "\n");
+}
+
+static void append_decided_number(const OptionRow *row, const Command *command, Buffer *text)
+{
+    if ((command->given & given_bit(row)) != 0)
+        buffer_printf(text, "--%s=%d\n", row->name,
+                      *(const int *) (const void *) ((const char *) command + row->field));
+}
+
+/* Make Options.decided, which lives as long as the program. */
+static void make_decided(Command *command)
+{
+    const Keep *keep = &command->keep;
+    const TablespaceMappings *mappings = &command->tablespaces;
+    AUTO_BUFFER Buffer mapping = {0};
+
+    for (const OptionRow *row = option_rows; row < option_rows + ROW_COUNT; row++)
+    {
+        const char *field = (const char *) command + row->field;
+        const char *value = NULL;
+
+        if (!row->is_decided)
+            continue;
+        if (row->take == take_keep)
+            for (size_t i = 0; i < keep->count; i++)
+                append_decided(row, keep->patterns[i].text, &command->decided);
+        else if (row->take == take_mapping)
+            for (size_t i = 0; i < mappings->count; i++)
+            {
+                buffer_clear(&mapping);
+                buffer_printf(&mapping, "%s=%s", mappings->mappings[i].from,
+                              mappings->mappings[i].to);
+                append_decided(row, buffer_string(&mapping), &command->decided);
+            }
+        else if (row->take == take_whole_number)
+            append_decided_number(row, command, &command->decided);
+        else if (row->argument != NULL)
+            memcpy(&value, field, sizeof(value));
+        if (value != NULL || (row->argument == NULL && *(const bool *) field))
+            append_decided(row, value, &command->decided);
+    }
+    command->options.decided = buffer_string(&command->decided);
 }
 
 /* True if the command line asks for --help or --version, before anything that is wrong. */
@@ -658,11 +815,11 @@ static bool parse_environment(const Syntax *syntax, Command *command, Error *err
     return ok;
 }
 
-static bool check_options(const Options *options, const char *extra_argument, Error *error)
+static bool check_options(const Command *command, const char *extra_argument, Error *error)
 {
+    const Options *options = &command->options;
     const bool server = options->source_server != NULL;
     const bool directory = options->source_directory != NULL;
-    const bool standby = options->write_recovery_conf; /* also with --rejoin */
 
     if (!server && !directory && !options->check)
         return error_set(error, ERROR_USAGE,
@@ -674,37 +831,15 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (options->target == NULL)
         return error_set(error, ERROR_USAGE,
                          "no target data directory specified (--target-pgdata)"); /* contract */
-    if (options->rejoin && !server)
-        return error_set(error, ERROR_USAGE,
-                         "--rejoin can only be used with a source server (--source-server)");
-    if (standby && !server)
+    if (!check_options_of_check(command, error))
+        return false;
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (!check_needs(&option_rows[i], command, error))
+            return false;
+    if (options->write_recovery_conf && !server)
         return error_set(error, ERROR_USAGE,
                          "no source server information (--source-server) specified for "
                          "--write-recovery-conf"); /* contract */
-    if (!check_options_of_check(options, error))
-        return false;
-    if (options->monitor && !options->check)
-        return error_set(error, ERROR_USAGE, "--monitor can only be used with --check");
-    if (options->checkpoint && !server)
-        return error_set(error, ERROR_USAGE,
-                         "--checkpoint can only be used with a source server (--source-server)");
-    if (!options->rejoin &&
-        (options->start_command != NULL || options->stop_command != NULL || options->demote != 0))
-        return error_set(error, ERROR_USAGE, "%s can only be used with --rejoin",
-                         options->start_command != NULL  ? "--start-command"
-                         : options->stop_command != NULL ? "--stop-command"
-                                                         : "--demote");
-    if (options->slot != NULL && !standby)
-        return error_set(error, ERROR_USAGE,
-                         "--slot can only be used with --write-recovery-conf or --rejoin");
-    if (options->create_slot && options->slot == NULL)
-        return error_set(error, ERROR_USAGE, "--create-slot can only be used with --slot");
-    if (options->drop_slots && !standby)
-        return error_set(error, ERROR_USAGE,
-                         "--drop-slots can only be used with --write-recovery-conf or --rejoin");
-    if (options->require_lost_rows && options->save_lost_rows == NULL)
-        return error_set(error, ERROR_USAGE,
-                         "--require-lost-rows can only be used with --save-lost-rows");
     if (extra_argument != NULL)
         return error_set(error, ERROR_USAGE,
                          "too many command-line arguments (first is \"%s\")", /* contract */
@@ -754,10 +889,10 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     log_set_timestamps(command->timestamps);
     log_set_debug(command->debug || (command->verbose && !command->options.check));
     command->options.write_recovery_conf |= command->options.rejoin;
+    make_decided(command);
     command->options.report_wanted =
         command->report_format != REPORT_NONE || command->report_file != NULL;
-    if (command->help || command->version ||
-        check_options(&command->options, argv[first_argument], error))
+    if (command->help || command->version || check_options(command, argv[first_argument], error))
         return true;
     if (in_environment && error->kind == ERROR_USAGE)
         error_detail(error,

@@ -4,6 +4,7 @@
 #ifndef COMMAND_LINE_H
 #define COMMAND_LINE_H
 
+#include "base/buffer.h"
 #include "options.h"
 #include "plan/keep.h"
 #include "target/tablespace_mapping.h"
@@ -35,6 +36,8 @@ typedef struct Command
     int retries;
     ReportFormat report_format;
     const char *report_file; /* NULL: standard output */
+    uint64_t given;          /* a bit for each row of the table of options */
+    Buffer decided;          /* options.decided */
     Arena *environment;      /* the words of PG_REWIND_OPTIONS; NULL: there is none */
 } Command;
 
@@ -46,6 +49,12 @@ typedef struct Command
  * said itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.
  */
 MUST_CHECK bool command_line_read(int argc, char **argv, Command *command, Error *error);
+
+/*
+ * Append the table of options: of each one a line with letter, name, argument, what is asked of the
+ * option and the text of the help, with tabs between them. A line without a name is a heading.
+ */
+void command_line_describe(Buffer *text);
 
 void command_line_print_help(void);
 void command_line_print_version(void);

@@ -70,6 +70,10 @@ typedef struct Options
     uint64_t max_rate;          /* -r, in bytes per second; 0: no limit */
     int restore_limit_seconds;  /* 0: no limit; --check, and --rejoin before the stop, set one for
                                    each run of a restore command */
+    const char *decided;  /* Options that a journal has decided once it is committed, which notes
+                             them, so that a run which finishes it can say where its own command
+                             line asks for something else. Each option is a line, as a shell takes
+                             it; no password is among them. NULL: there is none */
     bool *unasked_failed; /* set by the run: a restore command that no option names has failed,
                              and none is run again. NULL: the run asks no such command */
 } Options;

@@ -145,7 +145,7 @@ make_work()
     cp -r "$checkout/t" "$work/t"
     cp "$checkout/tests/report_is_valid.py" "$checkout/docs/report.schema.json" "$checkout/docs/check.schema.json" "$work/bin/"
     mkdir "$work/bin/docs"
-    cp "$checkout"/docs/*.md "$work/bin/docs/"
+    cp "$checkout"/docs/*.md "$checkout/docs/pg_rewind.1" "$work/bin/docs/"
     chmod -R a+rX "$work"
     if [ "$(id -u)" = 0 ]; then
         chown "$ordinary_user" "$work/run"

@@ -4,6 +4,7 @@
 #ifndef APPLY_APPLY_H
 #define APPLY_APPLY_H
 
+#include "options.h"
 #include "apply/commit.h"
 
 #define APPLY_PATIENCE_SECONDS 300 /* how long a step that fails is tried again */

@@ -21,7 +21,7 @@ typedef struct PendingRewind
 {
     PendingState state;
     const char *divergence; /* "LSN on timeline N", for messages; "": not known */
-    const char *options;    /* journal_options_text of the run that began it; NULL: not known */
+    const char *options;    /* Options.decided of the run that began it; NULL: not known */
 } PendingRewind;
 
 /*

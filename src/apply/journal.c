@@ -6,9 +6,7 @@
 
 #include "format/crc32c.h"
 #include "io/file.h"
-#include "plan/keep.h"
 #include "plan/listing.h"
-#include "target/tablespace_mapping.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -497,50 +495,6 @@ void journal_close_reader(JournalReader *reader)
 
 #define STANDBY_OPTION "--write-recovery-conf"
 #define SLOT_OPTION "--slot="
-
-static void append_if(bool given, const char *option, Buffer *text)
-{
-    if (given)
-        buffer_printf(text, "%s\n", option);
-}
-
-static void append_option_value(const char *option, const char *value, Buffer *text)
-{
-    if (value == NULL)
-        return;
-    buffer_append_string(text, option);
-    buffer_append_word(text, value);
-    buffer_append_u8(text, '\n');
-}
-
-const char *journal_options_text(const Options *options, Arena *arena)
-{
-    const Keep *keep = options->keep;
-    const TablespaceMappings *tablespaces = options->tablespaces;
-    AUTO_BUFFER Buffer text = {0}, mapping = {0};
-
-    append_if(options->write_recovery_conf, STANDBY_OPTION, &text);
-    append_option_value(SLOT_OPTION, options->slot, &text);
-    append_if(options->early_start, "--early-start", &text);
-    append_if(options->late_start, "--late-start", &text);
-    append_if(options->compare, "--compare", &text);
-    append_if(options->checkpoint, "--checkpoint", &text);
-    append_if(keep != NULL && keep->configuration, "--keep-config", &text);
-    for (size_t i = 0; keep != NULL && i < keep->count; i++)
-        if (!keep->patterns[i].file)
-            append_option_value("--keep=", keep->patterns[i].text, &text);
-    for (size_t i = 0; tablespaces != NULL && i < tablespaces->count; i++)
-    {
-        buffer_clear(&mapping);
-        buffer_printf(&mapping, "%s=%s", tablespaces->mappings[i].from,
-                      tablespaces->mappings[i].to);
-        append_option_value("--tablespace-mapping=", buffer_string(&mapping), &text);
-    }
-    append_option_value("--save-diverged-wal=", options->save_diverged_wal, &text);
-    append_option_value("--save-lost-rows=", options->save_lost_rows, &text);
-    append_if(options->require_lost_rows, "--require-lost-rows", &text);
-    return arena_strdup(arena, buffer_string(&text));
-}
 
 static bool has_line(const char *text, const TextCursor *line)
 {

@@ -26,7 +26,6 @@
 #define APPLY_JOURNAL_H
 
 #include "format/control.h"
-#include "options.h"
 
 #define WORK_DIRECTORY "pg_rewind.work"
 #define JOURNAL_NAME "journal"
@@ -43,7 +42,7 @@ typedef struct JournalHead
     uint8_t poison[CONTROL_FILE_SIZE];
     uint8_t new_control[CONTROL_FILE_SIZE];
     const char *backup_label; /* the real one's text */
-    const char *options;      /* journal_options_text; NULL: of a journal that does not have it */
+    const char *options;      /* Options.decided; NULL: of a journal that does not have it */
     bool group_access;
 } JournalHead;
 
@@ -99,13 +98,6 @@ MUST_CHECK bool journal_next(JournalReader *reader, JournalEntry *entry, bool *e
 void journal_rewind(JournalReader *reader);          /* start over */
 uint64_t journal_bytes(const JournalReader *reader); /* to be written by all ranges, for progress */
 void journal_close_reader(JournalReader *reader);    /* NULL is allowed */
-
-/*
- * The options that a journal has decided once it is committed. The journal notes these options, so
- * that a run which finishes it can say where its own command line asks for something else. Each
- * option is a line, as a shell takes it; in arena. No password is among them.
- */
-const char *journal_options_text(const Options *options, Arena *arena);
 
 /*
  * The lines of `text` that `other` lacks, as a list with commas. With still_heeded false without

@@ -103,7 +103,7 @@ static bool acquire_lock(Session *session, Error *error)
  * work. */
 static void warn_of_other_options(const Session *session, const PendingRewind *pending)
 {
-    const char *asked = journal_options_text(session->options, session->arena);
+    const char *asked = session->options->decided;
     AUTO_BUFFER Buffer ignored = {0}, begun_with = {0};
 
     if (pending->options != NULL)

@@ -444,7 +444,7 @@ static bool make_journal_head(const Session *session, const Divergence *divergen
         return false;
     head->backup_label = arena_strdup(arena, buffer_string(&label));
     head->source = clusters->source->description;
-    head->options = journal_options_text(session->options, arena);
+    head->options = session->options->decided;
     head->divergence = compares ? "unknown (all blocks were compared)"
                                 : arena_printf(arena, "%s on timeline %u",
                                                LSN_TEXT(clusters->shape.version, divergence->lsn),
