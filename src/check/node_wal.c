@@ -197,13 +197,13 @@ typedef struct Asked
     const char *how; /* a sentence about the answer */
 } Asked;
 
-/* Ask --wal-archive and the restore command, if they are given. */
+/* Ask the archives, if any is named. */
 static Asked ask_archive(const Node *node, uint64_t segment)
 {
     Asked answer = {.how = ""};
 
     wal_stream_segment_name(&node->look.session.target_wal->stream, segment, answer.name);
-    answer.asked = node->options->wal_archive != NULL || node->look.session.restore_command != NULL;
+    answer.asked = wal_store_has_archive(node->archive);
     if (answer.asked)
         answer.has = wal_store_has(node->archive, segment, node->arena, &answer.how);
     answer.unknown = !answer.has && node->look.session.scratch->failed;
@@ -349,9 +349,6 @@ static void look_at_stop(Node *node)
 /* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
 static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
 {
-    const bool named =
-        node->options->wal_archive != NULL || node->look.session.restore_command != NULL;
-
     if (!asked->asked && oldest < wal_segment_of(&node->clusters->shape,
                                                  node->clusters->target.control.checkpoint_lsn))
         *asked = ask_archive(node, oldest);
@@ -364,12 +361,14 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
                        "SELECT * FROM pg_catalog.pg_stat_archiver;"
                      : "Look into the archive itself, and into the log of the primary.",
                  "Asked for segment %s: %s", asked->name, asked->how);
-    else if (named)
+    else if (wal_store_has_archive(node->archive))
         node_add(node, "archive", ADVICE_UNKNOWN, NULL,
                  "%s has no complete segment to ask the archive for.",
                  node->version->wal_directory);
     else if (!node->options->restore_target_wal)
-        node_leave_out(node, "archive", "none is named (--wal-archive, --restore-command, -c)");
+        node_leave_out(node, "archive",
+                       arena_printf(node->arena, "none is named (%s, --restore-command, -c)",
+                                    wal_archive_options(node->arena)));
 }
 
 void node_look_at_wal(Node *node)

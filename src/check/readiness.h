@@ -44,7 +44,7 @@ typedef struct Node
     Configuration configuration;
     SettingsReader reader;
     Settings settings;
-    WalStore *archive;   /* --wal-archive and the restore command, without the target's pg_wal */
+    WalStore *archive;   /* archives and the restore command, without the target's pg_wal */
     bool role_is_enough; /* it may read the source's files */
     bool lacks_wal;      /* the look did not find a segment of the target's WAL that it needed */
     Lsn needed_from;     /* WAL from here on is needed for a rewind now */

@@ -57,8 +57,9 @@ static void add_replayed_wal(Node *node)
                 "The source no longer has segment %s, %s: %s Whether the archive has all that "
                 "follow only a dry run shows.",
                 name, what_for,
-                node->options->wal_archive != NULL ? "an archive has it."
-                                                   : "the restore command gives it.");
+                look->session.source_wal->store->archives[0] != NULL
+                    ? "an archive has it."
+                    : "the restore command gives it.");
     else if (look->start.replayed == REPLAYED_WAL_IN_SUMMARIES)
         node_ok(
             node, "source_wal",
@@ -567,13 +568,11 @@ static bool look_at_target(Node *node)
 /* Look at the target's WAL alone, unless the look at the pair came to it. */
 static void open_wal(Node *node)
 {
-    static const WalPlace places[] = {WAL_IN_ARCHIVE, WAL_BY_COMMAND, WAL_IN_PARTIAL,
-                                      WAL_PLACES_END};
     Look *look = &node->look;
     Clusters *clusters = &look->session.clusters;
     const char *command = look->session.restore_command;
-    WalStore elsewhere =
-        wal_store_description(node->options, clusters, command, look->session.scratch, node->arena);
+    const WalStore elsewhere = wal_store_description(WAL_STORE_OF_ARCHIVE, node->options, clusters,
+                                                     command, look->session.scratch, node->arena);
     Error error;
 
     if (look->session.target_wal == NULL &&
@@ -583,7 +582,6 @@ static void open_wal(Node *node)
     if (clusters->target_history.count == 0)
         (void) !target_history_read(node->options, look->session.target_wal, node->arena, clusters,
                                     NULL);
-    elsewhere.places = places;
     node->archive = wal_store_create(&elsewhere);
 }
 

@@ -4,7 +4,7 @@
  * any more. A rewind may need it.
  *
  * PGDATA/pg_wal/pg_rewind.work.held gets a second name or a copy of each segment. The WAL store
- * looks there where pg_wal lacks a segment (WAL_HELD). Why links and copies:
+ * looks there where pg_wal lacks a segment. Why links and copies:
  * design/interruption.md, "What the stop would remove".
  */
 #ifndef WAL_STORE_HELD_WAL_H

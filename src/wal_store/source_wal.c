@@ -27,16 +27,12 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
                              Scratch *scratch, bool only_reads, Arena *arena)
 {
-    static const WalPlace places[] = {
-        WAL_IN_KEPT_PG_WAL, WAL_OF_SOURCE,  WAL_HELD_OF_COMMON_HISTORY,
-        WAL_FETCHED_BEFORE, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
-        WAL_IN_PARTIAL,     WAL_PLACES_END};
     const Source *source = clusters->source;
     const Control *control = &state->control;
     SourceWal *wal = arena_allocate(arena, sizeof(*wal));
-    WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);
+    WalStore store = wal_store_description(WAL_STORE_OF_SOURCE, options, clusters, restore_command,
+                                           scratch, arena);
 
-    store.places = places;
     store.stream.history = &clusters->source_history;
     store.source_prefix = source->is_server ? "source." : "";
     store.source_directory = source->is_server ? NULL
@@ -752,7 +748,7 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
     AUTO_FD int fd = -1;
 
     *can = false;
-    if (wal->options.wal_archive != NULL ||
+    if (wal->store->archives[0] != NULL ||
         (!source_wal_ask_target_command(wal) &&
          (wal->options.restore_command != NULL || wal->store->restore.command == NULL)))
         return true;

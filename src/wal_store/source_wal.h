@@ -146,7 +146,7 @@ MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn ne
 bool source_wal_ask_target_command(SourceWal *wal);
 
 /* Set *can if the target's own restore command has a segment that the source no longer has. It is
- * false where --wal-archive is asked first. */
+ * false where a directory is asked first. */
 MUST_CHECK bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can,
                                               Error *error);
 

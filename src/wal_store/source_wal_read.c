@@ -151,7 +151,7 @@ static void give_up_archived(const SourceWal *wal, SourceWalReading *reading, co
     if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->archived_end == LSN_INVALID)
         return;
     log_warning("%s", failure->message);
-    if (wal->store->restore.is_unasked && wal->options.wal_archive == NULL)
+    if (wal->store->restore.is_unasked && wal->store->archives[0] == NULL)
         log_detail("WAL from the target's own \"restore_command\" is not used.");
     else
         log_detail("WAL from the archive is not used: it may be of another history.");

@@ -142,14 +142,11 @@ static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
 static WalStore *open_store(const StandbyArchive *archive, const char *restore_command,
                             Arena *arena)
 {
-    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_BY_COMMAND, WAL_PLACES_END};
-    WalStore description =
-        wal_store_description(archive->options, archive->clusters, NULL, archive->scratch, arena);
+    WalStore description = wal_store_description(WAL_STORE_OF_STANDBY, archive->options,
+                                                 archive->clusters, NULL, archive->scratch, arena);
     WalStore *store;
 
-    description.places = places;
     description.stream.history = &archive->clusters->source_history;
-    description.archive_directory = NULL; /* the server does not know it */
     description.known_end = LSN_INVALID;
     store = wal_store_create(&description);
     wal_store_set_unasked_command(store, restore_command);

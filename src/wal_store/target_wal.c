@@ -2,38 +2,28 @@
 
 #include "base/log.h"
 #include "format/settings.h"
-#include "io/dir.h"
 
 #include <stdio.h>
 
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */
-static bool check_places(const Options *options, Error *error)
+static bool check_command(const Options *options, Error *error)
 {
-    AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer ignored = {0};
-    const char **names;
 
-    if (options->restore_command != NULL &&
-        !restore_command_expand(options->restore_command, "", "", "", &ignored, error))
-        return false;
-    return options->wal_archive == NULL ||
-           dir_list(options->wal_archive, arena, &names, NULL, error) ||
-           error_hint(error, "--wal-archive needs a directory that can be read.");
+    return options->restore_command == NULL ||
+           restore_command_expand(options->restore_command, "", "", "", &ignored, error);
 }
 
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
                      Scratch *scratch, Arena *arena, WalStore **target_wal, Error *error)
 {
-    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL,     WAL_HELD,       WAL_FETCHED_BEFORE,
-                                      WAL_OF_COMMON_HISTORY, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
-                                      WAL_IN_PARTIAL,        WAL_PLACES_END};
-    WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);
+    WalStore store = wal_store_description(WAL_STORE_OF_TARGET, options, clusters, restore_command,
+                                           scratch, arena);
 
-    store.places = places;
     store.stream.missing = error_missing_in_wal_store;
     *target_wal = wal_store_create(&store);
-    return check_places(options, error);
+    return check_command(options, error) && wal_archives_check(options, error);
 }
 
 /* ---- Histories ---- */

@@ -3,9 +3,11 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "io/dir.h"
 #include "wal_store/compressed.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,19 @@
 #define PARTIAL ".partial"
 #define CHECKPOINT_RECORD_SIZE_MAX 256      /* also when it crosses a page */
 #define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
+
+/* Options that name a directory of archived WAL, in the order in which the directories are asked.
+ */
+static const struct WalArchiveOption
+{
+    const char *name;
+    size_t field; /* of Options */
+} archive_options[] = {
+    {"--wal-archive", offsetof(Options, wal_archive)},
+};
+
+#define ARCHIVE_OPTION_COUNT (sizeof(archive_options) / sizeof(archive_options[0]))
+static_assert(ARCHIVE_OPTION_COUNT <= WAL_ARCHIVES_MAX, "WalStore.archives has a place for each");
 
 /* A segment that is looked for. */
 typedef struct WantedWal
@@ -28,7 +43,8 @@ typedef struct FoundWal
 {
     int fd; /* -1: it does not have the segment */
     Buffer path;
-    Buffer why_not; /* a sentence for people, or "" */
+    Buffer why_not;      /* a sentence for people, or "" */
+    const char *archive; /* the directory that was asked last; NULL: none was */
 } FoundWal;
 
 #define AUTO_FOUND __attribute__((cleanup(found_free)))
@@ -52,16 +68,69 @@ Lsn wal_last_needed(const Control *control)
     return LSN_INVALID;
 }
 
-WalStore wal_store_description(const Options *options, const Clusters *clusters,
+/* The directory that the option names, or NULL. */
+static const char *archive_of(const Options *options, const struct WalArchiveOption *option)
+{
+    const char *directory;
+
+    memcpy(&directory, (const char *) options + option->field, sizeof(directory));
+    return directory;
+}
+
+const char *wal_archive_options(Arena *arena)
+{
+    AUTO_BUFFER Buffer names = {0};
+
+    for (size_t i = 0; i < ARCHIVE_OPTION_COUNT; i++)
+        buffer_printf(&names, "%s%s", i > 0 ? ", " : "", archive_options[i].name);
+    return arena_strdup(arena, buffer_string(&names));
+}
+
+bool wal_archives_check(const Options *options, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    const char **names;
+
+    for (size_t i = 0; i < ARCHIVE_OPTION_COUNT; i++)
+    {
+        const char *directory = archive_of(options, &archive_options[i]);
+
+        if (directory != NULL && !dir_list(directory, arena, &names, NULL, error))
+            return error_hint(error, "%s needs a directory that can be read.",
+                              archive_options[i].name);
+    }
+    return true;
+}
+
+/* Archives that options name. A standby's server knows none of them. */
+static void add_archives(WalStore *store, const Options *options)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ARCHIVE_OPTION_COUNT && store->kind != WAL_STORE_OF_STANDBY; i++)
+    {
+        store->archives[count] = archive_of(options, &archive_options[i]);
+        count += store->archives[count] != NULL;
+    }
+}
+
+bool wal_store_has_archive(const WalStore *store)
+{
+    return store->archives[0] != NULL || store->restore.command != NULL;
+}
+
+WalStore wal_store_description(WalStoreKind kind, const Options *options, const Clusters *clusters,
                                const char *restore_command, Scratch *scratch, Arena *arena)
 {
     const Target *target = &clusters->target;
     const Control *control = &target->control;
     char *redo_name = arena_allocate(arena, WAL_NAME_SIZE);
+    WalStore store;
 
     wal_segment_name(&clusters->shape, control->checkpoint.timeline,
                      wal_segment_of(&clusters->shape, control->checkpoint.redo), redo_name);
-    return (WalStore){
+    store = (WalStore){
+        .kind = kind,
         .stream = {.shape = clusters->shape,
                    .data_block_size = control->block_size,
                    .history = &clusters->target_history,
@@ -70,7 +139,6 @@ WalStore wal_store_description(const Options *options, const Clusters *clusters,
         .wal_directory =
             arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
         .scratch = scratch,
-        .archive_directory = options->wal_archive,
         .restore = {.command = restore_command,
                     .data_directory = target->directory,
                     .redo_file_name = redo_name,
@@ -80,6 +148,8 @@ WalStore wal_store_description(const Options *options, const Clusters *clusters,
         .unasked_failed = options->unasked_failed,
         .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
     };
+    add_archives(&store, options);
+    return store;
 }
 
 WalStore *wal_store_create(const WalStore *made_from)
@@ -374,15 +444,15 @@ static bool fetch_common_history(WalStore *store, const WantedWal *wanted, Found
 
 /* ---- The archive's directory ---- */
 
-/* Find the file NAME, NAME.gz and so on of the archive. */
-static bool find_form(const WalStore *store, const char *name, Compression compression,
+/* Find the file NAME, NAME.gz and so on of the directory. */
+static bool find_form(const char *directory, const char *name, Compression compression,
                       Buffer *path, bool *there, uint64_t *size, Error *error)
 {
     char file_name[FILE_NAME_SIZE];
     struct stat status;
 
     snprintf(file_name, sizeof(file_name), "%s%s", name, compression_suffix(compression));
-    path_in(path, store->archive_directory, file_name);
+    path_in(path, directory, file_name);
     if (!file_stat(buffer_string(path), &status, there, error))
         return false;
     if (*there && !S_ISREG(status.st_mode))
@@ -413,9 +483,10 @@ static bool expand_form(WalStore *store, const WantedWal *wanted, const char *na
     return accept_incoming(store, wanted, name, &incoming, found, error);
 }
 
-/* Open the first form that holds the segment, of the name of the segment or of its .partial. */
-static bool open_forms(WalStore *store, const WantedWal *wanted, const char *name, FoundWal *found,
-                       Error *error)
+/* Open the first form in the directory that holds the segment, of the name of the segment or of its
+ * .partial. */
+static bool open_forms(WalStore *store, const char *directory, const WantedWal *wanted,
+                       const char *name, FoundWal *found, Error *error)
 {
     const uint32_t segment_size = store->stream.shape.segment_size;
     const bool is_partial = strcmp(name, wanted->name) != 0;
@@ -426,7 +497,7 @@ static bool open_forms(WalStore *store, const WantedWal *wanted, const char *nam
         uint64_t size;
         bool there, opened;
 
-        if (!find_form(store, name, compression, &found->path, &there, &size, error))
+        if (!find_form(directory, name, compression, &found->path, &there, &size, error))
             return false;
         if (!there)
             continue;
@@ -444,12 +515,16 @@ static bool open_forms(WalStore *store, const WantedWal *wanted, const char *nam
 
 static bool open_in_archive(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
 {
-    const char *directory = store->archive_directory;
-
-    if (directory == NULL)
-        return true;
-    buffer_printf(&found->why_not, "\"%s\" does not have it.", directory);
-    return open_forms(store, wanted, wanted->name, found, error);
+    for (const char *const *directory = store->archives; *directory != NULL && found->fd < 0;
+         directory++)
+    {
+        found->archive = *directory;
+        buffer_clear(&found->why_not);
+        buffer_printf(&found->why_not, "\"%s\" does not have it.", *directory);
+        if (!open_forms(store, *directory, wanted, wanted->name, found, error))
+            return false;
+    }
+    return true;
 }
 
 /* ---- The restore command ---- */
@@ -567,12 +642,18 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
     char name[FILE_NAME_SIZE];
     bool good = false, result;
 
-    if (store->archive_directory == NULL)
+    if (store->archives[0] == NULL)
         return true;
     snprintf(name, sizeof(name), "%s" PARTIAL, wanted->name);
-    if (!open_fetched_file(store, wanted, name, found, error) ||
-        (found->fd < 0 && !open_forms(store, wanted, name, found, error)))
+    if (!open_fetched_file(store, wanted, name, found, error))
         return false;
+    for (const char *const *directory = store->archives; *directory != NULL && found->fd < 0;
+         directory++)
+    {
+        found->archive = *directory;
+        if (!open_forms(store, *directory, wanted, name, found, error))
+            return false;
+    }
     if (found->fd < 0)
         return true;
     result = check_partial(store, wanted, buffer_string(&found->path), &good, error);
@@ -585,23 +666,35 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
 
 /* ---- All places ---- */
 
-/* own: its segments are a cluster's own, however new, and looking costs nothing. */
+/* In the order in which they are asked: wal_store.h says what each is. */
 static const struct WalPlaceRow
 {
     bool (*open)(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error);
-    bool own;
+    bool own;      /* its segments are a cluster's own, however new, and looking costs nothing */
+    unsigned kind; /* of the stores that ask it */
 } place_rows[] = {
-    [WAL_IN_OWN_PG_WAL] = {open_in_own_pg_wal, true},
-    [WAL_HELD] = {open_held, true},
-    [WAL_IN_KEPT_PG_WAL] = {open_in_kept_pg_wal, true},
-    [WAL_HELD_OF_COMMON_HISTORY] = {open_held_of_common_history, true},
-    [WAL_OF_SOURCE] = {open_of_source, true},
-    [WAL_FETCHED_BEFORE] = {open_fetched_before, false},
-    [WAL_OF_COMMON_HISTORY] = {fetch_common_history, false},
-    [WAL_IN_ARCHIVE] = {open_in_archive, false},
-    [WAL_BY_COMMAND] = {restore_segment, false},
-    [WAL_IN_PARTIAL] = {open_partial, false},
+    {open_in_own_pg_wal, true, WAL_STORE_OF_TARGET | WAL_STORE_OF_STANDBY},
+    {open_held, true, WAL_STORE_OF_TARGET},
+    {open_in_kept_pg_wal, true, WAL_STORE_OF_SOURCE},
+    {open_of_source, true, WAL_STORE_OF_SOURCE},
+    {open_held_of_common_history, true, WAL_STORE_OF_SOURCE},
+    {open_fetched_before, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE},
+    {fetch_common_history, false, WAL_STORE_OF_TARGET},
+    {open_in_archive, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE},
+    {restore_segment, false,
+     WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE | WAL_STORE_OF_STANDBY},
+    {open_partial, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE},
 };
+
+#define PLACE_COUNT (sizeof(place_rows) / sizeof(place_rows[0]))
+
+/* The next place that the store asks, from this one on; NULL: there is none. */
+static const struct WalPlaceRow *place_from(const WalStore *store, const struct WalPlaceRow *place)
+{
+    while (place < place_rows + PLACE_COUNT && (place->kind & store->kind) == 0)
+        place++;
+    return place < place_rows + PLACE_COUNT ? place : NULL;
+}
 
 /* What a full disk keeps from being fetched may be there nevertheless. */
 static void note_lack_of_room(const WalStore *store)
@@ -629,10 +722,10 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
         return true;
     if (!own)
         pthread_mutex_lock(&store->lock);
-    for (const WalPlace *place = store->places; good && found->fd < 0 && *place != WAL_PLACES_END;
-         place++)
-        if (place_rows[*place].own == own)
-            good = place_rows[*place].open(store, wanted, found, error);
+    for (const struct WalPlaceRow *place = place_from(store, place_rows);
+         place != NULL && good && found->fd < 0; place = place_from(store, place + 1))
+        if (place->own == own)
+            good = place->open(store, wanted, found, error);
     if (!own && found->fd < 0)
         note_lack_of_room(store);
     if (!own)
@@ -687,12 +780,13 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
     const WantedWal wanted = wanted_segment(store, segment);
 
     *how = "";
-    for (const WalPlace *place = store->places; *place != WAL_PLACES_END; place++)
+    for (const struct WalPlaceRow *place = place_from(store, place_rows); place != NULL;
+         place = place_from(store, place + 1))
     {
         AUTO_FOUND FoundWal found = {.fd = -1};
         Error error;
 
-        if (!place_rows[*place].open(store, &wanted, &found, &error))
+        if (!place->open(store, &wanted, &found, &error))
         {
             note_lack_of_room(store);
             *how = arena_printf(arena, "%s.", error.message);
@@ -701,9 +795,8 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
             *how = arena_strdup(arena, buffer_string(&found.why_not));
         else if (found.fd >= 0)
         {
-            *how = *place == WAL_BY_COMMAND
-                       ? "the restore command gives it."
-                       : arena_printf(arena, "\"%s\" has it.", store->archive_directory);
+            *how = found.archive == NULL ? "the restore command gives it."
+                                         : arena_printf(arena, "\"%s\" has it.", found.archive);
             return true;
         }
     }
@@ -720,14 +813,14 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
     Error failure;
 
     *found = false;
-    for (Compression compression = 0;
-         compression < COMPRESSION_COUNT && store->archive_directory != NULL; compression++)
-    {
-        if (!find_form(store, name, compression, &path, found, &size, error))
-            return false;
-        if (*found)
-            return expand_to(compression, buffer_string(&path), incoming, limit, &size, error);
-    }
+    for (const char *const *directory = store->archives; *directory != NULL; directory++)
+        for (Compression compression = 0; compression < COMPRESSION_COUNT; compression++)
+        {
+            if (!find_form(*directory, name, compression, &path, found, &size, error))
+                return false;
+            if (*found)
+                return expand_to(compression, buffer_string(&path), incoming, limit, &size, error);
+        }
     if (store->restore.command == NULL)
         return true;
     if (!restore_run(&store->restore, name, buffer_string(incoming), found, outcome, &failure))
@@ -742,7 +835,7 @@ bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer
     bool result;
 
     *found = false;
-    if (store->archive_directory == NULL && store->restore.command == NULL)
+    if (!wal_store_has_archive(store))
         return true;
     pthread_mutex_lock(&store->lock);
     result = begin_incoming(store, name, &incoming, error) &&

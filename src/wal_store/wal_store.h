@@ -3,8 +3,10 @@
  *
  * place            a segment is there as                            it is fetched to
  * own pg_wal       pg_wal/NAME, if its first page is the segment's  stays
+ * held             the same below pg_wal: held_wal.h                stays
  * kept pg_wal      the target's pg_wal/NAME of common history       stays
  * source           the source's pg_wal/NAME; a server's fetched     stays (scratch/source.NAME)
+ * held of common   as held, of common history                       stays
  * fetched before   scratch/NAME                                     stays
  * common history   the source's pg_wal/NAME                         scratch/NAME
  * archive          NAME, NAME.gz and so on in --wal-archive         scratch/NAME, if compressed
@@ -32,20 +34,16 @@
 /* Below pg_wal: what was held of the target's WAL before its server was stopped. */
 #define HELD_WAL_DIRECTORY "pg_rewind.work.held"
 
-typedef enum WalPlace
+/* The stores. Each one asks some of the places above, in that order: place_rows in wal_store.c. */
+typedef enum WalStoreKind
 {
-    WAL_PLACES_END, /* ends a list of places */
-    WAL_IN_OWN_PG_WAL,
-    WAL_HELD, /* held_wal.h */
-    WAL_IN_KEPT_PG_WAL,
-    WAL_HELD_OF_COMMON_HISTORY,
-    WAL_OF_SOURCE,
-    WAL_FETCHED_BEFORE,
-    WAL_OF_COMMON_HISTORY,
-    WAL_IN_ARCHIVE,
-    WAL_BY_COMMAND,
-    WAL_IN_PARTIAL
-} WalPlace;
+    WAL_STORE_OF_TARGET = 1,
+    WAL_STORE_OF_SOURCE = 2,  /* of what the rewound target replays */
+    WAL_STORE_OF_ARCHIVE = 4, /* archives alone */
+    WAL_STORE_OF_STANDBY = 8  /* what a server finds: its pg_wal and its restore_command */
+} WalStoreKind;
+
+#define WAL_ARCHIVES_MAX 4
 
 /* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content); with
  * NULL only look whether the source has it. Called under a lock, one at a time. */
@@ -55,17 +53,17 @@ typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path,
 typedef struct WalStore
 {
     /* The caller sets these before wal_store_create. */
-    const WalPlace *places; /* in the order in which they are asked */
+    WalStoreKind kind;
     WalStream stream; /* of all of them; its history may be filled in later, and the store sets
                          how it is opened */
     const char *data_directory; /* messages name PGDATA/pg_wal/SEGMENT */
     const char *wal_directory;  /* PGDATA/pg_wal, the target's */
     const char
-        *source_directory;     /* of WAL_OF_SOURCE: "SOURCE/pg_wal"; NULL: the scratch directory, */
+        *source_directory;     /* place "source": "SOURCE/pg_wal"; NULL: the scratch directory, */
     const char *source_prefix; /* then "" or "source.", then the segment's name */
     Scratch *scratch;
-    const char *archive_directory; /* --wal-archive, or NULL */
-    RestoreCommand restore;        /* with a command, or NULL */
+    const char *archives[WAL_ARCHIVES_MAX + 1]; /* directories, as asked; NULL after the last */
+    RestoreCommand restore;                     /* with a command, or NULL */
     /*
      * The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
      * or minRecoveryPoint. Segments that begin at or after it are looked for in a pg_wal only: an
@@ -79,7 +77,7 @@ typedef struct WalStore
      * Else LSN_INVALID. See wal_store_open.
      */
     Lsn last_needed;
-    WalStoreFetch fetch; /* of WAL_OF_COMMON_HISTORY */
+    WalStoreFetch fetch; /* of common history */
     void *fetch_context;
 
     /* The caller sets these when it finds them out. */
@@ -98,10 +96,18 @@ typedef struct WalStore
     size_t refused_count;
 } WalStore;
 
-/* The fields that stores of the target's WAL and of the source's have in common; the rest is the
- * target's. Strings are the arena's. */
-WalStore wal_store_description(const Options *options, const Clusters *clusters,
+/* The fields that all stores have in common; the rest is the target's. Strings are the arena's. */
+WalStore wal_store_description(WalStoreKind kind, const Options *options, const Clusters *clusters,
                                const char *restore_command, Scratch *scratch, Arena *arena);
+
+/* True if the store has a directory or a restore command to ask. */
+bool wal_store_has_archive(const WalStore *store);
+
+/* The options that name a directory of archived WAL, with commas between them; in arena. */
+const char *wal_archive_options(Arena *arena);
+
+/* An error, with the option's name, if a directory of --wal-archive cannot be read. */
+MUST_CHECK bool wal_archives_check(const Options *options, Error *error);
 
 /* known_end and last_needed, by a cluster's pg_control. */
 Lsn wal_known_end(const Control *control);

@@ -110,9 +110,6 @@ static const char *archive_directory(void)
 
 static WalStore options(void)
 {
-    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL,     WAL_HELD,       WAL_FETCHED_BEFORE,
-                                      WAL_OF_COMMON_HISTORY, WAL_IN_ARCHIVE, WAL_BY_COMMAND,
-                                      WAL_IN_PARTIAL,        WAL_PLACES_END};
     static char paths[3][256];
     static Scratch scratch;
 
@@ -120,7 +117,7 @@ static WalStore options(void)
     snprintf(paths[1], sizeof(paths[1]), "%s", path_of("data/pg_wal"));
     snprintf(paths[2], sizeof(paths[2]), "%s", path_of("data/scratch"));
     scratch = (Scratch){.path = paths[2], .lock = PTHREAD_MUTEX_INITIALIZER, .lock_fd = -1};
-    return (WalStore){.places = places,
+    return (WalStore){.kind = WAL_STORE_OF_TARGET,
                       .stream = {.shape = writer->shape,
                                  .data_block_size = DATA_BLOCK_SIZE,
                                  .history = &writer->history},
@@ -311,7 +308,7 @@ static void test_common_history_comes_from_the_source(void **state)
 static void test_an_archive_directory(void **state)
 {
     WalStore wanted = options();
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     WalStore *store = wal_store_create(&wanted);
     bool found;
     int fd;
@@ -331,7 +328,7 @@ static void test_an_archive_directory(void **state)
 static void test_behind_the_known_end_only_pg_wal_counts(void **state)
 {
     WalStore wanted = options();
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     wanted.restore.command = "cp ../archive/%f %p";
     wanted.known_end = 3 * SEGMENT_SIZE;
     wanted.fetch = fetch;
@@ -445,7 +442,7 @@ static bool fails_to_open(WalStore *store, uint64_t segment)
 static void test_each_form_of_a_file_in_an_archive(void **state)
 {
     WalStore wanted = options();
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
@@ -472,7 +469,7 @@ static void test_each_form_of_a_file_in_an_archive(void **state)
 static void test_a_wrong_file_in_an_archive(void **state)
 {
     WalStore wanted = options();
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
@@ -516,7 +513,7 @@ static void test_a_wrong_file_in_an_archive(void **state)
 static void test_a_partial_file_is_the_last_resort(void **state)
 {
     WalStore wanted = options();
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
     WalStore *store = wal_store_create(&wanted);
 
@@ -616,7 +613,7 @@ static void test_a_half_restored_file_is_not_taken(void **state)
 static void test_all_that_is_missing_is_listed(void **state)
 {
     WalStore wanted = options();
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
     wanted.known_end = 7 * SEGMENT_SIZE;
     WalStore *store = wal_store_create(&wanted);
@@ -661,7 +658,7 @@ static void test_another_file_is_read(void **state)
     assert_false(found);
     wal_store_destroy(store);
 
-    wanted.archive_directory = archive_directory();
+    wanted.archives[0] = archive_directory();
     wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
     store = wal_store_create(&wanted);
     run_shell("echo two > archive/00000002.history && zstd -q --rm archive/00000002.history && "
