@@ -630,3 +630,33 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     free_attempt(attempt);
     return pg;
 }
+
+/* ---- Array literals ---- */
+
+/* The literal is closed after each element. */
+static void array_reopen(Buffer *literal)
+{
+    if (literal->size == 0)
+        buffer_append_u8(literal, '{');
+    else
+        literal->bytes[literal->size - 1] = ',';
+}
+
+void array_append(Buffer *literal, const char *value)
+{
+    array_reopen(literal);
+    buffer_append_u8(literal, '"');
+    buffer_append_escaped(literal, value, strlen(value), "\"\\", '\\');
+    buffer_append_string(literal, "\"}");
+}
+
+void array_append_int(Buffer *literal, int64_t value)
+{
+    array_reopen(literal);
+    buffer_printf(literal, "%lld}", (long long) value);
+}
+
+const char *array_literal(Buffer *literal)
+{
+    return literal->size > 0 ? buffer_string(literal) : "{}";
+}

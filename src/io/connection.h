@@ -1,6 +1,6 @@
 /*
- * One libpq connection to the source: how it is made (connection.c); transactions, statements,
- * rows (statement.c).
+ * One libpq connection to the source: how it is made (connection.c, which also writes arrays for
+ * parameters); transactions, statements, rows (statement.c).
  *
  * Works through poolers, also where each transaction may meet another server connection: only
  * unnamed statements, no session state, and every setting is local to its transaction. A lost
@@ -59,12 +59,16 @@ typedef struct ConnectionServer
 } ConnectionServer;
 ConnectionServer connection_server(const Connection *connection);
 
-/* Have each transaction begin with these statements as well: "SET LOCAL name = value; ", for
- * settings that not every server knows, or the savepoint of connection_back_to_savepoint. */
-void connection_begin_with(Connection *connection, const char *settings);
+/* Have each transaction set more: "" or ", pg_catalog.set_config(...)", once or more, for settings
+ * that not every server knows; and make the savepoint of connection_back_to_savepoint. */
+void connection_begin_with(Connection *connection, const char *settings, bool savepoint);
 
 /* From now on count what comes in, and wait as it says; the rate must outlive the connection. */
 void connection_limit_rate(Connection *connection, Rate *rate);
+
+/* From now on count how often something is sent and waited for while no other answer is; the number
+ * must outlive the connection. */
+void connection_count_round_trips(Connection *connection, _Atomic uint64_t *round_trips);
 
 /* How long the server had said nothing when the last wait for it ended. */
 double connection_silent_seconds(const Connection *connection);
@@ -81,7 +85,25 @@ double connection_silent_seconds(const Connection *connection);
 MUST_CHECK bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE],
                                  Error *error);
 
-/* End it, also after an error in it. */
+/*
+ * The same, but nothing is sent before the first statement, which takes the beginning with it: one
+ * round trip for both. If another instance answers than the expected one ("": any), that statement
+ * fails with ERROR_RETRY, none of its rows is handed over, and connection_met_other is true.
+ */
+void connection_begin_expecting(Connection *connection, const char *instance);
+
+/* Send the beginning now if it was not sent, and wait for the answer. */
+MUST_CHECK bool connection_await_begin(Connection *connection, Error *error);
+
+/* True once the server has answered in this transaction, as the expected instance, until its
+ * connection_end. */
+bool connection_is_begun(const Connection *connection);
+bool connection_met_other(const Connection *connection);
+
+/* The instance that answered last. */
+const char *connection_instance(const Connection *connection);
+
+/* End it, also after an error in it. Its answer is not waited for. */
 void connection_end(Connection *connection);
 
 /* A statement. */
@@ -94,6 +116,8 @@ typedef struct Query
     const char *parameters[QUERY_PARAMETERS_MAX + 1]; /* text, for $1 and so on; then NULL */
     int column_count;                                 /* is checked; at most 16 */
     bool binary; /* ask for binary results: bytea, int8 in network order, text */
+    bool ends;   /* it is the last one of its transaction: connection_end sends nothing more */
+    bool writes; /* it does not only read: not sent before the server is known to be the expected */
 } Query;
 
 /* Ask for at most one row, and copy its columns into values as text of the arena's; NULL: SQL NULL,
@@ -102,7 +126,7 @@ MUST_CHECK bool connection_row(Connection *connection, Arena *arena, const Query
                                char **values, Error *error);
 
 /* A command without a result, whose answer may take long: the server is not taken for lost while it
- * is silent. */
+ * is silent. Not sent before the server is known to be the expected one. */
 MUST_CHECK bool connection_command(Connection *connection, const char *sql, Error *error);
 
 /* One column of one row. bytes is NULL for SQL NULL, and points into libpq's result. */
@@ -123,9 +147,9 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
                                 void *context, Error *error);
 
 /*
- * Go on in the transaction after a statement has failed, outside of a pipeline, for this reason.
- * The transaction must begin with "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with).
- * After another failure nothing is done, and the result is false.
+ * Go on in the transaction after a statement, of which no other was under way, has failed for this
+ * reason. The transaction must have made the savepoint (connection_begin_with). After another
+ * failure nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
 #define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
@@ -134,19 +158,15 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, const char *sqlstate,
                                              Error *error);
 
-/* The two halves of connection_rows. */
+/*
+ * The two halves of connection_rows. Several statements may be sent before the first answer is
+ * received: while the server answers one it has the next already, so that neither side waits for
+ * the other. Each is answered in its turn. When one of several that are under way fails, only
+ * connection_end and connection_close may follow.
+ */
 MUST_CHECK bool connection_send(Connection *connection, const Query *query, Error *error);
 MUST_CHECK bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
                                    void *context, Error *error);
-
-/*
- * Several statements at once: while the server answers one it has the next already, so that neither
- * side waits for the other. Between begin and end, in one transaction, each statement that is sent
- * is answered in its turn. Nothing else may be asked, and end comes when all are answered. When one
- * of these fails, for whatever reason, only connection_end and connection_close may follow.
- */
-MUST_CHECK bool connection_pipeline_begin(Connection *connection, Error *error);
-MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 
 /* Append value as an element of a PostgreSQL array literal, quoted. array_literal: what it is now,
  * "{}" for an empty buffer. */

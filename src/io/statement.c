@@ -23,6 +23,15 @@
 #define RECEIVE_BUFFER_MIN (16 * 1024)
 #define RECEIVE_BUFFER_MAX (128 * 1024) /* the default of the system */
 
+/* How far a transaction is begun. */
+typedef enum Opening
+{
+    OPENING_NONE,    /* there is no transaction */
+    OPENING_DUE,     /* the next statement takes the opening with it */
+    OPENING_SENT,    /* its answer comes before those of the statements */
+    OPENING_ANSWERED /* the server has answered, and is the expected one */
+} Opening;
+
 struct Connection
 {
     PGconn *pg;
@@ -36,9 +45,20 @@ struct Connection
     char sqlstate[6]; /* of the last statement, if it failed; else empty */
     const char *parameters[CONNECT_PARAMETERS_MAX + 1]; /* keywords of those that libpq got */
     int silence_milliseconds_max;                       /* longer ones count as lost */
-    int silent_milliseconds; /* what we have waited since the last byte came */
-    char begin_sql[1024];    /* see connection_begin */
-    Rate *rate;              /* NULL: no limit */
+    int silent_milliseconds;       /* what we have waited since the last byte came */
+    Rate *rate;                    /* NULL: no limit */
+    _Atomic uint64_t *round_trips; /* counts them; NULL: nobody wants to know */
+
+    char settings_sql[1024]; /* the second statement of each transaction */
+    bool savepoint;          /* the third one makes CONNECTION_SAVEPOINT */
+    Opening opening;
+    char expected[CONNECTION_INSTANCE_SIZE]; /* the instance that must answer; empty: any */
+    char instance[CONNECTION_INSTANCE_SIZE]; /* the one that answered last */
+    bool met_other;      /* in this transaction another instance than the expected one answered */
+    bool in_transaction; /* one was begun by what was sent, and not ended by what was answered */
+    bool ending;         /* the last statement that was sent ends it */
+    bool rollback_sent;  /* its answer comes before all others, and is not waited for */
+    int awaited;         /* statements whose answers have not come to their end */
 };
 
 /* The kind of error that the failed result is. Without a result or SQLSTATE: the connection is
@@ -186,8 +206,41 @@ static bool in_pipeline(const Connection *connection)
     return PQpipelineStatus(connection->pg) != PQ_PIPELINE_OFF;
 }
 
-/* In a pipeline each statement has its own synchronization point: the server sends an answer as
- * soon as it has it. */
+/* ---- What is sent ---- */
+
+/* Send a statement without parameters that is answered with what follows. */
+static bool send_plain(const Connection *connection, const char *sql)
+{
+    return PQsendQueryParams(connection->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 0;
+}
+
+/*
+ * Send what begins the transaction, if that is due. The synchronization point after it ends the
+ * statement timeout that the server has set off by then (up to version 10 it would go on to the
+ * next point).
+ */
+static bool send_opening(Connection *connection)
+{
+    if (connection->opening != OPENING_DUE)
+        return true;
+    connection->opening = OPENING_SENT;
+    connection->in_transaction = true;
+    return (in_pipeline(connection) || PQenterPipelineMode(connection->pg)) &&
+           send_plain(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY") &&
+           send_plain(connection, connection->settings_sql) &&
+           (!connection->savepoint || send_plain(connection, "SAVEPOINT " CONNECTION_SAVEPOINT)) &&
+           PQpipelineSync(connection->pg);
+}
+
+/* Something is sent that will be waited for: a round trip, unless another one is under way. */
+static void note_awaited(Connection *connection)
+{
+    if (connection->awaited++ == 0 && connection->round_trips != NULL)
+        ++*connection->round_trips;
+}
+
+/* Each statement has its own synchronization point: the server sends an answer as soon as it has
+ * it, and one that fails leaves those after it to be answered. */
 bool connection_send(Connection *connection, const Query *query, Error *error)
 {
     int count = 0;
@@ -195,23 +248,163 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
     while (query->parameters[count] != NULL)
         count++;
     connection->sqlstate[0] = '\0';
-    if (!is_usable(connection, error))
+    if (!is_usable(connection, error) ||
+        (query->writes && !connection_await_begin(connection, error)))
         return false;
-    if (!PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
+    if (!send_opening(connection) ||
+        !PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
                            query->binary) ||
-        (in_pipeline(connection) && !PQpipelineSync(connection->pg)))
+        (query->ends && !send_plain(connection, "ROLLBACK")) || !PQpipelineSync(connection->pg))
         return error_not_sent(connection, error);
+    connection->ending = query->ends;
+    note_awaited(connection);
     return true;
 }
 
+/* ---- What is answered ---- */
+
+/*
+ * Take what is left up to the next synchronization point. The first result among it that is an
+ * error is given to *failed (NULL: it is not wanted), the caller's to free. False if the connection
+ * is lost.
+ */
+static bool take_to_synchronization(Connection *connection, PGresult **failed, Error *error)
+{
+    bool nothing = false; /* twice in succession: libpq waits for no answer any more */
+
+    for (;;)
+    {
+        PGresult *result;
+        ExecStatusType status;
+
+        if (!next_result(connection, &result, error))
+            return false;
+        if (result == NULL && nothing)
+            return error_lost(connection, error);
+        nothing = result == NULL;
+        if (nothing)
+            continue;
+        status = PQresultStatus(result);
+        if (status == PGRES_FATAL_ERROR && failed != NULL && *failed == NULL)
+            *failed = result;
+        else
+            PQclear(result);
+        if (status == PGRES_PIPELINE_SYNC)
+            return true;
+        if (PQstatus(connection->pg) != CONNECTION_OK)
+        {
+            if (failed == NULL || *failed == NULL)
+                return error_lost(connection, error);
+            connection->unusable = true;
+            return true;
+        }
+    }
+}
+
+/* Take the answer to the ROLLBACK of the transaction before. What it says does not matter: it is
+ * not in doubt, unless the connection is lost. */
+static bool take_rollback(Connection *connection, Error *error)
+{
+    const bool due = connection->rollback_sent;
+
+    connection->rollback_sent = false;
+    return !due || take_to_synchronization(connection, NULL, error);
+}
+
+/* The next result, which must be followed by the end of its statement: *result is NULL after an
+ * error, which *failed then has. */
+static bool take_single(Connection *connection, PGresult **result, PGresult **failed, Error *error)
+{
+    PGresult *end;
+
+    *result = NULL;
+    if (!next_result(connection, result, error))
+        return false;
+    if (*result != NULL && PQresultStatus(*result) != PGRES_TUPLES_OK &&
+        PQresultStatus(*result) != PGRES_COMMAND_OK)
+    {
+        *failed = *result;
+        *result = NULL;
+        return true;
+    }
+    if (*result == NULL)
+        return error_lost(connection, error);
+    return next_result(connection, &end, error) && (end == NULL || error_lost(connection, error));
+}
+
+/* An error of a statement that has no answer of its own: `name` is for messages. */
+static bool error_plain(Connection *connection, PGresult *failed, const char *name, Error *error)
+{
+    error_query(connection, failed, &(Query){.sql = name}, "in", error);
+    if (PQstatus(connection->pg) != CONNECTION_OK)
+        connection->unusable = true;
+    PQclear(failed);
+    return false;
+}
+
+/* Note which instance has answered; an error if the row does not say so. */
+static bool note_instance_row(Connection *connection, const PGresult *row, Error *error)
+{
+    if (PQresultStatus(row) != PGRES_TUPLES_OK || PQnfields(row) < 1 || PQntuples(row) != 1)
+        return error_result_set(connection->settings_sql, error);
+    snprintf(connection->instance, sizeof(connection->instance), "%s", PQgetvalue(row, 0, 0));
+    return true;
+}
+
+/* Take the answer to the opening, and compare the instance. */
+static bool take_opening(Connection *connection, Error *error)
+{
+    PGresult *begun = NULL, *row = NULL, *failed = NULL;
+    bool ok;
+
+    if (connection->opening != OPENING_SENT)
+        return true;
+    connection->opening = OPENING_NONE;
+    ok = take_single(connection, &begun, &failed, error) &&
+         (failed != NULL || take_single(connection, &row, &failed, error)) &&
+         take_to_synchronization(connection, &failed, error);
+    PQclear(begun);
+    if (ok && failed != NULL)
+    {
+        ok = error_plain(connection, failed, "BEGIN", error);
+        failed = NULL;
+    }
+    ok = ok && note_instance_row(connection, row, error);
+    PQclear(row);
+    PQclear(failed);
+    if (!ok)
+        return false;
+    connection->met_other =
+        connection->expected[0] != '\0' && strcmp(connection->expected, connection->instance) != 0;
+    if (connection->met_other)
+        return error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    connection->opening = OPENING_ANSWERED;
+    return true;
+}
+
+/* Take what comes before the answer to a statement. If it fails, those that were sent are not asked
+ * for: their answers, which may be another server's, are dropped. */
+static bool take_preceding(Connection *connection, Error *error)
+{
+    if (!take_rollback(connection, error))
+        return false;
+    if (take_opening(connection, error))
+        return true;
+    for (; connection->awaited > 0 && !connection->unusable; connection->awaited--)
+        if (!take_to_synchronization(connection, NULL, NULL))
+            connection->unusable = true;
+    return false;
+}
+
 /* Run statements without parameters, of which the last one's result is no error: *result is that,
- * the caller's to free; NULL: it is not wanted. name: for messages. */
-static bool run_plain(Connection *connection, const char *sql, const char *name, PGresult **result,
-                      Error *error)
+ * the caller's to free; NULL: it is not wanted. name: for messages. Not in a pipeline. */
+static bool run_simple(Connection *connection, const char *sql, const char *name, PGresult **result,
+                       Error *error)
 {
     PGresult *last = NULL, *next;
     bool ok;
 
+    *result = NULL;
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQuery(connection->pg, sql))
@@ -223,64 +416,120 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
     }
     if (ok && PQresultStatus(last) != PGRES_TUPLES_OK && PQresultStatus(last) != PGRES_COMMAND_OK)
     {
-        ok = error_query(connection, last, &(Query){.sql = name}, "in", error);
-        if (PQstatus(connection->pg) != CONNECTION_OK)
-            connection->unusable = true;
+        ok = error_plain(connection, last, name, error);
+        last = NULL;
     }
-    if (ok && result != NULL)
+    if (ok)
         *result = last;
     else
         PQclear(last);
     return ok;
 }
 
+/* Run a statement without parameters whose result does not matter, in the transaction. */
+static bool run_plain(Connection *connection, const char *sql, const char *name, Error *error)
+{
+    PGresult *failed = NULL;
+
+    if (!is_usable(connection, error))
+        return false;
+    if (!send_plain(connection, sql) || !PQpipelineSync(connection->pg))
+        return error_not_sent(connection, error);
+    note_awaited(connection);
+    if (!take_to_synchronization(connection, &failed, error))
+    {
+        PQclear(failed);
+        return false;
+    }
+    connection->awaited--;
+    return failed == NULL || error_plain(connection, failed, name, error);
+}
+
+/* ---- Transactions ---- */
+
 /*
- * Make the statements that begin each transaction. All is local to it: through a pooler the next
- * client gets this server connection as it was. The timeouts come first: they apply to what
- * follows.
+ * The instance, and settings. These are local to the transaction: through a pooler the next client
+ * gets this server connection as it was. The timeouts come first: they apply to what follows. In 8
+ * MB of work_mem there is room for the names of a directory of 100,000 files.
  */
-void connection_begin_with(Connection *connection, const char *settings)
+static const char settings_sql[] =
+    "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
+    "    (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)\n"
+    "    ::pg_catalog.int8::pg_catalog.text,\n"
+    "  pg_catalog.set_config('statement_timeout', '0', true),\n"
+    "  pg_catalog.set_config('lock_timeout', '0', true),\n"
+    "  pg_catalog.set_config('work_mem', '8MB', true),\n"
+    "  pg_catalog.set_config('search_path', '', true),\n"
+    "  pg_catalog.set_config('client_encoding', '%.60s', true)%s";
+
+void connection_begin_with(Connection *connection, const char *settings, bool savepoint)
 {
     /* File names arrive as the bytes that they are. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
 
     if (encoding == NULL || strchr(encoding, '\'') != NULL)
         encoding = "SQL_ASCII";
-    snprintf(connection->begin_sql, sizeof(connection->begin_sql),
-             "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; "
-             "SET LOCAL statement_timeout = 0; "
-             "SET LOCAL lock_timeout = 0; "
-             "SET LOCAL work_mem = '8MB'; " /* the names of a directory of 100,000 files */
-             "SET LOCAL search_path = ''; "
-             "SET LOCAL client_encoding = '%.60s'; "
-             "%s"
-             "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "
-             "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)"
-             "::pg_catalog.int8::pg_catalog.text",
-             encoding, settings);
+    connection->savepoint = savepoint;
+    snprintf(connection->settings_sql, sizeof(connection->settings_sql), settings_sql, encoding,
+             settings);
+}
+
+void connection_begin_expecting(Connection *connection, const char *instance)
+{
+    snprintf(connection->expected, sizeof(connection->expected), "%s", instance);
+    connection->opening = OPENING_DUE;
+    connection->met_other = false;
+}
+
+bool connection_await_begin(Connection *connection, Error *error)
+{
+    if (!is_usable(connection, error))
+        return false;
+    if (connection->opening == OPENING_ANSWERED)
+        return true;
+    if (!send_opening(connection))
+        return error_not_sent(connection, error);
+    note_awaited(connection);
+    connection->awaited--;
+    return take_rollback(connection, error) && take_opening(connection, error);
+}
+
+bool connection_is_begun(const Connection *connection)
+{
+    return connection->opening == OPENING_ANSWERED;
+}
+
+bool connection_met_other(const Connection *connection)
+{
+    return connection->met_other;
+}
+
+const char *connection_instance(const Connection *connection)
+{
+    return connection->instance;
 }
 
 bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE], Error *error)
 {
-    PGresult *result;
-    bool ok;
-
-    if (!run_plain(connection, connection->begin_sql, "BEGIN", &result, error))
+    connection_begin_expecting(connection, "");
+    if (!connection_await_begin(connection, error))
         return false;
-    ok = PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) == 1 &&
-         PQntuples(result) == 1;
-    if (!ok)
-        error_result_set(connection->begin_sql, error);
-    snprintf(instance, CONNECTION_INSTANCE_SIZE, "%s", ok ? PQgetvalue(result, 0, 0) : "");
-    PQclear(result);
-    return ok;
+    memcpy(instance, connection->instance, CONNECTION_INSTANCE_SIZE);
+    return true;
 }
 
 void connection_end(Connection *connection)
 {
-    /* Nothing was written, so there is nothing to commit. What is lost now is noticed next time. */
-    if (!connection->unusable && !run_plain(connection, "ROLLBACK", "ROLLBACK", NULL, NULL))
+    const bool ends = connection->in_transaction && !connection->unusable;
+
+    connection->opening = OPENING_NONE;
+    connection->in_transaction = false;
+    /* Nothing was written, so there is nothing to commit, and nothing to wait for. What is lost now
+     * is noticed next time. */
+    if (ends && !(connection->awaited == 0 && send_plain(connection, "ROLLBACK") &&
+                  PQpipelineSync(connection->pg) && PQflush(connection->pg) >= 0))
         connection->unusable = true;
+    connection->rollback_sent = ends && !connection->unusable;
 }
 
 Connection *connection_open(const char *conninfo, int retry_timeout_seconds, double seconds,
@@ -303,7 +552,7 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
     connection->silence_milliseconds_max = connect_silence_milliseconds(retry_timeout_seconds);
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* sending may hang as well */
-    connection_begin_with(connection, "");
+    connection_begin_with(connection, "", false);
     return connection;
 }
 
@@ -319,6 +568,11 @@ void connection_limit_rate(Connection *connection, Rate *rate)
     connection->rate = rate;
     if (rate != NULL && share < RECEIVE_BUFFER_MAX)
         (void) setsockopt(PQsocket(connection->pg), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
+void connection_count_round_trips(Connection *connection, _Atomic uint64_t *round_trips)
+{
+    connection->round_trips = round_trips;
 }
 
 void connection_close(Connection *connection)
@@ -351,8 +605,10 @@ bool connection_command(Connection *connection, const char *sql, Error *error)
     const int silence_milliseconds_max = connection->silence_milliseconds_max;
     bool ok;
 
+    if (!connection_await_begin(connection, error))
+        return false;
     connection->silence_milliseconds_max = INT_MAX;
-    ok = run_plain(connection, sql, sql, NULL, error);
+    ok = run_plain(connection, sql, sql, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
     return ok;
 }
@@ -384,23 +640,42 @@ static bool deliver_rows(const PGresult *result, const Query *query, ConnectionR
     return true;
 }
 
-/* The end of an answer in a pipeline. */
-static bool take_synchronization_point(Connection *connection, Error *error)
+/* Take the rest of the answer to a statement. */
+static bool end_answer(Connection *connection, Error *error)
 {
-    PGresult *result;
-    ExecStatusType status;
+    PGresult *failed = NULL;
+    const bool ok = take_to_synchronization(connection, &failed, error);
 
-    if (!next_result(connection, &result, error))
-        return false;
-    status = PQresultStatus(result);
+    connection->awaited--;
+    if (failed != NULL)
+        connection->unusable = true; /* a ROLLBACK that fails */
+    PQclear(failed);
+    if (ok && connection->ending && connection->awaited == 0)
+        connection->in_transaction = false;
+    return ok;
+}
+
+/* The statement has failed with this result. Others that are under way fail as well, and their
+ * answers are not worth to be waited for. */
+static bool error_answer(Connection *connection, PGresult *result, const Query *query, Error *error)
+{
+    const bool others = connection->awaited > 1;
+
+    error_query(connection, result, query, "on", error);
     PQclear(result);
-    return status == PGRES_PIPELINE_SYNC || error_lost(connection, error);
+    if (others || PQstatus(connection->pg) != CONNECTION_OK ||
+        !take_to_synchronization(connection, NULL, NULL))
+        connection->unusable = true;
+    connection->awaited--;
+    return false;
 }
 
 bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
                         void *context, Error *error)
 {
     assert(query->column_count > 0 && query->column_count <= COLUMNS_MAX);
+    if (!take_preceding(connection, error))
+        return false;
     if (!PQsetSingleRowMode(connection->pg))
     {
         connection->unusable = true;
@@ -414,20 +689,10 @@ bool connection_receive(Connection *connection, const Query *query, ConnectionRo
         if (!next_result(connection, &result, error))
             return false;
         if (result == NULL)
-            return !in_pipeline(connection) || take_synchronization_point(connection, error);
+            return end_answer(connection, error);
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
-        {
-            error_query(connection, result, query, "on", error);
-            PQclear(result);
-            /* Outside of a pipeline the connection can be used for the next one. */
-            while (!in_pipeline(connection) && next_result(connection, &result, NULL) &&
-                   result != NULL)
-                PQclear(result);
-            if (in_pipeline(connection) || PQstatus(connection->pg) != CONNECTION_OK)
-                connection->unusable = true;
-            return false;
-        }
+            return error_answer(connection, result, query, error);
         ok = deliver_rows(result, query, row, context, error);
         PQclear(result);
         if (!ok)
@@ -480,51 +745,7 @@ bool connection_back_to_savepoint(Connection *connection, const char *sqlstate, 
 {
     return strcmp(connection->sqlstate, sqlstate) == 0 &&
            run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
-                     "ROLLBACK TO SAVEPOINT", NULL, error);
-}
-
-bool connection_pipeline_begin(Connection *connection, Error *error)
-{
-    if (!is_usable(connection, error))
-        return false;
-    if (!PQenterPipelineMode(connection->pg))
-        return error_not_sent(connection, error);
-    return true;
-}
-
-bool connection_pipeline_end(Connection *connection, Error *error)
-{
-    if (!PQexitPipelineMode(connection->pg))
-        return error_lost(connection, error);
-    return true;
-}
-
-/* The literal is closed after each element. */
-static void array_reopen(Buffer *literal)
-{
-    if (literal->size == 0)
-        buffer_append_u8(literal, '{');
-    else
-        literal->bytes[literal->size - 1] = ',';
-}
-
-void array_append(Buffer *literal, const char *value)
-{
-    array_reopen(literal);
-    buffer_append_u8(literal, '"');
-    buffer_append_escaped(literal, value, strlen(value), "\"\\", '\\');
-    buffer_append_string(literal, "\"}");
-}
-
-void array_append_int(Buffer *literal, int64_t value)
-{
-    array_reopen(literal);
-    buffer_printf(literal, "%lld}", (long long) value);
-}
-
-const char *array_literal(Buffer *literal)
-{
-    return literal->size > 0 ? buffer_string(literal) : "{}";
+                     "ROLLBACK TO SAVEPOINT", error);
 }
 
 void connection_options(Connection *connection, ConnectionOption visit, void *context)
@@ -559,7 +780,7 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
         connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
     if (connection == NULL)
         return false;
-    ok = run_plain(connection, sql, sql, &result, error);
+    ok = run_simple(connection, sql, sql, &result, error);
     if (ok)
     {
         TextCursor digits = text_cursor(PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "");

@@ -13,6 +13,9 @@
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
 
+/* One more column of connection_begin_with. */
+#define SETTING(name, value) ", pg_catalog.set_config('" name "', '" value "', true)"
+
 /* ---- Small questions ---- */
 
 const Version *server_version(const Connection *connection)
@@ -315,9 +318,9 @@ static void note_answers(ServerSource *self, const ServerConnection *connection,
     pthread_mutex_unlock(&self->instance_lock);
 }
 
-/* Begin a transaction. If another server process answers than last time, check that it is the
- * source's. */
-static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, Error *error)
+/* Begin a transaction in a round trip of its own. If another server process answers than last time,
+ * check that it is the source's. */
+static bool begin_and_check(ServerSource *self, ServerConnection *connection, Error *error)
 {
     /* Before the query: other workers may meet a newer one during it. */
     const int count = self->instance_count;
@@ -334,11 +337,27 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
         error_set(error, ERROR_FAILED, "new connection leads to another server");
         return error_detail(error, "The server of an older connection answers as well.");
     }
-    if (self->identified && !check_same_server(self, connection->connection, error))
+    if (!check_same_server(self, connection->connection, error))
         return false;
     memcpy(connection->instance, instance, sizeof(instance));
-    if (self->identified)
-        note_instance(self, connection);
+    note_instance(self, connection);
+    return true;
+}
+
+/*
+ * Begin a transaction. Where the newest server process that is known answered last on this
+ * connection, the first statement takes the beginning with it, and fails if another process answers
+ * now; then the caller begins again with `checks`, which compares the servers first. The very first
+ * transaction takes any process: it finds what later ones are compared with.
+ */
+static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, bool checks,
+                                 Error *error)
+{
+    if (self->identified && (checks || connection->instance[0] == '\0' ||
+                             connection->instance_number < self->instance_count))
+        return begin_and_check(self, connection, error);
+    connection_begin_expecting(connection->connection,
+                               self->identified ? connection->instance : "");
     return true;
 }
 
@@ -353,17 +372,17 @@ Connection *server_connect(const char *conninfo, int retry_timeout_seconds, doub
     if (version == NULL)
         return connection;
     /* Compiling a query (jit) takes longer than a listing. */
-    snprintf(settings, sizeof(settings), "%s%s%sSAVEPOINT " CONNECTION_SAVEPOINT "; ",
-             version->sql.idle_timeout ? "SET LOCAL idle_in_transaction_session_timeout = 0; " : "",
-             version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
-             version->has_jit ? "SET LOCAL jit = off; " : "");
-    connection_begin_with(connection, settings);
+    snprintf(settings, sizeof(settings), "%s%s%s",
+             version->sql.idle_timeout ? SETTING("idle_in_transaction_session_timeout", "0") : "",
+             version->has_transaction_timeout ? SETTING("transaction_timeout", "0") : "",
+             version->has_jit ? SETTING("jit", "off") : "");
+    connection_begin_with(connection, settings, true);
     return connection;
 }
 
-/* Open the connection if it is closed, and begin. */
+/* Open the connection if it is closed, and begin. checks: see begin_on_same_server. */
 static bool begin_on_connection(ServerSource *self, ServerConnection *connection, double seconds,
-                                Error *error)
+                                bool checks, Error *error)
 {
     ConnectionRefusal refusal = REFUSAL_NONE;
 
@@ -377,8 +396,9 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
         if (connection->connection == NULL)
             return false;
         connection_limit_rate(connection->connection, self->source.rate);
+        connection_count_round_trips(connection->connection, &self->source.round_trips);
     }
-    return begin_on_same_server(self, connection, error);
+    return begin_on_same_server(self, connection, checks, error);
 }
 
 /* The state of trying again. */
@@ -460,12 +480,13 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
                        void *context, AttemptProgress *progress, Error *error)
 {
     Retry retry = {.deadline = -1};
+    bool checks = false; /* another server process has answered than last time */
 
     for (;;)
     {
         const bool had_connection = connection->connection != NULL;
         const double seconds = seconds_for_try(self, &retry);
-        const bool ready = begin_on_connection(self, connection, seconds, error);
+        bool ready = begin_on_connection(self, connection, seconds, checks, error);
 
         if (ready)
         {
@@ -474,9 +495,13 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
             progress->replayed = LSN_INVALID;
             success = attempt(connection->connection, context, error);
             note_answers(self, connection, progress->replayed);
+            ready = connection_is_begun(connection->connection);
+            checks = connection_met_other(connection->connection);
             connection_end(connection->connection);
             if (success)
                 return true;
+            if (checks) /* what it answered was dropped */
+                continue;
         }
         if (error->kind != ERROR_RETRY)
             return false;
@@ -519,8 +544,10 @@ typedef struct RowQuery
 static bool ask_once(Connection *connection, void *context, Error *error)
 {
     const RowQuery *row = context;
+    Query query = *row->query;
 
-    return connection_row(connection, row->arena, row->query, row->values, error) ||
+    query.ends = true;
+    return connection_row(connection, row->arena, &query, row->values, error) ||
            server_lacked_file(connection, error);
 }
 
@@ -559,6 +586,8 @@ bool server_identify(ServerSource *self, Connection *connection, Error *error)
 {
     if (!identify_server(connection, &self->identity, error))
         return false;
+    memcpy(self->connections[0].instance, connection_instance(connection),
+           CONNECTION_INSTANCE_SIZE);
     note_instance(self, &self->connections[0]);
     self->position_seen = self->identity.position;
     self->redo_seen = self->identity.redo;
@@ -584,7 +613,7 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
         ServerConnection *connection = &self->connections[self->connection_count];
 
         more = begin_on_connection(self, connection,
-                                   seconds_for_try(self, &(Retry){.deadline = -1}), error);
+                                   seconds_for_try(self, &(Retry){.deadline = -1}), true, error);
         if (more)
         {
             connection_end(connection->connection);

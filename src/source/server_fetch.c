@@ -204,6 +204,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     fetch->query.parameters[0] = array_literal(&paths);
     fetch->query.parameters[1] = array_literal(&offsets);
     fetch->query.parameters[2] = array_literal(&sizes);
+    fetch->query.ends = fetch->asked == fetch->batch->count && !fetch->fails_where_gone;
     return fetch->fails_where_gone
                ? connection_rows(connection, &fetch->query, fetch_row, fetch, error)
                : connection_send(connection, &fetch->query, error);
@@ -261,7 +262,6 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
         success = fetch_with_failures(connection, fetch, error);
     if (fetch->fails_where_gone)
         return success;
-    success = connection_pipeline_begin(connection, error);
     fetch->asked = fetch->progress.delivered;
     fetch->under_way = 0;
     while (success && fetch->progress.delivered < fetch->batch->count)
@@ -272,7 +272,7 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
             success = connection_receive(connection, &fetch->query, fetch_row, fetch, error) &&
                       end_fetch_query(fetch, error);
     }
-    return success && connection_pipeline_end(connection, error);
+    return success;
 }
 
 /* The query for the batch, made for the server's version and role. */

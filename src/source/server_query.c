@@ -432,7 +432,8 @@ bool source_server_slot_make(Source *source, const char *name, bool *made, Sourc
                          .failure =
                              arena_printf(arena, "could not create replication slot \"%s\"", name),
                          .parameters = {name},
-                         .column_count = 1};
+                         .column_count = 1,
+                         .writes = true};
     char *slot_made;
 
     *made = false;
@@ -450,7 +451,8 @@ bool source_server_slot_drop(Source *source, const char *name, Error *error)
                          "SELECT pg_catalog.pg_drop_replication_slot(" SLOT_NAME ")::text "
                          "FROM session",
                          .parameters = {name},
-                         .column_count = 1};
+                         .column_count = 1,
+                         .writes = true};
     char *dropped;
 
     ((ServerSource *) source)->retry_timeout_seconds = 0;

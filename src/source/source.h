@@ -190,7 +190,9 @@ struct Source
     const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
     Rate *rate; /* of what is read from it, to be kept in every second (rate_piece); NULL: no limit.
                    The source's own. */
-    DigestKind digest; /* by which files are compared with it */
+    DigestKind digest;            /* by which files are compared with it */
+    _Atomic uint64_t round_trips; /* of a server: how often it was asked and waited for, without
+                                     those that make connections */
 };
 
 /*

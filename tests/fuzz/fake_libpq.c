@@ -7,7 +7,9 @@
 
 #define SOCKET 1000063 /* of memory_files.c's: poll says that it is ready */
 
-#define ANSWERS_MAX 4 /* as many queries may be under way */
+/* Statements and synchronization points that may be under way: four queries, what begins their
+ * transaction, and what ends it and the one before. */
+#define ANSWERS_MAX 16
 
 /* Where the connection is with the oldest answer that was not read to its end. */
 typedef struct Reading
@@ -15,7 +17,6 @@ typedef struct Reading
     bool single_rows;
     int row;    /* that comes next */
     bool ended; /* its last result has been given */
-    bool over;  /* and NULL behind it */
 } Reading;
 
 struct pg_conn
@@ -25,6 +26,8 @@ struct pg_conn
     int first; /* of `answers`: the oldest one */
     int count;
     Reading reading;
+    bool aborted; /* a statement has failed: those after it are not answered up to the next
+                     synchronization point */
 };
 
 struct pg_result
@@ -41,6 +44,7 @@ struct pg_result
 static FakeServer server;
 static int server_version;
 static FakeAnswer answers[ANSWERS_MAX]; /* a ring; only one connection asks at a time */
+static bool synchronizes[ANSWERS_MAX];  /* no statement, but a synchronization point */
 
 /* What the linker puts in the place of pthread_create and so on. */
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
@@ -315,11 +319,20 @@ int PQcancel(PGcancel *cancel, char *message, int size)
 
 /* ---- Queries ---- */
 
+/* The next place of the ring. */
+static int new_answer(PGconn *connection)
+{
+    if (connection->count == ANSWERS_MAX)
+        __builtin_trap();
+    return (connection->first + connection->count++) % ANSWERS_MAX;
+}
+
 int PQsendQueryParams(PGconn *connection, const char *sql, int count, const Oid *types,
                       const char *const *parameters, const int *lengths, const int *formats,
                       int format)
 {
     FakeAnswer *answer;
+    int place;
 
     (void) types;
     (void) lengths;
@@ -331,9 +344,9 @@ int PQsendQueryParams(PGconn *connection, const char *sql, int count, const Oid 
         connection->count = 0; /* the answer before was read, or is not wanted */
         connection->reading = (Reading){0};
     }
-    if (connection->count == ANSWERS_MAX)
-        __builtin_trap();
-    answer = &answers[(connection->first + connection->count++) % ANSWERS_MAX];
+    place = new_answer(connection);
+    synchronizes[place] = false;
+    answer = &answers[place];
     answer->columns = 1;
     answer->rows = 0;
     answer->format = format;
@@ -355,17 +368,12 @@ int PQenterPipelineMode(PGconn *connection)
     return 1;
 }
 
-int PQexitPipelineMode(PGconn *connection)
-{
-    if (connection->bad || connection->count > 0)
-        return 0;
-    connection->pipeline = PQ_PIPELINE_OFF;
-    return 1;
-}
-
 int PQpipelineSync(PGconn *connection)
 {
-    return !connection->bad;
+    if (connection->bad)
+        return 0;
+    synchronizes[new_answer(connection)] = true;
+    return 1;
 }
 
 PGpipelineStatus PQpipelineStatus(const PGconn *connection)
@@ -443,6 +451,13 @@ static PGresult *last_result(PGconn *connection, const FakeAnswer *answer, int r
     return result;
 }
 
+static void next_answer(PGconn *connection)
+{
+    connection->first = (connection->first + 1) % ANSWERS_MAX;
+    connection->count--;
+    connection->reading = (Reading){0};
+}
+
 PGresult *PQgetResult(PGconn *connection)
 {
     const FakeAnswer *answer = &answers[connection->first];
@@ -450,23 +465,27 @@ PGresult *PQgetResult(PGconn *connection)
 
     if (connection->count == 0)
         return NULL;
-    if (reading->over) /* only in a pipeline */
+    if (synchronizes[connection->first])
     {
-        connection->first = (connection->first + 1) % ANSWERS_MAX;
-        connection->count--;
-        *reading = (Reading){0};
+        next_answer(connection);
+        connection->aborted = false;
         return make_result(answer, PGRES_PIPELINE_SYNC, 0, 0);
     }
     if (reading->ended)
     {
-        reading->over = connection->pipeline == PQ_PIPELINE_ON;
+        if (connection->pipeline == PQ_PIPELINE_ON)
+            next_answer(connection);
         return NULL;
     }
-    if (!reading->single_rows)
-        return last_result(connection, answer, answer->rows);
-    if (reading->row < answer->rows)
+    if (connection->aborted)
+    {
+        reading->ended = true;
+        return make_result(answer, PGRES_PIPELINE_ABORTED, 0, 0);
+    }
+    if (reading->single_rows && reading->row < answer->rows)
         return make_result(answer, PGRES_SINGLE_TUPLE, reading->row++, 1);
-    return last_result(connection, answer, 0);
+    connection->aborted = connection->pipeline == PQ_PIPELINE_ON && answer->sqlstate != NULL;
+    return last_result(connection, answer, reading->single_rows ? 0 : answer->rows);
 }
 
 ExecStatusType PQresultStatus(const PGresult *result)

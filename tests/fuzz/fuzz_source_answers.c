@@ -374,6 +374,8 @@ static void answer_query(const char *sql, int count, const char *const *paramete
     (void) count;
     (void) binary;
     answer_rightly(sql, parameters, answer);
+    if (strncmp(sql, "BEGIN", 5) == 0 || strncmp(sql, "SAVEPOINT", 9) == 0)
+        return;
     if (untouched-- > 0)
         return;
     untouched = 0;

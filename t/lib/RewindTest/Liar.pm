@@ -41,6 +41,7 @@ sub filter
         my $passed = '';
         while (defined(my $message = take_message($connection, 'server')))
         {
+            follow_server($connection, $message);
             $passed .= join '', lies($message, $connection, $plan, \%seen, $dice, \%option);
         }
         return $passed;
@@ -64,6 +65,7 @@ sub chosen
         my $passed = '';
         while (defined(my $message = take_message($connection, 'server')))
         {
+            follow_server($connection, $message);
             $passed .= $message =~ /^D/
                 ? join '', map { message_of($_) } $lie->($connection->{sql}, row_of($message))
                 : $message;
@@ -118,8 +120,21 @@ sub follow_client
     while (defined(my $message = take_message($connection, 'client')))
     {
         $connection->{sql} = (split /\0/, substr($message, 5))[0] // '' if $message =~ /^Q/;
-        $connection->{sql} = (split /\0/, substr($message, 5))[1] // '' if $message =~ /^P/;
+        push @{ $connection->{asked} }, (split /\0/, substr($message, 5))[1] // '' if $message =~ /^P/;
+        push @{ $connection->{asked} }, undef if $message =~ /^S/;
     }
+    return;
+}
+
+# Which statement is answered: several may have been asked before the first answer. Those after one that fails are not
+# answered, up to the client's next Sync.
+sub follow_server
+{
+    my ($connection, $message) = @_;
+    my $asked = $connection->{asked} //= [];
+    $connection->{sql} = shift(@$asked) // '' if $message =~ /^1/;
+    return if $message !~ /^Z/;
+    while (@$asked) { last if !defined shift @$asked }
     return;
 }
 
