@@ -80,8 +80,8 @@ fuzz:
 	@tests/setup.sh thorough
 	@tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
-# What a rewind costs beside the original of version 15 and other tools, into BENCHMARKS.md and docs/ready.svg; WORKLOADS="typical compare",
-# ROUNDS=1, SCALE=10 and others of tests/bench.pl make it less: the results of smaller runs stay in build/bench.
+# What a rewind costs beside the originals of 19, 18 and 15 and other tools, into BENCHMARKS.md and docs/ready.svg; WORKLOADS="typical latency",
+# VERSIONS=19, ROUNDS=1, SCALE=10 and others of tests/bench.pl make it less: the results of smaller runs stay in build/bench.
 bench:
 	@tests/setup.sh bench
 	@$(MAKE) --no-print-directory all >/dev/null

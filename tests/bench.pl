@@ -1,11 +1,13 @@
 #!/usr/bin/perl
-# What a rewind costs, ours and the original's of version 15 side by side in one run, and other ways to make a standby:
-# in turns, on fresh copies of one target, several rounds. Run by `make bench`, through tests/bench.sh. Environment:
+# What a rewind costs, ours and the original's side by side in one run, and other ways to make a standby: in turns, on
+# fresh copies of one target, several rounds. Run by `make bench`, through tests/bench.sh, once for each version of the
+# servers. Environment:
 #
-#   WORKLOADS         of: typical compare link heavy cores production hot behind files long big; all by default
-#   ORIGINAL          another original of version 15, measured as well
-#   VERSION           15; another one's servers, as 18: typical, heavy, hot and behind only, without the original and
-#                     pg_basebackup
+#   VERSION           of the servers; each original rewinds those of its own version
+#   BENCH_NEWEST      1: no other version of this run is newer. All workloads are for it, and their titles are without a
+#                     version; for others: typical load latency heavy hot behind
+#   WORKLOADS         of: typical load compare link latency heavy cores production hot behind files long big; all by default
+#   ORIGINAL          another original of this version, measured as well
 #   NOTE              a sentence for the tables: what else the machine did, for instance
 #   ROUNDS            3
 #   SCALE             100, of pgbench
@@ -15,6 +17,7 @@
 #   HOT_GB            20, WAL of `hot`
 #   BEHIND_SPARSE_GB  256, sparse files of `behind`; 0: without them
 #   BIG_FILES         1000000, of `big`
+#   TABLES            3000, of `latency`, which has pairs of 2 and 600 as well
 #
 # Each rewound target is started as a standby, and has to stream and to reach the source; the last one of each kind also
 # gets what is written there then. Nothing else is asserted: a benchmark is no test. Each workload leaves its result
@@ -24,34 +27,39 @@ use strict;
 use warnings;
 
 use List::Util qw(max min sum);
+use Latency;
 use Measure;
+use Pairs;
 use POSIX ();
 use Ready;
 use Results;
 use RewindTest;
 use Table;
 use Time::HiRes ();
+use Watch;
 use Ways;
 
 $| = 1;
 my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 8, BIG_FILES => 1_000_000, HOT_GB => 20,
-    BEHIND_SPARSE_GB => 256, ROUNDS => 3);
+    BEHIND_SPARSE_GB => 256, TABLES => 3000, ROUNDS => 3);
 my %size = map { $_ => length($ENV{$_} // '') ? $ENV{$_} : $full{$_} } keys %full;
 my $version = $ENV{VERSION} || 15;
-my @workloads = $version == 15 ? qw(typical compare link heavy cores production hot behind files long big) : qw(typical
-    heavy hot behind);
+my $newest = $ENV{BENCH_NEWEST} // 1;
+my @workloads = $newest ? qw(typical load compare link latency heavy cores production hot behind files long big)
+    : qw(typical load latency heavy hot behind);
 my %chosen = map { $_ => 1 } split ' ', $ENV{WORKLOADS} || "@workloads";
 delete @chosen{ grep { my $name = $_; !grep { $_ eq $name } @workloads } keys %chosen };
+$chosen{link} = 0 if !$ENV{BENCH_NETWORK};      # root makes the networks
+$chosen{latency} = 0 if !$ENV{BENCH_LINES};
 $ENV{PG_BINDIR_15} //= '/usr/lib/postgresql/15/bin';
-$chosen{link} = 0 if !$ENV{BENCH_NETWORK};    # root makes the networks
-my @originals = map { rewinding(name_of_original($_), $_) } $version == 15
-    ? ("$ENV{PG_BINDIR_15}/pg_rewind", $ENV{ORIGINAL} || ()) : ();
+my $bindir = RewindTest::Cluster::bindir_of_version($version);
+my @originals = map { rewinding(name_of_original($_), $_) } grep { -x } "$bindir/pg_rewind", $ENV{ORIGINAL} || ();
 $originals[1]{name} .= ', the other' if @originals > 1 && $originals[0]{name} eq $originals[1]{name};
 my $ours = ours();
 my @programs = (@originals, $ours);
-my @base_backup = $version == 15 ? pg_basebackup("$ENV{PG_BINDIR_15}/pg_basebackup") : ();
-# Debian's tools do not know servers that are newer than it.
-my @peers = (@base_backup, rsync(), $version == 15 ? pgbackrest() : ());
+my @base_backup = map { pg_basebackup($_) } grep { -x } "$bindir/pg_basebackup";
+# Debian's pgBackRest knows no servers that are newer than it.
+my @peers = (@base_backup, rsync(), $version <= 15 ? pgbackrest() : ());
 my $began = time;
 my @later;    # what is measured when nobody needs the source any more
 # where there are others, and something is changed
@@ -66,78 +74,9 @@ sub ours
     return { %{ rewinding(join(' ', 'pg_rewind', @options), $ENV{PG_REWIND}, @report, @options) }, ours => 1 };
 }
 
-# No vacuum when it likes: one in the wrong moment is a gigabyte of WAL. Where a standby is to follow later, WAL is
-# kept.
-my $settings = <<'END';
-shared_buffers = 512MB
-wal_keep_size = 2GB
-max_wal_size = 4GB
-checkpoint_timeout = 1h
-maintenance_work_mem = 256MB
-END
-
-sub name_of_original { my ($path) = @_; return 'original ' . (must_run([ $path, '-V' ]) =~ /(\d+\.\d+)/)[0] }
+sub name_of_original { my ($path) = @_; return 'original ' . (must_run([ $path, '-V' ]) =~ /\) (\S+)/)[0] }
 
 sub step { printf "%5d s  %s\n", time - $began, join '', @_; return }
-
-# ---------------------------------------------------------------- pairs of clusters
-
-sub pgbench
-{
-    my ($cluster, @options) = @_;
-    push @options, '-n' if !grep { $_ eq '-i' } @options;    # but new tables are vacuumed: no vacuum comes later
-    must_run([ program('pgbench'), @options, $cluster->conninfo ]);
-    return;
-}
-
-# A running cluster. Others connect to it by a network only in the workload `link`.
-sub new_cluster
-{
-    my ($name, $more) = @_;
-    my $cluster = make_cluster($name, $version, checksums => 1, wal_segment_mb => 16, settings => $settings
-        . ($more // ''));
-    append($cluster->path('pg_hba.conf'), "host all,replication all 198.18.0.0/15 trust\n");
-    return $cluster->start;
-}
-
-# Let a running cluster have a standby, which becomes a primary as well: the source. The cluster itself is stopped: the
-# target.
-#   together, source, target   subs as in RewindTest::split_brain
-sub part
-{
-    my ($target, %option) = @_;
-    my $source = $target->standby("$target->{name}-source");
-    $option{together}->($target) if $option{together};
-    $source->wait_for_replay_of($target);
-    $source->promote;
-    $source->sql('CHECKPOINT');
-    $option{source}->($source) if $option{source};
-    $option{target}->($target) if $option{target};
-    $target->stop;
-    return { source => $source, target => $target };
-}
-
-# Bytes in a pg_wal, files that wait for their use included.
-sub wal_size { my ($cluster) = @_;
-    return sum(0, map { -s } grep { m{/[0-9A-F]{24}\z} } glob($cluster->path('pg_wal/*'))) }
-
-sub wal_text
-{
-    my ($pair) = @_;
-    my ($source, $target) = map { bytes_text(wal_size($_)) } @{$pair}{qw(source target)};
-    return "WAL in pg_wal: source $source, target $target.";
-}
-
-# A standby that is back gets what is written now.
-sub check_standby
-{
-    my ($standby, $source) = @_;
-    $source->sql('CREATE TABLE IF NOT EXISTS written_after_rewind (a int); INSERT INTO written_after_rewind VALUES (1)');
-    $standby->wait_for_replay_of($source);
-    my $state = $standby->query('SELECT status FROM pg_stat_wal_receiver');
-    die "$standby->{name} does not stream but \"$state\":\n" . $standby->log if $state ne 'streaming';
-    return;
-}
 
 # ---------------------------------------------------------------- one kind of run
 
@@ -151,7 +90,7 @@ sub check_standby
 #   fresh      each run has a copy of the source as well, which is stopped
 #   limit      what no program can be faster than is measured as well
 #   apart      one more workload, of the peers and the program of this name: { ours, title, text, demands }
-#   occupied   the space that the target takes meanwhile is
+#   watch      sub (source, copy): begins to watch, as the functions of Watch do, while the tool runs
 #   around     sub (run => sub, program, source): does what is to happen around a run, and returns what was measured
 sub workload
 {
@@ -160,8 +99,9 @@ sub workload
     my @undisturbed = grep { !$_->{disturbs} } @programs_here;
     my @disturbing = grep { $_->{disturbs} } @programs_here;
 
-    $option{title} .= ", $version" if $version != 15;
+    $option{title} = title_of($option{title});
     step($option{title});
+    $option{load_before} = load_average();
     my %comparison = (rounds => $option{rounds} // $size{ROUNDS}, run => sub { return one_run($pair, \%option, @_) });
     my $result = compare(%comparison, programs => \@undisturbed);
     my $finish = sub {
@@ -178,6 +118,8 @@ sub workload
     return;
 }
 
+sub title_of { my ($title) = @_; return $newest ? $title : "$title, $version" }
+
 # What was measured, in a file and in print.
 sub keep
 {
@@ -185,27 +127,41 @@ sub keep
     my $rounds = @{ $result->{pg_rewind}{all} };
     my @fewer = grep { @{ $result->{$_}{all} } < $rounds } @names;
     my @sizes = @{ $option->{sizes} };
-    my $done = {
+    keep_done({
         result => $result, programs => \@names, title => $option->{title},
         demands => [ grep { is_possible($_, $result) } $sooner, @{ $option->{demands} } ],
         text => "$option->{text} " . ($rounds == 1 ? 'One round' : "Median of $rounds rounds")
-            . (@fewer ? '; one of ' . join(', ', @fewer) : '') . '.' . (length($ENV{NOTE} // '') ? " $ENV{NOTE}" : ''),
+            . (@fewer ? '; one of ' . join(', ', @fewer) : '') . '.',
+    }, $option);
+    return;
+}
+
+# The same of a result that has its title, its text, and what its table needs. Of the option: sizes, load_before.
+sub keep_done
+{
+    my ($done, $option) = @_;
+    my @sizes = @{ $option->{sizes} };
+    my %facts = (
         date => POSIX::strftime('%Y-%m-%d', gmtime), commit => $ENV{BENCH_COMMIT}, machine => machine(),
-        server => version_of(RewindTest::Cluster::bindir_of_version($version) . '/postgres'),
+        load => [ $option->{load_before}, load_average() ], server => version_of("$bindir/postgres"),
         version => version_of($ours->{path}),
         sizes => { map { $_ => $size{$_} } @sizes }, full => !grep({ $size{$_} != $full{$_} } @sizes) ? 1 : 0,
-    };
+    );
+    $done->{text} .= " $ENV{NOTE}" if length($ENV{NOTE} // '');
+    $done = { %$done, %facts };
     keep_result("$ENV{TMPDIR}/results", $done);
     print table_of($done);
     return;
 }
+
+sub load_average { return (split ' ', slurp('/proc/loadavg'))[0] }
 
 # The same beside the peers alone, of ours as it was run among them: a workload of its own.
 sub keep_apart
 {
     my ($option, $result, @names) = @_;
     my %apart = (%$option, %{ $option->{apart} });
-    $apart{title} .= ", $version" if $version != 15;
+    $apart{title} = title_of($apart{title});
     my @peers_here = grep { !/^(?:pg_rewind|original)/ } @names;
     keep(\%apart, { map({ $_ => $result->{$_} } @peers_here), pg_rewind => $result->{ $apart{ours} } }, @peers_here,
         'pg_rewind');
@@ -233,14 +189,14 @@ sub one_run
     my $copy = $program->{from_nothing} ? (ref $target)->allocate('copy', $target->version, $target->bindir)
         : $target->copy('copy');
     my $run = sub {
-        my $watch = $option->{occupied} ? watch_space($copy->dir) : sub { return {} };
+        my $watch = $option->{watch} ? $option->{watch}->($from, $copy) : sub { return {} };
         my $measured = $program->{run}->({
             program => $program, source => $from, copy => $copy, conninfo => $conninfo, directory => $kind
                 eq 'directory',
         });
-        my $space = $watch->();
+        my $watched = $watch->();
         $from->start if $kind eq 'directory';    # which takes nobody's time
-        return { %$measured, %$space, ready => $measured->{wall} + seconds_until_ready($copy, source_end($from)) };
+        return { %$measured, %$watched, ready => $measured->{wall} + seconds_until_ready($copy, source_end($from)) };
     };
     my $measured = $option->{around} ? $option->{around}->($run, $program, $from) : $run->();
     check_standby($copy, $from) if $last;
@@ -266,29 +222,6 @@ sub limit_of
     return (limit => $seconds, of_limit => $measured->{wall} / $seconds);
 }
 
-# Space below a directory, looked at ten times a second in a process of its own. Returns a function that ends it, and
-# returns { occupied => the most at one time }.
-sub watch_space
-{
-    my ($directory) = @_;
-    my $path = work_dir() . '/occupied';
-    my $pid = fork() // die "could not fork: $!";
-    if ($pid == 0)
-    {
-        my ($ended, $most) = (0, 0);
-        local $SIG{TERM} = sub { $ended = 1 };
-        while (!$ended)
-        {
-            my ($now) = qx(du -s -B1 '$directory' 2>/dev/null) =~ /^(\d+)/;    # what was just removed is missed loudly
-            $most = max($most, $now // 0);
-            Time::HiRes::sleep(0.1);
-        }
-        spew($path, $most);
-        POSIX::_exit(0);
-    }
-    return sub { kill 'TERM', $pid; waitpid($pid, 0); return { occupied => slurp($path) } };
-}
-
 # What the issue of this benchmark demands.
 sub at_least_faster { my ($times) = @_; return { quantity => 'wall', text => "≥ $times ×", times => $times,
     of_original() } }
@@ -303,7 +236,7 @@ my $by_socket = 'Source: a server, by a Unix socket.';
 
 sub typical_pair
 {
-    my $target = new_cluster('typical');
+    my $target = new_cluster('typical', $version);
     pgbench($target, '-i', '-q', '-s', $size{SCALE});
     # A row of each page, so that all pages are in the WAL once more, and old WAL in pg_wal.
     $target->sql('CHECKPOINT; UPDATE pgbench_accounts SET abalance = 1 WHERE aid % 60 = 0; CHECKPOINT');
@@ -319,7 +252,7 @@ sub run_typical
     workload($pair, title => 'typical', text => "$what " . wal_text($pair) . " $by_socket", sizes => [qw(SCALE)],
         programs => [ @originals, @peers, $ours ], limit => 1,
         demands => [ at_least_faster(6), at_most_received(20), at_most_limit(2), $little_memory ]);
-    return if $version != 15;
+    return if !$newest;
     workload($pair, title => 'typical, dry run', sizes => [qw(SCALE)], kind => 'dry run',
         text => 'The same pair, with `-n`.',
         demands => [ at_least_faster(5), $little_memory ]);
@@ -328,6 +261,22 @@ sub run_typical
         text => 'The same pair. Source: a directory, its server stopped cleanly.',
         demands => [ at_least_faster(3), $little_memory ]);
     $pair->{source}->start;
+    return;
+}
+
+# What the source has to do: it logs each statement meanwhile.
+sub run_load
+{
+    my ($pair) = @_;
+    my $source = $pair->{source};
+    my %loud = (log_statement => 'all', log_min_duration_statement => 0, autovacuum => 'off');
+    $source->stop->start(settings => \%loud);
+    workload($pair, title => 'load', sizes => [qw(SCALE)], programs => [ @originals, @base_backup, $ours ], demands => [],
+        text => 'The pair of typical, whose source has `log_statement = all` and `log_min_duration_statement = 0`. '
+            . $by_socket,
+        watch => sub { return watch_load($_[0]) });
+    measure_others($pair);
+    $source->stop->start;
     return;
 }
 
@@ -349,7 +298,7 @@ sub run_compare
 
 sub heavy_pair
 {
-    my $target = new_cluster('heavy');
+    my $target = new_cluster('heavy', $version);
     pgbench($target, '-i', '-q', '-s', $size{SCALE});
     $target->sql('CHECKPOINT');
     my $much = sub { pgbench($_[0], '-M', 'prepared', '-c', 8, '-j', 2, '-t', $size{TRANSACTIONS} / 8) };
@@ -383,27 +332,13 @@ sub run_cores
 
 # ---------------------------------------------------------------- link
 
-# Have a shell of the other network run a command; see tests/bench.sh.
-sub in_network
-{
-    my ($command) = @_;
-    my $done = work_dir() . '/done';
-    unlink $done;
-    append($ENV{BENCH_NETWORK}, "$command >$done.out 2>&1; echo \$? >$done.new; mv $done.new $done\n");
-    wait_until('the other network answers', sub { -e $done });
-    die "failed: $command\n" . slurp("$done.out") if slurp($done) != 0;
-    return;
-}
-
 sub run_link
 {
     my ($pair) = @_;
     my $source = $pair->{source};
     my @devices = split ' ', $ENV{BENCH_DEVICES};
     $source->stop;
-    my $settings_there = "-c listen_addresses=198.18.0.2,198.18.1.2 -c unix_socket_directories=$source->{dir}";
-    in_network("$source->{bindir}/pg_ctl -w -D " . $source->data
-        . " -l $source->{dir}/log.network -o '$settings_there' start");
+    start_in_network($source, '198.18.0.2,198.18.1.2');
     for my $link ([ 0, '1 Gbit/s' ], [ 1, '100 Mbit/s' ])
     {
         my ($number, $rate) = @$link;
@@ -427,37 +362,24 @@ sub run_link
     return;
 }
 
-# ---------------------------------------------------------------- production
+# ---------------------------------------------------------------- latency
 
-# Private memory of the backends of a server but those given, looked at a hundred times a second in a process of its
-# own. Returns a function that ends it, and returns { connections, backend, backends }: the most at one time, and bytes.
-sub watch_backends
+sub run_latency
 {
-    my ($server, %but) = @_;
-    my $path = work_dir() . '/backends';
-    my $postmaster = $server->postmaster_pid;
-    my $pid = fork() // die "could not fork: $!";
-    if ($pid == 0)
-    {
-        my ($ended, %most) = (0, connections => 0, backend => 0, backends => 0);
-        local $SIG{TERM} = sub { $ended = 1 };
-        while (!$ended)
-        {
-            my @bytes;
-            for my $backend (grep { !$but{$_} } split ' ', slurp("/proc/$postmaster/task/$postmaster/children"))
-            {
-                next if (eval { slurp("/proc/$backend/cmdline") } // '') !~ /^postgres: postgres postgres /;
-                push @bytes, $1 * 1024 if (eval { slurp("/proc/$backend/status") } // '') =~ /^RssAnon:\s+(\d+)/m;
-            }
-            %most = (connections => max($most{connections}, scalar @bytes), backend => max($most{backend}, @bytes),
-                backends => max($most{backends}, sum(0, @bytes)));
-            Time::HiRes::sleep(0.01);
-        }
-        spew($path, join ' ', %most);
-        POSIX::_exit(0);
-    }
-    return sub { kill 'TERM', $pid; waitpid($pid, 0); return { split ' ', slurp($path) } };
+    my $load_before = load_average();
+    my %lines = map { split /=/ } split ' ', $ENV{BENCH_LINES};
+    my $cells = latency_cells(version => $version, programs => [ @originals, $ours ], rounds => $size{ROUNDS},
+        lines => \%lines, tables => [ grep({ $_ < $size{TABLES} } 2, 600), $size{TABLES} ], step => \&step);
+    keep_done({
+        title => title_of('latency'), cells => $cells, programs => [ (map { $_->{name} } @originals), 'pg_rewind' ],
+        text => 'Tables with a primary key and a row each. After the divergence the target has written a row to all of them, '
+            . 'the source to every tenth; it keeps 64 MB of WAL. Source: a server at the other end of a line that delays each '
+            . "packet. Seconds of the tool, medians of $size{ROUNDS} rounds.",
+    }, { sizes => [qw(TABLES ROUNDS)], load_before => $load_before });
+    return;
 }
+
+# ---------------------------------------------------------------- production
 
 # Let pgbench write to the source while something runs; adds what that costs the source.
 sub in_production
@@ -522,7 +444,7 @@ sub run_production
 
 sub run_files
 {
-    my $target = new_cluster('files', "max_locks_per_transaction = 1024\n");
+    my $target = new_cluster('files', $version, "max_locks_per_transaction = 1024\n");
     my $tables = int($size{FILES} / 4);
     $target->sql("DO \$\$ BEGIN FOR i IN 1 .. $tables LOOP
         EXECUTE format('CREATE TABLE t%s (a int PRIMARY KEY, b text)', i);
@@ -571,7 +493,7 @@ sub scan_rates
 
 sub run_long
 {
-    my $target = new_cluster('long', "max_wal_size = 64GB\nwal_keep_size = 64GB\n");
+    my $target = new_cluster('long', $version, "max_wal_size = 64GB\nwal_keep_size = 64GB\n");
     pgbench($target, '-i', '-q', '-s', 1, '-F', 45);
     my $pair = part($target, source => sub { pgbench($_[0], '-t', 100) }, target => \&write_long);
     my %rates = scan_rates($pair->{target});
@@ -610,7 +532,7 @@ sub write_hot
 
 sub run_hot
 {
-    my $target = new_cluster('hot', "max_wal_size = 1GB\nwal_keep_size = 100GB\n");
+    my $target = new_cluster('hot', $version, "max_wal_size = 1GB\nwal_keep_size = 100GB\n");
     my $bytes = $size{HOT_GB} * 1e9;
     pgbench($target, '-i', '-q', '-s', 10, '-F', 45);
     my $pair = part($target, target => sub { pgbench($_[0], '-t', 100) }, source => sub {
@@ -620,7 +542,8 @@ sub run_hot
         write_hot($source, $bytes * 0.01, 1);
     });
     my $early = ours('--early-start');
-    workload($pair, title => 'hot', rounds => min(2, $size{ROUNDS}), sizes => ['HOT_GB'], occupied => 1,
+    workload($pair, title => 'hot', rounds => min(2, $size{ROUNDS}), sizes => ['HOT_GB'],
+        watch => sub { return watch_space($_[1]->dir) },
         programs => [ (map { { %$_, rounds => 1 } } @originals, @base_backup), $early, ours('--late-start'), $ours ],
         text => "$size{HOT_GB} GB of WAL of the source since the divergence, all of it still there, over tables of 300 MB, with "
             . 'checkpoints as `max_wal_size = 1GB` makes them; the last one is at 99 %. 100 transactions of pgbench on the target. '
@@ -637,7 +560,7 @@ sub run_hot
 # A primary, and its standby, stopped, which needs WAL that the primary has removed. Nothing diverged.
 sub behind_pair
 {
-    my $source = new_cluster('behind', "wal_keep_size = 0\nmax_wal_size = 256MB\n");
+    my $source = new_cluster('behind', $version, "wal_keep_size = 0\nmax_wal_size = 256MB\n");
     pgbench($source, '-i', '-q', '-s', $size{SCALE});
     my $target = $source->standby('standby')->stop;
     my $needed = $source->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
@@ -702,7 +625,7 @@ sub make_sparse
 
 sub run_big
 {
-    my $target = new_cluster('big');
+    my $target = new_cluster('big', $version);
     $target->sql("CREATE DATABASE d$_") for 1 .. 10;
     my @directories = split /\n/, $target->query("SELECT oid FROM pg_database WHERE datname LIKE 'd%'");
     my $little = sub { $_[0]->sql("CREATE TABLE t AS SELECT '$_[0]{name}'") };
@@ -735,11 +658,12 @@ sub discard
     return;
 }
 
-if ($chosen{typical} || $chosen{compare} || $chosen{link})
+if (grep { $chosen{$_} } qw(typical load compare link))
 {
-    step('builds the pair for typical, compare, link');
+    step('builds the pair for typical, load, compare, link');
     my $pair = typical_pair();
     run_typical($pair) if $chosen{typical};
+    run_load($pair) if $chosen{load};
     run_compare($pair) if $chosen{compare};
     run_link($pair) if $ENV{BENCH_NETWORK} && ($chosen{link} || $chosen{compare});
     discard($pair);
@@ -753,6 +677,7 @@ if ($chosen{heavy} || $chosen{cores} || $chosen{production})
     run_production($pair) if $chosen{production};
     discard($pair);
 }
+run_latency() if $chosen{latency};
 for my $alone ([ hot => \&run_hot ], [ behind => \&run_behind ], [ files => \&run_files ], [ long => \&run_long ],
     [ big => \&run_big ])
 {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Ours and the original side by side on pairs of real clusters: see tests/bench.pl. Run by `make bench`.
+# Ours and the originals side by side on pairs of real clusters: see tests/bench.pl. Run by `make bench`.
 #
-# WORKLOADS="typical heavy" chooses; ORIGINAL=/path/to/pg_rewind measures another original (of 15) as well. The clusters lie below
-# TMPDIR, which wants 50 GB. The result of each workload is kept in build/bench/NAME.json; those of full size are put into BENCHMARKS.md and
-# docs/ready.svg, which keep what they had of the others.
+# WORKLOADS="typical heavy" chooses; VERSIONS="19 15" as well: by default 19, 18 and 15, as far as they are here with their pg_rewind. The first of
+# them is the newest, whose figures the documents have. The clusters lie below TMPDIR, which wants 50 GB. The result of each workload is kept in
+# build/bench/NAME.json; those of full size are put into BENCHMARKS.md and docs/ready.svg, which keep what they had of the others.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
@@ -24,6 +24,7 @@ make_links()
             tc -n "$network" qdisc add dev "far$index" root tbf rate "$rate" burst 256kb latency 50ms || return
     done
     ip -n "$network" link set lo up
+    make_lines || echo "bench: no TUN devices can be made here: no workload \"latency\"" >&2
     mkfifo "$work/run/network"
     chown "$ordinary_user" "$work/run/network"
     # shellcheck disable=SC2016 # it is the inner shell that expands it
@@ -34,9 +35,35 @@ make_links()
     passed+=(BENCH_NETWORK="$work/run/network" BENCH_DEVICES="near0-$$ near1-$$")
 }
 
+# Four more with a delay, and as fast as this machine can carry packets: BENCH_LINES="MILLISECONDS=ADDRESS ..." says how long each round trip takes.
+make_lines()
+{
+    local index=2 milliseconds lines=
+
+    case " ${WORKLOADS:-latency} " in
+        *' latency '*) ;;
+        *) return ;;
+    esac
+    for milliseconds in 0 20 80 200; do
+        "$work/bin/delay_line" "near$index-$$" "far$index-$$" $((milliseconds * 500)) &
+        delay_lines+=($!)
+        for _ in {1..50}; do
+            ! ip link show "far$index-$$" >/dev/null 2>&1 || break
+            sleep 0.1
+        done
+        ip link set "far$index-$$" netns "$network" &&
+            ip addr add "198.18.$index.1/30" dev "near$index-$$" && ip link set "near$index-$$" up &&
+            ip -n "$network" addr add "198.18.$index.2/30" dev "far$index-$$" && ip -n "$network" link set "far$index-$$" up || return
+        lines+="$milliseconds=198.18.$index.2 "
+        index=$((index + 1))
+    done
+    passed+=(BENCH_LINES="$lines")
+}
+
 remove_links()
 {
     [ -z "$shell_in_network" ] || kill "$shell_in_network" 2>/dev/null || true
+    [ ${#delay_lines[@]} -eq 0 ] || kill "${delay_lines[@]}" 2>/dev/null || true
     ip link del "near0-$$" 2>/dev/null || true
     ip link del "near1-$$" 2>/dev/null || true
     ip netns del "$network" 2>/dev/null || true
@@ -45,18 +72,19 @@ remove_links()
 make_work
 mkdir "$work/bench"
 cp "$checkout/tests/bench.pl" "$checkout"/tests/bench/*.pm "$work/bench/"
-cp "$checkout/build/tests/count.so" "$checkout/build/tests/scan_speed" "$checkout/build/tests/limit" "$work/bin/"
+cp "$checkout/build/tests/count.so" "$checkout/build/tests/scan_speed" "$checkout/build/tests/limit" "$checkout/build/tests/delay_line" "$work/bin/"
 chmod -R a+rX "$work/bench" "$work/bin"
 
-variables='WORKLOADS|ORIGINAL|VERSION|NOTE|ROUNDS|SCALE|TRANSACTIONS|FILES|LONG_GB|HOT_GB|BEHIND_SPARSE_GB|BIG_FILES|PG_REWIND_TEST_TRACE'
+variables='WORKLOADS|ORIGINAL|NOTE|ROUNDS|TABLES|SCALE|TRANSACTIONS|FILES|LONG_GB|HOT_GB|BEHIND_SPARSE_GB|BIG_FILES|PG_REWIND_TEST_TRACE'
 mapfile -t passed < <(env | grep -E "^($variables)=" || true)
 network=
 shell_in_network=
+delay_lines=()
 case " ${WORKLOADS:-link} " in
-    *' link '* | *' compare '*)
+    *' link '* | *' compare '* | *' latency '*)
         if [ "$(id -u)" = 0 ]; then
             trap 'stop_servers_below "$work"; remove_links; clean_up_work' EXIT
-            make_links || echo "bench: no networks can be made here: no workload \"link\"" >&2
+            make_links || echo "bench: no networks can be made here: no workload \"link\" or \"latency\"" >&2
         fi
         ;;
 esac
@@ -65,11 +93,25 @@ esac
 commit=$(git -C "$checkout" log -1 --format=%h -- src 2>/dev/null || true)
 git -C "$checkout" diff --quiet HEAD -- src 2>/dev/null || commit=$commit-changed
 
+: "${PG_BINDIR_15:=/usr/lib/postgresql/15/bin}" "${PG_BINDIR_18:=$servers/$original_18/bin}"
+export PG_BINDIR_15 PG_BINDIR_18
+versions=()
+for version in ${VERSIONS:-19 18 15}; do
+    if [ -x "$(server_bindir "$version")/pg_rewind" ]; then
+        versions+=("$version")
+    else
+        echo "bench: there is no pg_rewind of version $version" >&2
+    fi
+done
+
 cd "$work"
 status=0
-as_ordinary_user "${passed[@]}" PG_REWIND="$work/bin/pg_rewind" BENCH_COUNTER="$work/bin/count.so" BENCH_SCAN="$work/bin/scan_speed" \
-    BENCH_LIMIT="$work/bin/limit" PG_REWIND_SERVERS="$servers" PG_REWIND_TEST_PATIENCE=3600 TMPDIR="$work/run" \
-    BENCH_COMMIT="$commit" perl -It/lib -Ibench bench/bench.pl || status=$?
+for version in "${versions[@]}"; do
+    as_ordinary_user "${passed[@]}" VERSION="$version" BENCH_NEWEST=$((version == ${versions[0]})) PG_REWIND="$work/bin/pg_rewind" \
+        PG_BINDIR_15="$PG_BINDIR_15" PG_BINDIR_18="$PG_BINDIR_18" BENCH_COUNTER="$work/bin/count.so" BENCH_SCAN="$work/bin/scan_speed" \
+        BENCH_LIMIT="$work/bin/limit" PG_REWIND_SERVERS="$servers" PG_REWIND_TEST_PATIENCE=3600 TMPDIR="$work/run" \
+        BENCH_COMMIT="$commit" perl -It/lib -Ibench bench/bench.pl || status=$?
+done
 mkdir -p "$checkout/build/bench"
 if cp run/results/*.json "$checkout/build/bench/"; then
     perl "$checkout/tests/bench/compose.pl" "$checkout/build/bench" "$checkout/BENCHMARKS.md" "$checkout/docs/ready.svg"

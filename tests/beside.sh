@@ -3,7 +3,7 @@
 #
 #   tests/beside.sh [t/NNN_name.pl ...]    without any: all but those that interrupt, throw dice, or make no pairs of this version
 #
-# Originals are those of Debian's 15 and of the server of 19, and what lies in PG_REWIND_TEST_ORIGINALS=DIRECTORY by the name DIRECTORY/VERSION/pg_rewind, with
+# Originals are those of Debian's 15, of the server of 19, of the server of 18 that `make bench` has fetched, and what lies in PG_REWIND_TEST_ORIGINALS=DIRECTORY by the name DIRECTORY/VERSION/pg_rewind, with
 # its postgres beside it. PG_VERSIONS and PROVE as in tests/end_to_end.sh. A test may fail because another program has looked at its source before.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
@@ -18,6 +18,7 @@ fi
 
 mkdir -p "$originals"
 [ -e "$originals/15" ] || ln -sfn /usr/lib/postgresql/15/bin "$originals/15"
+[ -e "$originals/18" ] || ln -sfn "$servers/$original_18/bin" "$originals/18"
 [ -e "$originals/19" ] || ln -sfn "$servers/19/bin" "$originals/19"
 : >"$originals/rows.jsonl"
 [ "$(id -u)" != 0 ] || chown "$ordinary_user" "$originals/rows.jsonl"

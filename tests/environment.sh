@@ -24,6 +24,9 @@ arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-d
 all_versions=(9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18 19)
 npm_versions=(10 11 12 13 14 15 16 17 18)
 
+# Debian's server of 18, with all programs, for `make bench`: a directory of $servers. The tests take npm's, which has three programs.
+original_18=original-18
+
 # Where the server programs lie: kept between runs, outside the checkout.
 if [ -n "${PG_REWIND_SERVERS:-}" ]; then
     servers=$PG_REWIND_SERVERS

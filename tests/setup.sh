@@ -2,7 +2,7 @@
 # Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
 # tests/setup.sh check: no server of 19, which `make check` does without.
 # tests/setup.sh thorough: also what fuzzing, sanitizers and valgrind need.
-# tests/setup.sh bench: also the other tools that `make bench` measures.
+# tests/setup.sh bench: also the other tools that `make bench` measures, and the original of 18, which npm's servers lack.
 # tests/setup.sh arm64: also a compiler for ARM64, qemu-user, and libraries to link with.
 # tests/setup.sh packages NAME...: these Debian packages beside ours, and no servers of other versions.
 set -euo pipefail
@@ -142,6 +142,7 @@ if [ "${1:-}" != packages ]; then
 fi
 case ${1:-} in
     check | packages) ;;
-    *) "$checkout/tests/server_19.sh" ;;
+    *) "$checkout/tests/debian_server.sh" 19 19 ;;
 esac
+[ "${1:-}" != bench ] || "$checkout/tests/debian_server.sh" 18 "$original_18"
 [ "${1:-}" != arm64 ] || unpack_arm64_libraries

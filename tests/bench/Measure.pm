@@ -14,7 +14,7 @@ use Time::HiRes ();
 our @EXPORT = qw(measured measured_steps median compare);
 
 # Run a program that has to succeed. Returns { wall, cpu, peak, received, read, written, from_disk, to_disk, syncs, starting_syncs }:
-# seconds and bytes, to_disk without what was removed before it got there; and what tables need of its report, if there is one, begin, end.
+# seconds and bytes, to_disk without what was removed before it got there; and what tables need of its report, if there is one, begin, end, round_trips.
 sub measured
 {
     my ($program, @arguments) = @_;
@@ -33,7 +33,7 @@ sub measured
         received => $count{received}, read => $count{rchar}, written => $count{wchar},
         from_disk => $count{read_bytes}, to_disk => $count{write_bytes} - $count{cancelled_write_bytes},
         syncs => $count{waiting_syncs}, starting_syncs => $count{starting_syncs},
-        begin => $begin, end => $end,
+        begin => $begin, end => $end, $result->{stdout} =~ /"round_trips":\s*(\d+)/ ? (round_trips => $1) : (),
         report => $result->{stdout} =~ /\A\{/ ? report_of($result->{stdout}) : undef,
     };
 }

@@ -49,6 +49,13 @@ my @rows = (
     [ tps => 'transactions/s meanwhile', sub { sprintf '%.0f', $_[0] } ],
     [ lost => 'transactions not done because of it', sub { sprintf '%.0f', $_[0] } ],
     [ latency => '99 % of transactions within', sub { sprintf '%.1f ms', $_[0] * 1000 } ],
+    [ round_trips => 'round trips', sub { sprintf '%.0f', $_[0] } ],
+    [ statements => 'statements that the source ran', sub { sprintf '%.0f', $_[0] } ],
+    [ busy => 'time that they took there', sub { digits($_[0]) . ' s' } ],
+    [ source_cpu => 'user + system time of its backends', sub { digits($_[0]) . ' s' } ],
+    [ source_read => 'read by its backends', \&bytes_text ],
+    [ log_lines => 'lines in its log', sub { sprintf '%.0f', $_[0] } ],
+    [ log_bytes => 'size of these lines', \&bytes_text ],
     [ connections => 'connections at once', sub { sprintf '%.0f', $_[0] } ],
     [ backend => 'private memory of one backend, peak', \&bytes_text ],
     [ backends => 'private memory of all of them, peak', \&bytes_text ],
@@ -62,11 +69,56 @@ sub ratio_text { my ($by, $to) = @_; return $to > 0 && $by > 0 ? digits($by / $t
 sub table_of
 {
     my ($workload) = @_;
+    return $workload->{cells} ? table_of_cells($workload) : table_of_rows($workload);
+}
+
+sub head_of
+{
+    my ($workload) = @_;
+    my $load = $workload->{load} ? "; load average of the machine $workload->{load}[0] before, $workload->{load}[1] after" : '';
+    return "### $workload->{title}\n\n$workload->{text}\n\n"
+        . "Measured $workload->{date}, commit $workload->{commit}, with $workload->{server}$load.\n\n";
+}
+
+# Of `latency`: a row for each line, number of tables, and kind of connection.
+sub table_of_cells
+{
+    my ($workload) = @_;
+    my @names = @{ $workload->{programs} };
+    my $text = head_of($workload) . '| round trip | tables | connection | ' . join(' | ', @names, 'ratio', 'round trips of pg_rewind')
+        . " |\n|---:|---:|---|" . '---:|' x (@names + 2) . "\n";
+    for my $cell (@{ $workload->{cells} })
+    {
+        my %seconds = %{ $cell->{seconds} };
+        $text .= "| $cell->{milliseconds} ms | $cell->{tables} | $cell->{connection} | " . join(' | ', map { digits($seconds{$_}) . ' s' } @names)
+            . ' | ' . ($names[0] ne 'pg_rewind' ? ratio_text($seconds{ $names[0] }, $seconds{pg_rewind}) : '') . ' | ' . ($cell->{round_trips} // '') . " |\n";
+    }
+    return "$text\n";
+}
+
+# What is demanded of them: in none slower than the original; over a line of 80 ms at most half of its time.
+sub demands_of_cells
+{
+    my ($workload) = @_;
+    my ($original) = @{ $workload->{programs} };
+    return '' if $original eq 'pg_rewind';
+    my $row = sub {
+        my ($what, $demanded, $least, @cells) = @_;
+        return '' if !@cells;
+        my $reached = min(map { $_->{seconds}{$original} / $_->{seconds}{pg_rewind} } @cells);
+        return "| $workload->{title} | $what | $demanded | " . digits($reached) . ' × | ' . ($reached >= $least ? 'yes' : '**no**') . " |\n";
+    };
+    my @cells = @{ $workload->{cells} };
+    return $row->('time, where it is least better', '≥ 1 ×', 1, @cells)
+        . $row->('time at 80 ms, where it is least better', '≥ 2 ×', 2, grep { $_->{milliseconds} == 80 } @cells);
+}
+
+sub table_of_rows
+{
+    my ($workload) = @_;
     my @names = @{ $workload->{programs} };
     my $result = $workload->{result};
-    my $text = "### $workload->{title}\n\n$workload->{text}\n\n"
-        . "Measured $workload->{date}, commit $workload->{commit}, with $workload->{server}.\n\n"
-        . '| | ' . join(' | ', @names, 'ratio', 'demanded') . " |\n|---|"
+    my $text = head_of($workload) . '| | ' . join(' | ', @names, 'ratio', 'demanded') . " |\n|---|"
         . '---:|' x (@names + 2) . "\n";
     for my $row (@rows)
     {
@@ -106,6 +158,7 @@ sub each_run
 sub demands_of
 {
     my ($workload) = @_;
+    return demands_of_cells($workload) if $workload->{cells};
     my $result = $workload->{result};
     my $text = '';
     for my $demand (@{ $workload->{demands} })
@@ -123,7 +176,7 @@ sub demands_of
 }
 
 # The table of all workloads: of each kind of program time, ready, and megabytes received. Where there is ours alone, it has no row.
-my @columns = ([ 'pg_rewind' => qr/^pg_rewind$/ ], [ 'the original' => qr/^original [\d.]+$/ ],
+my @columns = ([ 'pg_rewind' => qr/^pg_rewind$/ ], [ 'the original' => qr/^original [\w.]+$/ ],
     map { [ $_ => qr/^\Q$_\E$/ ] } qw(pg_basebackup pgBackRest rsync));
 
 sub summary_columns { return map { $_->[0] } @columns }
@@ -136,6 +189,7 @@ sub summary_head
 sub summary_of
 {
     my ($workload) = @_;
+    return '' if $workload->{cells};
     my $result = $workload->{result};
     return '' if !defined $result->{pg_rewind}{ready} || !grep({ !/^pg_rewind/ } @{ $workload->{programs} });
     my @cells = map {

@@ -16,8 +16,18 @@ use Chart;
 use Results;
 use Table;
 
-my @order = ('typical', 'typical, dry run', 'typical, directory', 'compare', 'compare, 1 Gbit/s', 'link, 1 Gbit/s', 'link, 100 Mbit/s',
-    'heavy', 'heavy, after a checkpoint', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files', 'long', 'big', 'typical, 18', 'heavy, 18', 'heavy, after a checkpoint, 18', 'hot, 18', 'behind, 18');
+my @order = ('typical', 'typical, dry run', 'typical, directory', 'load', 'compare', 'compare, 1 Gbit/s', 'link, 1 Gbit/s',
+    'link, 100 Mbit/s', 'latency', 'heavy', 'heavy, after a checkpoint', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files',
+    'long', 'big');
+
+# The newest version's workloads come first, then those of each older one.
+sub place_of
+{
+    my ($title) = @_;
+    my ($name, $version) = $title =~ /^(.*?)(?:, (\d+))?$/;
+    my ($place) = grep { $order[$_] eq $name } 0 .. $#order;
+    return ($version ? 100 * (100 - $version) : 0) + ($place // 99);
+}
 
 my %charted = map { $_ => 1 } 'typical', 'link, 1 Gbit/s', 'heavy';
 
@@ -70,8 +80,7 @@ for my $workload (grep { $all || $_->{full} } values %$results)
 {
     $parts->{ $workload->{title} } = { section => table_of($workload), demands => demands_of($workload), summary => summary_of($workload) };
 }
-my %place = map { $order[$_] => $_ } 0 .. $#order;
-my @titles = sort { ($place{$a} // 99) <=> ($place{$b} // 99) || $a cmp $b } keys %$parts;
+my @titles = sort { place_of($a) <=> place_of($b) || $a cmp $b } keys %$parts;
 my ($newest) = sort { $b->{date} cmp $a->{date} } values %$results;
 die "nothing is in $directory\n" if !$newest;
 my ($machine, $version) = @{$newest}{qw(machine version)};
