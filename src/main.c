@@ -87,7 +87,7 @@ static void print_node(const Command *command, Node *node, ReportFile *report_fi
     else
         node_print_text(node, command->verbose, stream);
     report_file_close(report_file, !ferror(stream));
-    node_free(node);
+    arena_destroy(node->arena);
 }
 
 /* The status of a command that has not looked at the target. */
@@ -173,24 +173,13 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
 /*
  * The status of every run that has failed. Status 1 and 3 say that the target is as it was: this
  * run has done nothing to it, and the disk shows no rewind that an earlier one has begun
- * (look_outcome_on_disk).
+ * (session_failed_outcome).
  */
 static int failed_status(RewindOutcome outcome, const Error *error)
 {
     if (outcome != REWIND_UNTOUCHED)
         return STATUS_UNFINISHED;
     return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
-}
-
-/* What the target is like after a run that has failed. */
-static RewindOutcome find_outcome(const char *target, const Session *session, bool suspected)
-{
-    const RewindOutcome outcome = session_outcome_on_disk(target, session->outcome, suspected);
-    const bool tried_to_lock = session->locks;
-
-    return outcome == REWIND_UNTOUCHED && !tried_to_lock && session_target_in_use(target)
-               ? REWIND_BUSY
-               : outcome;
 }
 
 /* The rewind. The last turn, after which nothing comes, writes the report. */
@@ -214,7 +203,7 @@ static int run(const Command *command, ReportFile *report_file, SupervisedTurn t
     outcome = run.session.outcome;
     if (!succeeded)
     {
-        outcome = find_outcome(options->target, &run.session, turn.again);
+        outcome = session_failed_outcome(&run.session, options->target, turn.again);
         status = failed_status(outcome, &error);
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
@@ -264,7 +253,7 @@ static int fail_early(const Command *command, SupervisedTurn turn, bool replaced
     log_error(error);
     if (command->options.check)
         return not_run_status(&command->options);
-    outcome = find_outcome(command->options.target, &nothing, turn.again && !replaced);
+    outcome = session_failed_outcome(&nothing, command->options.target, turn.again && !replaced);
     if (outcome == REWIND_BUSY)
         say_what_next(STATUS_UNFINISHED, outcome, error, false);
     else if (outcome != REWIND_UNTOUCHED)

@@ -43,21 +43,12 @@ typedef enum FileFault
     FAULT_COUNT
 } FileFault;
 
-/* The directory of WAL is a link to nothing. Tablespaces are looked at apart. */
-static bool leads_nowhere(const Node *node, const char *relative)
-{
-    Place place;
-    bool found;
-
-    return node->version != NULL && strcmp(relative, node->version->wal_directory) == 0 &&
-           place_find(node_path(node, relative), &place, &found, NULL) && !found;
-}
-
 static void look_at_file(const Node *node, const char *relative, TextList lists[FAULT_COUNT])
 {
     const char *path = node_path(node, relative);
     struct stat status;
     Obstacle obstacle;
+    Place place;
     bool found;
 
     if (!file_lstat(path, &status, &found, NULL) || !found)
@@ -69,7 +60,9 @@ static void look_at_file(const Node *node, const char *relative, TextList lists[
         text_list_add(&lists[FAULT_MOUNTED], "\"%s\"", relative);
     else if (obstacle == OBSTACLE_STICKY)
         text_list_add(&lists[FAULT_STICKY], "\"%s\"", relative);
-    if (leads_nowhere(node, relative))
+    /* Tablespaces are looked at apart. */
+    if (node->version != NULL && strcmp(relative, node->version->wal_directory) == 0 &&
+        place_find(path, &place, &found, NULL) && !found)
         text_list_add(&lists[FAULT_NOWHERE], "\"%s\"", relative);
     if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
         ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
@@ -240,23 +233,15 @@ static void look_at_space(Node *node)
 
 /* ---- Configuration ---- */
 
-/* True if the server was started with a configuration that a rewind does not find. */
-static bool is_configuration_hidden(const Node *node)
-{
-    const char *used = node->configuration.config_file, *found = node->clusters->target.config_file;
-    const char *below = used != NULL ? place_below(used, node->clusters->target.directory) : NULL;
-
-    return used != NULL && (found == NULL || strcmp(used, found) != 0) &&
-           (below == NULL || strcmp(below, "postgresql.conf") != 0);
-}
-
 static void look_at_configuration(Node *node)
 {
     const char *directory = node->clusters->target.directory;
+    const char *used = node->configuration.config_file, *found = node->clusters->target.config_file;
+    const char *below = used != NULL ? place_below(used, directory) : NULL;
     AUTO_BUFFER Buffer names = {0}, word = {0};
     TextList outside = {&names, ", ", NAMES_MAX, 0};
 
-    if (node->configuration.config_file == NULL && !file_exists(directory, "postgresql.conf"))
+    if (used == NULL && !file_exists(directory, "postgresql.conf"))
     {
         node_add(node, "configuration", ADVICE_WARNING,
                  "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
@@ -264,14 +249,15 @@ static void look_at_configuration(Node *node)
                  "elsewhere, and what it says is not known here.");
         return;
     }
-    if (is_configuration_hidden(node))
+    if (used != NULL && (found == NULL || strcmp(used, found) != 0) &&
+        (below == NULL || strcmp(below, "postgresql.conf") != 0))
     {
-        buffer_append_shown_word(&word, node->configuration.config_file);
+        buffer_append_shown_word(&word, used);
         node_add(node, "configuration", ADVICE_WARNING,
                  arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
                  "The server was started with \"%s\". pg_rewind does not find that file without "
                  "this option, and -c reads no restore_command in it.",
-                 node->configuration.config_file);
+                 used);
         return;
     }
     if (node->settings.unread != NULL)
@@ -293,8 +279,8 @@ static void look_at_configuration(Node *node)
         node_ok(node, "configuration",
                 "Outside the data directory, so a rewind leaves it as it is: %s.",
                 buffer_string(&names));
-    else if (node->options->config_file == NULL && node->configuration.config_file != NULL)
-        node_ok(node, "configuration", "It is \"%s\".", node->configuration.config_file);
+    else if (node->options->config_file == NULL && used != NULL)
+        node_ok(node, "configuration", "It is \"%s\".", used);
     else
         node_ok(node, "configuration",
                 "In the data directory: a rewind replaces it by the source's, unless --keep-config "
@@ -313,26 +299,13 @@ void node_look_at_files(Node *node)
 
 /* ---- What a failover loses ---- */
 
-/* Add a slot to a list, with its type. */
-static void list_slot(TextList *list, const TargetSlot *slot)
-{
-    if (slot->type == NULL)
-        text_list_add(list, "%s", slot->name);
-    else
-        text_list_add(list, "%s (%s)", slot->name, slot->type);
-}
-
-/* True if this node is known to have diverged from the source that was named. */
-static bool has_diverged(const Node *node)
-{
-    return node->verdict.state == VERDICT_NEEDED || node->look.divergence.needed;
-}
-
 /* Add findings that say which slots a rewind removes, and which stay. */
 static void look_at_slots(Node *node)
 {
-    const bool standby = target_was_standby(&node->clusters->target);
-    const bool stay = standby ? !has_diverged(node) : node->verdict.state == VERDICT_NOT_NEEDED;
+    const bool has_diverged = node->verdict.state == VERDICT_NEEDED || node->look.divergence.needed;
+    const bool stay = target_was_standby(&node->clusters->target)
+                          ? !has_diverged
+                          : node->verdict.state == VERDICT_NOT_NEEDED;
     AUTO_BUFFER Buffer names = {0};
     TextList list = {&names, ", ", NAMES_MAX, 0};
     TargetSlots slots;
@@ -349,7 +322,8 @@ static void look_at_slots(Node *node)
         target_slots_advise(&slots, node->version, &node->findings);
     for (size_t i = 0; i < slots.count; i++)
         if (!stay || !slots.slots[i].of_primary)
-            list_slot(&list, &slots.slots[i]);
+            text_list_add(&list, slots.slots[i].type != NULL ? "%s (%s)" : "%s",
+                          slots.slots[i].name, slots.slots[i].type);
     text_list_end(&list);
     if (list.count > 0 && (!stay || node->clusters->source_history.count == 0))
         node_add(node, "slots", ADVICE_WARNING,

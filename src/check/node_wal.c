@@ -122,36 +122,30 @@ static const char *remedy_setting(const Node *node, const char *setting, const c
                         node->version->remedies.set, setting, then);
 }
 
-/* From when on it is known that hints are logged. */
-static void look_at_wal_log_hints(Node *node, const LastWal *last)
+void node_look_at_settings(Node *node)
 {
-    const Lsn since = last->log_hints ? last->logged_from : last->from;
+    const LastWal last = read_last_wal(node);
+    const Control *control = &node->clusters->target.control;
+    const char *configured = settings_value(&node->settings, "wal_log_hints");
+    /* From there on it is known that hints are logged. */
+    const Lsn since = last.log_hints ? last.logged_from : last.from;
 
-    if (since == LSN_INVALID)
+    if (control->data_checksum_version != 0)
+        node_ok(node, "hints_logged", "Data checksums are on: so hints are WAL-logged.");
+    else if (control->wal_log_hints && since == LSN_INVALID)
         node_ok(node, "hints_logged",
                 "wal_log_hints is on. Since when is not known: the WAL of the last checkpoint is "
                 "not in %s.",
                 node->version->wal_directory);
-    else if (last->log_hints && last->logged_from > node->needed_from)
+    else if (control->wal_log_hints && last.log_hints && last.logged_from > node->needed_from)
         node_add(node, "hints_logged", ADVICE_WARNING, "CHECKPOINT;",
                  "wal_log_hints is on. Parameters were changed at %s, after the last checkpoint: "
                  "whether hints were logged before is not known, and a rewind to a divergence "
                  "before the next checkpoint may be refused.",
                  LSN_TEXT(node->version, since));
-    else
+    else if (control->wal_log_hints)
         node_ok(node, "hints_logged", "wal_log_hints is on, at least since %s.",
                 LSN_TEXT(node->version, since));
-}
-
-static void look_at_hints(Node *node, const LastWal *last)
-{
-    const Control *control = &node->clusters->target.control;
-    const char *configured = settings_value(&node->settings, "wal_log_hints");
-
-    if (control->data_checksum_version != 0)
-        node_ok(node, "hints_logged", "Data checksums are on: so hints are WAL-logged.");
-    else if (control->wal_log_hints)
-        look_at_wal_log_hints(node, last);
     else if (control->version->control.wal_log_hints == OFFSET_NONE)
         node_add(node, "hints_logged", node_wal_problem(node),
                  "A cluster gets data checksums when it is made: initdb --data-checksums.",
@@ -166,24 +160,12 @@ static void look_at_hints(Node *node, const LastWal *last)
                  "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and "
                  "only --compare can rewind this node. After the change it can be rewound to a "
                  "divergence that lies after the next checkpoint.");
-}
-
-static void look_at_wal_level(Node *node)
-{
     if (node->clusters->target.control.wal_level == WAL_LEVEL_MINIMAL)
         node_add(node, "wal_level", node_wal_problem(node),
                  remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
                  "wal_level is minimal: not all changes are WAL-logged.");
     else
         node_ok(node, "wal_level", "All changes are WAL-logged: wal_level is not minimal.");
-}
-
-void node_look_at_settings(Node *node)
-{
-    const LastWal last = read_last_wal(node);
-
-    look_at_hints(node, &last);
-    look_at_wal_level(node);
 }
 
 /* ---- How far back it reaches ---- */
@@ -210,38 +192,14 @@ static Asked ask_archive(const Node *node, uint64_t segment)
     return answer;
 }
 
-/* True if the source has a segment of common history, and gives it. */
-static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_SIZE])
-{
-    const SourceWal *wal = node->look.session.source_wal;
-    bool has;
-
-    wal_stream_segment_name(&node->look.session.target_wal->stream, segment, name);
-    return wal != NULL &&
-           wal_segment_start(&node->clusters->shape, segment + 1) <= node->look.divergence.lsn &&
-           source_wal_source_has(wal, segment, &has, NULL) && has;
-}
-
-static void add_lack(Node *node, const Asked *asked)
-{
-    node_add(
-        node, "wal_reach", asked->unknown ? ADVICE_UNKNOWN : node_wal_problem(node),
-        arena_printf(node->arena,
-                     "Name an archive that has it: --wal-archive, --restore-command or -c; or "
-                     "rewind with --compare, as --rejoin does by itself.\n"
-                     "For the next time keep more WAL: %s%s; SELECT pg_catalog.pg_reload_conf();",
-                     node->version->remedies.set, node->version->remedies.wal_kept),
-        "%s lacks segment %s: WAL is needed from %s on.%s%s", node->version->wal_directory,
-        asked->name, LSN_TEXT(node->version, node->needed_from), asked->how[0] != '\0' ? " " : "",
-        asked->how);
-}
-
 /* pg_wal has all from the oldest segment on. Returns what an archive was asked for. */
 static Asked look_at_reach(Node *node, uint64_t oldest)
 {
     const WalShape *shape = &node->clusters->shape;
     const Lsn begin = wal_segment_start(shape, oldest);
+    const SourceWal *source = node->look.session.source_wal;
     Asked asked = {.how = ""};
+    bool gives;
 
     /* The last common checkpoint lies in what is gone. */
     if (node->lacks_wal && oldest > 1 && begin <= node->needed_from)
@@ -255,7 +213,10 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
                 LSN_TEXT(node->version, node->needed_from));
         return asked;
     }
-    if (source_gives(node, oldest - 1, asked.name))
+    /* The source gives what is common history. */
+    wal_stream_segment_name(&node->look.session.target_wal->stream, oldest - 1, asked.name);
+    if (source != NULL && begin <= node->look.divergence.lsn &&
+        source_wal_source_has(source, oldest - 1, &gives, NULL) && gives)
     {
         node_ok(node, "wal_reach", "%s lacks segment %s; the source has it, and gives it.",
                 node->version->wal_directory, asked.name);
@@ -268,47 +229,17 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
                 "run shows.",
                 node->version->wal_directory, asked.name, asked.how);
     else
-        add_lack(node, &asked);
+        node_add(node, "wal_reach", asked.unknown ? ADVICE_UNKNOWN : node_wal_problem(node),
+                 arena_printf(node->arena,
+                              "Name an archive that has it: --wal-archive, --restore-command or "
+                              "-c; or rewind with --compare, as --rejoin does by itself.\n"
+                              "For the next time keep more WAL: %s%s; SELECT "
+                              "pg_catalog.pg_reload_conf();",
+                              node->version->remedies.set, node->version->remedies.wal_kept),
+                 "%s lacks segment %s: WAL is needed from %s on.%s%s", node->version->wal_directory,
+                 asked.name, LSN_TEXT(node->version, node->needed_from),
+                 asked.how[0] != '\0' ? " " : "", asked.how);
     return asked;
-}
-
-/* The setting by which a server keeps WAL: wal_keep_size, or wal_keep_segments. */
-static const char *kept_setting(const Node *node)
-{
-    const char *setting = node->version->remedies.wal_kept;
-
-    return arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
-}
-
-static bool is_counted_in_segments(const char *setting)
-{
-    return strstr(setting, "segments") != NULL;
-}
-
-/* So many segments are kept by the configuration. */
-static uint64_t segments_kept(const Node *node)
-{
-    const char *setting = kept_setting(node);
-    const char *value = settings_value(&node->settings, setting);
-
-    if (value == NULL)
-        return 0;
-    return is_counted_in_segments(setting)
-               ? strtoull(value, NULL, 10)
-               : node_setting_bytes(node, setting, 0) / node->clusters->shape.segment_size;
-}
-
-/* A value of that setting with which so many segments are kept, and some more. */
-static const char *enough_kept(const Node *node, uint64_t segments)
-{
-    const char *setting = kept_setting(node);
-    const uint64_t wanted = 2 * segments + SEGMENTS_TO_SPARE;
-
-    return is_counted_in_segments(setting)
-               ? arena_printf(node->arena, "%s = %llu", setting, (unsigned long long) wanted)
-               : arena_printf(
-                     node->arena, "%s = '%lluMB'", setting,
-                     (unsigned long long) (wanted * node->clusters->shape.segment_size / MEGABYTE));
 }
 
 /*
@@ -320,7 +251,12 @@ static void look_at_stop(Node *node)
     const WalShape *shape = &node->clusters->shape;
     const uint64_t first = wal_segment_of(shape, node->needed_from);
     const uint64_t redo = wal_segment_of(shape, node->clusters->target.control.checkpoint.redo);
-    uint64_t newest = redo > first ? redo : first;
+    /* wal_keep_size, or wal_keep_segments: the setting by which a server keeps WAL */
+    const char *example = node->version->remedies.wal_kept;
+    const char *setting = arena_printf(node->arena, "%.*s", (int) strcspn(example, " "), example);
+    const char *value = settings_value(&node->settings, setting), *enough;
+    const bool in_segments = strstr(setting, "segments") != NULL;
+    uint64_t newest = redo > first ? redo : first, kept = 0, wanted;
     uint64_t removed_end;
 
     if (!node->look.session.running || !node->look.found || !node->look.divergence.needed ||
@@ -329,18 +265,26 @@ static void look_at_stop(Node *node)
     while (node_has_segment(node, newest + 1) && newest < first + SEGMENTS_COUNTED_MAX)
         newest++;
     removed_end = node->version->keeps_prior_wal ? redo : newest;
+    if (value != NULL)
+        kept = in_segments ? strtoull(value, NULL, 10)
+                           : node_setting_bytes(node, setting, 0) / shape->segment_size;
+    wanted = 2 * (newest - first) + SEGMENTS_TO_SPARE;
+    enough = in_segments
+                 ? arena_printf(node->arena, "%s = %llu", setting, (unsigned long long) wanted)
+                 : arena_printf(node->arena, "%s = '%lluMB'", setting,
+                                (unsigned long long) (wanted * shape->segment_size / MEGABYTE));
     if (first >= removed_end)
         node_ok(node, "wal_at_stop", "The WAL that a rewind needs now is there after a stop, too.");
-    else if (newest - first < segments_kept(node))
+    else if (newest - first < kept)
         node_ok(node, "wal_at_stop", "%s keeps the WAL that a rewind needs now, also at a stop.",
-                kept_setting(node));
+                setting);
     else
         node_add(node, "wal_at_stop", ADVICE_WARNING,
                  arena_printf(node->arena,
                               "Use --rejoin, which holds it before it stops the server. Or stop it "
                               "with pg_ctl stop -m immediate. Or, before the stop:\n"
                               "%s%s; SELECT pg_catalog.pg_reload_conf();",
-                              node->version->remedies.set, enough_kept(node, newest - first)),
+                              node->version->remedies.set, enough),
                  "A clean stop of this node's server may remove WAL that its rewind needs, from "
                  "segment %s on, unless a slot keeps it.",
                  SEGMENT_NAME(&node->look.session.target_wal->stream, first));

@@ -54,11 +54,6 @@ int node_exit_status(const Node *node)
     return certain ? 0 : NODE_MONITOR_WARNING;
 }
 
-void node_free(Node *node)
-{
-    arena_destroy(node->arena);
-}
-
 /* ---- Text ---- */
 
 /* The hint is to be pasted, so its lines stay whole. */
@@ -103,23 +98,6 @@ static void append_verdict(Buffer *text, const Node *node)
             2, 2);
 }
 
-/* Problems first; those up to the state `last`. */
-static void append_findings(Buffer *text, const Node *node, AdviceSeverity last)
-{
-    for (AdviceSeverity state = ADVICE_PROBLEM; state <= last; state++)
-        for (size_t i = 0; i < node->findings.count; i++)
-        {
-            const Advice *finding = &node->findings.items[i];
-
-            if (finding->severity != state)
-                continue;
-            buffer_printf(text, "%-*s%-*s", STATE_COLUMN, state_names[state], NAME_COLUMN,
-                          finding->id);
-            append_indented(text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
-            append_hint(text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
-        }
-}
-
 /* Without --verbose: how many checks passed, and the names of what was not looked at. */
 static void append_rest(Buffer *text, const Node *node)
 {
@@ -142,6 +120,7 @@ static void append_rest(Buffer *text, const Node *node)
 
 void node_print_text(const Node *node, bool verbose, FILE *stream)
 {
+    const AdviceSeverity last = verbose ? ADVICE_OK : ADVICE_UNKNOWN;
     AUTO_BUFFER Buffer text = {0};
     char server[CONTROL_SERVER_SIZE];
 
@@ -156,7 +135,18 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
     buffer_printf(&text, ": %s for a rewind\n", node_is_ready(node) ? "ready" : "not ready");
     append_verdict(&text, node);
     buffer_append_u8(&text, '\n');
-    append_findings(&text, node, verbose ? ADVICE_OK : ADVICE_UNKNOWN);
+    for (AdviceSeverity state = ADVICE_PROBLEM; state <= last; state++)
+        for (size_t i = 0; i < node->findings.count; i++)
+        {
+            const Advice *finding = &node->findings.items[i];
+
+            if (finding->severity != state)
+                continue;
+            buffer_printf(&text, "%-*s%-*s", STATE_COLUMN, state_names[state], NAME_COLUMN,
+                          finding->id);
+            append_indented(&text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
+            append_hint(&text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
+        }
     if (!verbose)
         append_rest(&text, node);
     else if (node->not_looked_at.count > 0)
@@ -170,39 +160,11 @@ void node_print_text(const Node *node, bool verbose, FILE *stream)
 
 /* ---- JSON ---- */
 
-static void write_verdict(Json *json, const Verdict *verdict)
-{
-    if (!json_section(json, "verdict", '{', verdict->state != VERDICT_NONE))
-        return;
-    json_string(json, "state", verdict_names[verdict->state]);
-    json_string(json, "text", verdict->text);
-    json_string(json, "dry_run_adds", verdict->dry_run_adds);
-    for (size_t i = 0; json_each(json, "errors", true, i, verdict->reasons.count); i++)
-        json_error(json, verdict->reasons.items[i].error);
-    json_close(json, '}');
-}
-
-static void write_findings(Json *json, const Node *node)
-{
-    const Advice *finding = node->findings.items, *left_out = node->not_looked_at.items;
-
-    for (size_t i = 0; json_each(json, "findings", true, i, node->findings.count); i++)
-    {
-        json_string(json, "name", finding[i].id);
-        json_string(json, "state", state_names[finding[i].severity]);
-        json_string(json, "text", finding[i].text);
-        json_string(json, "remedy", finding[i].remedy);
-    }
-    for (size_t i = 0; json_each(json, "not_looked_at", true, i, node->not_looked_at.count); i++)
-    {
-        json_string(json, "name", left_out[i].id);
-        json_string(json, "why", left_out[i].text);
-    }
-}
-
 void node_print_json(const Node *node, FILE *stream)
 {
     const bool known = node->version != NULL;
+    const Verdict *verdict = &node->verdict;
+    const AdviceList *findings = &node->findings, *left_out = &node->not_looked_at;
     AUTO_BUFFER Buffer text = {0};
     Json json = {.text = &text};
 
@@ -224,8 +186,27 @@ void node_print_json(const Node *node, FILE *stream)
                 !known                                        ? NULL
                 : target_was_standby(&node->clusters->target) ? "standby"
                                                               : "primary");
-    write_verdict(&json, &node->verdict);
-    write_findings(&json, node);
+    if (json_section(&json, "verdict", '{', verdict->state != VERDICT_NONE))
+    {
+        json_string(&json, "state", verdict_names[verdict->state]);
+        json_string(&json, "text", verdict->text);
+        json_string(&json, "dry_run_adds", verdict->dry_run_adds);
+        for (size_t i = 0; json_each(&json, "errors", true, i, verdict->reasons.count); i++)
+            json_error(&json, verdict->reasons.items[i].error);
+        json_close(&json, '}');
+    }
+    for (size_t i = 0; json_each(&json, "findings", true, i, findings->count); i++)
+    {
+        json_string(&json, "name", findings->items[i].id);
+        json_string(&json, "state", state_names[findings->items[i].severity]);
+        json_string(&json, "text", findings->items[i].text);
+        json_string(&json, "remedy", findings->items[i].remedy);
+    }
+    for (size_t i = 0; json_each(&json, "not_looked_at", true, i, left_out->count); i++)
+    {
+        json_string(&json, "name", left_out->items[i].id);
+        json_string(&json, "why", left_out->items[i].text);
+    }
     json_close(&json, '}');
     buffer_append_u8(&text, '\n');
     fwrite(text.bytes, 1, text.size, stream);

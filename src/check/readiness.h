@@ -60,10 +60,9 @@ typedef struct Node
 
 /*
  * Look at everything that can be looked at. Problems are findings: this cannot fail. A source that
- * does not answer costs some ten seconds. node_free in any case.
+ * does not answer costs some ten seconds. Everything is in node->arena, which the caller destroys.
  */
 void node_check(const Options *options, Node *node);
-void node_free(Node *node);
 
 /* Instead: the command line is wrong, and nothing is looked at. The errors are its findings. */
 void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node);

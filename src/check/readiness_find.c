@@ -146,17 +146,6 @@ static void judge_found(Node *node, bool fails, const char *end)
                              : " But it cannot follow: the source no longer has what comes next."));
 }
 
-/* Say what was not looked at for want of a place for it. */
-static void add_not_fetched(Node *node, const Error *error)
-{
-    node_add(
-        node, node->look.found ? "source_wal" : "divergence", ADVICE_UNKNOWN,
-        error->hint[0] != '\0' ? error->hint : NULL,
-        "What a rewind would fetch first was not looked at, for want of a directory to fetch it "
-        "to: %s. A rewind fetches to the target's own disk.",
-        error->message);
-}
-
 static void judge_stopped(Node *node, bool looked, const Error *error)
 {
     const Look *look = &node->look;
@@ -203,10 +192,11 @@ static void report_running(Node *node, bool looked, const Error *error)
                            : "what is needed depends on the divergence");
 }
 
-/* With --slot, which -R demands and so a source server. */
-static void look_at_named_slot(Node *node)
+/* With --slot, which -R demands and so a source server: that slot, and others for which decoding on
+ * the source waits, since a setting there names them. */
+static void look_at_source_slots(Node *node)
 {
-    const char *name = node->options->slot;
+    const char *name = node->options->slot, *awaited;
     const Clusters *clusters = node->clusters;
     StandbySettings settings = {0};
     TargetServer *server;
@@ -231,21 +221,12 @@ static void look_at_named_slot(Node *node)
     else
         node_add_error(node, "source_slot",
                        error.kind == ERROR_RETRY ? ADVICE_UNKNOWN : ADVICE_PROBLEM, &error);
-}
-
-/* Decoding on the source waits for slots that its setting names. */
-static void look_at_awaited_slots(Node *node)
-{
-    const char *names;
-    Error error;
-
-    if (node->options->slot == NULL || !node->version->synchronizes_slots)
+    if (!node->version->synchronizes_slots)
         return;
-    if (!source_server_awaited_slots(node->clusters->source, node->options->slot, node->arena,
-                                     &names, &error))
+    if (!source_server_awaited_slots(clusters->source, name, node->arena, &awaited, &error))
         node_add_error(node, "synchronized_slots", ADVICE_UNKNOWN, &error);
-    else if (names[0] != '\0')
-        advise_on_awaited_slots(names, &node->findings);
+    else if (awaited[0] != '\0')
+        advise_on_awaited_slots(awaited, &node->findings);
     else
         node_ok(node, "synchronized_slots",
                 "The source's synchronized_standby_slots names no other slot that it does not "
@@ -281,8 +262,7 @@ static void look_at_standby(Node *node)
     clusters = clusters_at_next_start(node);
     if (!next_start_check(&options, &clusters,
                           (ExpectedStart){.rewound = look->divergence.needed,
-                                          .of_standby = look->source.position.in_recovery,
-                                          .control = &look->source.control,
+                                          .source = &look->source,
                                           .divergence = look->divergence.lsn,
                                           .scratch = look->session.scratch},
                           &advice, &error))
@@ -372,7 +352,7 @@ static void look_at_limits(Node *node)
     if (clusters.source_history.count == 0)
         return;
     if (!next_start_limits(node->options, &clusters,
-                           (ExpectedStart){.rewound = rewound, .control = &look->source.control},
+                           (ExpectedStart){.rewound = rewound, .source = &look->source},
                            node->arena, &low, &error))
     {
         node_add_error(node, "standby_limits", ADVICE_UNKNOWN, &error);
@@ -390,19 +370,6 @@ static void look_at_limits(Node *node)
     else
         node_add(node, "standby_limits", ADVICE_WARNING, advice.items[0].remedy, "%s",
                  advice.items[0].text);
-}
-
-/* From where on WAL of the target is needed, as far as it was found. */
-static void find_needed_wal(Node *node, bool looked, const Error *error)
-{
-    const Divergence *divergence = &node->look.divergence;
-    const Lsn common = divergence->common_checkpoint.checkpoint.redo;
-
-    if (common != LSN_INVALID)
-        node->needed_from = common;
-    else if (divergence->lsn != LSN_INVALID && divergence->lsn < node->needed_from)
-        node->needed_from = divergence->lsn;
-    node->lacks_wal = !looked && common == LSN_INVALID && error->remedy == REMEDY_WAL;
 }
 
 /* The files of the source. A failure is reported. */
@@ -430,13 +397,21 @@ static void judge_with_source(Node *node)
     Error error = {0};
     bool looked = look_at_pair(look, &error);
     const Source *source = node->clusters->source;
+    const Lsn common = look->divergence.common_checkpoint.checkpoint.redo;
 
     if (looked && error.kind != ERROR_NONE)
-        add_not_fetched(node, &error);
+        node_add(node, look->found ? "source_wal" : "divergence", ADVICE_UNKNOWN, error.hint,
+                 "What a rewind would fetch first was not looked at, for want of a directory to "
+                 "fetch it to: %s. A rewind fetches to the target's own disk.",
+                 error.message);
     looked = looked && look_at_source_files(node, &error);
     if (source != NULL)
         node->source = arena_strdup(node->arena, source->description);
-    find_needed_wal(node, looked, &error);
+    if (common != LSN_INVALID)
+        node->needed_from = common;
+    else if (look->divergence.lsn != LSN_INVALID && look->divergence.lsn < node->needed_from)
+        node->needed_from = look->divergence.lsn;
+    node->lacks_wal = !looked && common == LSN_INVALID && error.remedy == REMEDY_WAL;
     if (look->session.may_be_looked_at)
     {
         node_ok(node, "source_system",
@@ -444,8 +419,7 @@ static void judge_with_source(Node *node)
                 (unsigned long long) node->clusters->target.control.system_identifier);
         look_at_direction(node);
         look_at_use(node);
-        look_at_named_slot(node);
-        look_at_awaited_slots(node);
+        look_at_source_slots(node);
         look_at_standby(node);
         look_at_limits(node);
     }
@@ -487,42 +461,25 @@ static void judge(Node *node)
 
 /* ---- All looks ---- */
 
-/* Problems of the session are reasons of the verdict; some are findings, too. */
-static void add_session_findings(Node *node)
-{
-    const AdviceList *reasons = &node->verdict.reasons;
-
-    for (size_t i = 0; i < reasons->count; i++)
-        if (reasons->items[i].id != NULL)
-            advice_add_all(&node->findings, &(AdviceList){.items = &reasons->items[i], .count = 1});
-}
-
-/* The configuration file that the server was last started with. */
-static const char *find_started_with(const Node *node)
-{
-    const char *directory = node->clusters->target.directory;
-    LastStart start;
-    bool named_by_directory;
-    long pid;
-
-    if (!pid_file_find_server(directory, NULL, &pid, NULL))
-        pid = 0;
-    last_start_find(directory, pid, node->arena, &start);
-    if (start.arguments == NULL)
-        start.arguments = start.others; /* a finding may be wrong, a start may not */
-    return last_start_config_file(&start, directory, node->arena, &named_by_directory);
-}
-
-/* The rewind does not ask how the server was started: see Target.config_file. */
+/* Read the configuration that the server was last started with. The rewind does not ask how it was
+ * started: see Target.config_file. */
 static void read_configuration(Node *node)
 {
-    const char *named = node->options->config_file;
+    const Target *target = &node->clusters->target;
+    const char *file = node->options->config_file;
     Configuration *configuration = &node->configuration;
+    bool named_by_directory;
+    LastStart start;
+    long pid;
 
-    *configuration = (Configuration){.directory = node->clusters->target.directory,
-                                     .config_file = named != NULL ? named : find_started_with(node),
-                                     .options = node->clusters->target.options,
-                                     .arena = node->arena};
+    if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
+        pid = 0;
+    last_start_find(target->directory, pid, node->arena, &start);
+    if (start.arguments == NULL)
+        start.arguments = start.others; /* a finding may be wrong, a start may not */
+    if (file == NULL)
+        file = last_start_config_file(&start, target->directory, node->arena, &named_by_directory);
+    *configuration = (Configuration){target->directory, file, target->options, node->arena};
     configuration->config_file = configuration_find_file(configuration, node->version);
     node->reader = configuration_reader(configuration);
     node->settings = configuration_read(configuration, &node->reader);
@@ -605,6 +562,7 @@ void node_check(const Options *options, Node *node)
 {
     Arena *arena = arena_create();
     Options *bounded = arena_allocate(arena, sizeof(*bounded));
+    const AdviceList *reasons = &node->verdict.reasons;
 
     *bounded = *options;
     bounded->dry_run = true;
@@ -630,7 +588,11 @@ void node_check(const Options *options, Node *node)
         read_configuration(node);
         node_look_at_source(node);
         judge(node);
-        add_session_findings(node);
+        /* Problems of the session are reasons of the verdict; some are findings, too. */
+        for (size_t i = 0; i < reasons->count; i++)
+            if (reasons->items[i].id != NULL)
+                advice_add_all(&node->findings,
+                               &(AdviceList){.items = &reasons->items[i], .count = 1});
         open_wal(node);
         node_look_at_settings(node);
         node_look_at_wal(node);

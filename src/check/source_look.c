@@ -39,24 +39,17 @@ static void append_to_conninfo(void *context, const char *keyword, const char *v
     conninfo_append(context, keyword, value);
 }
 
-/* A replication connection, as a standby with -R's primary_conninfo makes it. */
-static bool replication_works(Node *node, Connection *connection, Error *error)
-{
-    AUTO_BUFFER Buffer conninfo = {0};
-    uint64_t system_identifier;
-
-    connection_options(connection, append_to_conninfo, &conninfo);
-    return connection_try_replication(
-        buffer_string(&conninfo), node->options->retry_timeout_seconds, &system_identifier, error);
-}
-
 /* A rewind does not need it, but the standby that comes of it does. */
 static void look_at_replication(Node *node, Connection *connection, const Version *version)
 {
     const AdviceSeverity bad = node->options->write_recovery_conf ? ADVICE_PROBLEM : ADVICE_WARNING;
     SourceRole role = {0};
     const bool known = server_role(connection, node->arena, &role, NULL);
+    AUTO_BUFFER Buffer conninfo = {0};
+    uint64_t system_identifier;
     Error error;
+
+    connection_options(connection, append_to_conninfo, &conninfo);
 
     /* If the role cannot be asked for, the connection shows it. */
     if (known && !role.may_replicate)
@@ -64,7 +57,10 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
                  "Role %s does not have the attribute REPLICATION: a standby cannot stream by it "
                  "(-R writes this connection into primary_conninfo).",
                  role.name);
-    else if (replication_works(node, connection, &error))
+    /* As a standby with -R's primary_conninfo connects. */
+    else if (connection_try_replication(buffer_string(&conninfo),
+                                        node->options->retry_timeout_seconds, &system_identifier,
+                                        &error))
         node_ok(node, "source_replication",
                 "Role %s has the attribute REPLICATION, and a replication connection works from "
                 "here.",
@@ -79,28 +75,13 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
                  "A replication connection does not work from here: %s", error.message);
 }
 
-static void look_at_source_settings(Node *node, const ServerRights *rights, const Version *version)
-{
-    const bool is_minimal = strcmp(rights->wal_level, "minimal") == 0;
-    Error error;
-
-    if (server_check_full_page_writes(rights, version, &error))
-        node_ok(node, "source_full_page_writes", "full_page_writes of the source is on.");
-    else
-        node_add_error(node, "source_full_page_writes", ADVICE_PROBLEM, &error);
-    node_add(node, "source_wal_level", is_minimal ? ADVICE_PROBLEM : ADVICE_OK,
-             is_minimal ? arena_printf(node->arena, "%s%s;  -- then restart the server",
-                                       version->remedies.set, version->remedies.wal_level)
-                        : NULL,
-             "wal_level of the source is %s.", rights->wal_level);
-}
-
 /* All questions on one connection; the last may fail. */
 static void look_by(Node *node, Connection *connection)
 {
     const Version *version = server_version(connection);
     char instance[CONNECTION_INSTANCE_SIZE];
     ServerRights rights;
+    bool is_minimal;
     Error error;
 
     if (version == NULL)
@@ -120,7 +101,16 @@ static void look_by(Node *node, Connection *connection)
             strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary", rights.database,
             rights.role);
     look_at_role(node, &rights, version);
-    look_at_source_settings(node, &rights, version);
+    if (server_check_full_page_writes(&rights, version, &error))
+        node_ok(node, "source_full_page_writes", "full_page_writes of the source is on.");
+    else
+        node_add_error(node, "source_full_page_writes", ADVICE_PROBLEM, &error);
+    is_minimal = strcmp(rights.wal_level, "minimal") == 0;
+    node_add(node, "source_wal_level", is_minimal ? ADVICE_PROBLEM : ADVICE_OK,
+             is_minimal ? arena_printf(node->arena, "%s%s;  -- then restart the server",
+                                       version->remedies.set, version->remedies.wal_level)
+                        : NULL,
+             "wal_level of the source is %s.", rights.wal_level);
     look_at_replication(node, connection, version);
     connection_end(connection);
 }

@@ -239,26 +239,6 @@ static bool xid_is_committed(Schema *schema, uint32_t xid)
            (schema->xact.bytes[at] >> xid % XIDS_PER_BYTE * 2 & 3) == XACT_COMMITTED;
 }
 
-/*
- * The row was there at the end of the WAL, unless a lost transaction deleted it. Of a row that some
- * transactions lock while another one changes it, pg_multixact would tell whether that committed:
- * it counts as changed.
- */
-static bool tuple_is_live(Schema *schema, Slice tuple)
-{
-    const uint32_t xmin = load_u32(tuple.bytes + ROW_AT_XMIN);
-    const uint32_t xmax = load_u32(tuple.bytes + ROW_AT_XMAX);
-    const uint16_t flags = load_u16(tuple.bytes + ROW_AT_INFOMASK);
-
-    if ((flags & (XMIN_COMMITTED | XMIN_INVALID)) == XMIN_INVALID ||
-        (!(flags & XMIN_COMMITTED) && !xid_is_committed(schema, xmin)))
-        return false;
-    if ((flags & (XMAX_INVALID | XMAX_LOCK_ONLY)) ||
-        (flags & (ROW_XMAX_IS_MULTI | XMAX_EXCLUSIVE_LOCK | XMAX_LOCK_ONLY)) == XMAX_EXCLUSIVE_LOCK)
-        return true;
-    return !(flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) && !xid_is_committed(schema, xmax);
-}
-
 /* ---- Catalogs ---- */
 
 /* A column by its row of pg_attribute, which begins with columns of fixed lengths: that catalog
@@ -330,18 +310,31 @@ static void add_version(Catalog *catalog, RowVersion version)
 }
 
 /*
- * Columns of tables are left out if only changes of catalogs were read: nobody asks for them. They
- * are most rows of pg_attribute, which begin with attrelid.
+ * Add the row if it was there at the end of the WAL, unless a lost transaction deleted it. Of a row
+ * that some transactions lock while another one changes it, pg_multixact would tell whether that
+ * committed: it counts as changed. Columns of tables are left out if only changes of catalogs were
+ * read: nobody asks for them. They are most rows of pg_attribute, which begin with attrelid.
  */
 static void add_disk_tuple(Schema *schema, Catalog *catalog, Slice tuple)
 {
+    const uint32_t xmin = load_u32(tuple.bytes + ROW_AT_XMIN);
+    const uint32_t xmax = load_u32(tuple.bytes + ROW_AT_XMAX);
+    const uint16_t flags = load_u16(tuple.bytes + ROW_AT_INFOMASK);
+    const bool is_locked_only =
+        (flags & (XMAX_INVALID | XMAX_LOCK_ONLY)) ||
+        (flags & (ROW_XMAX_IS_MULTI | XMAX_EXCLUSIVE_LOCK | XMAX_LOCK_ONLY)) == XMAX_EXCLUSIVE_LOCK;
     Cursor cursor = slice_cursor(tuple);
 
     cursor_seek(&cursor, ROW_AT_DATA_OFFSET);
     cursor_seek(&cursor, cursor_u8(&cursor));
-    if ((catalog->oid == PG_ATTRIBUTE && schema->row_changes->catalogs_alone &&
-         cursor_u32(&cursor) >= FIRST_NORMAL_OID) ||
-        !tuple_is_live(schema, tuple))
+    if (catalog->oid == PG_ATTRIBUTE && schema->row_changes->catalogs_alone &&
+        cursor_u32(&cursor) >= FIRST_NORMAL_OID)
+        return;
+    if ((flags & (XMIN_COMMITTED | XMIN_INVALID)) == XMIN_INVALID ||
+        (!(flags & XMIN_COMMITTED) && !xid_is_committed(schema, xmin)))
+        return;
+    if (!is_locked_only &&
+        ((flags & (XMAX_COMMITTED | ROW_XMAX_IS_MULTI)) || xid_is_committed(schema, xmax)))
         return;
     add_version(catalog, (RowVersion){.before = {arena_copy(schema->arena, tuple.bytes, tuple.size),
                                                  tuple.size}});
@@ -449,23 +442,6 @@ static bool visit_catalog(Schema *schema, Catalog *catalog, TupleVisitor visit)
     return good;
 }
 
-static void read_columns(Schema *schema, Catalog *catalog)
-{
-    CatalogLook look = look_at_end(schema, catalog->database);
-    size_t position = 0;
-    CatalogTuple row;
-
-    if (catalog->oid ==
-        PG_ATTRIBUTE) /* where that fails, the file is not read for its rows either */
-        catalog->has_rows = !visit_catalog(schema, catalog, add_attribute);
-    else
-        while (catalog_next(&look, PG_ATTRIBUTE, catalog->oid, &position, &row))
-            add_attribute(schema, catalog, row.tuple);
-    for (size_t i = 0; i < catalog->attribute_count; i++)
-        if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
-            catalog->attribute_count = 0;
-}
-
 bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
 {
     const Catalog *pg_class = open_catalog(look->schema, look->database, PG_CLASS, true);
@@ -490,6 +466,8 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
 static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool with_rows)
 {
     Catalog *catalog = NULL;
+    size_t position = 0;
+    CatalogTuple row;
 
     if (database == 0)
         database = schema->model;
@@ -503,7 +481,15 @@ static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool w
         catalog->database = map_storage(schema, 0, oid) != 0 ? 0 : database;
         catalog->oid = oid;
         ARRAY_ADD(schema->catalogs, schema->catalog_count, catalog);
-        read_columns(schema, catalog);
+        CatalogLook look = look_at_end(schema, catalog->database);
+        if (oid == PG_ATTRIBUTE) /* where that fails, the file is not read for its rows either */
+            catalog->has_rows = !visit_catalog(schema, catalog, add_attribute);
+        else
+            while (catalog_next(&look, PG_ATTRIBUTE, oid, &position, &row))
+                add_attribute(schema, catalog, row.tuple);
+        for (size_t i = 0; i < catalog->attribute_count; i++)
+            if (catalog->attributes[i].name == NULL) /* damaged: rows cannot be split */
+                catalog->attribute_count = 0;
     }
     if (with_rows && !catalog->has_rows)
     {

@@ -175,24 +175,6 @@ static bool take_jsonb_item(Cursor *entries, const Cursor *data, size_t *start, 
     return true;
 }
 
-static bool append_jsonb_scalar(const JsonbItem *item, const TextForm *form, Buffer *text)
-{
-    static const char *const words[] = {
-        [JSONB_FALSE] = "false", [JSONB_TRUE] = "true", [JSONB_NULL] = "null"};
-    Cursor content = slice_cursor(item->content);
-
-    if (item->kind == JSONB_NUMERIC)
-        return cursor_u32(&content) == item->content.size << 2 &&
-               numeric_text(&content, form, text) && !content.failed;
-    if (item->kind > JSONB_NULL)
-        return false;
-    if (item->kind == JSONB_STRING)
-        append_json_string(text, item->content);
-    else
-        buffer_append_string(text, words[item->kind]);
-    return true;
-}
-
 static bool open_jsonb(Slice container, JsonbLevel *level, Buffer *text)
 {
     Cursor cursor = slice_cursor(container);
@@ -222,7 +204,10 @@ static bool open_jsonb(Slice container, JsonbLevel *level, Buffer *text)
 static bool append_jsonb_next(JsonbLevel *level, const TextForm *form, Slice *container,
                               Buffer *text)
 {
+    static const char *const words[] = {
+        [JSONB_FALSE] = "false", [JSONB_TRUE] = "true", [JSONB_NULL] = "null"};
     JsonbItem item;
+    Cursor number;
 
     if (!level->is_first)
         buffer_append_string(text, ", ");
@@ -237,10 +222,26 @@ static bool append_jsonb_next(JsonbLevel *level, const TextForm *form, Slice *co
     }
     if (!take_jsonb_item(&level->values, &level->data, &level->value_start, &item))
         return false;
-    if (item.kind != JSONB_CONTAINER)
-        return append_jsonb_scalar(&item, form, text);
-    *container = item.content;
-    return true;
+    switch (item.kind)
+    {
+    case JSONB_CONTAINER:
+        *container = item.content;
+        return true;
+    case JSONB_STRING:
+        append_json_string(text, item.content);
+        return true;
+    case JSONB_NUMERIC:
+        number = slice_cursor(item.content);
+        return cursor_u32(&number) == item.content.size << 2 && numeric_text(&number, form, text) &&
+               !number.failed;
+    case JSONB_FALSE:
+    case JSONB_TRUE:
+    case JSONB_NULL:
+        buffer_append_string(text, words[item.kind]);
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* Without recursion: a document is as deep as its server's stack allowed. */

@@ -84,25 +84,6 @@ static void add_map(FormerCatalogs *former, const Version *version, const WalRec
     free(map.items);
 }
 
-/* Storage by a catalog's own number is known to be that catalog's. */
-static void add_dropped(FormerCatalogs *former, MapChange *change, const WalEvent *event)
-{
-    const size_t known = former->storages.count;
-
-    change->committed = true;
-    for (uint32_t i = 0; i < event->dropped_count; i++)
-    {
-        const RelationId id = wal_event_dropped(event, i);
-
-        if (id.database != change->database)
-            continue;
-        change->dropped++;
-        if (id.relation >= FIRST_ASSIGNED_OID)
-            add_storage(former, known, (CatalogStorage){id.relation, id.database, CATALOG_UNSURE});
-    }
-    catalogs_sort(&former->storages);
-}
-
 void former_catalogs_add_record(FormerCatalogs *former, const Version *version,
                                 const WalRecord *record, const WalEvent *event)
 {
@@ -111,8 +92,27 @@ void former_catalogs_add_record(FormerCatalogs *former, const Version *version,
     else if (event->kind == WAL_EVENT_RELATION_CREATE && event->fork == FORK_MAIN)
         ARRAY_ADD(former->made, former->made_count, event->relation);
     for (size_t i = 0; event->kind == WAL_EVENT_COMMIT && i < former->change_count; i++)
-        if (former->changes[i].xid == event->xid && event->xid != 0)
-            add_dropped(former, &former->changes[i], event);
+    {
+        MapChange *change = &former->changes[i];
+        const size_t known = former->storages.count;
+
+        if (change->xid != event->xid || event->xid == 0)
+            continue;
+        change->committed = true;
+        for (uint32_t k = 0; k < event->dropped_count; k++)
+        {
+            const RelationId id = wal_event_dropped(event, k);
+
+            if (id.database != change->database)
+                continue;
+            change->dropped++;
+            /* Storage by a catalog's own number is known to be that catalog's. */
+            if (id.relation >= FIRST_ASSIGNED_OID)
+                add_storage(former, known,
+                            (CatalogStorage){id.relation, id.database, CATALOG_UNSURE});
+        }
+        catalogs_sort(&former->storages);
+    }
 }
 
 void former_catalogs_add_change(FormerCatalogs *former, const RelationId *relation, Slice row)

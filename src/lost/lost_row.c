@@ -125,38 +125,30 @@ static bool skip_piece(void *context, Slice piece)
     return true;
 }
 
-/* How long a text of the value may be; 0: none, since chunks of it are missing. */
-static size_t longest_text(RowReader *reader, const Attribute *attribute, Slice stored,
-                           size_t row_size, const char **reason)
-{
-    size_t size = stored.size, left = row_size < ROW_TEXT_MAX ? ROW_TEXT_MAX - row_size : 1;
-    Varlena varlena;
-
-    if (attribute->storage.length == -1)
-    {
-        if (!varlena_parse(stored, &varlena, reason) ||
-            !varlena_pieces(&varlena, &reader->values.toast, skip_piece, NULL, reason))
-            return 0;
-        size = varlena.kind == VARLENA_EXTERNAL ? varlena.stored_size : varlena.content.size;
-    }
-    size = VALUE_TEXT_SHORT + VALUE_GROWTH_MAX * size;
-    return size < left ? size : left;
-}
-
 static void make_value(RowReader *reader, const Attribute *attribute, Slice stored, RowText *row,
                        RowValue *value)
 {
+    /* All texts of a row together have a limit, and so has this one by its value's size. */
+    const size_t left = row->text.size < ROW_TEXT_MAX ? ROW_TEXT_MAX - row->text.size : 1;
+    size_t size = stored.size;
     AUTO_BUFFER Buffer copy = {0};
     ValueEncoding encoding;
+    Varlena varlena;
 
     *value = (RowValue){.state = ROW_VALUE_NULL, .offset = row->text.size};
     if (attribute->type == 0 || stored.bytes == NULL)
         return;
     value->state = ROW_VALUE_UNTOLD;
-    reader->values.text_size_max =
-        longest_text(reader, attribute, stored, row->text.size, &value->reason);
-    if (reader->values.text_size_max == 0 ||
-        !value_text(&reader->values, attribute, stored, &row->text, &encoding, &value->reason))
+    if (attribute->storage.length == -1)
+    {
+        if (!varlena_parse(stored, &varlena, &value->reason) ||
+            !varlena_pieces(&varlena, &reader->values.toast, skip_piece, NULL, &value->reason))
+            return;
+        size = varlena.kind == VARLENA_EXTERNAL ? varlena.stored_size : varlena.content.size;
+    }
+    size = VALUE_TEXT_SHORT + VALUE_GROWTH_MAX * size;
+    reader->values.text_size_max = size < left ? size : left;
+    if (!value_text(&reader->values, attribute, stored, &row->text, &encoding, &value->reason))
         return;
     if (encoding == VALUE_STORED)
     {

@@ -29,32 +29,22 @@ void lost_script_begin(Buffer *text)
     append_script_part("head", text);
 }
 
-/* A word of \connect, in the quotes in which a line break can be written. psql takes what is in
- * them for a name, whose own quotes are taken off afterwards. */
-static void append_connect_word(const char *bare, Buffer *text)
+void lost_script_connect(const char *name, Oid number, const Version *version, Buffer *text)
 {
-    AUTO_BUFFER Buffer name = {0};
-    const char *word;
+    AUTO_BUFFER Buffer value = {0}, quoted = {0};
 
-    buffer_append_name(&name, bare);
-    buffer_append_u8(text, '\'');
-    for (word = buffer_string(&name); *word != '\0'; word++)
+    /* A connection string: a name alone could be taken for one. psql takes a line break in quotes
+     * that begin with ', and what is in them for a name, whose own quotes are taken off afterwards.
+     */
+    conninfo_append(&value, "dbname", name);
+    buffer_append_name(&quoted, buffer_string(&value));
+    buffer_append_string(text, "\n" LOST_SCRIPT_UTF8 "\\connect -reuse-previous=on '");
+    for (const char *word = buffer_string(&quoted); *word != '\0'; word++)
         if (*word == '\n' || *word == '\r')
             buffer_append_string(text, *word == '\n' ? "\\n" : "\\r");
         else
             buffer_append_escaped(text, word, 1, "'\\", '\\');
-    buffer_append_u8(text, '\'');
-}
-
-void lost_script_connect(const char *name, Oid number, const Version *version, Buffer *text)
-{
-    AUTO_BUFFER Buffer value = {0};
-
-    /* A connection string: a name alone could be taken for one. */
-    conninfo_append(&value, "dbname", name);
-    buffer_append_string(text, "\n" LOST_SCRIPT_UTF8 "\\connect -reuse-previous=on ");
-    append_connect_word(buffer_string(&value), text);
-    buffer_append_u8(text, '\n');
+    buffer_append_string(text, "'\n");
     append_script_part("session", text);
     if (version->sql.row_security)
         append_script_part("policies", text);

@@ -317,23 +317,6 @@ static bool error_heap_record(const ChangeReader *reader, const WalRecord *recor
                      LSN_TEXT(reader->version, record->lsn), "it is shorter than its kind is");
 }
 
-static bool apply_multi_insert(ChangeReader *reader, const WalRecord *record, HeapRecord *heap,
-                               RowChange *row, Error *error)
-{
-    for (uint16_t i = 0; i < heap->row_count; i++)
-    {
-        if (!heap_record_next_row(heap, i))
-            return error_heap_record(reader, record, error);
-        row->new_place.item = heap->new_item;
-        row->new = (Slice){0};
-        row->unknown = NULL;
-        if (!find_new_row(reader, record, heap, row, error) ||
-            !keep_change(reader->changes, row, error))
-            return false;
-    }
-    return true;
-}
-
 static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord *heap,
                        Error *error)
 {
@@ -349,7 +332,20 @@ static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord
     if (heap->kind == HEAP_RECORD_INPLACE)
         return put_in_place(reader, record, heap, error);
     if (heap->kind == HEAP_RECORD_MULTI_INSERT)
-        return apply_multi_insert(reader, record, heap, &row, error);
+    {
+        for (uint16_t i = 0; i < heap->row_count; i++)
+        {
+            if (!heap_record_next_row(heap, i))
+                return error_heap_record(reader, record, error);
+            row.new_place.item = heap->new_item;
+            row.new = (Slice){0};
+            row.unknown = NULL;
+            if (!find_new_row(reader, record, heap, &row, error) ||
+                !keep_change(reader->changes, &row, error))
+                return false;
+        }
+        return true;
+    }
     if (deletes && heap->speculative)
     {
         forget_insert(reader->changes, &row);
@@ -361,35 +357,29 @@ static bool apply_rows(ChangeReader *reader, const WalRecord *record, HeapRecord
            keep_change(reader->changes, &row, error);
 }
 
-/* By VACUUM, or by TRUNCATE of storage that the same transaction made. Other commands that empty a
- * table give it another storage. */
-static bool apply_truncation(ChangeReader *reader, const WalRecord *record, Error *error)
-{
-    RowChange change = {.kind = ROW_TRUNCATE, .lsn = record->lsn, .xid = record->xid};
-    WalEvent event;
-
-    if (!walrecord_event(reader->version, record, &event, error))
-        return false;
-    if (event.kind != WAL_EVENT_RELATION_TRUNCATE || !(event.flags & TRUNCATE_HEAP) ||
-        event.block != 0)
-        return true;
-    change.relation = event.relation;
-    return keep_change(reader->changes, &change, error);
-}
-
 /* A WalVisitor. Images of indexes come with records of other resource managers, too, which change
  * no row. */
 static bool apply_record(void *context, const WalRecord *record, Error *error)
 {
     ChangeReader *reader = context;
+    RowChange emptied = {.kind = ROW_TRUNCATE, .lsn = record->lsn, .xid = record->xid};
     HeapRecord heap;
+    WalEvent event;
 
     if (reader->changes->catalogs_alone &&
         (record->block_count == 0 ||
          !tells_schema(row_changes_catalog(reader->changes, &record->blocks[0].relation))))
         return true;
     if (record->rmgr == RM_SMGR)
-        return apply_truncation(reader, record, error);
+    {
+        /* By VACUUM, or by TRUNCATE of storage that the same transaction made. Other commands that
+         * empty a table give it another storage. */
+        if (!walrecord_event(reader->version, record, &event, error))
+            return false;
+        emptied.relation = event.relation;
+        return event.kind != WAL_EVENT_RELATION_TRUNCATE || !(event.flags & TRUNCATE_HEAP) ||
+               event.block != 0 || keep_change(reader->changes, &emptied, error);
+    }
     if (record->rmgr != RM_HEAP && record->rmgr != RM_HEAP2)
         return record->rmgr != RM_XLOG || take_images(reader, record, error);
     if (!heap_record_parse(reader->version, reader->block_size, record, &heap))

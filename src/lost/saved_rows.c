@@ -106,27 +106,6 @@ static int compare_counted(const void *key, const void *item)
     return schemas != 0 ? schemas : strcmp(a->name, b->name);
 }
 
-static TableCount *count_table(Saver *saver, const Table *table)
-{
-    bool found;
-    const size_t at = array_search(table, saver->tables, saver->table_count, sizeof(*saver->tables),
-                                   compare_counted, &found);
-
-    if (!found)
-        ARRAY_INSERT(saver->tables, saver->table_count, at, (TableCount){.table = table});
-    return &saver->tables[at];
-}
-
-static void count_values(Saver *saver, const Table *table, const RowText *row)
-{
-    for (size_t i = 0; row->known && i < table->attribute_count; i++)
-        if (row->values[i].state == ROW_VALUE_UNTOLD)
-        {
-            count_reason(saver, row->values[i].reason)->values++;
-            saver->saved->untold++;
-        }
-}
-
 /* ---- The script ---- */
 
 /*
@@ -183,34 +162,31 @@ static void tell_transaction(Saver *saver)
     buffer_append_u8(text, '\n');
 }
 
-/* The new primary has a transaction that was prepared before the divergence, too: with the locks of
- * all its rows, until somebody ends it. */
-static void refuse_prepared(Saver *saver, const char *lsn, Buffer *text)
-{
-    AUTO_BUFFER Buffer by_hand = {0};
-
-    if (!saver->version->sql.transaction_status) /* then nothing else says that it was committed */
-        buffer_printf(&by_hand, " as %s: INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u);",
-                      "this role", saver->name, lsn, saver->commit->xid);
-    buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u'::xid, ", saver->commit->xid);
-    buffer_append_literal(text, buffer_string(&by_hand), LITERAL_ANY);
-    buffer_append_string(text, "::text) \\gset\n");
-}
-
 static void begin_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
     const LostCommit *commit = saver->commit;
     const char *lsn = LSN_TEXT(saver->version, commit->lsn);
     const bool tells_status = commit->prepared_before && saver->version->sql.transaction_status;
+    AUTO_BUFFER Buffer by_hand = {0};
 
     if (saver->begun)
         return;
     saver->begun = true;
     buffer_clear(&saver->checks);
     buffer_append_string(text, "BEGIN ISOLATION LEVEL READ COMMITTED;\n");
+    /* The new primary has a transaction that was prepared before the divergence, too: with the
+     * locks of all its rows, until somebody ends it. */
     if (commit->prepared_before)
-        refuse_prepared(saver, lsn, text);
+    {
+        if (!saver->version->sql.transaction_status) /* nothing else says that it was committed */
+            buffer_printf(&by_hand,
+                          " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u);",
+                          saver->name, lsn, commit->xid);
+        buffer_printf(text, "SELECT lost_rows.refuse_prepared('%u'::xid, ", commit->xid);
+        buffer_append_literal(text, buffer_string(&by_hand), LITERAL_ANY);
+        buffer_append_string(text, "::text) \\gset\n");
+    }
     buffer_append_string(text, "SELECT ");
     if (tells_status)
         buffer_printf(text, "CASE WHEN txid_status(%llu) = 'committed' THEN false\n  ELSE ",
@@ -264,23 +240,9 @@ static void open_table(Saver *saver, const Table *table)
     saver->open_table = table;
 }
 
-static void note_deferrable(Saver *saver, const LostRow *row)
-{
-    const Table *table = row->table;
-    AUTO_BUFFER Buffer check = {0};
-
-    if (!table->refuses_on_conflict || row->change->kind == ROW_DELETE)
-        return;
-    buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
-    lost_sql_table_arguments(table, &check);
-    buffer_append_string(&check, ") \\gset\n");
-    if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
-        buffer_append_string(&saver->checks, buffer_string(&check));
-}
-
 static void write_statement(Saver *saver, const LostRow *row)
 {
-    AUTO_BUFFER Buffer statement = {0};
+    AUTO_BUFFER Buffer statement = {0}, check = {0};
     const char *reason;
 
     tell_transaction(saver);
@@ -301,7 +263,13 @@ static void write_statement(Saver *saver, const LostRow *row)
             return;
         open_table(saver, row->table);
         append_sent(saver, buffer_string(&statement));
-        note_deferrable(saver, row);
+        if (!row->table->refuses_on_conflict || row->change->kind == ROW_DELETE)
+            return;
+        buffer_append_string(&check, "SELECT lost_rows.check_deferrable(");
+        lost_sql_table_arguments(row->table, &check);
+        buffer_append_string(&check, ") \\gset\n");
+        if (strstr(buffer_string(&saver->checks), buffer_string(&check)) == NULL)
+            buffer_append_string(&saver->checks, buffer_string(&check));
     }
 }
 
@@ -369,6 +337,8 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
     const Table *table = schema_table(saver->schema, &change->relation, moment, &reason);
     const LostRow *row;
     TableCount *count;
+    bool is_counted;
+    size_t at;
 
     if (change->kind == ROW_TRUNCATE)
     {
@@ -390,7 +360,11 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
         return true;
     }
     write_events(saver, change->lsn);
-    count = count_table(saver, table);
+    at = array_search(table, saver->tables, saver->table_count, sizeof(*saver->tables),
+                      compare_counted, &is_counted);
+    if (!is_counted)
+        ARRAY_INSERT(saver->tables, saver->table_count, at, (TableCount){.table = table});
+    count = &saver->tables[at];
     row = row_reader_read(saver->reader, change, table);
     saver->saved->changes++;
     count->rows[change->kind]++;
@@ -400,8 +374,18 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
         saver->saved->untold++;
         count_reason(saver, row->untold)->changes++;
     }
-    count_values(saver, table, &row->old);
-    count_values(saver, table, &row->new);
+    for (int side = 0; side < 2; side++)
+    {
+        const RowText *text = side == 0 ? &row->old : &row->new;
+
+        for (size_t i = 0; text->known && i < table->attribute_count; i++)
+        {
+            if (text->values[i].state != ROW_VALUE_UNTOLD)
+                continue;
+            count_reason(saver, text->values[i].reason)->values++;
+            saver->saved->untold++;
+        }
+    }
     if (!lost_json_row(row, LSN_TEXT(saver->version, change->lsn), &saver->json, error))
         return false;
     write_statement(saver, row);

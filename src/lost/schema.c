@@ -242,21 +242,6 @@ static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
 
 /* ---- Tables ---- */
 
-/* The columns of an index, an int2vector, which is stored like an array; bytes NULL: damaged. */
-static Slice key_columns(const CatalogTuple *index)
-{
-    const uint32_t key_count = row_number(index, "indnkeyatts"); /* 11+; all columns before */
-    const size_t count = key_count != 0 ? key_count : row_number(index, "indnatts");
-    const char *reason;
-    Varlena varlena;
-
-    if (!varlena_parse(row_column(index, "indkey"), &varlena, &reason) ||
-        varlena.kind != VARLENA_PLAIN ||
-        varlena.content.size < ARRAY_AT_VALUES + count * sizeof(uint16_t))
-        return (Slice){0};
-    return (Slice){varlena.content.bytes + ARRAY_AT_VALUES, count * sizeof(uint16_t)};
-}
-
 /*
  * Note which columns an index constrains; an expression or a predicate may see any. The result is
  * the higher, the better the index is as a key; 0: its columns do not tell rows apart.
@@ -300,10 +285,19 @@ static void read_key(CatalogLook *look, Table *table, const bool *not_null)
     table->unique = unique;
     while (catalog_next(look, PG_INDEX, table->oid, &position, &index))
     {
-        const Slice columns = key_columns(&index);
-        const int rank = read_index(&index, columns, not_null, unique, table->attribute_count);
+        const uint32_t key_count = row_number(&index, "indnkeyatts"); /* 11+; all columns before */
+        const size_t size =
+            (key_count != 0 ? key_count : row_number(&index, "indnatts")) * sizeof(uint16_t);
+        Slice columns = {0}; /* an int2vector, which is stored like an array; empty: damaged */
+        const char *reason;
+        Varlena varlena;
         uint16_t *key;
+        int rank;
 
+        if (varlena_parse(row_column(&index, "indkey"), &varlena, &reason) &&
+            varlena.kind == VARLENA_PLAIN && varlena.content.size >= ARRAY_AT_VALUES + size)
+            columns = (Slice){varlena.content.bytes + ARRAY_AT_VALUES, size};
+        rank = read_index(&index, columns, not_null, unique, table->attribute_count);
         table->refuses_on_conflict |= !row_number(&index, "indimmediate");
         if (rank <= best)
             continue;

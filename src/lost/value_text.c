@@ -74,18 +74,23 @@ static bool print_quoted(Printer *printer, Oid oid, Slice stored, const char *sp
     return true;
 }
 
-/* Composite values, ranges and multiranges have the number of their type. */
-static bool take_type(Printer *printer, Cursor *value, const Type *type)
-{
-    return cursor_u32(value) == type->oid || damaged(printer);
-}
-
 /* ---- Composite types (rowtypes.c) ---- */
 
-static bool print_attributes(Printer *printer, const Type *type, const Slice *values, Buffer *text)
+static bool print_composite(Printer *printer, const Type *type, Slice value, Buffer *text)
 {
+    AUTO_ARENA Arena *arena = arena_create();
+    Slice *values = arena_allocate(arena, (type->attribute_count + 1) * sizeof(*values));
+    Cursor cursor = slice_cursor(value);
     const char *separator = "(";
+    HeapTuple tuple;
 
+    cursor_skip(&cursor, sizeof(uint32_t)); /* the typmod */
+    if (cursor_u32(&cursor) != type->oid)
+        return damaged(printer);
+    if (!heap_tuple_parse(value, VARLENA_HEADER, &tuple, &printer->reason) ||
+        !heap_tuple_split(&tuple, type->attributes, type->attribute_count, values,
+                          &printer->reason))
+        return false;
     for (size_t i = 0; i < type->attribute_count; i++)
     {
         const Oid attribute = type->attributes[i].type;
@@ -101,25 +106,6 @@ static bool print_attributes(Printer *printer, const Type *type, const Slice *va
     }
     buffer_append_string(text, *separator == '(' ? "()" : ")");
     return true;
-}
-
-static bool print_composite(Printer *printer, const Type *type, Slice value, Buffer *text)
-{
-    Cursor cursor = slice_cursor(value);
-    Slice *values;
-    HeapTuple tuple;
-    bool good;
-
-    cursor_skip(&cursor, sizeof(uint32_t)); /* the typmod */
-    if (!take_type(printer, &cursor, type))
-        return false;
-    values = memory_allocate_zeroed(type->attribute_count + 1, sizeof(*values));
-    good = heap_tuple_parse(value, VARLENA_HEADER, &tuple, &printer->reason) &&
-           heap_tuple_split(&tuple, type->attributes, type->attribute_count, values,
-                            &printer->reason) &&
-           print_attributes(printer, type, values, text);
-    free(values);
-    return good;
 }
 
 /* ---- Arrays (utils/array.h) ---- */
@@ -279,8 +265,8 @@ static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer
 
     if (range == NULL)
         return false;
-    if (!take_type(printer, &whole, type))
-        return false;
+    if (cursor_u32(&whole) != type->oid)
+        return damaged(printer);
     bounds = cursor_rest(&whole);
     if (bounds.size == 0)
         return damaged(printer);

@@ -7,23 +7,18 @@ bool direction_is_doubtful(const Clusters *clusters)
     return source->count > 0 && clusters->target.timeline > history_last_timeline(source);
 }
 
-/* True if a promotion of the target ended the source's own timeline for it; *at is where. */
-static bool target_left_source(const Clusters *clusters, Lsn *at)
-{
-    const History *source = &clusters->source_history, *target = &clusters->target_history;
-    size_t common;
-
-    return target->count > 0 && history_common(source, target, &common, at) &&
-           common + 1 == source->count && common + 1 < target->count;
-}
-
 bool error_direction(const Clusters *clusters, Error *error)
 {
-    const Timeline source = history_last_timeline(&clusters->source_history);
+    const History *source_history = &clusters->source_history;
+    const History *target_history = &clusters->target_history;
+    const Timeline source = history_last_timeline(source_history);
     const Timeline target = clusters->target.timeline;
+    size_t common;
     Lsn at;
 
-    if (target_left_source(clusters, &at))
+    /* A promotion of the target ended the source's own timeline for it. */
+    if (target_history->count > 0 && history_common(source_history, target_history, &common, &at) &&
+        common + 1 == source_history->count && common + 1 < target_history->count)
         error_set(error, ERROR_FAILED,
                   "the target was promoted from the source's timeline %u: it left that at %s, and "
                   "is on timeline %u",

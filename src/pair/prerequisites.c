@@ -190,24 +190,6 @@ static bool check_checksums_are_old(const Target *target, const WalShape *shape,
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/*
- * A server may have crashed: its processes notice that when they next wait for something. One that
- * is busy writes for as long as it is, also into files that were rewound. (Rule I15.)
- */
-static bool check_no_process_left(const Given *given, Error *error)
-{
-    long pid;
-
-    if (!server_process_find(given->clusters->target.directory, &pid, error))
-        return false;
-    if (pid == 0)
-        return true;
-    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-    error_detail(error, "Process %ld of a crashed server is still running in \"%s\".", pid,
-                 given->clusters->target.directory);
-    return error_hint(error, "Stop all processes that the server has left.");
-}
-
 /* "Stop it: pg_ctl stop -D DIRECTORY" */
 static bool error_hint_stop(const char *before, const char *directory, Error *error)
 {
@@ -217,36 +199,33 @@ static bool error_hint_stop(const char *before, const char *directory, Error *er
     return error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
 }
 
-static bool error_target_running(const char *directory, long pid, Error *error)
-{
-    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-    if (!process_works_in(pid, directory))
-        return error_hint_process(pid, directory, error);
-    if (pid_file_has_status(directory, PID_FILE_STOPPING))
-    {
-        error_detail(error, "A server (PID %ld) in \"%s\" is still stopping.", pid, directory);
-        return error_hint(error, "Its log tells what holds it, such as a session or archiving. Use "
-                                 "--wait-timeout to wait longer.");
-    }
-    error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
-    error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
-                    directory, error);
-    return error_hint(error,
-                      "A clean stop may remove WAL that the rewind needs, --check tells what. "
-                      "--rejoin holds it before it stops the server.");
-}
-
 static bool check_target_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->clusters->target.control.state;
+    const char *directory = given->clusters->target.directory;
     long pid;
 
     if (given->may_run)
         return true;
-    if (!pid_file_find_server(given->clusters->target.directory, NULL, &pid, error))
+    if (!pid_file_find_server(directory, NULL, &pid, error))
         return false;
     if (pid != 0)
-        return error_target_running(given->clusters->target.directory, pid, error);
+    {
+        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+        if (!process_works_in(pid, directory))
+            return error_hint_process(pid, directory, error);
+        if (pid_file_has_status(directory, PID_FILE_STOPPING))
+        {
+            error_detail(error, "A server (PID %ld) in \"%s\" is still stopping.", pid, directory);
+            return error_hint(error, "Its log tells what holds it, such as a session or archiving. "
+                                     "Use --wait-timeout to wait longer.");
+        }
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+        error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
+                        directory, error);
+        return error_hint(error, "A clean stop may remove WAL that the rewind needs, --check tells "
+                                 "what. --rejoin holds it before it stops the server.");
+    }
     /* Without that option an unclean target is fine: its WAL is read to the true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
@@ -256,7 +235,16 @@ static bool check_target_stopped(const Given *given, Error *error)
         return error_hint(error, "Omit --no-ensure-shutdown: pg_rewind reads the WAL that a "
                                  "crashed server has left, and needs no clean shutdown.");
     }
-    return check_no_process_left(given, error);
+    /* A server may have crashed: its processes notice that when they next wait for something. One
+     * that is busy writes for as long as it is, also into files that were rewound. (Rule I15.) */
+    if (!server_process_find(directory, &pid, error))
+        return false;
+    if (pid == 0)
+        return true;
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    error_detail(error, "Process %ld of a crashed server is still running in \"%s\".", pid,
+                 directory);
+    return error_hint(error, "Stop all processes that the server has left.");
 }
 
 /* A poison without a journal: a rewind that can be finished would have been found before. */

@@ -10,22 +10,6 @@
 
 #define COMPARED_SIZE (1024 * 1024)
 
-/* Find the directory, or if it is not there the one that it will be in: part of `memory`. */
-static bool find_existing_directory(const char *directory, Buffer *memory, const char **found,
-                                    Error *error)
-{
-    struct stat status;
-    bool exists;
-
-    if (!file_stat(directory, &status, &exists, error))
-        return false;
-    if (exists && !S_ISDIR(status.st_mode))
-        return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
-    buffer_append(memory, directory, strlen(directory) + 1);
-    *found = exists ? directory : dirname((char *) memory->bytes);
-    return true;
-}
-
 bool find_cluster_around(const char *directory, Buffer *inside, Error *error)
 {
     char parent[PLACE_PATH_SIZE];
@@ -67,14 +51,20 @@ bool saved_directory_check(const char *option, const char *directory, const Clus
 {
     const Source *source = clusters->source;
     AUTO_BUFFER Buffer inside = {0};
+    struct stat status;
+    bool exists;
 
     if (!trust_check(directory, error))
         return error_hint(error,
                           "Name a directory for %s that belongs to the user who runs "
                           "pg_rewind, and that only that user can write to.",
                           option);
-    if (!find_existing_directory(directory, memory, existing, error))
+    if (!file_stat(directory, &status, &exists, error))
         return false;
+    if (exists && !S_ISDIR(status.st_mode))
+        return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
+    buffer_append(memory, directory, strlen(directory) + 1);
+    *existing = exists ? directory : dirname((char *) memory->bytes);
     if (!find_links_around(*existing, clusters->target.directory, &inside, error) ||
         !find_links_around(*existing, source != NULL ? source->directory : NULL, &inside, error))
         return false;

@@ -16,24 +16,6 @@
 #define LEAVING_SECONDS 5 /* for backends of clients that have disconnected */
 #define START_SECONDS 5   /* for another --rejoin to start the server after its rewind */
 
-/* A directory that was copied from under a running server has its postmaster.pid: our commands
- * would stop that one. A command of the user's knows better. */
-static bool check_own_process(Rejoin *rejoin, Error *error)
-{
-    const char *directory = rejoin->target.directory;
-
-    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
-        return true;
-    /* A server that was stopping may have ended since it was found. */
-    if (!pid_file_find_server(directory, NULL, &rejoin->pid, error))
-        return false;
-    if (rejoin->pid == 0 || process_works_in(rejoin->pid, directory))
-        return true;
-    error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
-    error_hint_process(rejoin->pid, directory, error);
-    return error_hint(error, "If one runs in another container, name its --stop-command.");
-}
-
 /* Find the target, its server and how that is stopped and started. */
 static bool find_server(Rejoin *rejoin, Error *error)
 {
@@ -59,8 +41,21 @@ static bool find_server(Rejoin *rejoin, Error *error)
     if (pid_file_has_status(directory, PID_FILE_STOPPING))
         rejoin->pid = 0;
     rejoin->report.was_primary = target_was_primary(target);
-    if (rejoin->pid != 0 && !check_own_process(rejoin, error))
-        return false;
+    /* A directory that was copied from under a running server has its postmaster.pid: our commands
+     * would stop that one. A command of the user's knows better. */
+    if (rejoin->pid != 0 && rejoin->options->stop_command == NULL &&
+        !process_works_in(rejoin->pid, directory))
+    {
+        /* A server that was stopping may have ended since it was found. */
+        if (!pid_file_find_server(directory, NULL, &rejoin->pid, error))
+            return false;
+        if (rejoin->pid != 0 && !process_works_in(rejoin->pid, directory))
+        {
+            error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
+            error_hint_process(rejoin->pid, directory, error);
+            return error_hint(error, "If one runs in another container, name its --stop-command.");
+        }
+    }
     facts->runs = rejoin->pid != 0 ? REJOIN_YES : REJOIN_NO;
     facts->first_process =
         rejoin->options->stop_command == NULL && rejoin->pid == 1 && process_works_in(1, directory);
@@ -100,8 +95,7 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
     const Options *options = rejoin->options;
     const ExpectedStart expected = {.rewound = look->divergence.needed,
                                     .needs_own_file = rejoin->control.needs_own_file,
-                                    .of_standby = rejoin->state.position.in_recovery,
-                                    .control = &rejoin->state.control,
+                                    .source = &rejoin->state,
                                     .divergence = look->divergence.lsn,
                                     .scratch = look->session.scratch};
     AdviceList advice = {.arena = rejoin->arena};
@@ -305,26 +299,11 @@ static bool examine(Rejoin *rejoin, Error *error)
     return rejoin->report.facts.examined;
 }
 
-/* --drop-slots drops them while no server runs. */
-static void warn_of_slots_left(const Rejoin *rejoin)
-{
-    AUTO_BUFFER Buffer drops = {0};
-    TargetSlots slots;
-
-    if (!rejoin->options->drop_slots ||
-        !target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
-        return;
-    target_slots_append_drops(&slots, " ", &drops);
-    if (drops.size == 0)
-        return;
-    log_warning("--drop-slots has dropped no replication slot, since the target's server was not "
-                "stopped");
-    log_hint("Drop those of its time as a primary there: %s", buffer_string(&drops));
-}
-
 static bool watch(Rejoin *rejoin, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;
+    AUTO_BUFFER Buffer drops = {0};
+    TargetSlots slots;
     bool follows;
 
     if (!rejoin_find_whether_it_follows(rejoin, &follows, error))
@@ -338,7 +317,16 @@ static bool watch(Rejoin *rejoin, Error *error)
     else if (follows)
     {
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
-        warn_of_slots_left(rejoin);
+        /* --drop-slots drops them while no server runs. */
+        if (rejoin->options->drop_slots &&
+            target_slots_read(&rejoin->target, rejoin->arena, &slots, NULL))
+            target_slots_append_drops(&slots, " ", &drops);
+        if (drops.size > 0)
+        {
+            log_warning("--drop-slots has dropped no replication slot, since the target's server "
+                        "was not stopped");
+            log_hint("Drop those of its time as a primary there: %s", buffer_string(&drops));
+        }
     }
     return true;
 }
@@ -507,30 +495,6 @@ static bool take_step(Rejoin *rejoin, Run *run, RejoinStep step, Error *error)
     return true;
 }
 
-/* A rewind that was not begun, or failed early, did not find out all of it. */
-static void complete_run(Rejoin *rejoin, Run *run)
-{
-    Target *target = &run->session.clusters.target;
-    long pid;
-
-    if (target->directory == NULL)
-        target->directory = rejoin->target.directory;
-    /* All of it: a version without its catalog version would be a fork's. */
-    if (target->control.version == NULL)
-        target->control = rejoin->target.control;
-    if (run->source.description == NULL && rejoin->source != NULL)
-        run->source.description = arena_strdup(rejoin->arena, rejoin->source->description);
-    if (!run->lost_count.counted)
-        run->lost_count = rejoin->lost_count;
-    rejoin->report.running = rejoin->target.directory != NULL &&
-                             pid_file_find_server(rejoin->target.directory, NULL, &pid, NULL) &&
-                             pid != 0 && process_works_in(pid, rejoin->target.directory) &&
-                             !pid_file_has_status(rejoin->target.directory, PID_FILE_STOPPING);
-    rejoin->report.start_command = rejoin->control.start;
-    if (!rejoin->report.running)
-        rejoin->report.failure = server_control_failure(&rejoin->control, rejoin->arena);
-}
-
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *error)
 {
     Rejoin rejoin = {
@@ -538,19 +502,38 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, Error *e
         .arena = run->session.arena,
         .since = "0",
         .report.facts = {.dry_run = options->dry_run, .names_slot = options->slot != NULL}};
+    Target *target = &run->session.clusters.target;
+    const char *directory;
     bool succeeded = true;
     RejoinStep step;
+    long pid;
 
     while (succeeded && (step = rejoin_decide(&rejoin.report.facts)) != REJOIN_END)
         succeeded = take_step(&rejoin, run, step, error);
     run_begin_phase(run, PHASE_NONE);
+    directory = rejoin.target.directory;
     /* "The target is unchanged" would not be true of one that was finished just now: "as it was"
      * its server must not start any more. */
     rejoin.report.resumed = run->session.resumed;
     if (!succeeded && run->session.resumed && run->session.outcome == REWIND_UNTOUCHED &&
         error_worst_kind(error) != ERROR_IMPOSSIBLE)
         session_set_outcome(&run->session, REWIND_NOT_JOINED);
-    complete_run(&rejoin, run);
+    /* A rewind that was not begun, or failed early, did not find out all of it. */
+    if (target->directory == NULL)
+        target->directory = directory;
+    /* All of it: a version without its catalog version would be a fork's. */
+    if (target->control.version == NULL)
+        target->control = rejoin.target.control;
+    if (run->source.description == NULL && rejoin.source != NULL)
+        run->source.description = arena_strdup(rejoin.arena, rejoin.source->description);
+    if (!run->lost_count.counted)
+        run->lost_count = rejoin.lost_count;
+    rejoin.report.running =
+        directory != NULL && pid_file_find_server(directory, NULL, &pid, NULL) && pid != 0 &&
+        process_works_in(pid, directory) && !pid_file_has_status(directory, PID_FILE_STOPPING);
+    rejoin.report.start_command = rejoin.control.start;
+    if (!rejoin.report.running)
+        rejoin.report.failure = server_control_failure(&rejoin.control, rejoin.arena);
     *result = rejoin.report;
     rejoin_forget_source(&rejoin);
     return succeeded;

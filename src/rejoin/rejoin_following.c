@@ -253,39 +253,32 @@ static void note_progress(Standing *standing)
     }
 }
 
-/* The length of the record that begins there in the WAL that the target received; 0: unknown. */
-static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Lsn begin)
-{
-    const uint64_t segment = wal_segment_of(shape, begin);
-    uint8_t bytes[4]; /* xl_tot_len, access/xlogrecord.h (9.3, 9.4: access/xlog.h) */
-    AUTO_BUFFER Buffer path = {0};
-    char name[WAL_NAME_SIZE];
-    size_t length;
-    AUTO_FD int fd = -1;
-
-    wal_segment_name(shape, rejoin->state.position.timeline, segment, name);
-    buffer_printf(&path, "%s/%s/%s", rejoin->target.directory, shape->version->wal_directory, name);
-    return file_open_read(buffer_string(&path), &fd, NULL, NULL) &&
-                   file_read_at(fd, buffer_string(&path), bytes, sizeof(bytes),
-                                begin - wal_segment_start(shape, segment), &length, NULL) &&
-                   length == sizeof(bytes)
-               ? load_u32(bytes)
-               : 0;
-}
-
 /*
  * True if a single record is not replayed yet, which crosses a page and ends with the last byte
  * that was received. A server of many releases (seen with 9.6 to 12) that has received it in two
  * parts waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
- * source. Where a record has padding, that is the byte.
+ * source. Where a record has padding, that is the byte. A record whose length cannot be read does
+ * not wait.
  */
 static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
 {
     const WalShape shape = control_wal_shape(&rejoin->target.control);
     const Lsn begin = wal_skip_header(&shape, replayed);
+    const uint64_t segment = wal_segment_of(&shape, begin);
+    uint8_t size[4]; /* xl_tot_len, access/xlogrecord.h (9.3, 9.4: access/xlog.h) */
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    AUTO_FD int fd = -1;
+    size_t length;
 
-    return replayed != LSN_INVALID && begin / shape.block_size < (end - 1) / shape.block_size &&
-           wal_record_end(&shape, begin, read_record_size(rejoin, &shape, begin)) == end;
+    if (replayed == LSN_INVALID || begin / shape.block_size >= (end - 1) / shape.block_size)
+        return false;
+    wal_segment_name(&shape, rejoin->state.position.timeline, segment, name);
+    buffer_printf(&path, "%s/%s/%s", rejoin->target.directory, shape.version->wal_directory, name);
+    return file_open_read(buffer_string(&path), &fd, NULL, NULL) &&
+           file_read_at(fd, buffer_string(&path), size, sizeof(size),
+                        begin - wal_segment_start(&shape, segment), &length, NULL) &&
+           length == sizeof(size) && wal_record_end(&shape, begin, load_u32(size)) == end;
 }
 
 /*
@@ -307,48 +300,40 @@ static bool has_replayed_all(const Rejoin *rejoin, const Standing *standing)
             last_record_waits(rejoin, replayed, standing->end));
 }
 
-static const char *describe_receiving(const Standing *standing)
-{
-    if (standing->streams)
-        return "receives the source's WAL";
-    if (standing->target.state == TARGET_ANSWERS && standing->target.receives)
-        return "receives WAL, but not from the source: look at the hosts of primary_conninfo";
-    if (standing->target.state != TARGET_ANSWERS && !standing->standby.all_visible)
-        return "this role cannot see whether it receives the source's WAL";
-    return "does not receive the source's WAL";
-}
-
-/* What to do depends on where the setting is: up to 11 in a file that the server reads once. */
-static void add_apply_delay(const Rejoin *rejoin, Error *error)
-{
-    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
-
-    if (delay == NULL)
-        return;
-    error_detail(error, "Replay waits for recovery_min_apply_delay = %s.", delay);
-    error_hint(error, "%s",
-               standby_uses_recovery_conf(rejoin->target.control.version)
-                   ? "If it is not to lag, remove recovery_min_apply_delay from recovery.conf and "
-                     "restart the target's server."
-                   : "If it is not to lag, remove recovery_min_apply_delay from the target's "
-                     "configuration, and reload it: ALTER SYSTEM RESET recovery_min_apply_delay; "
-                     "SELECT pg_catalog.pg_reload_conf();");
-}
-
 static bool error_not_following(const Rejoin *rejoin, const Standing *standing, Error *error)
 {
     static const char *const states[] = {[TARGET_SILENT] = "it cannot be asked",
                                          [TARGET_STARTING] = "it takes no connections yet",
                                          [TARGET_ANSWERS] = "it is a standby"};
     const Version *version = rejoin->target.control.version;
+    const char *delay = next_start_apply_delay(&rejoin->target, rejoin->arena);
+    const bool answers = standing->target.state == TARGET_ANSWERS;
+    const char *receiving =
+        standing->streams ? "receives the source's WAL"
+        : answers && standing->target.receives
+            ? "receives WAL, but not from the source: look at the hosts of primary_conninfo"
+        : !answers && !standing->standby.all_visible
+            ? "this role cannot see whether it receives the source's WAL"
+            : "does not receive the source's WAL";
 
     error_set(error, ERROR_FAILED, "the target's server does not follow the source yet");
     error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
                  standing->replayed == LSN_INVALID ? "(unknown)"
                                                    : LSN_TEXT(version, standing->replayed),
-                 LSN_TEXT(version, standing->end), describe_receiving(standing));
-    add_apply_delay(rejoin, error);
+                 LSN_TEXT(version, standing->end), receiving);
+    if (delay != NULL)
+    {
+        error_detail(error, "Replay waits for recovery_min_apply_delay = %s.", delay);
+        /* Up to 11 the setting is in a file that the server reads once. */
+        error_hint(error, "%s",
+                   standby_uses_recovery_conf(version)
+                       ? "If it is not to lag, remove recovery_min_apply_delay from recovery.conf "
+                         "and restart the target's server."
+                       : "If it is not to lag, remove recovery_min_apply_delay from the target's "
+                         "configuration, and reload it: ALTER SYSTEM RESET "
+                         "recovery_min_apply_delay; SELECT pg_catalog.pg_reload_conf();");
+    }
     server_control_add_log(&rejoin->control, false, error);
     return false;
 }

@@ -110,31 +110,13 @@ static void json_relations_with(Json *json, const char *key, const Lost *lost,
     json_close(json, ']');
 }
 
-static void json_schema_changes(Json *json, const Lost *lost, size_t transaction, size_t *next)
-{
-    AUTO_BUFFER Buffer statement = {0};
-
-    json_section(json, "schema_changes", '[', true);
-    for (; *next < lost->schema_change_count &&
-           lost->schema_changes[*next].transaction == transaction;
-         ++*next)
-    {
-        const LostSchemaChange *change = &lost->schema_changes[*next];
-
-        buffer_clear(&statement);
-        buffer_printf(&statement, "%s %s", change->verb, change->noun);
-        if (change->name != NULL)
-            buffer_printf(&statement, " %s", change->name);
-        json_element(json, buffer_string(&statement));
-    }
-    json_close(json, ']');
-}
-
 static void json_committed(Json *json, const Report *report)
 {
     const Lost *lost = report->run->lost;
     const bool all = report->options->report_transactions == REPORT_TRANSACTIONS_ALL;
-    size_t next = 0;
+    const LostSchemaChange *change = lost->schema_changes; /* in the order of transactions */
+    const LostSchemaChange *const end = change + lost->schema_change_count;
+    AUTO_BUFFER Buffer statement = {0};
 
     for (size_t i = 0; json_each(json, "committed", all, i, lost->transaction_count); i++)
     {
@@ -151,7 +133,16 @@ static void json_committed(Json *json, const Report *report)
         json_relations_with(json, "created", lost, transaction, LOST_CREATED);
         json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
         json_relations_with(json, "dropped", lost, transaction, LOST_DROPPED);
-        json_schema_changes(json, lost, i, &next);
+        json_section(json, "schema_changes", '[', true);
+        for (; change < end && change->transaction == i; change++)
+        {
+            buffer_clear(&statement);
+            buffer_printf(&statement, "%s %s", change->verb, change->noun);
+            if (change->name != NULL)
+                buffer_printf(&statement, " %s", change->name);
+            json_element(json, buffer_string(&statement));
+        }
+        json_close(json, ']');
     }
 }
 
@@ -186,44 +177,16 @@ static void json_touched(Json *json, const Lost *lost)
     }
 }
 
-static void json_lost(Json *json, const Report *report)
-{
-    static const char *const keys[] = {"maintenance_transactions", "list_complete", "prepared_gids",
-                                       "relations", "committed"};
-    const Run *run = report->run;
-    const Lost *lost = run->lost;
-
-    for (size_t i = 0; lost == NULL && i < sizeof(keys) / sizeof(keys[0]); i++)
-        json_null(json, keys[i]);
-    if (lost == NULL)
-        return;
-    json_number(json, "maintenance_transactions", lost->maintenance_count);
-    json_bool(json, "list_complete", !lost->incomplete);
-    json_strings(json, "prepared_gids", run->changes.lost_gids, run->changes.lost_prepared);
-    json_touched(json, lost);
-    json_committed(json, report);
-}
-
-static void json_saved_rows(Json *json, const SavedRows *saved)
-{
-    if (!json_section(json, "saved_rows", '{', saved->json != NULL || saved->incomplete != NULL))
-        return;
-    json_string(json, "jsonl", saved->json);
-    json_string(json, "sql", saved->sql);
-    json_number(json, "transactions", saved->transactions);
-    json_number(json, "changes", saved->changes);
-    json_number(json, "unknown", saved->untold);
-    json_number(json, "not_in_sql", saved->left_out);
-    json_string(json, "incomplete", saved->incomplete);
-    json_close(json, '}');
-}
-
 static void json_discarded(Json *json, const Report *report)
 {
+    static const char *const lost_keys[] = {"maintenance_transactions", "list_complete",
+                                            "prepared_gids", "relations", "committed"};
     const Run *run = report->run;
     const LostCount *count = &run->lost_count;
     const bool known = count->unknown == NULL, scanned = run->changes.known;
     const bool commits = known && count->transactions > 0;
+    const SavedRows *saved = &run->saved_rows;
+    const Lost *lost = run->lost;
 
     if (!json_section(json, "discarded", '{', count->counted))
         return;
@@ -241,8 +204,27 @@ static void json_discarded(Json *json, const Report *report)
         json_string(json, "command", run->saved_wal_command);
         json_close(json, '}');
     }
-    json_saved_rows(json, &run->saved_rows);
-    json_lost(json, report);
+    if (json_section(json, "saved_rows", '{', saved->json != NULL || saved->incomplete != NULL))
+    {
+        json_string(json, "jsonl", saved->json);
+        json_string(json, "sql", saved->sql);
+        json_number(json, "transactions", saved->transactions);
+        json_number(json, "changes", saved->changes);
+        json_number(json, "unknown", saved->untold);
+        json_number(json, "not_in_sql", saved->left_out);
+        json_string(json, "incomplete", saved->incomplete);
+        json_close(json, '}');
+    }
+    for (size_t i = 0; lost == NULL && i < sizeof(lost_keys) / sizeof(lost_keys[0]); i++)
+        json_null(json, lost_keys[i]);
+    if (lost != NULL)
+    {
+        json_number(json, "maintenance_transactions", lost->maintenance_count);
+        json_bool(json, "list_complete", !lost->incomplete);
+        json_strings(json, "prepared_gids", run->changes.lost_gids, run->changes.lost_prepared);
+        json_touched(json, lost);
+        json_committed(json, report);
+    }
     json_close(json, '}');
 }
 
@@ -385,18 +367,6 @@ static void json_next(Json *json, const Run *run)
     json_close(json, '}');
 }
 
-static void json_times(Json *json, const Report *report)
-{
-    ReportTime times[PHASE_COUNT];
-
-    report_times(report, times);
-    json_section(json, "seconds", '{', true);
-    for (size_t i = 0; i < PHASE_COUNT; i++)
-        json_seconds(json, times[i].name, times[i].seconds);
-    json_seconds(json, "total", report->run_seconds);
-    json_close(json, '}');
-}
-
 void report_json(const Report *report, Buffer *text, FILE *file)
 {
     const Run *run = report->run;
@@ -404,6 +374,7 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     const Clusters *clusters = &run->session.clusters;
     const Version *version = clusters->target.control.version;
     Json json = {.text = text, .file = file};
+    ReportTime times[PHASE_COUNT];
 
     json_open(&json, '{');
     json_number(&json, "report_version", REPORT_VERSION);
@@ -438,7 +409,12 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_consequences(&json, report);
     json_next(&json, run);
     json_rejoin(&json, report);
-    json_times(&json, report);
+    report_times(report, times);
+    json_section(&json, "seconds", '{', true);
+    for (size_t i = 0; i < PHASE_COUNT; i++)
+        json_seconds(&json, times[i].name, times[i].seconds);
+    json_seconds(&json, "total", report->run_seconds);
+    json_close(&json, '}');
     json_close(&json, '}');
     buffer_append_u8(text, '\n');
 }

@@ -4,16 +4,6 @@
 
 #include <string.h>
 
-/* Status 1. A wrong command line ends a run before it has looked at the target. */
-static const char *failed_text(const Report *report)
-{
-    if (report->error_count > 0 && report->errors[0]->kind == ERROR_USAGE)
-        return "failed; the command line is wrong, and the target was not looked at";
-    if (report->run->session.resumed)
-        return "failed, after an interrupted rewind was finished";
-    return "failed; the target is unchanged";
-}
-
 ReportResult report_result(const Report *report)
 {
     const Run *run = report->run;
@@ -25,8 +15,13 @@ ReportResult report_result(const Report *report)
     if (report->exit_status == 3)
         return (ReportResult){"impossible",
                               "impossible for this target and source; nothing was changed"};
+    /* A wrong command line ends a run before it has looked at the target. */
     if (report->exit_status != 0)
-        return (ReportResult){"failed", failed_text(report)};
+        return (ReportResult){
+            "failed", report->error_count > 0 && report->errors[0]->kind == ERROR_USAGE
+                          ? "failed; the command line is wrong, and the target was not looked at"
+                      : run->session.resumed ? "failed, after an interrupted rewind was finished"
+                                             : "failed; the target is unchanged"};
     if (resumed && dry_run)
         return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
     if (resumed)

@@ -75,17 +75,6 @@ static void append_branch(const Report *report, const History *history, Lsn end,
         buffer_printf(text, " %s", report_lsn(report, end));
 }
 
-static void append_undiverged(const Report *report, const char *name, const History *history,
-                              Lsn end, Buffer *text)
-{
-    buffer_printf(text, "  %s   ", name);
-    append_timelines(history, 0, history->count, text);
-    buffer_append_string(text, " -->");
-    if (end != LSN_INVALID)
-        buffer_printf(text, " %s", report_lsn(report, end));
-    buffer_append_u8(text, '\n');
-}
-
 static size_t max_size(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -124,14 +113,24 @@ static void append_picture(const Report *report, Buffer *text)
     const Clusters *clusters = &report->run->session.clusters;
     const History *source = &clusters->source_history, *target = &clusters->target_history;
     const Lsn source_end = run_source_end(report->run), target_end = report_target_end(report);
+    const Lsn ends[] = {source_end, target_end};
     Buffer lines[2] = {{0}};
 
     if (source->count == 0 || target->count == 0)
         return;
     if (report->run->divergence.printed == LSN_INVALID)
     {
-        append_undiverged(report, "source", source, source_end, text);
-        append_undiverged(report, "target", target, target_end, text);
+        for (int side = 0; side < 2; side++)
+        {
+            const History *history = side == 0 ? source : target;
+
+            buffer_append_string(text, side == 0 ? "  source   " : "  target   ");
+            append_timelines(history, 0, history->count, text);
+            buffer_append_string(text, " -->");
+            if (ends[side] != LSN_INVALID)
+                buffer_printf(text, " %s", report_lsn(report, ends[side]));
+            buffer_append_u8(text, '\n');
+        }
         return;
     }
 

@@ -253,25 +253,6 @@ static void list_all_done(const Lost *lost, unsigned what, bool by_transaction, 
     }
 }
 
-/* The changes of the schema that the target's catalogs tell. */
-static void list_schema_changes(const Report *report, const Lost *lost, TextList *list)
-{
-    for (size_t i = 0; i < lost->schema_change_count; i++)
-    {
-        const LostSchemaChange *change = &lost->schema_changes[i];
-        const LostTransaction *transaction = &lost->transactions[change->transaction];
-
-        if (!text_list_next(list))
-            continue;
-        buffer_shown(list->buffer, SHOWN_ONE_LINE, "%s %s%s%s by %u, %.19s", change->verb,
-                     change->noun, change->name != NULL ? " " : "",
-                     change->name != NULL ? change->name : "", transaction->xid,
-                     time_text(report, transaction->time));
-        if (change->rows_on_source)
-            buffer_append_string(list->buffer, "\n  its rows are still on the source");
-    }
-}
-
 static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
 {
     static const struct
@@ -294,7 +275,19 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
             text_list_add(&list, "%s: up to %lld", lost->relations[i].name,
                           (long long) lost->relations[i].last_value);
     text_list_rows(text, "sequences", &list);
-    list_schema_changes(report, lost, &list);
+    for (size_t i = 0; i < lost->schema_change_count; i++)
+    {
+        const LostSchemaChange *change = &lost->schema_changes[i];
+        const LostTransaction *transaction = &lost->transactions[change->transaction];
+
+        if (!text_list_next(&list))
+            continue;
+        buffer_shown(&buffer, SHOWN_ONE_LINE, "%s %s%s%s by %u, %.19s", change->verb, change->noun,
+                     change->name != NULL ? " " : "", change->name != NULL ? change->name : "",
+                     transaction->xid, time_text(report, transaction->time));
+        if (change->rows_on_source)
+            buffer_append_string(&buffer, "\n  its rows are still on the source");
+    }
     text_list_rows(text, "schema, by its catalogs", &list);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
@@ -425,44 +418,24 @@ static void text_rejoin(const Report *report, Buffer *text)
     }
 }
 
-/* The source that answered, and the program that made the report. */
-static void text_run(const Report *report, Buffer *text)
-{
-    const SourceAddress *source = &report->run->source;
-    const uint64_t identifier = report->run->session.clusters.target.control.system_identifier;
-
-    if (identifier != 0)
-        text_row(text, "system identifier", "%llu", (unsigned long long) identifier);
-    if (source->is_server)
-        text_row(text, "answered by", "%s%s%s%s port %u", source->host != NULL ? source->host : "",
-                 source->address != NULL ? " (" : "",
-                 source->address != NULL ? source->address : "", source->address != NULL ? ")" : "",
-                 source->port);
-    text_value(text, "pg_rewind", report->program_version);
-}
-
-static void text_prepared_list(const char *label, const PlanPreparedList *prepared, Buffer *text)
-{
-    AUTO_BUFFER Buffer buffer = {0};
-    TextList list = {&buffer, "\n", SHOWN_MAX, 0};
-
-    for (size_t i = 0; i < prepared->count; i++)
-        if (prepared->entries[i].gid != NULL)
-            text_list_add(&list, "%u, \"%s\"", prepared->entries[i].xid, prepared->entries[i].gid);
-        else
-            text_list_add(&list, "%u", prepared->entries[i].xid);
-    text_list_rows(text, label, &list);
-}
-
 static void text_prepared(const Report *report, Buffer *text)
 {
+    static const char *const labels[] = {"the source's, which stay", "the target's, which go"};
+    AUTO_BUFFER Buffer buffer = {0};
+    TextList list = {&buffer, "\n", SHOWN_MAX, 0};
     PlanPrepared prepared;
+    const PlanPreparedList *const lists[] = {&prepared.stay, &prepared.go};
 
     if (!report_prepared(report, &prepared) || prepared.stay.count + prepared.go.count == 0)
         return;
     buffer_append_string(text, "\nPrepared transactions\n");
-    text_prepared_list("the source's, which stay", &prepared.stay, text);
-    text_prepared_list("the target's, which go", &prepared.go, text);
+    for (int which = 0; which < 2; which++)
+    {
+        for (size_t i = 0; i < lists[which]->count; i++)
+            text_list_add(&list, lists[which]->entries[i].gid != NULL ? "%u, \"%s\"" : "%u",
+                          lists[which]->entries[i].xid, lists[which]->entries[i].gid);
+        text_list_rows(text, labels[which], &list);
+    }
 }
 
 static void text_archived(const Report *report, Buffer *text)
@@ -550,6 +523,9 @@ void report_text(const Report *report, Buffer *out)
     AUTO_BUFFER Buffer document = {0};
     Buffer *text = &document;
     const bool done = report->exit_status == 0 && !report->options->dry_run;
+    const SourceAddress *source = &report->run->source;
+    const Control *control = &report->run->session.clusters.target.control;
+    const bool numbered = source->address != NULL;
     const char *backup = run_full_backup(report->run);
     char server[CONTROL_SERVER_SIZE];
 
@@ -560,12 +536,18 @@ void report_text(const Report *report, Buffer *out)
         text_rows(text, "detail", report->errors[i]->detail, 0);
         text_rows(text, "hint", report->errors[i]->hint, 0);
     }
-    text_value(text, "source", report->run->source.description);
+    text_value(text, "source", source->description);
     text_value(text, "target", report->run->session.clusters.target.directory);
-    if (report->run->session.clusters.target.control.version != NULL)
-        text_row(text, "server version", "%s",
-                 control_server(&report->run->session.clusters.target.control, server));
-    text_run(report, text);
+    if (control->version != NULL)
+        text_row(text, "server version", "%s", control_server(control, server));
+    if (control->system_identifier != 0)
+        text_row(text, "system identifier", "%llu",
+                 (unsigned long long) control->system_identifier);
+    if (source->is_server)
+        text_row(text, "answered by", "%s%s%s%s port %u", source->host != NULL ? source->host : "",
+                 numbered ? " (" : "", numbered ? source->address : "", numbered ? ")" : "",
+                 source->port);
+    text_value(text, "pg_rewind", report->program_version);
     text_histories(report, text);
     text_lost(report, done, text);
     text_fetched(report, done, text);

@@ -5,20 +5,6 @@
 #include "recovery_start/recovery_start.h"
 #include "stage/stage.h"
 
-/*
- * True if a target whose server runs has diverged. A primary was on its timeline after the point
- * where the source left that, and goes on. Whether others have is only known when they are stopped.
- */
-static bool running_has_diverged(const Clusters *clusters, Lsn *latest)
-{
-    size_t common;
-
-    return history_common(&clusters->source_history, &clusters->target_history, &common, latest) &&
-           *latest != LSN_INVALID &&
-           (clusters->target.control.state == STATE_IN_PRODUCTION ||
-            divergence_is_certain(clusters));
-}
-
 static bool foretell_start(Look *look, Error *error)
 {
     const Session *session = &look->session;
@@ -42,10 +28,17 @@ static bool find_divergence_of_look(Look *look, Error *error)
 {
     const Clusters *clusters = &look->session.clusters;
     Lsn latest = LSN_INVALID, known_end;
+    size_t common;
 
     if (look->session.running && !look->session.options->compare)
     {
-        if (!running_has_diverged(clusters, &latest))
+        /* A primary was on its timeline after the point where the source left that, and goes on.
+         * Whether others have diverged is only known when they are stopped. */
+        if (!history_common(&clusters->source_history, &clusters->target_history, &common,
+                            &latest) ||
+            latest == LSN_INVALID ||
+            (clusters->target.control.state != STATE_IN_PRODUCTION &&
+             !divergence_is_certain(clusters)))
             return true;
         /* It writes more: the end of its WAL is not looked for. */
         known_end = look->session.target_wal->known_end;

@@ -40,30 +40,25 @@ bool run_lacks_wal(const Run *run)
     return start->wal_from > run->divergence.lsn && start->wal_from > start->earliest.redo;
 }
 
-static void add_missing_slot(Run *run, const AffectedSlot *slot)
-{
-    const WalShape *shape = &run->session.clusters.shape;
-    const uint64_t segment = wal_segment_of(shape, run_source_end(run));
-
-    start_advise_on_slot(version_of(run), slot->name, strcmp(slot->state, "unknown") == 0,
-                         "Make the slot on the source: ",
-                         run->planned.known ? wal_segment_start(shape, segment)
-                                            : run->divergence.target_end,
-                         &run->advice);
-}
-
 /* Slots that a former primary still has keep WAL on a standby, too. */
 static void add_slot_steps(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
+    const WalShape *shape = &run->session.clusters.shape;
     AUTO_BUFFER Buffer copied_drops = {0};
 
     for (size_t i = 0; i < next->slot_count; i++)
     {
         const AffectedSlot *slot = &next->slots[i];
+        const bool unknown = strcmp(slot->state, "unknown") == 0;
 
-        if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
-            add_missing_slot(run, slot);
+        if (unknown || strcmp(slot->state, "missing") == 0)
+            start_advise_on_slot(
+                version_of(run), slot->name, unknown, "Make the slot on the source: ",
+                run->planned.known
+                    ? wal_segment_start(shape, wal_segment_of(shape, run_source_end(run)))
+                    : run->divergence.target_end,
+                &run->advice);
         if (strcmp(slot->state, "copied") == 0)
         {
             buffer_append_u8(&copied_drops, ' ');
@@ -77,23 +72,6 @@ static void add_slot_steps(const Options *options, Run *run)
                    buffer_string(&copied_drops));
     if (!run->planned.known && !options->drop_slots)
         target_slots_advise(&run->slots, version_of(run), &run->advice);
-}
-
-static void add_misleading_wal(const Options *options, Run *run)
-{
-    const MisleadingWal *misleading = &run->misleading;
-    const Timeline timeline = last_timeline(&run->session.clusters.source_history);
-
-    /* --rejoin has said so already. */
-    if (misleading->command_not_run != NULL && !options->rejoin)
-        advice_add(
-            &run->advice, step,
-            "The server will have another restore_command: %s. It is not the target's own, so "
-            "pg_rewind has not run it, and has not asked that archive for WAL that would "
-            "lead the server away from the source.",
-            setting_command_shown(run->session.arena, misleading->command_not_run));
-
-    start_advise_on_misleading_wal(misleading, timeline, &run->advice);
 }
 
 /* Otherwise the target would open for writing and diverge from the source again. */
@@ -146,19 +124,6 @@ static void add_start(const Options *options, Run *run)
                    "Start the server: it replays the source's WAL and follows it.");
 }
 
-static void add_missing_wal(Run *run)
-{
-    const Version *version = version_of(run);
-
-    if (run->planned.known && run_lacks_wal(run))
-        advice_add(
-            &run->advice, step,
-            "The rewound target has the source's WAL only from %s on: let standbys that need "
-            "earlier WAL (from %s on) follow the source or an archive. With --early-start the "
-            "target would have it.",
-            LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
-}
-
 /* The server checks a manifest, but not enough: PrepareForIncrementalBackup in
  * backup/basebackup_incremental.c, and design/report.md. */
 const char *run_full_backup(const Run *run)
@@ -188,6 +153,8 @@ void next_steps_make(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
     const StandbySettings *settings = next->standby_settings;
+    const MisleadingWal *misleading = &run->misleading;
+    const Version *version = version_of(run);
 
     run->advice = (AdviceList){.arena = run->session.arena};
     if (run->session.pending)
@@ -198,9 +165,23 @@ void next_steps_make(const Options *options, Run *run)
         return;
     }
     advice_add_all(&run->advice, &next->advice);
-    add_misleading_wal(options, run);
+    if (misleading->command_not_run != NULL && !options->rejoin) /* --rejoin has said so already */
+        advice_add(
+            &run->advice, step,
+            "The server will have another restore_command: %s. It is not the target's own, so "
+            "pg_rewind has not run it, and has not asked that archive for WAL that would "
+            "lead the server away from the source.",
+            setting_command_shown(run->session.arena, misleading->command_not_run));
+    start_advise_on_misleading_wal(misleading, last_timeline(&run->session.clusters.source_history),
+                                   &run->advice);
     add_slot_steps(options, run);
-    add_missing_wal(run);
+    if (run->planned.known && run_lacks_wal(run))
+        advice_add(
+            &run->advice, step,
+            "The rewound target has the source's WAL only from %s on: let standbys that need "
+            "earlier WAL (from %s on) follow the source or an archive. With --early-start the "
+            "target would have it.",
+            LSN_TEXT(version, run->start.wal_from), LSN_TEXT(version, run->divergence.lsn));
     if (settings != NULL)
         advice_add_all(&run->advice, &settings->advice);
     if (options->dry_run && (run->divergence.needed || settings != NULL))
@@ -230,23 +211,19 @@ static void append_value(Buffer *text, const char *value)
     buffer_append_string(text, strlen(value) > VALUE_COLUMNS_MAX ? "...'" : "'");
 }
 
-/* A setting that -R writes is not the source's. */
-static bool is_sources(const NextStart *next, const ChangedSetting *setting)
+static void append_settings(const NextStart *next, TextList *list)
 {
     const bool slot_written =
         next->standby_settings != NULL && next->standby_settings->slot != NULL;
 
-    return !(next->written && strcmp(setting->name, "primary_conninfo") == 0) &&
-           !(slot_written && strcmp(setting->name, "primary_slot_name") == 0);
-}
-
-static void append_settings(const NextStart *next, TextList *list)
-{
     for (size_t i = 0; i < next->setting_count; i++)
     {
         const ChangedSetting *setting = &next->settings[i];
+        /* A setting that -R writes is not the source's. */
+        const bool written = (next->written && strcmp(setting->name, "primary_conninfo") == 0) ||
+                             (slot_written && strcmp(setting->name, "primary_slot_name") == 0);
 
-        if (!is_sources(next, setting) || !text_list_next(list))
+        if (written || !text_list_next(list))
             continue;
         buffer_shown(list->buffer, SHOWN_ONE_LINE,
                      setting->now == NULL ? "%s " : "%s = ", setting->name);
@@ -265,24 +242,11 @@ static void append_names(const char *const *names, size_t count, TextList *list)
     text_list_end(list);
 }
 
-static void append_conninfo(const StandbySettings *settings, TextList *list)
-{
-    Buffer *text = list->buffer;
-
-    if (settings == NULL)
-        return;
-    if (settings->kept_count > 0)
-        buffer_append_string(text, "kept ");
-    append_names(settings->kept, settings->kept_count, list);
-    if (settings->changed_count > 0)
-        buffer_append_string(text, text->size > 0 ? "; changed " : "changed ");
-    append_names(settings->changed, settings->changed_count, list);
-}
-
 void next_append(const NextStart *next, NextList which, const char *separator, size_t shown_max,
                  Buffer *text)
 {
     TextList settings = {text, separator, shown_max, 0}, names = {text, ", ", NAMES_SHOWN_MAX, 0};
+    const StandbySettings *standby = next->standby_settings;
 
     switch (which)
     {
@@ -300,7 +264,14 @@ void next_append(const NextStart *next, NextList which, const char *separator, s
         text_list_end(&names);
         break;
     case NEXT_CONNINFO:
-        append_conninfo(next->standby_settings, &names);
+        if (standby == NULL)
+            break;
+        if (standby->kept_count > 0)
+            buffer_append_string(text, "kept ");
+        append_names(standby->kept, standby->kept_count, &names);
+        if (standby->changed_count > 0)
+            buffer_append_string(text, text->size > 0 ? "; changed " : "changed ");
+        append_names(standby->changed, standby->changed_count, &names);
         break;
     case NEXT_KEPT:
         append_names(next->kept, next->kept_count, &names);

@@ -8,24 +8,6 @@
 
 #include <stdlib.h>
 
-/* A tablespace that the source drops while it is listed seems to be empty: the second list does not
- * have it. */
-static bool list_source(const Clusters *clusters, Listing *files, Error *error)
-{
-    Source *source = clusters->source;
-    const Version *version = clusters->shape.version;
-
-    if (!listing_of_source(source, version, files, error))
-        return false;
-    if (source->is_server && listing_missing_tablespace(files) != NULL)
-    {
-        listing_free(files);
-        if (!listing_of_source(source, version, files, error))
-            return false;
-    }
-    return listing_check_complete(files, version, error);
-}
-
 /* The listings of a pair. */
 typedef struct Sides
 {
@@ -37,83 +19,62 @@ typedef struct Sides
 static bool list_side(void *context, size_t item, Error *error)
 {
     const Sides *sides = context;
+    Source *source = sides->clusters->source;
+    const Version *version = sides->clusters->shape.version;
 
-    return item == 0 ? list_source(sides->clusters, sides->source, error)
-                     : listing_of_target(&sides->clusters->target, sides->target, error);
-}
-
-/* Both at once: what a server lists is waited for. */
-static bool list_both_sides(const Clusters *clusters, int jobs, Planned *planned, Error *error)
-{
-    Sides sides = {clusters, &planned->source_files, &planned->target_files};
-
-    log_progress_message("reading source file list"); /* contract */
-    log_progress_message("reading target file list"); /* contract */
-    progress_begin(PROGRESS_LIST, 0);
-    return progress_end(workers_run(jobs, 2, list_side, &sides, error));
-}
-
-/* Kept are the files that the options name, those that primary_conninfo names, and with
- * --keep-config those that the target's configuration includes or names. */
-static void find_kept_files(const Version *version, const Keep *asked,
-                            const StandbySettings *settings, const Configuration *configuration,
-                            Keep *keep)
-{
-    const char **names;
-    size_t count;
-
-    keep_copy(asked, keep);
-    for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
-        keep_add_file(keep, version, settings->files[i]);
-    if (!keep->configuration)
-        return;
-    names = configuration_named_files(configuration, &count);
-    for (size_t i = 0; i < count; i++)
-        keep_add_file(keep, version, names[i]);
-}
-
-/* The file is fetched, and no relation's. Those of relations are too many, and the source's server
- * would fail for one that it may not read. */
-static bool is_to_be_tried(const PlanEntry *entry)
-{
-    return entry->action == ACTION_COPY && entry->type == FILE_REGULAR && !entry->wal &&
-           entry->source_size > 0 && entry->kind != KIND_RELATION && entry->kind != KIND_FORK;
-}
-
-/* Add the problem, and what helps. */
-static void add_refused_file(Session *session, const char *path, Error *problem)
-{
-    AUTO_BUFFER Buffer option = {0};
-
-    if (session->clusters.source->is_server)
-        error_hint(problem, "The source's server must be able to read it.");
-    if (!plan_must_come_from_source(session->clusters.shape.version, path))
+    if (item != 0)
+        return listing_of_target(&sides->clusters->target, sides->target, error);
+    if (!listing_of_source(source, version, sides->source, error))
+        return false;
+    /* A tablespace that the source drops while it is listed seems to be empty: the second list does
+     * not have it. */
+    if (source->is_server && listing_missing_tablespace(sides->source) != NULL)
     {
-        plan_append_keep_option(&option, path);
-        error_hint(problem, "To leave the target without it, or with its own, use:%s",
-                   buffer_string(&option));
+        listing_free(sides->source);
+        if (!listing_of_source(source, version, sides->source, error))
+            return false;
     }
-    problems_add_finding(&session->problems, "source_files", problem);
+    return listing_check_complete(sides->source, version, error);
 }
 
 /*
  * A rewind would end at a file that the source may not read, when much has been fetched. So a byte
- * of each is read before.
+ * of each that is fetched is read before. Those of relations are left out: they are too many, and
+ * the source's server would fail for one that it may not read.
  */
 static bool try_source_files(Session *session, const Plan *plan, Error *error)
 {
-    Source *source = session->clusters.source;
+    const Clusters *clusters = &session->clusters;
+    Source *source = clusters->source;
     const char **paths = memory_allocate_zeroed(plan->count + 1, sizeof(*paths));
     RefusedFiles *refused = memory_allocate_zeroed(1, sizeof(*refused));
     size_t count = 0;
     bool result;
 
     for (size_t i = 0; i < plan->count; i++)
-        if (is_to_be_tried(&plan->entries[i]))
-            paths[count++] = plan->entries[i].path;
+    {
+        const PlanEntry *entry = &plan->entries[i];
+
+        if (entry->action == ACTION_COPY && entry->type == FILE_REGULAR && !entry->wal &&
+            entry->source_size > 0 && entry->kind != KIND_RELATION && entry->kind != KIND_FORK)
+            paths[count++] = entry->path;
+    }
     result = source->operations->try_files(source, paths, count, refused, error);
     for (size_t i = 0; result && i < refused->count; i++)
-        add_refused_file(session, refused->paths[i], &refused->errors[i]);
+    {
+        Error *problem = &refused->errors[i];
+        AUTO_BUFFER Buffer option = {0};
+
+        if (source->is_server)
+            error_hint(problem, "The source's server must be able to read it.");
+        if (!plan_must_come_from_source(clusters->shape.version, refused->paths[i]))
+        {
+            plan_append_keep_option(&option, refused->paths[i]);
+            error_hint(problem, "To leave the target without it, or with its own, use:%s",
+                       buffer_string(&option));
+        }
+        problems_add_finding(&session->problems, "source_files", problem);
+    }
     free(refused);
     free(paths);
     return result;
@@ -133,9 +94,17 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     const Configuration configuration = target_configuration(&clusters->target, session->arena);
     const char *logs = configuration_log_directory(&configuration);
     PlanInput *input = &planned->input;
+    Keep *keep = &planned->keep;
+    Sides sides = {clusters, &planned->source_files, &planned->target_files};
+    const char **names = NULL;
+    size_t name_count = 0;
     bool result;
 
-    if (!list_both_sides(clusters, options->jobs, planned, error))
+    log_progress_message("reading source file list"); /* contract */
+    log_progress_message("reading target file list"); /* contract */
+    progress_begin(PROGRESS_LIST, 0);
+    /* Both at once: what a server lists is waited for. */
+    if (!progress_end(workers_run(options->jobs, 2, list_side, &sides, error)))
         return false;
     for (size_t i = 0; first && i < mappings->count; i++)
         if (!tablespace_is_listed(&planned->source_files, mappings->mappings[i].from))
@@ -144,7 +113,15 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     tablespaces_map(mappings, &planned->source_files);
     listing_add_new_places(&planned->source_files, clusters->target.directory,
                            &planned->target_files);
-    find_kept_files(version, options->keep, settings, &configuration, &planned->keep);
+    /* Kept are the files that the options name, those that primary_conninfo names, and with
+     * --keep-config those that the target's configuration includes or names. */
+    keep_copy(options->keep, keep);
+    for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
+        keep_add_file(keep, version, settings->files[i]);
+    if (keep->configuration)
+        names = configuration_named_files(&configuration, &name_count);
+    for (size_t i = 0; i < name_count; i++)
+        keep_add_file(keep, version, names[i]);
     input->version = version;
     input->version_directory = control->version_directory;
     input->shape = clusters->shape;
@@ -153,7 +130,7 @@ static bool plan_files(Session *session, const StandbySettings *settings, bool f
     input->source = &planned->source_files;
     input->target = &planned->target_files;
     input->tablespaces = options->tablespaces;
-    input->keep = &planned->keep;
+    input->keep = keep;
     input->own_files = standby ? standby_written_files(version) : NULL;
     input->unwanted = standby ? standby_unwanted_file(version) : NULL;
     input->log_directory = logs != NULL && !path_is_servers(version, logs) ? logs : NULL;

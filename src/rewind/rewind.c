@@ -102,19 +102,6 @@ static bool check_plan(Run *run, Error *error)
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
 }
 
-static void warn_of_summaries(const Run *run)
-{
-    const char *newest = plan_wal_before_gap(&run->planned.input);
-
-    if (newest == NULL || !run->next_start->summarizes_wal)
-        return;
-    log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it is "
-                "there, the target's server cannot summarize WAL, and keeps all");
-    log_hint("Before the server starts, copy the segments in \"%s\" up to %s to the archive, and "
-             "remove them and their .ready files.",
-             run->session.clusters.shape.version->wal_directory, newest);
-}
-
 /*
  * Choose where recovery starts, and plan for that start. `source` is the source as it is now,
  * `first` says that nothing was planned before.
@@ -130,6 +117,7 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                               .options = session->options,
                               .archives =
                                   run->next_start != NULL && run->next_start->archives_always};
+    const char *newest;
     bool planned;
 
     run_begin_phase(run, PHASE_SCAN);
@@ -150,7 +138,15 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
         return true;
     if (run->next_start->limits_written)
         standby_limits_tell(&run->next_start->low_limits);
-    warn_of_summaries(run);
+    newest = plan_wal_before_gap(&run->planned.input);
+    if (newest != NULL && run->next_start->summarizes_wal)
+    {
+        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
+                    "is there, the target's server cannot summarize WAL, and keeps all");
+        log_hint("Before the server starts, copy the segments in \"%s\" up to %s to the archive, "
+                 "and remove them and their .ready files.",
+                 session->clusters.shape.version->wal_directory, newest);
+    }
     look_for_misleading_wal(run);
     return true;
 }
@@ -164,23 +160,6 @@ static void add_fetched(Run *run)
         sum->fetched_bytes_by_kind[kind] += more->fetched_bytes_by_kind[kind];
     sum->fetched_bytes += more->fetched_bytes;
     sum->compared_bytes += more->compared_bytes;
-}
-
-/* The diverged WAL is kept before the commit takes it from the target; the journal says what the
- * apply will do. */
-static bool finish_stage(Run *run, Error *error)
-{
-    const Session *session = &run->session;
-    const char *directory = session->options->save_diverged_wal;
-
-    if (directory != NULL &&
-        !saved_wal_write(directory, &session->clusters, &session->target_wal->stream,
-                         &run->divergence, session->arena, &run->saved_wal_command, error))
-        return false;
-    if (!transfer_finish(session, &run->divergence, run->standby_settings, &run->staged, error))
-        return false;
-    streaming_check_slot_again(session->options, &session->clusters);
-    return true;
 }
 
 /* True if the rewound standby archives what it receives (archive_mode = always), and does not
@@ -218,8 +197,9 @@ static bool plan_for_archive(Run *run, const SourceState *source, bool first, Er
  */
 static bool plan_and_stage(Run *run, Error *error)
 {
-    const Options *options = run->session.options;
-    const Clusters *clusters = &run->session.clusters;
+    const Session *session = &run->session;
+    const Options *options = session->options;
+    const Clusters *clusters = &session->clusters;
     SourceState source = run->source_state;
 
     for (int attempt = 1;; attempt++)
@@ -229,8 +209,8 @@ static bool plan_and_stage(Run *run, Error *error)
         run->saved_rows.rewind_bytes = run->planned.plan.fetch_bytes;
         /* Before anything is fetched, and in a dry run too. */
         if (attempt == 1 && options->save_lost_rows != NULL &&
-            !run->save_rows(options, clusters, &run->divergence, run->session.arena,
-                            &run->saved_rows, error))
+            !run->save_rows(options, clusters, &run->divergence, session->arena, &run->saved_rows,
+                            error))
             return false;
         /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
         if (attempt == 1 &&
@@ -239,12 +219,11 @@ static bool plan_and_stage(Run *run, Error *error)
         if (options->dry_run)
             return true;
         run_begin_phase(run, PHASE_STAGE);
-        if (!transfer_make(&run->session, &run->planned, &run->start,
-                           run->next_start->archives_always, attempt == ATTEMPTS_MAX, &run->staged,
-                           error))
+        if (!transfer_make(session, &run->planned, &run->start, run->next_start->archives_always,
+                           attempt == ATTEMPTS_MAX, &run->staged, error))
             return false;
         if (!run->staged.obsolete)
-            return finish_stage(run, error);
+            break;
         log_info("the source has copied a database, created a tablespace or dropped a replication "
                  "origin in the meantime: starting again");
         add_fetched(run);
@@ -254,6 +233,15 @@ static bool plan_and_stage(Run *run, Error *error)
         if (!source_state_read_again(clusters->source, &run->staged.source, &source, error))
             return false;
     }
+    /* The diverged WAL is kept before the commit takes it from the target; the journal says what
+     * the apply will do. */
+    if ((options->save_diverged_wal != NULL &&
+         !saved_wal_write(options->save_diverged_wal, clusters, &session->target_wal->stream,
+                          &run->divergence, session->arena, &run->saved_wal_command, error)) ||
+        !transfer_finish(session, &run->divergence, run->standby_settings, &run->staged, error))
+        return false;
+    streaming_check_slot_again(options, clusters);
+    return true;
 }
 
 /* ---- No rewind ---- */
@@ -319,71 +307,56 @@ static uint64_t fingerprint_of_set_up(const Run *run)
     return fingerprint;
 }
 
-/* -R: find the limits that the target's own configuration lacks to start on the source's WAL. */
-static bool find_own_limits(Run *run, Error *error)
-{
-    Session *session = &run->session;
-    const ExpectedStart expected = {.control = &run->source_state.control};
-
-    if (run->standby_settings == NULL ||
-        standby_uses_recovery_conf(session->clusters.shape.version))
-        return true;
-    if (!next_start_limits(session->options, &session->clusters, expected, session->arena,
-                           &run->standby_settings->limits, error))
-        return false;
-    standby_limits_tell(&run->standby_settings->limits);
-    return true;
-}
-
-/* Do what -R and --drop-slots ask for: the slots last, since the same command drops those that are
- * left, as long as no server was started. After a failure the disk tells whether anything is done.
- */
-static bool set_up(Run *run, Error *error)
-{
-    Session *session = &run->session;
-    const Clusters *clusters = &session->clusters;
-    const uint64_t before = fingerprint_of_set_up(run);
-    bool result;
-
-    session_set_outcome(session, REWIND_SET_UP_IN_PART);
-    result = run->standby_settings == NULL ||
-             standby_files_write(clusters, run->standby_settings, session->options->keep, error);
-    if (result && session->options->drop_slots && run->slots.count > 0)
-        result = interlock_claim_pid_file(session->interlock, error) &&
-                 target_slots_drop(&clusters->target, &run->slots, error);
-    if (result || fingerprint_of_set_up(run) == before)
-        session_set_outcome(session, REWIND_UNTOUCHED);
-    return result;
-}
-
 /* The target is on the source's history already. -R makes a standby of it nevertheless. */
 static bool finish_unneeded(Run *run, Error *error)
 {
-    const Options *options = run->session.options;
-    const Clusters *clusters = &run->session.clusters;
+    Session *session = &run->session;
+    const Options *options = session->options;
+    const Clusters *clusters = &session->clusters;
     const Target *target = &clusters->target;
     const Lsn needed_from = run->divergence.target_end;
-    bool found;
+    const ExpectedStart expected = {.source = &run->source_state};
+    StandbySettings *settings = run->standby_settings;
+    uint64_t before;
+    bool found, result;
     long pid;
 
     log_info("no rewind required"); /* contract */
     if (!warn_if_left_behind(run, error))
         return false;
-    if (!target_slots_read(target, run->session.arena, &run->slots, error))
+    if (!target_slots_read(target, session->arena, &run->slots, error))
         return false;
     if (options->drop_slots)
         tell_of_slots_left(&run->slots);
-    if (!find_own_limits(run, error) ||
-        !streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
+    /* -R writes the limits that the target's own configuration lacks for the source's WAL. */
+    if (settings != NULL && !standby_uses_recovery_conf(clusters->shape.version))
+    {
+        if (!next_start_limits(options, clusters, expected, session->arena, &settings->limits,
+                               error))
+            return false;
+        standby_limits_tell(&settings->limits);
+    }
+    if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;
     if (options->dry_run)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
     if (!pid_file_find_server(target->directory, &found, &pid, error) ||
-        (found && pid == 0 && !interlock_claim_pid_file(run->session.interlock, error)))
+        (found && pid == 0 && !interlock_claim_pid_file(session->interlock, error)))
         return false;
-    return set_up(run, error);
+    /* The slots are dropped last, since the same command drops those that are left, as long as no
+     * server was started. After a failure the disk tells whether anything of -R and --drop-slots is
+     * done. */
+    before = fingerprint_of_set_up(run);
+    session_set_outcome(session, REWIND_SET_UP_IN_PART);
+    result = settings == NULL || standby_files_write(clusters, settings, options->keep, error);
+    if (result && options->drop_slots && run->slots.count > 0)
+        result = interlock_claim_pid_file(session->interlock, error) &&
+                 target_slots_drop(target, &run->slots, error);
+    if (result || fingerprint_of_set_up(run) == before)
+        session_set_outcome(session, REWIND_UNTOUCHED);
+    return result;
 }
 
 /* ---- The story ---- */
@@ -440,8 +413,7 @@ static bool check_next_start(Run *run, Error *error)
     Session *session = &run->session;
     const ExpectedStart expected = {.rewound = run->divergence.needed,
                                     .needs_own_file = run->needs_own_file,
-                                    .of_standby = run->source_state.position.in_recovery,
-                                    .control = &run->source_state.control,
+                                    .source = &run->source_state,
                                     .divergence = run->divergence.lsn,
                                     .scratch = session->scratch};
     AdviceList advice = {.arena = session->arena};
@@ -454,28 +426,23 @@ static bool check_next_start(Run *run, Error *error)
     return true;
 }
 
-/* With --compare the target's WAL is read for the number of its transactions alone. */
-static bool count_losses(Run *run, Error *error)
-{
-    const Session *session = &run->session;
-    const DivergenceInput input = session_divergence_input(session, &run->source_state);
-
-    if (run->lost_count.counted)
-        return true;
-    progress_begin(PROGRESS_SCAN_TARGET, 0);
-    return progress_end(lost_count_read(&input, &run->divergence, &session->target_wal->stream,
-                                        false, session->arena, &run->lost_count, error));
-}
-
 /* Say what the rewind discards, and that it may go the wrong way, before anything is changed. */
 static bool judge_losses(Run *run, Error *error)
 {
-    const Options *options = run->session.options;
-    const Clusters *clusters = &run->session.clusters;
+    const Session *session = &run->session;
+    const Options *options = session->options;
+    const Clusters *clusters = &session->clusters;
+    const DivergenceInput input = session_divergence_input(session, &run->source_state);
     Error warning;
 
-    if (!count_losses(run, error))
-        return false;
+    /* With --compare the target's WAL is read for the number of its transactions alone. */
+    if (!run->lost_count.counted)
+    {
+        progress_begin(PROGRESS_SCAN_TARGET, 0);
+        if (!progress_end(lost_count_read(&input, &run->divergence, &session->target_wal->stream,
+                                          false, session->arena, &run->lost_count, error)))
+            return false;
+    }
     lost_count_print(&run->lost_count, options);
     if (direction_is_doubtful(clusters) && (Timeline) options->demote != clusters->target.timeline)
     {

@@ -34,17 +34,6 @@ void session_set_outcome(Session *session, RewindOutcome outcome)
     memory_set_unfinished(outcome != REWIND_UNTOUCHED);
 }
 
-RewindOutcome session_outcome_on_disk(const char *target, RewindOutcome known, bool suspected)
-{
-    static const RewindOutcome outcomes[] = {
-        [PENDING_NOT_THERE] = REWIND_UNTOUCHED,
-        [PENDING_THERE] = REWIND_COMMITTED,
-        [PENDING_UNCERTAIN] = REWIND_UNCERTAIN,
-    };
-
-    return known == REWIND_UNTOUCHED ? outcomes[apply_look_for_pending(target, suspected)] : known;
-}
-
 bool session_wait_for_lock(const char *target, double *patience_seconds, Interlock **interlock,
                            bool *waited, Error *error)
 {
@@ -63,16 +52,26 @@ bool session_wait_for_lock(const char *target, double *patience_seconds, Interlo
     return !wait.stopped;
 }
 
-bool session_target_in_use(const char *target)
+RewindOutcome session_failed_outcome(const Session *session, const char *target, bool suspected)
 {
+    static const RewindOutcome outcomes[] = {
+        [PENDING_NOT_THERE] = REWIND_UNTOUCHED,
+        [PENDING_THERE] = REWIND_COMMITTED,
+        [PENDING_UNCERTAIN] = REWIND_UNCERTAIN,
+    };
+    RewindOutcome outcome = session->outcome;
     Interlock *interlock = NULL;
     double patience_seconds = 0;
     bool waited;
-    const bool ok = session_wait_for_lock(target, &patience_seconds, &interlock, &waited, NULL);
-    const bool in_use = ok && interlock == NULL;
 
+    if (outcome == REWIND_UNTOUCHED)
+        outcome = outcomes[apply_look_for_pending(target, suspected)];
+    if (outcome == REWIND_UNTOUCHED && !session->locks &&
+        session_wait_for_lock(target, &patience_seconds, &interlock, &waited, NULL) &&
+        interlock == NULL)
+        outcome = REWIND_BUSY;
     interlock_release(interlock);
-    return in_use;
+    return outcome;
 }
 
 /*
@@ -262,18 +261,24 @@ static const char *find_restore_command(Session *session)
     return NULL;
 }
 
-/* Find the target's configuration: the options of its server's last start, and the main file. Where
- * that is outside, only --rejoin, which starts the server so, takes it from the last start. */
-static void find_configuration(Session *session)
+bool session_identify_target(Session *session, Error *error)
 {
     Target *target = &session->clusters.target;
     const char *named = session->options->config_file;
     Settings *options = arena_allocate(session->arena, sizeof(*options));
-    Configuration configuration = {target->directory, named, NULL, session->arena};
+    Configuration configuration = {NULL, named, NULL, session->arena};
     bool by_directory;
     LastStart start;
     long pid;
 
+    /* The restore command needs the version, so pg_control is read before; its problems are
+     * reported in their turn. */
+    if ((session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
+        !target_read(target, error))
+        return false;
+    /* The configuration is that of its server's last start. Where the main file is outside, only
+     * --rejoin, which starts the server so, takes it from that start. */
+    configuration.directory = target->directory;
     if (!pid_file_find_server(target->directory, NULL, &pid, NULL))
         pid = 0;
     last_start_find(target->directory, pid, session->arena, &start);
@@ -286,18 +291,6 @@ static void find_configuration(Session *session)
     target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != named)
         log_debug("the target's configuration is in \"%s\"", target->config_file);
-}
-
-/* The restore command needs the version, so pg_control is read before; its problems are reported in
- * their turn. */
-bool session_identify_target(Session *session, Error *error)
-{
-    Target *target = &session->clusters.target;
-
-    if ((session->locks && !target_wait_for_stop(target, session->patience_seconds, error)) ||
-        !target_read(target, error))
-        return false;
-    find_configuration(session);
     session->clusters.shape = control_wal_shape(&target->control);
     session->restore_command = find_restore_command(session);
     return true;
@@ -348,29 +341,6 @@ static bool claim_target(const Session *session, Error *error)
     return pid_file_find_server(target->directory, NULL, &pid, NULL) && pid == 0;
 }
 
-/* Find the source's position, the places of both WALs, and both histories. */
-static bool find_positions(Session *session, SourceState *state, Error *error)
-{
-    const Options *options = session->options;
-    Clusters *clusters = &session->clusters;
-    Source *source = clusters->source;
-
-    if (!source->operations->position(source, &state->control, &state->position, error))
-        return false;
-    session->source_wal =
-        source_wal_create(options, clusters, state, session->restore_command, session->scratch,
-                          !session->locks || options->dry_run, session->arena);
-    if (!target_wal_open(options, clusters, session->restore_command, session->scratch,
-                         session->arena, &session->target_wal, error))
-        return false;
-    session->target_wal->fetch = source_wal_fetch_segment;
-    session->target_wal->fetch_context = session->source_wal;
-    if (!histories_read(options, session->target_wal, state->position.timeline, session->arena,
-                        clusters, error))
-        return false;
-    return source->is_server || source_wal_find_end(session->source_wal, state, error);
-}
-
 /* The order of the original: callers match the first message. */
 bool session_identify_pair(Session *session, SourceState *state, bool *done, Error *error)
 {
@@ -390,7 +360,21 @@ bool session_identify_pair(Session *session, SourceState *state, bool *done, Err
         prerequisites_check(clusters, state, options, session->running, &session->problems);
     if (!session->may_be_looked_at && !problems_check(&session->problems, error))
         return false;
-    return claim_target(session, error) && find_positions(session, state, error);
+    if (!claim_target(session, error) ||
+        !(*source)->operations->position(*source, &state->control, &state->position, error))
+        return false;
+    /* The places of both WALs, then both histories. */
+    session->source_wal =
+        source_wal_create(options, clusters, state, session->restore_command, session->scratch,
+                          !session->locks || options->dry_run, session->arena);
+    if (!target_wal_open(options, clusters, session->restore_command, session->scratch,
+                         session->arena, &session->target_wal, error))
+        return false;
+    session->target_wal->fetch = source_wal_fetch_segment;
+    session->target_wal->fetch_context = session->source_wal;
+    return histories_read(options, session->target_wal, state->position.timeline, session->arena,
+                          clusters, error) &&
+           ((*source)->is_server || source_wal_find_end(session->source_wal, state, error));
 }
 
 /* ---- The divergence ---- */
@@ -405,30 +389,25 @@ DivergenceInput session_divergence_input(const Session *session, const SourceSta
                              .looks = !session->locks};
 }
 
-/* True if an option asks for something that only the target's WAL has. */
-static bool needs_target_wal(const Options *options)
-{
-    return options->early_start || options->save_diverged_wal != NULL ||
-           options->max_lost_transactions >= 0 ||
-           (options->save_lost_rows != NULL && options->require_lost_rows);
-}
-
 bool session_compare_instead(Session *session, Divergence *divergence, const Error *error)
 {
+    const Options *asked = session->options;
+    const bool needs_target_wal = asked->early_start || asked->save_diverged_wal != NULL ||
+                                  asked->max_lost_transactions >= 0 ||
+                                  (asked->save_lost_rows != NULL && asked->require_lost_rows);
     Options *options;
 
-    if (!session->options->rejoin || error->remedy != REMEDY_WAL || session->problems.count > 0 ||
-        needs_target_wal(session->options) || !divergence_is_certain(&session->clusters) ||
-        session->scratch->failed)
+    if (!asked->rejoin || error->remedy != REMEDY_WAL || session->problems.count > 0 ||
+        needs_target_wal || !divergence_is_certain(&session->clusters) || session->scratch->failed)
         return false;
-    if (session->locks || session->options->dry_run)
+    if (session->locks || asked->dry_run)
     {
         log_warning("%s", error->message);
         log_detail("No WAL tells what the target has changed, or which transactions are lost.%s",
-                   session->options->save_lost_rows != NULL ? " No rows can be saved." : "");
+                   asked->save_lost_rows != NULL ? " No rows can be saved." : "");
     }
     options = arena_allocate(session->arena, sizeof(*options));
-    *options = *session->options;
+    *options = *asked;
     options->compare = true;
     options->save_lost_rows = NULL;
     session->options = options;

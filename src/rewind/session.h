@@ -65,15 +65,12 @@ MUST_CHECK bool session_open(Session *session, Error *error);
 void session_set_outcome(Session *session, RewindOutcome outcome);
 
 /*
- * The end of a run that has failed, and that knows of itself only `known`. If that is
- * REWIND_UNTOUCHED the disk is asked: an earlier run may have left the target half rewound.
- * suspected: a process of this command did not come to its end.
+ * The end of a run that has failed. A run that has done nothing asks the disk: an earlier one may
+ * have left the target half rewound. If it has not even tried to lock the target, another pg_rewind
+ * may be at work there, and commit at any moment. suspected: a process of this command did not come
+ * to its end.
  */
-RewindOutcome session_outcome_on_disk(const char *target, RewindOutcome known, bool suspected);
-
-/* True if another pg_rewind works on the target: it may commit at any moment. For a run that has
- * failed before it tried to lock the target. */
-bool session_target_in_use(const char *target);
+RewindOutcome session_failed_outcome(const Session *session, const char *target, bool suspected);
 
 /* Lock the target against other pg_rewinds. Another one that works there is waited for; if it still
  * does after *patience_seconds, *interlock is NULL. What was waited is taken from

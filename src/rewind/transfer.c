@@ -16,21 +16,6 @@
 
 #define COUNTED_MILLISECONDS 20 /* from the end of a removal by replay until its record counts */
 
-static bool error_source_is_late(const Clusters *clusters, bool removes, Lsn received, Error *error)
-{
-    if (!removes)
-    {
-        error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
-                  LSN_TEXT(clusters->shape.version, received));
-        return error_detail(error, "It is a standby, and databases were copied in the WAL that "
-                                   "the rewound target would replay.");
-    }
-    error_set(error, ERROR_FAILED, "a database of the source is being dropped, moved or renamed");
-    return error_detail(error, "A server removes the files of a database before its WAL says so. "
-                               "A target rewound in between would lack files that its WAL names, "
-                               "and would not start.");
-}
-
 /*
  * Wait until the source has removed no files of a database that its WAL up to the position does not
  * mention.
@@ -67,8 +52,21 @@ static bool wait_for_removals(const Session *session, bool replays_copies, Sourc
             return false;
         complete = !removes && (!replays_all || state->position.minimum >= received);
     } while (!wait_until(complete, &wait, error));
-    if (!complete && !wait.stopped)
-        error_source_is_late(clusters, removes, received, error);
+    if (!complete && !wait.stopped && removes)
+    {
+        error_set(error, ERROR_FAILED,
+                  "a database of the source is being dropped, moved or renamed");
+        error_detail(error, "A server removes the files of a database before its WAL says so. "
+                            "A target rewound in between would lack files that its WAL names, "
+                            "and would not start.");
+    }
+    else if (!complete && !wait.stopped)
+    {
+        error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
+                  LSN_TEXT(clusters->shape.version, received));
+        error_detail(error, "It is a standby, and databases were copied in the WAL that the "
+                            "rewound target would replay.");
+    }
     return complete;
 }
 
@@ -258,21 +256,6 @@ static Oid find_removed_tablespace(const Listing *source_files, const ScanResult
     return 0;
 }
 
-static bool error_tablespace_removed(const Staged *staged, Oid tablespace, Error *error)
-{
-    error_set(error, ERROR_FAILED,
-              "tablespace \"pg_tblspc/%u\" is gone from the source, whose WAL does not say that it "
-              "was dropped",
-              tablespace);
-    error_detail(error,
-                 "The WAL up to %s changes files in it. The rewound target would replay that "
-                 "without the tablespace, and could fail to start.",
-                 LSN_TEXT(staged->planned->input.version, staged->source_end));
-    return error_hint(error, "A server that drops a tablespace removes it before its WAL says so: "
-                             "run pg_rewind again. If no session drops it, its link was removed "
-                             "by hand: restore the link on the source.");
-}
-
 /* ---- The chain ---- */
 
 /*
@@ -358,7 +341,19 @@ static bool stage_and_prove(const Session *session, const StagedWal *wal, Staged
         if (removed == 0)
             return true;
         if (!clusters->source->is_server || clock_patience_left(wait.seconds, wait.begin) <= 0)
-            return error_tablespace_removed(staged, removed, error);
+        {
+            error_set(error, ERROR_FAILED,
+                      "tablespace \"pg_tblspc/%u\" is gone from the source, whose WAL does not say "
+                      "that it was dropped",
+                      removed);
+            error_detail(error,
+                         "The WAL up to %s changes files in it. The rewound target would replay "
+                         "that without the tablespace, and could fail to start.",
+                         LSN_TEXT(clusters->shape.version, staged->source_end));
+            return error_hint(error, "A server that drops a tablespace removes it before its WAL "
+                                     "says so: run pg_rewind again. If no session drops it, its "
+                                     "link was removed by hand: restore the link on the source.");
+        }
         if (removed != told)
             log_info("waiting for the source's WAL to say that tablespace %u was dropped", removed);
         told = removed;
@@ -417,60 +412,45 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
 
 /* ---- The journal ---- */
 
-static bool make_run_id(char run_id[RUN_ID_SIZE], Error *error)
-{
-    uint8_t random[(RUN_ID_SIZE - 1) / 2];
-
-    if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
-        return error_set_errno(error, "could not generate random bytes");
-    for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(run_id + 2 * i, 3, "%02x", random[i]);
-    return true;
-}
-
-static bool make_journal_head(const Session *session, const Divergence *divergence,
-                              const Staged *staged, JournalHead *head, Error *error)
+bool transfer_finish(const Session *session, const Divergence *divergence,
+                     const StandbySettings *settings, const Staged *staged, Error *error)
 {
     const Clusters *clusters = &session->clusters;
     const Start *start = &staged->start->chosen;
     const Control *control = &clusters->target.control;
     const bool compares = session->options->compare;
     Arena *arena = session->arena;
+    uint8_t random[(RUN_ID_SIZE - 1) / 2];
     AUTO_BUFFER Buffer label = {0};
+    JournalHead head = {0};
 
-    if (!make_run_id(head->run_id, error) ||
-        !backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,
+    log_progress_message("creating backup label and updating control file"); /* contract */
+    if (settings != NULL &&
+        !standby_files_stage(staged->stage, &staged->planned->plan, clusters, settings, error))
+        return false;
+    if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+        return error_set_errno(error, "could not generate random bytes");
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(head.run_id + 2 * i, 3, "%02x", random[i]);
+    if (!backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,
                            time(NULL), &label, error))
         return false;
-    head->backup_label = arena_strdup(arena, buffer_string(&label));
-    head->source = clusters->source->description;
-    head->options = session->options->decided;
-    head->divergence = compares ? "unknown (all blocks were compared)"
-                                : arena_printf(arena, "%s on timeline %u",
-                                               LSN_TEXT(clusters->shape.version, divergence->lsn),
-                                               divergence->printed_timeline);
-    memcpy(head->old_control, control->bytes, sizeof(head->old_control));
+    head.backup_label = arena_strdup(arena, buffer_string(&label));
+    head.source = clusters->source->description;
+    head.options = session->options->decided;
+    head.divergence = compares ? "unknown (all blocks were compared)"
+                               : arena_printf(arena, "%s on timeline %u",
+                                              LSN_TEXT(clusters->shape.version, divergence->lsn),
+                                              divergence->printed_timeline);
+    memcpy(head.old_control, control->bytes, sizeof(head.old_control));
     control_make_poison(
         control, divergence->target_end,
         compares ? control_timeline(control)
                  : history_timeline_at(&clusters->target_history, divergence->target_end),
-        head->poison);
+        head.poison);
     control_make_rewound(&staged->source.control, start->redo, start->commit_timestamps,
                          staged->min_recovery_point, staged->min_recovery_timeline, time(NULL),
-                         head->new_control);
-    head->group_access = clusters->target.group_access;
-    return true;
-}
-
-bool transfer_finish(const Session *session, const Divergence *divergence,
-                     const StandbySettings *settings, const Staged *staged, Error *error)
-{
-    Stage *stage = staged->stage;
-    JournalHead head = {0};
-
-    log_progress_message("creating backup label and updating control file"); /* contract */
-    return (settings == NULL || standby_files_stage(stage, &staged->planned->plan,
-                                                    &session->clusters, settings, error)) &&
-           make_journal_head(session, divergence, staged, &head, error) &&
-           stage_finish(stage, &head, session->options->sync_method, error);
+                         head.new_control);
+    head.group_access = clusters->target.group_access;
+    return stage_finish(staged->stage, &head, session->options->sync_method, error);
 }

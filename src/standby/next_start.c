@@ -20,12 +20,15 @@
 /* The target as it will be: by the plan, or before there is one by the names that are kept. */
 typedef struct RewoundTarget
 {
-    const NextStartInput *input;
+    NextStartInput input;
     Arena *arena;
-    const Keep *keep;       /* without a plan; NULL: nothing comes from the source */
-    SettingsReader present; /* reads the target as it is now */
-    Error source_lost;      /* its kind is ERROR_RETRY once the source is lost: it is not asked
-                               again */
+    const Keep *keep;            /* without a plan; NULL: nothing comes from the source */
+    Configuration configuration; /* where it is, and the server's options */
+    SettingsReader present;      /* reads the target as it is now */
+    SettingsReader reader;       /* reads the target as it will be */
+    Settings now;                /* settings of the configuration to come */
+    Error source_lost;           /* its kind is ERROR_RETRY once the source is lost: it is not asked
+                                    again */
 } RewoundTarget;
 
 /* The owner of the file that the rewound target has at a path. */
@@ -58,14 +61,14 @@ static bool stays(const RewoundTarget *rewound, const char *path)
 {
     if (path[0] == '/')
         return true;
-    return rewound->input->plan != NULL
-               ? plan_keeps(rewound->input->plan, path)
+    return rewound->input.plan != NULL
+               ? plan_keeps(rewound->input.plan, path)
                : rewound->keep == NULL || is_kept_by_options(rewound->keep, path);
 }
 
 static FileOwner find_owner(const RewoundTarget *rewound, const char *path)
 {
-    const NextStartInput *input = rewound->input;
+    const NextStartInput *input = &rewound->input;
     const PlanEntry *entry;
 
     if (stays(rewound, path))
@@ -90,12 +93,12 @@ static bool note_if_lost(RewoundTarget *rewound, const Error *error)
 
 static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *content, bool *found)
 {
-    Source *source = rewound->input->source;
+    Source *source = rewound->input.source;
     Error error = {0};
 
-    if (rewound->input->plan != NULL)
+    if (rewound->input.plan != NULL)
     {
-        const ListedFile *file = listing_find(rewound->input->source_files, path);
+        const ListedFile *file = listing_find(rewound->input.source_files, path);
 
         *found = file != NULL;
         if (file == NULL || file->size == 0)
@@ -123,7 +126,7 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     RewoundTarget *rewound = context;
-    Source *source = rewound->input->source;
+    Source *source = rewound->input.source;
     const char **names = arena_allocate(arena, sizeof(*names));
     size_t count = 0;
     Error error = {0};
@@ -139,12 +142,22 @@ static const char *const *list_rewound_directory(void *context, const char *dire
     return names;
 }
 
+/* Read the settings to come. *rewound must stay where it is: its readers point to it. */
+static void read_rewound_settings(RewoundTarget *rewound)
+{
+    rewound->present = configuration_reader(&rewound->configuration);
+    rewound->reader =
+        (SettingsReader){read_rewound_file, list_rewound_directory, rewound->present.below,
+                         rewound->input.target->directory, rewound};
+    rewound->now = configuration_read(&rewound->configuration, &rewound->reader);
+}
+
 static bool will_exist(const RewoundTarget *rewound, const char *path)
 {
     const FileOwner owner = find_owner(rewound, path);
 
     return owner == OWNER_SOURCE ||
-           (owner == OWNER_TARGET && file_exists(rewound->input->target->directory, path));
+           (owner == OWNER_TARGET && file_exists(rewound->input.target->directory, path));
 }
 
 /* ---- settings and files that differ ---- */
@@ -231,7 +244,7 @@ static bool file_differs(RewoundTarget *rewound, const PlanEntry *entry)
 /* Other files than postgresql.conf and the like, of which the settings are compared. */
 static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
 {
-    const Plan *plan = rewound->input->plan;
+    const Plan *plan = rewound->input.plan;
 
     next->files = arena_allocate(rewound->arena, (plan->count + 1) * sizeof(*next->files));
     for (size_t i = 0; i < plan->count; i++)
@@ -280,7 +293,7 @@ static const char *slot_name(const ListedFile *file)
  */
 static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
-    const NextStartInput *input = rewound->input;
+    const NextStartInput *input = &rewound->input;
     const Listing *source = input->source_files;
     const bool removed = input->plan != NULL || input->slots_dropped;
     TargetSlots slots = input->slots;
@@ -307,7 +320,7 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
                             NextStart *next)
 {
-    Source *source = rewound->input->source;
+    Source *source = rewound->input.source;
     SourceSlot slot = {0};
     const bool asked = source != NULL && source->is_server && name != NULL && name[0] != '\0' &&
                        source_server_slot(source, name, &slot, NULL);
@@ -385,7 +398,7 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
 static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
                               NextStart *next)
 {
-    const NextStartInput *input = rewound->input;
+    const NextStartInput *input = &rewound->input;
     const bool in_file = standby_uses_recovery_conf(input->target->control.version);
     const StandbySettings *written = input->standby_settings;
     const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
@@ -471,8 +484,8 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
 {
     const Advice problem = {
         .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START};
-    const Control *control = rewound->input->control;
-    const bool written = next->standby_settings != NULL || rewound->input->write_recovery_conf;
+    const Control *control = rewound->input.control;
+    const bool written = next->standby_settings != NULL || rewound->input.write_recovery_conf;
 
     if (!next->recovery_conf && will_exist(rewound, "recovery.conf"))
         advice_add(list, problem, "Remove recovery.conf: the server does not start with it.");
@@ -480,7 +493,7 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
         advice_add(list, problem,
                    "Remove recovery.signal: with it the server ends recovery and opens for "
                    "writing, now or after a promotion.");
-    if (next->standby && !(next->recovery_conf && written && rewound->input->plan != NULL))
+    if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL))
         start_advise_on_stop_setting(start, list);
     /* The server finds in pg_control that it cannot take queries as hot_standby demands. */
     if (next->standby && control->version != NULL && control->version->wal_level_archive &&
@@ -515,40 +528,41 @@ static void set_written(const NextStartInput *input, NextStart *next, Settings *
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
 {
-    const Configuration configuration = target_configuration(input->target, arena);
-    RewoundTarget rewound = {
-        .input = input, .arena = arena, .present = configuration_reader(&configuration)};
-    const SettingsReader reader = {read_rewound_file, list_rewound_directory, rewound.present.below,
-                                   input->target->directory, &rewound};
-    Settings now = configuration_read(&configuration, &reader);
+    const Version *version = input->target->control.version;
+    RewoundTarget rewound = {.input = *input,
+                             .arena = arena,
+                             .configuration = target_configuration(input->target, arena)};
+    Settings *now = &rewound.now;
     AdviceList sources_own = {.arena = arena};
     Settings recovery;
-    const char *archive_mode = settings_value(&now, "archive_mode");
+    const char *archive_mode;
 
+    read_rewound_settings(&rewound);
+    archive_mode = settings_value(now, "archive_mode");
     *next = (NextStart){.advice.arena = arena};
-    next->summarizes_wal = setting_is_on(settings_value(&now, "summarize_wal"));
+    next->summarizes_wal = setting_is_on(settings_value(now, "summarize_wal"));
     next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
-    find_low_limits(input->target, &now, input->limits, &next->low_limits);
-    set_written(input, next, &now);
+    find_low_limits(input->target, now, input->limits, &next->low_limits);
+    set_written(input, next, now);
     if (input->plan != NULL)
     {
-        const Settings former = configuration_read(&configuration, &rewound.present);
+        const Settings former = configuration_read(&rewound.configuration, &rewound.present);
 
-        collect_changed_settings(&former, &now, arena, next);
-        advise_on_sources_own(input, &former, &now, &sources_own);
+        collect_changed_settings(&former, now, arena, next);
+        advise_on_sources_own(input, &former, now, &sources_own);
         collect_changed_files(&rewound, next);
         collect_kept_files(input, arena, next);
     }
     collect_slots(&rewound, next);
-    recovery = recovery_settings(input->target->control.version, &reader, &now,
+    recovery = recovery_settings(version, &rewound.reader, now,
                                  !input->write_recovery_conf || stays(&rewound, "recovery.conf"));
     describe_recovery(&rewound, &recovery, next);
     advise_on_recovery(
         &rewound,
-        &(StartSettings){.version = input->target->control.version,
-                         .now = &now,
+        &(StartSettings){.version = version,
+                         .now = now,
                          .recovery = &recovery,
-                         .command_line = configuration.options,
+                         .command_line = rewound.configuration.options,
                          .timeline = input->timeline,
                          .of_source = find_owner(&rewound, CONFIGURATION_PATH) == OWNER_SOURCE},
         next, &next->advice);
@@ -560,111 +574,51 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 
 /* ---- before anything is done ---- */
 
-/* A file that cannot be read is there. */
-static bool has_own_file(const SettingsReader *reader)
-{
-    AUTO_BUFFER Buffer content = {0};
-    bool found;
-
-    return !reader->read(reader->context, CONFIGURATION_PATH, &content, &found) || found;
-}
-
-/* Up to 11 recovery has its settings in a file of its own. */
-static SourcesCommands find_commands(const Version *version, const RewoundTarget *foretold,
-                                     const Settings *former, const Settings *now,
-                                     const Settings *recovery)
-{
-    SourcesCommands commands = {.complete = true};
-
-    sources_commands_add(&commands, former, now, foretold->arena);
-    if (standby_uses_recovery_conf(version))
-    {
-        const Settings own = recovery_settings(version, &foretold->present, former, true);
-
-        sources_commands_add(&commands, &own, recovery, foretold->arena);
-    }
-    return commands;
-}
-
-/* A start command that an option names may have other options than the last start. */
-static const Settings *expect_options(const Options *options, const Target *target, Arena *arena)
-{
-    Settings *none = arena_allocate(arena, sizeof(*none));
-
-    return options->start_command != NULL || target->options == NULL ? none : target->options;
-}
-
-/* The configuration of a start before there is a plan. */
-typedef struct Foretold
-{
-    Configuration configuration;
-    NextStartInput input;
-    RewoundTarget rewound;
-    SettingsReader reader;
-    Settings settings;
-    bool of_target; /* the target's own configuration */
-} Foretold;
-
-/* *foretold must stay where it is: its parts point to each other. */
+/* Read the configuration of a start before there is a plan. A start command that an option names
+ * may have other options than the last start. *rewound must stay where it is. */
 static void foretell(const Options *options, const Clusters *clusters, ExpectedStart expected,
-                     Arena *arena, Foretold *foretold)
+                     Arena *arena, RewoundTarget *rewound)
 {
-    const bool of_target = !expected.rewound || options->keep->configuration;
-    RewoundTarget *rewound = &foretold->rewound;
+    const Target *target = &clusters->target;
+    const bool has_options = options->start_command == NULL && target->options != NULL;
+    const Settings *none = arena_allocate(arena, sizeof(*none));
 
-    foretold->configuration =
-        (Configuration){clusters->target.directory, clusters->target.config_file,
-                        expect_options(options, &clusters->target, arena), arena};
-    foretold->of_target = of_target;
-    foretold->input = (NextStartInput){.target = &clusters->target, .source = clusters->source};
-    *rewound = (RewoundTarget){.input = &foretold->input,
-                               .arena = arena,
-                               .keep = of_target ? NULL : options->keep,
-                               .present = configuration_reader(&foretold->configuration)};
-    foretold->reader =
-        (SettingsReader){read_rewound_file, list_rewound_directory, rewound->present.below,
-                         clusters->target.directory, rewound};
-    foretold->settings = configuration_read(&foretold->configuration, &foretold->reader);
+    *rewound = (RewoundTarget){
+        .input = {.target = target, .source = clusters->source},
+        .arena = arena,
+        .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL,
+        .configuration = {target->directory, target->config_file,
+                          has_options ? target->options : none, arena}};
+    read_rewound_settings(rewound);
 }
 
 /* A target that is not rewound goes on with its own pg_control. */
-static void find_foretold_limits(const Foretold *foretold, const Clusters *clusters,
+static void find_foretold_limits(const RewoundTarget *rewound, const Clusters *clusters,
                                  ExpectedStart expected, LowLimits *low)
 {
     const Version *version = clusters->shape.version;
     uint32_t needed[LIMITS_MAX] = {0};
 
-    standby_limits_raise(version, expected.control->limits, needed);
+    standby_limits_raise(version, expected.source->control.limits, needed);
     if (!expected.rewound)
         standby_limits_raise(version, clusters->target.control.limits, needed);
-    find_low_limits(&clusters->target, &foretold->settings, needed, low);
+    find_low_limits(&clusters->target, &rewound->now, needed, low);
 }
 
 bool next_start_limits(const Options *options, const Clusters *clusters, ExpectedStart expected,
                        Arena *arena, LowLimits *low, Error *error)
 {
-    Foretold foretold;
+    RewoundTarget rewound;
 
-    foretell(options, clusters, expected, arena, &foretold);
-    find_foretold_limits(&foretold, clusters, expected, low);
-    return foretold.rewound.source_lost.kind != ERROR_RETRY ||
-           error_copy(error, &foretold.rewound.source_lost);
-}
-
-/* Only from 12 on -R raises them, but not on the command line. */
-static bool limits_are_raised(const StartSettings *start, const LowLimits *low)
-{
-    for (size_t i = 0; i < low->count; i++)
-        if (start->command_line != NULL &&
-            settings_value(start->command_line, low->items[i].name) != NULL)
-            return false;
-    return !standby_uses_recovery_conf(start->version);
+    foretell(options, clusters, expected, arena, &rewound);
+    find_foretold_limits(&rewound, clusters, expected, low);
+    return rewound.source_lost.kind != ERROR_RETRY || error_copy(error, &rewound.source_lost);
 }
 
 /* Advise on what the server starts with. Returns the restore_command that was not run for that;
  * NULL: none. */
 static const char *advise_on_start(const Options *options, const Clusters *clusters,
-                                   ExpectedStart expected, const Foretold *foretold,
+                                   ExpectedStart expected, const RewoundTarget *rewound,
                                    const StartSettings *start, AdviceList *list)
 {
     const bool written = !is_kept_by_options(options->keep, "recovery.conf");
@@ -672,16 +626,23 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         .options = options,
         .clusters = clusters,
         .restore_command = restore_command_of(start->recovery),
-        .takes_newest_timeline =
-            !expected.of_standby && takes_newest_timeline(start->version, start->recovery, written),
+        /* A standby as source may be about to follow a newer timeline itself. */
+        .takes_newest_timeline = !expected.source->position.in_recovery &&
+                                 takes_newest_timeline(start->version, start->recovery, written),
         .rewound = expected.rewound,
         .divergence = expected.divergence,
         .scratch = expected.scratch};
+    /* Only from 12 on -R raises limits, but not on the command line. */
+    bool limits_are_raised = !standby_uses_recovery_conf(start->version);
     MisleadingWal misleading;
     LowLimits low;
 
-    find_foretold_limits(foretold, clusters, expected, &low);
-    if (!limits_are_raised(start, &low))
+    find_foretold_limits(rewound, clusters, expected, &low);
+    for (size_t i = 0; i < low.count; i++)
+        limits_are_raised =
+            limits_are_raised && (start->command_line == NULL ||
+                                  settings_value(start->command_line, low.items[i].name) == NULL);
+    if (!limits_are_raised)
         start_advise_on_limits(start, &low, list);
     start_advise_on_unread(start, list);
     /* A start command may have options of its own. */
@@ -699,42 +660,45 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
 {
     const Version *version = clusters->shape.version;
     Arena *arena = list->arena;
-    SourcesCommands commands = {.complete = true};
-    Foretold foretold;
+    RewoundTarget rewound;
     Settings recovery;
     const char *not_run, *slot;
-    SourceSlot found;
+    AUTO_BUFFER Buffer file = {0};
+    SourceSlot slot_found;
+    bool found;
 
-    foretell(options, clusters, expected, arena, &foretold);
-    recovery = recovery_settings(version, &foretold.reader, &foretold.settings,
+    foretell(options, clusters, expected, arena, &rewound);
+    recovery = recovery_settings(version, &rewound.reader, &rewound.now,
                                  is_kept_by_options(options->keep, "recovery.conf"));
     const StartSettings start = {.version = version,
-                                 .now = &foretold.settings,
+                                 .now = &rewound.now,
                                  .recovery = &recovery,
-                                 .command_line = foretold.configuration.options,
+                                 .command_line = rewound.configuration.options,
                                  .timeline = history_last_timeline(&clusters->source_history),
-                                 .of_source = !foretold.of_target};
-    if (expected.needs_own_file && !has_own_file(&foretold.reader))
+                                 .of_source = rewound.keep != NULL};
+    /* A file that cannot be read is there. */
+    if (expected.needs_own_file &&
+        rewound.reader.read(&rewound, CONFIGURATION_PATH, &file, &found) && !found)
         start_advise_on_no_file(&start, list);
-    if (foretold.rewound.source_lost.kind == ERROR_RETRY)
-        return error_copy(error, &foretold.rewound.source_lost);
-    not_run = advise_on_start(options, clusters, expected, &foretold, &start, list);
-    if (!foretold.of_target)
+    if (rewound.source_lost.kind == ERROR_RETRY)
+        return error_copy(error, &rewound.source_lost);
+    not_run = advise_on_start(options, clusters, expected, &rewound, &start, list);
+    if (start.of_source)
     {
         const Configuration present = target_configuration(&clusters->target, arena);
-        const Settings former = configuration_read(&present, &foretold.rewound.present);
+        const Settings former = configuration_read(&present, &rewound.present);
+        const Settings own = recovery_settings(version, &rewound.present, &former, true);
 
-        commands =
-            find_commands(version, &foretold.rewound, &former, &foretold.settings, &recovery);
+        start_advise_on_commands(
+            &(StartSettings){.version = version, .now = &former, .recovery = &own}, &start, not_run,
+            list);
     }
-    commands.restore_shown = not_run != NULL ? setting_command_shown(arena, not_run) : NULL;
-    start_advise_on_commands(&commands, list);
     slot = options->slot != NULL ? options->slot : settings_value(&recovery, "primary_slot_name");
     if (slot == NULL || slot[0] == '\0' || options->create_slot || !version->sql.replication_slots)
         return true;
-    if (!source_server_slot(clusters->source, slot, &found, error))
+    if (!source_server_slot(clusters->source, slot, &slot_found, error))
         return false;
-    if (!found.exists)
+    if (!slot_found.exists)
         start_advise_on_slot(version, slot, false,
                              options->slot != NULL
                                  ? "Add --create-slot, or make the slot on the source: "

@@ -95,12 +95,11 @@ const char *next_start_apply_delay(const Target *target, Arena *arena);
 /* A start of the target's server, as far as it is known before there is a plan. */
 typedef struct ExpectedStart
 {
-    bool rewound;           /* the configuration is the source's, except for what is kept */
-    bool needs_own_file;    /* the server is started with postgresql.conf of the data directory */
-    bool of_standby;        /* the source is one: it may be about to follow a newer timeline */
-    const Control *control; /* of the source */
-    Lsn divergence;         /* if it is rewound; LSN_INVALID: not known */
-    Scratch *scratch;       /* a directory for what the restore command gives */
+    bool rewound;        /* the configuration is the source's, except for what is kept */
+    bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
+    const SourceState *source;
+    Lsn divergence;   /* if it is rewound; LSN_INVALID: not known */
+    Scratch *scratch; /* a directory for what the restore command gives */
 } ExpectedStart;
 
 /*

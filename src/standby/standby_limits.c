@@ -9,15 +9,6 @@ void standby_limits_raise(const Version *version, const uint32_t *limits, uint32
             needed[i] = limits[i];
 }
 
-/* False: the limit is not known, or no server would start with it. */
-static bool find_limit(const Settings *settings, const ServerLimit *limit, int64_t *configured)
-{
-    const char *value = settings_value(settings, limit->name);
-
-    *configured = limit->by_default;
-    return value != NULL ? setting_integer(value, configured) : !settings->incomplete;
-}
-
 void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
                          LowLimits *low)
 {
@@ -29,9 +20,13 @@ void standby_limits_find(const Version *version, const Settings *settings, const
     for (uint32_t i = 0; i < version_limit_count(version); i++)
     {
         const ServerLimit limit = version_limit(version, i);
-        int64_t configured;
+        const char *value = settings_value(settings, limit.name);
+        int64_t configured = limit.by_default;
+        const bool known =
+            value != NULL ? setting_integer(value, &configured) : !settings->incomplete;
 
-        if (find_limit(settings, &limit, &configured) && configured >= 0 && configured < needed[i])
+        /* No server starts with a negative one. */
+        if (known && configured >= 0 && configured < needed[i])
             low->items[low->count++] = (LowLimit){limit.name, (uint32_t) configured, needed[i]};
     }
 }

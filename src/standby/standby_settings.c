@@ -116,26 +116,20 @@ static const char *const never_kept[] = {"host",
                                          "fallback_application_name",
                                          NULL};
 
-/* A certificate and its key belong together. */
-static const char *const client_certificate[] = {"sslcert", "sslkey", "sslpassword", "sslcertmode",
-                                                 NULL};
-
-static bool string_sets_one(const Conninfos *conninfos, const char *const *keywords)
-{
-    for (; *keywords != NULL; keywords++)
-        if (option_value(&conninfos->string, *keywords) != NULL)
-            return true;
-    return false;
-}
-
-/* A service that the string names sets what the connection has. */
+/* A service that the string names sets what the connection has. A certificate and its key belong
+ * together. */
 static bool string_sets(const Conninfos *conninfos, const char *keyword)
 {
-    if (is_among(keyword, client_certificate))
-        return string_sets_one(conninfos, client_certificate);
-    return option_value(&conninfos->string, keyword) != NULL ||
-           (option_value(&conninfos->string, "service") != NULL &&
-            option_value(&conninfos->connection, keyword) != NULL);
+    static const char *const client_certificate[] = {"sslcert", "sslkey", "sslpassword",
+                                                     "sslcertmode", NULL};
+    const bool of_certificate = is_among(keyword, client_certificate);
+
+    for (const char *const *one = client_certificate; of_certificate && *one != NULL; one++)
+        if (option_value(&conninfos->string, *one) != NULL)
+            return true;
+    return !of_certificate && (option_value(&conninfos->string, keyword) != NULL ||
+                               (option_value(&conninfos->string, "service") != NULL &&
+                                option_value(&conninfos->connection, keyword) != NULL));
 }
 
 /* How much an option asks of a connection's safety. */
@@ -269,16 +263,6 @@ static void list_files(const OptionList *result, const Configuration *configurat
 
 /* ---- what there is to warn of ---- */
 
-/* Any of them will do: the option that chooses among them is written unless it is the default. */
-static bool has_several_hosts(const OptionList *result)
-{
-    const char *host = option_value(result, "host"), *address = option_value(result, "hostaddr");
-
-    return option_value(result, "target_session_attrs") == NULL &&
-           ((host != NULL && strchr(host, ',') != NULL) ||
-            (address != NULL && strchr(address, ',') != NULL));
-}
-
 void advise_on_awaited_slots(const char *names, AdviceList *list)
 {
     if (names[0] != '\0')
@@ -296,21 +280,6 @@ void advise_on_awaited_slots(const char *names, AdviceList *list)
 
 /* ---- options that the target's libpq may not know ---- */
 
-/* An option that cannot be written, and without which the standby would be less safe. */
-static bool error_unknown_demand(const Version *version, const char *keyword, const char *value,
-                                 Error *error)
-{
-    error_set(error, ERROR_FAILED,
-              "option \"%s=%s\" cannot be written into primary_conninfo: PostgreSQL %s does not "
-              "know it",
-              keyword, value, version->name);
-    error_detail(error, "Without it the standby would trust servers that this connection does not "
-                        "trust.");
-    return error_hint(error, "Connect to the source without the option: take it out of "
-                             "--source-server, or out of the environment. Or run pg_rewind "
-                             "without -R, and set primary_conninfo yourself.");
-}
-
 /* Keep the options that the standby's libpq knows, and warn of the others. An error is one
  * that demands more of the source than that libpq does without it. */
 static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error *error)
@@ -325,7 +294,17 @@ static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error
         const bool knows_others = connection_option_support(keyword, "", version) == OPTION_KNOWN;
 
         if (support == OPTION_UNKNOWN_DEMAND)
-            return error_unknown_demand(settings->version, keyword, value, error);
+        {
+            error_set(error, ERROR_FAILED,
+                      "option \"%s=%s\" cannot be written into primary_conninfo: PostgreSQL %s "
+                      "does not know it",
+                      keyword, value, settings->version->name);
+            error_detail(error, "Without it the standby would trust servers that this connection "
+                                "does not trust.");
+            return error_hint(error, "Connect to the source without the option: take it out of "
+                                     "--source-server, or out of the environment. Or run pg_rewind "
+                                     "without -R, and set primary_conninfo yourself.");
+        }
         if (support == OPTION_KNOWN)
             list->items[count++] = list->items[i];
         else
@@ -341,37 +320,6 @@ static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error
 
 /* ---- all of it ---- */
 
-/* The synchronization of slots needs a dbname. Any database will do: where none is named, and the
- * former one named none, it is the one that the source let us into. */
-static void add_dbname(const Version *version, const struct Connection *connection,
-                       const char *named, Conninfos *conninfos)
-{
-    if (!version->synchronizes_slots)
-        return;
-    if (named == NULL && option_value(&conninfos->former, "dbname") == NULL)
-        named = connection_server(connection).database;
-    if (named != NULL)
-        add_option(&conninfos->connection, "dbname", named);
-}
-
-/* Warn of a file of the target's configuration that may have the former primary_conninfo, and
- * cannot be read. */
-static void warn_of_unread(const Clusters *clusters, StandbySettings *settings)
-{
-    const Configuration configuration =
-        target_configuration(&clusters->target, settings->warnings.arena);
-    const char *unread = clusters->shape.version->recovery_settings != RECOVERY_CONF
-                             ? configuration_read(&configuration, NULL).unread
-                             : NULL;
-
-    if (unread != NULL)
-        advice_add(&settings->warnings, warning,
-                   "could not read \"%s\", which the target's configuration names\nIf the "
-                   "target's former primary_conninfo is set there, nothing of it is kept, as "
-                   "application_name or sslmode.",
-                   unread);
-}
-
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
                            Conninfos *conninfos, StandbySettings *settings, Error *error)
 {
@@ -379,7 +327,9 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     const char *former =
         configuration_recovery_setting(&clusters->target, arena, true, "primary_conninfo");
     struct Connection *connection = source_connection(clusters->source);
-    const char *password;
+    const Configuration configuration = target_configuration(&clusters->target, arena);
+    const Version *version = clusters->shape.version;
+    const char *password, *unread = NULL;
 
     if (connection == NULL)
         return error_set(error, ERROR_RETRY, "connection to the source server was lost");
@@ -391,28 +341,25 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     connection_options(connection, add_option, &conninfos->connection);
     if (password != NULL)
         conninfos->password = arena_strdup(arena, password);
-    warn_of_unread(clusters, settings);
+    if (version->recovery_settings != RECOVERY_CONF)
+        unread = configuration_read(&configuration, NULL).unread;
+    if (unread != NULL)
+        advice_add(&settings->warnings, warning,
+                   "could not read \"%s\", which the target's configuration names\nIf the "
+                   "target's former primary_conninfo is set there, nothing of it is kept, as "
+                   "application_name or sslmode.",
+                   unread);
     if (former != NULL && !parse_former(former, &conninfos->former))
         advice_add(&settings->warnings, warning,
                    "the target's former primary_conninfo cannot be read: nothing of it is kept");
-    add_dbname(clusters->shape.version, connection, dbname, conninfos);
+    /* The synchronization of slots needs a dbname. Any database will do: where none is named, and
+     * the former one named none, it is the one that the source let us into. */
+    if (dbname == NULL && option_value(&conninfos->former, "dbname") == NULL)
+        dbname = connection_server(connection).database;
+    if (version->synchronizes_slots && dbname != NULL)
+        add_option(&conninfos->connection, "dbname", dbname);
     return former == NULL ||
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
-}
-
-/* A source that does not say is none that waits. */
-static bool warn_of_awaited_slots(const Options *options, const Clusters *clusters, Arena *arena,
-                                  StandbySettings *settings, Error *error)
-{
-    const char *names;
-    Error problem;
-
-    if (options->slot == NULL)
-        return true;
-    if (!source_server_awaited_slots(clusters->source, options->slot, arena, &names, &problem))
-        return (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
-    advise_on_awaited_slots(names, &settings->warnings);
-    return true;
 }
 
 /*
@@ -444,21 +391,29 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
 {
     const Configuration configuration = target_configuration(&clusters->target, arena);
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
+    const OptionList *result = &conninfos->result;
+    const char *awaited, *host, *address;
     AUTO_BUFFER Buffer text = {0};
+    Error problem;
 
     *settings = (StandbySettings){.slot = options->slot,
                                   .slot_is_made = options->create_slot,
                                   .version = clusters->shape.version,
                                   .warnings.arena = arena};
-    if (!read_conninfos(options, clusters, arena, conninfos, settings, error) ||
-        !warn_of_awaited_slots(options, clusters, arena, settings, error))
+    if (!read_conninfos(options, clusters, arena, conninfos, settings, error))
         return false;
+    if (options->slot != NULL &&
+        source_server_awaited_slots(clusters->source, options->slot, arena, &awaited, &problem))
+        advise_on_awaited_slots(awaited, &settings->warnings);
+    /* A source that does not say is none that waits. */
+    else if (options->slot != NULL && (problem.kind == ERROR_RETRY || stop_requested()))
+        return error_copy(error, &problem);
     merge(conninfos);
     if (!leave_out_unknown(&conninfos->result, settings, error) ||
-        !check_line_breaks(&conninfos->result, error))
+        !check_line_breaks(result, error))
         return false;
     list_differences(conninfos, arena, settings);
-    list_files(&conninfos->result, &configuration, settings);
+    list_files(result, &configuration, settings);
     if (!is_kept(conninfos, "password") && new_password(conninfos) != NULL)
         advice_add(&settings->warnings,
                    (Advice){.id = "standby",
@@ -468,11 +423,16 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
                    "the password %s is written into primary_conninfo",
                    option_value(&conninfos->string, "password") != NULL ? "of the connection string"
                                                                         : "in PGPASSWORD");
-    for (size_t i = 0; i < conninfos->result.count; i++)
-        conninfo_append(&text, conninfos->result.items[i].keyword,
-                        conninfos->result.items[i].value);
+    for (size_t i = 0; i < result->count; i++)
+        conninfo_append(&text, result->items[i].keyword, result->items[i].value);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
-    if (has_several_hosts(&conninfos->result))
+    host = option_value(result, "host");
+    address = option_value(result, "hostaddr");
+    /* Any of them will do: the option that chooses among them is written unless it is the default.
+     */
+    if (option_value(result, "target_session_attrs") == NULL &&
+        ((host != NULL && strchr(host, ',') != NULL) ||
+         (address != NULL && strchr(address, ',') != NULL)))
         advice_add(&settings->warnings,
                    (Advice){.id = "standby",
                             .severity = ADVICE_WARNING,

@@ -215,26 +215,56 @@ void start_advise_on_slot(const Version *version, const char *name, bool unknown
                    name);
 }
 
-void start_advise_on_commands(const SourcesCommands *commands, AdviceList *list)
+/* Settings with commands for a shell, with libraries, with places where libraries are, and with
+ * what a language runs when it begins (plperl.on_plperlu_init, pltclu.start_proc). */
+static bool names_what_is_run(const char *name)
+{
+    static const char *const suffixes[] = {"_command",  "_library",      "_libraries",
+                                           "_script",   "_library_path", "_control_path",
+                                           "_provider", "_init",         ".start_proc"};
+    const size_t length = strlen(name);
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+        if (length >= strlen(suffixes[i]) &&
+            strcmp(name + length - strlen(suffixes[i]), suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+void start_advise_on_commands(const StartSettings *former, const StartSettings *start,
+                              const char *command_not_run, AdviceList *list)
 {
     static const char unlooked[] =
         "pg_rewind does not run the source's restore_command, so it has not looked for WAL in the "
         "archive that would lead the server away from the source.";
     static const char unread[] =
         "Not all of the configuration could be read: there may be more settings.";
-    const bool shows = commands->restore_shown != NULL;
+    /* Up to 11 the settings of recovery are in recovery.conf. */
+    const Settings *const before[] = {former->now, former->recovery};
+    const Settings *const after[] = {start->now, start->recovery};
+    const size_t file_count = standby_uses_recovery_conf(start->version) ? 2 : 1;
+    const bool shows = command_not_run != NULL;
     AUTO_BUFFER Buffer names = {0};
+    bool complete = true;
 
-    if (commands->count == 0)
-        return;
-    for (size_t i = 0; i < commands->count; i++)
+    for (size_t file = 0; file < file_count; file++)
     {
-        const char *name = commands->settings[i];
+        for (size_t i = 0; i < after[file]->count; i++)
+        {
+            const Setting *setting = &after[file]->items[i];
+            const char *own = settings_value(before[file], setting->name);
 
-        buffer_printf(&names, "%s%s", i > 0 ? ", " : "", name);
-        if (shows && strcmp(name, "restore_command") == 0)
-            buffer_printf(&names, " (%s)", commands->restore_shown);
+            if (!names_what_is_run(setting->name) || setting->value[0] == '\0' ||
+                (own != NULL && strcmp(own, setting->value) == 0))
+                continue;
+            buffer_printf(&names, "%s%s", names.size > 0 ? ", " : "", setting->name);
+            if (shows && strcmp(setting->name, "restore_command") == 0)
+                buffer_printf(&names, " (%s)", setting_command_shown(list->arena, command_not_run));
+        }
+        complete = complete && !before[file]->incomplete && !after[file]->incomplete;
     }
+    if (names.size == 0)
+        return;
     advice_add(list,
                (Advice){.id = "standby_commands",
                         .severity = ADVICE_WARNING,
@@ -242,7 +272,6 @@ void start_advise_on_commands(const SourcesCommands *commands, AdviceList *list)
                         .remedy = "Look at these settings of the source, or keep the target's "
                                   "configuration: --keep-config."},
                "the target's server will run what the source's configuration names: %s%s%s%s%s",
-               buffer_string(&names), shows || !commands->complete ? "\n" : "",
-               shows ? unlooked : "", shows && !commands->complete ? " " : "",
-               commands->complete ? "" : unread);
+               buffer_string(&names), shows || !complete ? "\n" : "", shows ? unlooked : "",
+               shows && !complete ? " " : "", complete ? "" : unread);
 }

@@ -8,7 +8,7 @@
 
 #include "base/advice.h"
 #include "options.h"
-#include "standby/sources_commands.h"
+#include "format/settings.h"
 #include "standby/standby_limits.h"
 #include "wal_store/standby_archive.h"
 
@@ -49,7 +49,13 @@ void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline ti
 void start_advise_on_slot(const Version *version, const char *name, bool unknown,
                           const char *remedy, Lsn needed_from, AdviceList *list);
 
-/* What the server runs and loads by the source's configuration; nothing if there is nothing. */
-void start_advise_on_commands(const SourcesCommands *commands, AdviceList *list);
+/*
+ * Settings with which the server will run or load something else than by its former configuration,
+ * since the source's becomes the target's; nothing if there are none. command_not_run: the
+ * restore_command among them, which pg_rewind has not run, so it has not looked at the archive;
+ * NULL: none.
+ */
+void start_advise_on_commands(const StartSettings *former, const StartSettings *start,
+                              const char *command_not_run, AdviceList *list);
 
 #endif

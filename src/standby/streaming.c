@@ -46,34 +46,25 @@ const char *streaming_hba_line(const SourceRole *role, const Version *version, A
                         role->name, role->address, version->remedies.password_method);
 }
 
-/* Make the string to be tried, of what our libpq knows. False: primary_conninfo cannot be tried. */
-static bool make_tried(const char *conninfo, Buffer *tried)
-{
-    AUTO_BUFFER Buffer keyword = {0}, value = {0};
-    bool possible = true;
-
-    while (conninfo_next(&conninfo, &keyword, &value))
-    {
-        if (connection_knows_option(buffer_string(&keyword)))
-            conninfo_append(tried, buffer_string(&keyword), buffer_string(&value));
-        /* Only the server looks for a relative path in its data directory. */
-        if (option_names_file(buffer_string(&keyword)) && value.size > 0 && value.bytes[0] != '/' &&
-            strcmp(buffer_string(&value), "system") != 0)
-            possible = false;
-    }
-    return possible;
-}
-
 /* Connect as the standby will. The kind of the error says whether it lasts. */
 static bool check_connection(const SourceRole *role, const StandbySettings *settings,
                              const Control *target, Arena *arena, Error *error)
 {
-    AUTO_BUFFER Buffer conninfo = {0};
+    AUTO_BUFFER Buffer conninfo = {0}, keyword = {0}, value = {0};
+    const char *written = settings->conninfo;
     uint64_t system_identifier;
     Error reason;
 
-    if (!make_tried(settings->conninfo, &conninfo))
-        return true;
+    /* Our libpq may not know all that the standby's does. */
+    while (conninfo_next(&written, &keyword, &value))
+    {
+        if (connection_knows_option(buffer_string(&keyword)))
+            conninfo_append(&conninfo, buffer_string(&keyword), buffer_string(&value));
+        /* Only the server looks for a relative path in its data directory: that cannot be tried. */
+        if (option_names_file(buffer_string(&keyword)) && value.size > 0 && value.bytes[0] != '/' &&
+            strcmp(buffer_string(&value), "system") != 0)
+            return true;
+    }
     if (!connection_try_replication(buffer_string(&conninfo), CONNECT_SECONDS, &system_identifier,
                                     &reason))
     {
@@ -140,31 +131,13 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     return true;
 }
 
-/* Look at the slot, until no other server uses it, or for as long as is allowed: the source may not
- * have noticed yet that one is gone. *slot->active is then false. */
-static bool wait_for_release(Source *source, const StandbySettings *settings, const char *name,
-                             int patience_seconds, SourceSlot *slot, Error *error)
+bool streaming_check_slot(const Options *options, const Clusters *clusters,
+                          const StandbySettings *settings, int patience_seconds, Error *error)
 {
+    const Version *version = clusters->shape.version;
     Wait wait = wait_begin(patience_seconds);
+    SourceSlot slot;
 
-    do
-    {
-        if (!source_server_slot(source, name, slot, error))
-            return false;
-        if (settings->target_uses_slot &&
-            (slot->holder[0] == '\0' || is_among(slot->holder, settings->slot_users)))
-            slot->active = false; /* the target's own server streams with it */
-        if (slot->active && wait_reports(&wait, SILENT_SECONDS))
-            log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
-                     "release",
-                     name, patience_seconds);
-    } while (!wait_until(!slot->active, &wait, error));
-    return !wait.stopped;
-}
-
-/* Check that the version has slots, of the kind that is asked for. */
-static bool check_slots_exist(const Options *options, const Version *version, Error *error)
-{
     if (!version->sql.replication_slots)
     {
         error_set(error, ERROR_FAILED, "PostgreSQL %s has no replication slots", version->name);
@@ -180,18 +153,20 @@ static bool check_slots_exist(const Options *options, const Version *version, Er
                           "Make it yourself and name it with --slot alone: it keeps WAL from "
                           "when the standby first streams with it.");
     }
-    return true;
-}
-
-bool streaming_check_slot(const Options *options, const Clusters *clusters,
-                          const StandbySettings *settings, int patience_seconds, Error *error)
-{
-    SourceSlot slot;
-
-    return check_slots_exist(options, clusters->shape.version, error) &&
-           wait_for_release(clusters->source, settings, options->slot, patience_seconds, &slot,
-                            error) &&
-           check_slot(options, &slot, error);
+    /* The source may not have noticed yet that another server, which had the slot, is gone. */
+    do
+    {
+        if (!source_server_slot(clusters->source, options->slot, &slot, error))
+            return false;
+        if (settings->target_uses_slot &&
+            (slot.holder[0] == '\0' || is_among(slot.holder, settings->slot_users)))
+            slot.active = false; /* the target's own server streams with it */
+        if (slot.active && wait_reports(&wait, SILENT_SECONDS))
+            log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
+                     "release",
+                     options->slot, patience_seconds);
+    } while (!wait_until(!slot.active, &wait, error));
+    return !wait.stopped && check_slot(options, &slot, error);
 }
 
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
@@ -290,46 +265,12 @@ void streaming_find_slot_user(const Options *options, const Target *target, Targ
     settings->slot_users = names;
 }
 
-/* Warn if a slot that was found does not keep the WAL that the standby needs. */
-static void warn_of_wal_not_kept(const Options *options, const Clusters *clusters,
-                                 const SourceSlot *slot, Lsn needed_from)
-{
-    const WalShape *shape = &clusters->shape;
-
-    if (slot->restart == LSN_INVALID)
-    {
-        log_warning("replication slot \"%s\" of the source reserves no WAL yet", options->slot);
-        log_detail("It does so when the standby has streamed with it for the first time.");
-    }
-    else if (needed_from != LSN_INVALID &&
-             wal_segment_of(shape, slot->restart) > wal_segment_of(shape, needed_from))
-    {
-        log_warning("replication slot \"%s\" of the source keeps WAL from %s on, and the standby "
-                    "needs it from %s on",
-                    options->slot, LSN_TEXT(shape->version, slot->restart),
-                    LSN_TEXT(shape->version, needed_from));
-        log_detail("Start the standby before the source removes that WAL at a checkpoint.");
-    }
-}
-
-/* Warn if the server was asked to make it, and did not answer. */
-static void warn_of_slot_unknown(const Options *options, bool made, const Error *error)
-{
-    AUTO_BUFFER Buffer drop = {0};
-
-    if (made || (error->kind != ERROR_RETRY && !stop_requested()))
-        return;
-    slot_append_drop(&drop, options->slot);
-    log_warning("replication slot \"%s\" may have been made on the source", options->slot);
-    log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses it, or "
-             "drop it on the source: %s",
-             buffer_string(&drop));
-}
-
 bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn needed_from,
                          bool *made, Error *error)
 {
     Source *source = clusters->source;
+    const WalShape *shape = &clusters->shape;
+    AUTO_BUFFER Buffer drop = {0};
     SourceSlot slot;
 
     *made = false;
@@ -345,17 +286,38 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
     }
     if (!source_server_slot_make(source, options->slot, made, &slot, error))
     {
-        warn_of_slot_unknown(options, *made, error);
+        /* The server was asked to make it, and may not have answered. */
+        if (!*made && (error->kind == ERROR_RETRY || stop_requested()))
+        {
+            slot_append_drop(&drop, options->slot);
+            log_warning("replication slot \"%s\" may have been made on the source", options->slot);
+            log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses "
+                     "it, or drop it on the source: %s",
+                     buffer_string(&drop));
+        }
         return false;
     }
     if (!*made && !check_slot(options, &slot, error))
         return false;
     if (*made)
         log_info("made replication slot \"%s\" on the source: it keeps WAL from %s on",
-                 options->slot, LSN_TEXT(clusters->shape.version, slot.restart));
+                 options->slot, LSN_TEXT(shape->version, slot.restart));
     else
         log_info("replication slot \"%s\" of the source exists already", options->slot);
-    warn_of_wal_not_kept(options, clusters, &slot, needed_from);
+    if (slot.restart == LSN_INVALID)
+    {
+        log_warning("replication slot \"%s\" of the source reserves no WAL yet", options->slot);
+        log_detail("It does so when the standby has streamed with it for the first time.");
+    }
+    else if (needed_from != LSN_INVALID &&
+             wal_segment_of(shape, slot.restart) > wal_segment_of(shape, needed_from))
+    {
+        log_warning("replication slot \"%s\" of the source keeps WAL from %s on, and the standby "
+                    "needs it from %s on",
+                    options->slot, LSN_TEXT(shape->version, slot.restart),
+                    LSN_TEXT(shape->version, needed_from));
+        log_detail("Start the standby before the source removes that WAL at a checkpoint.");
+    }
     return true;
 }
 

@@ -47,22 +47,6 @@ static const char *slot_path(Buffer *path, const Target *target, const char *nam
     return buffer_string(path);
 }
 
-/* A slot whose state cannot be read has no type. */
-static TargetSlot read_slot(const Target *target, const char *name)
-{
-    TargetSlot slot = {.name = name, .of_primary = target_was_primary(target)};
-    AUTO_BUFFER Buffer path = {0}, state = {0};
-    bool found;
-
-    if (!file_read_all(slot_path(&path, target, name, "/state"), STATE_SIZE_MAX, &state, &found,
-                       NULL) ||
-        !found)
-        return slot;
-    slot.type = slot_state_type(state.bytes, state.size);
-    slot.of_primary = slot.of_primary || slot_state_is_of_primary(state.bytes, state.size);
-    return slot;
-}
-
 static bool is_dropped(const char *name)
 {
     const size_t length = strlen(name), suffix = strlen(DROPPED_SUFFIX);
@@ -72,9 +56,10 @@ static bool is_dropped(const char *name)
 
 bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer path = {0}, state = {0};
     const char **names;
     struct stat status;
+    TargetSlot *slot;
     size_t count = 0;
     bool found;
 
@@ -90,28 +75,37 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
             continue;
         if (!file_lstat(slot_path(&path, target, *names, ""), &status, &found, error))
             return false;
-        if (found && S_ISDIR(status.st_mode))
-            slots->slots[slots->count++] = read_slot(target, *names);
+        if (!found || !S_ISDIR(status.st_mode))
+            continue;
+        slot = &slots->slots[slots->count++];
+        *slot = (TargetSlot){.name = *names, .of_primary = target_was_primary(target)};
+        buffer_clear(&state);
+        /* A slot whose state cannot be read has no type. */
+        if (!file_read_all(slot_path(&path, target, *names, "/state"), STATE_SIZE_MAX, &state,
+                           &found, NULL) ||
+            !found)
+            continue;
+        slot->type = slot_state_type(state.bytes, state.size);
+        slot->of_primary |= slot_state_is_of_primary(state.bytes, state.size);
     }
     return true;
 }
 
-static bool drop_slot(const Target *target, const char *name, Error *error)
-{
-    AUTO_BUFFER Buffer from = {0}, to = {0};
-    const char *path = slot_path(&from, target, name, "");
-    const char *dropped = slot_path(&to, target, name, DROPPED_SUFFIX);
-
-    return dir_remove_tree(dropped, error) && /* left by a server or by us */
-           durable_rename(path, dropped, error) && dir_remove_tree(dropped, error) &&
-           durable_sync_parent(dropped, error);
-}
-
 bool target_slots_drop(const Target *target, const TargetSlots *slots, Error *error)
 {
+    AUTO_BUFFER Buffer from = {0}, to = {0};
+
     for (size_t i = 0; i < slots->count; i++)
-        if (slots->slots[i].of_primary && !drop_slot(target, slots->slots[i].name, error))
+    {
+        const char *path = slot_path(&from, target, slots->slots[i].name, "");
+        const char *dropped = slot_path(&to, target, slots->slots[i].name, DROPPED_SUFFIX);
+
+        if (slots->slots[i].of_primary &&
+            (!dir_remove_tree(dropped, error) || /* left by a server or by us */
+             !durable_rename(path, dropped, error) || !dir_remove_tree(dropped, error) ||
+             !durable_sync_parent(dropped, error)))
             return false;
+    }
     return true;
 }
 
