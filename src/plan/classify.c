@@ -134,22 +134,6 @@ static bool is_excluded(const Version *version, const VersionDirectory *own, con
     return version->excludes_backup_manifest && strcmp(base, "backup_manifest") == 0;
 }
 
-/* name: below pg_wal */
-static PathClass classify_wal(const WalShape *shape, const char *name)
-{
-    Timeline timeline;
-    uint64_t segment;
-
-    if (has_prefix(name, "archive_status/"))
-        return PATH_WAL_STATUS;
-    if (wal_segment_name_parse(shape, name, &timeline, &segment))
-        return PATH_WAL;
-    if (has_suffix(name, ".partial") || has_prefix(name, "xlogtemp.") ||
-        strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0)
-        return PATH_WAL_REST;
-    return PATH_ORDINARY;
-}
-
 PathClass path_classify(const VersionDirectory *own, const WalShape *shape, const char *path,
                         RelationFile *file)
 {
@@ -157,6 +141,8 @@ PathClass path_classify(const VersionDirectory *own, const WalShape *shape, cons
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
     const char *name, *in_tablespace;
+    Timeline timeline;
+    uint64_t segment;
 
     /* First, as most files are; nothing below is named like one. */
     if (relpath_parse(own, path, file))
@@ -172,8 +158,15 @@ PathClass path_classify(const VersionDirectory *own, const WalShape *shape, cons
     if (is_excluded(version, own, path, base))
         return PATH_EXCLUDED;
     name = relpath_below(path, version->wal_directory);
-    if (name != NULL)
-        return classify_wal(shape, name);
+    if (name == NULL)
+        return PATH_ORDINARY;
+    if (has_prefix(name, "archive_status/"))
+        return PATH_WAL_STATUS;
+    if (wal_segment_name_parse(shape, name, &timeline, &segment))
+        return PATH_WAL;
+    if (has_suffix(name, ".partial") || has_prefix(name, "xlogtemp.") ||
+        strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0)
+        return PATH_WAL_REST;
     return PATH_ORDINARY;
 }
 

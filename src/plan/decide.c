@@ -130,25 +130,6 @@ static bool is_untrusted(const PlanInput *input, const FilePair *pair,
            !has_block_numbers(input, pair);
 }
 
-/* A file that stays in place: the named blocks, what follows a truncation, the tail. */
-static void name_blocks(const PlanInput *input, const BlockMapRelation *blocks, PlanEntry *entry)
-{
-    /* A block that the target has only in part counts as not there. */
-    const BlockNumber tail =
-        entry->first_block + (BlockNumber) (entry->target_size / input->block_size);
-
-    entry->blocks = blocks;
-    if (blocks != NULL && blocks->truncated_to != BLOCK_NONE)
-        entry->fetch_all_from = blocks->truncated_to;
-    if (entry->target_size > entry->source_size)
-        entry->action = ACTION_TRUNCATE;
-    if (entry->target_size >= entry->source_size)
-        return;
-    entry->action = ACTION_COPY_TAIL;
-    if (tail < entry->fetch_all_from)
-        entry->fetch_all_from = tail;
-}
-
 static Decision decide_relation(const PlanInput *input, const FilePair *pair)
 {
     const ListedFile *source = pair->source, *target = pair->target;
@@ -156,6 +137,7 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
     Action action = ACTION_COPY;
     Decision decision;
     PlanEntry *entry = &decision.entry;
+    BlockNumber tail;
     Reason reason;
 
     if (source == NULL)
@@ -188,8 +170,21 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
         if (input->rebuilt != NULL)
             entry->rebuilt = blockmap_find(input->rebuilt, pair->file.relation);
     }
-    if (reason == REASON_BLOCKS_NAMED)
-        name_blocks(input, blocks, entry);
+    if (reason != REASON_BLOCKS_NAMED)
+        return decision;
+    /* The file stays in place: the named blocks are fetched, what follows a truncation, the tail.
+     * A block that the target has only in part counts as not there. */
+    entry->blocks = blocks;
+    if (blocks != NULL && blocks->truncated_to != BLOCK_NONE)
+        entry->fetch_all_from = blocks->truncated_to;
+    if (entry->target_size > entry->source_size)
+        entry->action = ACTION_TRUNCATE;
+    if (entry->target_size >= entry->source_size)
+        return decision;
+    entry->action = ACTION_COPY_TAIL;
+    tail = entry->first_block + (BlockNumber) (entry->target_size / input->block_size);
+    if (tail < entry->fetch_all_from)
+        entry->fetch_all_from = tail;
     return decision;
 }
 

@@ -125,11 +125,6 @@ static bool find_links(Collector *collector, const char *directory, Error *error
     return true;
 }
 
-static void add_name(SecondName **names, size_t *count, const char *path, const char *link)
-{
-    ARRAY_ADD(*names, *count, (SecondName){path, link});
-}
-
 /* path: the listing's. */
 static void note_names(const Collector *collector, const SourceFile *file, const char *path)
 {
@@ -152,9 +147,9 @@ static void note_names(const Collector *collector, const SourceFile *file, const
             path_is_within(step->link, path))
             continue;
         if (!step->is_end)
-            add_name(&listing->passed, &listing->passed_count, path, step->link);
+            ARRAY_ADD(listing->passed, listing->passed_count, (SecondName){path, step->link});
         else if (!is_servers)
-            add_name(&listing->seconds, &listing->second_count, path, step->link);
+            ARRAY_ADD(listing->seconds, listing->second_count, (SecondName){path, step->link});
     }
 }
 
@@ -468,10 +463,11 @@ void listing_add_new_places(const Listing *source, const char *target_directory,
         if (path == NULL || path[0] == '\0' || !relpath_is_tablespace(link->path) ||
             listing_find(target, link->path) != NULL)
             continue;
-        add_name(&target->seconds, &target->second_count, path, link->path);
+        ARRAY_ADD(target->seconds, target->second_count, (SecondName){path, link->path});
         for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
-            add_name(&target->passed, &target->passed_count,
-                     arena_strndup(target->strings, path, (size_t) (slash - path)), link->path);
+            ARRAY_ADD(target->passed, target->passed_count,
+                      (SecondName){arena_strndup(target->strings, path, (size_t) (slash - path)),
+                                   link->path});
     }
     drop_below_second_names(target);
 }

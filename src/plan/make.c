@@ -74,18 +74,12 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
     }
 }
 
-/* True if the source may have given this number away since a checkpoint with that next number. An
- * online checkpoint counts numbers as given away that the server has only reserved.
- * (VAR_OID_PREFETCH, varsup.c; CreateCheckPoint, xlog.c) */
-static bool may_be_given_since(Oid next_oid, Oid number)
-{
-    return (uint64_t) number + RESERVED_OIDS >= next_oid;
-}
-
 /*
  * A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
  * such, so that memory depends on their number: they get no entry. A relation that the source may
  * have made since its WAL was read gets one: the file may have to go when all of its WAL is known.
+ * An online checkpoint counts numbers as given away that the server has only reserved.
+ * (VAR_OID_PREFETCH, varsup.c; CreateCheckPoint, xlog.c)
  */
 static bool is_untouched_relation(const PlanInput *input, const FilePair *pair,
                                   const PlanEntry *entry)
@@ -94,16 +88,8 @@ static bool is_untouched_relation(const PlanInput *input, const FilePair *pair,
 
     return entry->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
            entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE &&
-           !may_be_given_since(input->next_oid, relation->relation) &&
-           !may_be_given_since(input->next_oid, relation->database);
-}
-
-static void add_remark(PlanBuilder *builder, const char *path, Reason reason, const char *kept_by)
-{
-    Plan *plan = builder->plan;
-
-    ARRAY_ADD(plan->remarks, plan->remark_count,
-              (PlanRemark){.path = path, .kept_by = kept_by, .reason = reason});
+           (uint64_t) relation->relation + RESERVED_OIDS < input->next_oid &&
+           (uint64_t) relation->database + RESERVED_OIDS < input->next_oid;
 }
 
 /* The warnings about files, after their names. */
@@ -237,7 +223,10 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
         *told = true;
     }
     else if (is_remarkable(builder->input, pair, &decision))
-        add_remark(builder, pair->path, decision.entry.reason, decision.kept_by);
+        ARRAY_ADD(plan->remarks, plan->remark_count,
+                  (PlanRemark){.path = pair->path,
+                               .kept_by = decision.kept_by,
+                               .reason = decision.entry.reason});
     add_decision(builder, pair, &decision);
     return true;
 }
@@ -272,11 +261,8 @@ static bool decide_all_files(PlanBuilder *builder, Error *error)
 }
 
 /* All that a pattern matches is kept. */
-static void find_idle_patterns(PlanBuilder *builder)
+static void find_idle_patterns(const Keep *keep, Plan *plan)
 {
-    const Keep *keep = builder->input->keep;
-    const Plan *plan = builder->plan;
-
     for (size_t i = 0; keep != NULL && i < keep->count; i++)
     {
         const KeepPattern *pattern = &keep->patterns[i];
@@ -285,7 +271,8 @@ static void find_idle_patterns(PlanBuilder *builder)
         while (k < plan->kept_count && !keep_pattern_matches(pattern, plan->kept[k].path))
             k++;
         if (!pattern->file && k == plan->kept_count)
-            add_remark(builder, pattern->text, REASON_MATCHES_NOTHING, NULL);
+            ARRAY_ADD(plan->remarks, plan->remark_count,
+                      (PlanRemark){.path = pattern->text, .reason = REASON_MATCHES_NOTHING});
     }
 }
 
@@ -385,7 +372,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     foreign_free(&builder.of_target);
     if (!decided)
         return false;
-    find_idle_patterns(&builder);
+    find_idle_patterns(input->keep, plan);
     list_removed(input, plan);
     for (size_t i = 0; i < plan->count; i++)
         measure_entry(plan, &plan->entries[i]);

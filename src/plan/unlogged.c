@@ -13,15 +13,16 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
     return relation != NULL && (relation->forks_made & 1u << fork) != 0;
 }
 
-/* A database that is copied as files: they have the numbers of the template's, and no record. */
-static bool copies_database(const ScanResult *scan, RelationId id)
+/* The WAL makes the relation's database: as a copy of files, which have the numbers of the
+ * template's and no record; or block by block, with the template's numbers. */
+static bool makes_database(const ScanResult *scan, RelationId id, WalEventKind kind)
 {
     for (size_t i = 0; i < scan->database_count; i++)
     {
         const ScanDatabase *database = &scan->databases[i];
 
-        if (database->kind == WAL_EVENT_DATABASE_FILE_COPY && database->database == id.database &&
-            database->tablespace == id.tablespace)
+        if (database->kind == kind && database->database == id.database &&
+            (kind != WAL_EVENT_DATABASE_FILE_COPY || database->tablespace == id.tablespace))
             return true;
     }
     return false;
@@ -47,18 +48,6 @@ static bool target_changed_storage(const PlanInput *input, RelationId id)
     return false;
 }
 
-/* The chain makes the database block by block, with the template's numbers of relations. */
-static bool creates_database(const ScanResult *chain, RelationId id)
-{
-    for (size_t i = 0; i < chain->database_count; i++)
-    {
-        if (chain->databases[i].kind == WAL_EVENT_DATABASE_CREATE &&
-            chain->databases[i].database == id.database)
-            return true;
-    }
-    return false;
-}
-
 /*
  * The number was given out after the earliest start. Numbers are given out in ascending order, and
  * WAL says beforehand up to which. Before a late start the source may have logged that it made a
@@ -69,7 +58,8 @@ static bool has_new_number(const PlanInput *input, const UnloggedEvidence *evide
     if (id.relation >= input->next_oid)
         return id.relation < evidence->chain->next_oid;
     return evidence->made_before != NULL && id.relation >= evidence->first_oid &&
-           blockmap_find(evidence->made_before, id) == NULL && !copies_database(input->scan, id);
+           blockmap_find(evidence->made_before, id) == NULL &&
+           !makes_database(input->scan, id, WAL_EVENT_DATABASE_FILE_COPY);
 }
 
 /* The common history of both sides has no file of this relation's number. */
@@ -90,12 +80,13 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
         return true;
     /* A record of the chain makes this relation, changes it, or copies its database. */
     if (makes_fork(chain, id, FORK_MAIN) || (relation != NULL && relation->chunk_count > 0) ||
-        copies_database(chain, id))
+        makes_database(chain, id, WAL_EVENT_DATABASE_FILE_COPY))
         return false;
     /* The source made this relation after the start. Its number alone proves nothing: the counter
      * may have gone round. */
     return evidence->target_scanned && is_not_common(input, entry, id) &&
-           (has_new_number(input, evidence, id) || creates_database(chain, id));
+           (has_new_number(input, evidence, id) ||
+            makes_database(chain, id, WAL_EVENT_DATABASE_CREATE));
 }
 
 /* Then the server removes what else there is of the relation when it starts. */
@@ -130,6 +121,7 @@ bool plan_is_of_unknown_origin(const PlanInput *input, const UnloggedEvidence *e
     return evidence->target_scanned && entry->kind == KIND_RELATION && !entry->on_target &&
            relpath_parse(&input->version_directory, entry->path, &file) && file.fork == FORK_MAIN &&
            file.segment == 0 && blockmap_find(chain->blocks, file.relation) == NULL &&
-           !copies_database(chain, file.relation) && !creates_database(chain, file.relation) &&
+           !makes_database(chain, file.relation, WAL_EVENT_DATABASE_FILE_COPY) &&
+           !makes_database(chain, file.relation, WAL_EVENT_DATABASE_CREATE) &&
            is_not_common(input, entry, file.relation) && !init_fork_is_listed(input, &file);
 }

@@ -153,40 +153,48 @@ static bool is_checked_directory(const Check *check, const char *path, size_t le
     return false;
 }
 
-static void check_directory_once(Check *check, const char *path)
+/* What is written whatever the plan says: some directories, those where staged files go, and what
+ * is replaced at the commit and at the end. */
+static void check_reserved(Check *check, Arena *arena)
 {
-    if (is_checked_directory(check, path, strlen(path)))
-        return;
-    check->directories[check->directory_count++] = path;
-    /* Locations of new tablespaces are checked by themselves. */
-    if (path[0] != '/')
-        check_directory(check, path, strlen(path));
-}
-
-/* Directories that are always written, and those where staged files go. */
-static void check_staging_directories(Check *check, Arena *arena)
-{
+    static const char *const files[] = {CONTROL_PATH, BACKUP_LABEL_PATH, "postmaster.pid"};
     const char *wal = check->plan->wal_directory;
     const char *const always[] = {"", "global", wal, arena_printf(arena, "%s/archive_status", wal)};
     const size_t count = sizeof(always) / sizeof(always[0]);
+    AUTO_BUFFER Buffer local = {0};
+    Error problem;
 
     check->directories = arena_allocate(arena, (count + check->roots.count) * sizeof(char *));
-    for (size_t index = 0; index < count; index++)
-        check_directory_once(check, always[index]);
-    for (size_t root = 0; root < check->roots.count; root++)
-        check_directory_once(check, check->roots.roots[root].directory);
+    for (size_t index = 0; index < count + check->roots.count; index++)
+    {
+        const char *path =
+            index < count ? always[index] : check->roots.roots[index - count].directory;
+
+        if (is_checked_directory(check, path, strlen(path)))
+            continue;
+        check->directories[check->directory_count++] = path;
+        /* Locations of new tablespaces are checked by themselves. */
+        if (path[0] != '/')
+            check_directory(check, path, strlen(path));
+    }
+    for (size_t index = 0; index < sizeof(files) / sizeof(files[0]); index++)
+    {
+        if (!stage_can_replace(target_path(&local, check->roots.target_directory, files[index]),
+                               &problem))
+            problems_add(&check->problems, &problem);
+    }
 }
 
 /* ---- Files ---- */
 
-/* usable: the file may be written; else the error says why not. */
-static bool find_whether_copied(const char *local, bool usable, bool *must_copy, Error *error)
+bool stage_must_copy(const char *local, bool opens, bool *must_copy, Error *error)
 {
+    AUTO_FD int fd = -1;
     struct stat status;
     bool found;
 
     *must_copy = false;
-    if (!usable)
+    if (!(opens ? file_open_update(local, &fd, error) : file_check_update(local, error)))
     {
         *must_copy = error->error_number == EACCES && place_can_be_read(local); /* mode 0400 */
         return *must_copy;
@@ -196,18 +204,6 @@ static bool find_whether_copied(const char *local, bool usable, bool *must_copy,
     /* A backup made of links (cp -al) must not be changed with the target. */
     *must_copy = found && status.st_nlink > 1;
     return true;
-}
-
-bool stage_will_copy(const char *local, bool *must_copy, Error *error)
-{
-    return find_whether_copied(local, file_check_update(local, error), must_copy, error);
-}
-
-bool stage_must_copy(const char *local, bool *must_copy, Error *error)
-{
-    AUTO_FD int fd = -1;
-
-    return find_whether_copied(local, file_open_update(local, &fd, error), must_copy, error);
 }
 
 bool stage_can_replace(const char *local, Error *error)
@@ -257,28 +253,13 @@ static bool can_carry_out(const PlanEntry *entry, const char *local, bool *copie
         return stage_can_replace(local, error);
     }
     /* Permissions do not tell that a file may only be appended to. */
-    if (stage_will_copy(local, copied, error))
+    if (stage_must_copy(local, false, copied, error))
         return (!*copied && !is_unchangeable(place_obstacle(local))) ||
                stage_can_replace(local, error);
     if (error->error_number == ENOENT)
         return true;                         /* the stage finds out */
     (void) !stage_can_replace(local, error); /* an obstacle explains it better */
     return false;
-}
-
-/* Written at the commit and at the end, whatever the plan says. */
-static void check_reserved(Check *check)
-{
-    static const char *const paths[] = {CONTROL_PATH, BACKUP_LABEL_PATH, "postmaster.pid"};
-    AUTO_BUFFER Buffer local = {0};
-    Error problem;
-
-    for (size_t index = 0; index < sizeof(paths) / sizeof(paths[0]); index++)
-    {
-        if (!stage_can_replace(target_path(&local, check->roots.target_directory, paths[index]),
-                               &problem))
-            problems_add(&check->problems, &problem);
-    }
 }
 
 static void note_size(Check *check, uint64_t size)
@@ -473,8 +454,7 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     if (!roots_find(arena, target_directory, plan, &check.roots, error))
         return false;
     report_conflicts(&check);
-    check_staging_directories(&check, arena);
-    check_reserved(&check);
+    check_reserved(&check, arena);
     check_entries(&check);
     roots_check_locations(&check.roots, plan, &check.problems);
     if (!roots_reserve(&check.roots, plan, error) || !count_wal(&check, wal, error))

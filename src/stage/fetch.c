@@ -86,7 +86,7 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
     const Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     bool made = false, must_copy;
 
-    if (!stage_must_copy(stage_local(stage, entry->path, &path), &must_copy, error))
+    if (!stage_must_copy(stage_local(stage, entry->path, &path), true, &must_copy, error))
         return false;
     if (must_copy)
         return copy_target_file(stage, entry, false, &made, error);
@@ -208,26 +208,10 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     return true;
 }
 
-/* A file that was compared, is there and does not differ is equal. */
-static void note_equal_files(const FileFetch *fetch)
-{
-    Stage *stage = fetch->stage;
-
-    for (size_t index = 0; index < fetch->stage->plan->count; index++)
-    {
-        const PlanEntry *entry = &fetch->stage->plan->entries[index];
-        FoundFile *finding = stage_found_file(stage, entry);
-
-        if (!is_compared(stage, entry) || finding->differs)
-            continue;
-        finding->equal = true;
-        stage->statistics.compared_bytes += entry->source_size;
-    }
-}
-
 static bool compare_files(FileFetch *fetch, Error *error)
 {
-    const Plan *plan = fetch->stage->plan;
+    Stage *stage = fetch->stage;
+    const Plan *plan = stage->plan;
     Source *source = fetch->source;
     uint64_t bytes = 0;
     FilePieces pieces = {.source = source,
@@ -237,7 +221,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
                          .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
                          .bytes_size = COMPARED_PIECE_SIZE + 1,
                          .context = fetch,
-                         .lock = &fetch->stage->lock,
+                         .lock = &stage->lock,
                          .next_range = next_compared_file,
                          .size_to_ask = size_to_compare,
                          .take_answer = compare_with_answer};
@@ -246,13 +230,23 @@ static bool compare_files(FileFetch *fetch, Error *error)
         return true;
     for (size_t index = 0; index < plan->count; index++)
     {
-        if (is_compared(fetch->stage, &plan->entries[index]))
+        if (is_compared(stage, &plan->entries[index]))
             bytes += plan->entries[index].source_size;
     }
     progress_begin(PROGRESS_COMPARE_FILES, bytes);
     if (!progress_end(file_pieces_ask(&pieces, fetch->workers, error)))
         return false;
-    note_equal_files(fetch);
+    /* A file that was compared, is there and does not differ is equal. */
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        const PlanEntry *entry = &plan->entries[index];
+        FoundFile *finding = stage_found_file(stage, entry);
+
+        if (!is_compared(stage, entry) || finding->differs)
+            continue;
+        finding->equal = true;
+        stage->statistics.compared_bytes += entry->source_size;
+    }
     return true;
 }
 

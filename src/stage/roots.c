@@ -1,6 +1,7 @@
 #include "stage/roots.h"
 
 #include "apply/journal.h"
+#include "base/array.h"
 #include "format/backup_label.h"
 #include "io/trust.h"
 #include "plan/classify.h"
@@ -28,38 +29,6 @@ bool entry_has_effect(const PlanEntry *entry)
 
 /* ---- Finding the roots ---- */
 
-/* Make room for one item more: a full array is copied to one of twice its size. */
-static void *grow_in(Arena *arena, void *items, size_t count, size_t item_size)
-{
-    void *grown;
-
-    if ((count & (count - 1)) != 0)
-        return items;
-    grown = arena_allocate(arena, (count > 0 ? 2 * count : 1) * item_size);
-    if (count > 0)
-        memcpy(grown, items, count * item_size);
-    return grown;
-}
-
-/* *is_link: the directory is, or lies below, a tablespace that is a link. */
-static bool is_behind_link(const Roots *roots, const char *directory, bool *is_link, Error *error)
-{
-    AUTO_BUFFER Buffer tablespace = {0}, path = {0};
-    struct stat status;
-    bool found;
-
-    *is_link = false;
-    if (strncmp(directory, TABLESPACES, strlen(TABLESPACES)) != 0)
-        return true;
-    buffer_append(&tablespace, directory,
-                  strlen(TABLESPACES) + strcspn(directory + strlen(TABLESPACES), "/"));
-    if (!file_lstat(target_path(&path, roots->target_directory, buffer_string(&tablespace)),
-                    &status, &found, error))
-        return false;
-    *is_link = found && S_ISLNK(status.st_mode);
-    return true;
-}
-
 /*
  * Name the work directory in a directory of the target, which `local` leads to. Below the link of a
  * tablespace it is named by the place that the link leads to: the apply may remove the link, and
@@ -68,12 +37,20 @@ static bool is_behind_link(const Roots *roots, const char *directory, bool *is_l
 static bool name_work(Arena *arena, const Roots *roots, const char *directory, const char *local,
                       const char **work, Error *error)
 {
+    AUTO_BUFFER Buffer tablespace = {0}, path = {0};
     char canonical[PLACE_PATH_SIZE];
-    bool behind_link, found;
+    struct stat status;
+    bool found = false;
 
-    if (!is_behind_link(roots, directory, &behind_link, error))
-        return false;
-    if (behind_link)
+    if (strncmp(directory, TABLESPACES, strlen(TABLESPACES)) == 0)
+    {
+        buffer_append(&tablespace, directory,
+                      strlen(TABLESPACES) + strcspn(directory + strlen(TABLESPACES), "/"));
+        if (!file_lstat(target_path(&path, roots->target_directory, buffer_string(&tablespace)),
+                        &status, &found, error))
+            return false;
+    }
+    if (found && S_ISLNK(status.st_mode))
     {
         if (!place_canonical(local, canonical, &found, error))
             return false;
@@ -101,14 +78,14 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
     if (!file_space(local, &space, error) || !place_pool(local, &pool, error) ||
         !name_work(arena, roots, directory, local, &work, error))
         return false;
-    roots->roots = grow_in(arena, roots->roots, roots->count, sizeof(Root));
-    roots->roots[roots->count++] = (Root){.prefix = arena_strdup(arena, prefix),
-                                          .directory = arena_strdup(arena, directory),
-                                          .work = work,
-                                          .place = *place,
-                                          .space = space,
-                                          .pool = arena_strdup(arena, buffer_string(&pool)),
-                                          .data_fd = -1};
+    ARRAY_ADD_IN(arena, roots->roots, roots->count,
+                 (Root){.prefix = arena_strdup(arena, prefix),
+                        .directory = arena_strdup(arena, directory),
+                        .work = work,
+                        .place = *place,
+                        .space = space,
+                        .pool = arena_strdup(arena, buffer_string(&pool)),
+                        .data_fd = -1});
     return true;
 }
 
@@ -135,8 +112,7 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
         if (!found && !place_find(local, &place, &found, error))
             return false;
     }
-    roots->locations = grow_in(arena, roots->locations, roots->location_count, sizeof(location));
-    roots->locations[roots->location_count++] = location;
+    ARRAY_ADD_IN(arena, roots->locations, roots->location_count, location);
     return !found || place_same_mount(&place, &roots->roots[0].place) ||
            add_root(arena, roots, location.link, location.path, local, &place, error);
 }
@@ -327,12 +303,6 @@ static bool is_mapped_to(const Plan *plan, const char *location)
     return false;
 }
 
-static void append_escaped(Buffer *mapping, const char *path)
-{
-    for (; *path != '\0'; path++)
-        buffer_printf(mapping, "%s%c", *path == '=' ? "\\" : "", *path);
-}
-
 /* -T OLD=NEW: NEW is a place beside the one that is in use, or else beside the data directory. */
 static void append_mapping(const Roots *roots, const NewLocation *location, Buffer *options)
 {
@@ -349,9 +319,9 @@ static void append_mapping(const Roots *roots, const NewLocation *location, Buff
         buffer_printf(&place, "%.*s/tablespace-%s", (int) path_parent_length(target), target,
                       location->link + strlen(TABLESPACES));
     }
-    append_escaped(&mapping, location->path);
+    buffer_append_escaped(&mapping, location->path, strlen(location->path), "=", '\\');
     buffer_append_u8(&mapping, '=');
-    append_escaped(&mapping, buffer_string(&place));
+    buffer_append_escaped(&mapping, buffer_string(&place), place.size, "=", '\\');
     buffer_append_string(options, " -T ");
     buffer_append_shown_word(options, buffer_string(&mapping));
 }
@@ -364,24 +334,6 @@ typedef struct Occupied
     size_t count;
     Buffer options; /* that give each of them a place, except where -T has named one already */
 } Occupied;
-
-static void add_occupied(const Roots *roots, const Plan *plan, const NewLocation *location,
-                         Occupied *occupied, Problems *problems)
-{
-    Error *problem = &occupied->last;
-
-    if (occupied->count++ > 0)
-        problems_add(problems, problem);
-    error_set(problem, ERROR_FAILED,
-              "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
-              location->path, location->link);
-    error_detail(problem, "The target does not have this tablespace yet, but its directory exists: "
-                          "it may be the source's own.");
-    if (is_mapped_to(plan, location->path))
-        error_hint(problem, "Choose another directory in its --tablespace-mapping.");
-    else
-        append_mapping(roots, location, &occupied->options);
-}
 
 /* The path that the location has or will have, without links; false where it will have none. */
 static bool find_canonical(const NewLocation *location, Buffer *canonical)
@@ -482,6 +434,7 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
 {
     AUTO_BUFFER Buffer canonical = {0};
     bool found, occupied, own;
+    Error *problem = &foreign->last;
     Place place;
 
     if (!place_find(location->path, &place, &found, error) ||
@@ -490,7 +443,17 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
         return false;
     if (occupied && !own)
     {
-        add_occupied(roots, plan, location, foreign, problems);
+        if (foreign->count++ > 0)
+            problems_add(problems, problem);
+        error_set(problem, ERROR_FAILED,
+                  "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
+                  location->path, location->link);
+        error_detail(problem, "The target does not have this tablespace yet, but its directory "
+                              "exists: it may be the source's own.");
+        if (is_mapped_to(plan, location->path))
+            error_hint(problem, "Choose another directory in its --tablespace-mapping.");
+        else
+            append_mapping(roots, location, &foreign->options);
         return true;
     }
     if (find_canonical(location, &canonical) &&

@@ -106,22 +106,17 @@ bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
 
 /* ---- Files that the plan does not name ---- */
 
-static int compare_extra(const void *path, const void *extra)
-{
-    return strcmp(path, ((const ExtraFile *) extra)->path);
-}
-
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path)
 {
-    return ARRAY_FIND(path, stage->extras, stage->extra_count, compare_extra);
+    return ARRAY_FIND(&path, stage->extras, stage->extra_count, compare_strings);
 }
 
 void stage_add_extra(Stage *stage, const char *path, const char *staged)
 {
     AUTO_BUFFER Buffer local = {0};
     bool found;
-    const size_t index = array_search(path, stage->extras, stage->extra_count, sizeof(ExtraFile),
-                                      compare_extra, &found);
+    const size_t index = array_search(&path, stage->extras, stage->extra_count, sizeof(ExtraFile),
+                                      compare_strings, &found);
 
     if (!found)
         ARRAY_INSERT(stage->extras, stage->extra_count, index,

@@ -103,12 +103,11 @@ MUST_CHECK bool stage_can_replace(const char *local, Error *error);
 /*
  * Look at a file that stays in place. *must_copy: it may not be written, or has other names that
  * must not see the change: a copy is patched and replaces it. An error where neither is possible.
- * stage_will_copy foretells that without opening the file for writing, which a dry run must not do:
- * on an overlayfs that copies the file. stage_must_copy opens it, before the commit: where it
- * cannot be copied there, that shows now.
+ * opens: the file is opened for writing, before the commit. On an overlayfs that copies the file:
+ * where it cannot be copied there, that shows now. A dry run must not do so: it looks at the file
+ * without opening it for writing.
  */
-MUST_CHECK bool stage_will_copy(const char *local, bool *must_copy, Error *error);
-MUST_CHECK bool stage_must_copy(const char *local, bool *must_copy, Error *error);
+MUST_CHECK bool stage_must_copy(const char *local, bool opens, bool *must_copy, Error *error);
 
 /* ---- stage.c: beginning and end ---- */
 
