@@ -86,19 +86,9 @@ void advice_tell(const AdviceList *list, bool warns, Problems *problems)
     }
 }
 
-/* Append lines as sentences of one line, with a blank at its end. */
-static void append_sentences(Buffer *text, const char *line)
-{
-    for (const char *end; *line != '\0'; line = *end == '\n' ? end + 1 : end)
-    {
-        end = line + strcspn(line, "\n");
-        buffer_printf(text, "%.*s%s ", (int) (end - line), line, end[-1] == '.' ? "" : ".");
-    }
-}
-
 void advice_append_step(const Advice *advice, Buffer *text)
 {
-    const char *remedy = advice->remedy;
+    const char *remedy = advice->remedy, *line = advice->text;
 
     if (remedy == NULL)
     {
@@ -107,7 +97,12 @@ void advice_append_step(const Advice *advice, Buffer *text)
     }
     if (advice->when == ADVICE_BEFORE_START)
         buffer_append_string(text, "Before the server starts: ");
-    append_sentences(text, advice->text);
+    /* Lines become sentences of one line. */
+    for (const char *end; *line != '\0'; line = *end == '\n' ? end + 1 : end)
+    {
+        end = line + strcspn(line, "\n");
+        buffer_printf(text, "%.*s%s ", (int) (end - line), line, end[-1] == '.' ? "" : ".");
+    }
     for (; *remedy != '\0'; remedy++)
         buffer_append_u8(text, *remedy == '\n' ? ' ' : (uint8_t) *remedy);
 }

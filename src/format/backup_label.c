@@ -45,29 +45,21 @@ bool backup_label_is_blocker(const char *text, size_t size, const char *run_id)
     return size == expected.size && memcmp(text, expected.bytes, size) == 0;
 }
 
-/* START TIMELINE, where there is one (base backups of 11 and later), repeats the file's timeline.
- */
-static bool start_timeline_agrees(TextCursor text, Timeline timeline)
-{
-    TextCursor line;
-    Timeline start_timeline;
-
-    while (text_take_line(&text, &line))
-        if (text_take(&line, "START TIMELINE: "))
-            return text_take_u32(&line, &start_timeline) && start_timeline == timeline;
-    return true;
-}
-
 void backup_label_parse(const char *text, size_t size, bool *valid, Lsn *redo, Lsn *checkpoint,
                         Timeline *timeline)
 {
-    TextCursor label = {text, text + size};
+    TextCursor label = {text, text + size}, line;
     uint32_t segment_high, segment_low;
+    Timeline start_timeline;
 
     *valid = text_take(&label, "START WAL LOCATION: ") && lsn_take(&label, redo) &&
              text_take(&label, " (file ") && text_take_hex(&label, 8, timeline) &&
              text_take_hex(&label, 8, &segment_high) && text_take_hex(&label, 8, &segment_low) &&
              text_take(&label, ")\nCHECKPOINT LOCATION: ") && lsn_take(&label, checkpoint) &&
-             text_take(&label, "\n") && *redo <= LSN_HIGHEST && *checkpoint <= LSN_HIGHEST &&
-             start_timeline_agrees(label, *timeline);
+             text_take(&label, "\n") && *redo <= LSN_HIGHEST && *checkpoint <= LSN_HIGHEST;
+    /* START TIMELINE, where there is one (base backups of 11 and later), repeats the file's
+     * timeline. */
+    while (*valid && text_take_line(&label, &line))
+        if (text_take(&line, "START TIMELINE: "))
+            *valid = text_take_u32(&line, &start_timeline) && start_timeline == *timeline;
 }

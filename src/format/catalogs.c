@@ -17,11 +17,6 @@
 
 #define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h; from 12 on after the oid */
 
-static void add_catalog(Catalogs *catalogs, Oid database, Oid oid, Oid filenode)
-{
-    ARRAY_ADD(catalogs->items, catalogs->count, (CatalogStorage){filenode, database, oid});
-}
-
 bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, const Buffer *map,
                       Oid *pg_class)
 {
@@ -40,7 +35,7 @@ bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, 
         const uint8_t *item = map->bytes + MAP_AT_ITEMS + (size_t) i * MAP_ITEM_SIZE;
         const Oid oid = load_u32(item), filenode = load_u32(item + 4);
 
-        add_catalog(catalogs, database, oid, filenode);
+        ARRAY_ADD(catalogs->items, catalogs->count, (CatalogStorage){filenode, database, oid});
         if (oid == CATALOGS_PG_CLASS)
             *pg_class = filenode;
     }
@@ -62,7 +57,7 @@ void catalogs_add_row(Catalogs *catalogs, Oid database, Slice tuple)
     filenode = cursor_u32(&cursor);
     if (!cursor.failed && oid < FIRST_NORMAL_OID &&
         filenode != 0) /* a mapped catalog has filenode 0 */
-        add_catalog(catalogs, database, oid, filenode);
+        ARRAY_ADD(catalogs->items, catalogs->count, (CatalogStorage){filenode, database, oid});
 }
 
 void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, uint32_t size)

@@ -27,8 +27,22 @@ static bool power_of_two_between(uint32_t value, uint32_t least, uint32_t most)
     return value >= least && value <= most && (value & (value - 1)) == 0;
 }
 
-static bool check_sizes(const Control *control, const char *name, Error *error)
+static bool check_fields(const Control *control, const char *name, Error *error)
 {
+    const uint16_t integer_times = control->version->control.integer_times;
+    const Lsn positions[] = {control->checkpoint_lsn, control->checkpoint.redo,
+                             control->min_recovery_point, control->backup_start_point,
+                             control->backup_end_point};
+
+    /* configure --disable-integer-datetimes, before 10 */
+    if (integer_times != OFFSET_NONE && control->bytes[integer_times] == 0)
+    {
+        error_set(error, ERROR_FAILED, "cluster with floating-point times is not supported");
+        return error_detail(error,
+                            "The file is \"%s\": its server was built with "
+                            "--disable-integer-datetimes.",
+                            name);
+    }
     if (!power_of_two_between(control->wal_segment_size, WAL_SEGMENT_SIZE_MIN,
                               WAL_SEGMENT_SIZE_MAX))
     {
@@ -48,29 +62,6 @@ static bool check_sizes(const Control *control, const char *name, Error *error)
         return error_set(error, ERROR_FAILED,
                          "invalid relation segment size in control file \"%s\": %u blocks", name,
                          control->relation_segment_blocks);
-    return true;
-}
-
-/* configure --disable-integer-datetimes, before 10. */
-static bool check_times(const Control *control, const char *name, Error *error)
-{
-    const uint16_t integer_times = control->version->control.integer_times;
-
-    if (integer_times == OFFSET_NONE || control->bytes[integer_times] != 0)
-        return true;
-    error_set(error, ERROR_FAILED, "cluster with floating-point times is not supported");
-    return error_detail(error,
-                        "The file is \"%s\": its server was built with "
-                        "--disable-integer-datetimes.",
-                        name);
-}
-
-static bool check_positions(const Control *control, const char *name, Error *error)
-{
-    const Lsn positions[] = {control->checkpoint_lsn, control->checkpoint.redo,
-                             control->min_recovery_point, control->backup_start_point,
-                             control->backup_end_point};
-
     for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++)
         if (positions[i] > LSN_HIGHEST)
             return error_set(error, ERROR_FAILED, "invalid WAL location in control file \"%s\": %s",
@@ -143,8 +134,7 @@ bool control_parse(const ControlFile *file, Control *control, bool *crc_wrong, E
     }
     control->version_directory = version_directory(control->version, control->catalog_version);
     parse_fields(control);
-    return check_times(control, file->name, error) && check_sizes(control, file->name, error) &&
-           check_positions(control, file->name, error);
+    return check_fields(control, file->name, error);
 }
 
 bool control_is_of_fork(const Control *control)

@@ -59,16 +59,6 @@ static Slice rest_of(Cursor *cursor)
     return (Slice){cursor_bytes(cursor, size), size};
 }
 
-/* Take the lengths of the beginning and the end that an update's new row shares with the old one.
- */
-static void take_common_sizes(Cursor *cursor, uint8_t flags, HeapRow *row)
-{
-    if (flags & UPDATE_HAS_PREFIX && cursor_left(cursor) > 0)
-        row->prefix = cursor_u16(cursor);
-    if (flags & UPDATE_HAS_SUFFIX && cursor_left(cursor) > 0)
-        row->suffix = cursor_u16(cursor);
-}
-
 static void take_row(Cursor *cursor, HeapRow *row)
 {
     if (cursor_left(cursor) < HEADER_SIZE)
@@ -157,7 +147,13 @@ static void take_rows(const Version *version, uint8_t flags, Cursor *main_data, 
         if (version->old_wal && !version->old_wal_names_children)
             cursor_skip(new_data, 1); /* 9.3: the second boolean */
         else
-            take_common_sizes(new_data, flags, &heap->new_row);
+        {
+            /* What the new row shares with the old one. */
+            if (flags & UPDATE_HAS_PREFIX && cursor_left(new_data) > 0)
+                heap->new_row.prefix = cursor_u16(new_data);
+            if (flags & UPDATE_HAS_SUFFIX && cursor_left(new_data) > 0)
+                heap->new_row.suffix = cursor_u16(new_data);
+        }
         if (!version->old_wal_names_children)
             take_row(new_data, &heap->new_row);
         else if (cursor_left(new_data) > 0) /* 9.4: the old row may follow */
@@ -197,20 +193,6 @@ static bool parse_row_record(const Version *version, const WalRecord *record,
     return !main_data.failed && !content.failed;
 }
 
-/* xl_heap_multi_insert, from its flags on: the places, unless the page is new, and rows. */
-static bool parse_multi_insert(const Version *version, const WalRecord *record, Cursor content,
-                               HeapRecord *heap)
-{
-    Cursor main_data = cursor_over(record->data, record->data_size);
-
-    heap->kind = HEAP_RECORD_MULTI_INSERT;
-    cursor_skip(&main_data, 2);
-    heap->row_count = cursor_u16(&main_data);
-    heap->new_items = heap->inits_page ? NULL : cursor_bytes(&main_data, 2u * heap->row_count);
-    heap->rows = version->old_wal ? slice_cursor(rest_of(&main_data)) : content;
-    return !main_data.failed;
-}
-
 bool heap_record_parse(const Version *version, uint32_t block_size, const WalRecord *record,
                        HeapRecord *heap)
 {
@@ -220,7 +202,7 @@ bool heap_record_parse(const Version *version, uint32_t block_size, const WalRec
     const HeapRecordKind kind = multi                     ? HEAP_RECORD_MULTI_INSERT
                                 : record->rmgr == RM_HEAP ? layout->kind
                                                           : HEAP_RECORD_OTHER;
-    Cursor content = {0};
+    Cursor main_data = cursor_over(record->data, record->data_size), content = {0};
 
     *heap = (HeapRecord){.inits_page = (record->info & INIT_PAGE) != 0};
     if (kind == HEAP_RECORD_OTHER)
@@ -229,8 +211,15 @@ bool heap_record_parse(const Version *version, uint32_t block_size, const WalRec
         return false;
     if (!version->old_wal)
         content = slice_cursor(walrecord_block_data(version, block_size, record, heap->new_index));
-    return multi ? parse_multi_insert(version, record, content, heap)
-                 : parse_row_record(version, record, layout, content, heap);
+    if (!multi)
+        return parse_row_record(version, record, layout, content, heap);
+    /* xl_heap_multi_insert, from its flags on: the places, unless the page is new, and rows. */
+    heap->kind = HEAP_RECORD_MULTI_INSERT;
+    cursor_skip(&main_data, 2);
+    heap->row_count = cursor_u16(&main_data);
+    heap->new_items = heap->inits_page ? NULL : cursor_bytes(&main_data, 2u * heap->row_count);
+    heap->rows = version->old_wal ? slice_cursor(rest_of(&main_data)) : content;
+    return !main_data.failed;
 }
 
 bool heap_record_next_row(HeapRecord *heap, uint16_t number)

@@ -59,11 +59,14 @@ static void take_escape(TextCursor *line, Buffer *value)
     }
 }
 
-/* Take the text between quotes; false if the closing one is missing. No string continues past the
+/* Take a value, quoted or not; false if the closing quote is missing. No string continues past the
  * end of its line. */
-static bool take_quoted(TextCursor *line, Buffer *value)
+static bool take_value(TextCursor *line, Buffer *value)
 {
-    while (line->position < line->end)
+    const bool quoted = text_take(line, "'");
+
+    buffer_clear(value);
+    while (quoted && line->position < line->end)
     {
         const char byte = *line->position++;
 
@@ -74,14 +77,6 @@ static bool take_quoted(TextCursor *line, Buffer *value)
         else
             return true;
     }
-    return false;
-}
-
-static bool take_value(TextCursor *line, Buffer *value)
-{
-    buffer_clear(value);
-    if (text_take(line, "'"))
-        return take_quoted(line, value);
     if (line->position == line->end || *line->position == '#')
         return false;
     while (line->position < line->end && *line->position != '#' &&
@@ -141,15 +136,10 @@ bool setting_integer(const char *value, int64_t *number)
 
 /* ---- the list ---- */
 
-static int compare_setting(const void *name, const void *setting)
-{
-    return strcmp(name, ((const Setting *) setting)->name);
-}
-
 static size_t find_setting(const Settings *settings, const char *name, bool *found)
 {
-    return array_search(name, settings->items, settings->count, sizeof(*settings->items),
-                        compare_setting, found);
+    return array_search(&name, settings->items, settings->count, sizeof(*settings->items),
+                        compare_strings, found);
 }
 
 const char *settings_value(const Settings *settings, const char *name)
@@ -473,25 +463,10 @@ void conninfo_append(Buffer *conninfo, const char *keyword, const char *value)
     buffer_append_string(conninfo, quote);
 }
 
-/* Take a value, quoted or not; false when the closing quote is missing. */
-static bool take_conninfo_value(TextCursor *text, Buffer *value)
-{
-    const bool quoted = text_take(text, "'");
-
-    while (text->position < text->end &&
-           (quoted ? *text->position != '\'' : !isspace((unsigned char) *text->position)))
-    {
-        if (*text->position == '\\' && ++text->position == text->end)
-            return !quoted;
-        buffer_append_u8(value, (uint8_t) *text->position++);
-    }
-    return !quoted || text_take(text, "'");
-}
-
 bool conninfo_next(const char **position, Buffer *keyword, Buffer *value)
 {
     TextCursor text = text_cursor(*position);
-    bool found;
+    bool quoted;
 
     buffer_clear(keyword);
     buffer_clear(value);
@@ -500,12 +475,21 @@ bool conninfo_next(const char **position, Buffer *keyword, Buffer *value)
     while (!text_at_end(&text) && *text.position != '=' && !isspace((unsigned char) *text.position))
         buffer_append_u8(keyword, (uint8_t) *text.position++);
     text_skip_blanks(&text);
-    found = keyword->size > 0 && text_take(&text, "=");
+    if (keyword->size == 0 || !text_take(&text, "="))
+        return false;
     text_skip_blanks(&text);
-    found = found && take_conninfo_value(&text, value);
-    if (found)
-        *position = text.position;
-    return found;
+    quoted = text_take(&text, "'");
+    while (!text_at_end(&text) &&
+           (quoted ? *text.position != '\'' : !isspace((unsigned char) *text.position)))
+    {
+        if (*text.position == '\\' && ++text.position == text.end)
+            break;
+        buffer_append_u8(value, (uint8_t) *text.position++);
+    }
+    if (quoted && !text_take(&text, "'"))
+        return false;
+    *position = text.position;
+    return true;
 }
 
 bool restore_command_expand(const char *command, const char *file_name, const char *path,

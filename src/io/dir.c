@@ -136,7 +136,7 @@ static bool walk_subdirectory(const WalkedDirectory *parent, const char *name, b
         return false;
     walk->path.size = path_size;
     return walk->visit != NULL ||
-           file_remove_directory_at(parent->fd, name, buffer_string(&walk->path), error);
+           file_remove_at(parent->fd, name, buffer_string(&walk->path), true, error);
 }
 
 /* The file or directory found under a name. */
@@ -200,7 +200,7 @@ static bool walk_entry(const WalkedDirectory *directory, const char *name, Error
     if (into && S_ISDIR(found.status.st_mode))
         return walk_subdirectory(directory, name, found.entry.followed, error);
     return walk->visit != NULL ||
-           file_remove_at(directory->fd, name, buffer_string(&walk->path), error);
+           file_remove_at(directory->fd, name, buffer_string(&walk->path), false, error);
 }
 
 bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context, Error *error)

@@ -363,25 +363,22 @@ bool file_exists(const char *directory, const char *name)
 
 bool file_remove(const char *path, Error *error)
 {
-    return file_remove_at(AT_FDCWD, path, path, error);
+    return file_remove_at(AT_FDCWD, path, path, false, error);
 }
 
 bool file_remove_directory(const char *path, Error *error)
 {
-    return file_remove_directory_at(AT_FDCWD, path, path, error);
+    return file_remove_at(AT_FDCWD, path, path, true, error);
 }
 
-bool file_remove_at(int directory_fd, const char *name, const char *path, Error *error)
+bool file_remove_at(int directory_fd, const char *name, const char *path, bool is_directory,
+                    Error *error)
 {
-    if (unlinkat(directory_fd, name, 0) != 0 && errno != ENOENT)
-        return error_set_errno(error, "could not remove file \"%s\"", path);
-    return true;
-}
-
-bool file_remove_directory_at(int directory_fd, const char *name, const char *path, Error *error)
-{
-    if (unlinkat(directory_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        return error_set_errno(error, "could not remove directory \"%s\"", path);
+    if (unlinkat(directory_fd, name, is_directory ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT)
+        return error_set_errno(error,
+                               is_directory ? "could not remove directory \"%s\""
+                                            : "could not remove file \"%s\"",
+                               path);
     return true;
 }
 

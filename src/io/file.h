@@ -135,9 +135,8 @@ bool file_exists(const char *directory, const char *name);
 MUST_CHECK bool file_remove(const char *path, Error *error);
 MUST_CHECK bool file_remove_directory(const char *path, Error *error);
 /* The same for a name in an open directory; path is for messages. */
-MUST_CHECK bool file_remove_at(int directory_fd, const char *name, const char *path, Error *error);
-MUST_CHECK bool file_remove_directory_at(int directory_fd, const char *name, const char *path,
-                                         Error *error);
+MUST_CHECK bool file_remove_at(int directory_fd, const char *name, const char *path,
+                               bool is_directory, Error *error);
 
 MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
 

@@ -1,6 +1,5 @@
 #include "io/place.h"
 
-#include "base/array.h"
 #include "base/text_cursor.h"
 #include "io/file.h"
 
@@ -20,15 +19,6 @@
 #define MOUNTS_SIZE_MAX (64u * 1024 * 1024)
 #define LINKS_MAX 40 /* that Linux follows in one path */
 
-/* Without the mount, which stat does not tell. */
-static Place place_of_status(const struct stat *status)
-{
-    return (Place){.device = status->st_dev,
-                   .inode = status->st_ino,
-                   .owner = status->st_uid,
-                   .is_directory = S_ISDIR(status->st_mode)};
-}
-
 bool place_find(const char *path, Place *place, bool *found, Error *error)
 {
     struct stat status;
@@ -41,7 +31,10 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
     if (!*found)
         return errno == ENOENT || errno == ENOTDIR ||
                error_set_errno(error, "could not stat file \"%s\"", path);
-    *place = place_of_status(&status);
+    *place = (Place){.device = status.st_dev,
+                     .inode = status.st_ino,
+                     .owner = status.st_uid,
+                     .is_directory = S_ISDIR(status.st_mode)};
     if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
         (mounted.stx_mask & STATX_MNT_ID) != 0)
         place->mount = mounted.stx_mnt_id;
@@ -230,31 +223,6 @@ bool place_walk(const char *path, PlaceVisitor visit, void *context, bool *found
     return true;
 }
 
-/* A PlaceVisitor. */
-static bool add_to_way(void *context, const char *path, const struct stat *status, Error *error)
-{
-    PlaceWay *way = context;
-
-    (void) path;
-    (void) error;
-    ARRAY_ADD(way->places, way->count, place_of_status(status));
-    return true;
-}
-
-void place_way_find(const char *path, PlaceWay *way)
-{
-    bool found;
-
-    *way = (PlaceWay){0};
-    way->is_complete = place_walk(path, add_to_way, way, &found, NULL) && found;
-}
-
-void place_way_free(PlaceWay *way)
-{
-    free(way->places);
-    *way = (PlaceWay){0};
-}
-
 bool place_data_directory(char *directory, bool *found, Error *error)
 {
     AUTO_BUFFER Buffer version = {0};
@@ -282,20 +250,11 @@ int64_t place_birth(const char *path)
                : 0;
 }
 
-/* The sticky bit of the directory that the path is in keeps users from names of files that are not
- * theirs (unlink(2), rename(2)). */
-static bool is_kept_by_sticky_bit(const char *path)
-{
-    AUTO_BUFFER Buffer directory = {0};
-    struct stat parent;
-
-    return stat(path_parent(&directory, path), &parent) == 0 && (parent.st_mode & S_ISVTX) != 0 &&
-           parent.st_uid != geteuid();
-}
-
 Obstacle place_obstacle(const char *path)
 {
+    AUTO_BUFFER Buffer directory = {0};
     struct statx status;
+    struct stat parent;
 
     if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_UID, &status) != 0)
         return OBSTACLE_NONE;
@@ -305,7 +264,10 @@ Obstacle place_obstacle(const char *path)
         return OBSTACLE_APPEND_ONLY;
     if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
         return OBSTACLE_MOUNTED;
-    if (status.stx_uid != geteuid() && is_kept_by_sticky_bit(path))
+    /* The sticky bit of the directory that the path is in keeps users from names of files that are
+     * not theirs (unlink(2), rename(2)). */
+    if (status.stx_uid != geteuid() && stat(path_parent(&directory, path), &parent) == 0 &&
+        (parent.st_mode & S_ISVTX) != 0 && parent.st_uid != geteuid())
         return OBSTACLE_STICKY;
     return OBSTACLE_NONE;
 }

@@ -79,22 +79,6 @@ typedef bool (*PlaceVisitor)(void *context, const char *path, const struct stat 
 MUST_CHECK bool place_walk(const char *path, PlaceVisitor visit, void *context, bool *found,
                            Error *error);
 
-/*
- * The names that the kernel looks at on its way to what a path leads to: the directories and
- * symbolic links in it, and those that these links lead to, each by its own device and inode. The
- * last one is what the path leads to; is_complete is false where it does not exist or cannot be
- * looked at, and the names end there.
- */
-typedef struct PlaceWay
-{
-    Place *places;
-    size_t count;
-    bool is_complete;
-} PlaceWay;
-
-void place_way_find(const char *path, PlaceWay *way);
-void place_way_free(PlaceWay *way);
-
 /* Find the data directory of a server, of any cluster, that a directory is or lies in, by its
  * PG_VERSION. The path is canonical; it becomes that of the data directory. *found false: it lies
  * in none. */

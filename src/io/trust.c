@@ -13,8 +13,10 @@ static bool others_may_write(const struct stat *status)
             status->st_gid != 0 && status->st_gid != getegid());
 }
 
-static bool check_status(const char *path, const struct stat *status, Error *error)
+/* A PlaceVisitor, which needs no context. */
+static bool check_status(void *context, const char *path, const struct stat *status, Error *error)
 {
+    (void) context;
     if (status->st_uid != 0 && status->st_uid != geteuid())
         return error_set(error, ERROR_FAILED, "\"%s\" belongs to another user", path);
     if (S_ISREG(status->st_mode) && others_may_write(status))
@@ -40,14 +42,7 @@ bool trust_check_entry(const char *path, Error *error)
         return false;
     if (found && S_ISLNK(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is a symbolic link", path);
-    return !found || check_status(path, &status, error);
-}
-
-/* A PlaceVisitor. */
-static bool check_step(void *context, const char *path, const struct stat *status, Error *error)
-{
-    (void) context;
-    return check_status(path, status, error);
+    return !found || check_status(NULL, path, &status, error);
 }
 
 bool trust_check(const char *path, Error *error)
@@ -64,6 +59,6 @@ bool trust_check(const char *path, Error *error)
         buffer_printf(&whole, "%s/", working);
     }
     buffer_append_string(&whole, path);
-    return file_stat("/", &root, NULL, error) && check_status("/", &root, error) &&
-           place_walk(buffer_string(&whole), check_step, NULL, &found, error);
+    return file_stat("/", &root, NULL, error) && check_status(NULL, "/", &root, error) &&
+           place_walk(buffer_string(&whole), check_status, NULL, &found, error);
 }

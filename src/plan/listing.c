@@ -28,6 +28,7 @@ typedef struct Collector
     Listing *listing;
     const Version *version;
     const char *side; /* "source", for messages */
+    const char *link; /* that is followed now */
     LinkStep *steps;
     size_t step_count;
 } Collector;
@@ -73,36 +74,48 @@ static bool add_end(Collector *collector, const char *link, const Place *place, 
     return true;
 }
 
+/* A PlaceVisitor: add a step of the link that is followed. */
+static bool add_step(void *context, const char *path, const struct stat *status, Error *error)
+{
+    Collector *collector = context;
+    const Place place = {.device = status->st_dev,
+                         .inode = status->st_ino,
+                         .is_directory = S_ISDIR(status->st_mode)};
+
+    (void) path;
+    (void) error;
+    ARRAY_ADD(collector->steps, collector->step_count, (LinkStep){collector->link, place, false});
+    return true;
+}
+
 /* What cannot be looked at is left to the walk, which reports it. */
 static bool add_link(Collector *collector, const char *directory, const char *name, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0}, target = {0};
     const char *path = path_in(&buffer, directory, name);
     const char *link = arena_strdup(collector->listing->strings, name);
-    PlaceWay way;
-    bool ok = true;
+    const size_t before = collector->step_count;
+    AUTO_BUFFER Buffer way = {0};
+    bool is_complete, found;
+    Place end;
 
     if (!file_read_link(path, &target, NULL))
         return true;
     if (buffer_string(&target)[0] != '/')
     {
-        AUTO_BUFFER Buffer relative = {0};
-
-        buffer_append(&relative, path, path_parent_length(path));
-        buffer_printf(&relative, "/%s", buffer_string(&target));
-        place_way_find(buffer_string(&relative), &way);
+        buffer_append(&way, path, path_parent_length(path));
+        buffer_append_u8(&way, '/');
     }
-    else
-        place_way_find(buffer_string(&target), &way);
-    for (size_t i = 0; i + 1 < way.count; i++)
-        ARRAY_ADD(collector->steps, collector->step_count, (LinkStep){link, way.places[i], false});
-    if (way.is_complete && way.count > 0 && way.places[way.count - 1].is_directory &&
-        place_can_be_read(path))
-        ok =
-            add_end(collector, link, &way.places[way.count - 1], error) &&
-            (!relpath_is_tablespace(name) || add_servers_directories(collector, link, path, error));
-    place_way_free(&way);
-    return ok;
+    buffer_append_string(&way, buffer_string(&target));
+    collector->link = link;
+    is_complete = place_walk(buffer_string(&way), add_step, collector, &found, NULL) && found;
+    if (collector->step_count == before)
+        return true;
+    end = collector->steps[--collector->step_count].place; /* which the way leads to */
+    return !is_complete || !end.is_directory || !place_can_be_read(path) ||
+           (add_end(collector, link, &end, error) &&
+            (!relpath_is_tablespace(name) ||
+             add_servers_directories(collector, link, path, error)));
 }
 
 static bool find_links(Collector *collector, const char *directory, Error *error)

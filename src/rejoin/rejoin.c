@@ -247,7 +247,7 @@ static void release_if_server_goes_on(const Rejoin *rejoin)
         pid_file_has_status(directory, PID_FILE_STOPPING))
         return;
     release_wal(rejoin);
-    server_control_forget(&rejoin->control);
+    last_start_forget(rejoin->control.directory);
 }
 
 /* A service must not be stopped for nothing. So the look that the rewind takes later, and all else
@@ -450,7 +450,7 @@ static bool wait_for_standby(Rejoin *rejoin, Run *run, Error *error)
     session_set_outcome(&run->session, REWIND_NOT_JOINED);
     if (!rejoin_wait_until_it_follows(rejoin, error))
         return false;
-    server_control_forget(&rejoin->control);
+    last_start_forget(rejoin->control.directory);
     release_wal(rejoin);
     session_set_outcome(&run->session, REWIND_DONE);
     return true;

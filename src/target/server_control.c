@@ -280,26 +280,6 @@ static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
     }
 }
 
-/* Move the cursor to what names or explains a failure in this line. False: the line does neither.
- */
-static bool skip_to_failure(TextCursor *line)
-{
-    static const char *const signs[] = {"FATAL: ", "PANIC: ", "DETAIL: ", "rror: "};
-    const size_t length = (size_t) (line->end - line->position);
-
-    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-    {
-        const char *found = memmem(line->position, length, signs[i], strlen(signs[i]));
-
-        if (found != NULL)
-        {
-            line->position = found;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The last lines of a log. */
 typedef struct LogLines
 {
@@ -308,11 +288,6 @@ typedef struct LogLines
     size_t count; /* of all that were kept in turn */
     bool fatal;   /* the last ones are the message that the server ended with */
 } LogLines;
-
-static void keep_line(LogLines *lines, const TextCursor *line)
-{
-    lines->kept[lines->count++ % LOG_LINES_MAX] = *line;
-}
 
 /* The index of the first line that is still kept. */
 static size_t first_line(const LogLines *lines)
@@ -334,22 +309,18 @@ static const char *find_severity(const TextCursor *line, const char *severity)
     return found;
 }
 
-static bool is_text_at(const char *position, const TextCursor *line, const char *text)
-{
-    return (size_t) (line->end - position) >= strlen(text) &&
-           strncmp(position, text, strlen(text)) == 0;
-}
-
 /* The message of a line that may be the server's last word; NULL: it tells of none, or of a client.
  */
 static const char *find_fatal(const TextCursor *line)
 {
     const char *message = find_severity(line, "FATAL: ");
+    TextCursor text;
 
     if (message == NULL)
         message = find_severity(line, "PANIC: ");
-    return message == NULL || is_text_at(message, line, "the database system is ") ||
-                   is_text_at(message, line, "terminating connection ")
+    text = (TextCursor){message, line->end};
+    return message == NULL || text_take(&text, "the database system is ") ||
+                   text_take(&text, "terminating connection ")
                ? NULL
                : message;
 }
@@ -371,21 +342,25 @@ static TextCursor read_end_of_log(const ServerLog *log, uint64_t since, Buffer *
  * read. A failure that is repeated is kept once. */
 static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
 {
+    static const char *const signs[] = {"FATAL: ", "PANIC: ", "DETAIL: ", "rror: "};
+    const size_t sign_count = sizeof(signs) / sizeof(signs[0]);
     TextCursor left = read_end_of_log(log, since, &lines->text);
     TextCursor line, last = {"", ""};
 
     while (text_take_line(&left, &line))
     {
-        TextCursor failure = line;
-        size_t length;
+        const char *failure = NULL;
+        size_t length = (size_t) (line.end - line.position);
 
-        if (!skip_to_failure(&failure))
+        for (size_t i = 0; failure == NULL && i < sign_count; i++)
+            failure = memmem(line.position, length, signs[i], strlen(signs[i]));
+        if (failure == NULL)
             continue;
-        length = (size_t) (failure.end - failure.position);
+        length = (size_t) (line.end - failure);
         if (length != (size_t) (last.end - last.position) ||
-            memcmp(failure.position, last.position, length) != 0)
-            keep_line(lines, &line);
-        last = failure;
+            memcmp(failure, last.position, length) != 0)
+            lines->kept[lines->count++ % LOG_LINES_MAX] = line;
+        last = (TextCursor){failure, line.end};
     }
 }
 
@@ -404,7 +379,7 @@ static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
     {
         if (text_at_end(&line))
             continue;
-        keep_line(lines, &line);
+        lines->kept[lines->count++ % LOG_LINES_MAX] = line;
         runs = runs || find_severity(&line, "database system is ready to accept ") != NULL;
         inside = find_fatal(&line) != NULL ||
                  (inside && (*line.position == '\t' || find_severity(&line, "DETAIL: ") != NULL ||
@@ -501,11 +476,6 @@ bool server_control_save(const ServerControl *control, Error *error)
 {
     return control->start_is_given ||
            last_start_save(control->directory, &control->last, control->start, error);
-}
-
-void server_control_forget(const ServerControl *control)
-{
-    last_start_forget(control->directory);
 }
 
 bool server_control_find(const Target *target, const Options *options, Arena *arena,

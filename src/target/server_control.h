@@ -59,7 +59,6 @@ MUST_CHECK bool server_control_find(const Target *target, const Options *options
  * after this run was killed, starts the server as it was. One that an option gives is not kept.
  */
 MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
-void server_control_forget(const ServerControl *control);
 
 /* Warn if the start command cannot start the server that runs as it runs now. */
 void server_control_warn(const ServerControl *control, long pid);

@@ -125,8 +125,3 @@ bool target_may_be_standby(const Target *target)
     return target_was_standby(target) || (target->control.state == STATE_IN_CRASH_RECOVERY &&
                                           target->control.min_recovery_point != LSN_INVALID);
 }
-
-bool target_crashed_as_primary(const Target *target)
-{
-    return target_was_primary(target) && target->control.state != STATE_SHUTDOWNED;
-}

@@ -53,10 +53,6 @@ bool target_was_standby(const Target *target);
  * it failed in its recovery. A primary that failed in its recovery has no minRecoveryPoint. */
 bool target_may_be_standby(const Target *target);
 
-/* By pg_control: it was a primary that did not shut down, so that the last of its WAL may not be on
- * the disk. */
-bool target_crashed_as_primary(const Target *target);
-
 /* ---- written_since_stop.c ---- */
 
 /* The files of relations that a program wrote to. */

@@ -11,14 +11,6 @@
 
 #define STOP_NANOSECONDS_MAX (10 * 1000 * 1000) /* between the last record and pg_control */
 
-/* Times without a fraction were cut off when the directory was copied. */
-static bool is_after(struct timespec time, struct timespec stop)
-{
-    if (time.tv_sec != stop.tv_sec)
-        return time.tv_sec > stop.tv_sec;
-    return time.tv_nsec > stop.tv_nsec || (time.tv_nsec == 0 && stop.tv_nsec == 0);
-}
-
 /*
  * Find when the server was shut down: when its last WAL segment was written, or where that is gone
  * its checkpoint. *untouched: no file need be looked at, since nothing was written since then, or
@@ -68,30 +60,20 @@ typedef struct WrittenSearch
     bool any;     /* a file was looked at */
 } WrittenSearch;
 
-/* pg_checksums leaves pages alone that were never used: in 19 a map of free space may have no
- * other. */
-static bool begins_with_new_page(const char *path, bool *begins, Error *error)
-{
-    uint8_t header[PAGE_HEADER_SIZE];
-    size_t size;
-    AUTO_FD int fd = -1;
-
-    if (!file_open_read(path, &fd, NULL, error) ||
-        !file_read_at(fd, path, header, sizeof(header), 0, &size, error))
-        return false;
-    *begins = size == sizeof(header) && page_is_new(header);
-    return true;
-}
-
 /* A DirVisitor. False without an error: the walk ends, since a file has decided. */
 static bool check_time(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     WrittenSearch *search = context;
     const char *directory = search->target->directory;
     const char *name = entry->path;
-    AUTO_BUFFER Buffer path = {0};
+    const struct timespec time = entry->status->st_mtim, stop = search->stop;
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *path = path_in(&buffer, directory, name);
+    uint8_t header[PAGE_HEADER_SIZE];
+    AUTO_FD int fd = -1;
     RelationFile file;
-    bool written, is_new;
+    bool written;
+    size_t size;
 
     if (S_ISDIR(entry->status->st_mode))
     {
@@ -106,12 +88,18 @@ static bool check_time(void *context, const DirEntry *entry, bool *descend, Erro
         !relpath_parse(&search->target->control.version_directory, name, &file))
         return true;
     search->any = true;
-    written = is_after(entry->status->st_mtim, search->stop);
+    /* Times without a fraction were cut off when the directory was copied. */
+    written = time.tv_sec > stop.tv_sec ||
+              (time.tv_sec == stop.tv_sec &&
+               (time.tv_nsec > stop.tv_nsec || (time.tv_nsec == 0 && stop.tv_nsec == 0)));
     if (search->all && !written)
     {
-        if (!begins_with_new_page(path_in(&path, directory, name), &is_new, error))
+        /* pg_checksums leaves pages alone that were never used: in 19 a map of free space may have
+         * no other. */
+        if (!file_open_read(path, &fd, NULL, error) ||
+            !file_read_at(fd, path, header, sizeof(header), 0, &size, error))
             return false;
-        written = is_new;
+        written = size == sizeof(header) && page_is_new(header);
     }
     search->decided = written != search->all;
     return !search->decided;
