@@ -230,23 +230,6 @@ static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
     return end > begin ? end - begin : 0;
 }
 
-/* The source may come to have the target's last WAL, or other WAL in its place. */
-static bool error_not_received(const Search *search, Error *error)
-{
-    const Clusters *clusters = search->in.clusters;
-    const Divergence *divergence = search->divergence;
-
-    error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
-    error_detail(error,
-                 "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
-                 "up to %s. It is not known whether the source will receive the same WAL.",
-                 LSN_TEXT(clusters->shape.version, search->in.state->position.end),
-                 LSN_TEXT(clusters->shape.version, divergence->target_end));
-    return error_hint(error,
-                      "Run pg_rewind again when the source has more WAL (CHECKPOINT on its primary "
-                      "writes some) or is promoted, or compare all blocks instead with --compare.");
-}
-
 /* Find where the target's WAL ends, and where it diverges from the source's at or before `latest`,
  * which the history files give. */
 static bool read_target_wal(Search *search, Lsn latest, Error *error)
@@ -279,11 +262,20 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     search->latest = latest;
     if (!find_divergence(search, false, error))
         return false;
-    /* A standby on the target's own timeline may still receive what the target has. */
-    if (same_timeline && search->in.state->position.in_recovery && !search->moved &&
-        divergence->lsn < divergence->target_end)
-        return error_not_received(search, error);
-    return true;
+    if (!same_timeline || !search->in.state->position.in_recovery || search->moved ||
+        divergence->lsn >= divergence->target_end)
+        return true;
+    /* A standby on the target's own timeline may still receive the target's last WAL, or other WAL
+     * in its place. */
+    error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
+    error_detail(error,
+                 "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
+                 "up to %s. It is not known whether the source will receive the same WAL.",
+                 LSN_TEXT(clusters->shape.version, search->in.state->position.end),
+                 LSN_TEXT(clusters->shape.version, divergence->target_end));
+    return error_hint(error,
+                      "Run pg_rewind again when the source has more WAL (CHECKPOINT on its primary "
+                      "writes some) or is promoted, or compare all blocks instead with --compare.");
 }
 
 static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timeline,

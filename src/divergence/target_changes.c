@@ -163,20 +163,6 @@ static bool source_was_promoted_at_divergence(const ScannedTarget *given)
     return false;
 }
 
-/* Returns the lowest possible number of a transaction that a promotion ended for the target, but
- * not for the source; 0: none. No record tells which those are (design/unlogged-changes.md). */
-static uint32_t lowest_cut_off_xid(const ScannedTarget *given)
-{
-    const CheckPoint *checkpoint = &given->divergence->common_checkpoint.checkpoint;
-
-    if (!was_in_recovery_at_divergence(given) || source_was_promoted_at_divergence(given))
-        return 0;
-    if (given->scanned->oldest_running_xid != 0)
-        return given->scanned->oldest_running_xid;
-    return checkpoint->oldest_active_xid != 0 ? checkpoint->oldest_active_xid
-                                              : (uint32_t) checkpoint->next_xid;
-}
-
 /*
  * True if nothing tells what ran at the divergence, though a promotion has ended it for the target
  * alone: up to 9.5 at wal_level = archive. No server with such WAL takes queries in recovery, so
@@ -199,15 +185,23 @@ static bool is_cut_off_unknown(const ScannedTarget *given)
  */
 static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hints, uint32_t *xid)
 {
-    const uint32_t cut_off = lowest_cut_off_xid(given);
-    const bool hints_unlogged =
-        was_in_recovery_at_divergence(given) || end_of_unlogged_hints > given->divergence->lsn;
+    const CheckPoint *checkpoint = &given->divergence->common_checkpoint.checkpoint;
+    const uint32_t next_xid = (uint32_t) checkpoint->next_xid;
+    const bool in_recovery = was_in_recovery_at_divergence(given);
+    uint32_t cut_off = 0;
 
-    *xid = hints_unlogged ? given->scanned->lowest_committed_xid : 0;
+    /* A promotion may have ended transactions for the target, but not for the source: no record
+     * tells which those are (design/unlogged-changes.md). This is the lowest possible number. */
+    if (in_recovery && !source_was_promoted_at_divergence(given))
+        cut_off = given->scanned->oldest_running_xid != 0 ? given->scanned->oldest_running_xid
+                  : checkpoint->oldest_active_xid != 0    ? checkpoint->oldest_active_xid
+                                                          : next_xid;
+    *xid = in_recovery || end_of_unlogged_hints > given->divergence->lsn
+               ? given->scanned->lowest_committed_xid
+               : 0;
     if (cut_off != 0 && (*xid == 0 || xid_precedes(cut_off, *xid)))
         *xid = cut_off;
-    return *xid != 0 &&
-           xid_precedes(*xid, (uint32_t) given->divergence->common_checkpoint.checkpoint.next_xid);
+    return *xid != 0 && xid_precedes(*xid, next_xid);
 }
 
 /* ---- Settings before the first parameter change: design/unlogged-changes.md ---- */
@@ -255,15 +249,6 @@ static bool ended_nothing_before_change(const ScannedTarget *given)
            (first->last_work_lsn == LSN_INVALID || first->last_work_lsn < from);
 }
 
-/* True if nothing was done from the floor to the divergence: no transaction can have filled storage
- * without WAL in the history that both have. */
-static bool is_common_wal_idle(const ScannedTarget *given)
-{
-    const Lsn first_work = given->scanned->first_work_lsn;
-
-    return first_work == LSN_INVALID || first_work >= given->divergence->lsn;
-}
-
 /* Returns the first parameter change that says that hints are not logged from it on. */
 static Lsn find_hints_off(const ScanResult *scanned)
 {
@@ -307,21 +292,6 @@ static bool was_minimal_in_common(const ScannedTarget *given)
            scanned->minimal_record_at < given->divergence->lsn;
 }
 
-static bool error_minimal(const ScannedTarget *given, Error *error)
-{
-    const ScanResult *scanned = given->scanned;
-
-    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
-    if (scanned->parameter_count == 0)
-        return error_detail(error, "It did so before the divergence: changes made with it were not "
-                                   "WAL-logged.");
-    return error_detail(
-        error,
-        "It did so from %s on, after the last common checkpoint: changes made with it were not "
-        "WAL-logged.",
-        LSN_TEXT(given->clusters->shape.version, scanned->minimal_record_at));
-}
-
 /* *scanned is the result of *given. */
 static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scanned, Error *error)
 {
@@ -335,8 +305,21 @@ static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scann
     if (off != LSN_INVALID)
         return error_hints_not_logged(given, off, error);
     if (was_minimal_in_common(given))
-        return error_minimal(given, error);
-    if (doubts_level && is_common_wal_idle(given))
+    {
+        error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
+        if (scanned->parameter_count == 0)
+            return error_detail(error, "It did so before the divergence: changes made with it were "
+                                       "not WAL-logged.");
+        return error_detail(
+            error,
+            "It did so from %s on, after the last common checkpoint: changes made with it were not "
+            "WAL-logged.",
+            LSN_TEXT(given->clusters->shape.version, scanned->minimal_record_at));
+    }
+    /* If nothing was done from the floor to the divergence, no transaction can have filled storage
+     * without WAL in the history that both have. */
+    if (doubts_level && (scanned->first_work_lsn == LSN_INVALID ||
+                         scanned->first_work_lsn >= given->divergence->lsn))
     {
         scanned->wal_level_proven = scanned->wal_level_from_stop = true;
         doubts_level = false;

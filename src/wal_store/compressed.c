@@ -106,41 +106,13 @@ const char *compression_suffix(Compression compression)
     return methods[compression].suffix;
 }
 
-static Expansion *begin_expansion(Compression compression)
-{
-    Expansion *made = memory_allocate_zeroed(1, sizeof(*made));
-    bool ok = true;
-
-    if (compression == COMPRESSION_GZIP) /* 16: its header and no other */
-        ok = inflateInit2(&made->gzip, 16 + MAX_WBITS) == Z_OK;
-    else if (compression == COMPRESSION_ZSTD)
-        ok = (made->zstd = ZSTD_createDCtx()) != NULL;
-    else
-        ok = !LZ4F_isError(LZ4F_createDecompressionContext(&made->lz4, LZ4F_VERSION));
-    if (!ok)
-        out_of_memory();
-    return made;
-}
-
 static bool error_too_large(const char *path, uint64_t limit, Error *error)
 {
     return error_set(error, ERROR_FAILED, "file \"%s\" holds more than %llu bytes", path,
                      (unsigned long long) limit);
 }
 
-/* Write what one step has put into the output. */
-static bool write_output(Expansion *expansion, size_t size, Error *error)
-{
-    if (size > expansion->limit - expansion->size)
-        return error_too_large(expansion->from.path, expansion->limit, error);
-    if (!file_write_at(expansion->to.fd, expansion->to.path, expansion->output, size,
-                       expansion->size, error))
-        return false;
-    expansion->size += size;
-    return true;
-}
-
-/* Expand `length` bytes of the input, and all that can be put out after them. */
+/* Expand `length` bytes of the input, and all that can be put out after them, and write it. */
 static bool expand_input(Expansion *expansion, StepFunction step, size_t length, Error *error)
 {
     bool filled = false;
@@ -149,7 +121,7 @@ static bool expand_input(Expansion *expansion, StepFunction step, size_t length,
     expansion->in_size = length;
     while (expansion->in_size > 0 || (filled && !expansion->whole))
     {
-        size_t before = expansion->in_size;
+        size_t before = expansion->in_size, put;
         const char *reason = "";
 
         expansion->next_out = expansion->output;
@@ -162,9 +134,15 @@ static bool expand_input(Expansion *expansion, StepFunction step, size_t length,
             return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
                              expansion->from.path, "nothing follows from its bytes");
         filled = expansion->out_size == 0;
-        if (!stop_check(error) ||
-            !write_output(expansion, OUTPUT_SIZE - expansion->out_size, error))
+        put = OUTPUT_SIZE - expansion->out_size;
+        if (!stop_check(error))
             return false;
+        if (put > expansion->limit - expansion->size)
+            return error_too_large(expansion->from.path, expansion->limit, error);
+        if (!file_write_at(expansion->to.fd, expansion->to.path, expansion->output, put,
+                           expansion->size, error))
+            return false;
+        expansion->size += put;
     }
     return true;
 }
@@ -208,7 +186,15 @@ bool compressed_expand(Compression compression, const FileRange *from, const Fil
 
     if (compression == COMPRESSION_NONE)
         return copy_plain_file(from, to, limit, size, error);
-    expansion = begin_expansion(compression);
+    expansion = memory_allocate_zeroed(1, sizeof(*expansion));
+    if (compression == COMPRESSION_GZIP) /* 16: its header and no other */
+        result = inflateInit2(&expansion->gzip, 16 + MAX_WBITS) == Z_OK;
+    else if (compression == COMPRESSION_ZSTD)
+        result = (expansion->zstd = ZSTD_createDCtx()) != NULL;
+    else
+        result = !LZ4F_isError(LZ4F_createDecompressionContext(&expansion->lz4, LZ4F_VERSION));
+    if (!result)
+        out_of_memory();
     expansion->from = *from;
     expansion->to = *to;
     expansion->limit = limit;

@@ -59,15 +59,6 @@ static void give_second_name(Holder *holder, const Segment *segment)
         log_debug("%s", why.message);
 }
 
-/* True if no other name leads to what is held: nothing can overwrite it. */
-static bool is_held_alone(const Segment *segment)
-{
-    struct stat status;
-    bool found;
-
-    return file_lstat(segment->held, &status, &found, NULL) && found && status.st_nlink == 1;
-}
-
 /* Copy a segment of which all is written. *whole is false if the server has recycled and
  * overwritten the file in the meantime: it overwrites the first page first. */
 static bool copy_whole_segment(const Holder *holder, const Segment *segment, const char *incoming,
@@ -101,11 +92,15 @@ static void replace_by_copy(Holder *holder, const Segment *segment)
     const uint32_t size = holder->held->shape.segment_size;
     AUTO_BUFFER Buffer incoming_buffer = {0};
     const char *incoming = path_in(&incoming_buffer, holder->directory, INCOMING);
-    bool whole = false;
+    bool whole = false, found;
+    struct stat status;
     Error why;
 
     if (segment->number < wal_segment_of(&holder->held->shape, holder->held->needed_from) ||
-        segment->number >= holder->newest || size > holder->copy_left || is_held_alone(segment))
+        segment->number >= holder->newest || size > holder->copy_left)
+        return;
+    /* If no other name leads to what is held, nothing can overwrite it. */
+    if (file_lstat(segment->held, &status, &found, NULL) && found && status.st_nlink == 1)
         return;
     if (copy_whole_segment(holder, segment, incoming, &whole, &why) &&
         (whole ? file_rename(incoming, segment->held, &why) : file_remove(incoming, &why)))
@@ -143,29 +138,20 @@ static bool for_each_segment(Holder *holder, SegmentAction act, Error *error)
     return stop_check(error);
 }
 
-/* The server and the rewind need most of the space. */
-static uint64_t bytes_to_copy(const char *directory)
-{
-    FileSpace space;
-
-    if (!file_space(directory, &space, NULL))
-        return 0;
-    return space.free_bytes / 4 < COPIED_BYTES_MAX ? space.free_bytes / 4 : COPIED_BYTES_MAX;
-}
-
-static const char *held_directory(const char *wal_directory, Arena *arena)
-{
-    return arena_printf(arena, "%s/" HELD_WAL_DIRECTORY, wal_directory);
-}
-
 bool held_wal_take(const HeldWal *held, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    Holder holder = {.held = held, .directory = held_directory(held->wal_directory, arena)};
+    Holder holder = {.held = held,
+                     .directory =
+                         arena_printf(arena, "%s/" HELD_WAL_DIRECTORY, held->wal_directory)};
+    FileSpace space;
 
     if (!file_make_directory(holder.directory, error))
         return false;
-    holder.copy_left = bytes_to_copy(holder.directory);
+    /* The server and the rewind need most of the space. */
+    if (file_space(holder.directory, &space, NULL))
+        holder.copy_left =
+            space.free_bytes / 4 < COPIED_BYTES_MAX ? space.free_bytes / 4 : COPIED_BYTES_MAX;
     /* Links come first, because they take no time. While files were copied the server went on: its
      * new segments are linked last. */
     return for_each_segment(&holder, give_second_name, error) &&
@@ -178,5 +164,5 @@ bool held_wal_release(const char *wal_directory, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
 
-    return dir_remove_tree(held_directory(wal_directory, arena), error);
+    return dir_remove_tree(arena_printf(arena, "%s/" HELD_WAL_DIRECTORY, wal_directory), error);
 }

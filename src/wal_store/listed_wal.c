@@ -11,22 +11,13 @@ static int compare_numbers(const void *one, const void *other)
     return a < b ? -1 : a > b;
 }
 
-/* Set *segment if the file has the name that the stream gives to a segment. */
-static bool is_segment_of(const WalStream *stream, const char *file, uint64_t *segment)
-{
-    char name[WAL_NAME_SIZE];
-    Timeline timeline;
-
-    if (!wal_segment_name_parse(&stream->shape, file, &timeline, segment))
-        return false;
-    wal_stream_segment_name(stream, *segment, name);
-    return strcmp(name, file) == 0;
-}
-
 bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *arena,
                      ListedWal *listed, Error *error)
 {
     const char **names;
+    char name[WAL_NAME_SIZE];
+    Timeline timeline;
+    uint64_t segment;
     size_t count = 0;
 
     *listed = (ListedWal){0};
@@ -37,8 +28,14 @@ bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *ar
         count++;
     listed->segments = arena_allocate(arena, (count + 1) * sizeof(*listed->segments));
     for (size_t i = 0; i < count; i++)
-        if (is_segment_of(stream, names[i], &listed->segments[listed->count]))
-            listed->count++;
+    {
+        if (!wal_segment_name_parse(&stream->shape, names[i], &timeline, &segment))
+            continue;
+        /* Only the name that the stream gives to a segment counts. */
+        wal_stream_segment_name(stream, segment, name);
+        if (strcmp(name, names[i]) == 0)
+            listed->segments[listed->count++] = segment;
+    }
     ARRAY_SORT(listed->segments, listed->count, compare_numbers);
     /* Files after that of `end` were recycled for WAL that is to come. */
     for (size_t i = 0; i < listed->count; i++)

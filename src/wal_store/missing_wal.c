@@ -43,31 +43,6 @@ static bool is_damaged(const WalStore *store, const char *name, Lsn begin, Error
                          NULL);
 }
 
-static void describe_recycled_segment(const WalStore *store, const char *name, Error *error)
-{
-    char what[WAL_DESCRIPTION_SIZE];
-    uint8_t bytes[PAGE_BYTES_READ];
-
-    if (!read_bytes(store->wal_directory, name, 0, bytes))
-        return;
-    walpage_describe(&store->stream.shape, bytes, sizeof(bytes), what);
-    error_detail(error, "There is a file of that name, but it %s.", what);
-}
-
-/*
- * Add a detail if the target's relations do not look like PostgreSQL's. The sample is pg_class of
- * the first database: every cluster has it, unless it was rewritten.
- */
-static void hint_at_encryption(const WalStore *store, Error *error)
-{
-    uint8_t page[PAGE_BYTES_READ];
-
-    if (read_bytes(store->data_directory, "base/1/1259", 0, page) &&
-        !page_has_header(page, store->stream.data_block_size))
-        error_detail(error, "The target's relations (base/1/1259) do not look like PostgreSQL's "
-                            "either: encrypted clusters of its forks cannot be read.");
-}
-
 /* Look for a segment everywhere. A file fetched for that is removed again: the run is over. */
 static bool is_somewhere(WalStore *store, uint64_t segment, const char *name, int *looked_for,
                          bool *found)
@@ -149,7 +124,8 @@ bool error_missing_in_wal_store(void *context, uint64_t segment, Error *error)
     WalStore *store = context;
     const Version *version = store->stream.shape.version;
     const Lsn begin = wal_segment_start(&store->stream.shape, segment);
-    char name[WAL_NAME_SIZE];
+    char name[WAL_NAME_SIZE], what[WAL_DESCRIPTION_SIZE];
+    uint8_t bytes[PAGE_BYTES_READ];
     Error reason;
     bool damaged;
 
@@ -163,8 +139,18 @@ bool error_missing_in_wal_store(void *context, uint64_t segment, Error *error)
         error_set(error, ERROR_FAILED,
                   "could not open file \"%s/%s/%s\": No such file or directory",
                   store->data_directory, version->wal_directory, name); /* contract */
-        describe_recycled_segment(store, name, error);
-        hint_at_encryption(store, error);
+        if (read_bytes(store->wal_directory, name, 0, bytes))
+        {
+            walpage_describe(&store->stream.shape, bytes, sizeof(bytes), what);
+            error_detail(error, "There is a file of that name, but it %s.", what);
+        }
+        /* The sample is pg_class of the first database: every cluster has it, unless it was
+         * rewritten. */
+        if (read_bytes(store->data_directory, "base/1/1259", 0, bytes) &&
+            !page_has_header(bytes, store->stream.data_block_size))
+            error_detail(error,
+                         "The target's relations (base/1/1259) do not look like PostgreSQL's "
+                         "either: encrypted clusters of its forks cannot be read.");
     }
     if (wal_store_was_refused(store, segment))
         error_detail(error, "could not restore file \"%s\" from archive", name);

@@ -46,12 +46,6 @@ static int compare_ranges(const void *one, const void *other)
     return (a->end < b->end) - (a->end > b->end);
 }
 
-/* True if there is no record between the two. */
-static bool same_place(const WalShape *shape, Lsn one, Lsn other)
-{
-    return wal_skip_header(shape, one) == wal_skip_header(shape, other);
-}
-
 /* The longest summary that begins at lsn and ends at or before `limit`; or NULL. */
 static const WalSummaryRange *find_summary(const SummaryReading *reading, const WalShape *shape,
                                            Timeline timeline, Lsn lsn, Lsn limit)
@@ -66,8 +60,9 @@ static const WalSummaryRange *find_summary(const SummaryReading *reading, const 
     {
         const WalSummaryRange *range = &reading->ranges[i];
 
-        if (same_place(shape, range->start, lsn) && range->end <= limit &&
-            range->end > wal_skip_header(shape, lsn))
+        /* No record is between the two. */
+        if (wal_skip_header(shape, range->start) == wal_skip_header(shape, lsn) &&
+            range->end <= limit && range->end > wal_skip_header(shape, lsn))
             return range;
     }
     return NULL;

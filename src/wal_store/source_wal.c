@@ -212,16 +212,6 @@ static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePie
     return finish_piece(fetch, worker, piece, copied, error);
 }
 
-/* Few pieces for each request, so that all workers have some; but a request has its delay. */
-static size_t batch_pieces(uint64_t bytes, uint32_t piece_size, size_t batches)
-{
-    const size_t pieces = (size_t) (bytes / piece_size) / batches + 1;
-
-    if (pieces < BATCH_PIECES_MIN)
-        return BATCH_PIECES_MIN;
-    return pieces > BATCH_PIECES_MAX ? BATCH_PIECES_MAX : pieces;
-}
-
 /* Fetch in `workers` threads, which the source has granted. What is fetched is divided between the
  * workers, and a request to the source asks for no more than 16 MB. */
 static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
@@ -230,10 +220,14 @@ static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
     const size_t batches = (size_t) workers * (fetch->count > 1 ? BATCHES_PER_WORKER : 1);
     const uint32_t piece_size =
         rate_piece(source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE);
+    /* Few pieces for each request, so that all workers have some; but a request has its delay. */
+    const size_t share = (size_t) (fetch->bytes / piece_size) / batches + 1;
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FilePieces pieces = {.source = source,
                          .piece_size = piece_size,
-                         .batch_pieces_max = batch_pieces(fetch->bytes, piece_size, batches),
+                         .batch_pieces_max = share < BATCH_PIECES_MIN   ? BATCH_PIECES_MIN
+                                             : share > BATCH_PIECES_MAX ? BATCH_PIECES_MAX
+                                                                        : share,
                          .batch_bytes_max = UINT64_MAX,
                          .context = fetch,
                          .lock = &lock,
@@ -337,16 +331,6 @@ static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, boo
 
 /* ---- Space ---- */
 
-static Lsn highest_of(const Lsn *lsns, size_t count)
-{
-    Lsn highest = LSN_INVALID;
-
-    for (size_t i = 0; i < count; i++)
-        if (lsns[i] > highest)
-            highest = lsns[i];
-    return highest;
-}
-
 /*
  * The bytes of [from, end) that are still to come to a disk: not segments that the target keeps,
  * nor those that are gone by this list, nor, with `here` set, what was fetched. The end that a
@@ -357,11 +341,14 @@ static uint64_t bytes_to_come(const SourceWal *wal, const ListedWal *listed, Lsn
                               bool here)
 {
     const WalShape *shape = &wal->store->stream.shape;
-    const Lsn ends[] = {wal->store->common_end, wal->fetched_end, wal->archived_end};
-    const Lsn here_end = highest_of(ends, sizeof(ends) / sizeof(ends[0]));
     const uint64_t last = wal_segment_before(shape, end);
+    Lsn here_end = wal->store->common_end;
     uint64_t segment = listed_wal_next(listed, wal_segment_of(shape, from)), bytes = 0;
 
+    if (wal->fetched_end > here_end)
+        here_end = wal->fetched_end;
+    if (wal->archived_end > here_end)
+        here_end = wal->archived_end;
     while (segment <= last &&
            (segment <= listed->newest || wal_segment_start(shape, segment) < here_end))
     {
@@ -537,20 +524,16 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
     return result && note_part(wal, fetch, error);
 }
 
-static bool fetch_listed(SourceWal *wal, Lsn from, Lsn end, Error *error)
+bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     WalFetch fetch = {.wal = wal, .arena = arena};
-    const bool result = list_segments(wal, error) && list_fetches(&fetch, from, end, error) &&
-                        fetch_segments(wal, &fetch, error);
+    const bool result = !wal->clusters->source->is_server || end <= from ||
+                        (list_segments(wal, error) && list_fetches(&fetch, from, end, error) &&
+                         fetch_segments(wal, &fetch, error));
 
     free(fetch.segments);
-    return result;
-}
-
-bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
-{
-    if (wal->clusters->source->is_server && end > from && !fetch_listed(wal, from, end, error))
+    if (!result)
         return false;
     if (wal->fetched_from == LSN_INVALID || from < wal->fetched_from)
         wal->fetched_from = from;
@@ -655,18 +638,11 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
 /* The segments that source_wal_check_there names. */
 typedef struct MissingWal
 {
-    Buffer names;
+    Buffer *names;
     Lsn end;     /* of the last of them */
     bool last;   /* the segment that was looked for last is one */
     bool enough; /* the list is long enough */
 } MissingWal;
-
-static void missing_free(MissingWal *missing)
-{
-    buffer_free(&missing->names);
-}
-
-#define AUTO_MISSING __attribute__((cleanup(missing_free)))
 
 static bool look_for_segment(SourceWal *wal, uint64_t segment, bool fetched, MissingWal *missing,
                              Error *error)
@@ -681,7 +657,7 @@ static bool look_for_segment(SourceWal *wal, uint64_t segment, bool fetched, Mis
         return true;
     missing->end = wal_segment_start(&wal->store->stream.shape, segment + 1);
     wal_stream_segment_name(&wal->store->stream, segment, name);
-    missing->enough = !wal_missing_add(&missing->names, name);
+    missing->enough = !wal_missing_add(missing->names, name);
     return true;
 }
 
@@ -693,7 +669,7 @@ static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_
     const uint64_t needed = wal_segment_before(shape, needed_end);
     uint64_t segment = wal_segment_of(shape, from);
 
-    buffer_clear(&missing->names);
+    buffer_clear(missing->names);
     missing->end = LSN_INVALID;
     missing->last = missing->enough = false;
     for (; segment <= fetched && !missing->enough; segment++)
@@ -703,7 +679,7 @@ static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_
         if (!look_for_segment(wal, segment, false, missing, error))
             return false;
     /* Those that are gone after a segment that is there; an archive that has one may have more. */
-    missing->last = missing->names.size > 0;
+    missing->last = missing->names->size > 0;
     while ((segment = listed_wal_next_gone(&wal->listed, segment)) <= needed && missing->last &&
            !missing->enough)
         if (!look_for_segment(wal, segment++, false, missing, error))
@@ -758,13 +734,13 @@ bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, 
 bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,
                             Error *error)
 {
-    AUTO_MISSING MissingWal missing = {.end = LSN_INVALID};
+    AUTO_BUFFER Buffer names = {0};
+    MissingWal missing = {.names = &names, .end = LSN_INVALID};
     bool result = list_missing_segments(wal, from, end, needed_end, &missing, error);
 
-    if (result && missing.names.size > 0 && source_wal_ask_target_command(wal))
+    if (result && names.size > 0 && source_wal_ask_target_command(wal))
         result = list_missing_segments(wal, from, end, needed_end, &missing, error);
     *missing_end = result ? missing.end : LSN_INVALID;
-    return result && (missing.names.size == 0 ||
-                      error_source_wal_missing(wal->store->stream.shape.version,
-                                               buffer_string(&missing.names), error));
+    return result && (names.size == 0 || error_source_wal_missing(wal->store->stream.shape.version,
+                                                                  buffer_string(&names), error));
 }

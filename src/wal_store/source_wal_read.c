@@ -101,44 +101,39 @@ static bool remove_read_segment(void *context, Lsn read_to, Error *error)
     return true;
 }
 
-/* Common history was not written at level minimal: the target's level is checked elsewhere.
- * (Rule C5.) */
-static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
-{
-    if (scanned->minimal_record_at == LSN_INVALID)
-        return true;
-    error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
-    error_detail(error,
-                 "It did so from %s on, in the WAL that the rewound target would replay: changes "
-                 "made with it were not WAL-logged.",
-                 LSN_TEXT(wal->store->stream.shape.version, scanned->minimal_record_at));
-    /* A server is restarted to leave that level: its last checkpoint is newer. */
-    return error_offer_compare(error);
-}
-
-static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, Error *error)
-{
-    error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-              LSN_TEXT(wal->store->stream.shape.version, lsn), reason);
-    return error_detail(
-        error, "The source's WAL is incomplete or damaged there; a standby could not replay it.");
-}
-
 /* Read the stream, which lasts as long as the scan, from `from`. */
 static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn from,
                              WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
 {
+    const WalShape *shape = &wal->store->stream.shape;
     WalSegmentFacts end;
 
-    *scan = scan_read(stream, wal->options.jobs, wal_skip_header(&wal->store->stream.shape, from),
-                      wal->arena, &end, result, error);
+    *scan = scan_read(stream, wal->options.jobs, wal_skip_header(shape, from), wal->arena, &end,
+                      result, error);
     if (*scan == NULL)
         return false;
     *last_end = end.next_lsn;
     if (*last_end < stream->limit && !scan_ended_at_limit(stream, &end))
-        error_incomplete(wal, *last_end, end.reason, error);
-    else if (check_wal_level(wal, result, error))
+    {
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  LSN_TEXT(shape->version, *last_end), end.reason);
+        error_detail(error, "The source's WAL is incomplete or damaged there; a standby could not "
+                            "replay it.");
+    }
+    else if (result->minimal_record_at == LSN_INVALID)
         return true;
+    else
+    {
+        /* Common history was not written at level minimal: the target's level is checked
+         * elsewhere. (Rule C5.) A server is restarted to leave that level: its last checkpoint is
+         * newer. */
+        error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
+        error_detail(error,
+                     "It did so from %s on, in the WAL that the rewound target would replay: "
+                     "changes made with it were not WAL-logged.",
+                     LSN_TEXT(shape->version, result->minimal_record_at));
+        error_offer_compare(error);
+    }
     scan_destroy(*scan);
     *scan = NULL;
     return false;

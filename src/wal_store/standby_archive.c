@@ -27,16 +27,6 @@ static bool read_history(WalStore *store, Timeline timeline, Buffer *text)
     return false;
 }
 
-static bool pg_wal_has_history(const Target *target, Timeline timeline)
-{
-    AUTO_BUFFER Buffer path = {0};
-    char name[HISTORY_NAME_SIZE];
-
-    history_file_name(timeline, name);
-    return file_exists(target->directory,
-                       path_in(&path, target->control.version->wal_directory, name));
-}
-
 static void look_for_newer(const StandbyArchive *archive, WalStore *store, Timeline first,
                            MisleadingWal *found)
 {
@@ -44,9 +34,11 @@ static void look_for_newer(const StandbyArchive *archive, WalStore *store, Timel
     {
         AUTO_BUFFER Buffer text = {0};
         const bool in_archive = read_history(store, timeline, &text);
-        const bool in_pg_wal =
-            !archive->rewound && pg_wal_has_history(&archive->clusters->target, timeline);
+        char name[HISTORY_NAME_SIZE];
+        bool in_pg_wal;
 
+        history_file_name(timeline, name);
+        in_pg_wal = !archive->rewound && file_exists(store->wal_directory, name);
         if (!in_archive && !in_pg_wal)
             return;
         found->first_newer = first;

@@ -5,25 +5,20 @@
 
 #include <stdio.h>
 
-/* The command must be one that can be run. The configured one is only looked at when it is needed.
- */
-static bool check_command(const Options *options, Error *error)
-{
-    AUTO_BUFFER Buffer ignored = {0};
-
-    return options->restore_command == NULL ||
-           restore_command_expand(options->restore_command, "", "", "", &ignored, error);
-}
-
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
                      Scratch *scratch, Arena *arena, WalStore **target_wal, Error *error)
 {
     WalStore store = wal_store_description(WAL_STORE_OF_TARGET, options, clusters, restore_command,
                                            scratch, arena);
+    AUTO_BUFFER Buffer ignored = {0};
 
     store.stream.missing = error_missing_in_wal_store;
     *target_wal = wal_store_create(&store);
-    return check_command(options, error) && wal_archives_check(options, error);
+    /* The command must be one that can be run. The configured one is only looked at when it is
+     * needed. */
+    return (options->restore_command == NULL ||
+            restore_command_expand(options->restore_command, "", "", "", &ignored, error)) &&
+           wal_archives_check(options, error);
 }
 
 /* ---- Histories ---- */
@@ -77,22 +72,6 @@ static bool read_target_history(const Clusters *clusters, WalStore *store, Buffe
            error_hint_missing_files(store, error);
 }
 
-/* A source on timeline 1 has no history file. */
-static bool read_source_history(Source *source, const Version *version, Timeline timeline,
-                                Buffer *text, Error *error)
-{
-    char name[HISTORY_NAME_SIZE];
-    AUTO_BUFFER Buffer path = {0};
-    bool found;
-
-    if (!read_file_of_source(source, version, timeline, text, &found, error))
-        return false;
-    history_file_name(timeline, name);
-    return found ||
-           error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file",
-                     path_in(&path, version->wal_directory, name));
-}
-
 bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
                          Clusters *clusters, Error *error)
 {
@@ -124,10 +103,17 @@ bool histories_read(const Options *options, WalStore *target_wal, Timeline sourc
     const Version *version = clusters->shape.version;
     History *history = &clusters->source_history;
     AUTO_BUFFER Buffer text = {0};
+    char name[HISTORY_NAME_SIZE];
+    bool found = source_timeline == 1; /* then the source has no history file */
 
-    if ((source_timeline != 1 &&
-         !read_source_history(clusters->source, version, source_timeline, &text, error)) ||
-        !history_parse(arena, source_timeline, (const char *) text.bytes, text.size, history,
+    if (!found &&
+        !read_file_of_source(clusters->source, version, source_timeline, &text, &found, error))
+        return false;
+    history_file_name(source_timeline, name);
+    if (!found)
+        return error_set(error, ERROR_FAILED, "could not fetch remote file \"%s/%s\": no such file",
+                         version->wal_directory, name);
+    if (!history_parse(arena, source_timeline, (const char *) text.bytes, text.size, history,
                        error))
         return false;
     log_history(version, "Source timeline history:", history); /* contract */
