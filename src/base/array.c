@@ -77,6 +77,13 @@ void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compar
         qsort(items, count, item_size, compare);
 }
 
+int compare_u32(const void *one, const void *other)
+{
+    const uint32_t a = *(const uint32_t *) one, b = *(const uint32_t *) other;
+
+    return (a > b) - (a < b);
+}
+
 int compare_strings(const void *one, const void *other)
 {
     return strcmp(*(const char *const *) one, *(const char *const *) other);

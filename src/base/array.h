@@ -53,7 +53,8 @@ void *array_find(const void *key, const void *items, size_t count, size_t item_s
                  ArrayCompare compare);
 void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compare);
 
-/* An ArrayCompare for strings, and for items that begin with one. */
+/* An ArrayCompare for strings, and for items that begin with one; and for numbers of 32 bits. */
 int compare_strings(const void *one, const void *other);
+int compare_u32(const void *one, const void *other);
 
 #endif

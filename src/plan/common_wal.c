@@ -103,30 +103,14 @@ bool plan_is_later_history(const PlanInput *input, const char *path)
            timeline > history_last_timeline(input->source_history);
 }
 
-/* A marker in archive_status stays where the file that it is about stays. */
-static bool keeps_status(const PlanInput *input, const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    AUTO_BUFFER Buffer base = {0}, file = {0};
-    Timeline timeline;
-    uint64_t segment;
-
-    if (dot == NULL)
-        return false;
-    buffer_append(&base, name, (size_t) (dot - name));
-    if (wal_segment_name_parse(&input->shape, buffer_string(&base), &timeline, &segment))
-        return plan_keeps_segment(input, timeline, segment);
-    path_in(&file, input->version->wal_directory, buffer_string(&base));
-    return listing_find(input->source, buffer_string(&file)) != NULL &&
-           listing_find(input->target, buffer_string(&file)) != NULL &&
-           !plan_is_later_history(input, buffer_string(&file)) && strstr(name, ".partial") == NULL;
-}
-
 bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
 {
     const char *summary = relpath_below(file->path, WAL_SUMMARY_DIRECTORY);
     const char *name = relpath_below(file->path, input->version->wal_directory);
     const char *status = name != NULL ? relpath_below(name, "archive_status") : NULL;
+    const char *dot = status != NULL ? strrchr(status, '.') : NULL;
+    AUTO_BUFFER Buffer base = {0}, marked_buffer = {0};
+    const char *marked;
     WalSummaryRange range;
     Timeline timeline;
     uint64_t segment;
@@ -134,43 +118,49 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
     if (summary != NULL)
         return !input->rests_on_histories && wal_summary_name_parse(summary, &range) &&
                wal_is_common(input, range.timeline, range.start, range.end);
-    if (status != NULL)
-        return keeps_status(input, status);
-    return name != NULL && file->size == input->shape.segment_size &&
-           wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
-           plan_keeps_segment(input, timeline, segment);
-}
-
-/* True if path marks a file as archived that holds lost history. name: that file. */
-static bool is_archived_lost(const PlanInput *input, const char *path,
-                             char name[ARCHIVED_NAME_SIZE])
-{
-    const char *below = relpath_below(path, input->version->wal_directory);
-    const char *status = below != NULL ? relpath_below(below, "archive_status") : NULL;
-    const char *end = status != NULL ? strrchr(status, '.') : NULL;
-    char segment_name[SEGMENT_NAME_LENGTH + 1];
-    Timeline timeline;
-    uint64_t segment;
-
-    if (end == NULL || strcmp(end, ".done") != 0 || end - status >= ARCHIVED_NAME_SIZE)
+    if (status == NULL)
+        return name != NULL && file->size == input->shape.segment_size &&
+               wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
+               plan_keeps_segment(input, timeline, segment);
+    /* A marker in archive_status stays where the file that it is about stays. */
+    if (dot == NULL)
         return false;
-    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (end - status), status);
-    snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
-    if (wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment))
-        return !plan_segment_is_common(input, timeline, segment);
-    return history_file_name_parse(name, &timeline) &&
-           !history_has(input->source_history, timeline);
+    buffer_append(&base, status, (size_t) (dot - status));
+    if (wal_segment_name_parse(&input->shape, buffer_string(&base), &timeline, &segment))
+        return plan_keeps_segment(input, timeline, segment);
+    marked = path_in(&marked_buffer, input->version->wal_directory, buffer_string(&base));
+    return listing_find(input->source, marked) != NULL &&
+           listing_find(input->target, marked) != NULL && !plan_is_later_history(input, marked) &&
+           strstr(status, ".partial") == NULL;
 }
 
 const char *const *plan_archived_lost(const PlanInput *input, Arena *arena, size_t *count)
 {
     const Listing *files = input->target;
     const char **names = arena_allocate(arena, (files->count + 1) * sizeof(*names));
-    char name[ARCHIVED_NAME_SIZE];
+    AUTO_BUFFER Buffer directory = {0};
+    const char *archived = path_in(&directory, input->version->wal_directory, "archive_status");
 
     *count = 0;
     for (size_t i = 0; i < files->count; i++)
-        if (is_archived_lost(input, files->files[i].path, name))
+    {
+        const char *status = relpath_below(files->files[i].path, archived);
+        const char *end = status != NULL ? strrchr(status, '.') : NULL;
+        char name[ARCHIVED_NAME_SIZE], segment_name[SEGMENT_NAME_LENGTH + 1];
+        Timeline timeline;
+        uint64_t segment;
+        bool is_lost;
+
+        if (end == NULL || strcmp(end, ".done") != 0 || end - status >= ARCHIVED_NAME_SIZE)
+            continue;
+        snprintf(name, sizeof(name), "%.*s", (int) (end - status), status);
+        snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
+        is_lost = wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment)
+                      ? !plan_segment_is_common(input, timeline, segment)
+                      : history_file_name_parse(name, &timeline) &&
+                            !history_has(input->source_history, timeline);
+        if (is_lost)
             names[(*count)++] = arena_strdup(arena, name);
+    }
     return names;
 }

@@ -54,26 +54,6 @@ static bool is_in_database_of_target(PlanBuilder *builder, const RelationId *rel
     return builder->database_is_targets;
 }
 
-/* The directories that hold it must stay with it, also those that the source lacks. */
-static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
-{
-    const Plan *plan = builder->plan;
-    const char *path = pair->path;
-
-    if (pair->target == NULL)
-        return;
-    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
-    {
-        PlanEntry *entry = path_find(plan->entries, plan->count, sizeof(*plan->entries), path,
-                                     (size_t) (slash - path));
-
-        if (entry == NULL || entry->action != ACTION_REMOVE || entry->type != FILE_DIRECTORY)
-            continue;
-        entry->action = ACTION_NONE;
-        entry->reason = REASON_HOLDS_WHAT_STAYS;
-    }
-}
-
 /*
  * A file of a relation that both sides have, of which nothing is fetched, cut or removed. Most are
  * such, so that memory depends on their number: they get no entry. A relation that the source may
@@ -187,7 +167,19 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
         ARRAY_ADD(builder->left, builder->left_count, pair->path);
         return;
     }
-    keep_directories_of(builder, pair);
+    if (pair->target == NULL)
+        return;
+    /* The directories that hold it must stay with it, also those that the source lacks. */
+    for (const char *slash = strchr(pair->path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+    {
+        PlanEntry *entry = path_find(plan->entries, plan->count, sizeof(*plan->entries), pair->path,
+                                     (size_t) (slash - pair->path));
+
+        if (entry == NULL || entry->action != ACTION_REMOVE || entry->type != FILE_DIRECTORY)
+            continue;
+        entry->action = ACTION_NONE;
+        entry->reason = REASON_HOLDS_WHAT_STAYS;
+    }
 }
 
 static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)

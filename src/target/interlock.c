@@ -165,26 +165,12 @@ static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *o
     return true;
 }
 
-/* Move a stale postmaster.pid away. A server's file is kept (design/interruption.md, "A server,
- * until the commit"). */
-static bool put_aside_pid_file(Interlock *interlock, Error *error)
-{
-    bool found, of_server;
-
-    if (!read_pid_file_owner(interlock, &found, &of_server, error))
-        return false;
-    if (!of_server)
-        return file_remove(interlock->path, error);
-    interlock->displaced = file_move(interlock->path, interlock->kept_path, error);
-    return interlock->displaced;
-}
-
 /* Link the temporary file at postmaster.pid, in place of a stale one. */
 static bool link_pid_file(Interlock *interlock, Error *error)
 {
     for (int attempt = 1; attempt <= CLAIM_ATTEMPTS_MAX; attempt++)
     {
-        bool exists, found;
+        bool exists, found, of_server;
         long pid;
 
         if (!file_link(interlock->temporary_path, interlock->path, &exists, error))
@@ -205,8 +191,15 @@ static bool link_pid_file(Interlock *interlock, Error *error)
                               "Is another postgres (PID %ld) running in data directory \"%s\"?",
                               pid, interlock->directory);
         }
-        /* Only the lock's holder gets here, so it is no other pg_rewind's that is alive. */
-        if (found && !put_aside_pid_file(interlock, error))
+        if (!found)
+            continue;
+        /* Move the stale file away. Only the lock's holder gets here, so it is no other pg_rewind's
+         * that is alive. A server's file is kept (design/interruption.md, "A server, until the
+         * commit"). */
+        if (!read_pid_file_owner(interlock, &found, &of_server, error))
+            return false;
+        interlock->displaced = of_server && file_move(interlock->path, interlock->kept_path, error);
+        if (of_server ? !interlock->displaced : !file_remove(interlock->path, error))
             return false;
     }
     return error_set(error, ERROR_FAILED, "could not make lock file \"%s\"", interlock->path);

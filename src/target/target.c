@@ -53,14 +53,16 @@ bool target_open(Arena *arena, const char *directory, Target *target, Error *err
     return true;
 }
 
-static bool read_label(Target *target, Error *error)
+bool target_read(Target *target, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, text = {0};
     const char *label;
     Timeline timeline;
     bool found;
 
-    if (!file_read_all(path_in(&path, target->directory, BACKUP_LABEL_PATH), LABEL_SIZE_MAX, &text,
+    target->has_own_pid_file = pid_file_is_own(target->directory);
+    if (!directory_control_read(target->directory, &target->control, error) ||
+        !file_read_all(path_in(&path, target->directory, BACKUP_LABEL_PATH), LABEL_SIZE_MAX, &text,
                        &found, error))
         return false;
     label = buffer_string(&text);
@@ -70,15 +72,6 @@ static bool read_label(Target *target, Error *error)
         target->has_backup_label && strstr(label, "\nBACKUP METHOD: pg_rewind\n") == NULL;
     target->label_is_exclusive =
         target->label_of_base_backup && strstr(label, "\nBACKUP METHOD: pg_start_backup\n") != NULL;
-    return true;
-}
-
-bool target_read(Target *target, Error *error)
-{
-    target->has_own_pid_file = pid_file_is_own(target->directory);
-    if (!directory_control_read(target->directory, &target->control, error) ||
-        !read_label(target, error))
-        return false;
     target->timeline = control_timeline(&target->control);
     /* A standby continues with all the WAL that it has, even where pg_control does not know it yet.
      */

@@ -187,31 +187,29 @@ void blockmap_forget_forks(BlockMap *map)
             map->table[i]->forks_made = 0;
 }
 
-/* Add what `other` says to `relation`, which map holds. */
-static void merge_relation(BlockMap *map, BlockMapRelation *relation, const BlockMapRelation *other)
-{
-    if (other->truncated_to < relation->truncated_to)
-        relation->truncated_to = other->truncated_to;
-    if (other->storage_lsn > relation->storage_lsn)
-        relation->storage_lsn = other->storage_lsn;
-    relation->forks_made |= other->forks_made;
-    for (size_t i = 0; i < other->chunk_count; i++)
-    {
-        const BlockChunk *from = &other->chunks[i];
-        if (from->word_count == 0)
-            continue;
-        BlockChunk *chunk = get_chunk(map, relation, i, from->word_count);
-        for (size_t word = 0; word < from->word_count; word++)
-            chunk->words[word] |= from->words[word];
-    }
-}
-
 void blockmap_merge(BlockMap *map, const BlockMap *from)
 {
-    const BlockMapRelation *relation;
+    const BlockMapRelation *other;
 
-    for (size_t at = 0; (relation = blockmap_next(from, &at)) != NULL;)
-        merge_relation(map, get_relation(map, relation->id), relation);
+    for (size_t at = 0; (other = blockmap_next(from, &at)) != NULL;)
+    {
+        BlockMapRelation *relation = get_relation(map, other->id);
+
+        if (other->truncated_to < relation->truncated_to)
+            relation->truncated_to = other->truncated_to;
+        if (other->storage_lsn > relation->storage_lsn)
+            relation->storage_lsn = other->storage_lsn;
+        relation->forks_made |= other->forks_made;
+        for (size_t i = 0; i < other->chunk_count; i++)
+        {
+            const BlockChunk *added = &other->chunks[i];
+            if (added->word_count == 0)
+                continue;
+            BlockChunk *chunk = get_chunk(map, relation, i, added->word_count);
+            for (size_t word = 0; word < added->word_count; word++)
+                chunk->words[word] |= added->words[word];
+        }
+    }
 }
 
 BlockMap *blockmap_copy(const BlockMap *map)

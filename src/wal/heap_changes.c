@@ -28,24 +28,18 @@ void row_counts_merge(RowCounts *rows, const RowCounts *more)
     rows->deleted += more->deleted;
 }
 
-static bool all_blocks_are_of_statistics(const WalRecord *record)
+RecordWeight record_weight(const WalRecord *record)
 {
     /* pg_statistic and pg_statistic_ext_data with their indexes and TOAST tables: catalog/pg_*.h,
      * the same in all versions that have them. */
-    static const Oid relations[] = {2619, 2696, 2840, 2841, 3429, 3430, 3431, 3433};
+    static const Oid of_statistics[] = {2619, 2696, 2840, 2841, 3429, 3430, 3431, 3433};
+    uint8_t opcode = walrecord_opcode(record);
     unsigned found = 0;
 
     for (unsigned i = 0; i < record->block_count; i++)
-        for (size_t k = 0; k < sizeof(relations) / sizeof(relations[0]); k++)
-            found += record->blocks[i].relation.relation == relations[k];
-    return record->block_count > 0 && found == record->block_count;
-}
-
-RecordWeight record_weight(const WalRecord *record)
-{
-    uint8_t opcode = walrecord_opcode(record);
-
-    if (all_blocks_are_of_statistics(record))
+        for (size_t k = 0; k < sizeof(of_statistics) / sizeof(of_statistics[0]); k++)
+            found += record->blocks[i].relation.relation == of_statistics[k];
+    if (record->block_count > 0 && found == record->block_count)
         return RECORD_MAINTENANCE;
     switch (record->rmgr)
     {

@@ -52,22 +52,6 @@ static HeapPage *slot_of(const HeapPages *pages, const RelationId *relation, Blo
     }
 }
 
-/* At most half of the slots are taken. */
-static void make_room(HeapPages *pages)
-{
-    HeapPage *old = pages->slots;
-    const size_t old_capacity = pages->capacity;
-
-    if (pages->count * 2 < pages->capacity)
-        return;
-    pages->capacity *= 2;
-    pages->slots = memory_allocate_zeroed(pages->capacity, sizeof(*pages->slots));
-    for (size_t i = 0; i < old_capacity; i++)
-        if (old[i].used)
-            *slot_of(pages, &old[i].relation, old[i].block) = old[i];
-    free(old);
-}
-
 HeapPage *heap_pages_find(const HeapPages *pages, const RelationId *relation, BlockNumber block)
 {
     HeapPage *page = slot_of(pages, relation, block);
@@ -77,9 +61,19 @@ HeapPage *heap_pages_find(const HeapPages *pages, const RelationId *relation, Bl
 
 HeapPage *heap_pages_make(HeapPages *pages, const RelationId *relation, BlockNumber block)
 {
-    HeapPage *page;
+    HeapPage *page, *old = pages->slots;
+    const size_t old_capacity = pages->capacity;
 
-    make_room(pages);
+    /* At most half of the slots are taken. */
+    if (pages->count * 2 >= old_capacity)
+    {
+        pages->capacity *= 2;
+        pages->slots = memory_allocate_zeroed(pages->capacity, sizeof(*pages->slots));
+        for (size_t i = 0; i < old_capacity; i++)
+            if (old[i].used)
+                *slot_of(pages, &old[i].relation, old[i].block) = old[i];
+        free(old);
+    }
     page = slot_of(pages, relation, block);
     if (!page->used)
     {

@@ -173,19 +173,11 @@ const LostRelation *lost_relation(const Lost *lost, RelationId id)
                : NULL;
 }
 
-static int compare_relation(const void *key, const void *item)
-{
-    const uint32_t *wanted = key;
-    const Item *held = item;
-
-    return (*wanted > held->relation) - (*wanted < held->relation);
-}
-
 static Item *find_item(Open *open, uint32_t relation)
 {
     bool found;
     const size_t index =
-        array_search(&relation, open->items, open->count, sizeof(Item), compare_relation, &found);
+        array_search(&relation, open->items, open->count, sizeof(Item), compare_u32, &found);
 
     if (!found)
         ARRAY_INSERT(open->items, open->count, index, (Item){.relation = relation});

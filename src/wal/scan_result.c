@@ -264,27 +264,20 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
 #define JOIN(list, type, count)                                                                    \
     join_lists(cut, arena, offsetof(Summary, list), sizeof(type), (count))
 
-static int compare_xids(const void *a, const void *b)
-{
-    const uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
-
-    return (x > y) - (x < y);
-}
-
 /* The arena's items outlive the segments; strings are copied. */
 static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
     size_t finished_count;
     uint32_t *finished = JOIN(finished, uint32_t, &finished_count);
 
-    qsort(finished, finished_count, sizeof(uint32_t), compare_xids);
+    qsort(finished, finished_count, sizeof(uint32_t), compare_u32);
     result->prepared = JOIN(prepared, ScanPrepared, &result->prepared_count);
     for (size_t i = 0; i < result->prepared_count; i++)
     {
         ScanPrepared *prepared = &result->prepared[i];
 
         prepared->gid = arena_strdup(arena, prepared->gid);
-        array_search(&prepared->xid, finished, finished_count, sizeof(uint32_t), compare_xids,
+        array_search(&prepared->xid, finished, finished_count, sizeof(uint32_t), compare_u32,
                      &prepared->finished);
     }
     result->databases = JOIN(databases, ScanDatabase, &result->database_count);
