@@ -374,12 +374,10 @@ bool file_remove_directory(const char *path, Error *error)
 bool file_remove_at(int directory_fd, const char *name, const char *path, bool is_directory,
                     Error *error)
 {
-    if (unlinkat(directory_fd, name, is_directory ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT)
-        return error_set_errno(error,
-                               is_directory ? "could not remove directory \"%s\""
-                                            : "could not remove file \"%s\"",
-                               path);
-    return true;
+    if (unlinkat(directory_fd, name, is_directory ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT)
+        return true;
+    return is_directory ? error_set_errno(error, "could not remove directory \"%s\"", path)
+                        : error_set_errno(error, "could not remove file \"%s\"", path);
 }
 
 bool file_rename(const char *from, const char *to, Error *error)

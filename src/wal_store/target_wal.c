@@ -102,7 +102,7 @@ bool histories_read(const Options *options, WalStore *target_wal, Timeline sourc
 {
     const Version *version = clusters->shape.version;
     History *history = &clusters->source_history;
-    AUTO_BUFFER Buffer text = {0};
+    AUTO_BUFFER Buffer text = {0}, path = {0};
     char name[HISTORY_NAME_SIZE];
     bool found = source_timeline == 1; /* then the source has no history file */
 
@@ -111,8 +111,8 @@ bool histories_read(const Options *options, WalStore *target_wal, Timeline sourc
         return false;
     history_file_name(source_timeline, name);
     if (!found)
-        return error_set(error, ERROR_FAILED, "could not fetch remote file \"%s/%s\": no such file",
-                         version->wal_directory, name);
+        return error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file",
+                         path_in(&path, version->wal_directory, name));
     if (!history_parse(arena, source_timeline, (const char *) text.bytes, text.size, history,
                        error))
         return false;
