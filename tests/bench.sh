@@ -115,5 +115,6 @@ done
 mkdir -p "$checkout/build/bench"
 if cp run/results/*.json "$checkout/build/bench/"; then
     perl "$checkout/tests/bench/compose.pl" "$checkout/build/bench" "$checkout/BENCHMARKS.md" "$checkout/docs/ready.svg"
+    "$checkout/tests/figures" --write
 fi
 exit $status
