@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNCHANGED_PART_MAX 8 /* at most this part of a replaced file is unchanged */
+
 /* The next run of blocks within [from, end) that cannot be trusted on the target. */
 static bool next_doubtful_run(const PlanEntry *entry, BlockNumber from, BlockNumber end,
                               BlockNumber *first, BlockNumber *count)
@@ -113,6 +115,20 @@ uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry)
     if (entry->source_size <= entry->target_size)
         return entry->source_size;
     return entry->target_size - entry->target_size % plan->block_size; /* the tail is fetched */
+}
+
+bool plan_replaces(uint64_t size, uint64_t changed_bytes)
+{
+    return size >= PLAN_REPLACED_SIZE_MIN && changed_bytes >= size - size / UNCHANGED_PART_MAX;
+}
+
+bool plan_replaces_by_sample(const Plan *plan, const PlanEntry *entry, uint64_t sampled,
+                             uint64_t differing)
+{
+    const uint64_t compared = plan_compared_size(plan, entry);
+
+    return sampled > 0 && plan_replaces(entry->source_size, entry->source_size - compared +
+                                                                compared * differing / sampled);
 }
 
 bool plan_stays_in_place(const PlanEntry *entry)

@@ -7,11 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file of at least this size is replaced where so small a part of it stays, and the greater part
- * is fetched. */
-#define REPLACED_SIZE_MIN ((uint64_t) 16 * 1024 * 1024)
-#define UNCHANGED_PART_MAX 8
-#define FETCHED_PART_MIN 2
+#define FETCHED_PART_MIN 2 /* at least this part of a replaced file is fetched */
 
 #define RESERVED_OIDS 8192
 
@@ -330,8 +326,7 @@ static void measure_entry(Plan *plan, PlanEntry *entry)
     all.rebuilt = NULL;
     if (entry->rebuilt != NULL)
         plan_measure_ranges(plan, &all);
-    if (entry->reason == REASON_BLOCKS_NAMED && size >= REPLACED_SIZE_MIN &&
-        all.fetch_bytes >= size - size / UNCHANGED_PART_MAX &&
+    if (entry->reason == REASON_BLOCKS_NAMED && plan_replaces(size, all.fetch_bytes) &&
         entry->fetch_bytes >= size / FETCHED_PART_MIN)
     {
         entry->action = ACTION_COPY;

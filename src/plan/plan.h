@@ -214,6 +214,18 @@ void plan_measure_ranges(const Plan *plan, PlanEntry *entry);
  * has to compare (--compare). The last block may be incomplete. */
 uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
 
+/* A smaller file of a relation of both sides is patched, however much of it has changed. */
+#define PLAN_REPLACED_SIZE_MIN ((uint64_t) 16 * 1024 * 1024)
+
+/* A file of this size is replaced, not patched, if so many bytes of it have changed: at most an
+ * eighth would stay. */
+bool plan_replaces(uint64_t size, uint64_t changed_bytes);
+
+/* The same, foretold by a sample of what plan_compared_size covers: so many blocks of that were
+ * compared, and so many of these differ. */
+bool plan_replaces_by_sample(const Plan *plan, const PlanEntry *entry, uint64_t sampled,
+                             uint64_t differing);
+
 /* The action leaves the file where it is, to be patched, extended or cut. */
 bool plan_stays_in_place(const PlanEntry *entry);
 

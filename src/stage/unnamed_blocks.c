@@ -12,6 +12,9 @@
 #define READ_SIZE (1024 * 1024) /* of the target's files */
 #define BATCH_PIECES_MAX 32
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
+#define SAMPLED_PIECE_SIZE (128u * 1024)
+#define SAMPLE_STEP_MIN ((uint64_t) 2 * 1024 * 1024)
+#define SAMPLED_PIECES_MAX 32
 #define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
 
 /* The number, in the relation, of the block at this offset of a file. */
@@ -140,19 +143,81 @@ typedef struct BlockComparison
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
     uint64_t offset;      /* in its file: what comes next */
+    bool samples;         /* the pieces are those of samples */
     DigestKind digest;    /* the source's; DIGEST_NONE: its bytes are read, or received */
     double round_end;
+    uint64_t spared_bytes; /* size of the files of which only samples are compared */
 } BlockComparison;
+
+static BlockNumber blocks_end(const Plan *plan, const PlanEntry *entry, uint64_t end)
+{
+    return block_at(plan, entry, end + plan->block_size - 1);
+}
+
+static RelationId relation_of(const BlockComparison *comparison, const PlanEntry *entry)
+{
+    RelationFile file;
+    const VersionDirectory *own = &comparison->clusters->target.control.version_directory;
+    const bool is_relation = relpath_parse(own, entry->path, &file);
+
+    assert(is_relation); /* only files that have block numbers are compared */
+    return file.relation;
+}
+
+/* Blocks of the entry's relation that differ; NULL: none so far. */
+static const BlockMapRelation *find_named(const BlockComparison *comparison, const PlanEntry *entry)
+{
+    return blockmap_find(comparison->result->blocks, relation_of(comparison, entry));
+}
 
 /* A piece has whole blocks. The rate does not limit bytes that are not sent. */
 static uint32_t compared_piece_size(const BlockComparison *comparison)
 {
     const uint32_t block_size = comparison->plan->block_size;
+    const uint32_t wanted = comparison->samples ? SAMPLED_PIECE_SIZE : BLOCKS_PIECE_SIZE;
     const uint32_t most = comparison->digest != DIGEST_NONE
-                              ? BLOCKS_PIECE_SIZE
+                              ? wanted
                               : rate_piece(comparison->clusters->source->rate, FETCH_SIZE_MAX);
+    const uint32_t size = most < wanted ? most : wanted;
 
-    return most < block_size ? block_size : most - most % block_size;
+    return size < block_size ? block_size : size - size % block_size;
+}
+
+/* True if a sample of the file tells whether comparing all of it is worth its time: it is so large
+ * that it could be replaced. */
+static bool is_sampled(const Plan *plan, const PlanEntry *entry)
+{
+    return entry->source_size >= PLAN_REPLACED_SIZE_MIN && plan_compared_size(plan, entry) > 0;
+}
+
+/* The distance between two pieces of a sample: they lie all over the file, since what its first
+ * part shows need not be true of the others. */
+static uint64_t sample_step(const Plan *plan, const PlanEntry *entry)
+{
+    const uint64_t step = plan_compared_size(plan, entry) / SAMPLED_PIECES_MAX;
+
+    return step < SAMPLE_STEP_MIN ? SAMPLE_STEP_MIN : step - step % plan->block_size;
+}
+
+/* True if its sample has shown that the file is replaced: then all of its blocks are named before
+ * the others are compared. */
+static bool is_settled(const BlockComparison *comparison, const PlanEntry *entry)
+{
+    const Plan *plan = comparison->plan;
+    const BlockMapRelation *named = find_named(comparison, entry);
+    const BlockNumber end = blocks_end(plan, entry, plan_compared_size(plan, entry));
+    BlockNumber first, count;
+
+    return named != NULL && blockmap_next_run(named, entry->first_block, end, &first, &count) &&
+           count == end - entry->first_block;
+}
+
+/* Nothing is to be done for the entry: it has no sample, or that has settled it. */
+static bool is_passed_over(const BlockComparison *comparison, const PlanEntry *entry)
+{
+    const bool sampled = is_sampled(comparison->plan, entry);
+
+    return comparison->samples ? !sampled : sampled && is_settled(comparison, entry);
 }
 
 /* One piece at a time, so that the round ends in time. */
@@ -170,14 +235,15 @@ static bool next_compared_piece(void *context, FilePiece *range)
 
         if (clock_seconds() >= comparison->round_end)
             return false;
-        if (comparison->offset >= size)
+        if (comparison->offset >= size ||
+            (comparison->offset == 0 && is_passed_over(comparison, entry)))
             continue;
         left = size - comparison->offset;
         *range = (FilePiece){.file = comparison->index,
                              .path = entry->path,
                              .offset = comparison->offset,
                              .size = left < limit ? left : limit};
-        comparison->offset += range->size;
+        comparison->offset += comparison->samples ? sample_step(plan, entry) : range->size;
         return true;
     }
     return false;
@@ -196,12 +262,9 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
     const PlanEntry *entry = &comparison->plan->entries[piece->file];
     const uint32_t block_size = comparison->plan->block_size;
     const PieceAnswer answer = {comparison->digest, source, source_size};
-    RelationFile file;
-    const VersionDirectory *own = &comparison->clusters->target.control.version_directory;
-    const bool is_relation = relpath_parse(own, entry->path, &file);
+    const RelationId relation = relation_of(comparison, entry);
     size_t length;
 
-    assert(is_relation); /* only files that have block numbers are compared */
     if (!piece_read_target(&worker->file, comparison->clusters->target.directory, piece,
                            worker->bytes, &length, error))
         return false;
@@ -214,15 +277,70 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
         if (piece_answer_equals(&answer, block_size, offset, block, size))
             continue;
         pthread_mutex_lock(&comparison->lock);
-        blockmap_add(comparison->result->blocks, file.relation,
+        blockmap_add(comparison->result->blocks, relation,
                      block_at(comparison->plan, entry, piece->offset + offset));
         pthread_mutex_unlock(&comparison->lock);
     }
+    if (comparison->samples)
+        return true; /* counted by settle_by_samples, or compared again with the others */
     progress_add(piece->size);
     pthread_mutex_lock(&comparison->lock);
     comparison->result->bytes += piece->size;
     pthread_mutex_unlock(&comparison->lock);
     return true;
+}
+
+/* ---- Comparing: what the samples show ---- */
+
+static uint64_t count_named(const BlockMapRelation *named, BlockNumber from, BlockNumber end)
+{
+    BlockNumber first, count;
+    uint64_t total = 0;
+
+    for (; named != NULL && blockmap_next_run(named, from, end, &first, &count);
+         from = first + count)
+        total += count;
+    return total;
+}
+
+/* The sample has been compared. If it shows that the file is replaced, name all of its blocks. */
+static void settle_entry(BlockComparison *comparison, const PlanEntry *entry)
+{
+    const Plan *plan = comparison->plan;
+    const uint64_t size = plan_compared_size(plan, entry);
+    const uint64_t step = sample_step(plan, entry), piece_size = compared_piece_size(comparison);
+    const BlockMapRelation *named = find_named(comparison, entry);
+    const RelationId relation = relation_of(comparison, entry);
+    uint64_t sampled = 0, differing = 0;
+
+    for (uint64_t offset = 0; offset < size; offset += step)
+    {
+        const uint64_t end = size - offset < piece_size ? size : offset + piece_size;
+        const BlockNumber first = block_at(plan, entry, offset),
+                          last = blocks_end(plan, entry, end);
+
+        sampled += last - first;
+        differing += count_named(named, first, last);
+    }
+    if (!plan_replaces_by_sample(plan, entry, sampled, differing))
+        return;
+    for (BlockNumber block = entry->first_block; block < blocks_end(plan, entry, size); block++)
+        blockmap_add(comparison->result->blocks, relation, block);
+    comparison->result->bytes += sampled * plan->block_size;
+    comparison->spared_bytes += size;
+    progress_add(size);
+}
+
+static void settle_by_samples(BlockComparison *comparison)
+{
+    const Plan *plan = comparison->plan;
+
+    for (size_t i = 0; i < plan->count; i++)
+        if (is_sampled(plan, &plan->entries[i]))
+            settle_entry(comparison, &plan->entries[i]);
+    log_debug(
+        "%llu MB of relations are fetched whole: by samples nearly all of their blocks differ",
+        (unsigned long long) (comparison->spared_bytes / (1024 * 1024)));
 }
 
 /* ---- Comparing: all blocks ---- */
@@ -264,6 +382,22 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
     return file_pieces_ask(&pieces, workers, error);
 }
 
+/* All pieces, or those of samples. New WAL is fetched whenever a round ends. */
+static bool compare_pieces(BlockComparison *comparison, bool samples, int workers, Error *error)
+{
+    const size_t count = comparison->plan->count;
+
+    comparison->samples = samples;
+    comparison->index = comparison->offset = 0;
+    while (comparison->index < count)
+    {
+        if (!compare_for_a_round(comparison, workers, error) ||
+            (!(samples && comparison->index == count) && !fetch_new_wal(comparison, error)))
+            return false;
+    }
+    return true;
+}
+
 bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                           const RecoveryStart *start, const Plan *plan, ComparedBlocks *result,
                           Error *error)
@@ -277,8 +411,8 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                                   .lock = PTHREAD_MUTEX_INITIALIZER};
     Source *source = source_wal->clusters->source;
     uint64_t total = 0;
-    bool ok = true;
     int granted;
+    bool ok;
 
     *result = (ComparedBlocks){.blocks = blockmap_create(), .source = start->source};
     for (size_t i = 0; i < plan->count; i++)
@@ -291,7 +425,8 @@ bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
         return false;
     log_debug("comparing blocks by %s", digest_name(source->digest));
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);
-    while (ok && comparison.index < plan->count)
-        ok = compare_for_a_round(&comparison, granted, error) && fetch_new_wal(&comparison, error);
-    return progress_end(ok);
+    ok = compare_pieces(&comparison, true, granted, error);
+    if (ok)
+        settle_by_samples(&comparison);
+    return progress_end(ok && compare_pieces(&comparison, false, granted, error));
 }

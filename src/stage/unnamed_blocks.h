@@ -26,7 +26,9 @@ typedef struct ComparedBlocks
 
 /*
  * --compare: what the target's WAL would tell is found by comparing. Every block of every main fork
- * of the plan that both sides have is compared with the source's; those that differ are named.
+ * of the plan that both sides have is compared with the source's; those that differ are named. But
+ * of a large file a sample is compared first: where that shows that the file will be replaced, all
+ * of its blocks are named instead. (Rule K8.)
  *
  * Recovery starts at the source's own last checkpoint, read before the first block. A block that is
  * found equal is a copy of the source's as it was read after that, like a block that is fetched:

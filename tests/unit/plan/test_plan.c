@@ -316,6 +316,45 @@ static void test_a_large_file_that_is_mostly_changed_is_replaced(void **state)
     }
 }
 
+/* Of what both sides have a sample was compared. What only the source has is fetched in any case.
+ */
+static void test_a_sample_foretells_that_a_file_is_replaced(void **state)
+{
+    const uint64_t large = 16 * 1024 * 1024;
+    const struct
+    {
+        uint64_t source_size, target_size;
+        uint64_t sampled, differing; /* blocks */
+        bool replaced;
+    } rows[] = {
+        {large, large, 512, 512, true},
+        {large, large, 512, 448, true}, /* seven eighths */
+        {large, large, 512, 447, false},
+        {large, large, 512, 0, false},
+        {large, large, 1, 1, true},
+        {large, large, 0, 0, false},
+        {large, 2 * large, 512, 448, true}, /* the target's end is cut off */
+        {2 * large, large, 512, 384, true}, /* of the half that is compared three quarters */
+        {2 * large, large, 512, 383, false},
+        {large, BLOCK, 1, 0, true},
+        {large - BLOCK, large, 512, 512, false}, /* too small to be replaced */
+        {(uint64_t) 1 << 45, (uint64_t) 1 << 45, 528, 462, true},
+        {(uint64_t) 1 << 45, (uint64_t) 1 << 45, 528, 461, false},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        const Plan plan = {.block_size = BLOCK};
+        const PlanEntry entry = {.reason = REASON_BLOCKS_NAMED,
+                                 .source_size = rows[i].source_size,
+                                 .target_size = rows[i].target_size};
+
+        assert_int_equal(plan_replaces_by_sample(&plan, &entry, rows[i].sampled, rows[i].differing),
+                         rows[i].replaced);
+    }
+}
+
 /* Without every_relation only a file that nothing is done to has no entry; all others are as they
  * were. */
 static void test_untouched_relations_have_no_entry(void **state)
@@ -1436,6 +1475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_of_a_relation_file),
         cmocka_unit_test(test_a_large_file_that_is_mostly_changed_is_replaced),
+        cmocka_unit_test(test_a_sample_foretells_that_a_file_is_replaced),
         cmocka_unit_test(test_untouched_relations_have_no_entry),
         cmocka_unit_test(test_untouched_relations_of_new_numbers_have_an_entry),
         cmocka_unit_test(test_rebuilt_blocks_are_not_fetched),
