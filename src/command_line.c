@@ -784,24 +784,25 @@ static bool parse_environment(const Syntax *syntax, Command *command, Error *err
 {
     const char *text = getenv(OPTIONS_VARIABLE);
     const char *wrong;
-    char **arguments;
+    char **arguments, **words;
+    size_t word_count;
     char name[64];
-    Words words;
     int count, first;
     bool ok;
 
     if (text == NULL)
         return true;
     command->environment = arena_create();
-    if (!words_split(command->environment, text, &words, &wrong))
+    words = words_split(command->environment, text, &word_count, &wrong);
+    if (words == NULL)
         return error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has %s", wrong);
     unsetenv(OPTIONS_VARIABLE);
     /* getopt begins its messages with it. */
     snprintf(name, sizeof(name), "%.30s: " OPTIONS_VARIABLE, log_program_name());
-    count = (int) words.count + 1;
-    arguments = memory_allocate_zeroed(words.count + 2, sizeof(*arguments));
+    count = (int) word_count + 1;
+    arguments = memory_allocate_zeroed(word_count + 2, sizeof(*arguments));
     arguments[0] = name;
-    memcpy(arguments + 1, words.words, words.count * sizeof(*arguments));
+    memcpy(arguments + 1, words, word_count * sizeof(*arguments));
     ok = parse_options(count, arguments, syntax, command, &first, error);
     if (!ok && error->kind != ERROR_REPORTED)
         error_detail(error, "This option is from the environment variable %s.", OPTIONS_VARIABLE);

@@ -342,25 +342,8 @@ void log_as_warning(const Error *error)
 
 /* ---- Progress ---- */
 
-/* ", 12.3 MB/s, 1:02:03 left" */
-static void append_rate(Buffer *line, const Progress *now, double seconds)
-{
-    const double rate = (double) now->done_bytes / seconds;
-    uint64_t left;
-
-    buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);
-    if (now->done_bytes >= now->total_bytes || rate < 1)
-        return;
-    left = (uint64_t) ((double) (now->total_bytes - now->done_bytes) / rate);
-    if (left >= 3600)
-        buffer_printf(line, ", %u:%02u:%02u left", (unsigned) (left / 3600),
-                      (unsigned) (left / 60 % 60), (unsigned) (left % 60));
-    else
-        buffer_printf(line, ", %u:%02u left", (unsigned) (left / 60), (unsigned) (left % 60));
-}
-
-/* The phase's name comes last: the original's line has no prefix, and programs look for its begin.
- */
+/* "12345/67890 kB (18%) copied (fetch), 12.3 MB/s, 1:02:03 left": the phase's name comes last, as
+ * the original's line has no prefix, and programs look for its begin. */
 static void append_text(Buffer *line, const Progress *now, bool done, double seconds)
 {
     const unsigned long long done_kb = now->done_bytes / KILOBYTE;
@@ -369,6 +352,7 @@ static void append_text(Buffer *line, const Progress *now, bool done, double sec
     const int percent = done_kb >= total_kb
                             ? 100
                             : (int) ((double) now->done_bytes * 100 / (double) now->total_bytes);
+    const double rate = seconds > 0 ? (double) now->done_bytes / seconds : 0;
     char total[32];
 
     snprintf(total, sizeof(total), "%llu", total_kb);
@@ -382,7 +366,17 @@ static void append_text(Buffer *line, const Progress *now, bool done, double sec
     }
     /* A rate over less than half a second says nothing. */
     if (seconds > 0.5)
-        append_rate(line, now, seconds);
+        buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);
+    if (seconds > 0.5 && now->done_bytes < now->total_bytes && rate >= 1)
+    {
+        const uint64_t left = (uint64_t) ((double) (now->total_bytes - now->done_bytes) / rate);
+        const unsigned minutes = (unsigned) (left / 60), second = (unsigned) (left % 60);
+
+        if (minutes >= 60)
+            buffer_printf(line, ", %u:%02u:%02u left", minutes / 60, minutes % 60, second);
+        else
+            buffer_printf(line, ", %u:%02u left", minutes, second);
+    }
     buffer_append_string(line, "\033[K"); /* what an earlier, longer line left */
     buffer_append_u8(line, done ? '\n' : '\r');
     line_is_unfinished = !done;

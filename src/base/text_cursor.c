@@ -136,21 +136,22 @@ static const char *take_word(const char *at, char **out, const char **wrong)
     return NULL;
 }
 
-bool words_split(Arena *arena, const char *text, Words *words, const char **wrong)
+char **words_split(Arena *arena, const char *text, size_t *count, const char **wrong)
 {
     const size_t length = strlen(text);
     char *out = arena_allocate(arena, 2 * length + 1); /* each word and its NUL */
+    char **words = arena_allocate(arena, (length / 2 + 1) * sizeof(*words));
 
-    *words = (Words){.words = arena_allocate(arena, (length / 2 + 1) * sizeof(char *))};
+    *count = 0;
     for (text += strspn(text, BLANKS); *text != '\0'; text += strspn(text, BLANKS))
     {
-        words->words[words->count++] = out;
+        words[(*count)++] = out;
         text = take_word(text, &out, wrong);
         if (text == NULL)
-            return false;
+            return NULL;
         *out++ = '\0';
     }
-    return true;
+    return words;
 }
 
 bool is_among(const char *word, const char *const *list)

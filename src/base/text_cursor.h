@@ -39,20 +39,14 @@ bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number);
 /* The digits of numbers in names of WAL files, for strspn. */
 #define UPPER_HEX_DIGITS "0123456789ABCDEF"
 
-/* The words of a text, as a shell would split it. Nothing is expanded. */
-typedef struct Words
-{
-    char **words; /* the arena's */
-    size_t count;
-} Words;
-
 /*
- * Blanks are space, tab and newline. In single quotes every character stands for itself, in double
- * quotes a backslash stands before one of \ " $ ` or a newline, elsewhere before any character. A
- * backslash and a newline are nothing. False: a quote is not closed, or a backslash stands at the
- * end; *wrong says which, as a noun.
+ * Split a text into words, as a shell would; nothing is expanded. The list and the words are the
+ * arena's. Blanks are space, tab and newline. In single quotes every character stands for itself,
+ * in double quotes a backslash stands before one of \ " $ ` or a newline, elsewhere before any
+ * character. A backslash and a newline are nothing. NULL: a quote is not closed, or a backslash
+ * stands at the end; *wrong says which, as a noun.
  */
-MUST_CHECK bool words_split(Arena *arena, const char *text, Words *words, const char **wrong);
+char **words_split(Arena *arena, const char *text, size_t *count, const char **wrong);
 
 /* True if the word is one of a list that ends with a NULL. */
 bool is_among(const char *word, const char *const *list);

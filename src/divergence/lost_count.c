@@ -10,23 +10,17 @@
 
 /* ---- The number ---- */
 
-static void note_timelines(const Clusters *clusters, Lsn divergence, LostCount *count)
-{
-    count->last_timeline = clusters->target.timeline;
-    count->first_timeline = history_timeline_at(&clusters->target_history, divergence);
-}
-
 LostCount lost_count_of_scan(const Clusters *clusters, const Divergence *divergence,
                              const ScanResult *scanned)
 {
-    LostCount count = {.counted = true,
+    return (LostCount){.counted = true,
                        .can_save_rows = true,
                        .transactions = scanned->commit_count,
                        .first_time = scanned->first_commit_time,
-                       .last_time = scanned->last_commit_time};
-
-    note_timelines(clusters, divergence->lsn, &count);
-    return count;
+                       .last_time = scanned->last_commit_time,
+                       .first_timeline =
+                           history_timeline_at(&clusters->target_history, divergence->lsn),
+                       .last_timeline = clusters->target.timeline};
 }
 
 /*
@@ -85,7 +79,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
             count->unknown = "the histories do not tell where the two diverge";
         return true;
     }
-    note_timelines(clusters, lsn, count);
+    count->first_timeline = history_timeline_at(&clusters->target_history, lsn);
     /* A server that fills a segment while its end is read makes WAL look as if it were damaged. */
     for (int attempt = 0; !read && attempt < (running ? LIVE_ATTEMPTS : 1); attempt++)
     {

@@ -268,45 +268,40 @@ static void note_size(Check *check, uint64_t size)
         check->largest_file = size;
 }
 
-static void check_entry(Check *check, const PlanEntry *entry)
-{
-    AUTO_BUFFER Buffer buffer = {0};
-    const char *local = target_path(&buffer, check->roots.target_directory, entry->path);
-    Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
-    const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX + JOURNAL_ENTRY_SPACE;
-    uint64_t *of_journal = &check->roots.roots[0].needed.bytes;
-    bool copied;
-    Error problem;
-
-    if (!can_carry_out(entry, local, &copied, &problem))
-        problems_add(&check->problems, &problem);
-    if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
-        note_size(check, entry->source_size);
-    if (entry->on_target && plan_stays_in_place(entry) && !copied)
-        root->data_size += entry->fetch_bytes;
-    space_add_staged(entry, copied, root->space.unit, &root->needed);
-    /* What an entry takes in the journal, at most. */
-    *of_journal += strlen(entry->path) + of_staged;
-    if (entry->link_target != NULL)
-        *of_journal += strlen(entry->link_target);
-    if (plan_stays_in_place(entry) && !entry->wal)
-        *of_journal += entry->range_count * of_staged;
-}
-
 static void check_entries(Check *check)
 {
+    uint64_t *of_journal = &check->roots.roots[0].needed.bytes;
+    AUTO_BUFFER Buffer buffer = {0};
     PathParent last = {0};
+    Error problem;
 
     for (size_t index = 0; index < check->plan->count; index++)
     {
         const PlanEntry *entry = &check->plan->entries[index];
+        Root *root = &check->roots.roots[roots_of(&check->roots, entry->path)];
+        const uint64_t of_staged =
+            strlen(root->work) + JOURNAL_STAGED_NAME_MAX + JOURNAL_ENTRY_SPACE;
+        bool copied;
 
         if (!entry_has_effect(entry) && entry->reason != REASON_STANDBY)
             continue;
         if (path_parent_changes(&last, entry->path) &&
             !is_checked_directory(check, entry->path, last.length))
             check_directory(check, entry->path, last.length);
-        check_entry(check, entry);
+        if (!can_carry_out(entry, target_path(&buffer, check->roots.target_directory, entry->path),
+                           &copied, &problem))
+            problems_add(&check->problems, &problem);
+        if (entry->type == FILE_REGULAR && entry->action != ACTION_REMOVE)
+            note_size(check, entry->source_size);
+        if (entry->on_target && plan_stays_in_place(entry) && !copied)
+            root->data_size += entry->fetch_bytes;
+        space_add_staged(entry, copied, root->space.unit, &root->needed);
+        /* What an entry takes in the journal, at most. */
+        *of_journal += strlen(entry->path) + of_staged;
+        if (entry->link_target != NULL)
+            *of_journal += strlen(entry->link_target);
+        if (plan_stays_in_place(entry) && !entry->wal)
+            *of_journal += entry->range_count * of_staged;
     }
 }
 

@@ -228,30 +228,15 @@ static const char *find_receiver_option(const char *conninfo, const char *keywor
     return end > begin ? arena_strndup(arena, begin, (size_t) (end - begin)) : NULL;
 }
 
-static void take_state(char *const *values, Arena *arena, TargetAnswer *answer)
-{
-    TextCursor timeline = text_cursor(values[4] != NULL ? values[4] : "");
-    const char *conninfo = values[6] != NULL ? values[6] : "";
-    const char *name = find_receiver_option(conninfo, "application_name", arena);
-
-    if (name == NULL) /* a WAL receiver's connection string sets one of the two */
-        name = find_receiver_option(conninfo, "fallback_application_name", arena);
-    answer->in_recovery = values[0] != NULL && values[0][0] == 't';
-    answer->received = lsn_of_text(values[1]);
-    answer->replayed = lsn_of_text(values[2]);
-    answer->receives = values[3] != NULL && strcmp(values[3], "streaming") == 0;
-    (void) text_take_u32(&timeline, &answer->timeline);
-    snprintf(answer->slot, sizeof(answer->slot), "%s", values[5] != NULL ? values[5] : "");
-    snprintf(answer->name, sizeof(answer->name), "%s", name != NULL ? name : "");
-}
-
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
     AUTO_ARENA Arena *arena = arena_create();
     AUTO_BUFFER Buffer sql = {0};
     char *values[STATE_COLUMNS];
+    const char *conninfo, *name;
     const ServerSql *names;
+    TextCursor timeline;
     bool success;
 
     *answer = (TargetAnswer){.state = connect_to_target(server)};
@@ -268,14 +253,25 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
                              &(Query){.sql = buffer_string(&sql), .column_count = STATE_COLUMNS},
                              values, NULL);
     connection_end(server->connection);
-    if (success)
+    if (!success)
     {
-        take_state(values, arena, answer);
+        connection_close(server->connection);
+        server->connection = NULL;
+        *answer = (TargetAnswer){.state = find_state_by_file(server->directory)};
         return;
     }
-    connection_close(server->connection);
-    server->connection = NULL;
-    *answer = (TargetAnswer){.state = find_state_by_file(server->directory)};
+    answer->in_recovery = values[0] != NULL && values[0][0] == 't';
+    answer->received = lsn_of_text(values[1]);
+    answer->replayed = lsn_of_text(values[2]);
+    answer->receives = values[3] != NULL && strcmp(values[3], "streaming") == 0;
+    timeline = text_cursor(values[4] != NULL ? values[4] : "");
+    (void) text_take_u32(&timeline, &answer->timeline);
+    snprintf(answer->slot, sizeof(answer->slot), "%s", values[5] != NULL ? values[5] : "");
+    conninfo = values[6] != NULL ? values[6] : "";
+    name = find_receiver_option(conninfo, "application_name", arena);
+    if (name == NULL) /* a WAL receiver's connection string sets one of the two */
+        name = find_receiver_option(conninfo, "fallback_application_name", arena);
+    snprintf(answer->name, sizeof(answer->name), "%s", name != NULL ? name : "");
 }
 
 static uint64_t parse_count(const char *text)

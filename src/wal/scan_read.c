@@ -179,22 +179,6 @@ bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end)
            end->invalid_lsn >= stream->limit;
 }
 
-/* Sets *yes if WAL that belongs after `end` begins in this segment. Older WAL, left by a server
- * that restarted at `end`, links to less. */
-static bool wal_goes_on(const WalStream *stream, uint64_t segment, Lsn end, bool *yes, Error *error)
-{
-    const Lsn begin = wal_segment_start(&stream->shape, segment);
-    WalSegmentFacts facts;
-
-    if (!wal_read_segment(stream, segment, LSN_INVALID, NULL, NULL, &facts, error))
-        return false;
-    *yes =
-        (facts.end != WAL_SEGMENT_MISSING || facts.missing_segment != segment) &&
-        (facts.end != WAL_SEGMENT_INVALID || facts.invalid_lsn >= begin + WAL_LONG_HEADER_SIZE) &&
-        (facts.record_count == 0 || facts.first_prev >= end);
-    return true;
-}
-
 /*
  * Fails if this is not the end of WAL but damage. A segment is whole on disk before the next one is
  * begun, so where the next one begins with its own WAL, bytes before it were valid once.
@@ -206,14 +190,18 @@ static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error 
     const bool missing = end->end == WAL_SEGMENT_MISSING;
     const uint64_t broken =
         missing ? end->missing_segment : wal_segment_of(&stream->shape, end->invalid_lsn);
+    const Lsn next_begin = wal_segment_start(&stream->shape, broken + 1);
     char name[WAL_NAME_SIZE], next_name[WAL_NAME_SIZE];
-    bool yes;
+    WalSegmentFacts next;
 
     if (scan_ended_at_limit(stream, end))
         return true;
-    if (!wal_goes_on(stream, broken + 1, scan->next_lsn, &yes, error))
+    if (!wal_read_segment(stream, broken + 1, LSN_INVALID, NULL, NULL, &next, error))
         return false;
-    if (!yes)
+    /* Older WAL, left by a server that restarted at the end, links to less. */
+    if ((next.end == WAL_SEGMENT_MISSING && next.missing_segment == broken + 1) ||
+        (next.end == WAL_SEGMENT_INVALID && next.invalid_lsn < next_begin + WAL_LONG_HEADER_SIZE) ||
+        (next.record_count > 0 && next.first_prev < scan->next_lsn))
         return true;
     wal_stream_segment_name(stream, broken, name);
     wal_stream_segment_name(stream, broken + 1, next_name);

@@ -182,25 +182,6 @@ static bool cut_scan(WalScan *scan, Arena *arena, Cut *cut, Error *error)
     return true;
 }
 
-/* Add the commits of a segment at or after the divergence. */
-static void sum_commits(const Summary *summary, ScanResult *result)
-{
-    const uint32_t lowest = summary->lowest_committed_xid;
-
-    if (lowest != 0 &&
-        (result->lowest_committed_xid == 0 || xid_precedes(lowest, result->lowest_committed_xid)))
-        result->lowest_committed_xid = lowest;
-    if (summary->commit_count == 0)
-        return;
-    if (result->commit_count == 0 || summary->first_commit_time < result->first_commit_time)
-        result->first_commit_time = summary->first_commit_time;
-    if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
-        result->last_commit_time = summary->last_commit_time;
-    if (result->commit_count == 0)
-        result->first_commit_lsn = summary->first_commit_lsn;
-    result->commit_count += summary->commit_count;
-}
-
 static void sum_segments(const Cut *cut, ScanResult *result)
 {
     const uint64_t diverging = wal_segment_of(cut->shape, cut->divergence);
@@ -229,8 +210,22 @@ static void sum_segments(const Cut *cut, ScanResult *result)
             (segment < diverging ||
              (segment == diverging && summary->divergence == cut->divergence)))
             result->oldest_running_xid = summary->oldest_running_xid;
-        if (segment >= diverging)
-            sum_commits(summary, result);
+        if (segment < diverging)
+            continue;
+        /* Only commits at or after the divergence count. */
+        if (summary->lowest_committed_xid != 0 &&
+            (result->lowest_committed_xid == 0 ||
+             xid_precedes(summary->lowest_committed_xid, result->lowest_committed_xid)))
+            result->lowest_committed_xid = summary->lowest_committed_xid;
+        if (summary->commit_count == 0)
+            continue;
+        if (result->commit_count == 0 || summary->first_commit_time < result->first_commit_time)
+            result->first_commit_time = summary->first_commit_time;
+        if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
+            result->last_commit_time = summary->last_commit_time;
+        if (result->commit_count == 0)
+            result->first_commit_lsn = summary->first_commit_lsn;
+        result->commit_count += summary->commit_count;
     }
 }
 

@@ -13,17 +13,18 @@ static const char *split(const char *text)
 {
     static char joined[256];
     Arena *arena = arena_create();
-    Words words;
     const char *wrong;
+    size_t count;
+    char **words = words_split(arena, text, &count, &wrong);
 
     joined[0] = '\0';
-    if (!words_split(arena, text, &words, &wrong))
+    if (words == NULL)
         strcat(joined, wrong);
     else
-        for (size_t i = 0; i < words.count; i++)
+        for (size_t i = 0; i < count; i++)
         {
             strcat(joined, "[");
-            strcat(joined, words.words[i]);
+            strcat(joined, words[i]);
             strcat(joined, "]");
         }
     arena_destroy(arena);
