@@ -164,7 +164,8 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
     {
         Lsn from;
 
-        search->in.target_wal->common_end = divergence->lsn;
+        search->in.target_wal->limits.divergence = divergence->lsn;
+        search->in.target_wal->limits.is_proven = true;
         if (!find_common_checkpoint(search, divergence->lsn, error))
             return false;
         from = wal_segment_start(
@@ -476,7 +477,8 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
     for (;;)
     {
         divergence->needed = divergence->target_end > divergence->lsn;
-        source_wal->common_end = divergence->lsn;
+        source_wal->limits.divergence = divergence->lsn;
+        source_wal->limits.is_proven = true;
         if (!find_proof(search, by_histories, &proven, error))
             return false;
         if (proven)
@@ -496,8 +498,7 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
     /* A chain of WAL with all its links leads to the divergence. But links fit as well between two
      * servers that have done the same work: neither's WAL before it stands for the other's, nor an
      * archive's for the source's, nor do the source's summaries. (Rule C21.) */
-    source_wal->common_end = LSN_INVALID;
-    source_wal->unproven_end = divergence->lsn;
+    source_wal->limits.is_proven = false;
     divergence->rests_on_histories = true;
     divergence->changes_unknown = search->comparison.target_lacks;
     return true;

@@ -41,7 +41,7 @@ static bool find_divergence_of_look(Look *look, Error *error)
              !divergence_is_certain(clusters)))
             return true;
         /* It writes more: the end of its WAL is not looked for. */
-        known_end = look->session.target_wal->known_end;
+        known_end = look->session.target_wal->limits.known_end;
         look->session.target_wal->stream.limit = known_end > latest ? known_end : latest;
     }
     look->found = session_find_divergence(&look->session, &look->source, &look->divergence, error);

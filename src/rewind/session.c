@@ -412,8 +412,8 @@ bool session_compare_instead(Session *session, Divergence *divergence, const Err
     options->save_lost_rows = NULL;
     session->options = options;
     /* None of the target's WAL is proved, so none counts as common history any more. */
-    session->target_wal->common_end = session->source_wal->store->common_end = LSN_INVALID;
-    session->source_wal->store->unproven_end = LSN_INVALID;
+    session->target_wal->limits.divergence = LSN_INVALID;
+    session->source_wal->store->limits.divergence = LSN_INVALID;
     scan_destroy(divergence->scan);
     divergence->scan = NULL;
     divergence_leave_unknown(&session->clusters, divergence);

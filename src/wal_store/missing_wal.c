@@ -84,8 +84,9 @@ static void list_missing(WalStore *store, uint64_t wanted, Error *error)
 
     if (store->needed_from != 0 && wal_segment_of(shape, store->needed_from) < first)
         first = wal_segment_of(shape, store->needed_from);
-    if (store->known_end != LSN_INVALID && wal_segment_before(shape, store->known_end) > last)
-        last = wal_segment_before(shape, store->known_end);
+    if (store->limits.known_end != LSN_INVALID &&
+        wal_segment_before(shape, store->limits.known_end) > last)
+        last = wal_segment_before(shape, store->limits.known_end);
     for (uint64_t segment = first; more && segment <= last; segment++)
     {
         char name[WAL_NAME_SIZE];

@@ -39,8 +39,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                                                : arena_printf(arena, "%s/%s", source->directory,
                                                               control->version->wal_directory);
     /* A server says where its WAL ends, and has that segment. */
-    store.known_end = source->is_server ? LSN_INVALID : wal_known_end(control);
-    store.last_needed = source->is_server ? LSN_INVALID : wal_last_needed(control);
+    store.limits = source->is_server ? (WalLimits){0} : wal_limits_of(control);
     *wal = (SourceWal){.arena = arena,
                        .options = *options,
                        .clusters = clusters,
@@ -342,7 +341,7 @@ static uint64_t bytes_to_come(const SourceWal *wal, const ListedWal *listed, Lsn
 {
     const WalShape *shape = &wal->store->stream.shape;
     const uint64_t last = wal_segment_before(shape, end);
-    Lsn here_end = wal->store->common_end;
+    Lsn here_end = wal->store->limits.is_proven ? wal->store->limits.divergence : LSN_INVALID;
     uint64_t segment = listed_wal_next(listed, wal_segment_of(shape, from)), bytes = 0;
 
     if (wal->fetched_end > here_end)

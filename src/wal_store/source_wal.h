@@ -21,7 +21,7 @@ typedef enum WalFetchProgress
     WAL_FETCH_IS_SILENT   /* the phase at hand only goes on printing */
 } WalFetchProgress;
 
-/* Only this folder sets its fields; divergence.c sets the store's common_end, and callers the
+/* Only this folder sets its fields; divergence.c sets the store's limits, and callers the
  * progress. */
 typedef struct SourceWal
 {

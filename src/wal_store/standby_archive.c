@@ -139,7 +139,7 @@ static WalStore *open_store(const StandbyArchive *archive, const char *restore_c
     WalStore *store;
 
     description.stream.history = &archive->clusters->source_history;
-    description.known_end = LSN_INVALID;
+    description.limits.known_end = LSN_INVALID;
     store = wal_store_create(&description);
     wal_store_set_unasked_command(store, restore_command);
     return store;

@@ -49,15 +49,7 @@ typedef struct FoundWal
 
 #define AUTO_FOUND __attribute__((cleanup(found_free)))
 
-Lsn wal_known_end(const Control *control)
-{
-    Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
-
-    return checkpoint_end > control->min_recovery_point ? checkpoint_end
-                                                        : control->min_recovery_point;
-}
-
-Lsn wal_last_needed(const Control *control)
+static Lsn last_needed_of(const Control *control)
 {
     if (control->state == STATE_SHUTDOWNED)
         return control->checkpoint_lsn;
@@ -66,6 +58,34 @@ Lsn wal_last_needed(const Control *control)
         control->min_recovery_point > control->checkpoint_lsn)
         return control->min_recovery_point - 1;
     return LSN_INVALID;
+}
+
+WalLimits wal_limits_of(const Control *control)
+{
+    const Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
+
+    return (WalLimits){.known_end = checkpoint_end > control->min_recovery_point
+                                        ? checkpoint_end
+                                        : control->min_recovery_point,
+                       .last_needed = last_needed_of(control)};
+}
+
+WalSpan wal_span_of(const WalShape *shape, const WalLimits *limits, uint64_t segment)
+{
+    const Lsn begin = wal_segment_start(shape, segment),
+              end = wal_segment_start(shape, segment + 1);
+    const bool is_before = end <= limits->divergence;
+    const bool is_after_end = limits->known_end != LSN_INVALID && begin >= limits->known_end;
+
+    return (WalSpan){.is_common = is_before && limits->is_proven,
+                     .asks_archives = !is_after_end && (!is_before || limits->is_proven),
+                     .may_end = limits->last_needed != LSN_INVALID &&
+                                segment >= wal_segment_of(shape, limits->last_needed)};
+}
+
+static WalSpan span_of(const WalStore *store, uint64_t segment)
+{
+    return wal_span_of(&store->stream.shape, &store->limits, segment);
 }
 
 /* The directory that the option names, or NULL. */
@@ -144,10 +164,11 @@ WalStore wal_store_description(WalStoreKind kind, const Options *options, const 
                     .redo_file_name = redo_name,
                     .retry_timeout_seconds = options->retry_timeout_seconds,
                     .limit_seconds = options->restore_limit_seconds},
-        .known_end = wal_known_end(control),
+        .limits = wal_limits_of(control),
         .unasked_failed = options->unasked_failed,
-        .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
     };
+    if (target->has_backup_label)
+        store.limits.last_needed = LSN_INVALID;
     add_archives(&store, options);
     return store;
 }
@@ -266,7 +287,7 @@ bool wal_store_keeps(const WalStore *store, uint64_t segment)
     struct stat status;
     bool found;
 
-    return wal_segment_start(&store->stream.shape, segment + 1) <= store->common_end &&
+    return span_of(store, segment).is_common &&
            file_lstat(path_in(&path, store->wal_directory, wanted.name), &status, &found, NULL) &&
            found && S_ISREG(status.st_mode) &&
            (uint64_t) status.st_size == store->stream.shape.segment_size;
@@ -294,8 +315,7 @@ static bool open_held(WalStore *store, const WantedWal *wanted, FoundWal *found,
 static bool open_held_of_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                         Error *error)
 {
-    return wal_segment_start(&store->stream.shape, wanted->segment + 1) > store->common_end ||
-           open_held(store, wanted, found, error);
+    return !span_of(store, wanted->segment).is_common || open_held(store, wanted, found, error);
 }
 
 /* The first page is not looked at: if the source's own file is damaged, no other place makes up for
@@ -422,12 +442,10 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
 static bool fetch_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                  Error *error)
 {
-    const WalShape *shape = &store->stream.shape;
-    const Lsn end = wal_segment_start(shape, wanted->segment) + shape->segment_size;
     AUTO_BUFFER Buffer incoming = {0};
     bool there;
 
-    if (store->fetch == NULL || end > store->common_end)
+    if (store->fetch == NULL || !span_of(store, wanted->segment).is_common)
         return true;
     if (!store->fetch(store->fetch_context, wanted->name, NULL, &there, error))
         return false;
@@ -622,8 +640,7 @@ static bool check_partial(const WalStore *store, const WantedWal *wanted, const 
     WalStream stream = store->stream;
     WalSegmentFacts facts;
 
-    *good = store->last_needed != LSN_INVALID &&
-            wanted->segment >= wal_segment_of(&store->stream.shape, store->last_needed);
+    *good = span_of(store, wanted->segment).may_end;
     if (*good)
         return true;
     stream.open = open_lone_segment;
@@ -712,13 +729,9 @@ static void note_lack_of_room(const WalStore *store)
 static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, FoundWal *found,
                        Error *error)
 {
-    const WalShape *shape = &store->stream.shape;
     bool good = true;
 
-    if (!own && store->known_end != LSN_INVALID &&
-        wal_segment_start(shape, wanted->segment) >= store->known_end)
-        return true;
-    if (!own && wal_segment_start(shape, wanted->segment + 1) <= store->unproven_end)
+    if (!own && !span_of(store, wanted->segment).asks_archives)
         return true;
     if (!own)
         pthread_mutex_lock(&store->lock);

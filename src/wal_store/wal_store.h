@@ -50,6 +50,38 @@ typedef enum WalStoreKind
 typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path, bool *found,
                               Error *error);
 
+/* Positions by which the spans of a store's WAL are told apart: wal_span_of. */
+typedef struct WalLimits
+{
+    /* The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
+     * or minRecoveryPoint. LSN_INVALID: the source is a server, which says where its WAL ends. */
+    Lsn known_end;
+    /* From here on WAL may end: the cluster was shut down cleanly, and needs no more than the
+     * record that begins here (its checkpoint), or than what is before here (minRecoveryPoint).
+     * Else LSN_INVALID. See wal_store_open. */
+    Lsn last_needed;
+    /* Where the histories part; LSN_INVALID until the caller finds it out. */
+    Lsn divergence;
+    bool is_proven; /* WAL proves the divergence, and not the history files alone */
+} WalLimits;
+
+/*
+ * What holds for a segment.
+ *
+ * segments                                        is_common  asks_archives
+ * that end at or before a proven divergence       yes        yes
+ * that end at or before one that is not proven    no         no
+ * between this and known_end                      no         yes
+ * that begin at or after known_end                as above   no: an archive may hold WAL that this
+ *                                                            cluster, if it was lagging, never had
+ */
+typedef struct WalSpan
+{
+    bool is_common;     /* the source has the segment, and the target keeps its own */
+    bool asks_archives; /* places other than a cluster's own pg_wal may be asked */
+    bool may_end;       /* WAL may end in it: a .partial file need not be complete */
+} WalSpan;
+
 typedef struct WalStore
 {
     /* The caller sets these before wal_store_create. */
@@ -64,29 +96,13 @@ typedef struct WalStore
     Scratch *scratch;
     const char *archives[WAL_ARCHIVES_MAX + 1]; /* directories, as asked; NULL after the last */
     RestoreCommand restore;                     /* with a command, or NULL */
-    /*
-     * The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
-     * or minRecoveryPoint. Segments that begin at or after it are looked for in a pg_wal only: an
-     * archive may hold WAL that this cluster, if it was lagging, never had. LSN_INVALID: all are
-     * looked for everywhere.
-     */
-    Lsn known_end;
-    /*
-     * From here on WAL may end: the cluster was shut down cleanly, and needs no more than the
-     * record that begins here (its checkpoint), or than what is before here (minRecoveryPoint).
-     * Else LSN_INVALID. See wal_store_open.
-     */
-    Lsn last_needed;
+    WalLimits limits;
     WalStoreFetch fetch; /* of common history */
     void *fetch_context;
 
-    /* The caller sets these when it finds them out. */
-    Lsn common_end;   /* segments that end at or before it are common history: the source has them,
-                         and the target keeps its own. 0: no segment is */
-    Lsn unproven_end; /* segments that end at or before it are looked for in a pg_wal only, as those
-                         after known_end. LSN_INVALID: none is */
-    Lsn needed_from;  /* the list of what is missing begins with its segment, or before it. 0: with
-                         the segment that is asked for */
+    Lsn needed_from; /* for messages: the list of what is missing begins with its segment, or before
+                        it. 0: with the segment that is asked for. The caller sets it when it finds
+                        it out */
 
     bool *unasked_failed; /* Options.unasked_failed */
 
@@ -109,9 +125,10 @@ const char *wal_archive_options(Arena *arena);
 /* An error, with the option's name, if a directory of --wal-archive cannot be read. */
 MUST_CHECK bool wal_archives_check(const Options *options, Error *error);
 
-/* known_end and last_needed, by a cluster's pg_control. */
-Lsn wal_known_end(const Control *control);
-Lsn wal_last_needed(const Control *control);
+/* The limits that a cluster's pg_control tells. */
+WalLimits wal_limits_of(const Control *control);
+
+WalSpan wal_span_of(const WalShape *shape, const WalLimits *limits, uint64_t segment);
 
 /* Strings, places and the history must live as long as the store. */
 WalStore *wal_store_create(const WalStore *made_from);
@@ -138,7 +155,7 @@ bool wal_store_keeps(const WalStore *store, uint64_t segment);
  * A .partial file holds the start of a segment, and does not show how much of it: pg_receivewal
  * writes one, and a server that is promoted leaves the last segment of the timeline that it leaves
  * as one. It is the last resort, and right only if its records reach the segment's end, or if WAL
- * may end in this segment (last_needed; not after a crash): design/correctness.md.
+ * may end in this segment (WalSpan.may_end; not after a crash): design/correctness.md.
  */
 MUST_CHECK bool wal_store_open(void *store, uint64_t segment, int *fd, bool *found, Error *error);
 

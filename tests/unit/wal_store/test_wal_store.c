@@ -291,7 +291,8 @@ static void test_common_history_comes_from_the_source(void **state)
     (void) state;
     assert_false(is_found(store, 2));
     assert_int_equal(fetch_count, 0);
-    store->common_end = 4 * SEGMENT_SIZE + 1000;
+    store->limits.is_proven = true;
+    store->limits.divergence = 4 * SEGMENT_SIZE + 1000;
     assert_false(is_found(store, 4));
     assert_int_equal(fetch_count, 0);
     assert_true(is_found(store, 2));
@@ -330,12 +331,13 @@ static void test_behind_the_known_end_only_pg_wal_counts(void **state)
     WalStore wanted = options();
     wanted.archives[0] = archive_directory();
     wanted.restore.command = "cp ../archive/%f %p";
-    wanted.known_end = 3 * SEGMENT_SIZE;
+    wanted.limits.known_end = 3 * SEGMENT_SIZE;
     wanted.fetch = fetch;
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    store->common_end = 7 * SEGMENT_SIZE;
+    store->limits.is_proven = true;
+    store->limits.divergence = 7 * SEGMENT_SIZE;
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
@@ -539,7 +541,7 @@ static void test_a_partial_file_is_the_last_resort(void **state)
     assert_false(is_found(store, 4));
     wal_store_destroy(store);
 
-    wanted.last_needed = 4 * SEGMENT_SIZE + 200;
+    wanted.limits.last_needed = 4 * SEGMENT_SIZE + 200;
     store = wal_store_create(&wanted);
     assert_false(is_found(store, 1));
     assert_true(is_found(store, 4));
@@ -615,7 +617,7 @@ static void test_all_that_is_missing_is_listed(void **state)
     WalStore wanted = options();
     wanted.archives[0] = archive_directory();
     wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
-    wanted.known_end = 7 * SEGMENT_SIZE;
+    wanted.limits.known_end = 7 * SEGMENT_SIZE;
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
@@ -636,7 +638,7 @@ static void test_all_that_is_missing_is_listed(void **state)
     wal_store_destroy(store);
 
     wanted.restore.command = NULL;
-    wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
+    wanted.limits.known_end = 10000 * (Lsn) SEGMENT_SIZE;
     store = wal_store_create(&wanted);
     assert_false(error_missing_in_wal_store(store, 2, &error));
     assert_true(strlen(error.detail) < 1200);
@@ -676,6 +678,67 @@ static void test_another_file_is_read(void **state)
     wal_store_destroy(store);
 }
 
+/* Each limit alone, and those that meet. Segments of the rows are counted from 0; S is the size of
+ * one. */
+static void test_what_holds_for_a_segment(void **state)
+{
+#define S ((Lsn) SEGMENT_SIZE)
+    static const struct
+    {
+        const char *name;
+        WalLimits limits;
+        uint64_t segment;
+        WalSpan span;
+    } rows[] = {
+        {"nothing is known", {0}, 0, {.asks_archives = true}},
+        {"before the divergence",
+         {.divergence = 4 * S, .is_proven = true},
+         3,
+         {.is_common = true, .asks_archives = true}},
+        {"with the divergence in it",
+         {.divergence = 4 * S - 1, .is_proven = true},
+         3,
+         {.asks_archives = true}},
+        {"after the divergence",
+         {.divergence = 4 * S, .is_proven = true},
+         4,
+         {.asks_archives = true}},
+        {"before one of the history files", {.divergence = 4 * S}, 3, {0}},
+        {"with one of the history files in it",
+         {.divergence = 4 * S + 1},
+         4,
+         {.asks_archives = true}},
+        {"before the known end", {.known_end = 4 * S + 1}, 4, {.asks_archives = true}},
+        {"after the known end", {.known_end = 4 * S}, 4, {0}},
+        {"common, after the known end",
+         {.known_end = 3 * S, .divergence = 7 * S, .is_proven = true},
+         4,
+         {.is_common = true}},
+        {"before the last that is needed", {.last_needed = 4 * S}, 3, {.asks_archives = true}},
+        {"with the last that is needed",
+         {.last_needed = 5 * S - 1},
+         4,
+         {.asks_archives = true, .may_end = true}},
+        {"after the last that is needed",
+         {.last_needed = 4 * S, .known_end = 5 * S},
+         5,
+         {.may_end = true}},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        const WalSpan span = wal_span_of(&writer->shape, &rows[i].limits, rows[i].segment);
+
+        if (span.is_common != rows[i].span.is_common ||
+            span.asks_archives != rows[i].span.asks_archives ||
+            span.may_end != rows[i].span.may_end)
+            fail_msg("%s: %d %d %d", rows[i].name, span.is_common, span.asks_archives,
+                     span.may_end);
+    }
+#undef S
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -684,6 +747,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_damaged_first_page_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_common_history_comes_from_the_source, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_what_holds_for_a_segment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_archive_directory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_behind_the_known_end_only_pg_wal_counts, set_up,
                                         tear_down),
