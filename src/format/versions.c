@@ -71,6 +71,8 @@
 /* 19: CheckPoint is 8 more, slru_pages_per_segment at 232, data_checksum_version_init at 264. */
 #define CONTROL_SINCE_19 CONTROL(40, 144, 184, 208,    224, 236, OFFSET_NONE, 268,     308, 312)
 
+#define COUNT_RESOURCE_MANAGER(v, id, name, since) +((v) >= (since))
+
 /* v is the row's number. */
 #define ROW(v, of_major, of_control, of_catalog, of_wal, checkpoint_offsets, control_offsets)      \
     {                                                                                              \
@@ -92,8 +94,7 @@
         .old_wal = (v) < 905,                /* XLogRecord, BkpBlock, access/xlog.h */             \
         .old_wal_names_children = (v) == 904, /* access/nbtree.h, access/gin_private.h */          \
         .custom_rmgrs = (v) >= 1500,         /* RM_MIN_CUSTOM_ID, access/rmgr.h */                 \
-        /* RM_SPGIST_ID, RM_REPLORIGIN_ID, RM_LOGICALMSG_ID, access/rmgrlist.h */                  \
-        .rmgr_max = (v) >= 906 ? 21 : (v) >= 905 ? 19 : 16,                                        \
+        .rmgr_max = RESOURCE_MANAGERS(COUNT_RESOURCE_MANAGER, v) - 1,                              \
         .xact_special_rel_update = (v) >= 1400, /* XactLogCommitRecord, access/transam/xact.c */   \
         .truncate_has_flags = (v) >= 906,    /* xl_smgr_truncate, catalog/storage_xlog.h */        \
         /* commands/dbcommands_xlog.h, to 9.4 commands/dbcommands.h: xl_dbase_drop_rec */          \

@@ -40,6 +40,41 @@ typedef enum RecoverySettings
     RECOVERY_SIGNAL_FILES /* standby.signal, settings in postgresql.auto.conf */
 } RecoverySettings;
 
+/* Resource managers, access/rmgrlist.h: in the order of their ids, which never moved, with the
+ * server's name and the first version that has it. */
+/* clang-format off */
+#define RESOURCE_MANAGERS(EACH, v)                                                                 \
+    EACH(v, RM_XLOG, "XLOG", 903)                                                                  \
+    EACH(v, RM_XACT, "Transaction", 903)                                                           \
+    EACH(v, RM_SMGR, "Storage", 903)                                                               \
+    EACH(v, RM_CLOG, "CLOG", 903)                                                                  \
+    EACH(v, RM_DBASE, "Database", 903)                                                             \
+    EACH(v, RM_TBLSPC, "Tablespace", 903)                                                          \
+    EACH(v, RM_MULTIXACT, "MultiXact", 903)                                                        \
+    EACH(v, RM_RELMAP, "RelMap", 903)                                                              \
+    EACH(v, RM_STANDBY, "Standby", 903)                                                            \
+    EACH(v, RM_HEAP2, "Heap2", 903)                                                                \
+    EACH(v, RM_HEAP, "Heap", 903)                                                                  \
+    EACH(v, RM_BTREE, "Btree", 903)                                                                \
+    EACH(v, RM_HASH, "Hash", 903)                                                                  \
+    EACH(v, RM_GIN, "Gin", 903)                                                                    \
+    EACH(v, RM_GIST, "Gist", 903)                                                                  \
+    EACH(v, RM_SEQ, "Sequence", 903)                                                               \
+    EACH(v, RM_SPGIST, "SPGist", 903)                                                              \
+    EACH(v, RM_BRIN, "BRIN", 905)                                                                  \
+    EACH(v, RM_COMMIT_TS, "CommitTs", 905)                                                         \
+    EACH(v, RM_REPLORIGIN, "ReplicationOrigin", 905)                                               \
+    EACH(v, RM_GENERIC, "Generic", 906)                                                            \
+    EACH(v, RM_LOGICALMSG, "LogicalMessage", 906)
+
+#define RESOURCE_MANAGER_ID(v, id, name, since) id,
+enum
+{
+    RESOURCE_MANAGERS(RESOURCE_MANAGER_ID, 0)
+    RM_COUNT
+};
+/* clang-format on */
+
 /* Byte offsets into a CheckPoint struct; OFFSET_NONE where the version lacks the field. */
 #define OFFSET_NONE 0xFFFF
 typedef struct CheckPointOffsets

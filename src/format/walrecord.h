@@ -17,27 +17,7 @@
 #define FORK_VM 2
 #define FORK_INIT 3
 
-/* Resource managers, access/rmgrlist.h; ids never moved. */
-enum
-{
-    RM_XLOG = 0,
-    RM_XACT = 1,
-    RM_SMGR = 2,
-    RM_DBASE = 4,
-    RM_TBLSPC = 5,
-    RM_RELMAP = 7,
-    RM_STANDBY = 8,
-    RM_HEAP2 = 9,
-    RM_HEAP = 10,
-    RM_BTREE = 11,
-    RM_HASH = 12,
-    RM_GIN = 13,
-    RM_GIST = 14,
-    RM_SEQ = 15,
-    RM_SPGIST = 16,
-    RM_REPLORIGIN = 19, /* 9.5 and later */
-    RM_CUSTOM_MIN = 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h, 15 and later */
-};
+#define RM_CUSTOM_MIN 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h, 15 and later */
 
 #define WAL_OPCODE_MASK 0xF0 /* of info; Transaction and the two of Heap have one bit less */
 #define XLR_SPECIAL_REL_UPDATE 0x01

@@ -406,14 +406,10 @@ bool walrecord_restore_image(const Version *version, uint32_t block_size, const 
 
 const char *walrecord_rmgr_name(uint8_t rmgr)
 {
-    static const char *const names[] = {
-        "XLOG",       "Transaction",   "Storage", "CLOG",     "Database",
-        "Tablespace", "MultiXact",     "RelMap",  "Standby",  "Heap2",
-        "Heap",       "Btree",         "Hash",    "Gin",      "Gist",
-        "Sequence",   "SPGist",        "BRIN",    "CommitTs", "ReplicationOrigin",
-        "Generic",    "LogicalMessage"};
+#define RESOURCE_MANAGER_NAME(v, id, name, since) name,
+    static const char *const names[] = {RESOURCE_MANAGERS(RESOURCE_MANAGER_NAME, 0)};
 
     if (rmgr >= RM_CUSTOM_MIN)
         return "custom";
-    return rmgr < sizeof(names) / sizeof(names[0]) ? names[rmgr] : "unknown";
+    return rmgr < RM_COUNT ? names[rmgr] : "unknown";
 }
