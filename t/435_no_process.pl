@@ -25,8 +25,7 @@ sub begin
         # Each of the commands runs the next one in its place.
         my @command = ('prlimit', '--nproc=0:0', 'env', "LD_PRELOAD=$ENV{PG_REWIND_FAULTS}", 'PG_REWIND_FAULT='
             . held_before($point),
-            # The search for leaks would make a process.
-            'ASAN_OPTIONS=' . join(':', grep { defined } $ENV{ASAN_OPTIONS}, 'detect_leaks=0'));
+            'ASAN_OPTIONS=' . without_search_for_leaks());
         { no warnings 'exec'; exec @command, rewind_argv($copy->data, '--source-server', $source->conninfo); }
         POSIX::_exit(127);
     }

@@ -11,7 +11,7 @@ use POSIX ();
 use Time::HiRes ();
 
 our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir log_directory
-    PATIENCE_SECONDS ONCE);
+    PATIENCE_SECONDS ONCE without_search_for_leaks);
 
 # How long anything may take before the test fails.
 use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 180;
@@ -53,6 +53,13 @@ sub rewind_argv
     my ($directory, @arguments) = @_;
     return ($ENV{PG_REWIND} // 'build/pg_rewind', '-D', $directory, (split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // ''),
         @arguments);
+}
+
+# ASAN_OPTIONS for a run in which a sanitizer cannot search for leaks: its search makes a process, which traces the
+# program's threads.
+sub without_search_for_leaks
+{
+    return join(':', grep { defined } $ENV{ASAN_OPTIONS}, 'detect_leaks=0');
 }
 
 # Sees each command before it runs, and may return a function that sees its result: RewindTest::Beside.
