@@ -114,7 +114,7 @@ void node_look_at_losses(Node *node);
 
 /* ---- source_look.c ---- */
 
-/* source, source_role, source_replication, source_full_page_writes, source_wal_level. Sets
+/* source, source_role, source_replication, and what server_advise tells. Sets
  * role_is_enough. */
 void node_look_at_source(Node *node);
 

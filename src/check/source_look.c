@@ -81,7 +81,6 @@ static void look_by(Node *node, Connection *connection)
     const Version *version = server_version(connection);
     char instance[CONNECTION_INSTANCE_SIZE];
     ServerRights rights;
-    bool is_minimal;
     Error error;
 
     if (version == NULL)
@@ -101,24 +100,14 @@ static void look_by(Node *node, Connection *connection)
             strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary", rights.database,
             rights.role);
     look_at_role(node, &rights, version);
-    if (server_check_full_page_writes(&rights, version, &error))
-        node_ok(node, "source_full_page_writes", "full_page_writes of the source is on.");
-    else
-        node_add_error(node, "source_full_page_writes", ADVICE_PROBLEM, &error);
-    is_minimal = strcmp(rights.wal_level, "minimal") == 0;
-    node_add(node, "source_wal_level", is_minimal ? ADVICE_PROBLEM : ADVICE_OK,
-             is_minimal ? arena_printf(node->arena, "%s%s;  -- then restart the server",
-                                       version->remedies.set, version->remedies.wal_level)
-                        : NULL,
-             "wal_level of the source is %s.", rights.wal_level);
+    server_advise(&rights, version, &node->findings);
     look_at_replication(node, connection, version);
     connection_end(connection);
 }
 
 void node_look_at_source(Node *node)
 {
-    static const char *const names[] = {"source_role", "source_replication",
-                                        "source_full_page_writes", "source_wal_level"};
+    static const char *const names[] = {"source_role", "source_replication"};
     const char *why = "no source server is named (--source-server)";
     AUTO_BUFFER Buffer ignored = {0};
     ConnectionRefusal refusal;
@@ -148,4 +137,6 @@ void node_look_at_source(Node *node)
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         node_leave_out(node, names[i], why);
+    for (size_t i = 0; server_advice_id(i) != NULL; i++)
+        node_leave_out(node, server_advice_id(i), why);
 }

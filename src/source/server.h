@@ -151,18 +151,21 @@ typedef struct ServerRights
 {
     const char *role, *database; /* quoted where SQL needs that */
     bool superuser;
-    bool full_page_writes;
-    const char *wal_level;
-    const char *grants; /* statements that let the role read files, lines; empty: it may, or the
-                           version has no grants for this */
+    const char *settings; /* the values of setting_rows, a line each */
+    const char *grants;   /* statements that let the role read files, lines; empty: it may, or the
+                             version has no grants for this */
 } ServerRights;
 
 /* Ask for them. Strings are in the arena. */
 MUST_CHECK bool server_rights(Connection *connection, Arena *arena, ServerRights *rights,
                               Error *error);
 
-MUST_CHECK bool server_check_full_page_writes(const ServerRights *rights, const Version *version,
-                                              Error *error);
+/* Add to the list what is to be said of each setting of the server, also of those that are right.
+ * The warnings among them are steps of a run as well (Source.advice). */
+void server_advise(const ServerRights *rights, const Version *version, AdviceList *list);
+
+/* The finding of the index-th of these settings; NULL: there are no more. */
+const char *server_advice_id(size_t index);
 
 /* source_server_role, by a connection of the caller's. */
 MUST_CHECK bool server_role(Connection *connection, Arena *arena, SourceRole *role, Error *error);

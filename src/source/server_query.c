@@ -552,48 +552,21 @@ static const char *const functions_on_files[] = {
     "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
 };
 
-/* $1: functions. */
+/* $1: functions; $2: settings, whose values come in this order. */
 static const char rights_sql[] =
     "SELECT pg_catalog.quote_ident(current_user),\n"
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
     "  pg_catalog.current_setting('is_superuser'),\n"
-    "  pg_catalog.current_setting('full_page_writes'),\n"
-    "  pg_catalog.current_setting('wal_level'),\n"
+    "  (SELECT pg_catalog.string_agg(pg_catalog.current_setting(name), E'\\n')\n"
+    "    FROM pg_catalog.unnest($2::pg_catalog.text[]) AS name),\n"
     "  (SELECT coalesce(pg_catalog.string_agg('GRANT EXECUTE ON FUNCTION ' || function || ' TO '\n"
     "      || pg_catalog.quote_ident(current_user) || ';', E'\\n'), '')\n"
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS function\n"
     "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE)";
 
-bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, Error *error)
+static bool check_full_page_writes(bool is_on, const Version *version, Error *error)
 {
-    const Version *version = server_version(connection);
-    AUTO_BUFFER Buffer functions = {0};
-    char *values[6];
-    Query query = {.sql = rights_sql, .column_count = 6};
-
-    for (size_t i = 0; i < sizeof(functions_on_files) / sizeof(functions_on_files[0]) &&
-                       version->grantable_file_functions;
-         i++)
-        array_append(&functions, functions_on_files[i]);
-    query.parameters[0] = array_literal(&functions);
-    if (!connection_row(connection, arena, &query, values, error))
-        return false;
-    for (int i = 0; i < query.column_count; i++)
-        if (values[i] == NULL)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "unexpected result set from query");
-    *rights = (ServerRights){.role = values[0],
-                             .database = values[1],
-                             .superuser = strcmp(values[2], "on") == 0,
-                             .full_page_writes = strcmp(values[3], "on") == 0,
-                             .wal_level = values[4],
-                             .grants = values[5]};
-    return true;
-}
-
-bool server_check_full_page_writes(const ServerRights *rights, const Version *version, Error *error)
-{
-    if (rights->full_page_writes)
+    if (is_on)
         return true;
     error_set(error, ERROR_FAILED, /* contract */
               "\"full_page_writes\" must be enabled in the source server");
@@ -604,6 +577,116 @@ bool server_check_full_page_writes(const ServerRights *rights, const Version *ve
                       "    SELECT pg_catalog.pg_sleep(1);\n"
                       "    CHECKPOINT;",
                       version->remedies.set);
+}
+
+static const char *remedy_of_wal_level(const Version *version, Arena *arena)
+{
+    return arena_printf(arena, "%s%s;  -- then restart the server", version->remedies.set,
+                        version->remedies.wal_level);
+}
+
+/* A setting of the server that a rewind or the standby after it needs. */
+typedef struct SettingRow
+{
+    const char *name;
+    const char *id;          /* the finding of --check */
+    const char *right;       /* the value that is right; NULL: each but the wrong one */
+    const char *wrong;       /* the value that is wrong; NULL: each but the right one */
+    AdviceSeverity severity; /* of a wrong value; ADVICE_WARNING: a run tells of it as well */
+    const char *why;         /* sentence about a wrong value, with a space in front */
+    const char *(*remedy)(const Version *version, Arena *arena);
+    bool (*check)(bool is_right, const Version *version, Error *error); /* a run's error, which
+                                                                            tells all; or NULL */
+} SettingRow;
+
+static const SettingRow setting_rows[] = {
+    {.name = "full_page_writes",
+     .id = "source_full_page_writes",
+     .right = "on",
+     .severity = ADVICE_PROBLEM,
+     .check = check_full_page_writes},
+    {.name = "wal_level",
+     .id = "source_wal_level",
+     .wrong = "minimal",
+     .severity = ADVICE_PROBLEM,
+     .remedy = remedy_of_wal_level},
+};
+
+#define SETTING_COUNT (sizeof(setting_rows) / sizeof(setting_rows[0]))
+
+const char *server_advice_id(size_t index)
+{
+    return index < SETTING_COUNT ? setting_rows[index].id : NULL;
+}
+
+bool server_rights(Connection *connection, Arena *arena, ServerRights *rights, Error *error)
+{
+    const Version *version = server_version(connection);
+    AUTO_BUFFER Buffer functions = {0}, settings = {0};
+    char *values[5];
+    Query query = {.sql = rights_sql, .column_count = 5};
+
+    for (size_t i = 0; i < sizeof(functions_on_files) / sizeof(functions_on_files[0]) &&
+                       version->grantable_file_functions;
+         i++)
+        array_append(&functions, functions_on_files[i]);
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        array_append(&settings, setting_rows[i].name);
+    query.parameters[0] = array_literal(&functions);
+    query.parameters[1] = array_literal(&settings);
+    if (!connection_row(connection, arena, &query, values, error))
+        return false;
+    for (int i = 0; i < query.column_count; i++)
+        if (values[i] == NULL)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "unexpected result set from query");
+    *rights = (ServerRights){.role = values[0],
+                             .database = values[1],
+                             .superuser = strcmp(values[2], "on") == 0,
+                             .settings = values[3],
+                             .grants = values[4]};
+    return true;
+}
+
+void server_advise(const ServerRights *rights, const Version *version, AdviceList *list)
+{
+    TextCursor left = text_cursor(rights->settings), line;
+    Error error;
+
+    for (const SettingRow *row = setting_rows; row < setting_rows + SETTING_COUNT; row++)
+    {
+        const char *value = !text_take_line(&left, &line)
+                                ? ""
+                                : arena_printf(list->arena, "%.*s",
+                                               (int) (line.end - line.position), line.position);
+        const bool is_right =
+            row->right != NULL ? strcmp(value, row->right) == 0 : strcmp(value, row->wrong) != 0;
+        const Advice advice = {
+            .id = row->id,
+            .severity = is_right ? ADVICE_OK : row->severity,
+            .remedy = !is_right && row->remedy != NULL ? row->remedy(version, list->arena) : NULL};
+
+        if (row->check != NULL && !row->check(is_right, version, &error))
+            advice_add_error(list, advice, &error);
+        else
+            advice_add(list, advice, "%s of the source is %s.%s", row->name, value,
+                       is_right || row->why == NULL ? "" : row->why);
+    }
+}
+
+/* Check the settings without which no rewind is right; keep the warnings about the others. */
+static bool check_settings(ServerSource *self, const ServerRights *rights, Error *error)
+{
+    AdviceList all = {.arena = self->arena};
+
+    server_advise(rights, self->version, &all);
+    self->source.advice = (AdviceList){.arena = self->arena};
+    for (const Advice *advice = all.items; advice < all.items + all.count; advice++)
+        if (advice->error != NULL)
+            return error_copy(error, advice->error);
+        else if (advice->severity == ADVICE_WARNING)
+            advice_add(&self->source.advice, *advice, "%s", advice->text);
+    return true;
 }
 
 /* Check what the server is, allows and has set. */
@@ -633,7 +716,7 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
         return error_hint(error,
                           "Name a superuser of the source in the connection string (user=...).");
     }
-    return server_check_full_page_writes(&rights, self->version, error);
+    return check_settings(self, &rights, error);
 }
 
 static void describe_option(void *context, const char *keyword, const char *value)

@@ -12,6 +12,7 @@
 #ifndef SOURCE_SOURCE_H
 #define SOURCE_SOURCE_H
 
+#include "base/advice.h"
 #include "format/control.h"
 #include "io/connection.h"
 
@@ -190,6 +191,7 @@ struct Source
     const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
     Rate *rate; /* of what is read from it, to be kept in every second (rate_piece); NULL: no limit.
                    The source's own. */
+    AdviceList advice;            /* about the server's settings, warnings; in its arena */
     DigestKind digest;            /* by which files are compared with it */
     _Atomic uint64_t round_trips; /* of a server: how often it was asked and waited for, without
                                      those that make connections */

@@ -241,7 +241,7 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
 {
     static const char *const primary_position[] = {"0/3000148 00000001", NULL, NULL};
     static const char *const standby_position[] = {NULL, "0/3000148", "0/3000148"};
-    static const char *const rights[] = {"rewind", "postgres", "on", "on", "replica", ""};
+    static const char *const rights[] = {"rewind", "postgres", "on", "on\nreplica", ""};
     static const char *const times[] = {"350", "150"};
     const size_t row = row_of_query(sql);
 
@@ -251,7 +251,7 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
         answer_columns(answer, 3, is_standby ? standby_position : primary_position);
         break;
     case QUERY_RIGHTS:
-        answer_columns(answer, 6, rights);
+        answer_columns(answer, 5, rights);
         break;
     case QUERY_IDENTITY:
         answer_text(answer, is_standby ? "true 1700000000/1700000001 0/0"
