@@ -149,17 +149,36 @@ typedef enum StartUnknown
     START_UNKNOWN_CHANGES       /* by `way`, before the late start */
 } StartUnknown;
 
+/*
+ * Reasons for a start: the key for programs; the line that people read below the start, or ""; and
+ * what the schema of the report says of it. Two are early: START_NO_OTHER, also where no standby
+ * takes connections as soon from a late one, and START_ARCHIVE. START_ASKED may be either, the
+ * others are late.
+ */
+/* clang-format off */
+#define START_REASONS(EACH)                                                                        \
+    EACH(START_NO_OTHER, "no choice", "",                                                          \
+         "there is no late start, or hardly any WAL before it")                                    \
+    EACH(START_HAZARD, "hazard", "replay from the last common checkpoint would go wrong",          \
+         "replay from the last common checkpoint would give a wrong result")                       \
+    EACH(START_ASKED, "asked", "as asked for",                                                     \
+         "--late-start or --early-start")                                                          \
+    EACH(START_ARCHIVE, "archive", "so that the rewound standby's archive lacks no WAL",           \
+         "the rewound standby archives what it receives (archive_mode = always), and all "         \
+         "WAL since the divergence must be there")                                                 \
+    EACH(START_NO_WAL, "no wal", "the source no longer has its WAL since the last common one",     \
+         "the source no longer has its WAL since the last common checkpoint, but "                 \
+         "summaries of it, or all blocks are compared")                                            \
+    EACH(START_SPACE, "space", "there is no room for the source's WAL since the last common one",  \
+         "no room for the source's WAL since the last common checkpoint")
+
+#define START_REASON_ID(id, key, text, about) id,
 typedef enum StartReason
 {
-    START_NO_OTHER, /* early: there is no late one from which the standby takes connections as soon,
-                       or next to no WAL between them */
-    START_HAZARD,   /* late: replay from the early one would do something wrong */
-    START_ASKED,    /* --early-start, --late-start */
-    START_ARCHIVE,  /* early: the rewound standby's archive would lack WAL */
-    START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
-    START_NO_WAL,   /* late: the source no longer has the WAL from the early one on */
-    START_ESTIMATE  /* by what each would cost */
+    START_REASONS(START_REASON_ID)
+    START_ESTIMATE /* by what each would cost; the last */
 } StartReason;
+/* clang-format on */
 
 /* How it is found what the source changed before a late start. */
 typedef enum StartWay

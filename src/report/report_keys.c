@@ -3,16 +3,16 @@
 
 #include "base/json_schema.h"
 
-/* In each the key is one of the values of "reason" below. */
+#define REASON_ROW(id, key, text, about) [id] = {key, text},
+#define REASON_VALUE(id, key, text, about) key "|"
+#define REASON_ABOUT(id, key, text, about) key ": " about "; "
+
+/* clang-format off */
 static const ReportReason reasons[] = {
-    [START_NO_OTHER] = {"no choice", ""},
-    [START_HAZARD] = {"hazard", "replay from the last common checkpoint would go wrong"},
-    [START_ASKED] = {"asked", "as asked for"},
-    [START_ARCHIVE] = {"archive", "so that the rewound standby's archive lacks no WAL"},
-    [START_SPACE] = {"space", "there is no room for the source's WAL since the last common one"},
-    [START_NO_WAL] = {"no wal", "the source no longer has its WAL since the last common one"},
+    START_REASONS(REASON_ROW)
     [START_ESTIMATE] = {"estimate", ""},
 };
+/* clang-format on */
 
 static const JsonKey keys[] = {
     /* depth, name, kind, nullable, values, description */
@@ -57,13 +57,8 @@ static const JsonKey keys[] = {
     {1, "redo", JSON_LSN, true, NULL, NULL},
     {1, "late", JSON_BOOL, false, NULL,
      "true: at the source's last checkpoint; false: at the last common one"},
-    {1, "reason", JSON_ONE_OF, false, "no choice|hazard|asked|archive|no wal|space|estimate",
-     "no choice: there is no late start, or hardly any WAL before it; hazard: replay from the last "
-     "common checkpoint would give a wrong result; asked: --late-start or --early-start; archive: "
-     "the rewound standby archives what it receives (archive_mode = always), and all WAL since the "
-     "divergence must be there; no wal: the source no longer has its WAL since the last common "
-     "checkpoint, but summaries of it, or all blocks are compared; space: no room for the source's "
-     "WAL since the last common checkpoint; estimate: the cheaper one"},
+    {1, "reason", JSON_ONE_OF, false, START_REASONS(REASON_VALUE) "estimate",
+     START_REASONS(REASON_ABOUT) "estimate: the cheaper one"},
     {1, "compares", JSON_BOOL, false, NULL,
      "all blocks are compared: with --compare, or because reading the source's WAL would cost "
      "more"},
