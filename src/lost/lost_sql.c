@@ -279,21 +279,10 @@ static const char *choose_condition(const LostRow *row)
                                      : " WHERE NOT EXISTS (TABLE done)";
 }
 
+/* Columns that get another value. */
 #define SOME_DIFFER 1
 #define UNIQUE_DIFFER 2   /* of a unique index: another row may be in the way of the new one */
 #define IDENTITY_DIFFER 4 /* to which no UPDATE gives a value */
-
-/* Which columns get another value. */
-static unsigned find_difference(const LostRow *row)
-{
-    unsigned differ = 0;
-
-    for (size_t i = 0; i < row->table->attribute_count && row->change->kind != ROW_DELETE; i++)
-        if (row->change->kind == ROW_INSERT || column_differs(row, i))
-            differ |= SOME_DIFFER | (row->table->unique[i] ? UNIQUE_DIFFER : 0) |
-                      (row->table->attributes[i].identity_always ? IDENTITY_DIFFER : 0);
-    return differ;
-}
 
 /* Append the arguments of lost_rows.replace, which does what the UPDATE would. */
 static void append_replacement(const LostRow *row, Buffer *text)
@@ -377,14 +366,17 @@ bool lost_sql_row(const LostRow *row, const char *lsn, Buffer *text, const char 
     const char *key = kind == ROW_INSERT ? "%t WHERE %m" : "%t WHERE %k";
     const bool on_conflict = row->version->sql.on_conflict && !row->table->refuses_on_conflict;
     AUTO_BUFFER Buffer change = {0}, line = {0};
-    unsigned differ;
+    unsigned differ = 0;
 
     if (row->untold != NULL)
         return untold(reason, row->untold);
     if ((kind != ROW_DELETE && !row_is_sayable(row, &row->new, reason)) ||
         (kind != ROW_INSERT && !row_is_sayable(row, &row->old, reason)))
         return false;
-    differ = find_difference(row);
+    for (size_t i = 0; i < row->table->attribute_count && kind != ROW_DELETE; i++)
+        if (kind == ROW_INSERT || column_differs(row, i))
+            differ |= SOME_DIFFER | (row->table->unique[i] ? UNIQUE_DIFFER : 0) |
+                      (row->table->attributes[i].identity_always ? IDENTITY_DIFFER : 0);
     if (kind == ROW_UPDATE && differ == 0)
         return true;
     append_sql(row,

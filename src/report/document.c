@@ -84,7 +84,7 @@ static void json_recovery_start(Json *json, const Report *report)
     json_lsn(json, "checkpoint", report, recovery->chosen.checkpoint);
     json_lsn(json, "redo", report, recovery->chosen.redo);
     json_bool(json, "late", start->late);
-    json_string(json, "reason", report_reason(start->reason)->key);
+    json_string(json, "reason", report_reasons[start->reason].key);
     json_bool(json, "compares", start->compares);
     if (json_section(json, "estimate", '{', start->reason == START_ESTIMATE))
     {

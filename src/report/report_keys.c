@@ -8,7 +8,7 @@
 #define REASON_ABOUT(id, key, text, about) key ": " about "; "
 
 /* clang-format off */
-static const ReportReason reasons[] = {
+const ReportReason report_reasons[] = {
     START_REASONS(REASON_ROW)
     [START_ESTIMATE] = {"estimate", ""},
 };
@@ -310,9 +310,4 @@ void report_schema(Buffer *text)
         "meaning; new keys may be added to any object without that, so a reader must ignore keys "
         "that it does not know.",
         keys, sizeof(keys) / sizeof(keys[0]), text);
-}
-
-const ReportReason *report_reason(StartReason reason)
-{
-    return &reasons[reason];
 }

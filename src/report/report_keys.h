@@ -17,6 +17,6 @@ typedef struct ReportReason
     const char *key, *text;
 } ReportReason;
 
-const ReportReason *report_reason(StartReason reason);
+extern const ReportReason report_reasons[]; /* by StartReason */
 
 #endif

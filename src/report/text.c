@@ -117,7 +117,7 @@ static void text_start(const Report *report, Buffer *text)
                  report_lsn(report, recovery->chosen.redo));
     else
         text_row(text, "recovery starts", "at the last common checkpoint");
-    text_rows(text, "", report_reason(start->reason)->text, 0);
+    text_rows(text, "", report_reasons[start->reason].text, 0);
     if (start->reason == START_ESTIMATE)
         text_row(text, "",
                  start->compares

@@ -33,28 +33,24 @@ static bool find_next_start(Run *run, Error *error)
 {
     const Session *session = &run->session;
     const Planned *planned = &run->planned;
-    const Version *version = session->clusters.target.control.version;
+    const Control *control = &session->clusters.target.control;
     uint32_t limits[LIMITS_MAX] = {0};
-    const NextStartInput input = {
-        .target = &session->clusters.target,
-        .source = session->clusters.source,
-        .control = planned->known ? &run->source_state.control : &session->clusters.target.control,
-        .limits = session->clusters.source_history.count > 0 ? limits : NULL,
-        .plan = planned->known ? &planned->plan : NULL,
-        .source_files = &planned->source_files,
-        .standby_settings = run->standby_settings,
-        .write_recovery_conf = session->options->write_recovery_conf,
-        .slots = run->slots,
-        .timeline = session->clusters.source_history.count > 0
-                        ? history_last_timeline(&session->clusters.source_history)
-                        : 0,
-        .slots_dropped = session->options->drop_slots};
+    const NextStartInput input = {.clusters = &session->clusters,
+                                  .control = planned->known ? &run->source_state.control : control,
+                                  .limits =
+                                      session->clusters.source_history.count > 0 ? limits : NULL,
+                                  .plan = planned->known ? &planned->plan : NULL,
+                                  .source_files = &planned->source_files,
+                                  .standby_settings = run->standby_settings,
+                                  .write_recovery_conf = session->options->write_recovery_conf,
+                                  .slots = run->slots,
+
+                                  .slots_dropped = session->options->drop_slots};
     NextStart *next = arena_allocate(session->arena, sizeof(*next));
 
-    standby_limits_raise(version, run->source_state.control.limits, limits);
-    standby_limits_raise(
-        version, planned->known ? run->start.limits : session->clusters.target.control.limits,
-        limits);
+    standby_limits_raise(control->version, run->source_state.control.limits, limits);
+    standby_limits_raise(control->version, planned->known ? run->start.limits : control->limits,
+                         limits);
     if (!next_start_find(&input, session->arena, next, error))
         return false;
     run->next_start = next;

@@ -93,7 +93,7 @@ static bool note_if_lost(RewoundTarget *rewound, const Error *error)
 
 static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *content, bool *found)
 {
-    Source *source = rewound->input.source;
+    Source *source = rewound->input.clusters->source;
     Error error = {0};
 
     if (rewound->input.plan != NULL)
@@ -126,7 +126,7 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     RewoundTarget *rewound = context;
-    Source *source = rewound->input.source;
+    Source *source = rewound->input.clusters->source;
     const char **names = arena_allocate(arena, sizeof(*names));
     size_t count = 0;
     Error error = {0};
@@ -148,7 +148,7 @@ static void read_rewound_settings(RewoundTarget *rewound)
     rewound->present = configuration_reader(&rewound->configuration);
     rewound->reader =
         (SettingsReader){read_rewound_file, list_rewound_directory, rewound->present.below,
-                         rewound->input.target->directory, rewound};
+                         rewound->input.clusters->target.directory, rewound};
     rewound->now = configuration_read(&rewound->configuration, &rewound->reader);
 }
 
@@ -157,7 +157,7 @@ static bool will_exist(const RewoundTarget *rewound, const char *path)
     const FileOwner owner = find_owner(rewound, path);
 
     return owner == OWNER_SOURCE ||
-           (owner == OWNER_TARGET && file_exists(rewound->input.target->directory, path));
+           (owner == OWNER_TARGET && file_exists(rewound->input.clusters->target.directory, path));
 }
 
 /* ---- settings and files that differ ---- */
@@ -262,7 +262,7 @@ static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
 static void collect_kept_files(const NextStartInput *input, Arena *arena, NextStart *next)
 {
     const Plan *plan = input->plan;
-    const char *const *written = standby_written_files(input->target->control.version);
+    const char *const *written = standby_written_files(input->clusters->target.control.version);
 
     next->kept = arena_allocate(arena, (plan->kept_count + 1) * sizeof(*next->kept));
     for (size_t i = 0; i < plan->kept_count; i++)
@@ -299,13 +299,13 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     TargetSlots slots = input->slots;
 
     if (input->plan != NULL)
-        (void) !target_slots_read(input->target, rewound->arena, &slots, NULL);
+        (void) !target_slots_read(&input->clusters->target, rewound->arena, &slots, NULL);
     for (size_t i = 0; i < slots.count; i++)
         if (input->plan != NULL || slots.slots[i].of_primary)
             add_slot(next, rewound->arena,
                      (AffectedSlot){slots.slots[i].name, slots.slots[i].type,
                                     removed ? "removed" : "kept"});
-    if (input->plan == NULL || input->target->control.version->exclusion_lists)
+    if (input->plan == NULL || input->clusters->target.control.version->exclusion_lists)
         return;
     for (size_t i = 0; i < source->count; i++)
     {
@@ -320,7 +320,7 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
                             NextStart *next)
 {
-    Source *source = rewound->input.source;
+    Source *source = rewound->input.clusters->source;
     SourceSlot slot = {0};
     const bool asked = source != NULL && source->is_server && name != NULL && name[0] != '\0' &&
                        source_server_slot(source, name, &slot, NULL);
@@ -399,7 +399,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
                               NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
-    const bool in_file = standby_uses_recovery_conf(input->target->control.version);
+    const bool in_file = standby_uses_recovery_conf(input->clusters->target.control.version);
     const StandbySettings *written = input->standby_settings;
     const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
@@ -408,7 +408,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->restore_command = restore_command_of(recovery);
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(rewound, "standby.signal"));
-    next->manager = next_start_manager(input->target);
+    next->manager = next_start_manager(&input->clusters->target);
     /* If no rewind is required it has been written by now, except in a dry run. */
     next->written = input->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;
@@ -420,7 +420,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
         will_write || (conninfo != NULL && conninfo[0] != '\0') || next->restore_command != NULL;
     next->recovery_conf = in_file;
     next->takes_newest_timeline =
-        takes_newest_timeline(input->target->control.version, recovery, will_write);
+        takes_newest_timeline(input->clusters->target.control.version, recovery, will_write);
     if (next->standby)
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
@@ -456,11 +456,10 @@ static void advise_on_sources_own(const NextStartInput *input, const Settings *f
         .id = "standby", .severity = ADVICE_WARNING, .when = ADVICE_BEFORE_START};
     const char *delay = delay_or_none(settings_value(now, APPLY_DELAY)),
                *before = delay_or_none(settings_value(former, APPLY_DELAY));
-    const Clusters clusters = {.target = *input->target, .source = input->source};
 
     /* Managers say on the command line where their server listens. */
-    if (next_start_manager(input->target) == NULL &&
-        start_advise_on_listening(now, &clusters, list))
+    if (next_start_manager(&input->clusters->target) == NULL &&
+        start_advise_on_listening(now, input->clusters, list))
     {
         const char *foreign = listening_foreign(now, now->arena);
 
@@ -515,7 +514,7 @@ static void set_written(const NextStartInput *input, NextStart *next, Settings *
 {
     const StandbySettings *written = input->standby_settings;
 
-    if (written == NULL || standby_uses_recovery_conf(input->target->control.version))
+    if (written == NULL || standby_uses_recovery_conf(input->clusters->target.control.version))
         return;
     settings_set(now, "primary_conninfo", written->conninfo);
     if (written->slot != NULL)
@@ -528,10 +527,12 @@ static void set_written(const NextStartInput *input, NextStart *next, Settings *
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
 {
-    const Version *version = input->target->control.version;
+    const Version *version = input->clusters->target.control.version;
     RewoundTarget rewound = {.input = *input,
                              .arena = arena,
-                             .configuration = target_configuration(input->target, arena)};
+                             .configuration =
+                                 target_configuration(&input->clusters->target, arena)};
+    const History *history = &input->clusters->source_history;
     Settings *now = &rewound.now;
     AdviceList sources_own = {.arena = arena};
     Settings recovery;
@@ -542,7 +543,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     *next = (NextStart){.advice.arena = arena};
     next->summarizes_wal = setting_is_on(settings_value(now, "summarize_wal"));
     next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
-    find_low_limits(input->target, now, input->limits, &next->low_limits);
+    find_low_limits(&input->clusters->target, now, input->limits, &next->low_limits);
     set_written(input, next, now);
     if (input->plan != NULL)
     {
@@ -563,7 +564,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                          .now = now,
                          .recovery = &recovery,
                          .command_line = rewound.configuration.options,
-                         .timeline = input->timeline,
+                         .timeline = history->count > 0 ? history_last_timeline(history) : 0,
                          .of_source = find_owner(&rewound, CONFIGURATION_PATH) == OWNER_SOURCE},
         next, &next->advice);
     advice_add_all(&next->advice, &sources_own);
@@ -584,7 +585,7 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
     const Settings *none = arena_allocate(arena, sizeof(*none));
 
     *rewound = (RewoundTarget){
-        .input = {.target = target, .source = clusters->source},
+        .input = {.clusters = clusters},
         .arena = arena,
         .keep = expected.rewound && !options->keep->configuration ? options->keep : NULL,
         .configuration = {target->directory, target->config_file,

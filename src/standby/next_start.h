@@ -62,8 +62,7 @@ typedef struct NextStart
 /* The values that it is found out from. */
 typedef struct NextStartInput
 {
-    const Target *target;
-    Source *source;              /* NULL: it was not reached */
+    const Clusters *clusters;    /* the source may not have been reached */
     const Control *control;      /* what the target has or gets */
     const uint32_t *limits;      /* that the WAL to be replayed asks of a hot standby; NULL: not
                                     known */
@@ -72,7 +71,6 @@ typedef struct NextStartInput
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
     bool write_recovery_conf;                /* -R */
     TargetSlots slots;                       /* without a plan */
-    Timeline timeline;                       /* the source's; 0: not known */
     bool slots_dropped;                      /* --drop-slots: those of its time as a primary are, or
                                                 would be */
 } NextStartInput;

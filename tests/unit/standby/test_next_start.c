@@ -11,8 +11,7 @@
 /* What a rewind knows: by add() in ascending order. */
 typedef struct Case
 {
-    Target target;
-    Source *source;
+    Clusters clusters;
     Listing source_files;
     ListedFile of_source[FILES_MAX];
     PlanEntry entries[FILES_MAX];
@@ -25,14 +24,13 @@ static Error error;
 static void begin(Case *c, int major)
 {
     memset(c, 0, sizeof(*c));
-    c->target.directory = target_directory;
-    c->target.control.version = version_of_major(major);
-    assert_true(source_directory_open("source", 0, &c->source, &error));
+    c->clusters.target.directory = target_directory;
+    c->clusters.target.control.version = version_of_major(major);
+    assert_true(source_directory_open("source", 0, &c->clusters.source, &error));
     c->source_files.files = c->of_source;
     c->plan.entries = c->entries;
-    c->input = (NextStartInput){.target = &c->target,
-                                .source = c->source,
-                                .control = &c->target.control,
+    c->input = (NextStartInput){.clusters = &c->clusters,
+                                .control = &c->clusters.target.control,
                                 .plan = &c->plan,
                                 .source_files = &c->source_files};
 }
@@ -70,7 +68,7 @@ static NextStart find(const Case *c)
     NextStart next;
 
     assert_true(next_start_find(&c->input, arena, &next, &error));
-    source_close(c->source);
+    source_close(c->clusters.source);
     return next;
 }
 
@@ -231,7 +229,7 @@ static void test_wal_for_archive_only(void **state)
 
         begin(&c, 10);
         control.version = version_of_server_number(cases[i].number);
-        c.target.control.version = control.version;
+        c.clusters.target.control.version = control.version;
         c.input.control = &control;
         c.input.write_recovery_conf = cases[i].standby;
         add(&c, "postgresql.conf", cases[i].settings, "");
