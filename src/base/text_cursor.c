@@ -161,6 +161,13 @@ bool is_among(const char *word, const char *const *list)
     return *list != NULL;
 }
 
+bool text_ends_with(const char *text, const char *suffix)
+{
+    const size_t length = strlen(text), suffix_length = strlen(suffix);
+
+    return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
+}
+
 bool text_is_ascii(const char *text)
 {
     while (*text != '\0' && (uint8_t) *text < 0x80)

@@ -51,6 +51,9 @@ char **words_split(Arena *arena, const char *text, size_t *count, const char **w
 /* True if the word is one of a list that ends with a NULL. */
 bool is_among(const char *word, const char *const *list);
 
+/* True if the text, or all of it, is the suffix. */
+bool text_ends_with(const char *text, const char *suffix);
+
 /* True if all its bytes are ASCII: valid in each encoding of a server. */
 bool text_is_ascii(const char *text);
 

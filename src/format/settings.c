@@ -333,16 +333,10 @@ static bool holds_word(const char *text, size_t length)
  */
 static bool is_hidden_name(const char *name)
 {
-    static const char *const suffixes[] = {"_command", "_script"};
-    const size_t length = strlen(name);
-
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-        if (length >= strlen(suffixes[i]) &&
-            strcmp(name + length - strlen(suffixes[i]), suffixes[i]) == 0)
-            return true;
     /* Two kinds of names have such a word and tell no secret. */
-    return strchr(name, '.') != NULL ||
-           (holds_word(name, length) && strcmp(name, "password_encryption") != 0 &&
+    return text_ends_with(name, "_command") || text_ends_with(name, "_script") ||
+           strchr(name, '.') != NULL ||
+           (holds_word(name, strlen(name)) && strcmp(name, "password_encryption") != 0 &&
             strncmp(name, "ssl_", 4) != 0);
 }
 

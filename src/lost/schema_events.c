@@ -128,14 +128,13 @@ static unsigned flags_of_update(const CatalogTuple *old, const CatalogTuple *new
     {
         const char *column = new->columns[i].name;
         const Slice *a = &old->values[i], *b = &new->values[i];
-        const size_t length = strlen(column);
 
         if ((a->bytes == NULL) == (b->bytes == NULL) && a->size == b->size &&
             (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0))
             continue;
         if (strcmp(column, "relfilenode") == 0)
             flags |= moves ? FLAG_ALTERED : FLAG_EMPTIED;
-        else if (length > 3 && strcmp(column + length - 3, "acl") == 0)
+        else if (text_ends_with(column, "acl"))
             flags |= FLAG_GRANTED;
         else if (!schema_words_have(passed_over, column))
             flags |= FLAG_ALTERED;

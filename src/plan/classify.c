@@ -1,6 +1,7 @@
 #include "plan/classify.h"
 
 #include "base/array.h"
+#include "base/text_cursor.h"
 #include "format/control.h"
 
 #include <assert.h>
@@ -9,15 +10,6 @@
 static bool has_prefix(const char *text, const char *prefix)
 {
     return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static bool has_suffix(const char *text, const char *suffix)
-{
-    size_t text_length = strlen(text);
-    size_t suffix_length = strlen(suffix);
-
-    return text_length >= suffix_length &&
-           memcmp(text + text_length - suffix_length, suffix, suffix_length) == 0;
 }
 
 static bool in_list(const char *text, size_t length, const char *const *list)
@@ -105,7 +97,7 @@ static bool is_left(const Version *version, const char *path, const char *base)
     if (has_prefix(path, "log/") || has_prefix(path, "pg_log/") ||
         strcmp(path, "current_logfiles") == 0)
         return true;
-    if (base == path && has_suffix(path, ".log"))
+    if (base == path && text_ends_with(path, ".log"))
         return true;
     if (has_prefix(base, ".s.PGSQL."))
         return true;
@@ -164,7 +156,7 @@ PathClass path_classify(const VersionDirectory *own, const WalShape *shape, cons
         return PATH_WAL_STATUS;
     if (wal_segment_name_parse(shape, name, &timeline, &segment))
         return PATH_WAL;
-    if (has_suffix(name, ".partial") || has_prefix(name, "xlogtemp.") ||
+    if (text_ends_with(name, ".partial") || has_prefix(name, "xlogtemp.") ||
         strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0)
         return PATH_WAL_REST;
     return PATH_ORDINARY;
@@ -179,7 +171,7 @@ FileKind path_kind(const Version *version, const char *path, PathClass class)
     if (relpath_below(path, version->xact_directory) != NULL || has_prefix(path, "pg_multixact/") ||
         has_prefix(path, "pg_commit_ts/") || has_prefix(path, "pg_subtrans/"))
         return KIND_STATUS;
-    if (has_suffix(path, ".conf") || has_suffix(path, ".signal"))
+    if (text_ends_with(path, ".conf") || text_ends_with(path, ".signal"))
         return KIND_CONFIGURATION;
     return KIND_OTHER;
 }

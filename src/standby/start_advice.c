@@ -222,13 +222,11 @@ static bool names_what_is_run(const char *name)
     static const char *const suffixes[] = {"_command",  "_library",      "_libraries",
                                            "_script",   "_library_path", "_control_path",
                                            "_provider", "_init",         ".start_proc"};
-    const size_t length = strlen(name);
+    bool is_run = false;
 
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-        if (length >= strlen(suffixes[i]) &&
-            strcmp(name + length - strlen(suffixes[i]), suffixes[i]) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]) && !is_run; i++)
+        is_run = text_ends_with(name, suffixes[i]);
+    return is_run;
 }
 
 void start_advise_on_commands(const StartSettings *former, const StartSettings *start,

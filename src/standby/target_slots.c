@@ -47,13 +47,6 @@ static const char *slot_path(Buffer *path, const Target *target, const char *nam
     return buffer_string(path);
 }
 
-static bool is_dropped(const char *name)
-{
-    const size_t length = strlen(name), suffix = strlen(DROPPED_SUFFIX);
-
-    return length >= suffix && strcmp(name + length - suffix, DROPPED_SUFFIX) == 0;
-}
-
 bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, Error *error)
 {
     AUTO_BUFFER Buffer path = {0}, state = {0};
@@ -71,7 +64,7 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
     slots->slots = arena_allocate(arena, (count + 1) * sizeof(*slots->slots));
     for (; *names != NULL; names++)
     {
-        if (is_dropped(*names))
+        if (text_ends_with(*names, DROPPED_SUFFIX))
             continue;
         if (!file_lstat(slot_path(&path, target, *names, ""), &status, &found, error))
             return false;

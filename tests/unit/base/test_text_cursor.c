@@ -99,6 +99,16 @@ static void test_lines(void **state)
     assert_false(text_take_line(&text, &line));
 }
 
+static void test_suffixes(void **state)
+{
+    (void) state;
+    assert_true(text_ends_with("postgresql.conf", ".conf"));
+    assert_true(text_ends_with(".conf", ".conf"));
+    assert_true(text_ends_with("any", ""));
+    assert_false(text_ends_with("conf", ".conf"));
+    assert_false(text_ends_with("a.conf.bak", ".conf"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +116,7 @@ int main(void)
         cmocka_unit_test(test_hexadecimal_numbers),
         cmocka_unit_test(test_nothing_is_read_behind_the_end),
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_suffixes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
