@@ -106,13 +106,6 @@ static bool take_commit(void *context, const WalRecord *record, Error *error)
            error_set(error, ERROR_FAILED, "%s", "too many transactions committed");
 }
 
-static int compare_committed(const void *left, const void *right)
-{
-    const CommittedXid *a = left, *b = right;
-
-    return (a->xid > b->xid) - (a->xid < b->xid);
-}
-
 /* ---- Their changes ---- */
 
 /* NULL: it did not commit, as far as WAL tells. */
@@ -120,7 +113,7 @@ static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xi
 {
     const CommittedXid key = {.xid = xid};
 
-    return ARRAY_FIND(&key, changes->xids, changes->xid_count, compare_committed);
+    return ARRAY_FIND(&key, changes->xids, changes->xid_count, compare_u32);
 }
 
 /* NULL: the transaction did not commit, or the change is not wanted. */
@@ -417,7 +410,7 @@ RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverge
     read = changes->spool != NULL && reader->block_size <= PAGE_SIZE_MAX &&
            target_catalogs_read(&clusters->target, &changes->catalogs, error) &&
            lost_wal_read(clusters, diverged, take_commit, reader, error);
-    ARRAY_SORT(changes->xids, changes->xid_count, compare_committed);
+    ARRAY_SORT(changes->xids, changes->xid_count, compare_u32);
     read = read && lost_wal_read(clusters, diverged, apply_record, reader, error);
     free(reader->prepared);
     open_file_close(&reader->file);

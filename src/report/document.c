@@ -1,7 +1,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "report/facts.h"
-#include "report/report_keys.h"
 
 /* Raised when a key goes or changes its meaning; new keys leave it. */
 #define REPORT_VERSION 3
@@ -300,17 +299,18 @@ static void json_prepared_list(Json *json, const char *key, const PlanPreparedLi
 
 static void json_consequences(Json *json, const Report *report)
 {
-    ReportReplay replay;
+    Lsn from, to;
+    uint64_t segments;
     PlanPrepared prepared;
     size_t archived_count;
     const char *const *archived = report_archived(report, &archived_count);
 
-    if (json_section(json, "replay", '{', report_replay(report, &replay)))
+    if (json_section(json, "replay", '{', report_replay(report, &from, &to, &segments)))
     {
-        json_lsn(json, "from", report, replay.from);
-        json_lsn(json, "to", report, replay.to);
-        json_number(json, "bytes", replay.to - replay.from);
-        json_number(json, "segments", replay.segments);
+        json_lsn(json, "from", report, from);
+        json_lsn(json, "to", report, to);
+        json_number(json, "bytes", to - from);
+        json_number(json, "segments", segments);
         json_close(json, '}');
     }
     if (json_section(json, "prepared", '{', report_prepared(report, &prepared)))

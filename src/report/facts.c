@@ -4,33 +4,33 @@
 
 #include <string.h>
 
-ReportResult report_result(const Report *report)
+ReportTerm report_result(const Report *report)
 {
     const Run *run = report->run;
     const bool dry_run = report->options->dry_run;
     const bool resumed = run->session.resumed || run->session.pending;
 
     if (report->exit_status == 2)
-        return (ReportResult){"unfinished", "begun but not finished: run the same command again"};
+        return (ReportTerm){"unfinished", "begun but not finished: run the same command again"};
     if (report->exit_status == 3)
-        return (ReportResult){"impossible",
-                              "impossible for this target and source; nothing was changed"};
+        return (ReportTerm){"impossible",
+                            "impossible for this target and source; nothing was changed"};
     /* A wrong command line ends a run before it has looked at the target. */
     if (report->exit_status != 0)
-        return (ReportResult){
+        return (ReportTerm){
             "failed", report->error_count > 0 && report->errors[0]->kind == ERROR_USAGE
                           ? "failed; the command line is wrong, and the target was not looked at"
                       : run->session.resumed ? "failed, after an interrupted rewind was finished"
                                              : "failed; the target is unchanged"};
     if (resumed && dry_run)
-        return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
+        return (ReportTerm){"would_finish", "dry run: an interrupted rewind would be finished"};
     if (resumed)
-        return (ReportResult){"finished", "finished a rewind that had been interrupted"};
+        return (ReportTerm){"finished", "finished a rewind that had been interrupted"};
     if (!run->divergence.needed)
-        return (ReportResult){"not_required", "no rewind required"};
+        return (ReportTerm){"not_required", "no rewind required"};
     if (dry_run)
-        return (ReportResult){"would_rewind", "dry run: the target would be rewound"};
-    return (ReportResult){"rewound", "the target was rewound"};
+        return (ReportTerm){"would_rewind", "dry run: the target would be rewound"};
+    return (ReportTerm){"rewound", "the target was rewound"};
 }
 
 void report_times(const Report *report, ReportTime times[PHASE_COUNT])
@@ -113,20 +113,18 @@ uint64_t report_bytes_saved(const Report *report)
 
 /* ---- Consequences ---- */
 
-bool report_replay(const Report *report, ReportReplay *replay)
+bool report_replay(const Report *report, Lsn *from, Lsn *to, uint64_t *segments)
 {
     const Run *run = report->run;
     const WalShape *shape = &run->session.clusters.shape;
-    const Lsn from = run->start.chosen.redo;
-    const Lsn to = run->staged.min_recovery_timeline != 0
-                       ? run->staged.min_recovery_point
-                       : source_state_wal_end(&run->planned.source, run->divergence.lsn);
 
-    if (!run->planned.known || from == LSN_INVALID || to < from)
+    *from = run->start.chosen.redo;
+    *to = run->staged.min_recovery_timeline != 0
+              ? run->staged.min_recovery_point
+              : source_state_wal_end(&run->planned.source, run->divergence.lsn);
+    if (!run->planned.known || *from == LSN_INVALID || *to < *from)
         return false;
-    *replay = (ReportReplay){from, to, 0};
-    if (to > from)
-        replay->segments = wal_segment_before(shape, to) - wal_segment_of(shape, from) + 1;
+    *segments = *to > *from ? wal_segment_before(shape, *to) - wal_segment_of(shape, *from) + 1 : 0;
     return true;
 }
 

@@ -5,14 +5,10 @@
 #define REPORT_FACTS_H
 
 #include "report/report.h"
+#include "report/report_keys.h"
 
-/* How it ended: a key for programs, a line for people. */
-typedef struct ReportResult
-{
-    const char *key, *text;
-} ReportResult;
-
-ReportResult report_result(const Report *report);
+/* How the run ended. */
+ReportTerm report_result(const Report *report);
 
 typedef struct ReportTime
 {
@@ -49,15 +45,9 @@ uint64_t report_bytes_saved(const Report *report);
 
 /* ---- Consequences ---- */
 
-/* The WAL that the target's server replays before it is consistent. */
-typedef struct ReportReplay
-{
-    Lsn from, to;
-    uint64_t segments;
-} ReportReplay;
-
-/* Returns false if it is not known. */
-bool report_replay(const Report *report, ReportReplay *replay);
+/* Find the WAL that the target's server replays before it is consistent, in so many segments.
+ * Returns false if it is not known. */
+bool report_replay(const Report *report, Lsn *from, Lsn *to, uint64_t *segments);
 
 /* Returns false if they are not known. Lists are in the run's arena. */
 bool report_prepared(const Report *report, PlanPrepared *prepared);

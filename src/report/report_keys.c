@@ -8,7 +8,7 @@
 #define REASON_ABOUT(id, key, text, about) key ": " about "; "
 
 /* clang-format off */
-const ReportReason report_reasons[] = {
+const ReportTerm report_reasons[] = {
     START_REASONS(REASON_ROW)
     [START_ESTIMATE] = {"estimate", ""},
 };

@@ -10,13 +10,14 @@
 /* Append the schema of report_json's object, which docs/report.schema.json is. */
 void report_schema(Buffer *text);
 
-/* The reason for a start of recovery: its key for programs, and the line that people read below the
- * start; "" says nothing. */
-typedef struct ReportReason
+/* A key for programs, and a line for people. */
+typedef struct ReportTerm
 {
     const char *key, *text;
-} ReportReason;
+} ReportTerm;
 
-extern const ReportReason report_reasons[]; /* by StartReason */
+/* Reasons for a start of recovery, by StartReason. People read the line below the start; an empty
+ * one says nothing. */
+extern const ReportTerm report_reasons[];
 
 #endif

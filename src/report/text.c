@@ -1,5 +1,4 @@
 #include "report/facts.h"
-#include "report/report_keys.h"
 
 #include "base/clock.h"
 #include "base/encoding.h"
@@ -455,7 +454,8 @@ static void text_archived(const Report *report, Buffer *text)
 static void text_replay(const Report *report, Buffer *text)
 {
     const Staged *staged = &report->run->staged;
-    ReportReplay replay;
+    uint64_t segments;
+    Lsn from, to;
 
     if (staged->min_recovery_timeline != 0)
     {
@@ -463,13 +463,12 @@ static void text_replay(const Report *report, Buffer *text)
         text_row(text, "source WAL up to", "%s on timeline %u",
                  report_lsn(report, staged->min_recovery_point), staged->min_recovery_timeline);
     }
-    if (!report_replay(report, &replay))
+    if (!report_replay(report, &from, &to, &segments))
         return;
     buffer_append_string(text, "\nReplayed when the target starts\n");
-    text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s",
-             report_lsn(report, replay.from), report_lsn(report, replay.to),
-             size_text(report, replay.to - replay.from), (unsigned long long) replay.segments,
-             plural(replay.segments));
+    text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s", report_lsn(report, from),
+             report_lsn(report, to), size_text(report, to - from), (unsigned long long) segments,
+             plural(segments));
 }
 
 static void text_next(const Report *report, Buffer *text)
