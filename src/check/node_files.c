@@ -299,7 +299,6 @@ void node_look_at_files(Node *node)
 
 /* ---- What a failover loses ---- */
 
-/* Add findings that say which slots a rewind removes, and which stay. */
 static void look_at_slots(Node *node)
 {
     const bool has_diverged = node->verdict.state == VERDICT_NEEDED || node->look.divergence.needed;

@@ -16,7 +16,6 @@
 #define LEAVING_SECONDS 5 /* for backends of clients that have disconnected */
 #define START_SECONDS 5   /* for another --rejoin to start the server after its rewind */
 
-/* Find the target, its server and how that is stopped and started. */
 static bool find_server(Rejoin *rejoin, Error *error)
 {
     RejoinFacts *facts = &rejoin->report.facts;

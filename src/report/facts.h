@@ -45,8 +45,8 @@ uint64_t report_bytes_saved(const Report *report);
 
 /* ---- Consequences ---- */
 
-/* Find the WAL that the target's server replays before it is consistent, in so many segments.
- * Returns false if it is not known. */
+/* Find the WAL that the target's server replays before it is consistent, and the number of its
+ * segments. Returns false if the WAL is not known. */
 bool report_replay(const Report *report, Lsn *from, Lsn *to, uint64_t *segments);
 
 /* Returns false if they are not known. Lists are in the run's arena. */

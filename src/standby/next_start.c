@@ -316,7 +316,6 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     }
 }
 
-/* Look whether the source has the slot that the target will use. */
 static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
                             NextStart *next)
 {
@@ -394,7 +393,6 @@ static Settings recovery_settings(const Version *version, const SettingsReader *
     return settings;
 }
 
-/* Collect what decides how the server starts. */
 static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
                               NextStart *next)
 {
