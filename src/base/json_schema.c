@@ -33,35 +33,31 @@ static void append_type(Json *json, const char *type, bool nullable)
         json_string(json, "type", type);
 }
 
-static void append_values(Json *json, const char *values, bool nullable)
-{
-    AUTO_BUFFER Buffer value = {0};
-
-    json_section(json, "enum", '[', true);
-    for (size_t length; *values != '\0'; values += length + (values[length] == '|'))
-    {
-        length = strcspn(values, "|");
-        buffer_clear(&value);
-        buffer_append(&value, values, length);
-        json_element(json, buffer_string(&value));
-    }
-    if (nullable)
-        json_element(json, NULL);
-    json_close(json, ']');
-}
-
 static size_t append_object(Json *json, const JsonKey *keys, size_t count, unsigned depth);
 
 /* Append one key, and those in it. Returns how many they are. */
 static size_t append_described(Json *json, const JsonKey *key, size_t count)
 {
+    AUTO_BUFFER Buffer value = {0};
     size_t done = 1;
 
     json_section(json, key->name, '{', true);
     if (key->description != NULL)
         json_string(json, "description", key->description);
     if (key->kind == JSON_ONE_OF)
-        append_values(json, key->values, key->nullable);
+    {
+        json_section(json, "enum", '[', true);
+        for (const char *word = key->values; *word != '\0'; word += *word == '|')
+        {
+            buffer_clear(&value);
+            buffer_append(&value, word, strcspn(word, "|"));
+            json_element(json, buffer_string(&value));
+            word += value.size;
+        }
+        if (key->nullable)
+            json_element(json, NULL);
+        json_close(json, ']');
+    }
     else
         append_type(json, kinds[key->kind].type, key->nullable);
     if (kinds[key->kind].pattern != NULL)

@@ -382,20 +382,6 @@ static void append_text(Buffer *line, const Progress *now, bool done, double sec
     line_is_unfinished = !done;
 }
 
-static void append_json(Buffer *line, const Progress *now, bool done, double seconds)
-{
-    const double rate = seconds > 0 ? (double) now->done_bytes / seconds : 0;
-
-    buffer_printf(line, "{\"phase\": \"%s\", \"done_bytes\": %llu, ", phases[now->phase].name,
-                  (unsigned long long) now->done_bytes);
-    if (now->total_bytes > 0)
-        buffer_printf(line, "\"total_bytes\": %llu, ", (unsigned long long) now->total_bytes);
-    else
-        buffer_append_string(line, "\"total_bytes\": null, ");
-    buffer_printf(line, "\"bytes_per_second\": %.0f, \"seconds\": %.3f, \"finished\": %s}\n", rate,
-                  seconds, done ? "true" : "false");
-}
-
 /*
  * Print the line of the innermost phase; the caller holds the lock. done: all that it had to do.
  * The total stays what it was at first: less comes where files have become smaller or WAL ends
@@ -406,13 +392,23 @@ static void progress_print(bool done, int64_t at)
     Progress *phase = &progress[progress_depth - 1];
     Progress now = *phase;
     const double seconds = (double) (at - now.begun) / NANOSECONDS;
-    AUTO_BUFFER Buffer line = {0};
+    const char *finished = done ? "true" : "false";
+    AUTO_BUFFER Buffer line = {0}, total = {0};
 
     if (now.total_bytes > 0 && (done || now.done_bytes > now.total_bytes))
         now.done_bytes = now.total_bytes;
     phase->printed = at;
+    if (now.total_bytes > 0)
+        buffer_printf(&total, "%llu", (unsigned long long) now.total_bytes);
+    else
+        buffer_append_string(&total, "null");
     if (progress_format == PROGRESS_JSON)
-        append_json(&line, &now, done, seconds);
+        buffer_printf(&line,
+                      "{\"phase\": \"%s\", \"done_bytes\": %llu, \"total_bytes\": %s, "
+                      "\"bytes_per_second\": %.0f, \"seconds\": %.3f, \"finished\": %s}\n",
+                      phases[now.phase].name, (unsigned long long) now.done_bytes,
+                      buffer_string(&total), seconds > 0 ? (double) now.done_bytes / seconds : 0,
+                      seconds, finished);
     else if (now.total_bytes > 0 || now.phase == PROGRESS_FETCH)
         append_text(&line, &now, done, seconds);
     write_bytes(&line);

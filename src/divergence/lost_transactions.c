@@ -13,16 +13,30 @@
 
 /* ---- Catalogs ---- */
 
-/* The first segment: the rows of catalogs are the oldest. */
-static bool read_pg_class(const Target *target, const char *path, Oid database, Catalogs *catalogs,
-                          Error *error)
+/* Read those of one database. A directory without a map is no database's, or its removal was
+ * interrupted. */
+static bool read_directory(const Target *target, const char *directory, Oid database,
+                           Catalogs *catalogs, Error *error)
 {
     const uint32_t block_size = target->control.block_size;
+    AUTO_BUFFER Buffer buffer = {0}, map = {0};
+    const char *path = path_in(&buffer, directory, "pg_filenode.map");
     uint8_t page[PAGE_SIZE_MAX];
     size_t length = block_size;
     AUTO_FD int fd = -1;
+    char number[16];
+    Oid pg_class = 0;
     bool found;
 
+    if (!file_read_all(path, CATALOGS_MAP_SIZE_MAX, &map, &found, error))
+        return false;
+    if (found && !catalogs_add_map(catalogs, target->control.version, database, &map, &pg_class))
+        return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", path);
+    if (pg_class == 0)
+        return true;
+    /* The first segment of pg_class: the rows of catalogs are the oldest. */
+    snprintf(number, sizeof(number), "%u", pg_class);
+    path = path_in(&buffer, directory, number);
     if (!file_open_read(path, &fd, &found, error))
         return false;
     for (uint64_t at = 0; found && length == block_size; at += block_size)
@@ -33,28 +47,6 @@ static bool read_pg_class(const Target *target, const char *path, Oid database, 
             catalogs_add_page(catalogs, database, page, block_size);
     }
     return true;
-}
-
-/* Read those of one database. A directory without a map is no database's, or its removal was
- * interrupted. */
-static bool read_directory(const Target *target, const char *directory, Oid database,
-                           Catalogs *catalogs, Error *error)
-{
-    AUTO_BUFFER Buffer path = {0}, map = {0};
-    const char *map_path;
-    char number[16];
-    Oid pg_class = 0;
-    bool found;
-
-    map_path = path_in(&path, directory, "pg_filenode.map");
-    if (!file_read_all(map_path, CATALOGS_MAP_SIZE_MAX, &map, &found, error))
-        return false;
-    if (found && !catalogs_add_map(catalogs, target->control.version, database, &map, &pg_class))
-        return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", map_path);
-    if (pg_class == 0)
-        return true;
-    snprintf(number, sizeof(number), "%u", pg_class);
-    return read_pg_class(target, path_in(&path, directory, number), database, catalogs, error);
 }
 
 /* Read those of all databases in a directory, each a directory named by its number; missing_ok: or

@@ -90,33 +90,29 @@ size_t varlena_stored_size(const uint8_t *bytes, size_t size)
     return stored <= size ? stored : 0;
 }
 
-static bool parse_external(Slice stored, Varlena *varlena, const char **reason)
-{
-    Cursor cursor = slice_cursor(stored);
-    uint32_t raw_size;
-
-    cursor_skip(&cursor, 2);
-    raw_size = cursor_u32(&cursor);
-    varlena->kind = VARLENA_EXTERNAL;
-    varlena->raw_size = raw_size - HEADER_SIZE;
-    varlena->stored_size = cursor_u32(&cursor) & SIZE_MASK;
-    varlena->value = cursor_u32(&cursor);
-    varlena->relation = cursor_u32(&cursor);
-    if (raw_size < HEADER_SIZE || varlena->raw_size > SIZE_MASK ||
-        varlena->stored_size > varlena->raw_size || varlena->stored_size == 0)
-        return untold(reason, "its TOAST pointer has impossible sizes");
-    return true;
-}
-
 bool varlena_parse(Slice stored, Varlena *varlena, const char **reason)
 {
     const size_t size = stored.bytes != NULL ? varlena_stored_size(stored.bytes, stored.size) : 0;
+    Cursor cursor = slice_cursor(stored);
+    uint32_t raw_size;
 
     *varlena = (Varlena){0};
     if (size == 0 || size != stored.size)
         return untold(reason, "its length is impossible");
     if (stored.bytes[0] == 1)
-        return parse_external(stored, varlena, reason);
+    {
+        cursor_skip(&cursor, 2);
+        raw_size = cursor_u32(&cursor);
+        varlena->kind = VARLENA_EXTERNAL;
+        varlena->raw_size = raw_size - HEADER_SIZE;
+        varlena->stored_size = cursor_u32(&cursor) & SIZE_MASK;
+        varlena->value = cursor_u32(&cursor);
+        varlena->relation = cursor_u32(&cursor);
+        if (raw_size < HEADER_SIZE || varlena->raw_size > SIZE_MASK ||
+            varlena->stored_size > varlena->raw_size || varlena->stored_size == 0)
+            return untold(reason, "its TOAST pointer has impossible sizes");
+        return true;
+    }
     const size_t header = stored.bytes[0] & 1 ? 1 : HEADER_SIZE;
     varlena->content = (Slice){stored.bytes + header, size - header};
     varlena->raw_size = (uint32_t) (size - header);

@@ -31,24 +31,6 @@ static PRINTF_LIKE(4, 5) bool error_page(const WalShape *shape, Lsn page_lsn, Er
                      (unsigned) (page_lsn % shape->segment_size));
 }
 
-static bool check_long_header(const WalShape *shape, const uint8_t *bytes, Lsn page_lsn,
-                              Error *error)
-{
-    uint64_t system_identifier = load_u64(bytes + AT_SYSTEM_IDENTIFIER);
-
-    if (system_identifier != shape->system_identifier)
-        return error_set(
-            error, ERROR_FAILED,
-            "WAL file is from different database system: WAL file database system identifier is "
-            "%llu, pg_control database system identifier is %llu",
-            (unsigned long long) system_identifier, (unsigned long long) shape->system_identifier);
-    if (load_u32(bytes + AT_SEGMENT_SIZE) != shape->segment_size)
-        return error_page(shape, page_lsn, error, "incorrect segment size");
-    if (load_u32(bytes + AT_BLOCK_SIZE) != shape->block_size)
-        return error_page(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
-    return true;
-}
-
 bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn page_lsn,
                    WalPage *page, Error *error)
 {
@@ -67,8 +49,17 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     if ((page->flags & ~shape->version->wal_page_flags) != 0 ||
         is_long != (header_size == WAL_LONG_HEADER_SIZE))
         return error_page(shape, page_lsn, error, "invalid info bits %04X", page->flags);
-    if (is_long && !check_long_header(shape, start, page_lsn, error))
-        return false;
+    uint64_t system_identifier = is_long ? load_u64(start + AT_SYSTEM_IDENTIFIER) : 0;
+    if (is_long && system_identifier != shape->system_identifier)
+        return error_set(
+            error, ERROR_FAILED,
+            "WAL file is from different database system: WAL file database system identifier is "
+            "%llu, pg_control database system identifier is %llu",
+            (unsigned long long) system_identifier, (unsigned long long) shape->system_identifier);
+    if (is_long && load_u32(start + AT_SEGMENT_SIZE) != shape->segment_size)
+        return error_page(shape, page_lsn, error, "incorrect segment size");
+    if (is_long && load_u32(start + AT_BLOCK_SIZE) != shape->block_size)
+        return error_page(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
     /* Recycled segments hold old pages, valid except for the address. */
     Lsn address = load_u64(start + AT_ADDRESS);
     if (address != page_lsn)

@@ -85,22 +85,14 @@ bool dir_list(const char *path, Arena *arena, const char ***names, bool *found, 
 
 /* ---- The walk ---- */
 
-/* A directory of the walk, open as fd. Its path is the first path_size bytes of walk->path. */
-typedef struct WalkedDirectory
-{
-    Walk *walk;
-    int fd;
-    size_t path_size;
-    int depth;
-} WalkedDirectory;
-
-static bool walk_entry(const WalkedDirectory *directory, const char *name, Error *error);
+static bool walk_entry(Walk *walk, int directory_fd, size_t path_size, int depth, const char *name,
+                       Error *error);
 
 /* Visit all in the directory whose path is walk->path. All names are read before the first is
  * visited, so that entries may be removed. */
 static bool walk_directory(Walk *walk, int fd, int depth, Error *error)
 {
-    const WalkedDirectory directory = {walk, fd, walk->path.size, depth};
+    const size_t path_size = walk->path.size;
     AUTO_BUFFER Buffer names = {0};
 
     if (!read_names(fd, buffer_string(&walk->path), &names, error))
@@ -109,7 +101,7 @@ static bool walk_directory(Walk *walk, int fd, int depth, Error *error)
     {
         const char *name = (const char *) names.bytes + position;
 
-        if (!walk_entry(&directory, name, error))
+        if (!walk_entry(walk, fd, path_size, depth, name, error))
             return false;
         position += strlen(name) + 1;
     }
@@ -118,25 +110,24 @@ static bool walk_directory(Walk *walk, int fd, int depth, Error *error)
 
 /* Go into the directory at walk->path. Where all is removed, each step begins at an open directory,
  * so that none leads out of the tree, whatever others put there in the meantime. */
-static bool walk_subdirectory(const WalkedDirectory *parent, const char *name, bool followed,
+static bool walk_subdirectory(Walk *walk, int parent_fd, int depth, const char *name, bool followed,
                               Error *error)
 {
-    Walk *walk = parent->walk;
     const size_t path_size = walk->path.size;
     AUTO_FD int fd = -1;
 
-    if (parent->depth >= DEPTH_MAX)
+    if (depth >= DEPTH_MAX)
         return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep",
                          buffer_string(&walk->path), DEPTH_MAX);
-    fd = open_directory(parent->fd, name, followed);
+    fd = open_directory(parent_fd, name, followed);
     if (fd < 0)
         return is_vanished(errno) || error_set_errno(error, "could not open directory \"%s\"",
                                                      buffer_string(&walk->path));
-    if (!walk_directory(walk, fd, parent->depth + 1, error))
+    if (!walk_directory(walk, fd, depth + 1, error))
         return false;
     walk->path.size = path_size;
     return walk->visit != NULL ||
-           file_remove_at(parent->fd, name, buffer_string(&walk->path), true, error);
+           file_remove_at(parent_fd, name, buffer_string(&walk->path), true, error);
 }
 
 /* The file or directory found under a name. */
@@ -176,31 +167,32 @@ static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *fo
     return true;
 }
 
-/* Visit or remove the entry, and all below it. */
-static bool walk_entry(const WalkedDirectory *directory, const char *name, Error *error)
+/* Visit or remove the entry of an open directory, and all below it. The directory's path is the
+ * first path_size bytes of walk->path. */
+static bool walk_entry(Walk *walk, int directory_fd, size_t path_size, int depth, const char *name,
+                       Error *error)
 {
-    Walk *walk = directory->walk;
     FoundEntry found;
     bool into = true;
 
-    walk->path.size = directory->path_size;
-    buffer_printf(&walk->path, directory->path_size > 0 ? "/%s" : "%s", name);
-    if (fstatat(directory->fd, name, &found.status, AT_SYMLINK_NOFOLLOW) != 0)
+    walk->path.size = path_size;
+    buffer_printf(&walk->path, path_size > 0 ? "/%s" : "%s", name);
+    if (fstatat(directory_fd, name, &found.status, AT_SYMLINK_NOFOLLOW) != 0)
         return is_vanished(errno) ||
                error_set_errno(error, "could not stat file \"%s\"", buffer_string(&walk->path));
     found.entry =
         (DirEntry){.path = buffer_string(&walk->path) + walk->root_size, .status = &found.status};
     found.vanished = false;
-    if (S_ISLNK(found.status.st_mode) && !read_found_link(walk, directory->fd, name, &found, error))
+    if (S_ISLNK(found.status.st_mode) && !read_found_link(walk, directory_fd, name, &found, error))
         return false;
     if (found.vanished)
         return true;
     if (walk->visit != NULL && !walk->visit(walk->context, &found.entry, &into, error))
         return false;
     if (into && S_ISDIR(found.status.st_mode))
-        return walk_subdirectory(directory, name, found.entry.followed, error);
+        return walk_subdirectory(walk, directory_fd, depth, name, found.entry.followed, error);
     return walk->visit != NULL ||
-           file_remove_at(directory->fd, name, buffer_string(&walk->path), false, error);
+           file_remove_at(directory_fd, name, buffer_string(&walk->path), false, error);
 }
 
 bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context, Error *error)
@@ -224,7 +216,7 @@ bool dir_remove_tree_at(int parent_fd, const char *parent, const char *name, Err
     bool ok;
 
     buffer_append_string(&walk.path, parent);
-    ok = walk_entry(&(WalkedDirectory){&walk, parent_fd, walk.path.size, -1}, name, error);
+    ok = walk_entry(&walk, parent_fd, walk.path.size, -1, name, error);
     buffer_free(&walk.path);
     return ok;
 }

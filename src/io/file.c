@@ -147,29 +147,11 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
     return true;
 }
 
-/* Make of an absolute path the place where its file system is mounted. */
-static void find_mount_point(char *path, dev_t device)
-{
-    struct stat status;
-    char *slash;
-
-    while ((slash = strrchr(path, '/')) != NULL && slash != path)
-    {
-        *slash = '\0';
-        if (lstat(path, &status) == 0 && status.st_dev == device)
-            continue;
-        *slash = '/';
-        return;
-    }
-    if (lstat("/", &status) == 0 && status.st_dev == device)
-        memcpy(path, "/", 2);
-}
-
 bool error_detail_space(const char *path, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
-    char mount[PATH_MAX];
-    struct stat status;
+    char mount[PATH_MAX], *slash;
+    struct stat status, above;
     FileSpace space;
 
     if (error == NULL || (error->error_number != ENOSPC && error->error_number != EDQUOT))
@@ -178,7 +160,17 @@ bool error_detail_space(const char *path, Error *error)
         !file_space(mount, &space, NULL))
         return false;
     error_detail(error, "The directory is \"%s\".", mount);
-    find_mount_point(mount, status.st_dev);
+    /* Go up to the place where the file system is mounted. */
+    while ((slash = strrchr(mount, '/')) != NULL && slash != mount)
+    {
+        *slash = '\0';
+        if (lstat(mount, &above) == 0 && above.st_dev == status.st_dev)
+            continue;
+        *slash = '/';
+        break;
+    }
+    if (slash == mount && lstat("/", &above) == 0 && above.st_dev == status.st_dev)
+        memcpy(mount, "/", 2);
     return error_detail(error, "Its file system, mounted on \"%s\", has %llu MB free%s.", mount,
                         (unsigned long long) (space.free_bytes / (1024 * 1024)),
                         error->error_number == EDQUOT ? "; a quota is exceeded" : "");

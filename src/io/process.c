@@ -170,22 +170,6 @@ static short choose_flags(const Child *child)
     return (short) (flags | (child->server != NULL ? POSIX_SPAWN_SETSID : POSIX_SPAWN_SETPGROUP));
 }
 
-static void set_files(const Child *child, posix_spawn_file_actions_t *actions)
-{
-    posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (child->log != NULL)
-    {
-        posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, child->log, O_WRONLY | O_APPEND,
-                                         0);
-        posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO);
-    }
-    else
-        posix_spawn_file_actions_adddup2(actions, child->stdout_fd, STDOUT_FILENO);
-    if (child->quiet)
-        posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
-}
-
 /* The limits of a server take the place of ours for the instant in which its child is made. */
 static int spawn(Child *child, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attributes)
@@ -241,7 +225,18 @@ static bool start_child(Child *child, Error *error)
     posix_spawnattr_setsigdefault(&attributes, &defaults);
 
     posix_spawn_file_actions_init(&actions);
-    set_files(child, &actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (child->log != NULL)
+    {
+        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, child->log, O_WRONLY | O_APPEND,
+                                         0);
+        posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    }
+    else
+        posix_spawn_file_actions_adddup2(&actions, child->stdout_fd, STDOUT_FILENO);
+    if (child->quiet)
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     number = spawn(child, &actions, &attributes);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);

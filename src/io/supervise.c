@@ -58,28 +58,12 @@ static void take_signals(void)
         raise(stop_number);
 }
 
-/* Wait for the child's end. Its number may be given out again as soon as it is taken from the
- * system: until `child` forgets it, no signal is handed on. */
-static void reap_child(int *wait_status)
-{
-    const pid_t pid = (pid_t) child;
-    sigset_t before;
-    siginfo_t info;
-
-    while (waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
-        ;
-    block_stops(&before);
-    while (waitpid(pid, wait_status, 0) < 0 && errno == EINTR)
-        ;
-    child = 0;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-}
-
 /* Returns false if no child can be made: then this process does the work. */
 static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, int *wait_status)
 {
     const pid_t parent = getpid();
     sigset_t before;
+    siginfo_t info;
     pid_t pid;
 
     block_stops(&before);
@@ -101,12 +85,19 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
         take_signals();
     child = pid;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid > 0)
-    {
-        last_child = pid;
-        reap_child(wait_status);
-    }
-    return pid > 0;
+    if (pid < 0)
+        return false;
+    last_child = pid;
+    while (waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    /* The child's number may be given out again as soon as it is taken from the system: until
+     * `child` forgets it, no signal is handed on. */
+    block_stops(&before);
+    while (waitpid(pid, wait_status, 0) < 0 && errno == EINTR)
+        ;
+    child = 0;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return true;
 }
 
 /* Ends early with a signal that asks for a stop, also with one that comes as the pause begins.

@@ -91,15 +91,6 @@ static void use_pg_ctlcluster(const char *directory, const Version *version, Are
 
 /* ---- pg_ctl ---- */
 
-/* The last start of the target's own server, as the next one needs it. */
-typedef struct FormerStart
-{
-    const char *options;     /* words for a shell, without the data directory */
-    const char *config_file; /* NULL: the one in the data directory */
-    bool adds_config_file;   /* the options do not name it: -D named its directory */
-    const char *bindir;      /* NULL: not known */
-} FormerStart;
-
 char *server_control_options(Arena *arena, const char *const *arguments)
 {
     AUTO_BUFFER Buffer text = {0}, flag_text = {0};
@@ -127,42 +118,21 @@ char *server_control_options(Arena *arena, const char *const *arguments)
     return arena_strdup(arena, buffer_string(&text));
 }
 
-static FormerStart describe_former_start(const Target *target, Arena *arena, const LastStart *start)
-{
-    FormerStart former = {.options = ""};
-    const char *program, *slash;
-
-    if (start->others != NULL)
-        former.options = server_control_options(arena, start->others);
-    if (former.options[0] != '\0')
-        log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
-                    "it names no absolute data directory: %s",
-                    target->directory, former.options);
-    former.options = "";
-    if (start->arguments == NULL)
-        return former;
-    former.options = server_control_options(arena, start->arguments);
-    former.config_file =
-        last_start_config_file(start, target->directory, arena, &former.adds_config_file);
-    program = start->arguments[0];
-    slash = strrchr(program, '/');
-    if (slash != NULL)
-        former.bindir = arena_strndup(arena, program, (size_t) (slash - program));
-    return former;
-}
-
 /* The program of the server's last start comes first: another build of its version may lack what
  * its libraries have. */
-static bool find_pg_ctl(const Version *version, const Options *options, const FormerStart *former,
+static bool find_pg_ctl(const Version *version, const Options *options, const LastStart *last,
                         Arena *arena, char **program, Error *error)
 {
+    const char *former = last->arguments != NULL ? last->arguments[0] : "";
+    const char *slash = strrchr(former, '/'), *bindir;
+
     /* A dry run executes nothing that a file of the data directory names. */
-    if (options->bindir == NULL && former->bindir != NULL && former->bindir[0] == '/')
+    if (options->bindir == NULL && former[0] == '/' && slash != former)
     {
-        *program = target_program_in(arena, "pg_ctl", former->bindir);
-        if (*program != NULL &&
-            (options->dry_run ||
-             target_find_program(arena, "pg_ctl", version, former->bindir, program, NULL)))
+        bindir = arena_strndup(arena, former, (size_t) (slash - former));
+        *program = target_program_in(arena, "pg_ctl", bindir);
+        if (*program != NULL && (options->dry_run || target_find_program(arena, "pg_ctl", version,
+                                                                         bindir, program, NULL)))
             return true;
     }
     if (target_find_program(arena, "pg_ctl", version, options->bindir, program, NULL) &&
@@ -215,17 +185,27 @@ static void append_start(const ServerControl *control, const char *options, Buff
 static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
                        ServerControl *control, Error *error)
 {
-    const FormerStart former = describe_former_start(target, arena, &control->last);
-    const char *config_file = options->config_file != NULL ? options->config_file
-                              : former.adds_config_file    ? former.config_file
-                                                           : NULL;
+    const LastStart *last = &control->last;
+    const char *config_file = options->config_file, *former_file = NULL, *former_options = "";
+    bool adds_config_file = false; /* no option names it: -D named its directory */
     AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0}, setting = {0};
     char *program;
 
-    if (!find_pg_ctl(target->control.version, options, &former, arena, &program, error))
+    if (last->others != NULL)
+        former_options = server_control_options(arena, last->others);
+    if (former_options[0] != '\0')
+        log_warning("the options of the last start in \"%s/postmaster.opts\" are not used, since "
+                    "it names no absolute data directory: %s",
+                    target->directory, former_options);
+    former_options = last->arguments != NULL ? server_control_options(arena, last->arguments) : "";
+    if (last->arguments != NULL)
+        former_file = last_start_config_file(last, target->directory, arena, &adds_config_file);
+    if (!find_pg_ctl(target->control.version, options, last, arena, &program, error))
         return false;
     if (control->config_file == NULL)
-        control->config_file = former.config_file;
+        control->config_file = former_file;
+    if (config_file == NULL && adds_config_file)
+        config_file = former_file;
     append_pg_ctl(program, target->directory, &stop);
     buffer_append(&start, stop.bytes, stop.size);
     buffer_printf(&stop, " -m fast -w -t %d stop",
@@ -236,7 +216,7 @@ static bool use_pg_ctl(const Target *target, const Options *options, Arena *aren
         return true;
     control->needs_own_file = control->config_file == NULL;
     control->starts_as_last = true;
-    buffer_append_string(&server, former.options);
+    buffer_append_string(&server, former_options);
     if (config_file != NULL)
     {
         buffer_append_string(&server, server.size > 0 ? " -c " : "-c ");

@@ -165,27 +165,19 @@ static bool expand_file(Expansion *expansion, StepFunction step, Error *error)
     return true;
 }
 
-static bool copy_plain_file(const FileRange *from, const FileRange *to, uint64_t limit,
-                            uint64_t *size, Error *error)
-{
-    uint8_t next;
-    size_t more = 0;
-
-    if (!file_copy_range(from, to, limit, size, error) ||
-        (*size == limit &&
-         !file_read_at(from->fd, from->path, &next, 1, from->offset + limit, &more, error)))
-        return false;
-    return more == 0 || error_too_large(from->path, limit, error);
-}
-
 bool compressed_expand(Compression compression, const FileRange *from, const FileRange *to,
                        uint64_t limit, uint64_t *size, Error *error)
 {
     Expansion *expansion;
+    uint8_t next;
+    size_t more = 0;
     bool result;
 
     if (compression == COMPRESSION_NONE)
-        return copy_plain_file(from, to, limit, size, error);
+        return file_copy_range(from, to, limit, size, error) &&
+               (*size < limit ||
+                file_read_at(from->fd, from->path, &next, 1, from->offset + limit, &more, error)) &&
+               (more == 0 || error_too_large(from->path, limit, error));
     expansion = memory_allocate_zeroed(1, sizeof(*expansion));
     if (compression == COMPRESSION_GZIP) /* 16: its header and no other */
         result = inflateInit2(&expansion->gzip, 16 + MAX_WBITS) == Z_OK;

@@ -487,24 +487,11 @@ static bool continue_part(SourceWal *wal, const WalFetch *fetch, Error *error)
     return true;
 }
 
-/* Remember which segment is here in part: only the last one can be. */
-static bool note_part(SourceWal *wal, const WalFetch *fetch, Error *error)
-{
-    const SegmentFetch *last = &fetch->segments[fetch->count - 1];
-
-    if (last->size == wal->store->stream.shape.segment_size || last->missing)
-        return true;
-    if (wal->part_size > 0 && !source_wal_remove(wal, wal->part_segment, error))
-        return false;
-    wal->part_segment = last->number;
-    wal->part_size = last->size;
-    return true;
-}
-
 static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 {
     const double begun = clock_seconds();
     Source *source = wal->clusters->source;
+    const SegmentFetch *last;
     int workers;
     bool result;
 
@@ -520,7 +507,15 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
         progress_end(result);
     wal->fetched_bytes += fetch->received_bytes;
     wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
-    return result && note_part(wal, fetch, error);
+    /* Remember which segment is here in part: only the last one can be. */
+    last = &fetch->segments[fetch->count - 1];
+    if (!result || last->size == wal->store->stream.shape.segment_size || last->missing)
+        return result;
+    if (wal->part_size > 0 && !source_wal_remove(wal, wal->part_segment, error))
+        return false;
+    wal->part_segment = last->number;
+    wal->part_size = last->size;
+    return true;
 }
 
 bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)

@@ -48,21 +48,6 @@ static void look_for_newer(const StandbyArchive *archive, WalStore *store, Timel
     }
 }
 
-/* Another server was promoted to a timeline of the same number, and was first to archive. */
-static void compare_history(const History *sources, WalStore *store, Arena *arena,
-                            MisleadingWal *found)
-{
-    const Timeline timeline = history_last_timeline(sources);
-    AUTO_BUFFER Buffer text = {0};
-    History archived;
-    Error error;
-
-    if (timeline != 1 && read_history(store, timeline, &text) &&
-        !(history_parse(arena, timeline, (const char *) text.bytes, text.size, &archived, &error) &&
-          history_is_same(&archived, sources)))
-        history_file_name(timeline, found->not_sources);
-}
-
 /* ---- The segment of the divergence ---- */
 
 /* Two files have the same bytes in [from, end). */
@@ -149,16 +134,25 @@ MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena)
 {
     const History *history = &archive->clusters->source_history;
     const bool compares = archive->rewound && archive->divergence != LSN_INVALID;
+    const Timeline timeline = history_last_timeline(history);
     const bool asks = command_may_be_run(archive, arena);
     MisleadingWal found = {.command_not_run = asks ? NULL : archive->restore_command};
+    AUTO_BUFFER Buffer text = {0};
+    History archived;
+    Error error;
     WalStore *store = open_store(archive, asks ? archive->restore_command : NULL, arena);
 
     if (store->restore.command != NULL)
         log_info("asking the \"restore_command\" that the target's server will have for WAL that "
                  "would lead it away from the source");
     if (archive->takes_newest_timeline)
-        look_for_newer(archive, store, history_last_timeline(history) + 1, &found);
-    compare_history(history, store, arena, &found);
+        look_for_newer(archive, store, timeline + 1, &found);
+    /* Another server may have been promoted to a timeline of the same number, and have been first
+     * to archive. */
+    if (timeline != 1 && read_history(store, timeline, &text) &&
+        !(history_parse(arena, timeline, (const char *) text.bytes, text.size, &archived, &error) &&
+          history_is_same(&archived, history)))
+        history_file_name(timeline, found.not_sources);
     if (compares && found.not_sources[0] == '\0')
         compare_segment(archive, store, &found);
     wal_store_destroy(store);
