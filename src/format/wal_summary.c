@@ -86,18 +86,27 @@ static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fo
     return true;
 }
 
-static bool read_forks(Cursor *cursor, const WalSummaryVisitor *visitor, const char **reason)
+bool wal_summary_read(const void *bytes, size_t size, const WalSummaryVisitor *visitor,
+                      const char **reason)
 {
     static const uint32_t end[ENTRY_FIELDS];
     uint32_t last[ENTRY_FIELDS] = {0};
+    Cursor cursor;
 
+    if (size < CRC_SIZE)
+        return untold(reason, "it ends too early");
+    if (crc32c(bytes, size - CRC_SIZE) != load_u32((const uint8_t *) bytes + size - CRC_SIZE))
+        return untold(reason, "its checksum is wrong");
+    cursor = cursor_over(bytes, size - CRC_SIZE);
+    if (cursor_u32(&cursor) != MAGIC || cursor.failed)
+        return untold(reason, "it begins as no summary does");
     for (;;)
     {
         uint32_t entry[ENTRY_FIELDS];
 
         for (int i = 0; i < ENTRY_FIELDS; i++)
-            entry[i] = cursor_u32(cursor);
-        if (cursor->failed)
+            entry[i] = cursor_u32(&cursor);
+        if (cursor.failed)
             return untold(reason, "it ends too early");
         if (memcmp(entry, end, sizeof(entry)) == 0)
             break;
@@ -110,23 +119,8 @@ static bool read_forks(Cursor *cursor, const WalSummaryVisitor *visitor, const c
             .fork = (uint8_t) entry[ENTRY_FORK],
             .limit = entry[ENTRY_LIMIT]};
         visitor->fork(visitor->context, &fork);
-        if (!read_chunks(cursor, entry[ENTRY_CHUNKS], &fork, visitor, reason))
+        if (!read_chunks(&cursor, entry[ENTRY_CHUNKS], &fork, visitor, reason))
             return false;
     }
-    return cursor_left(cursor) == 0 || untold(reason, "its end comes too early");
-}
-
-bool wal_summary_read(const void *bytes, size_t size, const WalSummaryVisitor *visitor,
-                      const char **reason)
-{
-    Cursor cursor;
-
-    if (size < CRC_SIZE)
-        return untold(reason, "it ends too early");
-    if (crc32c(bytes, size - CRC_SIZE) != load_u32((const uint8_t *) bytes + size - CRC_SIZE))
-        return untold(reason, "its checksum is wrong");
-    cursor = cursor_over(bytes, size - CRC_SIZE);
-    if (cursor_u32(&cursor) != MAGIC || cursor.failed)
-        return untold(reason, "it begins as no summary does");
-    return read_forks(&cursor, visitor, reason);
+    return cursor_left(&cursor) == 0 || untold(reason, "its end comes too early");
 }

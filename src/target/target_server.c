@@ -108,26 +108,6 @@ void target_server_close(TargetServer *server)
         connection_close(server->connection);
 }
 
-/* Append the address at which the server listens, as postmaster.pid says. */
-static bool append_address(const char *directory, Buffer *conninfo)
-{
-    PidFileServer server;
-    const char *host = server.socket_directory;
-    AUTO_BUFFER Buffer path = {0};
-
-    if (!pid_file_read(directory, &server))
-        return false;
-    if (host[0] == '\0')
-        host = strcmp(server.listen_address, "*") == 0 ? "localhost" : server.listen_address;
-    else if (host[0] != '/' && host[0] != '@') /* an abstract socket */
-        host = path_in(&path, directory, host);
-    if (server.port[0] == '\0' || host[0] == '\0')
-        return false;
-    conninfo_append(conninfo, "host", host);
-    conninfo_append(conninfo, "port", server.port);
-    return true;
-}
-
 /* Settings of the environment for the source's connection must not lead this one astray, nor ask
  * of it what only the source has: a peer, a certificate, a protocol. */
 static void append_neutral_options(Buffer *conninfo)
@@ -160,14 +140,24 @@ static void append_neutral_options(Buffer *conninfo)
 /* Connect with one identity. A server that is not of a known version is an error that lasts. */
 static Connection *connect_one_way(const TargetServer *server, Error *error)
 {
-    AUTO_BUFFER Buffer conninfo = {0};
+    AUTO_BUFFER Buffer conninfo = {0}, path = {0};
+    PidFileServer listens;
+    const char *host = listens.socket_directory;
     Connection *connection;
     ConnectionRefusal refusal;
 
     error->kind = ERROR_RETRY; /* it has not written its address yet */
-    buffer_append_string(&conninfo, *server->way);
-    if (!append_address(server->directory, &conninfo))
+    if (!pid_file_read(server->directory, &listens))
         return NULL;
+    if (host[0] == '\0')
+        host = strcmp(listens.listen_address, "*") == 0 ? "localhost" : listens.listen_address;
+    else if (host[0] != '/' && host[0] != '@') /* an abstract socket */
+        host = path_in(&path, server->directory, host);
+    if (listens.port[0] == '\0' || host[0] == '\0')
+        return NULL;
+    buffer_append_string(&conninfo, *server->way);
+    conninfo_append(&conninfo, "host", host);
+    conninfo_append(&conninfo, "port", listens.port);
     conninfo_append(&conninfo, "dbname", server->database);
     append_neutral_options(&conninfo);
     connection = server_connect(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);

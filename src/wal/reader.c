@@ -121,26 +121,6 @@ static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *e
     return READ_END;
 }
 
-/* Fill the window from the page on; zeros follow the end of a short file. */
-static bool fill_window(SegmentReader *reader, Lsn page_lsn, Error *error)
-{
-    const WalShape *shape = &reader->stream->shape;
-    uint64_t offset = page_lsn - wal_segment_start(shape, reader->open_segment);
-    size_t wanted = WINDOW_SIZE;
-    size_t length;
-
-    if (wanted > shape->segment_size - offset)
-        wanted = (size_t) (shape->segment_size - offset);
-    reader->window_size = 0;
-    if (!stop_check(error) ||
-        !file_read_at(reader->fd, reader->name, reader->window, wanted, offset, &length, error))
-        return false;
-    memset(reader->window + length, 0, wanted - length);
-    reader->window_lsn = page_lsn;
-    reader->window_size = wanted;
-    return true;
-}
-
 /* Check the header of the page that reader->page points to. has_records: records are read from it.
  */
 static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn, bool has_records)
@@ -176,11 +156,24 @@ static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn, bool has_recor
 /* Make the page at page_lsn the current one, its segment being open. */
 static ReadStatus enter_page(SegmentReader *reader, Lsn page_lsn, bool has_records, Error *error)
 {
+    const WalShape *shape = &reader->stream->shape;
+    uint64_t offset = page_lsn - wal_segment_start(shape, reader->open_segment);
+    size_t wanted = WINDOW_SIZE;
+    size_t length;
+
     reader->page = NULL;
+    /* Fill the window from the page on; zeros follow the end of a short file. */
     if (page_lsn < reader->window_lsn || page_lsn - reader->window_lsn >= (Lsn) reader->window_size)
     {
-        if (!fill_window(reader, page_lsn, error))
+        if (wanted > shape->segment_size - offset)
+            wanted = (size_t) (shape->segment_size - offset);
+        reader->window_size = 0;
+        if (!stop_check(error) ||
+            !file_read_at(reader->fd, reader->name, reader->window, wanted, offset, &length, error))
             return READ_FAILED;
+        memset(reader->window + length, 0, wanted - length);
+        reader->window_lsn = page_lsn;
+        reader->window_size = wanted;
     }
     reader->page = reader->window + (page_lsn - reader->window_lsn);
     reader->page_lsn = page_lsn;

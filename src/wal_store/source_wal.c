@@ -389,34 +389,31 @@ static bool error_no_space(const char *directory, uint64_t needed, uint64_t room
     return error_hint(error, "%s", hint);
 }
 
-/* Set *bytes to what a rewind can write to the target's data directory. What a dry run has written
- * to the same disk is removed at its end. */
-static bool find_room_of_target(const SourceWal *wal, uint64_t *bytes, Error *error)
-{
-    const char *target = wal->clusters->target.directory;
-    AUTO_BUFFER Buffer pool = {0};
-    FileSpace space;
-
-    if (!file_space(target, &space, error) || !place_pool(target, &pool, error))
-        return false;
-    *bytes = space.free_bytes;
-    return wal->scratch->path == NULL ||
-           scratch_add_space(wal->scratch->path, buffer_string(&pool), bytes, error);
-}
-
 bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside, Error *error)
 {
     static const char make_space[] = "Make space and run pg_rewind again.";
     const ListedWal none = {0}; /* what is gone comes from an archive */
     const bool writes = !wal->only_reads;
-    const char *directory = writes ? wal->scratch->path : wal->clusters->target.directory;
+    const char *scratch = wal->scratch->path;
+    const char *directory = writes ? scratch : wal->clusters->target.directory;
+    AUTO_BUFFER Buffer pool = {0};
     uint64_t needed, room;
+    FileSpace space;
 
     if (!wal->clusters->source->is_server || end <= from)
         return true;
-    if (!(writes ? source_wal_scratch_room(wal, &room, error)
-                 : find_room_of_target(wal, &room, error)))
+    if (writes && !source_wal_scratch_room(wal, &room, error))
         return false;
+    if (!writes)
+    {
+        /* A rewind can write to the target's data directory; what a dry run has written to the same
+         * disk is removed at its end. */
+        if (!file_space(directory, &space, error) || !place_pool(directory, &pool, error))
+            return false;
+        room = space.free_bytes;
+        if (scratch != NULL && !scratch_add_space(scratch, buffer_string(&pool), &room, error))
+            return false;
+    }
     needed = bytes_to_come(wal, &none, from, end, writes) + beside;
     return needed <= room || error_no_space(directory, needed, room, make_space, error);
 }
