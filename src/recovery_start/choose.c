@@ -672,7 +672,6 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
                       .reason = decision->reason,
                       .late_redo = decision->late_redo,
                       .estimate = decision->estimate};
-    start->by_summaries = decision->late && decision->way == START_BY_SUMMARIES;
     if (decision->is_expected)
     {
         /* No WAL before the end of that checkpoint is needed. */

@@ -137,7 +137,6 @@ typedef struct RecoveryStart
     Start earliest;     /* where recovery can start at the earliest */
     Start chosen;       /* where it does */
     StartChoice choice;
-    bool by_summaries;        /* summaries tell of WAL before the late start: it was not read */
     Lsn wal_from;             /* WAL is staged from here on */
     Lsn wal_end;              /* the source's WAL was read up to here */
     ScanResult changes;       /* what must be fetched: what the target changed; from a late start
