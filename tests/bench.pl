@@ -6,7 +6,8 @@
 #   VERSION           of the servers; each original rewinds those of its own version
 #   BENCH_NEWEST      1: no other version of this run is newer. All workloads are for it, and their titles are without a
 #                     version; for others: typical load latency heavy hot behind
-#   WORKLOADS         of: typical load compare link latency heavy cores production hot behind files long big; all by default
+#   WORKLOADS         of: typical load compare link latency heavy cores production hot behind files long big scale;
+#                     all by default
 #   ORIGINAL          another original of this version, measured as well
 #   NOTE              a sentence for the tables: what else the machine did, for instance
 #   ROUNDS            3
@@ -17,6 +18,7 @@
 #   HOT_GB            20, WAL of `hot`
 #   BEHIND_SPARSE_GB  256, sparse files of `behind`; 0: without them
 #   BIG_FILES         1000000, of `big`
+#   SCALE_FILES       300000, of `scale`
 #   TABLES            3000, of `latency`, which has pairs of 2 and 600 as well
 #
 # Each rewound target is started as a standby, and has to stream and to reach the source; the last one of each kind also
@@ -41,11 +43,12 @@ use Ways;
 
 $| = 1;
 my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 8, BIG_FILES => 1_000_000, HOT_GB => 20,
-    BEHIND_SPARSE_GB => 256, TABLES => 3000, ROUNDS => 3);
+    BEHIND_SPARSE_GB => 256, TABLES => 3000, SCALE_FILES => 300_000, ROUNDS => 3);
 my %size = map { $_ => length($ENV{$_} // '') ? $ENV{$_} : $full{$_} } keys %full;
 my $version = $ENV{VERSION} || 15;
 my $newest = $ENV{BENCH_NEWEST} // 1;
-my @workloads = $newest ? qw(typical load compare link latency heavy cores production hot behind files long big)
+my @workloads = $newest ? qw(typical load compare link latency heavy cores production hot behind files long big
+    scale)
     : qw(typical load latency heavy hot behind);
 my %chosen = map { $_ => 1 } split ' ', $ENV{WORKLOADS} || "@workloads";
 delete @chosen{ grep { my $name = $_; !grep { $_ eq $name } @workloads } keys %chosen };
@@ -639,6 +642,56 @@ sub run_big
     return;
 }
 
+# ---------------------------------------------------------------- scale
+
+# Files of one block, named as relations of the database with this oid.
+sub make_small_files
+{
+    my ($cluster, $first, $count, $database) = @_;
+    my $directory = $cluster->path("base/$database");
+    spew("$directory/$_", "\0" x 8192) for $first .. $first + $count - 1;
+    return;
+}
+
+# What tests/bench/model.pl counts with: three sizes of a cluster that no disk here could hold, and little changed.
+# Then files that only the source has, and as many that only the target has.
+sub run_scale
+{
+    my $target = new_cluster('scale', $version);
+    pgbench($target, '-i', '-q', '-s', 10);
+    $target->sql("CREATE DATABASE d$_") for 1 .. 6;
+    my $oids = $target->query("SELECT string_agg(oid::text, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ '^d\\d'");
+    my @oids = split ' ', $oids;
+    my $little = sub { pgbench($_[0], '-c', 4, '-t', 250) };
+    my $pair = part($target, source => $little, target => $little);
+    my $what = 'pgbench scale 10; 1,000 transactions on each side after the divergence; beside it';
+    my ($files, $made) = (int($size{SCALE_FILES} / 100), 0);
+    for my $name ('100 GB', '1 TB', '10 TB')
+    {
+        my $database = shift @oids;
+        make_sparse($_, $files - $made, 32 * 1024**2, 100, $database) for values %$pair;
+        $made = $files;
+        $files *= 10;
+        workload($pair, title => "scale, $name", sizes => ['SCALE_FILES'], rounds => min(2, $size{ROUNDS}),
+            text => "$what $made relation files of 32 MiB on both sides, sparse. $by_socket", demands => []);
+    }
+    ($files, $made) = (int($size{SCALE_FILES} / 300), 0);
+    for (1 .. 3)
+    {
+        my $database = shift @oids;
+        make_small_files($pair->{source}, 2_000_000, $files - $made, $database);
+        make_small_files($pair->{target}, 3_000_000, $files - $made, $database);
+        $made = $files;
+        $files *= 5;
+        workload($pair, title => "scale, $made files of one side", sizes => ['SCALE_FILES'], rounds => 1,
+            text => "The last pair of scale, and $made files of a block that the source alone has, and as many that the "
+                . "target alone has. $by_socket",
+            demands => []);
+    }
+    discard($pair);
+    return;
+}
+
 # ---------------------------------------------------------------- all
 
 # When all workloads of a pair have been measured by programs that leave its source as it is, the others come.
@@ -679,7 +732,7 @@ if ($chosen{heavy} || $chosen{cores} || $chosen{production})
 }
 run_latency() if $chosen{latency};
 for my $alone ([ hot => \&run_hot ], [ behind => \&run_behind ], [ files => \&run_files ], [ long => \&run_long ],
-    [ big => \&run_big ])
+    [ big => \&run_big ], [ scale => \&run_scale ])
 {
     my ($name, $run) = @$alone;
     next if !$chosen{$name};

@@ -75,7 +75,7 @@ cp "$checkout/tests/bench.pl" "$checkout"/tests/bench/*.pm "$work/bench/"
 cp "$checkout/build/tests/count.so" "$checkout/build/tests/scan_speed" "$checkout/build/tests/limit" "$checkout/build/tests/delay_line" "$work/bin/"
 chmod -R a+rX "$work/bench" "$work/bin"
 
-variables='WORKLOADS|ORIGINAL|NOTE|ROUNDS|TABLES|SCALE|TRANSACTIONS|FILES|LONG_GB|HOT_GB|BEHIND_SPARSE_GB|BIG_FILES|PG_REWIND_TEST_TRACE'
+variables='WORKLOADS|ORIGINAL|NOTE|ROUNDS|TABLES|SCALE|TRANSACTIONS|FILES|LONG_GB|HOT_GB|BEHIND_SPARSE_GB|BIG_FILES|SCALE_FILES|PG_REWIND_TEST_TRACE'
 mapfile -t passed < <(env | grep -E "^($variables)=" || true)
 network=
 shell_in_network=
