@@ -377,8 +377,8 @@ sub run_latency
         title => title_of('latency'), cells => $cells, programs => [ (map { $_->{name} } @originals), 'pg_rewind' ],
         text => 'Tables with a primary key and a row each. After the divergence the target has written a row to all of them, '
             . 'the source to every tenth; it keeps 64 MB of WAL. Source: a server at the other end of a line that delays each '
-            . "packet. Seconds of the tool, medians of $size{ROUNDS} rounds.",
-    }, { sizes => [qw(TABLES ROUNDS)], load_before => $load_before });
+            . "packet. Seconds of the tool, " . ($size{ROUNDS} == 1 ? "one round." : "medians of $size{ROUNDS} rounds."),
+    }, { sizes => [qw(TABLES)], load_before => $load_before });
     return;
 }
 
