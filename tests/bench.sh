@@ -2,7 +2,7 @@
 # Ours and the originals side by side on pairs of real clusters: see tests/bench.pl. Run by `make bench`.
 #
 # WORKLOADS="typical heavy" chooses; VERSIONS="19 15" as well: by default 19, 18 and 15, as far as they are here with their pg_rewind. The first of
-# them is the newest, whose figures the documents have. The clusters lie below TMPDIR, which wants 50 GB. The result of each workload is kept in
+# them (or NEWEST=19, where that is measured in another run) is the newest, whose figures the documents have. The clusters lie below TMPDIR, which wants 50 GB. The result of each workload is kept in
 # build/bench/NAME.json; those of full size are put into BENCHMARKS.md and docs/ready.svg, which keep what they had of the others.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
@@ -107,7 +107,7 @@ done
 cd "$work"
 status=0
 for version in "${versions[@]}"; do
-    as_ordinary_user "${passed[@]}" VERSION="$version" BENCH_NEWEST=$((version == ${versions[0]})) PG_REWIND="$work/bin/pg_rewind" \
+    as_ordinary_user "${passed[@]}" VERSION="$version" BENCH_NEWEST=$((version == ${NEWEST:-${versions[0]}})) PG_REWIND="$work/bin/pg_rewind" \
         PG_BINDIR_15="$PG_BINDIR_15" PG_BINDIR_18="$PG_BINDIR_18" BENCH_COUNTER="$work/bin/count.so" BENCH_SCAN="$work/bin/scan_speed" \
         BENCH_LIMIT="$work/bin/limit" PG_REWIND_SERVERS="$servers" PG_REWIND_TEST_PATIENCE=3600 TMPDIR="$work/run" \
         BENCH_COMMIT="$commit" perl -It/lib -Ibench bench/bench.pl || status=$?

@@ -83,7 +83,7 @@ for my $workload (grep { $all || $_->{full} } values %$results)
 my @titles = sort { place_of($a) <=> place_of($b) || $a cmp $b } keys %$parts;
 my ($newest) = sort { $b->{date} cmp $a->{date} } values %$results;
 die "nothing is in $directory\n" if !$newest;
-my ($machine, $version) = @{$newest}{qw(machine version)};
+my ($machine, $version) = @{ $results->{typical} // $newest }{qw(machine version)};
 my $join = sub { my ($part) = @_; return join '', map { $parts->{$_}{$part} // '' } @titles };
 my $summary = $join->('summary');
 my $chart = $chart_path =~ s{.*/(?=docs/)}{}r;
@@ -96,7 +96,8 @@ tool's start until the standby is back: its server runs, with `fsync`, it stream
 ended. A pgBackRest backup was made just before, which is not counted; rsync runs between `pg_backup_start` and `pg_backup_stop`, and sends
 differences, as between two machines. These, and pg_basebackup, make a checkpoint on the source: they come last, after one that is not counted.
 Source, target and repository share the machine and its disk; the files were written just before, so most are in memory.
-Each workload can be measured by itself: its table has its date and commit.
+Each original rewinds clusters of its own version, and ours is run beside it on the same; a title without a version is of the newest.
+Each workload can be measured by itself: its table has its date and commit, and how busy the machine was with other work.
 
 - Machine: $machine
 - Ours: $version
