@@ -278,8 +278,6 @@ sub run_load
         text => 'The pair of typical, whose source has `log_statement = all` and `log_min_duration_statement = 0`. '
             . $by_socket,
         watch => sub { return watch_load($_[0]) });
-    measure_others($pair);
-    $source->stop->start;
     return;
 }
 
@@ -716,9 +714,9 @@ if (grep { $chosen{$_} } qw(typical load compare link))
     step('builds the pair for typical, load, compare, link');
     my $pair = typical_pair();
     run_typical($pair) if $chosen{typical};
-    run_load($pair) if $chosen{load};
     run_compare($pair) if $chosen{compare};
     run_link($pair) if $ENV{BENCH_NETWORK} && ($chosen{link} || $chosen{compare});
+    run_load($pair) if $chosen{load};    # the last, because the source logs more from then on
     discard($pair);
 }
 if ($chosen{heavy} || $chosen{cores} || $chosen{production})
