@@ -61,10 +61,10 @@ apt_in()
 }
 
 # Two servers that have parted, the old primary rewound by PROGRAM, started as a standby, and its rows compared:
-# rewind_in DIRECTORY VERSION PROGRAM
+# rewind_in DIRECTORY VERSION PROGRAM [WAY], as in tests/rewind_pair
 rewind_in()
 {
     cp "$(dirname "${BASH_SOURCE[0]}")/rewind_pair" "$1/tmp/rewind_pair"
     chmod 755 "$1/tmp/rewind_pair"
-    run_in "$1" setpriv --reuid=postgres --regid=postgres --init-groups /tmp/rewind_pair "/usr/lib/postgresql/$2/bin" "$3"
+    run_in "$1" setpriv --reuid=postgres --regid=postgres --init-groups /tmp/rewind_pair "/usr/lib/postgresql/$2/bin" "${@:3}"
 }

@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -109,9 +110,39 @@ bool file_create(const char *path, FileCreation how, int *fd, Error *error)
     return *fd >= 0 || error_set_errno(error, "could not create file \"%s\"", path);
 }
 
+bool file_random_bytes(void *bytes, size_t size, Error *error)
+{
+    AUTO_FD int fd = -1;
+    size_t length;
+
+    if (getrandom(bytes, size, 0) == (ssize_t) size)
+        return true;
+    if (!file_open_read("/dev/urandom", &fd, NULL, error))
+        return false;
+    length = (size_t) TEMP_FAILURE_RETRY(read(fd, bytes, size));
+    return length == size || error_set_errno(error, "could not generate random bytes");
+}
+
+/* A file without a name in a directory, or -1. */
+static int create_without_name(const char *directory)
+{
+    char name[FILE_MEMORY_PATH_SIZE];
+    int fd;
+
+    snprintf(name, sizeof(name), "%s/pg_rewind.XXXXXX", directory);
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(name);
+    return fd;
+}
+
 bool file_in_memory(int *fd, char *path, Error *error)
 {
     *fd = memfd_create("pg_rewind", MFD_CLOEXEC);
+    if (*fd < 0)
+        *fd = create_without_name("/dev/shm");
+    if (*fd < 0)
+        *fd = create_without_name("/tmp");
     if (*fd < 0)
         return error_set_errno(error, "could not create a file in memory");
     snprintf(path, FILE_MEMORY_PATH_SIZE, "/proc/%ld/fd/%d", (long) getpid(), *fd);

@@ -53,8 +53,12 @@ typedef enum FileCreation
  * file that is not ours. */
 MUST_CHECK bool file_create(const char *path, FileCreation how, int *fd, Error *error);
 
+/* Random bytes of the kernel. Before Linux 3.17 they come from /dev/urandom. */
+MUST_CHECK bool file_random_bytes(void *bytes, size_t size, Error *error);
+
 /* A file in memory, which is gone when fd is closed. Programs that we run can write it at path, of
- * FILE_MEMORY_PATH_SIZE bytes. */
+ * FILE_MEMORY_PATH_SIZE bytes. Before Linux 3.17 it is a file without a name in /dev/shm or, where
+ * that is missing, in /tmp. */
 #define FILE_MEMORY_PATH_SIZE 64
 MUST_CHECK bool file_in_memory(int *fd, char *path, Error *error);
 

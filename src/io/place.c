@@ -19,11 +19,29 @@
 #define MOUNTS_SIZE_MAX (64u * 1024 * 1024)
 #define LINKS_MAX 40 /* that Linux follows in one path */
 
+/* The number of the mount that a path is on; 0: the kernel does not say. A link is followed with
+ * AT_SYMLINK_FOLLOW in flags. statx tells it since Linux 5.8, and before that a file handle does
+ * where the file system has some. (Rule N4.) */
+static uint64_t find_mount_number(const char *path, int flags)
+{
+    struct file_handle handle = {.handle_bytes = 0};
+    struct statx status;
+    int mount;
+
+    if (statx(AT_FDCWD, path, (flags & AT_SYMLINK_FOLLOW) != 0 ? 0 : AT_SYMLINK_NOFOLLOW,
+              STATX_MNT_ID, &status) == 0 &&
+        (status.stx_mask & STATX_MNT_ID) != 0)
+        return status.stx_mnt_id;
+    /* The call fails because there is no room for the handle, but it sets the number. */
+    return name_to_handle_at(AT_FDCWD, path, &handle, &mount, flags) == 0 || errno == EOVERFLOW
+               ? (uint64_t) mount
+               : 0;
+}
+
 bool place_find(const char *path, Place *place, bool *found, Error *error)
 {
     struct stat status;
     struct fsxattr attributes;
-    struct statx mounted;
     AUTO_FD int fd = -1;
 
     *place = (Place){0};
@@ -35,9 +53,7 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
                      .inode = status.st_ino,
                      .owner = status.st_uid,
                      .is_directory = S_ISDIR(status.st_mode)};
-    if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
-        (mounted.stx_mask & STATX_MNT_ID) != 0)
-        place->mount = mounted.stx_mnt_id;
+    place->mount = find_mount_number(path, AT_SYMLINK_FOLLOW);
     /* XFS, ext4 and others refuse (EXDEV) to rename or link a file into a directory that passes its
      * project on, unless the file has that project already. */
     if (place->is_directory && file_open_read(path, &fd, NULL, NULL) &&
@@ -250,14 +266,45 @@ int64_t place_birth(const char *path)
                : 0;
 }
 
+/* STATX_ATTR_IMMUTABLE and STATX_ATTR_APPEND, for a kernel or a file system whose statx does not
+ * tell them (all before Linux 4.11). */
+static uint64_t find_flags(const char *path, mode_t mode)
+{
+    AUTO_FD int fd = -1;
+    int flags = 0;
+
+    if (!S_ISREG(mode) && !S_ISDIR(mode))
+        return 0;
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
+        return 0;
+    return ((flags & FS_IMMUTABLE_FL) != 0 ? STATX_ATTR_IMMUTABLE : 0u) |
+           ((flags & FS_APPEND_FL) != 0 ? STATX_ATTR_APPEND : 0u);
+}
+
+/* STATX_ATTR_MOUNT_ROOT, for a kernel whose statx does not tell it (before Linux 5.8). */
+static uint64_t find_mount_root(const char *path)
+{
+    AUTO_BUFFER Buffer directory = {0};
+    const uint64_t mount = find_mount_number(path, 0);
+    const uint64_t outer = find_mount_number(path_parent(&directory, path), AT_SYMLINK_FOLLOW);
+
+    return mount != 0 && outer != 0 && mount != outer ? STATX_ATTR_MOUNT_ROOT : 0;
+}
+
 Obstacle place_obstacle(const char *path)
 {
     AUTO_BUFFER Buffer directory = {0};
+    const uint64_t wanted = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
     struct statx status;
     struct stat parent;
 
     if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_UID, &status) != 0)
         return OBSTACLE_NONE;
+    if ((status.stx_attributes_mask & wanted) != wanted)
+        status.stx_attributes |= find_flags(path, status.stx_mode);
+    if ((status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0)
+        status.stx_attributes |= find_mount_root(path);
     if ((status.stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
         return OBSTACLE_IMMUTABLE;
     if ((status.stx_attributes & STATX_ATTR_APPEND) != 0)

@@ -13,7 +13,7 @@
 typedef struct Place
 {
     uint64_t device, inode;
-    uint64_t mount;   /* 0 where the kernel does not say (before Linux 5.8) */
+    uint64_t mount;   /* its number in /proc/self/mountinfo; 0 where the kernel does not say */
     uint32_t project; /* of new files in a directory (for quotas); 0: none, or not known */
     uid_t owner;
     bool is_directory;

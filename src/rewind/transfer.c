@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #define COUNTED_MILLISECONDS 20 /* from the end of a removal by replay until its record counts */
@@ -433,8 +432,8 @@ bool transfer_finish(const Session *session, const Divergence *divergence,
     if (settings != NULL &&
         !standby_files_stage(staged->stage, &staged->planned->plan, clusters, settings, error))
         return false;
-    if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
-        return error_set_errno(error, "could not generate random bytes");
+    if (!file_random_bytes(random, sizeof(random), error))
+        return false;
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(head.run_id + 2 * i, 3, "%02x", random[i]);
     if (!backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,

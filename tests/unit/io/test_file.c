@@ -358,6 +358,33 @@ static void test_closed_standard_streams_are_not_given_away(void **state)
     assert_int_equal(status, 0);
 }
 
+static void test_random_bytes(void **state)
+{
+    uint8_t one[16] = {0}, other[16] = {0};
+
+    (void) state;
+    assert_true(file_random_bytes(one, sizeof(one), &error));
+    assert_true(file_random_bytes(other, sizeof(other), &error));
+    assert_memory_not_equal(one, other, sizeof(one));
+}
+
+static void test_a_file_in_memory_is_written_by_others(void **state)
+{
+    char path[FILE_MEMORY_PATH_SIZE], command[FILE_MEMORY_PATH_SIZE + 16], bytes[8];
+    size_t length;
+    int fd;
+
+    (void) state;
+    assert_true(file_in_memory(&fd, path, &error));
+    snprintf(command, sizeof(command), "echo there >%s", path);
+    assert_int_equal(system(command), 0);
+    assert_true(file_read_at(fd, path, bytes, sizeof(bytes), 0, &length, &error));
+    assert_int_equal(length, 6);
+    assert_memory_equal(bytes, "there\n", 6);
+    file_close(fd);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
 /* The ACL that lets one user more read the file: as setfacl makes it (struct posix_acl_xattr_header
@@ -421,6 +448,8 @@ int main(void)
         IN_DIRECTORY(test_a_lock_is_held_once),
         IN_DIRECTORY(test_free_space),
         IN_DIRECTORY(test_closed_standard_streams_are_not_given_away),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_a_file_in_memory_is_written_by_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
