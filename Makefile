@@ -129,9 +129,9 @@ check-rpm:
 portable:
 	@ARCH="$(ARCH)" packages/portable.sh
 
-# It rewinds in bare systems; by root. SUITES="bookworm trixie sid", or SUITES=noble MIRROR=URL as above.
+# It rewinds in bare systems and without one; by root. SUITES="bullseye bookworm trixie sid", or SUITES=noble MIRROR=URL as above.
 check-portable: portable
-	@tests/setup.sh packages debootstrap
+	@tests/setup.sh packages debootstrap busybox-static openssl
 	@MIRROR="$(MIRROR)" tests/portable.sh $(SUITES)
 
 clean:

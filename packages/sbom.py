@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the SBOM of the portable directory (SPDX 2.3, JSON): packages/sbom.py VERSION MACHINE SHA256 <LIBRARIES
+"""Print the SBOM of the portable directory (SPDX 2.3, JSON): packages/sbom.py VERSION MACHINE SHA256 SHA256-OF-WRAPPER <LIBRARIES
 
 Each line of LIBRARIES: a file's path in the directory, its Debian package and version, the source package and version, its SHA256.
 """
@@ -8,7 +8,7 @@ import os
 import sys
 from datetime import datetime, timezone
 
-version, machine, digest = sys.argv[1:4]
+version, machine, digest, wrapper = sys.argv[1:5]
 name = f"pg_rewind-{version}-{machine}"
 created = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
 
@@ -29,8 +29,14 @@ def package(identifier, title, title_version, file, checksum, **more):
     }
 
 
-packages = [package("pg-rewind", "pg_rewind standalone", version, "pg_rewind", digest, licenseDeclared="PostgreSQL")]
-for number, line in enumerate(sorted(sys.stdin), 1):
+lines = sorted(sys.stdin)
+libc = next(line.split() for line in lines if line.startswith("lib/libc.so."))
+packages = [
+    package("pg-rewind", "pg_rewind standalone", version, "lib/pg_rewind", digest, licenseDeclared="PostgreSQL"),
+    package("wrapper", "pg_rewind standalone, its wrapper", version, "pg_rewind", wrapper, licenseDeclared="PostgreSQL",
+            sourceInfo=f"linked statically with {libc[1]} {libc[2]}"),
+]
+for number, line in enumerate(lines, 1):
     path, binary, binary_version, source, source_version, checksum = line.split()
     packages.append(
         package(

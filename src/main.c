@@ -10,6 +10,7 @@
 #include "io/connection.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "io/process.h"
 #include "io/supervise.h"
 #include "check/readiness.h"
 #include "lost/saved_rows.h"
@@ -306,6 +307,7 @@ int main(int argc, char **argv)
     memory_reserve_stack();
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
+    process_begin();
     log_init(argv[0]);
     signals_install();
     if (!command_line_read(argc, argv, command, &error))

@@ -1,6 +1,7 @@
 #include "io/process.h"
 
 #include "base/clock.h"
+#include "base/encoding.h"
 #include "base/workers.h"
 #include "io/file.h"
 
@@ -12,10 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#define LOADER_PREFIX "/ld-linux"
+#define PROCESS_NAME "pg_rewind"
 #define OUTPUT_MAX (1024 * 1024)
 #define NUMBER_SIZE_MAX 64
 #define OWN_OOM_SCORE_ADJ "/proc/self/oom_score_adj"
@@ -369,15 +373,69 @@ void process_describe(int wait_status, char *out, size_t size)
         snprintf(out, size, "child process exited with unrecognized status %d", wait_status);
 }
 
-bool process_own_directory(Buffer *directory, Error *error)
+/* ---- The portable directory ---- */
+
+/* Cut a path's last component off. */
+static void cut_to_parent(Buffer *path)
+{
+    const char *text = buffer_string(path);
+
+    path->size = (size_t) (strrchr(text, '/') - text);
+    if (path->size == 0)
+        buffer_append_u8(path, '/');
+}
+
+/* The program's own directory, appended. *by_loader: the executable of this process is the loader
+ * of a portable directory, which is the directory above. */
+static bool find_own_directory(Buffer *directory, bool *by_loader, Error *error)
 {
     const char *path;
 
     if (!file_read_link("/proc/self/exe", directory, error))
         return false;
     path = buffer_string(directory);
-    directory->size = (size_t) (strrchr(path, '/') - path);
-    if (directory->size == 0)
-        buffer_append_u8(directory, '/');
+    *by_loader = strncmp(strrchr(path, '/'), LOADER_PREFIX, strlen(LOADER_PREFIX)) == 0;
+    cut_to_parent(directory);
+    if (*by_loader)
+        cut_to_parent(directory);
     return true;
+}
+
+bool process_own_directory(Buffer *directory, Error *error)
+{
+    bool by_loader;
+
+    return find_own_directory(directory, &by_loader, error);
+}
+
+/* Let the C library read the list of its tables of encodings in a portable directory. It looks for
+ * the list once. */
+static void take_encodings(const char *directory)
+{
+    const char *former = getenv("GCONV_PATH");
+    AUTO_BUFFER Buffer path = {0}, kept = {0};
+
+    if (former != NULL)
+        buffer_append_string(&kept, former);
+    setenv("GCONV_PATH", path_in(&path, directory, "lib/gconv"), 1);
+    encoding_close(iconv_open("UTF-8", "LATIN1"));
+    if (former != NULL)
+        setenv("GCONV_PATH", buffer_string(&kept), 1);
+    else
+        unsetenv("GCONV_PATH");
+}
+
+void process_begin(void)
+{
+    const size_t length = strlen(PROCESS_KEPT_PREFIX);
+    AUTO_BUFFER Buffer directory = {0};
+    bool by_loader;
+
+    for (char **setting = environ; *setting != NULL; setting++)
+        if (strncmp(*setting, PROCESS_KEPT_PREFIX, length) == 0)
+            *setting += length;
+    if (!find_own_directory(&directory, &by_loader, NULL) || !by_loader)
+        return;
+    prctl(PR_SET_NAME, PROCESS_NAME);
+    take_encodings(buffer_string(&directory));
 }

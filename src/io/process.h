@@ -12,6 +12,16 @@
 
 #include <sys/resource.h>
 
+/*
+ * Called first, before another thread runs. In the portable directory a wrapper has started the C
+ * library's loader of lib, and that has started us. What the loader must not see of the caller's
+ * environment, as LD_PRELOAD, has PROCESS_KEPT_PREFIX before its name: put it back, for the
+ * programs that we run. Take the tables of encodings from lib/gconv, and call the process
+ * pg_rewind. Without that wrapper this changes nothing.
+ */
+#define PROCESS_KEPT_PREFIX "PG_REWIND_KEPT_" /* packages/portable_start.c */
+void process_begin(void);
+
 /* Run arguments[0] (NULL-terminated list, no shell); stdout into output (at most 1 MiB), stderr to
  * ours or /dev/null. */
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
@@ -52,7 +62,8 @@ MUST_CHECK bool process_shell(const ShellCommand *command, int *wait_status, Err
 /* "child process exited with exit code 1" and the like, into out. */
 void process_describe(int wait_status, char *out, size_t size);
 
-/* The absolute path of this program's own directory, appended. */
+/* The absolute path of this program's own directory, appended; where the portable directory's
+ * loader has started it, that of the portable directory. */
 MUST_CHECK bool process_own_directory(Buffer *directory, Error *error);
 
 #endif

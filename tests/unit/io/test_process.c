@@ -204,6 +204,25 @@ static void test_own_directory(void **state)
     assert_int_equal(access(buffer_string(&path), X_OK), 0);
 }
 
+/* As the wrapper of the portable directory hands it on (packages/portable_start.c). */
+static void test_what_the_wrapper_kept_is_put_back(void **state)
+{
+    const char *const arguments[] = {"/bin/sh", "-c", "echo \"$HIDDEN $PLAIN $GCONV_PATH\"", NULL};
+    AUTO_BUFFER Buffer output = {0};
+    int status;
+
+    (void) state;
+    setenv(PROCESS_KEPT_PREFIX "HIDDEN", "a=b", 1);
+    setenv("PLAIN", PROCESS_KEPT_PREFIX, 1);
+    process_begin();
+    assert_string_equal(getenv("HIDDEN"), "a=b");
+    assert_null(getenv(PROCESS_KEPT_PREFIX "HIDDEN"));
+    assert_true(process_run(arguments, false, &output, &status, &error));
+    assert_string_equal(buffer_string(&output), "a=b " PROCESS_KEPT_PREFIX " \n");
+    unsetenv("HIDDEN");
+    unsetenv("PLAIN");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_a_limit_ends_the_child),
         cmocka_unit_test(test_surroundings_of_a_server),
         cmocka_unit_test(test_own_directory),
+        cmocka_unit_test(test_what_the_wrapper_kept_is_put_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
