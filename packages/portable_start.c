@@ -6,13 +6,22 @@
  * Variables that the loader obeys were meant for the system's libraries, such as a malloc to be
  * preloaded, and would break ours. They get another name, which the program takes off again for the
  * programs that it runs (process_begin, src/io/process.h).
+ *
+ * A sandbox may refuse calls that it does not know with EPERM, as Docker before 20.10.10 does. The
+ * C library takes that for an answer, and starts no thread and no program. It needs ENOSYS to do
+ * without such a call.
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KEPT_PREFIX "PG_REWIND_KEPT_" /* PROCESS_KEPT_PREFIX */
@@ -67,6 +76,27 @@ static int hide_from_loader(void)
     return 1;
 }
 
+/* Let the calls that are newer than statx (Linux 4.11) fail with ENOSYS where a sandbox refuses one
+ * of them with EPERM: the answer of the latest filter counts. Without privileges that takes away
+ * what setuid would give, such as sudo. */
+static void correct_sandbox(void)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_statx, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof(steps) / sizeof(steps[0]), .filter = steps};
+
+    /* No kernel takes these arguments. */
+    if (syscall(SYS_clone3, NULL, 0) == 0 || errno != EPERM ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+        return;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
 int main(int argc, char **argv)
 {
     char directory[PATH_MAX];
@@ -74,6 +104,7 @@ int main(int argc, char **argv)
     char **arguments = malloc(((size_t) argc + 5) * sizeof(*arguments));
     size_t count = 0;
 
+    correct_sandbox();
     if (arguments != NULL && find_directory(directory) && hide_from_loader())
     {
         loader = make_path(directory, LOADER);

@@ -28,6 +28,30 @@
 #define FILTER_ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 /* Returns 0, or -1 with errno. */
+static inline int old_kernel_filter(struct sock_filter *steps, size_t count)
+{
+    const struct sock_fprog program = {.len = (unsigned short) count, .filter = steps};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+               ? -1
+               : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* A sandbox that is as old, and takes what it does not know for forbidden: Docker before 20.10.10.
+ * Returns as above. */
+static inline int old_sandbox_begin(void)
+{
+    static struct sock_filter steps[] = {
+        FILTER_LOAD(nr),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t) SYS_statx, 0, 1),
+        FILTER_ANSWER(EPERM),
+        FILTER_ALLOW,
+    };
+
+    return old_kernel_filter(steps, sizeof(steps) / sizeof(steps[0]));
+}
+
+/* Returns as above. */
 static inline int old_kernel_begin(void)
 {
     static struct sock_filter steps[] = {
@@ -49,13 +73,10 @@ static inline int old_kernel_begin(void)
         FILTER_ANSWER(ENOTTY),
         FILTER_ALLOW,
     };
-    const struct sock_fprog program = {.len = (unsigned short) (sizeof(steps) / sizeof(steps[0])),
-                                       .filter = steps};
 
     /* uname says 2.6: OpenSSL does not believe that a newer kernel lacks getrandom. */
-    return personality(UNAME26) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-               ? -1
-               : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    return personality(UNAME26) < 0 ? -1
+                                    : old_kernel_filter(steps, sizeof(steps) / sizeof(steps[0]));
 }
 
 #endif

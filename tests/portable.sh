@@ -34,6 +34,12 @@ for suite; do
     for way in socket rejoin; do
         rewind_in "$root" "$version" "$program" $way
     done
+    # The lines for a Dockerfile in docs/installing.md: the directory of the archive is replaced, the one of the servers is as in that image.
+    ln -s "a b:c/$name" "$root/opt/$name"
+    lines=$(sed -n '/^    FROM postgres:15$/,/^$/s/^    //p' "$checkout/docs/installing.md" | sed -n '/^RUN /,$p' | sed "s/^RUN //; s/pg_rewind-VERSION-x86_64/$name/")
+    run_in "$root" env PG_MAJOR="$version" sh -euc "$lines"
+    [[ $(run_in "$root" "/usr/lib/postgresql/$version/bin/pg_rewind" --version) == *standalone* ]]
+    run_in "$root" "/usr/lib/postgresql/$version/bin/pg_rewind.postgresql" --version >/dev/null
     echo "ok - $suite, $(run_in "$root" ldd --version | sed -n 's/.* /glibc /;1p'), PostgreSQL $version"
     umount "$root"
 done

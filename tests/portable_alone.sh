@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The portable directory alone: in a root directory that has nothing but it, /proc, /dev and /etc/passwd it rewinds a pair of servers, which run outside:
 # by a Unix socket; by TCP with a host name that a DNS server knows, TLS and SCRAM, as a user whom passwd knows; and with --rejoin, for which
-# that root gets a shell and server programs that lead outside. All that on a kernel as old as 3.10 as well (tests/old_kernel.c; Rule N4).
+# that root gets a shell and server programs that lead outside. All that on a kernel as old as 3.10 as well, and in a sandbox of that age (tests/old_kernel.c; Rule N4).
 #
 #   tests/portable_alone.sh BINDIR [DIRECTORY [COMMAND...]]      by root; a COMMAND starts DIRECTORY's program: an emulator, with its options
 set -euo pipefail
@@ -107,10 +107,11 @@ chmod 755 "$work/prepare" "$work/finish"
 
 make_program now /usr/sbin/chroot "$root" "${@:3}"
 make_program old "$work/old_kernel" /usr/sbin/chroot "$root" "${@:3}"
+make_program sandbox "$work/old_kernel" --sandbox /usr/sbin/chroot "$root" "${@:3}"
 for way in ${WAYS:-socket tcp rejoin}; do
     [ $way != rejoin ] || options='--bindir=/bin --stop-command=/bin/stop_server'
-    for program in now old; do
+    for program in now old sandbox; do
         as_servers_user "$work/rewind_pair" "$bin" "$work/$program" $way
-        echo "ok - $way, $program kernel"
+        echo "ok - alone, $way, $program"
     done
 done

@@ -28,7 +28,7 @@ root = sys.argv[1]
 with open(f"{root}/sbom.spdx.json") as file:
     document = json.load(file)
 listed = {package["packageFileName"] for package in document["packages"]}
-there = {f"lib/{name}" for name in os.listdir(f"{root}/lib") if ".so" in name} | {"pg_rewind"}
+there = {f"{inside}/{name}" for inside in ("lib", "lib/gconv") for name in os.listdir(f"{root}/{inside}") if ".so" in name} | {"pg_rewind", "lib/pg_rewind"}
 assert document["spdxVersion"] == "SPDX-2.3" and listed == there, (listed ^ there)
 assert all(package["versionInfo"] and len(package["checksums"][0]["checksumValue"]) == 64 for package in document["packages"])
 print(f"ok - the SBOM lists {len(listed)} files, with versions")
