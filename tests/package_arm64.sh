@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The Debian package and the portable directory for ARM64, made on another machine: cross-built in a bare Debian 12, kept in build/arm64, then the package
-# installed there. Both programs rewind a pair of that system's servers under qemu-user. Run by root; tests/package_arm64.sh.
+# installed there. Both programs rewind a pair of that system's servers under qemu-user; the portable one also in a root directory that has nothing
+# else (tests/portable_alone.sh). Run by root; tests/package_arm64.sh.
 #
 # Not tested by it: pg_rewind_divert, which is a script and the same for all machines (tests/package.sh); the processor itself.
 set -euo pipefail
@@ -9,7 +10,9 @@ set -euo pipefail
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/package.XXXXXX")
 root=$work/root
-trap 'umount "$root" 2>/dev/null || true; rm -rf "$work"' EXIT
+handler=pg_rewind-test-$$ # of binfmt_misc
+trap '[ ! -e "/proc/sys/fs/binfmt_misc/$handler" ] || echo -1 >"/proc/sys/fs/binfmt_misc/$handler"
+      umount "$root" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 made=$checkout/build/arm64
 
@@ -40,9 +43,27 @@ cp "$root"/src/build/deb/*.deb "$root"/src/build/portable/*.tar.gz "$made/"
 
 apt_in "$root" install "/src/build/deb/$(cd "$made" && ls pg-rewind-standalone_*.deb)"
 rewinds 'the package' /usr/bin/pg_rewind
+
+# Its wrapper executes its loader, so the kernel itself must start an emulator for this machine's programs: one that is linked statically, and is held
+# open, since the directory is alone later.
+mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc 2>/dev/null || true
+if [ ! -e /proc/sys/fs/binfmt_misc/register ]; then
+    echo "not tried here: the portable directory, since the kernel has no binfmt_misc"
+    ls "$made"
+    exit 0
+fi
+apt_in "$root" install qemu-user-static
+printf '%s' ":$handler:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:$root/usr/bin/qemu-aarch64-static:F" \
+    >/proc/sys/fs/binfmt_misc/register
 tar -C "$root/opt/portable" --strip-components=1 -xzf "$made"/pg_rewind-*-aarch64.tar.gz
-strange=$(run_in "$root" qemu-aarch64 -E LD_TRACE_LOADED_OBJECTS=1 /opt/portable/pg_rewind |
-    awk '$2 == "=>" && $3 !~ /^\/opt\// && $1 !~ /^(libc|libm|libresolv|libpthread|libdl|librt)\.so/')
+for file in pg_rewind lib/pg_rewind lib/ld-linux-aarch64.so.1; do
+    is_for_arm64 "/opt/portable/$file" || { echo "not ok - $file is not for ARM64"; exit 1; }
+done
+strange=$(run_in "$root" env LD_TRACE_LOADED_OBJECTS=1 /opt/portable/pg_rewind | awk '$2 == "=>" && $3 !~ /^\/opt\//')
 [ -z "$strange" ] || { echo "not ok - libraries of the system: $strange"; exit 1; }
-rewinds 'the portable directory' /opt/portable/pg_rewind
+for way in socket rejoin; do
+    rewind_in "$root" 15 /opt/portable/pg_rewind $way
+    echo "ok - the portable directory, $way: $(run_in "$root" /opt/portable/pg_rewind --version)"
+done
+"$(dirname "$0")/portable_alone.sh" /usr/lib/postgresql/15/bin "$root/opt/portable"
 ls "$made"
