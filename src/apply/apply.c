@@ -1,18 +1,18 @@
 /*
- * Carry the journal out.
+ * Carry out the journal.
  *
- * A kill or a power cut at any instant does no damage. Everything that the journal names was synced
- * before the journal was, and the journal before the commit: journal.h has the states. From the
- * commit to the new pg_control the next run does every step again, after it that run only cleans
- * up.
+ * A kill or a power cut at any instant does no damage. All files that the journal names were synced
+ * before the journal, and the journal before the commit; journal.h has the states. A run that is
+ * started between the commit and the new pg_control repeats every step; after the new pg_control it
+ * only removes the work directories.
  *
  * Both renames are synced before the next step begins, so the order on the disk is the order of
  * finish_committed. Every step may be repeated from its beginning, as often as runs are killed:
- * installing is done when the staged file is not there any more, patching writes the same bytes
- * again from data files that stay until the end, removing what is not there succeeds. Removals come
- * first: what is installed in the directory of a removed tablespace, which a new one uses again,
- * must survive them, also in the second run, when the old link is gone. A step that fails for a
- * passing reason (no space, an I/O error) is repeated here, because callers regard a failed exit
+ * installing a file is done if the staged file no longer exists, patching writes the same bytes
+ * again from data files that stay until the end, and removing a missing file succeeds. Removals
+ * come first: otherwise a second run, when the old link of a removed tablespace is gone, would
+ * remove what was installed in its directory for a new tablespace. A step that fails for a reason
+ * that can pass (no space, an I/O error) is retried here, because callers regard a failed exit
  * status as final.
  */
 #include "apply/apply.h"
@@ -33,9 +33,9 @@
 #include <unistd.h>
 
 #define NEW_LABEL_PATH WORK_DIRECTORY "/backup_label"
-#define REMOVED_AT_ONCE 10000 /* files whose paths are held in memory */
+#define REMOVED_AT_ONCE 10000 /* files that remove_first removes */
 
-/* A finish under way. */
+/* The state of apply_finish. */
 typedef struct Apply
 {
     const char *target_directory;
@@ -45,12 +45,12 @@ typedef struct Apply
     Arena *arena;
     JournalHead *head;
     JournalReader *reader;
-    const char **work; /* the work directory of each file system that is touched, PGDATA's last */
+    const char **work; /* the work directory of each file system with changes, PGDATA's last */
     size_t work_count;
     PendingState state;
-    bool is_resumed;  /* an earlier run has committed, and may have come further */
-    bool patient;     /* a warning about waiting was printed */
-    Written *written; /* files that were patched, while entries are carried out */
+    bool is_resumed;  /* an earlier run has committed, and may have carried out entries */
+    bool patient;     /* the warning that steps are retried was printed */
+    Written *written; /* files that were patched; only during carry_out */
 } Apply;
 
 static const char *local_path(const Apply *apply, Buffer *buffer, const char *path)
@@ -70,8 +70,8 @@ static void tell_of_signals(void)
 
 /* ---- Entries ---- */
 
-/* Files without which the data is damaged; others may be removed at any time (standby.signal,
- * *.ready, WAL). */
+/* True if the data is damaged without this file. Other programs may remove the other files at any
+ * time (standby.signal, *.ready, WAL). */
 static bool holds_data(const char *path)
 {
     static const char *const beginnings[] = {"base/",         "global/",      "pg_tblspc/",
@@ -97,7 +97,7 @@ static bool install(const Apply *apply, const JournalEntry *entry, const char *p
         return false;
     if (found)
         return file_move(staged, path, error);
-    /* Invariant 3: it has been installed already, by a run that was interrupted. */
+    /* Invariant 3: an interrupted run has installed the file already. */
     if (!file_lstat(path, &status, &found, error))
         return false;
     if (found)
@@ -108,7 +108,8 @@ static bool install(const Apply *apply, const JournalEntry *entry, const char *p
     return true;
 }
 
-/* A directory that was created there since then is not ours, and stays. */
+/* Remove a file or link. A directory of this name was created by others since the plan, and
+ * stays. */
 static bool remove_file(const char *path, Error *error)
 {
     struct stat status;
@@ -120,10 +121,12 @@ static bool remove_file(const char *path, Error *error)
 }
 
 /*
- * The link of a tablespace, after all that is removed through it. Without the link the next run
- * does not find these files, so their removal is synced before: PG_... is gone from the link's
- * directory, or is left there, and then remove_directory has synced it. The link must not come back
- * either, when a new tablespace has files in that place: the next run would remove these.
+ * Remove the link of a tablespace, after everything that is removed through it.
+ *
+ * Without the link the next run does not find these files, so their removal is synced first: PG_...
+ * is gone from the link's directory, or is left there, and then remove_directory has synced it. The
+ * link's own removal is synced too: if the link came back after a power cut, while a new tablespace
+ * has files in that place, the next run would remove these files.
  */
 static bool remove_tablespace(const char *path, Error *error)
 {
@@ -131,7 +134,7 @@ static bool remove_tablespace(const char *path, Error *error)
            durable_sync_parent(path, error);
 }
 
-/* The directory stays if files are left in it (server logs, files that are in no listing). */
+/* Remove a directory, which stays if it has files (server logs, files that are in no listing). */
 static bool remove_directory(const char *path, Error *error)
 {
     if (file_remove_directory(path, error))
@@ -143,7 +146,7 @@ static bool remove_directory(const char *path, Error *error)
     return file_sync_path(path, error);
 }
 
-/* All but the bytes of patches. A PatchVisitor. */
+/* Carry out one entry, except the ranges of patches. A PatchVisitor. */
 static bool carry_out_entry(void *context, const JournalEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
@@ -154,8 +157,8 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
     switch (entry->kind)
     {
     case JOURNAL_MAKE_DIRECTORY:
-        /* Synced at once: a file that is renamed into a directory whose own name is not yet on the
-           disk could be lost under both of its names. */
+        /* Sync the directory at once: a file that is renamed into a directory whose own name is not
+         * yet on the disk could be lost under both of its names. */
         return file_make_directories(path, error) && durable_sync_parent(path, error);
     case JOURNAL_MAKE_LINK:
         return file_make_link(entry->other, path, error);
@@ -176,11 +179,11 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
 
 /* ---- Syncing what was touched ---- */
 
-/* Paths that are synced. */
+/* Paths to sync. */
 typedef struct SyncList
 {
     Arena *arena;
-    const char **paths; /* the arena's */
+    const char **paths; /* allocated in arena */
     size_t count;
     const char *last; /* the directory that was added last */
 } SyncList;
@@ -192,7 +195,7 @@ static bool sync_one(void *context, size_t item, Error *error)
     return file_sync_path(list->paths[item], error);
 }
 
-/* An entry has touched the file if it was patched, else its directory. */
+/* Add what the entry has changed: the file if it was patched, otherwise its directory. */
 static void add_touched(const Apply *apply, const JournalEntry *entry, SyncList *list)
 {
     AUTO_BUFFER Buffer buffer = {0};
@@ -241,15 +244,16 @@ static bool remove_one(void *context, size_t item, Error *error)
     return remove_file(list->paths[item], error);
 }
 
-/* The journal begins with removals. A tablespace's link goes after what is removed through it. */
+/* True for the removals with which the journal begins. The link of a tablespace is excepted: it
+ * goes after everything that is removed through it. */
 static bool is_among_removals(const JournalEntry *entry)
 {
     return entry->kind == JOURNAL_WORK_DIRECTORY || entry->kind == JOURNAL_REMOVE_DIRECTORY ||
            (entry->kind == JOURNAL_REMOVE && !relpath_is_tablespace(entry->path));
 }
 
-/* Remove the first files that are to be removed by several threads: the kernel needs time to drop
- * their pages from its cache. What this leaves is removed in the journal's order. */
+/* Remove the journal's first files in several threads: the kernel needs time to drop their pages
+ * from its cache. The other removals follow in the journal's order. */
 static bool remove_first(const Apply *apply, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -278,8 +282,8 @@ static bool remove_copy(const Apply *apply, const char *directory, Error *error)
     return file_remove(local_path(apply, &path, path_in(&name, directory, FILE_COPY_NAME)), error);
 }
 
-/* Remove what a run that was killed while it moved files by copying them (file_move) has left in
- * the directories that are synced below: this run may be able to rename them. */
+/* Remove incomplete copies in the directories of installed files: a run was killed while file_move
+ * copied instead of renaming. This run may be able to rename, and would not remove them. */
 static bool remove_copies(const Apply *apply, Error *error)
 {
     AUTO_BUFFER Buffer last = {0};
@@ -304,13 +308,13 @@ static bool remove_copies(const Apply *apply, Error *error)
     return end;
 }
 
-/* Before the first step that changes pg_control: the blocker is on the disk. */
+/* Put the blocker on the disk, before the first step that changes pg_control. */
 static bool sync_blocker(Apply *apply, Error *error)
 {
     return file_sync_path(apply->target_directory, error);
 }
 
-/* global/ may be another mount: then it has a work directory. */
+/* Replace pg_control. If global/ is a separate mount, the new file is in a work directory there. */
 static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE_SIZE],
                             Error *error)
 {
@@ -327,7 +331,7 @@ static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE
                            CONTROL_FILE_SIZE, error);
 }
 
-/* A run that was killed may have renamed pg_control without syncing its directory. */
+/* Sync pg_control's directory: a killed run may have renamed pg_control without syncing. */
 static bool sync_control(Apply *apply, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -351,7 +355,7 @@ static bool show_interrupted(Apply *apply, Error *error)
     return interlock_show_interrupted(apply->interlock, error);
 }
 
-/* The first file of a ballast is "ballast", the others have a number after that. */
+/* Remove the files of every ballast: "ballast", and that name followed by a number. */
 static bool remove_ballast(Apply *apply, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -396,7 +400,7 @@ static bool check_work_directory(const char *path, Error *error)
                : false;
 }
 
-/* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
+/* Carry out and sync in one step: after a failed sync all writes must be repeated. */
 static bool carry_out(Apply *apply, Error *error)
 {
     bool ok = true;
@@ -440,8 +444,8 @@ static bool install_control(Apply *apply, Error *error)
     return replace_control(apply, apply->head->new_control, error);
 }
 
-/* The journal goes last: until then the next run sees that the rewind is whole, and needs no
- * source. */
+/* Remove a work directory, and the journal last: as long as it exists, the next run sees that the
+ * rewind is complete, and needs no source. */
 static bool remove_work_directory(const char *path, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
@@ -467,7 +471,7 @@ static bool remove_work_directories(Apply *apply, Error *error)
 
 /* ---- Patience ---- */
 
-/* Reasons that can pass, or that an administrator can remove while we wait. */
+/* True for an errno that can pass, or whose cause an administrator can remove while we wait. */
 static bool can_pass(int number)
 {
     static const int passing[] = {ENOSPC, EDQUOT, EIO,    EAGAIN, EBUSY,    EINTR,
@@ -481,10 +485,10 @@ static bool can_pass(int number)
     return false;
 }
 
-/* Do a step again and again, while it fails for a reason that can pass and patience is left. */
+/* Repeat a step while it fails for a reason that can pass and patience is left. */
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
-    /* By the clock: signals cut sleeps short. */
+    /* Measure by the clock: signals cut sleeps short. */
     const double end = clock_seconds() + apply->patience_seconds;
 
     while (!step(apply, error))
@@ -506,10 +510,10 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
     return true;
 }
 
-/* ---- The end of it ---- */
+/* ---- The order of all steps ---- */
 
-/* The last rename, which ends it. Where it fails the text stands for the blocker, which is gone
- * already. */
+/* Install the new pg_control: the last rename. If it fails, the text in the pid file tells an
+ * administrator to run pg_rewind again, since the blocker is already replaced. */
 static bool finish_control(Apply *apply, Error *error)
 {
     Error failure;
@@ -521,31 +525,37 @@ static bool finish_control(Apply *apply, Error *error)
     return false;
 }
 
-/* The order is the point; why, is at the top and in design/interruption.md. */
+/* Run all steps after the commit. Their order matters: the top of this file and
+ * design/interruption.md say why. */
 static bool finish_committed(Apply *apply, Error *error)
 {
     return
         /* Before the poison: once pg_control is poisoned, only the blocker tells an administrator
          * to run pg_rewind again. */
         patiently(apply, sync_blocker, error) &&
-        /* Before any file changes: anybody may delete backup_label at any time. */
+        /* Before any file changes: anybody may delete the blocker at any time, and only the poison
+         * then keeps a server from starting. */
         patiently(apply, install_poison, error) &&
-        /* After the poison: until then the owner may start the target. */
+        /* After the poison: until then the owner may start the target, and the text would be
+         * wrong. */
         patiently(apply, show_interrupted, error) &&
         /* The ballast holds the space that the next step needs. */
         patiently(apply, remove_ballast, error) &&
         /* After the poison: Invariant 5. */
         patiently(apply, carry_out, error) &&
-        /* After all entries: the blocker guards a half changed target. Before the new pg_control:
-           callers would take that together with the blocker for a complete rewind. */
+        /* After all entries: the blocker keeps a half changed target from starting. Before the new
+         * pg_control: callers take the blocker together with a new pg_control for a complete
+         * rewind. */
         patiently(apply, install_label, error) &&
-        /* Before the end: nothing would remove a stale pid file that names no process. */
+        /* Before the new pg_control: afterwards no run would remove a pid file that names no
+         * process. */
         patiently(apply, restore_pid_file, error) &&
-        /* Last: the poison guards all of the above. */
+        /* Last: the poison keeps servers from starting during all steps above. */
         finish_control(apply, error);
 }
 
-/* The rewind is whole: what cannot be removed now is removed by the next run. */
+/* Remove the work directories; a failure is a warning, since the rewind is complete and the next
+ * run removes what is left. */
 static void clean_up_or_warn(Apply *apply)
 {
     Error error;
@@ -576,7 +586,7 @@ static bool list_work_directories(Apply *apply, Error *error)
     return true;
 }
 
-/* Open the journal, and find the state that the target is in. */
+/* Open the journal, and determine the state of the target. */
 static bool open_journal(Apply *apply, Error *error)
 {
     journal_close_reader(apply->reader);
@@ -588,7 +598,8 @@ static bool open_journal(Apply *apply, Error *error)
 }
 
 /*
- * The run that commits has the pid file already; a run that finishes an interrupted one does not.
+ * Claim the pid file unless this run has it: the run that commits has claimed it already, a run
+ * that finishes an interrupted rewind has not.
  */
 static bool claim_pid_file(Apply *apply, Error *error)
 {
@@ -603,7 +614,8 @@ static bool finish_or_sync(Apply *apply, Error *error)
                          apply->target_directory);
     signals_hold_off();
     file_set_modes(apply->head->group_access);
-    /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
+    /* Sync pg_control even if only the cleaning up is left: otherwise the poison could return after
+     * a power cut, when the journal is gone. */
     if (!patiently(apply, claim_pid_file, error) ||
         !(apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
                                           : finish_committed(apply, error)))

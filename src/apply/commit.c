@@ -1,6 +1,6 @@
 /*
- * The commit: the one rename that decides, and reading afterwards how it went. The states are in
- * journal.h.
+ * The commit, one rename, and recognizing a committed rewind afterwards. journal.h describes the
+ * states.
  */
 #include "apply/commit.h"
 
@@ -17,7 +17,7 @@
 #define BLOCKER_PATH WORK_DIRECTORY "/blocker"
 #define OLD_LABEL_PATH WORK_DIRECTORY "/old_backup_label"
 
-/* ---- What is in place ---- */
+/* ---- The state on the disk ---- */
 
 static bool read_control(const char *target_directory, Buffer *control, Error *error)
 {
@@ -43,7 +43,7 @@ bool commit_control_is(const char *target_directory, const uint8_t expected[CONT
     return ok;
 }
 
-/* *same: backup_label is the blocker of this run. */
+/* Set *same if backup_label is the blocker of this run. */
 static bool blocker_is(const char *target_directory, const char *run_id, bool *same, Error *error)
 {
     AUTO_BUFFER Buffer path_buffer = {0}, label = {0};
@@ -74,8 +74,8 @@ static bool looks_like_blocker(const Buffer *label)
 }
 
 /*
- * This target can be in the hands of a journal that cannot be read, if pg_control looks like a
- * poison or backup_label like a blocker, or if one of them cannot be read.
+ * True if an unreadable journal may have been committed in this target: pg_control looks like a
+ * poison, backup_label looks like a blocker, or one of the two cannot be read.
  */
 static bool may_be_committed(const char *target_directory)
 {
@@ -90,8 +90,9 @@ static bool may_be_committed(const char *target_directory)
     return found && looks_like_blocker(&label);
 }
 
-/* A tool can have written into the poison, which says that the server was shut down (pg_checksums
- * --enable). Its checkpoint location stays. */
+/* True if pg_control is the journal's poison after a change by a tool: pg_checksums --enable
+ * accepts the poison as the pg_control of a stopped server. Its checkpoint location identifies the
+ * poison. */
 static bool holds_changed_poison(const char *target_directory, const JournalHead *head)
 {
     Control control;
@@ -110,9 +111,9 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
         !read_control(target_directory, &control, error))
         return false;
     /*
-     * If there is a blocker, but pg_control is not one of the journal's three, the plan is
-     * obsolete: a server got past the pid file at the moment of the commit, and the run was killed
-     * before its second check could take the blocker back.
+     * A blocker beside a pg_control that is neither old, poison nor new makes the plan obsolete: a
+     * server got past the pid file at the moment of the commit, and the run was killed before its
+     * second check could remove the blocker.
      */
     if (is_control(&control, head->poison) || (blocked && is_control(&control, head->old_control)))
         *state = PENDING_APPLY;
@@ -125,7 +126,7 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
     return true;
 }
 
-/* Every file that the journal installs is staged still. */
+/* Set *staged if every file that the journal installs is still in a work directory. */
 static bool all_is_staged(const char *target_directory, JournalReader *reader, bool *staged,
                           Error *error)
 {
@@ -149,9 +150,9 @@ static bool all_is_staged(const char *target_directory, JournalReader *reader, b
 }
 
 /*
- * Under the pg_control from before the rewind nothing was carried out yet. If a staged file is gone
- * nevertheless, somebody has put the files of the target back, the installed ones as well: the
- * journal is obsolete. (Rule I1.)
+ * With the old pg_control no entry has been carried out yet. If a staged file is missing
+ * nevertheless, somebody has restored the target's files, including the installed ones: the journal
+ * is obsolete. (Rule I1.)
  */
 static bool check_not_put_back(const char *target_directory, const JournalHead *head,
                                JournalReader *reader, PendingState *state, Error *error)
@@ -175,7 +176,8 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
     bool found, success;
 
     *pending = (PendingRewind){.state = PENDING_NONE, .divergence = ""};
-    /* Without --no-sync a journal is whole before the commit, and is never written again. */
+    /* Unless --no-sync was given, a committed journal is complete on the disk and never written
+     * again. */
     if (!journal_open(target_directory, arena, &reader, head, &found, error))
         return !may_be_committed(target_directory);
     if (!found)
@@ -188,8 +190,9 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
     return success;
 }
 
-/* The error says that the path leads to no directory which this user may enter, and so does
- * pg_control. Where only the work directory is closed, pg_control shows a rewind. */
+/* True if the error number, and failing to read pg_control as well, say that the path leads to no
+ * directory which this user may enter. If only the work directory is closed, pg_control can be
+ * read. */
 static bool may_not_be_entered(const char *target_directory, int number)
 {
     Control control;
@@ -210,14 +213,14 @@ PendingSight apply_look_for_pending(const char *target_directory, bool suspected
                    : PENDING_NOT_THERE;
     if (pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP)
         return PENDING_THERE;
-    /* A blocker may have to be taken back. */
+    /* A blocker may have to be removed first. */
     return pending.state == PENDING_STALE && may_be_committed(target_directory) ? PENDING_UNCERTAIN
                                                                                 : PENDING_NOT_THERE;
 }
 
 /* ---- The commit ---- */
 
-/* Keep the target's own backup_label, if there is one: commit_take_back may need it. */
+/* Keep the target's own backup_label, if it exists, for commit_take_back. */
 static bool keep_old_label(const char *target_directory, bool *kept, Error *error)
 {
     AUTO_BUFFER Buffer label = {0}, old = {0}, bytes = {0};
@@ -231,13 +234,13 @@ static bool keep_old_label(const char *target_directory, bool *kept, Error *erro
         return false;
     if (!*kept || file_link(buffer_string(&label), buffer_string(&old), &exists, error))
         return true;
-    /* The file system has no hard links. */
+    /* Copy backup_label: the file system has no hard links. */
     return file_read_all(buffer_string(&label), LABEL_SIZE_MAX, &bytes, NULL, error) &&
            durable_write(buffer_string(&old), bytes.bytes, bytes.size, status.st_mode & 07777,
                          error);
 }
 
-/* Put the old backup_label back, or have none. */
+/* Restore the old backup_label, or remove the blocker if the target had none. */
 static bool take_blocker_back(const char *target_directory, bool had_label, Error *error)
 {
     AUTO_BUFFER Buffer label = {0}, old = {0};
@@ -294,8 +297,8 @@ bool commit_check_control(const char *target_directory,
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
-/* A move that fails can have put the blocker in place nevertheless (a rename on a network file
- * system; a copy whose directory cannot be synced): look. */
+/* Install the blocker. A failed move is checked, because the blocker may be in place nevertheless
+ * (a rename on a network file system, a copy whose directory cannot be synced). */
 static bool install_blocker(const char *target_directory, const char *blocker, const char *run_id,
                             bool *committed, Error *error)
 {
@@ -325,8 +328,8 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
         !install_blocker(target_directory, blocker, head->run_id, committed, error))
         return false;
 
-    /* Again, after the rename: a server takes the pid file before it reads the label, so one that
-       we do not see now meets the blocker. */
+    /* Check again after the rename: a server claims the pid file before it reads backup_label, so a
+     * server that is not seen now meets the blocker. */
     if (check_still_ours(interlock, error) &&
         commit_check_control(target_directory, head->old_control, error))
     {

@@ -1,5 +1,5 @@
 /*
- * The commit, and how it is seen afterwards.
+ * The commit of a rewind, and how a later run recognizes a committed one on the disk.
  */
 #ifndef APPLY_COMMIT_H
 #define APPLY_COMMIT_H
@@ -7,71 +7,76 @@
 #include "apply/journal.h"
 #include "target/interlock.h"
 
-/* The table at the top of journal.h says what is on the disk in each. */
+/* State of an earlier rewind of a target. The table at the top of journal.h says which files each
+ * state leaves on the disk. */
 typedef enum PendingState
 {
-    PENDING_NONE,   /* leftovers of staging or cleaning up can be there, among them a journal that
-                       cannot be read and was never committed: stage_remove_stale */
-    PENDING_STALE,  /* a journal that is not live: stage_remove_stale */
-    PENDING_APPLY,  /* committed: must be finished */
-    PENDING_CLEANUP /* finished except for cleaning up */
+    PENDING_NONE,  /* nothing to finish; stage_remove_stale removes leftovers of staging or cleaning
+                      up, such as an unreadable journal that was never committed */
+    PENDING_STALE, /* a journal that must not be carried out; stage_remove_stale removes it */
+    PENDING_APPLY, /* committed: the rewind must be finished */
+    PENDING_CLEANUP /* complete, except that work directories are left */
 } PendingState;
 
 typedef struct PendingRewind
 {
     PendingState state;
-    const char *divergence; /* "LSN on timeline N", for messages; "": not known */
-    const char *options;    /* Options.decided of the run that began it; NULL: not known */
+    const char *divergence; /* "LSN on timeline N", for messages; "" if not known */
+    const char *options; /* Options.decided of the run that began the rewind; NULL if not known */
 } PendingRewind;
 
 /*
- * Find what an earlier run left in this target; texts are in arena. Reads only. A journal that
- * cannot be read is an error only where it can have been committed, else there is none.
+ * Find the state of an earlier rewind in this target. Reads only; texts are in arena. An unreadable
+ * journal is an error only if it may have been committed, otherwise the state is PENDING_NONE.
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);
 
-/* The answer of the disk to whether an earlier run has left a rewind that must be finished. */
+/* The answer of apply_look_for_pending: has the target a rewind that must be finished? */
 typedef enum PendingSight
 {
     PENDING_NOT_THERE,
     PENDING_THERE,    /* PENDING_APPLY or PENDING_CLEANUP */
-    PENDING_UNCERTAIN /* a rewind may be pending: the directory cannot be read, or a journal is not
-                         live but no server can start there */
+    PENDING_UNCERTAIN /* a rewind may be pending: the directory cannot be read, or a server cannot
+                         start although the journal is not live */
 } PendingSight;
 
 /*
- * Look without an error, for a run that has failed or that only asks. A path that leads to no
- * directory which this user may enter holds no rewind of theirs; with `suspected`, when a process
- * of this command was killed there, it may.
+ * Like apply_pending, but every failure is an answer: for a run that has failed or that only asks.
+ * A path that leads to no directory which this user may enter holds no rewind of this user; with
+ * `suspected` (a process with this command line was killed) the answer is PENDING_UNCERTAIN even
+ * then.
  */
 PendingSight apply_look_for_pending(const char *target_directory, bool suspected);
 
 /*
- * The commit: check pg_control's bytes and the pid file, install the blocker by rename, check both
- * again (not ours: the blocker is taken back and nothing was touched). *committed says whether the
- * rewind must now be finished, also when an error is returned.
+ * The commit: check that pg_control is the plan's and that the pid file is still ours, install the
+ * blocker by rename, and check both again. If the second check fails, the blocker is removed again
+ * and the target is unchanged. *committed says whether the rewind must now be finished, even if an
+ * error is returned.
  */
 MUST_CHECK bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed,
                              Error *error);
 
-/* *same: global/pg_control is this one, byte for byte. A missing or short one is not. */
+/* Set *same if global/pg_control has exactly the expected bytes. A missing or shorter file
+ * differs. */
 MUST_CHECK bool commit_control_is(const char *target_directory,
                                   const uint8_t expected[CONTROL_FILE_SIZE], bool *same,
                                   Error *error);
 
-/* Fails if pg_control is not the one of the plan: a server has run since. */
+/* Fails if pg_control is not the one for which the plan was made: a server has run since. */
 MUST_CHECK bool commit_check_control(const char *target_directory,
                                      const uint8_t old_control[CONTROL_FILE_SIZE], Error *error);
 
-/* The state of a target with this journal, as blocker, poison and new pg_control show it. */
+/* Set *state to the state of a target that has this journal: blocker, poison and new pg_control
+ * show it. */
 MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *head,
                              PendingState *state, Error *error);
 
 /*
- * Take the blocker of the journal's run back, if it is in place: the target's own backup_label, or
- * none, replaces it. For a journal that is not live. After a failure the blocker is in place still,
- * and what is needed to take it back must stay.
+ * Remove the blocker of a journal that is not live, if it is in place: the target's own
+ * backup_label, if it had one, is restored. After a failure the blocker is still in place; keep the
+ * work directory, which holds what the next attempt needs.
  */
 MUST_CHECK bool commit_take_back(const char *target_directory, Error *error);
 

@@ -1,6 +1,6 @@
 /*
- * The file, little-endian: magic, format, size of the head, head | entries, each with its size
- * before it | trailer: count of entries, bytes of all ranges, CRC-32C of everything before the CRC.
+ * Format of the journal, little-endian: magic, format, size of the head, head | entries, each after
+ * its size | trailer: count of entries, bytes of all ranges, CRC-32C of everything before the CRC.
  */
 #include "apply/journal.h"
 
@@ -14,7 +14,7 @@
 #define JOURNAL_MAGIC "PGRWJRNL"
 #define MAGIC_SIZE 8
 #define JOURNAL_FORMAT 2
-#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1 /* an earlier release wrote it; it is read */
+#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1 /* format of earlier releases, which is still read */
 #define FRONT_SIZE (MAGIC_SIZE + 4 + 4)
 #define TRAILER_SIZE (8 + 8 + 4)
 #define HEAD_SIZE_MAX (1024 * 1024)
@@ -28,9 +28,9 @@ struct JournalWriter
 {
     const char *target_directory;
     Buffer path_buffer;
-    const char *path; /* journal.new */
+    const char *path; /* path of journal.new, in path_buffer */
     int fd;
-    Buffer buffer; /* not yet written */
+    Buffer buffer; /* bytes that are not yet written */
     uint64_t offset;
     uint32_t crc;
     uint64_t count;
@@ -43,12 +43,12 @@ struct JournalReader
     const char *path;
     int fd;
     uint64_t entries_begin, entries_end; /* offsets into the file */
-    uint64_t offset;                     /* where the next entry begins */
-    uint64_t count;                      /* entries, by the trailer */
+    uint64_t offset;                     /* offset of the next entry in the file */
+    uint64_t count;                      /* number of entries, from the trailer */
     uint64_t range_bytes;
-    uint64_t window_offset; /* where the window begins in the file */
+    uint64_t window_offset; /* offset of the window in the file */
     size_t window_size;
-    bool has_options; /* see JOURNAL_FORMAT_WITHOUT_OPTIONS */
+    bool has_options; /* false for JOURNAL_FORMAT_WITHOUT_OPTIONS */
     uint8_t window[WINDOW_SIZE];
     char strings[2 * (STRING_SIZE_MAX + 1)]; /* path and other of the last entry that was read */
 };
@@ -124,7 +124,7 @@ static void append_head(Buffer *buffer, const JournalHead *head)
 
     buffer_append(buffer, JOURNAL_MAGIC, MAGIC_SIZE);
     buffer_append_u32(buffer, JOURNAL_FORMAT);
-    buffer_append_u32(buffer, 0); /* the head's size, below */
+    buffer_append_u32(buffer, 0); /* the head's size, which is set below */
     begin = buffer->size;
     buffer_append(buffer, head->run_id, RUN_ID_SIZE);
     buffer_append_u8(buffer, head->group_access ? 1 : 0);
@@ -193,7 +193,7 @@ bool journal_add(JournalWriter *writer, const JournalEntry *entry, Error *error)
     return writer->buffer.size < FLUSH_SIZE || writer_flush(writer, error);
 }
 
-/* The trailer; its CRC covers all before itself. */
+/* Write the trailer, whose CRC covers all bytes before the CRC. */
 static bool write_trailer(JournalWriter *writer, Error *error)
 {
     buffer_append_u64(&writer->buffer, writer->count);
@@ -254,7 +254,7 @@ static bool read_exactly(const JournalReader *reader, void *bytes, size_t size, 
     return true;
 }
 
-/* Check size, CRC and the front, and find out where the entries are. */
+/* Check size, CRC and front, and locate the entries. */
 static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *head_size,
                              Error *error)
 {
@@ -341,7 +341,7 @@ static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, J
     return true;
 }
 
-/* Give `size` bytes of the entries at reader->offset; they lie in the window. */
+/* Set *bytes to `size` bytes of the entries at reader->offset, in the window. */
 static bool window_take(JournalReader *reader, size_t size, const uint8_t **bytes, Error *error)
 {
     if (size > WINDOW_SIZE || size > reader->entries_end - reader->offset)
@@ -363,7 +363,8 @@ static bool window_take(JournalReader *reader, size_t size, const uint8_t **byte
     return true;
 }
 
-/* A string of at most STRING_SIZE_MAX bytes into out; one with a NUL inside fails the cursor. */
+/* Read a string of at most STRING_SIZE_MAX bytes into out and return its length. A NUL inside fails
+ * the cursor. */
 static size_t take_string(Cursor *cursor, char *out)
 {
     const uint16_t length = cursor_u16(cursor);
@@ -413,7 +414,7 @@ bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *
     return true;
 }
 
-/* Read every entry; their number and their bytes must be those of the trailer. */
+/* Read every entry, and check their number and bytes against the trailer. */
 static bool check_all_entries(JournalReader *reader, Error *error)
 {
     JournalEntry entry;

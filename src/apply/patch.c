@@ -1,9 +1,9 @@
 /*
- * The threads take tasks from the journal, one at a time under a lock: ranges of one file that lie
- * one after the other in the data file, so that a task is one read and a few writes. Ranges of a
- * file do not overlap and end before its final size, so tasks may be done in any order, and the
- * file may be cut or extended before any of them. All other entries of the journal are carried out
- * in its order, under the lock.
+ * Threads that take tasks from the journal, one at a time under a lock. A task is a group of ranges
+ * of one file that are adjacent in the data file, so it takes one read and a few writes. Ranges of
+ * a file do not overlap and end before its final size, so tasks may run in any order, and the file
+ * may be truncated or extended before any of them. All other entries are carried out in the
+ * journal's order, under the lock.
  */
 #include "apply/patch.h"
 
@@ -20,22 +20,22 @@
 
 typedef struct Range
 {
-    uint64_t offset; /* in the file */
+    uint64_t offset; /* bytes into the patched file */
     size_t size;
 } Range;
 
 typedef struct Task
 {
-    Buffer path; /* the file; empty: the task is empty */
+    Buffer path; /* the patched file; empty if there is no task */
     uint64_t final_size;
-    Buffer data_path; /* the data file, as the journal names it */
+    Buffer data_path; /* the data file with the new bytes, named as in the journal */
     uint64_t data_offset;
-    size_t size; /* bytes in all ranges */
+    size_t size; /* sum of all ranges, in bytes */
     Range ranges[TASK_RANGES];
-    size_t count; /* ranges; 0: the file is only cut or extended */
+    size_t count; /* number of ranges; with 0 the file is only truncated or extended */
 } Task;
 
-/* All threads share this; the lock guards it. */
+/* State that all threads share; the lock guards it. */
 typedef struct Patching
 {
     const char *target_directory;
@@ -44,22 +44,22 @@ typedef struct Patching
     void *context;
     Written *written;
     pthread_mutex_t lock;
-    JournalEntry entry; /* the next one; a range shrinks to what is left */
+    JournalEntry entry; /* next entry; a range shrinks to the bytes that no task has */
     bool has_entry;
-    bool end;    /* no entry comes */
-    bool failed; /* a thread has failed: the others stop */
-    Buffer path; /* the file whose ranges come next; empty: none */
+    bool end;    /* the journal has no further entry */
+    bool failed; /* a thread has failed, so the others stop */
+    Buffer path; /* the file to which the next ranges belong; empty if none */
     uint64_t final_size;
 } Patching;
 
-/* One thread. */
+/* State of one thread. */
 typedef struct Patcher
 {
     Patching *patching;
     Task task;
-    OpenFile target; /* the file that is patched */
-    OpenFile data;   /* the data file with its staged bytes */
-    uint8_t *bytes;  /* TASK_SIZE */
+    OpenFile target; /* the patched file */
+    OpenFile data;   /* the data file with the staged bytes */
+    uint8_t *bytes;  /* buffer of TASK_SIZE bytes */
 } Patcher;
 
 bool error_missing_file(const char *local, Error *error)
@@ -78,7 +78,7 @@ static void set_string(Buffer *buffer, const char *string)
 
 /* ---- Taking a task ---- */
 
-/* True if this range continues the task. */
+/* True if the range can be added to the task. */
 static bool fits(Task *task, const JournalEntry *entry)
 {
     return task->count == 0 || (task->count < TASK_RANGES && task->size < TASK_SIZE &&
@@ -86,7 +86,7 @@ static bool fits(Task *task, const JournalEntry *entry)
                                 strcmp(entry->other, buffer_string(&task->data_path)) == 0);
 }
 
-/* Move as much of the next range into the task as fits. */
+/* Move the next range into the task, up to TASK_SIZE; the rest stays the next entry. */
 static bool take_range(Patching *patching, Task *task, Error *error)
 {
     JournalEntry *entry = &patching->entry;
@@ -113,7 +113,7 @@ static bool take_range(Patching *patching, Task *task, Error *error)
     return true;
 }
 
-/* Take an entry that is no range. */
+/* Carry out an entry that is not a range; JOURNAL_PATCH begins a task. */
 static bool take_other(Patching *patching, Task *task, Error *error)
 {
     const JournalEntry *entry = &patching->entry;
@@ -168,7 +168,7 @@ static bool take_task(Patching *patching, Task *task, Error *error)
     return ok;
 }
 
-/* ---- Doing it ---- */
+/* ---- Carrying out a task ---- */
 
 static bool open_target(Patcher *patcher, const char *path, Error *error)
 {
@@ -186,7 +186,7 @@ static bool open_data(Patcher *patcher, const char *name, Error *error)
 
     if (!open_file_switch(&patcher->data, path, OPEN_TO_READ, NULL, error))
         return false;
-    /* A missing file is an error here, in the words of file_open_read. */
+    /* A missing data file is an error here; file_open_read sets it. */
     return patcher->data.fd >= 0 || file_open_read(path, &patcher->data.fd, NULL, error);
 }
 
