@@ -1,5 +1,5 @@
 /*
- * Source and target as a pair.
+ * Source and target of a run, as a pair.
  */
 #ifndef PAIR_CLUSTERS_H
 #define PAIR_CLUSTERS_H
@@ -8,29 +8,29 @@
 #include "format/history.h"
 
 /*
- * Both clusters as they were found. Nothing changes them afterwards. The histories' entries, and
- * all strings, are in the arena of the run.
+ * Both clusters. The steps that find out a value set it once; afterwards nothing changes it. The
+ * histories' entries, and all strings, are in the arena of the run.
  */
 typedef struct Clusters
 {
     Target target;
-    Source *source;         /* NULL: it could not be reached */
-    WalShape shape;         /* of both */
-    History source_history; /* no entries: not read yet */
-    History target_history; /* the same; with --compare it need not be known */
+    Source *source;         /* NULL if it could not be reached; the session closes it */
+    WalShape shape;         /* WAL shape of both clusters */
+    History source_history; /* no entries before they are read */
+    History target_history; /* likewise; with --compare it can stay unknown */
 } Clusters;
 
-/* The source at one moment. A server goes on: asking it again gives another value. */
+/* The source at one moment. A server that is asked again gives later values. */
 typedef struct SourceState
 {
     Control control;
-    SourcePosition position; /* asked for after the control: never before its checkpoint */
+    SourcePosition position; /* asked for after the control, so never before its checkpoint */
 } SourceState;
 
 /*
- * The source once more: its pg_control, then its position. An error if it is no longer the same
- * cluster on the same timeline, does not run any more, or, for a directory, was changed at all; in
- * the contract's words. before and now may be the same.
+ * Read the source again: its pg_control, then its position. Fails, in the contract's words, if the
+ * source is no longer the same cluster on the same timeline, if its server no longer runs, or if
+ * any byte of a source directory's pg_control has changed. before and now may be the same.
  */
 MUST_CHECK bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
                                         Error *error);
@@ -41,9 +41,9 @@ MUST_CHECK bool source_state_read_settled(Source *source, const SourceState *bef
                                           SourceState *now, bool *removes, Error *error);
 
 /*
- * The last position of the source's WAL that the rewound target must have. With a standby as
- * source: what it has replayed, but no less than the divergence, since the target's own pages may
- * be as new as that, whatever the standby has on its disk.
+ * The last LSN of the source's WAL that the rewound target must have. For a standby as source: what
+ * it has replayed, but at least the divergence, because the target's own pages may be as new as the
+ * divergence, whatever the standby has on its disk.
  */
 Lsn source_state_wal_end(const SourceState *state, Lsn divergence);
 

@@ -16,7 +16,7 @@ bool error_direction(const Clusters *clusters, Error *error)
     size_t common;
     Lsn at;
 
-    /* A promotion of the target ended the source's own timeline for it. */
+    /* A promotion of the target ended the source's last timeline in the target's history. */
     if (target_history->count > 0 && history_common(source_history, target_history, &common, &at) &&
         common + 1 == source_history->count && common + 1 < target_history->count)
         error_set(error, ERROR_FAILED,

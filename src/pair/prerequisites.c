@@ -7,7 +7,8 @@
 
 #include <math.h>
 
-#define STOP_SECONDS 5 /* for a server to be stopped, and for its processes to notice that */
+/* time for a running server to stop, and for the processes of a stopped one to exit */
+#define STOP_SECONDS 5
 #define SILENT_SECONDS 1
 
 bool error_offer_compare(Error *error)
@@ -17,19 +18,19 @@ bool error_offer_compare(Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* The pair, for the checks. */
+/* The input of each check. */
 typedef struct Given
 {
     const Clusters *clusters;
-    const SourceState *state; /* NULL: the source could not be asked */
-    const Options *options;   /* NULL: not needed */
+    const SourceState *state; /* the source's; NULL if it could not be asked */
+    const Options *options;   /* NULL for checks that need none */
     bool may_run;             /* the target's server runs, and will be stopped */
 } Given;
 
 bool target_wait_for_stop(const Target *target, double *patience_seconds, Error *error)
 {
     Wait wait = wait_begin(INFINITY);
-    double seen = wait.begin; /* when the server was last there, by its pid file */
+    double seen = wait.begin; /* when the pid file last named a running server */
     bool over;
 
     do
@@ -45,14 +46,14 @@ bool target_wait_for_stop(const Target *target, double *patience_seconds, Error 
             seen = now;
             over = now - wait.begin >= (stopping ? *patience_seconds : STOP_SECONDS);
         }
-        /* The pid file is removed first: what is left of the server has its own time, however long
-         * the stop took. */
+        /* A server removes its pid file first: its other processes have STOP_SECONDS from then on,
+         * however long the stop took. */
         else
             over = !server_process_find(target->directory, &pid, NULL) || pid == 0 ||
                    now - seen >= STOP_SECONDS;
         if (!over && wait_reports(&wait, SILENT_SECONDS))
         {
-            /* Nobody may have asked a server that runs to stop. */
+            /* The server may not have been asked to stop. */
             if (running && !stopping)
                 log_info("the target server (PID %ld) is running; waiting up to %d s for it to "
                          "stop",
@@ -65,7 +66,7 @@ bool target_wait_for_stop(const Target *target, double *patience_seconds, Error 
     return !wait.stopped;
 }
 
-/* The two are no pair, and one of them may be another good cluster. */
+/* Add a hint to check both addresses: one of the two may be a different, intact cluster. */
 static bool error_hint_addresses(const Given *given, Error *error)
 {
     return error_hint(error, "Check -D and %s: one of them is not the cluster that was meant.",
@@ -103,8 +104,8 @@ static bool check_same_version(const Given *given, Error *error)
         source->wal_block_size == target->wal_block_size &&
         source->wal_segment_size == target->wal_segment_size)
         return true;
-    /* Of one system: it is the right cluster, but one of the two was made over. Blocks and WAL of
-     * one mean nothing to the other, compared or not. */
+    /* The clusters are of one system, but no rewind can work: blocks and WAL of one version or size
+     * mean nothing to the other. */
     if (systems_are_same(given))
         error_set(error, ERROR_IMPOSSIBLE,
                   "clusters are not compatible with this version of pg_rewind"); /* contract */
@@ -119,7 +120,7 @@ static bool check_same_version(const Given *given, Error *error)
     return !systems_are_same(given) && error_hint_addresses(given, error);
 }
 
-/* state NULL: it is not known whether the source is encrypted. The target is checked. */
+/* Check that neither side is encrypted. With state NULL only the target is checked. */
 static bool check_not_encrypted(const Given *given, Error *error)
 {
     Source *source = given->clusters->source;
@@ -151,8 +152,8 @@ static bool check_hints_logged(const Control *target, Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* A block that stays must have a checksum if the source's pg_control demands checksums. Without
- * them no server reads those that the target has. */
+/* Check that the target has the data checksums that the source's pg_control demands: without them
+ * servers reject the target's unchanged blocks. */
 static bool check_same_checksums(const Given *given, Error *error)
 {
     const Control *source = &given->state->control;
@@ -167,7 +168,8 @@ static bool check_same_checksums(const Given *given, Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* With checksums hints are logged; but not before they were enabled. (Rule C3.) */
+/* Check that data checksums, which make the server log hint bits, were on before the target was
+ * last stopped. (Rule C3.) */
 static bool check_checksums_are_old(const Target *target, const WalShape *shape, Error *error)
 {
     bool rewritten;
@@ -226,7 +228,8 @@ static bool check_target_stopped(const Given *given, Error *error)
         return error_hint(error, "A clean stop may remove WAL that the rewind needs, --check tells "
                                  "what. --rejoin holds it before it stops the server.");
     }
-    /* Without that option an unclean target is fine: its WAL is read to the true end. */
+    /* Only --no-ensure-shutdown demands a clean shutdown: otherwise the WAL of a crashed target is
+     * read to its true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
     {
@@ -235,8 +238,8 @@ static bool check_target_stopped(const Given *given, Error *error)
         return error_hint(error, "Omit --no-ensure-shutdown: pg_rewind reads the WAL that a "
                                  "crashed server has left, and needs no clean shutdown.");
     }
-    /* A server may have crashed: its processes notice that when they next wait for something. One
-     * that is busy writes for as long as it is, also into files that were rewound. (Rule I15.) */
+    /* Look for processes of a crashed server: each notices the crash only when it next waits for
+     * something, and until then it may write into rewound files. (Rule I15.) */
     if (!server_process_find(directory, &pid, error))
         return false;
     if (pid == 0)
@@ -247,7 +250,8 @@ static bool check_target_stopped(const Given *given, Error *error)
     return error_hint(error, "Stop all processes that the server has left.");
 }
 
-/* A poison without a journal: a rewind that can be finished would have been found before. */
+/* Check that pg_control is not a poison. With a journal, the rewind would have been finished before
+ * this check. */
 static bool check_not_half_rewound(const Given *given, Error *error)
 {
     const Target *target = &given->clusters->target;
@@ -286,7 +290,7 @@ static bool check_source_stopped(const Given *given, Error *error)
                            directory, error);
 }
 
-/* WAL up to the source's position must make its files consistent. */
+/* Check that the WAL up to the source's position makes the source's files consistent. */
 static bool check_source_complete(const Given *given, Error *error)
 {
     const Control *source = &given->state->control;
@@ -317,9 +321,9 @@ static bool check_not_same_directory(const Given *given, Error *error)
 }
 
 /*
- * The source's data directory, if it is on this host: a server says in postmaster.pid where it is,
- * and is the one that is meant if the file in that directory is its own. A server that cannot be
- * asked is not looked for.
+ * Find the source's data directory on this host; NULL if it is not found. A source server names its
+ * directory in postmaster.pid; it is the right directory if the postmaster.pid in it is the same. A
+ * server that cannot be asked is not looked for.
  */
 static const char *find_source_directory(const Given *given, PidFileServer *server)
 {
@@ -387,7 +391,8 @@ static bool check_may_checkpoint(const Given *given, Error *error)
                       role.name);
 }
 
-/* The easiest mistake: the address of the target's own server as that of the source. */
+/* Check that the source is not the target's own server, whose address is easily given by
+ * mistake. */
 static bool check_not_own_server(const Given *given, Error *error)
 {
     Source *source = given->clusters->source;
@@ -413,15 +418,17 @@ static bool check_not_own_server(const Given *given, Error *error)
 typedef struct Prerequisite
 {
     bool (*check)(const Given *given, Error *error);
-    const char *finding; /* the finding of --check that it belongs to; NULL: another one tells it */
-    bool needs_source;   /* its pg_control */
-    bool decides;        /* without it nothing else that is looked at would mean anything */
-    bool of_pair; /* that a rewind of the one from the other means anything: else no other way
-                     to rewind is named */
-    bool of_wal;  /* that the target's WAL tells what changed: not with --compare */
+    const char *finding; /* finding of --check to which a problem belongs; NULL if another check
+                            reports it */
+    bool needs_source;   /* needs the source's pg_control */
+    bool decides;        /* if it fails, no other fact about the two means anything */
+    bool of_pair; /* checks that the two belong together; if it fails, no other way to rewind is
+                     suggested */
+    bool of_wal;  /* checks that the target's WAL tells what changed; skipped with --compare */
 } Prerequisite;
 
-/* In the original's order, without that of logged hints, which matters later. */
+/* In the order of PostgreSQL's pg_rewind, except prerequisites_check_hints, which is called
+ * later. */
 static const Prerequisite prerequisites[] = {
     {check_not_own_server, "source_system", .needs_source = true, .decides = true, .of_pair = true},
     {check_same_system, "source_system", .needs_source = true, .decides = true, .of_pair = true},

@@ -83,7 +83,8 @@ bool saved_file_create(SavedFile *file, const char *path, Error *error)
     file->fd = -1;
     buffer_printf(&file->temporary, "%s.pg_rewind.new", path);
     temporary = buffer_string(&file->temporary);
-    /* One that a killed run has left. Another user may make one after that, in /tmp for example. */
+    /* Remove what a killed run has left; CREATE_NEW fails if another user creates the file
+     * afterwards, in /tmp for example. */
     return file_remove(temporary, error) && file_create(temporary, CREATE_NEW, &file->fd, error);
 }
 
@@ -122,7 +123,7 @@ const char *saved_file_keep(SavedFile *file, Arena *arena)
 
 void saved_file_close(SavedFile *file)
 {
-    if (file->path == NULL) /* it was never made */
+    if (file->path == NULL) /* saved_file_create was not called */
         return;
     file_close(file->fd);
     if (file->temporary.size > 0)

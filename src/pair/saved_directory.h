@@ -1,7 +1,6 @@
 /*
- * A directory of the user's that keeps what the commit takes from the target: for
- * --save-diverged-wal and --save-lost-rows. It need not exist; the directory that it will be in
- * must.
+ * The directory in which --save-diverged-wal or --save-lost-rows keeps what the commit takes from
+ * the target. The user names it. It need not exist, but its parent must.
  */
 #ifndef PAIR_SAVED_DIRECTORY_H
 #define PAIR_SAVED_DIRECTORY_H
@@ -10,49 +9,54 @@
 #include "io/file.h"
 
 /*
- * Check without writing that it lies outside of both clusters and can be written to. `option` names
- * it in messages. *existing is the directory, or the one that it will be in: part of memory.
+ * Check without writing that the directory lies outside of both clusters and can be written to.
+ * `option` names the option in messages. *existing becomes the directory, or its parent if the
+ * directory does not exist; the text is in `memory`.
  */
 MUST_CHECK bool saved_directory_check(const char *option, const char *directory,
                                       const Clusters *clusters, Buffer *memory,
                                       const char **existing, Error *error);
 
-/* Append the data directory of any cluster that a directory is or lies in; nothing: in none. */
+/* Append the path of the data directory in which `directory` lies, or which it is; append nothing
+ * if it is in none. */
 MUST_CHECK bool find_cluster_around(const char *directory, Buffer *inside, Error *error);
 
-/* Append the data directory (NULL: none), or what its links to WAL or a tablespace lead to, if the
- * directory lies there. Nothing more if inside has one already. */
+/* If `directory` lies in data_directory, or where its links to WAL or a tablespace lead, append the
+ * path of that place. Appends nothing if data_directory is NULL, or `inside` is not empty. */
 MUST_CHECK bool find_links_around(const char *directory, const char *data_directory, Buffer *inside,
                                   Error *error);
 
 /*
- * A file of it. It has another name until it is whole and on the disk, so that a run that is killed
- * leaves a name of ours, which the next one removes. Begins as zeros.
+ * A file of the saved directory; initialize it with zeros. Until it is complete and synced its name
+ * ends in .pg_rewind.new: the next run removes what a killed run has left.
  */
 typedef struct SavedFile
 {
-    const char *path; /* the caller's */
+    const char *path; /* final path, owned by the caller */
     Buffer temporary;
     int fd;
 } SavedFile;
 
-/* Make the file that saved_file_finish gives the name `path`, for writing and reading. */
+/* Create the file under its temporary name, for writing and reading; saved_file_finish renames it
+ * to path. */
 MUST_CHECK bool saved_file_create(SavedFile *file, const char *path, Error *error);
 MUST_CHECK bool saved_file_finish(SavedFile *file, Error *error);
 
-/* Keep what was written of it under a third name, in the place of a shorter one. Returns the name,
- * in the arena; NULL: there is nothing to keep. */
+/* Keep an unfinished file: rename it to its path with SAVED_INCOMPLETE, unless a larger file of
+ * this name exists. Returns that path, in the arena; NULL if there is nothing to keep. */
 #define SAVED_INCOMPLETE ".incomplete"
 const char *saved_file_keep(SavedFile *file, Arena *arena);
 
-/* In any case, and last. What was not finished is removed. */
+/* Close the file, and remove what is neither finished nor kept. Required after every
+ * saved_file_create; allowed for a SavedFile of zeros. */
 void saved_file_close(SavedFile *file);
 
-/* A file that is there must have the same content, both from their offsets on. */
+/* Check that the existing file `to` has the same content as `from`, each from its offset to its
+ * end. `option` is for the message. */
 MUST_CHECK bool saved_directory_check_file(const char *option, FileRange from, FileRange to,
                                            Error *error);
 
-/* Make it, unless it is there. Its name is on the disk when this returns. */
+/* Create the directory unless it exists, and sync its parent. */
 MUST_CHECK bool saved_directory_make(const char *directory, Error *error);
 
 #endif
