@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "report/facts.h"
 
-/* Raised when a key goes or changes its meaning; new keys leave it. */
+/* Increased when a key is removed or changes its meaning, not for a new key. */
 #define REPORT_VERSION 3
 
 static const char *const kind_keys[KIND_COUNT] = {[KIND_RELATION] = "relations",
@@ -17,7 +17,7 @@ static void json_lsn(Json *json, const char *key, const Report *report, Lsn lsn)
     json_string(json, key, lsn == LSN_INVALID ? NULL : report_lsn(report, lsn));
 }
 
-/* ISO 8601, UTC. */
+/* Add a time: ISO 8601, UTC; null if it is not known. */
 static void json_time(Json *json, const char *key, bool known, int64_t timestamp)
 {
     int microseconds;
@@ -96,7 +96,7 @@ static void json_recovery_start(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-/* Names of the relations with which the transaction did `what`. */
+/* Add the names of the relations to which the transaction did `what`. */
 static void json_relations_with(Json *json, const char *key, const Lost *lost,
                                 const LostTransaction *transaction, unsigned what)
 {
@@ -113,7 +113,7 @@ static void json_committed(Json *json, const Report *report)
 {
     const Lost *lost = report->run->lost;
     const bool all = report->options->report_transactions == REPORT_TRANSACTIONS_ALL;
-    const LostSchemaChange *change = lost->schema_changes; /* in the order of transactions */
+    const LostSchemaChange *change = lost->schema_changes; /* sorted by transaction */
     const LostSchemaChange *const end = change + lost->schema_change_count;
     AUTO_BUFFER Buffer statement = {0};
 

@@ -15,7 +15,7 @@ ReportTerm report_result(const Report *report)
     if (report->exit_status == 3)
         return (ReportTerm){"impossible",
                             "impossible for this target and source; nothing was changed"};
-    /* A wrong command line ends a run before it has looked at the target. */
+    /* A wrong command line stops a run before it has looked at the target. */
     if (report->exit_status != 0)
         return (ReportTerm){
             "failed", report->error_count > 0 && report->errors[0]->kind == ERROR_USAGE
@@ -96,7 +96,7 @@ uint64_t report_planned_wal_bytes(const Report *report)
     const WalShape *shape = &run->session.clusters.shape;
     const Lsn end = source_state_wal_end(&run->planned.source, run->divergence.lsn);
 
-    /* A segment is staged from its first byte on. */
+    /* A segment is staged from its first byte. */
     return end - wal_segment_start(shape, wal_segment_of(shape, run->start.wal_from)) +
            run->reread_wal_bytes;
 }
@@ -145,7 +145,8 @@ const char *const *report_archived(const Report *report, size_t *count)
     const Run *run = report->run;
 
     *count = 0;
-    if (!run->planned.known || run->divergence.lsn == LSN_INVALID) /* --compare does not know it */
+    if (!run->planned.known ||
+        run->divergence.lsn == LSN_INVALID) /* with --compare no divergence is known */
         return NULL;
     return plan_archived_lost(&run->planned.input, run->session.arena, count);
 }

@@ -1,5 +1,5 @@
 /*
- * Facts that both documents derive from the values of the run.
+ * Values that the text report and the JSON report both derive from the run.
  */
 #ifndef REPORT_FACTS_H
 #define REPORT_FACTS_H
@@ -7,7 +7,7 @@
 #include "report/report.h"
 #include "report/report_keys.h"
 
-/* How the run ended. */
+/* The outcome of the run. */
 ReportTerm report_result(const Report *report);
 
 typedef struct ReportTime
@@ -16,31 +16,35 @@ typedef struct ReportTime
     double seconds;
 } ReportTime;
 
-/* The phases of the run in their order, then "other" for all other time of it, such as that of runs
- * which were killed and run again. Together they are run_seconds. */
+/* Set one entry for each phase of the run in their order, then "other" for all other time, such as
+ * that of runs which were killed and run again. (PHASE_NONE is no phase, so PHASE_COUNT entries are
+ * enough.) Together they are run_seconds. */
 void report_times(const Report *report, ReportTime times[PHASE_COUNT]);
 
-/* As the server prints it, in the run's arena; of an early failure the version is not known. */
+/* The LSN as the target's server prints it, in the run's arena. If the run failed before the
+ * server's version was known: as versions up to 18 print it. */
 const char *report_lsn(const Report *report, Lsn lsn);
 
 /* ---- Histories ---- */
 
-/* True if all blocks were compared in place of reading the target's WAL: asked for or not. */
+/* True if all blocks were compared instead of reading the target's WAL, with --compare or
+ * without. */
 bool report_compares(const Report *report);
 
-/* The last common checkpoint; NULL: not known, or not used. */
+/* The last common checkpoint; NULL if it is not known or not used. */
 const ScanCheckpoint *report_common_checkpoint(const Report *report);
-/* Recovery could start there: the checkpoint's redo position, or that of the source's checkpoint if
- * that is older. */
+/* The LSN at which recovery would start from the last common checkpoint: the redo position of that
+ * checkpoint, or of the source's last checkpoint if that is older. */
 Lsn report_common_redo(const Report *report);
-/* LSN_INVALID: not known. */
+/* The end of the target's WAL; LSN_INVALID if it is not known. */
 Lsn report_target_end(const Report *report);
 
 /* ---- Bytes ---- */
 
-/* WAL to be fetched at most. A plan is known. */
+/* Bytes of WAL to be fetched at most. Requires a plan. */
 uint64_t report_planned_wal_bytes(const Report *report);
-/* Against a copy of the whole source: what was fetched, or in a dry run what would be at most. */
+/* Bytes saved compared with a copy of the whole source: its size without what was fetched, or in a
+ * dry run what would be fetched at most; at least 0. Requires a plan. */
 uint64_t report_bytes_saved(const Report *report);
 
 /* ---- Consequences ---- */
@@ -49,11 +53,11 @@ uint64_t report_bytes_saved(const Report *report);
  * segments. Returns false if the WAL is not known. */
 bool report_replay(const Report *report, Lsn *from, Lsn *to, uint64_t *segments);
 
-/* Returns false if they are not known. Lists are in the run's arena. */
+/* Set *prepared, with lists in the run's arena; returns false if they are not known. */
 bool report_prepared(const Report *report, PlanPrepared *prepared);
 
-/* Names of files that the target has archived, and that hold lost history; *count of them, in the
- * run's arena. NULL: not known. */
+/* Names of files with lost history that the target has archived: *count of them, in the run's
+ * arena. NULL if they are not known. */
 const char *const *report_archived(const Report *report, size_t *count);
 
 #endif

@@ -3,8 +3,8 @@
 #define PICTURE_COLUMNS_MAX 100
 #define TIMELINES_SHOWN_MAX 4
 
-/* The picture is drawn with signs of one byte, for which a terminal that can gets others of one
- * column. Nothing else in it has such a byte. */
+/* Signs of the picture, each one byte and one column wide, and the UTF-8 signs that replace them.
+ * No other text of the picture has these bytes. */
 static const struct
 {
     char sign;
@@ -12,7 +12,8 @@ static const struct
 } signs[] = {{'-', "─"}, {'+', "┬"}, {'`', "└"}, {'>', "▶"}, {'*', "●"}, {'.', "…"}};
 #define SIGN_COUNT (sizeof(signs) / sizeof(signs[0]))
 
-/* "1 -- 2 -- . -- 9": the entries first .. last - 1; of many the middle ones are left out. */
+/* Append the timelines of the entries first .. last - 1: "1 -- 2 -- . -- 9". Of many timelines the
+ * middle ones are left out. */
 static void append_timelines(const History *history, size_t first, size_t last, Buffer *text)
 {
     size_t count = last - first;
@@ -31,13 +32,13 @@ static void append_timelines(const History *history, size_t first, size_t last, 
     }
 }
 
-/* The part of the histories that both sides have: "1 ---*-- 2 ---", with the checkpoint. */
+/* Append the common part of the histories, with the last common checkpoint: "1 ---*-- 2 ---". */
 static void append_common(const Report *report, Buffer *text)
 {
     const History *history = &report->run->session.clusters.source_history;
     const ScanCheckpoint *common = report_common_checkpoint(report);
     const Lsn divergence = report->run->divergence.printed;
-    size_t end = 0; /* entries that begin before the divergence */
+    size_t end = 0; /* count of entries that begin before the divergence */
     size_t checkpoint = 0;
 
     while (end < history->count && history->entries[end].begin < divergence)
@@ -58,7 +59,7 @@ static void append_common(const Report *report, Buffer *text)
     }
 }
 
-/* The timelines of one side after the divergence: "-- 2 -- 3 --> 0/5000000". */
+/* Append the timelines of one side after the divergence: "-- 2 -- 3 --> 0/5000000". */
 static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
 {
     const Lsn divergence = report->run->divergence.printed;
@@ -80,7 +81,8 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* The two lines, and what their signs mean: beside them, or below where that would be too wide. */
+/* Append the two lines and a legend of their signs: beside the lines, or below if that would be too
+ * wide. */
 static void append_with_legend(const Report *report, const Buffer lines[2], Buffer *text)
 {
     const ScanCheckpoint *common = report_common_checkpoint(report);

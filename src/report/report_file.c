@@ -17,7 +17,7 @@ static bool error_not_created(const char *path, Error *error)
     return error_set_errno(error, "could not create report file \"%s\"", path);
 }
 
-/* The file itself, where a link leads, which may be there or not. */
+/* Set file->path and its directory: the existing or future file, with links followed. */
 static bool find_place(ReportFile *file, const char *path, char *directory, Error *error)
 {
     const char *slash = strrchr(path, '/');
@@ -48,8 +48,9 @@ static bool find_place(ReportFile *file, const char *path, char *directory, Erro
     return true;
 }
 
-/* A descriptor that the program was started with; -1: the path names none. Opened by its name, a
- * file would be written from its start, over what is there and what others write to it. */
+/* Return the inherited descriptor that the path names, or -1. If such a file was opened by its
+ * name, the report would be written from its start, over existing content and the output of
+ * others. */
 static int find_descriptor(const char *path)
 {
     static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
@@ -113,10 +114,11 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
     if (snprintf(file->temporary, sizeof(file->temporary), "%s" TEMPORARY, file->path) >=
         (int) sizeof(file->temporary))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    /* One that a killed run has left. */
+    /* Remove a file that a killed run has left. */
     if (!file_remove(file->temporary, error))
         return false;
-    /* Who opens it before its mode is set could read what is written later. */
+    /* Create the file without access for others: a process that opened it before its mode is set
+     * could read what is written later. */
     mask = umask(S_IRWXG | S_IRWXO);
     file->stream = fopen(file->temporary, "wxe");
     umask(mask);

@@ -1,4 +1,4 @@
-/* The keys of the report, in the order of the document, with the texts of its schema. */
+/* The keys of the JSON report in their order, with their descriptions for the schema. */
 #include "report/report_keys.h"
 
 #include "base/json_schema.h"

@@ -1,5 +1,6 @@
 /*
- * The keys of the report, with the texts of its schema; and the values that one of them has.
+ * The keys of the JSON report, with their descriptions for its schema, and the values of the key
+ * "reason".
  */
 #ifndef REPORT_REPORT_KEYS_H
 #define REPORT_REPORT_KEYS_H
@@ -7,17 +8,17 @@
 #include "base/buffer.h"
 #include "recovery_start/start_decision.h"
 
-/* Append the schema of report_json's object, which docs/report.schema.json is. */
+/* Append the JSON schema of report_json's object; docs/report.schema.json has the same text. */
 void report_schema(Buffer *text);
 
-/* A key for programs, and a line for people. */
+/* A key for programs, and a line for people. Static strings. */
 typedef struct ReportTerm
 {
     const char *key, *text;
 } ReportTerm;
 
-/* Reasons for a start of recovery, by StartReason. People read the line below the start; an empty
- * one says nothing. */
+/* The reasons for the choice of recovery's start, indexed by StartReason. The text report prints
+ * the line below the start, unless it is empty. */
 extern const ReportTerm report_reasons[];
 
 #endif

@@ -14,7 +14,7 @@
 #define NEXT_COLUMNS_MAX 70
 #define SHOWN_MAX 10
 #define SETTINGS_SHOWN_MAX 20
-#define TIME_SHOWN_MIN 0.005 /* seconds: less would be 0.00 */
+#define TIME_SHOWN_MIN 0.005 /* seconds; a shorter time would be printed as 0.00 */
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -28,7 +28,7 @@ static void append_label(Buffer *text, const char *label)
     buffer_printf(text, "%*s%-*s", LABEL_COLUMN, "", VALUE_COLUMN - LABEL_COLUMN, label);
 }
 
-/* "  label          value", the value printf-like. */
+/* Append a row " label value" with a printf format for the value. */
 static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const char *format, ...)
 {
     va_list arguments;
@@ -40,15 +40,15 @@ static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const ch
     buffer_append_u8(text, '\n');
 }
 
-/* A row with one value, unless that is NULL or empty. */
+/* Append a row with one value, unless the value is NULL or empty. */
 static void text_value(Buffer *text, const char *label, const char *value)
 {
     if (value != NULL && value[0] != '\0')
         text_row(text, label, "%s", value);
 }
 
-/* A row for each line of value; the label stands before the first. Lines longer than width are
- * broken, unless it is 0. An empty value is no row. */
+/* Append a row for each line of value; the first row has the label. Lines longer than width are
+ * broken, unless width is 0. An empty value has no row. */
 static void text_rows(Buffer *text, const char *label, const char *value, size_t width)
 {
     if (value[0] == '\0')
@@ -57,7 +57,7 @@ static void text_rows(Buffer *text, const char *label, const char *value, size_t
     text_append_lines(text, value, VALUE_COLUMN, width);
 }
 
-/* A row for each item of a list that is complete. Its buffer is cleared. */
+/* Append a row for each item of a complete list, and clear the list. */
 static void text_list_rows(Buffer *text, const char *label, TextList *list)
 {
     text_list_end(list);
@@ -90,7 +90,7 @@ static const char *time_text(const Report *report, int64_t timestamp)
     struct tm local, utc;
     char date[40], zone[32], universal[40];
 
-    tzset(); /* localtime_r need not */
+    tzset(); /* localtime_r alone may not read TZ */
     localtime_r(&seconds, &local);
     gmtime_r(&seconds, &utc);
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &local);
@@ -102,7 +102,7 @@ static const char *time_text(const Report *report, int64_t timestamp)
                         universal);
 }
 
-/* The start of recovery and the reason for it; nothing if there was no choice. */
+/* Append the start of recovery and the reason for it; nothing if there was no choice. */
 static void text_start(const Report *report, Buffer *text)
 {
     const RecoveryStart *recovery = &report->run->start;
@@ -131,8 +131,8 @@ static void text_start(const Report *report, Buffer *text)
 }
 
 /*
- * True if the environment's locale has UTF-8 as its encoding. The name tells: the locale itself
- * need not be installed where the program runs, while the terminal is elsewhere.
+ * True if the environment's locale has the encoding UTF-8. The locale's name decides, because the
+ * terminal can be on another host: the locale need not be installed where the program runs.
  */
 static bool locale_is_utf8(void)
 {
@@ -168,7 +168,7 @@ static void text_histories(const Report *report, Buffer *text)
     report_picture(report, locale_is_utf8(), text);
 }
 
-/* ---- What is lost in detail ---- */
+/* ---- Details of lost transactions ---- */
 
 static int compare_touched(const void *left, const void *right)
 {
@@ -180,7 +180,8 @@ static int compare_touched(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-/* Without catalogs, and without relations that belong to a table that has a name. */
+/* Add the changed relations, most records first, without catalogs, and without relations that
+ * belong to a table with a name. */
 static void list_touched(const Lost *lost, TextList *list)
 {
     size_t shown = 0;
@@ -203,8 +204,9 @@ static void list_touched(const Lost *lost, TextList *list)
     free(sorted);
 }
 
-/* A relation that was dropped or the like, by a transaction if xid is not 0. All relations of a new
- * database are one row; *last is the database that has its row. */
+/* Add a relation whose storage was created, truncated or dropped (`what`), with the transaction
+ * unless xid is 0. All relations of a new database are one row; *last is the database that has its
+ * row. */
 static void list_done(TextList *list, const Lost *lost, const LostRelation *relation, unsigned what,
                       Oid *last, uint32_t xid)
 {
@@ -232,7 +234,8 @@ static void list_done(TextList *list, const Lost *lost, const LostRelation *rela
         buffer_printf(list->buffer, " by %u", xid);
 }
 
-/* by_transaction: with the transactions, of which there is a list. */
+/* Add all relations to which `what` was done; with by_transaction one row for each transaction that
+ * did. */
 static void list_all_done(const Lost *lost, unsigned what, bool by_transaction, TextList *list)
 {
     Oid last = 0;
@@ -370,7 +373,7 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
     text_size(report, "compared block by block", run->compared_bytes, text);
     text_size(report, "rebuilt by recovery", plan->rebuilt_bytes, text);
     if (!done && !report->options->dry_run)
-        return; /* not all of it yet */
+        return; /* the bytes are incomplete */
     saved = report_bytes_saved(report);
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(report, saved),
              size_text(report, plan->source_bytes),
