@@ -1,7 +1,7 @@
 /*
- * Advice: what somebody should know or do, worded once where the fact is known. Callers show a list
- * of it: a rewind as its next steps and in its report, --rejoin as the reasons why it stops no
- * server, --check as findings.
+ * Advice: facts that a user should know or act on, each worded once, where it is found. Callers
+ * show a list of advice: a rewind as its next steps and in its report, --rejoin as the reasons why
+ * it stops no server, --check as findings.
  */
 #ifndef BASE_ADVICE_H
 #define BASE_ADVICE_H
@@ -12,13 +12,13 @@
 
 typedef enum AdviceSeverity
 {
-    ADVICE_PROBLEM, /* a rewind, or the server after it, would fail; the order is that of a text */
+    ADVICE_PROBLEM, /* a rewind, or the server after it, would fail */
     ADVICE_WARNING, /* a rewind or the server may fail, or the rewind costs more than it must */
-    ADVICE_UNKNOWN, /* the look for the fact failed, or was not possible */
+    ADVICE_UNKNOWN, /* the fact could not be found out */
     ADVICE_OK
 } AdviceSeverity;
 
-/* The time at which the remedy is applied. */
+/* The time at which the user applies the remedy. */
 typedef enum AdviceWhen
 {
     ADVICE_AT_ONCE,
@@ -28,54 +28,59 @@ typedef enum AdviceWhen
 
 typedef struct Advice
 {
-    const char *id; /* stable, for programs */
+    const char *id; /* static string for programs, the same in all releases */
     AdviceSeverity severity;
     AdviceWhen when;
-    const char *text;   /* sentences; what follows the first line says why */
-    const char *remedy; /* what to type where possible, lines; NULL: nothing is to be done, or text
-                           says what */
-    const Error *error; /* the error that the advice was made of; NULL: none */
+    const char *text;   /* sentences: the first line is the fact, the next ones the reason */
+    const char *remedy; /* lines with what to do, as a command where possible; NULL if there is
+                           nothing to do or text says it */
+    const Error *error; /* the error from which the advice was made; NULL if none */
 } Advice;
 
-/* All of it is in the arena. Begins with the arena alone. */
+/* A list of advice. Everything in the list is in its arena, the only member to be set at first. */
 typedef struct AdviceList
 {
     Arena *arena;
-    Advice *items; /* in the order in which it was found out */
+    Advice *items; /* in the order of adding, not sorted */
     size_t count;
 } AdviceList;
 
-/* Add a copy, whose text is the format's; an empty remedy is NULL. */
+/* Add a copy of advice, with the formatted text as its text. The remedy is copied too; an empty one
+ * becomes NULL. */
 void advice_add(AdviceList *list, Advice advice, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* The error's message and detail become the text, its hint the remedy; a copy of it is kept. */
+/* Add a copy of advice with a copy of the error: its message and detail become the text, its hint
+ * the remedy. */
 void advice_add_error(AdviceList *list, Advice advice, const Error *error);
 
 void advice_add_all(AdviceList *list, const AdviceList *more);
 
-/* Problems of a run that looks for more before it ends. */
+/* Problems of a run that looks for further problems before it fails. */
 typedef struct Problems
 {
-    AdviceList *list; /* gets them; NULL: each is printed when it is found */
+    AdviceList *list; /* receives the problems; NULL if each is printed at once */
     size_t count;
-    ErrorKind worst; /* ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY; ERROR_NONE: none */
+    ErrorKind worst; /* ERROR_IMPOSSIBLE is worse than ERROR_FAILED, and this than ERROR_RETRY;
+                        ERROR_NONE without problems */
 } Problems;
 
-/* Count the problem and list it. Without a list, print the problem unless that was done. */
+/* Count the problem and add it to the list. Without a list it is printed, unless its kind is
+ * ERROR_REPORTED. */
 void problems_add(Problems *problems, const Error *problem);
 
-/* Likewise; id: the finding of --check that it belongs to, NULL: another one tells it. */
+/* The same; id is the problem's finding of --check, or NULL if another check reports this
+ * problem. */
 void problems_add_finding(Problems *problems, const char *id, const Error *problem);
 
-/* False with an error of the worst kind if there are any; all were printed already, or are listed.
- */
+/* Returns true without problems; otherwise fails with ERROR_REPORTED and the worst kind. */
 MUST_CHECK bool problems_check(const Problems *problems, Error *error);
 
-/* Add the advice of severity ADVICE_PROBLEM to `problems`. With `warns` the warnings are printed.
- */
+/* Add advice of severity ADVICE_PROBLEM to `problems`; with `warns` print advice of severity
+ * ADVICE_WARNING as warnings. Other advice is ignored. */
 void advice_tell(const AdviceList *list, bool warns, Problems *problems);
 
-/* Append it as a step that people take, in one line: "Before the server starts: TEXT. REMEDY". */
+/* Append advice as one line without a newline, for a list of next steps: "Before the server starts:
+ * TEXT. REMEDY". */
 void advice_append_step(const Advice *advice, Buffer *text);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Memory with one owner and one lifetime: nothing in an arena is freed alone.
- * An arena is not safe for use by several threads at once.
+ * Memory with one owner and one lifetime: nothing in an arena is freed alone. Functions that
+ * allocate never return NULL; the process exits if memory is exhausted. Only one thread at a time
+ * may use an arena.
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -14,17 +15,17 @@ Arena *arena_create(void);
 /* Free the arena and everything in it. NULL is allowed. */
 void arena_destroy(Arena *arena);
 
-/* In front of a local `Arena *`: it is destroyed where its block ends, however it ends. */
+/* Attribute of a local `Arena *`: the arena is destroyed at the end of the variable's scope. */
 #define AUTO_ARENA __attribute__((cleanup(arena_destroy_local)))
 void arena_destroy_local(Arena **arena);
 
-/* Zeroed memory, aligned for any type. Exits when memory is exhausted. */
+/* Zeroed memory, aligned for any type. */
 void *arena_allocate(Arena *arena, size_t size);
 
 /* A copy of bytes, aligned for any type. bytes NULL is allowed for a size of 0. */
 void *arena_copy(Arena *arena, const void *bytes, size_t size);
 
-/* Copies of strings, packed without padding. */
+/* Copies of strings, or a formatted string: not aligned, stored one directly after the other. */
 char *arena_strdup(Arena *arena, const char *string);
 char *arena_strndup(Arena *arena, const char *string, size_t length);
 char *arena_printf(Arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);

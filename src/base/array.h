@@ -1,5 +1,5 @@
 /*
- * Arrays that grow, and searching sorted ones.
+ * Arrays that grow, and search in sorted arrays.
  */
 #ifndef BASE_ARRAY_H
 #define BASE_ARRAY_H
@@ -10,14 +10,15 @@
 #include <stddef.h>
 
 /*
- * Make room for one item more in an array of `count` items, which is NULL at first and is released
- * by free. No capacity is kept: there is room for 2^n - 1 items, and more is needed only when count
- * is such a number.
+ * Make room for one more item in an array of `count` items, which is NULL at first and is freed
+ * with free. No capacity is stored: the array has room for 2^n - 1 items, and is reallocated only
+ * when count is such a number. The process exits if memory is exhausted.
  *
  *     ARRAY_GROW(list->items, list->count);
  *     list->items[list->count++] = item;
  *
- * ARRAY_ADD does both, and ARRAY_INSERT puts the item at an index, in front of those from there on.
+ * ARRAY_ADD does both. ARRAY_INSERT inserts the item at an index: array_open moves the later items
+ * up. Arguments are evaluated several times.
  */
 #define ARRAY_ADD(items, count, ...) (ARRAY_GROW(items, count), (items)[(count)++] = __VA_ARGS__)
 #define ARRAY_GROW(items, count) ((items) = array_grow((items), (count), sizeof(*(items))))
@@ -27,25 +28,29 @@
 void *array_grow(void *items, size_t count, size_t item_size);
 void array_open(void *items, size_t count, size_t index, size_t item_size);
 
-/* As ARRAY_ADD, for an array that is in the arena, and is released with the arena. */
+/* Like ARRAY_ADD, for an array in the arena. Former copies stay in the arena until it is
+ * destroyed. */
 #define ARRAY_ADD_IN(arena, items, count, ...)                                                     \
     ((items) = array_grow_in(arena, items, count, sizeof(*(items))),                               \
      (items)[(count)++] = __VA_ARGS__)
 void *array_grow_in(Arena *arena, void *items, size_t count, size_t item_size);
 
-/* As of bsearch: how a key compares with an item. */
+/* Comparison as for bsearch: negative, 0 or positive if the key is before, equal to or after the
+ * item. */
 typedef int (*ArrayCompare)(const void *key, const void *item);
 
 /*
- * The index in a sorted array of the first item that is not before the key: where the key is, if
- * *found (NULL: that is not asked), else where it would have to be inserted.
+ * The index of the first item in a sorted array that is not before the key, or count if all are
+ * before it. *found (may be NULL) says whether that item is equal to the key; otherwise the index
+ * is where the key would be inserted.
  */
 #define ARRAY_FIRST(key, items, count, compare)                                                    \
     array_search(key, items, count, sizeof(*(items)), compare, NULL)
 size_t array_search(const void *key, const void *items, size_t count, size_t item_size,
                     ArrayCompare compare, bool *found);
 
-/* As bsearch and qsort, also for no items, which are NULL. */
+/* Like bsearch and qsort, but items may be NULL if count is 0. ARRAY_FIND is NULL if no item is
+ * equal. */
 #define ARRAY_FIND(key, items, count, compare)                                                     \
     array_find(key, items, count, sizeof(*(items)), compare)
 #define ARRAY_SORT(items, count, compare) array_sort(items, count, sizeof(*(items)), compare)
@@ -53,7 +58,9 @@ void *array_find(const void *key, const void *items, size_t count, size_t item_s
                  ArrayCompare compare);
 void array_sort(void *items, size_t count, size_t item_size, ArrayCompare compare);
 
-/* An ArrayCompare for strings, and for items that begin with one; and for numbers of 32 bits. */
+/* ArrayCompare functions, which are suitable for qsort too. compare_strings: key and item are
+ * pointers to a `const char *`, or to a struct that begins with one. compare_u32: pointers to
+ * uint32_t. */
 int compare_strings(const void *one, const void *other);
 int compare_u32(const void *one, const void *other);
 

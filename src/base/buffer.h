@@ -1,5 +1,5 @@
 /*
- * Cursor: a bounded reader over foreign bytes. Slice: a piece of these. Buffer: growing bytes for
+ * Cursor: a bounded reader over foreign bytes. Slice: borrowed bytes. Buffer: bytes that grow, for
  * output.
  */
 #ifndef BASE_BUFFER_H
@@ -11,9 +11,9 @@
 #include <stdarg.h>
 
 /*
- * Reads little-endian numbers. Once it would have to read past the end it has failed: it gives
- * zeros and stays failed. Read all fields, look at failed once, then use them. Points into the
- * bytes it was made from and owns nothing.
+ * A reader of little-endian numbers. An attempt to read past the end sets `failed`, for good: from
+ * then on all numbers are zero. Read all fields, check `failed` once, then use the fields. The
+ * cursor points into the bytes it was made from and owns nothing.
  */
 typedef struct Cursor
 {
@@ -32,15 +32,14 @@ uint64_t cursor_u64(Cursor *cursor);
 void cursor_skip(Cursor *cursor, size_t size);
 size_t cursor_left(const Cursor *cursor);
 
-/* The next size bytes, or NULL (and failed) if there are fewer. They live as long as the cursor's.
- */
+/* The next size bytes in place, which live as long as the cursor's bytes. If fewer are left, the
+ * cursor fails and the result is NULL. */
 const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
 
-/* Put the cursor at an offset from the start; the cursor has failed if that is after the end. */
+/* Move the cursor to an offset from the start; it fails if the offset is after the end. */
 void cursor_seek(Cursor *cursor, size_t offset);
 
-/* Bytes that something else owns. bytes NULL: no value, which is not the same as
- * size 0. */
+/* Borrowed bytes. bytes is NULL for no value (as NULL in SQL), which differs from size 0. */
 typedef struct Slice
 {
     const uint8_t *bytes;
@@ -53,8 +52,9 @@ static inline Cursor slice_cursor(Slice slice)
 }
 
 /*
- * A value or row that cannot be decoded is no error of the run. The function returns false, and
- * *reason is a static clause that says why, so that callers can count the reasons.
+ * Return false for a value or row that cannot be decoded, with *reason set to a static clause:
+ * `return untold(reason, "...")`. An undecodable value is no error of the run; callers count the
+ * reasons.
  */
 static inline bool untold(const char **reason, const char *why)
 {
@@ -62,7 +62,8 @@ static inline bool untold(const char **reason, const char *why)
     return false;
 }
 
-/* Growing bytes. Zero-initialise it (`Buffer buffer = {0}`); release with buffer_free. */
+/* Bytes that grow. Initialize with `Buffer buffer = {0}`, free with buffer_free, which leaves an
+ * empty buffer. The process exits if memory is exhausted. */
 typedef struct Buffer
 {
     uint8_t *bytes;
@@ -72,10 +73,10 @@ typedef struct Buffer
 
 void buffer_free(Buffer *buffer);
 
-/* In front of a local variable: its memory is freed where its block ends, however it ends. */
+/* Attribute of a local Buffer: its memory is freed at the end of the variable's scope. */
 #define AUTO_BUFFER __attribute__((cleanup(buffer_free)))
 
-void buffer_clear(Buffer *buffer); /* size 0, memory kept */
+void buffer_clear(Buffer *buffer); /* set size to 0; the memory stays allocated */
 void buffer_reserve(Buffer *buffer, size_t capacity);
 void buffer_append(Buffer *buffer, const void *bytes, size_t size);
 void buffer_append_u8(Buffer *buffer, uint8_t value);
@@ -83,20 +84,21 @@ void buffer_append_u16(Buffer *buffer, uint16_t value); /* numbers are little-en
 void buffer_append_u32(Buffer *buffer, uint32_t value);
 void buffer_append_u64(Buffer *buffer, uint64_t value);
 void buffer_append_string(Buffer *buffer, const char *string); /* without the final NUL */
-/* In front of each byte that is among the special ones stands escape, or, if that is NUL, the byte
- * itself. */
+/* Append the bytes. Each byte that is in `special` gets an escape before it: the character
+ * `escape`, or the byte itself (so it is doubled) if `escape` is NUL. */
 void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const char *special,
                            char escape);
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
-/* The same for text for people: shown_vprintf. */
+/* Append formatted text for people: control characters are replaced (shown_vprintf). */
 void buffer_shown(Buffer *buffer, ShownLines lines, const char *format, ...) PRINTF_LIKE(3, 4);
 void buffer_vshown(Buffer *buffer, ShownLines lines, const char *format, va_list arguments)
     PRINTF_LIKE(3, 0);
 
-/* A string literal of SQL, for a session with any settings, as quote_literal makes it; a control
- * character of ASCII is an escape: E'\x1b'. A setting's value in a configuration file. */
+/* Kinds of literals. LITERAL_ANY: a string literal of SQL that is valid with any
+ * standard_conforming_strings; ASCII control characters and backslashes are escapes, E'\x1b'.
+ * LITERAL_SETTING: the value of a setting in a configuration file. */
 typedef enum LiteralKind
 {
     LITERAL_ANY,
@@ -104,51 +106,53 @@ typedef enum LiteralKind
 } LiteralKind;
 
 /*
- * Text that a person pastes: all that is not ours in it goes through one of these
- * (tests/pasted_text). A word of a shell, in quotes where it needs them; a string literal of SQL,
- * and a name, always in quotes.
+ * Words, literals and names in text that a user pastes into a shell or psql. Every foreign string
+ * in such a text must go through one of the following functions (tests/pasted_text).
+ * buffer_append_word: a word of a shell, in quotes if necessary. buffer_append_literal: a literal,
+ * always in quotes. buffer_append_name: an SQL identifier, always in quotes.
  */
 void buffer_append_word(Buffer *buffer, const char *word);
 
-/* A word of a command that is only shown, never executed: without control characters, as all text
- * for people (base/shown.h). One with some no longer is that word; a pattern still fits it. */
+/* A word of a command that is printed and never executed by us. Control characters are replaced
+ * by "?", so the printed word can differ from `word`; as a glob pattern of the shell it still
+ * matches. */
 void buffer_append_shown_word(Buffer *buffer, const char *word);
 void buffer_append_literal(Buffer *buffer, const char *string, LiteralKind kind);
 void buffer_append_name(Buffer *buffer, const char *name);
 
-/* A name in a statement of a script that sets standard_conforming_strings: as U&"\000a" where it
- * has control characters of ASCII. (Not in a literal that becomes a regclass, which knows no U&.)
- */
+/* An SQL identifier for a script that sets standard_conforming_strings: U&"\000a" if it has ASCII
+ * control characters. Not for a string that is cast to regclass, which does not know U&. */
 void buffer_append_shown_name(Buffer *buffer, const char *name);
 
 /*
- * A call of a function of PostgreSQL's in SQL that a person pastes, with a string, and with `more`,
- * which is "" or ", true". The names have their schema and the string its type: else a function or
- * a type that somebody has made in a schema of search_path might be taken.
+ * Append a call of a PostgreSQL function with a string argument, in SQL that a user pastes. `more`
+ * is the text of the other arguments: "" or ", true". Function and type are qualified with
+ * pg_catalog: otherwise a function or type of another schema in search_path might be called.
  */
 void buffer_append_call(Buffer *buffer, const char *function, const char *string, const char *type,
                         const char *more);
 
-/* Plural suffix: "s", "" for one. */
+/* Plural suffix: "" for a count of 1, otherwise "s". */
 const char *plural(uint64_t count);
 
-/* The content as a string: a NUL follows it, which size does not count. Valid until the next
- * change. */
+/* The content as a string: a NUL follows it, which size does not count. Valid until the buffer
+ * changes. */
 const char *buffer_string(Buffer *buffer);
 
-/* Set the buffer to the path of a file in a directory, and return it like buffer_string. If the
- * directory or the name is empty, the path is the other one. */
+/* Replace the buffer's content with the path DIRECTORY/NAME, and return it like buffer_string. If
+ * one of the two is empty, the path is the other one. */
 const char *path_in(Buffer *path, const char *directory, const char *name);
 
-/* Set the buffer to the directory that a path is in, "." for a mere name, and return it like
- * buffer_string. */
+/* Replace the buffer's content with the directory of a path, and return it like buffer_string: "."
+ * for a mere name, "/" for a path directly below the root directory. */
 const char *path_parent(Buffer *parent, const char *path);
 
-/* Little-endian numbers in place, for patching. The caller checks that they fit. */
+/* Store little-endian numbers, for patching. The caller checks that they fit. */
 void store_u32(uint8_t *bytes, uint32_t value);
 void store_u64(uint8_t *bytes, uint64_t value);
 
-/* The compiler makes one instruction of each load. */
+/* Load little-endian numbers from bytes of any alignment. (Compilers make one instruction of
+ * each.) */
 static inline uint16_t load_u16(const uint8_t *bytes)
 {
     return (uint16_t) (bytes[0] | bytes[1] << 8);

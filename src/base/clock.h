@@ -1,6 +1,6 @@
 /*
- * How long something takes, by a clock that never goes back, whatever is done to the time of day;
- * and the time of day.
+ * Two clocks: a monotonic one for durations, which no change of the system time affects, and the
+ * time of day.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -10,20 +10,20 @@
 
 #define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
 
-/* Both since the same instant, which means nothing. */
+/* Monotonic time since an arbitrary instant, the same for both functions. */
 int64_t clock_nanoseconds(void);
 double clock_seconds(void);
 
-/* Seconds that are left of patience_seconds, which several waits share, after a wait that began at
- * `begin`. */
+/* The seconds of patience_seconds that are left after a wait that began at `begin` (clock_seconds);
+ * at least 0. Several waits share one patience. */
 double clock_patience_left(double patience_seconds, double begin);
 
-/* The time of day, in microseconds since 2000-01-01 UTC, as the server counts. */
+/* The time of day in microseconds since 2000-01-01 UTC, PostgreSQL's TimestampTz. */
 int64_t clock_timestamp(void);
 
 /*
- * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64
- * bits of microseconds make a year that struct tm could not hold.
+ * Convert microseconds since 2000 to seconds since 1970; *microseconds becomes the remainder, 0 to
+ * 999999. Every timestamp of 64 bits is within the years of struct tm.
  */
 time_t clock_unix_time(int64_t timestamp, int *microseconds);
 

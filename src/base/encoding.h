@@ -1,5 +1,5 @@
 /*
- * Text in the encoding of a database, made UTF-8.
+ * Conversion of text from the encoding of a database to UTF-8.
  */
 #ifndef BASE_ENCODING_H
 #define BASE_ENCODING_H
@@ -9,36 +9,39 @@
 
 #include <iconv.h>
 
-/* Of text that is UTF-8 already, or is taken as that since nothing converts its encoding. */
+/* No conversion: the text is UTF-8, or is used as if it were, because its encoding is SQL_ASCII. */
 #define NO_CONVERSION ((iconv_t) -1)
 
-#define ENCODING_SQL_ASCII 0 /* of no known encoding: nothing is converted (mb/pg_wchar.h) */
+#define ENCODING_SQL_ASCII 0 /* number of SQL_ASCII (mb/pg_wchar.h), which is not converted */
 
 #define ENCODING_NONE UINT32_MAX
 
-/* The conversion from the encoding with that number in pg_database. */
+/* The conversion to UTF-8 from the encoding with this number (pg_database.encoding). NO_CONVERSION
+ * for UTF-8, SQL_ASCII and unknown numbers; for an encoding that iconv lacks only ASCII can be
+ * converted. */
 iconv_t encoding_open(uint32_t number);
 void encoding_close(iconv_t conversion);
 
 /*
- * The encoding of names that all databases share, such as their own and those of roles, after one
- * more database; before the first it is ENCODING_NONE. Such a name is in the encoding of the
- * database where it was given, which is known only if all have the same.
+ * The encoding of names that all databases share (roles, databases). Such a name is in the encoding
+ * of the database in which it was given, so its encoding is only known if all databases have the
+ * same one. Call this for each database, with the previous result as of_others, ENCODING_NONE at
+ * first. The result is the common encoding, or ENCODING_SQL_ASCII if they differ.
  */
 uint32_t encoding_of_shared(uint32_t of_others, uint32_t encoding);
 
-/* Convert what the buffer has from start on. False: it is no text of that encoding, and is as it
- * was. */
+/* Convert the bytes of the buffer from `start` to its end, in place. Returns false, and changes
+ * nothing, if the bytes are not valid in the encoding. */
 bool encoding_convert(iconv_t conversion, Buffer *text, size_t start);
 
 /*
- * A name of size bytes, converted; in the arena. It is the name only if it is valid UTF-8: what is
- * no text of that encoding, or cannot be converted, is given bytes that are in no UTF-8.
+ * Convert a name of size bytes; the result is in the arena. A name that is invalid or cannot be
+ * converted gets bytes that UTF-8 does not have: check the result with utf8_is_valid.
  */
 const char *encoding_name(iconv_t conversion, const char *name, size_t size, Arena *arena);
 
-/* Append a string; what is not UTF-8 becomes U+FFFD. For a comment of SQL, which psql sends to the
- * server, that and control characters become "?". */
+/* Append a string; what is not UTF-8 becomes U+FFFD. utf8_append_comment is for a comment in SQL,
+ * which psql sends to the server: what is not UTF-8, and control characters, become "?". */
 void utf8_append(Buffer *text, const char *string);
 void utf8_append_comment(Buffer *text, const char *string);
 

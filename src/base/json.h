@@ -1,6 +1,6 @@
 /*
- * Writes JSON: keys in the order of calls, two spaces a level, commas where they belong. It does
- * not check that the calls make a document.
+ * A writer of JSON: keys in the order of calls, two spaces a level, commas where necessary. The
+ * writer does not check that the calls make a valid document.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -12,38 +12,40 @@
 typedef struct Json
 {
     Buffer *text;
-    FILE *file; /* gets the text whenever it has become long; NULL: all stays in text */
+    FILE *file; /* file to which text is moved when it has become long; the caller writes the rest
+                   and checks ferror. NULL keeps all in text */
     int level;
-    bool one_line; /* no line break, no blank: JSON Lines */
-    bool first;    /* nothing stands in the innermost object or array yet */
+    bool one_line; /* no line breaks and blanks, for JSON Lines */
+    bool first;    /* nothing was written to the innermost object or array yet */
 } Json;
 
-/* Open the document, '{'. */
+/* Write the first bracket of the document, '{'. */
 void json_open(Json *json, char bracket);
-/* In an object: a key whose value is an object '{' or an array '['. Not known: null; returns false.
- */
+/* Write a key and open its value, an object '{' or an array '['. If not known, the value is null,
+ * and the result is false: do not close it. */
 bool json_section(Json *json, const char *key, char bracket, bool known);
-/* bracket: '}' or ']'. */
+/* Close the innermost object '}' or array ']'. */
 void json_close(Json *json, char bracket);
 /*
- * An array of objects: for (size_t i = 0; json_each(json, key, known, i, count); i++) { the keys of
- * object i }. Not known: null.
+ * Write an array of objects by a loop: for (size_t i = 0; json_each(json, key, known, i, count);
+ * i++) { the keys of object i }. If not known, the value is null.
  */
 bool json_each(Json *json, const char *key, bool known, size_t index, size_t count);
-/* The keys of an error, in an object: message, detail, hint, remedy. */
+/* Write the keys of an error into the open object: message, detail, hint, remedy. An empty one is
+ * null. */
 void json_error(Json *json, const Error *error);
 
-/* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
+/* Write a key and a string. NULL becomes null; what is not UTF-8 becomes U+FFFD. */
 void json_string(Json *json, const char *key, const char *value);
-/* A string in an array, in its own line; NULL is null. */
+/* Write a string of an array, on its own line; NULL becomes null. */
 void json_element(Json *json, const char *value);
-/* A key and an array of them. */
+/* Write a key and an array of strings. */
 void json_strings(Json *json, const char *key, const char *const *strings, size_t count);
 
 void json_null(Json *json, const char *key);
 void json_number(Json *json, const char *key, uint64_t value);
 void json_known_number(Json *json, const char *key, bool known, uint64_t value);
-/* text is a number as JSON writes it, NULL is null. */
+/* Write a key and a number, which text holds in JSON's form; NULL becomes null. */
 void json_decimal(Json *json, const char *key, const char *text);
 void json_bool(Json *json, const char *key, bool value);
 void json_seconds(Json *json, const char *key, double value);

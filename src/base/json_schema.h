@@ -1,6 +1,6 @@
 /*
- * The keys of a JSON document, from which its schema is made: docs/report.schema.json and
- * docs/check.schema.json are what json_schema_append makes of the tables (tests/print_schema.c).
+ * Tables of the keys of a JSON document, and the schema made of them. docs/report.schema.json and
+ * docs/check.schema.json are the output of json_schema_append (tests/print_schema.c).
  */
 #ifndef BASE_JSON_SCHEMA_H
 #define BASE_JSON_SCHEMA_H
@@ -10,32 +10,32 @@
 typedef enum JsonKind
 {
     JSON_STRING,
-    JSON_ONE_OF, /* a string: one of values */
+    JSON_ONE_OF, /* a string, one of `values` */
     JSON_LSN,
     JSON_TIME,   /* ISO 8601 in UTC */
-    JSON_DIGITS, /* a string of digits */
-    JSON_NAME,   /* the name of a finding: small letters and underscores */
-    JSON_COUNT,  /* an integer that is not negative */
+    JSON_DIGITS, /* a string of digits, for a number too large for a JSON number */
+    JSON_NAME,   /* the name of a finding: lower-case letters and underscores */
+    JSON_COUNT,  /* an integer >= 0 */
     JSON_INTEGER,
-    JSON_DECIMAL, /* a number that is not negative */
+    JSON_DECIMAL, /* a number >= 0 */
     JSON_BOOL,
-    JSON_STRINGS, /* an array */
-    JSON_OBJECT,  /* the keys that follow with a greater depth are its own */
-    JSON_OBJECTS  /* an array of such objects */
+    JSON_STRINGS, /* an array of strings */
+    JSON_OBJECT,  /* an object: the next keys with a greater depth belong to it */
+    JSON_OBJECTS  /* an array of objects, like JSON_OBJECT */
 } JsonKind;
 
 typedef struct JsonKey
 {
-    unsigned depth; /* how deep the key lies; 0 for keys of the document itself */
+    unsigned depth; /* nesting depth; 0 for keys of the document itself */
     const char *name;
     JsonKind kind;
     bool nullable;
-    const char *values; /* the values of a JSON_ONE_OF, with '|' between them; the only value of
-                           a JSON_COUNT, or NULL for any */
-    const char *description; /* a sentence for the schema; NULL where the name says enough */
+    const char *values;      /* values of a JSON_ONE_OF, separated by '|', or the only value of a
+                                JSON_COUNT; NULL for any */
+    const char *description; /* a sentence for the schema; NULL if the name says enough */
 } JsonKey;
 
-/* Append a schema (draft 7). All keys are required; others are allowed. */
+/* Append a JSON schema (draft 7). All keys are required; additional keys are allowed. */
 void json_schema_append(const char *title, const char *description, const JsonKey *keys,
                         size_t count, Buffer *text);
 

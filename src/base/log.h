@@ -1,8 +1,8 @@
 /*
  * Lines on stderr in the form of PostgreSQL's programs (15 and later), and the progress line.
  *
- * All functions may be called from several threads at once: a line is written by one write().
- * A closed stderr is ignored.
+ * All functions may be called from several threads at once: a line is written by one write(). A
+ * closed stderr is ignored.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -15,20 +15,21 @@ const char *log_program_name(void);
 void log_set_debug(bool on);
 bool log_debug_on(void);
 
-/* Begin each line that has the name with the time in UTC; not on a terminal, nor where the journal
- * of systemd takes stderr, which has times of its own. Not progress. */
+/* Begin each line that has the program's name with the time in UTC. Has no effect on progress, on a
+ * terminal, and where stderr goes to the journal of systemd, which adds the time itself. */
 void log_set_timestamps(bool on);
 
-/* The lines that are printed: all in a rewind, few or none when a pair is only examined. */
+/* The amount of lines that are printed: all in a rewind, few in steps that only examine the two
+ * clusters. */
 typedef enum LogAmount
 {
     LOG_ALL,
-    LOG_WARNINGS, /* no log_info, no progress */
-    LOG_NOTHING   /* errors only */
+    LOG_WARNINGS, /* warnings and errors; no log_info, no progress */
+    LOG_NOTHING   /* only errors */
 } LogAmount;
 void log_set_amount(LogAmount amount);
 
-/* -P: not at all, lines of text, or JSON. */
+/* The form of progress: off without -P, lines of text, or JSON. */
 typedef enum ProgressFormat
 {
     PROGRESS_OFF,
@@ -40,8 +41,8 @@ void log_set_progress(ProgressFormat format);
 typedef enum LogLevel
 {
     LEVEL_INFO,     /* "pg_rewind: TEXT" */
-    LEVEL_DEBUG,    /* the same, only when log_set_debug(true) */
-    LEVEL_PROGRESS, /* the same, only with -P and as text */
+    LEVEL_DEBUG,    /* the same, only after log_set_debug(true) */
+    LEVEL_PROGRESS, /* the same, only with PROGRESS_TEXT */
     LEVEL_WARNING,  /* "pg_rewind: warning: TEXT" */
     LEVEL_DETAIL,   /* "pg_rewind: detail: TEXT" */
     LEVEL_HINT      /* "pg_rewind: hint: TEXT" */
@@ -56,55 +57,57 @@ void log_line(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
 #define log_hint(...) log_line(LEVEL_HINT, __VA_ARGS__)
 
 /* Print the error: a line with error:, then lines with detail: and hint: if they are set.
- * log_errors remembers it. */
+ * log_errors returns it later. */
 void log_error(const Error *error);
 
-/* Print the error as a warning: what it says goes on nevertheless, and log_errors does not have it.
- */
+/* Print the error as a warning, because the run continues. log_errors does not return it. */
 void log_as_warning(const Error *error);
 
 /*
- * The first hundred errors that were printed, in order. The list and its content live to the end of
- * the program.
+ * The first LOG_ERRORS_MAX errors that log_error printed, in order. The list and its content live
+ * until the program exits.
  */
 #define LOG_ERRORS_MAX 100
 const Error *const *log_errors(size_t *count);
 
-/* The phases of a run; every line of progress names its phase. */
+/* The phases of a run, which every line of progress names. */
 typedef enum ProgressPhase
 {
-    PROGRESS_IDENTIFY, /* both clusters */
+    PROGRESS_IDENTIFY, /* read facts about both clusters */
     PROGRESS_SCAN_TARGET,
-    PROGRESS_SCAN_LOST, /* for a report */
+    PROGRESS_SCAN_LOST, /* the target's WAL again, for the list of lost transactions or rows */
     PROGRESS_FETCH_WAL,
     PROGRESS_SCAN_SOURCE,
     PROGRESS_LIST,
-    PROGRESS_READ_INDEXES,   /* of the target, for entries marked as dead without WAL */
+    PROGRESS_READ_INDEXES,   /* find index entries marked as dead without WAL */
     PROGRESS_COMPARE_BLOCKS, /* with --compare */
     PROGRESS_COMPARE_FILES,
     PROGRESS_FETCH,
-    PROGRESS_STAGE_WAL,     /* to where it will be installed from; of a directory, copied there */
-    PROGRESS_STAGE_NEW_WAL, /* that the source wrote in the meantime */
-    PROGRESS_CHECK_WAL,     /* that was staged */
+    PROGRESS_STAGE_WAL,     /* fetch the source's WAL into the work directory */
+    PROGRESS_STAGE_NEW_WAL, /* fetch WAL that the source wrote during PROGRESS_STAGE_WAL */
+    PROGRESS_CHECK_WAL,     /* check the staged WAL */
     PROGRESS_SYNC,
     PROGRESS_APPLY,
-    PROGRESS_REPLAY /* with --rejoin */
+    PROGRESS_REPLAY /* the target's server replays WAL, with --rejoin */
 } ProgressPhase;
 
 /*
- * Progress of one phase: what is done out of total, both in bytes; total 0: not known, or nothing
- * that is counted in bytes. Begin, add from any thread, end, which returns `done`. Between begin
- * and end another phase may begin and end.
+ * Progress of one phase: bytes done out of a total, in bytes, or 0 if the total is not known or the
+ * work is not counted in bytes. Call progress_begin, progress_add from any thread, then
+ * progress_end, which returns `done`. One other phase may begin and end between begin and end of a
+ * phase; progress_add counts for the innermost.
  *
- * The total never changes. Only the last line of a phase that did all it had to (done) says 100%,
- * and always does, whatever turned out to be larger or smaller.
+ * The total never changes. 100% is printed once: in the last line of a phase that was completed
+ * (done), even if the bytes were more or fewer than the total.
  *
- * Text, at most once a second and once at the end (not for the last byte and the end): the
- * original's line and then the phase,
- * "%*s/%s kB (%d%%) copied (fetch)", in other phases "scanned", "compared", "applied"; with a
- * newline on a pipe. On a terminal one line is rewritten in place, with rate and time left. A log
- * line first ends an unfinished one. Without a total nothing. JSON: an object a line, once a
- * second, and at the beginning and end of each phase; see the manual page.
+ * PROGRESS_TEXT prints at most one line a second, and one at the end: the line of PostgreSQL's
+ * pg_rewind and then the phase, "%*s/%s kB (%d%%) copied (fetch)", or "scanned", "compared",
+ * "applied" in other phases. On a pipe each ends with a newline. On a terminal one line is
+ * rewritten in place, with rate and time left; a log line first ends it with a newline. A phase
+ * without a total prints nothing.
+ *
+ * PROGRESS_JSON prints one object a line, once a second, and at the beginning and end of each
+ * phase; see the manual page.
  */
 void progress_begin(ProgressPhase phase, uint64_t total_bytes);
 void progress_add(uint64_t bytes);

@@ -1,8 +1,8 @@
 /*
- * Text for people: messages, reports, --check, progress, comments of scripts. Names and values in
- * it can have any bytes. ESC moves a terminal's cursor or names its window, CR and BS write over
- * what was there, and a line break in a name makes what follows look like a line of ours. So such
- * text has no control characters but the line breaks that are our own. JSON has escapes instead.
+ * Text for people: messages, reports, --check, progress, comments of scripts. Control characters in
+ * foreign names and values are dangerous: ESC moves a terminal's cursor or names its window, CR and
+ * BS overwrite earlier text, and after a line break a name can pretend to be a line of ours. So
+ * text for people has no control characters except our own line breaks. (JSON has escapes instead.)
  */
 #ifndef BASE_SHOWN_H
 #define BASE_SHOWN_H
@@ -15,19 +15,19 @@
 
 typedef enum ShownLines
 {
-    SHOWN_ONE_LINE,  /* a line break is a control character, too */
-    SHOWN_OWN_LINES, /* a line break is a control character in a name (`\"%s\"`) alone: other
-                        strings are sentences, which may have line breaks and tabs */
+    SHOWN_ONE_LINE,  /* line breaks in strings are replaced too */
+    SHOWN_OWN_LINES, /* line breaks are replaced only in strings between double quotes in the format
+                        (`\"%s\"`), which are names; other strings are sentences, whose line breaks
+                        and tabs stay */
 } ShownLines;
 
-/* Replace the control characters of ASCII and of Unicode, and bytes like those of Latin-1, in
- * place.
- */
+/* Replace control characters in place: those of ASCII and Unicode, and bytes 0x80 to 0x9f that are
+ * not part of a UTF-8 character (controls of Latin-1). */
 void shown_clean(char *text, ShownLines lines);
 
 /*
- * As vsnprintf, for messages; each string that is put in is cleaned. Between double quotes in the
- * format it is a name, so a line break in it is not ours. As vsnprintf it returns the whole length.
+ * Like vsnprintf, but each %s argument is cleaned by shown_clean, as a name if it stands between
+ * double quotes in the format. Returns the whole length, like vsnprintf.
  */
 int shown_vprintf(char *out, size_t size, ShownLines lines, const char *format, va_list arguments)
     __attribute__((format(printf, 4, 0)));

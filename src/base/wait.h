@@ -1,5 +1,5 @@
 /*
- * Waiting for a fact that another process brings about: look, pause, look again.
+ * Waiting for a fact that depends on another process: check, pause, check again.
  */
 #ifndef BASE_WAIT_H
 #define BASE_WAIT_H
@@ -8,18 +8,19 @@
 
 typedef struct Wait
 {
-    double begin;   /* in clock_seconds' */
-    double seconds; /* how long it may take; 0: one look; INFINITY: the fact decides alone */
+    double begin;   /* start of the wait, by clock_seconds */
+    double seconds; /* time limit; 0 checks once, INFINITY waits without limit */
     int pause_milliseconds;
-    bool reported; /* wait_reports was true */
-    bool stopped;  /* ended by a request to stop; the error says which */
+    bool reported; /* wait_reports has returned true */
+    bool stopped;  /* a stop signal ended the wait; the error names it */
 } Wait;
 
 Wait wait_begin(double seconds);
 
 /*
- * True if the wait is over: the fact is there, the time is over, or a stop was requested. Otherwise
- * false, after a pause, a short one at first. It stands at the end of each look:
+ * Returns true if the wait is over: the fact is true, the time limit is reached, or a stop was
+ * requested (then wait->stopped is true and error is set). Otherwise pauses, briefly at first, and
+ * returns false. Use it as the condition of the loop that checks the fact:
  *
  *     do
  *     {
@@ -30,8 +31,8 @@ Wait wait_begin(double seconds);
  */
 MUST_CHECK bool wait_until(bool fact, Wait *wait, Error *error);
 
-/* True once, when the wait has lasted that long and goes on: then the user is told what it is for.
- */
+/* Returns true once, when the wait has lasted after_seconds and is not over: the caller then prints
+ * what it waits for. */
 bool wait_reports(Wait *wait, double after_seconds);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * One function over N items in J threads.
+ * Run one function over N items in several threads, and handle stop signals.
  */
 #ifndef BASE_WORKERS_H
 #define BASE_WORKERS_H
@@ -9,71 +9,78 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/* Called once for each item, in ascending order of items over all threads. Each thread has its own
- * Error. */
+/* A function that is called once for each item; items are begun in ascending order. Each thread has
+ * its own Error. */
 typedef bool (*WorkerFunction)(void *context, size_t item, Error *error);
 
 /*
- * Run function over items 0 .. count - 1 in at most jobs threads (the caller's own when jobs or
- * count is 1). The first error stops the rest: no further item is begun, those under way end, and
- * the error of the lowest item that failed is returned. Items not begun stay undone.
+ * Run function over items 0 .. count - 1 in at most jobs threads (only the caller's if jobs or
+ * count is 1). After an error no further item is begun; items under way end, and the error of the
+ * lowest failed item is returned.
  */
 MUST_CHECK bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
                             Error *error);
 
 /*
- * The same without an end known in advance, and with results that are taken in order: item 0, 1, 2
- * and so on are run in at most jobs threads, then taken, by any of the threads, never two at once.
- * No item is begun before the one `window` items below it was taken, which bounds what waits to be
- * taken; otherwise no thread waits for another. *last, false when called: set it when no later item
- * is wanted; the work ends when this item was taken. Later items may have been run, but are not
- * taken.
+ * Run items 0, 1, 2 and so on in at most jobs threads, without a known end, and take their results
+ * in order: `take` is called for each item in ascending order, by any of the threads, never by two
+ * at once.
  *
- * An error of run counts when it is that item's turn to be taken, so an error after the last item
- * has no effect; an error of take counts at once.
+ * An item is begun only after the item `window` places before it was taken, which bounds the
+ * results that wait; otherwise no thread waits for another. Both run and take find *last false, and
+ * set it to true if no later item is needed: the work ends when this item was taken. Later items
+ * may have been run by then, but are not taken.
+ *
+ * An error of run counts when its item would be taken, so an error after the last item has no
+ * effect. An error of take counts at once.
  */
 typedef bool (*OrderedFunction)(void *context, size_t item, bool *last, Error *error);
 MUST_CHECK bool workers_run_ordered(int jobs, size_t window, OrderedFunction run,
                                     OrderedFunction take, void *context, Error *error);
 
-/* True once a stop signal has come (see signals_install); workers_run and I/O loops look at it. */
+/* True if a stop signal has come and stops are not held off. workers_run and I/O loops check
+ * this. */
 bool stop_requested(void);
 
-/* Fails with "terminated by signal N" once a stop was requested and stops are not held off. */
+/* Fails with "terminated by signal N" if stop_requested. */
 MUST_CHECK bool stop_check(Error *error);
 
-/* Wait that long; fails like stop_check as soon as a stop is requested. */
+/* Sleep; fails like stop_check as soon as a stop is requested. */
 MUST_CHECK bool stop_pause(int milliseconds, Error *error);
 
-/* The signals that ask for a stop. */
+/* Fill the set with the stop signals: SIGINT, SIGTERM and SIGHUP. */
 void stop_signals(sigset_t *set);
 
-/* Have a handler called for them, also while a call waits. Those that are ignored stay ignored:
- * nohup, and shells that start a command in the background, ignore some on purpose. */
+/* Install a handler for the stop signals, without SA_RESTART: a waiting system call returns EINTR.
+ * Signals that are ignored stay ignored: nohup, and shells that start a command in the background,
+ * ignore some on purpose. */
 typedef void (*StopHandler)(int number, siginfo_t *info, void *unused);
 void stop_signals_handle(StopHandler handler);
 
 /*
- * Install the handlers. Signals that are ignored at the start stay ignored, except SIGCHLD: then
- * waiting for a child would be impossible. SIGPIPE and SIGXFSZ are ignored: the call that
- * caused one fails. A second signal kills at once, unless stops are held off.
+ * Install the program's handlers. Stop signals that are ignored at the start stay ignored. SIGCHLD
+ * gets its default even if it was ignored: otherwise no exit status of a child could be read.
+ * SIGPIPE and SIGXFSZ are ignored: the system call fails instead. A second stop signal kills the
+ * process at once, unless stops are held off.
  */
 void signals_install(void);
 
-/* The parent forwards its signals to this process, which may have got them as well: then a second
- * signal is the second of the same sender. */
+/* Tell a child that its parent forwards stop signals. A terminal sends a signal to both, so the
+ * child can get the same one twice; now only a second signal of the same sender counts as a
+ * second. */
 void signals_set_parent(pid_t parent);
 
-/* True once a signal has asked for a stop, even if stops are held off. */
+/* True if a stop signal has come, even if stops are held off. */
 bool stop_signalled(void);
 
-/* The number of a signal that came while stops were held off, reported once; 0: none has come. */
+/* The number of a stop signal that came while stops were held off; 0 if none has come since the
+ * last call. */
 int stop_held_off(void);
 
-/* From now on stops are held off: stop_check succeeds (after the commit). */
+/* Hold off stops from now on, because the rewind is committed: stop_requested stays false. */
 void signals_hold_off(void);
 
-/* Stops count again: an interrupted rewind was finished and a new one begins. */
+/* End holding off stops: an interrupted rewind was finished, and a new one begins. */
 void signals_heed_again(void);
 
 #endif
