@@ -1,5 +1,5 @@
 /*
- * The position where the two histories diverge, and the last checkpoint that they have in common.
+ * The LSN where the histories of source and target diverge, and the last checkpoint that both have.
  */
 #ifndef DIVERGENCE_DIVERGENCE_H
 #define DIVERGENCE_DIVERGENCE_H
@@ -8,19 +8,20 @@
 
 typedef struct Divergence
 {
-    bool needed;             /* the target has WAL past it: a rewind is needed */
-    Lsn lsn;                 /* LSN_INVALID: not known (--compare) */
-    Lsn target_end;          /* end of the target's WAL */
-    bool rests_on_archive;   /* of a look: it did not read whether the source's WAL goes on
-                                where the archive's ends */
-    bool rests_on_histories; /* no bytes prove that both have one history before it */
-    bool changes_unknown;    /* it does, and the target lacks WAL before it: no WAL tells what
-                                the target has changed there */
-    ScanCheckpoint common_checkpoint; /* the last common checkpoint; nothing with --compare */
-    WalScan *scan;                    /* the target's WAL, read to its end; NULL with --compare */
-    Lsn printed;               /* as the message says it: lsn, with --compare what the histories
-                                  say; LSN_INVALID: there is no message */
-    Timeline printed_timeline; /* of the target, right before it */
+    bool needed;             /* the target has WAL after the divergence, so a rewind is needed */
+    Lsn lsn;                 /* where the histories diverge; LSN_INVALID if not known (--compare) */
+    Lsn target_end;          /* end of the target's valid WAL */
+    bool rests_on_archive;   /* with input->looks: equality with an archive was accepted without
+                                reading whether the source's WAL continues where the archive's ends */
+    bool rests_on_histories; /* only the history files prove the divergence: too little WAL before
+                                it could be compared */
+    bool changes_unknown; /* rests_on_histories, and the target lacks WAL before the divergence, so
+                             what it changed there is not known */
+    ScanCheckpoint common_checkpoint; /* last common checkpoint; zeros with --compare */
+    WalScan *scan;                    /* scan of the target's WAL to its end; NULL with --compare */
+    Lsn printed; /* LSN in the printed message: lsn, or with --compare the latest point that the
+                    histories allow; LSN_INVALID without a message */
+    Timeline printed_timeline; /* the target's timeline right before `printed` */
 } Divergence;
 
 typedef struct DivergenceInput
@@ -30,37 +31,39 @@ typedef struct DivergenceInput
     WalStore *target_wal;
     SourceWal *source_wal;
     int jobs;
-    bool looks; /* no more is read than the answer needs */
+    bool looks; /* the result is only shown: read as little WAL as possible */
 } DivergenceInput;
 
 /*
- * Read the target's WAL to its end, and find where it stops being the source's: what the history
- * files say is only the latest point that is possible; bytes decide, and must prove it where the
- * history files are not enough. On failure *divergence holds what was found until then.
- * divergence->scan is the caller's to destroy in any case.
+ * Read the target's WAL to its end, and find where it stops being identical to the source's. The
+ * history files only give the latest possible point. Comparing WAL decides, and must prove the
+ * divergence if the history files are not enough. After a failure *divergence has what was found
+ * until then. In any case the caller destroys divergence->scan.
  */
 MUST_CHECK bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *divergence,
                                 Error *error);
 
 /*
- * Read the target's WAL to its end, *end; an error where that does not reach what the target's
- * files rest on: minRecoveryPoint, the end of a base backup. latest_divergence: what the history
- * files say, LSN_INVALID: nothing. *scan is the caller's to destroy in any case.
+ * Read the target's WAL and set *end to its end. Fails if the WAL ends before what the target's
+ * files depend on: minRecoveryPoint, or the end of a base backup. latest_divergence is the latest
+ * point that the history files allow, or LSN_INVALID. In any case the caller destroys *scan.
  */
 MUST_CHECK bool divergence_find_target_end(const Clusters *clusters, const WalStream *stream,
                                            int jobs, Lsn latest_divergence, WalScan **scan,
                                            Lsn *end, Error *error);
 
 /*
- * Do the history files alone show that the target has diverged? It has gone past the latest point
- * that they leave in common. False where only its WAL can tell.
+ * True if the history files alone show that the target has diverged: it has gone past the latest
+ * point that they allow. False if only its WAL can tell.
  */
 bool divergence_is_certain(const Clusters *clusters);
 
-/* The error where that has to be proved. */
+/* Set the error that it could not be proved that both clusters have the same history before lsn.
+ * Always false. */
 bool error_no_proof_before(const Clusters *clusters, Lsn lsn, Error *error);
 
-/* With --compare: nothing of the target's WAL is read, so none of it is kept. */
+/* Set *divergence for --compare, which reads none of the target's WAL: everything is unknown except
+ * what was printed, or can be printed from the histories. */
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * The WAL of both sides, byte by byte.
+ * Comparison of the WAL of both sides, byte by byte.
  *
- * Equal timeline numbers prove nothing: two servers may each have made a timeline 2. So what the
- * history files say is only the latest point that is possible, and the target's WAL before it must
- * be the source's, byte by byte.
+ * Equal timeline numbers prove nothing: two servers may each have created a timeline 2. So the
+ * history files give only the latest possible divergence, and the target's WAL before it must be
+ * identical to the source's.
  */
 #ifndef DIVERGENCE_WAL_COMPARISON_H
 #define DIVERGENCE_WAL_COMPARISON_H
@@ -11,20 +11,20 @@
 #include "source/source.h"
 #include "wal/reader.h"
 
-/* The WAL of both sides. */
+/* The input: the WAL of both sides. */
 typedef struct WalSides
 {
-    const WalStream *target;         /* what the target itself has written or received */
-    const WalStream *target_archive; /* asked for the segment in which the target left the source's
-                                        timeline, or the source the target's: the scan has found the
-                                        target's WAL to go on there */
+    const WalStream *target;         /* WAL that the target itself has written or received */
+    const WalStream *target_archive; /* archive, used if `target` lacks a segment at whose end both
+                                        sides were on different timelines */
     Source *source;
     const History *source_history;
-    const WalStream *archive;    /* asked for segments that the source no longer has; or NULL */
-    bool archive_of_source_only; /* but only for those that the target has not archived */
-    int workers;                 /* of the source */
-    /* Set *no_content if nothing reads this byte of the target's, nor those that follow it in its
-       segment. */
+    const WalStream *archive;    /* used for segments that the source no longer has; or NULL */
+    bool archive_of_source_only; /* use `archive` only for segments that the target cannot have
+                                    archived */
+    int workers;                 /* number of the source's workers */
+    /* Set *no_content if no server reads the target's byte at lsn and the rest of its segment, as
+     * after a WAL switch. */
     bool (*is_no_content)(void *context, Lsn lsn, bool *no_content, Error *error);
     void *context;
 } WalSides;
@@ -32,21 +32,22 @@ typedef struct WalSides
 typedef struct WalComparison
 {
     bool differs;
-    bool differs_in_archive; /* in a segment of the archive: so it is not one that the target has
-                                archived */
-    bool target_lacks;       /* some of these bytes */
-    Lsn lsn; /* of the first byte of the target's WAL that is not the source's; else the end */
-    /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
+    bool differs_in_archive; /* the difference is in a segment of `archive`: since it differs, the
+                                target has not archived it */
+    bool target_lacks;       /* the target lacks some of the compared WAL */
+    Lsn lsn; /* LSN of the first different byte; the end of the comparison if none differs */
+    /* All bytes from equal_from to lsn are equal, without a gap; equal_from is lsn if none are. */
     Lsn equal_from;
-    Lsn own_from; /* from here to lsn they were compared with the source's own pg_wal, or with
-                     segments of an archive on a timeline that the target was not on there; before
-                     that with other ones of an archive, which the target may have archived */
+    Lsn own_from; /* the bytes from own_from to lsn are equal to WAL that cannot come from the
+                     target: from the source's pg_wal, or from a segment of `archive` on a timeline
+                     that the target was not on */
 } WalComparison;
 
 /*
- * Compare the target's WAL in [from, to) with the source's: by digests, then by the bytes of the
- * piece that differs. A segment that either does not have proves nothing and is passed over. Where
- * bytes differ that are no content, the rest of their segment counts as equal. (Rule C16.)
+ * Compare the target's WAL in [from, to) with the source's: first by digests, then byte by byte in
+ * the piece that differs. A segment that either side lacks proves nothing and is skipped. If the
+ * bytes that differ are not content (is_no_content), the rest of their segment counts as equal.
+ * (Rule C16.)
  */
 MUST_CHECK bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *comparison,
                             Error *error);

@@ -1,5 +1,6 @@
 /*
- * global/pg_control: read it, check it, and make the two that we write.
+ * global/pg_control: parsing and checking, and making the two that we write, the poison and the
+ * rewound target's.
  */
 #ifndef FORMAT_CONTROL_H
 #define FORMAT_CONTROL_H
@@ -21,21 +22,21 @@ typedef enum ControlState
     STATE_IN_PRODUCTION = 6
 } ControlState;
 
-/* enum WalLevel, access/xlog.h: the first in all versions, the second in 9.3 to 9.5. */
+/* enum WalLevel, access/xlog.h: minimal is 0 in all versions, archive is 1 in 9.3 to 9.5. */
 #define WAL_LEVEL_MINIMAL 0
 #define WAL_LEVEL_ARCHIVE 1
 
-/* struct CheckPoint: in pg_control, and the body of a checkpoint record. */
+/* struct CheckPoint, in pg_control and as the data of a checkpoint record. */
 typedef struct CheckPoint
 {
     Lsn redo;
     Timeline timeline;
     bool full_page_writes;
-    uint64_t next_xid; /* with epoch */
-    Oid next_oid;      /* lower ones have been given away, or will be up to the next XLOG_NEXTOID */
+    uint64_t next_xid; /* with the epoch in the upper 32 bits */
+    Oid next_oid; /* OIDs below it were assigned, or can be before the next XLOG_NEXTOID record */
     uint32_t oldest_xid;
     uint32_t oldest_active_xid;
-    bool commit_timestamps; /* commits have their times in pg_commit_ts */
+    bool commit_timestamps; /* commit times are recorded in pg_commit_ts */
     int64_t time;           /* seconds since 1970 */
 } CheckPoint;
 
@@ -44,95 +45,103 @@ typedef struct Control
     const Version *version;
     uint64_t system_identifier;
     uint32_t control_version;
-    uint32_t catalog_version; /* version->catalog_version, or a fork's own */
+    uint32_t catalog_version; /* number in the file: version->catalog_version, or that of a fork */
     VersionDirectory version_directory;
     ControlState state;
-    Lsn checkpoint_lsn; /* where the last checkpoint's record starts */
+    Lsn checkpoint_lsn; /* start of the last checkpoint's record */
     CheckPoint checkpoint;
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;
     Lsn backup_start_point;
     Lsn backup_end_point;
     bool backup_end_required;
-    int32_t wal_level; /* 0 minimal, 1 replica, 2 logical */
+    int32_t wal_level; /* as in the file; version->wal_level_archive says what it means */
     bool wal_log_hints;
     uint32_t limits[LIMITS_MAX];
-    uint32_t data_checksum_version; /* 0: no checksums */
+    uint32_t data_checksum_version; /* 0 if data checksums are off */
     uint32_t block_size;
     uint32_t relation_segment_blocks;
     uint32_t wal_block_size;
     uint32_t wal_segment_size;        /* bytes, a power of two, 1 MB to 1 GB */
-    uint8_t bytes[CONTROL_FILE_SIZE]; /* the file as read */
+    uint8_t bytes[CONTROL_FILE_SIZE]; /* content of the file */
 } Control;
 
-/* The file as it was read. */
+/* The input of control_parse; the strings are borrowed. */
 typedef struct ControlFile
 {
     const void *bytes;
     size_t size;
-    const char *name;       /* for messages */
-    const char *pg_version; /* the content of the cluster's PG_VERSION */
+    const char *name;       /* the file's path, for messages */
+    const char *pg_version; /* content of the cluster's PG_VERSION */
 } ControlFile;
 
 /*
- * Fails on a wrong size ("unexpected control file size"), an unknown version ("clusters are not
- * compatible ..."), a wrong CRC ("unexpected control file CRC", *crc_wrong set so that a reader of
- * a running server may try again), sizes that no server accepts.
+ * Parse and check a pg_control. Fails on a wrong size ("unexpected control file size"), an unknown
+ * version ("clusters are not compatible ..."), a wrong CRC ("unexpected control file CRC"), and on
+ * sizes that no server accepts. *crc_wrong tells a wrong CRC from the others: a running server may
+ * have been writing the file, so the caller may read it again.
  */
 MUST_CHECK bool control_parse(const ControlFile *file, Control *control, bool *crc_wrong,
                               Error *error);
 
-/* The server is a fork of PostgreSQL: its catalogs are not those of the release. False where the
- * version is not known. */
+/* True if the cluster is of a fork of PostgreSQL, whose catalogs differ from those of the release.
+ * False if control->version is NULL. */
 bool control_is_of_fork(const Control *control);
 
-/* "PostgreSQL 15", or "a fork of PostgreSQL 15, catalog version 202299991". Returns text. */
+/* Write the name of the server to text and return it: "PostgreSQL 15", or "a fork of PostgreSQL 15,
+ * catalog version 202299991". */
 #define CONTROL_SERVER_SIZE 80
 const char *control_server(const Control *control, char text[CONTROL_SERVER_SIZE]);
 
-/* A CheckPoint from the body of a checkpoint record or from pg_control: version->checkpoint.size
- * bytes. */
+/* Parse a CheckPoint: version->checkpoint.size bytes of a checkpoint record's data or of
+ * pg_control. */
 CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes);
 
 /*
- * The timeline that a server is really on: the greater of the checkpoint's and minRecoveryPoint's.
- * A promotion writes END_OF_RECOVERY's timeline there first (CreateEndOfRecoveryRecord in xlog.c,
- * since 9.3). (Rule C15.)
+ * The timeline that a server is really on: the greater of the checkpoint's timeline and
+ * minRecoveryPoint's. A promotion writes the new timeline to minRecoveryPoint first, before its
+ * first checkpoint (CreateEndOfRecoveryRecord in xlog.c, since 9.3). (Rule C15.)
  */
 Timeline control_timeline(const Control *control);
 
-/* The shape of the cluster's WAL. */
+/* The WalShape of the cluster. */
 WalShape control_wal_shape(const Control *control);
 
-/* State as pg_controldata prints it. */
+/* The state as pg_controldata prints it. */
 const char *control_state_name(ControlState state);
 
 /*
- * The pg_control of the rewound target: the source's bytes with state "in archive recovery",
- * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, then
- * zeros. It also says that a backup which began at `redo` has not ended: a server that reads
- * backup_label overwrites that, and one that finds none never takes the target for consistent.
- * track_commit_timestamp is off if the start's checkpoint has no commit_timestamps. (Rule C48.)
+ * Make the pg_control of the rewound target: the source's bytes with the state "in archive
+ * recovery", min_recovery_point and its timeline, a new CRC, then zeros. `now`, in seconds since
+ * 1970, becomes its time if control_time_is_set.
+ *
+ * The result also says that a backup which began at `redo` has not ended: a server that reads
+ * backup_label overwrites this, and a server without backup_label never considers the target
+ * consistent. commit_timestamps is that of the checkpoint where recovery starts; false switches
+ * track_commit_timestamp off. (Rule C48.)
  */
 void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamps,
                           Lsn min_recovery_point, Timeline timeline, int64_t now,
                           uint8_t bytes[CONTROL_FILE_SIZE]);
 
 /*
- * The poison: the target's own bytes with state "shut down", as checkpoint location the first WAL
- * page boundary after wal_end (where no record can start), checkpoint timeline `timeline`, no
- * recovery or backup positions. No server starts from it, with or without a backup_label; every
- * reader reads it. It is never equal to the target's own pg_control, also where that is a poison
- * already: wal_end is not before its checkpoint location. (keeping others out; xlog.c, "invalid
- * checkpoint location")
+ * Make the poison: a pg_control with which no server starts, with or without a backup_label, but
+ * which all programs can read. It has the target's own bytes, except the state "shut down", as
+ * checkpoint location the first WAL page boundary after wal_end, where no record can start, the
+ * checkpoint timeline `timeline`, and no recovery or backup positions. ("keeping others out";
+ * xlog.c, "invalid checkpoint location")
+ *
+ * wal_end must not be before the target's checkpoint location: then the result always differs from
+ * the target's own pg_control, even if that is a poison already.
  */
 void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
                          uint8_t bytes[CONTROL_FILE_SIZE]);
 
-/* True if it is a poison, by its checkpoint location, which no tool changes. */
+/* True if the pg_control is a poison: its checkpoint location is a page boundary. Tools that change
+ * pg_control (pg_checksums) leave this location alone. */
 bool control_is_poison(const Control *control);
 
-/* True if it is this poison, or what a tool has made of it. */
+/* True if the pg_control is this poison, or this poison changed by a tool (pg_checksums). */
 bool control_is_this_poison(const Control *control, const uint8_t poison[CONTROL_FILE_SIZE]);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The checksums of WAL records and pg_control: CRC-32C since 9.5 (port/pg_crc32c.h), and that
- * of 9.3 and 9.4 (old_crc.c).
+ * The checksums of WAL records and pg_control: CRC-32C since 9.5 (port/pg_crc32c.h), and the
+ * checksum of 9.3 and 9.4 (old_crc.c).
  */
 #ifndef FORMAT_CRC32C_H
 #define FORMAT_CRC32C_H
@@ -9,21 +9,22 @@
 
 #define CRC32C_INIT 0xFFFFFFFFu
 
-/* Go on with a running value (begin with CRC32C_INIT), by less than 2 GB; end with crc32c_finish.
- * ISA-L dispatches to the CPU. */
+/* Add bytes, less than 2 GB, to a running CRC that began as CRC32C_INIT; crc32c_finish ends it.
+ * ISA-L chooses the code for the CPU. */
 uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size);
 uint32_t crc32c_finish(uint32_t running);
-uint32_t crc32c(const void *bytes, size_t size); /* of one piece, init to finish */
+uint32_t crc32c(const void *bytes, size_t size); /* CRC of one piece, from init to finish */
 
-/* The CRC of two pieces, one after the other, which a WAL record needs. Short ones are the fast
- * case. */
+/* The CRC of two pieces together, as a WAL record needs it. Pieces of at most 256 bytes are
+ * fastest. */
 uint32_t crc32c_joined(const void *first, size_t first_size, const void *second,
                        size_t second_size);
 
-/* Likewise for 9.3 and 9.4, with the same beginning and end. */
+/* Like crc32c_update for the checksum of 9.3 and 9.4, with the same CRC32C_INIT and
+ * crc32c_finish. */
 uint32_t old_crc_update(uint32_t running, const void *bytes, size_t size);
 
-/* The checksum that a version's pg_control has, of one piece. */
+/* The checksum that pg_control has in this version, of one piece. */
 uint32_t crc_of_version(const Version *version, const void *bytes, size_t size);
 
 #endif

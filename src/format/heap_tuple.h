@@ -11,51 +11,54 @@
 
 typedef struct HeapTuple
 {
-    uint16_t attribute_count; /* that the tuple has: later columns were added afterwards */
-    Oid oid;                  /* the row's own, if its table is WITH OIDS (until 11); else 0 */
-    Slice nulls;              /* bitmap: 1 for what is not NULL; bytes NULL: no column is */
+    uint16_t attribute_count; /* number of columns in the tuple; columns added later are missing */
+    Oid oid;                  /* the row's OID if the table is WITH OIDS (until 11), else 0 */
+    Slice nulls; /* null bitmap, 1 for a value that is not NULL; bytes NULL if no value is NULL */
     Slice data;
 } HeapTuple;
 
-/* How values are stored: as in pg_type and pg_attribute. */
+/* Size and alignment of values of a type, as in pg_type and pg_attribute. */
 typedef struct Storage
 {
-    int16_t length; /* in bytes; -1: varlena, -2: up to a NUL */
-    char alignment; /* c, s, i, d: 1, 2, 4, 8 */
+    int16_t length; /* bytes; -1 for varlena, -2 for a string that ends with a NUL */
+    char alignment; /* c, s, i or d, for 1, 2, 4 or 8 bytes */
 } Storage;
 
-/* A column, dropped ones included, or an attribute of a composite type. */
+/* A column, including dropped ones, or an attribute of a composite type. */
 typedef struct Attribute
 {
     const char *name;
-    Oid type; /* 0: dropped */
+    Oid type; /* OID of the type; 0 if the column was dropped */
     Storage storage;
-    Slice missing;  /* as stored: what rows have that were written before the column was added, if
-                       their table was not rewritten (attmissingval, 11+); bytes NULL: NULL */
-    bool generated; /* the server computes it from other columns (attgenerated, 12+) */
-    bool identity_always;  /* GENERATED ALWAYS AS IDENTITY (attidentity, 10+): UPDATE sets it to
-                              DEFAULT only */
-    bool nondeterministic; /* by its collation texts of other bytes can be equal (12+) */
+    Slice missing;  /* value, as stored, of rows without this column: it was added later, and the
+                       table was not rewritten (attmissingval, 11+); bytes NULL for NULL */
+    bool generated; /* computed by the server from other columns (attgenerated, 12+) */
+    bool identity_always; /* GENERATED ALWAYS AS IDENTITY (attidentity, 10+): UPDATE can only set it
+                             to DEFAULT */
+    bool nondeterministic; /* texts with different bytes can be equal by the collation (12+) */
 } Attribute;
 
 /*
- * Parse a tuple whose bytes begin `missing` bytes after its header does: 0 for a page's item, 4 for
- * a value of a composite type, whose varlena header stands there. False if the bytes end early or a
- * field is impossible.
+ * Parse a tuple without the first `missing` bytes of its header: 0 for an item of a page, 4 for a
+ * value of a composite type, whose varlena header takes the place of these bytes and is not in the
+ * slice. Returns false, with *reason, if the bytes end early or a field is impossible.
  */
 MUST_CHECK bool heap_tuple_parse(Slice tuple, size_t missing, HeapTuple *parsed,
                                  const char **reason);
 
 /*
- * Split into count values, one for each attribute, as stored: varlenas keep their headers. False if
- * the tuple has more attributes or ends early: it is damaged, or of another relation.
+ * Split a tuple into count values, one for each attribute, as stored: varlenas keep their headers.
+ * NULL has bytes NULL; attributes that the tuple lacks have their value `missing`. Returns false,
+ * with *reason, if the tuple has more attributes or ends early: it is damaged, or of another
+ * relation.
  */
 MUST_CHECK bool heap_tuple_split(const HeapTuple *tuple, const Attribute *attributes, size_t count,
                                  Slice *values, const char **reason);
 
 /*
- * Take the next value of an aligned sequence, as in tuples, arrays and ranges; the cursor begins at
- * an aligned place. False: the bytes end early, or no value begins there.
+ * Take the next value of an aligned sequence, as in tuples, arrays and ranges. The cursor's bytes
+ * must begin at an aligned position. Returns false if the bytes end early, or no value begins
+ * there.
  */
 bool storage_take(const Storage *storage, Cursor *cursor, Slice *value);
 

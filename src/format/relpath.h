@@ -14,23 +14,24 @@ typedef struct RelationFile
 {
     RelationId relation;
     uint8_t fork;
-    uint32_t segment; /* 0, or N of the suffix .N */
+    uint32_t segment; /* number of the relation segment: 0, or N of the suffix .N */
 } RelationFile;
 
-/* A data file of any fork of a permanent relation; false for all else (also temporary ones). own:
- * the cluster's directory in each tablespace. */
+/* Parse the path, relative to the data directory, of a data file of any fork of a permanent
+ * relation. Returns false for other paths, including those of temporary relations. own is the
+ * cluster's directory in each tablespace. */
 bool relpath_parse(const VersionDirectory *own, const char *path, RelationFile *file);
 
-/* The path of such a file, relative to the data directory. */
+/* Make the path of a data file, relative to the data directory. */
 void relpath_make(const VersionDirectory *own, const RelationFile *file, char path[RELPATH_SIZE]);
 
-/* A temporary relation's file, t3_16400 with fork or segment. */
+/* True for a file of a temporary relation: t3_16400, with fork or segment. */
 bool relpath_is_temporary(const VersionDirectory *own, const char *path);
 
-/* It is the link of a tablespace, "pg_tblspc/16400". */
+/* True for the link of a tablespace: "pg_tblspc/16400". */
 bool relpath_is_tablespace(const char *path);
 
-/* The rest of the path after "DIRECTORY/"; NULL: it is not below it. */
+/* The rest of the path after "DIRECTORY/"; NULL if the path is not below the directory. */
 const char *relpath_below(const char *path, const char *directory);
 
 #endif

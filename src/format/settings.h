@@ -1,6 +1,6 @@
 /*
- * The settings of postgresql.conf, recovery.conf and the like: one line after the other, or all of
- * a file with what it includes. The values of two: primary_conninfo and restore_command.
+ * Settings of postgresql.conf, recovery.conf and the like: line by line, or all settings of a file
+ * with its includes. Also the form of two values: primary_conninfo and restore_command.
  */
 #ifndef FORMAT_SETTINGS_H
 #define FORMAT_SETTINGS_H
@@ -9,50 +9,52 @@
 #include "base/text_cursor.h"
 
 /*
- * Take the next setting: its name in lower case, its value without quotes and escapes. Lines that
- * are no settings are passed over. False at the end of the text.
+ * Take the next setting: name in lower case, value without quotes and escapes; both buffers are
+ * replaced. Include directives count as settings; other lines are skipped. Returns false at the end
+ * of the text.
  */
 bool setting_next(TextCursor *text, Buffer *name, Buffer *value);
 
-/* Remove all lines of that setting from the text of a file, and append "name = 'value'\n" as in
- * postgresql.auto.conf. A final newline is added where the text has none. */
+/* Remove all lines of the setting from the text of a file, and append "name = 'value'\n" as in
+ * postgresql.auto.conf. A missing final newline of the text is added first. */
 void setting_replace(Buffer *text, const char *name, const char *value);
 
 /* True if the value of a boolean setting means on, as the server reads it (parse_bool in
- * utils/adt/bool.c): any case, "true" and "yes" also abbreviated. False for NULL. */
+ * utils/adt/bool.c): any case, "true" and "yes" can be abbreviated. False for NULL. */
 bool setting_is_on(const char *value);
 
-/* The value of an integer setting that has no unit, as the server reads it (parse_int in
- * utils/misc/guc.c). False: it is none, and a server would not start with it. */
+/* Read the value of an integer setting without a unit, as the server does (parse_int in
+ * utils/misc/guc.c). Returns false for a value with which a server would not start. */
 bool setting_integer(const char *value, int64_t *number);
 
 typedef struct Setting
 {
-    const char *name; /* in lower case */
+    const char *name; /* lower case */
     const char *value;
 } Setting;
 
 typedef struct Settings
 {
-    Arena *arena;   /* the caller's; holds all strings and lists */
-    Setting *items; /* ascending by name, each name once: the last one that was read */
+    Arena *arena;   /* owned by the caller; holds all strings and lists */
+    Setting *items; /* ascending by name; of several lines the last one that was read counts */
     size_t count;
-    const char **files; /* that were read and are there, in this order */
+    const char **files; /* paths of the files that were read, in this order */
     size_t file_count;
-    bool incomplete;    /* something was not read: there is too much of it, it could not be read, or
-                           a file that must be there is not */
-    const char *unread; /* what could not be read, the first; NULL: nothing, or only too much */
+    bool incomplete; /* not everything was read: a limit was reached, a file could not be read, or a
+                        required file is missing */
+    const char *unread; /* path of the first one that could not be read; NULL if none */
 } Settings;
 
-/* Supplies the files of a data directory, by paths relative to it. */
+/* Functions that read the files of a data directory, by paths relative to it. */
 typedef struct SettingsReader
 {
-    /* Append the file's content. False: it cannot be read; *found false: there is no such file. */
+    /* Append the file's content. Returns false if it cannot be read; *found is false if it does not
+     * exist. */
     bool (*read)(void *context, const char *path, Buffer *content, bool *found);
-    /* The names of the files in a directory, ascending by bytes, up to a NULL. The list may be in
-     * the arena. NULL: the directory cannot be read, or is not there. */
+    /* The names of the files in a directory, ascending by bytes, ended by a NULL; the list may be
+     * in the arena. NULL if the directory cannot be read or does not exist. */
     const char *const *(*list)(void *context, const char *directory, Arena *arena);
-    /* The part of an absolute path that lies below the data directory, or NULL: place_below. */
+    /* The rest of an absolute path below the data directory, or NULL (place_below). */
     const char *(*below)(const char *path, const char *directory);
     const char *directory;
     void *context;
@@ -61,46 +63,50 @@ typedef struct SettingsReader
 #define SETTINGS_FILE_SIZE_MAX (1024 * 1024)
 
 /*
- * Read a file and what it includes, over what settings hold already: call it for postgresql.conf,
- * then for postgresql.auto.conf. It cannot fail: lines that are no settings are passed over.
+ * Read a file with its includes, and override the settings that were read before: call this for
+ * postgresql.conf, then for postgresql.auto.conf. Cannot fail: lines that are not settings are
+ * skipped, and what cannot be read is noted in settings.
  */
 void settings_read(Settings *settings, const SettingsReader *reader, const char *path);
 
 void settings_set(Settings *settings, const char *name, const char *value);
 
-/* Returns NULL if the setting is not set. */
+/* The value of a setting; NULL if it is not set. */
 const char *settings_value(const Settings *settings, const char *name);
 
 /*
- * A value for people to see: what looks like a password, or is one by the setting's name, becomes
- * stars. So does all of a command, a script, and a setting of an extension (with a dot). In the
- * arena, or the value itself.
+ * A value to be printed: what looks like a password, or is one by the setting's name, is replaced
+ * by asterisks. So is the whole value of a command, a script, and a setting of an extension (with a
+ * dot). The result is in the arena, or is the value itself.
  */
 const char *setting_masked(Arena *arena, const char *name, const char *value);
 
-/* A command for people to see: its program, since passwords may stand in all that follows. Quoted,
- * in the arena. */
+/* A command to be printed: only its program, quoted, since its arguments may contain passwords. The
+ * result is in the arena. */
 const char *setting_command_shown(Arena *arena, const char *command);
 
-/* The path relative to the data directory, without ".", ".." and empty parts, of a file that a
- * setting in the file `base` names by a relative path; NULL: the path is absolute, or ".." leads
- * out of the data directory. As in the server, links are not resolved. Where base is absolute,
- * so is the path. In the arena. */
+/*
+ * Resolve a relative path that is the value of a setting in the file `base`. The result is relative
+ * to the data directory if base is, absolute if base is absolute, and has no ".", ".." and empty
+ * parts. As in the server, links are not resolved. NULL if value is absolute or empty, or if ".."
+ * leads out of the data directory. The result is in the arena.
+ */
 const char *settings_path(Arena *arena, const char *base, const char *value);
 
-/* keyword=value, quoted for a connection string, blank before all but the first. */
+/* Append keyword=value, quoted for a connection string, after a blank unless it is the first. */
 void conninfo_append(Buffer *conninfo, const char *keyword, const char *value);
 
 /*
- * The next keyword=value of a connection string (no URI) from *position on, which is moved past it;
- * the value without quotes and backslashes, as libpq's conninfo_parse reads it. False at the end,
- * where *position is at the NUL, and where the text has not that form.
+ * Take the next keyword=value of a connection string (not a URI) at *position, which is moved after
+ * it. The value is without quotes and backslashes, as libpq's conninfo_parse reads it. Returns
+ * false at the end, where *position is at the NUL, and for text that does not have this form.
  */
 bool conninfo_next(const char **position, Buffer *keyword, Buffer *value);
 
 /*
- * restore_command with %f file name, %p path, %r name of the segment with the last restartpoint's
- * redo, %% expanded. Anything else after % is an error worded as in PostgreSQL 16 (percentrepl.c).
+ * Replace %f in restore_command by the file name, %p by the path, %r by the name of the segment
+ * with the last restartpoint's redo position, and %% by %. Any other character after % is an error,
+ * with the message of PostgreSQL 16 (percentrepl.c).
  */
 MUST_CHECK bool restore_command_expand(const char *command, const char *file_name, const char *path,
                                        const char *redo_file_name, Buffer *expanded, Error *error);

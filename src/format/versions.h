@@ -1,6 +1,6 @@
 /*
- * One row for each PostgreSQL major version: all that differs between them. No other file knows
- * major numbers.
+ * One row for each major version of PostgreSQL, with all properties that differ between versions.
+ * No other file may know major numbers.
  */
 #ifndef FORMAT_VERSIONS_H
 #define FORMAT_VERSIONS_H
@@ -14,34 +14,37 @@ typedef uint32_t Oid;
 
 #define LSN_INVALID ((Lsn) 0)
 
-/* No server gets there; a foreign LSN beyond it is refused, so that segments can be added to it. */
+/* The highest LSN that is accepted from files or servers. No server reaches it, and adding segments
+ * to it cannot overflow. */
 #define LSN_HIGHEST ((Lsn) INT64_MAX)
 
-/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19). */
+/* Arguments for the conversions "%X/%X" (to 18) and "%X/%08X" (19). */
 #define LSN_ARGS(lsn) ((unsigned) ((lsn) >> 32)), ((unsigned) (lsn))
 
-/* An LSN as the row's server prints it; text holds at least LSN_TEXT_SIZE bytes. Returns text. */
+/* Print an LSN as a server of this version does, into text of at least LSN_TEXT_SIZE bytes. Returns
+ * text. */
 #define LSN_TEXT_SIZE 24
 struct Version;
 const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
 
-/* The same in a text that lives to the end of the block. */
+/* An LSN as text that lives until the end of the enclosing block. */
 #define LSN_TEXT(version, lsn) lsn_text((version), (lsn), (char[LSN_TEXT_SIZE]){0})
 
-/* An LSN as any server prints it: one to eight hexadecimal digits, a slash, one to eight more. */
+/* Take an LSN as any server prints it: one to eight hexadecimal digits, a slash, one to eight
+ * digits. */
 bool lsn_take(TextCursor *text, Lsn *lsn);
 
-/* The LSN with which the text begins; LSN_INVALID: it does not begin with one, or it is NULL. */
+/* The LSN with which the text begins; LSN_INVALID if it does not begin with one, or is NULL. */
 Lsn lsn_of_text(const char *text);
 
 typedef enum RecoverySettings
 {
-    RECOVERY_CONF,        /* recovery.conf with standby_mode */
-    RECOVERY_SIGNAL_FILES /* standby.signal, settings in postgresql.auto.conf */
+    RECOVERY_CONF,        /* recovery.conf with standby_mode (to 11) */
+    RECOVERY_SIGNAL_FILES /* standby.signal, and settings in postgresql.auto.conf (12+) */
 } RecoverySettings;
 
-/* Resource managers, access/rmgrlist.h: in the order of their ids, which never moved, with the
- * server's name and the first version that has it. */
+/* Resource managers, access/rmgrlist.h, in the order of their ids, which never changed. Each has
+ * the server's name and the first version that has it. */
 /* clang-format off */
 #define RESOURCE_MANAGERS(EACH, v)                                                                 \
     EACH(v, RM_XLOG, "XLOG", 903)                                                                  \
@@ -80,7 +83,7 @@ enum
 typedef struct CheckPointOffsets
 {
     uint16_t redo, timeline, full_page_writes;
-    uint16_t next_xid_epoch; /* OFFSET_NONE: next_xid is a u64 epoch << 32 | xid */
+    uint16_t next_xid_epoch; /* OFFSET_NONE if next_xid is a u64, epoch << 32 | xid */
     uint16_t next_xid, next_oid, oldest_xid, time, oldest_commit_ts_xid, oldest_active_xid;
     uint16_t size;
 } CheckPointOffsets;
@@ -94,18 +97,17 @@ typedef struct ControlOffsets
         data_checksum_version, crc, size;
 } ControlOffsets;
 
-/* Names of functions in pg_catalog, and the features of SQL that the server has. */
+/* Names of functions in pg_catalog, and features of SQL in this version. */
 typedef struct ServerSql
 {
-    const char *written_position; /* WAL is flushed up to here; 9.3 to 9.5 tell only how far it
-                                     was handed to the kernel */
-    const char *received_position, *replayed_position; /* of a standby */
-    const char *segment_name;                          /* of the segment that a position lies in */
-    const char *position_column; /* pg_stat_replication's sent_lsn, ...: what follows sent_ */
-    bool missing_ok;             /* functions on files give NULL for what is not there (9.5+), on
-                                    demand; else an error */
+    const char *written_position; /* gives the LSN up to which WAL is flushed; in 9.3 to 9.5, only
+                                     handed to the kernel */
+    const char *received_position, *replayed_position; /* give LSNs of a standby */
+    const char *segment_name;    /* gives the name of the segment that holds an LSN */
+    const char *position_column; /* end of names of pg_stat_replication's columns: sent_lsn, ... */
+    bool missing_ok;             /* functions on files have the parameter missing_ok (9.5+) */
     bool replication_slots;      /* 9.4+ */
-    bool slot_reserves;          /* a slot can keep WAL before it is first used (9.6+) */
+    bool slot_reserves;          /* a new slot can reserve WAL before its first use (9.6+) */
     bool archiver_view;          /* pg_stat_archiver (9.4+) */
     bool ssl_view;               /* pg_stat_ssl (9.5+) */
     bool receiver_view;          /* pg_stat_wal_receiver (9.6+) */
@@ -117,86 +119,90 @@ typedef struct ServerSql
     bool publications;           /* pg_publication (10+) */
 } ServerSql;
 
-/* The words for settings in remedies. */
+/* Words for settings in the remedies of messages. */
 typedef struct RemedyWords
 {
-    const char *set;             /* comes before a setting with its value */
-    const char *wal_level;       /* the lowest with which a standby can be queried */
-    const char *wal_kept;        /* so much that it lasts through a failover: 1 GB */
-    const char *password_method; /* in pg_hba.conf */
+    const char *set;             /* text before "name = value": "ALTER SYSTEM SET ", ... */
+    const char *wal_level;       /* "wal_level = ..." with the lowest level for a hot standby */
+    const char *wal_kept;        /* setting that keeps 1 GB of WAL, enough for a failover */
+    const char *password_method; /* recommended method in pg_hba.conf */
 } RemedyWords;
 
 typedef struct Version
 {
-    const char *name;         /* of the major version: "9.6", "10" */
-    int number;               /* ascending: 100 times the major number; 903 to 906 for 9.3 to 9.6 */
+    const char *name; /* major version: "9.6", "10" */
+    int number; /* 100 times the major number; 903 to 906 for 9.3 to 9.6. Rows are ascending */
     uint32_t control_version; /* pg_control_version, catalog/pg_control.h */
     uint32_t catalog_version; /* catalog_version_no of the release, catalog/catversion.h */
     uint16_t wal_magic;       /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
     uint16_t wal_page_flags;  /* XLP_ALL_FLAGS */
     uint16_t wal_overwrite_contrecord_flag; /* XLP_FIRST_IS_OVERWRITE_CONTRECORD */
-    uint8_t image_compressed_mask;          /* bimg_info bits, any of which says compressed;
-                                               access/xlogrecord.h */
-    uint8_t image_apply;                    /* BKPIMAGE_APPLY; 0: all images are restored */
-    bool record_toplevel_xid;               /* fragment 252 in a record (14+) */
-    bool old_wal; /* records do not say which blocks they change, the CRC is another (9.3, 9.4) */
-    bool old_wal_names_children;  /* with old_wal: index records name the page whose split they end,
-                                     and other kinds of records than in 9.3 are there (9.4) */
-    bool custom_rmgrs;            /* resource managers 128..255 (15+) */
-    uint8_t rmgr_max;             /* highest built-in resource manager */
+    uint8_t image_compressed_mask; /* bits of bimg_info of which each means a compressed image;
+                                      access/xlogrecord.h */
+    uint8_t image_apply;           /* BKPIMAGE_APPLY; 0 if all images are restored */
+    bool record_toplevel_xid;      /* records can have a XLR_BLOCK_ID_TOPLEVEL_XID (14+) */
+    bool old_wal;                /* records have no block references, and another CRC (9.3, 9.4) */
+    bool old_wal_names_children; /* 9.4: index records name the child page whose split they end, and
+                                    some kinds of records differ from 9.3 */
+    bool custom_rmgrs;           /* resource managers 128..255 (15+) */
+    uint8_t rmgr_max;            /* highest id of a built-in resource manager */
     bool xact_special_rel_update; /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */
-    bool truncate_has_flags;      /* SMGR TRUNCATE says which forks (9.6+) */
+    bool truncate_has_flags;      /* SMGR TRUNCATE has flags for forks (9.6+) */
     bool database_create_wal_log; /* DBASE opcode 0x10 is CREATE_WAL_LOG, 0x20 DROP (15+) */
-    bool
-        database_drop_counted; /* DBASE DROP is {db, n, tablespaces} (13+), else {db, tablespace} */
-    uint8_t xact_stats_item_size; /* dropped statistics item: 12 in 15..17, 16 in 18+, 0: none */
+    bool database_drop_counted;   /* data of DBASE DROP is {db, n, tablespaces} (13+), else {db,
+                                     tablespace} */
+    uint8_t xact_stats_item_size; /* bytes of a dropped statistics item: 12 in 15 to 17, 16 in 18+;
+                                     else 0 */
     bool abort_has_dbinfo_origin_gid;                      /* 11+ */
     uint16_t parameter_wal_level, parameter_wal_log_hints; /* offsets in XLOG PARAMETER_CHANGE */
-    uint16_t end_of_recovery_size;     /* XLOG END_OF_RECOVERY: 16, 24 with a wal_level (17+) */
-    uint16_t twophase_name_digits;     /* digits of a file name in pg_twophase: 8 (10..16) or 16 */
-    uint16_t twophase_gid_offset;      /* of the gid in PREPARE's data: 45 to 72 */
-    uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL;
-                                          OFFSET_NONE: up to its NUL (9.3 to 9.5) */
+    uint16_t end_of_recovery_size; /* XLOG END_OF_RECOVERY has 16 bytes, or 24 (17+) */
+    uint16_t twophase_name_digits; /* hex digits of a file name in pg_twophase: 8, or 16 (17+) */
+    uint16_t twophase_gid_offset;  /* offset of the gid in PREPARE's data */
+    uint16_t twophase_gid_size_offset; /* offset of the gid's size, a u16 that counts the NUL;
+                                          OFFSET_NONE without a size (9.3 to 9.5) */
     const char *wal_directory;         /* pg_wal, or pg_xlog (9.3 to 9.6) */
     const char *xact_directory;        /* pg_xact, or pg_clog */
     const char *wal_dump_program;      /* pg_waldump, or pg_xlogdump */
-    bool wal_level_archive;            /* 1 is archive, 2 hot_standby, 3 logical (9.3 to 9.5), else
-                                          1 replica, 2 logical */
+    bool wal_level_archive; /* wal_level 1 is archive, 2 hot_standby, 3 logical (9.3 to 9.5); else 1
+                               replica, 2 logical */
     ServerSql sql;
     RemedyWords remedies;
-    bool lsn_padded; /* LSNs are printed %X/%08X (19) */
+    bool lsn_padded; /* LSNs are printed as %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool synchronizes_slots; /* a standby may, which needs a dbname in
+    bool synchronizes_slots; /* standbys can synchronize slots, which requires a dbname in
                                 primary_conninfo (17+) */
-    bool exclusion_lists;    /* contents of pg_replslot etc. are left out (11+); 10 copies them */
-    bool excludes_backup_manifest; /* 13+ */
-    bool excludes_ds_store;        /* 15+ */
-    bool grantable_file_functions; /* 11+; before, superuser only */
-    bool control_time_is_set;      /* the original stamps pg_control's time (15+) */
-    bool hash_indexes_logged;      /* 10+; before, WAL does not tell of them */
-    bool starts_at_shutdown;       /* 12+: a standby that starts at a shutdown checkpoint knows the
-                                      subtransactions of prepared transactions; before, they count as
-                                      failed (StandbyRecoverPreparedTransactions, twophase.c) */
-    bool hot_standby_by_default;   /* hot_standby is on unless it is set (10+) */
-    uint16_t locks_by_default;     /* max_locks_per_transaction: 64, or 128 (19) */
+    bool exclusion_lists; /* PostgreSQL's pg_rewind leaves out contents of pg_replslot etc. (11+);
+                             before, it copies them */
+    bool excludes_backup_manifest; /* pg_rewind leaves out backup_manifest (13+) */
+    bool excludes_ds_store;        /* pg_rewind leaves out .DS_Store (15+) */
+    bool grantable_file_functions; /* EXECUTE on file functions can be granted (11+); before,
+                                      superusers only */
+    bool control_time_is_set;      /* PostgreSQL's pg_rewind sets pg_control's time (15+) */
+    bool hash_indexes_logged;      /* hash indexes are WAL-logged (10+) */
+    bool starts_at_shutdown;       /* a standby that starts at a shutdown checkpoint knows the
+                                      subtransactions of prepared transactions (12+); before, it takes
+                                      them for aborted (StandbyRecoverPreparedTransactions, twophase.c) */
+    bool hot_standby_by_default;   /* default of hot_standby is on (10+) */
+    uint16_t locks_by_default;     /* default of max_locks_per_transaction: 64, or 128 (19) */
     bool has_jit;                  /* 11+ */
-    bool keeps_prior_wal; /* a checkpoint leaves the WAL since the one before it (until 10) */
+    bool keeps_prior_wal; /* a checkpoint keeps the WAL since the previous checkpoint (to 10) */
     bool has_sha256;      /* sha256(bytea) (11+) */
     bool has_transaction_timeout; /* 17+ */
     bool infinite_intervals;      /* 17+ */
-    bool char_escapes;            /* "char" prints bytes from 0x80 on as \ooo (15+) */
+    bool char_escapes;            /* the type "char" prints bytes from 0x80 on as \ooo (15+) */
     bool has_wal_summaries;       /* pg_wal/summaries, common/blkreftable.h (17+) */
-    uint16_t sequence_value;      /* in the row of a sequence: the offset of last_value */
-    uint16_t attribute_length, attribute_alignment; /* of a row of pg_attribute: offsets of attlen,
-                                                       which attnum follows, and of attalign */
+    uint16_t sequence_value;      /* offset of last_value in the data of a sequence's row */
+    uint16_t attribute_length, attribute_alignment; /* offsets in the data of a pg_attribute row:
+                                                       attlen, which attnum follows, and attalign */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
 } Version;
 
 /*
- * The settings that limit a server's connections, processes and locks, as they follow each other in
- * pg_control and, before wal_level, in XLOG PARAMETER_CHANGE. max_prepared_transactions is the last
- * but one; max_worker_processes came with 9.4, max_wal_senders with 12.
+ * The settings that limit a server's connections, processes and locks, in the order of pg_control
+ * and, before wal_level, of XLOG PARAMETER_CHANGE: max_connections, max_worker_processes (9.4+),
+ * max_wal_senders (12+), max_prepared_transactions, max_locks_per_transaction. LIMITS_MAX is the
+ * most that a version has; version_limit_count is the number of this version.
  */
 #define LIMITS_MAX 5
 static inline uint32_t version_limit_count(const Version *version)
@@ -204,25 +210,25 @@ static inline uint32_t version_limit_count(const Version *version)
     return version->parameter_wal_level / 4u;
 }
 
-/* One of these settings. */
+/* A setting that limits a server. */
 typedef struct ServerLimit
 {
     const char *name;
-    uint32_t by_default; /* its value where no configuration sets it */
+    uint32_t by_default; /* default value */
 } ServerLimit;
 
 ServerLimit version_limit(const Version *version, uint32_t index);
 
 /*
- * The row for a pg_control: the one with both its versions. A fork of PostgreSQL has its own
- * catalog version: its row has the control version, and the name that pg_version, the content of
- * PG_VERSION, begins with. Returns NULL if no row fits.
+ * The row for a pg_control: the row with both version numbers. A fork of PostgreSQL has another
+ * catalog version; its row is the one with the control version and with the name that pg_version,
+ * the content of PG_VERSION, begins with. NULL if no row fits.
  */
 const Version *version_find(uint32_t control_version, uint32_t catalog_version,
                             const char *pg_version);
 
-/* TABLESPACE_VERSION_DIRECTORY, common/relpath.h: in each tablespace the directory of the files of
- * one cluster, "PG_15_202209061". */
+/* Name of the directory in each tablespace that holds the files of one cluster: "PG_15_202209061"
+ * (TABLESPACE_VERSION_DIRECTORY, common/relpath.h). */
 typedef struct VersionDirectory
 {
     char name[40];
@@ -230,19 +236,19 @@ typedef struct VersionDirectory
 
 VersionDirectory version_directory(const Version *version, uint32_t catalog_version);
 
-/* The version with that magic number of its WAL; NULL: none. */
+/* The row with this magic number of WAL pages, or NULL. */
 const Version *version_of_wal_magic(uint16_t magic);
 
-/* The row for what a server says of itself in server_version_num (90624, 180004), or NULL. */
+/* The row for a server's server_version_num (90624, 180004), or NULL. */
 const Version *version_of_server_number(int number);
 
 /*
- * Takes the major version's name off a text, where no digit follows: a minor version may. True if
- * it was there.
+ * Take the major version's name if the text begins with it and no further digit follows ("9.6" in
+ * "9.6.24", but not "1" in "15"). Returns false, and takes nothing, otherwise.
  */
 bool version_take_name(TextCursor *text, const Version *version);
 
-/* All rows, by ascending number; NULL after the last. */
+/* The row with this index, in ascending order of versions; NULL after the last. */
 const Version *version_at(size_t index);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Summaries of WAL (17 and later, summarize_wal): pg_wal/summaries/NAME says which blocks the WAL
- * of a range changes. common/blkreftable.c, postmaster/walsummarizer.c, 17 to 19.
+ * Summaries of WAL (17 and later, summarize_wal): a file pg_wal/summaries/NAME names the blocks
+ * that the WAL of a range changes. common/blkreftable.c, postmaster/walsummarizer.c, the same in 17
+ * to 19.
  */
 #ifndef FORMAT_WAL_SUMMARY_H
 #define FORMAT_WAL_SUMMARY_H
@@ -9,7 +10,7 @@
 
 #define WAL_SUMMARY_DIRECTORY "pg_wal/summaries"
 
-/* The content of a file: each record of this timeline that begins in [start, end). */
+/* The WAL that a summary covers: each record of this timeline that begins in [start, end). */
 typedef struct WalSummaryRange
 {
     Timeline timeline;
@@ -17,15 +18,19 @@ typedef struct WalSummaryRange
     Lsn end;
 } WalSummaryRange;
 
-/* "%08X%08X%08X%08X%08X.summary"; false for any other name, and for an empty range. */
+/* Name of a summary: "%08X%08X%08X%08X%08X.summary". wal_summary_name_parse returns false for
+ * another name, and for an empty range. */
 #define WAL_SUMMARY_NAME_SIZE 49
 void wal_summary_name(const WalSummaryRange *range, char name[WAL_SUMMARY_NAME_SIZE]);
 bool wal_summary_name_parse(const char *name, WalSummaryRange *range);
 
 /*
- * A fork of a relation. limit: the fewest blocks that it had, 0 where it was made or dropped. Its
- * blocks are those named below the limit, and those at or above it that were named since.
- * relation.relation 0: the database's directory in this tablespace was made or dropped.
+ * A fork of a relation in a summary. limit is the smallest number of blocks that the fork had in
+ * the range: 0 if it was created or dropped, WAL_SUMMARY_NO_LIMIT if it was not shortened. Blocks
+ * at or above the limit were cut off; those that the summary names nevertheless were written after
+ * that.
+ *
+ * With relation.relation 0, the database's directory in this tablespace was created or dropped.
  */
 #define WAL_SUMMARY_NO_LIMIT 0xFFFFFFFFu
 typedef struct WalSummaryFork
@@ -35,7 +40,7 @@ typedef struct WalSummaryFork
     BlockNumber limit;
 } WalSummaryFork;
 
-/* A fork, then its blocks in no order. */
+/* Functions called for each fork, then for each of its blocks, in no order. */
 typedef struct WalSummaryVisitor
 {
     void (*fork)(void *context, const WalSummaryFork *fork);
@@ -44,8 +49,8 @@ typedef struct WalSummaryVisitor
 } WalSummaryVisitor;
 
 /*
- * Read a whole file. Its checksum is right before anything is visited, and every byte must be what
- * a server writes. False: *reason says why it is of no use, and what was visited means nothing.
+ * Read a whole summary. The checksum is checked before anything is visited. Returns false, with a
+ * static *reason, if any byte is not what a server writes: then ignore what was visited.
  */
 MUST_CHECK bool wal_summary_read(const void *bytes, size_t size, const WalSummaryVisitor *visitor,
                                  const char **reason);

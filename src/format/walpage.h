@@ -13,7 +13,8 @@
 #define WAL_FLAG_CONTRECORD 0x0001
 #define WAL_FLAG_LONG_HEADER 0x0002
 
-/* The properties of the WAL of one cluster; from pg_control. */
+/* Properties of the WAL of one cluster, from pg_control. Sizes are in bytes; block_size is that of
+ * WAL pages. */
 typedef struct WalShape
 {
     const Version *version;
@@ -26,44 +27,45 @@ typedef struct WalPage
 {
     uint16_t flags;
     Timeline timeline;
-    uint32_t remaining; /* xlp_rem_len: bytes of a record continued from the page before */
+    uint32_t remaining; /* xlp_rem_len: bytes left of a record that began on an earlier page */
     uint32_t header_size;
 } WalPage;
 
 /*
- * Read one page header and check it: magic, flags, address, and in a long header system identifier,
- * segment and block size. page_lsn is the LSN of the page's first byte; bytes hold at least
- * WAL_LONG_HEADER_SIZE (or the whole page). Messages as xlogreader.c of 16 and later, but with the
- * page's LSN only: callers that know the file's name add it. A long header that is not at the start
- * of a segment is refused, though servers do not look. Layout: XLogPageHeaderData,
- * XLogLongPageHeaderData in access/xlog_internal.h, alike in 9.3 to 19.
+ * Parse and check one page header: magic, flags, address, and in a long header system identifier,
+ * segment size and block size. page_lsn is the LSN of the page's first byte; bytes hold at least
+ * WAL_LONG_HEADER_SIZE bytes, or the whole page. Messages are those of xlogreader.c of 16 and
+ * later, but name only the page's LSN: callers add the file's name. A long header that is not at
+ * the start of a segment is refused, although servers do not check this. Layout:
+ * XLogPageHeaderData, XLogLongPageHeaderData in access/xlog_internal.h, the same in 9.3 to 19.
  */
 MUST_CHECK bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn page_lsn,
                               WalPage *page, Error *error);
 
 /*
- * Describe a file that does not begin as its segment does, for people: the end of a sentence that
- * begins with the file. bytes are its first ones, at least WAL_LONG_HEADER_SIZE.
+ * Describe to people a file that does not begin like its segment. The text completes a sentence
+ * whose subject is the file. bytes are the file's first ones, at least WAL_LONG_HEADER_SIZE.
  */
 #define WAL_DESCRIPTION_SIZE 160
 void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
                       char text[WAL_DESCRIPTION_SIZE]);
 
 uint64_t wal_segment_of(const WalShape *shape, Lsn lsn); /* number of the segment that holds lsn */
-uint64_t wal_segment_before(const WalShape *shape, Lsn lsn); /* the one that holds lsn - 1 */
+uint64_t wal_segment_before(const WalShape *shape, Lsn lsn); /* segment that holds lsn - 1 */
 Lsn wal_segment_start(const WalShape *shape, uint64_t segment);
 uint32_t wal_header_size_at(const WalShape *shape,
-                            Lsn page_lsn); /* 40 at the start of a segment, else 24 */
+                            Lsn page_lsn); /* bytes: 40 at the start of a segment, else 24 */
 
-/* The first position at or after lsn where a record may start: after the header if lsn is a page
+/* The first LSN at or after lsn where a record may start: after the header if lsn is a page
  * boundary. */
 Lsn wal_skip_header(const WalShape *shape, Lsn lsn);
 
-/* The end, not aligned, of a record of `size` bytes that starts at `begin`, past the headers of the
- * pages that it crosses. */
+/* The unaligned end of a record of `size` bytes that starts at `begin`, counting the page headers
+ * inside it. */
 Lsn wal_record_end(const WalShape *shape, Lsn begin, uint32_t size);
 
-/* Segment file names: 24 upper-case hex digits of timeline and number. */
+/* Name of a segment file: 24 upper-case hexadecimal digits of timeline and segment number.
+ * wal_segment_name_parse returns false for another name. */
 #define WAL_NAME_SIZE 25
 void wal_segment_name(const WalShape *shape, Timeline timeline, uint64_t segment,
                       char name[WAL_NAME_SIZE]);
