@@ -37,7 +37,8 @@ void advice_add_all(AdviceList *list, const AdviceList *more)
         ARRAY_ADD_IN(list->arena, list->items, list->count, more->items[i]);
 }
 
-/* A lost connection is the least: it may be there again when all else is still wrong. */
+/* Order of error kinds, worst last. A lost connection is least bad: it may be back while other
+ * problems stay. */
 static const int severities[] = {[ERROR_NONE] = 0,  [ERROR_RETRY] = 1,    [ERROR_FAILED] = 2,
                                  [ERROR_USAGE] = 2, [ERROR_REPORTED] = 2, [ERROR_IMPOSSIBLE] = 3};
 
@@ -97,7 +98,7 @@ void advice_append_step(const Advice *advice, Buffer *text)
     }
     if (advice->when == ADVICE_BEFORE_START)
         buffer_append_string(text, "Before the server starts: ");
-    /* Lines become sentences of one line. */
+    /* Join the lines to one line of sentences. */
     for (const char *end; *line != '\0'; line = *end == '\n' ? end + 1 : end)
     {
         end = line + strcspn(line, "\n");

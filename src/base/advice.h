@@ -15,7 +15,7 @@ typedef enum AdviceSeverity
     ADVICE_PROBLEM, /* a rewind, or the server after it, would fail */
     ADVICE_WARNING, /* a rewind or the server may fail, or the rewind costs more than it must */
     ADVICE_UNKNOWN, /* the fact could not be found out */
-    ADVICE_OK
+    ADVICE_OK       /* the fact is as it should be: only for --check */
 } AdviceSeverity;
 
 /* The time at which the user applies the remedy. */
@@ -53,6 +53,7 @@ void advice_add(AdviceList *list, Advice advice, const char *format, ...) PRINTF
  * the remedy. */
 void advice_add_error(AdviceList *list, Advice advice, const Error *error);
 
+/* Add all items of `more`. Their texts stay in the arena of `more`, which must live as long. */
 void advice_add_all(AdviceList *list, const AdviceList *more);
 
 /* Problems of a run that looks for further problems before it fails. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The address sanitizer sees an access past the end of a piece only if the piece is a block. */
+/* The address sanitizer sees an access past the end of a piece only if each piece is a block. */
 #ifdef ARENA_PIECES_APART
 #define BLOCK_SIZE_FIRST 1
 #define BLOCK_SIZE_MAX 1
@@ -16,21 +16,21 @@
 #endif
 
 /*
- * A block is filled from both ends: aligned memory from the front, strings from the back. So that
- * strings between structs cost no padding.
+ * A block of memory, filled from both ends: aligned memory from the front, strings from the back,
+ * so that strings between structs need no padding.
  */
 typedef struct Block
 {
     struct Block *next;
     size_t front; /* offset of the first free byte, <= back */
     size_t back;  /* offset after the last free byte, <= size */
-    size_t size;  /* of bytes */
+    size_t size;  /* size of bytes */
     alignas(max_align_t) uint8_t bytes[];
 } Block;
 
 struct Arena
 {
-    Block *first; /* the one that is being filled; NULL while empty */
+    Block *first; /* block that is being filled, then the full ones; NULL at first */
     size_t next_block_size;
 };
 
@@ -70,7 +70,7 @@ static Block *block_create(size_t size)
     return block;
 }
 
-/* A block with at least size free bytes. */
+/* Return a block with at least size free bytes. */
 static Block *block_with_room(Arena *arena, size_t size)
 {
     Block *block = arena->first;
@@ -78,7 +78,7 @@ static Block *block_with_room(Arena *arena, size_t size)
     if (block != NULL && size <= block->back - block->front)
         return block;
 
-    /* A large piece gets its own block, after the one that is being filled. */
+    /* A large piece gets its own block, second in the list: the first block still has room. */
     if (block != NULL && size > arena->next_block_size / 4)
     {
         Block *own = block_create(size);
@@ -109,7 +109,7 @@ void *arena_allocate(Arena *arena, size_t size)
 
     if (size > SIZE_MAX - alignment)
         out_of_memory();
-    size = (size + alignment - 1) / alignment * alignment; /* front stays aligned */
+    size = (size + alignment - 1) / alignment * alignment; /* keeps front aligned */
     if (size == 0)
         size = alignment;
     block = block_with_room(arena, size);
@@ -119,7 +119,7 @@ void *arena_allocate(Arena *arena, size_t size)
     return memory;
 }
 
-/* Room for a string of that size, its NUL included. */
+/* Allocate room for a string of size bytes, NUL included. */
 static char *allocate_string(Arena *arena, size_t size)
 {
     Block *block = block_with_room(arena, size);

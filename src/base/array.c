@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The bytes for an array of count items and those to come; 0: it has room for one item more. */
+/* The new size in bytes of an array that has no room for one more item; 0 if it has room. */
 static size_t grown_size(size_t count, size_t item_size)
 {
     if ((count & (count + 1)) != 0)

@@ -95,7 +95,7 @@ void buffer_reserve(Buffer *buffer, size_t capacity)
     buffer->capacity = grown;
 }
 
-/* Make room for size more bytes and give their place. */
+/* Make room for size more bytes and return their place. */
 static uint8_t *buffer_grow(Buffer *buffer, size_t size)
 {
     if (size > SIZE_MAX - buffer->size)
@@ -169,7 +169,7 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
     va_end(again);
     if (length < 0)
         out_of_memory();
-    size = (size_t) length + 1; /* the NUL is written but not counted */
+    size = (size_t) length + 1; /* vsnprintf writes a NUL, which size does not count */
     vsnprintf((char *) buffer_grow(buffer, size), size, format, arguments);
     buffer->size += (size_t) length;
 }
@@ -203,8 +203,8 @@ static bool has_ascii_control(const char *string)
     return *string != '\0';
 }
 
-/* Between two quotes, the first of the doubled characters. Each of these stands twice in the
- * string, with text between both. */
+/* Append the string between two quotes, which are the first character of `doubled`. Each character
+ * of `doubled` in the string is written twice, with `text` in between. */
 static void append_quoted(Buffer *buffer, const char *string, const char *doubled, const char *text)
 {
     buffer_append_u8(buffer, (uint8_t) doubled[0]);
@@ -234,8 +234,8 @@ void buffer_append_word(Buffer *buffer, const char *word)
         append_quoted(buffer, word, "'", "\\'");
 }
 
-/* With escapes for what a terminal would take for commands, and what would look like another line:
- * a literal (E'') or a name (U&""). */
+/* Append a literal (E'') or a name (U&"") in which control characters are escaped: a terminal would
+ * execute them, and a line break would begin a new line. */
 static void append_with_escapes(Buffer *buffer, const char *string, bool is_name)
 {
     const char quote = is_name ? '"' : '\'';
@@ -342,7 +342,7 @@ const char *path_parent(Buffer *parent, const char *path)
         length--;
     while (length > 0 && path[length - 1] != '/')
         length--;
-    length -= length > 1; /* without the slash, unless it is the root directory */
+    length -= length > 1; /* drop the slash, unless it is the root directory */
     buffer_clear(parent);
     buffer_append(parent, length > 0 ? path : ".", length > 0 ? length : 1);
     return buffer_string(parent);

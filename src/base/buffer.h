@@ -30,7 +30,7 @@ uint16_t cursor_u16(Cursor *cursor);
 uint32_t cursor_u32(Cursor *cursor);
 uint64_t cursor_u64(Cursor *cursor);
 void cursor_skip(Cursor *cursor, size_t size);
-size_t cursor_left(const Cursor *cursor);
+size_t cursor_left(const Cursor *cursor); /* bytes that are left; 0 once failed */
 
 /* The next size bytes in place, which live as long as the cursor's bytes. If fewer are left, the
  * cursor fails and the result is NULL. */
@@ -77,7 +77,7 @@ void buffer_free(Buffer *buffer);
 #define AUTO_BUFFER __attribute__((cleanup(buffer_free)))
 
 void buffer_clear(Buffer *buffer); /* set size to 0; the memory stays allocated */
-void buffer_reserve(Buffer *buffer, size_t capacity);
+void buffer_reserve(Buffer *buffer, size_t capacity); /* at least this capacity in total */
 void buffer_append(Buffer *buffer, const void *bytes, size_t size);
 void buffer_append_u8(Buffer *buffer, uint8_t value);
 void buffer_append_u16(Buffer *buffer, uint16_t value); /* numbers are little-endian */
@@ -88,6 +88,7 @@ void buffer_append_string(Buffer *buffer, const char *string); /* without the fi
  * `escape`, or the byte itself (so it is doubled) if `escape` is NUL. */
 void buffer_append_escaped(Buffer *buffer, const void *bytes, size_t size, const char *special,
                            char escape);
+/* Append formatted text. */
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 

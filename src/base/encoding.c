@@ -6,9 +6,12 @@
 
 iconv_t encoding_open(uint32_t number)
 {
-    /* The names that iconv has for pg_enc2name_tbl (common/encnames.c). SQL_ASCII and UTF8 have
-     * none. The server converts as EUC-JP-MS does, not as EUC-JP. Where iconv has no table that is
-     * equal to the server's, as for EUC_JIS_2004 and MULE_INTERNAL, ASCII alone is converted. */
+    /*
+     * Names in iconv of the encodings in pg_enc2name_tbl (common/encnames.c). SQL_ASCII and UTF8
+     * have none. The server converts EUC_JP like EUC-JP-MS, not like EUC-JP. For encodings whose
+     * table in iconv differs from the server's (EUC_JIS_2004, MULE_INTERNAL), only ASCII is
+     * converted.
+     */
     static const char *const names[] = {
         NULL,         "EUC-JP-MS", "EUC-CN", "EUC-KR",  "EUC-TW",     "ASCII",      NULL,
         "ASCII",      "LATIN1",    "LATIN2", "LATIN3",  "LATIN4",     "LATIN5",     "LATIN6",
@@ -21,7 +24,8 @@ iconv_t encoding_open(uint32_t number)
     if (number >= sizeof(names) / sizeof(names[0]) || names[number] == NULL)
         return NO_CONVERSION;
     conversion = iconv_open("UTF-8", names[number]);
-    /* Not every system has all tables. Bytes of such an encoding can be UTF-8 of something else. */
+    /* A system may lack tables. Then only ASCII is converted, since other bytes could be UTF-8 of
+     * other characters. */
     return conversion != NO_CONVERSION ? conversion : iconv_open("UTF-8", "ASCII");
 }
 
@@ -46,7 +50,7 @@ bool encoding_convert(iconv_t conversion, Buffer *text, size_t start)
     from = (char *) text->bytes + start;
     if (conversion == NO_CONVERSION)
         return strlen(from) == from_left && utf8_is_valid(from);
-    to_left = 4 * from_left; /* no character of another encoding is longer by more */
+    to_left = 4 * from_left; /* UTF-8 needs at most 4 bytes for each byte of another encoding */
     buffer_reserve(&converted, to_left + 1);
     to = (char *) converted.bytes;
     iconv(conversion, NULL, NULL, NULL, NULL);
@@ -62,7 +66,7 @@ const char *encoding_name(iconv_t conversion, const char *name, size_t size, Are
     AUTO_BUFFER Buffer text = {0};
 
     buffer_append(&text, name, size);
-    /* Its bytes may be UTF-8 of something else. */
+    /* Unconverted bytes could be UTF-8 of other characters: make them invalid. */
     if (!encoding_convert(conversion, &text, 0) && conversion != NO_CONVERSION)
         for (size_t i = 0; i < text.size; i++)
             if (text.bytes[i] >= 0x80)

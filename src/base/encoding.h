@@ -14,13 +14,13 @@
 
 #define ENCODING_SQL_ASCII 0 /* number of SQL_ASCII (mb/pg_wchar.h), which is not converted */
 
-#define ENCODING_NONE UINT32_MAX
+#define ENCODING_NONE UINT32_MAX /* of_others of the first encoding_of_shared */
 
 /* The conversion to UTF-8 from the encoding with this number (pg_database.encoding). NO_CONVERSION
  * for UTF-8, SQL_ASCII and unknown numbers; for an encoding that iconv lacks only ASCII can be
  * converted. */
 iconv_t encoding_open(uint32_t number);
-void encoding_close(iconv_t conversion);
+void encoding_close(iconv_t conversion); /* NO_CONVERSION is allowed */
 
 /*
  * The encoding of names that all databases share (roles, databases). Such a name is in the encoding

@@ -13,18 +13,19 @@
 
 #define CHARACTER_SIZE_MAX 4 /* bytes of UTF-8 */
 
-/* Twice what a rewind was seen to use. */
+/* Twice the stack that a rewind was seen to use. */
 #define STACK_NEEDED (512 * 1024)
-#define STACK_PAGE 4096 /* the smallest that a kernel has */
+#define STACK_PAGE 4096 /* the smallest page size of a kernel */
 
 static const char cut_mark[] = "...";
 
-/* How out_of_memory ends, which any thread may call. */
+/* Exit status and hint of out_of_memory, which any thread may call. */
 static int unfinished_status = EXIT_FAILURE;
 static const char *unfinished_hint;
 static atomic_bool is_unfinished;
 
-/* Text that is longer than its ERROR_TEXT_SIZE bytes ends before a character with the mark. */
+/* Append formatted text. If the result is longer than ERROR_TEXT_SIZE allows, it is cut off before
+ * a character and ends with cut_mark. */
 static void PRINTF_LIKE(2, 0) append_arguments(char *text, const char *format, va_list arguments)
 {
     const size_t size = ERROR_TEXT_SIZE - strlen(text);
@@ -33,7 +34,7 @@ static void PRINTF_LIKE(2, 0) append_arguments(char *text, const char *format, v
 
     if (added >= 0 && (size_t) added < size)
         return;
-    /* Such a byte continues a character. */
+    /* Bytes 10xxxxxx continue a character of UTF-8. */
     for (int byte = 1; byte < CHARACTER_SIZE_MAX && (text[end] & 0xC0) == 0x80; byte++)
         end--;
     memcpy(text + end, cut_mark, sizeof(cut_mark));
@@ -48,7 +49,7 @@ static void PRINTF_LIKE(2, 3) append(char *text, const char *format, ...)
     va_end(arguments);
 }
 
-/* reason: NULL, or the text that follows the message. */
+/* Set all members; reason is text that follows the message, or NULL. */
 static void PRINTF_LIKE(4, 0)
     set(Error *error, ErrorKind kind, const char *reason, const char *format, va_list arguments)
 {
@@ -111,7 +112,7 @@ bool error_copy(Error *error, const Error *from)
     return false;
 }
 
-/* Append a line to the text, of zero or more lines joined by newlines. */
+/* Append a line to a text of zero or more lines joined by newlines. */
 static void PRINTF_LIKE(2, 0) append_line(char *text, const char *format, va_list arguments)
 {
     if (text[0] != '\0')
@@ -161,8 +162,8 @@ const char *error_remedy_name(const Error *error)
     return error->remedy == REMEDY_WAL ? "wal" : NULL;
 }
 
-/* Every page of the array is written. Not inlined: else it would stay in the frame of the caller.
- */
+/* Write to every page of a large array. Not inlined: otherwise the array would be part of the
+ * caller's frame. */
 static __attribute__((noinline)) void touch_stack(void)
 {
     volatile char stack[STACK_NEEDED];
@@ -190,14 +191,14 @@ void memory_set_unfinished(bool unfinished)
     atomic_store(&is_unfinished, unfinished);
 }
 
-/* Nothing that allocates. */
+/* Print one line without allocating memory. */
 static void print_plainly(const char *label, const char *text)
 {
     char line[512];
     const int length = snprintf(line, sizeof(line), "%.100s: %s: %.350s\n",
                                 program_invocation_short_name, label, text);
 
-    /* There is nowhere to report that it fails. */
+    /* A failed write cannot be reported. */
     if (length > 0 && write(STDERR_FILENO, line, (size_t) length) < 0)
         return;
 }
@@ -207,13 +208,13 @@ void out_of_memory(void)
     static atomic_bool is_ending;
     const bool unfinished = atomic_load(&is_unfinished);
 
-    /* Another thread reports it, and ends this one as well. */
+    /* If another thread is reporting already, wait: it ends the process. */
     while (atomic_exchange(&is_ending, true))
         pause();
     print_plainly("error", "out of memory");
     if (unfinished && unfinished_hint != NULL)
         print_plainly("hint", unfinished_hint);
-    /* No exit handlers: other threads are still at work. */
+    /* Run no exit handlers: other threads still use their data. */
     _exit(unfinished ? unfinished_status : EXIT_FAILURE);
 }
 

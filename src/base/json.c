@@ -4,8 +4,8 @@
 
 #define WRITE_SIZE (256 * 1024)
 
-/* A string, NULL as null. Paths and messages may hold any bytes: what is not UTF-8 becomes U+FFFD.
- */
+/* Append a string, or null for NULL. Paths and messages may hold any bytes: what is not UTF-8
+ * becomes U+FFFD. */
 static void json_append_string(Buffer *text, const char *string)
 {
     const unsigned char *bytes = (const unsigned char *) string;
@@ -45,7 +45,7 @@ static void next_line(Json *json)
 {
     if (json->file != NULL && json->text->size >= WRITE_SIZE)
     {
-        /* Errors of the file stay with it (ferror). */
+        /* The caller checks ferror(file). */
         (void) !fwrite(json->text->bytes, 1, json->text->size, json->file);
         buffer_clear(json->text);
     }

@@ -48,6 +48,6 @@ void json_known_number(Json *json, const char *key, bool known, uint64_t value);
 /* Write a key and a number, which text holds in JSON's form; NULL becomes null. */
 void json_decimal(Json *json, const char *key, const char *text);
 void json_bool(Json *json, const char *key, bool value);
-void json_seconds(Json *json, const char *key, double value);
+void json_seconds(Json *json, const char *key, double value); /* with three decimals */
 
 #endif

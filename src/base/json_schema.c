@@ -35,7 +35,7 @@ static void append_type(Json *json, const char *type, bool nullable)
 
 static size_t append_object(Json *json, const JsonKey *keys, size_t count, unsigned depth);
 
-/* Append one key, and those in it. Returns how many they are. */
+/* Append one key with the keys inside it. Returns how many keys that are. */
 static size_t append_described(Json *json, const JsonKey *key, size_t count)
 {
     AUTO_BUFFER Buffer value = {0};
@@ -80,8 +80,8 @@ static size_t append_described(Json *json, const JsonKey *key, size_t count)
     return done;
 }
 
-/* Append the keys of one object, which end at a key of a lower depth. Returns how many they are,
- * with those in them. */
+/* Append the keys of one object, which ends at a key of lower depth. Returns how many keys that
+ * are, with those inside. */
 static size_t append_object(Json *json, const JsonKey *keys, size_t count, unsigned depth)
 {
     size_t end = 0;

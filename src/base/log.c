@@ -21,7 +21,7 @@
 #define KILOBYTE 1024
 #define POLL_MILLISECONDS 200
 #define NANOSECONDS 1000000000
-#define PROGRESS_DEPTH_MAX 2 /* WAL is fetched while blocks are compared */
+#define PROGRESS_DEPTH_MAX 2 /* two: WAL is fetched while blocks are compared */
 
 typedef enum Colour
 {
@@ -32,20 +32,20 @@ typedef enum Colour
     COLOUR_COUNT
 } Colour;
 
-/* The bytes of one phase; times are CLOCK_MONOTONIC in nanoseconds. */
+/* State of one phase. Times are CLOCK_MONOTONIC in nanoseconds. */
 typedef struct Progress
 {
     ProgressPhase phase;
     uint64_t done_bytes;
     uint64_t total_bytes;
     int64_t begun;
-    int64_t printed; /* 0: not yet */
+    int64_t printed; /* time of the last line; 0 before the first */
 } Progress;
 
 static const struct
 {
     const char *name;
-    const char *participle; /* what is done to the bytes; of the copied ones the original's word */
+    const char *participle; /* what is done to the bytes; "copied" is PostgreSQL's word */
 } phases[] = {
     [PROGRESS_IDENTIFY] = {"identify", ""},
     [PROGRESS_SCAN_TARGET] = {"scan target WAL", "scanned"},
@@ -75,11 +75,12 @@ static ProgressFormat progress_format;
 static bool coloured;
 static bool stamped;
 static char sgr[COLOUR_COUNT][SGR_SIZE] = {"01;31", "01;35", "01;36", "01"};
-static Progress progress[PROGRESS_DEPTH_MAX]; /* phases that have begun, the innermost last */
+static Progress progress[PROGRESS_DEPTH_MAX]; /* phases that have begun, innermost last */
 static size_t progress_depth;
-static bool line_is_unfinished; /* the terminal's cursor stands in a progress line */
+static bool line_is_unfinished; /* by a progress line on a terminal */
 
-/* Take the colours of PG_COLORS: "error=01;31:warning=01;35:...". What is not named has none. */
+/* Read the colours of PG_COLORS: "error=01;31:warning=01;35:...". Kinds that are not named have no
+ * colour. */
 static void read_colours(const char *list)
 {
     static const char *const names[COLOUR_COUNT] = {"error", "warning", "note", "locus"};
@@ -136,7 +137,7 @@ bool log_debug_on(void)
 
 void log_set_timestamps(bool on)
 {
-    /* The device and inode of the journal's socket: systemd.exec(5). */
+    /* Device and inode of the journal's socket: systemd.exec(5). */
     const char *stream = getenv("JOURNAL_STREAM");
     unsigned long long device, inode;
     struct stat status;
@@ -158,8 +159,8 @@ void log_set_progress(ProgressFormat format)
 }
 
 /*
- * Wait until stderr can be written to. False: it cannot (a full pipe, a stopped terminal) and a
- * signal has come; a process that is asked to stop must not wait to print a message.
+ * Wait until stderr can be written to. Returns false if it cannot (a full pipe, a stopped terminal)
+ * and a stop signal has come: a process that is asked to stop must not wait to print a message.
  */
 static bool is_writable(void)
 {
@@ -176,7 +177,7 @@ static bool is_writable(void)
     }
 }
 
-/* One write for a line, as far as a pipe takes it at once; errors are ignored. */
+/* Write a line with one write(), or several if it exceeds PIPE_BUF. Errors are ignored. */
 static void write_bytes(const Buffer *line)
 {
     size_t written = 0;
@@ -222,8 +223,9 @@ static void append_prefix(Buffer *line, Colour colour, const char *label)
         append_coloured(line, colour, label);
 }
 
-/* Lines after the first have no prefix: they are what libpq says, as a server has told it. One that
- * begins like a line of ours is indented, or it could pretend to be our hint. */
+/* Append a message. Lines after the first have no prefix: they are the text of libpq, which a
+ * server can choose. A line that begins like ours is indented, so that it cannot pretend to be our
+ * hint. */
 static void append_message(Buffer *line, const char *text)
 {
     const size_t name = strlen(program_name);
@@ -242,7 +244,7 @@ static void append_message(Buffer *line, const char *text)
     }
 }
 
-/* End the text with exactly one newline, whatever libpq put there. */
+/* End the text with exactly one newline, even if libpq's text has some or none. */
 static void end_line(Buffer *line)
 {
     while (line->size > 0 && line->bytes[line->size - 1] == '\n')
@@ -285,7 +287,8 @@ void log_line(LogLevel level, const char *format, ...)
     write_line(&line);
 }
 
-/* A labelled line for each line of text, but none before a line to be pasted: see error_hint. */
+/* Append a labelled line for each line of text. A line that begins with a blank is for pasting and
+ * has no label (error_hint). */
 static void append_lines(Buffer *lines, const char *label, const char *text)
 {
     while (*text != '\0')
@@ -342,13 +345,14 @@ void log_as_warning(const Error *error)
 
 /* ---- Progress ---- */
 
-/* "12345/67890 kB (18%) copied (fetch), 12.3 MB/s, 1:02:03 left": the phase's name comes last, as
- * the original's line has no prefix, and programs look for its begin. */
+/* Append a line of progress: "12345/67890 kB (18%) copied (fetch), 12.3 MB/s, 1:02:03 left". The
+ * phase's name comes last, because programs look for the start of the line, which is that of
+ * PostgreSQL's pg_rewind. */
 static void append_text(Buffer *line, const Progress *now, bool done, double seconds)
 {
     const unsigned long long done_kb = now->done_bytes / KILOBYTE;
     const unsigned long long total_kb = now->total_bytes / KILOBYTE;
-    /* Equal numbers are 100 %, also where less than a kB is left. */
+    /* Equal numbers of kB are 100 %, even if less than a kB is left. */
     const int percent = done_kb >= total_kb
                             ? 100
                             : (int) ((double) now->done_bytes * 100 / (double) now->total_bytes);
@@ -364,7 +368,7 @@ static void append_text(Buffer *line, const Progress *now, bool done, double sec
         buffer_append_u8(line, '\n');
         return;
     }
-    /* A rate over less than half a second says nothing. */
+    /* Print no rate for less than half a second: it would be random. */
     if (seconds > 0.5)
         buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);
     if (seconds > 0.5 && now->done_bytes < now->total_bytes && rate >= 1)
@@ -377,15 +381,15 @@ static void append_text(Buffer *line, const Progress *now, bool done, double sec
         else
             buffer_printf(line, ", %u:%02u left", minutes, second);
     }
-    buffer_append_string(line, "\033[K"); /* what an earlier, longer line left */
+    buffer_append_string(line, "\033[K"); /* erases the rest of a longer line */
     buffer_append_u8(line, done ? '\n' : '\r');
     line_is_unfinished = !done;
 }
 
 /*
- * Print the line of the innermost phase; the caller holds the lock. done: all that it had to do.
- * The total stays what it was at first: less comes where files have become smaller or WAL ends
- * early, more where they have grown.
+ * Print the line of the innermost phase; the caller holds the lock. done says that the phase was
+ * completed. The printed bytes never exceed the total, and equal it if done: files can have grown
+ * or become smaller, and WAL can end early.
  */
 static void progress_print(bool done, int64_t at)
 {
@@ -445,7 +449,7 @@ void progress_add(uint64_t bytes)
         phase = &progress[progress_depth - 1];
         phase->done_bytes += bytes;
         now = clock_nanoseconds();
-        /* After the last byte comes the end, which prints 100 %. */
+        /* Print nothing for the last byte: progress_end prints 100 %. */
         if (now - phase->printed >= NANOSECONDS &&
             (phase->total_bytes == 0 || phase->done_bytes != phase->total_bytes))
             progress_print(false, now);

@@ -7,15 +7,15 @@
 #include <stdlib.h>
 
 #define BLOCK_SIZE 8192
-#define PIECES_PER_SECOND 128 /* of all threads at most 64, so that they wait for their turn */
+#define PIECES_PER_SECOND 128 /* two for each of at most 64 threads */
 #define UNUSED_SECONDS_MAX 0.1
-#define WAIT_SECONDS_MIN 0.01 /* shorter waits cost more than they are worth */
+#define WAIT_SECONDS_MIN 0.01 /* a shorter wait costs more than it saves */
 
 struct Rate
 {
     uint64_t bytes_per_second;
-    pthread_mutex_t lock; /* guards what follows */
-    double due;           /* the time at which the bytes counted so far may have come */
+    pthread_mutex_t lock; /* guards the members below */
+    double due;           /* time at which the limit allows the bytes counted so far */
 };
 
 Rate *rate_create(uint64_t bytes_per_second)

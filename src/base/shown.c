@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-#define DIRECTIVE_SIZE 32 /* "%-*.*llu" and the like */
+#define DIRECTIVE_SIZE 32 /* room for a directive such as "%-*.*llu" */
 #define NUMBER_SIZE                                                                                \
     512 /* bytes of a printed number: a double has at most 309 digits before the point */
 
@@ -20,7 +20,7 @@ void shown_clean(char *text, ShownLines lines)
     while (*bytes != '\0')
     {
         const size_t length = utf8_length(bytes);
-        /* Sentences may have line breaks, and tabs: the original's and libpq's do. */
+        /* Sentences, such as those of libpq, may have line breaks and tabs. */
         const bool is_layout = lines != SHOWN_ONE_LINE && (*bytes == '\n' || *bytes == '\t');
 
         if (*bytes == '\t' && lines == SHOWN_ONE_LINE)
@@ -28,7 +28,7 @@ void shown_clean(char *text, ShownLines lines)
         else if (*bytes == 0x7F || (*bytes < 0x20 && !is_layout) ||
                  (length == 0 && *bytes >= 0x80 && *bytes <= 0x9F))
             *bytes = SHOWN_CONTROL;
-        /* U+0080 to U+009F: ESC and a letter in one. */
+        /* U+0080 to U+009F: each stands for ESC and a letter. */
         else if (length == 2 && bytes[0] == 0xC2 && bytes[1] <= 0x9F)
             bytes[0] = bytes[1] = SHOWN_CONTROL;
         bytes += length == 0 ? 1 : length;
@@ -37,15 +37,15 @@ void shown_clean(char *text, ShownLines lines)
 
 /* ---- Formats ---- */
 
-/* Counts what does not fit. */
+/* The output of shown_vprintf. length counts text that does not fit, too. */
 typedef struct Output
 {
     char *out;   /* buffer for the text; NULL if the text is only counted */
-    size_t size; /* without the final NUL */
+    size_t size; /* size of `out` without the final NUL */
     size_t length;
 } Output;
 
-/* Write as many of the bytes as fit, and a NUL after them. Returns the place of the first byte. */
+/* Write the bytes that fit, and a NUL after them. Returns the place of the first byte. */
 static char *put(Output *output, const char *bytes, size_t length)
 {
     const size_t at = output->length < output->size ? output->length : output->size;
@@ -66,13 +66,13 @@ static void pad(Output *output, size_t length, size_t width)
         put(output, " ", 1);
 }
 
-/* One directive of a format: its text, and where its numbers are given as arguments these. */
+/* One directive of a format: its text, with numbers given by "*" filled in. */
 typedef struct Directive
 {
     char text[DIRECTIVE_SIZE];
-    int width, precision; /* -1: none */
+    int width, precision; /* -1 if not given */
     bool left;
-    char size[3]; /* h, l, z, j, doubled or not */
+    char size[3]; /* h, hh, l, ll, z or j */
     char conversion;
 } Directive;
 
@@ -88,7 +88,8 @@ static const char *parse_width(const char *format, int *number, va_list *argumen
     return format;
 }
 
-/* `format` follows the percent sign. Returns what follows the directive. */
+/* Parse a directive; `format` is the text after the percent sign. Returns the text after the
+ * directive. */
 static const char *parse_directive(const char *format, Directive *directive, va_list *arguments)
 {
     const char *flags = format;
@@ -113,7 +114,7 @@ static const char *parse_directive(const char *format, Directive *directive, va_
     return *format == '\0' ? format : format + 1;
 }
 
-/* A negative precision counts as none. */
+/* Print one number; printf ignores a negative precision. */
 #define PRINT(type)                                                                                \
     snprintf(number, sizeof(number), directive->text, width, directive->precision,                 \
              va_arg(*arguments, type))

@@ -100,7 +100,8 @@ bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number)
 
 #define BLANKS " \t\n"
 
-/* One word from `at` on, which is no blank; returns where it ends, NULL: it does not. */
+/* Copy one word that begins at `at`, not a blank, to *out. Returns its end; NULL, with *wrong, if
+ * the word is not complete. */
 static const char *take_word(const char *at, char **out, const char **wrong)
 {
     char quote = '\0';
@@ -117,7 +118,7 @@ static const char *take_word(const char *at, char **out, const char **wrong)
             *(*out)++ = c;
         else if (*at != '\0')
         {
-            /* In double quotes a backslash may stand for itself. */
+            /* In double quotes a backslash before most characters stands for itself. */
             if (quote == '"' && strchr("\\\"$`\n", *at) == NULL)
                 *(*out)++ = '\\';
             if (*at != '\n')
@@ -139,7 +140,7 @@ static const char *take_word(const char *at, char **out, const char **wrong)
 char **words_split(Arena *arena, const char *text, size_t *count, const char **wrong)
 {
     const size_t length = strlen(text);
-    char *out = arena_allocate(arena, 2 * length + 1); /* each word and its NUL */
+    char *out = arena_allocate(arena, 2 * length + 1); /* room for each word and its NUL */
     char **words = arena_allocate(arena, (length / 2 + 1) * sizeof(*words));
 
     *count = 0;

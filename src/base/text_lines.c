@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* Bytes of a line of `whole` bytes that fit into the width: words, at least one. */
+/* The number of bytes, of a line of `whole` bytes, that fit into the width: whole words, at least
+ * one. */
 static size_t fitting_length(const char *line, size_t whole, size_t width)
 {
     size_t length = strcspn(line, " \n");

@@ -10,7 +10,7 @@ size_t utf8_length(const unsigned char *bytes)
 
     for (size_t i = 1; i < length; i++)
         if ((bytes[i] & 0xC0) != 0x80)
-            return 0; /* the string's final NUL ends an incomplete character here */
+            return 0; /* the final NUL of the string ends an incomplete character here */
     if ((bytes[0] == 0xE0 && bytes[1] < 0xA0) || (bytes[0] == 0xED && bytes[1] > 0x9F) ||
         (bytes[0] == 0xF0 && bytes[1] < 0x90) || (bytes[0] == 0xF4 && bytes[1] > 0x8F))
         return 0;

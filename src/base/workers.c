@@ -11,42 +11,44 @@
 static const int stop_numbers[] = {SIGINT, SIGTERM, SIGHUP};
 #define STOP_NUMBERS (sizeof(stop_numbers) / sizeof(stop_numbers[0]))
 
-/* Read by the handler and by all threads: lock-free atomics. */
+/* State of stops, used by the signal handler and by all threads: lock-free atomics. */
 static atomic_int stop_signal;
 static atomic_bool stops_held_off;
-static atomic_bool signalled[2]; /* by others, and by the parent that hands signals on */
-static pid_t parent_process;     /* 0: none that does */
-static atomic_int late_signal;   /* came while stops were held off, and was not reported yet */
+static atomic_bool signalled[2]; /* a signal came [0] from others, [1] from the parent */
+static pid_t parent_process;     /* parent that forwards signals; 0 if none does */
+static atomic_int late_signal;   /* signal that was held off, and is not reported yet */
 
-/* Shared by the threads of one run. */
+/* State that the threads of one run share. */
 typedef struct WorkersRun
 {
-    WorkerFunction function; /* of workers_run; NULL: run and take are called */
+    WorkerFunction function; /* function of workers_run; NULL in workers_run_ordered */
     OrderedFunction run, take;
     void *context;
     size_t window;
-    Error *error; /* of the lowest item that failed; guarded by the lock, as all that follows */
+    Error *error; /* error of the lowest failed item; this and all members below are guarded by the
+                     lock */
     pthread_mutex_t lock;
-    pthread_cond_t moved; /* taken has grown, or it is over */
-    bool *done;           /* item i, at i % window, was run and not taken yet */
-    size_t next;          /* first item not begun */
-    size_t taken;         /* first item not taken */
-    size_t limit;         /* no later item is wanted */
-    size_t failed_item;   /* the lowest one whose run has failed; SIZE_MAX: none has */
-    bool taking;          /* one of the threads is at it */
+    pthread_cond_t moved; /* signalled when `taken` or `over` changes */
+    bool *done;           /* done[i % window]: item i was run and is not taken yet */
+    size_t next;          /* first item that is not begun */
+    size_t taken;         /* first item that is not taken */
+    size_t limit;         /* last item that is needed */
+    size_t failed_item;   /* lowest item whose run has failed; SIZE_MAX if none */
+    bool taking;          /* a thread is calling take */
     bool over;
     bool failed;
 } WorkersRun;
 
-/* No later item is wanted than this one. The caller holds the lock, here and below. */
+/* Make this item the last needed one, unless an earlier one is. The caller holds the lock, as in
+ * the functions below. */
 static void lower_limit(WorkersRun *run, size_t item)
 {
     if (item < run->limit)
         run->limit = item;
 }
 
-/* Take all items whose turn it is, unless another thread does. The lock is released during each
- * call of take. */
+/* Take the results of all finished items in order, unless another thread does. The lock is released
+ * during each call of take. */
 static void take_finished_items(WorkersRun *run, Error *error)
 {
     if (run->taking)
@@ -77,7 +79,7 @@ static void take_finished_items(WorkersRun *run, Error *error)
     run->taking = false;
 }
 
-/* Run one item. The lock is released while it runs. */
+/* Run one item. The lock is released while the item runs. */
 static void run_item(WorkersRun *run, size_t item, Error *error)
 {
     bool last = false;
@@ -106,7 +108,7 @@ static void *run_items(void *argument)
     pthread_mutex_lock(&run->lock);
     for (;;)
     {
-        /* Items that are still to be taken may move the limit. */
+        /* Wait: results that are not taken yet may lower the limit or move the window. */
         while (!run->over && run->take != NULL &&
                (run->next > run->limit || run->next - run->taken >= run->window))
             pthread_cond_wait(&run->moved, &run->lock);
@@ -121,8 +123,8 @@ static void *run_items(void *argument)
     return NULL;
 }
 
-/* Wait until all threads have returned, of which this is one. If the system refuses a thread, fewer
- * do the work. */
+/* Run run_items in `jobs` threads, of which the caller's is one, until all have returned. If the
+ * system refuses a thread, fewer do the work. */
 static void run_in_threads(WorkersRun *run, int jobs)
 {
     const size_t threads_max = jobs > 1 ? (size_t) jobs : 1;
@@ -210,8 +212,8 @@ static void handle_stop(int number, siginfo_t *info, void *ignored)
     const bool handed_on = parent_process != 0 && info->si_pid == parent_process;
 
     (void) ignored;
-    /* A second signal ends the process as if there were no handler: every instant is safe to die
-     * at. */
+    /* A second signal of the same sender ends the process as if there were no handler: dying is
+     * safe at every instant. */
     if (atomic_exchange(&signalled[handed_on], true) && !atomic_load(&stops_held_off))
     {
         signal(number, SIG_DFL);
@@ -231,7 +233,7 @@ void stop_signals(sigset_t *set)
 
 void stop_signals_handle(StopHandler handler)
 {
-    /* Without SA_RESTART: waiting calls return and look at the flag. */
+    /* Without SA_RESTART, waiting calls return EINTR, and their callers check for a stop. */
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
 
     sigemptyset(&action.sa_mask);
@@ -252,10 +254,10 @@ void signals_install(void)
     sigemptyset(&action.sa_mask);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
-    /* A write past the limit for files (ulimit -f) is an error like any other: EFBIG. */
+    /* A write past the limit for file sizes (ulimit -f) then fails with EFBIG. */
     sigaction(SIGXFSZ, &action, NULL);
-    /* Our parent may have set SIGCHLD to be ignored: then waitpid could not return the exit status
-     * of a child. */
+    /* Our parent may have set SIGCHLD to be ignored: then waitpid could not return a child's exit
+     * status. */
     action.sa_handler = SIG_DFL;
     sigaction(SIGCHLD, &action, NULL);
     stop_signals_handle(handle_stop);
@@ -273,7 +275,7 @@ void signals_heed_again(void)
 
 void signals_hold_off(void)
 {
-    /* A signal that came before, but was not acted on, is too late as well. */
+    /* A signal that came earlier, but was not acted on, also comes too late. */
     if (!atomic_exchange(&stops_held_off, true) && stop_signal != 0)
         atomic_store(&late_signal, stop_signal);
 }
