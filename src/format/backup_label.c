@@ -57,8 +57,8 @@ void backup_label_parse(const char *text, size_t size, bool *valid, Lsn *redo, L
              text_take_hex(&label, 8, &segment_high) && text_take_hex(&label, 8, &segment_low) &&
              text_take(&label, ")\nCHECKPOINT LOCATION: ") && lsn_take(&label, checkpoint) &&
              text_take(&label, "\n") && *redo <= LSN_HIGHEST && *checkpoint <= LSN_HIGHEST;
-    /* START TIMELINE, where there is one (base backups of 11 and later), repeats the file's
-     * timeline. */
+    /* START TIMELINE, which base backups of 11 and later have, must be the timeline of the file's
+     * name. */
     while (*valid && text_take_line(&label, &line))
         if (text_take(&line, "START TIMELINE: "))
             *valid = text_take_u32(&line, &start_timeline) && start_timeline == *timeline;

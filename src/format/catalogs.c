@@ -5,8 +5,8 @@
 #include "format/heap_tuple.h"
 #include "format/page.h"
 
-/* RelMapFile, utils/cache/relmapper.c: magic, count, {oid, filenode} ..., CRC; 62 items and four
- * bytes after the CRC, from 16 on 64 items. */
+/* RelMapFile, utils/cache/relmapper.c: magic, count, {oid, filenode} ..., CRC. Until 15 the file
+ * has 62 items and four bytes after the CRC; from 16 on 64 items. */
 #define MAP_MAGIC 0x592717
 #define MAP_AT_COUNT 4
 #define MAP_AT_ITEMS 8
@@ -15,7 +15,8 @@
 #define MAP_OLD_AT_CRC 504
 #define MAP_AT_CRC 520
 
-#define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h; from 12 on after the oid */
+/* Offset of relfilenode in FormData_pg_class, catalog/pg_class.h; from 12 on after the oid. */
+#define CLASS_AT_FILENODE 84
 
 bool catalogs_add_map(Catalogs *catalogs, const Version *version, Oid database, const Buffer *map,
                       Oid *pg_class)

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* struct ControlFileData, catalog/pg_control.h: what has never moved. The rest: versions.c. */
+/* Offsets in struct ControlFileData, catalog/pg_control.h, that never changed; versions.c has the
+ * others. */
 #define AT_SYSTEM_IDENTIFIER 0
 #define AT_CONTROL_VERSION 8
 #define AT_CATALOG_VERSION 12
@@ -34,7 +35,7 @@ static bool check_fields(const Control *control, const char *name, Error *error)
                              control->min_recovery_point, control->backup_start_point,
                              control->backup_end_point};
 
-    /* configure --disable-integer-datetimes, before 10 */
+    /* false with configure --disable-integer-datetimes, before 10 */
     if (integer_times != OFFSET_NONE && control->bytes[integer_times] == 0)
     {
         error_set(error, ERROR_FAILED, "cluster with floating-point times is not supported");
@@ -69,7 +70,8 @@ static bool check_fields(const Control *control, const char *name, Error *error)
     return true;
 }
 
-/* The caller has checked size and version, so all offsets of the row lie in the file. */
+/* Set the fields of control from its bytes. The caller has checked size and version, so all offsets
+ * of the row are inside the file. */
 static void parse_fields(Control *control)
 {
     const ControlOffsets *offsets = &control->version->control;
@@ -210,7 +212,8 @@ const char *control_state_name(ControlState state)
     return names[state];
 }
 
-/* Padding inside the struct is part of the CRC and stays; after the struct all is zero. */
+/* Set the CRC. Padding inside the struct is part of the CRC and stays; the bytes after the struct
+ * are zero. */
 static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
 {
     const ControlOffsets *offsets = &version->control;

@@ -55,9 +55,9 @@ typedef struct Control
     Lsn backup_start_point;
     Lsn backup_end_point;
     bool backup_end_required;
-    int32_t wal_level; /* as in the file; version->wal_level_archive says what it means */
+    int32_t wal_level; /* number in the file; version->wal_level_archive gives its meaning */
     bool wal_log_hints;
-    uint32_t limits[LIMITS_MAX];
+    uint32_t limits[LIMITS_MAX];    /* in the order of version_limit */
     uint32_t data_checksum_version; /* 0 if data checksums are off */
     uint32_t block_size;
     uint32_t relation_segment_blocks;
@@ -126,10 +126,10 @@ void control_make_rewound(const Control *source, Lsn redo, bool commit_timestamp
 
 /*
  * Make the poison: a pg_control with which no server starts, with or without a backup_label, but
- * which all programs can read. It has the target's own bytes, except the state "shut down", as
- * checkpoint location the first WAL page boundary after wal_end, where no record can start, the
- * checkpoint timeline `timeline`, and no recovery or backup positions. ("keeping others out";
- * xlog.c, "invalid checkpoint location")
+ * which all programs can read. The poison has the target's own bytes, except the state "shut down",
+ * as checkpoint location the first WAL page boundary after wal_end, where no record can start, the
+ * checkpoint timeline `timeline`, and no recovery or backup positions. (xlog.c, "invalid checkpoint
+ * location")
  *
  * wal_end must not be before the target's checkpoint location: then the result always differs from
  * the target's own pg_control, even if that is a poison already.

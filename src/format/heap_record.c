@@ -4,34 +4,35 @@
 
 #include <string.h>
 
-#define INIT_PAGE 0x80  /* in xl_info */
+#define INIT_PAGE 0x80  /* bit of xl_info */
 #define HEADER_SIZE 5   /* SizeOfHeapHeader */
-#define XMAX_IS_MULTI 1 /* in infobits_set */
+#define XMAX_IS_MULTI 1 /* bit of infobits_set */
 
-/* Flags of 9.5 to 19. */
+/* Bits of flags, 9.5 to 19. */
 #define INSERT_IS_SPECULATIVE 0x04
 #define DELETE_HAS_OLD_ROW 0x02
 #define DELETE_IS_SUPER 0x08
 #define UPDATE_HAS_OLD_ROW 0x04
-#define UPDATE_HAS_PREFIX 0x20 /* also of 9.4 */
+#define UPDATE_HAS_PREFIX 0x20 /* 9.4 to 19 */
 #define UPDATE_HAS_SUFFIX 0x40
 
-/* Records of 9.3 and 9.4 begin with the relation and the row's place; xl_heap_update has the place
- * of the new row as well. */
+/* Offsets of block numbers in records of 9.3 and 9.4, which begin with the relation and the row's
+ * block and item; xl_heap_update has block and item of the new row as well. */
 #define OLD_AT_BLOCK 12
 #define OLD_AT_NEW_BLOCK 28
 
-/* Offsets in a record's main data, up to where the fixed part ends. */
+/* Offsets of fields in a record's main data; size is that of the fixed part. NOWHERE if the record
+ * lacks the field. */
 #define NOWHERE 0xFF
 typedef struct HeapLayout
 {
-    HeapRecordKind kind; /* OTHER: the opcode is no row's */
+    HeapRecordKind kind; /* HEAP_RECORD_OTHER if records of the opcode change no row */
     uint8_t new_item, old_item, old_xmax, infobits, flags, size;
 } HeapLayout;
 
 /* clang-format off */
-/* xl_heap_insert, xl_heap_delete, xl_heap_update, xl_heap_inplace: by opcode, since 9.5 and before.
- * In 9.3 an update's flags are two booleans. */
+/* Layouts of xl_heap_insert, xl_heap_delete, xl_heap_update, xl_heap_inplace by opcode: [0] since
+ * 9.5, [1] before. In 9.3 an update's flags are two booleans. */
 static const HeapLayout layouts[2][8] = {
     {                     /* kind                     new      old      xmax     infobits flags    size */
         [HEAP_INSERT >> 4] = {HEAP_RECORD_INSERT,     0,       NOWHERE, NOWHERE, NOWHERE, 2,       3},
@@ -67,8 +68,7 @@ static void take_row(Cursor *cursor, HeapRow *row)
     row->rest = rest_of(cursor);
 }
 
-/* Take {u16 size of what follows the header; header; rest}: xl_multi_insert_tuple, and
- * xl_heap_header_len of 9.4. */
+/* Take {u16 size of rest; header; rest}: xl_multi_insert_tuple, and xl_heap_header_len of 9.4. */
 static void take_sized_row(Cursor *cursor, HeapRow *row)
 {
     const uint16_t size = cursor_u16(cursor);
@@ -77,7 +77,7 @@ static void take_sized_row(Cursor *cursor, HeapRow *row)
     row->rest = (Slice){cursor_bytes(cursor, size), size};
 }
 
-/* The n-th block of a main fork: records of 19 name blocks of the visibility map, too. */
+/* Find the n-th block of a main fork: records of 19 name blocks of the visibility map, too. */
 static bool find_main_block(const WalRecord *record, unsigned n, unsigned *index)
 {
     for (unsigned i = 0; i < record->block_count; i++)
@@ -89,7 +89,7 @@ static bool find_main_block(const WalRecord *record, unsigned n, unsigned *index
     return false;
 }
 
-/* The block of a main fork whose number stands in the main data at `at`. */
+/* Find the block of a main fork whose number is in the main data at `at`. */
 static bool find_old_block(const WalRecord *record, uint32_t at, unsigned *index)
 {
     const BlockNumber block =
@@ -125,8 +125,8 @@ static bool find_blocks(const Version *version, const WalRecord *record, HeapRec
     return true;
 }
 
-/* Take the rows that follow the fixed part. Since 9.5 the new one is in the data of its block,
- * before in the main data, and only without an image. */
+/* Take the rows that follow the fixed part. Since 9.5 the new row is in the data of its block;
+ * before, it is in the main data, and missing if the page has an image. */
 static void take_rows(const Version *version, uint8_t flags, Cursor *main_data, Cursor *content,
                       HeapRecord *heap)
 {
@@ -145,10 +145,10 @@ static void take_rows(const Version *version, uint8_t flags, Cursor *main_data, 
         if (!version->old_wal && flags & UPDATE_HAS_OLD_ROW)
             take_row(main_data, &heap->old_row);
         if (version->old_wal && !version->old_wal_names_children)
-            cursor_skip(new_data, 1); /* 9.3: the second boolean */
+            cursor_skip(new_data, 1); /* the second boolean of 9.3 */
         else
         {
-            /* What the new row shares with the old one. */
+            /* Sizes of the bytes that the new row shares with the old one. */
             if (flags & UPDATE_HAS_PREFIX && cursor_left(new_data) > 0)
                 heap->new_row.prefix = cursor_u16(new_data);
             if (flags & UPDATE_HAS_SUFFIX && cursor_left(new_data) > 0)
@@ -156,7 +156,7 @@ static void take_rows(const Version *version, uint8_t flags, Cursor *main_data, 
         }
         if (!version->old_wal_names_children)
             take_row(new_data, &heap->new_row);
-        else if (cursor_left(new_data) > 0) /* 9.4: the old row may follow */
+        else if (cursor_left(new_data) > 0) /* in 9.4 the old row may follow */
             take_sized_row(new_data, &heap->new_row);
         break;
     case HEAP_RECORD_INPLACE:
@@ -213,7 +213,7 @@ bool heap_record_parse(const Version *version, uint32_t block_size, const WalRec
         content = slice_cursor(walrecord_block_data(version, block_size, record, heap->new_index));
     if (!multi)
         return parse_row_record(version, record, layout, content, heap);
-    /* xl_heap_multi_insert, from its flags on: the places, unless the page is new, and rows. */
+    /* xl_heap_multi_insert: flags, count, item numbers (unless the page is new), and the rows. */
     heap->kind = HEAP_RECORD_MULTI_INSERT;
     cursor_skip(&main_data, 2);
     heap->row_count = cursor_u16(&main_data);
@@ -231,12 +231,13 @@ bool heap_record_next_row(HeapRecord *heap, uint16_t number)
     heap->new_row = (HeapRow){0};
     if (rows->size == 0)
         return true;
-    cursor_skip(rows, rows->position % 2); /* each begins at an even place */
+    cursor_skip(rows, rows->position % 2); /* each row begins at an even offset */
     take_sized_row(rows, &heap->new_row);
     return !rows->failed;
 }
 
-/* The values that are as in the old row follow the null bitmap and its padding, or end the row. */
+/* The bytes shared with the old row go after the null bitmap and its padding (prefix), and at the
+ * row's end (suffix). */
 Slice heap_row_build(const HeapRow *row, Slice old, uint32_t xid, size_t size_max, Buffer *built)
 {
     const size_t size = ROW_HEADER_SIZE + row->rest.size + row->prefix + row->suffix;

@@ -41,8 +41,8 @@ bool storage_take(const Storage *storage, Cursor *cursor, Slice *value)
     const size_t alignment = letter != NULL ? (size_t) 1 << (letter - letters) : 1;
     const uint8_t *next;
 
-    /* A varlena with a short header follows without padding, whose bytes are 0 (att_align_pointer).
-     */
+    /* A varlena with a short header has no padding before it; the bytes of padding are 0
+     * (att_align_pointer). */
     if (storage->length != -1 || cursor_left(cursor) == 0 || cursor->bytes[cursor->position] == 0)
         cursor_skip(cursor, (alignment - cursor->position % alignment) % alignment);
     if (cursor->failed)

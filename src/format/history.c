@@ -4,8 +4,9 @@
 #include <string.h>
 
 #define ENTRIES_MAX 100000
-#define ENTRY_SIZE_MIN 5    /* "1A/1" and a newline, which the last one may lack */
-#define LINE_SHOWN_MAX 1000 /* bytes of a bad line that an error shows */
+/* "1A/1" (timeline 1, switch point A/1) and a newline, which the last line may lack. */
+#define ENTRY_SIZE_MIN 5
+#define LINE_SHOWN_MAX 1000 /* bytes of an invalid line that an error message shows */
 
 void history_file_name(Timeline timeline, char name[HISTORY_NAME_SIZE])
 {
@@ -39,12 +40,12 @@ static bool add_line(TextCursor line, History *history, Error *error)
 
     if (!text_take_u32(&line, &timeline))
         return error_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
-    /* The rest of the line is a reason for people. */
+    /* The rest of the line, after the switch point, is a reason for people. */
     text_skip_blanks(&line);
     if (!lsn_take(&line, &switch_point))
         return error_line(&whole, error, "syntax error",
                           "Expected a write-ahead log switchpoint location.");
-    /* 0 stands for no end, in the last entry only. */
+    /* 0 is our sign for an entry without an end. */
     if (switch_point == LSN_INVALID || switch_point > LSN_HIGHEST)
         return error_line(&whole, error, "invalid data", "No timeline ends there.");
     if (timeline == 0 || (last != NULL && timeline <= last->timeline))
@@ -82,9 +83,11 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
         return error_detail(error, "Timeline IDs must be less than child timeline's ID.");
     }
     history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = LSN_HIGHEST};
-    /* A standby that is promoted before it reaches the switch of the timeline that it aims at
-     * writes its own switch point after a later one. It never had what lies between them: the
-     * server looks for a position from the newest entry on, so the last point cuts all before it.
+    /*
+     * End earlier entries at later switch points that lie before theirs. A standby that is promoted
+     * before it reaches the switch to its target timeline writes its own, earlier switch point
+     * after a later one. It never had the WAL between the two: the server searches a position from
+     * the newest entry backwards.
      */
     for (size_t i = history->count; i-- > 1;)
         if (history->entries[i - 1].end > history->entries[i].end)
@@ -126,7 +129,7 @@ bool history_is_same(const History *one, const History *other)
     const HistoryEntry *entries = &one->entries[one->count - count];
     const HistoryEntry *others = &other->entries[other->count - count];
 
-    /* Only a file that does not begin with timeline 1 lacks some. */
+    /* Only a file that does not begin with timeline 1 lacks entries. */
     if (count_one != count_other && (entries[0].timeline == 1 || others[0].timeline == 1))
         return false;
     for (size_t i = 0; i < count; i++)
@@ -195,6 +198,6 @@ bool history_common(const History *a, const History *b, size_t *index, Lsn *end)
 
     Lsn end_a = a->entries[*index].end;
     Lsn end_b = b->entries[*index].end;
-    *end = end_a - 1 < end_b - 1 ? end_a : end_b; /* no end (LSN_INVALID) is the greatest */
+    *end = end_a - 1 < end_b - 1 ? end_a : end_b; /* LSN_INVALID - 1 is the highest number */
     return true;
 }

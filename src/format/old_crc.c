@@ -1,6 +1,7 @@
 /*
- * The checksum of WAL records and pg_control in 9.3 and 9.4 (utils/pg_crc.h): the table of the
- * mirrored CRC-32 polynomial, used as if it were not mirrored. It is no CRC that others compute.
+ * The checksum of WAL records and pg_control in 9.3 and 9.4 (utils/pg_crc.h): a CRC-32 with the
+ * table of the reflected polynomial in the algorithm of the unreflected one. No other program
+ * computes this CRC.
  */
 #include "format/crc32c.h"
 
@@ -9,12 +10,12 @@
 #include <pthread.h>
 
 #define POLYNOMIAL 0xEDB88320u
-#define SLICES 16 /* bytes of one step */
+#define SLICES 16 /* bytes that one step adds */
 
 /*
- * slices[n][byte]: what a byte in the highest place has become after n + 1 steps of one byte. A
- * step is linear, so the bytes of a slice are looked up each for itself and added: 16 lookups that
- * do not wait for each other, instead of 16 that do.
+ * slices[n][byte] is the value that a byte in the highest place becomes after n + 1 steps of one
+ * byte. Steps are linear, so the bytes of a slice are looked up independently and added: 16
+ * independent lookups are faster than 16 that wait for each other.
  */
 static uint32_t slices[SLICES][256];
 
@@ -36,8 +37,8 @@ static void fill_slices(void)
         }
 }
 
-/* The share of four bytes, the first of which is the highest of a word, and of what is to be added
- * to them; n more steps follow the last one. */
+/* The part that four bytes, the first of them the highest of a word, and `added` contribute to the
+ * CRC, if n more bytes follow them. */
 static inline uint32_t look_up(uint32_t added, const uint8_t *bytes, int n)
 {
     const uint32_t word = added ^ __builtin_bswap32(load_u32(bytes));

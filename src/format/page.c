@@ -1,9 +1,10 @@
 #include "format/page.h"
 
-/* PageHeaderData */
+/* Offsets in PageHeaderData. */
 #define UPPER_OFFSET 14
 #define SPECIAL_OFFSET 16
-#define SIZE_OFFSET 18       /* pd_pagesize_version: the size, and in its lowest byte the layout */
+/* Page size, with the layout's version in the lowest byte: pd_pagesize_version. */
+#define SIZE_OFFSET 18
 #define LAYOUT_VERSION 4     /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
 #define HASH_MAGIC 0x6440640 /* HashMetaPageData.hashm_magic, access/hash.h */
 
@@ -11,10 +12,10 @@
 #define LP_DEAD 3
 
 /*
- * The special areas of btree, hash and gist have 16 bytes, those of gin, spgist, brin and sequences
- * 8; the last two bytes tell which of them it is. hash, gist, spgist and bloom (which marks
- * nothing) have 0xFF80 to 0xFF83; btree and gin count below that. Access methods of extensions take
- * what lies above.
+ * Special areas of PostgreSQL's access methods: 16 bytes for btree, hash and gist, 8 for gin,
+ * spgist, brin and sequences. The last two bytes identify the access method: 0xFF80 to 0xFF83 for
+ * hash, gist, spgist and bloom (which marks no entries), lower values for btree and gin. Access
+ * methods of extensions use higher values.
  */
 #define SPECIAL_SIZE_MAX 16
 #define PAGE_ID_MAX 0xFF83
@@ -34,7 +35,7 @@ bool page_has_header(const uint8_t *page, size_t block_size)
            lower >= PAGE_HEADER_SIZE && lower <= upper && upper <= special && special <= block_size;
 }
 
-/* Pages of indexes and sequences have a special area. */
+/* Pages of indexes and sequences have a special area, pages of heaps have none. */
 bool heap_image_over(const uint8_t *page, uint32_t block_size, HeapImage *image)
 {
     if (page_is_new(page) || !page_has_header(page, block_size) ||
@@ -77,7 +78,7 @@ bool page_may_have_dead_entries(const uint8_t *page, size_t size)
     special = load_u16(page + SPECIAL_OFFSET);
     if (special != size &&
         (size - special > SPECIAL_SIZE_MAX || load_u16(page + size - 2) > PAGE_ID_MAX))
-        return true; /* an access method that is not part of PostgreSQL has it */
+        return true; /* an access method of an extension */
     for (size_t offset = PAGE_HEADER_SIZE;
          offset + PAGE_ITEM_SIZE <= load_u16(page + PAGE_LOWER_OFFSET); offset += PAGE_ITEM_SIZE)
     {

@@ -39,8 +39,8 @@ bool page_has_header(const uint8_t *page, size_t block_size);
 /* A page of a heap, whose items and rows can be in separate places: a page without its hole. */
 typedef struct HeapImage
 {
-    const uint8_t *items;
-    const uint8_t *rows;
+    const uint8_t *items; /* PAGE_ITEM_SIZE bytes each */
+    const uint8_t *rows;  /* bytes of the page from pd_upper on */
     uint32_t item_count;
     uint32_t rows_offset; /* offset of `rows` in the page */
     uint32_t block_size;

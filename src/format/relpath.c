@@ -7,13 +7,13 @@ static const char *const fork_suffixes[] = {
     [FORK_MAIN] = "", [FORK_FSM] = "_fsm", [FORK_VM] = "_vm", [FORK_INIT] = "_init"};
 #define FORK_COUNT (sizeof(fork_suffixes) / sizeof(fork_suffixes[0]))
 
-/* An OID or the number of a segment, from 1 on and without leading zeros, as servers print them. */
+/* Take an OID or a segment number as servers print it: from 1 on, without leading zeros. */
 static bool take_number(TextCursor *path, uint32_t *number)
 {
     return !text_at_end(path) && *path->position != '0' && text_take_u32(path, number);
 }
 
-/* [_fork][.segment], to the end of the path. */
+/* Take [_fork][.segment], which must end the path. */
 static bool take_fork_and_segment(TextCursor path, uint8_t *fork, uint32_t *segment)
 {
     *fork = FORK_MAIN;
@@ -26,7 +26,7 @@ static bool take_fork_and_segment(TextCursor path, uint8_t *fork, uint32_t *segm
     return text_at_end(&path);
 }
 
-/* base/D or pg_tblspc/T/PG_M_C/D, up to the end of the path or a slash. */
+/* Take base/D or pg_tblspc/T/PG_M_C/D, which a slash or the path's end must follow. */
 static bool take_database_path(const VersionDirectory *own, TextCursor *path, Oid *tablespace,
                                Oid *database)
 {

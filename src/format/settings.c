@@ -12,10 +12,10 @@
 #define FILES_MAX 1000
 #define SETTINGS_MAX 10000
 
-/* ---- one line of a file, without its newline: utils/misc/guc-file.l ---- */
+/* ---- One line of a file, without its newline: utils/misc/guc-file.l ---- */
 
-/* Take the name into the buffer, in lower case, then skip it and the equals sign. It begins with a
- * letter of guc-file.l; digits, "$" and the dot of a qualified name may follow. */
+/* Take the name in lower case, then skip the equals sign. A name begins with a letter of
+ * guc-file.l; digits, "$" and the dot of a qualified name may follow. */
 static bool take_name(TextCursor *line, Buffer *name)
 {
     buffer_clear(name);
@@ -36,7 +36,7 @@ static bool take_name(TextCursor *line, Buffer *name)
     return name->size > 0;
 }
 
-/* Take what follows a backslash, up to three octal digits included. */
+/* Take the characters after a backslash, up to three octal digits. */
 static void take_escape(TextCursor *line, Buffer *value)
 {
     static const char letters[] = "bfnrt";
@@ -59,8 +59,8 @@ static void take_escape(TextCursor *line, Buffer *value)
     }
 }
 
-/* Take a value, quoted or not; false if the closing quote is missing. No string continues past the
- * end of its line. */
+/* Take a value, quoted or not. Returns false if the closing quote is missing: a string ends on its
+ * line. */
 static bool take_value(TextCursor *line, Buffer *value)
 {
     const bool quoted = text_take(line, "'");
@@ -134,7 +134,7 @@ bool setting_integer(const char *value, int64_t *number)
     return errno == 0 && end != value && end[strspn(end, " \t\r\n")] == '\0';
 }
 
-/* ---- the list ---- */
+/* ---- The list of settings ---- */
 
 static size_t find_setting(const Settings *settings, const char *name, bool *found)
 {
@@ -173,7 +173,7 @@ void settings_set(Settings *settings, const char *name, const char *value)
     settings->items[place].value = arena_strdup(settings->arena, value);
 }
 
-/* ---- files ---- */
+/* ---- Files and their includes ---- */
 
 const char *settings_path(Arena *arena, const char *base, const char *value)
 {
@@ -215,8 +215,9 @@ static void read_settings_file(Settings *settings, const SettingsReader *reader,
                                bool must_be_there, int depth);
 
 /*
- * The path of what the file `base` includes, as the server resolves it (AbsoluteConfigLocation in
- * utils/misc/conffiles.c): relative in the data directory, absolute outside of it.
+ * Return the path of a file or directory that the file `base` includes, as the server resolves it
+ * (AbsoluteConfigLocation in utils/misc/conffiles.c): relative if inside the data directory,
+ * otherwise absolute. NULL for the root directory and an empty value.
  */
 static const char *find_included(const SettingsReader *reader, Arena *arena, const char *base,
                                  const char *value)
@@ -231,7 +232,7 @@ static const char *find_included(const SettingsReader *reader, Arena *arena, con
     {
         path = settings_path(arena, arena_printf(arena, "%s/%s", reader->directory, base), value);
         if (path != NULL && path[0] == '\0')
-            return NULL; /* the root directory */
+            return NULL; /* the value names the root directory */
     }
     below = path != NULL && path[0] == '/' && reader->below != NULL
                 ? reader->below(path, reader->directory)
@@ -239,7 +240,7 @@ static const char *find_included(const SettingsReader *reader, Arena *arena, con
     return below != NULL ? settings_path(arena, "", below) : path;
 }
 
-/* Read what an include directive in the file `path` names. */
+/* Read the file or directory that an include directive in the file `path` names. */
 static void include(Settings *settings, const SettingsReader *reader, const char *path, int depth,
                     const char *directive, const char *value)
 {
@@ -312,7 +313,7 @@ void settings_read(Settings *settings, const SettingsReader *reader, const char 
     read_settings_file(settings, reader, path, false, 0);
 }
 
-/* ---- passwords ---- */
+/* ---- Passwords ---- */
 
 static const char *const secret_words[] = {"password", "passwd", "passphrase", "secret",
                                            "token",    "pwd",    "_key",       NULL};
@@ -327,20 +328,20 @@ static bool holds_word(const char *text, size_t length)
 }
 
 /*
- * True if a setting of that name is not shown at all: a password, or one of which only it is told
- * that it differs. Commands have passwords in too many ways, and a setting with a dot is an
- * extension's, whose words for a secret nobody knows.
+ * True if the value of a setting with this name is never shown: a password, a command, a script, or
+ * a setting of an extension (a name with a dot). Commands contain passwords in too many forms, and
+ * the words that an extension uses for a secret are unknown.
  */
 static bool is_hidden_name(const char *name)
 {
-    /* Two kinds of names have such a word and tell no secret. */
+    /* password_encryption and ssl_* have such a word but are not secret. */
     return text_ends_with(name, "_command") || text_ends_with(name, "_script") ||
            strchr(name, '.') != NULL ||
            (holds_word(name, strlen(name)) && strcmp(name, "password_encryption") != 0 &&
             strncmp(name, "ssl_", 4) != 0);
 }
 
-/* The end of the value at position, which may stand in quotes of a connection string or of the
+/* Return the end of the value at position, which may be quoted as in a connection string or a
  * shell. */
 static const char *end_of_value(const char *position)
 {
@@ -358,8 +359,8 @@ static const char *end_of_value(const char *position)
     return *position == quote ? position + 1 : position;
 }
 
-/* The position after "word = ", if the word before an equals sign (or blank, for "--password x")
- * names a secret. */
+/* Return the position after "word = " if the word before `equals` names a secret. *equals is an
+ * equals sign, or a blank for "--password x". */
 static const char *find_secret(const char *start, const char *equals)
 {
     const char *end = equals;
@@ -376,8 +377,8 @@ static const char *find_secret(const char *start, const char *equals)
     return equals;
 }
 
-/* The length of the password in front of the last "@" before a slash; 0: there is none. As libpq a
- * password may have blanks, and "@" as well. */
+/* The length of a password that ends at the last "@" before a slash; 0 without "@". As in libpq, a
+ * password may contain blanks and "@". */
 static size_t length_to_host(const char *password)
 {
     const size_t end = strcspn(password, "/");
@@ -389,7 +390,7 @@ static size_t length_to_host(const char *password)
     return length;
 }
 
-/* The length of "://user:" at position, if a password and "@" follow it; 0 otherwise. */
+/* The length of "://user:" at position if a password and "@" follow; otherwise 0. */
 static size_t find_url_password(const char *position)
 {
     size_t length = 3;
@@ -436,18 +437,18 @@ const char *setting_command_shown(Arena *arena, const char *command)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-";
     const size_t length = strspn(command, plain);
 
-    /* A first word with other characters is no plain program's name: PASSWORD=x program. */
+    /* A first word with other characters is not a mere program name: PASSWORD=x program. */
     return length > 0 && strchr(" \t", command[length]) != NULL
                ? arena_printf(arena, command[length] == '\0' ? "\"%.*s\"" : "\"%.*s ...\"",
                               (int) length, command)
                : "not shown";
 }
 
-/* ---- primary_conninfo, restore_command ---- */
+/* ---- Values: primary_conninfo, restore_command ---- */
 
 void conninfo_append(Buffer *conninfo, const char *keyword, const char *value)
 {
-    /* As in appendConnStrVal, fe_utils/string_utils.c. */
+    /* Characters that need no quotes, as in appendConnStrVal, fe_utils/string_utils.c. */
     static const char unquoted[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.";
     const char *quote = *value == '\0' || value[strspn(value, unquoted)] != '\0' ? "'" : "";

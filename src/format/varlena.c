@@ -5,23 +5,23 @@
 #include <zstd.h>
 
 #define HEADER_SIZE 4    /* VARHDRSZ */
-#define EXTERNAL_SIZE 18 /* varatt_external after two bytes */
+#define EXTERNAL_SIZE 18 /* two bytes and varatt_external */
 #define EXTERNAL_TAG 18  /* VARTAG_ONDISK */
-/* The size in va_tcinfo and va_extinfo; the bits above hold the method (14+), 0 for pglz. */
+/* Mask of the size in va_tcinfo and va_extinfo; the bits above are the method (14+), 0 for pglz. */
 #define SIZE_MASK 0x3FFFFFFFu
 #define METHOD_SHIFT 30
 #define METHOD_PGLZ 0
 #define METHOD_LZ4 1
 
-/* No compressed byte makes more: three bytes of pglz make 273, 255 is lz4's limit. */
+/* No compressed byte expands to more: 3 bytes of pglz to 273, 1 byte of lz4 to 255. */
 #define EXPANSION_MAX 256
 
 /* ---- Compressed bytes ---- */
 
 /*
- * pg_lzcompress.c: a control byte tells of the next eight items, lowest bit first, whether each is
- * a byte (0) or a reference backwards: 4 bits of length, 12 of distance, and for the greatest
- * length a third byte that is added to it.
+ * Decompress pglz (pg_lzcompress.c). Each bit of a control byte, lowest first, describes one of the
+ * next eight items: 0 for a byte, 1 for a reference backwards, with 4 bits of length and 12 of
+ * distance; the greatest length has a third byte that is added to it.
  */
 static bool unpack_pglz(Cursor *from, uint8_t *to, size_t size)
 {
@@ -125,7 +125,7 @@ bool varlena_parse(Slice stored, Varlena *varlena, const char **reason)
     return true;
 }
 
-/* Expand what begins with size and method into room, which is empty. */
+/* Decompress content, which begins with size and method, into the empty room. */
 static bool expand_compressed(Slice content, uint32_t raw_size, Buffer *room, const char **reason)
 {
     Cursor cursor = slice_cursor(content);
@@ -167,7 +167,7 @@ bool varlena_pieces(const Varlena *varlena, const ToastReader *toast, PieceFunct
     return true;
 }
 
-/* A PieceFunction. */
+/* A PieceFunction that appends the piece to a Buffer. */
 static bool append_piece(void *context, Slice piece)
 {
     buffer_append(context, piece.bytes, piece.size);

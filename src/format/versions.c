@@ -3,16 +3,16 @@
 #include <stdio.h>
 
 /*
- * Each number stands with the header or source file that it comes from. The tables show side by
- * side what changes in nearly every version; ROW has one line for each property that changed once
- * or twice, with the version that changed it. tests/unit/format/test_versions.c proves each row
- * with files of real servers.
+ * The rows of all versions. Each number is next to the name of the header or source file it comes
+ * from. The tables show side by side what changes in nearly every version; ROW has one line for
+ * each property that changed once or twice, with the version of the change.
+ * tests/unit/format/test_versions.c checks each row against files of real servers.
  */
 /* clang-format off */
 
 /*
- * struct CheckPoint, catalog/pg_control.h. Offsets from its start, which is checkpoint_copy in
- * pg_control and the first byte of a checkpoint record's data. The first fields never moved.
+ * Offsets in struct CheckPoint, catalog/pg_control.h, which begins at checkpoint_copy in pg_control
+ * and at the first byte of a checkpoint record's data. The first fields never changed.
  */
 #define CHECKPOINT(epoch_at, xid_at, oid_at, oldest_at, time_at, active_at, all)                   \
     {                                                                                              \
@@ -35,10 +35,10 @@
 #define CHECKPOINT_SINCE_19 CHECKPOINT(OFFSET_NONE, 32, 40, 56,    72,  88,    96)
 
 /*
- * struct ControlFileData, catalog/pg_control.h. The fields before checkpoint_copy that we use
- * (system identifier, versions, state, time, checkpoint) never moved: control.c. The fields from
- * minRecoveryPoint to wal_level always follow each other, and so do blcksz and relseg_size, and
- * xlog_blcksz and xlog_seg_size.
+ * Offsets in struct ControlFileData, catalog/pg_control.h. The fields before checkpoint_copy that
+ * we use (system identifier, versions, state, time, checkpoint) never changed: control.c. The
+ * fields from minRecoveryPoint to wal_level always follow each other, as do blcksz and relseg_size,
+ * and xlog_blcksz and xlog_seg_size.
  */
 #define CONTROL(copy_at, recovery_at, hints_at, stamps_at, block_at, wal_block_at, times_at,       \
                 checksum_at, crc_at, all)                                                          \
@@ -193,7 +193,7 @@ static const Version rows[] = {
     ROW(1600, "16",  1300, 202307071, 0xD113, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
     ROW(1700, "17",  1700, 202406281, 0xD116, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
     ROW(1800, "18",  1800, 202506291, 0xD118, CHECKPOINT_SINCE_12, CONTROL_SINCE_18),
-    /* 19rc1. The betas have other numbers and layouts: they get no row. */
+    /* 19rc1. The betas have other numbers and layouts, so they have no row. */
     ROW(1900, "19",  1905, 202610061, 0xD122, CHECKPOINT_SINCE_19, CONTROL_SINCE_19),
 };
 /* clang-format on */
@@ -230,7 +230,7 @@ ServerLimit version_limit(const Version *version, uint32_t index)
     };
     const uint32_t count = version_limit_count(version);
 
-    /* A version with fewer lacks the ones before the last two. */
+    /* A version with fewer limits lacks those before the last two. */
     return limits[index + 2 < count ? index : index + LIMITS_MAX - count];
 }
 

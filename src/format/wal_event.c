@@ -25,11 +25,11 @@
 #define TBLSPC_DROP 0x10
 #define STANDBY_RUNNING_XACTS 0x10 /* storage/standbydefs.h */
 
-/* GIDSIZE, access/transam/twophase.c: the size of the gid's field where none says how long it is.
- */
+/* GIDSIZE, access/transam/twophase.c: bytes of the gid's field if the record does not tell its
+ * size. */
 #define GID_FIELD_SIZE 200
 
-/* xinfo of commit and abort records, access/xact.h. */
+/* Bits of xinfo in commit and abort records, access/xact.h. */
 #define XINFO_DATABASE 0x001
 #define XINFO_SUBXIDS 0x002
 #define XINFO_DROPPED 0x004
@@ -42,7 +42,7 @@
 #define INVALIDATION_SIZE 16 /* SharedInvalidationMessage */
 #define ORIGIN_SIZE 16       /* xl_xact_origin */
 
-/* A record's data while it is read. */
+/* The data of a record while it is decoded. */
 typedef struct Payload
 {
     const Version *version;
@@ -58,7 +58,7 @@ static RelationId take_relation(Payload *payload)
     return bytes != NULL ? relation_at(bytes) : (RelationId){0};
 }
 
-/* Items of a count that was read before. A negative count fails as one that is too large. */
+/* Take `count` items. A negative count, which was read as a huge one, fails. */
 static const uint8_t *take_items(Payload *payload, uint64_t count, size_t item_size)
 {
     if (count > cursor_left(&payload->cursor) / item_size)
@@ -69,14 +69,15 @@ static const uint8_t *take_items(Payload *payload, uint64_t count, size_t item_s
     return cursor_bytes(&payload->cursor, (size_t) count * item_size);
 }
 
-/* {i32 count; items}: the items, and their count. */
+/* Take {i32 count; items}: returns the items and sets *count. */
 static const uint8_t *take_counted(Payload *payload, size_t item_size, uint32_t *count)
 {
     *count = cursor_u32(&payload->cursor);
     return take_items(payload, *count, item_size);
 }
 
-/* A text that ends with a NUL in the next `room` bytes; fills: with the last of them. */
+/* Take a text that ends with a NUL within the next `room` bytes; with `fills` the last of them must
+ * be the NUL. */
 static const char *payload_string(Payload *payload, size_t room, bool fills, size_t *size)
 {
     const uint8_t *text = cursor_bytes(&payload->cursor, room);
@@ -112,14 +113,14 @@ static void read_parameter_change(Payload *payload)
     payload->event->list = take_items(payload, payload->event->list_count, sizeof(uint32_t));
     payload->event->wal_level = (int32_t) cursor_u32(cursor);
     if (version->parameter_wal_log_hints == OFFSET_NONE)
-        return; /* wal_level is last */
+        return; /* 9.3: wal_level is the last field */
     cursor_seek(cursor, version->parameter_wal_log_hints);
     payload->event->flag = cursor_u8(cursor) != 0;
     cursor_skip(cursor, 3); /* track_commit_timestamp, padding */
 }
 
-/* xl_xact_commit, xl_xact_abort of 9.3 and 9.4: counts first, then relations, subtransactions,
- * messages. For a prepared transaction its number and padding are in front. */
+/* Read xl_xact_commit or xl_xact_abort of 9.3 and 9.4: counts, then relations, subtransactions,
+ * messages. A prepared transaction's xid and padding precede them. */
 static void read_old_xact_end(Payload *payload)
 {
     WalEvent *event = payload->event;
@@ -147,7 +148,7 @@ static void read_old_xact_end(Payload *payload)
     take_items(payload, messages, INVALIDATION_SIZE);
 }
 
-/* The end of a transaction since 9.5: parts in the order of ParseCommitRecord,
+/* Read a commit or abort since 9.5, whose parts have the order of ParseCommitRecord,
  * rmgrdesc/xactdesc.c. */
 static void read_new_xact_end(Payload *payload)
 {
@@ -206,7 +207,7 @@ static void read_xact_end(Payload *payload)
         read_new_xact_end(payload);
 }
 
-/* The state file of pg_twophase without its CRC. */
+/* Read PREPARE, whose data is the state file of pg_twophase without its CRC. */
 static void read_prepare(Payload *payload)
 {
     const Version *version = payload->version;
@@ -229,7 +230,7 @@ static void read_prepare(Payload *payload)
     cursor_skip(cursor, cursor_left(cursor));
 }
 
-/* xl_running_xacts, storage/standbydefs.h */
+/* Read xl_running_xacts, storage/standbydefs.h. */
 static void read_running_xacts(Payload *payload)
 {
     WalEvent *event = payload->event;
@@ -245,8 +246,8 @@ static void read_running_xacts(Payload *payload)
     event->list = take_items(payload, count, sizeof(uint32_t));
 }
 
-/* Read all of the payload into the event, whose kind is set. The caller checks that nothing failed
- * and that no byte is left. */
+/* Read the whole data into the event, whose kind is set. The caller checks that nothing failed and
+ * that no byte is left. */
 static void read_payload(Payload *payload)
 {
     const Version *version = payload->version;
@@ -319,7 +320,7 @@ static void read_payload(Payload *payload)
     }
 }
 
-/* A kind of record that we understand. updates_relation: it may carry XLR_SPECIAL_REL_UPDATE. */
+/* A kind of record that we decode. updates_relation: it may have XLR_SPECIAL_REL_UPDATE. */
 typedef struct EventRow
 {
     uint8_t rmgr;
@@ -328,7 +329,7 @@ typedef struct EventRow
     WalEventKind kind;
 } EventRow;
 
-/* The most frequent ones first. */
+/* The kinds that we decode, most frequent first. */
 static const EventRow event_rows[] = {
     {RM_XACT, XACT_COMMIT, true, WAL_EVENT_COMMIT},
     {RM_XACT, XACT_ABORT, true, WAL_EVENT_ABORT},
@@ -359,7 +360,7 @@ static const EventRow *find_row(const Version *version, const WalRecord *record)
     if (record->rmgr == RM_XACT && !version->old_wal)
     {
         opcode &= XACT_OPCODE_MASK;
-        /* Since 14 COMMIT_COMPACT's number is that of invalidations. */
+        /* Since 14 this opcode means invalidations. */
         if (opcode == XACT_COMMIT_COMPACT)
             return NULL;
     }
@@ -378,7 +379,7 @@ static const EventRow *find_row(const Version *version, const WalRecord *record)
 bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *event, Error *error)
 {
     const bool special = (record->info & XLR_SPECIAL_REL_UPDATE) != 0;
-    /* Hardly any of the records that fill WAL gets further. */
+    /* Skip the search for the resource managers of most records, which have no row. */
     const EventRow *row = record->rmgr > RM_STANDBY ? NULL : find_row(version, record);
 
     event->kind = WAL_EVENT_NONE;

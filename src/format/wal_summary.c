@@ -8,8 +8,8 @@
 #define MAGIC 0x652b137b /* BLOCKREFTABLE_MAGIC, common/blkreftable.h */
 #define CRC_SIZE 4
 
-/* A fork's blocks come in chunks of 65,536: as numbers of 16 bits, or, where these would not be
- * shorter, as one bit for each. */
+/* A fork's blocks are stored in chunks of 65,536 blocks: as block numbers of 16 bits, or, if that
+ * is not shorter, as one bit for each block. */
 #define CHUNK_BLOCKS 65536u
 #define CHUNK_WORDS_MAX (CHUNK_BLOCKS / 16)
 #define CHUNKS_MAX 65536u
@@ -38,13 +38,13 @@ bool wal_summary_name_parse(const char *name, WalSummaryRange *range)
     return range->timeline != 0 && range->start < range->end && range->end <= LSN_HIGHEST;
 }
 
-/* An entry of the list of forks; an entry of zeros is its end. */
+/* Fields of an entry in the list of forks. An entry of zeros ends the list. */
 enum
 {
     ENTRY_TABLESPACE,
     ENTRY_DATABASE,
     ENTRY_RELATION,
-    ENTRY_FORK, /* a server writes the entries in the order of their first four fields */
+    ENTRY_FORK, /* entries are sorted by the fields up to this one */
     ENTRY_LIMIT,
     ENTRY_CHUNKS,
     ENTRY_FIELDS
@@ -58,7 +58,7 @@ static bool entry_precedes(const uint32_t *entry, const uint32_t *next)
     return false;
 }
 
-/* The chunks of a fork: how many words each has, then the words. */
+/* Read the chunks of a fork: the number of words of each chunk, then the words. */
 static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fork,
                         const WalSummaryVisitor *visitor, const char **reason)
 {

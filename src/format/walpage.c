@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* XLogPageHeaderData, followed in the first page of a segment by the rest of
- * XLogLongPageHeaderData. */
+/* Offsets in XLogPageHeaderData, and after it in XLogLongPageHeaderData, the header of a segment's
+ * first page. */
 #define AT_MAGIC 0
 #define AT_FLAGS 2
 #define AT_TIMELINE 4
@@ -14,9 +14,11 @@
 #define AT_SEGMENT_SIZE 32
 #define AT_BLOCK_SIZE 36
 
-#define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32) /* a file name's middle part counts these */
+/* Bytes of WAL that a file name's middle part counts. */
+#define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32)
 
-/* " in WAL segment at LSN X, offset N": callers that know the file's name add it as a detail. */
+/* Set an error that ends with " in WAL page at LSN X, offset N". Callers that know the file's name
+ * add it as a detail. */
 static PRINTF_LIKE(4, 5) bool error_page(const WalShape *shape, Lsn page_lsn, Error *error,
                                          const char *format, ...)
 {
@@ -60,7 +62,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
         return error_page(shape, page_lsn, error, "incorrect segment size");
     if (is_long && load_u32(start + AT_BLOCK_SIZE) != shape->block_size)
         return error_page(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
-    /* Recycled segments hold old pages, valid except for the address. */
+    /* A recycled segment has old pages, valid except for the address. */
     Lsn address = load_u64(start + AT_ADDRESS);
     if (address != page_lsn)
         return error_page(shape, page_lsn, error, "unexpected pageaddr %s",
@@ -76,7 +78,7 @@ void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
 {
     const uint16_t magic = load_u16(bytes + AT_MAGIC);
 
-    /* Each byte is 0, as the one before it. */
+    /* True if all bytes are 0: the first is, and each is equal to the previous one. */
     if (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0)
         snprintf(text, WAL_DESCRIPTION_SIZE,
                  "begins with zeros: it was created in advance, or its content is lost");
@@ -155,7 +157,7 @@ bool wal_segment_name_parse(const WalShape *shape, const char *name, Timeline *t
     if (!text_take_hex(&text, 8, timeline) || !text_take_hex(&text, 8, &xlogid) ||
         !text_take_hex(&text, 8, &rest))
         return false;
-    /* The last part never reaches the number of segments in an xlogid. */
+    /* The last part is less than the number of segments for one value of the middle part. */
     if (rest >= of_xlogid || *timeline == 0)
         return false;
     *segment = xlogid * of_xlogid + rest;

@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "format/versions.h"
 
-/* 33 since 9.5; before, a split of a gist page can have more */
+/* Limit of block references: 33 since 9.5; before, a split of a gist page can have more. */
 #define WAL_RECORD_BLOCKS_MAX 255
 #define WAL_RECORD_SIZE_MAX 0x3FFFFFFFu /* largest that servers can allocate */
 
@@ -19,13 +19,13 @@
 
 #define RM_CUSTOM_MIN 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h, 15 and later */
 
-/* bits of info; in the resource managers Transaction, Heap and Heap2 only 0x70 */
+/* Opcode bits of info; in the resource managers Transaction, Heap and Heap2 only 0x70. */
 #define WAL_OPCODE_MASK 0xF0
 #define XLR_SPECIAL_REL_UPDATE 0x01
 
 /* Opcodes that more than one file uses. */
 #define XLOG_SWITCH 0x40 /* catalog/pg_control.h */
-/* catalog/pg_control.h; in 9.3 and 9.4 the opcode of all full-page images */
+/* catalog/pg_control.h; in 9.3 and 9.4 the opcode of all full-page images. */
 #define XLOG_FPI_FOR_HINT 0xA0
 #define SMGR_TRUNCATE 0x20    /* catalog/storage_xlog.h */
 #define REPLORIGIN_DROP 0x10  /* replication/origin.h, XLOG_REPLORIGIN_DROP */

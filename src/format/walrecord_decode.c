@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* XLogRecord: access/xlogrecord.h, alike in 9.5 to 19. */
+/* Offsets in XLogRecord, access/xlogrecord.h, 9.5 to 19. */
 #define AT_TOTAL_LENGTH 0
 #define AT_XID 4
 #define AT_PREV 8
@@ -13,34 +13,34 @@
 #define AT_RMGR 17
 #define AT_CRC 20
 
-/* XLogRecord: access/xlog.h, alike in 9.3 and 9.4; the first two fields as later. Four bytes of
- * padding follow the CRC. */
+/* Offsets in XLogRecord, access/xlog.h, 9.3 and 9.4, except the first two fields, which are as
+ * above. Four bytes of padding follow the CRC. */
 #define OLD_AT_DATA_SIZE 8
 #define OLD_AT_INFO 12
 #define OLD_AT_RMGR 13
 #define OLD_AT_PREV 16
 #define OLD_AT_CRC 24
 
-/* BkpBlock, access/xlog_internal.h of 9.3 and 9.4: the bytes of backups that may follow the data.
- */
+/* Largest size of the backup blocks that may follow the data in 9.3 and 9.4 (BkpBlock,
+ * access/xlog_internal.h). */
 #define OLD_BACKUPS_SIZE_MAX ((uint64_t) 4 * (24 + 32768))
 
-/* Ids of what follows the header; 0 .. BLOCK_ID_MAX are block references. */
+/* Ids of the fragments after the header: 0 to BLOCK_ID_MAX are block references. */
 #define BLOCK_ID_MAX 32 /* XLR_MAX_BLOCK_ID */
 #define FRAGMENT_DATA_SHORT 255
 #define FRAGMENT_DATA_LONG 254
 #define FRAGMENT_ORIGIN 253
 #define FRAGMENT_TOPLEVEL_XID 252
 
-/* XLogRecordBlockHeader.fork_flags. */
+/* Bits of XLogRecordBlockHeader.fork_flags. */
 #define BLOCK_FORK_MASK 0x0F
 #define BLOCK_HAS_IMAGE 0x10
 #define BLOCK_HAS_DATA 0x20
 #define BLOCK_WILL_INIT 0x40
 #define BLOCK_SAME_REL 0x80
 
-#define IMAGE_HAS_HOLE 0x01 /* in all versions; the other bits: versions.c */
-#define IMAGE_PGLZ 0x04     /* since 15; before, the only compressed mask is pglz */
+#define IMAGE_HAS_HOLE 0x01 /* in all versions; versions.c has the bits that changed */
+#define IMAGE_PGLZ 0x04     /* since 15; before, compressed always means pglz */
 #define IMAGE_LZ4 0x08
 #define IMAGE_ZSTD 0x10
 
@@ -49,7 +49,8 @@ static bool error_record(const Version *version, Lsn lsn, Error *error, const ch
     return error_set(error, ERROR_FAILED, "%s at %s", what, LSN_TEXT(version, lsn));
 }
 
-/* ValidXLogRecordHeader of 9.4's xlogreader.c; only a switch has no data. */
+/* Check the size of the data, as ValidXLogRecordHeader in xlogreader.c of 9.4 does: only a switch
+ * has no data. */
 static bool check_old_data_size(const Version *version, const WalRecord *record, Error *error)
 {
     const uint64_t least = walrecord_header_size(version) + (uint64_t) record->data_size;
@@ -106,8 +107,8 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
 }
 
 /*
- * The decoder runs over gigabytes, so it does not use Cursor: one comparison for all fields of a
- * fragment, and no calls.
+ * The fragments of a record while they are read. The decoder reads gigabytes, so it does not use
+ * Cursor: one comparison for all fields of a fragment, and no calls.
  */
 typedef struct Fragments
 {
@@ -126,7 +127,7 @@ static inline const uint8_t *take_fragment_bytes(Fragments *fragments, size_t si
     return here;
 }
 
-/* Returns what is wrong with the image's header; NULL: nothing. */
+/* Read an image's header. Returns what is wrong with it, or NULL. */
 static __attribute__((noinline)) const char *take_image(const Version *version, uint32_t block_size,
                                                         Fragments *fragments, BlockReference *block)
 {
@@ -170,7 +171,8 @@ static __attribute__((noinline)) const char *take_image(const Version *version, 
     return NULL;
 }
 
-/* before: the previous reference of the record; NULL for the first. */
+/* Read a block reference. before is the previous one of the record, NULL for the first. Returns
+ * what is wrong, or NULL. */
 static const char *take_block(const Version *version, uint32_t block_size, uint8_t id,
                               Fragments *fragments, const BlockReference *before,
                               BlockReference *block)
@@ -198,7 +200,7 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     fragments->announced += data_length;
     if (block->has_image)
     {
-        /* A copy, so that the fragments of other blocks can stay in registers. */
+        /* Pass a copy, so that the fragments of blocks without image can stay in registers. */
         Fragments rest = *fragments;
         const char *wrong = take_image(version, block_size, &rest, block);
         if (wrong != NULL)
@@ -224,7 +226,8 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     return NULL;
 }
 
-/* The fragments up to the one of main data, or to where only announced bytes are left. */
+/* Read the fragments up to that of the main data, or until only announced bytes are left. Returns
+ * what is wrong, or NULL. */
 static const char *take_fragments(const Version *version, uint32_t block_size, Fragments *fragments,
                                   WalRecord *record)
 {
@@ -265,7 +268,8 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
     return NULL;
 }
 
-/* The block references since 9.5. Returns what is wrong with the record; NULL: nothing. */
+/* Read block references and main data, since 9.5. Returns what is wrong with the record, or
+ * NULL. */
 static const char *take_blocks_and_data(const Version *version, uint32_t block_size,
                                         const uint8_t *bytes, WalRecord *record)
 {
@@ -288,7 +292,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t
     const char *wrong;
     uint32_t crc;
 
-    /* The CRC covers what follows the header, then the header up to its CRC. */
+    /* The CRC covers the bytes after the header, then the header up to the CRC. */
     if (version->old_wal)
         crc = crc32c_finish(
             old_crc_update(old_crc_update(CRC32C_INIT, rest, rest_size), bytes, OLD_AT_CRC));
@@ -304,22 +308,22 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t
     return wrong == NULL || error_record(version, record->lsn, error, wrong);
 }
 
-/* ---- What a record has of a block ---- */
+/* ---- Image and data of a block ---- */
 
-/* Members are NULL and 0 where it has nothing of the kind. */
+/* Image and data of a block in a record; NULL and 0 if it has none. */
 typedef struct BlockContent
 {
-    const uint8_t
-        *image;          /* without its hole; compressed if a bit of image_compressed_mask is set */
-    uint32_t image_size; /* as it stands there */
+    const uint8_t *image; /* without hole; compressed if a bit of image_compressed_mask is set */
+    uint32_t image_size;  /* bytes in the record */
     uint32_t hole_offset, hole_size;
     uint8_t image_info; /* bimg_info */
     const uint8_t *data;
     uint32_t data_size;
 } BlockContent;
 
-/* In 9.3 and 9.4 backups of blocks follow the data, in the order of the references; the data of a
- * full-page image or of a new page begins as one. In 9.3 a new page has no hole. */
+/* The image of a block in 9.3 and 9.4. Backup blocks follow the data, in the order of the
+ * references; the data of a full-page image or of a new page begins like a backup block. In 9.3 a
+ * new page has no hole. */
 static BlockContent old_block_content(const Version *version, uint32_t block_size,
                                       const WalRecord *record, unsigned index)
 {
@@ -344,7 +348,8 @@ static BlockContent old_block_content(const Version *version, uint32_t block_siz
     return content;
 }
 
-/* Since 9.5 the image and the data of each block stand before the main data, in their order. */
+/* Image and data of a block. Since 9.5 they precede the main data, in the order of the
+ * references. */
 static BlockContent block_content(const Version *version, uint32_t block_size,
                                   const WalRecord *record, unsigned index)
 {

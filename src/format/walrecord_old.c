@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* BkpBlock, access/xlog_internal.h: the image follows, without its hole. */
+/* Layout of BkpBlock, access/xlog_internal.h, which the image without its hole follows. */
 #define BACKUP_SIZE 24
 #define BACKUP_AT_FORK 12
 #define BACKUP_AT_BLOCK 16
@@ -11,21 +11,22 @@
 #define BACKUPS_MAX 4
 #define BACKUP_FLAG(i) (0x08 >> (i)) /* XLR_BKP_BLOCK */
 
-#define XLOG_FPI 0xA0            /* catalog/pg_control.h */
-#define MULTI_INSERT_AT_FLAGS 16 /* xl_heap_multi_insert: after relation and block */
+#define XLOG_FPI 0xA0 /* catalog/pg_control.h */
+/* Offset of flags in xl_heap_multi_insert, after relation and block. */
+#define MULTI_INSERT_AT_FLAGS 16
 #define BLOCK_INVALID 0xFFFFFFFFu
 
 /*
- * The data of a record. Only the fixed part is always there: what belongs to a page is left out
- * where the record has a backup of that page.
+ * The data of a record. Only the fixed part is always present: data of a page is missing if the
+ * record has a backup of that page.
  */
 typedef struct OldData
 {
     const uint8_t *bytes;
     uint32_t size;
-    uint8_t info;  /* the header's, with the flags of backups */
-    bool children; /* the version's row: old_wal_names_children */
-    bool failed;   /* the data is not as we know it */
+    uint8_t info;  /* info of the header, with the flags of backups */
+    bool children; /* old_wal_names_children of the version */
+    bool failed;   /* the data does not have the expected form */
     WalRecord *record;
 } OldData;
 
@@ -36,7 +37,7 @@ static bool has(OldData *data, uint32_t offset, uint32_t size)
     return !data->failed;
 }
 
-/* Numbers in the data; 0 and failed where it is too short. */
+/* Numbers in the data; if the data is too short, 0, and `failed` is set. */
 static uint16_t u16_of(OldData *data, uint32_t offset)
 {
     return has(data, offset, 2) ? load_u16(data->bytes + offset) : 0;
@@ -47,16 +48,17 @@ static uint32_t u32_of(OldData *data, uint32_t offset)
     return has(data, offset, 4) ? load_u32(data->bytes + offset) : 0;
 }
 
-/* BlockIdData, with which an ItemPointerData begins: the high half first. */
+/* A block number as in BlockIdData, with which ItemPointerData begins: the high half first. */
 static BlockNumber block_id_of(OldData *data, uint32_t offset)
 {
     return (BlockNumber) u16_of(data, offset) << 16 | u16_of(data, offset + 2);
 }
 
 /*
- * Only a block with a backup counts as one that redo writes whole without reading it: the record
- * does not say whether redo does so, and minor versions differ (pages of a GIN pending list that
- * are deleted, the metapage: 9.3.0 to 9.3.4 wrote them only where they were older than the record).
+ * Add a block that redo changes. Only a block with a backup counts as one that redo writes whole
+ * without reading it: the record does not say so for other blocks, and minor versions differ
+ * (deleted pages of a GIN pending list, the metapage: 9.3.0 to 9.3.4 wrote them only if they were
+ * older than the record).
  */
 static void add_block(OldData *data, uint32_t fork, BlockNumber number)
 {
@@ -85,13 +87,13 @@ static void add_main(OldData *data, BlockNumber number)
     add_block(data, FORK_MAIN, number);
 }
 
-/* How the fixed part of a record names a block that redo changes. */
+/* The forms in which the fixed part of a record names a block that redo changes. */
 enum
 {
-    FIELD_BLOCK = 1,   /* a number at the offset */
-    FIELD_TID,         /* the tuple's block at the offset */
-    FIELD_UNLESS_ZERO, /* a number; 0 for none (P_NONE) */
-    FIELD_IF_VALID,    /* a number; InvalidBlockNumber for none */
+    FIELD_BLOCK = 1,   /* a block number at the offset */
+    FIELD_TID,         /* the block of a tuple's ItemPointerData at the offset */
+    FIELD_UNLESS_ZERO, /* a block number at the offset, or 0 for none (P_NONE) */
+    FIELD_IF_VALID,    /* a block number at the offset, or InvalidBlockNumber for none */
     FIELD_FIXED        /* the offset is the block's number */
 };
 
@@ -103,7 +105,7 @@ typedef struct Field
 
 #define FIELDS_MAX 6
 
-/* A kind of record; more adds the blocks that are at no fixed place. */
+/* A kind of record. fields name blocks at fixed offsets; more adds the other blocks. */
 typedef struct Rule
 {
     bool known;
@@ -111,7 +113,7 @@ typedef struct Rule
     void (*more)(OldData *data);
 } Rule;
 
-/* xl_heap_newpage: relation, i32 fork, block; the page. */
+/* Add the block of xl_heap_newpage: {relation; i32 fork 12; block 16; page}. */
 static void more_of_newpage(OldData *data)
 {
     add_block(data, u32_of(data, 12), u32_of(data, 16));
@@ -142,22 +144,24 @@ static uint32_t tuple_size(OldData *data, uint32_t offset)
     return size;
 }
 
-/* To the next tuple, where each is padded. */
+/* The distance to the next tuple; tuples are padded to 8 bytes. */
 static uint32_t aligned_tuple_size(OldData *data, uint32_t offset)
 {
     return (tuple_size(data, offset) + 7) & ~7u;
 }
 
-/* The record ends the incomplete split of a page of the level below, the child, and takes that mark
- * off it. The child's number is left out with a backup of it, which is then the first. */
+/* Add the child: the page of the level below whose incomplete split this record ends, by removing a
+ * mark from it. Its number is missing if the record has a backup of it, which is then the first
+ * backup. */
 static void more_of_btree_insert_upper(OldData *data)
 {
     if (data->children && !has_backup(data, 0))
         add_main(data, u32_of(data, BTREE_INSERT_SIZE));
 }
 
-/* Before the child's number: the new item's place and the item, where it is on the left page, and
- * the left page's high key; both items are left out with a backup of that page. */
+/* Add the child. Before its number are the new item's offset and the item, if it is on the left
+ * page, and the left page's high key. Both items are missing if the record has a backup of the left
+ * page. */
 static void more_of_btree_split(OldData *data)
 {
     uint8_t opcode = data->info & WAL_OPCODE_MASK;
@@ -175,8 +179,8 @@ static void more_of_btree_split(OldData *data)
     add_main(data, u32_of(data, offset));
 }
 
-/* An empty root is a leaf. Another one has two tuples, the page's second first: the other leads to
- * the left child. */
+/* Add the left child of a new root. An empty root is a leaf; any other has two tuples, in reverse
+ * order: the second one in the record leads to the left child. */
 static void more_of_btree_newroot(OldData *data)
 {
     if (!data->children || u32_of(data, BTREE_NEWROOT_AT_LEVEL) == 0)
@@ -188,7 +192,7 @@ static void more_of_btree_newroot(OldData *data)
         add_main(data, block_id_of(data, first));
 }
 
-/* gin_private.h of 9.4: ginxlogInsert and ginxlogSplit have flags. */
+/* Bits of flags in ginxlogInsert and ginxlogSplit, gin_private.h of 9.4. */
 #define GIN_IS_LEAF 0x02
 #define GIN_SPLIT_ROOT 0x04
 
@@ -198,14 +202,15 @@ static void more_of_gin_insert(OldData *data)
         add_main(data, block_id_of(data, 20));
 }
 
-/* 9.3: {left 12; root 16; right 20; ...; is_root_split 34} */
+/* ginxlogSplit of 9.3: {left 12; root 16; right 20; ...; is_root_split 34} */
 static void more_of_gin_split_93(OldData *data)
 {
     if (has(data, 34, 1) && data->bytes[34] != 0)
         add_main(data, u32_of(data, 16));
 }
 
-/* 9.4: {left 12; right 16; right link, or the root 20; left child 24; ...; flags 32} */
+/* ginxlogSplit of 9.4: {left 12; right 16; right link, or the root 20; left child 24; ...; flags
+ * 32} */
 static void more_of_gin_split_94(OldData *data)
 {
     uint16_t flags = u16_of(data, 32);
@@ -237,8 +242,8 @@ static void more_of_gin_delete_list_pages(OldData *data)
         add_main(data, u32_of(data, 76 + 4 * i));
 }
 
-/* gistxlogPageSplit: {...; left child 36; pages 40}, from 48 on the pages: {block; count; tuples}.
- */
+/* gistxlogPageSplit: {...; left child 36; pages 40}; from 48 on, for each page {block; count;
+ * tuples}. */
 static void more_of_gist_split(OldData *data)
 {
     uint32_t pages = u16_of(data, 40);
@@ -258,7 +263,7 @@ static void more_of_gist_split(OldData *data)
         data->failed = true;
 }
 
-/* ---- The table: what the redo routines of access/ and commands/sequence.c change ---- */
+/* ---- The table of the blocks that redo routines of access/ and commands/sequence.c change ---- */
 
 #define FIELDS(...) .known = true, .fields = {__VA_ARGS__}
 
@@ -283,7 +288,7 @@ static void more_of_gist_split(OldData *data)
     }
 
 /* clang-format off */
-/* By resource manager and opcode: the rules of both versions. */
+/* Rules for both 9.3 and 9.4, by resource manager and opcode. */
 static const Rule rules[RM_SPGIST + 1][16] = {
     [RM_HEAP2] = {
         [0x1] = {FIELDS({FIELD_BLOCK, 12})},                          /* CLEAN */
@@ -302,7 +307,7 @@ static const Rule rules[RM_SPGIST + 1][16] = {
         [0x6] = {FIELDS({FIELD_TID, 12})},                            /* LOCK */
         [0x7] = {FIELDS({FIELD_TID, 12})},                            /* INPLACE */
     },
-    [RM_BTREE] = { /* the metapage, block 0, is always written whole */
+    [RM_BTREE] = { /* redo always writes the whole metapage, block 0 */
         [0x0] = {FIELDS({FIELD_TID, 12})},                            /* INSERT_LEAF */
         [0x1] = {FIELDS({FIELD_TID, 12}),                             /* INSERT_UPPER */
                  .more = more_of_btree_insert_upper},
@@ -328,7 +333,7 @@ static const Rule rules[RM_SPGIST + 1][16] = {
         [0x7] = {FIELDS({FIELD_BLOCK, 12})},                          /* INSERT_LISTPAGE */
         [0x8] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_delete_list_pages},
     },
-    [RM_GIST] = { /* the left child is the page whose split ends with this record */
+    [RM_GIST] = { /* the left child is the page whose split this record ends */
         [0x0] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16})},    /* PAGE_UPDATE */
         [0x3] = {FIELDS({FIELD_IF_VALID, 36}), .more = more_of_gist_split}, /* PAGE_SPLIT */
         [0x5] = {FIELDS({FIELD_FIXED, 0})},                           /* CREATE_INDEX */
@@ -371,8 +376,8 @@ static const Rule rules_94[RM_SPGIST + 1][16] = {
     [RM_GIN][0x9] = {FIELDS({FIELD_BLOCK, 12})},                      /* VACUUM_DATA_LEAF_PAGE */
 };
 
-/* The opcodes of the others, one bit each. Of them only FPI names a block. Hash indexes are not
- * logged, so there is no record to know. */
+/* Known opcodes of the other resource managers, one bit each; only XLOG's FPI names a block. Hash
+ * indexes are not logged, so they have no records. */
 static const uint16_t known_opcodes[RM_HEAP2] = {
     0x07FF,                                                           /* XLOG: to FPI */
     0x007F,                                                           /* Transaction: to COMMIT_COMPACT */
@@ -386,7 +391,8 @@ static const uint16_t known_opcodes[RM_HEAP2] = {
 };
 /* clang-format on */
 
-/* Returns false if the kind of record is not known, or its data is not what that kind has. */
+/* Add the blocks that the record names. Returns false if its kind is unknown, or its data does not
+ * have the form of that kind. */
 static bool add_named_blocks(OldData *data, uint8_t rmgr)
 {
     const uint8_t opcode = data->info & WAL_OPCODE_MASK;
@@ -397,7 +403,7 @@ static bool add_named_blocks(OldData *data, uint8_t rmgr)
 
     if (rmgr == RM_XLOG && opcode == XLOG_FPI)
     {
-        /* A backup block that lies in the data. */
+        /* The data is like a backup block. */
         more_of_newpage(data);
         if (has(data, 0, BACKUP_SIZE) && data->record->block_count > 0)
         {
@@ -426,7 +432,7 @@ static bool add_named_blocks(OldData *data, uint8_t rmgr)
     return rule->known && !data->failed;
 }
 
-/* The backup blocks after the data. Returns what is wrong with them; NULL: nothing. */
+/* Read the backup blocks after the data. Returns what is wrong with them, or NULL. */
 static const char *take_backups(uint32_t block_size, const uint8_t *position, const uint8_t *end,
                                 WalRecord *record, bool *known)
 {
@@ -475,7 +481,7 @@ const char *old_record_take_blocks(const Version *version, uint32_t block_size,
     record->info &= WAL_OPCODE_MASK;
     if (!add_named_blocks(&data, record->rmgr) || !known)
         record->info |= XLR_SPECIAL_REL_UPDATE;
-    /* As in later versions, whose data does not say which block it is for. */
+    /* Skip relation and block, so that the data is as in later versions. */
     if (record->rmgr == RM_HEAP2 && (record->info & HEAP_OPCODE_MASK) == HEAP2_MULTI_INSERT &&
         record->data_size >= MULTI_INSERT_AT_FLAGS)
     {
