@@ -10,26 +10,27 @@
 #define WORKERS_FROM_BYTES (32 * 1024 * 1024)
 #define CLOCKS_DIFFER_SECONDS_MAX 3600
 
-/* The search for the divergence, and what it rests on. */
+/* The search for the divergence, and its evidence. */
 typedef struct Search
 {
     DivergenceInput in;
     Arena *arena;
-    Divergence *divergence; /* as far as it is known */
-    Lsn latest;             /* where it is at the latest, by histories and positions */
-    bool moved;             /* bytes have shown it to be earlier than histories and positions say */
-    WalComparison comparison; /* of the bytes before the divergence */
-    Lsn compared_from;        /* they begin here */
-    Lsn foreign_from;         /* an archive's segment that differs from the target's begins here */
-    bool archive_unproven;    /* other segments of an archive are equal, but that proves nothing */
+    Divergence *divergence; /* the result so far */
+    Lsn latest;             /* latest LSN of the divergence that histories and positions allow */
+    bool moved;             /* comparing WAL has shown that the divergence is earlier than latest */
+    WalComparison comparison; /* result for the WAL before the divergence */
+    Lsn compared_from;        /* LSN where this comparison began */
+    Lsn foreign_from;         /* start of an archive's segment that differs from the target's */
+    bool archive_unproven;    /* more segments of an archive are equal, which proves nothing */
 } Search;
 
 /* ---- The end of the target's WAL ---- */
 
 /*
- * True if the target crashed as a primary during an exclusive backup (10 to 14). Its label lies in
- * a copy too, whose files may be newer than its WAL. A copy's server has left no pid file, and a
- * copy was made after the backup's checkpoint; clocks of two machines may differ. (Rule C13.)
+ * True if the target crashed as a primary during an exclusive backup (10 to 14), so that its
+ * backup_label does not mean an unfinished restore. A copy of the cluster has the label too, and
+ * its files may be newer than its WAL; but a copy's server has left no pid file, and the copy was
+ * made after the backup's checkpoint. Clocks of two machines may differ. (Rule C13.)
  */
 static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 {
@@ -51,9 +52,10 @@ static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 }
 
 /*
- * Only WAL shows where a backup of a primary ends; files copied during the backup may be newer than
- * the WAL that is here. A label of pg_rewind says more than pg_control, which was written for a
- * server that finds no label.
+ * True if the target is a base backup whose recovery has not reached the backup's end. Only WAL
+ * shows where a backup of a primary ends; files copied during the backup may be newer than the WAL
+ * that is here. A label of pg_rewind counts more than pg_control, which was written for a server
+ * without a label.
  */
 static bool backup_has_not_ended(const Target *target, WalScan *scan)
 {
@@ -107,8 +109,8 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     return true;
 }
 
-/* The checkpoint that recovery may start from: the target finished it, and every page needs nothing
- * older. (Rule C11.) */
+/* Find the checkpoint from which recovery may start: the target has completed it, and no page needs
+ * older WAL. (Rule C11.) */
 static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
 {
     const Clusters *clusters = search->in.clusters;
@@ -128,13 +130,14 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
         wanted.redo_not_after = control->backup_start_point;
     if (scan_find_checkpoint(divergence->scan, &wanted, &divergence->common_checkpoint, error))
         return true;
-    divergence->common_checkpoint = (ScanCheckpoint){0}; /* it holds one that cannot be taken */
+    divergence->common_checkpoint =
+        (ScanCheckpoint){0}; /* no checkpoint: the one found is too late */
     return false;
 }
 
 /*
- * The divergence is at most search->latest; find it and the last common checkpoint: until the WAL
- * from that checkpoint's redo position to the divergence is the source's, byte by byte, where both
+ * Find the divergence, at search->latest or before, and the last common checkpoint, so that the WAL
+ * from that checkpoint's redo position to the divergence is identical on both sides, where both
  * have it.
  */
 static bool find_divergence(Search *search, bool archive_of_source_only, Error *error)
@@ -171,7 +174,7 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
         from = wal_segment_start(
             &clusters->shape,
             wal_segment_of(&clusters->shape, divergence->common_checkpoint.checkpoint.redo));
-        /* For little one connection will do: more may not be needed at all. */
+        /* Start workers only for much WAL: the rest of the run may need none. */
         if (divergence->lsn > from + WORKERS_FROM_BYTES && sides.workers == 1 &&
             !clusters->source->operations->start_workers(
                 clusters->source, search->in.jobs, divergence->lsn - from, &sides.workers, error))
@@ -194,7 +197,7 @@ static bool find_divergence(Search *search, bool archive_of_source_only, Error *
     }
 }
 
-/* The end of WAL that pg_control tells: there may be more. */
+/* The end of the target's WAL according to pg_control; there may be more. */
 static Lsn known_end(const Clusters *clusters)
 {
     const Control *control = &clusters->target.control;
@@ -204,9 +207,8 @@ static Lsn known_end(const Clusters *clusters)
 }
 
 /*
- * How much WAL of the target there is to read, for progress: an estimate. Of a server that was not
- * shut down all segments of its timeline that its pg_wal has, and some of these may wait to be
- * written.
+ * An estimate, for progress, of the bytes of WAL to read. For a server that was not shut down, all
+ * segments of its timeline in pg_wal count, although some may have been created in advance.
  */
 static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 {
@@ -231,8 +233,8 @@ static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
     return end > begin ? end - begin : 0;
 }
 
-/* Find where the target's WAL ends, and where it diverges from the source's at or before `latest`,
- * which the history files give. */
+/* Find the end of the target's WAL, and the divergence at or before `latest`, which the history
+ * files give. */
 static bool read_target_wal(Search *search, Lsn latest, Error *error)
 {
     const Clusters *clusters = search->in.clusters;
@@ -246,8 +248,9 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
                                     latest, &divergence->scan, &divergence->target_end, error))
         return false;
     if (search->in.target_wal->stream.limit != LSN_INVALID && divergence->target_end <= latest)
-        divergence->target_end = latest + 1; /* its server was there and goes on */
-    /* A look does not read what the target wrote after the divergence. */
+        divergence->target_end =
+            latest + 1; /* the running server has passed `latest` and writes more */
+    /* If the result is only shown, skip what the target wrote after the divergence. */
     if (search->in.looks && latest != LSN_INVALID &&
         wal_segment_of(&clusters->shape, latest) + 1 < wal_segment_of(&clusters->shape, checkpoint))
     {
@@ -256,7 +259,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     }
     if (same_timeline || divergence->target_end < latest)
         latest = divergence->target_end;
-    /* WAL that the target has after the end of the source's WAL is not the source's. */
+    /* The target's WAL after the end of the source's WAL is not the source's. */
     if (search->in.state->position.end < latest &&
         !scan_record_at(divergence->scan, search->in.state->position.end, &latest, error))
         return false;
@@ -266,8 +269,8 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     if (!same_timeline || !search->in.state->position.in_recovery || search->moved ||
         divergence->lsn >= divergence->target_end)
         return true;
-    /* A standby on the target's own timeline may still receive the target's last WAL, or other WAL
-     * in its place. */
+    /* A source standby on the target's timeline may still receive the target's last WAL, or other
+     * WAL instead. */
     error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
     error_detail(error,
                  "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
@@ -309,7 +312,7 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
                                .target_end = known_end(clusters),
                                .printed = divergence->printed,
                                .printed_timeline = divergence->printed_timeline};
-    /* The histories only say where they diverge at the latest. Nothing depends on this message. */
+    /* Print the latest point that the histories allow; nothing depends on this message. */
     if (divergence->printed == LSN_INVALID && target->count > 0 &&
         history_common(&clusters->source_history, target, &common, &latest) &&
         latest != LSN_INVALID)
@@ -317,9 +320,9 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
     log_info("comparing all blocks with the source's");
 }
 
-/* ---- Proof that the bytes before the divergence are one history ---- */
+/* ---- Proof that the WAL before the divergence is one history ---- */
 
-/* Set *found if a transaction ends in [from, to) of the target's WAL. Its record holds the time. */
+/* Set *found if a transaction ends in [from, to) of the target's WAL: its record has a time. */
 static bool has_commit(Search *search, Lsn from, Lsn to, bool *found, Error *error)
 {
     Divergence *divergence = search->divergence;
@@ -343,8 +346,9 @@ static bool has_commit(Search *search, Lsn from, Lsn to, bool *found, Error *err
 }
 
 /*
- * Two servers that went apart can write equal bytes for a while, but not equal times: a checkpoint
- * or the end of a transaction must be among what was compared.
+ * Set *proof if the equal WAL from `from` on proves one history. Two servers that diverged can
+ * write equal bytes for a while, but not equal times: a checkpoint or the end of a transaction must
+ * be in this WAL.
  */
 static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
 {
@@ -362,8 +366,8 @@ static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
 }
 
 /*
- * An archive may hold what the target itself has archived. It speaks for the source if the source's
- * own WAL goes on where it ends. (Rule C20.)
+ * Set *leads if the archive's WAL belongs to the source: the archive may hold what the target
+ * itself has archived, unless the source's own WAL continues where the archive's ends. (Rule C20.)
  */
 static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 {
@@ -376,7 +380,7 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
     *leads = false;
     if (search->in.state->position.end <= divergence->lsn)
         return true;
-    /* A look does not fetch all that follows. */
+    /* If the result is only shown, do not fetch all WAL that follows. */
     *leads = divergence->rests_on_archive = search->in.looks;
     if (*leads)
         return true;
@@ -422,7 +426,8 @@ static bool error_no_proof(const Search *search, Error *error)
     if (search->archive_unproven && search->divergence->needed)
         error_detail(error, "The archive has more of it, but that may be what the target itself "
                             "has archived.");
-    /* A standby was away for too long: the source lacks even the segment in which its WAL ends. */
+    /* The target is a standby that was away for too long: the source even lacks the segment in
+     * which the target's WAL ends. */
     if (!search->divergence->needed &&
         source_wal_source_has(search->in.source_wal, segment, &has, NULL) && !has)
         error_detail(error,
@@ -433,8 +438,8 @@ static bool error_no_proof(const Search *search, Error *error)
     return false;
 }
 
-/* True if the divergence that was found is `latest`, the latest position that both servers' own
- * history files allow: the source left the target's timeline there, and the target went on. */
+/* True if the divergence is at `latest`, the latest LSN that the servers' own history files allow:
+ * the source left the target's timeline there, and the target continued. */
 static bool is_of_histories(const Search *search, Lsn latest)
 {
     return search->divergence->needed && search->divergence->lsn == latest &&
@@ -443,9 +448,10 @@ static bool is_of_histories(const Search *search, Lsn latest)
 }
 
 /*
- * *proven: the bytes prove the divergence. Those before one of the histories also do it where all
- * were compared. A segment of an archive proves something if the target has not archived it: it
- * differs from the target's, or goes on where the target's WAL ends. (Rule C19.)
+ * Set *proven if the compared WAL proves the divergence. A divergence of the histories is proved if
+ * all WAL before it was compared. A segment of an archive proves something only if the target has
+ * not archived it: it differs from the target's, or continues where the target's WAL ends. (Rule
+ * C19.)
  */
 static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 {
@@ -484,9 +490,9 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
         if (proven)
             return true;
         of_histories = is_of_histories(search, by_histories);
-        /* The target's own restore command may have the WAL for a proof, where no option's archive
-         * has it. Once it is asked, it is not asked again. For a divergence of the histories only
-         * the segment right before it can prove more, and only if the source lacks that. */
+        /* Ask the target's own restore command, once, for WAL that no archive of an option has. If
+         * the history files give the divergence, only the segment right before it can prove more,
+         * and only if the source lacks it. */
         if ((of_histories && search->comparison.own_from < divergence->lsn) ||
             !source_wal_ask_target_command(search->in.source_wal))
             break;
@@ -495,9 +501,12 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
     }
     if (!of_histories)
         return error_no_proof(search, error);
-    /* A chain of WAL with all its links leads to the divergence. But links fit as well between two
-     * servers that have done the same work: neither's WAL before it stands for the other's, nor an
-     * archive's for the source's, nor do the source's summaries. (Rule C21.) */
+    /*
+     * The history files alone give the divergence. WAL leads to it without a gap on both sides, but
+     * such WAL could also come from two servers that did the same work. So neither the other side's
+     * WAL, nor an archive's, nor the source's summaries are used for WAL before the divergence.
+     * (Rule C21.)
+     */
     source_wal->limits.is_proven = false;
     divergence->rests_on_histories = true;
     divergence->changes_unknown = search->comparison.target_lacks;

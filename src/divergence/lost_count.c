@@ -6,7 +6,7 @@
 
 #include <time.h>
 
-#define LIVE_ATTEMPTS 3 /* at WAL that a server writes while it is read */
+#define LIVE_ATTEMPTS 3 /* attempts to read WAL that a server is writing */
 
 /* ---- The number ---- */
 
@@ -24,14 +24,15 @@ LostCount lost_count_of_scan(const Clusters *clusters, const Divergence *diverge
 }
 
 /*
- * False if WAL is missing at the divergence, or between it and what pg_control knows of. The target
- * had WAL up to the divergence, so it once had the segment that ends or goes on there; the
- * pg_control of a server that crashed may name only a checkpoint before the divergence.
+ * Count the commits after the divergence. Fails if WAL is missing at the divergence, or between it
+ * and what pg_control knows. The target had WAL up to the divergence, so it once had the segment
+ * that ends or continues there; the pg_control of a crashed server may know only a checkpoint
+ * before the divergence.
  */
 static bool count_commits(const WalStream *wal, const Control *control, Lsn divergence,
                           ScanResult *result, Error *error)
 {
-    AUTO_ARENA Arena *arena = arena_create(); /* for lists that nobody needs */
+    AUTO_ARENA Arena *arena = arena_create(); /* for lists of the result, which are not used */
     const Lsn from = wal_skip_header(&wal->shape, divergence);
     WalSegmentFacts end;
     WalScan *scan = scan_read(wal, 1, from, arena, &end, result, error);
@@ -70,9 +71,8 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
                          .last_timeline = target->timeline};
     if (lsn == LSN_INVALID)
     {
-        /* A target on the source's own timeline, of which nothing else is known, has committed
-         * nothing itself if it is a standby, or was rewound and not started since, and is not
-         * ahead. */
+        /* Without a known divergence, a target on the source's timeline has committed nothing
+         * itself if it is not ahead and is a standby, or was rewound and not started since. */
         if (target->timeline != input->state->position.timeline ||
             (!target_may_be_standby(target) && !is_rewound) ||
             divergence->target_end > input->state->position.end)
@@ -80,7 +80,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
         return true;
     }
     count->first_timeline = history_timeline_at(&clusters->target_history, lsn);
-    /* A server that fills a segment while its end is read makes WAL look as if it were damaged. */
+    /* Try again if the server runs: WAL that is written while it is read looks damaged. */
     for (int attempt = 0; !read && attempt < (running ? LIVE_ATTEMPTS : 1); attempt++)
     {
         if (!stop_check(error))
@@ -100,7 +100,7 @@ bool lost_count_read(const DivergenceInput *input, const Divergence *divergence,
 
 /* ---- The message ---- */
 
-/* Append the local time, to seconds: "2026-07-01 12:34:56 CEST". */
+/* Append the local time, in seconds: "2026-07-01 12:34:56 CEST". */
 static void append_commit_time(Buffer *text, int64_t timestamp)
 {
     int microseconds;
@@ -108,7 +108,7 @@ static void append_commit_time(Buffer *text, int64_t timestamp)
     struct tm local;
     char words[64];
 
-    tzset(); /* localtime_r need not */
+    tzset(); /* localtime_r alone may not read TZ */
     localtime_r(&seconds, &local);
     strftime(words, sizeof(words), "%Y-%m-%d %H:%M:%S %Z", &local);
     buffer_append_string(text, words);

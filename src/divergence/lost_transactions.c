@@ -13,7 +13,7 @@
 
 /* ---- Catalogs ---- */
 
-/* Read those of one database. A directory without a map is no database's, or its removal was
+/* Add the catalogs of one database. A directory without a map is not a database, or its removal was
  * interrupted. */
 static bool read_directory(const Target *target, const char *directory, Oid database,
                            Catalogs *catalogs, Error *error)
@@ -34,7 +34,7 @@ static bool read_directory(const Target *target, const char *directory, Oid data
         return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", path);
     if (pg_class == 0)
         return true;
-    /* The first segment of pg_class: the rows of catalogs are the oldest. */
+    /* Read only the first segment of pg_class: the rows of catalogs are the oldest. */
     snprintf(number, sizeof(number), "%u", pg_class);
     path = path_in(&buffer, directory, number);
     if (!file_open_read(path, &fd, &found, error))
@@ -49,8 +49,8 @@ static bool read_directory(const Target *target, const char *directory, Oid data
     return true;
 }
 
-/* Read those of all databases in a directory, each a directory named by its number; missing_ok: or
- * of none. */
+/* Add the catalogs of all databases in a directory, each in a directory named by its OID. With
+ * missing_ok the directory may be missing. */
 static bool read_databases(const Target *target, const char *directory, bool missing_ok,
                            Catalogs *catalogs, Error *error)
 {
@@ -95,7 +95,7 @@ bool target_catalogs_read(const Target *target, Catalogs *catalogs, Error *error
     return read;
 }
 
-/* ---- The WAL from the last common checkpoint to its end ---- */
+/* ---- WAL from the last common checkpoint to its end ---- */
 
 bool lost_wal_read(const Clusters *clusters, const Divergence *diverged, WalVisitor visit,
                    void *context, Error *error)
@@ -137,10 +137,10 @@ typedef struct RelationNames
 {
     Lost *lost;
     Arena *arena;
-    LostRelation **by_filenode; /* all of the Lost's */
+    LostRelation **by_filenode; /* all relations of `lost`, sorted by relfilenode */
     DatabaseName *databases;
     size_t database_count;
-    uint32_t shared_encoding; /* of these */
+    uint32_t shared_encoding; /* encoding of the databases' names */
 } RelationNames;
 
 static int compare_filenodes(const void *left, const void *right)
@@ -179,7 +179,8 @@ static bool add_database(void *context, const ConnectionValue *columns, Error *e
     return true;
 }
 
-/* Storage that the target made after the divergence is not what has its number on the source. */
+/* Name the lost relations with this relfilenode. A relfilenode that the target created after the
+ * divergence is another relation on the source. */
 static bool name_relation(void *context, const ConnectionValue *columns, Error *error)
 {
     RelationNames *names = context;
@@ -217,7 +218,7 @@ static void convert_name(const RelationNames *names, iconv_t conversion, const c
         *name = encoding_name(conversion, *name, strlen(*name), names->arena);
 }
 
-/* Names of relations are in the encoding of their database. */
+/* Convert all names to UTF-8; names of relations are in the encoding of their database. */
 static void convert_names(const RelationNames *names)
 {
     const iconv_t conversion = encoding_open(names->lost->connected_encoding);
@@ -244,7 +245,7 @@ static const char *database_name(const RelationNames *names, Oid database)
     return NULL;
 }
 
-/* The database, and database/number where there is no name. */
+/* Set the database of each relation, and DATABASE/RELFILENODE as name if it has none. */
 static void name_by_number(RelationNames *names)
 {
     for (size_t i = 0; i < names->lost->relation_count; i++)

@@ -6,17 +6,18 @@
 
 #include <string.h>
 
-/* One saving, or the check before it. */
+/* The copying of WAL, or the check before it. */
 typedef struct Saving
 {
     const char *directory;
     const Clusters *clusters;
     const WalStream *stream; /* the target's WAL */
     const Divergence *diverged;
-    bool is_known;          /* where it diverges; otherwise all of pg_wal is copied */
-    uint64_t first, last;   /* segments, if it is known */
-    bool only_check;        /* nothing is written: files that are there already are compared */
-    uint64_t missing_bytes; /* of files that are not there; a history file counts like a segment */
+    bool is_known;          /* the divergence is known; otherwise all of pg_wal is copied */
+    uint64_t first, last;   /* segments to copy, if is_known */
+    bool only_check;        /* write nothing, but compare existing files */
+    uint64_t missing_bytes; /* bytes of files that do not exist yet; a history file counts like a
+                               segment */
 } Saving;
 
 static Saving saving_of(const char *directory, const Clusters *clusters, const WalStream *stream,
@@ -61,7 +62,7 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
     return saved;
 }
 
-/* Save a file of the target's pg_wal: a history file, or a segment where all are kept. */
+/* Save a file of the target's pg_wal if it is a history file, or if all segments are kept. */
 static bool save_named(Saving *saving, const char *name, Error *error)
 {
     const WalShape *shape = &saving->clusters->shape;
@@ -80,8 +81,8 @@ static bool save_named(Saving *saving, const char *name, Error *error)
            (!found || save_file(saving, name, fd, error));
 }
 
-/* The pg_waldump that reads the copies from the divergence on, up to where the timeline ends that
- * the first is named by: it takes one timeline. */
+/* Make the pg_waldump command that reads the copies from the divergence on. pg_waldump reads one
+ * timeline, so the command ends where the timeline of the first segment's name ends. */
 static const char *make_waldump_command(const Saving *saving, Arena *arena)
 {
     const WalShape *shape = &saving->clusters->shape;
@@ -100,7 +101,7 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
                         LSN_TEXT(shape->version, end));
 }
 
-/* Segments first, then the files that only pg_wal names. */
+/* Save the segments, then the files that only pg_wal has. */
 static bool save_wal(Saving *saving, Error *error)
 {
     const WalStream *stream = saving->stream;
@@ -159,7 +160,7 @@ bool saved_wal_write(const char *directory, const Clusters *clusters, const WalS
 {
     Saving saving = saving_of(directory, clusters, wal, diverged);
 
-    /* Invariant 3: what is there is on the disk before the commit takes it from the target. */
+    /* Invariant 3: the copies are on the disk before the commit removes the WAL from the target. */
     if (!saved_directory_make(directory, error) || !save_wal(&saving, error) ||
         !file_sync_path(directory, error))
         return false;

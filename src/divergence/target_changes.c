@@ -3,13 +3,13 @@
 #include "base/log.h"
 #include "pair/prerequisites.h"
 
-/* The values that are known when the scan has a result. */
+/* Input of the checks after a scan of the target's WAL. */
 typedef struct ScannedTarget
 {
     const Clusters *clusters;
     const Divergence *divergence;
     const ScanResult *scanned;
-    Lsn floor; /* where the scan begins */
+    Lsn floor; /* LSN where the scan begins */
     const DivergenceInput *in;
 } ScannedTarget;
 
@@ -18,8 +18,8 @@ static Lsn target_timeline_begin(const History *target)
     return target->entries[target->count - 1].begin;
 }
 
-/* Returns the first shutdown checkpoint at or after lsn after which the server was started again:
- * not the one at which the target was stopped at last. LSN_INVALID: there is none. */
+/* Return the first shutdown checkpoint at or after lsn after which the server was started again, so
+ * not the one of the target's last stop; otherwise LSN_INVALID. */
 static Lsn stop_after(const ScannedTarget *given, Lsn lsn)
 {
     const Control *control = &given->clusters->target.control;
@@ -35,9 +35,9 @@ static Lsn stop_after(const ScannedTarget *given, Lsn lsn)
     return LSN_INVALID;
 }
 
-/* True if the target reached the divergence in recovery, where hints are set but not logged. For a
- * standby that was opened by deleting its signal file, a start after the divergence is the only
- * trace. */
+/* True if the target reached the divergence in recovery, where hint bits are set but not logged.
+ * If a standby was opened by deleting its signal file, only a start after the divergence shows
+ * this. */
 static bool was_in_recovery_at_divergence(const ScannedTarget *given)
 {
     const History *source = &given->clusters->source_history;
@@ -50,8 +50,8 @@ static bool was_in_recovery_at_divergence(const ScannedTarget *given)
            stop_after(given, given->divergence->lsn) != LSN_INVALID;
 }
 
-/* Returns the end of the part of the target's WAL that one server wrote or replayed without being
- * stopped in between; LSN_INVALID: nothing ends it. */
+/* Return the end of the part of the target's WAL that begins at `begin` and that one server wrote
+ * or replayed without a stop; LSN_INVALID if it has no end. */
 static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
 {
     Lsn end = stop_after(given, begin + 1);
@@ -67,9 +67,9 @@ static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
 }
 
 /*
- * True if WAL proves that hints were logged from begin to end, where a server was not stopped. At
- * level minimal no record tells of a change of wal_log_hints alone (XLogReportParameters): there a
- * record speaks only of the server that wrote it. (Rule U6.)
+ * True if WAL proves that hint bits were logged in [begin, end), where the server was not stopped.
+ * At level minimal no record shows a change of wal_log_hints alone (XLogReportParameters), so there
+ * a record proves something only about the server that wrote it. (Rule U6.)
  */
 static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
 {
@@ -86,10 +86,11 @@ static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
 }
 
 /*
- * pg_checksums switches checksums while the server is stopped, and no record tells. Without
- * wal_log_hints they are known to have been on since the target was started last; before that only
- * where an image for a hint proves it. Returns the end of the last part without a proof;
- * LSN_INVALID: before the divergence, or each part has one.
+ * Return the end of the last part of the target's WAL without a proof that hint bits were logged;
+ * LSN_INVALID if it is before the divergence, or if every part has a proof. pg_checksums switches
+ * checksums while the server is stopped, and writes no record. Without wal_log_hints, checksums are
+ * known to be on since the target's last start; before that only a full-page image for a hint
+ * proves it.
  */
 static Lsn end_of_unproved_hints(const ScannedTarget *given)
 {
@@ -104,7 +105,7 @@ static Lsn end_of_unproved_hints(const ScannedTarget *given)
         if (end > given->divergence->lsn && !hints_are_proved(given, begin, end))
             until = end;
     }
-    /* A standby's own stops are in no WAL. */
+    /* A standby's stops are in no WAL. */
     if (target_may_be_standby(&given->clusters->target) &&
         !hints_are_proved(given, begin, given->divergence->target_end))
         until = given->divergence->target_end;
@@ -112,10 +113,10 @@ static Lsn end_of_unproved_hints(const ScannedTarget *given)
 }
 
 /*
- * A promoted server does not log all hints until its first own checkpoint ends ("The window" in
- * design/unlogged-changes.md). Returns where that one ended, after the target's last promotion (or
- * the last one that it followed: WAL does not show which); LSN_INVALID: before the divergence, or
- * there was no promotion.
+ * Return the end of the first checkpoint after the target's last promotion, or the last promotion
+ * that it followed (WAL does not show which). Until then a promoted server does not log all hint
+ * bits ("The window" in design/unlogged-changes.md). LSN_INVALID if it is before the divergence, or
+ * without a promotion.
  */
 static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
 {
@@ -132,8 +133,8 @@ static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
 }
 
 /*
- * Up to where the target may have set hints without WAL, after the divergence; LSN_INVALID:
- * nowhere. Needs the scan's result. (Rule U4.)
+ * Set *end to the LSN after the divergence up to which the target may have set hint bits without
+ * WAL; LSN_INVALID if it has not. Requires the scan's result. (Rule U4.)
  */
 static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Error *error)
 {
@@ -152,7 +153,8 @@ static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Err
     return true;
 }
 
-/* True if the source's promotion ended what ran at the divergence. */
+/* True if the source was promoted at the divergence, which ended the transactions that ran
+ * there. */
 static bool source_was_promoted_at_divergence(const ScannedTarget *given)
 {
     const History *source = &given->clusters->source_history;
@@ -164,9 +166,9 @@ static bool source_was_promoted_at_divergence(const ScannedTarget *given)
 }
 
 /*
- * True if nothing tells what ran at the divergence, though a promotion has ended it for the target
- * alone: up to 9.5 at wal_level = archive. No server with such WAL takes queries in recovery, so
- * that only one that was promoted has set hints without WAL.
+ * True if it is unknown which transactions ran at the divergence, although a promotion ended them
+ * on the target only: up to 9.5 with wal_level = archive. A server with such WAL accepts no queries
+ * in recovery, so only a promoted one has set hint bits without WAL.
  */
 static bool is_cut_off_unknown(const ScannedTarget *given)
 {
@@ -179,9 +181,10 @@ static bool is_cut_off_unknown(const ScannedTarget *given)
 }
 
 /*
- * Hints for transactions whose end the two sides know differently may stand on any page that these
- * touched. *xid is the lowest of them, false: no such transaction. What began after the common
- * checkpoint is scanned anyhow. (Rule C9.)
+ * Set *xid to the lowest transaction that may have ended differently on the two sides; returns
+ * false without one. Hint bits for these transactions can be on any page that they changed, so the
+ * scan must begin before them. Transactions after the common checkpoint are scanned anyway. (Rule
+ * C9.)
  */
 static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hints, uint32_t *xid)
 {
@@ -190,8 +193,8 @@ static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hi
     const bool in_recovery = was_in_recovery_at_divergence(given);
     uint32_t cut_off = 0;
 
-    /* A promotion may have ended transactions for the target, but not for the source: no record
-     * tells which those are (design/unlogged-changes.md). This is the lowest possible number. */
+    /* A promotion may have ended transactions on the target, but not on the source, and no record
+     * shows which (design/unlogged-changes.md): use the lowest possible xid. */
     if (in_recovery && !source_was_promoted_at_divergence(given))
         cut_off = given->scanned->oldest_running_xid != 0 ? given->scanned->oldest_running_xid
                   : checkpoint->oldest_active_xid != 0    ? checkpoint->oldest_active_xid
@@ -207,10 +210,10 @@ static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hi
 /* ---- Settings before the first parameter change: design/unlogged-changes.md ---- */
 
 /*
- * True if the source's WAL from the floor on has no parameter change. Then its pg_control tells the
- * settings of both at the floor, and the target's up to its own first change. All that WAL is read
- * for this, and is not kept where there is no room for it. If some of it is gone it proves nothing,
- * nor if the source's WAL before the divergence may not be the target's.
+ * True if the source's WAL from the floor on has no parameter change. Then the source's pg_control
+ * has the settings of both servers at the floor, and the target's until its own first change. All
+ * that WAL is read, and is not kept if there is no room for it. Without all of it nothing is
+ * proved, nor if the source's WAL before the divergence may differ from the target's.
  */
 static bool source_made_no_change(const ScannedTarget *given)
 {
@@ -234,9 +237,9 @@ static bool source_made_no_change(const ScannedTarget *given)
 
 /*
  * True if no transaction of the target ended between the divergence and its first parameter change:
- * hints that were set before the change are only of transactions that ended on both sides alike.
- * After the target's last promotion alone, where that came later: what it did in recovery is looked
- * at in any case.
+ * then hint bits set before the change belong to transactions that ended on both sides alike. If
+ * the target's last promotion was later, only the time after it counts; its time in recovery is
+ * checked separately.
  */
 static bool ended_nothing_before_change(const ScannedTarget *given)
 {
@@ -249,7 +252,8 @@ static bool ended_nothing_before_change(const ScannedTarget *given)
            (first->last_work_lsn == LSN_INVALID || first->last_work_lsn < from);
 }
 
-/* Returns the first parameter change that says that hints are not logged from it on. */
+/* Return the LSN of the first parameter change after which hint bits are not logged; LSN_INVALID if
+ * none. */
 static Lsn find_hints_off(const ScanResult *scanned)
 {
     for (size_t i = 0; i < scanned->parameter_count; i++)
@@ -278,9 +282,10 @@ static bool error_hints_not_logged(const ScannedTarget *given, Lsn off, Error *e
 }
 
 /*
- * At this level a transaction fills storage that it has made without WAL. Such storage is removed,
- * or fetched whole, so the level matters only where both histories are one: then the source lacks
- * what was not logged, too, and replays WAL of that level.
+ * True if the target ran with wal_level = minimal before the divergence. At this level a
+ * transaction can fill storage that it has created without WAL. After the divergence that does no
+ * harm: such storage is removed, or fetched whole. Before it, the source lacks those changes too,
+ * and replays WAL of that level.
  */
 static bool was_minimal_in_common(const ScannedTarget *given)
 {
@@ -292,7 +297,8 @@ static bool was_minimal_in_common(const ScannedTarget *given)
            scanned->minimal_record_at < given->divergence->lsn;
 }
 
-/* *scanned is the result of *given. */
+/* Check the settings under which the target ran; scanned is given->scanned, which may be
+ * corrected. */
 static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scanned, Error *error)
 {
     const Control *source = &given->in->state->control;
@@ -316,8 +322,8 @@ static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scann
             "WAL-logged.",
             LSN_TEXT(given->clusters->shape.version, scanned->minimal_record_at));
     }
-    /* If nothing was done from the floor to the divergence, no transaction can have filled storage
-     * without WAL in the history that both have. */
+    /* Without any work from the floor to the divergence, no transaction can have filled storage
+     * without WAL in the common history. */
     if (doubts_level && (scanned->first_work_lsn == LSN_INVALID ||
                          scanned->first_work_lsn >= given->divergence->lsn))
     {
@@ -327,7 +333,7 @@ static bool check_scanned_settings(const ScannedTarget *given, ScanResult *scann
     if ((doubts_hints || doubts_level) && source_made_no_change(given))
     {
         doubts_hints = doubts_hints && !source->wal_log_hints;
-        doubts_level = false; /* at another level than minimal: prerequisites_check */
+        doubts_level = false; /* the source's level is not minimal: prerequisites_check */
     }
     if (doubts_hints)
         return error_hints_not_logged(given, LSN_INVALID, error);
@@ -355,8 +361,9 @@ bool target_changes_scan(const DivergenceInput *input, const Divergence *diverge
     const ScanCheckpoint *common = &divergence->common_checkpoint;
     ScanResult *scanned = &changes->scanned;
     ScanCheckpointWanted wanted = {.before = common->lsn + 1, .not_after = common->lsn};
-    /* Hints set after a page's full-page image are not logged again before the next redo position,
-       so pages named since this redo position may hold hints from after the divergence. */
+    /* Hint bits set after a page's full-page image are not logged again before the next redo
+     * position, so pages named since this redo position may have hint bits from after the
+     * divergence. */
     ScannedTarget given = {.clusters = clusters,
                            .divergence = divergence,
                            .scanned = scanned,
@@ -374,7 +381,7 @@ bool target_changes_scan(const DivergenceInput *input, const Divergence *diverge
         return false;
     if (find_doubtful_xid(&given, end_of_unlogged_hints, &wanted.next_xid_not_after))
     {
-        /* Scan from before they began. */
+        /* Scan from a checkpoint before the doubtful transactions began. */
         if (!scan_find_checkpoint(divergence->scan, &wanted, &older, error))
             return false;
         if (older.checkpoint.redo < given.floor)

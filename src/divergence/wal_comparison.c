@@ -5,46 +5,47 @@
 
 #include <stdio.h>
 
-#define BATCH_PIECES 16   /* whose digests are asked for at once */
-#define WINDOW_PIECES 256 /* more are asked for when these are found to be equal */
+#define BATCH_PIECES 16   /* pieces of one request for digests */
+#define WINDOW_PIECES 256 /* pieces whose digests are requested before any are compared */
 
 /* The result of comparing digests of a piece. */
 typedef enum WalPieceState
 {
-    WAL_PIECE_UNKNOWN, /* its bytes are compared */
+    WAL_PIECE_UNKNOWN, /* the digests differ or are missing: compare bytes */
     WAL_PIECE_EQUAL,
-    WAL_PIECE_GONE /* the source has no such file */
+    WAL_PIECE_GONE /* the source does not have the file */
 } WalPieceState;
 
-/* At most FETCH_SIZE_MAX bytes of a segment. */
+/* A part of a segment, of at most FETCH_SIZE_MAX bytes. */
 typedef struct WalPiece
 {
     Lsn begin, end;
     uint64_t segment;
-    char path[sizeof("pg_xlog/") + WAL_NAME_SIZE]; /* the source's */
+    char path[sizeof("pg_xlog/") + WAL_NAME_SIZE]; /* path of the segment on the source */
     WalPieceState state;
-    bool is_divided;   /* where its segment ends the sides were on different timelines: each has
-                          written its own file of it */
-    bool is_of_source; /* so the target has not archived the source's file. Up to 9.4 a promoted
-                          server archives the file in which it leaves a timeline; later its name
-                          ends with ".partial" (exitArchiveRecovery, xlog.c) */
+    bool is_divided; /* source and target were on different timelines at the segment's end, so each
+                        has its own file of this segment */
+    bool is_of_source; /* is_divided, and the target has not archived a file of the source's name.
+                          (Up to 9.4 a promoted server archives the file in which it leaves a
+                          timeline; later the file's name ends with ".partial": exitArchiveRecovery,
+                          xlog.c) */
 } WalPiece;
 
-/* The pieces that come next. */
+/* The next pieces to compare. */
 typedef struct WalWindow
 {
     const WalSides *sides;
     WalPiece pieces[WINDOW_PIECES];
     size_t count;
-    size_t next; /* to be asked for */
+    size_t next; /* index of the next piece whose digest is requested */
 } WalWindow;
 
-/* How a piece compares. */
+/* The result of comparing one piece. */
 typedef struct PieceResult
 {
-    const uint8_t *target; /* its bytes there */
+    const uint8_t *target; /* the target's bytes of the piece */
     size_t size;
-    size_t compared; /* bytes that the source has; those before the first difference are equal */
+    size_t compared; /* number of bytes that the other side has */
     size_t equal;
     bool from_archive;
 } PieceResult;
@@ -54,7 +55,7 @@ static uint64_t offset_of(const WalSides *sides, const WalPiece *piece)
     return piece->begin - wal_segment_start(&sides->target->shape, piece->segment);
 }
 
-/* Read the bytes that the target or the archive has of a piece; *size is 0 if it has none. */
+/* Read the bytes of a piece from the target or an archive; *size is 0 if the segment is missing. */
 static bool read_piece(const WalSides *sides, const WalStream *side, const WalPiece *piece,
                        uint8_t *bytes, size_t *size, Error *error)
 {
@@ -83,7 +84,8 @@ static bool next_window_piece(void *context, FilePiece *range)
     return true;
 }
 
-/* An error of the target's file is reported when the bytes are compared. */
+/* Compare a digest. An error in reading the target's file is reported later, when the bytes are
+ * compared. */
 static bool compare_wal_digest(void *context, PieceWorker *worker, const FilePiece *piece,
                                const uint8_t *bytes, size_t size, Error *error)
 {
@@ -103,7 +105,7 @@ static bool compare_wal_digest(void *context, PieceWorker *worker, const FilePie
     return true;
 }
 
-/* The pieces from `at` on; none is of two segments. */
+/* Fill the window with the pieces from `at` on. No piece crosses a segment boundary. */
 static void set_window(WalWindow *window, Lsn at, Lsn to)
 {
     const WalSides *sides = window->sides;
@@ -135,8 +137,8 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
 
 /* ---- Bytes of one piece ---- */
 
-/* A FetchDelivery. A shorter file on the source is an interrupted copy or a hole: what is there
- * counts. */
+/* A FetchDelivery that counts equal bytes. A shorter file on the source is an interrupted copy or
+ * has a hole: the bytes that it has count. */
 static bool compare_bytes(void *context, size_t index, const uint8_t *bytes, size_t size,
                           Error *error)
 {
@@ -154,7 +156,7 @@ static bool compare_bytes(void *context, size_t index, const uint8_t *bytes, siz
     return true;
 }
 
-/* bytes: room for both sides of a piece. */
+/* Compare one piece. `bytes` has room for both sides. */
 static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
                           PieceResult *result, Error *error)
 {
@@ -186,9 +188,9 @@ static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t 
            compare_bytes(result, 0, archived, size, error);
 }
 
-/* ---- Piece after piece ---- */
+/* ---- Results of all pieces ---- */
 
-/* Add one more piece: it may go on with the equal bytes before it. */
+/* Add the result of the next piece, which can extend the equal bytes before it. */
 static void add_to_comparison(WalComparison *comparison, const WalPiece *piece,
                               const PieceResult *result)
 {
@@ -232,7 +234,7 @@ static bool compare_window(const WalWindow *window, Lsn to, uint8_t *bytes,
             return false;
         if (!no_content)
             return true;
-        /* Nothing reads the bytes that differ: the rest of the segment is passed over. */
+        /* No server reads the bytes that differ: skip the rest of the segment. */
         passed_over = piece->segment;
         comparison->differs = comparison->differs_in_archive = false;
         comparison->lsn = to;
