@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-/* time for a running server to stop, and for the processes of a stopped one to exit */
+/* Time for a running server to stop, and for the processes of a stopped one to exit. */
 #define STOP_SECONDS 5
 #define SILENT_SECONDS 1
 
