@@ -33,7 +33,7 @@ sub measured
         received => $count{received}, read => $count{rchar}, written => $count{wchar},
         from_disk => $count{read_bytes}, to_disk => $count{write_bytes} - $count{cancelled_write_bytes},
         syncs => $count{waiting_syncs}, starting_syncs => $count{starting_syncs},
-        begin => $begin, end => $end, $result->{stdout} =~ /"round_trips":\s*(\d+)/ ? (round_trips => $1) : (),
+        begin => $begin, end => $end, $result->{stdout} =~ /"round_trips":\s*(\d+)/ ? (round_trips => 0 + $1) : (),
         report => $result->{stdout} =~ /\A\{/ ? report_of($result->{stdout}) : undef,
     };
 }
