@@ -69,8 +69,8 @@ sub one_run
 }
 
 # Measure programs on pairs with the numbers of tables given, over lines { milliseconds of a round trip => address of the far end }, with two kinds of connections.
-# Returns a list of { milliseconds, tables, connection, seconds => { program's name => median }, all => { name => [...] }, round_trips }, the last if
-# the report of ours has it. Options: version, programs, rounds, tables (numbers), lines, step (sub that reports).
+# Returns a list of { milliseconds, tables, connection, seconds => { program's name => median }, all => { name => [...] }, received => { name => bytes }, round_trips, phases }, the
+# last two of the report of ours. Options: version, programs, rounds, tables (numbers), lines, step (sub that reports).
 sub latency_cells
 {
     my (%option) = @_;
@@ -94,6 +94,8 @@ sub latency_cells
                     seconds => { map { $_ => $result->{$_}{wall} } keys %$result },
                     all => { map { $_ => [ map { $_->{wall} } @{ $result->{$_}{all} } ] } keys %$result },
                     round_trips => $result->{pg_rewind}{round_trips},
+                    phases => $result->{pg_rewind}{typical}{report}{seconds},
+                    received => { map { $_ => $result->{$_}{received} } keys %$result },
                 };
             }
         }
