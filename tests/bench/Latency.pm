@@ -68,9 +68,10 @@ sub one_run
     return $measured;
 }
 
-# Measure programs on pairs with the numbers of tables given, over lines { milliseconds of a round trip => address of the far end }, with two kinds of connections.
-# Returns a list of { milliseconds, tables, connection, seconds => { program's name => median }, all => { name => [...] }, received => { name => bytes }, round_trips, phases }, the
-# last two of the report of ours. Options: version, programs, rounds, tables (numbers), lines, step (sub that reports).
+# Measure programs on pairs with the numbers of tables given, over lines { milliseconds of a round trip => address of the
+# far end }, with two kinds of connections. Returns a list of { milliseconds, tables, connection, seconds => { program's
+# name => median }, all => { name => [...] }, received => { name => bytes }, round_trips, phases }, the last two of the
+# report of ours. Options: version, programs, rounds, tables (numbers), lines, step (sub that reports).
 sub latency_cells
 {
     my (%option) = @_;

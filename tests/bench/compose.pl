@@ -18,7 +18,7 @@ use Table;
 
 my @order = ('typical', 'typical, dry run', 'typical, directory', 'load', 'compare', 'compare, 1 Gbit/s', 'link, 1 Gbit/s',
     'link, 100 Mbit/s', 'latency', 'heavy', 'heavy, after a checkpoint', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files',
-    'long', 'big');
+    'long', 'big', (map { "scale, $_" } '100 GB', '1 TB', '10 TB', map { "$_ files of one side" } 1000, 5000, 25000));
 
 # The newest version's workloads come first, then those of each older one.
 sub place_of
