@@ -99,8 +99,10 @@ static const JsonKey keys[] = {
      "of these, transactions that certainly changed no row of a table: they wrote nothing but "
      "statistics (pg_statistic, pg_statistic_ext_data, updates in place), or cut off empty pages, "
      "as ANALYZE and VACUUM do. null: no list was made"},
-    {1, "first_commit", JSON_TIME, true, NULL, "null: there is none"},
-    {1, "last_commit", JSON_TIME, true, NULL, "null: there is none"},
+    {1, "first_commit", JSON_TIME, true, NULL,
+     "time of the first of these commits; null without one"},
+    {1, "last_commit", JSON_TIME, true, NULL,
+     "time of the last of these commits; null without one"},
     {1, "prepared_transactions", JSON_COUNT, true, NULL,
      "number of transactions that were prepared after the divergence and have not ended; null: the "
      "target's WAL was not read for the rewind (--compare, a server that runs)"},
@@ -118,12 +120,12 @@ static const JsonKey keys[] = {
     {2, "transactions", JSON_COUNT, false, NULL, "lost transactions in both files"},
     {2, "changes", JSON_COUNT, false, NULL, "changes of rows of tables in the first file"},
     {2, "unknown", JSON_COUNT, false, NULL,
-     "changes and values that could not be told; the file's last line counts them by reason"},
+     "changes and values that could not be decoded; the file's last line counts them by reason"},
     {2, "not_in_sql", JSON_COUNT, false, NULL,
      "changes that the script leaves out, with a comment"},
     {2, "incomplete", JSON_STRING, true, NULL,
-     "why not all rows could be written; the files end amid them then, or there are none; null: "
-     "all were written"},
+     "why not all rows could be written: the files are incomplete or missing; null: all were "
+     "written"},
     {1, "list_complete", JSON_BOOL, true, NULL,
      "whether all transactions are listed, with all relations; null: no list was made, or "
      "--report-transactions=none"},
