@@ -36,7 +36,7 @@ void *array_grow_in(Arena *arena, void *items, size_t count, size_t item_size)
     return grown;
 }
 
-void array_open(void *items, size_t count, size_t index, size_t item_size)
+void array_make_gap(void *items, size_t count, size_t index, size_t item_size)
 {
     char *at = (char *) items + index * item_size;
 

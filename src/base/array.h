@@ -17,16 +17,16 @@
  *     ARRAY_GROW(list->items, list->count);
  *     list->items[list->count++] = item;
  *
- * ARRAY_ADD does both. ARRAY_INSERT inserts the item at an index: array_open moves the later items
- * up. Arguments are evaluated several times.
+ * ARRAY_ADD does both. ARRAY_INSERT inserts the item at an index: array_make_gap moves the later
+ * items up. Arguments are evaluated several times.
  */
 #define ARRAY_ADD(items, count, ...) (ARRAY_GROW(items, count), (items)[(count)++] = __VA_ARGS__)
 #define ARRAY_GROW(items, count) ((items) = array_grow((items), (count), sizeof(*(items))))
 #define ARRAY_INSERT(items, count, index, ...)                                                     \
-    (ARRAY_GROW(items, count), array_open(items, (count)++, index, sizeof(*(items))),              \
+    (ARRAY_GROW(items, count), array_make_gap(items, (count)++, index, sizeof(*(items))),          \
      (items)[index] = __VA_ARGS__)
 void *array_grow(void *items, size_t count, size_t item_size);
-void array_open(void *items, size_t count, size_t index, size_t item_size);
+void array_make_gap(void *items, size_t count, size_t index, size_t item_size);
 
 /* Like ARRAY_ADD, for an array in the arena. Former copies stay in the arena until it is
  * destroyed. */
@@ -44,7 +44,7 @@ typedef int (*ArrayCompare)(const void *key, const void *item);
  * before it. *found (may be NULL) says whether that item is equal to the key; otherwise the index
  * is where the key would be inserted.
  */
-#define ARRAY_FIRST(key, items, count, compare)                                                    \
+#define ARRAY_LOWER_BOUND(key, items, count, compare)                                              \
     array_search(key, items, count, sizeof(*(items)), compare, NULL)
 size_t array_search(const void *key, const void *items, size_t count, size_t item_size,
                     ArrayCompare compare, bool *found);

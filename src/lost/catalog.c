@@ -66,7 +66,7 @@ static size_t changes_before(const Schema *schema, Lsn commit, Lsn lsn)
 {
     const CatalogChange key = {.commit = &(LostCommit){.lsn = commit}, .row.lsn = lsn};
 
-    return ARRAY_FIRST(&key, schema->changes, schema->change_count, compare_changes);
+    return ARRAY_LOWER_BOUND(&key, schema->changes, schema->change_count, compare_changes);
 }
 
 /* The catalogs as all transactions left them. */
@@ -162,7 +162,7 @@ bool catalog_next(CatalogLook *look, Oid oid, uint64_t key, size_t *position, Ca
     bool found = false;
 
     if (*position == 0 && key != KEY_ANY)
-        *position = ARRAY_FIRST(&key, catalog->versions, catalog->count, compare_key);
+        *position = ARRAY_LOWER_BOUND(&key, catalog->versions, catalog->count, compare_key);
     while (*position < catalog->count && !found)
         found = split_row(catalog, visible_tuple(catalog, &look->view, position), row);
     if (!found)
@@ -447,7 +447,7 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
     const Catalog *pg_class = open_catalog(look->schema, look->database, PG_CLASS, true);
     const uint64_t key = OTHER_KEY(filenode);
 
-    for (size_t i = ARRAY_FIRST(&key, pg_class->versions, pg_class->count, compare_key);
+    for (size_t i = ARRAY_LOWER_BOUND(&key, pg_class->versions, pg_class->count, compare_key);
          i < pg_class->count && pg_class->versions[i].key == key; i++)
     {
         const RowVersion *version = &pg_class->versions[i];

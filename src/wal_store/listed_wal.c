@@ -55,7 +55,7 @@ uint64_t listed_wal_next(const ListedWal *listed, uint64_t segment)
     if (!listed->is_known || segment > listed->newest || listed->count == 0)
         return segment;
     return listed
-        ->segments[ARRAY_FIRST(&segment, listed->segments, listed->count, compare_numbers)];
+        ->segments[ARRAY_LOWER_BOUND(&segment, listed->segments, listed->count, compare_numbers)];
 }
 
 uint64_t listed_wal_next_gone(const ListedWal *listed, uint64_t segment)

@@ -53,7 +53,8 @@ static const WalSummaryRange *find_summary(const SummaryReading *reading, const 
     const Lsn page = lsn - lsn % shape->block_size;
     const WalSummaryRange wanted = {timeline, page, LSN_HIGHEST};
 
-    for (size_t i = ARRAY_FIRST(&wanted, reading->ranges, reading->range_count, compare_ranges);
+    for (size_t i =
+             ARRAY_LOWER_BOUND(&wanted, reading->ranges, reading->range_count, compare_ranges);
          i < reading->range_count && reading->ranges[i].timeline == timeline &&
          reading->ranges[i].start <= wal_skip_header(shape, lsn);
          i++)

@@ -117,7 +117,7 @@ static void test_no_items_are_sorted_and_found(void **state)
     found = ARRAY_FIND(&(int){20}, items, 3, compare_numbers);
     assert_ptr_equal(found, &items[1]);
     assert_null(ARRAY_FIND(&(int){25}, items, 3, compare_numbers));
-    assert_int_equal(ARRAY_FIRST(&(int){25}, items, 3, compare_numbers), 2);
+    assert_int_equal(ARRAY_LOWER_BOUND(&(int){25}, items, 3, compare_numbers), 2);
 }
 
 int main(void)
