@@ -61,7 +61,7 @@ static const char *local_path(const Apply *apply, Buffer *buffer, const char *pa
 /* Warn that a signal that asks for a stop came too late. */
 static void tell_of_signals(void)
 {
-    const int number = stop_held_off();
+    const int number = stop_take_held_off();
 
     if (number != 0)
         log_warning("signal %d came too late: the rewind is committed and is being finished",

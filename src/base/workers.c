@@ -180,7 +180,7 @@ bool stop_signalled(void)
     return stop_signal != 0;
 }
 
-int stop_held_off(void)
+int stop_take_held_off(void)
 {
     return atomic_exchange(&late_signal, 0);
 }

@@ -75,7 +75,7 @@ bool stop_signalled(void);
 
 /* The number of a stop signal that came while stops were held off; 0 if none has come since the
  * last call. */
-int stop_held_off(void);
+int stop_take_held_off(void);
 
 /* Hold off stops from now on, because the rewind is committed: stop_requested stays false. */
 void signals_hold_off(void);

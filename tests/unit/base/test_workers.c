@@ -240,19 +240,19 @@ static void stopped_too_late(void)
 {
     signal(SIGHUP, SIG_DFL); /* nohup has it ignored, and then it stays so */
     signals_install();
-    if (stop_signalled() || stop_held_off() != 0)
+    if (stop_signalled() || stop_take_held_off() != 0)
         _exit(1);
     raise(SIGHUP); /* nobody has looked at it when stops are held off */
     signals_hold_off();
     signals_hold_off();
-    if (!stop_signalled() || stop_held_off() != SIGHUP || stop_held_off() != 0)
+    if (!stop_signalled() || stop_take_held_off() != SIGHUP || stop_take_held_off() != 0)
         _exit(2);
     raise(SIGTERM);
     raise(SIGINT);
-    if (stop_held_off() != SIGINT || stop_held_off() != 0)
+    if (stop_take_held_off() != SIGINT || stop_take_held_off() != 0)
         _exit(3);
     signals_heed_again();
-    if (!stop_requested() || stop_held_off() != 0)
+    if (!stop_requested() || stop_take_held_off() != 0)
         _exit(4);
 }
 
