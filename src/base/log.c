@@ -276,7 +276,7 @@ void log_line(LogLevel level, const char *format, ...)
     if ((level == LEVEL_DEBUG && !debug_on) ||
         (level == LEVEL_PROGRESS && progress_format != PROGRESS_TEXT) ||
         (level == LEVEL_INFO && amount_printed != LOG_ALL) ||
-        (level >= LEVEL_WARNING && amount_printed == LOG_NOTHING))
+        (level >= LEVEL_WARNING && amount_printed == LOG_ERRORS_ONLY))
         return;
     append_prefix(&line, level == LEVEL_WARNING ? COLOUR_WARNING : COLOUR_NOTE, labels[level]);
     va_start(arguments, format);

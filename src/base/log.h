@@ -24,8 +24,8 @@ void log_set_timestamps(bool on);
 typedef enum LogAmount
 {
     LOG_ALL,
-    LOG_WARNINGS, /* warnings and errors; no log_info, no progress */
-    LOG_NOTHING   /* only errors */
+    LOG_WARNINGS,   /* warnings and errors; no log_info, no progress */
+    LOG_ERRORS_ONLY /* no warnings either */
 } LogAmount;
 void log_set_amount(LogAmount amount);
 

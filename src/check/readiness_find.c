@@ -582,7 +582,7 @@ void node_check(const Options *options, Node *node)
                    .clusters = &node->look.session.clusters,
                    .target = options->target,
                    .source = options->source_server != NULL ? "server" : options->source_directory};
-    log_set_amount(LOG_NOTHING);
+    log_set_amount(LOG_ERRORS_ONLY);
     if (look_at_target(node))
     {
         read_configuration(node);

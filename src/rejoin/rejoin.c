@@ -280,7 +280,7 @@ static bool examine(Rejoin *rejoin, Error *error)
         (!look.divergence.needed || check_saved_directories(rejoin->options, clusters, error)) &&
         check_streaming(rejoin, &look, error);
     /* The rewind prints what there is to remark on files. */
-    log_set_amount(LOG_NOTHING);
+    log_set_amount(LOG_ERRORS_ONLY);
     result = result && look_at_files(&look, &rejoin->settings, error);
     log_set_amount(LOG_ALL);
     /* Last, since files may take long to list: a client may come in the meantime. */
