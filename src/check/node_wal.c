@@ -264,7 +264,7 @@ static void look_at_stop(Node *node)
         return;
     while (node_has_segment(node, newest + 1) && newest < first + SEGMENTS_COUNTED_MAX)
         newest++;
-    removed_end = node->version->keeps_prior_wal ? redo : newest;
+    removed_end = node->version->keeps_two_checkpoints ? redo : newest;
     if (value != NULL)
         kept = in_segments ? strtoull(value, NULL, 10)
                            : node_setting_bytes(node, setting, 0) / shape->segment_size;

@@ -119,7 +119,7 @@
         .wal_level_archive = (v) < 906,      /* access/xlog.h */                                   \
         /* catalog/pg_proc.h, catalog/system_views.sql, utils/misc/guc.c */                        \
         .sql = {                                                                                   \
-            .written_position = (v) >= 1000 ? "pg_current_wal_flush_lsn"                           \
+            .flushed_position = (v) >= 1000 ? "pg_current_wal_flush_lsn"                           \
                                 : (v) >= 906 ? "pg_current_xlog_flush_location"                    \
                                              : "pg_current_xlog_location",                         \
             .received_position = (v) >= 1000 ? "pg_last_wal_receive_lsn"                           \
@@ -160,12 +160,12 @@
         .grantable_file_functions = (v) >= 1100, /* catalog/system_views.sql */                    \
         .control_time_is_set = (v) >= 1500,  /* common/controldata_utils.c */                      \
         .hash_indexes_logged = (v) >= 1000,  /* access/hash */                                     \
-        .starts_at_shutdown = (v) >= 1200,   /* access/transam/twophase.c */                       \
+        .recovers_prepared_subxacts = (v) >= 1200, /* access/transam/twophase.c */                 \
         /* utils/misc/guc.c, later guc_tables.c, guc_parameters.dat */                             \
         .hot_standby_by_default = (v) >= 1000,                                                     \
         .locks_by_default = (v) >= 1900 ? 128 : 64,                                                \
         .has_jit = (v) >= 1100,                                                                    \
-        .keeps_prior_wal = (v) < 1100,       /* CreateCheckPoint, access/transam/xlog.c */         \
+        .keeps_two_checkpoints = (v) < 1100, /* CreateCheckPoint, access/transam/xlog.c */         \
         .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
         .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
         .infinite_intervals = (v) >= 1700, /* utils/timestamp.h */                                 \

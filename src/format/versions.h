@@ -100,7 +100,7 @@ typedef struct ControlOffsets
 /* Names of functions in pg_catalog, and features of SQL in this version. */
 typedef struct ServerSql
 {
-    const char *written_position; /* gives the LSN up to which WAL is flushed; in 9.3 to 9.5, only
+    const char *flushed_position; /* gives the LSN up to which WAL is flushed; in 9.3 to 9.5, only
                                      handed to the kernel */
     const char *received_position, *replayed_position; /* give LSNs of a standby */
     const char *segment_name;    /* gives the name of the segment that holds an LSN */
@@ -173,25 +173,26 @@ typedef struct Version
                                 primary_conninfo (17+) */
     bool exclusion_lists; /* PostgreSQL's pg_rewind leaves out contents of pg_replslot etc. (11+);
                              before, it copies them */
-    bool excludes_backup_manifest; /* pg_rewind leaves out backup_manifest (13+) */
-    bool excludes_ds_store;        /* pg_rewind leaves out .DS_Store (15+) */
-    bool grantable_file_functions; /* EXECUTE on file functions can be granted (11+); before,
-                                      superusers only */
-    bool control_time_is_set;      /* PostgreSQL's pg_rewind sets pg_control's time (15+) */
-    bool hash_indexes_logged;      /* hash indexes are WAL-logged (10+) */
-    bool starts_at_shutdown;       /* a standby that starts at a shutdown checkpoint knows the
-                                      subtransactions of prepared transactions (12+); before, it takes
-                                      them for aborted (StandbyRecoverPreparedTransactions, twophase.c) */
-    bool hot_standby_by_default;   /* default of hot_standby is on (10+) */
-    uint16_t locks_by_default;     /* default of max_locks_per_transaction: 64, or 128 (19) */
-    bool has_jit;                  /* 11+ */
-    bool keeps_prior_wal; /* a checkpoint keeps the WAL since the previous checkpoint (to 10) */
-    bool has_sha256;      /* sha256(bytea) (11+) */
-    bool has_transaction_timeout; /* 17+ */
-    bool infinite_intervals;      /* 17+ */
-    bool char_escapes;            /* the type "char" prints bytes from 0x80 on as \ooo (15+) */
-    bool has_wal_summaries;       /* pg_wal/summaries, common/blkreftable.h (17+) */
-    uint16_t sequence_value;      /* offset of last_value in the data of a sequence's row */
+    bool excludes_backup_manifest;   /* pg_rewind leaves out backup_manifest (13+) */
+    bool excludes_ds_store;          /* pg_rewind leaves out .DS_Store (15+) */
+    bool grantable_file_functions;   /* EXECUTE on file functions can be granted (11+); before,
+                                        superusers only */
+    bool control_time_is_set;        /* PostgreSQL's pg_rewind sets pg_control's time (15+) */
+    bool hash_indexes_logged;        /* hash indexes are WAL-logged (10+) */
+    bool recovers_prepared_subxacts; /* a standby that starts at a shutdown checkpoint knows the
+                                        subtransactions of prepared transactions (12+); before, it
+                                        takes them for aborted (StandbyRecoverPreparedTransactions,
+                                        twophase.c) */
+    bool hot_standby_by_default;     /* default of hot_standby is on (10+) */
+    uint16_t locks_by_default;       /* default of max_locks_per_transaction: 64, or 128 (19) */
+    bool has_jit;                    /* 11+ */
+    bool keeps_two_checkpoints;      /* a checkpoint keeps the WAL since the previous one (to 10) */
+    bool has_sha256;                 /* sha256(bytea) (11+) */
+    bool has_transaction_timeout;    /* 17+ */
+    bool infinite_intervals;         /* 17+ */
+    bool char_escapes;               /* the type "char" prints bytes from 0x80 on as \ooo (15+) */
+    bool has_wal_summaries;          /* pg_wal/summaries, common/blkreftable.h (17+) */
+    uint16_t sequence_value;         /* offset of last_value in the data of a sequence's row */
     uint16_t attribute_length, attribute_alignment; /* offsets in the data of a pg_attribute row:
                                                        attlen, which attnum follows, and attalign */
     CheckPointOffsets checkpoint;

@@ -44,7 +44,7 @@ bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)
 bool start_may_be_cheaper(const Version *version, const Start *early, const Start *late)
 {
     return late->redo - early->redo >= ESTIMATE_WAL_MIN &&
-           (late->checkpoint != late->redo || version->starts_at_shutdown);
+           (late->checkpoint != late->redo || version->recovers_prepared_subxacts);
 }
 
 /* ---- Connections ---- */

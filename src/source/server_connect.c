@@ -210,9 +210,9 @@ Query server_state_query(const Version *version, bool asks_removal, Arena *arena
     const ServerSql *names = &version->sql;
     const char *may_lack = server_may_lack(names);
     const char *identity =
-        arena_printf(arena, identity_column, may_lack, may_lack, names->written_position);
+        arena_printf(arena, identity_column, may_lack, may_lack, names->flushed_position);
     const char *position =
-        arena_printf(arena, position_columns, names->segment_name, names->written_position,
+        arena_printf(arena, position_columns, names->segment_name, names->flushed_position,
                      names->received_position, names->replayed_position);
 
     return (Query){
@@ -760,7 +760,7 @@ Query server_seen_query(const Version *version, Arena *arena)
     for (; *encrypted != NULL; encrypted++)
         array_append(&directories, *encrypted);
     return (Query){.sql = arena_printf(arena, seen_sql, version->wal_directory,
-                                       version->sql.segment_name, version->sql.written_position),
+                                       version->sql.segment_name, version->sql.flushed_position),
                    .parameters = {arena_strdup(arena, array_literal(&files)),
                                   arena_strdup(arena, array_literal(&directories)),
                                   arena_printf(arena, "%d", HISTORY_SIZE_MAX + 1)},
