@@ -67,7 +67,7 @@ bool problems_check(const Problems *problems, Error *error)
     return true;
 }
 
-void advice_tell(const AdviceList *list, bool warns, Problems *problems)
+void advice_add_to_problems(const AdviceList *list, bool warns, Problems *problems)
 {
     for (size_t i = 0; i < list->count; i++)
     {

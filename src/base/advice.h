@@ -78,7 +78,7 @@ MUST_CHECK bool problems_check(const Problems *problems, Error *error);
 
 /* Add advice of severity ADVICE_PROBLEM to `problems`; with `warns` print advice of severity
  * ADVICE_WARNING as warnings. Other advice is ignored. */
-void advice_tell(const AdviceList *list, bool warns, Problems *problems);
+void advice_add_to_problems(const AdviceList *list, bool warns, Problems *problems);
 
 /* Append advice as one line without a newline, for a list of next steps: "Before the server starts:
  * TEXT. REMEDY". */

@@ -109,7 +109,7 @@ static bool check_streaming(Rejoin *rejoin, const Look *look, Error *error)
         (look->divergence.needed && !next_start_check(options, clusters, expected, &advice, error)))
         return false;
     /* The rewind, which comes after the stop, warns again. */
-    advice_tell(&advice, options->dry_run, &problems);
+    advice_add_to_problems(&advice, options->dry_run, &problems);
     if (!problems_check(&problems, error))
         return false;
     if (!options->dry_run)
@@ -352,7 +352,7 @@ static bool stop_server(Rejoin *rejoin, Run *run, Error *error)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
         log_hint("What a rewind would do cannot be examined while the server runs.");
-        advice_tell(&rejoin->settings.warnings, true, NULL);
+        advice_add_to_problems(&rejoin->settings.warnings, true, NULL);
         run->divergence.needed = true; /* as far as can be known */
         facts->printed = true;
         return true;

@@ -370,7 +370,7 @@ static bool prepare_standby(Run *run, Error *error)
     if (!standby_settings_make(session->options, &session->clusters, session->arena, settings,
                                error))
         return false;
-    advice_tell(&settings->warnings, true, &run->session.problems);
+    advice_add_to_problems(&settings->warnings, true, &run->session.problems);
     if (!streaming_check(session->options, &session->clusters, settings, &session->problems,
                          session->arena, error))
         return false;
@@ -418,7 +418,7 @@ static bool check_next_start(Run *run, Error *error)
         return true;
     if (!next_start_check(session->options, &session->clusters, expected, &advice, error))
         return false;
-    advice_tell(&advice, true, &session->problems);
+    advice_add_to_problems(&advice, true, &session->problems);
     return true;
 }
 

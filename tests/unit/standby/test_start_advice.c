@@ -148,10 +148,10 @@ static void shown_in_two_ways(void **state)
         "that the target will have names it: primary_slot_name. Make it: SELECT "
         "pg_catalog.pg_create_physical_replication_slot('it''s'::pg_catalog.name, true); The "
         "source must have WAL from 0/5000000 on.");
-    advice_tell(&list, true, &problems);
+    advice_add_to_problems(&list, true, &problems);
     assert_int_equal(problems.count, 1);
     list.items[0].severity = ADVICE_WARNING;
-    advice_tell(&list, false, &problems);
+    advice_add_to_problems(&list, false, &problems);
     assert_int_equal(problems.count, 1);
 }
 
