@@ -66,8 +66,8 @@ void report_picture(const Report *report, bool utf8, Buffer *text);
  */
 typedef struct ReportFile
 {
-    FILE *stream; /* where the report is written; NULL if no report is requested */
-    bool renamed; /* stream is the temporary file, which closing renames to path */
+    FILE *stream;      /* where the report is written; NULL if no report is requested */
+    bool is_temporary; /* stream is the temporary file, which closing renames to path */
     char path[PATH_SIZE], temporary[PATH_SIZE];
 } ReportFile;
 

@@ -124,7 +124,7 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
     umask(mask);
     if (file->stream == NULL)
         return error_not_created(path, error);
-    file->renamed = true;
+    file->is_temporary = true;
     return file_set_mode(fileno(file->stream), file->temporary,
                          found ? status.st_mode & 07777 : S_IRUSR | S_IWUSR, error);
 }
@@ -135,13 +135,13 @@ void report_file_close(ReportFile *file, bool written)
 
     error_set(&error, ERROR_FAILED, "%s", strerror(errno));
     written = fflush(file->stream) == 0 && written;
-    if (written && file->renamed)
+    if (written && file->is_temporary)
         written = file_sync(fileno(file->stream), file->temporary, &error);
     written = fclose(file->stream) == 0 && written;
-    if (written && file->renamed && file_rename(file->temporary, file->path, &error))
+    if (written && file->is_temporary && file_rename(file->temporary, file->path, &error))
         return;
-    if (!written || file->renamed)
+    if (!written || file->is_temporary)
         log_warning("could not write the report: %s", error.message);
-    if (file->renamed)
+    if (file->is_temporary)
         (void) !file_remove(file->temporary, NULL);
 }
