@@ -251,7 +251,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
         divergence->target_end =
             latest + 1; /* the running server has passed `latest` and writes more */
     /* If the result is only shown, skip what the target wrote after the divergence. */
-    if (search->in.looks && latest != LSN_INVALID &&
+    if (search->in.is_preview && latest != LSN_INVALID &&
         wal_segment_of(&clusters->shape, latest) + 1 < wal_segment_of(&clusters->shape, checkpoint))
     {
         scan_destroy(divergence->scan);
@@ -381,7 +381,7 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
     if (search->in.state->position.end <= divergence->lsn)
         return true;
     /* If the result is only shown, do not fetch all WAL that follows. */
-    *leads = divergence->rests_on_archive = search->in.looks;
+    *leads = divergence->rests_on_archive = search->in.is_preview;
     if (*leads)
         return true;
     if (!source_wal_fetch(search->in.source_wal, divergence->lsn, search->in.state->position.end,

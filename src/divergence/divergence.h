@@ -8,11 +8,11 @@
 
 typedef struct Divergence
 {
-    bool needed;             /* the target has WAL after the divergence, so a rewind is needed */
-    Lsn lsn;                 /* where the histories diverge; LSN_INVALID if not known (--compare) */
-    Lsn target_end;          /* end of the target's valid WAL */
-    bool rests_on_archive;   /* with input->looks: equality with an archive was accepted without
-                                reading whether the source's WAL continues where the archive's ends */
+    bool needed;           /* the target has WAL after the divergence, so a rewind is needed */
+    Lsn lsn;               /* where the histories diverge; LSN_INVALID if not known (--compare) */
+    Lsn target_end;        /* end of the target's valid WAL */
+    bool rests_on_archive; /* with input->is_preview: equality with an archive was accepted without
+                              reading whether the source's WAL continues where the archive's ends */
     bool rests_on_histories; /* only the history files prove the divergence: too little WAL before
                                 it could be compared */
     bool changes_unknown; /* rests_on_histories, and the target lacks WAL before the divergence, so
@@ -31,7 +31,7 @@ typedef struct DivergenceInput
     WalStore *target_wal;
     SourceWal *source_wal;
     int jobs;
-    bool looks; /* the result is only shown: read as little WAL as possible */
+    bool is_preview; /* the result is only shown: read as little WAL as possible */
 } DivergenceInput;
 
 /*

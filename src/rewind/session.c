@@ -386,7 +386,7 @@ DivergenceInput session_divergence_input(const Session *session, const SourceSta
                              .target_wal = session->target_wal,
                              .source_wal = session->source_wal,
                              .jobs = session->options->jobs,
-                             .looks = !session->locks};
+                             .is_preview = !session->locks};
 }
 
 bool session_compare_instead(Session *session, Divergence *divergence, const Error *error)
