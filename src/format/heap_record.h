@@ -19,7 +19,8 @@ typedef enum HeapRecordKind
 /* A row as a record has it, possibly without the bytes that it shares with the old row. */
 typedef struct HeapRow
 {
-    Slice header; /* xl_heap_header; bytes NULL if the record lacks the row */
+    Slice header; /* xl_heap_header; bytes NULL if the record has no row, or only its values
+                     (INPLACE) */
     Slice rest;   /* the row's bytes from offset ROW_HEADER_SIZE on, without prefix and suffix */
     size_t prefix, suffix; /* bytes shared with the old row, at start and end */
 } HeapRow;

@@ -88,7 +88,8 @@ typedef struct CheckPointOffsets
     uint16_t size;
 } CheckPointOffsets;
 
-/* Byte offsets into pg_control; OFFSET_NONE where the version lacks the field. */
+/* Byte offsets into pg_control; OFFSET_NONE where the version lacks the field. size is that of
+ * ControlFileData with its CRC, not of the file. */
 typedef struct ControlOffsets
 {
     uint16_t checkpoint_copy, min_recovery_point, min_recovery_timeline, backup_start_point,

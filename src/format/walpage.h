@@ -44,7 +44,8 @@ MUST_CHECK bool walpage_parse(const WalShape *shape, const void *bytes, size_t s
 
 /*
  * Describe to people a file that does not begin like its segment. The text completes a sentence
- * whose subject is the file. bytes are the file's first ones, at least WAL_LONG_HEADER_SIZE.
+ * whose subject is the file: "holds WAL of another cluster". bytes are the file's first ones, at
+ * least WAL_LONG_HEADER_SIZE.
  */
 #define WAL_DESCRIPTION_SIZE 160
 void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
