@@ -3,11 +3,9 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "io/dir.h"
 #include "wal_store/compressed.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,21 +13,7 @@
 
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
 #define PARTIAL ".partial"
-#define CHECKPOINT_RECORD_SIZE_MAX 256      /* also when it crosses a page */
 #define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
-
-/* Options that name a directory of archived WAL, in the order in which the directories are asked.
- */
-static const struct WalArchiveOption
-{
-    const char *name;
-    size_t field; /* of Options */
-} archive_options[] = {
-    {"--wal-archive", offsetof(Options, wal_archive)},
-};
-
-#define ARCHIVE_OPTION_COUNT (sizeof(archive_options) / sizeof(archive_options[0]))
-static_assert(ARCHIVE_OPTION_COUNT <= WAL_ARCHIVES_MAX, "WalStore.archives has a place for each");
 
 /* A segment that is looked for. */
 typedef struct WantedWal
@@ -49,94 +33,9 @@ typedef struct FoundWal
 
 #define AUTO_FOUND __attribute__((cleanup(found_free)))
 
-static Lsn last_needed_of(const Control *control)
-{
-    if (control->state == STATE_SHUTDOWNED)
-        return control->checkpoint_lsn;
-    /* Pages of a standby are not newer than its minRecoveryPoint. */
-    if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
-        control->min_recovery_point > control->checkpoint_lsn)
-        return control->min_recovery_point - 1;
-    return LSN_INVALID;
-}
-
-WalLimits wal_limits_of(const Control *control)
-{
-    const Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
-
-    return (WalLimits){.known_end = checkpoint_end > control->min_recovery_point
-                                        ? checkpoint_end
-                                        : control->min_recovery_point,
-                       .last_needed = last_needed_of(control)};
-}
-
-WalSpan wal_span_of(const WalShape *shape, const WalLimits *limits, uint64_t segment)
-{
-    const Lsn begin = wal_segment_start(shape, segment),
-              end = wal_segment_start(shape, segment + 1);
-    const bool is_before = end <= limits->divergence;
-    const bool is_after_end = limits->known_end != LSN_INVALID && begin >= limits->known_end;
-
-    return (WalSpan){.is_common = is_before && limits->is_proven,
-                     .asks_archives = !is_after_end && (!is_before || limits->is_proven),
-                     .may_end = limits->last_needed != LSN_INVALID &&
-                                segment >= wal_segment_of(shape, limits->last_needed)};
-}
-
 static WalSpan span_of(const WalStore *store, uint64_t segment)
 {
     return wal_span_of(&store->stream.shape, &store->limits, segment);
-}
-
-/* The directory that the option names, or NULL. */
-static const char *archive_of(const Options *options, const struct WalArchiveOption *option)
-{
-    const char *directory;
-
-    memcpy(&directory, (const char *) options + option->field, sizeof(directory));
-    return directory;
-}
-
-const char *wal_archive_options(Arena *arena)
-{
-    AUTO_BUFFER Buffer names = {0};
-
-    for (size_t i = 0; i < ARCHIVE_OPTION_COUNT; i++)
-        buffer_printf(&names, "%s%s", i > 0 ? ", " : "", archive_options[i].name);
-    return arena_strdup(arena, buffer_string(&names));
-}
-
-bool wal_archives_check(const Options *options, Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    const char **names;
-
-    for (size_t i = 0; i < ARCHIVE_OPTION_COUNT; i++)
-    {
-        const char *directory = archive_of(options, &archive_options[i]);
-
-        if (directory != NULL && !dir_list(directory, arena, &names, NULL, error))
-            return error_hint(error, "%s needs a directory that can be read.",
-                              archive_options[i].name);
-    }
-    return true;
-}
-
-/* Archives that options name. A standby's server knows none of them. */
-static void add_archives(WalStore *store, const Options *options)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < ARCHIVE_OPTION_COUNT && store->kind != WAL_STORE_OF_STANDBY; i++)
-    {
-        store->archives[count] = archive_of(options, &archive_options[i]);
-        count += store->archives[count] != NULL;
-    }
-}
-
-bool wal_store_has_archive(const WalStore *store)
-{
-    return store->archives[0] != NULL || store->restore.command != NULL;
 }
 
 WalStore wal_store_description(WalStoreKind kind, const Options *options, const Clusters *clusters,
@@ -153,8 +52,7 @@ WalStore wal_store_description(WalStoreKind kind, const Options *options, const 
         .kind = kind,
         .stream = {.shape = clusters->shape,
                    .data_block_size = control->block_size,
-                   .history = &clusters->target_history,
-                   .open = wal_store_open},
+                   .history = &clusters->target_history},
         .data_directory = target->directory,
         .wal_directory =
             arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
@@ -169,8 +67,14 @@ WalStore wal_store_description(WalStoreKind kind, const Options *options, const 
     };
     if (target->has_backup_label)
         store.limits.last_needed = LSN_INVALID;
-    add_archives(&store, options);
+    if (kind != WAL_STORE_OF_STANDBY) /* a server knows none of them */
+        wal_archives_of(options, store.archives);
     return store;
+}
+
+bool wal_store_has_archive(const WalStore *store)
+{
+    return store->archives[0] != NULL || store->restore.command != NULL;
 }
 
 WalStore *wal_store_create(const WalStore *made_from)
@@ -178,6 +82,7 @@ WalStore *wal_store_create(const WalStore *made_from)
     WalStore *store = memory_allocate(sizeof(*store));
 
     *store = *made_from;
+    store->stream.open = wal_store_open;
     store->stream.context = store;
     pthread_mutex_init(&store->lock, NULL);
     return store;

@@ -28,6 +28,7 @@
 #include "pair/clusters.h"
 #include "wal/reader.h"
 #include "wal_store/restore.h"
+#include "wal_store/wal_places.h"
 
 #include <pthread.h>
 
@@ -43,44 +44,10 @@ typedef enum WalStoreKind
     WAL_STORE_OF_STANDBY = 8  /* what a server finds: its pg_wal and its restore_command */
 } WalStoreKind;
 
-#define WAL_ARCHIVES_MAX 4
-
 /* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content); with
  * NULL only look whether the source has it. Called under a lock, one at a time. */
 typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path, bool *found,
                               Error *error);
-
-/* Positions by which the spans of a store's WAL are told apart: wal_span_of. */
-typedef struct WalLimits
-{
-    /* The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
-     * or minRecoveryPoint. LSN_INVALID: the source is a server, which says where its WAL ends. */
-    Lsn known_end;
-    /* From here on WAL may end: the cluster was shut down cleanly, and needs no more than the
-     * record that begins here (its checkpoint), or than what is before here (minRecoveryPoint).
-     * Else LSN_INVALID. See wal_store_open. */
-    Lsn last_needed;
-    /* Where the histories part; LSN_INVALID until the caller finds it out. */
-    Lsn divergence;
-    bool is_proven; /* WAL proves the divergence, and not the history files alone */
-} WalLimits;
-
-/*
- * What holds for a segment.
- *
- * segments                                        is_common  asks_archives
- * that end at or before a proven divergence       yes        yes
- * that end at or before one that is not proven    no         no
- * between this and known_end                      no         yes
- * that begin at or after known_end                as above   no: an archive may hold WAL that this
- *                                                            cluster, if it was lagging, never had
- */
-typedef struct WalSpan
-{
-    bool is_common;     /* the source has the segment, and the target keeps its own */
-    bool asks_archives; /* places other than a cluster's own pg_wal may be asked */
-    bool may_end;       /* WAL may end in it: a .partial file need not be complete */
-} WalSpan;
 
 typedef struct WalStore
 {
@@ -119,18 +86,7 @@ WalStore wal_store_description(WalStoreKind kind, const Options *options, const 
 /* True if the store has a directory or a restore command to ask. */
 bool wal_store_has_archive(const WalStore *store);
 
-/* The options that name a directory of archived WAL, with commas between them; in arena. */
-const char *wal_archive_options(Arena *arena);
-
-/* An error, with the option's name, if a directory of --wal-archive cannot be read. */
-MUST_CHECK bool wal_archives_check(const Options *options, Error *error);
-
-/* The limits that a cluster's pg_control tells. */
-WalLimits wal_limits_of(const Control *control);
-
-WalSpan wal_span_of(const WalShape *shape, const WalLimits *limits, uint64_t segment);
-
-/* Strings, places and the history must live as long as the store. */
+/* Strings and the history must live as long as the store. */
 WalStore *wal_store_create(const WalStore *made_from);
 void wal_store_destroy(WalStore *store); /* NULL is allowed */
 
