@@ -193,6 +193,26 @@ static bool take_transactions(const OptionRow *row, Command *command, const char
     return true;
 }
 
+static const char *const checkpoint_uses[] = {[CHECKPOINT_UNASKED] = "",
+                                              [CHECKPOINT_NO] = "no",
+                                              [CHECKPOINT_AUTO] = "auto",
+                                              [CHECKPOINT_YES] = "yes",
+                                              NULL};
+
+/* Without a value it is "yes". */
+static bool take_checkpoint(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    const int use = find_choice(value != NULL ? value : "yes", checkpoint_uses);
+
+    if (use <= CHECKPOINT_UNASKED)
+    {
+        error_invalid_value(row, value, error);
+        return error_hint(error, "Valid values are yes, no and auto.");
+    }
+    command->options.checkpoint = (CheckpointUse) use;
+    return true;
+}
+
 static bool take_sync_method(const OptionRow *row, Command *command, const char *value,
                              Error *error)
 {
@@ -365,10 +385,11 @@ static const OptionRow option_rows[] = {
     {0, "early-start", NULL, take_start, OPTION(early_start),
      .help = "recover from the last common checkpoint if possible: less is copied, more replayed",
      .is_decided = true},
-    {0, "checkpoint", NULL, take_flag, OPTION(checkpoint),
+    {0, "checkpoint", "[WHEN]", take_checkpoint, 0,
      .help = "run CHECKPOINT on the source if recovery must start later than at its last "
              "checkpoint, or is "
-             "over sooner if it does",
+             "over sooner if it does\n"
+             "(auto: if it clearly pays and the role may; yes, no)",
      .needs = NEEDS_SERVER, .is_change = true, .is_decided = true},
     {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
      .help = "put a tablespace that the target does not have yet into NEW, if it is in OLD on the "
@@ -665,12 +686,20 @@ static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *
     return false;
 }
 
+/* True if the row's option is given, and what it asks for must be possible: --checkpoint=auto does
+ * without. */
+static bool insists_on(const Command *command, const OptionRow *row)
+{
+    return (command->given & given_bit(row)) != 0 &&
+           (row->take != take_checkpoint || command->options.checkpoint == CHECKPOINT_YES);
+}
+
 /* --check changes nothing: options that ask for a change by name contradict it. The others say
  * which rewind is meant. */
 static bool check_options_of_check(const Command *command, Error *error)
 {
     for (size_t i = 0; command->options.check && i < ROW_COUNT; i++)
-        if (option_rows[i].is_change && (command->given & given_bit(&option_rows[i])) != 0)
+        if (option_rows[i].is_change && insists_on(command, &option_rows[i]))
             return error_set(error, ERROR_USAGE,
                              "--check changes nothing: it cannot be used with --%s",
                              option_rows[i].name);
@@ -691,7 +720,7 @@ static bool check_needs(const OptionRow *row, const Command *command, Error *err
         [NEEDS_LOST_ROWS] = options->save_lost_rows != NULL,
     };
 
-    return (command->given & given_bit(row)) == 0 || is_met[row->needs] ||
+    return !insists_on(command, row) || is_met[row->needs] ||
            error_set(error, ERROR_USAGE, "--%s can only be used with %s", row->name,
                      needs_texts[row->needs]);
 }
@@ -741,6 +770,10 @@ static void make_decided(Command *command)
             }
         else if (row->take == take_whole_number)
             append_decided_number(row, command, &command->decided);
+        else if (row->take == take_checkpoint)
+            value = command->options.checkpoint != CHECKPOINT_UNASKED
+                        ? checkpoint_uses[command->options.checkpoint]
+                        : NULL;
         else if (row->argument != NULL)
             memcpy(&value, field, sizeof(value));
         if (value != NULL || (row->argument == NULL && *(const bool *) field))

@@ -26,6 +26,17 @@ typedef enum SyncMethod
     SYNC_FILE_SYSTEMS /* also after it */
 } SyncMethod;
 
+/* --checkpoint: whether CHECKPOINT may be run on the source. */
+typedef enum CheckpointUse
+{
+    CHECKPOINT_UNASKED, /* the option is not given: none is run, but one that would pay is advised
+                         */
+    CHECKPOINT_NO,
+    CHECKPOINT_AUTO, /* where one pays or is needed, and the role may run it */
+    CHECKPOINT_YES   /* where one is needed, or much WAL would be replayed; the role must be allowed
+                        to */
+} CheckpointUse;
+
 typedef struct Options
 {
     const char *target;           /* -D, as given: only for target_open, see Target */
@@ -42,7 +53,7 @@ typedef struct Options
     bool early_start;                       /* --early-start */
     bool late_start;                        /* --late-start; the last of the two counts */
     bool compare;                           /* --compare */
-    bool checkpoint;                        /* --checkpoint; only with a source server */
+    CheckpointUse checkpoint;               /* --checkpoint */
     struct TablespaceMappings *tablespaces; /* -T */
     struct Keep *keep;                      /* --keep, --keep-config; or NULL */
     const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */

@@ -171,6 +171,9 @@ subtest 'values' => sub {
     refused('sync method',
         "pg_rewind: error: unrecognized sync method: quick\npg_rewind: hint: Valid methods are fsync and syncfs.\n",
         '--sync-method=quick');
+    refused("checkpoint: '$_'",
+        qq(pg_rewind: error: invalid value "$_" for option --checkpoint\npg_rewind: hint: Valid values are yes, no and auto.\n),
+        "--checkpoint=$_") for 'now', '';
     refused('jobs: huge',
         "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=99999999999999999999');
     refused('jobs: nothing', qq(pg_rewind: error: invalid value "" for option -j/--jobs\n), '--jobs=');
@@ -230,7 +233,9 @@ subtest 'forms' => sub {
         --stop-command=b));
     accepts('a slot', '-D', $nowhere, '--source-server=x', '-R', '--create-slot', '--slot', $_) for 'a_1', 'a' x 63;
     accepts("a limit: $_", @complete, "--max-lost-transactions=$_") for 0, 2147483647;
-    accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
+    accepts("a checkpoint of a server: $_", '-D', $nowhere, '--source-server=x', $_)
+        for '--checkpoint', map { "--checkpoint=$_" } qw(yes no auto);
+    accepts("a checkpoint of a directory: $_", @complete, "--checkpoint=$_") for qw(no auto);
     accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);
     accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0
         --sync-method=syncfs));

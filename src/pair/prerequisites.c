@@ -374,11 +374,12 @@ static bool check_may_checkpoint(const Given *given, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     SourceRole role;
+    uint64_t buffers_bytes;
     bool may;
 
-    if (!given->options->checkpoint)
+    if (given->options->checkpoint != CHECKPOINT_YES)
         return true;
-    if (!source_server_may_checkpoint(given->clusters->source, &may, error))
+    if (!source_server_may_checkpoint(given->clusters->source, &may, &buffers_bytes, error))
         return false;
     if (may)
         return true;

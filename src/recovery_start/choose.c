@@ -31,6 +31,7 @@ typedef struct Chooser
                                 first that the target does not keep */
     bool wal_is_gone;        /* it is gone from the source */
     bool told_of_checkpoint; /* that a dry run makes none */
+    bool role_asked;         /* facts.may_checkpoint and buffers_bytes are known */
 } Chooser;
 
 /* ---- The WAL that is replayed ---- */
@@ -168,7 +169,7 @@ static void note_late(Chooser *chooser, const Start *late)
 }
 
 /* Run a checkpoint on the source, or, in a dry run, say that the rewind would. */
-static bool make_checkpoint(Chooser *chooser, Error *error)
+static bool make_checkpoint(Chooser *chooser, const CheckpointEstimate *estimate, Error *error)
 {
     SourceState *state = &chooser->start->source;
     Source *source = chooser->in.clusters->source;
@@ -176,6 +177,9 @@ static bool make_checkpoint(Chooser *chooser, Error *error)
     if (!chooser->in.options->dry_run)
     {
         log_info("running CHECKPOINT on the source");
+        if (estimate->pays)
+            log_detail("It should spare %.0f s of replay, and cost %.0f s.",
+                       estimate->replay_seconds, estimate->seconds);
         /* The one exception to invariant 6, asked for by name. */
         return source_server_checkpoint(source, error) &&
                source_state_read_again(source, state, state, error);
@@ -184,6 +188,32 @@ static bool make_checkpoint(Chooser *chooser, Error *error)
         log_info("not running CHECKPOINT on the source in a dry run: less would be replayed, and "
                  "more copied, than is planned now");
     chooser->told_of_checkpoint = true;
+    return true;
+}
+
+static bool ask_role(Chooser *chooser, Error *error)
+{
+    StartFacts *facts = &chooser->facts;
+
+    if (chooser->role_asked)
+        return true;
+    chooser->role_asked = true;
+    return source_server_may_checkpoint(chooser->in.clusters->source, &facts->may_checkpoint,
+                                        &facts->buffers_bytes, error);
+}
+
+/* Set *makes if a checkpoint that is wanted is made: with --checkpoint the prerequisites have found
+ * that the role may. */
+static bool find_makes_checkpoint(Chooser *chooser, bool *makes, Error *error)
+{
+    const CheckpointUse use = chooser->in.options->checkpoint;
+
+    *makes = use == CHECKPOINT_YES;
+    if (use != CHECKPOINT_AUTO || !chooser->in.clusters->source->is_server)
+        return true;
+    if (!ask_role(chooser, error))
+        return false;
+    *makes = chooser->facts.may_checkpoint;
     return true;
 }
 
@@ -197,18 +227,25 @@ static bool fetch_later_start(Chooser *chooser, const StartDecision *decision, E
     Source *source = chooser->in.clusters->source;
     Wait wait = wait_begin(options->wait_timeout_seconds);
     Start late;
-    bool found;
+    bool found, makes;
 
     chooser->facts.looked_from = decision->from;
+    if (!find_makes_checkpoint(chooser, &makes, error))
+        return false;
+    chooser->facts.expects_checkpoint = makes && (options->dry_run || chooser->foretells);
     if (chooser->foretells)
         return true;
     if (decision->past_missing && !source_state_read_again(source, state, state, error))
         return false;
     found = start_late(&state->control, divergence, after, &late);
-    if (!found && options->checkpoint)
+    if (!found && makes)
     {
-        if (!make_checkpoint(chooser, error))
+        const CheckpointEstimate estimate = start_weigh_checkpoint(&chooser->facts);
+
+        if (!make_checkpoint(chooser, &estimate, error))
             return false;
+        chooser->start->choice.checkpoint = estimate;
+        chooser->start->choice.checkpoint_made = !options->dry_run;
         found = start_late(&state->control, divergence, after, &late);
     }
     else if (!found && decision->past_hazard && chooser->hazard.checkpoint_follows &&
@@ -329,21 +366,42 @@ static bool add_relation_bytes(void *context, const SourceFile *file, Error *err
     return true;
 }
 
-/* A FactFetcher for START_UNKNOWN_RELATIONS. */
-static bool fetch_relations(Chooser *chooser, const StartDecision *decision, Error *error)
+/* Set facts.data_bytes; the source's files are listed once. */
+static bool list_relations(Chooser *chooser, Error *error)
 {
     const Clusters *clusters = chooser->in.clusters;
     Source *source = clusters->source;
     Relations relations = {&clusters->target.control.version_directory, 0};
 
-    (void) decision;
-    chooser->facts.relations_listed = true;
+    if (chooser->facts.data_bytes != 0)
+        return true;
     if (!source->operations->list(source, clusters->shape.version, add_relation_bytes, &relations,
                                   error))
         return false;
-    chooser->facts.relations_bytes = relations.bytes;
-    chooser->facts.bytes_per_second = source_wal_fetch_rate(chooser->in.source_wal);
+    chooser->facts.data_bytes = relations.bytes;
     return true;
+}
+
+/* A FactFetcher for START_UNKNOWN_RELATIONS. */
+static bool fetch_relations(Chooser *chooser, const StartDecision *decision, Error *error)
+{
+    StartFacts *facts = &chooser->facts;
+
+    (void) decision;
+    facts->relations_listed = true;
+    if (!list_relations(chooser, error))
+        return false;
+    facts->relations_bytes = facts->data_bytes;
+    facts->bytes_per_second = source_wal_fetch_rate(chooser->in.source_wal);
+    return true;
+}
+
+/* A FactFetcher for START_UNKNOWN_CHECKPOINT. */
+static bool fetch_checkpoint(Chooser *chooser, const StartDecision *decision, Error *error)
+{
+    (void) decision;
+    chooser->facts.checkpoint_weighed = true;
+    return ask_role(chooser, error) && list_relations(chooser, error);
 }
 
 /* Where WAL before the late start is read from. */
@@ -473,13 +531,10 @@ static bool fetch_changes(Chooser *chooser, const StartDecision *decision, Error
 typedef bool (*FactFetcher)(Chooser *chooser, const StartDecision *decision, Error *error);
 
 static const FactFetcher fetchers[] = {
-    [START_UNKNOWN_LATER] = fetch_later_start,
-    [START_UNKNOWN_SUMMARIES] = fetch_summaries,
-    [START_UNKNOWN_ROOM] = fetch_room,
-    [START_UNKNOWN_WAL] = fetch_wal_there,
-    [START_UNKNOWN_REPLAY] = fetch_replay,
-    [START_UNKNOWN_RELATIONS] = fetch_relations,
-    [START_UNKNOWN_ROOM_TO_READ] = fetch_room_to_read,
+    [START_UNKNOWN_LATER] = fetch_later_start,   [START_UNKNOWN_SUMMARIES] = fetch_summaries,
+    [START_UNKNOWN_ROOM] = fetch_room,           [START_UNKNOWN_WAL] = fetch_wal_there,
+    [START_UNKNOWN_REPLAY] = fetch_replay,       [START_UNKNOWN_CHECKPOINT] = fetch_checkpoint,
+    [START_UNKNOWN_RELATIONS] = fetch_relations, [START_UNKNOWN_ROOM_TO_READ] = fetch_room_to_read,
     [START_UNKNOWN_CHANGES] = fetch_changes,
 };
 
@@ -488,7 +543,7 @@ static bool error_hint_checkpoint(const Chooser *chooser, Error *error)
 {
     const Options *options = chooser->in.options;
 
-    if (options->checkpoint && chooser->start->source.position.in_recovery)
+    if (options->checkpoint >= CHECKPOINT_AUTO && chooser->start->source.position.in_recovery)
         return error_hint(error, "A standby makes no later checkpoint than its primary's last one: "
                                  "run CHECKPOINT on the primary, then run pg_rewind again.");
     if (!chooser->in.clusters->source->is_server)
@@ -550,8 +605,13 @@ static Chooser chooser_begin(const StartInput *input, Arena *arena, RecoveryStar
     chooser.facts = (StartFacts){
         .asks_early = options->early_start,
         .asks_late = options->late_start,
-        .makes_checkpoint = options->checkpoint,
-        .expects_checkpoint = options->checkpoint && (options->dry_run || foretells),
+        .makes_checkpoint = options->checkpoint == CHECKPOINT_YES,
+        .makes_what_pays = options->checkpoint == CHECKPOINT_AUTO,
+        .weighs_checkpoint =
+            !foretells && input->clusters->source->is_server &&
+            (options->checkpoint == CHECKPOINT_AUTO || options->checkpoint == CHECKPOINT_UNASKED),
+        .expects_checkpoint =
+            options->checkpoint == CHECKPOINT_YES && (options->dry_run || foretells),
         .does_without_room = options->dry_run && !foretells,
         .compares = options->compare,
         .changes_unknown = divergence->changes_unknown,
@@ -671,7 +731,9 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
                       .compares = chooser->facts.compares || decision->way == START_BY_COMPARING,
                       .reason = decision->reason,
                       .late_redo = decision->late_redo,
-                      .estimate = decision->estimate};
+                      .estimate = decision->estimate,
+                      .checkpoint = start->choice.checkpoint,
+                      .checkpoint_made = start->choice.checkpoint_made};
     if (decision->is_expected)
     {
         /* No WAL before the end of that checkpoint is needed. */
@@ -703,13 +765,36 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     return true;
 }
 
+/* The one place that advises a checkpoint, before the rewind, while that can still be interrupted.
+ */
+static void advise_checkpoint(const Chooser *chooser)
+{
+    StartChoice *choice = &chooser->start->choice;
+    const CheckpointEstimate estimate = start_weigh_checkpoint(&chooser->facts);
+    const double gain = estimate.replay_seconds - estimate.seconds;
+
+    if (choice->checkpoint_made)
+        return;
+    choice->checkpoint = estimate;
+    if (!estimate.pays || chooser->told_of_checkpoint)
+        return;
+    if (chooser->facts.may_checkpoint)
+        log_info("the target will replay the source's WAL for about %.0f s when it starts; with "
+                 "--checkpoint=auto it would be ready about %.0f s sooner",
+                 estimate.replay_seconds, gain);
+    else
+        log_info("the target will replay the source's WAL for about %.0f s when it starts; a "
+                 "checkpoint on the source would make it ready about %.0f s sooner, but the role "
+                 "may not run CHECKPOINT",
+                 estimate.replay_seconds, gain);
+}
+
 /* Users who wait for the standby can do something about it. */
 static void tell_of_choice(const Chooser *chooser)
 {
     const RecoveryStart *start = chooser->start;
     const StartFacts *facts = &chooser->facts;
     const StartEstimate *estimate = &start->choice.estimate;
-    const uint64_t replayed = start->wal_end - start->chosen.redo;
 
     if (start->opens_later)
     {
@@ -739,12 +824,6 @@ static void tell_of_choice(const Chooser *chooser)
                  "its WAL",
                  (unsigned long long) (estimate->compared_bytes / MEGABYTE),
                  (unsigned long long) (estimate->fetched_bytes / MEGABYTE));
-    else if (start->choice.reason == START_NO_OTHER && replayed >= ESTIMATE_WAL_MUCH &&
-             !chooser->in.options->checkpoint && chooser->in.clusters->source->is_server &&
-             !start->source.position.in_recovery && chooser->in.changes != NULL)
-        log_info("the target will replay %llu MB of the source's WAL when it starts; with "
-                 "--checkpoint it may be ready sooner",
-                 (unsigned long long) (replayed / MEGABYTE));
 }
 
 bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart *start,
@@ -763,7 +842,10 @@ bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart 
     source_summaries_free(&chooser.summaries);
     scan_destroy(chooser.scan);
     if (chosen)
+    {
         tell_of_choice(&chooser);
+        advise_checkpoint(&chooser);
+    }
     return chosen;
 }
 

@@ -129,6 +129,9 @@ typedef struct StartChoice
     StartReason reason;
     Lsn late_redo;          /* of the late start, where there was a choice; else LSN_INVALID */
     StartEstimate estimate; /* with START_ESTIMATE; or where all blocks are compared by choice */
+    bool checkpoint_made;   /* this run made one for this start */
+    CheckpointEstimate checkpoint; /* estimate of the checkpoint that was made, else of one that
+                                      could be; replay_seconds is 0 where none was weighed */
 } StartChoice;
 
 typedef struct RecoveryStart
@@ -175,8 +178,8 @@ typedef struct StartInput
  * Decide once where recovery starts, and read the source's WAL from there on. StartReason has the
  * reasons for a late start; otherwise it is early. With --compare it is at the source's last
  * checkpoint. Waits for a checkpoint of the source where one must come, and runs one with
- * --checkpoint. An error if no start is right. Strings are in the arena. recovery_start_free in any
- * case.
+ * --checkpoint, or says that it would pay. An error if no start is right. Strings are in the arena.
+ * recovery_start_free in any case.
  */
 MUST_CHECK bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart *start,
                                       Error *error);

@@ -14,6 +14,15 @@
  * sent, written and read. Where the link is slow it is less. */
 #define COMPARE_COST 0.5
 
+/* A checkpoint writes its pages and syncs them, on a disk that the source's own work uses. */
+#define CHECKPOINT_RATE 200e6
+
+/* A checkpoint pays clearly if the replay that it spares takes so many times as long, and so many
+ * seconds longer. The source may be the last server that is left, and a checkpoint takes its disk.
+ */
+#define CHECKPOINT_GAIN 1.5
+#define CHECKPOINT_GAIN_SECONDS 2.0
+
 /* The early start leaves more WAL for another rewind, and asks less of the source. */
 #define PREFERENCE 1.25
 
@@ -40,6 +49,20 @@ bool estimate_prefers_late(const StartEstimate *estimate)
 bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes)
 {
     return (double) relation_bytes * COMPARE_COST * PREFERENCE < (double) wal_bytes;
+}
+
+CheckpointEstimate estimate_checkpoint(uint64_t wal_bytes, uint64_t buffers_bytes,
+                                       uint64_t data_bytes)
+{
+    const uint64_t written = wal_bytes < buffers_bytes ? wal_bytes : buffers_bytes;
+    const uint64_t fetched = wal_bytes < data_bytes ? wal_bytes : data_bytes;
+    CheckpointEstimate estimate = {.replay_seconds = (double) wal_bytes / REPLAY_RATE,
+                                   .seconds = (double) written / CHECKPOINT_RATE +
+                                              (double) fetched * BLOCK_COST / RATE_AT_HAND};
+
+    estimate.pays = estimate.replay_seconds >= estimate.seconds * CHECKPOINT_GAIN &&
+                    estimate.replay_seconds - estimate.seconds >= CHECKPOINT_GAIN_SECONDS;
+    return estimate;
 }
 
 /* Half of the blocks differ: between none and all, since nothing tells how many do. */
@@ -266,19 +289,49 @@ static StartDecision decide_without_wal(const StartFacts *facts, Lsn missing_end
 
 /* ---- Early or late ---- */
 
-/* With --late-start a checkpoint is made where there is no late start; with --checkpoint also where
- * much WAL was written since the last one. Returns the position from which on one is wanted;
- * LSN_INVALID: none is made. */
-static Lsn wanted_from(const StartFacts *facts)
+/* WAL that is replayed from the last start that is known. */
+static uint64_t wal_after_last_start(const StartFacts *facts)
 {
     const Lsn last = facts->late != LSN_INVALID ? facts->late : facts->early;
 
+    return facts->wal_end > last ? facts->wal_end - last : 0;
+}
+
+/* False where a late start is not wanted, or the source is a standby, which can start no later than
+ * at its primary's checkpoint. */
+static bool checkpoint_is_of_use(const StartFacts *facts)
+{
+    return !facts->asks_early && !facts->archives && !facts->compares && !facts->in_recovery;
+}
+
+CheckpointEstimate start_weigh_checkpoint(const StartFacts *facts)
+{
+    if (!facts->checkpoint_weighed)
+        return (CheckpointEstimate){0};
+    return estimate_checkpoint(wal_after_last_start(facts), facts->buffers_bytes,
+                               facts->data_bytes);
+}
+
+/* The source is not asked where a checkpoint that costs nothing would not pay. */
+static bool must_weigh_checkpoint(const StartFacts *facts)
+{
+    return facts->weighs_checkpoint && !facts->checkpoint_weighed && !facts->asks_late &&
+           checkpoint_is_of_use(facts) &&
+           estimate_checkpoint(wal_after_last_start(facts), 0, 0).pays;
+}
+
+/* With --late-start a checkpoint is made where there is no late start; with --checkpoint also where
+ * much WAL was written since the last one, with --checkpoint=auto where it pays. Returns the
+ * position from which on one is wanted; LSN_INVALID: none is made. */
+static Lsn wanted_from(const StartFacts *facts)
+{
+    const bool pays =
+        facts->makes_what_pays && facts->may_checkpoint && start_weigh_checkpoint(facts).pays;
+    const bool much = facts->makes_checkpoint && wal_after_last_start(facts) >= ESTIMATE_WAL_MUCH;
+
     if (facts->asks_late)
         return 1; /* any */
-    if (!facts->makes_checkpoint || facts->asks_early || facts->archives || facts->compares ||
-        facts->in_recovery || facts->wal_end < last + ESTIMATE_WAL_MUCH)
-        return LSN_INVALID;
-    return facts->wal_end;
+    return checkpoint_is_of_use(facts) && (much || pays) ? facts->wal_end : LSN_INVALID;
 }
 
 static StartDecision decide_without_room(const StartFacts *facts, bool may_be_cheaper)
@@ -297,6 +350,8 @@ static StartDecision choose_start(const StartFacts *facts)
     const bool has_late = facts->late != LSN_INVALID;
     const bool may_be_cheaper = has_late && !facts->compares && facts->late_may_be_cheaper;
 
+    if (must_weigh_checkpoint(facts))
+        return start_asks(nothing, START_UNKNOWN_CHECKPOINT);
     if (wanted != LSN_INVALID && late_from(facts, wanted) == ANSWER_UNKNOWN)
         return start_asks_for_later(nothing, wanted);
     if (has_late && !facts->compares && !facts->asks_early && !facts->summaries_read)

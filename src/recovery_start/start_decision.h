@@ -5,8 +5,10 @@
  *
  *   what is known                            what leaves this state: unknown -> by its answer
  *   ---------------------------------------  --------------------------------------------------
- *   nothing but options and positions        LATER: is there a late start; with --checkpoint a new
- *                                              one, where much would be replayed
+ *   nothing but options and positions        CHECKPOINT: where much would be replayed, what would
+ *                                              a checkpoint of the source cost
+ *                                            LATER: is there a late start; with --checkpoint a new
+ *                                              one, where much would be replayed, or where it pays
  *   the late start, or that there is none    SUMMARIES: do they tell what the source changed before
  *                                            ROOM: for the WAL from the early start on
  *                                            --late-start, or WAL that is gone and in summaries
@@ -65,6 +67,21 @@ bool estimate_prefers_late(const StartEstimate *estimate);
  * find the same blocks. */
 bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes);
 
+/* Effect of a new checkpoint of the source, in seconds until the target is ready. */
+typedef struct CheckpointEstimate
+{
+    double replay_seconds; /* replay that is spared */
+    double seconds;        /* the checkpoint itself, and what is fetched instead */
+    bool pays;             /* the gain is clear */
+} CheckpointEstimate;
+
+/*
+ * wal_bytes would be replayed without a checkpoint. A checkpoint writes at most buffers_bytes, and
+ * at most data_bytes of blocks are fetched then.
+ */
+CheckpointEstimate estimate_checkpoint(uint64_t wal_bytes, uint64_t buffers_bytes,
+                                       uint64_t data_bytes);
+
 /* ---- Facts ---- */
 
 typedef enum StartAnswer
@@ -94,6 +111,8 @@ typedef struct StartFacts
     /* Options, and what is known of the target. */
     bool asks_early, asks_late; /* --early-start, --late-start */
     bool makes_checkpoint;      /* --checkpoint */
+    bool makes_what_pays;       /* --checkpoint=auto: only where a checkpoint pays */
+    bool weighs_checkpoint;     /* a checkpoint that pays is made, or advised */
     bool expects_checkpoint;    /* but not by this run, a dry run or a look: the rewind makes it */
     bool does_without_room;     /* a dry run tells of all that a rewind would lack */
     bool compares;              /* --compare: what the source changed need not be known */
@@ -113,6 +132,10 @@ typedef struct StartFacts
     int later_starts; /* that were found past a hazard */
 
     /* Answers, by what is unknown. */
+    bool checkpoint_weighed; /* the next three are known */
+    bool may_checkpoint;     /* the role may run CHECKPOINT */
+    uint64_t buffers_bytes;  /* size of the source's shared buffers */
+    uint64_t data_bytes;     /* size of the source's relations */
     bool summaries_read;
     Lsn summaries_end;         /* the source's summaries tell its changes up to here; LSN_INVALID:
                                   they do not */
@@ -144,6 +167,7 @@ typedef enum StartUnknown
     START_UNKNOWN_WAL,       /* whether WAL from the early start on is missing */
     /* WAL is read, or files are listed: a look at a pair stops here. */
     START_UNKNOWN_REPLAY,       /* the WAL that is replayed from the start */
+    START_UNKNOWN_CHECKPOINT,   /* what a checkpoint would cost, and whether the role may run it */
     START_UNKNOWN_RELATIONS,    /* how much there is to compare */
     START_UNKNOWN_ROOM_TO_READ, /* the WAL before the late start */
     START_UNKNOWN_CHANGES       /* by `way`, before the late start */
@@ -219,5 +243,8 @@ typedef struct StartDecision
 } StartDecision;
 
 StartDecision start_decide(const StartFacts *facts);
+
+/* A checkpoint that the source would make now; zero where none was weighed. */
+CheckpointEstimate start_weigh_checkpoint(const StartFacts *facts);
 
 #endif

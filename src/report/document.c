@@ -93,6 +93,14 @@ static void json_recovery_start(Json *json, const Report *report)
         json_number(json, "bytes_per_second", (uint64_t) start->estimate.bytes_per_second);
         json_close(json, '}');
     }
+    if (json_section(json, "checkpoint_on_source", '{', start->checkpoint.replay_seconds > 0))
+    {
+        json_seconds(json, "replay_seconds", start->checkpoint.replay_seconds);
+        json_seconds(json, "seconds", start->checkpoint.seconds);
+        json_bool(json, "pays", start->checkpoint.pays);
+        json_bool(json, "made", start->checkpoint_made);
+        json_close(json, '}');
+    }
     json_close(json, '}');
 }
 

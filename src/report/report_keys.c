@@ -73,6 +73,16 @@ static const JsonKey keys[] = {
      "0: it was read"},
     {2, "bytes_per_second", JSON_COUNT, false, NULL,
      "at which the source sent its WAL; 0: not known, or it is at hand"},
+    {1, "checkpoint_on_source", JSON_OBJECT, true, NULL,
+     "what a new checkpoint on the source would change, or changes; null: not weighed, since "
+     "little "
+     "would be replayed, or with --checkpoint=yes or no"},
+    {2, "replay_seconds", JSON_DECIMAL, false, NULL,
+     "estimated time of the replay that it spares the target"},
+    {2, "seconds", JSON_DECIMAL, false, NULL,
+     "estimated time of the checkpoint, and of copying the blocks that are not replayed then"},
+    {2, "pays", JSON_BOOL, false, NULL, "--checkpoint=auto makes it, if the role may"},
+    {2, "made", JSON_BOOL, false, NULL, "it was made by this run"},
     {0, "source_history", JSON_OBJECTS, true, NULL, "timelines of the source, oldest first"},
     {1, "timeline", JSON_COUNT, false, NULL, NULL},
     {1, "begin", JSON_LSN, false, NULL, NULL},

@@ -237,26 +237,25 @@ bool source_server_names(Source *source, const char *filenodes, ConnectionRow da
 
 /* ---- Checkpoints ---- */
 
-static bool ask_bool(Source *source, const char *sql, bool *yes, Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    char *value;
-
-    *yes = false;
-    if (!server_ask(source, arena, &(Query){.sql = sql, .column_count = 1}, &value, error))
-        return false;
-    *yes = is_true(value);
-    return true;
-}
-
 /* The role pg_checkpoint came with version 15. */
-bool source_server_may_checkpoint(Source *source, bool *may, Error *error)
+bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes, Error *error)
 {
-    return ask_bool(source,
-                    "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS ("
-                    "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_checkpoint' "
-                    "AND pg_catalog.pg_has_role(oid, 'USAGE'))",
-                    may, error);
+    static const char sql[] =
+        "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS ("
+        "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_checkpoint' "
+        "AND pg_catalog.pg_has_role(oid, 'USAGE')), "
+        "(SELECT setting::pg_catalog.int8 FROM pg_catalog.pg_settings WHERE name = "
+        "'shared_buffers') * pg_catalog.current_setting('block_size')::pg_catalog.int8";
+    AUTO_ARENA Arena *arena = arena_create();
+    char *values[2];
+
+    *may = false;
+    *buffers_bytes = 0;
+    if (!server_ask(source, arena, &(Query){.sql = sql, .column_count = 2}, values, error))
+        return false;
+    *may = is_true(values[0]);
+    *buffers_bytes = values[1] != NULL ? strtoull(values[1], NULL, 10) : 0;
+    return true;
 }
 
 static bool checkpoint_once(Connection *connection, void *context, Error *error)

@@ -226,9 +226,11 @@ MUST_CHECK bool source_server_names(Source *source, const char *filenodes, Conne
 
 /*
  * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint. *may: our role may run it.
- * Running it may take minutes.
+ * *buffers_bytes: size of its shared buffers, more than which no checkpoint has to write. Running
+ * it may take minutes.
  */
-MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, Error *error);
+MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, uint64_t *buffers_bytes,
+                                             Error *error);
 
 MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
 

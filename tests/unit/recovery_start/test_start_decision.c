@@ -29,6 +29,9 @@
 #define READ_EARLY .early_replay = {.redo = EARLY}
 #define SUMMARIES(until, bytes)                                                                    \
     .summaries_read = true, .summaries_end = (until), .summaries_bytes = (bytes)
+#define WEIGHED_CHECKPOINT                                                                         \
+    .weighs_checkpoint = true, .checkpoint_weighed = true, .data_bytes = 1000 * MB
+#define PAYS WEIGHED_CHECKPOINT, .may_checkpoint = true, .buffers_bytes = 128 * MB
 #define GONE(until) POSITIONS, LOOKED, .missing_end = (until)
 
 /* ---- Answers ---- */
@@ -123,10 +126,69 @@ static void test_what_is_asked_before_anything_is_read(void **state)
         {"the made one is a late start",
          {WITH_LATE(NEXT), .makes_checkpoint = true, .looked_from = END},
          ASKS(SUMMARIES)},
+        {"what a checkpoint costs, where much would be replayed",
+         {POSITIONS, .weighs_checkpoint = true},
+         ASKS(CHECKPOINT)},
+        {"also past a late start", {WITH_LATE(NEAR), .weighs_checkpoint = true}, ASKS(CHECKPOINT)},
+        {"not where little would be", {WITH_LATE(FAR), .weighs_checkpoint = true}, ASKS(SUMMARIES)},
+        {"not where it is of no use",
+         {POSITIONS, .weighs_checkpoint = true, .asks_early = true},
+         ASKS(ROOM)},
+        {"not where any is made",
+         {POSITIONS, .weighs_checkpoint = true, .asks_late = true},
+         ASKS_FOR_LATER(1)},
+        {"one that pays is made with --checkpoint=auto",
+         {POSITIONS, PAYS, .makes_what_pays = true},
+         ASKS_FOR_LATER(END)},
+        {"once", {POSITIONS, PAYS, .makes_what_pays = true, .looked_from = END}, ASKS(ROOM)},
+        {"not by a role that may not",
+         {POSITIONS, WEIGHED_CHECKPOINT, .makes_what_pays = true, .buffers_bytes = 128 * MB},
+         ASKS(ROOM)},
+        {"not unasked", {POSITIONS, PAYS}, ASKS(ROOM)},
+        {"not where it does not pay",
+         {POSITIONS, WEIGHED_CHECKPOINT, .makes_what_pays = true, .may_checkpoint = true,
+          .buffers_bytes = 8000 * MB},
+         ASKS(ROOM)},
+        {"not on a standby",
+         {POSITIONS, PAYS, .makes_what_pays = true, .in_recovery = true},
+         ASKS(ROOM)},
     };
 
     (void) state;
     CHECK(rows);
+}
+
+static void test_where_a_checkpoint_pays(void **state)
+{
+    static const struct
+    {
+        const char *what;
+        uint64_t wal, buffers, data; /* in MB */
+        bool pays;
+    } rows[] = {
+        {"nothing to replay", 0, 0, 0, false},
+        {"two seconds of replay, for nothing", 239, 0, 0, true},
+        {"not quite two", 238, 0, 0, false},
+        {"hot tables", 800, 128, 330, true},
+        {"the same in large buffers, which a checkpoint has to write", 800, 8000, 330, false},
+        {"little WAL", 210, 128, 300, false},
+        {"each block once", 1240, 128, 1600, true},
+        {"the same with more to write", 1240, 512, 1600, true},
+        {"as much to write as was logged", 1240, 1240, 1600, false},
+        {"much WAL, large buffers, little data", 20000, 8000, 300, true},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        const CheckpointEstimate estimate =
+            estimate_checkpoint(rows[i].wal * MB, rows[i].buffers * MB, rows[i].data * MB);
+
+        if (estimate.pays != rows[i].pays)
+            fail_msg("%s: %.2f s of replay, %.2f s", rows[i].what, estimate.replay_seconds,
+                     estimate.seconds);
+    }
+    assert_true(start_weigh_checkpoint(&(StartFacts){POSITIONS}).replay_seconds <= 0);
 }
 
 static void test_early_or_late(void **state)
@@ -777,6 +839,12 @@ static void answer(const World *world, const StartDecision *decision, StartFacts
         facts->early_replay = world->early_replay;
         facts->early_replay.missing_end = facts->missing_end = world->missing_end;
         break;
+    case START_UNKNOWN_CHECKPOINT:
+        facts->checkpoint_weighed = true;
+        facts->may_checkpoint = world->late_room;
+        facts->buffers_bytes = 128 * MB;
+        facts->data_bytes = world->small ? MB : 20000 * MB;
+        break;
     case START_UNKNOWN_RELATIONS:
         facts->relations_listed = true;
         facts->relations_bytes = world->small ? MB : 20000 * MB;
@@ -846,11 +914,13 @@ static void check_world(const World *world, StartFacts facts)
 /* All options with one world. */
 static void check_options(const World *world)
 {
-    for (unsigned options = 0; options < 1 << 7; options++)
+    for (unsigned options = 0; options < 1 << 8; options++)
     {
         const StartFacts facts = {.asks_early = options & 1,
                                   .asks_late = (options & 3) == 2,
                                   .makes_checkpoint = options & 4,
+                                  .weighs_checkpoint = !(options & 4) && options & 128,
+                                  .makes_what_pays = !(options & 4) && (options & 192) == 192,
                                   .expects_checkpoint = options & 4 && options & 8,
                                   .does_without_room = options & 8,
                                   .compares = options & 16,
@@ -939,6 +1009,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_asked_before_anything_is_read),
+        cmocka_unit_test(test_where_a_checkpoint_pays),
         cmocka_unit_test(test_early_or_late),
         cmocka_unit_test(test_no_room_for_the_wal_from_the_early_start_on),
         cmocka_unit_test(test_both_starts_are_weighed),
