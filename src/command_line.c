@@ -725,10 +725,16 @@ static bool check_needs(const OptionRow *row, const Command *command, Error *err
                      needs_texts[row->needs]);
 }
 
+/* The option as a journal notes it: alone it says "yes". */
+static const char *const decided_checkpoints[] = {[CHECKPOINT_UNASKED] = NULL,
+                                                  [CHECKPOINT_NO] = "no",
+                                                  [CHECKPOINT_AUTO] = "auto",
+                                                  [CHECKPOINT_YES] = ""};
+
 static void append_decided(const OptionRow *row, const char *value, Buffer *text)
 {
     buffer_printf(text, "--%s", row->name);
-    if (row->argument != NULL)
+    if (row->argument != NULL && value[0] != '\0')
     {
         buffer_append_string(text, "=");
         buffer_append_word(text, value);
@@ -771,9 +777,7 @@ static void make_decided(Command *command)
         else if (row->take == take_whole_number)
             append_decided_number(row, command, &command->decided);
         else if (row->take == take_checkpoint)
-            value = command->options.checkpoint != CHECKPOINT_UNASKED
-                        ? checkpoint_uses[command->options.checkpoint]
-                        : NULL;
+            value = decided_checkpoints[command->options.checkpoint];
         else if (row->argument != NULL)
             memcpy(&value, field, sizeof(value));
         if (value != NULL || (row->argument == NULL && *(const bool *) field))

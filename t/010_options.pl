@@ -172,7 +172,8 @@ subtest 'values' => sub {
         "pg_rewind: error: unrecognized sync method: quick\npg_rewind: hint: Valid methods are fsync and syncfs.\n",
         '--sync-method=quick');
     refused("checkpoint: '$_'",
-        qq(pg_rewind: error: invalid value "$_" for option --checkpoint\npg_rewind: hint: Valid values are yes, no and auto.\n),
+        qq(pg_rewind: error: invalid value "$_" for option --checkpoint\n)
+            . "pg_rewind: hint: Valid values are yes, no and auto.\n",
         "--checkpoint=$_") for 'now', '';
     refused('jobs: huge',
         "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=99999999999999999999');

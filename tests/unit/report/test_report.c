@@ -57,7 +57,9 @@ static Run split_brain(void)
                              .late_redo = 0x4FFFF00,
                              .estimate = {.wal_bytes = 20000000000,
                                           .block_bytes = 300000000,
-                                          .bytes_per_second = 125e6}},
+                                          .bytes_per_second = 125e6},
+                             .checkpoint_made = true,
+                             .checkpoint = {.replay_seconds = 160, .seconds = 1.5, .pays = true}},
                   .chosen = {.checkpoint = 0x4FFFF38, .redo = 0x4FFFF00},
                   .wal_from = 0x3000028},
         .planned = {.known = true,
@@ -539,6 +541,12 @@ static void test_json_of_a_rewind(void **state)
                "      \"blocks\": 300000000,\n"
                "      \"compared\": 0,\n"
                "      \"bytes_per_second\": 125000000\n"
+               "    },\n"
+               "    \"checkpoint_on_source\": {\n"
+               "      \"replay_seconds\": 160.000,\n"
+               "      \"seconds\": 1.500,\n"
+               "      \"pays\": true,\n"
+               "      \"made\": true\n"
                "    }\n"
                "  },\n"
                "  \"source_history\": [\n"
