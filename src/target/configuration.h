@@ -1,9 +1,10 @@
 /*
- * The target's configuration: its settings, and the files that they name. Reading only.
+ * The target's configuration: its settings, and the files that they name. Nothing here writes.
  *
- * The files are postgresql.conf, or what --config-file names, with all that it includes, also from
- * outside of the data directory, and postgresql.auto.conf. The options of the server's last start
- * win over them. What cannot be read is noted (Settings.unread): what it sets is not known.
+ * The settings come from postgresql.conf (or the file of --config-file) with every file that it
+ * includes, even outside of the data directory, and from postgresql.auto.conf. The command-line
+ * options of the server's last start override them. A file that cannot be read is noted
+ * (Settings.unread): the settings in it are unknown.
  */
 #ifndef TARGET_CONFIGURATION_H
 #define TARGET_CONFIGURATION_H
@@ -18,59 +19,62 @@ typedef struct Configuration
     const char *directory;   /* the target's data directory */
     const char *config_file; /* Target.config_file */
     const Settings *options; /* Target.options */
-    Arena *arena;            /* gets all that the functions below return */
+    Arena *arena;            /* owns everything that the functions below return */
 } Configuration;
 
 Configuration target_configuration(const Target *target, Arena *arena);
 
 /*
- * Find the cluster of Debian's postgresql-common that names exactly this data directory in
- * data_directory: returns /etc/postgresql/MAJOR/NAME, in which its CONFIGURATION_PATH is.
- * PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql, as for postgresql-common. NULL unless
- * exactly one cluster does.
+ * Find the one cluster of Debian's postgresql-common whose setting data_directory is exactly this
+ * data directory. Returns the directory of its configuration, /etc/postgresql/MAJOR/NAME, which
+ * holds CONFIGURATION_PATH; NULL unless exactly one cluster has this setting. The environment
+ * variable PG_CLUSTER_CONF_ROOT, if set, replaces /etc/postgresql, as it does in postgresql-common.
  */
 const char *configuration_find_debian(const Configuration *configuration, const Version *version);
 
-/* Returns config_file itself if it is set. Otherwise, for a data directory without postgresql.conf,
- * that of Debian's cluster. NULL: the default. */
+/* Returns the path of the main configuration file: config_file if that is set; otherwise, for a
+ * data directory without postgresql.conf, the postgresql.conf of Debian's cluster. NULL: the
+ * server's default, postgresql.conf in the data directory. */
 const char *configuration_find_file(const Configuration *configuration, const Version *version);
 
-/* The server needs postgresql.conf of the data directory, and it is not there. */
+/* Set the error for a data directory without postgresql.conf, with a hint about --config-file.
+ * Returns false. */
 bool error_no_configuration(Error *error);
 
-/* Reads files as they are in the target now. The configuration must live as long as the reader. */
+/* A reader that reads files as they are in the target now. The configuration must live as long as
+ * the reader. */
 SettingsReader configuration_reader(const Configuration *configuration);
 
-/* Reads all settings, of files that come from the reader; NULL: as they are in the target now.
- * Options of the command line come last. */
+/* Reads all settings from the files that the reader gives; NULL: from the files as they are in the
+ * target now. The options of the command line come last, so they win. */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
-/*
- * Returns a setting of recovery; NULL: it is not set, or blank. Up to 11 it is in recovery.conf,
- * and `former` also takes it from recovery.done, which that becomes by a promotion.
- */
+/* Returns the value of a recovery setting; NULL: it is not set, or blank. Versions from 12 on have
+ * it in the configuration files, versions up to 11 in recovery.conf. former: in versions up to 11
+ * the setting may come from recovery.done, too; a promotion renames recovery.conf to that. */
 const char *configuration_recovery_setting(const Target *target, Arena *arena, bool former,
                                            const char *name);
 
-/* Returns the path relative to the data directory of a file that a setting in the file `base`
- * names; NULL: it lies outside. */
+/* Returns, relative to the data directory, the path of a file that a setting in the file `base`
+ * names, by a relative or an absolute path (settings_path knows relative ones only); NULL: the file
+ * lies outside. */
 const char *configuration_path_in_target(const Configuration *configuration, const char *base,
                                          const char *value);
 
 /*
- * List the files in the target's data directory that make its configuration, or that its settings
- * name (hba_file, ssl_key_file and the like, also by their defaults), or that pg_hba.conf,
- * pg_ident.conf and pg_hosts.conf include or name, and what these lead to where they are links.
- * Relative paths; a file need not exist.
+ * List the files of the target's configuration that lie in its data directory: configuration files;
+ * files that settings name (hba_file, ssl_key_file and the like), including their defaults; files
+ * that pg_hba.conf, pg_ident.conf and pg_hosts.conf include or name; and what each of these leads
+ * to where it is a link. The paths are relative; a file need not exist.
  */
 const char **configuration_named_files(const Configuration *configuration, size_t *count);
 
-/* Returns log_directory of the target's server, relative to the data directory; NULL: it is the
- * default, or outside. */
+/* Returns log_directory of the target's server, relative to the data directory; NULL: the setting
+ * is absent, or names a directory outside. */
 const char *configuration_log_directory(const Configuration *configuration);
 
-/* The value of a keyword in a primary_conninfo, or NULL. The server's libpq may be newer, and know
- * options that ours refuses. In the arena. */
+/* The value of a keyword in a primary_conninfo, in the arena, or NULL. The text is parsed without
+ * libpq: the server's libpq may be newer than ours, and know options that ours refuses. */
 const char *configuration_conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
 
 #endif

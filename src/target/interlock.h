@@ -14,48 +14,48 @@
 
 typedef struct Interlock Interlock;
 
-/* Lock against other pg_rewinds. Another one has the lock: *interlock is NULL, and no error. Writes
- * nothing. */
+/* Lock the data directory against other pg_rewinds; nothing is written. If another pg_rewind has
+ * the lock, *interlock is NULL and the result is true. */
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
 
 /*
- * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. A
- * stale file is replaced: its process is dead, or it is a pg_rewind's (negative pid, or our text),
- * which the holder of the lock may replace. A live server is an error. The file of a crashed server
- * is kept beside it until the commit. May be called again: makes the file again where it was
- * removed. (Rule I10.)
+ * Create our postmaster.pid (seven lines, negative pid, true start time) as a link to a complete
+ * file. A live server is an error. A stale file is replaced: its process is dead, or it is a
+ * pg_rewind's (negative pid, or our text), which the holder of the lock may replace. A crashed
+ * server's file is kept under another name beside postmaster.pid until the rewind commits (the new
+ * pg_control). May be called again: it creates the file again if somebody removed it. (Rule I10.)
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 
-/* Tidy up what a killed run left beside postmaster.pid; what it has kept goes back, unless a server
- * came since. */
+/* Tidy up what a killed run left beside postmaster.pid. A crashed server's file that the killed run
+ * kept goes back to postmaster.pid, unless a server was started since then. */
 MUST_CHECK bool interlock_remove_leftover(const Interlock *interlock, Error *error);
 
-/* True if this run has made postmaster.pid, whatever became of it since. */
+/* True if this run has created postmaster.pid, even if the file was removed or replaced since. */
 bool interlock_has_pid_file(const Interlock *interlock);
 
-/* *ours: postmaster.pid is still the one that we made (inode and content). */
+/* Set *ours if postmaster.pid is still the file that this run created (same inode and content). */
 MUST_CHECK bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error);
 
-/* After the commit: replace postmaster.pid by PID_FILE_NOBODY and a text that every server prints:
- * run the same command again. By rename. */
+/* Mark the data directory as half rewound: replace postmaster.pid, by rename, by PID_FILE_NOBODY
+ * and a text that every server prints when it refuses to start: run the same command again. Called
+ * after the commit, so that the text stays if the run is killed or fails before its end. */
 MUST_CHECK bool interlock_show_interrupted(Interlock *interlock, Error *error);
 
-/* Back to the negative pid, by rename, before the new pg_control. */
+/* Undo interlock_show_interrupted before the new pg_control is installed: postmaster.pid names this
+ * process again, by the negative of its pid. By rename, so the file is never missing. */
 MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
 
-/*
- * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays); before
- * the commit put back what a crashed server had left there. Release the lock, free. NULL is
- * allowed. Errors are logged as warnings.
- */
+/* End the interlock: remove postmaster.pid if it is ours and names this process (the text of an
+ * interrupted run stays), or, before the commit, replace it by the file that a crashed server had
+ * left there. Release the lock, free the memory. NULL is allowed. Errors are logged as warnings. */
 void interlock_release(Interlock *interlock);
 
 /*
- * Tidy up what this process, which has ended, left of a run that changed nothing: its
- * postmaster.pid, and what lies beside it. Nothing is done where another pg_rewind works now, or
- * the file is another one. Nothing is said of errors: the run has said why it failed, and the next
- * one tidies up as well.
+ * Tidy up after the process `pid`, a child that ended without having changed anything: remove its
+ * postmaster.pid and what lies beside that. Does nothing if another pg_rewind works there now, or
+ * if postmaster.pid is not that child's. Errors are not reported: the child has reported why it
+ * failed, and the next run tidies up as well.
  */
 void interlock_release_for(const char *directory, pid_t pid);
 

@@ -18,24 +18,27 @@
 
 #define PID_FILE_SIZE_MAX (64 * 1024)
 
-/* The lines of postmaster.pid (utils/pidfile.h); lines that are missing are empty. */
+/* The lines of postmaster.pid (utils/pidfile.h) as text; a line that is missing is empty. */
 typedef struct PidFileServer
 {
     char pid[64];
     char directory[4096], start_time[32], port[16], socket_directory[1024], listen_address[256];
     char shmem_key[64];
-    char status[16]; /* a word, then blanks; 10 and later */
+    char status[16]; /* the server's state: a word (PID_FILE_STANDBY and so on), then blanks; 10 and
+                        later */
 } PidFileServer;
 
-/* Read the file. False if that is not possible; then all lines are empty. */
+/* Read postmaster.pid of the directory. False if the file cannot be read; then all lines are empty.
+ */
 bool pid_file_read(const char *directory, PidFileServer *server);
 void pid_file_parse(const Buffer *text, PidFileServer *server);
 
-/* True if both files name one server process. */
+/* True if both files name one server process: pid, directory, start time and shared memory key are
+ * equal. */
 bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
 
-/* True if line 8 of postmaster.pid says so (10 and later): the server is being stopped, or is a
- * standby that takes no connections (hot_standby = off). */
+/* True if line 8 of postmaster.pid (10 and later) has this status: the server is stopping; it is a
+ * standby that takes no connections (hot_standby = off); it is starting and takes none yet. */
 bool pid_file_has_status(const char *directory, const char *status);
 #define PID_FILE_STOPPING "stopping" /* PM_STATUS_STOPPING in utils/pidfile.h */
 #define PID_FILE_STANDBY "standby"   /* PM_STATUS_STANDBY */
@@ -43,54 +46,54 @@ bool pid_file_has_status(const char *directory, const char *status);
 
 /*
  * Look for the server that postmaster.pid in this directory names. *pid: a live process that may be
- * a server here; 0: none. A server is neither this process nor its parent, nor another user's than
- * the directory's owner, nor one that began after the file was written and works elsewhere, nor one
- * that has ended and was not waited for; with a negative pid only one that may be a single-user
- * backend. *found, which may be NULL: the file exists. Fails on an empty file and on a first line
- * that is not a number: a server may be starting.
+ * a server of the directory; 0: there is none. *found, which may be NULL: the file exists.
+ *
+ * Not taken for a server: this process and its parent; a process of another user than the
+ * directory's owner; a process that began after the file was written and works elsewhere; a process
+ * that has ended and was not waited for. A negative pid counts only if the process may be a
+ * single-user backend. Fails on an empty file and on a first line that is not a number: a server
+ * may be starting.
  */
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, long *pid, Error *error);
 
-/* Wait that long until there is such a server. One that has not written its number yet is starting.
- */
+/* Wait at most that long until pid_file_find_server finds a server; otherwise *pid is 0, which is
+ * no error. An empty file is no error here either, but waited for: a server that starts has created
+ * the file, and has not written its pid yet. */
 MUST_CHECK bool pid_file_wait_for_server(const char *directory, double seconds, long *pid,
                                          Error *error);
 
-/* The live process of a pg_rewind that keeps servers out of this directory by its postmaster.pid;
- * 0: none is known. A dry run keeps none out, and a rewind that has not looked at the source yet.
+/* The pid of a live pg_rewind that keeps servers out of this directory by its postmaster.pid; 0:
+ * none is known. Neither a dry run nor a rewind that has not asked the source yet has such a file.
  */
 long pid_file_find_rewind(const char *directory);
 
-/* True if the file exists and is empty: a server that starts has not written its number yet. */
+/* True if postmaster.pid exists and is empty: a server that starts has not written its pid yet. */
 bool pid_file_is_empty(const char *directory);
 
 /*
- * True if a server that ran in this very directory has left postmaster.pid. False without the file,
- * and in a copy that took the file along, also one at the same path: a copied file was not made
- * when that server started. False also where the file system does not store when a file was made.
+ * True if a server that ran in this very directory has left postmaster.pid: the file was created
+ * when that server started. False without the file; in a copy of a directory, including one at the
+ * same path, since a copied file is younger; and where the file system does not store when a file
+ * was created.
  */
 bool pid_file_is_own(const char *directory);
 
-/* When this process began, as a server writes it into the file. 0: not known. */
+/* The start time of this process in seconds since 1970, as a server writes its own into
+ * postmaster.pid; 0: not known. */
 time_t pid_file_own_start(void);
 
-/*
- * True if that is the process's working directory. A server's is its data directory. False also for
- * another user's process, which cannot be inspected.
- */
+/* True if the process's working directory is `directory`: a server works in its data directory.
+ * False for another user's process, which cannot be inspected. */
 bool process_works_in(long pid, const char *directory);
 
-/*
- * Add to an error about a live process that postmaster.pid names, and for which process_works_in is
- * false, what is known of it and what to do. To remove the file is only advised where the process
- * is certain to work elsewhere. False.
- */
+/* Add to an error about a live process that postmaster.pid names, and that does not work in the
+ * directory (process_works_in), what is known of the process, and as a hint what to do. The hint
+ * advises to remove the file only where the process certainly works elsewhere. Returns false. */
 bool error_hint_process(long pid, const char *directory, Error *error);
 
-/*
- * Find a process of a server that works in this directory, whatever postmaster.pid says: a busy one
- * does not notice at once that its postmaster has died, and continues to write. *pid 0: none.
- */
+/* Find a process of a server (by its program's name) that works in this directory, whatever
+ * postmaster.pid says: a busy process does not notice at once that its postmaster has died, and
+ * continues to write. *pid is 0 if there is none. */
 MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
 
 #endif

@@ -1,7 +1,4 @@
-/*
- * How the server of a data directory is stopped and started: the shell commands for it, and running
- * them.
- */
+/* Stop and start the server of a data directory: find the shell commands for that, and run them. */
 #ifndef TARGET_SERVER_CONTROL_H
 #define TARGET_SERVER_CONTROL_H
 
@@ -9,10 +6,9 @@
 #include "target/last_start.h"
 #include "options.h"
 
-/*
- * Holds what the commands print, and what a server that pg_ctl starts prints until its logging
- * collector runs. Beside PG_VERSION a name like this is a log's: no rewind copies or removes it.
- */
+/* Log file in the data directory: holds what the commands print, and what a server that pg_ctl
+ * starts prints until its logging collector runs. A file at the top of a data directory whose name
+ * ends with .log counts as a log: no rewind copies or removes it. */
 #define SERVER_CONTROL_LOG "pg_rewind_server.log"
 
 /* A log file, and where it ended. */
@@ -30,59 +26,64 @@ typedef struct ServerControl
     const char *stop;      /* commands, as a person would type them; NULL: not known */
     const char *start;
     LastStart last;
-    bool start_is_given;         /* by --start-command: not to be kept */
-    bool starts_as_last;         /* with the environment and the limits of the last start */
-    const char *log;             /* gets what the commands print */
-    const char *server_log;      /* gets what a server that pg_ctl starts prints to stderr */
-    const char *cluster_log;     /* of a cluster in Debian's layout, or NULL */
+    bool start_is_given; /* `start` is --start-command's: server_control_save does not keep it */
+    bool starts_as_last; /* `start` is run with the environment and the limits of the last start */
+    const char *log;     /* path of the file that gets what the commands print */
+    const char *server_log; /* path of the file that gets what a server that pg_ctl starts prints to
+                               stderr */
+    const char *cluster_log;     /* path of the log of a cluster in Debian's layout; NULL: it has
+                                    another layout */
     const char *config_file;     /* --config-file, or that of Debian's layout, or of the server's
                                     last start; NULL: the default */
     bool needs_own_file;         /* `start` needs postgresql.conf of the data directory */
     bool was_started;            /* `start` was run */
-    ServerLog logs[SERVER_LOGS]; /* as they were before the last command */
+    ServerLog logs[SERVER_LOGS]; /* all log files that a server may write, with their ends before
+                                    the last command */
 } ServerControl;
 
 /*
- * Find the commands. Those of the options come first. A server that runs as the systemd unit
- * postgresql* is systemctl's, a cluster in Debian's layout pg_ctlcluster's, all others pg_ctl's,
- * of the program that was started last, which starts them as they were started last (LastStart):
- * with the same options, environment, limits and file for stderr. What server_control_save kept is
- * used for a server that is stopped, unless the server was started since then. Fails when pg_ctl is
- * needed and not there. All is in the arena.
+ * Find the commands; all strings are in the arena. The options' commands come first. Otherwise: a
+ * server that runs as the systemd unit postgresql* is stopped and started by systemctl, a cluster
+ * in Debian's layout by pg_ctlcluster, all others by the pg_ctl of the program that was started
+ * last, with the options, environment, limits and file for stderr of that start (LastStart). For a
+ * server that is stopped, what server_control_save kept is used, unless the server was started
+ * since then. Fails if pg_ctl is needed and not found.
  */
 MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
                                     ServerControl *control, Error *error);
 
 /*
- * Keep the start command beside PG_VERSION, and the last start: the rewind removes postmaster.opts,
- * and how a server ran is not to be seen any more once it is stopped. The same command, run again
- * after this run was killed, starts the server as it was. One that an option gives is not kept.
+ * Keep the start command and the last start in a file beside PG_VERSION: the rewind removes
+ * postmaster.opts, and once the server is stopped nothing shows how it ran. If this run is killed,
+ * the same command, run again, then starts the server as it was. A start command that an option
+ * gives is not kept.
  */
 MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
 
 /* Warn if the start command cannot start the server that runs as it runs now. */
 void server_control_warn(const ServerControl *control, long pid);
 
-/* Stop the server, and wait at most that long until it is gone. An error where it goes on. */
+/* Stop the server, and wait at most timeout_seconds until its process is gone. An error if the
+ * server continues to run. */
 MUST_CHECK bool server_control_stop(ServerControl *control, int timeout_seconds, Error *error);
 
-/*
- * Run the start command. Succeeds as soon as a server is there, though it may not take connections
- * yet: its recovery takes its time. A command that ends well may leave the server to come some
- * seconds later.
- */
+/* Run the start command. Succeeds as soon as a server's process exists, which may not take
+ * connections yet: it is in recovery. A command with exit status 0 may return before the server
+ * exists, so this waits some seconds (START_SECONDS in server_control.c) for the process. */
 MUST_CHECK bool server_control_start(ServerControl *control, Error *error);
 
-/* Add the last lines of the server's log since the last command to the error's detail: all up to
- * the message that the server ended with, or those that name a failure. */
+/* Add the last lines that the server has logged since the last command to the error's detail. all:
+ * all lines up to the message with which the server exited; otherwise only lines that report a
+ * failure. */
 void server_control_add_log(const ServerControl *control, bool all, Error *error);
 
-/* Return the message that a server which was started ended with, by its log, with detail and hint;
- * NULL: it is not known. In the arena. */
+/* Return the message with which a server that was started exited, with detail and hint, as its log
+ * has it, in the arena; NULL: not known. */
 const char *server_control_failure(const ServerControl *control, Arena *arena);
 
-/* For tests: the unit of systemd in the text of /proc/PID/cgroup, into unit; empty: none whose name
- * begins with "postgresql", or a user's. */
+/* For tests: write the systemd unit whose name begins with "postgresql", by the text of
+ * /proc/PID/cgroup, into unit. Empty if there is no such unit, or if it is a user's own (not the
+ * system's). */
 void server_control_unit(const char *cgroup, char *unit, size_t size);
 
 /* For tests: the options of a postmaster's arguments, as words for a shell, without the data

@@ -17,29 +17,31 @@ typedef struct TablespaceMappings
 {
     TablespaceMapping *mappings;
     size_t count;
-    Arena *arena; /* holds the locations; made by tablespace_mapping_add */
+    Arena *arena; /* holds the locations; created by the first tablespace_mapping_add, and kept
+                     until the program exits */
 } TablespaceMappings;
 
-/*
- * Add what the command line says: OLD=NEW, in which "\=" is a "=" that belongs to a name.
- * Errors in pg_basebackup's words: another form, two "=", a path that is not absolute; and an OLD
- * that was given before.
- */
+/* Add one mapping of the command line, OLD=NEW; "\=" is a "=" that belongs to a name. Errors in
+ * pg_basebackup's words: another form, two "=", a path that is not absolute; and an OLD that was
+ * given before. */
 MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text,
                                        Error *error);
 
 /* The place on the target for the source's tablespace at `location`; NULL: no mapping names it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
 
-/* *own: this directory is the location of a tablespace that the target has. */
+/* Set *own if this directory is the location of a tablespace that the target has. */
 MUST_CHECK bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
                                       Error *error);
 
 /*
- * Replay of CREATE TABLESPACE sets the mode of the tablespace's directory, which must be there, and
- * empties PG_... in it (create_tablespace_directories, commands/tablespace.c). Error if one stands
- * at that location which is not the target's own, or if there is no such directory, or another
- * user's. is_made: pg_rewind makes the directory, if there is none. (Rule C44.)
+ * Check that replay of CREATE TABLESPACE would neither fail nor destroy another cluster's files at
+ * this location. Replay (create_tablespace_directories, commands/tablespace.c) sets the mode of the
+ * location's directory, which must exist, and empties the version's directory (PG_...) below it.
+ *
+ * An error if the location is no directory or belongs to another user; if it does not exist, unless
+ * is_made: pg_rewind then creates it; or if it has such a PG_... directory and is not the location
+ * of a tablespace of the target. (Rule C44.)
  */
 MUST_CHECK bool tablespace_check_replayed(const char *target_directory,
                                           const VersionDirectory *own_files, const char *location,

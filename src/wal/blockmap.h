@@ -1,9 +1,9 @@
 /*
- * The changes of relations that WAL names: a set of main-fork blocks for each, truncations, and
- * storage made or dropped.
+ * The changes of relations by WAL records: for each relation a set of main-fork blocks that records
+ * changed, the smallest truncation, and the last creation or drop of its storage.
  *
- * Memory: one bit for each block up to the highest one named in each relation segment, and a small
- * entry a relation. Not thread-safe: each worker fills its own map, and they are merged.
+ * Memory: one bit for each block up to the highest changed one in each relation segment, and a
+ * small entry a relation. Not thread-safe: each worker fills its own map, and they are merged.
  */
 #ifndef WAL_BLOCKMAP_H
 #define WAL_BLOCKMAP_H
@@ -17,9 +17,10 @@ typedef struct BlockMap BlockMap;
 typedef struct BlockMapRelation
 {
     RelationId id;
-    BlockNumber truncated_to;  /* BLOCK_NONE: never */
-    Lsn storage_lsn;           /* where its storage was made or dropped; LSN_INVALID: never */
-    uint32_t forks_made;       /* a bit for each */
+    BlockNumber
+        truncated_to;    /* smallest number of blocks that it was truncated to; BLOCK_NONE: never */
+    Lsn storage_lsn;     /* where its storage was last created or dropped; LSN_INVALID: never */
+    uint32_t forks_made; /* forks that were created: bit 1 << fork */
     struct BlockChunk *chunks; /* blockmap.c's own */
     size_t chunk_count;
 } BlockMapRelation;
@@ -27,43 +28,42 @@ typedef struct BlockMapRelation
 BlockMap *blockmap_create(void);
 void blockmap_destroy(BlockMap *map); /* NULL is allowed */
 
-/* Returns true if the block was not named before. */
+/* Add a changed block. Returns true if the map did not have the block before. */
 bool blockmap_add(BlockMap *map, RelationId relation, BlockNumber block);
 
-/* The relation was cut to `block` blocks: all from there on count as changed. The smallest one
- * stays. */
+/* Note a truncation of the relation to `block` blocks: all blocks from there on count as changed.
+ * Of several truncations the smallest one stays. */
 void blockmap_truncate(BlockMap *map, RelationId relation, BlockNumber block);
 
-/* Its storage was made or dropped at lsn (the greatest one stays). */
+/* Note that the relation's storage was created or dropped at lsn. The greatest LSN stays. */
 void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 
-/* A fork of it was made. */
+/* Note that a fork of the relation was created. */
 void blockmap_fork_made(BlockMap *map, RelationId relation, uint8_t fork);
-void blockmap_forget_forks(BlockMap *map); /* of all relations */
+void blockmap_forget_forks(BlockMap *map); /* forget the created forks of all relations */
 
-/* The caller's to destroy. */
+/* A full copy, which the caller destroys. */
 BlockMap *blockmap_copy(const BlockMap *map);
 
 /* Add everything that `from` holds. */
 void blockmap_merge(BlockMap *map, const BlockMap *from);
 
-/* Blocks that `other` names are no longer named. */
+/* Remove the changed blocks of `other` from map. Truncations and storage changes stay in map. */
 void blockmap_subtract(BlockMap *map, const BlockMap *other);
 
-/* NULL: not named. */
+/* The relation's entry, owned by the map; NULL: the map has no change of that relation. */
 const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation);
 
-/* The next one of all relations, in no order; NULL after the last. *position is 0 at first. */
+/* Iterate over the relations, in no order; NULL after the last. *position is 0 at first. */
 const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
 
-/*
- * The first run of named blocks within [from, end): *first and *count. Returns false without one.
- * Does not look at truncation.
- */
+/* Find the first run of changed blocks within [from, end): it begins at *first and has *count
+ * blocks. Returns false if there is none. Blocks past a truncation are not added. */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
 
-/* The number of named blocks. Looks at all of the map's memory. */
+/* The number of changed blocks, without those past a truncation. Slow: looks at all of the map's
+ * memory. */
 uint64_t blockmap_block_count(const BlockMap *map);
 
 /* The bytes of memory that the map takes. */

@@ -1,42 +1,47 @@
 /*
- * The changes of rows by a record: their number, whether they are more than maintenance, and
- * whether they are of a catalog.
+ * The row changes of one WAL record: how many, whether they are more than maintenance, and whether
+ * they are of a catalog.
  *
- * Catalogs are known by their storage, which has the catalog's own number until somebody rewrites
- * it (VACUUM FULL pg_class): after that its changes are not seen. Of 9.3 and 9.4, where initdb does
- * that, records come with the catalog's number in place of its storage's (lost.c).
+ * A catalog is recognized by its relfilenode, which equals the catalog's OID until its storage is
+ * rewritten (VACUUM FULL pg_class): after that its changes are not seen. In 9.3 and 9.4 initdb
+ * itself rewrites catalogs; for these versions lost.c passes records in which the OID replaces the
+ * relfilenode.
  */
 #ifndef WAL_HEAP_CHANGES_H
 #define WAL_HEAP_CHANGES_H
 
 #include "format/walrecord.h"
 
-/* By the records: an update that changes no value counts, too. */
+/* Numbers of rows that records inserted, updated or deleted. An update that changes no value
+ * counts. */
 typedef struct RowCounts
 {
     uint64_t inserted, updated, deleted;
 } RowCounts;
 
-/* Add the rows that a record writes or deletes, of the relation of its first block. */
+/* Add the rows that a record inserts, updates or deletes. They all belong to the relation of the
+ * record's first block. A record that is not of a heap adds nothing. */
 void row_counts_add(RowCounts *rows, const WalRecord *record);
 
 void row_counts_merge(RowCounts *rows, const RowCounts *more);
 
 typedef enum RecordWeight
 {
-    RECORD_NEUTRAL, /* changes no row, or is written for any transaction: pruning, hints, commit */
-    RECORD_MAINTENANCE, /* statistics, or pages without rows that are cut off: ANALYZE, VACUUM */
-    RECORD_CHANGE       /* everything else, also what is not known */
+    RECORD_NEUTRAL, /* changes no row, or may occur in every transaction: pruning, hints, commit */
+    RECORD_MAINTENANCE, /* updates statistics, or truncates empty pages: ANALYZE, VACUUM */
+    RECORD_CHANGE       /* everything else, including records that we do not know */
 } RecordWeight;
 
-/* Cutting off pages is maintenance unless the same transaction made the storage, which is a
- * RECORD_CHANGE. */
+/* Classify one record by itself. A truncation is RECORD_MAINTENANCE, even of storage that the same
+ * transaction created: the record of that creation is a RECORD_CHANGE, which decides for the
+ * transaction. */
 RecordWeight record_weight(const WalRecord *record);
 
-/* It writes or deletes a row of a catalog. Updates in place (statistics) do not count. */
+/* True if the record inserts, updates or deletes a row of a catalog. Updates in place (statistics)
+ * do not count. */
 bool record_changes_catalog(const WalRecord *record);
 
-/* It is a new row of pg_class. */
+/* True if the record inserts a row into pg_class. */
 bool record_is_new_relation(const WalRecord *record);
 
 #endif

@@ -1,9 +1,10 @@
 /*
- * The rows of heap pages as WAL makes them, from its full-page images and new rows on.
+ * The rows of heap pages as WAL shows them: of each page its last full-page image, and the rows
+ * that later records put on it.
  *
- * Nothing is ever taken away: WAL deletes, updates or locks no row at a place that was not filled
- * before, and a row that is put at the place of one that was pruned hides that one. So records of
- * pruning, freezing and truncation need not be read.
+ * Rows are never taken away: WAL deletes, updates or locks no row at a place that was not filled
+ * before, and a row that is put at the place of a pruned one hides that one. So records of pruning,
+ * freezing and truncation need not be read.
  */
 #ifndef WAL_HEAP_PAGES_H
 #define WAL_HEAP_PAGES_H
@@ -16,9 +17,10 @@ typedef struct HeapPage
 {
     RelationId relation;
     BlockNumber block;
-    bool used;
-    const HeapImage *image;    /* NULL: nothing was on it, or it is not known */
-    const struct NewRow *rows; /* since the image: newest first */
+    bool used; /* slot of the hash table is taken */
+    const HeapImage
+        *image; /* the page before `rows`; NULL: it was empty, or its content is unknown */
+    const struct NewRow *rows; /* rows put on the page since the image, newest first */
 } HeapPage;
 
 typedef struct HeapPages HeapPages;
@@ -26,24 +28,27 @@ typedef struct HeapPages HeapPages;
 HeapPages *heap_pages_create(Spool *spool);
 void heap_pages_free(HeapPages *pages); /* NULL is allowed; what is in the spool stays */
 
-/* Valid until a page is made. NULL: nothing is known of the page. */
+/* The page; NULL: nothing is known of it. The pointer is valid until heap_pages_make is called. */
 HeapPage *heap_pages_find(const HeapPages *pages, const RelationId *relation, BlockNumber block);
 
-/* The same, with nothing on it at first. */
+/* Find the page, or create it empty (image NULL, no rows) if nothing is known of it. The pointer is
+ * valid until the next call. */
 HeapPage *heap_pages_make(HeapPages *pages, const RelationId *relation, BlockNumber block);
 
-/* A copy in the spool; *copy is NULL if it is no page of a heap. */
+/* Copy the content of a heap page into the spool; *copy is NULL if the page is not a heap's. */
 MUST_CHECK bool heap_pages_copy_image(HeapPages *pages, const uint8_t *page, uint32_t block_size,
                                       const HeapImage **copy, Error *error);
 
-/* The page begins again as the image, which is in the spool, or as NULL with nothing on it. */
+/* Replace the page's content by the image, which is in the spool; NULL: by nothing. Rows are
+ * dropped. */
 void heap_page_reset(HeapPage *page, const HeapImage *image);
 
-/* Put a row at a place; bytes NULL: it is not known which one is there. *copy is in the spool. */
+/* Put a row at a place (item) of the page, copied into the spool: *copy. A row whose bytes are NULL
+ * notes that the place was filled with an unknown row. */
 MUST_CHECK bool heap_page_put(HeapPages *pages, HeapPage *page, uint16_t item, Slice row,
                               Slice *copy, Error *error);
 
-/* In the spool; bytes NULL: it is not known. page may be NULL. */
+/* The row at a place of the page, in the spool; bytes NULL: unknown. page may be NULL. */
 Slice heap_page_row(const HeapPage *page, uint16_t item);
 
 #endif

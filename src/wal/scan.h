@@ -1,11 +1,15 @@
 /*
- * One pass over a cluster's WAL, either side's, segment by segment in parallel: blocks,
- * checkpoints, commits, file copies, parameter changes.
+ * One pass over a cluster's WAL, source's or target's, segment by segment in parallel: changed
+ * blocks, checkpoints, commits, file copies, parameter changes.
  *
- * How it is used on the target: forward from a record known to be valid (pg_control's checkpoint)
- * to the end of WAL; then back, until the checkpoint wanted is found; then finish with the floor
- * that follows from it. Nothing is read twice but at most two segments: those that hold floor and
- * divergence. On the source's staged WAL: forward from the redo position to a limit, and finish.
+ * Two LSNs limit what counts. The *floor* is a checkpoint's redo position: records that start
+ * before it count for nothing. The *divergence* lies at or after the floor: commits count only from
+ * there on.
+ *
+ * On the target: read forward from a record known to be valid (pg_control's checkpoint) to the end
+ * of WAL; then back, until the wanted checkpoint is found; then finish with the floor that follows
+ * from that checkpoint. At most two segments are read twice: those that hold floor and divergence.
+ * On the source's staged WAL: forward from the redo position to a limit, and finish.
  */
 #ifndef WAL_SCAN_H
 #define WAL_SCAN_H
@@ -24,8 +28,8 @@ typedef struct ScanCheckpoint
     CheckPoint checkpoint;
 } ScanCheckpoint;
 
-/* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of
- * its tablespaces). */
+/* A database that was created by file copy, created by WAL, or dropped; one entry for each
+ * tablespace of a dropped database. */
 typedef struct ScanDatabase
 {
     Lsn lsn;
@@ -36,9 +40,9 @@ typedef struct ScanDatabase
 typedef struct ScanTablespace
 {
     Lsn lsn;
-    bool created; /* else dropped */
+    bool created; /* created rather than dropped */
     Oid tablespace;
-    const char *path; /* where created */
+    const char *path; /* directory of a created tablespace; NULL: dropped */
 } ScanTablespace;
 
 typedef struct ScanPrepared
@@ -49,163 +53,167 @@ typedef struct ScanPrepared
     bool finished; /* COMMIT or ROLLBACK PREPARED came later */
 } ScanPrepared;
 
-/* A list of running transactions. */
+/* A list of running transactions (XLOG_RUNNING_XACTS). */
 typedef struct ScanRunning
 {
     Lsn lsn;
-    uint32_t next_xid, oldest_xid; /* oldest_xid: the oldest that runs, or next_xid */
-    bool complete;                 /* with all subtransactions; none runs: so as well */
+    uint32_t next_xid, oldest_xid; /* oldest_xid: the oldest running one; next_xid if none runs */
+    bool complete;                 /* the list has all subtransactions, or no transaction runs */
 } ScanRunning;
 
-/* A change of settings that WAL tells. */
+/* A change of settings that are WAL-logged (XLOG_PARAMETER_CHANGE), with the new values. */
 typedef struct ScanParameters
 {
     Lsn lsn;
     int32_t wal_level;
     bool log_hints;
     uint32_t limits[LIMITS_MAX];
-    Lsn last_work_lsn; /* the last record from the floor on, before this one, that is not of
-                          RM_XLOG; LSN_INVALID: none */
+    Lsn last_work_lsn; /* LSN of the last record from the floor on, before this change, that is not
+                          of RM_XLOG; LSN_INVALID: none */
 } ScanParameters;
 
-/* A replication origin that is dropped; its number may be given out again. */
+/* A dropped replication origin, whose number may be assigned again. */
 typedef struct ScanOriginDrop
 {
     Lsn lsn;
     uint16_t origin;
 } ScanOriginDrop;
 
-/*
- * The content of one segment: the blocks that its records name, and short lists of what else
- * matters. Lists hold items one after the other, in order of lsn. Made by a worker.
- */
+/* The findings of one WAL segment (no relation to PostgreSQL's WAL summary files): changed blocks,
+ * and short lists of what else matters. Each list holds items one after another, in order of lsn.
+ * Filled by a worker. */
 typedef struct Summary
 {
     const WalStream *stream;
-    Lsn from;              /* read from there on; LSN_INVALID: the whole segment */
-    Lsn floor;             /* records that start before it were passed over */
-    Lsn divergence;        /* commits that start before it were passed over */
-    WalSegmentFacts facts; /* of all records, floor or not */
-    uint64_t record_count; /* from the floor on */
-    BlockMap *blocks;      /* NULL: handed over */
-    BlockMap *rebuilt;     /* blocks whose first record here restores them, whatever they hold;
-                            * NULL: the stream does not ask for them */
-    bool rebuilds;         /* rebuilt is filled */
-    BlockMap *map_blocks;  /* of visibility maps; NULL with `rebuilt` */
-    BlockMap *map_reads;   /* of these, the ones that replay of their first record here reads */
-    Lsn map_read_lsn;      /* the last of these records */
+    Lsn from;              /* first LSN that was read; LSN_INVALID: the whole segment */
+    Lsn floor;             /* records that start before this LSN were skipped */
+    Lsn divergence;        /* commits that start before this LSN were skipped */
+    WalSegmentFacts facts; /* facts about the whole reading, including records before the floor */
+    uint64_t record_count; /* number of records from the floor on */
+    BlockMap *blocks;      /* changed blocks; NULL after scan_take_maps */
+    BlockMap *rebuilt;     /* blocks whose first record here writes them whole, so that their old
+                              content does not matter; NULL: the stream does not ask for such blocks */
+    bool rebuilds;         /* recovery replays this segment, so `rebuilt` is filled */
+    BlockMap *map_blocks;  /* blocks of visibility maps that records change; NULL if `rebuilt` is */
+    BlockMap *map_reads;   /* subset of map_blocks: replay of the first record here reads the block;
+                              NULL if `rebuilt` is */
+    Lsn map_read_lsn;      /* LSN of the last record that reads a block of map_reads */
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
     Buffer tablespaces;    /* ScanTablespace; paths in strings */
     Buffer prepared;       /* ScanPrepared; gids in strings */
-    Buffer finished;       /* u32: of COMMIT PREPARED and ROLLBACK PREPARED */
+    Buffer finished;       /* u32: xids of COMMIT PREPARED and ROLLBACK PREPARED */
     Buffer running;        /* ScanRunning */
     Buffer parameters;     /* ScanParameters */
     Buffer hint_images;    /* Lsn: see ScanResult */
     Buffer origin_drops;   /* ScanOriginDrop */
-    Lsn first_work_lsn;    /* the first record that is not of RM_XLOG; LSN_INVALID: none */
-    Lsn last_work_lsn;     /* the last one */
-    bool hint_image_noted; /* the next one is not listed */
-    Arena *strings;        /* NULL: none yet */
+    Lsn first_work_lsn;    /* LSN of the first record that is not of RM_XLOG; LSN_INVALID: none */
+    Lsn last_work_lsn;     /* LSN of the last record that is not of RM_XLOG; LSN_INVALID: none */
+    bool hint_image_noted; /* hint_images has one since the server's last start: further ones are
+                              not listed */
+    Arena *strings;        /* owns paths and gids; NULL until the first */
     uint64_t commit_count;
-    Lsn first_commit_lsn; /* only if commit_count */
+    Lsn first_commit_lsn; /* valid only if commit_count > 0 */
     int64_t first_commit_time, last_commit_time;
     uint32_t lowest_committed_xid; /* 0: none */
-    uint32_t oldest_running_xid; /* of the last list of running transactions before the divergence;
-                                    0: without one */
-    Oid next_oid; /* of the last XLOG_NEXTOID: lower numbers may be given away; 0: without one */
+    uint32_t oldest_running_xid;   /* oldest xid in the last list of running transactions before the
+                                      divergence; 0: no list */
+    Oid next_oid; /* value of the last XLOG_NEXTOID, below which OIDs may be assigned; 0: none */
     bool full_page_writes_off;
     bool custom_rmgr_seen;
-    Lsn unknown_lsn; /* the first record that does something unknown to a relation */
+    Lsn unknown_lsn; /* LSN of the first record that changes a relation in an unknown way;
+                        LSN_INVALID: none */
     uint8_t unknown_rmgr, unknown_info;
 } Summary;
 
-/*
- * Read the records of a segment from `from` (LSN_INVALID: all). As wal_read_segment, bad WAL is a
- * fact, not an error. With floor and divergence LSN_INVALID everything counts. NULL with error set
- * on failure.
- */
+/* Read the records of a segment from `from` on (LSN_INVALID: all). floor and divergence
+ * LSN_INVALID: everything counts. As with wal_read_segment, invalid WAL is a fact, not an error.
+ * NULL with error set on failure. */
 MUST_CHECK Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn floor,
                                  Lsn divergence, Error *error);
 void summary_destroy(Summary *summary); /* NULL is allowed */
 
-/* a is before b in the circular order of 32-bit transaction numbers. */
+/* True if a precedes b in the circular order of 32-bit transaction numbers. */
 bool xid_precedes(uint32_t a, uint32_t b);
 
 /* ---- All segments ---- */
 
-/*
- * The segments that were read, without a gap: each is linked to its neighbours by position and
- * xl_prev when it is taken in. Only scan_read.c and scan_result.c set the fields.
- */
+/* The segments that were read, without a gap: each one is linked to its neighbours by position and
+ * xl_prev when it is added. Only scan_read.c and scan_result.c set the fields. */
 typedef struct WalScan
 {
     const WalStream *stream;
     int jobs;
     Lsn floor_at_most;
     bool begun;
-    Summary **segments; /* lowest first */
+    Summary **segments; /* ascending */
     size_t segment_count;
-    uint64_t lowest; /* the number of the first one; without one, of the one after the first to
-                        be read */
-    Lsn begin_lsn;   /* of the first record, also one given up by its writer; LSN_INVALID: none */
-    Lsn first_lsn;   /* of the first record; LSN_INVALID: none yet */
+    uint64_t lowest; /* number of the lowest segment that was read; while none was read, one more
+                        than the first to read */
+    Lsn begin_lsn;   /* LSN of the first record, complete or aborted by a crash of its writer;
+                        LSN_INVALID: none */
+    Lsn first_lsn;   /* LSN of the first complete record; LSN_INVALID: none yet */
     Lsn first_prev;
-    Lsn last_lsn;      /* of the last record */
-    Lsn next_lsn;      /* where one would follow */
-    BlockMap *blocks;  /* of segments whose map was handed over: those that no floor can cut */
-    BlockMap *rebuilt; /* likewise, of blocks whose first record restores them; NULL: not wanted */
-    BlockMap *map_blocks; /* as in Summary */
-    Lsn map_read_lsn;     /* see ScanResult */
-    size_t kept_memory;   /* of the other maps */
+    Lsn last_lsn;      /* LSN of the last record */
+    Lsn next_lsn;      /* LSN at which the next record would start */
+    BlockMap *blocks;  /* changed blocks of the segments whose maps were merged: those that no floor
+                          can cut */
+    BlockMap *rebuilt; /* blocks of those segments whose first record writes them whole; NULL: the
+                          stream does not ask for them */
+    BlockMap
+        *map_blocks; /* changed blocks of visibility maps of those segments; NULL if `rebuilt` is */
+    Lsn map_read_lsn;   /* see ScanResult */
+    size_t kept_memory; /* bytes of memory of the maps that were not merged yet */
     uint64_t bytes_read;
 } WalScan;
 
 /* ---- Reading: scan_read.c ---- */
 
-/*
- * floor_at_most: no later call will set a floor above it, so that segments after the one that holds
- * it can be merged at once. stream lives as long as the scan.
- */
+/* floor_at_most: no later call may set a floor above this LSN, so that segments after the one that
+ * holds this LSN can be merged at once. stream must live as long as the scan. */
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most);
 void scan_destroy(WalScan *scan); /* NULL is allowed */
 
 /*
- * Read from `from` (a record that starts there, or would) to the end of valid WAL, or to the
- * stream's limit. *end is of the last segment, and says why no valid record follows, in
- * xlogreader.c's words; its next_lsn is where the last valid record ends (== `from` without one).
- * It is an error (ERROR_FAILED, "damage", with the LSN) when the segment after the end begins with
- * a valid page of the stream's history and is linked, so that WAL continues after damaged bytes. A
- * missing segment is the end as well, unless WAL continues after it.
+ * Read from `from`, the start of an existing or future record, to the end of valid WAL, or to the
+ * stream's limit. *end has the facts of the last segment: why no valid record follows, in
+ * xlogreader.c's words, and in next_lsn where the last valid record ends (`from` if there is none).
+ *
+ * An error (ERROR_FAILED, with "damage" and the LSN) if WAL continues after invalid bytes: the next
+ * segment begins with a valid page of the stream's history that links to this one. A missing
+ * segment is the end, too, unless WAL continues after it.
  */
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error);
 
-/* The number of segments that scan_forward reads, or that wait to be taken in, at a time. */
+/* The number of segments that scan_forward reads ahead at a time, including those read and not yet
+ * added to the scan. */
 size_t scan_forward_window(const WalShape *shape, int jobs);
 
-/* That end is one because the next record, valid or not, is not whole before the stream's limit. */
+/* True if scan_forward ended only because of the stream's limit: the next record, valid or not,
+ * reaches past the limit. */
 bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end);
 
-/* Read at most `jobs` segments before the lowest one; first complete one that was read from its
- * middle. */
+/* Read at most `jobs` segments before the lowest one. If the lowest one was read from its middle,
+ * its first part is read first. */
 MUST_CHECK bool scan_back(WalScan *scan, Error *error);
 
 /* True if the lowest segment was read from its middle on. */
 bool scan_first_is_partial(const WalScan *scan);
 
-/* Put a segment's maps into those of the scan; it has none afterwards. Where `rebuilt` is wanted,
- * segments come in their order. */
+/* Merge a segment's maps into those of the scan and free them: the Summary has no maps afterwards.
+ * If the stream asks for `rebuilt`, segments must come in ascending order. */
 void scan_take_maps(WalScan *scan, Summary *summary);
 
 /* ---- Results: scan_result.c ---- */
 
 /*
- * The last checkpoint record that starts before `before` and at or before `not_after` (LSN_INVALID:
- * any), whose redo is at or before `redo_not_after` (LSN_INVALID: any) and whose next xid is at
- * most `next_xid_not_after` in the low 32 bits' circular order (0: any). Reads back as far as
- * needed. A segment that is nowhere is an error: the contract's lines `could not open file ...` and
- * `could not find previous WAL record at %X/%X` (as detail; the stream's `missing` makes the
- * first).
+ * Find the last checkpoint record for which all of this holds: it starts before `before`; it starts
+ * at or before `not_after` (LSN_INVALID: any); its redo is at or before `redo_not_after`
+ * (LSN_INVALID: any); its next xid, in the circular order of 32 bits, is at most
+ * `next_xid_not_after` (0: any). Reads back as far as needed.
+ *
+ * A segment that no place has is an error, in two lines of the contract: `could not open file ...`
+ * (the stream's `missing` makes it) and, as detail, `could not find previous WAL record at %X/%X`.
  */
 typedef struct ScanCheckpointWanted
 {
@@ -217,95 +225,96 @@ typedef struct ScanCheckpointWanted
 MUST_CHECK bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted,
                                      ScanCheckpoint *found, Error *error);
 
-/* The record that holds the byte at lsn (a page header belongs to the record before): where it
- * starts. Reads its segment if needed. */
+/* Find where the record starts that holds the byte at lsn; a page header belongs to the record
+ * before it. Reads that record's segment if needed. */
 MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error);
 
-/*
- * Sets *after if the byte at lsn lies after a record that ends its segment early (XLOG_SWITCH).
- * Nothing reads what is there, to the end of the segment: headers of pages, zeros, or older bytes.
- * Reads as scan_record_at. The context is the WalScan (WalSides.is_no_content).
- */
+/* Set *after if the byte at lsn lies in the unused rest of a segment, after a record that ends the
+ * segment early (XLOG_SWITCH). Nothing reads the bytes there: page headers, zeros or older bytes.
+ * Reads like scan_record_at. The context is the WalScan (WalSides.is_no_content). */
 MUST_CHECK bool scan_is_behind_switch(void *context, Lsn lsn, bool *after, Error *error);
 
-/* The findings from the floor on; lists in the arena given. */
+/* The findings of a scan, from the floor on unless a comment says otherwise. Lists are in the arena
+ * of scan_finish, in order of lsn. */
 typedef struct ScanResult
 {
-    BlockMap *blocks;  /* from the floor on; owned by the scan. Where much WAL was read, also some
-                          from before it */
-    BlockMap *rebuilt; /* of these, the blocks whose first record from the floor on makes replay
-                          write them whole without reading them; owned by the scan. NULL: the stream
-                          does not ask for them, or there is a record that may read other blocks
-                          than it names */
-    Lsn map_read_lsn;  /* a visibility map's block is read by replay of its first record from the
-                          floor on, which has no image; up to here. LSN_INVALID: none, or the stream
-                          does not ask for `rebuilt` */
-    uint64_t record_count; /* from the floor on, except that segments count whole where not cut */
-    uint64_t wal_bytes;    /* read */
-    /* From the divergence on: */
-    uint64_t commit_count;
-    int64_t first_commit_time, last_commit_time; /* microseconds since 2000; only if commit_count */
-    Lsn first_commit_lsn;                        /* only if commit_count */
-    ScanPrepared *prepared;                      /* from the floor on */
+    BlockMap *blocks;  /* changed blocks, owned by the scan; after a long scan some from before the
+                          floor as well */
+    BlockMap *rebuilt; /* blocks whose first record makes replay write them whole without reading
+                          them, owned by the scan. NULL: the stream does not ask for them, or a
+                          record may read other blocks than it names */
+    Lsn map_read_lsn;  /* LSN of the last record whose replay reads a block of a visibility map that
+                          no earlier record changed: the record has no image of the block.
+                          LSN_INVALID: none, or the stream does not ask for `rebuilt` */
+    uint64_t record_count; /* number of records from the floor on */
+    uint64_t wal_bytes;    /* WAL bytes that were read */
+    uint64_t commit_count; /* commits from the divergence on */
+    /* Times, in microseconds since 2000, and LSN of these commits; valid if commit_count > 0. */
+    int64_t first_commit_time, last_commit_time;
+    Lsn first_commit_lsn;
+    ScanPrepared *prepared;
     size_t prepared_count;
-    ScanDatabase *databases; /* from the floor on, in order of lsn */
+    ScanDatabase *databases;
     size_t database_count;
     ScanTablespace *tablespaces;
     size_t tablespace_count;
-    ScanCheckpoint *checkpoints; /* from the floor on, in order of lsn */
+    ScanCheckpoint *checkpoints;
     size_t checkpoint_count;
-    ScanRunning *running; /* from the floor on, in order of lsn */
+    ScanRunning *running;
     size_t running_count;
-    ScanParameters *parameters; /* from the floor on, in order of lsn */
+    ScanParameters *parameters;
     size_t parameter_count;
-    Lsn *hint_images; /* full-page images for hints: of those between two shutdown checkpoints or
-                         ends of recovery at least one, in order of lsn */
+    Lsn *hint_images; /* LSNs of full-page images for hints: at least one of those between two
+                         shutdown checkpoints or ends of recovery */
     size_t hint_image_count;
-    ScanOriginDrop *origin_drops; /* from the floor on, in order of lsn */
+    ScanOriginDrop *origin_drops;
     size_t origin_drop_count;
-    Lsn first_work_lsn; /* the first record from the floor on that is not of RM_XLOG; LSN_INVALID:
-                           none */
-    bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
+    Lsn first_work_lsn; /* LSN of the first record that is not of RM_XLOG; LSN_INVALID: none */
+    bool full_page_writes_off; /* a checkpoint or an FPW_CHANGE record says that full_page_writes
+                                  was off */
     /*
-     * The parameter change after or before which hints may not have been logged (without checksums
-     * it matters), else LSN_INVALID: one to wal_log_hints off; or the first one, unless a full-page
-     * image for a hint between the floor and it proves that hints were logged before.
+     * LSN of a parameter change that shows that hints may not have been logged, which matters
+     * without checksums: the first change, if hints may not have been logged before it, or the
+     * first one that turns wal_log_hints off; LSN_INVALID: neither. A full-page image for a hint
+     * between the floor and the first change proves that hints were logged before it.
      */
     Lsn hints_not_logged_at;
-    bool wal_level_proven;    /* it was not minimal before the first parameter change: a list of
-                                 running transactions, or a stop right before that, proves it */
-    bool wal_level_from_stop; /* that is proven by a stop right before that change alone: of the
-                                 level before the stop nothing is known */
-    Lsn minimal_record_at;    /* the first change record that says so itself, or LSN_INVALID */
-    Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
+    bool wal_level_proven; /* wal_level was not minimal before the first parameter change: a list of
+                              running transactions before it, or wal_level_from_stop, proves that */
+    bool wal_level_from_stop; /* the server did nothing between the floor, a shutdown checkpoint,
+                                 and the first parameter change: so nothing is known of wal_level
+                                 before that stop */
+    Lsn minimal_record_at; /* LSN of the first parameter change to wal_level minimal; LSN_INVALID:
+                              none */
+    Lsn unknown_relation_update_at; /* LSN of the first record marked XLR_SPECIAL_REL_UPDATE whose
+                                       effect is unknown; LSN_INVALID: none */
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;
-    Oid next_oid; /* of the last XLOG_NEXTOID from the floor on: numbers below it may have been
-                     given away; 0: without one */
-    uint32_t lowest_committed_xid; /* circularly lowest (sub)xid committed from the divergence on,
-                                      or prepared and rolled back; 0: none */
-    uint32_t oldest_running_xid;   /* by the last list of running transactions between floor and
-                                      divergence; 0: without one */
+    Oid next_oid; /* value of the last XLOG_NEXTOID, below which OIDs may have been assigned; 0:
+                     none */
+    uint32_t lowest_committed_xid; /* circularly lowest (sub)xid that was committed, or prepared and
+                                      rolled back, from the divergence on; 0: none */
+    uint32_t oldest_running_xid;   /* oldest xid in the last list of running transactions between
+                                      floor and divergence; 0: no list */
 } ScanResult;
 
 /*
- * Everything from `floor` (a redo position) on: nothing that starts before it counts, commits only
- * from `divergence` on. The WAL from the floor on must have been read by the calls above (else it
- * is read now). Segments are linked: each one's first record must name the last of the one before,
- * else an error.
+ * Compute the result from `floor`, a redo position, on: nothing that starts before it counts, and
+ * commits count only from `divergence` on. WAL from the floor on that was not read yet is read now.
+ * Segments are linked: an error if a segment's first record does not name the last record of the
+ * segment before.
  */
 MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence,
                             ScanResult *result, Error *error);
 
-/*
- * Read the WAL from `from` on, and give all that it says: scan_create, scan_forward and scan_finish
- * in one. NULL with error set on failure.
- */
+/* Read the WAL from `from` on and compute its result: scan_create, scan_forward and scan_finish in
+ * one. NULL with error set on failure. The caller destroys the scan. */
 MUST_CHECK WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena,
                               WalSegmentFacts *end, ScanResult *result, Error *error);
 
-/* Fails unless the blocks of every record are known. A rewind that fetches its blocks needs that.
- */
+/* Fail if the WAL has a record whose effect on relations is unknown (unknown_relation_update_at): a
+ * rewind that fetches changed blocks must know all of them. Records of custom resource managers do
+ * not count. */
 MUST_CHECK bool scan_check_known_updates(const Version *version, const ScanResult *scanned,
                                          Error *error);
 
