@@ -1,11 +1,11 @@
 /*
- * One libpq connection to the source: how it is made (connection.c, which also writes arrays for
+ * One libpq connection to the source: making it (connection.c, which also writes arrays for
  * parameters); transactions, statements, rows (statement.c).
  *
- * Works through poolers, also where each transaction may meet another server connection: only
- * unnamed statements, no session state, and every setting is local to its transaction. A lost
- * connection is ERROR_RETRY, an SQL error ERROR_FAILED. A server that says nothing for half
- * of the retry timeout counts as lost.
+ * Works through poolers, including those where each transaction may meet another server connection:
+ * only unnamed statements, no session state, and every setting is local to its transaction. A lost
+ * connection is ERROR_RETRY, an SQL error ERROR_FAILED. A server that sends nothing for half of the
+ * retry timeout (--retry-timeout) counts as lost.
  */
 #ifndef IO_CONNECTION_H
 #define IO_CONNECTION_H
@@ -20,8 +20,8 @@ typedef struct Connection Connection;
 typedef enum ConnectionRefusal
 {
     REFUSAL_NONE,      /* another reason, or the server took it */
-    REFUSAL_NOT_READY, /* it is starting up or shutting down */
-    REFUSAL_TOO_MANY   /* there are too many connections */
+    REFUSAL_NOT_READY, /* the server is starting up or shutting down */
+    REFUSAL_TOO_MANY   /* the server has too many connections */
 } ConnectionRefusal;
 
 /*
@@ -37,9 +37,9 @@ MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_s
                                        double seconds, ConnectionRefusal *refusal, Error *error);
 void connection_close(Connection *connection);
 
-/* Append a message, without an end, that names the environment variables which are set and which
- * only a newer libpq heeds: what they ask for, such as safety, is not done. Nothing if there are
- * none. */
+/* Append a message, without a final newline, that names those environment variables that are set
+ * and that only a newer libpq heeds: what they ask for, such as safety, is not done. Appends
+ * nothing if no such variable is set. */
 void connection_ignored_variables(Buffer *text);
 
 /*
@@ -48,29 +48,34 @@ void connection_ignored_variables(Buffer *text);
  */
 bool connection_attempts_go_on(void);
 
-/* The server of a connection, and how it was reached. Strings live as long as the connection. */
+/* The server of a connection, and the way by which it was reached. Strings live as long as the
+ * connection. */
 typedef struct ConnectionServer
 {
-    int version; /* 150018; it stays known when the connection is lost */
-    /* The host that answered, of several: its name or directory, address ("": not by TCP), port. */
+    int version; /* server_version_num, such as 150018; stays known when the connection is lost */
+    /* Name or socket directory, address ("" without TCP) and port of the host, of several, that
+     * answered. */
     const char *host, *address, *port;
     const char *database;
-    const char *password; /* that the server asked for, and took; NULL: it asked for none */
+    const char *
+        password; /* the password that the server asked for and accepted; NULL: it asked for none */
 } ConnectionServer;
 ConnectionServer connection_server(const Connection *connection);
 
-/* Have each transaction set more: "" or ", pg_catalog.set_config(...)", once or more, for settings
- * that not every server knows; and make the savepoint of connection_back_to_savepoint. */
+/* Let each transaction begin with settings that not every server knows, and with the savepoint of
+ * connection_back_to_savepoint. settings, which is copied, is "" or ", pg_catalog.set_config(...)",
+ * once or more. */
 void connection_begin_with(Connection *connection, const char *settings, bool savepoint);
 
-/* From now on count what comes in, and wait as it says; the rate must outlive the connection. */
+/* Count received bytes in the rate from now on, and wait as the rate demands; the rate must outlive
+ * the connection. */
 void connection_limit_rate(Connection *connection, Rate *rate);
 
 /* From now on count how often something is sent and waited for while no other answer is; the number
  * must outlive the connection. */
 void connection_count_round_trips(Connection *connection, _Atomic uint64_t *round_trips);
 
-/* How long the server had said nothing when the last wait for it ended. */
+/* The seconds for which the server had sent nothing when the last wait for it ended. */
 double connection_silent_seconds(const Connection *connection);
 
 /*
@@ -86,13 +91,14 @@ MUST_CHECK bool connection_begin(Connection *connection, char instance[CONNECTIO
                                  Error *error);
 
 /*
- * The same, but nothing is sent before the first statement, which takes the beginning with it: one
- * round trip for both. If another instance answers than the expected one ("": any), that statement
- * fails with ERROR_RETRY, none of its rows is handed over, and connection_met_other is true.
+ * Like connection_begin, but nothing is sent before the first statement, which takes the beginning
+ * with it: one round trip for both. If another instance answers than the expected one ("": any),
+ * that statement fails with ERROR_RETRY, none of its rows is handed over, and connection_met_other
+ * is true.
  */
 void connection_begin_expecting(Connection *connection, const char *instance);
 
-/* Send the beginning now if it was not sent, and wait for the answer. */
+/* Send the beginning of the transaction now if it was not sent yet, and wait for its answer. */
 MUST_CHECK bool connection_await_begin(Connection *connection, Error *error);
 
 /* True once the server has answered in this transaction, as the expected instance, until its
@@ -100,33 +106,34 @@ MUST_CHECK bool connection_await_begin(Connection *connection, Error *error);
 bool connection_is_begun(const Connection *connection);
 bool connection_met_other(const Connection *connection);
 
-/* The instance that answered last. */
+/* The instance that answered last; the text lives as long as the connection. */
 const char *connection_instance(const Connection *connection);
 
-/* End it, also after an error in it. Its answer is not waited for. */
+/* End the transaction, even after an error in it. The answer is not waited for. */
 void connection_end(Connection *connection);
 
-/* A statement. */
+/* An SQL statement, its parameters, and what its result must look like. */
 #define QUERY_PARAMETERS_MAX 3
 typedef struct Query
 {
     const char *sql;
-    const char *failure; /* for messages: "could not fetch file list"; NULL: they name the
-                            statement, which must be short then */
+    const char *failure; /* start of a message: "could not fetch file list"; NULL: messages name the
+                            statement, which must then be short */
     const char *parameters[QUERY_PARAMETERS_MAX + 1]; /* text, for $1 and so on; then NULL */
-    int column_count;                                 /* is checked; at most 16 */
-    bool binary; /* ask for binary results: bytea, int8 in network order, text */
-    bool ends;   /* it is the last one of its transaction: connection_end sends nothing more */
-    bool writes; /* it does not only read: not sent before the server is known to be the expected */
+    int column_count; /* expected number of columns, which is checked; at most 16 */
+    bool binary;      /* results are binary: bytea, int8 in network order, text */
+    bool ends;        /* the last statement of its transaction: connection_end sends nothing more */
+    bool writes;      /* the statement writes: it is not sent before the server is known to be the
+                         expected one */
 } Query;
 
-/* Ask for at most one row, and copy its columns into values as text of the arena's; NULL: SQL NULL,
- * or there is no row. */
+/* Run a statement that returns at most one row, and copy its columns to values[0 .. column_count -
+ * 1] as text in the arena; NULL for SQL NULL, and for all columns if there is no row. */
 MUST_CHECK bool connection_row(Connection *connection, Arena *arena, const Query *query,
                                char **values, Error *error);
 
-/* A command without a result, whose answer may take long: the server is not taken for lost while it
- * is silent. Not sent before the server is known to be the expected one. */
+/* Run a command without a result that may take long: a server that is silent meanwhile does not
+ * count as lost. Not sent before the server is known to be the expected one. */
 MUST_CHECK bool connection_command(Connection *connection, const char *sql, Error *error);
 
 /* One column of one row. bytes is NULL for SQL NULL, and points into libpq's result. */
@@ -147,14 +154,16 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
                                 void *context, Error *error);
 
 /*
- * Go on in the transaction after a statement, of which no other was under way, has failed for this
- * reason. The transaction must have made the savepoint (connection_begin_with). After another
- * failure nothing is done, and the result is false.
+ * Return to the transaction's savepoint if the statement that failed last had this SQLSTATE; then
+ * the transaction can continue, and the result is true. No other statement may have been under way,
+ * and the transaction must have made the savepoint (connection_begin_with). After a failure of
+ * another SQLSTATE nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-#define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
-#define INSUFFICIENT_PRIVILEGE "42501" /* also of a file: EACCES, EPERM (elog.c) */
-#define NOT_IN_REPERTOIRE "22021"      /* of a name: invalid in the encoding */
+#define NO_SUCH_FILE "58P01" /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
+#define INSUFFICIENT_PRIVILEGE                                                                     \
+    "42501" /* missing privilege of a role, or for a file: EACCES, EPERM (elog.c) */
+#define NOT_IN_REPERTOIRE "22021" /* a name is invalid in the encoding */
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, const char *sqlstate,
                                              Error *error);
 
@@ -172,8 +181,8 @@ MUST_CHECK bool connection_receive(Connection *connection, const Query *query, C
 MUST_CHECK bool connection_receive_row(Connection *connection, Arena *arena, const Query *query,
                                        char **values, Error *error);
 
-/* Append value as an element of a PostgreSQL array literal, quoted. array_literal: what it is now,
- * "{}" for an empty buffer. */
+/* Append value, quoted, as an element of a PostgreSQL array literal in text form. array_literal:
+ * the literal of the elements so far, "{}" for an empty buffer. */
 void array_append(Buffer *literal, const char *value);
 void array_append_int(Buffer *literal, int64_t value);
 const char *array_literal(Buffer *literal);
@@ -196,21 +205,22 @@ MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
 
 /* ---- Connection strings and URIs ---- */
 
-/* Visit what a connection string sets itself, without defaults, environment and service file. An
- * error if libpq does not take it. */
+/* Visit the options that a connection string sets itself, without defaults, environment and service
+ * file. An error if libpq does not accept the string. */
 MUST_CHECK bool connection_string_options(const char *conninfo, ConnectionOption visit,
                                           void *context, Error *error);
 
-/* The value that a connection string itself has for a keyword, or NULL. */
+/* The value that a connection string itself has for a keyword, in the arena; NULL: it has none, or
+ * the string is invalid. */
 char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
 
 /* The dbname that the connection string or the environment names explicitly, or NULL. */
 char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 
-/* True if the libpq that we run with knows this option. */
+/* True if the libpq that this process uses knows the option. */
 bool connection_knows_option(const char *keyword);
 
-/* Whether the libpq of some version knows an option with this value. */
+/* Support for a connection option, with its value, by the libpq of some version. */
 typedef enum OptionSupport
 {
     OPTION_KNOWN,
@@ -223,16 +233,14 @@ OptionSupport connection_option_support(const char *keyword, const char *value, 
 
 /* ---- connection.c, for statement.c ---- */
 
-/*
- * The milliseconds of silence after which a server counts as lost: half of the retry timeout, which
- * leaves the other half to find it again. A timeout of 0 counts as the default; at most five
- * minutes.
- */
+/* The milliseconds of silence after which a server counts as lost: half of the retry timeout, at
+ * most five minutes; the other half is left for finding the server again. A retry timeout of 0
+ * counts as the option's default. */
 int connect_silence_milliseconds(int retry_timeout_seconds);
 
-/* connection_open's part that waits; a request to stop ends it at once. keywords: of the parameters
- * that libpq gets, up to a NULL: dbname, the string as a whole, and what we add since the user
- * chose none. Literals. */
+/* The part of connection_open that waits; a request to stop ends the wait at once. keywords: the
+ * names of the parameters that libpq gets, up to a NULL: dbname, which is the whole string, and
+ * those that this program adds because the user set none. Literals. */
 #define CONNECT_PARAMETERS_MAX 8
 struct pg_conn; /* libpq's PGconn */
 MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_timeout_seconds,
@@ -240,7 +248,7 @@ MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_tim
                                              const char *keywords[CONNECT_PARAMETERS_MAX + 1],
                                              ConnectionRefusal *refusal, Error *error);
 
-/* True if the same request may work later, after an error with this SQLSTATE. */
+/* True if an error with this SQLSTATE is transient: the same request may work later. */
 bool connect_is_passing(const char *sqlstate);
 
 #endif

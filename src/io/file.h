@@ -15,9 +15,8 @@
 
 #define PATH_SIZE 8192
 
-/*
- * Open /dev/null in place of a closed stdin, stdout or stderr: else the next file that is opened
- * gets its number, and messages are written into it. Call it before anything is opened.
+/* Open /dev/null in place of a closed stdin, stdout or stderr: otherwise the next file that is
+ * opened gets that descriptor, and messages are written into it. Call it before any file is opened.
  */
 MUST_CHECK bool file_open_standard(void);
 
@@ -41,61 +40,57 @@ MUST_CHECK bool file_check_update(const char *path, Error *error);
 typedef enum FileCreation
 {
     CREATE_EMPTY,   /* a file that exists is truncated */
-    CREATE_PRIVATE, /* likewise, with PRIVATE_MODE: a file that may be secret gets its mode when it
-                       is whole */
-    CREATE_NEW,     /* where others can make files, too: a file that exists is an error */
-    CREATE_MISSING  /* a file that exists is opened as it is */
+    CREATE_PRIVATE, /* like CREATE_EMPTY, with PRIVATE_MODE: the caller sets the final mode of a
+                       file that may be secret when it is complete */
+    CREATE_NEW, /* a file that exists is an error: for directories in which other users can create
+                   files */
+    CREATE_MISSING /* a file that exists is opened as it is */
 } FileCreation;
 
 #define PRIVATE_MODE (S_IRUSR | S_IWUSR)
 
-/* Create a file, and open it for writing and reading. A link there is an error: it may lead to a
- * file that is not ours. */
+/* Create a file, and open it for writing and reading. A symbolic link at path is an error: it may
+ * lead to a file that is not ours. */
 MUST_CHECK bool file_create(const char *path, FileCreation how, int *fd, Error *error);
 
 /* Random bytes of the kernel. Before Linux 3.17 they come from /dev/urandom. */
 MUST_CHECK bool file_random_bytes(void *bytes, size_t size, Error *error);
 
-/* A file in memory, which is gone when fd is closed. Programs that we run can write it at path, of
- * FILE_MEMORY_PATH_SIZE bytes. Before Linux 3.17 it is a file without a name in /dev/shm or, where
- * that is missing, in /tmp. */
+/* Create a file in memory, which exists until fd is closed. Programs that this process runs can
+ * write to it at path, of FILE_MEMORY_PATH_SIZE bytes. */
 #define FILE_MEMORY_PATH_SIZE 64
 MUST_CHECK bool file_in_memory(int *fd, char *path, Error *error);
 
-/* Close; fd may be -1. Errors are ignored: a file that was written is synced before, where that
- * matters. */
+/* Close fd, which may be -1. Errors are ignored: a file that must be safe was synced before. */
 void file_close(int fd);
 
-/* In front of a local `int fd = -1`: the file is closed where its block ends, however it ends. */
+/* Put before a local `int fd = -1`: the file is closed when the block is left, in any way. */
 #define AUTO_FD __attribute__((cleanup(file_close_local)))
 void file_close_local(int *fd);
 
-/*
- * Add to an error of writing this file which directory and file system it is about, where the error
- * is that there is no more space. Returns false.
- */
+/* If writing this file failed for lack of space, add to the error's detail in which directory and
+ * file system. Returns false. */
 bool error_detail_space(const char *path, Error *error);
 
 /* Read up to size bytes at offset; *length is less than size only at the end of the file. */
 MUST_CHECK bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
                              size_t *length, Error *error);
 
-/* Write all of it at offset. */
+/* Write all bytes at offset. */
 MUST_CHECK bool file_write_at(int fd, const char *path, const void *bytes, size_t size,
                               uint64_t offset, Error *error);
 
-/*
- * Have what is written to the file bypass the system's cache, or no longer. Offset, size and
- * address must then be multiples of FILE_DIRECT_UNIT, or the write fails with EINVAL, as it does
- * where the device wants more. False: the file system cannot.
- */
+/* Let writes to the file bypass the system's cache (O_DIRECT), or no longer. Offset, size and
+ * address of a write must then be multiples of FILE_DIRECT_UNIT; otherwise, or if the device
+ * demands more, the write fails with EINVAL. False if the file system cannot do that. */
 #define FILE_DIRECT_UNIT 4096u
 bool file_set_direct(int fd, bool direct);
 
 /*
- * Copy [from_offset, + size) of one file to to_offset of another. Where both lie on one file system
- * that can, the blocks are shared or copied by the kernel; else they are read and written. *copied
- * is less than size only where the first file ends. A signal that asks pg_rewind to stop ends it.
+ * Copy size bytes from one file to another. If both lie on one file system that can share blocks or
+ * copy them in the kernel, it does; otherwise they are read and written. *copied is less than size
+ * only if the first file ends earlier. A signal that asks pg_rewind to stop ends the copying, as an
+ * error.
  */
 typedef struct FileRange
 {
@@ -106,13 +101,12 @@ typedef struct FileRange
 MUST_CHECK bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size,
                                 uint64_t *copied, Error *error);
 
-/*
- * Have an empty file share all blocks of another, until either is written to: *cloned. False where
- * the file system cannot, or they lie on two.
- */
+/* Let an empty file share all blocks of another one until either is written to. *cloned is false if
+ * the file system cannot do that, or the files lie on two file systems. */
 void file_clone(int from, int to, bool *cloned);
 
-/* Read a whole file of at most limit bytes (a larger one is an error) and append it to buffer. */
+/* Read a whole file of at most limit bytes (a larger one is an error) and append it to buffer. A
+ * missing file is an error if found is NULL, otherwise *found is false. */
 MUST_CHECK bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found,
                               Error *error);
 
@@ -122,58 +116,64 @@ MUST_CHECK bool file_truncate(int fd, const char *path, uint64_t size, Error *er
  * ftruncate. */
 MUST_CHECK bool file_reserve(int fd, const char *path, uint64_t size, Error *error);
 
-/* True if the file has the owner and the group of files that this user makes, and no ACL: then its
- * mode means the same for one that replaces it. With an ACL the group's bits are its mask. */
+/* True if the file has the owner and the group that a new file of this user gets, and no ACL: then
+ * its mode means the same for a file that replaces it. With an ACL the mode's group bits are the
+ * ACL's mask. */
 bool file_is_like_new(const char *path, const struct stat *status);
 
 MUST_CHECK bool file_set_mode(int fd, const char *path, mode_t mode, Error *error);
-MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found,
-                          Error *error); /* follows links */
+MUST_CHECK bool
+file_stat(const char *path, struct stat *status, bool *found,
+          Error *error); /* follows links; found: as for file_open_read, here and in file_lstat */
 MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, Error *error);
 
-/* True if there is something of that name in the directory, be it a link; false also where that
- * cannot be found out. */
+/* True if the directory has that name, including a dangling link. False also if that cannot be
+ * found out. */
 bool file_exists(const char *directory, const char *name);
 
-/* Removing something that is not there succeeds. */
+/* Remove a file or a directory; a missing one is no error. */
 MUST_CHECK bool file_remove(const char *path, Error *error);
 MUST_CHECK bool file_remove_directory(const char *path, Error *error);
-/* The same for a name in an open directory; path is for messages. */
+/* Remove a name in an open directory; path is for messages only. */
 MUST_CHECK bool file_remove_at(int directory_fd, const char *name, const char *path,
                                bool is_directory, Error *error);
 
 MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
 
 /*
- * Rename a file. Where that is refused because the directories are apart (EXDEV), which no look can
- * rule out, copy it instead: to FILE_COPY_NAME beside `to`, which is synced and renamed, and whose
- * directory is synced; then `from` is removed. At every instant `to` is the old file or the new
- * one, and as long as `from` is there the move may be repeated. One at a time in a directory. A
- * kill, or a copy that fails, can leave FILE_COPY_NAME.
+ * Rename a file. If the kernel refuses that because the directories lie on different mounts
+ * (EXDEV), which no check can foresee reliably, copy it instead: to FILE_COPY_NAME beside `to`; the
+ * copy is synced and renamed to `to`, the directory is synced, then `from` is removed. At every
+ * instant `to` is the old file or the new one, and the move may be repeated as long as `from`
+ * exists. Only one move at a time may go into a directory. A kill, or a copy that fails, can leave
+ * FILE_COPY_NAME.
  */
 #define FILE_COPY_NAME "pg_rewind.work.copy"
 MUST_CHECK bool file_move(const char *from, const char *to, Error *error);
-/* A hard link; *exists: there is a file at `to`. */
+/* Create a hard link `to`. If a file `to` exists, nothing is done, *exists is true, and so is the
+ * result. */
 MUST_CHECK bool file_link(const char *from, const char *to, bool *exists, Error *error);
 
-/* Make a directory with directory_mode(), unless it exists. */
+/* Create a directory with directory_mode(), unless it exists. */
 MUST_CHECK bool file_make_directory(const char *path, Error *error);
-/* Also its missing parents. */
+/* Create a directory and its missing parents. */
 MUST_CHECK bool file_make_directories(const char *path, Error *error);
 
-/* A symbolic link at path pointing to link_target; replaced if it points elsewhere. */
+/* Create a symbolic link at path to link_target. A link that points elsewhere is replaced; any
+ * other file at path is an error. */
 MUST_CHECK bool file_make_link(const char *link_target, const char *path, Error *error);
 /* Append the target of a link to the buffer. */
 MUST_CHECK bool file_read_link(const char *path, Buffer *buffer, Error *error);
 
-/* --no-sync: file_sync and its like do nothing. */
+/* Switch syncing off for --no-sync: then file_sync, file_sync_path and file_sync_file_system do
+ * nothing. */
 void file_set_sync(bool on);
 bool file_sync_enabled(void);
 MUST_CHECK bool file_sync(int fd, const char *path, Error *error);
 MUST_CHECK bool file_sync_path(const char *path,
-                               Error *error); /* a file or a directory; missing: fine */
-/* syncfs of the file system that fd is on: an error if anything on it could not be written since fd
- * was opened (before Linux 5.8: only if that happens now). */
+                               Error *error); /* a file or a directory; a missing one is no error */
+/* Call syncfs for the file system that fd is on. An error if anything on it could not be written
+ * since fd was opened (before Linux 5.8: only if that happens now). */
 MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
 
 /*
@@ -182,7 +182,8 @@ MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
  */
 void file_begin_writeback(int fd, uint64_t offset, uint64_t size);
 
-/* How large the limit of this process allows a file to be (ulimit -f). */
+/* The largest size of a file, in bytes, that this process may write (ulimit -f); INT64_MAX: no
+ * limit. */
 uint64_t file_size_max(void);
 
 /* The space of a file system that an ordinary user may still use. */
@@ -190,36 +191,39 @@ typedef struct FileSpace
 {
     uint64_t free_bytes;
     uint64_t free_files;  /* UINT64_MAX where there is no limit */
-    uint64_t unit;        /* of allocation, in bytes */
-    uint64_t kind;        /* of file system, as statfs(2) numbers them */
-    bool copies_on_write; /* a block that is overwritten gets a new place */
-    bool syncs_whole;     /* syncfs is known to bring all of it to the disk */
+    uint64_t unit;        /* unit of allocation in bytes */
+    uint64_t kind;        /* number of the kind of file system, from statfs(2) */
+    bool copies_on_write; /* an overwritten block gets a new place on the disk */
+    bool syncs_whole;     /* syncfs is known to write everything on the file system to the disk */
 } FileSpace;
 
-/* The space of the file system that holds path; a quota of the directory's project limits it. */
+/* Find the space of the file system that holds path; a quota of the directory's project limits it.
+ */
 MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
 
-/* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported
- * false. */
+/*
+ * Lock a file with flock(LOCK_EX | LOCK_NB). *locked is false if another process holds the lock;
+ * *supported is false if the file system has no such locks (NFS).
+ */
 MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error);
 
-/* ---- Durably: after a power cut there is either the old file or the new one, whole ---- */
+/* ---- Durable changes: what has returned true survives a power cut, unless --no-sync ---- */
 
-/* Write bytes to a new file and sync it, not its name. What has that name is removed before. */
+/* Write bytes to a new file and sync it; a file of that name is removed before. The name itself is
+ * not synced: after a power cut it may be missing, until durable_sync_parent. */
 MUST_CHECK bool durable_write(const char *path, const void *bytes, size_t size, mode_t mode,
                               Error *error);
 
-/*
- * Write bytes to temporary_path (same file system as path, as a rule), sync it, move it over path,
- * sync the directory of path. If it fails before that, path is unchanged.
- */
+/* Replace path by a file with these bytes: write them to temporary_path (as a rule on the same file
+ * system), sync it, move it over path, sync the directory of path. After a power cut path is the
+ * old file or the new one, complete. A failure before the move leaves path unchanged. */
 MUST_CHECK bool durable_replace(const char *path, const char *temporary_path, const void *bytes,
                                 size_t size, Error *error);
 
-/* Move and sync the directories of both. */
+/* Move a file (file_move) and sync both directories. */
 MUST_CHECK bool durable_rename(const char *from, const char *to, Error *error);
 
-/* Remove and sync the directory. */
+/* Remove a file and sync its directory. */
 MUST_CHECK bool durable_remove(const char *path, Error *error);
 
 /* Sync the directory that holds path. */

@@ -1,5 +1,4 @@
-/*
- * Files that stay open: from piece to piece, and from writing to syncing.
+/* Files that stay open: the file of the current piece of work, and files from writing to syncing.
  */
 #ifndef IO_OPEN_FILE_H
 #define IO_OPEN_FILE_H
@@ -26,59 +25,60 @@ typedef struct Written Written;
 
 Written *written_create(void);
 
-/* Before the first write to the file system that holds path. Each file system is watched once. */
+/* Watch the file system that holds path for write errors. Call it before the first write there;
+ * each file system is watched once. */
 MUST_CHECK bool written_watch(Written *written, const char *path, Error *error);
 
-/* Does syncfs bring all of each file system that is watched to the disk? Else written_sync with
- * file_systems syncs no more than the files that are kept. (Rule I26.) */
+/* True if syncfs writes everything on each watched file system to the disk. If false, written_sync,
+ * even with file_systems, guarantees only the files that are kept. (Rule I26.) */
 bool written_syncs_whole(const Written *written);
 
-/* In place of file_close, for a file that was written: takes fd over, which may be -1. Any thread.
- */
+/* Hand over the descriptor of a file that was written, instead of closing it. fd may be -1. Any
+ * thread may call this. */
 void written_keep(Written *written, int fd, const char *path);
 
-/* Was every one kept? Else files have to be synced by their paths as well, for older kernels. */
+/* True if every descriptor was kept. If not, on older kernels the files must also be synced by
+ * their paths. */
 bool written_all_kept(const Written *written);
 
-/* Sync by the descriptors that are kept, in several threads; before that, where not all are, or
- * with file_systems, the file systems that are watched. Once: kept descriptors are closed. */
+/* Sync the kept descriptors, in several threads, and close them. Before that, sync the watched file
+ * systems if file_systems is set or if not all descriptors were kept. May be called once. */
 MUST_CHECK bool written_sync(Written *written, bool file_systems, int jobs, Error *error);
 
-/* NULL: fine. */
+/* Close what is still open, and free. NULL is allowed. */
 void written_free(Written *written);
 
 /* ---- The file that is open ---- */
 
-/*
- * The file that is open: for work that comes piece by piece, where most pieces are of the same file
- * as the one before. Belongs to one thread.
- */
+/* A cache of one open file, for work in pieces, most of which are of the same file as the piece
+ * before. Belongs to one thread. */
 typedef struct OpenFile
 {
     int fd;              /* -1: none is open */
-    char *path;          /* of the last file that was asked for; NULL: none */
-    const void *purpose; /* the caller's; NULL after each switch */
-    Written *written;    /* takes each file instead of its being closed; NULL: they are closed */
+    char *path;          /* path of the file that was asked for last; NULL: none */
+    const void *purpose; /* a mark of the caller's; NULL after each open_file_switch */
+    Written *written;    /* gets each descriptor instead of its being closed; NULL: descriptors are
+                            closed */
 } OpenFile;
 
 typedef enum OpenMode
 {
-    OPEN_TO_READ,   /* fd is -1 where there is no such file */
-    OPEN_TO_UPDATE, /* for reading and writing; it must be there */
-    OPEN_TO_CREATE  /* the same; it is made where it is not there, and not truncated */
+    OPEN_TO_READ,   /* for reading; fd is -1 if the file does not exist */
+    OPEN_TO_UPDATE, /* for reading and writing; a missing file is an error */
+    OPEN_TO_CREATE  /* for reading and writing; a missing file is created, an existing one is not
+                       truncated */
 } OpenMode;
 
-/* Nothing is open. written may be NULL. */
+/* Initialize with no file open. written may be NULL. */
 void open_file_init(OpenFile *file, Written *written);
 
-/*
- * Have the file at path open. If another one is, that is closed first. *switched (NULL allowed): it
- * was not open before. After a failure none is open.
- */
+/* Make the file at path the open one; another open file is closed first. A file that is open under
+ * this path stays open in its mode. *switched, which may be NULL: it was not open before. After a
+ * failure no file is open. */
 MUST_CHECK bool open_file_switch(OpenFile *file, const char *path, OpenMode mode, bool *switched,
                                  Error *error);
 
-/* Close it, if one is open. The next switch opens in any case. */
+/* Close the open file, if any, so that the next open_file_switch opens its file in any case. */
 void open_file_close(OpenFile *file);
 
 #endif

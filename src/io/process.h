@@ -22,21 +22,22 @@
 #define PROCESS_KEPT_PREFIX "PG_REWIND_KEPT_" /* packages/portable_start.c */
 void process_begin(void);
 
-/* Run arguments[0] (NULL-terminated list, no shell); stdout into output (at most 1 MiB), stderr to
- * ours or /dev/null. */
+/* Run arguments[0] (NULL-terminated list, no shell). stdout goes into output (more than 1 MiB is an
+ * error), stderr to ours, or to /dev/null if quiet. */
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
                             int *wait_status, Error *error);
 
 /* The things that a server inherits from the process that starts it. */
 typedef struct ServerSurroundings
 {
-    const char *const *environment; /* "NAME=value", up to a NULL; NULL: ours, without what libpq
-                                       reads: our connections' passwords and settings */
-    const struct rlimit *limits;    /* RLIM_NLIMITS soft ones, of which those are set that our hard
-                                       ones allow; NULL: ours */
-    const char *oom_score_adj;      /* the number, unless it is less than ours, which only root may
-                                       set; NULL: ours */
-    bool at_terminal;               /* the command may ask a person: it stays at our terminal */
+    const char *const
+        *environment; /* "NAME=value", up to a NULL; NULL: our own, without the variables that libpq
+                         reads: they may hold passwords and settings of our connections */
+    const struct rlimit *limits; /* RLIM_NLIMITS soft limits; those that our hard limits allow are
+                                    set; NULL: our own */
+    const char *oom_score_adj; /* the value to set, ignored if it is less than ours, which only root
+                                  may set; NULL: ours */
+    bool at_terminal; /* the command may ask the user a question, so it keeps our terminal */
 } ServerSurroundings;
 
 typedef struct ShellCommand
@@ -44,18 +45,19 @@ typedef struct ShellCommand
     const char *text;
     const char *log;                  /* stdout and stderr are appended to this file, which is
                                          created with file_mode(); NULL: both are our stderr */
-    int limit_seconds;                /* 0: none */
+    int limit_seconds;                /* time limit; 0: no limit */
     const ServerSurroundings *server; /* the command starts a server; NULL: it does not */
 } ShellCommand;
 
 /*
- * Run through /bin/sh -c. *wait_status is waitpid's. A command that takes longer than its limit is
- * asked to end, and killed if it does not, which is an error. With a log, what the command leaves
- * running holds no descriptor of ours, so that our callers see the end of our output.
+ * Run a command by /bin/sh -c. *wait_status is waitpid's. A command that takes longer than its
+ * limit is asked to exit, and killed if it does not, which is an error. With a log, processes that
+ * the command leaves running hold no descriptor of ours, so that our callers see the end of our
+ * output.
  *
- * A command that starts a server has a session of its own: no signal that reaches us, from a
- * terminal or by our process group, reaches that server. When we are asked to stop, the command
- * alone is asked to end, not what it has started.
+ * A command that starts a server gets a session for itself: otherwise a signal that reaches us,
+ * from a terminal or by our process group, would stop that server. When this process is asked to
+ * stop, only the command is asked to exit, not what it has started.
  */
 MUST_CHECK bool process_shell(const ShellCommand *command, int *wait_status, Error *error);
 

@@ -1,7 +1,5 @@
-/*
- * A directory for what is only needed while the program runs: made when it is first needed, so that
- * a run which needs none does not fail for want of a place.
- */
+/* A directory for files that are needed only while the program runs. It is created when it is first
+ * needed, so that a run which needs none does not fail because no place for it exists. */
 #ifndef IO_SCRATCH_H
 #define IO_SCRATCH_H
 
@@ -12,49 +10,47 @@
 
 typedef struct Scratch
 {
-    const char *const *parents; /* the directory is new, below the first of these that will do; ends
-                                   with NULL */
-    _Atomic(const char *) path; /* NULL: not made yet */
-    atomic_bool failed;         /* none could be made when one was needed, or it had no room */
+    const char *const *parents; /* the new directory is created below the first of these in which
+                                   that works; ends with NULL. NULL: `path` is given */
+    _Atomic(const char *) path; /* path of the directory; NULL: not created yet */
+    atomic_bool failed; /* no directory could be created when one was needed, or its file system was
+                           full; the users of the directory set this, too */
 
     /* scratch.c's. */
     pthread_mutex_t lock;
-    int lock_fd;  /* of a new directory, else -1 */
-    Arena *arena; /* of its path */
+    int lock_fd;  /* lock of a new directory; otherwise -1 */
+    Arena *arena; /* owns path */
 } Scratch;
 
-/* A scratch directory that is not made yet, or that has this path, which callers make like any
- * other. parents or path is NULL; what they point to lives as long. The Scratch is the arena's. */
+/* Prepare a scratch directory, in the arena. Either parents, below one of which scratch_need
+ * creates a new directory, or path, a given one, which the callers create themselves; the other one
+ * is NULL. What they point to must live as long. */
 Scratch *scratch_create(const char *const *parents, const char *path, Arena *arena);
 
-/* Make the directory, if that was not done. Where none of the parents will do, the first one's
- * error counts. Any thread may call this. */
+/* Create the directory, unless that was done. If it works below none of the parents, the error is
+ * the first one's. Any thread may call this. */
 MUST_CHECK bool scratch_need(Scratch *scratch, Error *error);
 
-/* Remove the directory, if there is one, with all that is in it. Nothing may use it any more. */
+/* Remove the directory, if it exists, with its content. No thread may use it any more. */
 MUST_CHECK bool scratch_close(Scratch *scratch, Error *error);
 
 /*
- * Make a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is
- * locked (flock) as long as it is in use: close it when the directory has been removed. First
- * remove what killed processes of the same user have left there. Fails also if parent is
- * not to be trusted (trust_check); then *path is NULL.
+ * Create a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is
+ * locked (flock) while the directory is in use: close it after the directory was removed.
+ * Directories that killed processes of the same user have left there are removed first. Fails also
+ * if parent is not to be trusted (trust_check); then *path is NULL.
  */
 MUST_CHECK bool scratch_make(const char *parent, Arena *arena, const char **path, int *lock_fd,
                              Error *error);
 
-/*
- * Add what is in a scratch directory, as its file system counts it, to *free_bytes, if that is the
- * free space of its own pool (place_pool): then *free_bytes is what will be free without the
- * directory.
- */
+/* Add the space that a scratch directory takes, as its file system counts it, to *free_bytes, so
+ * that *free_bytes is what will be free without the directory. Only if the directory lies in `pool`
+ * (place_pool), whose free space *free_bytes is; otherwise nothing is added. */
 MUST_CHECK bool scratch_add_space(const char *path, const char *pool, uint64_t *free_bytes,
                                   Error *error);
 
-/*
- * Remove a directory with all that is in it. A process of a restore command that fetches in advance
- * may still write there: removing is tried again for some seconds.
- */
+/* Remove a directory with its content. A process of a restore command that fetches in advance may
+ * still write there, so the removal is tried again for some seconds. */
 MUST_CHECK bool scratch_remove(const char *path, Error *error);
 
 #endif

@@ -1,24 +1,24 @@
 /*
- * Whether other accounts can have put what is at a path, or can put something else there.
+ * Check that no other account can have created what is at a path, or can replace it.
  *
  * Root and our own account are trusted, and so are files and directories that belong to one of them
- * and that others cannot write to. Others are everybody; and in what is ours every group but
- * root's and our own, since root decides on its groups. A directory that others can write to does
- * with the sticky bit: there they cannot rename or remove what is not theirs.
+ * and that others cannot write to. Others are everybody; for files of ours, also every group except
+ * root's and our own (in what belongs to root, root has chosen the group). A directory that others
+ * can write to is trusted if it has the sticky bit: they can neither rename nor remove files of
+ * other users there.
  */
 #ifndef IO_TRUST_H
 #define IO_TRUST_H
 
 #include "base/error.h"
 
-/*
- * Check each directory on the way to the path, each symbolic link, which is only followed if its
- * owner is trusted, and what is there. Nothing need be there: then what we make there will be ours.
+/* Check each directory and symbolic link on the way to the path, and the file there. A link is
+ * followed only if its owner is trusted. The file need not exist: if we create it, it will be ours.
  */
 MUST_CHECK bool trust_check(const char *path, Error *error);
 
-/* Check only what is at the path, which must be no link: the way there is trusted as that of a data
- * directory. Nothing need be there. */
+/* Check only the file at the path, which must not be a symbolic link; the way to it is trusted, as
+ * that of a data directory is. The file need not exist. */
 MUST_CHECK bool trust_check_entry(const char *path, Error *error);
 
 #endif

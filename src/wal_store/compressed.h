@@ -17,7 +17,7 @@ typedef enum Compression
     COMPRESSION_COUNT
 } Compression;
 
-/* How names of such files end: "", ".gz", ".zst", ".lz4". */
+/* The suffix of a compressed file's name: "", ".gz", ".zst", ".lz4". Static. */
 const char *compression_suffix(Compression compression);
 
 /*

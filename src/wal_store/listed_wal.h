@@ -1,9 +1,8 @@
 /*
  * The segments in the source's pg_wal, as it was listed once.
  *
- * A list ages. A segment that was there and is gone when it is asked for is not there: fetching
- * copes with that. A segment that comes later is newer than all that the source had; only older
- * ones count as gone.
+ * A list ages. A listed segment may be gone when it is fetched: fetching handles that. A segment
+ * that appears after the listing is newer than all listed ones: only older ones count as gone.
  */
 #ifndef WAL_STORE_LISTED_WAL_H
 #define WAL_STORE_LISTED_WAL_H
@@ -13,27 +12,28 @@
 
 typedef struct ListedWal
 {
-    bool is_known;      /* it was listed; else none of the others is set, and no segment is gone */
-    uint64_t *segments; /* ascending; of the stream's history */
+    bool is_known; /* the source was listed; false: the other fields are unset, and no segment
+                      counts as gone */
+    uint64_t *
+        segments; /* numbers of the segments that were listed, on the stream's history; ascending */
     size_t count;
-    uint64_t newest; /* segments after this one may come yet */
+    uint64_t newest; /* number of the last segment that the source had; later ones may still be
+                        written */
 } ListedWal;
 
-/*
- * List the source's pg_wal. end: WAL before it was on the source's disk; LSN_INVALID: not known,
- * the source is at rest. Numbers are of the segments that have the name by which the stream calls
- * them. Memory is the arena's.
- */
+/* List the source's pg_wal; memory is the arena's. end: WAL before this LSN was on the source's
+ * disk; LSN_INVALID: not known, because the source is stopped. A segment counts only under the
+ * name, with the timeline, that the stream's history gives it. */
 MUST_CHECK bool listed_wal_read(Source *source, const WalStream *stream, Lsn end, Arena *arena,
                                 ListedWal *listed, Error *error);
 
-/* True if the source no longer had this segment. */
+/* True if the source no longer had this segment: it is not listed, and not after `newest`. */
 bool listed_wal_is_gone(const ListedWal *listed, uint64_t segment);
 
 /* The first segment at or after this one that is not gone. */
 uint64_t listed_wal_next(const ListedWal *listed, uint64_t segment);
 
-/* The first one that is gone; UINT64_MAX: none is. */
+/* The first segment at or after this one that is gone; UINT64_MAX: none is. */
 uint64_t listed_wal_next_gone(const ListedWal *listed, uint64_t segment);
 
 #endif

@@ -10,29 +10,31 @@ typedef struct RestoreCommand
 {
     const char *command;        /* with %f, %p, %r and %%, as in restore_command */
     const char *data_directory; /* where it runs, as the server's does */
-    const char *redo_file_name; /* for %r; NULL: there may be none */
-    int retry_timeout_seconds;  /* 0: a command that fails is not run again */
-    int limit_seconds; /* a command that takes longer is ended, an error; 0: there is no limit */
-    bool is_unasked;   /* no option names it: what it prints is shown afterwards, as details that
-                          name the file, or not at all in a look that prints nothing */
+    const char *redo_file_name; /* replaces %r; NULL: the command may not contain %r */
+    int retry_timeout_seconds;  /* how long a command that fails is run again; 0: not at all */
+    int limit_seconds; /* time after which a command is ended, which is an error; 0: no limit */
+    bool is_unasked;   /* the command comes from the target's configuration, not from an option: its
+                          output is shown afterwards, as details that name the file, or not at all in
+                          a look that prints nothing */
 } RestoreCommand;
 
-/* The limit for a command that no option names: one that waits for its file to appear (pg_standby)
- * would wait indefinitely. */
+/* The time limit for a command that no option names. Without a limit a command that waits for its
+ * file to appear (pg_standby) would wait indefinitely. */
 #define UNASKED_COMMAND_SECONDS 120
 
 #define RESTORE_OUTCOME_SIZE 256
 
 /*
- * Have the command write the archive's file `name` to `path`, where nothing is, or a file in
- * memory. *ended_well: its status was 0, the file may be there. A status of 1 to 125 says that the
- * archive has no such file; outcome, of RESTORE_OUTCOME_SIZE bytes, says how it ended.
+ * Run the command so that it writes the archive's file `name` to `path`, where no file exists, or
+ * which is a file in memory. *ended_well: its exit status was 0, so the file may exist. A status of
+ * 1 to 125 means that the archive has no such file; outcome, of RESTORE_OUTCOME_SIZE bytes,
+ * describes how the command ended.
  *
- * Anything above, or the end by a signal, says that the archive could not be asked: it is tried
- * again some times, after growing pauses, but not longer than retry_timeout_seconds after the first
- * time; then `"restore_command" failed: %s` is the error. Not so 126 and 127, by which the shell
- * says that there is nothing it could run. What a try has left at `path` is removed before the
- * next.
+ * Any other status, or a signal, means that the archive could not be asked: the command is run
+ * again some times, after growing pauses, but not later than retry_timeout_seconds after the first
+ * time; then `"restore_command" failed: %s` is the error. Statuses 126 and 127, by which the shell
+ * reports that it could run nothing, fail at once. A file that one attempt has left at `path` is
+ * removed before the next.
  */
 MUST_CHECK bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
                             bool *ended_well, char *outcome, Error *error);

@@ -1,8 +1,8 @@
 /*
  * The WAL that the rewound target will replay: the source's, from where recovery starts.
  *
- * wal_store.h lists the places of a segment. It is read (source_wal_read.c) before the plan is
- * made, since the plan rests on it, and staged from there afterwards.
+ * wal_store.h lists the places of a segment. The WAL is read (source_wal_read.c) before the plan is
+ * made, because the plan depends on it; later its segments are staged from the same places.
  */
 #ifndef WAL_STORE_SOURCE_WAL_H
 #define WAL_STORE_SOURCE_WAL_H
@@ -16,43 +16,45 @@
 /* The effect of fetching on the progress. */
 typedef enum WalFetchProgress
 {
-    WAL_FETCH_IS_PHASE,   /* it begins and ends a phase */
-    WAL_FETCH_IS_COUNTED, /* its bytes count in the phase at hand */
-    WAL_FETCH_IS_SILENT   /* the phase at hand only goes on printing */
+    WAL_FETCH_IS_PHASE,   /* fetching begins and ends a phase of the progress */
+    WAL_FETCH_IS_COUNTED, /* fetched bytes count in the current phase */
+    WAL_FETCH_IS_SILENT   /* fetched bytes do not count; the current phase continues to print */
 } WalFetchProgress;
 
-/* Only this folder sets its fields; divergence.c sets the store's limits, and callers the
- * progress. */
+/* The source's WAL and the state of fetching it. Fields are set in this folder only, with two
+ * exceptions: divergence.c sets the store's limits, and callers set `progress`. */
 typedef struct SourceWal
 {
-    Options options; /* its strings are the caller's */
+    Options options; /* a copy; strings are the caller's */
     const Clusters *clusters;
     WalStore *store;
     Arena *arena;
     Scratch *scratch;
-    bool only_reads;  /* a dry run or a look: nothing that is fetched is staged */
-    Lsn had_end;      /* WAL before it was on the source's disk; LSN_INVALID: see listed_wal_read */
-    ListedWal listed; /* of the source; when segments are first asked for */
-    Lsn fetched_from; /* LSN_INVALID: nothing was fetched before */
-    Lsn fetched_end;  /* segments that end up to here were fetched, as far as the source had
-                         them */
-    uint64_t part_segment;  /* the last one that was fetched in part */
-    uint32_t part_size;     /* from its first byte; 0: there is none */
-    bool lost_read_wal;     /* a dry run has removed what a rewind keeps: it did not fit */
-    uint64_t removed_bytes; /* that were fetched to be read only (source_wal_remove_before) */
-    bool has_command;       /* the store's restore command was given, or was looked for */
-    Lsn archived_end;       /* the last segment that only an archive has, of those that were looked
-                               for by the reading, ends here; LSN_INVALID: the source has all */
+    bool only_reads; /* a dry run or a look: nothing that is fetched is staged */
+    Lsn had_end; /* WAL before this LSN was on the source's disk; LSN_INVALID: see listed_wal_read
+                  */
+    ListedWal listed; /* the source's segments; listed when one is first asked for */
+    Lsn fetched_from; /* start of the range that was fetched; LSN_INVALID: nothing was fetched yet
+                       */
+    Lsn fetched_end;  /* end of that range: its segments were fetched, as far as the source had them
+                       */
+    uint64_t part_segment; /* number of the last segment that was fetched in part */
+    uint32_t part_size;    /* bytes of that segment, from its first; 0: none was fetched in part */
+    bool lost_read_wal; /* a dry run has removed fetched WAL for want of space; a rewind would keep
+                           it */
+    uint64_t
+        removed_bytes; /* bytes that were fetched, read and removed (source_wal_remove_before) */
+    bool has_command;  /* the store's restore command was given, or was already looked for */
+    Lsn archived_end; /* end of the last segment, of those that source_wal_read needed, that only an
+                         archive has; LSN_INVALID: the source has all */
     WalFetchProgress progress;
-    atomic_uint_least64_t fetched_bytes; /* and how long that took, for a thread that reads, too */
+    atomic_uint_least64_t fetched_bytes; /* read by other threads, with fetch_microseconds */
     atomic_uint_least64_t fetch_microseconds;
 } SourceWal;
 
-/*
- * clusters may still lack its histories; it, the arena and scratch must live as long. only_reads:
- * scratch is not of the target. state is the source's. restore_command: NULL if none is to be
- * asked. The caller destroys the store.
- */
+/* Create the SourceWal in the arena, with a store that the caller destroys. clusters may still lack
+ * its histories; clusters, the arena and scratch must live as long. only_reads: scratch lies
+ * outside of the target. state is the source's. restore_command: NULL if none is to be asked. */
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
                              Scratch *scratch, bool only_reads, Arena *arena);
@@ -64,133 +66,136 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
                                          Error *error);
 
-/*
- * Fetch the segments of [from, end) to the scratch directory, as far as the source has them;
- * segments that it or the target has are not fetched again. Nothing to do for a directory.
- */
+/* Fetch the segments of [from, end) to the scratch directory, as far as the source has them.
+ * Segments that are already there, or that the target has, are not fetched again. Does nothing if
+ * the source is a directory. */
 MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error);
 
 /* Set *has if the source itself has this segment, in its pg_wal. Archives are not asked. */
 MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
                                       Error *error);
 
-/*
- * Set *first to the first segment of [from, end) that the target does not keep and that is gone
- * from the source, and *gone_end to the end of the last; else to the first that the target does not
- * keep, and LSN_INVALID. Archives are not asked.
- */
+/* Find the segments of [from, end) that neither the source (by its list) nor the target has. *first
+ * is the first of them, *gone_end the end of the last. Otherwise *gone_end is LSN_INVALID, and
+ * *first is the first segment that the target does not keep. Archives are not asked. */
 MUST_CHECK bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first,
                                      Lsn *gone_end, Error *error);
 
 /* The bytes of [from, end) that source_wal_fetch would ask for. 0 for a directory. */
 uint64_t source_wal_bytes_to_fetch(const SourceWal *wal, Lsn from, Lsn end);
 
-/*
- * An error if a rewind has no room for [from, end), as far as it is not here or in what the target
- * keeps, and for so many bytes beside it: a dry run and a look ask for the room that the rewind
- * would have on the target's disk. Nothing to do for a directory.
- */
+/* Check that a rewind has room for fetching [from, end), without the part that is already fetched
+ * or that the target keeps, and for `beside` more bytes. A dry run and a look check the space that
+ * a rewind would have on the target's disk. Does nothing if the source is a directory. */
 MUST_CHECK bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside,
                                        Error *error);
 
-/* Set *bytes to the free space where WAL is fetched to. */
+/* Set *bytes to the free space of the scratch directory's file system. */
 MUST_CHECK bool source_wal_scratch_room(const SourceWal *wal, uint64_t *bytes, Error *error);
 
-/* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. What was asked
- * for and did not come does not count. */
+/* The rate at which the source sent its WAL, in bytes per second; 0: too little was sent to tell.
+ * Bytes that were asked for and did not arrive do not count. */
 double source_wal_fetch_rate(const SourceWal *wal);
 
-/* Remove all that a dry run has fetched: it stages nothing, and what it needs again is fetched
- * again. */
+/* Remove all WAL that a dry run has fetched: a dry run stages nothing. Segments that are needed
+ * later are fetched again. */
 MUST_CHECK bool source_wal_remove_fetched(SourceWal *wal, Error *error);
 
 /* Remove the copy of a segment that was fetched, if there is one. */
 MUST_CHECK bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error);
 
-/* The same for the segments from the one that holds `from` up to the one that holds lsn, which
- * stays; also for what an archive had of them, if it was copied here. */
+/* Remove the fetched copies of the segments from the one that holds `from` up to the one that holds
+ * lsn, which stays; copies from an archive are removed, too. */
 MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
 
 /* ---- Segments ---- */
 
-/* The first segment at or after that of `from` which the target does not have or keep: it must come
- * from the source or an archive. */
+/* The number of the first segment, at or after the one that holds `from`, that the target does not
+ * keep: it must come from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
 
-/* How much of the segment lies in the scratch directory, from its first byte; in a dry run, which
- * may have removed it, what a rewind would have there. */
+/* The bytes of the segment, from its first one, that lie in the scratch directory; in a dry run,
+ * which may have removed them, the bytes that a rewind would have there. */
 uint32_t source_wal_fetched_bytes(const SourceWal *wal, uint64_t segment);
 
-/* A file on this machine that holds the segment, restored from the archive if need be; the target's
- * own restore command is asked last. *may_take: it lies in the scratch directory, and can be moved
- * to where it is wanted. *found false: it is nowhere. */
+/* Find a file on this machine that holds the segment; a segment in the archive is restored. The
+ * target's own restore command is asked last. *may_take: the file lies in the scratch directory,
+ * and can be moved from there. *found is false if no place has the segment. */
 MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take,
                                 bool *found, Error *error);
 
 /*
- * All segments of [from, end), which were fetched, must be somewhere, also for the target's own
- * restore command; else an error names those that are nowhere, of which the last ends at
- * *missing_end. LSN_INVALID: none. WAL is needed up to needed_end: if the last of these segments is
- * missing, so are those that follow, up to the first that is somewhere (servers remove the oldest
- * first), and, if any is missing, all later ones that are gone from the source, up to the first
- * that an archive has.
+ * Check that a place, including the target's own restore command, has each segment of [from, end),
+ * which was fetched. Otherwise the error names the missing segments, and *missing_end is the end of
+ * the last of them; it is LSN_INVALID if none is missing.
+ *
+ * So that the list of an error is complete, it includes segments after `end` that are needed up to
+ * needed_end: if the last segment before `end` is missing, those that follow, up to the first that
+ * a place has (servers remove the oldest first); and if any is missing, later ones that are gone
+ * from the source, up to the first that an archive has.
  */
 MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
                                        Lsn *missing_end, Error *error);
 
-/*
- * Have the store ask the target's own restore command from now on, as -c would: the server that
- * will start finds there what the source no longer has. False: the target has no such command, or
- * it is asked already, or an option names another one.
- */
+/* Let the store ask the target's own restore command from now on, as -c would: the server that will
+ * start can find segments there that the source no longer has. Returns false if the target has no
+ * such command, if it is asked already, or if an option names another one. */
 bool source_wal_ask_target_command(SourceWal *wal);
 
-/* Set *can if the target's own restore command has a segment that the source no longer has. It is
- * false where a directory is asked first. */
+/* Set *can if the target's own restore command has a segment that the source no longer has. Always
+ * false with --wal-archive, whose directories are asked first, and with another restore command by
+ * an option. */
 MUST_CHECK bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can,
                                               Error *error);
 
+/* Set the error that the source no longer has WAL; names: a list of the missing files. Returns
+ * false. */
 bool error_source_wal_missing(const Version *version, const char *names, Error *error);
 
 /* ---- Reading ---- */
 
-/* It lives as long as the scan. */
+/* The range that source_wal_read reads, and its results. Must live as long as the scan. */
 typedef struct SourceWalReading
 {
     Lsn from; /* where recovery may start */
     Lsn end;
-    bool once; /* the copy of a segment that was fetched is removed as soon as it was read, but not
-                  of the one in which `end` lies */
+    bool once; /* remove the fetched copy of a segment as soon as it was read, except the one that
+                  holds `end` */
 
     /* Set by source_wal_read. */
-    Lsn last_end;    /* where the last whole record ends */
-    Lsn missing_end; /* it failed: segments are nowhere, or are not the source's, of which one ends
-                        here; else LSN_INVALID */
+    Lsn last_end;    /* end of the last whole record */
+    Lsn missing_end; /* after a failure: end of the last segment that is missing, or not the
+                        source's; otherwise LSN_INVALID */
 } SourceWalReading;
 
 /*
- * Read WAL; each record is checked. What is not here is fetched, some segments at a time, when
- * reading comes to them. *result tells what the records say, also which blocks are rebuilt. A hole
- * or damage before the end is an error, and so are segments that are nowhere. *scan is the caller's
- * to destroy on success; the strings of *result live as long as the SourceWal's arena.
+ * Read WAL of the range, and check each record. Segments that are not on this machine are fetched,
+ * some at a time, when reading reaches them. *result has the findings, including the blocks that
+ * recovery rebuilds. A gap or damage before the end, or a segment that no place has, is an error.
+ * *scan is the caller's to destroy on success; the strings of *result live as long as the
+ * SourceWal's arena.
  */
 MUST_CHECK bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan,
                                 ScanResult *result, Error *error);
 
-/* The room, at least, that reading [from, end) takes with `once`, in bytes. */
+/* The disk space, in bytes, that reading [from, end) with `once` takes at least. */
 uint64_t source_wal_room_to_read(const SourceWal *wal, Lsn from, Lsn end);
 
-/* The same for the stream's segments, up to its limit, without what is rebuilt. The stream lives as
- * long as the scan. */
+/*
+ * Read and check the records of the stream's segments from `from` to the stream's limit, as
+ * source_wal_read does, without fetching and without the blocks that recovery rebuilds. *last_end
+ * is the end of the last whole record. The stream must live as long as the scan, which the caller
+ * destroys.
+ */
 MUST_CHECK bool source_wal_check_chain(SourceWal *wal, const WalStream *stream, Lsn from,
                                        WalScan **scan, ScanResult *result, Lsn *last_end,
                                        Error *error);
 
 /*
- * Complete state->position, which is in no file of a stopped data directory: its WAL is read
- * from its last checkpoint to the last record. Nothing shows how far a stopped standby has
- * replayed: it may have removed or copied directories past its minRecoveryPoint, which does not
- * wait for that; then recovery must pass all the WAL it has.
+ * Complete state->position for a stopped source, where no file has it: read the WAL from the last
+ * checkpoint to the last record. No file shows how far a stopped standby has replayed: it may have
+ * removed or copied directories past its minRecoveryPoint, which is not updated for that. Then
+ * recovery must replay all the WAL that the standby has.
  */
 MUST_CHECK bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error);
 

@@ -1,7 +1,5 @@
-/*
- * The archive as the rewound target's server will ask it, by its restore_command, before it looks
- * in pg_wal. What it finds there may lead it away from the source.
- */
+/* The archive as the rewound target's server will ask it, by its restore_command, before looking
+ * into pg_wal. Files found there may lead that server away from the source. */
 #ifndef WAL_STORE_STANDBY_ARCHIVE_H
 #define WAL_STORE_STANDBY_ARCHIVE_H
 
@@ -13,36 +11,39 @@ typedef struct StandbyArchive
 {
     const Options *options;
     const Clusters *clusters;    /* with the source's history */
-    const char *restore_command; /* of that server; NULL: none, only pg_wal is looked at. It is run
-                                    only if it is the target's now, or an option's */
+    const char *restore_command; /* restore_command of that server, run only if the target has it
+                                    now or an option names it; NULL: the server has none, and only
+                                    pg_wal is looked at */
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
-    bool rewound;                /* else the target's pg_wal stays as it is */
-    Lsn divergence;              /* of a target that is rewound; LSN_INVALID: not known */
+    bool
+        rewound; /* the target is rewound, which changes its pg_wal; false: pg_wal stays as it is */
+    Lsn divergence; /* divergence of a target that is rewound; LSN_INVALID: not known */
     Scratch *scratch;
 } StandbyArchive;
 
 /* Files that the server would take for its history. */
 typedef struct MisleadingWal
 {
-    /* Timelines above the source's, of which it finds the history files; 0: it finds no such
-     * file. It follows the last one: findNewestTimeLine of access/transam/timeline.c counts up. */
+    /* Range of timelines above the source's whose history files the server will find; 0: none. The
+     * server follows the last one: findNewestTimeLine of access/transam/timeline.c counts up. */
     Timeline first_newer, last_newer;
     bool newer_in_archive, newer_in_pg_wal;
 
-    /* A file of the archive that has the name of one of the source's, and is another one: the
-     * history file of its timeline, or the segment of the divergence with the target's lost WAL,
-     * which would be replayed. "": none. */
+    /* Name of a file in the archive that is named like a file of the source and has another
+     * content: the history file of the source's timeline, or the segment of the divergence, with
+     * the target's lost WAL, which the server would replay. "": no such file. */
     char not_sources[WAL_NAME_SIZE];
 
-    /* The server's restore_command, where it was not run; then the archive was not asked. NULL: it
-     * was run, or there is none. */
+    /* The server's restore_command if it was not run, so that the archive was not asked; NULL: it
+     * was run, or the server has none. */
     const char *command_not_run;
 } MisleadingWal;
 
-/* An archive that cannot be asked has nothing. */
+/* Look for files that would mislead the server. Cannot fail: an archive that cannot be asked counts
+ * as empty. */
 MisleadingWal standby_archive_look(const StandbyArchive *archive, Arena *arena);
 
-/* Append which history files of newer timelines are where: `"NAME" from the archive`. */
+/* Append which history files of newer timelines exist and where: `"NAME" from the archive`. */
 void misleading_wal_append_newer(const MisleadingWal *misleading, Buffer *text);
 
 #endif

@@ -8,9 +8,10 @@
 #include "wal_store/source_wal.h"
 
 /*
- * Common history is fetched from the source where the target lacks it, if the caller sets the
- * store's fetch. clusters may still lack its histories. An error where --wal-archive or
- * --restore-command can be seen to be wrong. The caller destroys the store in any case.
+ * Create the store of the target's WAL, which the caller destroys in any case. Segments of common
+ * history that the target lacks are fetched from the source, if the caller sets the store's
+ * `fetch`. clusters may still lack its histories. An error if --wal-archive or --restore-command is
+ * visibly wrong.
  */
 MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters,
                                 const char *restore_command, Scratch *scratch, Arena *arena,
@@ -18,15 +19,13 @@ MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters
 
 /* ---- Histories ---- */
 
-/*
- * Read the target's history into clusters->target_history. Its file is also looked for where its
- * missing WAL is (target_wal). With --compare it need not be known: then it has no entries. A file
- * that is missing or wrong is an error otherwise.
- */
+/* Read the target's timeline history into clusters->target_history. Its file is looked for wherever
+ * missing WAL of the target is (target_wal). With --compare the history need not be known: it then
+ * has no entries. Otherwise a file that is missing or wrong is an error. */
 MUST_CHECK bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
                                     Clusters *clusters, Error *error);
 
-/* The source's, then the target's. */
+/* Read the source's history, then the target's, into clusters. */
 MUST_CHECK bool histories_read(const Options *options, WalStore *target_wal,
                                Timeline source_timeline, Arena *arena, Clusters *clusters,
                                Error *error);

@@ -11,23 +11,27 @@
 
 #define WAL_ARCHIVES_MAX 4
 
-/* Positions by which the spans of a store's WAL are told apart: wal_span_of. */
+/* LSNs that divide a store's WAL into spans with different rules: wal_span_of. */
 typedef struct WalLimits
 {
-    /* The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
-     * or minRecoveryPoint. LSN_INVALID: the source is a server, which says where its WAL ends. */
+    /* End of the WAL that the cluster is known to have had: the end of pg_control's checkpoint
+     * record, or minRecoveryPoint. LSN_INVALID: the source is a server, which itself reports the
+     * end of its WAL. */
     Lsn known_end;
-    /* From here on WAL may end: the cluster was shut down cleanly, and needs no more than the
-     * record that begins here (its checkpoint), or than what is before here (minRecoveryPoint).
-     * Else LSN_INVALID. See wal_store_open. */
+    /*
+     * LSN of a byte in the last record that a cleanly stopped cluster needs: the start of its
+     * checkpoint record, or the byte before minRecoveryPoint. WAL may end in the segment of this
+     * byte or any later one (WalSpan.may_end). LSN_INVALID: the cluster was not shut down cleanly.
+     * See wal_store_open.
+     */
     Lsn last_needed;
-    /* Where the histories part; LSN_INVALID until the caller finds it out. */
+    /* LSN of the divergence; LSN_INVALID until the caller has found it. */
     Lsn divergence;
-    bool is_proven; /* WAL proves the divergence, and not the history files alone */
+    bool is_proven; /* WAL proves the divergence; false: only the history files say so */
 } WalLimits;
 
 /*
- * What holds for a segment.
+ * The rules for a segment.
  *
  * segments                                        is_common  asks_archives
  * that end at or before a proven divergence       yes        yes
@@ -52,7 +56,7 @@ MUST_CHECK bool wal_archives_check(const Options *options, Error *error);
 /* The directories that options name, as they are asked; NULL after the last. */
 void wal_archives_of(const Options *options, const char *archives[WAL_ARCHIVES_MAX + 1]);
 
-/* The limits that a cluster's pg_control tells. */
+/* The limits that follow from a cluster's pg_control; the divergence is not set. */
 WalLimits wal_limits_of(const Control *control);
 
 WalSpan wal_span_of(const WalShape *shape, const WalLimits *limits, uint64_t segment);

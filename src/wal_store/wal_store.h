@@ -32,20 +32,23 @@
 
 #include <pthread.h>
 
-/* Below pg_wal: what was held of the target's WAL before its server was stopped. */
+/* Directory below pg_wal with the target's WAL that was held before its server was stopped
+ * (held_wal.h). */
 #define HELD_WAL_DIRECTORY "pg_rewind.work.held"
 
-/* The stores. Each one asks some of the places above, in that order: place_rows in wal_store.c. */
+/* The kinds of stores. Each one asks some of the places above, in that order: place_rows in
+ * wal_store.c says which. */
 typedef enum WalStoreKind
 {
     WAL_STORE_OF_TARGET = 1,
-    WAL_STORE_OF_SOURCE = 2,  /* of what the rewound target replays */
+    WAL_STORE_OF_SOURCE = 2,  /* the source's WAL, which the rewound target replays */
     WAL_STORE_OF_ARCHIVE = 4, /* archives alone */
     WAL_STORE_OF_STANDBY = 8  /* what a server finds: its pg_wal and its restore_command */
 } WalStoreKind;
 
-/* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content); with
- * NULL only look whether the source has it. Called under a lock, one at a time. */
+/* Fetch the source's pg_wal/NAME to the file `path`; path NULL: only look whether the source has
+ * the file. A fetched file has the whole content, or a first part of it. Called under a lock, one
+ * at a time. */
 typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path, bool *found,
                               Error *error);
 
@@ -53,33 +56,37 @@ typedef struct WalStore
 {
     /* The caller sets these before wal_store_create. */
     WalStoreKind kind;
-    WalStream stream; /* of all of them; its history may be filled in later, and the store sets
-                         how it is opened */
-    const char *data_directory; /* messages name PGDATA/pg_wal/SEGMENT */
-    const char *wal_directory;  /* PGDATA/pg_wal, the target's */
-    const char
-        *source_directory;     /* place "source": "SOURCE/pg_wal"; NULL: the scratch directory, */
-    const char *source_prefix; /* then "" or "source.", then the segment's name */
+    WalStream stream; /* what the places have in common; its history may be filled in later; the
+                         store sets `open` */
+    const char *data_directory;   /* messages name PGDATA/pg_wal/SEGMENT */
+    const char *wal_directory;    /* PGDATA/pg_wal, the target's */
+    const char *source_directory; /* directory of the place "source": SOURCE/pg_wal; NULL: the
+                                     scratch directory */
+    const char *source_prefix;    /* a segment's file there is this prefix, "" or "source.", and the
+                                     segment's name */
     Scratch *scratch;
-    const char *archives[WAL_ARCHIVES_MAX + 1]; /* directories, as asked; NULL after the last */
-    RestoreCommand restore;                     /* with a command, or NULL */
+    const char *archives[WAL_ARCHIVES_MAX + 1]; /* directories in the order in which they are asked;
+                                                   NULL after the last */
+    RestoreCommand restore;                     /* command to ask; restore.command may be NULL */
     WalLimits limits;
-    WalStoreFetch fetch; /* of common history */
+    WalStoreFetch
+        fetch; /* fetches segments of common history from the source; NULL: nothing is fetched */
     void *fetch_context;
 
-    Lsn needed_from; /* for messages: the list of what is missing begins with its segment, or before
-                        it. 0: with the segment that is asked for. The caller sets it when it finds
-                        it out */
+    Lsn needed_from; /* for messages: the list of missing segments begins at this LSN's segment or
+                        before it; 0: at the segment that is asked for. The caller sets it when it
+                        is known */
 
     bool *unasked_failed; /* Options.unasked_failed */
 
     /* The store sets these. */
-    pthread_mutex_t lock; /* held while a file is fetched; guards what follows */
-    uint64_t *refused;    /* segments that the restore command did not have */
+    pthread_mutex_t lock; /* held while a file is fetched; guards the fields below */
+    uint64_t *refused;    /* numbers of the segments that the restore command did not have */
     size_t refused_count;
 } WalStore;
 
-/* The fields that all stores have in common; the rest is the target's. Strings are the arena's. */
+/* Returns a WalStore to pass to wal_store_create, with the fields set that all kinds share; the
+ * caller sets the others. Strings are the arena's. */
 WalStore wal_store_description(WalStoreKind kind, const Options *options, const Clusters *clusters,
                                const char *restore_command, Scratch *scratch, Arena *arena);
 
@@ -90,48 +97,45 @@ bool wal_store_has_archive(const WalStore *store);
 WalStore *wal_store_create(const WalStore *made_from);
 void wal_store_destroy(WalStore *store); /* NULL is allowed */
 
-/*
- * Ask this restore command as well from now on, which no option names: where it fails, a warning
- * says so, it counts as a command that has nothing, and neither it nor another such command is run
- * again in this run. For a store without a restore command. The string must live as long as the
- * store; NULL: there is none.
- */
+/* Add a restore command that no option names, to a store without one. If the command fails, a
+ * warning says so, the command counts as having no file, and neither it nor another such command is
+ * run again in this run. The string must live as long as the store; NULL adds nothing. */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
 
-/* True if the target has this segment of common history whole, and keeps it. A symbolic link counts
- * as absent: the plan removes it. */
+/* True if the target's pg_wal has this segment of common history whole, so that a rewind keeps the
+ * file. A symbolic link counts as absent: the plan removes it. */
 bool wal_store_keeps(const WalStore *store, uint64_t segment);
 
 /*
- * A WalOpen (context is the store). A file whose first page is not that of the segment (recycled)
- * counts as not there in that place. What an archive has of another size than a segment's, or what
- * is damaged as a compressed file, is an error (contract: `unexpected file size for "%s": ...`).
- * For the restore command see restore.h.
+ * Open a segment in the first place that has it: a WalOpen whose context is the store. A file whose
+ * first page is not the segment's (a recycled file) counts as missing in that place. A file of an
+ * archive whose size is not a segment's, or that is damaged as a compressed file, is an error
+ * (contract: `unexpected file size for "%s": ...`). For the restore command see restore.h.
  *
  * A .partial file holds the start of a segment, and does not show how much of it: pg_receivewal
- * writes one, and a server that is promoted leaves the last segment of the timeline that it leaves
- * as one. It is the last resort, and right only if its records reach the segment's end, or if WAL
- * may end in this segment (WalSpan.may_end; not after a crash): design/correctness.md.
+ * writes one, and a server that is promoted leaves the last segment of its old timeline as one. It
+ * is asked last, and is right only if its records reach the segment's end, or if WAL may end in
+ * this segment (WalSpan.may_end; not after a crash): design/correctness.md.
  */
 MUST_CHECK bool wal_store_open(void *store, uint64_t segment, int *fd, bool *found, Error *error);
 
-/* The same in the clusters' own pg_wal only: no archive is asked, and nothing is fetched. */
+/* Like wal_store_open, in the clusters' own pg_wal only: no archive is asked, nothing is fetched.
+ */
 MUST_CHECK bool wal_store_open_own(void *store, uint64_t segment, int *fd, bool *found,
                                    Error *error);
 
-/* The same everywhere else. */
+/* Like wal_store_open, in all places but the clusters' own pg_wal. */
 MUST_CHECK bool wal_store_open_archived(void *store, uint64_t segment, int *fd, bool *found,
                                         Error *error);
 
-/* As wal_store_open; *path gets the file's path. What is below the scratch directory is the
- * caller's to take. */
+/* Like wal_store_open, but *path gets the path of the file. A file below the scratch directory may
+ * be moved away by the caller. */
 MUST_CHECK bool wal_store_find(WalStore *store, uint64_t segment, Buffer *path, bool *found,
                                Error *error);
 
-/*
- * True if a place has the segment. *how, in the arena, is a sentence about the answer; where places
- * fail to answer it is the error of the last.
- */
+/* True if a place has the segment. *how, in the arena, is a sentence about that answer: which place
+ * has the segment, or that none has it; if places could not be asked, the error of the last of
+ * them. */
 bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char **how);
 
 /* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
@@ -145,7 +149,7 @@ MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t li
 MUST_CHECK bool wal_file_is_segment(const WalShape *shape, int fd, const char *path,
                                     uint64_t segment, bool *is, Error *why_not, Error *error);
 
-/* True if the restore command did not have the segment. */
+/* True if the restore command was asked for the segment in this run, and did not have it. */
 bool wal_store_was_refused(const WalStore *store, uint64_t segment);
 
 /* ---- missing_wal.c ---- */
@@ -157,10 +161,10 @@ bool wal_store_was_refused(const WalStore *store, uint64_t segment);
  */
 bool error_missing_in_wal_store(void *store, uint64_t segment, Error *error);
 
-/* Say how WAL and history files that are missing can be given. */
+/* Add a hint to the error: how to provide missing WAL and history files. Returns false. */
 bool error_hint_missing_files(const WalStore *store, Error *error);
 
-/* Add a segment to a list of names that are missing. False: the list is long enough. */
+/* Append a segment's name to a list of missing ones. Returns false if the list is long enough. */
 bool wal_missing_add(Buffer *names, const char *name);
 
 #endif
