@@ -30,10 +30,10 @@
 #define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
 
 /*
- * One attempt to connect, made in its own thread: name resolution, libpq's walk through
- * several hosts and their timeouts cannot be interrupted, but we must be able to stop or time out
- * during the attempt. An attempt that was given up is freed by the second of the two, this thread
- * or the one that waited for it, that leaves it.
+ * One attempt to connect, made in its own thread: name resolution, libpq's walk through several
+ * hosts and their timeouts cannot be interrupted, but we must be able to stop or time out during
+ * the attempt. Two threads share an attempt that was given up, this one and the one that waited for
+ * it: the second one to leave frees it.
  */
 typedef struct ConnectAttempt
 {
@@ -44,7 +44,7 @@ typedef struct ConnectAttempt
     size_t count;
 
     PGconn *pg;       /* the result */
-    char sqlstate[6]; /* of the server's refusal; "": no server has said one */
+    char sqlstate[6]; /* SQLSTATE of the server's refusal; "": no server has sent one */
     ErrorKind kind;
     ConnectionRefusal refusal;
     atomic_bool left; /* by one of the two */
@@ -81,19 +81,17 @@ bool connection_knows_option(const char *keyword)
 
 /* ---- Newer options ---- */
 
-/*
- * Connection options, and values of them, that not every libpq knows. An older one refuses such an
- * option as if it were misspelt, and does not look at its environment variable at all. That may be
- * the libpq that this program runs with, or the one of the target's server.
- */
+/* Connection options, and values of options, that not every libpq knows: not the one of this
+ * program, or not the one of the target's server. An older libpq refuses such an option as if it
+ * were misspelt, and ignores its environment variable. */
 #define LIBPQ_MAJOR(version) ((version) / 10000)
 
 typedef struct NewerOption
 {
     const char *keyword;
-    const char *variable; /* NULL: it has none, or that of an older option */
+    const char *variable; /* environment variable; NULL: none, or an older option's */
     int since;            /* major version of libpq */
-    const char *value;    /* that this version added to an older option; NULL: the option is new */
+    const char *value;    /* value that is new for an older option; NULL: the option is new */
     const char *demand;   /* a value that demands more of a server than a libpq without it does;
                              ANY_VALUE: each that is not empty; NULL: none */
 } NewerOption;
@@ -279,7 +277,7 @@ static void add_number(ConnectAttempt *attempt, const char *keyword, int least, 
                   arena_printf(attempt->arena, "%d", number > least ? number : least));
 }
 
-/* The retry timeout as far as it tells how soon a loss has to be noticed. */
+/* The seconds within which a lost connection has to be noticed, from the retry timeout. */
 static int notice_seconds(int retry_timeout_seconds)
 {
     if (retry_timeout_seconds == 0)
@@ -324,7 +322,7 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
 
 /* ---- Why it failed ---- */
 
-#define TOO_MANY_CONNECTIONS "53300" /* of the server, the database or the role */
+#define TOO_MANY_CONNECTIONS "53300" /* for the server, the database or the role */
 #define NO_PRIVILEGE "42501"
 
 /* Shutting down, crashed, starting up. */
@@ -363,7 +361,7 @@ static bool message_sqlstate(const char *message, char sqlstate[6])
     return false;
 }
 
-/* ---- What to do about it ---- */
+/* ---- Hints for connection errors ---- */
 
 typedef struct ConnectionHint
 {

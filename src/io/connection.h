@@ -57,8 +57,7 @@ typedef struct ConnectionServer
      * answered. */
     const char *host, *address, *port;
     const char *database;
-    const char *
-        password; /* the password that the server asked for and accepted; NULL: it asked for none */
+    const char *password; /* password that the server asked for; NULL: it asked for none */
 } ConnectionServer;
 ConnectionServer connection_server(const Connection *connection);
 
@@ -160,10 +159,9 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
  * another SQLSTATE nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-#define NO_SUCH_FILE "58P01" /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
-#define INSUFFICIENT_PRIVILEGE                                                                     \
-    "42501" /* missing privilege of a role, or for a file: EACCES, EPERM (elog.c) */
-#define NOT_IN_REPERTOIRE "22021" /* a name is invalid in the encoding */
+#define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
+#define INSUFFICIENT_PRIVILEGE "42501" /* of a role, or for a file: EACCES, EPERM (elog.c) */
+#define NOT_IN_REPERTOIRE "22021"      /* a name is invalid in the encoding */
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, const char *sqlstate,
                                              Error *error);
 
@@ -214,7 +212,8 @@ MUST_CHECK bool connection_string_options(const char *conninfo, ConnectionOption
  * the string is invalid. */
 char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
 
-/* The dbname that the connection string or the environment names explicitly, or NULL. */
+/* The dbname that the connection string, PGDATABASE or a service names explicitly, in the arena;
+ * NULL: none does. */
 char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 
 /* True if the libpq that this process uses knows the option. */

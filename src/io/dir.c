@@ -15,10 +15,10 @@
 /* One walk. */
 typedef struct Walk
 {
-    DirVisitor visit; /* NULL: all is removed */
+    DirVisitor visit; /* visitor of the walk; NULL: everything is removed */
     DirFollow follow;
     void *context;
-    Buffer path;      /* of the entry at hand */
+    Buffer path;      /* path of the current entry */
     size_t root_size; /* the bytes of it that the visitor does not get */
 } Walk;
 
@@ -139,9 +139,9 @@ typedef struct FoundEntry
     bool vanished;
 } FoundEntry;
 
-/* Fill in the target of a link, and what it leads to where it is followed. It stays a link only if
- * that is not there or is no directory: a tablespace that is there, but cannot be read now, is not
- * an empty one. */
+/* Fill in the target of a link, and, if the link is followed, what it leads to. A followed link
+ * stays a link only if its target does not exist or is no directory: a tablespace that exists, but
+ * cannot be read now, is not an empty one. */
 static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
 {
     const ssize_t length = readlinkat(fd, name, found->link_target, PATH_MAX);

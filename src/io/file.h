@@ -122,9 +122,9 @@ MUST_CHECK bool file_reserve(int fd, const char *path, uint64_t size, Error *err
 bool file_is_like_new(const char *path, const struct stat *status);
 
 MUST_CHECK bool file_set_mode(int fd, const char *path, mode_t mode, Error *error);
-MUST_CHECK bool
-file_stat(const char *path, struct stat *status, bool *found,
-          Error *error); /* follows links; found: as for file_open_read, here and in file_lstat */
+/* Read a file's status; file_stat follows links. A missing file is an error if found is NULL,
+ * otherwise *found is false. */
+MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found, Error *error);
 MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, Error *error);
 
 /* True if the directory has that name, including a dangling link. False also if that cannot be

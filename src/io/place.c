@@ -17,7 +17,7 @@
 
 #define MOUNTS_PATH "/proc/self/mountinfo"
 #define MOUNTS_SIZE_MAX (64u * 1024 * 1024)
-#define LINKS_MAX 40 /* that Linux follows in one path */
+#define LINKS_MAX 40 /* number of links that Linux follows in one path */
 
 /* The number of the mount that a path is on; 0: the kernel does not say. A link is followed with
  * AT_SYMLINK_FOLLOW in flags. statx tells it since Linux 5.8, and before that a file handle does

@@ -35,7 +35,7 @@ typedef struct Child
     int stdout_fd;                    /* unless there is a log */
     bool quiet;                       /* stderr is /dev/null, not ours */
     const char *log;                  /* both are appended to this file, which is there; or NULL */
-    const ServerSurroundings *server; /* of a child that starts a server, else NULL */
+    const ServerSurroundings *server; /* set for a child that starts a server; otherwise NULL */
     pid_t pid;
 } Child;
 
@@ -49,9 +49,9 @@ static void signal_child(const Child *child, int number)
 
 /* ---- The environment of a server ---- */
 
-/* What libpq reads (libpq/fe-connect.c, fe-secure-openssl.c, fe-auth-oauth.c, documented as
- * "Environment Variables"), up to 19. The server would hand it on to all that it runs, take
- * settings from it, and show it to whoever can read /proc. */
+/* The environment variables that libpq reads, up to 19 (libpq/fe-connect.c, fe-secure-openssl.c,
+ * fe-auth-oauth.c, documented as "Environment Variables"). A server would pass them on to all
+ * programs that it runs, take settings from them, and show them to users who can read /proc. */
 static const char *const libpq_variables[] = {
     "PGAPPNAME",
     "PGCHANNELBINDING",
@@ -131,8 +131,8 @@ static char **make_environment(void)
 
 /* ---- The limits of a server: a child has what its parent has when it starts ---- */
 
-/* Set our soft limits to these, as far as our hard ones allow. former gets ours; it may be the same
- * array. */
+/* Set our soft limits to these, except where a hard limit is lower. former gets our limits before
+ * that; it may be the same array. */
 static void exchange_limits(const struct rlimit *limits, struct rlimit *former)
 {
     for (int i = 0; i < RLIM_NLIMITS; i++)
@@ -148,7 +148,8 @@ static void exchange_limits(const struct rlimit *limits, struct rlimit *former)
     }
 }
 
-/* Set our score. The kernel lets only root lower it below the one that we began with. */
+/* Set the oom_score_adj of this process. The kernel lets only root lower it below the value that
+ * the process began with. */
 static void set_oom_score_adj(const char *number)
 {
     AUTO_FD int fd = -1;

@@ -30,9 +30,9 @@ MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *ou
 /* The things that a server inherits from the process that starts it. */
 typedef struct ServerSurroundings
 {
-    const char *const
-        *environment; /* "NAME=value", up to a NULL; NULL: our own, without the variables that libpq
-                         reads: they may hold passwords and settings of our connections */
+    /* "NAME=value", up to a NULL. NULL: our own environment, without the variables that libpq
+     * reads: they may hold passwords and settings of our connections. */
+    const char *const *environment;
     const struct rlimit *limits; /* RLIM_NLIMITS soft limits; those that our hard limits allow are
                                     set; NULL: our own */
     const char *oom_score_adj; /* the value to set, ignored if it is less than ours, which only root

@@ -17,7 +17,7 @@
 #define PREFIX "pg_rewind-dry-run."
 #define RANDOM_PART "XXXXXX" /* mkdtemp's */
 #define ATTEMPTS_MAX 100
-#define STAT_BLOCK_SIZE 512 /* of st_blocks, see stat(2) */
+#define STAT_BLOCK_SIZE 512 /* unit of st_blocks in bytes, see stat(2) */
 #define REMOVALS_MAX 50
 #define REMOVAL_PAUSE_MILLISECONDS 100
 
@@ -51,9 +51,10 @@ static bool lock_directory(int fd, const char *path, bool *supported)
     return file_lock(fd, path, &locked, supported, NULL) && locked;
 }
 
-/* ---- What killed processes have left ---- */
+/* ---- Directories that killed processes have left ---- */
 
-/* Remove it if no process uses it. A directory on which no lock can be tried stays. */
+/* Remove a scratch directory that no process uses. A directory on which no lock can be tried stays.
+ */
 static void remove_stale(int parent_fd, const char *parent, const char *name)
 {
     AUTO_BUFFER Buffer buffer = {0};

@@ -20,16 +20,16 @@ typedef struct Extent
 struct Spool
 {
     Buffer directory; /* empty: it is memory */
-    int fd;           /* of the file at hand; -1: none */
+    int fd;           /* descriptor of the current file; -1: none */
     Buffer path;      /* for messages; empty without a file */
-    Extent *extents;  /* they stay where they are: what is in them is pointed to */
+    Extent *extents;  /* extents, which are never moved: callers hold pointers into them */
     size_t extent_count;
-    size_t used;   /* of the last one */
-    uint64_t size; /* of all extents */
+    size_t used;   /* bytes used in the last extent */
+    uint64_t size; /* size of all extents */
     uint64_t file_size;
 };
 
-/* Make a file, in place of the one at hand, whose extents stay mapped. */
+/* Create a file to replace the current one, whose extents stay mapped. */
 static bool make_file(Spool *spool, Error *error)
 {
     const char *path = buffer_string(&spool->path);

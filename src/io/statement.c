@@ -16,19 +16,19 @@
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
 
-/* Of DataRow messages, the type included. */
+/* Sizes in DataRow messages; that of a row's header includes the type. */
 #define ROW_HEADER_SIZE 7
 #define COLUMN_HEADER_SIZE 4
 
 #define RECEIVE_BUFFER_MIN (16 * 1024)
 #define RECEIVE_BUFFER_MAX (128 * 1024) /* the default of the system */
 
-/* How far a transaction is begun. */
+/* The progress of beginning a transaction. */
 typedef enum Opening
 {
-    OPENING_NONE,    /* there is no transaction */
+    OPENING_NONE,    /* no transaction is open */
     OPENING_DUE,     /* the next statement takes the opening with it */
-    OPENING_SENT,    /* its answer comes before those of the statements */
+    OPENING_SENT,    /* sent; the answer comes before those of the statements */
     OPENING_ANSWERED /* the server has answered, and is the expected one */
 } Opening;
 
@@ -42,23 +42,24 @@ struct Connection
      * it finds the connection closed.
      */
     bool unusable;
-    char sqlstate[6]; /* of the last statement, if it failed; else empty */
+    char sqlstate[6]; /* SQLSTATE of the last statement if it failed; otherwise empty */
     const char *parameters[CONNECT_PARAMETERS_MAX + 1]; /* keywords of those that libpq got */
     int silence_milliseconds_max;                       /* longer ones count as lost */
     int silent_milliseconds;       /* what we have waited since the last byte came */
-    Rate *rate;                    /* NULL: no limit */
-    _Atomic uint64_t *round_trips; /* counts them; NULL: nobody wants to know */
+    Rate *rate;                    /* limit of the rate; NULL: no limit */
+    _Atomic uint64_t *round_trips; /* counter of the caller's; NULL: round trips are not counted */
 
     char settings_sql[1024]; /* the second statement of each transaction */
     bool savepoint;          /* the third one makes CONNECTION_SAVEPOINT */
     Opening opening;
     char expected[CONNECTION_INSTANCE_SIZE]; /* the instance that must answer; empty: any */
-    char instance[CONNECTION_INSTANCE_SIZE]; /* the one that answered last */
+    char instance[CONNECTION_INSTANCE_SIZE]; /* instance that answered last */
     bool met_other;      /* in this transaction another instance than the expected one answered */
     bool in_transaction; /* one was begun by what was sent, and not ended by what was answered */
     bool ending;         /* the last statement that was sent ends it */
-    bool rollback_sent;  /* its answer comes before all others, and is not waited for */
-    int awaited;         /* statements whose answers have not come to their end */
+    bool rollback_sent; /* end of a transaction was sent; its answer comes before all others, and is
+                           not waited for */
+    int awaited;        /* statements whose answers have not come to their end */
 };
 
 /* The kind of error that the failed result is. Without a result or SQLSTATE: the connection is
@@ -214,11 +215,9 @@ static bool send_plain(const Connection *connection, const char *sql)
     return PQsendQueryParams(connection->pg, sql, 0, NULL, NULL, NULL, NULL, 0) != 0;
 }
 
-/*
- * Send what begins the transaction, if that is due. The synchronization point after it ends the
- * statement timeout that the server has set off by then (up to version 10 it would go on to the
- * next point).
- */
+/* Send the statements that begin the transaction, if they are due. The synchronization point after
+ * them ends the statement timeout that the server has started by then (up to version 10 that
+ * timeout would continue to the next point). */
 static bool send_opening(Connection *connection)
 {
     if (connection->opening != OPENING_DUE)
@@ -261,7 +260,7 @@ bool connection_send(Connection *connection, const Query *query, Error *error)
     return true;
 }
 
-/* ---- What is answered ---- */
+/* ---- Answers ---- */
 
 /*
  * Take what is left up to the next synchronization point. The first result among it that is an
@@ -332,7 +331,7 @@ static bool take_single(Connection *connection, PGresult **result, PGresult **fa
     return next_result(connection, &end, error) && (end == NULL || error_lost(connection, error));
 }
 
-/* An error of a statement that has no answer of its own: `name` is for messages. */
+/* Set the error of a statement that has no Query; `name` stands for it in messages. */
 static bool error_plain(Connection *connection, PGresult *failed, const char *name, Error *error)
 {
     error_query(connection, failed, &(Query){.sql = name}, "in", error);
@@ -448,9 +447,10 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
 /* ---- Transactions ---- */
 
 /*
- * The instance, and settings. These are local to the transaction: through a pooler the next client
- * gets this server connection as it was. The timeouts come first: they apply to what follows. In 8
- * MB of work_mem there is room for the names of a directory of 100,000 files.
+ * The statement that asks for the instance and sets settings, which are local to the transaction:
+ * through a pooler the next client gets this server connection unchanged. The timeouts come first:
+ * they apply to what follows. In 8 MB of work_mem there is room for the names of a directory of
+ * 100,000 files.
  */
 static const char settings_sql[] =
     "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
@@ -556,10 +556,9 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
     return connection;
 }
 
-/*
- * The system receives into its buffer while we wait, and we have not counted these bytes. So the
- * buffer is small if the rate is low. A socket of this machine (AF_UNIX) has no such buffer.
- */
+/* Keep the socket's receive buffer small if the rate is low: while we wait, the system receives
+ * into that buffer, and these bytes are not counted yet. A socket of this machine (AF_UNIX) has no
+ * such buffer. */
 void connection_limit_rate(Connection *connection, Rate *rate)
 {
     const uint64_t share = rate_limit(rate) / 16;

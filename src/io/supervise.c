@@ -72,9 +72,9 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
     {
         take_signals();
         signals_set_parent(parent);
-        /* When its parent dies, no process waits for the work any more, and the caller may use the
-         * directory for something else: SIGTERM ends the child before the commit, and does not
-         * hinder it after. */
+        /* When the parent dies, SIGTERM ends this child, except after the commit: otherwise the
+         * child would continue in a directory that the caller may already use for something else.
+         */
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
             raise(SIGTERM);
@@ -90,8 +90,8 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
     last_child = pid;
     while (waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         ;
-    /* The child's number may be given out again as soon as it is taken from the system: until
-     * `child` forgets it, no signal is handed on. */
+    /* The child's pid may be reused as soon as its status is collected: no signal may be sent to
+     * `child` from then on. */
     block_stops(&before);
     while (waitpid(pid, wait_status, 0) < 0 && errno == EINTR)
         ;
@@ -100,8 +100,8 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
     return true;
 }
 
-/* Ends early with a signal that asks for a stop, also with one that comes as the pause begins.
- * False: there was one. */
+/* Pause before the next run. False if a signal asked for a stop, before the pause or during it:
+ * that ends the pause. */
 static bool pause_before_retry(int seconds)
 {
     const struct timespec pause = {.tv_sec = seconds};

@@ -11,7 +11,7 @@
 
 #define ALTER_SYSTEM_PATH "postgresql.auto.conf"
 #define DEBIAN_ROOT "/etc/postgresql"
-#define LINKS_MAX 40      /* as the kernel */
+#define LINKS_MAX 40      /* links followed in one path, as many as the kernel follows */
 #define AUTH_DEPTH_MAX 20 /* twice CONF_FILE_MAX_DEPTH: the directory of include_dir counts too */
 #define AUTH_READS_MAX 1000
 
@@ -193,9 +193,9 @@ const char *configuration_path_in_target(const Configuration *configuration, con
 typedef struct NamedFiles
 {
     const Configuration *configuration;
-    const char **files; /* of ARRAY_ADD; the paths are in the arena */
+    const char **files; /* array of ARRAY_ADD; the paths are in the arena */
     size_t count;
-    int reads; /* of authentication files */
+    int reads; /* number of authentication files that were read */
 } NamedFiles;
 
 static bool is_listed(const NamedFiles *named, const char *path)
@@ -224,11 +224,9 @@ static void add_with_links(NamedFiles *named, const char *value)
 
 /* ---- files that pg_hba.conf, pg_ident.conf and pg_hosts.conf name: libpq/hba.c ---- */
 
-/*
- * Take a line, joined with those that a backslash at its end continues it with. Servers before 14
- * know no such backslash, and read the line that follows a comment. So a line with a comment is
- * never joined: a file that is named only in a comment is kept needlessly.
- */
+/* Take a line, joined with the lines that a backslash at its end adds. Servers before 14 do not
+ * know such a backslash, and read the line that follows a comment. So a line with a comment is
+ * never joined: the price is that a file named only in a comment is kept. */
 static bool take_auth_line(TextCursor *text, Buffer *joined)
 {
     bool continued = true, taken = false;

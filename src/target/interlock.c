@@ -57,14 +57,14 @@ struct Interlock
 {
     Arena *arena;
     const char *directory;
-    const char *path; /* of postmaster.pid */
+    const char *path; /* path of postmaster.pid */
     const char *temporary_path;
-    const char *kept_path; /* of the file that a crashed server had left */
-    bool gives_back;       /* that file exists, and goes back to its place */
-    bool displaced;        /* it was put there, and our file is not in its place yet */
+    const char *kept_path; /* path under which a crashed server's file is kept */
+    bool gives_back;       /* the kept file exists and has to go back to its place */
+    bool displaced;        /* crashed server's file is at kept_path, our file not yet at `path` */
     int lock_fd;           /* -1: nothing could be locked */
     PidFileState state;
-    dev_t device; /* of the file that we made; 0 before */
+    dev_t device; /* device of the file that this process created; 0 before that */
     ino_t inode;
     Buffer content;
 };
@@ -244,8 +244,8 @@ bool interlock_remove_leftover(const Interlock *interlock, Error *error)
         !file_lstat(interlock->kept_path, &status, &kept, error) ||
         (kept && !read_pid_file_owner(interlock, &found, &of_server, error)))
         return false;
-    /* What a killed run has kept goes back, unless a server came since: that would have replaced
-     * the killed run's file, and removed it at its end. */
+    /* The file that a killed run has kept goes back, unless a server was started since then: such a
+     * server has replaced the killed run's file, and removed its own when it stopped. */
     if (kept && !((found ? !of_server : was_claiming)
                       ? file_move(interlock->kept_path, interlock->path, error)
                       : file_remove(interlock->kept_path, error)))
@@ -278,7 +278,7 @@ bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error)
     return true;
 }
 
-/* Rename a new postmaster.pid over the one that is there. */
+/* Replace postmaster.pid, by rename, by a new file. */
 static bool replace_pid_file(Interlock *interlock, PidFileState state, Error *error)
 {
     if (!durable_replace(interlock->path, interlock->temporary_path, interlock->content.bytes,
@@ -310,7 +310,7 @@ bool interlock_restore_pid_file(Interlock *interlock, Error *error)
     return replace_pid_file(interlock, PID_FILE_CLAIMED, error);
 }
 
-/* Remove our postmaster.pid, and put back the one that a crashed server had left. */
+/* Remove our postmaster.pid, or replace it by the file that a crashed server had left. */
 static bool put_back_pid_file(Interlock *interlock, Error *error)
 {
     bool ours;

@@ -449,7 +449,7 @@ void last_start_settings(const LastStart *start, Settings *settings)
     static const struct
     {
         char letter;
-        const char *name, *value; /* of the setting; NULL: the value that the option has */
+        const char *name, *value; /* value of the setting; NULL: the value that the option has */
     } names[] = {{'B', "shared_buffers", NULL},
                  {'F', "fsync", "false"},
                  {'h', "listen_addresses", NULL},

@@ -20,9 +20,9 @@ typedef struct LastStart
     const struct rlimit *limits;    /* RLIM_NLIMITS of them; NULL: not known */
     const char *oom_score_adj;      /* the server's oom_score_adj as text; NULL: not known */
     const char *log; /* a regular file that stderr is appended to; NULL: none, or not known */
-    const char *const
-        *others; /* arguments of a postmaster.opts whose -D is absent or relative, so that they may
-                    be those of the server from which this directory was copied; NULL: none */
+    /* Arguments of a postmaster.opts whose -D is absent or relative, so that they may be those of
+     * the server from which this directory was copied; NULL: none. */
+    const char *const *others;
 } LastStart;
 
 /*

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
-#define START_FIELD 22 /* of a process's stat: see proc(5) */
+#define START_FIELD 22 /* number of the start time's field in a process's stat: see proc(5) */
 #define CLOCK_TOLERANCE_SECONDS 3
 
 /* ---- the file ---- */
@@ -111,7 +111,7 @@ bool pid_file_is_own(const char *directory)
 
 typedef struct Process
 {
-    char name[64]; /* of its program, at most 15 bytes; empty: not known */
+    char name[64]; /* name of its program, at most 15 bytes; empty: not known */
     char state;    /* 'Z': it has ended, and its parent has not waited for it, as process 1 of a
                       container may never do */
     int64_t start; /* in ticks since the machine was started */
@@ -141,7 +141,7 @@ static Process find_process(const char *number)
     return process;
 }
 
-/* When the process began, in seconds since 1970; 0: not known. */
+/* The start time of the process in seconds since 1970; 0: not known. */
 static time_t find_start(const Process *process)
 {
     const long ticks_per_second = sysconf(_SC_CLK_TCK);

@@ -46,7 +46,7 @@ bool pid_file_has_status(const char *directory, const char *status);
 
 /*
  * Look for the server that postmaster.pid in this directory names. *pid: a live process that may be
- * a server of the directory; 0: there is none. *found, which may be NULL: the file exists.
+ * a server of the directory; 0: no such process. *found, which may be NULL: the file exists.
  *
  * Not taken for a server: this process and its parent; a process of another user than the
  * directory's owner; a process that began after the file was written and works elsewhere; a process
@@ -93,7 +93,7 @@ bool error_hint_process(long pid, const char *directory, Error *error);
 
 /* Find a process of a server (by its program's name) that works in this directory, whatever
  * postmaster.pid says: a busy process does not notice at once that its postmaster has died, and
- * continues to write. *pid is 0 if there is none. */
+ * continues to write. *pid is 0 if no process does. */
 MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
 
 #endif

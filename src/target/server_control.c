@@ -10,9 +10,9 @@
 #include <string.h>
 
 #define TEXT_SIZE_MAX (16 * 1024 * 1024)
-#define START_SECONDS 10    /* that pg_ctl and we wait: then the server is there, or has ended */
-#define OF_SHELL "\"$`\\\n" /* pg_ctl hands paths to a shell, between double quotes */
-#define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
+#define START_SECONDS 10          /* time for a server to start or to fail */
+#define OF_SHELL "\"$`\\\n"       /* pg_ctl hands paths to a shell, between double quotes */
+#define LOG_BYTES_MAX (32 * 1024) /* size of the end of a log that is searched */
 #define LOG_LINES_MAX 8
 
 /* Read the whole text of a small file into the arena; NULL if that is not possible. */
@@ -265,7 +265,7 @@ typedef struct LogLines
 {
     Buffer text; /* holds them */
     TextCursor kept[LOG_LINES_MAX];
-    size_t count; /* of all that were kept in turn */
+    size_t count; /* number of all lines that were kept in turn */
     bool fatal;   /* the last ones are the message that the server ended with */
 } LogLines;
 
@@ -289,8 +289,8 @@ static const char *find_severity(const TextCursor *line, const char *severity)
     return found;
 }
 
-/* The message of a line that may be the server's last word; NULL: it tells of none, or of a client.
- */
+/* The message of a line that the server may have logged last before it exited; NULL: the line has
+ * no such message, or one about a client. */
 static const char *find_fatal(const TextCursor *line)
 {
     const char *message = find_severity(line, "FATAL: ");
@@ -318,8 +318,8 @@ static TextCursor read_end_of_log(const ServerLog *log, uint64_t since, Buffer *
     return (TextCursor){(const char *) text->bytes, (const char *) text->bytes + text->size};
 }
 
-/* Keep the last lines after that offset that tell of failures; of a long part only the end is
- * read. A failure that is repeated is kept once. */
+/* Keep the last lines after that offset that report failures; of a long part only the end is read.
+ * A repeated failure is kept once. */
 static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
 {
     static const char *const signs[] = {"FATAL: ", "PANIC: ", "DETAIL: ", "rror: "};
@@ -590,7 +590,7 @@ bool server_control_start(ServerControl *control, Error *error)
         !pid_file_wait_for_server(control->directory, ended_well ? START_SECONDS : 0, &pid, error))
         return false;
     if (pid != 0)
-        return true; /* also where pg_ctl has waited for its whole time */
+        return true; /* even if pg_ctl has waited for its whole time and failed */
     if (ended_well)
     {
         error_set(error, ERROR_FAILED, "the target's server is not running after it was started");

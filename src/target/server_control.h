@@ -28,17 +28,17 @@ typedef struct ServerControl
     LastStart last;
     bool start_is_given; /* `start` is --start-command's: server_control_save does not keep it */
     bool starts_as_last; /* `start` is run with the environment and the limits of the last start */
-    const char *log;     /* path of the file that gets what the commands print */
-    const char *server_log; /* path of the file that gets what a server that pg_ctl starts prints to
-                               stderr */
+    const char *log;     /* path of SERVER_CONTROL_LOG, which gets what the commands print */
+    const char *server_log;      /* path of the file that gets the server's stderr after a start by
+                                    pg_ctl: that of its last start, or `log` */
     const char *cluster_log;     /* path of the log of a cluster in Debian's layout; NULL: it has
                                     another layout */
     const char *config_file;     /* --config-file, or that of Debian's layout, or of the server's
                                     last start; NULL: the default */
     bool needs_own_file;         /* `start` needs postgresql.conf of the data directory */
     bool was_started;            /* `start` was run */
-    ServerLog logs[SERVER_LOGS]; /* all log files that a server may write, with their ends before
-                                    the last command */
+    ServerLog logs[SERVER_LOGS]; /* log files that a server may write to, with their ends before the
+                                    last command */
 } ServerControl;
 
 /*

@@ -103,7 +103,7 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
     *program = NULL;
     if (bindir != NULL)
     {
-        /* Who names it has decided. */
+        /* The user has chosen this directory, so its owner is not checked. */
         *program = arena_printf(arena, "%s/%s", bindir, name);
         if (is_program(*program, name, version))
             return true;

@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define DIRECTORY_LENGTH_MAX 4000 /* of the 4096 that the kernel takes */
+#define DIRECTORY_LENGTH_MAX 4000 /* bytes, of the 4096 that the kernel takes */
 #define LABEL_SIZE_MAX (1024 * 1024)
-#define GROUP_BITS 0050 /* of 0750, PG_DIR_MODE_GROUP in common/file_perm.h */
+#define GROUP_BITS 0050 /* group's bits of 0750, PG_DIR_MODE_GROUP in common/file_perm.h */
 
 static bool error_too_long(const char *directory, Error *error)
 {

@@ -91,7 +91,7 @@ MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Versio
 
 /*
  * Find restore_command of the target's configuration, in the arena. In 12 and later: by `postgres
- * -C` of a program that target_find_program finds; if there is none, by reading the configuration
+ * -C` of a program that target_find_program finds; without one, by reading the configuration
  * files, which is a warning if the user has asked for the command (-c). Before 12: from
  * recovery.conf, otherwise recovery.done. An error (contract) if the setting is absent or empty.
  */

@@ -30,11 +30,9 @@
  */
 #define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
 
-/*
- * What is a client: up to 9.6 there is no backend_type, but processes that serve no client have no
- * port. Another role's rows hide both, and count as clients if they have a role and a database:
- * workers of autovacuum have no role, the launcher of logical replication has no database.
- */
+/* Client connections: up to 9.6 there is no backend_type, but processes that serve no client have
+ * no port. Another role's rows hide both, and count as clients if they have a role and a database:
+ * workers of autovacuum have no role, the launcher of logical replication has no database. */
 #define USE                                                                                        \
     "WITH replication AS (SELECT pid, application_name, sync_state\n"                              \
     "    FROM pg_catalog.pg_stat_replication),\n"                                                  \
@@ -61,8 +59,8 @@ struct TargetServer
     const char *directory;
     const char *ways[WAYS_MAX + 1]; /* user and password: connection strings, without an address;
                                        up to a NULL */
-    const char **way;               /* the one that is tried now; at the NULL none works */
-    const char *database;           /* both clusters have it: the source has let us into it */
+    const char **way;     /* connection string that is tried now; at the NULL none works */
+    const char *database; /* a database of the source's connection, which the target has, too */
     Connection *connection;
     double last_attempt;
 };
@@ -146,7 +144,7 @@ static Connection *connect_one_way(const TargetServer *server, Error *error)
     Connection *connection;
     ConnectionRefusal refusal;
 
-    error->kind = ERROR_RETRY; /* it has not written its address yet */
+    error->kind = ERROR_RETRY; /* the server has not written its address yet */
     if (!pid_file_read(server->directory, &listens))
         return NULL;
     if (host[0] == '\0')
@@ -298,7 +296,7 @@ static void ask_use_once(TargetServer *server, Arena *arena, TargetUse *use)
             server->connection = NULL;
         }
     }
-    /* A server that takes no connections yet, or is stopping or gone, serves nobody. */
+    /* A server that takes no connections yet, is stopping, or has stopped, has no clients. */
     use->known = use->known || pid_file_has_status(directory, PID_FILE_STARTING) ||
                  pid_file_has_status(directory, PID_FILE_STOPPING) ||
                  (pid_file_find_server(directory, NULL, &pid, NULL) && pid == 0);

@@ -56,7 +56,7 @@ typedef struct WrittenSearch
     const Target *target;
     struct timespec stop;
     bool all;     /* decides: a file that was not written; otherwise one that was */
-    bool decided; /* such a file was found */
+    bool decided; /* a file that decides was found */
     bool any;     /* a file was looked at */
 } WrittenSearch;
 

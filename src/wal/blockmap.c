@@ -35,7 +35,8 @@ typedef struct Recent
 struct BlockMap
 {
     Recent recent[RECENT_COUNT]; /* emptied whenever words move */
-    BlockMapRelation **table;    /* NULL: empty place; at most half of them are taken */
+    BlockMapRelation **table; /* hash table of entries, NULL in an empty slot; at most half of the
+                                 slots are taken */
     size_t table_size;
     size_t relation_count;
 };
@@ -136,7 +137,8 @@ static BlockChunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t n
     return chunk;
 }
 
-/* This is not inlined: it would spill the registers of blockmap_add, which hardly ever needs it. */
+/* The function is not inlined: inlined it would spill the registers of blockmap_add, which hardly
+ * ever calls it. */
 static __attribute__((noinline)) void find_chunk(BlockMap *map, RelationId id, uint32_t number,
                                                  size_t word_count, Recent *recent)
 {

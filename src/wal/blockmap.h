@@ -40,7 +40,7 @@ void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 
 /* Note that a fork of the relation was created. */
 void blockmap_fork_made(BlockMap *map, RelationId relation, uint8_t fork);
-void blockmap_forget_forks(BlockMap *map); /* forget the created forks of all relations */
+void blockmap_forget_forks(BlockMap *map); /* clear forks_made of all relations */
 
 /* A full copy, which the caller destroys. */
 BlockMap *blockmap_copy(const BlockMap *map);
@@ -58,7 +58,7 @@ const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation);
 const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
 
 /* Find the first run of changed blocks within [from, end): it begins at *first and has *count
- * blocks. Returns false if there is none. Blocks past a truncation are not added. */
+ * blocks. Returns false without such a run. Blocks past a truncation are not added. */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
 

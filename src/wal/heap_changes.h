@@ -32,7 +32,7 @@ typedef enum RecordWeight
     RECORD_CHANGE       /* everything else, including records that we do not know */
 } RecordWeight;
 
-/* Classify one record by itself. A truncation is RECORD_MAINTENANCE, even of storage that the same
+/* Classify one record alone. A truncation is RECORD_MAINTENANCE, even of storage that the same
  * transaction created: the record of that creation is a RECORD_CHANGE, which decides for the
  * transaction. */
 RecordWeight record_weight(const WalRecord *record);

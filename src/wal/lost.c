@@ -12,7 +12,7 @@
 typedef struct Interned
 {
     Buffer bytes;
-    size_t *ends; /* of each string, in bytes */
+    size_t *ends; /* end of each string in `bytes` */
     size_t count;
     uint32_t *slots; /* by hash, open addressing: number + 1, or 0 */
     size_t capacity; /* a power of two */
@@ -31,15 +31,15 @@ typedef struct Open
 {
     uint64_t records;
     bool changes_schema;
-    RecordWeight weight; /* of its heaviest record */
+    RecordWeight weight; /* weight of its heaviest record */
     Item *items;         /* by relation, ascending */
     size_t count;
 } Open;
 
 typedef struct LostWork
 {
-    Interned relation_ids;             /* of each relation: the same numbers */
-    Interned sets;                     /* LostSet */
+    Interned relation_ids; /* ids of relations, with the same indexes as Lost.relations */
+    Interned sets;         /* LostSet */
     uint32_t open_xids[LOST_OPEN_MAX]; /* apart from the rest: they are searched one by one */
     Open *opens;
     size_t open_count;

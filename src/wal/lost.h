@@ -15,8 +15,7 @@
 
 #define LOST_TRANSACTIONS_MAX 5000000 /* 240 MB */
 #define LOST_RELATIONS_MAX 200000
-#define LOST_OPEN_MAX                                                                              \
-    65536 /* limit of transactions and subtransactions in progress at one moment */
+#define LOST_OPEN_MAX 65536 /* transactions and subtransactions in progress */
 #define LOST_SETS_SIZE_MAX ((size_t) 64 * 1024 * 1024) /* bytes */
 
 /* The changes of a transaction to a relation, as bits: LOST_TOUCHED for any record about its
@@ -36,10 +35,10 @@ typedef struct LostRelation
     uint64_t transactions; /* number of lost transactions that changed it */
     uint64_t records;      /* number of their records for it */
     RowCounts rows;        /* numbers of their rows in it */
-    const char
-        *name; /* schema.table, in another database than the connection's database/schema.table;
-                  without a known name database/relfilenode. May be no valid UTF-8: then it is not
-                  the exact name. NULL: not looked for. Not owned */
+    /* schema.table; database/schema.table in another database than the connection's;
+     * database/relfilenode if the name is unknown. Text that is not valid UTF-8 is not the exact
+     * name. NULL: not looked for. Not owned. */
+    const char *name;
     const char *table;    /* name of the table of an index or a TOAST table; NULL: none is known */
     const char *database; /* name of its database; NULL: not known. Not owned */
     bool is_sequence;     /* sequence that advanced after the divergence: last_value is set */

@@ -24,21 +24,22 @@ typedef struct SegmentReader
     uint8_t *page; /* in window: the page at page_lsn; NULL: none */
     Lsn page_lsn;
     WalPage header; /* of that page */
-    Lsn window_lsn; /* of window's first byte */
+    Lsn window_lsn; /* LSN of window's first byte */
     size_t window_size;
-    int fd; /* of open_segment; -1: none is open */
+    int fd; /* descriptor of open_segment; -1: none is open */
     uint64_t open_segment;
     char name[WAL_NAME_SIZE];
-    Timeline timeline; /* of the page before in reading order; 0: none yet */
+    Timeline timeline; /* timeline of the page before in reading order; 0: none yet */
     Buffer assembly;
-    WalRecord record; /* that is being read */
+    WalRecord record; /* record that is being read */
     Error failure;    /* what a parser says about invalid bytes: a fact, not our error */
 } SegmentReader;
 
 typedef enum ReadStatus
 {
     READ_OK,
-    READ_ABANDONED, /* the record was given up by its writer: facts->next_lsn is where to go on */
+    READ_ABANDONED, /* the record was aborted by a crash of its writer: reading continues at
+                       facts->next_lsn */
     READ_END,       /* facts say why */
     READ_FAILED     /* error is set */
 } ReadStatus;
@@ -139,9 +140,9 @@ static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn, bool has_recor
                            timeline, reader->timeline, reader->name, SHOWN(page_lsn));
     /*
      * The page on which a timeline ends keeps the old number in its header, so ranges are compared
-     * by whole pages. A history that lacks its oldest timelines does not tell which of them the
-     * first page of a segment belongs to. The server wants to know that only of pages from which it
-     * reads records (ReadRecord, access/transam/xlogrecovery.c).
+     * by whole pages. A history that lacks its oldest timelines does not show which of them the
+     * first page of a segment belongs to. The server checks that only for pages from which it reads
+     * records (ReadRecord, access/transam/xlogrecovery.c).
      */
     const bool is_older = timeline != 0 && timeline < history->entries[0].timeline &&
                           history_entry_at(history, page_lsn) == 0;

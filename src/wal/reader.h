@@ -33,10 +33,11 @@ typedef struct WalStream
                   no limit */
     WalOpen open;
     /*
-     * Set *rebuilds if recovery will replay this segment, so that blocks which its full-page images
-     * write whole need not be fetched. Called from several threads at once. Returns false with
-     * error set if that cannot be found out. NULL: the caller does not ask for such blocks. If set,
-     * a scan must begin at its floor (the LSN from which records count, see scan.h).
+     * Set *rebuilds if recovery is certain to find and replay this segment, so that blocks which
+     * the segment's full-page images write whole need not be fetched. Called from several threads
+     * at once. Returns false with error set if that cannot be found out. NULL: the caller does not
+     * ask for such blocks. If set, a scan must begin at its floor (the LSN from which records
+     * count, see scan.h).
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;

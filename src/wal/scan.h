@@ -93,7 +93,7 @@ typedef struct Summary
     BlockMap *blocks;      /* changed blocks; NULL after scan_take_maps */
     BlockMap *rebuilt;     /* blocks whose first record here writes them whole, so that their old
                               content does not matter; NULL: the stream does not ask for such blocks */
-    bool rebuilds;         /* recovery replays this segment, so `rebuilt` is filled */
+    bool rebuilds;         /* recovery is certain to replay this segment, so `rebuilt` is filled */
     BlockMap *map_blocks;  /* blocks of visibility maps that records change; NULL if `rebuilt` is */
     BlockMap *map_reads;   /* subset of map_blocks: replay of the first record here reads the block;
                               NULL if `rebuilt` is */
@@ -177,7 +177,7 @@ void scan_destroy(WalScan *scan); /* NULL is allowed */
 /*
  * Read from `from`, the start of an existing or future record, to the end of valid WAL, or to the
  * stream's limit. *end has the facts of the last segment: why no valid record follows, in
- * xlogreader.c's words, and in next_lsn where the last valid record ends (`from` if there is none).
+ * xlogreader.c's words, and in next_lsn where the last valid record ends (`from` without a record).
  *
  * An error (ERROR_FAILED, with "damage" and the LSN) if WAL continues after invalid bytes: the next
  * segment begins with a valid page of the stream's history that links to this one. A missing

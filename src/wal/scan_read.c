@@ -111,8 +111,9 @@ typedef struct ScanReads
     bool backwards; /* item 1 is the segment before it; the window is the number of items */
     Lsn from;       /* where item 0 is read from; LSN_INVALID: its beginning */
     size_t window;
-    Summary **summaries;  /* of item i at i % window; NULL: not read, or taken in */
-    WalSegmentFacts *end; /* of reading forward */
+    Summary *
+        *summaries; /* item i is at i % window; NULL: not read yet, or already added to the scan */
+    WalSegmentFacts *end; /* facts of the last segment, when reading forward */
 } ScanReads;
 
 static bool read_item(void *context, size_t item, bool *last, Error *error)
@@ -380,7 +381,8 @@ bool scan_back(WalScan *scan, Error *error)
     const uint64_t left = scan->lowest - 1;
     ScanReads reads = {.scan = scan, .first = left, .backwards = true};
 
-    assert(scan->rebuilt == NULL); /* which record is the first is then known too late */
+    assert(scan->rebuilt ==
+           NULL); /* reading backwards finds the first record of a block too late */
     if (scan_first_is_partial(scan))
         return complete_first(scan, error);
     /* WAL begins with segment 1, and after pg_resetwal with a record that has none before it. */

@@ -52,8 +52,8 @@ typedef struct RecordAt
 {
     const Version *version;
     Lsn wanted;
-    Lsn start;      /* of the last record that starts at or before it */
-    bool is_switch; /* and ends its segment early */
+    Lsn start;      /* start of the last record at or before `wanted` */
+    bool is_switch; /* the record ends its segment early (XLOG_SWITCH) */
 } RecordAt;
 
 static bool find_record_start(void *context, const WalRecord *record, Error *error)
@@ -205,7 +205,7 @@ static void sum_segments(const Cut *cut, ScanResult *result)
             result->unknown_rmgr = summary->unknown_rmgr;
             result->unknown_info = summary->unknown_info;
         }
-        /* Where the divergence did not cut its segment, all records of that lie after it. */
+        /* If the divergence did not cut its segment, all records of that segment lie after it. */
         if (summary->oldest_running_xid != 0 &&
             (segment < diverging ||
              (segment == diverging && summary->divergence == cut->divergence)))
@@ -287,7 +287,8 @@ static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
 }
 
-/* Where a change's own segment has no work before the change, that of an earlier one counts. */
+/* If a change's segment has no record of work before the change, that of an earlier segment counts.
+ */
 static void find_work_before_parameters(const Cut *cut, ScanResult *result)
 {
     Lsn last_work_lsn = LSN_INVALID;

@@ -211,7 +211,7 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
     }
 }
 
-/* This is not inlined into visit_record, which hardly ever needs it. */
+/* The function is not inlined, because visit_record hardly ever calls it. */
 static __attribute__((noinline)) bool note_record(Summary *summary, const WalRecord *record,
                                                   Error *error)
 {

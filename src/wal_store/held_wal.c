@@ -8,7 +8,8 @@
 
 #define INCOMING "incoming" /* below the directory: a copy that is not whole yet */
 
-/* Limit for copies, which take time while the server goes on. What exceeds it is only linked. */
+/* The limit for copies in bytes: the server writes more WAL while files are copied. Further
+ * segments are only linked. */
 #define COPIED_BYTES_MAX (UINT64_C(1024) * 1024 * 1024)
 
 typedef struct Holder
@@ -152,8 +153,8 @@ bool held_wal_take(const HeldWal *held, Error *error)
     if (file_space(holder.directory, &space, NULL))
         holder.copy_left =
             space.free_bytes / 4 < COPIED_BYTES_MAX ? space.free_bytes / 4 : COPIED_BYTES_MAX;
-    /* Links come first, because they take no time. While files were copied the server went on: its
-     * new segments are linked last. */
+    /* Link all segments first, because links take no time, then replace links by copies. The server
+     * has written new segments while files were copied: link them last. */
     return for_each_segment(&holder, give_second_name, error) &&
            for_each_segment(&holder, replace_by_copy, error) &&
            for_each_segment(&holder, give_second_name, error) &&

@@ -1,6 +1,4 @@
-/*
- * A segment that is nowhere: what lies in its place, and which others are missing as well.
- */
+/* A segment that no place has: what lies in its place, and which others are missing. */
 #include "wal_store/wal_store.h"
 
 #include "base/workers.h"
@@ -69,11 +67,9 @@ bool wal_missing_add(Buffer *names, const char *name)
     return !enough;
 }
 
-/*
- * All segments that are nowhere, from the first that is known to be needed to the last that the
- * target is known to have had. Which checkpoint is the last common one is not known yet: if the
- * first of these is missing, it may lie before.
- */
+/* List all segments that no place has, from the first that is known to be needed to the last that
+ * the target is known to have had. The last common checkpoint is not known yet: if the first of
+ * these segments is missing, that checkpoint may lie before it. */
 static void list_missing(WalStore *store, uint64_t wanted, Error *error)
 {
     const WalShape *shape = &store->stream.shape;

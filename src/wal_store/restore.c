@@ -17,7 +17,7 @@
 #define STATUS_NOT_FOUND 127
 #define STATUS_SIGNAL 128
 #define TRIES_MAX 6
-#define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
+#define PAUSE_FIRST_MILLISECONDS 200 /* doubled for each further try: 6 seconds in all */
 
 /*
  * The command as the server runs it: in the data directory, with a path that holds from there. Only

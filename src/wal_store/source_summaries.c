@@ -33,7 +33,7 @@ typedef struct SummaryReading
     BlockMap *blocks;
 } SummaryReading;
 
-/* By timeline and start; of those that begin at one place, the one that ends last comes first. */
+/* Compare by timeline and start; of summaries with one start the longest comes first. */
 static int compare_ranges(const void *one, const void *other)
 {
     const WalSummaryRange *a = one;

@@ -16,7 +16,7 @@
 
 /* A server does not send a piece that is all zeros, as those after a switch of segments are. */
 #define PIECE_SIZE (256 * 1024)
-#define COPIED_SIZE (2 * MEGABYTE) /* of a directory, whose zeros cost nothing */
+#define COPIED_SIZE (2 * MEGABYTE) /* for the source's directory, whose zeros cost nothing */
 
 /* The pieces of one request to the source. */
 #define BATCH_PIECES_MIN 4
@@ -103,9 +103,9 @@ typedef struct SegmentFetch
     const char *path;        /* the file that is written */
     const char *whole_path;  /* when all has come the file is extended to a segment's size by zeros,
                                 and gets this name; if the source does not have all it is removed */
-    uint64_t number;         /* of a segment that is fetched to the scratch directory */
+    uint64_t number;         /* number of a segment that is fetched to the scratch directory */
     uint32_t begin, size;    /* [begin, size) is fetched; the file has what comes before */
-    atomic_bool missing;     /* the source no longer has it, or not that much of it */
+    atomic_bool missing;     /* the source lacks the segment, or a part of it */
     atomic_uint_least64_t left; /* bytes of the pieces that are not done */
 } SegmentFetch;
 
@@ -116,8 +116,8 @@ typedef struct WalFetch
     Arena *arena; /* holds the paths */
     SegmentFetch *segments;
     size_t count;
-    uint64_t bytes;                       /* that are asked for */
-    atomic_uint_least64_t received_bytes; /* and those that came */
+    uint64_t bytes;                       /* bytes that are asked for */
+    atomic_uint_least64_t received_bytes; /* bytes that have arrived */
     size_t next;                          /* under the lock */
 } WalFetch;
 
@@ -303,7 +303,7 @@ static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
     return wal->scratch->path != NULL && file_exists("", copy_path(wal, segment, fetched, &path));
 }
 
-/* How much of a segment is here that the source sent, from its first byte. */
+/* The bytes of a segment, from its first, that the source has sent. */
 static uint32_t size_sent(const SourceWal *wal, uint64_t segment)
 {
     const WalShape *shape = &wal->store->stream.shape;
@@ -468,8 +468,9 @@ double source_wal_fetch_rate(const SourceWal *wal)
     return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
 }
 
-/* Go on with the part that is here, if it still is, and forget it until all is there: WAL that a
- * server has flushed does not change. */
+/* Continue fetching after the part of a segment that is here, if the file still exists; that is
+ * right because WAL that a server has flushed does not change. Until the rest has arrived the part
+ * is not noted. */
 static bool continue_part(SourceWal *wal, const WalFetch *fetch, Error *error)
 {
     for (size_t i = 0; i < fetch->count; i++)
@@ -534,7 +535,8 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
     return true;
 }
 
-/* True if a dry run has fetched the whole segment, also if it was removed for want of space. */
+/* True if a dry run has fetched the whole segment, even if the copy was removed for lack of space.
+ */
 static bool has_come(const SourceWal *wal, uint64_t segment)
 {
     return wal->only_reads && wal->clusters->source->is_server &&
@@ -591,7 +593,7 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
     return true;
 }
 
-/* ---- What is missing ---- */
+/* ---- Missing segments ---- */
 
 bool error_source_wal_missing(const Version *version, const char *names, Error *error)
 {
@@ -603,8 +605,8 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
                       version->wal_directory);
 }
 
-/* The same as source_wal_find, without the target's own command; also for a segment that a server
- * may have, but was not asked for. */
+/* Set *found if a place has the segment, as source_wal_find does, without the target's own command.
+ * A segment that was not fetched counts as found if a server has it. */
 static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found,
                                  Error *error)
 {
@@ -631,7 +633,7 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
 typedef struct MissingWal
 {
     Buffer *names;
-    Lsn end;     /* of the last of them */
+    Lsn end;     /* end of the last missing segment */
     bool last;   /* the segment that was looked for last is one */
     bool enough; /* the list is long enough */
 } MissingWal;

@@ -8,8 +8,8 @@
 #include "base/workers.h"
 #include "pair/prerequisites.h"
 
-/* The bytes that are fetched at once. It is the smaller number, or less where there is little room,
- * where segments are removed after they were read. */
+/* The bytes that are fetched at once: the smaller number, or less if there is little room, when
+ * segments are removed after they were read. */
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
 #define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
@@ -19,7 +19,7 @@ typedef struct SourceWalReader
     SourceWal *wal;
     SourceWalReading *reading;
     bool removes;                   /* each segment that was read: as `once` */
-    uint64_t window_bytes;          /* that are fetched at once */
+    uint64_t window_bytes;          /* bytes that are fetched at once */
     pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
     atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
     bool failed;                    /* fetching has, with this error */

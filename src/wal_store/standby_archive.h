@@ -15,8 +15,7 @@ typedef struct StandbyArchive
                                     now or an option names it; NULL: the server has none, and only
                                     pg_wal is looked at */
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
-    bool
-        rewound; /* the target is rewound, which changes its pg_wal; false: pg_wal stays as it is */
+    bool rewound;                /* the target is rewound; false: its pg_wal stays as it is */
     Lsn divergence; /* divergence of a target that is rewound; LSN_INVALID: not known */
     Scratch *scratch;
 } StandbyArchive;

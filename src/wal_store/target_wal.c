@@ -67,7 +67,7 @@ static bool read_target_history(const Clusters *clusters, WalStore *store, Buffe
                               error)))
         return false;
     return found ||
-           /* Its error says that there is none. */
+           /* The file is missing: this call fails and sets the error. */
            file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, NULL, error) ||
            error_hint_missing_files(store, error);
 }
@@ -104,7 +104,7 @@ bool histories_read(const Options *options, WalStore *target_wal, Timeline sourc
     History *history = &clusters->source_history;
     AUTO_BUFFER Buffer text = {0}, path = {0};
     char name[HISTORY_NAME_SIZE];
-    bool found = source_timeline == 1; /* then the source has no history file */
+    bool found = source_timeline == 1; /* on timeline 1 there is no history file */
 
     if (!found &&
         !read_file_of_source(clusters->source, version, source_timeline, &text, &found, error))

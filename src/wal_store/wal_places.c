@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define CHECKPOINT_RECORD_SIZE_MAX 256 /* also when it crosses a page */
+#define CHECKPOINT_RECORD_SIZE_MAX 256 /* upper bound, even for a record that crosses a page */
 
 /* Options that name a directory of archived WAL, in the order in which the directories are asked.
  */

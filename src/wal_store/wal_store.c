@@ -233,7 +233,7 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
     bool there;
 
     if (directory == NULL)
-        return true; /* it is a server, and nothing was fetched */
+        return true; /* the source is a server, and nothing was fetched */
     snprintf(name, sizeof(name), "%s%s", store->source_prefix, wanted->name);
     return file_open_read(path_in(&found->path, directory, name), &found->fd, &there, error);
 }
@@ -592,8 +592,9 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
 static const struct WalPlaceRow
 {
     bool (*open)(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error);
-    bool own;      /* its segments are a cluster's own, however new, and looking costs nothing */
-    unsigned kind; /* of the stores that ask it */
+    bool own;      /* place with a cluster's own segments: all of them are right, and looking costs
+                      nothing */
+    unsigned kind; /* kinds of stores that ask this place */
 } place_rows[] = {
     {open_in_own_pg_wal, true, WAL_STORE_OF_TARGET | WAL_STORE_OF_STANDBY},
     {open_held, true, WAL_STORE_OF_TARGET},
@@ -610,7 +611,7 @@ static const struct WalPlaceRow
 
 #define PLACE_COUNT (sizeof(place_rows) / sizeof(place_rows[0]))
 
-/* The next place that the store asks, from this one on; NULL: there is none. */
+/* The first place from this one on that the store asks; NULL: it asks no further one. */
 static const struct WalPlaceRow *place_from(const WalStore *store, const struct WalPlaceRow *place)
 {
     while (place < place_rows + PLACE_COUNT && (place->kind & store->kind) == 0)
@@ -618,7 +619,7 @@ static const struct WalPlaceRow *place_from(const WalStore *store, const struct 
     return place < place_rows + PLACE_COUNT ? place : NULL;
 }
 
-/* What a full disk keeps from being fetched may be there nevertheless. */
+/* Note a full disk: segments may exist that could not be fetched for lack of space. */
 static void note_lack_of_room(const WalStore *store)
 {
     const char *scratch = store->scratch->path;
