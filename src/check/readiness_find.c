@@ -528,8 +528,8 @@ static void open_wal(Node *node)
     Look *look = &node->look;
     Clusters *clusters = &look->session.clusters;
     const char *command = look->session.restore_command;
-    const WalStore elsewhere = wal_store_description(WAL_STORE_OF_ARCHIVE, node->options, clusters,
-                                                     command, look->session.scratch, node->arena);
+    const WalStore elsewhere = wal_store_template(WAL_STORE_OF_ARCHIVE, node->options, clusters,
+                                                  command, look->session.scratch, node->arena);
     Error error;
 
     if (look->session.target_wal == NULL &&

@@ -147,7 +147,7 @@ OptionSupport connection_option_support(const char *keyword, const char *value, 
         return option->demand != NULL && value[0] != '\0' &&
                        (strcmp(option->demand, ANY_VALUE) == 0 ||
                         strcmp(option->demand, value) == 0)
-                   ? OPTION_UNKNOWN_DEMAND
+                   ? OPTION_UNKNOWN_RESTRICTION
                    : OPTION_UNKNOWN;
     }
     return OPTION_KNOWN;
@@ -328,7 +328,7 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
 /* Shutting down, crashed, starting up. */
 static const char *const not_ready_states[] = {"57P01", "57P02", "57P03", NULL};
 
-bool connect_is_passing(const char *sqlstate)
+bool connect_sqlstate_is_transient(const char *sqlstate)
 {
     static const char *const states[] = {
         "08000", "08001", "08003", "08004", "08006", /* connection exceptions */
@@ -476,7 +476,7 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
             attempt->refusal = REFUSAL_TOO_MANY;
         else if (is_among(sqlstate, not_ready_states))
             attempt->refusal = REFUSAL_NOT_READY;
-        if (!connect_is_passing(sqlstate))
+        if (!connect_sqlstate_is_transient(sqlstate))
             attempt->kind = ERROR_FAILED;
     }
     PQfinish(pg);

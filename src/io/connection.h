@@ -62,8 +62,8 @@ typedef struct ConnectionServer
 ConnectionServer connection_server(const Connection *connection);
 
 /* Let each transaction begin with settings that not every server knows, and with the savepoint of
- * connection_back_to_savepoint. settings, which is copied, is "" or ", pg_catalog.set_config(...)",
- * once or more. */
+ * connection_rollback_to_savepoint. settings, which is copied, is "" or ",
+ * pg_catalog.set_config(...)", once or more. */
 void connection_begin_with(Connection *connection, const char *settings, bool savepoint);
 
 /* Count received bytes in the rate from now on, and wait as the rate demands; the rate must outlive
@@ -162,8 +162,8 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
 #define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
 #define INSUFFICIENT_PRIVILEGE "42501" /* of a role, or for a file: EACCES, EPERM (elog.c) */
 #define NOT_IN_REPERTOIRE "22021"      /* a name is invalid in the encoding */
-MUST_CHECK bool connection_back_to_savepoint(Connection *connection, const char *sqlstate,
-                                             Error *error);
+MUST_CHECK bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate,
+                                                 Error *error);
 
 /*
  * The two halves of connection_rows. Several statements may be sent before the first answer is
@@ -223,8 +223,9 @@ bool connection_knows_option(const char *keyword);
 typedef enum OptionSupport
 {
     OPTION_KNOWN,
-    OPTION_UNKNOWN,       /* without the option it connects to the same servers */
-    OPTION_UNKNOWN_DEMAND /* without the option it connects to servers that the option excludes */
+    OPTION_UNKNOWN,            /* without the option it connects to the same servers */
+    OPTION_UNKNOWN_RESTRICTION /* without the option it connects to servers that the option excludes
+                                */
 } OptionSupport;
 
 /* version: as Version.number. */
@@ -248,6 +249,6 @@ MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_tim
                                              ConnectionRefusal *refusal, Error *error);
 
 /* True if an error with this SQLSTATE is transient: the same request may work later. */
-bool connect_is_passing(const char *sqlstate);
+bool connect_sqlstate_is_transient(const char *sqlstate);
 
 #endif

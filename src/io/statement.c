@@ -72,7 +72,8 @@ static ErrorKind result_kind(const Connection *connection, const PGresult *resul
     if (severity == NULL)
         severity = PQresultErrorField(result, PG_DIAG_SEVERITY); /* poolers send only this */
     if (PQstatus(connection->pg) != CONNECTION_OK || sqlstate == NULL ||
-        connect_is_passing(sqlstate) || (severity != NULL && strcmp(severity, "FATAL") == 0))
+        connect_sqlstate_is_transient(sqlstate) ||
+        (severity != NULL && strcmp(severity, "FATAL") == 0))
         return ERROR_RETRY;
     return ERROR_FAILED;
 }
@@ -747,7 +748,7 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
            connection_receive_row(connection, arena, query, values, error);
 }
 
-bool connection_back_to_savepoint(Connection *connection, const char *sqlstate, Error *error)
+bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate, Error *error)
 {
     return strcmp(connection->sqlstate, sqlstate) == 0 &&
            run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,

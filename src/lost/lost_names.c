@@ -145,7 +145,7 @@ static bool lacks_names(const Lost *lost)
     {
         const LostRelation *relation = &lost->relations[i];
 
-        if (lost_relation_is_told(relation) && !relation->on_source &&
+        if (lost_relation_is_reported(relation) && !relation->on_source &&
             (relation->oid >= FIRST_NORMAL_OID || relation->database == NULL))
             return true;
     }
@@ -178,7 +178,7 @@ void lost_names_read(const Clusters *clusters, const Divergence *divergence, Are
             if (relation->database == NULL)
                 relation->database = name_database(&reader, relation->id.database);
             if (!relation->on_source && relation->oid >= FIRST_NORMAL_OID &&
-                lost_relation_is_told(relation) && !name_at(&reader, reader.end, relation))
+                lost_relation_is_reported(relation) && !name_at(&reader, reader.end, relation))
                 (void) name_at(&reader, reader.before, relation);
         }
         read_schema_changes(&reader, changes);

@@ -281,16 +281,16 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
 static void find_map_reads(const Clusters *clusters, const SourceState *state,
                            const ScanResult *chain, ReplayHazard *hazard)
 {
-    if (chain->map_read_lsn == LSN_INVALID)
+    if (chain->vm_read_lsn == LSN_INVALID)
         return;
-    replay_hazard_add(hazard, chain->map_read_lsn);
+    replay_hazard_add(hazard, chain->vm_read_lsn);
     hazard->checkpoint_follows = !state->position.in_recovery;
     error_set(&hazard->error, ERROR_FAILED,
               "replay would need blocks of visibility maps that may be gone");
     error_detail(&hazard->error,
                  "Up to %s the source logged changes of visibility maps without an image: it was "
                  "promoted during a restartpoint, or full_page_writes was off.",
-                 LSN_TEXT(clusters->shape.version, chain->map_read_lsn));
+                 LSN_TEXT(clusters->shape.version, chain->vm_read_lsn));
 }
 
 /*

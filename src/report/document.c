@@ -160,10 +160,10 @@ static void json_touched(Json *json, const Lost *lost)
     size_t left = 0;
 
     for (size_t i = 0; i < lost->relation_count; i++)
-        left += lost_relation_is_told(&lost->relations[i]);
+        left += lost_relation_is_reported(&lost->relations[i]);
     for (size_t i = 0; json_each(json, "relations", true, i, left); i++, relation++)
     {
-        while (!lost_relation_is_told(relation))
+        while (!lost_relation_is_reported(relation))
             relation++;
         json_string(json, "name", relation->name);
         json_string(json, "table", relation->table);

@@ -273,7 +273,7 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
     list_touched(lost, &list);
     text_list_rows(text, "most touched", &list);
     for (size_t i = 0; i < lost->relation_count; i++)
-        if (lost->relations[i].is_sequence && lost_relation_is_told(&lost->relations[i]))
+        if (lost->relations[i].is_sequence && lost_relation_is_reported(&lost->relations[i]))
             text_list_add(&list, "%s: up to %lld", lost->relations[i].name,
                           (long long) lost->relations[i].last_value);
     text_list_rows(text, "sequences", &list);

@@ -51,7 +51,7 @@ const char *server_may_lack(const ServerSql *names)
 bool server_lacked_file(Connection *connection, Error *error)
 {
     return !server_version(connection)->sql.missing_ok &&
-           connection_back_to_savepoint(connection, NO_SUCH_FILE, error);
+           connection_rollback_to_savepoint(connection, NO_SUCH_FILE, error);
 }
 
 typedef struct FileRead

@@ -176,7 +176,7 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
             continue;
         }
-        if (!(refusal != NULL && connection_back_to_savepoint(connection, refusal, error)) &&
+        if (!(refusal != NULL && connection_rollback_to_savepoint(connection, refusal, error)) &&
             !server_lacked_file(connection, error))
             return false;
         list->count = count_before;
@@ -352,7 +352,7 @@ static bool try_alone(Connection *connection, Query query, const char *path, Ref
     free(taken.files);
     if (read)
         return true;
-    if (connection_back_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, &problem))
+    if (connection_rollback_to_savepoint(connection, INSUFFICIENT_PRIVILEGE, &problem))
     {
         refused->paths[refused->count] = path;
         refused->errors[refused->count++] = problem;

@@ -293,7 +293,7 @@ static bool leave_out_unknown(OptionList *list, StandbySettings *settings, Error
         const OptionSupport support = connection_option_support(keyword, value, version);
         const bool knows_others = connection_option_support(keyword, "", version) == OPTION_KNOWN;
 
-        if (support == OPTION_UNKNOWN_DEMAND)
+        if (support == OPTION_UNKNOWN_RESTRICTION)
         {
             error_set(error, ERROR_FAILED,
                       "option \"%s=%s\" cannot be written into primary_conninfo: PostgreSQL %s "

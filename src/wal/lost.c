@@ -489,7 +489,7 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
 /* ---- Results ---- */
 
 /* A sequence that a transaction made and rolled back is gone. */
-bool lost_relation_is_told(const LostRelation *relation)
+bool lost_relation_is_reported(const LostRelation *relation)
 {
     return relation->transactions > 0 || (relation->is_sequence && !relation->created);
 }

@@ -128,7 +128,7 @@ MUST_CHECK bool lost_add_record(void *lost, const WalRecord *record, Error *erro
 
 /* True if the relation is to be reported: lost transactions changed it, or it is a sequence from
  * before the divergence that some transaction advanced, even one that rolled back. */
-bool lost_relation_is_told(const LostRelation *relation);
+bool lost_relation_is_reported(const LostRelation *relation);
 
 /* The relation with this storage; NULL: no transaction changed it. Valid until a record is added.
  */

@@ -94,10 +94,10 @@ typedef struct Summary
     BlockMap *rebuilt;     /* blocks whose first record here writes them whole, so that their old
                               content does not matter; NULL: the stream does not ask for such blocks */
     bool rebuilds;         /* recovery is certain to replay this segment, so `rebuilt` is filled */
-    BlockMap *map_blocks;  /* blocks of visibility maps that records change; NULL if `rebuilt` is */
-    BlockMap *map_reads;   /* subset of map_blocks: replay of the first record here reads the block;
-                              NULL if `rebuilt` is */
-    Lsn map_read_lsn;      /* LSN of the last record that reads a block of map_reads */
+    BlockMap *vm_blocks;   /* blocks of visibility maps that records change; NULL if `rebuilt` is */
+    BlockMap *vm_reads;    /* subset of vm_blocks: replay of the first record here reads the block;
+                               NULL if `rebuilt` is */
+    Lsn vm_read_lsn;       /* LSN of the last record that reads a block of vm_reads */
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
     Buffer tablespaces;    /* ScanTablespace; paths in strings */
@@ -160,10 +160,9 @@ typedef struct WalScan
                           can cut */
     BlockMap *rebuilt; /* blocks of those segments whose first record writes them whole; NULL: the
                           stream does not ask for them */
-    BlockMap
-        *map_blocks; /* changed blocks of visibility maps of those segments; NULL if `rebuilt` is */
-    Lsn map_read_lsn;   /* see ScanResult */
-    size_t kept_memory; /* bytes of memory of the maps that were not merged yet */
+    BlockMap *vm_blocks; /* changed blocks of visibility maps there; NULL if `rebuilt` is */
+    Lsn vm_read_lsn;     /* see ScanResult */
+    size_t kept_memory;  /* bytes of memory of the maps that were not merged yet */
     uint64_t bytes_read;
 } WalScan;
 
@@ -243,9 +242,9 @@ typedef struct ScanResult
     BlockMap *rebuilt; /* blocks whose first record makes replay write them whole without reading
                           them, owned by the scan. NULL: the stream does not ask for them, or a
                           record may read other blocks than it names */
-    Lsn map_read_lsn;  /* LSN of the last record whose replay reads a block of a visibility map that
-                          no earlier record changed: the record has no image of the block.
-                          LSN_INVALID: none, or the stream does not ask for `rebuilt` */
+    Lsn vm_read_lsn;   /* LSN of the last record whose replay reads a block of a visibility map that
+                           no earlier record changed: the record has no image of the block.
+                           LSN_INVALID: none, or the stream does not ask for `rebuilt` */
     uint64_t record_count; /* number of records from the floor on */
     uint64_t wal_bytes;    /* WAL bytes that were read */
     uint64_t commit_count; /* commits from the divergence on */

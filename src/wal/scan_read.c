@@ -26,7 +26,7 @@ WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most)
     if (stream->rebuilds != NULL)
     {
         scan->rebuilt = blockmap_create();
-        scan->map_blocks = blockmap_create();
+        scan->vm_blocks = blockmap_create();
     }
     return scan;
 }
@@ -40,7 +40,7 @@ void scan_destroy(WalScan *scan)
     free(scan->segments);
     blockmap_destroy(scan->blocks);
     blockmap_destroy(scan->rebuilt);
-    blockmap_destroy(scan->map_blocks);
+    blockmap_destroy(scan->vm_blocks);
     free(scan);
 }
 
@@ -55,17 +55,17 @@ void scan_take_maps(WalScan *scan, Summary *summary)
     {
         blockmap_subtract(summary->rebuilt, scan->blocks);
         blockmap_merge(scan->rebuilt, summary->rebuilt);
-        blockmap_subtract(summary->map_reads, scan->map_blocks);
-        if (blockmap_block_count(summary->map_reads) > 0)
-            scan->map_read_lsn = summary->map_read_lsn;
-        blockmap_merge(scan->map_blocks, summary->map_blocks);
+        blockmap_subtract(summary->vm_reads, scan->vm_blocks);
+        if (blockmap_block_count(summary->vm_reads) > 0)
+            scan->vm_read_lsn = summary->vm_read_lsn;
+        blockmap_merge(scan->vm_blocks, summary->vm_blocks);
     }
     blockmap_merge(scan->blocks, summary->blocks);
     blockmap_destroy(summary->blocks);
     blockmap_destroy(summary->rebuilt);
-    blockmap_destroy(summary->map_blocks);
-    blockmap_destroy(summary->map_reads);
-    summary->blocks = summary->rebuilt = summary->map_blocks = summary->map_reads = NULL;
+    blockmap_destroy(summary->vm_blocks);
+    blockmap_destroy(summary->vm_reads);
+    summary->blocks = summary->rebuilt = summary->vm_blocks = summary->vm_reads = NULL;
 }
 
 /* Hand a segment's maps over to the whole, unless the floor may cut the segment: it may lie after

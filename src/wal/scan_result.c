@@ -380,7 +380,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
         }
         result->blocks = scan->blocks;
         result->rebuilt = scan->rebuilt;
-        result->map_read_lsn = scan->map_read_lsn;
+        result->vm_read_lsn = scan->vm_read_lsn;
         result->wal_bytes = scan->bytes_read;
     }
     for (size_t i = 0; i < cut.count; i++)

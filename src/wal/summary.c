@@ -39,11 +39,11 @@ static void note_map_block(Summary *summary, const WalRecord *record,
         record->rmgr == RM_HEAP || (record->rmgr == RM_HEAP2 &&
                                     (opcode == HEAP2_MULTI_INSERT || opcode == HEAP2_LOCK_UPDATED));
 
-    if (!blockmap_add(summary->map_blocks, reference->relation, reference->block) ||
+    if (!blockmap_add(summary->vm_blocks, reference->relation, reference->block) ||
         restores(reference) || !clears_bits)
         return;
-    blockmap_add(summary->map_reads, reference->relation, reference->block);
-    summary->map_read_lsn = record->lsn;
+    blockmap_add(summary->vm_reads, reference->relation, reference->block);
+    summary->vm_read_lsn = record->lsn;
 }
 
 static void note_blocks(Summary *summary, const WalRecord *record)
@@ -56,7 +56,7 @@ static void note_blocks(Summary *summary, const WalRecord *record)
             blockmap_add(summary->blocks, reference->relation, reference->block) &&
             summary->rebuilds && restores(reference))
             blockmap_add(summary->rebuilt, reference->relation, reference->block);
-        if (reference->fork == FORK_VM && summary->map_blocks != NULL)
+        if (reference->fork == FORK_VM && summary->vm_blocks != NULL)
             note_map_block(summary, record, reference);
         /* An insertion changes the meta page without WAL (SpGistUpdateMetaPage). */
         if (record->rmgr == RM_SPGIST && reference->fork == FORK_MAIN)
@@ -271,8 +271,8 @@ Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn f
     if (stream->rebuilds != NULL)
     {
         summary->rebuilt = blockmap_create();
-        summary->map_blocks = blockmap_create();
-        summary->map_reads = blockmap_create();
+        summary->vm_blocks = blockmap_create();
+        summary->vm_reads = blockmap_create();
     }
     if ((stream->rebuilds == NULL ||
          stream->rebuilds(stream->context, segment, &summary->rebuilds, error)) &&
@@ -288,8 +288,8 @@ void summary_destroy(Summary *summary)
         return;
     blockmap_destroy(summary->blocks);
     blockmap_destroy(summary->rebuilt);
-    blockmap_destroy(summary->map_blocks);
-    blockmap_destroy(summary->map_reads);
+    blockmap_destroy(summary->vm_blocks);
+    blockmap_destroy(summary->vm_reads);
     buffer_free(&summary->checkpoints);
     buffer_free(&summary->databases);
     buffer_free(&summary->tablespaces);

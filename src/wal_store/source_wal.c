@@ -30,8 +30,8 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
     const Source *source = clusters->source;
     const Control *control = &state->control;
     SourceWal *wal = arena_allocate(arena, sizeof(*wal));
-    WalStore store = wal_store_description(WAL_STORE_OF_SOURCE, options, clusters, restore_command,
-                                           scratch, arena);
+    WalStore store =
+        wal_store_template(WAL_STORE_OF_SOURCE, options, clusters, restore_command, scratch, arena);
 
     store.stream.history = &clusters->source_history;
     store.source_prefix = source->is_server ? "source." : "";
@@ -45,7 +45,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                        .clusters = clusters,
                        .scratch = scratch,
                        .only_reads = only_reads,
-                       .had_end = state->position.end,
+                       .flushed_end = state->position.end,
                        .has_command = restore_command != NULL,
                        .store = wal_store_create(&store)};
     return wal;
@@ -56,8 +56,9 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 /* List the source's pg_wal, if that was not done yet. */
 static bool list_segments(SourceWal *wal, Error *error)
 {
-    return wal->listed.is_known || listed_wal_read(wal->clusters->source, &wal->store->stream,
-                                                   wal->had_end, wal->arena, &wal->listed, error);
+    return wal->listed.is_known ||
+           listed_wal_read(wal->clusters->source, &wal->store->stream, wal->flushed_end, wal->arena,
+                           &wal->listed, error);
 }
 
 bool source_wal_find_gone(SourceWal *wal, Lsn from, Lsn end, uint64_t *first, Lsn *gone_end,
@@ -569,7 +570,7 @@ bool source_wal_remove_fetched(SourceWal *wal, Error *error)
     while (wal_segment_start(shape, segment) < wal->fetched_end)
         if (!source_wal_remove(wal, segment++, error))
             return false;
-    wal->lost_read_wal = true;
+    wal->dropped_read_wal = true;
     return true;
 }
 
@@ -583,7 +584,7 @@ bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
          wal->scratch->path != NULL && segment < end; segment++)
     {
         const bool fetched =
-            scratch_has(wal, segment, true) || (wal->lost_read_wal && has_come(wal, segment));
+            scratch_has(wal, segment, true) || (wal->dropped_read_wal && has_come(wal, segment));
 
         if (!file_remove(copy_path(wal, segment, true, &path), error) ||
             !file_remove(copy_path(wal, segment, false, &path), error))

@@ -31,13 +31,13 @@ typedef struct SourceWal
     Arena *arena;
     Scratch *scratch;
     bool only_reads;  /* a dry run or a look: nothing that is fetched is staged */
-    Lsn had_end;      /* end of what was on the source's disk; LSN_INVALID: see listed_wal_read */
+    Lsn flushed_end;  /* end of what was on the source's disk; LSN_INVALID: see listed_wal_read */
     ListedWal listed; /* the source's segments; listed when one is first asked for */
     Lsn fetched_from; /* start of the range fetched so far; LSN_INVALID: none yet */
     Lsn fetched_end;  /* end of that range, fetched if the source had it */
-    uint64_t part_segment; /* number of the last segment that was fetched in part */
-    uint32_t part_size;    /* bytes of that segment, from its first; 0: none was fetched in part */
-    bool lost_read_wal; /* a dry run has removed fetched WAL that a rewind would keep: no space */
+    uint64_t part_segment;  /* number of the last segment that was fetched in part */
+    uint32_t part_size;     /* bytes of that segment, from its first; 0: none was fetched in part */
+    bool dropped_read_wal;  /* a dry run lacked space and removed WAL that a rewind keeps */
     uint64_t removed_bytes; /* bytes removed after they were read (source_wal_remove_before) */
     bool has_command;       /* the store's restore command was given, or was already looked for */
     Lsn archived_end; /* end of the last segment, of those that source_wal_read needed, that only an

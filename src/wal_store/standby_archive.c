@@ -119,8 +119,8 @@ static bool command_may_be_run(const StandbyArchive *archive, Arena *arena)
 static WalStore *open_store(const StandbyArchive *archive, const char *restore_command,
                             Arena *arena)
 {
-    WalStore description = wal_store_description(WAL_STORE_OF_STANDBY, archive->options,
-                                                 archive->clusters, NULL, archive->scratch, arena);
+    WalStore description = wal_store_template(WAL_STORE_OF_STANDBY, archive->options,
+                                              archive->clusters, NULL, archive->scratch, arena);
     WalStore *store;
 
     description.stream.history = &archive->clusters->source_history;

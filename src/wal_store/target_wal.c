@@ -8,8 +8,8 @@
 bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
                      Scratch *scratch, Arena *arena, WalStore **target_wal, Error *error)
 {
-    WalStore store = wal_store_description(WAL_STORE_OF_TARGET, options, clusters, restore_command,
-                                           scratch, arena);
+    WalStore store =
+        wal_store_template(WAL_STORE_OF_TARGET, options, clusters, restore_command, scratch, arena);
     AUTO_BUFFER Buffer ignored = {0};
 
     store.stream.missing = error_missing_in_wal_store;

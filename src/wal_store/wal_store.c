@@ -38,8 +38,8 @@ static WalSpan span_of(const WalStore *store, uint64_t segment)
     return wal_span_of(&store->stream.shape, &store->limits, segment);
 }
 
-WalStore wal_store_description(WalStoreKind kind, const Options *options, const Clusters *clusters,
-                               const char *restore_command, Scratch *scratch, Arena *arena)
+WalStore wal_store_template(WalStoreKind kind, const Options *options, const Clusters *clusters,
+                            const char *restore_command, Scratch *scratch, Arena *arena)
 {
     const Target *target = &clusters->target;
     const Control *control = &target->control;

@@ -87,8 +87,8 @@ typedef struct WalStore
 
 /* Returns a WalStore to pass to wal_store_create, with the fields set that all kinds share; the
  * caller sets the others. Strings are the arena's. */
-WalStore wal_store_description(WalStoreKind kind, const Options *options, const Clusters *clusters,
-                               const char *restore_command, Scratch *scratch, Arena *arena);
+WalStore wal_store_template(WalStoreKind kind, const Options *options, const Clusters *clusters,
+                            const char *restore_command, Scratch *scratch, Arena *arena);
 
 /* True if the store has a directory or a restore command to ask. */
 bool wal_store_has_archive(const WalStore *store);
