@@ -9,35 +9,35 @@
 
 #define MEGABYTE (1024 * 1024)
 
-/* The facts, and what was found with them. */
+/* The facts of one decision, and the data that fetching them produced. */
 typedef struct Chooser
 {
     StartInput in;
     Arena *arena;
-    bool foretells; /* nothing is read or made: recovery_start_foretell */
-    bool has_room;  /* it is not asked for */
+    bool foretells; /* recovery_start_foretell: no WAL is read, no checkpoint made */
+    bool has_room;  /* room is assumed, not measured */
     StartFacts facts;
-    RecoveryStart *start; /* chosen: the start whose WAL was read last, or is */
-    Start late;           /* facts.late */
-    ReplayHazard hazard;  /* of replay from start->chosen */
+    RecoveryStart *start; /* result; start->chosen: start whose WAL was, or is, read last */
+    Start late;           /* the late start whose redo position is facts.late */
+    ReplayHazard hazard;  /* hazards of replay from start->chosen */
     SourceSummaries summaries;
-    WalScan *scan; /* of WAL before the late start, with its result: the source's changes up to
-                      facts.changes_end, as far as they were not added; or NULL */
+    WalScan *scan; /* scan of WAL before the late start, with its result `scanned`: the source's
+                      changes up to facts.changes_end that were not yet added; NULL if all were */
     ScanResult scanned;
-    bool scanned_once;       /* that WAL was removed as it was read */
-    Error missing;           /* the WAL that is nowhere, or does not tell the target's changes */
-    Error lacks_room[2];     /* early, late */
-    uint64_t first_segment;  /* of the WAL from the early start on: gone from the source, or the
-                                first that the target does not keep */
-    bool wal_is_gone;        /* it is gone from the source */
-    bool told_of_checkpoint; /* that a dry run makes none */
+    bool scanned_once;       /* the WAL that `scan` read was removed as it was read */
+    Error missing;           /* error: WAL is missing, or no WAL tells the target's changes */
+    Error lacks_room[2];     /* error for the early start, error for the late one */
+    uint64_t first_segment;  /* first segment from the early start on that is gone from the source,
+                                or if none is, the first one that the target does not keep */
+    bool wal_is_gone;        /* first_segment is gone from the source */
+    bool told_of_checkpoint; /* reported to the user: a dry run makes none */
     bool role_asked;         /* facts.may_checkpoint and buffers_bytes are known */
 } Chooser;
 
 /* ---- The WAL that is replayed ---- */
 
-/* Note what storage the source has made or dropped since the divergence, by the WAL that is
- * replayed. */
+/* Note in start->made the relfilenodes that the replayed WAL creates or drops after the
+ * divergence. */
 static void note_made(const Chooser *chooser, const BlockMap *blocks)
 {
     RecoveryStart *start = chooser->start;
@@ -54,10 +54,10 @@ static void note_made(const Chooser *chooser, const BlockMap *blocks)
 }
 
 /*
- * A server that stays at level minimal makes no record of that. Where the target was started at
- * another level right after the last common checkpoint, a stop, the source may have gone on at
- * minimal until its first record of the level: replay would empty what it filled without WAL, and
- * not fill it again. (Rule C6.)
+ * Find WAL of the source whose wal_level is unknown. A server that stays at level minimal logs no
+ * record of its level. If the last common checkpoint was a shutdown checkpoint, and the target was
+ * then started at another level, the source may have run at minimal until its first record of the
+ * level: replay would truncate relations that it filled without WAL, and not fill them. (Rule C6.)
  */
 static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
 {
@@ -115,7 +115,7 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
     bool result;
 
     start->chosen = decision->late ? chooser->late : start->earliest;
-    /* The checkpoint may be later than all that was read. */
+    /* The checkpoint may lie past the end of the WAL known before. */
     start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.from = start->chosen.redo;
     reading.end = start->wal_end;
@@ -154,7 +154,7 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
     return result;
 }
 
-/* ---- Where recovery can start, and what is there ---- */
+/* ---- The positions, and the WAL and room for each ---- */
 
 static void note_late(Chooser *chooser, const Start *late)
 {
@@ -168,7 +168,7 @@ static void note_late(Chooser *chooser, const Start *late)
         start_may_be_cheaper(chooser->in.clusters->shape.version, &chooser->start->earliest, late);
 }
 
-/* Run a checkpoint on the source, or, in a dry run, say that the rewind would. */
+/* Run a checkpoint on the source; in a dry run, log that the rewind would. */
 static bool make_checkpoint(Chooser *chooser, const CheckpointEstimate *estimate, Error *error)
 {
     SourceState *state = &chooser->start->source;
@@ -202,8 +202,8 @@ static bool ask_role(Chooser *chooser, Error *error)
                                         &facts->buffers_bytes, error);
 }
 
-/* Set *makes if a checkpoint that is wanted is made: with --checkpoint the prerequisites have found
- * that the role may. */
+/* Set *makes if a checkpoint may be run when one is wanted. With --checkpoint the prerequisites
+ * have already found that the role may run it. */
 static bool find_makes_checkpoint(Chooser *chooser, bool *makes, Error *error)
 {
     const CheckpointUse use = chooser->in.options->checkpoint;
@@ -217,8 +217,8 @@ static bool find_makes_checkpoint(Chooser *chooser, bool *makes, Error *error)
     return true;
 }
 
-/* A FactFetcher for START_UNKNOWN_LATER. Past a hazard: a primary that has copied a database makes
- * a checkpoint at once, and one that was promoted makes its first, but takes its time. */
+/* A FactFetcher for START_UNKNOWN_LATER. Past a hazard, wait for the source's own checkpoint: a
+ * primary makes one at once after it has copied a database, and a spread one after promotion. */
 static bool fetch_later_start(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     const Options *options = chooser->in.options;
@@ -284,8 +284,8 @@ static bool fetch_room(Chooser *chooser, const StartDecision *decision, Error *e
     return true;
 }
 
-/* A FactFetcher for START_UNKNOWN_WAL, before anything is fetched: archives are asked for the first
- * segments that are gone from the source. */
+/* A FactFetcher for START_UNKNOWN_WAL, before WAL is fetched: archives are asked only for
+ * the first segments that are gone from the source. */
 static bool fetch_wal_there(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     StartFacts *facts = &chooser->facts;
@@ -306,7 +306,7 @@ static bool fetch_wal_there(Chooser *chooser, const StartDecision *decision, Err
            facts->missing_end != LSN_INVALID || error_copy(error, &chooser->missing);
 }
 
-/* ---- What the source changed before a late start ---- */
+/* ---- Changes of the source before a late start ---- */
 
 /* A FactFetcher for START_UNKNOWN_SUMMARIES. */
 static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Error *error)
@@ -349,7 +349,7 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
 typedef struct Relations
 {
     const VersionDirectory *version_directory;
-    uint64_t bytes; /* of main forks */
+    uint64_t bytes; /* total size of main forks */
 } Relations;
 
 /* A SourceFileVisitor. */
@@ -404,14 +404,14 @@ static bool fetch_checkpoint(Chooser *chooser, const StartDecision *decision, Er
     return ask_role(chooser, error) && list_relations(chooser, error);
 }
 
-/* Where WAL before the late start is read from. */
+/* Position from which WAL before the late start is read. */
 static Lsn changes_from(const StartFacts *facts)
 {
     return facts->changes_end != LSN_INVALID ? facts->changes_end : facts->early;
 }
 
-/* A FactFetcher for START_UNKNOWN_ROOM_TO_READ: for each part of the WAL before the late start
- * beside the WAL that is replayed from there. */
+/* A FactFetcher for START_UNKNOWN_ROOM_TO_READ: room for each part of the WAL before the late
+ * start, in addition to the WAL that is replayed from the late start on. */
 static bool fetch_room_to_read(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     StartFacts *facts = &chooser->facts;
@@ -439,8 +439,8 @@ static void add_databases(Arena *arena, const ScanDatabase *more, size_t count, 
     changes->database_count += count;
 }
 
-/* Note what storage the source has made or dropped before a late start. A summary does not tell
- * whether it was made: all that it names counts. */
+/* Note the relfilenodes that the source created or dropped before a late start. A summary does not
+ * tell created relfilenodes from changed ones, so all that a summary names are noted. */
 static void note_made_before(const Chooser *chooser, const BlockMap *blocks)
 {
     const BlockMapRelation *relation;
@@ -451,10 +451,10 @@ static void note_made_before(const Chooser *chooser, const BlockMap *blocks)
 }
 
 /*
- * Blocks that the source touched before a late start are not rebuilt by replay. They count like
- * those that the target touched. Before the early start both sides are one. `scanned` is of
- * the source's WAL from the early start on, or from where such WAL ended that was added before.
- * (Rule C36.)
+ * Add the blocks that the source changed before a late start to those that the target changed:
+ * replay from the late start does not rebuild them, so they are fetched. `scanned` is the scan of
+ * the source's WAL from the early start on (before it both sides are identical), or from the end of
+ * the WAL that was added before. (Rule C36.)
  */
 static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Error *error)
 {
@@ -471,7 +471,7 @@ static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Erro
         start->whole_from = start->earliest.redo;
     }
     note_made_before(chooser, scanned->blocks);
-    blockmap_forget_forks(scanned->blocks); /* which ones the target has made is asked for later */
+    blockmap_forget_forks(scanned->blocks); /* the map lists forks created by the target only */
     blockmap_merge(start->own_blocks, scanned->blocks);
     add_databases(chooser->arena, scanned->databases, scanned->database_count, &start->changes);
     return true;
@@ -487,8 +487,8 @@ static bool add_scanned(Chooser *chooser, Error *error)
     return result;
 }
 
-/* A FactFetcher for START_UNKNOWN_CHANGES. What is found is added when the late start is chosen, or
- * more is read. */
+/* A FactFetcher for START_UNKNOWN_CHANGES. The changes found are added to start->changes once the
+ * late start is chosen, or more WAL is read. */
 static bool fetch_changes(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     StartFacts *facts = &chooser->facts;
@@ -526,7 +526,7 @@ static bool fetch_changes(Chooser *chooser, const StartDecision *decision, Error
     return true;
 }
 
-/* ---- Asked until nothing is unknown ---- */
+/* ---- The loop that fetches unknown facts ---- */
 
 typedef bool (*FactFetcher)(Chooser *chooser, const StartDecision *decision, Error *error);
 
@@ -538,7 +538,7 @@ static const FactFetcher fetchers[] = {
     [START_UNKNOWN_CHANGES] = fetch_changes,
 };
 
-/* Add what makes a later start possible. */
+/* Add the hint that makes a later start possible. */
 static bool error_hint_checkpoint(const Chooser *chooser, Error *error)
 {
     const Options *options = chooser->in.options;
@@ -646,7 +646,7 @@ bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_roo
     *foretold = (StartForetold){.lacks_room = decision.refusal == START_LACKS_ROOM};
     if (facts->compares)
         return result;
-    /* With --late-start that did not matter. */
+    /* With --late-start the decision needs no look for WAL, but foretold->replayed does. */
     if (result && !facts->wal_was_looked_for && !facts->changes_unknown &&
         !facts->summaries_spare_gone && !fetch_wal_there(&chooser, &decision, error))
         return false;
@@ -665,8 +665,8 @@ bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_roo
 
 /* ---- The choice ---- */
 
-/* The plan finds by comparing what the source changed before the late start, and what the target
- * changed. */
+/* Let the plan find the changes of both sides by comparing all blocks: list no changed block, and
+ * remove WAL before the late start. */
 static bool leave_to_comparing(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
@@ -687,8 +687,8 @@ static bool begin_late(Chooser *chooser, const StartDecision *decision, Error *e
     start->wal_from = decision->keeps_wal ? start->earliest.redo : start->chosen.redo;
     if (chooser->facts.compares)
     {
-        /* Nothing is compared yet. It is compared with what the source has done before this start.
-         */
+        /* The blocks are compared later than this start, so comparing finds all changes before it:
+         * nothing earlier is needed. */
         start->earliest = start->chosen;
         return true;
     }
@@ -700,7 +700,7 @@ static bool begin_late(Chooser *chooser, const StartDecision *decision, Error *e
                                      start->chosen.redo, error));
 }
 
-/* Say what the source's server could only replay with settings that it had then. */
+/* Warn of WAL that can only be replayed with higher settings than the source has now. */
 static void warn_of_former_limits(const Chooser *chooser)
 {
     const Version *version = chooser->in.clusters->shape.version;
@@ -708,7 +708,7 @@ static void warn_of_former_limits(const Chooser *chooser)
 
     if (chooser->hazard.origin_drop_lsn != LSN_INVALID)
         replay_hazard_warn_of_origins(version, chooser->hazard.origin_drop_lsn);
-    /* From 12 on -R writes them as high as replay needs them. */
+    /* From 12 on, -R writes the settings as high as replay needs them. */
     if (limits == LSN_INVALID ||
         (chooser->in.options->write_recovery_conf && version->recovery_settings != RECOVERY_CONF))
         return;
@@ -719,7 +719,8 @@ static void warn_of_former_limits(const Chooser *chooser)
     log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
 }
 
-/* The WAL that was read last need not be that of the start that was chosen. */
+/* Fill in the RecoveryStart for the decision. The WAL that was read last may be that of the other
+ * start: the chosen start's WAL is then read again. */
 static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     RecoveryStart *start = chooser->start;
@@ -736,7 +737,7 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
                       .checkpoint_made = start->choice.checkpoint_made};
     if (decision->is_expected)
     {
-        /* No WAL before the end of that checkpoint is needed. */
+        /* The rewind's own checkpoint will lie past all WAL of now: none of it is needed. */
         start->wal_from = start->wal_end;
         return chooser->facts.compares || leave_to_comparing(chooser, error);
     }
@@ -749,7 +750,8 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     }
     start->lack = chooser->lacks_room[decision->late];
     start->copies_are_replayed = chooser->hazard.found && chooser->hazard.copies_come_out_right;
-    /* Replay that copies files reads blocks before their own records restore them. */
+    /* Replay of a file copy reads the template's blocks before later records write them whole:
+     * those blocks must be fetched. */
     if (start->copies_are_replayed)
     {
         blockmap_destroy(start->rebuilt);
@@ -765,8 +767,7 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     return true;
 }
 
-/* The one place that advises a checkpoint, before the rewind, while that can still be interrupted.
- */
+/* Advise a checkpoint if one would pay: before the rewind, while the user can still interrupt. */
 static void advise_checkpoint(const Chooser *chooser)
 {
     StartChoice *choice = &chooser->start->choice;
@@ -789,7 +790,7 @@ static void advise_checkpoint(const Chooser *chooser)
                  estimate.replay_seconds, gain);
 }
 
-/* Users who wait for the standby can do something about it. */
+/* Report parts of the choice that users who wait for the standby can act on. */
 static void tell_of_choice(const Chooser *chooser)
 {
     const RecoveryStart *start = chooser->start;

@@ -1,6 +1,6 @@
 /*
- * Choose where recovery of the rewound target starts. This has the positions that it can start
- * from, what replay from there would do wrongly, and what each costs.
+ * Choose where recovery of the rewound target starts. Declared here: the positions where recovery
+ * can start, the hazards of replay from a start, and the choice by cost.
  *
  * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
  * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
@@ -17,8 +17,8 @@
 typedef struct Start
 {
     Lsn redo;
-    Lsn checkpoint;    /* where its record starts */
-    Timeline timeline; /* of the checkpoint */
+    Lsn checkpoint;    /* start of the checkpoint record */
+    Timeline timeline; /* timeline of the checkpoint */
     uint64_t next_xid;
     Oid next_oid; /* no relation made before the checkpoint has this number, or a greater one */
     bool commit_timestamps; /* track_commit_timestamp was on */
@@ -30,30 +30,32 @@ typedef struct Start
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
 
-/* Recovery as that of a base backup of the source: from its own last checkpoint. */
+/* The start at the source's last checkpoint, as for recovery of a base backup of the source. */
 Start start_of_source(const Control *source);
 
 /*
- * The late start, at the checkpoint in the source's pg_control, if it is one: at or after the
- * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes. (Rule C35.)
+ * Set *start to the checkpoint in the source's pg_control, and return true, if recovery can start
+ * late there: full_page_writes was on, and its redo position is at or after the divergence and past
+ * the LSN `after` (LSN_INVALID: past any). (Rule C35.)
  */
 bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
 
-/* True if a late start is worth a look at its cost. A shutdown checkpoint, whose record lies at its
- * own redo position, is no place where a standby should start. */
+/* True if the cost of a late start is worth estimating: there is enough WAL before it. Before 12 a
+ * standby that starts at a shutdown checkpoint (whose record lies at its redo position) takes
+ * subtransactions of prepared transactions for aborted: false then. */
 bool start_may_be_cheaper(const Version *version, const Start *early, const Start *late);
 
 /*
- * When a standby whose recovery starts there takes connections, by the WAL that was scanned, up to
- * `end`. It must know all running transactions: from a shutdown checkpoint, from a list that is
- * complete, or, after one that is not, when all have ended that ran then
+ * The moment when a hot standby takes connections, found in the WAL that was scanned from its start
+ * up to `end`. The standby must know all running transactions: from a shutdown checkpoint, from a
+ * complete list of them, or, after an incomplete list, once all its transactions have ended
  * (ProcArrayApplyRecoveryInfo, storage/ipc/procarray.c, 9.3 to 19).
  */
 typedef enum StartOpening
 {
     OPENING_UNKNOWN, /* no list of running transactions was scanned */
-    OPENING_AT_ONCE,
-    OPENING_LATER
+    OPENING_AT_ONCE, /* connections as soon as the standby is consistent */
+    OPENING_LATER    /* transactions of an incomplete list still run at `end` */
 } StartOpening;
 StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end);
 
@@ -72,50 +74,58 @@ typedef struct UnsafeCopy
 } UnsafeCopy;
 
 /*
- * Find a copy whose template the source changed or dropped afterwards. chain is the scan of the
- * source's WAL from the start on, stream the same WAL. The answer is complete only for a source
- * whose WAL tells of all that it has removed: a standby, and a primary that is as it was promoted
- * (design/correctness.md, "Copied databases"). (Rule C32.)
+ * Find a copy whose template the source changed or dropped afterwards. stream is the source's WAL
+ * from the start on, chain its scan. The answer is complete only if the source's WAL has a record
+ * for each directory that the source has removed: a standby, and a primary that has completed no
+ * checkpoint since its promotion (start_is_as_promoted; design/correctness.md, "Copied databases").
+ * (Rule C32.)
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
 
-/* True if the source is a primary that has not completed a checkpoint since it was promoted, at
- * *promoted. Then it has not begun to remove a directory since. (Rule C33.) */
+/* True if the source is a primary that has completed no checkpoint since its promotion, whose LSN
+ * is stored in *promoted. DROP DATABASE makes a checkpoint before it removes a directory, so the
+ * source has not begun to remove a directory since then. (Rule C33.) */
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
- * Replay would copy a database that is not what it was, make a tablespace where it must not be,
- * leave torn pages (full_page_writes off), miss a block of a visibility map, or lack what wal_level
- * minimal did not log. A start past it is right.
+ * A fault of replay from a start: replay may copy a template database that has changed since,
+ * create a tablespace in a wrong place, leave torn pages (full_page_writes off), miss a block of a
+ * visibility map, or lack changes that wal_level = minimal did not log. A start past the hazard
+ * avoids it.
  */
 typedef struct ReplayHazard
 {
-    bool is_staged; /* set before: the directories of new tablespaces were made */
+    bool is_staged; /* input: the directories of new tablespaces already exist, made by
+                                   this rewind */
     bool found;
-    bool checkpoint_follows;    /* a primary makes a checkpoint soon, unasked */
-    bool copies_come_out_right; /* there are copies of databases, and nothing else: each comes out
-                                   as it is on the source */
-    Lsn lsn;                    /* a start must lie past this record; LSN_INVALID: not known */
-    Error error;                /* to be reported where there is no such start */
-    /* No hazards, but a late start past them is better; LSN_INVALID: none. */
-    Lsn former_limits_lsn; /* the last record that needs more than the source's server has now */
-    uint32_t limits[LIMITS_MAX]; /* version_limit: that replay needs, at least the source's */
-    Lsn origin_drop_lsn; /* the last one that drops a replication origin which replay needs beside
-                            those that the source has now */
+    bool checkpoint_follows;    /* the source makes a checkpoint soon without being asked: it was
+                                   promoted, or has copied a database */
+    bool copies_come_out_right; /* the only hazards found are copies of databases, and each copy
+                                   is identical to the source's: harmless without a late start */
+    Lsn lsn;                    /* record that a safe start must lie past; LSN_INVALID if unknown */
+    Error error;                /* error if the source has no start past the hazard */
+    /* Records that are no hazards, but better avoided by a later start; or LSN_INVALID.
+     */
+    Lsn former_limits_lsn; /* last record that needs a higher max_connections, or another limit,
+                                 than the source has now */
+    uint32_t limits[LIMITS_MAX]; /* settings that replay needs (index: version_limit); at least the
+                                    source's */
+    Lsn origin_drop_lsn; /* last drop of a replication origin that replay needs up to there, in
+                            addition to those that the source has now */
 } ReplayHazard;
 
-/* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state
- * the source as it was read last. */
+/* Look for hazards in the source's WAL from a start on: `chain` is the scan of all of `stream`,
+ * state the source as it was read last. Sets all fields of *hazard but is_staged. */
 MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
                                    const Options *options, const WalStream *stream,
                                    const ScanResult *chain, ReplayHazard *hazard, Error *error);
 
-/* One more, by the record at lsn (LSN_INVALID: not known): no copy comes out right, and no
- * checkpoint follows unasked. The caller sets the error. */
+/* Add a hazard by the record at lsn (LSN_INVALID if unknown), from which replay is wrong. Clears
+ * copies_come_out_right and checkpoint_follows; the caller sets the error. */
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 
-/* Warn of what was dropped up to there: origin_drop_lsn. */
+/* Warn of replication origins that were dropped up to `last` (ReplayHazard.origin_drop_lsn). */
 void replay_hazard_warn_of_origins(const Version *version, Lsn last);
 
 /* ---- The choice: choose.c ---- */
@@ -124,93 +134,97 @@ void replay_hazard_warn_of_origins(const Version *version, Lsn last);
 typedef struct StartChoice
 {
     bool late;
-    bool compares; /* all blocks are compared: --compare; or a late start, where reading the WAL
-                      before it would cost more, or that WAL is nowhere */
+    bool compares; /* all blocks are compared: with --compare; or at a late start, where reading the
+                      WAL before it costs more or cannot be done */
     StartReason reason;
-    Lsn late_redo;          /* of the late start, where there was a choice; else LSN_INVALID */
+    Lsn late_redo; /* redo position of the late start that could be chosen; else LSN_INVALID */
     StartEstimate estimate; /* with START_ESTIMATE; or where all blocks are compared by choice */
-    bool checkpoint_made;   /* this run made one for this start */
-    CheckpointEstimate checkpoint; /* estimate of the checkpoint that was made, else of one that
-                                      could be; replay_seconds is 0 where none was weighed */
+    bool checkpoint_made;   /* a CHECKPOINT was run on the source for this start */
+    CheckpointEstimate checkpoint; /* estimate of the checkpoint that was made, or else could be
+                                      made; replay_seconds is 0 if no estimate was made */
 } StartChoice;
 
 typedef struct RecoveryStart
 {
     SourceState source; /* the source as it was when this was decided */
-    Start earliest;     /* where recovery can start at the earliest */
-    Start chosen;       /* where it does */
+    Start earliest;     /* the early start; with --compare the source's last checkpoint */
+    Start chosen;       /* where recovery starts */
     StartChoice choice;
-    Lsn wal_from;             /* WAL is staged from here on */
-    Lsn wal_end;              /* the source's WAL was read up to here */
-    ScanResult changes;       /* what must be fetched: what the target changed; from a late start
-                                 also what the source changed before it; nothing where all blocks
-                                 are compared */
-    Lsn whole_from;           /* storage made or dropped from here on is fetched whole */
-    Error lack;               /* ERROR_FAILED: a rewind would have no room for the source's WAL from
-                                 the start on; only in a dry run, which tells the whole of it */
-    bool opens_later;         /* not when it is consistent: see start_opening */
-    bool copies_are_replayed; /* files of databases, from a start before the copies */
-    BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
-    Lsn rebuilt_end;          /* by WAL up to here */
-    BlockMap *made; /* storage that replay makes or drops after the divergence; NULL: --compare */
-    BlockMap *made_before; /* storage that the source made or dropped between the earliest start and
-                              a late one, with summaries also what it changed; NULL: nothing, or
-                              not known */
-    uint32_t limits[LIMITS_MAX];  /* version_limit: that replay of this WAL needs */
-    const ScanPrepared *prepared; /* in the source's WAL, from the start on */
+    Lsn wal_from;       /* WAL is staged from here on */
+    Lsn wal_end;        /* the source's WAL was read up to here */
+    ScanResult changes; /* blocks to fetch: those that the target changed; for a late start,
+                           those that the source changed before it as well; none where all
+                           blocks are compared */
+    Lsn whole_from;     /* relfilenodes created or dropped from this LSN on are fetched whole */
+    Error lack;         /* dry run only: the rewind would have no room for the source's WAL
+                           from the start on (ERROR_FAILED); else ERROR_NONE */
+    bool opens_later;   /* the standby takes connections only after consistency: OPENING_LATER */
+    bool copies_are_replayed; /* replay from this start copies databases' files */
+    BlockMap *rebuilt;        /* blocks that replay writes whole up to rebuilt_end, so not fetched;
+                                 NULL: none is relied on */
+    Lsn rebuilt_end;          /* end of the WAL that `rebuilt` was read from */
+    BlockMap *made; /* relfilenodes that replay creates or drops after the divergence; NULL with
+                       --compare */
+    BlockMap *made_before; /* relfilenodes that the source created or dropped between the early
+                              start and a late one; by summaries, which do not tell creation from
+                              change, changed ones too; NULL if none were read */
+    uint32_t limits[LIMITS_MAX]; /* settings that replay of this WAL needs (index: version_limit) */
+    const ScanPrepared *prepared; /* PREPARE records in the source's WAL from the start on */
     size_t prepared_count;
-    BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */
+    BlockMap *own_blocks; /* map that this struct frees: changes.blocks, if it is not
+                             TargetChanges'; or NULL */
 } RecoveryStart;
 
-/* The values that decide. They must live as long as the RecoveryStart. */
+/* Input of the choice. All values that it points to must live as long as the RecoveryStart. */
 typedef struct StartInput
 {
     const Clusters *clusters;
-    const SourceState *source; /* as it was read last */
+    const SourceState *source; /* the source as it was read last */
     const Divergence *divergence;
-    const TargetChanges *changes; /* NULL with --compare; and for recovery_start_foretell */
+    const TargetChanges *changes; /* NULL with --compare, and to foretell */
     SourceWal *source_wal;
     const Options *options;
     bool archives; /* the rewound standby archives the WAL that it receives */
 } StartInput;
 
 /*
- * Decide once where recovery starts, and read the source's WAL from there on. StartReason has the
- * reasons for a late start; otherwise it is early. With --compare it is at the source's last
- * checkpoint. Waits for a checkpoint of the source where one must come, and runs one with
- * --checkpoint, or says that it would pay. An error if no start is right. Strings are in the arena.
- * recovery_start_free in any case.
+ * Decide once where recovery starts, and read the source's WAL from there on. Recovery starts early
+ * unless a StartReason makes it late; with --compare, at the source's last checkpoint. Waits for a
+ * checkpoint of the source if one must follow; with --checkpoint runs one; without, reports if one
+ * would pay. Fails if no start is safe. The arena owns strings and lists. Call recovery_start_free
+ * after success and after failure.
  */
 MUST_CHECK bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart *start,
                                       Error *error);
 
 void recovery_start_free(RecoveryStart *start);
 
-/* The place of the WAL with which replay in the rewound target begins. */
+/* Place of the first WAL that the rewound target replays. */
 typedef enum ReplayedWal
 {
     REPLAYED_WAL_UNKNOWN, /* not looked for */
     REPLAYED_WAL_OF_SOURCE,
     REPLAYED_WAL_OF_ARCHIVE,
-    REPLAYED_WAL_IN_SUMMARIES, /* gone from the source, whose summaries tell what it changed: a
-                                  rewind starts late */
-    REPLAYED_WAL_NOT_NEEDED,   /* nowhere, or no WAL tells what the target changed: a rewind starts
-                                  late and compares all blocks */
-    REPLAYED_WAL_MISSING       /* nowhere, and there is no other way: a problem */
+    REPLAYED_WAL_IN_SUMMARIES, /* gone from the source, but its summaries replace that WAL: a rewind
+                                  starts late */
+    REPLAYED_WAL_NOT_NEEDED,   /* missing, or no WAL tells what the target changed; a rewind does
+                                  without: it starts late and compares all blocks */
+    REPLAYED_WAL_MISSING       /* missing, and a late start is not possible: a rewind fails */
 } ReplayedWal;
 
-/* What can be said of the start before the WAL is read. */
+/* Prediction of the start, made before WAL is read. */
 typedef struct StartForetold
 {
     ReplayedWal replayed;
-    uint64_t segment; /* the first that the target does not keep, or that is gone from the source */
-    bool lacks_room;  /* for the source's WAL from the start on */
+    uint64_t segment; /* first segment from the early start on that is gone from the source, or if
+                         none is, the first one that the target does not keep */
+    bool lacks_room;  /* no room for the source's WAL from the start on */
 } StartForetold;
 
 /*
- * Make the same decision as far as it needs no reading of WAL, and nothing of the source but lists
- * of its files: no checkpoint is made or waited for. has_room: room is not asked for. An error if
- * the rewind would fail; *foretold is set then as well.
+ * Predict the decision of recovery_start_choose without reading WAL: of the source only file names
+ * are listed, and no checkpoint is made or waited for. has_room: assume that there is room for the
+ * WAL, without measuring. Fails if the rewind would fail; *foretold is set even then.
  */
 MUST_CHECK bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_room,
                                         StartForetold *foretold, Error *error);

@@ -9,8 +9,8 @@
 
 Start start_early(const ScanCheckpoint *common, const Control *source)
 {
-    /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint is
-     * old, also one that was just promoted. */
+    /* The source's files may be as old as its own last checkpoint: if that is older, start there.
+     * A standby with an old restartpoint is such a source, even just after promotion. */
     if (source->checkpoint.redo < common->checkpoint.redo)
         return start_of_source(source);
     return (Start){.redo = common->checkpoint.redo,
@@ -49,8 +49,8 @@ bool start_may_be_cheaper(const Version *version, const Start *early, const Star
 
 /* ---- Connections ---- */
 
-/* True if recovery starts at a shutdown checkpoint, or replays one: then nothing runs but prepared
- * transactions, and these are known completely. */
+/* True if recovery starts at a shutdown checkpoint, or replays one. At a shutdown checkpoint only
+ * prepared transactions run, and a standby knows all of them. */
 static bool meets_shutdown(const Start *start, const ScanResult *scanned, Lsn end)
 {
     if (start->checkpoint == start->redo)
@@ -138,8 +138,8 @@ bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult 
 
         if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY)
             continue;
-        /* Minor versions from before August 2022 cannot even replay the copy of a template that is
-           not there, also if the copy is dropped soon after. */
+        /* Minor versions before August 2022 stop replay at the copy of a template that no longer
+           exists, even if the copy itself is dropped soon after. */
         dropped =
             is_dropped_after(chain, copy->source_tablespace, copy->source_database, copy->lsn);
         if (!dropped && !is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn) &&
@@ -159,8 +159,9 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
 
 /* ---- Hazards ---- */
 
-/* True if the source's WAL tells of each directory that the source has removed: of a standby, and
- * before its promotion of a primary that is as it was promoted (design/correctness.md). */
+/* True if the source's WAL has a record for each directory that the source has removed. A standby's
+ * WAL does; a primary's does for copies before its promotion, if no checkpoint has completed since
+ * (design/correctness.md). */
 static bool tells_of_removals(const Clusters *clusters, const SourceState *state,
                               const ScanDatabase *last_copy)
 {
@@ -205,7 +206,8 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
-/* The plan makes a link for this tablespace: the source has it still, and the target does not. */
+/* True if the plan creates a link for this tablespace: the source still has the tablespace, the
+ * target does not. */
 static bool gets_link(const Clusters *clusters, const ScanResult *chain,
                       const ScanTablespace *created)
 {
@@ -221,7 +223,7 @@ static bool gets_link(const Clusters *clusters, const ScanResult *chain,
     return file_lstat(buffer_string(&path), &status, &found, NULL) && !found;
 }
 
-/* The place of a tablespace is made with the link of that, or of one that has it later. */
+/* True if the plan creates the directory `place`, with the link of any tablespace located there. */
 static bool gets_directory(const Clusters *clusters, const ScanResult *chain, const char *place)
 {
     for (size_t i = 0; i < chain->tablespace_count; i++)
@@ -231,7 +233,7 @@ static bool gets_directory(const Clusters *clusters, const ScanResult *chain, co
     return false;
 }
 
-/* True if replaying this does no harm. Otherwise *problem says why. */
+/* True if replay of this CREATE TABLESPACE does no harm; else *problem is the error. */
 static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
                                 const ScanResult *chain, const ScanTablespace *tablespace,
                                 bool is_staged, Error *problem)
@@ -272,11 +274,11 @@ static void find_tablespaces(const Clusters *clusters, const TablespaceMappings 
 }
 
 /*
- * A server logs a page's image at the first change since its last checkpoint. But a promoted one
- * takes its last restartpoint for that until its first checkpoint begins, also where it had
- * replayed later checkpoints, from which recovery may start: then the first change of a page has no
- * image. A visibility map that the source has cut off since lacks the block that replay reads.
- * (Rule C8.)
+ * Find changes of visibility maps without a page image. A server logs a page's image at the first
+ * change since its last checkpoint. But until its first checkpoint begins, a promoted server counts
+ * from its last restartpoint, even if it has replayed later checkpoints, where recovery may start:
+ * the first change after those has no image. Replay then reads a block that is missing if the
+ * source has truncated the visibility map since. (Rule C8.)
  */
 static void find_map_reads(const Clusters *clusters, const SourceState *state,
                            const ScanResult *chain, ReplayHazard *hazard)
@@ -294,10 +296,11 @@ static void find_map_reads(const Clusters *clusters, const SourceState *state,
 }
 
 /*
- * The rewound target's server will have the source's present limits. Where these were lowered,
- * replay of WAL from before may end it: "insufficient parameter settings"
- * (CheckRequiredParameterValues, xlog.c), "maximum number of prepared transactions reached"
- * (twophase.c). What the source had at the divergence, the target has. (Rule C39.)
+ * Find records that need higher limits than the source's present ones, which the rewound target's
+ * server will have. If the source's limits were lowered, replay of older WAL may stop the server:
+ * "insufficient parameter settings" (CheckRequiredParameterValues, xlog.c), "maximum number of
+ * prepared transactions reached" (twophase.c). The target's pg_control has the limits of the
+ * divergence. (Rule C39.)
  */
 static void find_former_limits(const Control *source, const Control *target,
                                const ScanResult *chain, ReplayHazard *hazard)
@@ -331,8 +334,8 @@ static void find_former_limits(const Control *source, const Control *target,
         hazard->limits[of_prepared] = target->limits[of_prepared];
 }
 
-/* CheckPointReplicationOrigin, replication/logical/origin.c, 9.5 to 19: a magic number, of each
- * origin that is in use its number and where it is, and a CRC. */
+/* CheckPointReplicationOrigin, replication/logical/origin.c, 9.5 to 19: a magic number,
+ * then the number and position of each origin in use, then a CRC. */
 #define ORIGINS_FILE "pg_logical/replorigin_checkpoint"
 #define ORIGINS_FILE_MAX ((size_t) 16 * 65536 + 64)
 #define ORIGINS_HEADER 4
@@ -347,10 +350,11 @@ static bool is_in_use(const Buffer *file, uint16_t origin)
 }
 
 /*
- * The rewound target begins with the replication origins of the source's last checkpoint or
- * restartpoint. Replay needs a place also for each other one that an older commit names, until it
- * gets to its drop; on the source that place had become free for one of the file's. The last such
- * drop. (Rule C40.)
+ * Find the last drop of a replication origin that the source's file lacks. The rewound target
+ * begins with the origins of this file, written at the source's last checkpoint or restartpoint.
+ * Replay needs one more slot for each other origin that an older commit names, until it replays the
+ * drop of this origin; on the source the drop had freed the slot for an origin of the file. (Rule
+ * C40.)
  */
 static bool find_dropped_origins(const Clusters *clusters, const ScanResult *chain, Lsn *last,
                                  Error *error)
@@ -390,7 +394,7 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);
     find_map_reads(clusters, state, chain, hazard);
-    /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
+    /* Pages of a stopped source are whole: replay continues from each LSN without images. */
     if (!chain->full_page_writes_off || !clusters->source->is_server)
         return true;
     replay_hazard_add(hazard, LSN_INVALID);

@@ -1,35 +1,37 @@
 #include "recovery_start/start_decision.h"
 
-/* Bytes that one process replays in a second. With its pages in memory 250 to 450 MB were measured;
- * but some have to be read from the disk. */
+/* Bytes of WAL that the startup process replays in a second. Measured were 250 to 450 MB with all
+ * pages in memory; some pages must be read from the disk. */
 #define REPLAY_RATE 125e6
 
-/* The rate of bytes of which none was sent: of another directory, or of WAL that is here. */
+/* Bytes per second from a source directory, or from WAL that the target already has. */
 #define RATE_AT_HAND 500e6
 
-/* A block is asked for by its number, and written twice: to the data file, then to its place. */
+/* Cost of a fetched block, per byte: it is requested by number and written twice, to the fetched
+ * data file and to its relation. */
 #define BLOCK_COST 1.5
 
-/* Both sides read and digest a byte that is compared, in about half the time in which one of WAL is
- * sent, written and read. Where the link is slow it is less. */
+/* Cost of comparing a byte, which both sides read and digest, as a fraction of the cost of
+ * fetching, writing and reading a byte of WAL. On a slow link comparing is cheaper still. */
 #define COMPARE_COST 0.5
 
-/* A checkpoint writes its pages and syncs them, on a disk that the source's own work uses. */
+/* Bytes per second that a checkpoint writes and syncs, on a disk that the source's sessions use. */
 #define CHECKPOINT_RATE 200e6
 
-/* A checkpoint pays clearly if the replay that it spares takes so many times as long, and so many
- * seconds longer. The source may be the last server that is left, and a checkpoint takes its disk.
- */
+/* Factor, and seconds, by which avoided replay must take longer than the checkpoint for a clear
+ * gain. The margin is wide since a checkpoint loads the disk of a source that may be the last
+ * server left. */
 #define CHECKPOINT_GAIN 1.5
 #define CHECKPOINT_GAIN_SECONDS 2.0
 
-/* The early start leaves more WAL for another rewind, and asks less of the source. */
+/* Factor by which a late start must be cheaper: the early start keeps more WAL for another rewind,
+ * and loads the source less. */
 #define PREFERENCE 1.25
 
-#define LATER_STARTS_MAX 3 /* after a hazard; each lies past it */
+#define LATER_STARTS_MAX 3 /* late starts tried past one hazard after the other */
 
-/* No more WAL than this before a late start is kept for a second rewind, towards another source, of
- * a target that was never started; its cost is not worth a word. */
+/* Most bytes of WAL before a late start that are kept, for a second rewind to another source of a
+ * target that was never started. Fetching that amount costs next to nothing. */
 #define KEPT_BEFORE_LATE ESTIMATE_WAL_MIN
 
 /* ---- The cost ---- */
@@ -65,7 +67,7 @@ CheckpointEstimate estimate_checkpoint(uint64_t wal_bytes, uint64_t buffers_byte
     return estimate;
 }
 
-/* Half of the blocks differ: between none and all, since nothing tells how many do. */
+/* Assume that half of the blocks differ: the number is unknown before comparing. */
 static StartEstimate estimate_comparing(const StartFacts *facts)
 {
     const Lsn late = facts->late > facts->early ? facts->late : facts->early;
@@ -102,7 +104,7 @@ static StartDecision start_refuses(StartDecision decision, StartRefusal refusal)
     return decision;
 }
 
-/* Is there a late start at or after `from`? */
+/* ANSWER_YES if a late start at or after `from` is known, ANSWER_NO if the source has none. */
 static StartAnswer late_from(const StartFacts *facts, Lsn from)
 {
     if (facts->late != LSN_INVALID && facts->late >= from)
@@ -120,17 +122,17 @@ static bool late_opens_later(const StartFacts *facts)
     return facts->late_replay.opens_later && facts->early_opens_at_once;
 }
 
-/* Both starts were weighed: the early one it is. Its WAL is read next. */
+/* Turn to the early start, whose WAL is read next. */
 static StartDecision turns_early(StartDecision decision)
 {
     decision.late = false;
     return start_asks(decision, START_UNKNOWN_REPLAY);
 }
 
-/* ---- What the source changed before a late start ---- */
+/* ---- Changes of the source before a late start ---- */
 
-/* Summaries spare WAL that is gone, or so much that it pays, and tell nearly all. After a hazard of
- * the early start its WAL is here. */
+/* True if summaries replace WAL that is gone, or save more than KEPT_BEFORE_LATE and cover all but
+ * that much. After a hazard of the early start the WAL has already been fetched. */
 static bool summaries_are_worth_it(const StartFacts *facts, StartReason reason)
 {
     return facts->summaries_end != LSN_INVALID &&
@@ -140,8 +142,8 @@ static bool summaries_are_worth_it(const StartFacts *facts, StartReason reason)
              wal_after_summaries(facts) <= KEPT_BEFORE_LATE));
 }
 
-/* WAL before the late start is nowhere, does not tell what the target changed, or cannot be read
- * for want of room. */
+/* True if the WAL before the late start is missing, does not tell what the target changed, or
+ * cannot be read for lack of room. */
 static bool must_compare(const StartFacts *facts)
 {
     return facts->changes_unknown || facts->missing_end != LSN_INVALID || facts->changes_missing ||
@@ -164,8 +166,8 @@ static StartDecision compare_all(const StartFacts *facts, StartDecision decision
     return facts->relations_listed ? decision : start_asks(decision, START_UNKNOWN_RELATIONS);
 }
 
-/* By reading WAL. Where that is to tell what the late start costs, it stays until then: the early
- * start needs it too. */
+/* Find changes by reading WAL. WAL that is read to estimate the cost of the late start is kept
+ * until the estimate: the early start, if it is taken, needs the same WAL. */
 static StartDecision decide_by_reading(const StartFacts *facts, StartDecision decision)
 {
     const bool weighs = decision.reason == START_ESTIMATE && decision.way == START_BY_WAL;
@@ -174,7 +176,7 @@ static StartDecision decide_by_reading(const StartFacts *facts, StartDecision de
                          facts->late - facts->early <= KEPT_BEFORE_LATE;
     decision.reads_once = !weighs && !decision.keeps_wal;
     if (facts->changes_end < facts->late)
-        /* After a hazard the WAL is on the disk. */
+        /* After a hazard of the early start, WAL is already on the disk: no question of room. */
         return start_asks(decision, decision.reads_once && decision.reason != START_HAZARD &&
                                             facts->late_room != ANSWER_NO &&
                                             facts->room_to_read == ANSWER_UNKNOWN
@@ -203,12 +205,12 @@ static StartDecision use_summaries(const StartFacts *facts, StartDecision decisi
     return start_asks(decision, START_UNKNOWN_CHANGES);
 }
 
-/* The way of a start that was chosen before stays the way of a later one. */
+/* Choose the way to find changes. Once changes were found one way, a still later start keeps it. */
 static StartDecision find_changes(const StartFacts *facts, StartDecision decision)
 {
     if (must_compare(facts))
     {
-        /* Where the late start was to be weighed, it is now the only one. */
+        /* No cost is weighed any longer: the late start is the only one left. */
         if (decision.reason == START_ESTIMATE)
             decision.reason = START_NO_WAL;
         return compare_all(facts, decision);
@@ -227,7 +229,7 @@ static StartDecision find_changes(const StartFacts *facts, StartDecision decisio
 
 /* ---- Late ---- */
 
-/* A dry run may lack the checkpoint that the rewind would make. */
+/* Refuse for wrong replay; not in a dry run whose rewind would make a later checkpoint. */
 static StartDecision replays_wrongly(const StartFacts *facts, StartDecision decision)
 {
     return facts->expects_checkpoint ? decision : start_refuses(decision, START_REPLAY_WRONG);
@@ -242,14 +244,15 @@ static StartDecision decide_late(const StartFacts *facts, StartReason reason)
                               .late_redo = facts->late};
     Lsn past = replay->hazard_lsn > facts->late ? replay->hazard_lsn : facts->late;
 
-    /* The WAL from the late start on is part of that from the early one on. */
+    /* Room for the WAL from the early start on is enough: the late start needs a part of it. */
     if (facts->early_room != ANSWER_YES && facts->late_room == ANSWER_UNKNOWN)
         return start_asks(decision, START_UNKNOWN_ROOM);
     if (facts->late_room == ANSWER_NO && !facts->does_without_room)
         return start_refuses(decision, START_LACKS_ROOM);
     if (replay->redo != facts->late)
         return start_asks(decision, START_UNKNOWN_REPLAY);
-    /* The early start needs the WAL after this one as well, and replays it. */
+    /* If WAL after the late start is missing or goes wrong, reading from the early start, which
+     * includes this WAL, finds the same and reports it. */
     if (weighs &&
         (replay->missing_end != LSN_INVALID || replay_is_wrong(replay) || late_opens_later(facts)))
         return turns_early((StartDecision){
@@ -267,9 +270,9 @@ static StartDecision decide_late(const StartFacts *facts, StartReason reason)
 }
 
 /*
- * WAL from the early start on is nowhere, or does not tell what the target has changed, up to
- * missing_end. A late start needs none of what lies before it, if all blocks are compared. The
- * source may have made it since the run began, and removed that WAL then.
+ * Decide if WAL from the early start on is missing, or does not tell what the target changed, up to
+ * missing_end. A late start past missing_end needs none of this WAL if all blocks are compared. The
+ * source's pg_control is read again: the checkpoint that removed the WAL may be new.
  */
 static StartDecision decide_without_wal(const StartFacts *facts, Lsn missing_end)
 {
@@ -289,7 +292,7 @@ static StartDecision decide_without_wal(const StartFacts *facts, Lsn missing_end
 
 /* ---- Early or late ---- */
 
-/* WAL that is replayed from the last start that is known. */
+/* Bytes of WAL to replay from the latest start known. */
 static uint64_t wal_after_last_start(const StartFacts *facts)
 {
     const Lsn last = facts->late != LSN_INVALID ? facts->late : facts->early;
@@ -297,8 +300,8 @@ static uint64_t wal_after_last_start(const StartFacts *facts)
     return facts->wal_end > last ? facts->wal_end - last : 0;
 }
 
-/* False where a late start is not wanted, or the source is a standby, which can start no later than
- * at its primary's checkpoint. */
+/* False if a late start is not wanted, or the source is a standby: CHECKPOINT on a standby makes no
+ * checkpoint later than its primary's last one. */
 static bool checkpoint_is_of_use(const StartFacts *facts)
 {
     return !facts->asks_early && !facts->archives && !facts->compares && !facts->in_recovery;
@@ -312,7 +315,8 @@ CheckpointEstimate start_weigh_checkpoint(const StartFacts *facts)
                                facts->data_bytes);
 }
 
-/* The source is not asked where a checkpoint that costs nothing would not pay. */
+/* True if the source must be asked for the cost of a checkpoint: not if even a free one would not
+ * pay. */
 static bool must_weigh_checkpoint(const StartFacts *facts)
 {
     return facts->weighs_checkpoint && !facts->checkpoint_weighed && !facts->asks_late &&
@@ -320,9 +324,9 @@ static bool must_weigh_checkpoint(const StartFacts *facts)
            estimate_checkpoint(wal_after_last_start(facts), 0, 0).pays;
 }
 
-/* With --late-start a checkpoint is made where there is no late start; with --checkpoint also where
- * much WAL was written since the last one, with --checkpoint=auto where it pays. Returns the
- * position from which on one is wanted; LSN_INVALID: none is made. */
+/* Returns the position from which on a late start is wanted; LSN_INVALID if none is. --late-start
+ * wants any; --checkpoint wants a new one if there is much WAL since the last start known,
+ * --checkpoint=auto if a checkpoint pays. */
 static Lsn wanted_from(const StartFacts *facts)
 {
     const bool pays =
@@ -330,7 +334,7 @@ static Lsn wanted_from(const StartFacts *facts)
     const bool much = facts->makes_checkpoint && wal_after_last_start(facts) >= ESTIMATE_WAL_MUCH;
 
     if (facts->asks_late)
-        return 1; /* any */
+        return 1; /* any position */
     return checkpoint_is_of_use(facts) && (much || pays) ? facts->wal_end : LSN_INVALID;
 }
 
@@ -342,7 +346,7 @@ static StartDecision decide_without_room(const StartFacts *facts, bool may_be_ch
                                     : start_refuses((StartDecision){0}, START_LACKS_ROOM);
 }
 
-/* The first of these that holds. What is read later does not change it. */
+/* Take the first line that holds. Facts that are fetched later do not change which one holds. */
 static StartDecision choose_start(const StartFacts *facts)
 {
     const StartDecision nothing = {0};
@@ -374,7 +378,7 @@ static StartDecision choose_start(const StartFacts *facts)
     return decide_late(facts, START_ESTIMATE);
 }
 
-/* The WAL that is replayed from the early start was read. */
+/* Decide once the WAL that is replayed from the early start was read. */
 static StartDecision decide_after_early(const StartFacts *facts)
 {
     const ReplayFacts *replay = &facts->early_replay;
