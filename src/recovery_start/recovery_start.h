@@ -2,9 +2,9 @@
  * Choose where recovery of the rewound target starts. Declared here: the positions where recovery
  * can start, the hazards of replay from a start, and the choice by cost.
  *
- * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
- * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
- * would; then whatever the source's WAL up to there touches is fetched as well.
+ * Early: at the last common checkpoint, or at the source's last one if that is older (a standby
+ * whose restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
+ * would; then the blocks that the source's WAL between both starts changes are fetched as well.
  */
 #ifndef RECOVERY_START_RECOVERY_START_H
 #define RECOVERY_START_RECOVERY_START_H
@@ -20,12 +20,12 @@ typedef struct Start
     Lsn checkpoint;    /* start of the checkpoint record */
     Timeline timeline; /* timeline of the checkpoint */
     uint64_t next_xid;
-    Oid next_oid; /* no relation made before the checkpoint has this number, or a greater one */
+    Oid next_oid;           /* relations created before the checkpoint have smaller numbers */
     bool commit_timestamps; /* track_commit_timestamp was on */
 } Start;
 
 /*
- * The start for this divergence. common is the last common checkpoint, a record of the target's
+ * The early start. common is the last common checkpoint, a record of the target's
  * that it finished itself. (Rule C12.)
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
@@ -59,18 +59,18 @@ typedef enum StartOpening
 } StartOpening;
 StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end);
 
-/* ---- Hazards: things that replay from a start would do wrongly ---- */
+/* ---- Hazards: faults of replay from a start ---- */
 
 /* The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
  * SET TABLESPACE. NULL if there is no copy. */
 const ScanDatabase *start_last_copy(const ScanResult *chain);
 
-/* A database whose replayed copy would not be what the source has. */
+/* A copy of a database that replay would make different from the source's. */
 typedef struct UnsafeCopy
 {
     bool found;
     ScanDatabase copy;
-    bool dropped; /* the template is gone; else it was changed */
+    bool dropped; /* the source dropped the template; else it changed the template */
 } UnsafeCopy;
 
 /*
@@ -89,10 +89,10 @@ MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const 
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
- * A fault of replay from a start: replay may copy a template database that has changed since,
- * create a tablespace in a wrong place, leave torn pages (full_page_writes off), miss a block of a
- * visibility map, or lack changes that wal_level = minimal did not log. A start past the hazard
- * avoids it.
+ * The hazards of replay from one start, that is faults of its result: replay may copy a template
+ * database that has changed since, create a tablespace in a wrong place, leave torn pages
+ * (full_page_writes off), miss a block of a visibility map, or lack changes that wal_level =
+ * minimal did not log. A start past the hazard avoids it.
  */
 typedef struct ReplayHazard
 {

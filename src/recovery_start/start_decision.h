@@ -21,7 +21,8 @@
  *                   the rewound standby needs all WAL
  *     -> LATE       otherwise, weighed: the early start is taken if it is better
  *   LATE: recovery starts late, unless the lines below say otherwise
- *     ROOM          room for the WAL from the late start on; none: refused
+ *     ROOM          room for the WAL from the late start on, unless known by that from the early
+ *                   one on; none: refused
  *     REPLAY        replay of this WAL; weighed, and WAL is missing, replay is wrong or connections
  *                   open later than from the early start: -> EARLY; not weighed, and WAL is
  *                   missing: refused
@@ -134,7 +135,7 @@ typedef struct StartFacts
                                    recovery_start_foretell, which runs none */
     bool does_without_room;     /* a dry run continues without room, and reports the lack as one
                                    problem of several */
-    bool compares;              /* --compare: what the source changed need not be known */
+    bool compares;              /* --compare: the source's changes are not read */
     bool changes_unknown;       /* no WAL tells what the target has changed */
     bool archives;              /* the rewound standby archives the WAL that it receives */
 
