@@ -13,7 +13,8 @@ typedef enum PathClass
     PATH_RELATION,  /* main fork of a permanent relation: by blocks */
     PATH_FORK,      /* another fork of it: like an ordinary file */
     PATH_EXCLUDED,  /* never copied, and removed on the target: the server creates it again */
-    PATH_LEFT,      /* neither copied nor removed: not the server's, or ours to write at the end */
+    PATH_LEFT,      /* neither copied nor removed by the plan: no file of the server, or one that
+                       pg_rewind writes at the commit or the end, such as pg_control */
     PATH_WAL,       /* a WAL segment: kept or removed on the target, staged apart */
     PATH_WAL_REST,  /* partial, recycled or temporary WAL: never copied, removed on the target */
     PATH_WAL_STATUS /* in archive_status: follows the file it is about */
@@ -31,30 +32,32 @@ typedef enum FileKind /* for counting bytes by kind in the report */
 } FileKind;
 
 /*
- * Classify a relative path. own: the cluster's directory in each tablespace. *file is set for
- * PATH_RELATION and PATH_FORK. The rules and where they
- * come from: design/overview.md, "What is fetched"; formats 9.2 for the originals' lists.
+ * Classify a relative path by its name alone. own: the cluster's directory in each tablespace.
+ * *file is set for PATH_RELATION and PATH_FORK. Rules: design/overview.md, "What is fetched".
  */
 PathClass path_classify(const VersionDirectory *own, const WalShape *shape, const char *path,
                         RelationFile *file);
 
 FileKind path_kind(const Version *version, const char *path, PathClass class);
 
-/* The transaction of a file of pg_twophase, which is named by 8 hexadecimal digits, or 16. */
+/* The transaction of a file of pg_twophase. Its name, 8 or 16 hexadecimal digits, must have been
+ * checked. */
 uint64_t twophase_xid(const char *path);
 
-/* A directory whose content the server makes again when it starts. */
+/* A directory whose content the server creates again when it starts. */
 bool path_is_recreated(const char *path);
 
-/* The server itself needs this file or directory, so that another type in its place is an error. */
+/* The server reads this path, which is in a directory of the server (base, global, pg_wal, ...)
+ * or is PG_VERSION. A file of another type there is an error. */
 bool path_is_servers(const Version *version, const char *path);
 
-/* The server, initdb or a tool of the server makes this file: the modes of the cluster's files are
- * its own. Any other file is the user's, such as a private key. */
+/* The server, initdb or a tool of the server creates this file: path_is_servers, or a configuration
+ * or signal file of theirs. Its mode is that of the cluster's files. Any other file is the user's,
+ * such as a private key, whose mode is not the cluster's. */
 bool path_is_clusters(const Version *version, const char *path);
 
-/* Relative, 1 to 4096 bytes, no empty parts, no "." or "..". Any other byte may stand in a file's
- * name, control characters and what is not UTF-8 as well. */
+/* The path is relative, has 1 to 4096 bytes, no empty parts, no "." or "..". Any other byte may be
+ * in a file's name, even a control character or invalid UTF-8. */
 #define PATH_LENGTH_MAX 4096
 bool path_is_safe(const char *path);
 
@@ -64,21 +67,22 @@ bool path_is_within(const char *directory, const char *path);
 /* The length of the directory part of a path; 0 without a slash. */
 size_t path_parent_length(const char *path);
 
-/* The directory of the path that was looked at last; {0} at first. */
+/* The directory of the last path that path_parent_changes was called with; {0} before the first. */
 typedef struct PathParent
 {
     const char *path;
     size_t length;
 } PathParent;
 
-/* The path is in another directory than the last one was. It becomes the last one, and must live
- * until the next. For sorted paths: files of one directory follow each other. */
+/* Returns true if the path is in another directory than the previous call's path, which it replaces
+ * in *last: the path must live until the next call. For sorted paths: files of one directory follow
+ * each other. */
 bool path_parent_changes(PathParent *last, const char *path);
 
 /*
- * Search a sorted array, each item of which begins with its path (const char *). path_find: the
- * item of the first `length` bytes of path; path_find_above: the item of path or of a directory
- * that it is in. NULL: there is no such item.
+ * Search a sorted array in which every struct begins with its path (const char *). path_find
+ * returns the struct of the first `length` bytes of path; path_find_above the one of path, or of a
+ * directory that path is in, the topmost first. Both return NULL if none matches.
  */
 void *path_find(const void *items, size_t count, size_t item_size, const char *path, size_t length);
 void *path_find_above(const void *items, size_t count, size_t item_size, const char *path);

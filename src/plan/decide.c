@@ -32,8 +32,9 @@ static Decision leave(Outcome outcome, Reason reason)
 /* ---- relations ---- */
 
 /*
- * The file of the same relation with this suffix, which sorts after file; NULL: none is listed. It
- * is usually the next one; a search of the whole listing would cost more than all the rest.
+ * The listed file of the same relation with this suffix, which sorts after `file`; NULL if none is
+ * listed. The sibling is usually the next file: a search of the whole listing would cost more than
+ * all other decisions together.
  */
 static const ListedFile *find_sibling(const Listing *listing, const ListedFile *file,
                                       const char *suffix)
@@ -119,10 +120,10 @@ static bool is_untrusted(const PlanInput *input, const FilePair *pair,
     if (pair->database_is_targets || (blocks != NULL && blocks->storage_lsn != LSN_INVALID &&
                                       blocks->storage_lsn >= input->whole_from))
         return true;
-    /* The source has made the relation's storage since the divergence, so the file of this number
-     * that the target has is another relation's. No record need tell of that one: it may be an
-     * index of an unlogged table, or a new relation whose first records were not on the disk when
-     * the server crashed. */
+    /* The source has created the relation's storage since the divergence, so the target's file of
+     * this number belongs to another relation. Perhaps no record names the target's relation: it
+     * may be an index of an unlogged table, or a new relation whose first records were not on the
+     * disk when the server crashed. */
     if (input->storage_of_source != NULL &&
         blockmap_find(input->storage_of_source, pair->file.relation) != NULL)
         return true;
@@ -221,7 +222,7 @@ static bool link_stays(const PlanInput *input, const char *link)
            listing_find(input->source, link) != NULL;
 }
 
-/* It is a directory or link that only the target has, and that such a link needs. */
+/* True if a link of the target that stays, pg_wal or a tablespace's, passes through this path. */
 static bool leads_to_tablespace(const PlanInput *input, const char *path)
 {
     for (size_t i = 0; i < input->target->passed_count; i++)
@@ -234,7 +235,7 @@ static bool leads_to_tablespace(const PlanInput *input, const char *path)
     return false;
 }
 
-/* It is a directory of logs, or a directory or link on the way to it. */
+/* True for a directory of server logs, and for a directory or link on the path to one. */
 static bool leads_to_logs(const PlanInput *input, const ListedFile *file)
 {
     return file->type != FILE_REGULAR &&
@@ -260,7 +261,8 @@ void pair_classify(const PlanInput *input, FilePair *pair)
         pair->class = PATH_LEFT;
 }
 
-/* All in this directory is left alone, so that it does not matter what it is. */
+/* True if all files in this directory would be left alone, so that an unreadable directory is no
+ * conflict. */
 static bool content_is_left(const PlanInput *input, const FilePair *pair)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -270,7 +272,8 @@ static bool content_is_left(const PlanInput *input, const FilePair *pair)
     return inside.class == PATH_LEFT;
 }
 
-/* The cases of a file that can be read and fetched, first by its class, then by who has it. */
+/* Decide about a file that can be read and fetched, first by its class, then by the sides that have
+ * the file. */
 static Decision decide_action(const PlanInput *input, const FilePair *pair)
 {
     const ListedFile *source = pair->source, *target = pair->target;
@@ -278,7 +281,7 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
 
     switch (pair->class)
     {
-    case PATH_LEFT: /* logs, and what commit and apply write in their order */
+    case PATH_LEFT: /* logs, and files that commit and apply write in their own order */
         return leave(OUTCOME_LEAVE, REASON_NOT_THE_SERVERS);
     case PATH_EXCLUDED: /* the server makes it again */
         return target != NULL && target->type != FILE_OTHER
@@ -297,7 +300,7 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
             (target == NULL || target->type == FILE_REGULAR))
             return decide_relation(input, pair);
         break;
-    case PATH_FORK: /* as any other file */
+    case PATH_FORK: /* forks are treated as ordinary files */
     case PATH_ORDINARY:
         break;
     }
@@ -340,8 +343,8 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
     return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
 }
 
-/* What pg_rewind itself writes, or must not be there, and what nobody can give back: whatever
- * source and target have there, the action would be wrong. */
+/* Change the action where it would be wrong for this path: pg_rewind writes the file itself, the
+ * file must not exist, or the file's content could not be restored from the source. */
 static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEntry *entry)
 {
     const ListedFile *target = pair->target;
@@ -363,7 +366,7 @@ static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEn
     if (entry->type == FILE_REGULAR && target->mounted && !plan_stays_in_place(entry) &&
         !path_is_servers(input->version, pair->path))
     {
-        /* Somebody has mounted it, and it would have to be replaced or removed. */
+        /* The file is a mount, which cannot be replaced or removed. */
         entry->action = ACTION_NONE;
         entry->reason = REASON_MOUNTED;
     }
@@ -384,9 +387,9 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
 
     if (keep_matches(input->keep, pair->path, &decision.kept_by))
         return decision;
-    /* What is in it is rewound by another name, or is nothing that the other side has there. The
-     * location of a tablespace that goes stays as an empty directory, as after DROP TABLESPACE,
-     * unless the source has something of that name. (Rule O8.) */
+    /* The files of a directory with a second name are rewound by its other name, below the link.
+     * The location of a tablespace that is removed stays as an empty directory, as after DROP
+     * TABLESPACE, unless the source has a file of that name. (Rule O8.) */
     if (second_name_at(input->source, pair->path) != NULL ||
         (second != NULL && (link_stays(input, second->link) || source == NULL)))
         return leave(OUTCOME_LEAVE_TREE, REASON_SECOND_NAME);

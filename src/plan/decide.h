@@ -12,30 +12,31 @@
 typedef struct FilePair
 {
     const char *path;
-    const ListedFile *source; /* NULL: not there */
-    const ListedFile *target;
-    const Foreign *foreign_on_source; /* in the whole listing */
+    const ListedFile *source;         /* the source's file; NULL if the path does not exist there */
+    const ListedFile *target;         /* the target's file; NULL if the path does not exist there */
+    const Foreign *foreign_on_source; /* foreign directories in the source's whole listing */
     const Foreign *foreign_on_target;
-    const char *link_target; /* of the source's link, else NULL */
+    const char *link_target; /* where the source's link points; NULL if it is no link */
     PathClass class;
-    RelationFile file;        /* of a relation's file */
-    bool database_is_targets; /* the target has made or dropped the database that it belongs to */
+    RelationFile file;        /* relation, fork and segment; set for PATH_RELATION and PATH_FORK */
+    bool database_is_targets; /* the target's WAL created or dropped the database of this relation,
+                                 since PlanInput's whole_from */
 } FilePair;
 
 typedef enum Outcome
 {
-    OUTCOME_ENTRY,      /* of the plan */
-    OUTCOME_LEAVE,      /* the target's file stays, so must the directories that it is in */
-    OUTCOME_LEAVE_TREE, /* with all that is below it */
-    OUTCOME_KEEP,       /* likewise, by --keep */
-    OUTCOME_CONFLICT    /* nothing can be done: what is below it is not looked at */
+    OUTCOME_ENTRY,      /* the plan gets an entry for the path */
+    OUTCOME_LEAVE,      /* the target's file stays, so the directories above the file stay too */
+    OUTCOME_LEAVE_TREE, /* the target's file or directory stays, with everything below it */
+    OUTCOME_KEEP,    /* the file or directory stays, with everything below it, because of --keep */
+    OUTCOME_CONFLICT /* no plan can be made for the path; paths below it are skipped */
 } Outcome;
 
 typedef struct Decision
 {
     Outcome outcome;
-    PlanEntry entry;     /* OUTCOME_ENTRY; the reason is set in any case */
-    const char *kept_by; /* OUTCOME_KEEP: the pattern */
+    PlanEntry entry; /* the plan's entry, for OUTCOME_ENTRY; its reason is set for all outcomes */
+    const char *kept_by; /* the pattern of --keep that matched, for OUTCOME_KEEP */
 } Decision;
 
 /* Set class and file by the path. */

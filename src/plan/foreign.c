@@ -50,7 +50,7 @@ static void add_directory(Foreign *foreign, const char *path, size_t length, For
     const char *found = directory_of(files, path, length);
     const char *top = found;
 
-    /* Of what a tablespace's location holds, all but the cluster's own directory is left alone
+    /* In a tablespace's location, everything except the cluster's own directory is left alone
      * anyway. */
     if (found == NULL || path_is_within("pg_tblspc", found) ||
         (strchr(found, '/') == NULL && path_is_servers(version, found)))
@@ -96,7 +96,7 @@ static void judge_file(Foreign *foreign, const ListedFile *file)
         return;
     if (strcmp(name, "pg_control") == 0)
     {
-        /* of a cluster below the data directory */
+        /* A pg_control in DIRECTORY/global shows another cluster, below the data directory. */
         if (length <= above || strncmp(file->path + length - above, "/global", above) != 0)
             return;
         directory = directory_of(files, file->path, length - above);

@@ -8,7 +8,7 @@
 
 typedef struct KeepPattern
 {
-    const char *text; /* the caller's, or of keep_add_file */
+    const char *text; /* the pattern or path; borrowed from the caller of keep_add */
     size_t length;    /* without slashes at the end */
     bool file;        /* a path that was found in the configuration, no pattern */
 } KeepPattern;
@@ -27,21 +27,22 @@ typedef struct Keep
  */
 MUST_CHECK bool keep_add(Keep *keep, const char *text, Error *error);
 
-/* Add a file that the target's configuration names; nothing happens if that is the server's own.
- * text must live as long as keep. */
+/* Add a file that the target's configuration names, as a path, not a pattern. A path for which
+ * path_is_servers is true is not added: the rewind must be free to change it. text must live as
+ * long as keep. */
 void keep_add_file(Keep *keep, const Version *version, const char *text);
 
 /*
- * Must the target keep this file as it is, or stay without it? It is asked for directories before
- * what is in them, and not for what is below one that is kept. *kept_by: what says so, for
- * messages.
+ * True if the target keeps its own file at this path, or remains without a file there. The caller
+ * asks for a directory before its files, and skips the files of a directory that is kept. *kept_by:
+ * the pattern that matched, or "the configuration" for --keep-config, for messages.
  */
 bool keep_matches(const Keep *keep, const char *path, const char **kept_by);
 
-/* The same for one pattern. */
+/* True if this one pattern matches the path. */
 bool keep_pattern_matches(const KeepPattern *pattern, const char *path);
 
-/* It is one of the files that --keep-config keeps by its name. */
+/* True for a path that --keep-config keeps by its name, such as postgresql.conf. */
 bool keep_is_configuration(const char *path);
 
 /* A copy, to which files can be added; the texts stay shared. */

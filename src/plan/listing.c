@@ -28,7 +28,7 @@ typedef struct Collector
     Listing *listing;
     const Version *version;
     const char *side; /* "source", for messages */
-    const char *link; /* that is followed now */
+    const char *link; /* the link that is being followed */
     LinkStep *steps;
     size_t step_count;
 } Collector;
@@ -88,7 +88,8 @@ static bool add_step(void *context, const char *path, const struct stat *status,
     return true;
 }
 
-/* What cannot be looked at is left to the walk, which reports it. */
+/* Add the steps of a link that the server follows. A link that cannot be read or followed is no
+ * error here: the walk of the directory reports it. */
 static bool add_link(Collector *collector, const char *directory, const char *name, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0}, target = {0};
@@ -111,7 +112,7 @@ static bool add_link(Collector *collector, const char *directory, const char *na
     is_complete = place_walk(buffer_string(&way), add_step, collector, &found, NULL) && found;
     if (collector->step_count == before)
         return true;
-    end = collector->steps[--collector->step_count].place; /* which the way leads to */
+    end = collector->steps[--collector->step_count].place; /* the last step is the link's end */
     return !is_complete || !end.is_directory || !place_can_be_read(path) ||
            (add_end(collector, link, &end, error) &&
             (!relpath_is_tablespace(name) ||

@@ -20,11 +20,13 @@
 typedef struct ListedFile
 {
     const char *path;
-    uint64_t size : 58; /* of a regular file, else 0 */
+    uint64_t size : 58; /* bytes of a regular file; 0 for other types */
     FileType type : 3;
-    bool unreadable : 1; /* a directory of the target, whose content is not known; on the source,
-                            what cannot be asked for */
-    bool hash_index : 1; /* the target's first file of one, where WAL does not tell what changed */
+    bool unreadable : 1; /* on the target a directory that cannot be listed; on the source a name
+                            that is not valid in the server's encoding, so that no query can ask for
+                            the file */
+    bool hash_index : 1; /* the target's first segment of a hash index, before 10: its changes are
+                            not WAL-logged */
     bool mounted : 1; /* a regular file or directory of the target that no server needs, and that is
                          a mount, or part of another file system */
 } ListedFile;
@@ -35,7 +37,7 @@ _Static_assert(sizeof(ListedFile) <= 16, "memory for each file");
 typedef struct ListedLink
 {
     const char *path;
-    const char *target; /* of the link */
+    const char *target; /* the path that the link holds */
 } ListedLink;
 
 /* A file system of this host, and a directory or file on it. */
@@ -45,11 +47,12 @@ typedef struct ListedFileSystem
     dev_t device;
 } ListedFileSystem;
 
-/* A directory or link that a followed link leads to, or passes on its way. */
+/* A path inside the data directory and the followed link that gives it a second name, or passes
+ * through it. */
 typedef struct SecondName
 {
     const char *path;
-    const char *link; /* pg_wal, or pg_tblspc/N */
+    const char *link; /* the followed link: pg_wal, or pg_tblspc/N */
 } SecondName;
 
 typedef struct Listing
@@ -57,55 +60,60 @@ typedef struct Listing
     Arena *strings;
     ListedFile *files; /* ascending by strcmp of path, each path once */
     size_t count;
-    ListedLink *links; /* likewise; without those whose target the source does not say */
+    /* ascending by path; without links whose target the source does not report */
+    ListedLink *links;
     size_t link_count;
-    uint64_t total_size;            /* of regular files */
-    ListedFileSystem *file_systems; /* of the target: all that hold a part of it */
+    uint64_t total_size;            /* bytes of all regular files */
+    ListedFileSystem *file_systems; /* every file system that holds a part of the target */
     size_t file_system_count;
     SecondName *seconds; /* second names of directories that are listed below a link, ascending by
                             path; one may be below another */
     size_t second_count;
-    SecondName *passed; /* directories and links on the way of a followed link; on this machine */
+    SecondName *passed; /* directories and links that a followed link passes through before its end;
+                           only for a data directory on this machine */
     size_t passed_count;
 } Listing;
 
 /*
- * Both own what they list (listing_free, also after an error), and may run at the same time. Fails
- * on an unsafe path ("source" sends it), on a duplicate, on a file that is in no directory of the
- * listing (nor in a tablespace), on sizes that no disk holds, on two followed links to one
- * directory.
+ * List the files of the source or the target. The caller frees the listing with listing_free, even
+ * after an error. Both functions may run at the same time. Each fails on a path that is not
+ * path_is_safe, on a duplicate, on a file whose directory is neither listed nor a tablespace, on a
+ * total above LISTED_SIZE_MAX, and on two followed links that lead to one directory.
  */
 MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listing *listing,
                                   Error *error);
 MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error *error);
 /*
- * A tablespace of the listing, which is a link, with nothing in it: it leads to no directory, or to
- * an empty one, as where its volume is not mounted. A server may have dropped the tablespace while
- * it was listed: then a second listing does not have it. NULL: there is none. (Rule C82.)
+ * The first tablespace link that has nothing below it: its location is absent or empty, for example
+ * because its volume is not mounted. NULL if every tablespace has content. A server may have
+ * dropped the tablespace during the listing: then a second listing lacks the link. (Rule C82.)
  */
 const ListedLink *listing_missing_tablespace(const Listing *listing);
 
-/* The source's listing must have what every data directory has, and the content of its tablespaces:
- * the target's would be removed. (Rule C84.) */
+/* Fails if the source's listing lacks a file that every data directory has, or the content of a
+ * tablespace: a plan from such a listing would remove the target's files. (Rule C84.) */
 MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
                                        Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
-/* The target of the link at this path; NULL: it is not a link, or the source does not say. */
+/* The target of the link at this path; NULL if the path is not a link, or the source does not
+ * report where the link points. */
 const char *listing_link_target(const Listing *listing, const char *path);
 
-/* listing_find for a path that sorts after file, which is one of the listing's: the nearer it is,
- * the faster. */
+/* listing_find for a path that sorts after `file`, a file of the same listing. The search is faster
+ * the nearer the two are. */
 const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
                                       const char *path);
 
 /*
- * New tablespaces, which only the source has, may get a place in the target's directory: it is a
- * second name of theirs. To be called after tablespaces_map.
+ * Note in the target's listing the locations of new tablespaces that lie inside the target's data
+ * directory: each location is a second name of the tablespace's link, and files there are listed
+ * below the link alone. To be called after tablespaces_map.
  */
 void listing_add_new_places(const Listing *source, const char *target_directory, Listing *target);
 
-/* The source has a tablespace at this location. To be asked before tablespaces_map. */
+/* True if the source has a tablespace at this location. To be called before tablespaces_map, which
+ * replaces the source's locations. */
 bool tablespace_is_listed(const Listing *source, const char *location);
 
 /* Let the links of the source's listing point to the target's locations; links that the target has

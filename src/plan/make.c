@@ -165,7 +165,7 @@ static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
     }
     if (pair->target == NULL)
         return;
-    /* The directories that hold it must stay with it, also those that the source lacks. */
+    /* Every directory above a file that stays must stay, even if the source lacks the directory. */
     for (const char *slash = strchr(pair->path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
     {
         PlanEntry *entry = path_find(plan->entries, plan->count, sizeof(*plan->entries), pair->path,
@@ -405,7 +405,8 @@ void plan_print(const Plan *plan)
     }
 }
 
-/* Files at the top that servers and their managers leave there, and nobody misses. */
+/* A file at the top of the data directory, such as a server or cluster manager leaves there, whose
+ * removal needs no warning. */
 static bool is_left_by_programs(const char *name)
 {
     static const char *const patterns[] = {"*.conf", "*.conf.*", "*.signal", "*.done",
@@ -439,8 +440,8 @@ static void print_removed(const Plan *plan)
     {
         const PlanRemoved *removed = &plan->removed[i];
 
-        /* The original removes it without a word, and its content exists nowhere else. --keep could
-         * keep it, as it is not in a directory of the server. */
+        /* The original removes such a user's file silently, although the file has no other copy.
+         * --keep can keep the file, as it is not in a directory of the server. */
         if (removed->bytes == 0 || path_is_servers(plan->version, removed->path) ||
             (removed->is_file && is_left_by_programs(removed->path)) || count++ >= NAMED_MAX)
             continue;

@@ -13,11 +13,12 @@
 
 typedef enum Action
 {
-    ACTION_NONE,      /* nothing but the named blocks, if any */
-    ACTION_COPY,      /* the whole file; with compare: only if the content differs */
-    ACTION_COPY_TAIL, /* named blocks, and all from the target's size on */
-    ACTION_TRUNCATE,  /* named blocks, and cut to the source's size */
-    ACTION_CREATE,    /* a directory or a link */
+    ACTION_NONE,      /* patch the named blocks; without named blocks leave the file alone */
+    ACTION_COPY,      /* replace the file as a whole; with compare only if the content differs */
+    ACTION_COPY_TAIL, /* patch the named blocks, and append the source's bytes after the target's
+                         size */
+    ACTION_TRUNCATE,  /* patch the named blocks, and cut the file to the source's size */
+    ACTION_CREATE,    /* create a directory or a link */
     ACTION_REMOVE
 } Action;
 
@@ -25,39 +26,42 @@ typedef enum Action
 typedef enum Reason
 {
     /* For an entry: */
-    REASON_ON_BOTH_SIDES, /* no file of a relation, or one without block numbers */
+    REASON_ON_BOTH_SIDES, /* an ordinary file, or a relation's fork other than the main fork */
     REASON_NOT_ON_TARGET,
     REASON_NOT_ON_SOURCE,
     REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
-    REASON_STORAGE_OF_TARGET, /* the target made its file, or its database: its blocks may be in no
-                                 WAL */
+    REASON_STORAGE_OF_TARGET, /* the target's file holds another relation's storage than the
+                                 source's, or unlogged data: blocks may differ that no WAL names */
     REASON_HASH_INDEX,        /* before 10: WAL does not tell what changed in it */
     REASON_MOSTLY_CHANGED,    /* a large file of a relation of both sides, hardly a block of which
                                  would stay: it is replaced, which writes it once, not twice */
-    REASON_UNLOGGED,          /* the server makes the main fork from the init fork */
-    REASON_COMMON_WAL,        /* WAL from before the divergence, its markers and summaries */
+    REASON_UNLOGGED,          /* the server creates the main fork from the init fork */
+    REASON_COMMON_WAL, /* WAL from before the divergence, its markers in archive_status and its
+                          summaries */
     REASON_OTHER_WAL,
     REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has */
     REASON_LEADS_TO_LOGS, /* a directory or link of the target's server logs, or on the way there */
     REASON_LEADS_TO_TABLESPACE, /* a directory or link on the way of pg_wal's link, or of that of a
                                    tablespace */
-    REASON_MAY_BE_ODD,          /* an empty file of a source that does not tell it from a fifo */
-    REASON_STANDBY,             /* pg_rewind writes the file itself, or it must not be there (-R) */
-    REASON_MOUNTED,             /* on the target, and no server needs it */
-    REASON_EXCLUDED, /* the server creates it again; an entry only if the target has it */
+    REASON_MAY_BE_ODD, /* an empty file, or a fifo, socket or device: this source reports all of
+                          them as empty files */
+    REASON_STANDBY,    /* pg_rewind writes the file itself, or it must not be there (-R) */
+    REASON_MOUNTED,    /* a mount of the target that no server needs */
+    REASON_EXCLUDED,   /* the server creates it again; an entry only if the target has it */
     /* For what is left alone: */
     REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
     REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
     REASON_ODD,             /* a fifo, socket or device */
     REASON_ODD_ON_SOURCE,
     REASON_TYPES_DIFFER,
-    REASON_SECOND_NAME,       /* of a directory that is listed below a link */
+    REASON_SECOND_NAME,       /* the second name of a directory that is listed below a link */
     REASON_FOREIGN_TO_SOURCE, /* another cluster, or a part of one, below its data directory */
-    REASON_FOREIGN,           /* also of an entry: the target's file is in a ForeignTree */
-    REASON_LINK_OF_SOURCE,    /* among the server's files: what it leads to is not listed */
-    REASON_NAME_NOT_VALID,    /* in the source's encoding: it cannot be asked for */
-    REASON_UNREADABLE,        /* a directory of the target */
-    REASON_KEPT,              /* --keep */
+    REASON_FOREIGN, /* the target's file is in a ForeignTree; an entry may have this reason, too */
+    REASON_LINK_OF_SOURCE, /* a link among the source server's files whose content is not listed */
+    REASON_NAME_NOT_VALID, /* a name that is invalid in the source's encoding: no query can name it
+                            */
+    REASON_UNREADABLE,     /* a directory of the target that cannot be listed */
+    REASON_KEPT,           /* --keep */
     /* For a pattern: */
     REASON_MATCHES_NOTHING
 } Reason;
@@ -66,18 +70,20 @@ typedef struct PlanEntry
 {
     const char *path;
     const char *link_target; /* ACTION_CREATE of a link */
-    uint64_t source_size;    /* also the file's after the rewind: 0 where it is removed */
+    uint64_t source_size;    /* planned size of the file after the rewind: the source's; 0 for
+                                ACTION_REMOVE */
     uint64_t target_size;
-    const BlockMapRelation *blocks;  /* named blocks of the relation, or NULL */
-    const BlockMapRelation *rebuilt; /* blocks that recovery writes whole: they are not fetched; or
-                                        NULL */
-    BlockNumber first_block;         /* of this relation segment */
-    BlockNumber fetch_all_from; /* all blocks from here on (truncation or tail), in the relation;
-                                   BLOCK_NONE */
-    /* Of all ranges of plan_next_range: plan_measure_ranges. */
+    const BlockMapRelation *blocks; /* named blocks of the relation, or NULL */
+    /* blocks that recovery writes whole: they are not fetched; or NULL */
+    const BlockMapRelation *rebuilt;
+    BlockNumber first_block; /* number, in the relation, of this segment's first block */
+    /* number, in the relation, of the block from which on every block is fetched (truncation or
+     * tail); BLOCK_NONE if only named blocks are */
+    BlockNumber fetch_all_from;
+    /* Sums over all ranges of plan_next_range, set by plan_measure_ranges: */
     uint64_t range_count;
     uint64_t fetch_bytes;
-    uint64_t overwrite_bytes; /* of them, below the target's size */
+    uint64_t overwrite_bytes; /* the part of fetch_bytes that lies below the target's size */
     uint8_t action;
     uint8_t reason;
     uint8_t type;
@@ -86,9 +92,9 @@ typedef struct PlanEntry
     bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
     bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
     bool twophase : 1;
-    bool clusters : 1;           /* path_is_clusters */
-    bool has_other_segments : 1; /* a segment of a relation that has, or may have, others; of the
-                         size that was listed */
+    bool clusters : 1;           /* path_is_clusters of the path */
+    bool has_other_segments : 1; /* a segment of a relation that has, or may have, other segments;
+                                    source_size is the listed size */
 } PlanEntry;
 
 /* A path that --keep names: the target keeps its own file, or none if only the source has one. */
@@ -119,9 +125,10 @@ typedef struct PlanRemark
 
 typedef struct Plan
 {
-    PlanEntry *entries; /* ascending by path; of relations only those that something is done to, and
-                           those that the source may have made since PlanInput's next_oid, by their
-                           numbers or their databases'; all with every_relation */
+    /* ascending by path. A relation's file without any change has no entry, except with
+     * every_relation, or if its number (see PlanInput's next_oid) or its database shows that the
+     * source may have created the relation recently. */
+    PlanEntry *entries;
     size_t count;
     PlanRemark *conflicts; /* no plan can be made for these: REASON_UNREADABLE, a directory of the
                               target; REASON_TYPES_DIFFER; REASON_LINK_OF_SOURCE. What is below them
@@ -133,9 +140,9 @@ typedef struct Plan
     size_t removed_count;
     PlanRemark *remarks; /* in the order of the decisions */
     size_t remark_count;
-    size_t hash_index_count; /* of relations that both sides have, and that WAL does not tell of */
-    const Listing *target;   /* the files that the target has; or NULL */
-    const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
+    size_t hash_index_count;               /* hash indexes on both sides, before 10 */
+    const Listing *target;                 /* the files that the target has; or NULL */
+    const TablespaceMappings *tablespaces; /* mappings of new tablespaces' links; PlanInput's */
     const Version *version;
     const char *wal_directory; /* pg_wal, or pg_xlog */
     uint32_t block_size;
@@ -148,45 +155,49 @@ typedef struct Plan
 typedef struct PlanInput
 {
     const Version *version;
-    VersionDirectory version_directory; /* of both sides */
+    /* the cluster's directory in each tablespace, on both sides */
+    VersionDirectory version_directory;
     WalShape shape;
     uint32_t block_size;
     uint32_t relation_segment_blocks;
     const Listing *source;
     const Listing *target;
-    const TablespaceMappings *tablespaces; /* that the source's listing was mapped by; or NULL */
-    const ScanResult *scan;                /* of the target's WAL */
+    const TablespaceMappings *tablespaces; /* mappings applied to the source's listing; or NULL */
+    const ScanResult *scan;                /* result of scanning the target's WAL */
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
-                                start on (ScanResult); NULL: that is not relied on */
-    const BlockMap
-        *storage_of_source; /* relations whose storage the source has made or dropped since the
-                    divergence, by the same WAL; NULL: not known, and of no account */
+                                start on (ScanResult); NULL: all blocks are fetched */
+    const BlockMap *storage_of_source; /* relations whose storage the source has made or dropped
+                                          since the divergence, by the same WAL; NULL if unknown:
+                                          then no file is replaced for this reason */
     const History *source_history;
-    const Keep *keep;             /* NULL: nothing */
-    const char *const *own_files; /* paths that pg_rewind writes itself, up to a NULL; NULL: none */
-    const char *unwanted;         /* a path that must not be there then; NULL: none */
+    const Keep *keep; /* patterns of --keep and --keep-config; NULL without them */
+    const char *const
+        *own_files; /* with -R, the paths that pg_rewind writes itself, up to a NULL; else NULL */
+    const char *unwanted;      /* with -R, the path that must not exist after the rewind, such as
+                                  recovery.signal; else NULL */
     const char *log_directory; /* where the target's server logs to, relative; NULL: its default, or
                                   outside the data directory */
-    bool every_relation;       /* entries also for files of relations that nothing is done to: they
-                                  are to be compared or read (plan_compared_size) */
-    bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
+    bool every_relation; /* make an entry even for a relation's file that stays as it is, since the
+                            caller compares or reads it (plan_compared_size) */
+    bool source_hides_odd; /* the source lists sockets, fifos and devices as empty files */
     Lsn divergence;
     bool rests_on_histories; /* no bytes prove the divergence */
     Lsn wal_from;            /* WAL is staged from here on */
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */
-    Oid next_oid; /* of the start's checkpoint: no relation or database made before has this number
-                     or a greater one, until the counter goes round. One made since then may have
-                     a number that is less by up to 8192: the server had reserved it. */
+    Oid next_oid;   /* next OID of the checkpoint at which recovery starts. A relation or database
+                       created before has a smaller number, until the counter wraps around. One
+                       created later may have a number that is smaller by up to 8192: the server had
+                       reserved it. */
 } PlanInput;
 
 /*
- * Decide: from the input alone, so that a plan can be made again when more blocks are named.
+ * Make a plan from the input alone, so that a plan can be made again when more blocks are named.
  * Strings come from the listings and the patterns. Files that the server reads and that are of
  * different type in source and target are conflicts: such a plan cannot be carried out; others are
- * left alone. A file that must be kept by --keep, but must also come from the source, is an error:
- * then only the remarks may be used. Nothing is logged (plan_print_remarks). The caller frees the
- * plan, also after an error.
+ * left alone. A file that --keep names, but that must come from the source, is an error: then only
+ * the remarks may be used. Nothing is logged (plan_print_remarks). The caller frees the
+ * plan, even after an error.
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 
@@ -194,8 +205,9 @@ MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_print(const Plan *plan);
 const char *action_name(Action action);
 
-/* Warnings and debug lines about files that are left alone, kept, or odd; about patterns, and what
- * is removed that no server made, only the first time. */
+/* Log warnings and debug lines about files that are left alone, kept, or odd. With first_time also
+ * warn of --keep patterns that match nothing, hash indexes, and users' files that are removed: a
+ * plan may be made again, and each of these warnings is wanted once. */
 void plan_print_remarks(const Plan *plan, bool first_time);
 
 void plan_free(Plan *plan);
@@ -207,22 +219,22 @@ void plan_free(Plan *plan);
  */
 bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
 
-/* Note in the entry how much its ranges are. */
+/* Set the entry's range_count, fetch_bytes and overwrite_bytes. */
 void plan_measure_ranges(const Plan *plan, PlanEntry *entry);
 
-/* How many bytes from its start both sides have of a file that has block numbers: what a comparison
- * has to compare (--compare). The last block may be incomplete. */
+/* Bytes, from its start, that both sides have of a file that has block numbers: the part that
+ * --compare compares. The last block may be incomplete. */
 uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
 
 /* A smaller file of a relation of both sides is patched, however much of it has changed. */
 #define PLAN_REPLACED_SIZE_MIN ((uint64_t) 16 * 1024 * 1024)
 
-/* A file of this size is replaced, not patched, if so many bytes of it have changed: at most an
- * eighth would stay. */
+/* True if a file of `size` bytes is replaced rather than patched, because at least seven eighths of
+ * it, changed_bytes, have changed. */
 bool plan_replaces(uint64_t size, uint64_t changed_bytes);
 
-/* The same, foretold by a sample of what plan_compared_size covers: so many blocks of that were
- * compared, and so many of these differ. */
+/* plan_replaces, estimated from a sample of the blocks that plan_compared_size covers: `sampled`
+ * blocks were compared, of which `differing` differ. */
 bool plan_replaces_by_sample(const Plan *plan, const PlanEntry *entry, uint64_t sampled,
                              uint64_t differing);
 
@@ -232,8 +244,8 @@ bool plan_stays_in_place(const PlanEntry *entry);
 /* The target keeps this file or directory, or one that it is in. */
 bool plan_keeps(const Plan *plan, const char *path);
 
-/* --keep must not leave the target's file: replay, or the state that it begins with, would not fit
- * what the target has there. */
+/* True if the rewound target needs the source's file, which --keep must not prevent: replay of the
+ * source's WAL would not fit the target's own version of the file. */
 bool plan_must_come_from_source(const Version *version, const char *path);
 
 /* Append " --keep=" and the pattern that matches this path alone, quoted for a shell. */
@@ -244,7 +256,10 @@ const PlanEntry *plan_find(const Plan *plan, const char *path);
 
 /* ---- The target's files in pg_wal that belong to the common history may stay ---- */
 
-/* A segment of the target belongs to the common history. plan_keeps_segment: it may also stay. */
+/* plan_segment_is_common: the WAL in this segment of the target belongs to the common history.
+ * plan_keeps_segment: the segment is common, and may stay. A common segment goes if it lies before
+ * a gap, a server could summarize WAL (17 and later), and the target has archived it: the
+ * summarizer would wait for the missing WAL. */
 bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t segment);
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);
 
@@ -264,12 +279,13 @@ bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
  */
 bool plan_is_later_history(const PlanInput *input, const char *path);
 
-/* The name, in the target's listing, of the newest segment that stays although a server which
- * summarizes its WAL cannot get past it; NULL: there is none. */
+/* The name, in the target's listing, of the newest segment that stays before a gap in the WAL,
+ * where the summarizer of a server (17 and later) would wait indefinitely; NULL if no segment does.
+ */
 const char *plan_wal_before_gap(const PlanInput *input);
 
-/* A server of the rewound target that summarizes its WAL (17 and later) reads this timeline's
- * segments: it begins with the oldest timeline of which WAL stays on the target. */
+/* True if the summarizer of the rewound target (17 and later) will read segments of this timeline:
+ * the summarizer starts at the oldest WAL that stays on the target. */
 bool plan_summarizer_reads(const PlanInput *input, Timeline timeline);
 
 /* The files are of a server that summarizes its WAL (17 and later). */
@@ -289,42 +305,49 @@ typedef struct PlanPreparedList
 
 typedef struct PlanPrepared
 {
-    PlanPreparedList stay; /* the source's, which the target has afterwards */
-    PlanPreparedList go;   /* those that only the target has; of these two xid and gid are set */
+    PlanPreparedList stay; /* the source's, which the rewound target has */
+    PlanPreparedList go; /* the target's alone, which the rewind removes; of each entry only xid and
+                            gid are set */
 } PlanPrepared;
 
-/* List those that are not finished: of_source, what the source's WAL prepares; target, what the
- * target's tells; and the files of both. In the arena. */
+/* List the prepared transactions that are not finished, from their WAL and the files of both sides.
+ * of_source: those that the source's WAL prepares. target: the scan of the target's WAL. Both lists
+ * are in the arena. */
 PlanPrepared plan_prepared(const Plan *plan, const PlanPreparedList *of_source,
                            const ScanResult *target, Lsn divergence, Arena *arena);
 
 /* ---- Relations that become unlogged ones while pg_rewind works: unlogged.c ---- */
 
-/* The source's WAL from the start of recovery to the end of what is replayed. */
+/* Facts that tell a relation of the source that becomes unlogged. */
 typedef struct UnloggedEvidence
 {
+    /* scan of the source's WAL from the start of recovery to the end of replay */
     const ScanResult *chain;
-    bool target_scanned; /* input->scan tells what the target has made and dropped: not with
+    bool target_scanned; /* input->scan tells what the target has created and dropped; false with
                             --compare */
-    Oid first_oid;       /* of the earliest start: PlanInput.next_oid is of the chosen one */
-    const BlockMap *made_before; /* storage that the source made or dropped, and logged, between the
-                                    two; NULL: they are one, or that is not known */
+    Oid first_oid; /* next OID of the earliest possible start; PlanInput.next_oid is the chosen
+                      start's */
+    /* storage that the source logged as created or dropped between the earliest start and the
+     * chosen one; NULL if both are the same, or this is not known */
+    const BlockMap *made_before;
 } UnloggedEvidence;
 
 /*
- * The entry is a fork, but not the init fork, of such a relation, and is to be left out: the chain
- * makes the init fork; or the relation was made after the start, without a record of that. A
- * relation was made after the start if the target lacks its file, and has not dropped it, or has
- * made one of that number itself; and if its number or its database says so too, since a target may
- * have lost files without WAL. (Rule C76.)
+ * True if the entry is a fork, other than the init fork, of a relation that becomes unlogged, and
+ * is not to be copied. Either the chain creates the relation's init fork. Or the source
+ * created the relation after the start without a record of that, which needs two signs, since a
+ * target may have lost files without WAL: the common history has no such file (the target lacks the
+ * file without having dropped it, or has created its own of that number), and the relation's number
+ * is new, or the chain creates its database. (Rule C76.)
  */
 bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
                            const PlanEntry *entry);
 
 /*
- * The entry is the first file of a relation that would be left out but for its number: no WAL says
- * where it comes from. Either the source builds an index of an unlogged table since before the
- * earliest start, or the target has lost the file without WAL.
+ * True if the entry is the first file of a relation that no WAL of the chain names, and that
+ * plan_becomes_unlogged does not leave out only because its number is not new. Either the source
+ * has been building an index of an unlogged table since before the earliest start, or the target
+ * has lost the file without WAL.
  */
 bool plan_is_of_unknown_origin(const PlanInput *input, const UnloggedEvidence *evidence,
                                const PlanEntry *entry);

@@ -89,7 +89,8 @@ static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence
             makes_database(chain, id, WAL_EVENT_DATABASE_CREATE));
 }
 
-/* Then the server removes what else there is of the relation when it starts. */
+/* The source's listing has the init fork: the server then removes the relation's other forks when
+ * it starts. */
 static bool init_fork_is_listed(const PlanInput *input, const RelationFile *file)
 {
     const RelationFile init = {.relation = file->relation, .fork = FORK_INIT};

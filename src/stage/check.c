@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SPACE_MARGIN (1024u * 1024) /* directories, markers and the like */
-#define SPACE_MARGIN_PART 256       /* of all that is needed: what the file system needs for it */
+#define SPACE_MARGIN_PART 256 /* 1/256 of the space needed, for the file system's own metadata */
 #define FILES_MARGIN 64
 #define JOURNAL_STAGED_NAME_MAX 40 /* "/f12345", "/data" */
 #define JOURNAL_ENTRY_SPACE 128    /* an entry beside its strings */
@@ -23,7 +23,7 @@ typedef struct Check
     Problems problems;
 } Check;
 
-/* ---- What cannot be planned ---- */
+/* ---- Conflicts: files for which there is no plan ---- */
 
 /* A source that runs cannot be changed, and it may be right: so the hint is for the target. */
 static void hint_types(const char *directory, const char *path, Error *error)
@@ -44,7 +44,7 @@ static void hint_types(const char *directory, const char *path, Error *error)
                    local);
     else
     {
-        (void) !file_read_link(local, &place, NULL); /* then without the name */
+        (void) !file_read_link(local, &place, NULL); /* an unreadable link shows as "" */
         error_hint(error,
                    "The source has this tablespace in place. Replace the target's link \"%s\" by "
                    "a directory, move the server's directory PG_... from \"%s\" into it, and run "
@@ -153,8 +153,8 @@ static bool is_checked_directory(const Check *check, const char *path, size_t le
     return false;
 }
 
-/* What is written whatever the plan says: some directories, those where staged files go, and what
- * is replaced at the commit and at the end. */
+/* Check the paths that every rewind writes, whatever the plan: some directories, the roots of
+ * staged files, and the files that are replaced at the commit and at the end. */
 static void check_reserved(Check *check, Arena *arena)
 {
     static const char *const files[] = {CONTROL_PATH, BACKUP_LABEL_PATH, "postmaster.pid"};
@@ -296,7 +296,7 @@ static void check_entries(Check *check)
         if (entry->on_target && plan_stays_in_place(entry) && !copied)
             root->data_size += entry->fetch_bytes;
         space_add_staged(entry, copied, root->space.unit, &root->needed);
-        /* What an entry takes in the journal, at most. */
+        /* The most bytes that this entry takes in the journal. */
         *of_journal += strlen(entry->path) + of_staged;
         if (entry->link_target != NULL)
             *of_journal += strlen(entry->link_target);
@@ -340,8 +340,9 @@ static bool count_wal(Check *check, const WalSpace *wal, Error *error)
     return true;
 }
 
-/* What is larger than the limit cannot be written, not even after the commit: a file of the
- * cluster, the data file in which all blocks of a root are staged, its ballast. */
+/* Check the process's limit of file size: a larger file cannot be written, not even after the
+ * commit. The largest may be a file of the cluster, a root's data file with all its staged blocks,
+ * or a ballast. */
 static void check_file_size(Check *check)
 {
     const uint64_t limit = file_size_max();
@@ -368,7 +369,7 @@ static unsigned long long megabytes(uint64_t bytes)
     return (bytes + 1024 * 1024 - 1) / (1024 * 1024);
 }
 
-/* False: it is not there, which has been printed. */
+/* Returns false, with a message printed, if the directory's file system lacks the space. */
 static bool check_space(Check *check, const char *directory, const NeededSpace *needed,
                         const FileSpace *space)
 {

@@ -35,7 +35,7 @@
  */
 typedef struct FileFetcher
 {
-    bool direct;        /* its file is written past the system's cache */
+    bool direct;        /* the worker's file is written with O_DIRECT */
     FileRange gathered; /* the place of the bytes in a data file */
     size_t gathered_size;
 } FileFetcher;
@@ -43,18 +43,18 @@ typedef struct FileFetcher
 /* A comparison, then a fetch, each of all entries in order. */
 typedef struct FileFetch
 {
-    Stage *stage; /* its lock guards index and offset */
+    Stage *stage; /* the stage, whose lock guards index and offset */
     Source *source;
-    int workers;           /* that the source has granted */
-    size_t index;          /* the entry at hand */
-    uint64_t offset;       /* in its file: what comes next */
-    FileFetcher *fetchers; /* of each worker that fetches */
+    int workers;           /* number of workers that the source allows */
+    size_t index;          /* index of the current entry of the plan */
+    uint64_t offset;       /* offset in the current entry's file at which the next piece starts */
+    FileFetcher *fetchers; /* one for each worker that fetches */
 } FileFetch;
 
 /* ---- The files of the stage, before the fetch ---- */
 
-/* Stage a copy of the target's own file, to be changed instead of it. With only_clone: if that
- * costs nothing (*made). */
+/* Stage a copy of the target's own file, which is patched instead of the file. only_clone: copy
+ * only if the file system can clone the file. *made: the copy exists. */
 static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clone, bool *made,
                              Error *error)
 {
@@ -79,7 +79,8 @@ static bool copy_target_file(Stage *stage, const PlanEntry *entry, bool only_clo
     return ok && (*made || file_remove(local, error));
 }
 
-/* A file that is to be patched, or a private copy of it, which will replace it. */
+/* Prepare a file that is to be patched: check that it can be written, or stage a copy, which is
+ * patched and replaces the file. */
 static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -94,10 +95,11 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
     return !root->space.copies_on_write || copy_target_file(stage, entry, true, &made, error);
 }
 
-/* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
- * recovery rebuilds, for which the space is taken now. So it is for a file that is written past the
- * cache: several threads then need not wait for each other to make it longer. And one that is not
- * the cluster's own may be a private key, which a group shall not read before its mode is known. */
+/* Create a whole file before its bytes are fetched, and reserve its space. An empty file has no
+ * piece that would create it. Blocks that recovery rebuilds are not fetched, but need space.
+ * Threads that write a file with O_DIRECT need not wait for each other to extend it. A file that is
+ * not the cluster's own may be a private key, which a group must not read before its mode is known.
+ */
 static bool prepare_whole_file(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -250,7 +252,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
     return true;
 }
 
-/* ---- Which ranges, and where they are put ---- */
+/* ---- The ranges to fetch, and their places in the data files ---- */
 
 static bool next_fetched_range(void *context, FilePiece *range)
 {
@@ -322,8 +324,8 @@ static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t
 
 /* ---- Writing ---- */
 
-/* Where the piece is written to. The file that is staged for an entry is kept open for the pieces
- * that follow. */
+/* Find the file and offset to which the piece is written. The staged file of an entry is kept open
+ * for the following pieces of the entry. */
 static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              FileRange *destination, Error *error)
 {
@@ -494,7 +496,8 @@ static bool fetch_files(FileFetch *fetch, Error *error)
     return progress_end(file_pieces_ask(&pieces, fetch->workers, error));
 }
 
-/* Not earlier: with mode 0400 we could not open it again. */
+/* Give a staged file its size and mode. The mode is set last: with mode 0400 the file could not be
+ * opened for writing again. */
 static bool conclude_file(const FileFetch *fetch, const PlanEntry *entry, Error *error)
 {
     const Stage *stage = fetch->stage;
@@ -534,7 +537,8 @@ static bool conclude_files(const FileFetch *fetch, Error *error)
         if (stage_is_whole(stage, entry) && !conclude_file(fetch, entry, error))
             return false;
     }
-    /* Data files read as zeros where a segment lacked bytes, also where these would come last. */
+    /* Data files read as zeros where a segment lacked bytes; extend them in case the missing bytes
+     * are the last ones. */
     for (size_t index = 0; index < stage->roots.count; index++)
     {
         Root *root = &stage->roots.roots[index];

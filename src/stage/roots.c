@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define TABLESPACES "pg_tblspc/"
-#define STAT_BLOCK_SIZE 512 /* of st_blocks, see stat(2) */
-#define NAME_SPACE 64       /* of a directory, for a name beside its length */
+#define STAT_BLOCK_SIZE 512 /* unit of st_blocks in bytes, see stat(2) */
+#define NAME_SPACE 64       /* bytes that a name takes in a directory, besides its length */
 
 bool entry_has_effect(const PlanEntry *entry)
 {
@@ -102,7 +102,7 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
     if (entry->action != ACTION_CREATE || entry->type != FILE_LINK || entry->on_target ||
         entry->link_target == NULL || !relpath_is_tablespace(entry->path))
         return true;
-    if (location.path[0] == '/') /* else roots_check_locations reports it */
+    if (location.path[0] == '/') /* roots_check_locations reports a relative path */
     {
         if (!place_find(location.path, &place, &found, error))
             return false;
@@ -303,7 +303,8 @@ static bool is_mapped_to(const Plan *plan, const char *location)
     return false;
 }
 
-/* -T OLD=NEW: NEW is a place beside the one that is in use, or else beside the data directory. */
+/* Append -T OLD=NEW. NEW is OLD-target, next to the occupied location, or if that cannot be used a
+ * path next to the data directory. */
 static void append_mapping(const Roots *roots, const NewLocation *location, Buffer *options)
 {
     const char *target = roots->target_directory;
@@ -332,7 +333,7 @@ typedef struct Occupied
 {
     Error last;
     size_t count;
-    Buffer options; /* that give each of them a place, except where -T has named one already */
+    Buffer options; /* -T options that give each occupied location a free one, unless -T named it */
 } Occupied;
 
 /* The path that the location has or will have, without links; false where it will have none. */
@@ -382,7 +383,7 @@ static bool check_outside(const Roots *roots, const NewLocation *location, Error
     bool found;
 
     if (!find_canonical(location, &canonical))
-        return true; /* which check_missing reports */
+        return true; /* check_missing reports the problem */
     path = buffer_string(&canonical);
     if (canonical.size >= sizeof(directory))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
@@ -406,7 +407,7 @@ static bool check_outside(const Roots *roots, const NewLocation *location, Error
     return error_hint(error, "Give it a place on the target with --tablespace-mapping.");
 }
 
-/* Each tablespace has a place of its own, and none lies in that of another one. */
+/* Check that no two new tablespaces share a location, or have one inside the other's. */
 static bool check_separate(const Roots *roots, size_t index, Error *error)
 {
     AUTO_BUFFER Buffer canonical = {0}, other = {0};

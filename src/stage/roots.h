@@ -1,16 +1,17 @@
 /*
- * The mounts that hold parts of the target, and the parts of a mount with a project of their own,
- * each with one work directory, and the space that a plan needs there: for what is staged, and for
- * what the apply will allocate later, which the ballast reserves until then.
+ * Roots: the parts of the target within which rename(2) works. A root is a mount that holds a part
+ * of the target, or a directory with another quota project (XFS, ext4) on such a mount. Each root
+ * has one work directory, and the space that a plan needs there: for staged bytes, and for bytes
+ * that the apply allocates later, which the ballast reserves until then.
  *
- * A staged file must be where a rename into the directory of its destination works. All paths
- * are relative to PGDATA, or absolute: the location of a new tablespace, whose link does not exist
- * before the apply, and a work directory behind the link of a tablespace, which the apply may
- * remove.
+ * A staged file must be on the root of its destination. Paths are relative to PGDATA, except two
+ * absolute ones: the location of a new tablespace, whose link does not exist before the apply, and
+ * a work directory below the link of a tablespace, which the apply may remove.
  *
- * Where a block that is overwritten gets a new place, a clone of the file is patched while staging
- * (copy_target_file in fetch.c). Where that cannot be (snapshots, files that share blocks with a
- * copy) the apply may need more: then it waits until an administrator makes room.
+ * On a file system that copies on write, a clone of the file is patched while staging
+ * (copy_target_file in fetch.c). Where a clone is not possible but blocks are shared (snapshots,
+ * reflinks), the apply may need more space than was reserved: then the apply waits until an
+ * administrator frees space.
  */
 #ifndef STAGE_ROOTS_H
 #define STAGE_ROOTS_H
@@ -20,27 +21,30 @@
 #include "io/place.h"
 #include "plan/plan.h"
 
-/* What a plan needs on a root, or on all roots of a pool. */
+/* Space that a plan needs on a root, or on all roots of a pool. */
 typedef struct NeededSpace
 {
-    uint64_t bytes;     /* that are staged; counted by stage_check */
-    uint64_t wal_bytes; /* of them */
-    uint64_t files;     /* that are staged */
-    uint64_t reserved;  /* bytes: see roots_reserve */
+    uint64_t bytes;     /* staged bytes, with WAL; 0 until stage_check counts them */
+    uint64_t wal_bytes; /* the part of `bytes` that is WAL */
+    uint64_t files;     /* number of staged files */
+    uint64_t reserved;  /* bytes that the apply allocates: see roots_reserve */
 } NeededSpace;
 
 typedef struct Root
 {
-    const char *prefix;    /* a directory of the target, for all below it; "" for PGDATA */
-    const char *directory; /* that directory; for a new tablespace its location */
-    const char *work;      /* pg_rewind.work in it; behind a link of a tablespace absolute */
+    const char *prefix; /* path relative to PGDATA, whose files the root holds: "" for PGDATA,
+                           pg_tblspc/N for a new tablespace */
+    /* path for opening the root: prefix, or the location of a new tablespace */
+    const char *directory;
+    const char *work; /* pg_rewind.work of the root; absolute below the link of a tablespace */
     Place place;
-    FileSpace space;  /* of its file system, when the roots were found */
+    FileSpace space;  /* space of the root's file system, as roots_find saw it */
     const char *pool; /* place_pool: roots of one pool share its space */
     NeededSpace needed;
-    int data_fd;           /* of the stage's data file there; -1: not made yet */
-    uint64_t data_size;    /* bytes laid out in it */
-    uint64_t journal_size; /* of these, what the journal that is written names */
+    int data_fd;           /* descriptor of the root's data file; -1 until the file is created */
+    uint64_t data_size;    /* bytes of the data file that are assigned to ranges */
+    uint64_t journal_size; /* bytes of the data file that the journal names so far: a check that the
+                              journal names all of data_size, in order */
 } Root;
 
 /* A tablespace that the target does not have yet. */
@@ -48,7 +52,7 @@ typedef struct NewLocation
 {
     const char *link; /* pg_tblspc/16400 */
     const char *path;
-    bool missing; /* the directory is to be made */
+    bool missing; /* the directory does not exist, and stage_create creates it */
 } NewLocation;
 
 /* Everything lives in the arena given. */
@@ -62,7 +66,7 @@ typedef struct Roots
 } Roots;
 
 /*
- * Find them by looking at the directories of everything the plan changes. Locations of new
+ * Find the roots: look at the directories of all files that the plan changes. Locations of new
  * tablespaces are checked by roots_check_locations only.
  */
 MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Plan *plan,
@@ -77,16 +81,18 @@ size_t roots_of(const Roots *roots, const char *path);
  */
 void roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems);
 
-/* The plan changes this file. False for our own files and those that mark the commit. */
+/* True if the plan changes this file. False for pg_rewind's work directories, and for files that
+ * only commit and apply write: pg_control, backup_label, postmaster.pid. */
 bool entry_has_effect(const PlanEntry *entry);
 
-/* Add what is staged for an entry that is no WAL. copied: the file cannot be patched in place, and
- * a copy of it will be. unit: of allocation, in bytes. */
+/* Add the bytes and files that are staged for an entry, other than WAL. copied: the file is not
+ * patched in place; a whole copy of the file is staged and patched. unit: bytes of one allocation
+ * unit of the file system. */
 void space_add_staged(const PlanEntry *entry, bool copied, uint64_t unit, NeededSpace *needed);
 
 /*
- * Count the bytes that the apply allocates on each root: files grow, holes in them are filled,
- * directories are made and get new names.
+ * Count, in each root's needed.reserved, the bytes that the apply allocates: files grow, holes in
+ * files are filled, directories are created and get new names.
  */
 MUST_CHECK bool roots_reserve(Roots *roots, const Plan *plan, Error *error);
 

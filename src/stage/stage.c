@@ -16,7 +16,7 @@
 #define CONTENT_NAME_SIZE 32
 #define DIRECT_SIZE_MIN (8u * 1024 * 1024)
 
-/* ---- What becomes of an entry ---- */
+/* ---- State of an entry ---- */
 
 FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry)
 {
@@ -146,7 +146,8 @@ bool stage_mode(const Stage *stage, const char *path, bool clusters, const char 
     if (!find_regular(target, &replaced, &exists, error))
         return false;
     if (!clusters && source_path != NULL)
-        (void) !find_regular(source_path, &source, &known, NULL); /* then it is not known */
+        (void) !find_regular(source_path, &source, &known,
+                             NULL); /* on an error the source's mode stays unknown */
     *mode = clusters ? file_mode() : S_IRUSR | S_IWUSR;
     if (exists)
         *mode = replaced.st_mode & (file_is_like_new(target, &replaced) ? 07777 : of_owner);
@@ -295,8 +296,9 @@ static bool write_places(const Stage *stage, Error *error)
            write_work_file(stage, PLACES_NAME, places.bytes, places.size, error);
 }
 
-/* Before anything is staged: an error that comes later is certain to be reported only to a
- * descriptor that is open now. A file that this user cannot read is none of the server's. */
+/* Open a descriptor on each file system before anything is staged: the kernel is certain to report
+ * a later write error only to a descriptor that was open before. A file that this user cannot read
+ * is not the server's, and is skipped. */
 static bool watch_file_systems(const Stage *stage, Error *error)
 {
     const Listing *target = stage->plan->target;

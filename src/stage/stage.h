@@ -30,30 +30,34 @@ typedef struct StageStatistics
 {
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
-    uint64_t compared_bytes; /* files found equal */
+    /* size of the files that were compared and found equal, so not fetched */
+    uint64_t compared_bytes;
 } StageStatistics;
 
 /* Staging notes here how it finds the file of an entry. Threads set `left_out`, `differs`, and the
  * size under the stage's lock, under which places are given out, too. */
 typedef struct FoundFile
 {
-    uint64_t actual_size; /* of the source's file where it came out shorter, else SIZE_AS_PLANNED */
-    uint64_t data_place;  /* of a file that stays in place, and of which something is fetched: of
-                             its first bytes in the data of its root; they lie there one after the
-                             other, in the order of their ranges */
-    atomic_bool left_out; /* not there any more on the source, or left out: what was fetched is not
-                          used, and the target's is removed */
-    atomic_bool differs;  /* compared, not equal */
-    bool equal;           /* compared equal: nothing to do */
-    bool copied;          /* cannot be written in place: a copy is patched and replaces it */
+    /* bytes of the source's file if it became shorter, else SIZE_AS_PLANNED */
+    uint64_t actual_size;
+    uint64_t data_place;  /* offset, in the root's data file, of the first fetched byte of a file
+                             that stays in place; the bytes follow one another in the order of their
+                             ranges. DATA_PLACE_NONE if none is fetched */
+    atomic_bool left_out; /* the source no longer has the file, or recovery must not find its copy
+                             (removed, unlogged or prepared later): fetched bytes are not used, and
+                             the target's file is removed */
+    atomic_bool differs;  /* the comparison found the file different */
+    bool equal;  /* the comparison found the file equal: nothing is done. Neither flag is set for a
+                    file that is not compared */
+    bool copied; /* the file is not written in place: a copy is patched and replaces it */
 } FoundFile;
 
 /* A staged file that replaces path, beside those that the plan names. */
 typedef struct ExtraFile
 {
     const char *path;
-    const char *staged; /* relative to PGDATA, or absolute */
-    const char *local;  /* the same, for opening it */
+    const char *staged; /* staged file as the journal names it: relative to PGDATA, or absolute */
+    const char *local;  /* path of the staged file for opening it */
 } ExtraFile;
 
 /* Only files of this folder use the fields; the statistics are for all. */
@@ -64,61 +68,66 @@ typedef struct Stage
     const Plan *plan;
     Roots roots;
     int jobs;
-    FoundFile *findings; /* of each entry */
-    Written *written;    /* all staged files but these, until they are synced */
+    FoundFile *findings; /* one for each entry of the plan */
+    Written *written;    /* descriptors of staged files, kept open until the files are synced */
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count;
-    uint64_t content_count; /* numbers names of staged content */
+    uint64_t content_count; /* files of stage_content so far: the next name is c<content_count> */
     pthread_mutex_t lock;   /* findings, sizes of data files, statistics while workers run */
     StageStatistics statistics;
-    JournalWriter *journal; /* while stage_finish writes it */
+    JournalWriter *journal; /* the journal that stage_finish writes; NULL before */
 } Stage;
 
 /* ---- check.c: steps that could fail later are tried before anything is written ---- */
 
-/* The WAL that is staged, at most. */
+/* The most WAL that is staged, in bytes. */
 typedef struct WalSpace
 {
     uint32_t segment_size;
-    uint64_t written_bytes; /* to where pg_wal is */
-    uint64_t fetched_bytes; /* to PGDATA, then moved; copied if pg_wal is elsewhere */
-    bool is_fetched;        /* to PGDATA, already (not so in a dry run) */
-    const char *scratch;    /* of a dry run: what is there counts as free; else NULL */
+    uint64_t written_bytes; /* WAL written directly to the root of pg_wal */
+    uint64_t fetched_bytes; /* WAL fetched to PGDATA, then moved to the root of pg_wal; counted on
+                               both roots if they differ, since the WAL is then copied */
+    bool is_fetched; /* fetched_bytes are on the disk already, so they count as free space; false in
+                        a dry run */
+    /* a dry run's scratch directory, whose bytes count as free space; else NULL */
+    const char *scratch;
 } WalSpace;
 
 /*
- * Check all that can be checked before anything is written (also for --dry-run, which stops here):
- * the plan has no conflicts, each file to be changed can be replaced or written, directories are
+ * Check everything that can be checked before anything is written (a dry run stops after this): the
+ * plan has no conflicts, each file to be changed can be replaced or written, directories are
  * writable, tablespace locations are usable and not another cluster's (nor the source's own), and
- * the space is there on each file system. Every problem is printed, and the error is
- * ERROR_REPORTED. Changes nothing.
+ * each file system has enough space. Every problem is printed, and the error is ERROR_REPORTED.
+ * Changes nothing.
  */
 MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal,
                             Error *error);
 
-/* True if nothing keeps this name from being replaced or removed: that needs only a directory that
- * can be written. */
+/* True if the file at this path can be replaced or removed; else an error. A mount or an immutable
+ * file cannot. */
 MUST_CHECK bool stage_can_replace(const char *local, Error *error);
 
 /*
- * Look at a file that stays in place. *must_copy: it may not be written, or has other names that
- * must not see the change: a copy is patched and replaces it. An error where neither is possible.
- * opens: the file is opened for writing, before the commit. On an overlayfs that copies the file:
- * where it cannot be copied there, that shows now. A dry run must not do so: it looks at the file
- * without opening it for writing.
+ * Look at a file that stays in place. *must_copy is set if a copy of the file must be patched and
+ * replace the file: its mode forbids writing, or the file has other hard links, which must not see
+ * the change. Fails if the file can be neither written nor copied. opens: open the file for
+ * writing. On overlayfs this copies the file to the upper layer, so that a failure to do so shows
+ * before the commit. A dry run, which must not change the disk, passes false: the permission alone
+ * is checked.
  */
 MUST_CHECK bool stage_must_copy(const char *local, bool opens, bool *must_copy, Error *error);
 
 /* ---- stage.c: beginning and end ---- */
 
-/* Make the work directories (stale ones are removed first), the missing locations of new
- * tablespaces, the ballast. The plan must live as long as the stage. */
+/* Create the work directories (stale ones are removed first), the missing locations of new
+ * tablespaces, the ballast. The plan must live as long as the stage, which stage_free frees. */
 MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int jobs,
                              Stage **stage, Error *error);
 
-/* Before the commit: remove the work directories. Errors become warnings. */
+/* Give up a stage before the commit: remove the work directories. Errors become warnings. The stage
+ * is still to be freed. */
 void stage_abandon(Stage *stage);
-void stage_free(Stage *stage); /* memory only; NULL is allowed */
+void stage_free(Stage *stage); /* frees memory only; stage may be NULL */
 
 /* Remove the work directories of a run that was killed before its commit or while cleaning up.
  * Refuses while a journal is live. */
@@ -128,32 +137,33 @@ MUST_CHECK bool stage_remove_stale(const char *target_directory, Error *error);
 
 FoundFile *stage_found_file(const Stage *stage, const PlanEntry *entry);
 
-/* The file of this entry is staged whole, as f1, f2, ...: it was there, and it differed. */
+/* True if the file of this entry is staged whole, as f1, f2, ...: the source has the file, and a
+ * comparison, if any, found a difference. */
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry);
 
-/* The file stays in place, to be patched or cut, if it is still there: its blocks go into the data
- * file. */
+/* True if the file stays in place, to be patched or cut: its blocks are staged in the data file of
+ * its root. */
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry);
 
-/* A large file is written past the system's cache: to copy it into the cache takes longer than the
- * disk does, and the cache's content is worth more. It is not read again before the server needs
- * it. */
+/* True for a large file, which is written with O_DIRECT: a copy through the page cache takes longer
+ * than the disk needs, and evicts pages of more use, while the file itself is not read again before
+ * the server starts. */
 bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry);
 
 /*
- * The size that the file will have. One of several segments of a relation has its planned size,
- * also where the source has cut or removed it in the meantime; blocks that did not come are zeros,
- * or in a copy that is patched what the target had.
- * Replay of that goes from one segment to the next, and leaves all that follow one which is missing
- * or not full (mdunlinkfork, mdnblocks, storage/smgr/md.c).
+ * The file's size in bytes after the rewind: 0 if it is left out. One of several segments of a
+ * relation has its planned size, even if the source has cut or removed the segment in the meantime:
+ * replay of the truncation goes from one segment to the next, and stops at one that is missing or
+ * not full, which would leave the following segments (mdunlinkfork, mdnblocks, storage/smgr/md.c).
+ * Blocks that the source no longer has are zeros, or the target's own in a patched copy.
  */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry);
 
 /*
- * Names of staged files; each sets the buffer and returns it as a string. stage_name: WORK/NAME of
- * the root that path belongs to, as the journal names it. stage_local: such a name as a path for
- * opening the file. stage_entry_name, stage_entry_local: the same two of the file that is staged
- * for an entry.
+ * Names of staged files; each function sets the buffer and returns its string. stage_name:
+ * WORK/NAME, as the journal names it, on the root that path belongs to. stage_local: the path for
+ * opening a file of the journal's name `staged`. stage_entry_name, stage_entry_local: both names of
+ * the file that is staged for an entry.
  */
 const char *stage_name(const Stage *stage, const char *path, const char *name, Buffer *out);
 const char *stage_local(const Stage *stage, const char *staged, Buffer *out);
@@ -161,33 +171,33 @@ const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, Buffer 
 const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, Buffer *out);
 
 /*
- * Bytes for files that stay in place have a place in the data file of their root. Open it, for
- * bytes from that place on; it is made when it is first asked for. Any thread, without the stage's
- * lock.
+ * Open the root's data file, which holds the bytes for files that stay in place, at offset `place`.
+ * The first call creates the data file. Any thread may call this, without holding the stage's lock.
  */
 MUST_CHECK bool stage_data_open(Stage *stage, Root *root, uint64_t place, FileRange *range,
                                 Error *error);
 
 /* ---- stage.c: files that the plan does not name ---- */
 
-/* Add or replace a staged file. */
+/* Add a staged file for path; a second one for the same path replaces the first. */
 void stage_add_extra(Stage *stage, const char *path, const char *staged);
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 
 /*
- * The mode of a staged file. One that replaces a file of the target keeps its mode; a new one has
- * that of the cluster's files. But one that is not the cluster's own may be a private key, which a
- * server refuses if its group may read it: it has nothing that the file at source_path does not
- * have; if that is NULL, or not there, a new one is for its owner alone. Where the owner or the
- * group changes, others lose what they might do.
+ * The mode of a file staged for path. A file that replaces the target's gets the mode of the
+ * replaced file; a new file gets the mode of the cluster's files. A file with clusters false
+ * (path_is_clusters) may be a private key, which a server refuses if its group may read it: its
+ * mode has no bit that the file at source_path lacks, and a new file without a known source file is
+ * for its owner alone. If the staged file's owner or group will differ from the old file's, group
+ * and others get no more than the cluster's files give.
  */
 MUST_CHECK bool stage_mode(const Stage *stage, const char *path, bool clusters,
                            const char *source_path, mode_t *mode, Error *error);
 
 /*
- * A small file made by us (history file, .done marker, settings): content staged for path. It wins
- * over what the plan says about path, as WAL does; a second one for the same path replaces the
- * first.
+ * Stage a small file for path that pg_rewind writes itself (history file, .done marker, settings).
+ * The staged content takes precedence over the plan's entry for path, as staged WAL does; a second
+ * call for the same path replaces the first.
  */
 MUST_CHECK bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size,
                               Error *error);
@@ -195,15 +205,15 @@ MUST_CHECK bool stage_content(Stage *stage, const char *path, const void *bytes,
 /* ---- fetch.c ---- */
 
 /*
- * Compare and fetch everything but WAL. Progress is shown.
- * ERROR_RETRY: the source is lost, and was tried again for as long as it should be.
+ * Compare and fetch everything except WAL, and show progress. Fails with ERROR_RETRY if the
+ * connection to the source is lost and the time for new attempts is over.
  */
 MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Error *error);
 
 /* ---- stage_journal.c ---- */
 
-/* Sync everything that the result relies on: what was staged, and what the target has. Then write
- * the journal of all that was staged and of the plan's other actions, and sync that. */
+/* Sync the staged files and the target's own files. Then write and sync the journal, which names
+ * all staged files and the plan's other actions. */
 MUST_CHECK bool stage_finish(Stage *stage, const JournalHead *head, SyncMethod method,
                              Error *error);
 

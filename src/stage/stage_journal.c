@@ -82,7 +82,8 @@ static bool add_ranges(const Stage *stage, const PlanEntry *entry, Error *error)
         if (range.size > 0 && !journal_add(stage->journal, &range, error))
             return false;
     }
-    /* Else bytes of one block would be written over another. */
+    /* Bytes that the journal does not name exactly as they were laid out would overwrite a wrong
+     * block. */
     if (range.data_offset - begin != entry->fetch_bytes ||
         (entry->fetch_bytes > 0 && begin != root->journal_size))
         return error_laid_out_otherwise(entry->path, error);
@@ -168,7 +169,7 @@ static bool sync_item(void *context, size_t item, Error *error)
     {
         const ListedFile *file = &plan->target->files[item - plan->count - stage->extra_count];
 
-        /* What this user cannot read no server has read. */
+        /* A file that this user cannot read is not the server's, so it need not be synced. */
         return file->type == FILE_OTHER ||
                (file->type == FILE_LINK && !relpath_is_tablespace(file->path)) ||
                file_sync_path(stage_local(stage, file->path, &local), error) ||
@@ -181,10 +182,10 @@ static bool sync_item(void *context, size_t item, Error *error)
 }
 
 /*
- * What was staged, and what the target has: what was found equal is written by nobody again, and
- * may be in the kernel's cache alone, because a server that was killed has written it, or the
- * target was just copied. Files that were staged are synced one by one as well, since syncfs tells
- * of no error before Linux 5.8, and on an overlay.
+ * Sync the staged files and the target's own files. The target's files that stay as they are may be
+ * in the kernel's cache alone, because a killed server wrote them, or the target was just copied.
+ * Staged files are synced one by one even if syncfs is used, since syncfs reports no errors before
+ * Linux 5.8, and on overlayfs.
  */
 static bool sync_target(Stage *stage, SyncMethod method, Error *error)
 {

@@ -144,7 +144,7 @@ WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, L
     return wal;
 }
 
-/* Stage one segment up to `end`. *found false: it is nowhere. */
+/* Stage one segment up to `end`. *found is false if neither the source nor an archive has it. */
 static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *found, Error *error)
 {
     SourceWal *source_wal = wal->source_wal;
@@ -208,8 +208,9 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
 }
 
 /*
- * A standby with archive_mode = always archives the WAL that it receives. It would have received
- * the staged WAL after the divergence; WAL from before, it has archived itself.
+ * Stage segments from *next on, and mark their archive status. With archive_mode = always a standby
+ * archives the WAL that it receives: staged WAL from after the divergence is marked .ready. The
+ * target has archived the WAL from before the divergence itself.
  */
 static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit, Lsn end,
                            Error *error)

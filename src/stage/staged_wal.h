@@ -12,17 +12,17 @@ typedef struct StagedSegment
 {
     const char *name;
     uint32_t segment_size;
-    uint32_t size;          /* that is wanted, from its first byte; the rest of the file reads as
-                               zeros, and its space is reserved */
-    const char *local_path; /* a file that has it */
-    bool take;              /* move that file; from another mount it is copied, and then removed */
-    Rate *rate;             /* of copying; NULL: unlimited */
+    uint32_t size; /* bytes wanted from the start of the segment; the rest of the staged file reads
+                      as zeros, and its space is reserved */
+    const char *local_path; /* an existing file with these bytes */
+    bool take;  /* move the file at local_path; from another mount it is copied, then removed */
+    Rate *rate; /* limit of the copying speed; NULL: unlimited */
 } StagedSegment;
 
 /* Stage a segment. Staging it again replaces it. */
 MUST_CHECK bool stage_wal_segment(Stage *stage, const StagedSegment *segment, Error *error);
 
-/* Path of a staged WAL segment for reading it again, NULL if it is not staged. */
+/* Path for opening a staged WAL segment; NULL if the segment is not staged. */
 const char *stage_wal_path(const Stage *stage, const char *name);
 
 typedef struct StagedWal
@@ -38,25 +38,30 @@ typedef struct StagedWal
 WalSpace staged_wal_space(const SourceWal *source_wal, const PlanInput *input, Lsn end);
 
 /*
- * Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
- * *next is where to go on. An error names all that are nowhere.
+ * Stage the segments from number *next up to the segment that contains `end`. The WAL of this last
+ * segment is incomplete: it is staged only if `last` is set. *next becomes the number of the first
+ * segment that is not staged. The error names all segments that neither the source nor an archive
+ * has.
  */
 MUST_CHECK bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last,
                                Error *error);
 
 /*
- * Replay reads a segment from its newest timeline's file. But while it is still on an older
- * timeline, the server reads prepared transactions from that one's file (XlogReadTwoPhaseData), as
- * a standby that followed the switch has it: stage these files as well. A server that summarizes
- * WAL needs them also of the WAL that the target keeps, where a promotion has renamed its own.
+ * Stage the file of the older timeline for each segment in which the source's history left a
+ * timeline. Replay reads such a segment from the newest timeline's file. But until replay reaches
+ * the switch, the server reads prepared transactions from the older timeline's file
+ * (XlogReadTwoPhaseData), which a standby that followed the switch has. A server that summarizes
+ * WAL needs the older file even in WAL that the target keeps, where a promotion renamed the
+ * target's own file to .partial.
  */
 MUST_CHECK bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error);
 
-/* Mark history files that are new to the target for its archive: in an archive that lacks its
- * history no timeline can be found. */
+/* Stage .ready markers for history files that are new to the target, so that its server archives
+ * them: recovery cannot find a timeline in an archive without the timeline's history file. */
 MUST_CHECK bool staged_wal_mark_histories(const StagedWal *wal, Error *error);
 
-/* The source's WAL as the rewound target will have it. A WalOpen; the context is a StagedWal. */
+/* A WalOpen, whose context is a StagedWal: opens a segment of the source's WAL as the rewound
+ * target will have it, staged or kept. */
 MUST_CHECK bool staged_wal_open(void *wal, uint64_t segment, int *fd, bool *found, Error *error);
 
 #endif

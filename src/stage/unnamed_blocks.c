@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-#define READ_SIZE (1024 * 1024) /* of the target's files */
+#define READ_SIZE (1024 * 1024) /* bytes of one read of the target's files */
 #define BATCH_PIECES_MAX 32
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define SAMPLED_PIECE_SIZE (128u * 1024)
@@ -141,10 +141,11 @@ typedef struct BlockComparison
     SourceWal *source_wal;
     ComparedBlocks *result;
     pthread_mutex_t lock; /* guards what follows, and the block map */
-    size_t index;         /* the entry at hand */
-    uint64_t offset;      /* in its file: what comes next */
-    bool samples;         /* the pieces are those of samples */
-    DigestKind digest;    /* the source's; DIGEST_NONE: its bytes are read, or received */
+    size_t index;         /* index of the current entry of the plan */
+    uint64_t offset;      /* offset in the current entry's file at which the next piece starts */
+    bool samples;         /* the current round compares samples only */
+    /* digest that the source computes; DIGEST_NONE: the source's bytes are compared */
+    DigestKind digest;
     double round_end;
     uint64_t spared_bytes; /* size of the files of which only samples are compared */
 } BlockComparison;
@@ -183,8 +184,8 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
     return size < block_size ? block_size : size - size % block_size;
 }
 
-/* True if a sample of the file tells whether comparing all of it is worth its time: it is so large
- * that it could be replaced. */
+/* True for a file so large that it may be replaced: a sample of the file shows whether comparing
+ * the whole file is worth the time. */
 static bool is_sampled(const Plan *plan, const PlanEntry *entry)
 {
     return entry->source_size >= PLAN_REPLACED_SIZE_MIN && plan_compared_size(plan, entry) > 0;
@@ -345,7 +346,7 @@ static void settle_by_samples(BlockComparison *comparison)
 
 /* ---- Comparing: all blocks ---- */
 
-/* The WAL that the source has written in the meantime, before it removes it. */
+/* Fetch the WAL that the source has written in the meantime, before the source removes the WAL. */
 static bool fetch_new_wal(BlockComparison *comparison, Error *error)
 {
     SourceState *now = &comparison->result->source;

@@ -9,9 +9,9 @@
 #include "recovery_start/recovery_start.h"
 
 /*
- * Index entries that the target marked as dead without WAL, on pages that none of its WAL names:
- * design/unlogged-changes.md. Read the target's files of all databases that `blocks` names, as far
- * as the plan patches them, and name each page there as well that may hold such an entry.
+ * Find index entries that the target marked as dead without WAL, on pages that none of its WAL
+ * names (design/unlogged-changes.md). Read the index files that the plan patches, in every database
+ * of which `blocks` names a relation, and add each page that may hold such an entry to `blocks`.
  * (Rule U5.)
  */
 MUST_CHECK bool dead_entries_find(const Target *target, const Plan *plan, int jobs,
@@ -19,21 +19,22 @@ MUST_CHECK bool dead_entries_find(const Target *target, const Plan *plan, int jo
 
 typedef struct ComparedBlocks
 {
-    BlockMap *blocks;   /* that differ; the caller's */
-    uint64_t bytes;     /* that were compared */
-    SourceState source; /* as it was read last: comparing takes its time */
+    BlockMap *blocks;   /* blocks that differ; the caller destroys the map */
+    uint64_t bytes;     /* bytes that were compared */
+    SourceState source; /* the source's state, as it was last read during the comparison */
 } ComparedBlocks;
 
 /*
- * --compare: what the target's WAL would tell is found by comparing. Every block of every main fork
- * of the plan that both sides have is compared with the source's; those that differ are named. But
- * of a large file a sample is compared first: where that shows that the file will be replaced, all
- * of its blocks are named instead. (Rule K8.)
+ * --compare: find changed blocks by comparison instead of by the target's WAL. Every block of every
+ * main fork of the plan that both sides have is compared with the source's block; differing blocks
+ * are named. Of a large file a sample is compared first: if the sample shows that the file will be
+ * replaced, all blocks of the file are named without comparing the rest. (Rule K8.)
  *
- * Recovery starts at the source's own last checkpoint, read before the first block. A block that is
- * found equal is a copy of the source's as it was read after that, like a block that is fetched:
- * design/comparing.md. What WAL the source writes in the meantime is fetched from time to time,
- * before it removes that. *result is set also after a failure. (Rule K1.)
+ * Recovery starts at the source's own last checkpoint, which is read before the first block. A
+ * block found equal is as good as a fetched one: both equal the source's block as read after the
+ * checkpoint (design/comparing.md). WAL that the source writes during the comparison is fetched
+ * from time to time, before the source removes the WAL. *result is set even after a failure. (Rule
+ * K1.)
  */
 MUST_CHECK bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                                      const RecoveryStart *start, const Plan *plan,
