@@ -91,7 +91,7 @@ static bool is_left(const Version *version, const char *path, const char *base)
 
     if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||
         strcmp(path, "postmaster.pid") == 0 || has_prefix(path, "postmaster.pid.pg_rewind"))
-        return true; /* written by commit and apply, in their order */
+        return true; /* files that commit and apply write, in their own order */
     if (has_part(path, "pg_rewind.work", true) || has_part(path, "lost+found", false))
         return true;
     if (has_prefix(path, "log/") || has_prefix(path, "pg_log/") ||
@@ -136,13 +136,14 @@ PathClass path_classify(const VersionDirectory *own, const WalShape *shape, cons
     Timeline timeline;
     uint64_t segment;
 
-    /* First, as most files are; nothing below is named like one. */
+    /* Relation files first, as most files are: no other class has such a name. */
     if (relpath_parse(own, path, file))
         return file->fork == FORK_MAIN ? PATH_RELATION : PATH_FORK;
     if (is_left(version, path, base))
         return PATH_LEFT;
     assert(own->name[0] != '\0');
-    /* pg_tblspc/N/OTHER_VERSION/...: the place is shared with a cluster of another version. */
+    /* In pg_tblspc/N/OTHER_VERSION a tablespace's location is shared with a cluster of another
+     * version. */
     name = relpath_below(path, "pg_tblspc");
     in_tablespace = name != NULL ? strchr(name, '/') : NULL;
     if (in_tablespace != NULL && !path_is_within(own->name, in_tablespace + 1))

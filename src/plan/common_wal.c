@@ -30,7 +30,7 @@ bool plan_summarizes_wal(const Listing *files)
     return false;
 }
 
-/* The target's common WAL does not lead to the WAL that is staged. */
+/* True if WAL is missing between the target's common WAL and the WAL that is staged. */
 static bool has_gap(const PlanInput *input)
 {
     return wal_segment_of(&input->shape, input->wal_from) >
@@ -38,10 +38,10 @@ static bool has_gap(const PlanInput *input)
 }
 
 /*
- * A server that summarizes its WAL, now or once that is enabled, begins with its oldest WAL. Where
- * a gap follows, it would wait for what is missing and keep all WAL in the meantime
- * (GetOldestUnsummarizedLSN, postmaster/walsummarizer.c). But no other server archives what the
- * target has not archived yet.
+ * A server that summarizes its WAL, now or once that is enabled, starts at its oldest WAL. If a gap
+ * follows, the summarizer would wait for the missing WAL, and the server would keep all WAL
+ * (GetOldestUnsummarizedLSN, postmaster/walsummarizer.c). But a segment that the target has
+ * not archived yet stays: no other server would archive it.
  */
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment)
 {
@@ -57,7 +57,7 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
 }
 
 /* The name and timeline of a segment that stays: the oldest timeline's first one, or the newest.
- * NULL: none stays. */
+ * NULL if none stays. */
 static const char *kept_segment(const PlanInput *input, bool newest, Timeline *timeline)
 {
     const char *kept = NULL;
@@ -72,7 +72,7 @@ static const char *kept_segment(const PlanInput *input, bool newest, Timeline *t
         if (name != NULL && wal_segment_name_parse(&input->shape, name, &of_file, &segment) &&
             plan_keeps_segment(input, of_file, segment))
         {
-            kept = name; /* a listing is in order */
+            kept = name; /* listings are ascending, so the last one is the newest */
             *timeline = of_file;
         }
     }

@@ -56,9 +56,10 @@ static uint64_t segment_bytes(const PlanInput *input)
 }
 
 /*
- * While a relation grows, its segments are listed one after the other: one that was not full yet
- * when it was looked at is full if the next one is there. Left short, replay would take its end for
- * the relation's and write zeros over the next one.
+ * The size that a segment of a growing relation has by now. The source lists segments one after the
+ * other: a segment that was listed as not full is full if the next one exists. If the segment
+ * stayed short, replay would take its end for the relation's end, and write zeros over the next
+ * segment.
  */
 static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
 {
@@ -81,8 +82,8 @@ static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
     return listed != NULL && listed->size > 0 ? full : pair->source->size;
 }
 
-/* Do block numbers identify the blocks of this file? Not where no server would have a file of that
- * name or size. */
+/* True if block numbers identify the blocks of this file; false for a segment number or size that
+ * no server gives. */
 static bool has_block_numbers(const PlanInput *input, const FilePair *pair)
 {
     return pair->file.segment < BLOCK_NONE / input->relation_segment_blocks &&
@@ -90,8 +91,9 @@ static bool has_block_numbers(const PlanInput *input, const FilePair *pair)
 }
 
 /*
- * A hash index before 10, whose changes WAL does not tell: what a base backup would hold of it, the
- * source's file. As on any standby it needs REINDEX after a promotion. design/versions-9.md
+ * True for a hash index before 10, whose changes are not WAL-logged. The target gets the source's
+ * file, as a base backup would. As on any standby the index needs REINDEX after a promotion.
+ * (design/versions-9.md)
  */
 static bool is_hash_index(const PlanInput *input, const FilePair *pair)
 {
@@ -110,13 +112,13 @@ static bool is_hash_index(const PlanInput *input, const FilePair *pair)
     return listed != NULL && listed->hash_index;
 }
 
-/* Both sides have the file, but nothing of the target's can be trusted: its blocks may be in no
- * WAL. */
+/* True if both sides have the file, but no block of the target's file can be trusted: blocks may
+ * differ that no WAL names. */
 static bool is_untrusted(const PlanInput *input, const FilePair *pair,
                          const BlockMapRelation *blocks)
 {
-    /* The target has made or dropped the relation's storage, or its database, since the sides were
-     * equal. (Rule C71.) */
+    /* The target has created or dropped the relation's storage, or its database, since the sides
+     * were equal. (Rule C71.) */
     if (pair->database_is_targets || (blocks != NULL && blocks->storage_lsn != LSN_INVALID &&
                                       blocks->storage_lsn >= input->whole_from))
         return true;
@@ -173,8 +175,8 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
     }
     if (reason != REASON_BLOCKS_NAMED)
         return decision;
-    /* The file stays in place: the named blocks are fetched, what follows a truncation, the tail.
-     * A block that the target has only in part counts as not there. */
+    /* The file stays in place: fetched are the named blocks, all blocks after a truncation, and
+     * the tail. A block that the target has only in part counts as missing. */
     entry->blocks = blocks;
     if (blocks != NULL && blocks->truncated_to != BLOCK_NONE)
         entry->fetch_all_from = blocks->truncated_to;
@@ -192,9 +194,9 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
 /* ---- links, and directories that only one side has ---- */
 
 /*
- * A link of the source among the server's files, other than pg_wal or a tablespace: the server
- * follows it, but a list of a directory does not show what it leads to. Made on the target, it
- * would lead into the source. (Rule C81.)
+ * True for a link of the source among the server's files, other than pg_wal or a tablespace. The
+ * server follows the link, but the listing does not show the files that it leads to. The same link
+ * on the target would lead to the source's files. (Rule C81.)
  */
 static bool hides_content(const PlanInput *input, const FilePair *pair)
 {
@@ -206,7 +208,8 @@ static bool hides_content(const PlanInput *input, const FilePair *pair)
            !path_is_recreated(pair->path);
 }
 
-/* Empty, of a name that the server does not give, and not there already: it may be anything. */
+/* True for an empty file of the source that may be a fifo, socket or device: its name is not the
+ * server's, and the target has no empty file there. */
 static bool may_be_odd(const PlanInput *input, const FilePair *pair)
 {
     return input->source_hides_odd && pair->source->size == 0 &&
@@ -215,7 +218,7 @@ static bool may_be_odd(const PlanInput *input, const FilePair *pair)
            path_kind(input->version, pair->path, pair->class) != KIND_CONFIGURATION;
 }
 
-/* The link of the target, pg_wal or pg_tblspc/N, will be on the rewound target as well. */
+/* True if the target's link, pg_wal or pg_tblspc/N, also exists on the rewound target. */
 static bool link_stays(const PlanInput *input, const char *link)
 {
     return strcmp(link, input->version->wal_directory) == 0 ||
@@ -256,7 +259,7 @@ void pair_classify(const PlanInput *input, FilePair *pair)
     const char *logs = input->log_directory;
 
     pair->class = path_classify(&input->version_directory, &input->shape, pair->path, &pair->file);
-    /* The logs of the target in a place that its configuration names. */
+    /* The target's logs are in a directory that its configuration names. */
     if (logs != NULL && path_is_within(logs, pair->path) && strcmp(pair->path, logs) != 0)
         pair->class = PATH_LEFT;
 }
@@ -283,11 +286,11 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
     {
     case PATH_LEFT: /* logs, and files that commit and apply write in their own order */
         return leave(OUTCOME_LEAVE, REASON_NOT_THE_SERVERS);
-    case PATH_EXCLUDED: /* the server makes it again */
+    case PATH_EXCLUDED: /* the server creates the file again */
         return target != NULL && target->type != FILE_OTHER
                    ? make_entry(pair, ACTION_REMOVE, REASON_EXCLUDED)
                    : leave(OUTCOME_LEAVE, REASON_EXCLUDED);
-    case PATH_WAL: /* segments that are needed are staged by name, when all else was fetched */
+    case PATH_WAL: /* needed segments are staged by name, after all other files were fetched */
     case PATH_WAL_REST:
     case PATH_WAL_STATUS:
         if (target == NULL || target->type == FILE_DIRECTORY)
@@ -295,7 +298,7 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
         if (pair->class != PATH_WAL_REST && plan_keeps_wal_file(input, target))
             return make_entry(pair, ACTION_NONE, REASON_COMMON_WAL);
         return make_entry(pair, ACTION_REMOVE, REASON_OTHER_WAL);
-    case PATH_RELATION: /* by blocks, unless a directory or link has its name */
+    case PATH_RELATION: /* decided by blocks, unless a directory or link has the relation's name */
         if ((source == NULL || source->type == FILE_REGULAR) &&
             (target == NULL || target->type == FILE_REGULAR))
             return decide_relation(input, pair);
@@ -306,7 +309,7 @@ static Decision decide_action(const PlanInput *input, const FilePair *pair)
     }
     if (source != NULL && target != NULL && source->type != target->type)
     {
-        if (strcmp(pair->path, input->version->wal_directory) == 0) /* a link here or there */
+        if (strcmp(pair->path, input->version->wal_directory) == 0) /* a link on one side */
             return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
         if (path_is_servers(input->version, pair->path))
             return leave(OUTCOME_CONFLICT, REASON_TYPES_DIFFER);
@@ -373,7 +376,8 @@ static void restrict_action(const PlanInput *input, const FilePair *pair, PlanEn
     else if (entry->action != ACTION_NONE &&
              foreign_tree_of(pair->foreign_on_target, pair->path) != NULL)
     {
-        /* The source cannot give back what would be removed or replaced. (Rule O10.) */
+        /* The source has no copy of the foreign file that would be removed or replaced. (Rule O10.)
+         */
         entry->action = ACTION_NONE;
         entry->reason = REASON_FOREIGN;
     }

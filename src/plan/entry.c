@@ -26,8 +26,9 @@ static bool next_doubtful_run(const PlanEntry *entry, BlockNumber from, BlockNum
 }
 
 /*
- * Cut a run of blocks to its first part that recovery does not rebuild. False: recovery rebuilds
- * all of it. From where the source cut the relation on, recovery is not relied on. (Rule R1.)
+ * Cut a run of blocks to its first part that recovery does not rebuild. Returns false if
+ * recovery rebuilds the whole run. Blocks after the point where the source cut the relation are
+ * always fetched. (Rule R1.)
  */
 static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockNumber *count)
 {

@@ -13,7 +13,7 @@ static bool has_file(const Listing *files, const char *directory, const char *na
     return listing_find(files, path_in(&path, directory, name)) != NULL;
 }
 
-/* The listing's own string for the first bytes of a path. NULL: it is not in the listing. */
+/* The listing's own string for the first bytes of a path. NULL if the listing lacks it. */
 static const char *directory_of(const Listing *files, const char *path, size_t length)
 {
     const ListedFile *file =
@@ -22,7 +22,7 @@ static const char *directory_of(const Listing *files, const char *path, size_t l
     return file != NULL && file->type == FILE_DIRECTORY ? file->path : NULL;
 }
 
-/* A stronger kind takes the place of a weaker one: it is what the warning names. */
+/* Add a tree. Of two kinds in one tree the stronger one is kept, since the warning names one. */
 static void add_tree(Foreign *foreign, const char *path, const char *found, ForeignKind kind)
 {
     for (size_t i = 0; i < foreign->tree_count; i++)
@@ -40,8 +40,8 @@ static void add_tree(Foreign *foreign, const char *path, const char *found, Fore
     ARRAY_ADD(foreign->trees, foreign->tree_count, (ForeignTree){path, found, kind});
 }
 
-/* The directory that the first bytes of a path name is foreign. Those that every cluster has are
- * not, whatever is in them. */
+/* The directory that the first bytes of a path name is foreign. Directories that every cluster has
+ * are not foreign, whatever they hold. */
 static void add_directory(Foreign *foreign, const char *path, size_t length, ForeignKind kind,
                           bool is_closed)
 {

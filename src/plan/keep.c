@@ -52,7 +52,7 @@ bool keep_pattern_matches(const KeepPattern *pattern, const char *path)
 
     if (pattern->file)
         return strcmp(pattern->text, path) == 0;
-    /* Most paths differ in the first character: there may be a million. */
+    /* Compare the first character before a copy and a match: there may be a million paths. */
     if (strchr("*?[\\", pattern->text[0]) == NULL && pattern->text[0] != path[0])
         return false;
     memcpy(text, pattern->text, pattern->length);

@@ -27,14 +27,14 @@ typedef struct Collector
 {
     Listing *listing;
     const Version *version;
-    const char *side; /* "source", for messages */
+    const char *side; /* "source" or "target", for messages */
     const char *link; /* the link that is being followed */
     LinkStep *steps;
     size_t step_count;
 } Collector;
 
-/* The server's directories in a tablespace count as ends, too: its location may be a directory that
- * holds something else, as the data directory itself. */
+/* Add the server's own directories in a tablespace as ends of its link: the location may be a
+ * directory that holds other files, even the data directory itself. */
 static bool add_servers_directories(Collector *collector, const char *link, const char *location,
                                     Error *error)
 {
@@ -139,7 +139,8 @@ static bool find_links(Collector *collector, const char *directory, Error *error
     return true;
 }
 
-/* path: the listing's. */
+/* Note that the directory or link at this path is a second name, or is passed by a followed link.
+ * path lives as long as the listing. */
 static void note_names(const Collector *collector, const SourceFile *file, const char *path)
 {
     Listing *listing = collector->listing;
@@ -149,8 +150,8 @@ static void note_names(const Collector *collector, const SourceFile *file, const
     if (collector->step_count == 0 || file->device == 0 ||
         (file->type != FILE_DIRECTORY && file->type != FILE_LINK))
         return;
-    /* A directory of every cluster, or of a database: its files are listed under this name,
-     * whatever link leads there. */
+    /* A directory that every cluster has, or of a database, is no second name: its files are listed
+     * under this name, whatever link leads there. */
     is_servers = path_is_servers(collector->version, path) &&
                  (slash == NULL || slash[1 + strspn(slash + 1, "0123456789")] == '\0');
     for (size_t i = 0; i < collector->step_count; i++)
@@ -169,7 +170,7 @@ static void note_names(const Collector *collector, const SourceFile *file, const
 
 /* ---- Collecting ---- */
 
-/* It lies in a directory of this array, which is not that itself. */
+/* True if the path lies below a second name, but is not a second name itself. */
 static bool is_below_second(const Listing *listing, const char *path)
 {
     const SecondName *second =
@@ -178,7 +179,7 @@ static bool is_below_second(const Listing *listing, const char *path)
     return second != NULL && strcmp(second->path, path) != 0;
 }
 
-/* The files of a directory are listed below its link, and not once more. */
+/* Drop files and links below second names: they are listed below the link already. */
 static void drop_below_second_names(Listing *listing)
 {
     size_t files = 0, links = 0;
@@ -302,7 +303,8 @@ bool listing_of_source(Source *source, const Version *version, Listing *listing,
     return ok;
 }
 
-/* Every server makes a directory in it. That of a file system is no content. */
+/* True if a tablespace holds a file or directory. Every server creates a directory in its
+ * tablespace; lost+found does not count. */
 static bool has_content(const Listing *listing, const char *tablespace)
 {
     const ListedFile *file = listing_find(listing, tablespace);
@@ -380,7 +382,7 @@ static void find_mount(const Target *target, const Place *root, ListedFile *file
                      found && place.device != root->device);
 }
 
-/* By its first page, since no name tells. */
+/* Set hash_index by the file's first page, since no name of a file shows an index's type. */
 static bool find_hash_index(const Target *target, ListedFile *file, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
@@ -460,7 +462,7 @@ const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *
     const size_t left = listing->count - (size_t) (file - listing->files);
     size_t step = 1;
 
-    /* Twice as far each time, until one is not before it. */
+    /* Double the step until the file there does not sort before the path. */
     while (step < left && strcmp(file[step].path, path) < 0)
         step *= 2;
     return path_find(file + step / 2, (step < left ? step + 1 : left) - step / 2, sizeof(*file),

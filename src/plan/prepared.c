@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
-/* True if a transaction of this number was prepared at `from` or later. finished: and has ended. */
+/* True if a transaction of this number was prepared at `from` or later. finished: and has
+ * been committed or rolled back. */
 static bool has_prepared(const PlanPreparedList *list, uint32_t xid, Lsn from, bool finished)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -16,7 +17,8 @@ static bool is_new(const PlanPreparedList *list, const PlanPreparedList *in_wal,
     return !has_prepared(in_wal, xid, 0, true) && !has_prepared(list, xid, 0, false);
 }
 
-/* Those that the WAL of one side prepares and does not finish, and whose files it has. */
+/* List the transactions that the WAL of one side prepares and does not finish, or that the side has
+ * a file of. */
 static PlanPreparedList list_prepared(const Plan *plan, bool of_source,
                                       const PlanPreparedList *in_wal, Arena *arena)
 {

@@ -10,14 +10,14 @@
 #define SPACE_MARGIN_PART 256 /* 1/256 of the space needed, for the file system's own metadata */
 #define FILES_MARGIN 64
 #define JOURNAL_STAGED_NAME_MAX 40 /* "/f12345", "/data" */
-#define JOURNAL_ENTRY_SPACE 128    /* an entry beside its strings */
+#define JOURNAL_ENTRY_SPACE 128    /* bytes of a journal entry besides its strings */
 
 /* The plan that is checked, and the roots with what it needs there. */
 typedef struct Check
 {
     const Plan *plan;
     Roots roots;
-    const char **directories; /* in which names are made whatever the plan says: checked once */
+    const char **directories; /* directories that every rewind writes to, each checked once */
     size_t directory_count;
     uint64_t largest_file; /* bytes, of those that are written */
     Problems problems;
@@ -25,7 +25,7 @@ typedef struct Check
 
 /* ---- Conflicts: files for which there is no plan ---- */
 
-/* A source that runs cannot be changed, and it may be right: so the hint is for the target. */
+/* Add a hint for the target: a running source cannot be changed, and its layout may be intended. */
 static void hint_types(const char *directory, const char *path, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0}, place = {0};
@@ -95,7 +95,8 @@ static bool is_unchangeable(Obstacle obstacle)
     return obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY;
 }
 
-/* Names in it are made, replaced or removed. One that is not there yet is made by us. */
+/* Check that names in the directory can be created, replaced or removed. A directory that does not
+ * exist yet is created later. */
 static void check_directory(Check *check, const char *path, size_t length)
 {
     AUTO_BUFFER Buffer directory = {0}, buffer = {0}, place = {0}, word = {0};
@@ -233,7 +234,7 @@ static bool can_carry_out(const PlanEntry *entry, const char *local, bool *copie
     {
         if (entry->action != ACTION_REMOVE)
             return true;
-        /* A mount point may stay when all else in the directory goes. */
+        /* A mount point may remain after all other files of the directory are removed. */
         obstacle = place_obstacle(local);
         return (!is_unchangeable(obstacle) && obstacle != OBSTACLE_STICKY) ||
                error_set(error, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
@@ -252,12 +253,12 @@ static bool can_carry_out(const PlanEntry *entry, const char *local, bool *copie
                              local);
         return stage_can_replace(local, error);
     }
-    /* Permissions do not tell that a file may only be appended to. */
+    /* Permissions do not show an append-only or immutable file. */
     if (stage_must_copy(local, false, copied, error))
         return (!*copied && !is_unchangeable(place_obstacle(local))) ||
                stage_can_replace(local, error);
     if (error->error_number == ENOENT)
-        return true;                         /* the stage finds out */
+        return true;                         /* a file that is gone is handled by the stage */
     (void) !stage_can_replace(local, error); /* an obstacle explains it better */
     return false;
 }
@@ -313,8 +314,8 @@ static void add_wal(Root *root, uint64_t bytes)
     root->needed.wal_bytes += bytes;
 }
 
-/* WAL that is on the disk already counts as needed there, and its space as free: so a dry run and
- * the rewind ask for the same. */
+/* Add the space for WAL. WAL that is on the disk already counts as needed, and its space as free:
+ * so a dry run and the rewind need the same. */
 static bool count_wal(Check *check, const WalSpace *wal, Error *error)
 {
     AUTO_BUFFER Buffer inside = {0};

@@ -26,7 +26,7 @@
 #define FETCH_BATCH_BYTES_MAX (16u * 1024 * 1024)
 #define RANGE_SIZE_MAX (1024u * 1024 * 1024)
 #define GATHER_SIZE (1024u * 1024)
-#define WRITEBACK_SIZE_MIN (64u * 1024) /* what is smaller, the sync writes */
+#define WRITEBACK_SIZE_MIN (64u * 1024) /* smaller pieces are not written back before the sync */
 
 /*
  * The state of one worker beside its PieceWorker, whose file is the one to which a whole file is
@@ -91,7 +91,8 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, Error *er
         return false;
     if (must_copy)
         return copy_target_file(stage, entry, false, &made, error);
-    /* Blocks get new places there in any case: now, while there may be none, not later. */
+    /* On a file system that copies on write every changed block needs new space. Patch a clone now:
+     * a lack of space then shows before the commit. */
     return !root->space.copies_on_write || copy_target_file(stage, entry, true, &made, error);
 }
 
@@ -132,8 +133,8 @@ static bool prepare_files(Stage *stage, Error *error)
     return true;
 }
 
-/* The source does not have the file any more. One of several segments keeps its place, as if
- * nothing were left in it. */
+/* The source does not have the file any more. One of several segments is treated as if
+ * it were empty, and keeps its planned size. */
 static bool note_gone(const FileFetch *fetch, const FilePiece *piece)
 {
     FoundFile *found = &fetch->stage->findings[piece->file];
@@ -177,7 +178,7 @@ static bool next_compared_file(void *context, FilePiece *range)
     return false;
 }
 
-/* One byte more at the end: a file that has grown is not equal. */
+/* Ask for one byte more at the end of a file: a file that has grown is not equal. */
 static uint32_t size_to_compare(void *context, const FilePiece *piece)
 {
     const FileFetch *fetch = context;
@@ -186,7 +187,7 @@ static uint32_t size_to_compare(void *context, const FilePiece *piece)
     return piece->asked_size + (piece->offset + piece->size == entry->source_size);
 }
 
-/* By the digest that came, or by the bytes. */
+/* Compare a piece by the source's digest or bytes. */
 static bool compare_with_answer(void *context, PieceWorker *worker, const FilePiece *piece,
                                 const uint8_t *bytes, size_t size, Error *error)
 {
@@ -238,7 +239,7 @@ static bool compare_files(FileFetch *fetch, Error *error)
     progress_begin(PROGRESS_COMPARE_FILES, bytes);
     if (!progress_end(file_pieces_ask(&pieces, fetch->workers, error)))
         return false;
-    /* A file that was compared, is there and does not differ is equal. */
+    /* A compared file that is not known to differ is equal. */
     for (size_t index = 0; index < plan->count; index++)
     {
         const PlanEntry *entry = &plan->entries[index];
@@ -277,8 +278,8 @@ static bool next_fetched_range(void *context, FilePiece *range)
             FoundFile *found = &stage->findings[fetch->index];
             Root *root;
 
-            /* The range comes next in the data of its root. Where the bytes of its file begin there
-             * is noted for the journal. */
+            /* Append the range to the root's data file. The offset of the file's first range is
+             * noted for the journal. */
             range->destination = roots_of(&stage->roots, entry->path);
             root = &stage->roots.roots[range->destination];
             range->destination_offset = root->data_size;
@@ -364,8 +365,8 @@ static bool write_staged(const FileRange *destination, const uint8_t *bytes, siz
 }
 
 /*
- * A piece of a file that is staged whole: past the system's cache, where that is possible. What
- * does not fit is as a rule the end of the file, and what follows is written as usual.
+ * Write a piece of a file that is staged whole, with O_DIRECT as far as alignment allows. The
+ * first unaligned piece, usually the end of the file, and all later ones go through the page cache.
  */
 static bool write_whole(const FileFetch *fetch, const PieceWorker *worker,
                         const FileRange *destination, const uint8_t *bytes, size_t size,
@@ -392,7 +393,7 @@ static bool write_whole(const FileFetch *fetch, const PieceWorker *worker,
     return write_staged(destination, bytes, size, error);
 }
 
-/* Write what was gathered. A function for the end of a batch. */
+/* Write the gathered blocks; called at the end of a batch. */
 static bool write_gathered(void *context, PieceWorker *worker, Error *error)
 {
     const FileFetch *fetch = context;
@@ -403,7 +404,7 @@ static bool write_gathered(void *context, PieceWorker *worker, Error *error)
     return write_staged(&fetcher->gathered, worker->bytes, size, error);
 }
 
-/* Single blocks are written many at a time. */
+/* Gather single blocks, to write many of them at a time. */
 static bool gather_blocks(FileFetch *fetch, PieceWorker *worker, const FileRange *destination,
                           const uint8_t *bytes, size_t size, Error *error)
 {

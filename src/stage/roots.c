@@ -62,7 +62,8 @@ static bool name_work(Arena *arena, const Roots *roots, const char *directory, c
     return true;
 }
 
-/* `local` leads to a directory that is there, on the root's mount, and in its project. */
+/* Add a root, unless it is known. `local` is a path of an existing directory on the root's mount,
+ * in its project. */
 static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char *directory,
                      const char *local, const Place *place, Error *error)
 {
@@ -89,8 +90,8 @@ static bool add_root(Arena *arena, Roots *roots, const char *prefix, const char 
     return true;
 }
 
-/* If the entry is a new tablespace. A location that is absent lies on the mount of the directory it
- * will be made in. */
+/* Add the location of a new tablespace, and a root for a location on another mount. An absent
+ * location belongs to the mount of the directory in which it will be created. */
 static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};
@@ -117,7 +118,8 @@ static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Err
            add_root(arena, roots, location.link, location.path, local, &place, error);
 }
 
-/* Go down to a directory of the target; where the mount or the project changes a root begins. */
+/* Add the roots on the path to a directory of the target: one begins where the mount or the project
+ * changes. */
 static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, size_t length,
                             Error *error)
 {
@@ -135,7 +137,7 @@ static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, s
                         &found, error))
             return false;
         if (!found)
-            return true; /* to be made, on the mount of what is there */
+            return true; /* a new directory will be on the mount of its existing parent */
         if (!place_same_mount(&place, &above) &&
             !add_root(arena, roots, buffer_string(&prefix), buffer_string(&prefix),
                       buffer_string(&path), &place, error))
@@ -148,7 +150,7 @@ static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, s
 bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Roots *roots,
                 Error *error)
 {
-    /* Files are staged in these that are not in the plan. */
+    /* Files that are not in the plan are staged for these directories. */
     const char *const always[] = {"global",
                                   arena_printf(arena, "%s/archive_status", plan->wal_directory)};
     PathParent last = {0};
@@ -264,7 +266,7 @@ bool roots_reserve(Roots *roots, const Plan *plan, Error *error)
             growth += unit;
         if (!entry->on_target)
             growth += strlen(entry->path + path_parent_length(entry->path)) + NAME_SPACE;
-        /* A directory gets new names: it may take one unit more than these. */
+        /* The new names of a directory may take one allocation unit more than their own bytes. */
         if (!entry->on_target && path_parent_changes(&last, entry->path))
             growth += unit;
         root->needed.reserved += growth;
@@ -374,7 +376,8 @@ static bool check_name(const NewLocation *location, Error *error)
     return error_hint(error, "Give it a place on the target with --tablespace-mapping.");
 }
 
-/* Neither in the data directory, nor in its pg_wal where that is a link, nor in another cluster. */
+/* Check that the location is neither in the data directory, nor in the directory that its pg_wal
+ * links to, nor in another cluster. */
 static bool check_outside(const Roots *roots, const NewLocation *location, Error *error)
 {
     AUTO_BUFFER Buffer canonical = {0}, wal = {0};
@@ -467,7 +470,8 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
            error_set_errno(error, "cannot write to tablespace directory \"%s\"", location->path);
 }
 
-/* The directory that the new one is made in is opened to be synced. */
+/* Check that a missing location can be created. Its parent directory must be readable, since it is
+ * opened to be synced. */
 static bool check_missing(const NewLocation *location, Error *error)
 {
     AUTO_BUFFER Buffer buffer = {0};
@@ -490,7 +494,7 @@ void roots_check_locations(const Roots *roots, const Plan *plan, Problems *probl
         Error problem;
         bool ok;
 
-        /* The user has chosen where it is mapped to. */
+        /* The user has chosen a location that -T gives, so check_outside is not called for it. */
         ok = check_name(location, &problem) &&
              (is_mapped_to(plan, location->path) || check_outside(roots, location, &problem)) &&
              check_separate(roots, index, &problem);

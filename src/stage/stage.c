@@ -125,7 +125,7 @@ void stage_add_extra(Stage *stage, const char *path, const char *staged)
     stage->extras[index].local = arena_strdup(stage->arena, stage_local(stage, staged, &local));
 }
 
-/* True if there is a regular file. */
+/* *found is set if a regular file exists at the path. */
 static bool find_regular(const char *path, struct stat *status, bool *found, Error *error)
 {
     if (!file_lstat(path, status, found, error))
@@ -205,7 +205,7 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
     }
     if (kind == 'W')
         return dir_remove_tree(local, error);
-    /* In use by now, if the rewind was finished: then it is not empty. */
+    /* After a finished rewind the location is in use, so it is not empty and stays. */
     return file_remove_directory(local, error) || error->error_number == ENOTEMPTY ||
            error->error_number == EEXIST;
 }
@@ -225,7 +225,7 @@ static bool remove_places(const char *target_directory, Error *error)
 
         position += length + 1;
         if (position > places.size)
-            break; /* cut off: what it names was not made */
+            break; /* a record that was cut off names a path that was not created yet */
         if (length > 1 && !remove_place(target_directory, record[0], record + 1, error))
             return false;
     }
@@ -241,7 +241,7 @@ bool stage_remove_stale(const char *target_directory, Error *error)
     struct stat status;
     bool found;
 
-    /* Left where the blocker was put in place or taken back by a copy. */
+    /* A blocker that was installed or withdrawn by copying may have left its file. */
     if (!file_remove(target_path(&journal, target_directory, FILE_COPY_NAME), error) ||
         !file_lstat(work, &status, &found, error))
         return false;
@@ -257,7 +257,8 @@ bool stage_remove_stale(const char *target_directory, Error *error)
         return error_set(error, ERROR_FAILED, "\"%s\" holds a rewind that must be finished", work);
     if (pending.state == PENDING_STALE && !commit_take_back(target_directory, error))
         return false;
-    /* The journal first: the removals after it may be interrupted. */
+    /* Remove the journal first: the following removals may be interrupted, and a journal must not
+     * name missing files. */
     return durable_remove(target_path(&journal, target_directory, JOURNAL_PATH), error) &&
            remove_places(target_directory, error) && dir_remove_tree(work, error) &&
            file_sync_path(target_directory, error);
@@ -265,7 +266,7 @@ bool stage_remove_stale(const char *target_directory, Error *error)
 
 /* ---- Making them ---- */
 
-/* A file of the work directory of PGDATA, by rename. */
+/* Write a file of PGDATA's work directory, and rename it into place. */
 static bool write_work_file(const Stage *stage, const char *name, const void *bytes, size_t size,
                             Error *error)
 {
@@ -322,16 +323,16 @@ static bool watch_file_systems(const Stage *stage, Error *error)
 
 static bool make_directories(const Stage *stage, Error *error)
 {
-    /* For an administrator who finds the directory. Between the real backup_label and the new
-     * pg_control only this file says what to do: neither label nor pid file does, and the server's
-     * own error about pg_control cannot. */
+    /* The README is for an administrator who finds the directory. Between the real backup_label and
+     * the new pg_control only this file says what to do: neither label nor pid file does, and the
+     * server's own error about pg_control cannot. */
     static const char readme[] =
         "pg_rewind keeps here what it needs to finish.\n"
         "If no pg_rewind is running, it was interrupted: run the same pg_rewind command again.\n"
         "Do not remove this directory, backup_label or global/pg_control.\n";
     AUTO_BUFFER Buffer path = {0};
 
-    /* Directories elsewhere are written down before they are made. */
+    /* Directories outside PGDATA are noted in `places` before they are created. */
     if (!file_make_directory(stage_local(stage, WORK_DIRECTORY, &path), error) ||
         !write_work_file(stage, README_NAME, readme, strlen(readme), error) ||
         !write_places(stage, error) || !file_sync_path(stage->target_directory, error))

@@ -11,7 +11,7 @@ static bool add_path(const Stage *stage, JournalKind kind, const char *path, Err
     return journal_add(stage->journal, &entry, error);
 }
 
-/* Children before parents, hence backwards. */
+/* Add removals backwards: a directory's files must be removed before it. */
 static bool add_removals(const Stage *stage, Error *error)
 {
     for (size_t index = stage->plan->count; index > 0; index--)
@@ -32,7 +32,7 @@ static bool add_removals(const Stage *stage, Error *error)
     return true;
 }
 
-/* Parents before children, as the plan is sorted. */
+/* Add directories in the plan's order, which has parents before children. */
 static bool add_directories(const Stage *stage, Error *error)
 {
     for (size_t index = 0; index < stage->plan->count; index++)
@@ -59,9 +59,8 @@ static bool error_laid_out_otherwise(const char *path, Error *error)
                      "what was staged of file \"%s\" is not what the plan says", path);
 }
 
-/* The bytes of an entry lie in the data file of its root from a place on that was noted when they
- * got it (next_fetched_range), in the order of their ranges. Nothing of a file that is gone is
- * written. */
+/* Add the ranges of an entry. Their bytes follow one another in the root's data file, from the
+ * offset that next_fetched_range noted. A file that is left out has size 0, so it gets no range. */
 static bool add_ranges(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
@@ -96,7 +95,8 @@ static bool add_install(const Stage *stage, const char *path, const char *staged
     const JournalEntry install = {.kind = JOURNAL_INSTALL, .path = path, .other = staged};
     AUTO_BUFFER Buffer buffer = {0};
 
-    /* Again, as some files are in no plan, and time has passed: after the commit it is too late. */
+    /* Check again that the file can be replaced: it may not be in the plan, and time has passed.
+     * After the commit a failure would be too late. */
     if (!stage_can_replace(stage_local(stage, path, &buffer), error))
         return false;
     return journal_add(stage->journal, &install, error);
@@ -138,7 +138,7 @@ static bool add_files(const Stage *stage, Error *error)
 }
 
 /* Directories of the extra files: neither the target nor the plan may have them, or the plan
- * removes them. One that is there stays as it is. */
+ * removes them. A directory that exists stays as it is. */
 static bool add_parents(const Stage *stage, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0};

@@ -8,7 +8,7 @@
 
 #define COPY_SIZE (2u * 1024 * 1024)
 
-/* Copy what is wanted of a segment, in pieces as its rate allows. */
+/* Copy the wanted bytes of a segment, in pieces as its rate allows. */
 static bool copy_segment(const StagedSegment *segment, const char *path, int *to_fd, Error *error)
 {
     const uint32_t piece_size = rate_piece(segment->rate, COPY_SIZE);
@@ -38,7 +38,8 @@ static bool copy_segment(const StagedSegment *segment, const char *path, int *to
     return file_set_mode(*to_fd, path, file_mode(), error);
 }
 
-/* A part is cut out of a file that has no other name: a restore command may have made a link. */
+/* True if the file can be moved. A file of which only a part is wanted is cut, so it must be
+ * writable, and have no other hard link, such as a restore command may create. */
 static bool can_take(const StagedSegment *segment)
 {
     struct stat status;
@@ -49,7 +50,8 @@ static bool can_take(const StagedSegment *segment)
             (uint64_t) status.st_size >= segment->size);
 }
 
-/* Open a file that was moved, since its proof reads it again. Nothing follows what is wanted. */
+/* Open a file that was moved, since its proof reads it again. Bytes after the
+ * wanted ones are cut off. */
 static bool open_taken(const StagedSegment *segment, const char *path, int *fd, Error *error)
 {
     return segment->size == segment->segment_size
@@ -166,7 +168,8 @@ static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *
         return true;
     segment.local_path = buffer_string(&path);
     segment.take = may_take;
-    /* A file that was fetched has waited already; an archive is not the source. */
+    /* The rate limits only copies from a source directory: a fetched file was limited when it was
+     * fetched, and an archive is not the source. */
     segment.rate = may_take || source->is_server ? NULL : source->rate;
     if (!stage_wal_segment(wal->stage, &segment, error))
         return false;
@@ -252,7 +255,7 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
         limit++;
     else
         end = wal_segment_start(shape, limit);
-    /* WAL that is not here yet is counted when it is staged. */
+    /* WAL that is still to be fetched counts in the progress when it is staged. */
     wal->source_wal->progress = WAL_FETCH_IS_SILENT;
     progress_begin(last ? PROGRESS_STAGE_NEW_WAL : PROGRESS_STAGE_WAL,
                    end > begin ? end - begin : 0);
@@ -283,7 +286,7 @@ bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
         newest = SEGMENT_NAME(&wal->source_wal->store->stream, segment);
         /* The newest timeline's file of the segment has the same bytes up to there. */
         older.local_path = stage_wal_path(wal->stage, newest);
-        if (older.local_path == NULL) /* the target keeps it */
+        if (older.local_path == NULL) /* the target keeps the segment in pg_wal */
             older.local_path = stage_local(
                 wal->stage, path_in(&path, wal->stage->plan->wal_directory, newest), &local);
         if (!stage_wal_segment(wal->stage, &older, error) || !add_marker(wal, name, false, error))

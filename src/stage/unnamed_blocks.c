@@ -15,7 +15,7 @@
 #define SAMPLED_PIECE_SIZE (128u * 1024)
 #define SAMPLE_STEP_MIN ((uint64_t) 2 * 1024 * 1024)
 #define SAMPLED_PIECES_MAX 32
-#define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
+#define ROUND_SECONDS 20 /* seconds between two fetches of the source's new WAL */
 
 /* The number, in the relation, of the block at this offset of a file. */
 static BlockNumber block_at(const Plan *plan, const PlanEntry *entry, uint64_t offset)
@@ -68,7 +68,8 @@ static void judge_pages(DeadEntrySearch *search, const RelationFile *file, Block
     progress_add(size);
 }
 
-/* The file is read if its database is one of those; then *file says of which relation it is. */
+/* True if the file is read, because its database is one of these; *file is its relation, fork and
+ * segment. */
 static bool is_searched(const DeadEntrySearch *search, const PlanEntry *entry, RelationFile *file)
 {
     return entry->reason == REASON_BLOCKS_NAMED &&
@@ -165,7 +166,7 @@ static RelationId relation_of(const BlockComparison *comparison, const PlanEntry
     return file.relation;
 }
 
-/* Blocks of the entry's relation that differ; NULL: none so far. */
+/* Blocks of the entry's relation that are named so far; NULL if none is. */
 static const BlockMapRelation *find_named(const BlockComparison *comparison, const PlanEntry *entry)
 {
     return blockmap_find(comparison->result->blocks, relation_of(comparison, entry));
@@ -213,7 +214,7 @@ static bool is_settled(const BlockComparison *comparison, const PlanEntry *entry
            count == end - entry->first_block;
 }
 
-/* Nothing is to be done for the entry: it has no sample, or that has settled it. */
+/* True if the current round skips the entry: it has no sample, or the sample has settled it. */
 static bool is_passed_over(const BlockComparison *comparison, const PlanEntry *entry)
 {
     const bool sampled = is_sampled(comparison->plan, entry);
@@ -221,7 +222,7 @@ static bool is_passed_over(const BlockComparison *comparison, const PlanEntry *e
     return comparison->samples ? !sampled : sampled && is_settled(comparison, entry);
 }
 
-/* One piece at a time, so that the round ends in time. */
+/* Give out one piece at a time, so that the round ends in time. */
 static bool next_compared_piece(void *context, FilePiece *range)
 {
     BlockComparison *comparison = context;
@@ -364,7 +365,7 @@ static bool fetch_new_wal(BlockComparison *comparison, Error *error)
     return result;
 }
 
-/* Until the round ends, or all blocks are compared. */
+/* Compare until the round ends, or all blocks are compared. */
 static bool compare_for_a_round(BlockComparison *comparison, int workers, Error *error)
 {
     FilePieces pieces = {.source = comparison->clusters->source,
@@ -383,7 +384,7 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
     return file_pieces_ask(&pieces, workers, error);
 }
 
-/* All pieces, or those of samples. New WAL is fetched whenever a round ends. */
+/* Compare all pieces, or those of samples. New WAL is fetched whenever a round ends. */
 static bool compare_pieces(BlockComparison *comparison, bool samples, int workers, Error *error)
 {
     const size_t count = comparison->plan->count;
