@@ -117,7 +117,7 @@ each_version(sub {
         $proxy->end;
         is($result->{status}, 0, 'the first connection is enough') or diag($result->{stderr});
         like($result->{stderr},
-            qr/^pg_rewind: continuing with fewer connections to the source server: new connection leads to another server, or/m,
+            qr/^pg_rewind: continuing with 1 connection to the source server: new connection leads to another server, or/m,
             'none is made to the other');
         rejoins($copy, $a, writer => $primary);
         $copy->discard;

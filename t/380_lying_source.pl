@@ -101,10 +101,10 @@ each_version(sub {
             sub { \@_, \@_ },
             qr/received data for file|received data at offset|received more data chunks than requested/ ],
         [ 'no pieces', qr/AS zeros\b/, qr{^}, sub { }, qr/unexpected number of data chunks received/ ],
-        [ 'a position behind all WAL', qr/ AS standby /, qr{^},
-        sub { [ @_[ 0, 1 ], 'FFFFFFFF/FFFFFFFF 00000002', @_[ 3 .. 5 ] ] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
-        [ 'a position far behind', qr/ AS standby /, qr{^},
-        sub { [ @_[ 0, 1 ], '7FFFFFFF/FFFFFFFF 00000002', @_[ 3 .. 5 ] ] }, qr/not enough space on the file system/ ],
+        [ 'a position behind all WAL', qr/pg_(?:walfile|xlogfile)_name/, qr{^},
+        sub { [ 'FFFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
+        [ 'a position far behind', qr/pg_(?:walfile|xlogfile)_name/, qr{^},
+        sub { [ '7FFFFFFF/FFFFFFFF 00000002', @_[ 1, 2 ] ] }, qr/not enough space on the file system/ ],
     );
     for my $chosen (@chosen)
     {
@@ -140,8 +140,8 @@ each_version(sub {
     my $copy_before = state_of($copy->dir, $outside);
     my $proxy = RewindTest::Proxy->new('liar', $source, filter => RewindTest::Liar::chosen(sub {
         my ($sql, $row) = @_;
-        return $sql =~ / AS standby / && $asked++
-            ? [ @$row[ 0, 1 ], '7FFFFFFF/FFFFFFFF 00000002', @$row[ 3 .. 5 ] ] : $row;
+        return $sql =~ /pg_(?:walfile|xlogfile)_name/ && $asked++ ? [ '7FFFFFFF/FFFFFFFF 00000002', @$row[ 1, 2 ] ]
+            : $row;
     }));
     my $result = rewind($copy, $proxy);
     $proxy->end;

@@ -33,10 +33,9 @@ typedef enum RunPhase
 typedef struct SourceAddress
 {
     const char *description;    /* NULL: the source was not reached */
-    bool is_server;             /* the next four are set */
+    bool is_server;             /* the next three are set */
     const char *host, *address; /* that answered; NULL: there is no such thing */
     uint32_t port;
-    uint64_t round_trips; /* Source's */
 } SourceAddress;
 
 typedef struct Planned

@@ -496,8 +496,7 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 
     if (fetch->count == 0)
         return true;
-    if (!source->operations->start_workers(source, wal->options.jobs, fetch->bytes, &workers,
-                                           error) ||
+    if (!source->operations->start_workers(source, wal->options.jobs, &workers, error) ||
         !continue_part(wal, fetch, error))
         return false;
     if (wal->progress == WAL_FETCH_IS_PHASE)
