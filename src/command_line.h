@@ -18,11 +18,11 @@ typedef enum ReportFormat
     REPORT_JSON
 } ReportFormat;
 
-/* All that a command line says, and when it was read. */
+/* Everything that a command line sets, and when it was read. */
 typedef struct Command
 {
     int64_t begin;      /* microseconds since 2000-01-01 UTC */
-    double clock_begin; /* the same time in clock_seconds' */
+    double clock_begin; /* same moment by the clock of clock_seconds */
     Options options;
     Keep keep;                      /* options.keep */
     TablespaceMappings tablespaces; /* options.tablespaces */
@@ -35,18 +35,19 @@ typedef struct Command
     bool version;
     int retries;
     ReportFormat report_format;
-    const char *report_file; /* NULL: standard output */
+    const char *report_file; /* path for the report; NULL: standard output */
     uint64_t given;          /* a bit for each row of the table of options */
     Buffer decided;          /* options.decided */
-    Arena *environment;      /* the words of PG_REWIND_OPTIONS; NULL: there is none */
+    Arena *environment; /* arena with the words of PG_REWIND_OPTIONS; NULL if the variable is not
+                           set */
 } Command;
 
 /*
- * Read the options in the environment (PG_REWIND_OPTIONS) and then a command line, up to --help or
- * --version, and check that its options go together and that
- * the caller may run the program. What it says points into argv, *command and static memory: to be
- * called once. Where it fails, *command has at least what it says of the report. Where getopt has
- * said itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.
+ * Read the options in the environment (PG_REWIND_OPTIONS), then those of the command line, up to
+ * --help or --version. Check that the options go together and that the caller may run the program.
+ * Call this once: *command points into argv, into itself, into command->environment and into static
+ * memory. After a failure *command has at least the options of the report. If getopt has already
+ * printed the problem, the kind is ERROR_REPORTED, and the worst kind in the chain is ERROR_USAGE.
  */
 MUST_CHECK bool command_line_read(int argc, char **argv, Command *command, Error *error);
 

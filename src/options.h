@@ -1,6 +1,6 @@
 /*
- * The options of a run. Plain data: command_line.c makes it, and every layer from source on may
- * read it.
+ * The options of a run, as plain data. command_line.c fills them in; the folders from src/source
+ * upwards (in the order of src/meson.build) may read them.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -11,19 +11,20 @@
 struct Keep;
 struct TablespaceMappings;
 
-/* The lost transactions that a report lists, beside their number. */
+/* Amount that a report says of the lost transactions; their number is always in it. */
 typedef enum ReportTransactions
 {
     REPORT_TRANSACTIONS_ALL,
-    REPORT_TRANSACTIONS_SUMMARY, /* what was lost of each table */
+    REPORT_TRANSACTIONS_SUMMARY, /* no list: counts of lost rows by table */
     REPORT_TRANSACTIONS_NONE
 } ReportTransactions;
 
 typedef enum SyncMethod
 {
-    SYNC_BY_DEFAULT,  /* file systems before the commit, each file that was written after it */
-    SYNC_EACH_FILE,   /* also before the commit, all that the target has */
-    SYNC_FILE_SYSTEMS /* also after it */
+    SYNC_BY_DEFAULT,  /* sync whole file systems before the commit; after it, each file that the
+                         commit's work has written */
+    SYNC_EACH_FILE,   /* sync file by file, before the commit every file of the target */
+    SYNC_FILE_SYSTEMS /* sync whole file systems, before the commit and after it */
 } SyncMethod;
 
 /* --checkpoint: whether CHECKPOINT may be run on the source. */
@@ -50,9 +51,10 @@ typedef struct Options
     bool dry_run;                 /* -n */
     bool write_recovery_conf;     /* -R */
     bool no_ensure_shutdown;
-    bool early_start;                       /* --early-start */
-    bool late_start;                        /* --late-start; the last of the two counts */
-    bool compare;                           /* --compare */
+    bool early_start; /* --early-start */
+    bool late_start;  /* --late-start; early_start and late_start are never both set: the last one
+                         given counts */
+    bool compare;     /* --compare */
     CheckpointUse checkpoint;               /* --checkpoint */
     struct TablespaceMappings *tablespaces; /* -T */
     struct Keep *keep;                      /* --keep, --keep-config; or NULL */
@@ -79,14 +81,16 @@ typedef struct Options
     const char *start_command;  /* --start-command, or NULL */
     const char *stop_command;   /* --stop-command, or NULL */
     uint64_t max_rate;          /* -r, in bytes per second; 0: no limit */
-    int restore_limit_seconds;  /* 0: no limit; --check, and --rejoin before the stop, set one for
-                                   each run of a restore command */
-    const char *decided;  /* Options that a journal has decided once it is committed, which notes
-                             them, so that a run which finishes it can say where its own command
-                             line asks for something else. Each option is a line, as a shell takes
-                             it; no password is among them. NULL: there is none */
-    bool *unasked_failed; /* set by the run: a restore command that no option names has failed,
-                             and none is run again. NULL: the run asks no such command */
+    int restore_limit_seconds;  /* limit for one run of a restore command; 0: no limit. No option
+                                   sets it: --check does, and --rejoin for its examination before the
+                                   stop */
+    const char *decided;  /* text of the options that the journal records: a committed rewind is
+                             finished with them, and a later run warns where its own command
+                             line differs. One option a line, quoted for a shell, without
+                             passwords; NULL: no options */
+    bool *unasked_failed; /* flag that the run sets once a restore command of the target's
+                             configuration (not of an option) has failed; no restore command is
+                             run again then. NULL: the run uses none */
 } Options;
 
 #endif

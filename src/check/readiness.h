@@ -1,11 +1,9 @@
 /*
- * --check: could this node be rewound, now or after a failover? Each file of the folder looks at
- * something and adds its findings; the order of the calls is that of node_check, which also finds
- * the verdict. What a finding is, and how it is shown: readiness.c; the order: readiness_find.c.
- *
- * Nothing is written, locked or run on either side, and the target's server may run. What is looked
- * at is cheap: no file of a relation is opened, and of the WAL a bounded part is read. Only of a
- * node that has diverged all files are listed.
+ * --check: could this node be rewound, now or after a failover? node_check makes the looks in their
+ * order, and finds the verdict (readiness_find.c). A look examines one subject and adds its
+ * findings. readiness.c prints findings. Nothing is written, locked or run on either side, and the
+ * target's server may run. The looks are cheap: no file of a relation is opened, and a bounded part
+ * of the WAL is read. All files are listed only for a node that has diverged.
  */
 #ifndef CHECK_READINESS_H
 #define CHECK_READINESS_H
@@ -18,7 +16,7 @@
 
 typedef enum VerdictState
 {
-    VERDICT_NONE, /* not asked for: the target's server runs, or no source is named */
+    VERDICT_NONE, /* no verdict: the target's server runs, or no source is named */
     VERDICT_NEEDED,
     VERDICT_NOT_NEEDED,
     VERDICT_NOT_POSSIBLE,
@@ -29,45 +27,51 @@ typedef struct Verdict
 {
     VerdictState state;
     const char *text;
-    const char *dry_run_adds; /* what --dry-run would find out in addition; NULL: nothing */
-    AdviceList reasons;       /* errors with which a rewind would end; id: also a finding */
+    const char *dry_run_adds; /* what --dry-run would find out beyond --check; NULL: nothing */
+    AdviceList reasons;       /* errors that would stop a rewind; one with an id is a finding as
+                                 well */
 } Verdict;
 
-/* The node that is looked at, and what was found. Strings are in the arena or static. */
+/* The node that is examined, and the findings. Strings are in the arena or static. */
 typedef struct Node
 {
     Arena *arena;
-    const Options *options; /* with bounded timeouts, and nothing that would write */
+    const Options *options; /* copy of the options, with limits on all waits and without those
+                               that write */
     Look look;
-    const Clusters *clusters; /* of the look */
-    const Version *version;   /* of both; NULL: not known */
+    const Clusters *clusters; /* clusters of look.session */
+    const Version *version;   /* version of both clusters; NULL if not known */
     Configuration configuration;
     SettingsReader reader;
     Settings settings;
-    WalStore *archive;   /* archives and the restore command, without the target's pg_wal */
-    bool role_is_enough; /* it may read the source's files */
-    bool lacks_wal;      /* the look did not find a segment of the target's WAL that it needed */
-    Lsn needed_from;     /* WAL from here on is needed for a rewind now */
+    WalStore *archive;   /* archives and the restore command as a WAL store, without the
+                            target's pg_wal: for questions about older WAL */
+    bool role_is_enough; /* the role may read the source's files */
+    bool lacks_wal;      /* look_at_pair lacked a segment of the target's WAL */
+    Lsn needed_from;     /* start of the WAL that a rewind now would need */
 
-    /* The rest is printed. */
-    const char *target; /* the directory; NULL: the command line names none */
-    const char *source; /* NULL: none is named */
+    /* The fields from here on are printed. */
+    const char *target; /* target's directory; NULL: the command line names none */
+    const char *source; /* text that names the source; NULL: the command line names none */
     Verdict verdict;
-    AdviceList findings;      /* in the order of the looks; ids are docs/check.md's names */
-    AdviceList not_looked_at; /* text says why */
-    bool refused;             /* node_refuse */
+    AdviceList findings;      /* findings in the order of the looks; ids are the names in
+                                 docs/check.md */
+    AdviceList not_looked_at; /* subjects that no look examined; text gives the reason */
+    bool refused;             /* the command line is wrong, and nothing was examined
+                                 (node_refuse) */
 } Node;
 
 /*
- * Look at everything that can be looked at. Problems are findings: this cannot fail. A source that
- * does not answer costs some ten seconds. Everything is in node->arena, which the caller destroys.
+ * Examine everything that can be examined. Cannot fail: problems are findings. A source that does
+ * not answer costs some ten seconds. Everything is in node->arena, which the caller destroys.
  */
 void node_check(const Options *options, Node *node);
 
-/* Instead: the command line is wrong, and nothing is looked at. The errors are its findings. */
+/* Fill *node for a wrong command line, in place of node_check: nothing is examined, and the errors
+ * are the findings. */
 void node_refuse(const Options *options, const Error *const *errors, size_t count, Node *node);
 
-/* No problem was found, and a rewind that is needed is not impossible. */
+/* True if no finding is a problem and the verdict is not VERDICT_NOT_POSSIBLE. */
 bool node_is_ready(const Node *node);
 
 /* Exit status of --check: 0 if ready, else 1; with --monitor that of a monitoring plugin. */
@@ -76,11 +80,13 @@ bool node_is_ready(const Node *node);
 #define NODE_MONITOR_NOT_CHECKED 3 /* "unknown": the node was not looked at */
 int node_exit_status(const Node *node);
 
-/* The findings for people, problems first: without verbose, those that are ok are only counted. */
+/* Print the findings for people, problems first. Without verbose, findings that are ok are only
+ * counted. */
 void node_print_text(const Node *node, bool verbose, FILE *stream);
-/* All findings for programs (docs/check.schema.json). */
+/* Print all findings as JSON (docs/check.schema.json). */
 void node_print_json(const Node *node, FILE *stream);
-/* check_keys.c: the schema of what that prints, which docs/check.schema.json is. */
+/* Append the JSON schema of what node_print_json prints, the text of docs/check.schema.json.
+ * (check_keys.c) */
 void node_schema(Buffer *text);
 
 /* ---- For the files that look: a finding is advice, with the name as its id ---- */
@@ -94,27 +100,28 @@ void node_leave_out(Node *node, const char *name, const char *why);
 
 /* ---- node_wal.c ---- */
 
-/* hints_logged, wal_level: by pg_control and the last WAL. */
+/* Adds the findings hints_logged and wal_level, from pg_control and the last WAL. */
 void node_look_at_settings(Node *node);
 
-/* A setting in bytes, of which a number without a unit is in MB; `absent` where it is not set. */
+/* Value of a size setting of the target, in bytes; a number without a unit is in MB. Returns
+ * `absent` if the setting is not set. */
 uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent);
 
-/* wal_reach, wal_at_stop, archive: is the WAL from needed_from on there, will it be when
- * the server is stopped, and is there WAL from further back? */
+/* Adds the findings wal_reach (does the WAL from needed_from on exist), wal_at_stop (will it still
+ * exist after the server is stopped) and archive (does an archive have older WAL). */
 void node_look_at_wal(Node *node);
 
 /* ---- node_files.c ---- */
 
-/* space, files, tablespaces, configuration. */
+/* Adds the findings space, files, tablespaces and configuration. */
 void node_look_at_files(Node *node);
 
-/* slots, prepared_transactions: what a failover loses now. */
+/* Adds the findings slots and prepared_transactions: what a failover now would lose. */
 void node_look_at_losses(Node *node);
 
 /* ---- source_look.c ---- */
 
-/* source, source_role, source_replication, and what server_advise tells. Sets
+/* Adds the findings source, source_role and source_replication, and those of server_advise. Sets
  * role_is_enough. */
 void node_look_at_source(Node *node);
 

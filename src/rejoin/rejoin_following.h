@@ -1,5 +1,6 @@
 /*
- * Finds out whether the target's server follows the source, and waits for it: both are asked.
+ * Finds out whether the target's server follows the source, and waits until it does. Asks both
+ * servers.
  */
 #ifndef REJOIN_REJOIN_FOLLOWING_H
 #define REJOIN_REJOIN_FOLLOWING_H
@@ -11,21 +12,25 @@
 #include "standby/streaming.h"
 #include "wal_store/held_wal.h"
 
-/* The target's server: what --rejoin did with it, and how it ended. */
+/* Result of --rejoin for the report: the steps taken, and the state of the target's server at the
+ * end. */
 typedef struct RejoinResult
 {
     RejoinFacts facts;
-    bool stopping;             /* asked to stop by this run, and not stopped yet */
-    bool running;              /* at the end */
-    Lsn awaited;               /* the source's end when the server was started, or LSN_INVALID */
-    bool was_primary;          /* before the rewind */
+    bool stopping;             /* the run has asked the server to stop, and has not seen it stop */
+    bool running;              /* the server runs when the command ends */
+    Lsn awaited;               /* source's end of WAL when the server was started, which it must
+                                  replay; or LSN_INVALID */
+    bool was_primary;          /* the target was a primary before the rewind */
     bool resumed;              /* an interrupted rewind was finished first */
-    const char *start_command; /* NULL: not known */
-    const char *failure;       /* that the server ended with after it was started, by its log; NULL:
-                                  it runs, was not started, or its log does not say */
-    /* When it followed: */
+    const char *start_command; /* command that starts the server, for advice; NULL if not known */
+    const char *failure;       /* fatal message in the server's log if it stopped after this run
+                                  started it; NULL: the server runs, was not started, or its log
+                                  does not tell */
+    /* Set once the server follows the source: */
     Lsn replayed;
-    SourceStandby standby; /* by pg_stat_replication; empty where the role may not see it */
+    SourceStandby standby; /* the standby's row of the source's pg_stat_replication; empty if
+                              the role may not see it */
 } RejoinResult;
 
 typedef struct Rejoin
@@ -33,37 +38,43 @@ typedef struct Rejoin
     const Options *options;
     Arena *arena;
     Target target;
-    long pid; /* of the target's server, when this began; 0: none ran, or it was being stopped */
+    long pid; /* process id of the target's server when the command began; 0: none ran, or it
+                 was already stopping */
     ServerControl control;
     RejoinResult report;
-    Source *source;       /* NULL: not connected */
-    SourceState state;    /* of the source, when it was asked last */
-    TargetServer *server; /* NULL: not asked yet */
-    const char *since;    /* the server was started at this time of the source; "0": not known */
-    const char *names[STREAMING_NAMES_MAX + 1]; /* under which the source may know the standby */
-    StandbySettings settings; /* that the rewind will write; made before the stop */
-    HeldWal held_wal;         /* that the stop would remove; found before it */
-    LostCount lost_count;     /* before the server was stopped */
+    Source *source;       /* connection to the source; NULL: not connected */
+    SourceState state;    /* state of the source when it was asked last */
+    TargetServer *server; /* access to the target's server; NULL until rejoin_server */
+    const char *since;    /* start of the server by the source's clock, as text in microseconds;
+                             "0" if not known */
+    const char *names[STREAMING_NAMES_MAX + 1]; /* application names under which the source may
+                                                   list the standby; NULL after the last */
+    StandbySettings settings; /* settings that the rewind will write; made before the stop */
+    HeldWal held_wal;         /* WAL that the stop would remove and the rewind needs; found
+                                 before the stop */
+    LostCount lost_count;     /* lost transactions as counted before the stop */
 } Rejoin;
 
-/* Ask the source for its position; connect to it if there is no connection. */
+/* Ask the source for its position. Connects if there is no connection. */
 MUST_CHECK bool rejoin_ask_source(Rejoin *rejoin, Error *error);
 
-/* Close the connection to the target's server, where there is one: a smart stop waits for it. */
+/* Close the connection to the target's server, if there is one: a smart stop of the server would
+ * wait for this connection to close. */
 void rejoin_forget_server(Rejoin *rejoin);
 
-/* Close the connections to the source and to the target's server, where there are any. */
+/* Close the connections to the source and to the target's server, if they exist. */
 void rejoin_forget_source(Rejoin *rejoin);
 
-/* Set *follows if the server that runs is a standby that streams from the source, or soon will,
- * such as one that an earlier run has started. It is watched as long as it makes progress. */
+/* Set *follows if the server that runs is a standby that streams from the source. A standby that
+ * does not stream yet, for example one that an earlier run has just started, is watched as long as
+ * replay makes progress. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
 
-/* The target's server, to be asked. */
+/* Access to the target's server, opened by the first call. */
 TargetServer *rejoin_server(Rejoin *rejoin);
 
-/* Wait until the server that was started has replayed what the source had, or for
- * --rejoin-timeout. */
+/* Wait until the server has replayed everything that the source had when the server was started, at
+ * most --rejoin-timeout. */
 MUST_CHECK bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error);
 
 #endif

@@ -1,7 +1,8 @@
 /*
- * A look at a pair: the first three steps of a run without its lock, and what else shows before
- * anything is changed whether a rewind would succeed. For --check, and for --rejoin before it stops
- * the server.
+ * A look at a pair of clusters finds out whether a rewind would succeed, without a lock and without
+ * changing anything. It takes the first three steps of a run (identify the target, identify the
+ * source, find the divergence) and then checks how recovery would start. --check makes a look, and
+ * --rejoin makes one before it stops the server.
  */
 #ifndef REWIND_LOOK_H
 #define REWIND_LOOK_H
@@ -12,27 +13,31 @@
 
 typedef struct Look
 {
-    Session session; /* without locks; opened by the caller, target identified */
+    Session session; /* session without locks, which the caller has opened and whose target it has
+                        identified */
     SourceState source;
     Divergence divergence;
-    bool found;   /* the divergence was looked for to its end, or is not needed */
-    bool rewinds; /* as far as is known, a rewind of this target has something to do */
+    bool found;   /* `divergence` is final: the search came to its end, or --compare makes a search
+                     needless */
+    bool rewinds; /* a rewind of this target has something to do: certain if `found`; otherwise
+                     assumed while the target's server runs, or concluded from the histories */
     StartForetold start;
 } Look;
 
 /*
- * Look at the pair. A failure is what a rewind would fail by, or would after the target's server
- * was stopped, if that runs; or problems were found. If the target runs, divergence is looked for
- * only where the histories show it; !look->found also where there is no scratch directory, or no
- * room in it, for WAL that would have to be fetched: the rewind has it in the target.
+ * Look at the pair. Fails if a rewind would fail now, if it would fail once the target's server is
+ * stopped, or if problems were found. While the target's server runs, the divergence is searched
+ * for only if the histories show that there is one. look->found also stays false if WAL would have
+ * to be fetched and no scratch directory has room for it: a rewind, unlike a look, keeps fetched
+ * WAL in the target.
  */
 MUST_CHECK bool look_at_pair(Look *look, Error *error);
 
 /*
- * After look_at_pair, if look->rewinds: list the files of both sides, and look whether the
- * source may read those that a rewind fetches and that are no relations. Such files are added to
- * the session's problems, with the topic "source_files". settings: what -R will write; NULL: not
- * made yet, so that it is made here. (prepare.c)
+ * After look_at_pair, if look->rewinds: list the files of both sides, and check that the source may
+ * read the files that a rewind would fetch and that do not belong to relations. Each unreadable
+ * file is added to the session's problems as finding "source_files". settings: what -R will write;
+ * NULL: not made yet, so that look_at_files makes them. (prepare.c)
  */
 MUST_CHECK bool look_at_files(Look *look, const StandbySettings *settings, Error *error);
 
