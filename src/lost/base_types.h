@@ -1,5 +1,5 @@
 /*
- * The base types of pg_catalog whose text we know.
+ * The base types of pg_catalog whose values can be written as text.
  */
 #ifndef LOST_BASE_TYPES_H
 #define LOST_BASE_TYPES_H
@@ -9,9 +9,9 @@
 typedef enum BaseKind
 {
     BASE_OTHER,
-    BASE_EQUAL, /* its operator = means equality of values: not that of box, which compares areas,
-                   nor of interval, to which a month is 30 days */
-    BASE_NUMBER /* the same, and a number in JSON */
+    BASE_EQUAL, /* the type's operator = compares values; not so for box, whose = compares
+                   areas, and interval, in which a month equals 30 days */
+    BASE_NUMBER /* like BASE_EQUAL, and the value is a number in JSON */
 } BaseKind;
 
 typedef struct BaseType
@@ -19,12 +19,15 @@ typedef struct BaseType
     Oid oid; /* catalog/pg_type.dat; the same in all versions that have the type */
     BaseKind kind;
     TextFunction *text;
-    const char *pattern;          /* for pattern_text, or what the function needs to know */
-    const char *name, *name_rest; /* in SQL, which has the length in between; NULL: its own name */
+    const char *pattern;          /* pattern for pattern_text, or an argument of another text
+                                     function (base_types.c) */
+    const char *name, *name_rest; /* type's name in SQL, before and after a length such as the 3
+                                     in timestamp(3) without time zone; NULL: the name in
+                                     pg_type */
 } BaseType;
 
-const BaseType *base_type_find(Oid oid); /* NULL: it is not among them */
+const BaseType *base_type_find(Oid oid); /* NULL if the text of the type is not known */
 
-BaseKind base_type_kind(Oid oid); /* BASE_OTHER for a type that is not among them */
+BaseKind base_type_kind(Oid oid); /* BASE_OTHER for a type that base_type_find does not find */
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * The rows of the target's catalogs at any moment of the lost history.
  *
- * Transactions that change the same row do so one after the other. So each row has one history:
- * what it was before the first lost change, which the change tells or, for a row that none changed,
- * the target's disk; then what each change left. A moment sees what committed before it, and what
- * its own transaction did before it.
+ * Transactions that change the same row do so one after the other, so each row has one sequence of
+ * versions. The first version is the one before the first lost change; that change holds it, and if
+ * no lost transaction changed the row, the target's file does. Each change adds a version. At a
+ * moment, the changes that committed before it are visible, and those that its own transaction made
+ * before it.
  *
- * Columns are found by their names in pg_attribute, which describes itself, too.
+ * Columns are found by their names in pg_attribute, which has rows for its own columns too.
  */
 #ifndef LOST_CATALOG_H
 #define LOST_CATALOG_H
@@ -25,11 +26,11 @@
 #define PG_ENUM 3501
 #define PG_RANGE 3541
 
-/* A record of a lost transaction. */
+/* A moment in the lost history: a WAL record and its transaction. */
 typedef struct Moment
 {
     Lsn lsn;
-    const LostCommit *commit; /* NULL: of none */
+    const LostCommit *commit; /* transaction of the record; NULL: none */
 } Moment;
 
 /* A change of a row of a catalog. */
@@ -40,40 +41,44 @@ typedef struct CatalogChange
     RowChange row;
 } CatalogChange;
 
-/* The changes that a moment sees: [0, committed) and [own_start, own_end). */
+/* The changes that are visible at a moment, as indexes of Schema.changes: [0, committed) and
+ * [own_start, own_end). */
 typedef struct CatalogView
 {
     size_t committed, own_start, own_end;
 } CatalogView;
 
-/* The target's catalogs. Only catalog.c and schema.c use the fields without a comment. */
+/* The target's catalogs, cached. Only catalog.c and schema.c use the fields. */
 typedef struct Schema
 {
     const RowChanges *row_changes;
-    CatalogChange *changes; /* all of catalogs, by commits and LSNs, also those of common history */
+    CatalogChange *changes; /* all changes of catalogs, ordered by commit and LSN, including
+                               those of common history */
     size_t change_count;
     const Clusters *clusters;
     Arena *arena;
     struct Catalog **catalogs;
     size_t catalog_count;
-    Oid model;   /* a database whose pg_attribute describes the shared catalogs, too */
-    Buffer xact; /* the file of pg_xact with that number */
+    Oid model;   /* a database that exists, whose pg_attribute is used for the columns of shared
+                    catalogs */
+    Buffer xact; /* one file of pg_xact, cached: the file with xact_number */
     uint32_t xact_number;
-    struct DatabaseEncoding *encodings; /* those that were asked for */
+    struct DatabaseEncoding *encodings; /* encodings of databases, cached */
     size_t encoding_count;
-    struct Found *found; /* tables and types, by id */
+    struct Found *found; /* tables and types that were made, cached, ascending by id */
     size_t found_count;
 } Schema;
 
-/* The catalogs of a database at a moment. */
+/* A view of one database's catalogs at a moment. */
 typedef struct CatalogLook
 {
     Schema *schema;
-    Oid database; /* 0: any, for what all databases have */
+    Oid database; /* database; 0: only shared catalogs are read */
     CatalogView view;
-    iconv_t conversion; /* of names */
-    Arena *arena;       /* of results */
-    uint64_t seen;      /* a hash of the rows that were found */
+    iconv_t conversion; /* conversion for names */
+    Arena *arena;       /* arena for results */
+    uint64_t seen;      /* hash over the rows found with this view; shows whether a cached table
+                           or type is still current */
 } CatalogLook;
 
 #define CATALOG_COLUMNS_MAX 64
@@ -81,58 +86,63 @@ typedef struct CatalogLook
 typedef struct CatalogTuple
 {
     Oid catalog;
-    Oid oid;                  /* its number; 0: the row has no number */
-    const Attribute *columns; /* in their order, as many as the catalog has */
+    Oid oid;                  /* OID of the row; 0: rows of this catalog have no OID */
+    const Attribute *columns; /* columns of the catalog, in order */
     size_t column_count;
     Slice tuple;
     Slice values[CATALOG_COLUMNS_MAX];
 } CatalogTuple;
 
-/* A catalog that cannot be read gives a warning when it is asked for. */
+/* Create the cache. Never NULL; a catalog that cannot be read gives a warning when it is first
+ * used. */
 Schema *schema_create(const Clusters *clusters, const RowChanges *changes);
 void schema_free(Schema *schema); /* NULL is allowed */
 
-/* Its conversion, of the text of values as well, is the schema's. */
+/* View of a database's catalogs at a moment. The view's conversion, for names and the text of
+ * values, belongs to the schema. */
 CatalogLook schema_look(Schema *schema, Oid database, Moment moment);
 
 /*
- * The next row with that key, the first one for a *position of 0. False: the catalog has no further
- * row, or it cannot be read; then there was a warning. The key is the row's own number, of
- * PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE that of the relation or type, whose rows come by
- * attribute number, index or label number. KEY_ANY: all rows. OTHER_KEY: a row of PG_INDEX or
- * PG_RANGE by the number of the index or multirange; rows of PG_CLASS that have, had or will have
- * that storage.
+ * Get the next row with that key; the first one for a *position of 0. False: the catalog has no
+ * further row, or cannot be read, which gave a warning.
+ *
+ * The key of a row is its OID. For PG_ATTRIBUTE, PG_INDEX, PG_ENUM and PG_RANGE the key is the OID
+ * of the relation or type to which the row belongs; rows come by attribute number, index OID or
+ * label OID. KEY_ANY: all rows. OTHER_KEY: of PG_INDEX or PG_RANGE, the row with that OID of an
+ * index or multirange; of PG_CLASS, the rows that have that relfilenode now, had it before or get
+ * it later.
  */
 #define KEY_ANY UINT64_MAX
 #define OTHER_KEY(number) ((uint64_t) 1 << 32 | (number))
 bool catalog_next(CatalogLook *look, Oid catalog, uint64_t key, size_t *position,
                   CatalogTuple *row);
 
-/* The first one. */
+/* Get the first row with that key; see catalog_next. */
 bool catalog_find(CatalogLook *look, Oid catalog, uint64_t key, CatalogTuple *row);
 
-/* A column of that one; NULL or 0 also where there is no such row. */
+/* A column of the first row with that key; NULL or 0 if no row has the key. */
 const char *catalog_name(CatalogLook *look, Oid catalog, uint64_t key, const char *column);
 uint32_t catalog_number(CatalogLook *look, Oid catalog, uint64_t key, const char *column);
 
-/* The look's own transaction wrote the row of pg_class that has that storage; made: as the first
- * row of its relation. */
+/* True if the view's own transaction wrote the row of pg_class that has this relfilenode; with
+ * `made`, if that row was an insert, so that the transaction created the relation. */
 bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made);
 
-/* The row of a catalog that a tuple is; false if it is damaged, or not there. */
+/* Split a tuple of a catalog into columns. False if the tuple is damaged, or its bytes are NULL. */
 bool catalog_row(CatalogLook *look, Oid catalog, Slice tuple, CatalogTuple *row);
 
-/* A column as stored: bytes NULL for NULL, and where the catalog has no such column. */
+/* A column as stored; bytes are NULL for NULL, and if the catalog lacks the column. */
 Slice row_column(const CatalogTuple *row, const char *column);
 
-/* An integer, OID, boolean or "char"; 0 for NULL. Negative ones are extended to 32 bits. */
+/* Value of an integer, OID, boolean or "char" column; 0 for NULL. Negative values shorter than 32
+ * bits are sign-extended to 32 bits. */
 uint32_t row_number(const CatalogTuple *row, const char *column);
 
-/* A name as encoding_name gives it; NULL for NULL. */
+/* Value of a name column, converted by encoding_name; NULL for NULL. */
 const char *row_name(CatalogLook *look, const CatalogTuple *row, const char *column);
 
-/* A name that a command gives to the table which it fills in place of another one, whose number
- * this returns; 0: it is no such name. */
+/* OID of the table that a command rewrites, from the name of its temporary table, pg_temp_OID; 0
+ * for other names. */
 Oid rewritten_table(const char *name);
 
 #endif

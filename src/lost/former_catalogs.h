@@ -1,11 +1,11 @@
 /*
- * The storage that catalogs had before transactions of the WAL rewrote them (VACUUM FULL). The
- * target's files tell the last one only. A change that is not recognized as one of a catalog would
- * leave earlier rows with the columns that their table got later.
+ * The relfilenodes that catalogs had before transactions of the WAL rewrote them (VACUUM FULL). The
+ * target's files tell the last relfilenode only. If an earlier change were not recognized as a
+ * change of a catalog, older rows would be read with the columns that their table got later.
  *
- * A catalog in the map (format/catalogs.h) has no storage in pg_class, but each change of the map
- * is in WAL as a whole. Only the storage before the first change in each database is in no map: it
- * is among what the transaction drops at its commit.
+ * Some catalogs have no relfilenode in pg_class, but in a map (format/catalogs.h). Each change of a
+ * map is in WAL, with the whole new map. Only the relfilenode before a database's first map change
+ * is in no map: it is among the storage that the changing transaction dropped at its commit.
  */
 #ifndef LOST_FORMER_CATALOGS_H
 #define LOST_FORMER_CATALOGS_H
@@ -13,45 +13,52 @@
 #include "format/catalogs.h"
 #include "format/wal_event.h"
 
-/* In place of a catalog's number: storage that a transaction dropped which rewrote catalogs. */
+/* Stands for a catalog's OID: storage that was dropped by a transaction that rewrote catalogs.
+ * Which catalog it belonged to is not certain. */
 #define CATALOG_UNSURE 1
 
 /* The first change of the map of a database. */
 typedef struct MapChange
 {
-    Oid database; /* 0: of shared catalogs */
+    Oid database; /* database; 0: the map of shared catalogs */
     uint32_t xid;
     Lsn lsn;
-    Oid catalog;    /* the only one with rows that was rewritten; 0: none, or several */
-    size_t made;    /* storage that the WAL made and the map has */
-    bool committed; /* the next ones are known */
+    Oid catalog;    /* catalog that was rewritten, if just one of those that have rows was; else
+                       0 */
+    size_t made;    /* number of relfilenodes in the new map that were created in this WAL */
+    bool committed; /* the transaction committed, so `dropped` and the fields below are valid */
     size_t dropped;
-    Oid former;    /* dropped storage whose changes are of the catalog's rows; 0: none yet */
-    bool several;  /* more than one is such */
-    bool unproved; /* some dropped storage has changes of which no row is known */
+    Oid former;    /* dropped relfilenode whose changes are rows of the catalog; 0: none found
+                      yet */
+    bool several;  /* several dropped relfilenodes have such changes */
+    bool unproved; /* a change of dropped storage came without its row, so it may be the
+                      catalog's */
 } MapChange;
 
-/* Begins as zeros. */
+/* Must be zero at first. */
 typedef struct FormerCatalogs
 {
-    Catalogs storages; /* sorted */
+    Catalogs storages; /* relfilenodes of catalogs, sorted */
     MapChange *changes;
     size_t change_count;
-    RelationId *made; /* storage that the WAL made so far */
+    RelationId *made; /* relfilenodes that the WAL has created so far */
     size_t made_count;
 } FormerCatalogs;
 
-/* Take a record, of which event is what walrecord_event gives: the first pass over the WAL. */
+/* Take the next record in the first pass over the WAL. event: the result of walrecord_event for
+ * it. */
 void former_catalogs_add_record(FormerCatalogs *former, const Version *version,
                                 const WalRecord *record, const WalEvent *event);
 
-/* A change of storage that is CATALOG_UNSURE; row: the one before or after it, if one is known. */
+/* Take a change of storage that is CATALOG_UNSURE. row: the row before or after the change; bytes
+ * are NULL if neither is known. */
 void former_catalogs_add_change(FormerCatalogs *former, const RelationId *relation, Slice row);
 
-/* After the last change: number what is certain, and release the rest but storages and changes. */
+/* Conclude after the last change: where the catalog is certain, its OID replaces CATALOG_UNSURE.
+ * Releases everything but storages and changes. */
 void former_catalogs_end(FormerCatalogs *former);
 
-/* The catalogs of the database at this position lack changes, so they may be wrong. */
+/* True if the database's catalogs lack changes at this position, so that they may be wrong. */
 bool former_catalogs_unsure(const FormerCatalogs *former, Oid database, Lsn lsn);
 
 void former_catalogs_free(FormerCatalogs *former);

@@ -1,5 +1,5 @@
 /*
- * One of the two files of --save-lost-rows, and the space for both.
+ * One of the two files of --save-lost-rows, and the disk space for both.
  */
 #ifndef LOST_LOST_FILE_H
 #define LOST_LOST_FILE_H
@@ -10,41 +10,42 @@
 typedef struct LostRoom
 {
     const char *directory;
-    bool counting;   /* nothing is written: how long will the files be? */
-    uint64_t needed; /* bytes of both files; 0: not counted */
-    uint64_t free;   /* bytes that may be written */
-    uint64_t left;   /* of these */
+    bool counting;   /* count bytes only, and write nothing */
+    uint64_t needed; /* bytes that both files need; 0 if not counted */
+    uint64_t free;   /* bytes that may be written at the start */
+    uint64_t left;   /* bytes of `free` that are not used yet */
 } LostRoom;
 
-/* Set free: the rewind needs rewind_bytes for itself, perhaps on the same file system. */
+/* Set `free` and `left` from the file system's free space, without the rewind_bytes that the rewind
+ * needs itself if the target is on the same file system. */
 MUST_CHECK bool lost_room_find(LostRoom *room, const char *target, uint64_t rewind_bytes,
                                Error *error);
 
-/* False if so much is more than may be written. */
+/* False, with an error, if `needed` bytes are more than room->free. */
 MUST_CHECK bool lost_room_has(const LostRoom *room, uint64_t needed, Error *error);
 
-/* Begins as zeros, but for the room. */
+/* All but `room` must be zero at first. */
 typedef struct LostFile
 {
     LostRoom *room;
     SavedFile made;
-    uint64_t size; /* what is in the file; text comes after it */
+    uint64_t size; /* bytes in the file so far; `text` is appended after them */
     uint64_t first_line_size;
     Buffer text;
-    bool is_other; /* a file of that name has other content */
+    bool is_other; /* a file with the final name exists and has other content */
 } LostFile;
 
-/* Make it, for its owner only. */
+/* Create the file with mode 0600. */
 MUST_CHECK bool lost_file_open(LostFile *file, const char *path, Error *error);
 
-/* Write the text, if it is much: a file has as many pieces as that needs. */
+/* Write the buffered text to the file if it is longer than 256 kB. */
 MUST_CHECK bool lost_file_flush(LostFile *file, Error *error);
 
-/* Write all text, and give the file its name. It never replaces a file: one that is there must have
- * the same content from the second line on. */
+/* Write all buffered text, and give the file its final name. Never replaces a file: an existing one
+ * must have the same content from the second line on. */
 MUST_CHECK bool lost_file_finish(LostFile *file, Error *error);
 
-/* In any case, and last. */
+/* Close the file. Call this last, even after a failure. */
 void lost_file_close(LostFile *file);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * A change of a row as both files of --save-lost-rows tell it: its values as text in UTF-8, a line
- * of JSON and a statement of SQL.
+ * A change of a row as it is written to both files of --save-lost-rows: the values as UTF-8 text,
+ * the line of JSON and the statement of SQL.
  */
 #ifndef LOST_LOST_ROW_H
 #define LOST_LOST_ROW_H
@@ -13,35 +13,36 @@ typedef enum RowValueState
 {
     ROW_VALUE_NULL,
     ROW_VALUE_TEXT,
-    ROW_VALUE_BINARY,    /* in hexadecimal: of a type that we know no text of, or no UTF-8 */
-    ROW_VALUE_STORED,    /* its text would be too long, so there is none */
-    ROW_VALUE_UNCHANGED, /* TOASTed, and the same before and after */
+    ROW_VALUE_BINARY,    /* hexadecimal: the type has no known text, or the text is not valid
+                            UTF-8 */
+    ROW_VALUE_STORED,    /* stored bytes only: the text would be too long */
+    ROW_VALUE_UNCHANGED, /* TOASTed value that the change leaves as it was */
     ROW_VALUE_UNTOLD
 } RowValueState;
 
 typedef struct RowValue
 {
     RowValueState state;
-    size_t offset;      /* in the row's text, where it ends with a NUL */
-    const char *reason; /* ROW_VALUE_UNTOLD: a static clause */
-    Slice stored;       /* ROW_VALUE_STORED */
+    size_t offset;      /* offset of the value in RowText.text; the value ends with a NUL */
+    const char *reason; /* for ROW_VALUE_UNTOLD: why the value is not known, a static clause */
+    Slice stored;       /* for ROW_VALUE_STORED: the bytes */
 } RowValue;
 
 /*
- * A value has a text if all texts of its row are not longer than ROW_TEXT_MAX together, and its own
- * is not much longer than what is stored: a few bytes of a numeric, or of an array of them that is
- * compressed, can be more text than a disk has room for. A byte of lz4, the default from 19 on, is
- * up to 255 bytes of a value, and each of these up to four characters of its text: two digits of a
- * bytea, three characters of a date in an array.
+ * Limits for the text of a value: the texts of a row together are at most ROW_TEXT_MAX, and one
+ * text is at most VALUE_TEXT_SHORT plus VALUE_GROWTH_MAX times the stored size. Without limits, a
+ * few bytes of a numeric, or of a compressed array, could become more text than a disk has room
+ * for. With lz4, the default from 19 on, a byte is up to 255 bytes of a value, each of which is up
+ * to four characters of text: two digits of a bytea, three characters of a date in an array.
  */
 #define ROW_TEXT_MAX ((size_t) 32 * 1024 * 1024)
-#define VALUE_GROWTH_MAX 1024 /* times the size that is stored */
-#define VALUE_TEXT_SHORT 1024 /* what any value may have */
+#define VALUE_GROWTH_MAX 1024 /* factor of the stored size */
+#define VALUE_TEXT_SHORT 1024 /* bytes that any value may have in addition */
 
 typedef struct RowText
 {
     bool known;
-    RowValue values[HEAP_TUPLE_ATTRIBUTES_MAX]; /* if known, one for each attribute of the table */
+    RowValue values[HEAP_TUPLE_ATTRIBUTES_MAX]; /* one for each attribute of the table, if known */
     Buffer text;
 } RowText;
 
@@ -51,8 +52,9 @@ typedef struct LostRow
 {
     const RowChange *change;
     const Table *table;
-    RowText old, new;   /* not known: the change has no such row, or *untold says why */
-    const char *untold; /* NULL: all rows of the change are known */
+    RowText old, new;   /* rows before and after the change; not known if the change has none,
+                           or if `untold` is set */
+    const char *untold; /* why a row of the change is not known; NULL: all are known */
     RowReader *reader;
     const Version *version;
 } LostRow;
@@ -60,23 +62,27 @@ typedef struct LostRow
 RowReader *row_reader_create(const Version *version, Schema *schema);
 void row_reader_free(RowReader *reader); /* NULL is allowed */
 
-/* Begin with a transaction: find the chunks of TOASTed values that it wrote and deleted. */
+/* Begin with a transaction: find the chunks of TOASTed values that the transaction wrote and
+ * deleted. */
 void row_reader_begin(RowReader *reader, const LostCommit *commit);
 
-/* Make the rows of a change of that transaction. *row lives until the next call. */
+/* Decode the rows of a change of that transaction. *row is valid until the next call. */
 const LostRow *row_reader_read(RowReader *reader, const RowChange *change, const Table *table);
 
-/* False if values of that type must be compared as text: it may have no operator for equality, or
- * one that means something else, as box has. */
+/* True if the type's operator = compares values. False if values must be compared as text: the type
+ * has no operator =, or its = means something else, as for box. */
 bool row_reader_has_equality(RowReader *reader, Oid type);
 
-const char *row_value_text(const RowText *row, size_t index); /* ROW_VALUE_TEXT or _BINARY */
+const char *row_value_text(const RowText *row, size_t index); /* the value's text; only for
+                                                                 ROW_VALUE_TEXT or
+                                                                 ROW_VALUE_BINARY */
 
-/* Begin and end a line. */
+/* Begin and end a line of JSON, an object whose first key "action" has this value. */
 Json lost_json_begin(Buffer *text, const char *action);
 void lost_json_end(Json *json);
 
-/* Append the line of a row to the file, which is flushed where it gets long; lsn is its text. */
+/* Append a row's line of JSON to the file, which is flushed when long. lsn: the change's LSN as
+ * text. */
 MUST_CHECK bool lost_json_row(const LostRow *row, const char *lsn, LostFile *file, Error *error);
 
 #endif

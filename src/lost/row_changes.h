@@ -1,10 +1,10 @@
 /*
- * The changes of rows by the transactions that are lost, with the rows' bytes before and after.
+ * The changes of rows by the lost transactions, with the rows' bytes before and after.
  *
- * The target's WAL is read from the last common checkpoint to its end. Pages are replayed in memory
- * from their full-page images on, as far as rows need it, since what a record deletes it does not
- * hold. A row on a page without an image is taken from the target's own file, if that row there was
- * deleted or written by this transaction.
+ * The target's WAL is read from the last common checkpoint to its end. A record does not hold the
+ * row that it deletes, so pages are replayed in memory from their full-page images on. A row on a
+ * page without an image is taken from the target's own file, if the row there was deleted or
+ * written by the same transaction.
  *
  * Changes to catalogs and to TOAST tables are changes of rows like others.
  */
@@ -21,11 +21,12 @@ typedef enum RowChangeKind
     ROW_INSERT,
     ROW_UPDATE,
     ROW_DELETE,
-    ROW_TRUNCATE /* the storage is empty, and no row is known: by VACUUM, or by TRUNCATE in the
-                    transaction that gave the table this storage (catalog_gives_storage) */
+    ROW_TRUNCATE /* the table's storage was emptied, without a record of its rows: by VACUUM, or
+                    by TRUNCATE in the transaction that created this storage
+                    (catalog_gives_storage) */
 } RowChangeKind;
 
-/* The place of a row: its ctid. */
+/* Position of a row in its table: its ctid. */
 typedef struct LostPlace
 {
     BlockNumber block;
@@ -36,60 +37,66 @@ typedef struct RowChange
 {
     RowChangeKind kind;
     Lsn lsn;
-    uint32_t xid;                   /* of the transaction or subtransaction */
-    RelationId relation;            /* its storage */
-    LostPlace old_place, new_place; /* item 0: there is no such row */
-    Slice old, new;      /* for heap_tuple_parse with 0; bytes NULL: none, or not known */
-    const char *unknown; /* why a row is not known, a static clause; NULL: all is known */
+    uint32_t xid;                   /* xid of the transaction or subtransaction */
+    RelationId relation;            /* storage of the table */
+    LostPlace old_place, new_place; /* position before and after; item is 0 if there is none */
+    Slice old, new;      /* row before and after, for heap_tuple_parse with 0; bytes are NULL:
+                            there is none, or it is not known */
+    const char *unknown; /* why a row is not known, a static clause; NULL if both are known */
 } RowChange;
 
-/* A change by a transaction that committed. Its bytes live as long as the RowChanges. */
+/* A change by a transaction that committed, in the list of that transaction. The bytes live as long
+ * as the RowChanges. */
 typedef struct LostChange
 {
     RowChange row;
-    struct LostChange *before, *after; /* of the same transaction */
+    struct LostChange *before, *after; /* previous and next change of the same transaction */
 } LostChange;
 
 /* A transaction that committed in [divergence, end of WAL). */
 typedef struct LostCommit
 {
     uint32_t xid;
-    Lsn lsn;              /* of the commit record */
-    int64_t time;         /* microseconds since 2000 */
-    const char *gid;      /* of a prepared transaction, "" where WAL does not tell; NULL: it was not
-                             prepared */
-    uint64_t full_xid;    /* with the epoch */
-    bool prepared_before; /* the divergence: the new primary has it as well */
-    bool began_before;    /* it may have changed rows before the WAL that was read */
-    Oid database;         /* of the rows that it changed; 0: it changed no row of one */
-    Oid session_database; /* in which it was done, by its commit record; 0: not known */
-    LostChange *first, *last; /* its changes, those of its subtransactions that committed included,
-                                 by LSN */
+    Lsn lsn;                  /* LSN of the commit record */
+    int64_t time;             /* microseconds since 2000 */
+    const char *gid;          /* global identifier of a prepared transaction, "" if the WAL does not
+                                 have it; NULL: the transaction was not prepared */
+    uint64_t full_xid;        /* xid with the epoch */
+    bool prepared_before;     /* prepared before the divergence, so that the new primary has the
+                                 prepared transaction too */
+    bool began_before;        /* began before the WAL that was read, so earlier changes may be
+                                 missing */
+    Oid database;             /* database whose rows the transaction changed; 0: none */
+    Oid session_database;     /* database of the session, by the commit record; 0 if not known */
+    LostChange *first, *last; /* list of the transaction's changes by LSN, including those of
+                                 subtransactions that committed */
 } LostCommit;
 
 /* Only row_changes.c uses the fields without a comment. */
 typedef struct RowChanges
 {
-    Lsn minimal_at; /* where wal_level became minimal; LSN_INVALID: nowhere */
+    Lsn minimal_at; /* position where wal_level became minimal; LSN_INVALID if it did not */
     struct Spool *spool;
     Arena *arena;
-    /* In their order. The first ones are of common history, between the last common checkpoint and
-     * the divergence. Of these only the changes of catalogs are kept: after a crash, the
-     * target's files may not have them. */
+    /* Transactions by their commits. `count` includes the first common_count ones, which are common
+     * history: between the last common checkpoint and the divergence. Of those only the changes of
+     * catalogs are kept, since after a crash the target's files may lack them. */
     LostCommit *commits;
     size_t count, common_count;
     struct CommittedXid *xids;
     size_t xid_count;
-    Catalogs catalogs; /* of the target; those that transactions rewrite are added */
+    Catalogs catalogs; /* relfilenodes of the target's catalogs, and those that transactions
+                          gave them */
     FormerCatalogs former;
-    bool catalogs_alone; /* no other changes were read */
+    bool catalogs_alone; /* only changes of catalogs were read */
 } RowChanges;
 
 /*
- * Read the WAL. What does not fit into memory goes into an unlinked file in directory. Without one
- * (NULL) only the changes of catalogs are read. Then it fails if they do not fit into a spool in
- * memory, or if more than ROW_CHANGES_XIDS_MAX transactions and subtransactions committed. The
- * result is NULL with error set on failure; else row_changes_free's.
+ * Read the changes from the WAL. Those that do not fit into memory go into an unlinked file in
+ * `directory`. If directory is NULL, only the changes of catalogs are read; then it is an error if
+ * they do not fit into memory, or if more than ROW_CHANGES_XIDS_MAX transactions and
+ * subtransactions committed. Free the result with row_changes_free; NULL, with error set, on
+ * failure.
  */
 #define ROW_CHANGES_XIDS_MAX 1000000 /* at most 80 MB */
 MUST_CHECK RowChanges *row_changes_read(const Clusters *clusters, const Divergence *diverged,
@@ -97,20 +104,21 @@ MUST_CHECK RowChanges *row_changes_read(const Clusters *clusters, const Divergen
 
 void row_changes_free(RowChanges *changes); /* NULL is allowed */
 
-/* Those that are lost. */
+/* The lost transactions: those that committed after the divergence. */
 const LostCommit *row_changes_commits(const RowChanges *changes, size_t *count);
 
-/* A record of the WAL that was read says that the transaction or subtransaction committed, be it
- * lost or common: a crash can leave pg_xact without that. */
+/* True if the WAL that was read has the commit of this transaction or subtransaction, lost or
+ * common. After a crash pg_xact may not have it. */
 bool row_changes_committed(const RowChanges *changes, uint32_t xid);
 
-/* A catalog whose rows tell of the schema: all but pg_largeobject, which has data of users. */
+/* True for a catalog whose rows describe the schema: all but pg_largeobject, which has data of
+ * users. */
 static inline bool tells_schema(Oid catalog)
 {
     return catalog < FIRST_NORMAL_OID && catalog != 2613;
 }
 
-/* The number in pg_class of a catalog that has or had that storage; other storage's own number. */
+/* OID of the catalog that has or had that storage; for other storage its relfilenode. */
 Oid row_changes_catalog(const RowChanges *changes, const RelationId *storage);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * --save-lost-rows: what the lost transactions did to rows is written, before the commit takes it
+ * --save-lost-rows: writes what the lost transactions did to rows, before the commit removes it
  * from the target, as JSON for programs and as SQL for people (design/lost-rows.md).
  */
 #ifndef LOST_SAVED_ROWS_H
@@ -8,9 +8,9 @@
 #include "rewind/run.h"
 
 /*
- * A RowSaver. When this returns true both files are on the disk, or there is nothing to be saved,
- * which it logs. A file of the same name with other content is an error. No file gets its name
- * before it is whole.
+ * Write both files; a RowSaver. When this returns true, both files are on disk, or there was
+ * nothing to save, which is logged. A file gets its name only when complete. An existing file with
+ * other content is an error.
  */
 MUST_CHECK bool saved_rows_write(const Options *options, const Clusters *clusters,
                                  const Divergence *divergence, Arena *arena, SavedRows *saved,
@@ -19,10 +19,10 @@ MUST_CHECK bool saved_rows_write(const Options *options, const Clusters *cluster
 /* ---- lost_names.c ---- */
 
 /*
- * A LostNamer: names for the report of what is lost, from the target's own catalogs as the lost
- * transactions left them. Sets names of relations and databases that the source did not give, and
- * lost's schema_changes. What cannot be read stays as it was, and all of it where the target is of
- * a fork of PostgreSQL. The names are in the arena.
+ * Add names to the report of what is lost, from the target's own catalogs as the lost transactions
+ * left them; a LostNamer. Sets names of relations and databases that the source did not give, and
+ * lost's schema_changes. What cannot be read stays as it was; so does everything if the target is
+ * of a fork of PostgreSQL. The names are in the arena.
  */
 void lost_names_read(const Clusters *clusters, const Divergence *divergence, Arena *arena,
                      Lost *lost);

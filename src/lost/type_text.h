@@ -1,6 +1,6 @@
 /*
- * The text of values of the base types. Values begin after the varlena header, where the type has
- * one. The functions are in number_text.c, time_text.c and document_text.c.
+ * The text of values of base types, by number_text.c, time_text.c and document_text.c. If the type
+ * has a varlena header, a value begins after it.
  */
 #ifndef LOST_TYPE_TEXT_H
 #define LOST_TYPE_TEXT_H
@@ -10,32 +10,35 @@
 
 typedef struct TextForm
 {
-    const Version *version; /* of the server */
-    size_t size_max;        /* a text longer than its value ends where the buffer has more */
-    const char *pattern;    /* of the type (base_types.c) */
+    const Version *version; /* version of the server */
+    size_t size_max;        /* limit in bytes for the buffer: once the buffer has more, a
+                               function may stop, as the text will not be used */
+    const char *pattern;    /* pattern of the type (base_types.c) */
 } TextForm;
 
 /*
- * Append the text of a value as the output function of its type gives it. Where this returns false,
- * or the cursor has failed, the bytes are not a value of that type; then a part of the text may
- * have been appended.
+ * Append the text of a value, as the type's output function gives it. If this returns false, or the
+ * cursor has failed, the bytes are not a value of the type, and a part of the text may have been
+ * appended.
  */
 typedef bool TextFunction(Cursor *value, const TextForm *form, Buffer *text);
 
-/* By a pattern, in which a letter is a number or a part of the value, and all else itself. */
+/* Append the text by a pattern: each letter of base_types.c's list stands for a part of the value,
+ * other characters for themselves: "(#,#)" for a point. */
 TextFunction pattern_text;
 
 TextFunction numeric_text, money_text, points_text, bytea_text, bit_text, inet_text;
 TextFunction date_text, clock_text, timetz_text, timestamp_text, interval_text;
 TextFunction char_text, text_text, name_text, xml_text, jsonb_text, tsvector_text;
 
-/* A timestamp in microseconds since 2000; zone follows the time. False: there is no such date. */
+/* Append a timestamp in microseconds since 2000, followed by zone. False if the date does not
+ * exist. */
 bool append_timestamp(int64_t usecs, const char *zone, Buffer *text);
 
 /* Append bytes in lower-case hexadecimal. */
 void append_hex(Buffer *text, Slice bytes);
 
-/* All that the cursor has left; bytes NULL if it has failed. */
+/* Remaining bytes of the cursor; bytes is NULL if the cursor has failed. */
 static inline Slice cursor_rest(Cursor *cursor)
 {
     const size_t size = cursor_left(cursor);

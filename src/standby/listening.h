@@ -1,6 +1,7 @@
 /*
- * The places where the target's server will listen, by the configuration to come, and whether it
- * can on this host: the source's configuration has the source's addresses and port.
+ * The addresses and port where the target's server will listen by its next configuration, and
+ * whether they can be used on this host. After a rewind that is the source's configuration, with
+ * the source's addresses and port.
  */
 #ifndef STANDBY_LISTENING_H
 #define STANDBY_LISTENING_H
@@ -10,16 +11,17 @@
 #include "pair/clusters.h"
 
 /*
- * Advise, and return false, unless a server with these settings could listen: on one of
- * listen_addresses at least, and not at the source's own socket. Otherwise it would not start. What
- * cannot be found out is no error: addresses that are names, a socket directory by default. The
- * port that the target's own server has now is free by then.
+ * Returns true if a server with these settings could listen: on at least one of listen_addresses,
+ * and not at the source's own socket. Otherwise the server would not start: adds advice and returns
+ * false. What cannot be found out counts as possible: host names among the addresses, the default
+ * socket directory. The port that the target's own server uses now counts as free, since that
+ * server is stopped first.
  */
 bool start_advise_on_listening(const Settings *settings, const Clusters *clusters,
                                AdviceList *list);
 
-/* The listen_addresses that this host does not have, with commas between them; empty: none. In the
- * arena. */
+/* Those of listen_addresses that this host does not have, separated by commas; empty if it has all.
+ * In the arena. */
 const char *listening_foreign(const Settings *settings, Arena *arena);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The next start of the target's server: what it will find, and what differs from its last one.
+ * Facts about the next start of the target's server: what the server will find, and what differs
+ * from its last start.
  */
 #ifndef STANDBY_NEXT_START_H
 #define STANDBY_NEXT_START_H
@@ -10,7 +11,8 @@
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
 
-/* A setting of the target that differs from its former value. NULL: not set. No passwords. */
+/* A setting of the target that differs from its former value. A value is NULL if not set; passwords
+ * are masked. */
 typedef struct ChangedSetting
 {
     const char *name, *former, *now;
@@ -19,99 +21,105 @@ typedef struct ChangedSetting
 typedef struct AffectedSlot
 {
     const char *name;
-    const char *type;  /* physical or logical, NULL: not known */
-    const char *state; /* removed: the target had it. kept: it has it from its time as a primary,
-                          and no rewind was required. copied: it came with the source's files (10).
-                          missing: the target will use it, the source has none. made: the same,
-                          but --create-slot makes it. unknown: the same, but the source could not
-                          be asked. */
+    const char *type;  /* "physical" or "logical"; NULL if not known */
+    const char *state; /* one of: "removed" from the target; "kept": the slot is from the
+                          target's time as a primary, and no rewind was required; "copied" with
+                          the source's files (before 11); and for the slot that the target will
+                          use: "missing" on the source; "made" by --create-slot, else missing;
+                          "unknown" if the source could not be asked */
 } AffectedSlot;
 
 typedef struct NextStart
 {
-    bool settings_known; /* settings and files were compared: a rewind, not one that was finished */
+    bool settings_known; /* settings and files were compared: only if this run rewound the
+                            target, not if it finished an interrupted rewind */
     bool settings_complete;
-    ChangedSetting *settings; /* what matters most first */
+    ChangedSetting *settings; /* changed settings, the most important first */
     size_t setting_count;
-    const char **files; /* other configuration that differs and is the source's */
+    const char **files; /* configuration files that differ and will be the source's */
     size_t file_count;
     AffectedSlot *slots;
     size_t slot_count;
-    const char **kept; /* by --keep and --keep-config */
+    const char **kept; /* files kept by --keep and --keep-config */
     size_t kept_count;
-    bool written;                            /* by -R */
-    const StandbySettings *standby_settings; /* what it sets, or NULL */
-    const char *manager;  /* whose own files are in the target, and which will start it; or
-                             NULL */
+    bool written;                            /* -R has written the recovery settings */
+    const StandbySettings *standby_settings; /* settings that -R has written, or NULL */
+    const char *manager;  /* name of the cluster manager that has files in the target and will
+                             start the server, such as Patroni; or NULL */
     bool standby;         /* the server will start as a standby */
-    bool has_source;      /* it knows where to get WAL from */
-    bool recovery_conf;   /* it reads a recovery.conf (10, 11) */
+    bool has_source;      /* primary_conninfo or restore_command is set, so the server can get
+                             WAL */
+    bool recovery_conf;   /* the server reads recovery.conf (up to 11) */
     const char *conninfo; /* primary_conninfo without its password, or NULL */
-    LowLimits low_limits; /* with which it would not start as a hot standby */
-    bool limits_written;  /* -R raises them */
-    bool archives_always; /* archive_mode = always, as far as is known */
-    bool summarizes_wal;  /* summarize_wal = on, likewise */
+    LowLimits low_limits; /* limits that are too low for a start as a hot standby */
+    bool limits_written;  /* -R raises low_limits */
+    bool archives_always; /* archive_mode = always; false if not known */
+    bool summarizes_wal;  /* summarize_wal = on; false if not known */
 
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
-    const char *restore_command; /* that it asks; or NULL */
+    const char *restore_command; /* restore_command of recovery, or NULL */
 
-    AdviceList advice; /* what would keep the server from starting, or from following the source;
-                          next_start_free */
+    AdviceList advice; /* problems that would keep the server from starting, or from following
+                          the source */
 } NextStart;
 
-/* The values that it is found out from. */
+/* Input of next_start_find. */
 typedef struct NextStartInput
 {
-    const Clusters *clusters;    /* the source may not have been reached */
-    const Control *control;      /* what the target has or gets */
-    const uint32_t *limits;      /* that the WAL to be replayed asks of a hot standby; NULL: not
-                                    known */
-    const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
-    const Listing *source_files; /* that the plan was made from */
-    const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
+    const Clusters *clusters;    /* both clusters; the source may not have been reached */
+    const Control *control;      /* target's pg_control now, or as the rewind will write it */
+    const uint32_t *limits;      /* limits that a hot standby needs to replay the WAL; NULL if
+                                    not known */
+    const Plan *plan;            /* plan of the rewind; NULL: no rewind, the target keeps its
+                                    files */
+    const Listing *source_files; /* files from which the plan was made; NULL without a plan */
+    const StandbySettings *standby_settings; /* settings that -R writes; NULL: no -R, or not
+                                                known */
     bool write_recovery_conf;                /* -R */
-    TargetSlots slots;                       /* without a plan */
-    bool slots_dropped;                      /* --drop-slots: those of its time as a primary are, or
-                                                would be */
+    TargetSlots slots;                       /* target's slots; used only without a plan */
+    bool slots_dropped;                      /* --drop-slots drops the slots from the target's
+                                                time as a primary (in a dry run: would drop) */
 } NextStartInput;
 
 /*
- * Find out. Reads the target's configuration, and of the source's files those that the target will
- * have; asks the source for the slot that the target will use. Strings and lists are in the arena.
- * Fails only when the connection to the source is lost (ERROR_RETRY).
+ * Find out the facts of the next start. Reads the target's configuration, and those files of the
+ * source that the target will have; asks the source for the slot that the target will use. Strings
+ * and lists are in the arena. Fails only if the connection to the source is lost (ERROR_RETRY).
  */
 MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
                                 Error *error);
 
-/* The manager whose file is in the target, or NULL. It starts the server as primary or standby as
- * it decides. */
+/* Name of the cluster manager whose file is in the target, or NULL. A manager decides itself
+ * whether it starts the server as primary or standby. */
 const char *next_start_manager(const Target *target);
 
-/* recovery_min_apply_delay of the target's configuration as it is now; NULL: none. In the arena. */
+/* recovery_min_apply_delay in the target's present configuration, in the arena; NULL if not set. */
 const char *next_start_apply_delay(const Target *target, Arena *arena);
 
-/* A start of the target's server, as far as it is known before there is a plan. */
+/* Expectations of the server's next start, before a plan is made. */
 typedef struct ExpectedStart
 {
-    bool rewound;        /* the configuration is the source's, except for what is kept */
+    bool rewound;        /* the target will be rewound, so its configuration becomes the
+                            source's, except for kept files */
     bool needs_own_file; /* the server is started with postgresql.conf of the data directory */
     const SourceState *source;
-    Lsn divergence;   /* if it is rewound; LSN_INVALID: not known */
-    Scratch *scratch; /* a directory for what the restore command gives */
+    Lsn divergence;   /* divergence of a target that will be rewound; LSN_INVALID if not known */
+    Scratch *scratch; /* directory for files that the restore command fetches */
 } ExpectedStart;
 
 /*
- * Advise on that start, for --rejoin: a setting with which replay would not go on to the end, or
- * the server would open for writing; WAL in the archive that would lead it away from the source; a
- * replication slot that the source does not have; a configuration file that is needed and will not
- * be there; as a warning, what it would run by the source's configuration. Fails only when the
- * source cannot be asked.
+ * Advise on the expected start, for --rejoin. Problems: a setting that would stop replay early or
+ * open the server for writing; WAL in the archive that would lead the server away from the source;
+ * a replication slot that the source lacks; a configuration file that the server needs and that
+ * will not exist. A warning: what the server would run by the source's configuration. Fails only if
+ * the source cannot be asked.
  */
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, AdviceList *list, Error *error);
 
-/* Find the limits that are too low in the configuration of that start and that no manager sets:
- * from 12 on -R writes them as high as is needed. Fails only when the source is lost. */
+/* Find the limits that are too low for a hot standby in the configuration of the expected start.
+ * None if a cluster manager sets them, or if -R writes them high enough (from 12 on). Fails only if
+ * the source is lost. */
 MUST_CHECK bool next_start_limits(const Options *options, const Clusters *clusters,
                                   ExpectedStart expected, Arena *arena, LowLimits *low,
                                   Error *error);

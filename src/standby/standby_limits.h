@@ -1,7 +1,7 @@
 /*
- * The limits that a hot standby must have at least as high as its source: connections, processes,
- * prepared transactions, locks. Replay keeps track of the source's transactions in memory that they
- * size. A server that finds its own lower than pg_control says does not start
+ * Limits that must be at least as high on a hot standby as on its source: connections, processes,
+ * prepared transactions, locks. They size the memory in which replay tracks the source's
+ * transactions. A server does not start if its own limit is lower than the one in pg_control
  * (CheckRequiredParameterValues, access/transam/xlog.c, from 15 on xlogrecovery.c).
  */
 #ifndef STANDBY_STANDBY_LIMITS_H
@@ -23,13 +23,14 @@ typedef struct LowLimits
     size_t count;
 } LowLimits;
 
-/* Raise each of `needed`, as many as the version has, to those of `limits`. */
+/* Raise each of `needed` to the value in `limits` if that is higher. Both have as many items as the
+ * version has limits. */
 void standby_limits_raise(const Version *version, const uint32_t *limits, uint32_t *needed);
 
 /*
- * Find the limits that a server with these settings would lack as a hot standby. None with
- * hot_standby off. A limit that is not set has its default, unless a file could not be read: then
- * it is not known, and not listed.
+ * Find the limits in these settings that are too low for a hot standby; none with hot_standby off.
+ * A limit that is not set has its default. It counts as unknown, and is not listed, if a
+ * configuration file could not be read.
  */
 void standby_limits_find(const Version *version, const Settings *settings, const uint32_t *needed,
                          LowLimits *low);
@@ -37,7 +38,7 @@ void standby_limits_find(const Version *version, const Settings *settings, const
 /* Append "NAME (CONFIGURED, needed: NEEDED), ..." */
 void standby_limits_append(const LowLimits *low, Buffer *text);
 
-/* Print that -R writes them, if there are any. */
+/* Print that -R writes these limits; nothing if there are none. */
 void standby_limits_tell(const LowLimits *low);
 
 #endif

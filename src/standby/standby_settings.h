@@ -1,6 +1,7 @@
 /*
- * The settings of -R: primary_conninfo, made of the connection to the source and the target's
- * former one, and primary_slot_name. Reading only.
+ * The settings that -R writes: primary_conninfo, made from the connection to the source and the
+ * target's former primary_conninfo, and primary_slot_name. Making them reads and writes no more
+ * than memory.
  */
 #ifndef STANDBY_STANDBY_SETTINGS_H
 #define STANDBY_STANDBY_SETTINGS_H
@@ -13,45 +14,51 @@
 typedef struct StandbySettings
 {
     const char *conninfo;
-    const char *slot;  /* --slot, or NULL: primary_slot_name is left as it is */
-    bool slot_is_made; /* by --create-slot, unless there is one already */
-    const char **kept; /* options that the former primary_conninfo had and the source's string
-                          does not set, and that would differ without it */
+    const char *slot;  /* primary_slot_name, from --slot; NULL: primary_slot_name stays as it is */
+    bool slot_is_made; /* --create-slot creates the slot if it does not exist */
+    const char **kept; /* keywords of options that the source's string does not set and that
+                          keep their former value, where it differs from that of the connection
+                          to the source */
     size_t kept_count;
-    const char **changed; /* options of the former one that have another value now, or none */
+    const char **changed; /* keywords of options of the former primary_conninfo that change or go */
     size_t changed_count;
-    const char **files; /* of the target that conninfo names, relative: certificates and the like;
-                           the rewind must not remove them */
+    const char **files; /* target's files that conninfo names, as relative paths: certificates
+                           and the like; the rewind must not remove them */
     size_t file_count;
-    const Version *version; /* of the standby */
-    AdviceList warnings;    /* of what is written, and what is not kept */
-    AdviceList advice;      /* what has to be done so that it can stream, see streaming_check */
-    bool target_uses_slot;  /* the target's own server, which runs, streams with the slot or will */
-    const char *const *slot_users; /* under one of these names */
-    LowLimits limits; /* set once the configuration to come is known: they are written as high as
-                         is needed; none where recovery.conf has the settings */
+    const Version *version; /* version of the standby */
+    AdviceList warnings;    /* warnings about options that are written or not kept */
+    AdviceList advice;      /* steps needed before the standby can stream; see streaming_check */
+    bool target_uses_slot;  /* the target's own server runs and streams with the slot, or is
+                               about to */
+    const char *const *slot_users; /* application names under which target_uses_slot holds; NULL
+                                      after the last */
+    LowLimits limits; /* limits that -R raises; set once the next configuration is known, none
+                         if the settings are in recovery.conf */
 } StandbySettings;
 
 /*
- * Make them; before the rewind replaces the target's configuration. Strings and lists are in the
- * arena. settings->warnings are for the caller to print, once in a run.
+ * Make the settings of -R, before the rewind replaces the target's configuration. Strings and lists
+ * are in the arena. The caller prints settings->warnings, once in a run.
  *
- * primary_conninfo has what the source's string sets, and of the rest what the former one had:
- * all that tells who this standby is and how its connection is made (application_name, sslmode,
- * certificates ...). Where the source is, and the role, come from the connection alone. A password
- * is written only if the string sets it, or if the former one had it for the same role: roles are
- * the same in both clusters. Errors are a value with a line break, which no file of settings can
- * have, and an option that the standby's libpq does not know and without which it would trust more
- * servers than the connection to the source does (connection_option_support); others are left out.
+ * primary_conninfo gets the options that the source's string sets. Of the others it gets those of
+ * the former primary_conninfo that tell who the standby is and how it connects (application_name,
+ * sslmode, certificates ...). The source's address and the role come only from the connection. A
+ * password is written only if the string sets one, or if the former primary_conninfo had one for
+ * the same role, since roles are the same in both clusters.
+ *
+ * Two things are errors: a value with a line break, which no settings file can hold, and an option
+ * without which the standby would trust more servers than the connection to the source does, if the
+ * standby's libpq does not know it (connection_option_support). Other options that its libpq does
+ * not know are left out.
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
 
-/* Advise on other slots that the source's synchronized_standby_slots names and that it lacks.
- * Nothing if names is empty. */
+/* Advise on slots (other than that of -R) that the source's synchronized_standby_slots names but
+ * the source lacks. names: those slots; nothing is added if empty. */
 void advise_on_awaited_slots(const char *names, AdviceList *list);
 
-/* True if this option of a connection string names a file, or a directory. */
+/* True if the value of this option of a connection string is the path of a file or directory. */
 bool option_names_file(const char *keyword);
 
 #endif

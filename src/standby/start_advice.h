@@ -1,7 +1,7 @@
 /*
  * Advice on the next start of the target's server: what would keep it from starting, or from
- * following the source. Worded here alone; --rejoin stops no server for what is a problem, --check
- * has it as a finding, and a rewind as a step.
+ * following the source. Only this file words such advice. --check prints it as findings, a rewind
+ * as next steps, and --rejoin refuses to stop the server because of a problem among it.
  */
 #ifndef STANDBY_START_ADVICE_H
 #define STANDBY_START_ADVICE_H
@@ -12,48 +12,52 @@
 #include "standby/standby_limits.h"
 #include "wal_store/standby_archive.h"
 
-/* A configuration with which the server will start. */
+/* The configuration with which the server will start. */
 typedef struct StartSettings
 {
     const Version *version;
-    const Settings *now;          /* all */
-    const Settings *recovery;     /* that recovery starts with; up to 11 of recovery.conf alone */
-    const Settings *command_line; /* of its last start; NULL: none */
-    Timeline timeline;            /* the source's; 0: not known */
-    bool of_source;               /* the source's, except for what is kept */
+    const Settings *now;          /* all settings */
+    const Settings *recovery;     /* settings of recovery; up to 11 those of recovery.conf alone */
+    const Settings *command_line; /* settings on the command line of the server's last start;
+                                     NULL if it has none */
+    Timeline timeline;            /* source's timeline; 0 if not known */
+    bool of_source;               /* the configuration is the source's, except for kept files */
 } StartSettings;
 
-/* A setting that ends replay early, or keeps it on another timeline than the source's. */
+/* Advise on a recovery target: such a setting stops replay early, or keeps replay on another
+ * timeline than the source's. */
 void start_advise_on_stop_setting(const StartSettings *start, AdviceList *list);
 
-/* From 12 on what -R writes, and what a file sets, does not count where the command line sets it.
- * slot: --slot, or NULL. */
+/* Advise on recovery settings on the server's command line, which from 12 on override those in
+ * files, including those that -R writes. slot: --slot, or NULL. */
 void start_advise_on_command_line(const StartSettings *start, const char *slot, AdviceList *list);
 
-/* A file of the configuration that cannot be read may set what ends replay. */
+/* Advise on configuration files that cannot be read, since they may have a setting that stops
+ * replay. */
 void start_advise_on_unread(const StartSettings *start, AdviceList *list);
 
-/* No main configuration file will be in the data directory, and the server needs it. */
+/* Advise that the server needs a main configuration file in the data directory, and will not find
+ * one. */
 void start_advise_on_no_file(const StartSettings *start, AdviceList *list);
 
-/* Nothing if no limit is too low. */
+/* Advise on limits that are too low for a hot standby; nothing if there are none. */
 void start_advise_on_limits(const StartSettings *start, const LowLimits *low, AdviceList *list);
 
-/* WAL that would lead recovery away from the source. */
+/* Advise on WAL that would lead recovery away from the source. timeline: the source's. */
 void start_advise_on_misleading_wal(const MisleadingWal *misleading, Timeline timeline,
                                     AdviceList *list);
 
-/* The source has no replication slot of that name, or (unknown) could not be asked. remedy: what
- * comes before the statement that makes it; needed_from: the WAL that the standby needs,
- * LSN_INVALID where that is not known. */
+/* Advise that the source has no replication slot of that name, or (unknown) could not be asked for
+ * one. remedy: words in front of the statement that creates the slot; needed_from: start of the WAL
+ * that the standby needs, LSN_INVALID if not known. */
 void start_advise_on_slot(const Version *version, const char *name, bool unknown,
                           const char *remedy, Lsn needed_from, AdviceList *list);
 
 /*
- * Settings with which the server will run or load something else than by its former configuration,
- * since the source's becomes the target's; nothing if there are none. command_not_run: the
- * restore_command among them, which pg_rewind has not run, so it has not looked at the archive;
- * NULL: none.
+ * Advise on settings that make the server run commands or load libraries other than before, since
+ * its configuration becomes the source's; nothing if there are none. command_not_run: the source's
+ * restore_command, if there is one: pg_rewind does not run it, so what its archive holds is
+ * unknown; else NULL.
  */
 void start_advise_on_commands(const StartSettings *former, const StartSettings *start,
                               const char *command_not_run, AdviceList *list);

@@ -11,10 +11,10 @@
 #define STREAMING_NAMES_MAX 4
 
 /*
- * Look at the role and try the connection; with --slot look at the slot too, which the target's own
- * server may hold (settings->target_uses_slot). An obstacle is a warning, with its remedy in
- * settings->remedies, and with --slot or --rejoin, which ask for a standby that streams, a problem.
- * Fails only when the source cannot be asked.
+ * Check that the standby of -R can stream: look at the role, try a replication connection, and with
+ * --slot look at the slot, which the target's own server may hold (settings->target_uses_slot). An
+ * obstacle is a warning, with the remedy in settings->advice; with --slot or --rejoin, which ask
+ * for a standby that streams, the obstacle is a problem. Fails only if the source cannot be asked.
  */
 MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters,
                                 StandbySettings *settings, Problems *problems, Arena *arena,
@@ -25,43 +25,45 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
 const char *streaming_grant(const SourceRole *role, Arena *arena);
 const char *streaming_hba_line(const SourceRole *role, const Version *version, Arena *arena);
 
-/* Check that the standby may use --slot. Where another server has the slot, its release is waited
- * for, at most patience_seconds. settings->target_uses_slot counts. */
+/* Check that the standby can use --slot. If another server streams with the slot, waits for its
+ * release, at most patience_seconds. A slot that the target's own server holds
+ * (settings->target_uses_slot) counts as free. */
 MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
                                      const StandbySettings *settings, int patience_seconds,
                                      Error *error);
 
-/* List what the source shows for a name that a standby gives: ASCII alone, as its version writes
- * that, and at most 63 bytes. The list ends with a NULL. */
+/* List the forms in which a source of any version shows an application name: at most 63 bytes, a
+ * byte that is not printable ASCII as ? or as \\xNN. NULL after the last. */
 void streaming_shown_names(const char *name, Arena *arena,
                            const char *names[STREAMING_NAMES_MAX + 1]);
 
-/* The names that the target's WAL receiver may give by its configuration, as the source shows them:
- * its own, or the defaults of different versions. The list ends with a NULL. */
+/* List the application names that the target's WAL receiver may give by its configuration, as the
+ * source shows them: a configured name, or the defaults of several versions. NULL after the
+ * last. */
 void streaming_names(const Target *target, Arena *arena,
                      const char *names[STREAMING_NAMES_MAX + 1]);
 
-/* Note in *settings whether the target's own server, if it is a standby that runs, uses --slot of
- * the source, as far as can be known, and under which names: those of streaming_names, or that of
- * its answer. Asks the server. */
+/* Find out whether the target's own server uses --slot of the source: only if it runs as a standby.
+ * Asks the server and reads its configuration. Sets settings->target_uses_slot, and
+ * settings->slot_users from the server's answer or from streaming_names. */
 void streaming_find_slot_user(const Options *options, const Target *target, TargetServer *server,
                               Arena *arena, StandbySettings *settings);
 
 /*
- * --create-slot: make the slot, or use the one that is there. *made says whether it was made, also
- * when this fails. A slot that was found and reserves less WAL than from needed_from on gives a
- * warning; LSN_INVALID: any does. Nothing without --create-slot; a dry run only says what it would
- * do.
+ * Create the slot for --create-slot, or use an existing one. *made: this call has created the slot;
+ * set even after a failure. Warns if an existing slot reserves no WAL from needed_from on
+ * (LSN_INVALID: not known, so without this warning). Does nothing without --create-slot; in a dry
+ * run only logs what it would do.
  */
 MUST_CHECK bool streaming_make_slot(const Options *options, const Clusters *clusters,
                                     Lsn needed_from, bool *made, Error *error);
 
-/* Before the commit: a slot that has lost its WAL in the meantime (max_slot_wal_keep_size) is a
- * warning. */
+/* Warn if the slot has lost its WAL since it was created (max_slot_wal_keep_size). For use before
+ * the commit. */
 void streaming_check_slot_again(const Options *options, const Clusters *clusters);
 
-/* Drop the slot that this run has made, since the run has failed; what hinders that is a warning.
- * Stops are held off. */
+/* Drop the slot that this run has created, after the run has failed. What prevents the drop is a
+ * warning. Requests to stop pg_rewind are held off from here on. */
 void streaming_drop_slot(const Options *options, const Clusters *clusters);
 
 #endif

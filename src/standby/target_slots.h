@@ -1,8 +1,8 @@
 /*
- * The replication slots in the target's directory. A rewind removes them, but where none is
- * required they stay: on a standby a slot from its time as a primary keeps WAL that no
- * receiver asks for. pg_control tells of a target that was a primary until now; a standby that was
- * one before is known by failover slots alone.
+ * The replication slots in the target's directory. A rewind removes them; without a rewind they
+ * stay. On a standby, a slot from its time as a primary keeps WAL that no receiver asks for. If
+ * pg_control says that the target was a primary, all its slots are from that time. If it says that
+ * the target was a standby, only failover slots show that they were created on a primary.
  */
 #ifndef STANDBY_TARGET_SLOTS_H
 #define STANDBY_TARGET_SLOTS_H
@@ -13,9 +13,10 @@
 typedef struct TargetSlot
 {
     const char *name;
-    const char *type; /* physical or logical; NULL: not known */
-    bool of_primary;  /* the target has it from its time as a primary: each one of a target that was
-                         a primary; of a standby a failover slot that was not synchronized */
+    const char *type; /* "physical" or "logical"; NULL if not known */
+    bool of_primary;  /* slot from the target's time as a primary: any slot, if the target was a
+                         primary until now; of a standby, a failover slot that was not
+                         synchronized */
 } TargetSlot;
 
 typedef struct TargetSlots
@@ -24,33 +25,36 @@ typedef struct TargetSlots
     size_t count;
 } TargetSlots;
 
-/* True for a failover slot that no standby has synchronized, by pg_replslot/NAME/state (17+). Only
- * a primary can make it (ReplicationSlotCreate, replication/slot.c). */
+/* True for a failover slot that was not synchronized from another server: only a primary can create
+ * one (ReplicationSlotCreate, replication/slot.c). state: the size bytes of pg_replslot/NAME/state
+ * (17+). */
 bool slot_state_is_of_primary(const void *state, size_t size);
 
-/* Append the statement that drops a slot, or makes one, with its semicolon. The name of a slot is
- * that of a directory, which can be anything. */
+/* Append the statement that drops or creates a slot, with its semicolon. The name is quoted, since
+ * the name of a directory can be anything. */
 void slot_append_drop(Buffer *text, const char *name);
 void slot_append_create(Buffer *text, const Version *version, const char *name);
 
-/* Advise on those of the target's time as a primary, which stay where no rewind is needed. */
+/* Advise on slots from the target's time as a primary, which stay if no rewind is needed. */
 void target_slots_advise(const TargetSlots *slots, const Version *version, AdviceList *list);
 
-/* Append the statements for all of the target's time as a primary, with separator between them. */
+/* Append the statements that drop all slots from the target's time as a primary, with separator
+ * between them. */
 void target_slots_append_drops(const TargetSlots *slots, const char *separator, Buffer *text);
 
-/* "physical" or "logical", by pg_replslot/NAME/state; NULL where this is no slot's state. */
+/* Type of a slot, "physical" or "logical". state: the size bytes of pg_replslot/NAME/state. NULL if
+ * they are not a slot's state. */
 const char *slot_state_type(const void *state, size_t size);
 
-/* The slots as they are on the disk, which a running server may change. In the arena. */
+/* Read the slots from disk; a running server may change them. Strings are in the arena. */
 MUST_CHECK bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots,
                                   Error *error);
 
 /*
- * Drop those of the target's time as a primary, as a server does (ReplicationSlotDropPtr,
- * replication/slot.c): each is renamed to NAME.tmp, which a server that starts takes for no slot
- * and removes. So each is whole or dropped, whenever this ends. Only for a directory that no server
- * can be started in (interlock.h).
+ * Drop the slots from the target's time as a primary, as a server does (ReplicationSlotDropPtr,
+ * replication/slot.c): rename each to NAME.tmp, which a starting server ignores and removes. So
+ * each slot is whole or dropped, even after a crash. Only for a directory in which no server can be
+ * started (interlock.h).
  */
 MUST_CHECK bool target_slots_drop(const Target *target, const TargetSlots *slots, Error *error);
 
