@@ -36,7 +36,7 @@
 
 typedef struct OptionRow OptionRow;
 
-/* What must be given as well for an option to make sense. */
+/* Another option without which an option makes no sense. */
 typedef enum OptionNeeds
 {
     NEEDS_NOTHING,
@@ -54,18 +54,19 @@ typedef bool OptionTaker(const OptionRow *row, Command *command, const char *val
 
 struct OptionRow
 {
-    char letter;          /* 0: it has none */
-    const char *name;     /* NULL: the row is a heading of the help */
-    const char *argument; /* its name in the help, NULL: takes none; in brackets: the long option
-                             may have one, "--NAME=ARGUMENT", the letter has none */
+    char letter;          /* option's letter; 0: none */
+    const char *name;     /* option's long name; NULL: the row is a heading of the help */
+    const char *argument; /* argument's name in the help; NULL: the option takes none. In
+                             brackets: optional for the long option ("--NAME=ARGUMENT"), none
+                             for the letter */
     OptionTaker *take;
-    size_t field;      /* of Command, for takers of several options */
+    size_t field;      /* offset in Command, for takers of several options */
     const char *help;  /* broken into lines of HELP_WIDTH characters */
     OptionNeeds needs; /* without it the option is refused */
     bool is_change;    /* asks by name for a change: --check refuses the option */
     bool is_decided;   /* part of Options.decided */
     int minimum;       /* of a number */
-    int maximum;       /* of a number; 0: TIMEOUT_MAX_SECONDS */
+    int maximum;       /* largest number; 0: TIMEOUT_MAX_SECONDS */
 };
 
 #define COMMAND(field) offsetof(Command, field)
@@ -297,7 +298,7 @@ static bool take_start(const OptionRow *row, Command *command, const char *value
     return take_flag(row, command, value, error);
 }
 
-/* What OptionNeeds asks for, in messages and in the manual page. */
+/* Text of each OptionNeeds, in messages and in the manual page. */
 static const char *const needs_texts[] = {
     [NEEDS_NOTHING] = "",
     [NEEDS_CHECK] = "--check",
@@ -645,7 +646,8 @@ static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax,
     return NULL;
 }
 
-/* One option is wrong: nothing is done, but a report that is asked for tells of that too. */
+/* Take the report's options from a command line with a wrong option. pg_rewind does nothing then,
+ * but writes the error to a report that was asked for. */
 static void take_report_options(int argc, char **argv, const Syntax *syntax, Command *command)
 {
     const OptionRow *row;
@@ -706,7 +708,7 @@ static bool check_options_of_check(const Command *command, Error *error)
     return true;
 }
 
-/* Check that this row's option, if it is given, has what it needs. */
+/* Check that this row's option, if given, has the option that it needs. */
 static bool check_needs(const OptionRow *row, const Command *command, Error *error)
 {
     const Options *options = &command->options;
@@ -714,7 +716,7 @@ static bool check_needs(const OptionRow *row, const Command *command, Error *err
         [NEEDS_NOTHING] = true,
         [NEEDS_CHECK] = options->check,
         [NEEDS_SERVER] = options->source_server != NULL,
-        [NEEDS_STANDBY] = options->write_recovery_conf, /* also with --rejoin */
+        [NEEDS_STANDBY] = options->write_recovery_conf, /* set by --rejoin too */
         [NEEDS_SLOT] = options->slot != NULL,
         [NEEDS_REJOIN] = options->rejoin,
         [NEEDS_LOST_ROWS] = options->save_lost_rows != NULL,

@@ -321,7 +321,7 @@ int main(int argc, char **argv)
         return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
     }
     place_hold(command->options.target);
-    /* A directory that cannot be read is reported in its turn. */
+    /* A directory that cannot be read is reported later, when it is opened. */
     if (!place_find(command->options.target, &work.target_place, &work.target_found, &error))
         work.target_found = false;
     memory_set_unfinished_end(STATUS_UNFINISHED, SUPERVISE_HINT);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAMES_MAX 10 /* of a list in a finding */
+#define NAMES_MAX 10 /* names listed in one finding */
 #define DEVICES_MAX 64
 #define MEGABYTE (1024ull * 1024)
 #define MAX_WAL_SIZE_DEFAULT_MB 1024
@@ -297,7 +297,7 @@ void node_look_at_files(Node *node)
     look_at_configuration(node);
 }
 
-/* ---- What a failover loses ---- */
+/* ---- Losses by a failover ---- */
 
 static void look_at_slots(Node *node)
 {

@@ -15,14 +15,14 @@ static AdviceSeverity node_wal_problem(const Node *node)
     return node->options->compare ? ADVICE_WARNING : ADVICE_PROBLEM;
 }
 
-/* ---- What the last WAL says ---- */
+/* ---- The last WAL ---- */
 
 typedef struct LastWal
 {
     const Version *version;
     Lsn from;        /* read from there on; LSN_INVALID: nothing */
     Lsn stop_at;     /* enough was read */
-    bool log_hints;  /* what the last change of parameters says; false also without one */
+    bool log_hints;  /* wal_log_hints by the last parameter change in the WAL; false without one */
     Lsn logged_from; /* the first one of those that say so */
 } LastWal;
 
@@ -112,7 +112,8 @@ uint64_t node_setting_bytes(const Node *node, const char *name, uint64_t absent)
     return size * MEGABYTE * (*unit == 'G' ? 1024 : *unit == 'T' ? 1024 * 1024 : 1);
 }
 
-/* How it is set, and for a node that cannot be written to where. */
+/* Returns the commands that give a setting a value, and a note on what must follow. A standby needs
+ * the value in its postgresql.conf and on the primary. */
 static const char *remedy_setting(const Node *node, const char *setting, const char *then)
 {
     return arena_printf(node->arena, "%s%s%s;  -- %s",
@@ -168,13 +169,13 @@ void node_look_at_settings(Node *node)
         node_ok(node, "wal_level", "All changes are WAL-logged: wal_level is not minimal.");
 }
 
-/* ---- How far back it reaches ---- */
+/* ---- Reach of the WAL ---- */
 
 /* A segment that an archive was asked for, and the answer. */
 typedef struct Asked
 {
     bool asked, has;
-    bool unknown; /* there was no place for what it gives */
+    bool unknown; /* not known, since no directory has room for the segment */
     char name[WAL_NAME_SIZE];
     const char *how; /* a sentence about the answer */
 } Asked;

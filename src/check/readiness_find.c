@@ -1,8 +1,9 @@
 /*
- * The story of --check: open the target, look at everything, and the verdict: is a rewind of a
- * stopped target to this source needed, not needed, or not possible? The look at the pair that a
- * rewind takes as well answers that. It does not read what the target wrote after the divergence,
- * and fetches nothing to a disk. Files are listed only where a rewind has something to do.
+ * The steps of --check: open the target, make all looks, and find the verdict: is a rewind of the
+ * stopped target to this source needed, not needed, or not possible? The verdict comes from
+ * look_at_pair, which uses the same code as a rewind. look_at_pair does not read what the target
+ * wrote after the divergence, and fetches nothing to a disk. Files are listed only if a rewind has
+ * something to do.
  */
 #include "check/readiness.h"
 
@@ -86,7 +87,8 @@ static void add_replayed_wal(Node *node)
                      : "the source has no checkpoint since the divergence to start from instead");
 }
 
-/* True if a target that needs no rewind can go on as it is. */
+/* Find out whether a target that needs no rewind can continue with the WAL that follows. Returns
+ * true if it can, or if that is not known. */
 static bool add_next_wal(Node *node)
 {
     static const char what_for[] = "with which this node would go on";
@@ -244,8 +246,8 @@ static Clusters clusters_at_next_start(const Node *node)
     return clusters;
 }
 
-/* With -R: the configuration that the standby will have. Whether that is the source's is known of a
- * target that is stopped, or has diverged. source_slot tells of --slot. */
+/* Examine, with -R, the configuration that the standby will have. Whether it will be the source's
+ * is known only if the target is stopped or has diverged. The finding source_slot covers --slot. */
 static void look_at_standby(Node *node)
 {
     const Look *look = &node->look;

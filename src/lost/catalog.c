@@ -38,7 +38,7 @@ typedef struct Catalog
     Oid database, oid;
     Attribute attributes[CATALOG_COLUMNS_MAX];
     size_t attribute_count;
-    bool has_rows;        /* they were read */
+    bool has_rows;        /* the rows were read */
     RowVersion *versions; /* by key, part, change */
     size_t count;
 } Catalog;
@@ -310,10 +310,11 @@ static void add_version(Catalog *catalog, RowVersion version)
 }
 
 /*
- * Add the row if it was there at the end of the WAL, unless a lost transaction deleted it. Of a row
- * that some transactions lock while another one changes it, pg_multixact would tell whether that
- * committed: it counts as changed. Columns of tables are left out if only changes of catalogs were
- * read: nobody asks for them. They are most rows of pg_attribute, which begin with attrelid.
+ * Add the row if it existed at the end of the WAL, unless a lost transaction deleted it. If some
+ * transactions lock the row while another one changes it, only pg_multixact shows whether that one
+ * committed: the row counts as changed. If only changes of catalogs were read, columns of user
+ * tables are left out, since no caller asks for them: they are most rows of pg_attribute, which
+ * begin with attrelid.
  */
 static void add_disk_tuple(Schema *schema, Catalog *catalog, Slice tuple)
 {
@@ -386,8 +387,8 @@ static Oid map_storage(const Schema *schema, Oid database, Oid oid)
     return 0;
 }
 
-/* Where a catalog is at the end; relation 0: not found. Shared catalogs, pg_class and pg_attribute
- * are in a map. */
+/* Returns the storage of a catalog at the end of the lost history; relation is 0 if not found.
+ * Shared catalogs, pg_class and pg_attribute are in a map. */
 static RelationId find_storage(Schema *schema, Oid database, Oid oid)
 {
     CatalogLook look = look_at_end(schema, database);
@@ -462,7 +463,8 @@ bool catalog_gives_storage(CatalogLook *look, Oid filenode, bool made)
     return false;
 }
 
-/* The columns are enough for a row whose bytes are at hand. */
+/* Returns the catalog, read at the first call. Without with_rows only its columns are read, which
+ * are enough to split a row that the caller has. */
 static const Catalog *open_catalog(Schema *schema, Oid database, Oid oid, bool with_rows)
 {
     Catalog *catalog = NULL;

@@ -100,7 +100,7 @@ bool xml_text(Cursor *value, const TextForm *form, Buffer *text)
 #define JSONB_OBJECT 0x20000000u
 #define JSONB_ARRAY 0x40000000u
 #define JSONB_ENTRY_SIZE 4
-#define JSONB_FIELD_MASK 0x0FFFFFFFu /* of an entry: the item's length, or its end */
+#define JSONB_FIELD_MASK 0x0FFFFFFFu /* item's length, or its end, in a JEntry */
 #define JSONB_FIELD_IS_END 0x80000000u
 #define JSONB_DEPTH_MAX 1000000 /* far more than the stack of any server allows */
 

@@ -9,7 +9,7 @@
 #define MAP_UPDATE_HEADER_SIZE 12
 
 #define FIRST_ASSIGNED_OID 10000 /* FirstGenbkiObjectId, access/transam.h; likewise before 12 */
-#define CHUNK_COLUMNS 3          /* of a TOAST table */
+#define CHUNK_COLUMNS 3          /* columns of a TOAST table */
 
 static MapChange *find_change(const FormerCatalogs *former, Oid database)
 {

@@ -15,7 +15,7 @@ typedef struct NameReader
     Arena *arena;
     Lost *lost;
     Schema *schema;
-    Moment before, end; /* of the lost history */
+    Moment before, end; /* start and end of the lost history */
 } NameReader;
 
 /* ---- Databases ---- */

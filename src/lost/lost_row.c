@@ -21,8 +21,8 @@ struct RowReader
 {
     Schema *schema;
     Moment moment;
-    Oid database;       /* whose types and encoding are in use */
-    iconv_t conversion; /* of values */
+    Oid database;       /* database whose types and encoding are in use */
+    iconv_t conversion; /* conversion for values */
     Chunk *chunks;      /* sorted */
     size_t chunk_count;
     ValueReader values;

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-/* ---- What comes before the statements ---- */
+/* ---- Start of the script ---- */
 
-/* Append a part of lost_script.sql: the lines after the one that begins with its name. */
+/* Append the part of lost_script.sql that follows the line with this name. */
 static void append_script_part(const char *name, Buffer *text)
 {
     bool is_within = false;
@@ -240,12 +240,12 @@ static void append_sql(const LostRow *row, const char *sql, Buffer *text)
 /* In this order: lost_rows.attempt is to be called first. */
 #define NOT_DONE " WHERE CASE WHEN EXISTS (TABLE done) THEN false\n  ELSE "
 
-/* Which row an UPDATE or DELETE changes. */
+/* Returns the WHERE clause by which an UPDATE or DELETE finds its row. */
 static const char *choose_row(const LostRow *row)
 {
     bool has_unknown = false;
 
-    /* Where constraints are deferrable, two rows may have one key amid a transaction. */
+    /* With deferrable constraints two rows may have the same key during a transaction. */
     if (row->table->key_count > 0 && !row->table->refuses_on_conflict)
         return " WHERE %o";
     for (size_t i = 0; i < row->table->attribute_count && row->change->kind == ROW_UPDATE; i++)
@@ -281,7 +281,7 @@ static const char *choose_condition(const LostRow *row)
 
 /* Columns that get another value. */
 #define SOME_DIFFER 1
-#define UNIQUE_DIFFER 2   /* of a unique index: another row may be in the way of the new one */
+#define UNIQUE_DIFFER 2   /* a column of a unique index: another row may be in conflict */
 #define IDENTITY_DIFFER 4 /* to which no UPDATE gives a value */
 
 /* Append the arguments of lost_rows.replace, which does what the UPDATE would. */
@@ -323,7 +323,7 @@ static bool row_is_sayable(const LostRow *row, const RowText *values, const char
 
 void lost_sql_check(const Table *table, const TableBefore *before, Buffer *text)
 {
-    static const char lists[] = "cnt"; /* of the columns: names, numbers, types */
+    static const char lists[] = "cnt"; /* lists of the columns: names, numbers, types */
     static const char *const types[] = {"text", "integer", "text"};
 
     buffer_append_string(text, "SELECT lost_rows.check_table(");

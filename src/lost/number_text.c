@@ -31,9 +31,9 @@ typedef struct Decimal
 } Decimal;
 
 /*
- * Reading the decimal number gives this one, also with a very small part more or less. If it lies
- * in the middle between two numbers, which way it is rounded decides, and the server does not rely
- * on that.
+ * True if this decimal number is read as `number`, even if slightly raised or lowered. A decimal in
+ * the middle between two floating-point numbers does not pass: which of them it gives depends on
+ * rounding, on which the server does not rely.
  */
 static bool decimal_stands_for(Decimal decimal, double number, bool single)
 {

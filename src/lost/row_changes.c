@@ -108,7 +108,7 @@ static bool take_commit(void *context, const WalRecord *record, Error *error)
 
 /* ---- Their changes ---- */
 
-/* NULL: it did not commit, as far as WAL tells. */
+/* Returns the transaction or subtransaction; NULL if the WAL has no commit of it. */
 static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xid)
 {
     const CommittedXid key = {.xid = xid};
@@ -116,7 +116,8 @@ static const CommittedXid *find_committed(const RowChanges *changes, uint32_t xi
     return ARRAY_FIND(&key, changes->xids, changes->xid_count, compare_u32);
 }
 
-/* NULL: the transaction did not commit, or the change is not wanted. */
+/* Returns the transaction of a change; NULL if it did not commit, or if the change is not
+ * wanted. */
 static LostCommit *find_commit(const RowChanges *changes, const RowChange *change)
 {
     const CommittedXid *found = find_committed(changes, change->xid);
@@ -181,8 +182,8 @@ static bool has_image(const BlockReference *block)
 }
 
 /*
- * Put the images of a record on their pages. They are as the record leaves the page: they have the
- * row that it deletes, which is marked, as well as the row that it writes.
+ * Put a record's full-page images on their pages. Images show pages after the record: a row that
+ * the record deletes is still there, marked as deleted, as is the row that the record writes.
  */
 static bool take_images(ChangeReader *reader, const WalRecord *record, Error *error)
 {

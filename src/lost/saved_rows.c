@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define OPTION "--save-lost-rows"
-#define PLENTY_OF_WAL 100 /* as many bytes of space for each of WAL: rows need about ten */
+#define PLENTY_OF_WAL 100 /* free bytes for a byte of WAL that are plenty: rows need about ten */
 
 typedef struct TableCount
 {
@@ -31,7 +31,7 @@ typedef struct Saver
     const Clusters *clusters;
     const Divergence *divergence;
     Arena *arena;
-    const char *name; /* of both files, without their ends */
+    const char *name; /* name of both files, without .json and .sql */
     const Version *version;
     SavedRows *saved;
     Schema *schema;
@@ -39,14 +39,15 @@ typedef struct Saver
     LostFile json, sql;
     LostRoom room;
     bool is_required; /* an error ends the run */
-    Lsn minimal_at;   /* of the changes */
+    Lsn minimal_at;   /* minimal_at of the changes */
     const LostCommit *commit;
-    Buffer time;             /* of the commit, as text */
-    Oid database, connected; /* of the transaction; of the script there */
+    Buffer time;             /* time of the commit, as text */
+    Oid database, connected; /* database of the transaction, and the one to which the script is
+                                connected */
     bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
-    const Table *open_table; /* whose statements the script has last; NULL: none */
+    const Table *open_table; /* table of the script's last statements; NULL: none */
     Buffer checks;           /* what its end has to call, a line each */
-    SchemaEvents events;     /* that are not written yet */
+    SchemaEvents events;     /* events that are not written yet */
     TableCount *tables;      /* sorted */
     size_t table_count;
     ReasonCount *reasons;
@@ -122,7 +123,7 @@ static void append_sent(Saver *saver, const char *sent)
     buffer_append_string(&saver->sql.text, sent);
 }
 
-/* The comment that tells of the transaction, in its database. */
+/* Append the comment that describes the transaction, in the transaction's database. */
 static void tell_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
@@ -515,8 +516,8 @@ static uint64_t wal_bytes(const Divergence *divergence)
     return divergence->target_end - divergence->common_checkpoint.checkpoint.redo;
 }
 
-/* Where there is not plenty of space the files are made twice, the first time only to learn how
- * long they are. */
+/* Write the files. Unless space is plentiful this is done twice, the first time only to count their
+ * bytes. */
 static bool write_files(Saver *saver, const LostCommit *commits, size_t count, Error *error)
 {
     LostFile *json = &saver->json, *sql = &saver->sql;
@@ -549,7 +550,8 @@ static bool write_files(Saver *saver, const LostCommit *commits, size_t count, E
     return file_sync_path(room->directory, error);
 }
 
-/* Not all is saved. Keep what is written, and go on. */
+/* Report that not all changes are saved, and continue with the files as far as they were
+ * written. */
 static void keep_incomplete(Saver *saver, const Error *error)
 {
     SavedRows *saved = saver->saved;
@@ -621,7 +623,8 @@ static bool save(Saver *saver, Error *error)
         saver->schema = schema_create(saver->clusters, changes);
         saver->reader = row_reader_create(saver->version, saver->schema);
         saver->minimal_at = changes->minimal_at;
-        /* What was read of the WAL takes its own part of the space. */
+        /* The space is measured after the WAL was read, since changes in the unlinked file use
+         * some. */
         result = lost_room_find(&saver->room, target, rewind_bytes, error) &&
                  write_files(saver, commits, count, error);
         if (result)

@@ -15,7 +15,7 @@
 #define TYPE_VARCHAR 1043
 
 #define ARRAY_SUBSCRIPT_HANDLER 6179 /* catalog/pg_proc.dat */
-#define PG_CATALOG 11                /* its number in pg_namespace */
+#define PG_CATALOG 11                /* OID in pg_namespace */
 #define VARLENA_HEADER 4
 /* ArrayType of one dimension without a null bitmap, after its header */
 #define ARRAY_AT_VALUES 20
@@ -23,9 +23,9 @@
 /* A table or type that was asked for. */
 typedef struct Found
 {
-    RelationId id;    /* of a type: without a tablespace */
-    CatalogView view; /* that was asked for last */
-    uint64_t seen;    /* a hash of the rows that it was made of */
+    RelationId id;    /* key; for a type tablespace is 0 */
+    CatalogView view; /* view of the last look-up */
+    uint64_t seen;    /* hash over the rows from which the object was made */
     const void *object;
     const char *reason;
 } Found;
@@ -189,8 +189,8 @@ static Slice missing_value(CatalogLook *look, const CatalogTuple *row, const Sto
 }
 
 /*
- * The columns of a relation. Of a table also the names of their types, and whether they are NOT
- * NULL; NULL for those of a type. Returns their number, 0 also where they are not complete.
+ * Read the columns of a relation. type_names and not_null are set for tables; both are NULL if the
+ * relation is a type. Returns the number of columns, 0 if they are incomplete.
  */
 static size_t read_attributes(CatalogLook *look, const CatalogTuple *class,
                               const Attribute **attributes, const char *const **names,
@@ -423,7 +423,7 @@ static const void *make_type(CatalogLook *look, const RelationId *id, const char
     return type->name != NULL ? type : NULL;
 }
 
-/* ---- What was asked for before ---- */
+/* ---- Cache of tables and types ---- */
 
 static int compare_found(const void *key, const void *item)
 {

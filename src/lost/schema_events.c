@@ -57,13 +57,13 @@ typedef enum Flag
     FLAG_ALTERED = 4,
     FLAG_GRANTED = 8,
     FLAG_COMMENTED = 16,
-    FLAG_EMPTIED = 32,   /* it has another storage */
+    FLAG_EMPTIED = 32,   /* the relation got another storage */
     FLAG_REWRITTEN = 64, /* which a command filled */
-    FLAG_PART = 128,     /* of another object */
+    FLAG_PART = 128,     /* the object is a part of another object */
     FLAG_TRUNCATED = 256 /* of one change of a table */
 } Flag;
 
-/* NULL: the catalog has the rows of none. */
+/* Returns the kind of object of which the catalog has the rows; NULL: of none. */
 static const Kind *find_kind(Oid catalog)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -77,7 +77,7 @@ static const struct Part
 {
     Oid catalog;
     const char *owner; /* column with the object's number */
-    Oid owner_catalog; /* 0: the column classoid has it */
+    Oid owner_catalog; /* catalog of the owner; 0: the row's column classoid has it */
     Flag flag;         /* what a change does to the object */
 } parts[] = {
     {PG_ATTRIBUTE, "attrelid", PG_CLASS, FLAG_ALTERED},
@@ -103,7 +103,7 @@ typedef struct Object
     Oid catalog, oid;
     unsigned flags;
     Oid database;
-    Lsn lsn; /* of the first change */
+    Lsn lsn; /* LSN of the first change */
 } Object;
 
 typedef struct Objects
@@ -267,7 +267,8 @@ static void add_truncation(Objects *objects, CatalogLook look, const CatalogChan
         catalog_gives_storage(&look, row_number(&new, "relfilenode"), true))
         return;
     name = row_name(&look, &new, "relname");
-    if (name != NULL && rewritten_table(name) == 0) /* else it got the old storage */
+    if (name != NULL && rewritten_table(name) == 0) /* a temporary table of a rewrite gets the
+                                                       old storage */
         add_object(objects, change, PG_CLASS, row_number(&new, "oid"), FLAG_TRUNCATED);
 }
 
@@ -296,14 +297,14 @@ static const char *noun_of(const Kind *kind, const CatalogTuple *row)
 }
 
 /*
- * How an object's flags are told: a row applies if the flags have all of one set and none of
- * another, and the kind of relation is among its letters. Of a table add_truncation tells whether
- * it was emptied.
+ * Verbs by an object's flags. A row applies if the flags include all of the first set and none of
+ * the second, and if the kind of relation is among relkinds. add_truncation finds out whether a
+ * table was emptied.
  */
 static const struct
 {
     unsigned all, none;
-    const char *relkinds; /* NULL: any, or no relation */
+    const char *relkinds; /* kinds of relations; NULL: any object */
     const char *verb;
 } verbs[] = {
     {FLAG_TRUNCATED, 0, NULL, "TRUNCATE"},

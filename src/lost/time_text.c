@@ -146,7 +146,7 @@ bool interval_text(Cursor *value, const TextForm *form, Buffer *text)
             continue;
         buffer_printf(text, "%s%s%d %s%s", any ? " " : "", after_negative && count > 0 ? "+" : "",
                       count, units[i], count != 1 ? "s" : "");
-        after_negative = count < 0; /* then a positive part has a sign */
+        after_negative = count < 0; /* a positive part that follows a negative one has a sign */
         any = true;
     }
     if (any && usecs == 0)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define DEPTH_MAX 16             /* of types within types: quotes double in each */
+#define DEPTH_MAX 16             /* nesting of types; quotes double in each */
 #define VARLENA_HEADER 4         /* offsets in values count it */
 #define TEXT_SIZE_MAX 0x3FFFFFFF /* MaxAllocSize, utils/memutils.h */
 #define TYPE_INT2VECTOR 22
@@ -16,7 +16,7 @@ typedef struct Printer
 {
     const ValueReader *reader;
     int depth;
-    size_t size_max;    /* of a text with what stood before it */
+    size_t size_max;    /* longest buffer, including what was in it before the text */
     bool too_long;      /* the text, or a value of which it would be made */
     const char *reason; /* why the text was not completed; NULL: a type of which we know none */
 } Printer;
@@ -181,7 +181,7 @@ static bool print_array(Printer *printer, const Type *type, Slice value, Buffer 
         return false;
     if (!parse_array(value, &shape) || (shape.count > 0 && shape.element != element->oid))
         return damaged(printer);
-    if (is_vector) /* it has no braces and no subscripts */
+    if (is_vector) /* int2vector and oidvector print no braces and no subscripts */
         shape.dimensions = 0;
     else if (shape.count == 0)
         buffer_append_string(text, "{}");
@@ -250,10 +250,10 @@ static bool print_bounds(Printer *printer, const Type *range, Cursor *bounds, ui
 }
 
 /*
- * The type, the bounds, a byte of flags. Or the type, the count of ranges, where each begins (not
- * needed: they follow each other), their flags, their bounds. The server aligns the bounds
- * from the start of the varlena, eight bytes before the cursor. That is the greatest alignment, so
- * they are aligned from the cursor's start, too.
+ * Bytes of a range: type, bounds, a byte of flags. Bytes of a multirange: type, count of ranges,
+ * where each begins (not needed, since ranges follow each other), flags, bounds. The server aligns
+ * the bounds from the start of the varlena, eight bytes before the cursor. Eight is the greatest
+ * alignment, so aligning from the cursor's start gives the same.
  */
 static bool print_ranges(Printer *printer, const Type *type, Slice value, Buffer *text)
 {

@@ -29,7 +29,8 @@ static bool find_server(Rejoin *rejoin, Error *error)
         !pid_file_find_server(directory, NULL, &rejoin->pid, error) ||
         !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error))
         return false;
-    /* A rewind that was interrupted may have removed its configuration. It is finished first. */
+    /* The configuration may be missing because a rewind was interrupted; then that rewind is
+     * finished first. */
     if (rejoin->control.needs_own_file && !file_exists(directory, CONFIGURATION_PATH) &&
         apply_look_for_pending(directory, false) == PENDING_NOT_THERE)
     {

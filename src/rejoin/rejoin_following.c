@@ -14,7 +14,7 @@
 
 #define SILENT_SECONDS 1
 #define PATIENCE_SECONDS 10  /* for a standby that does not stream or replay: it asks every 5 s */
-#define STANDSTILL_SECONDS 2 /* of replay in front of the last record */
+#define STANDSTILL_SECONDS 2 /* bytes that replay may lack: the last record */
 
 /* ---- What both say ---- */
 
@@ -73,7 +73,7 @@ static bool is_configured_for_source(const Rejoin *rejoin)
     return true;
 }
 
-/* How things stand at one moment, and how they came there. */
+/* State of both servers at one moment, and since when it lasts. */
 typedef struct Standing
 {
     SourceStandby standby; /* what the source says */
@@ -86,7 +86,7 @@ typedef struct Standing
     Lsn replayed; /* when it was seen last; LSN_INVALID: not known yet */
     double still; /* since when that stands still */
     double there; /* since when it has replayed up to the end; 0: it has not */
-    Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
+    Lsn shown;    /* position last shown as progress; LSN_INVALID: no progress to show */
 } Standing;
 
 TargetServer *rejoin_server(Rejoin *rejoin)
@@ -97,8 +97,8 @@ TargetServer *rejoin_server(Rejoin *rejoin)
     return rejoin->server;
 }
 
-/* When the server that runs was started, by the source's clock. Up to a second too early, so that
- * its first connection counts. */
+/* Find the start time of the running server, by the source's clock. Up to a second too early, so
+ * that the server's first connection counts. */
 static bool find_start_of_server(Rejoin *rejoin, Error *error)
 {
     const int64_t now = clock_timestamp() / 1000000 + EPOCH_2000_SECONDS;
@@ -145,7 +145,7 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
         return false;
     if (target->state == TARGET_ANSWERS)
     {
-        /* The timeline that it receives: what it may not tell us, its files do. */
+        /* Timeline that the target receives; if the target does not report one, its files tell. */
         if (timeline == 0 && (!directory_control_read(directory, &control, NULL) ||
                               !directory_standby_timeline(directory, &control, &timeline, NULL)))
             timeline = 0;
@@ -254,11 +254,11 @@ static void note_progress(Standing *standing)
 }
 
 /*
- * True if a single record is not replayed yet, which crosses a page and ends with the last byte
- * that was received. A server of many releases (seen with 9.6 to 12) that has received it in two
- * parts waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
- * source. Where a record has padding, that is the byte. A record whose length cannot be read does
- * not wait.
+ * True if replay lacks one record only, which crosses a page and ends with the last byte received.
+ * Servers of many releases (seen with 9.6 to 12) that have received such a record in two parts wait
+ * for one byte more (WaitForWALToBecomeAvailable), which an idle source does not send. If the
+ * record has padding, a byte of padding is enough. A record whose length cannot be read is not
+ * waited for.
  */
 static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
 {
@@ -344,7 +344,7 @@ static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Er
     long pid;
 
     if (pid_file_is_empty(rejoin->target.directory))
-        return true; /* it is being started again */
+        return true; /* the server is being started again */
     if (!pid_file_find_server(rejoin->target.directory, NULL, &pid, error))
         return false;
     if (pid == 0)
@@ -410,15 +410,16 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
             standing.there = 0;
         else if (standing.there == 0)
             standing.there = clock_seconds();
-        /* A standby that has replayed all the source's WAL follows, also while the source's
-         * transactions keep it from opening. Most open at once, so it is given some seconds. */
+        /* A standby that has replayed all of the source's WAL follows, even if transactions of the
+         * source keep it from opening for queries. Most open at once, so the standby gets some
+         * seconds for that. */
         caught_up = standing.there != 0 && (standing.target.state != TARGET_STARTING ||
                                             clock_seconds() - standing.there >= PATIENCE_SECONDS);
     } while (!wait_until(caught_up, &wait, error));
     if (!failed && !caught_up && !wait.stopped)
         error_not_following(rejoin, &standing, error);
     if (standing.shown != LSN_INVALID)
-        progress_end(caught_up); /* also with a last record that is not whole */
+        progress_end(caught_up); /* counts as done even if the last record is incomplete */
     if (caught_up)
         note_following(rejoin, &standing);
     return caught_up;

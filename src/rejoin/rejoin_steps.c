@@ -18,18 +18,19 @@ RejoinStep rejoin_decide(const RejoinFacts *facts)
             return REJOIN_EXAMINE;
         if (facts->follows == REJOIN_UNKNOWN)
             return REJOIN_WATCH;
-        /* A healthy standby is left alone, also one that an earlier run has started. */
+        /* A healthy standby keeps running, even one that an earlier run has started. */
         if (is_as_wanted)
             return facts->dry_run ? REJOIN_END : REJOIN_WAIT;
         return facts->first_process ? REJOIN_REFUSE_FIRST_PROCESS : REJOIN_STOP;
     }
-    /* Another --rejoin that works here starts the server after its rewind: then that server is
-     * looked at, as by the same command again. Once is enough. */
+    /* Another --rejoin that works here starts the server after its rewind: then this run examines
+     * that server, as if the command were repeated. Waiting once is enough. */
     if (!facts->yielded)
         return REJOIN_YIELD;
     if (!facts->rewound)
         return REJOIN_REWIND;
-    /* An interrupted rewind is finished also without its source, and may be one without -R. */
+    /* An interrupted rewind is finished even without its source, and may have been begun without
+     * -R. */
     if (!facts->is_standby && !facts->dry_run)
         return REJOIN_REFUSE_NO_STANDBY;
     return REJOIN_START;

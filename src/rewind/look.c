@@ -23,7 +23,7 @@ static bool foretell_start(Look *look, Error *error)
             session_lacks_scratch(session, error));
 }
 
-/* As of a target that is stopped, or that will be. */
+/* Find the divergence of a target that is stopped, or that will be stopped before a rewind. */
 static bool find_divergence_of_look(Look *look, Error *error)
 {
     const Clusters *clusters = &look->session.clusters;
@@ -32,15 +32,16 @@ static bool find_divergence_of_look(Look *look, Error *error)
 
     if (look->session.running && !look->session.options->compare)
     {
-        /* A primary was on its timeline after the point where the source left that, and goes on.
-         * Whether others have diverged is only known when they are stopped. */
+        /* A primary has written to its timeline after the point where the source left that
+         * timeline, and it still writes, so it has diverged. For others this is known only after
+         * they have stopped. */
         if (!history_common(&clusters->source_history, &clusters->target_history, &common,
                             &latest) ||
             latest == LSN_INVALID ||
             (clusters->target.control.state != STATE_IN_PRODUCTION &&
              !divergence_is_certain(clusters)))
             return true;
-        /* It writes more: the end of its WAL is not looked for. */
+        /* A running server writes more WAL, so its end is not searched for. */
         known_end = look->session.target_wal->limits.known_end;
         look->session.target_wal->stream.limit = known_end > latest ? known_end : latest;
     }
@@ -55,7 +56,7 @@ static bool find_divergence_of_look(Look *look, Error *error)
 bool look_at_pair(Look *look, Error *error)
 {
     Session *session = &look->session;
-    bool done; /* of a run only */
+    bool done; /* set for a run only */
 
     return session_identify_pair(session, &look->source, &done, error) &&
            find_divergence_of_look(look, error) && problems_check(&session->problems, error);

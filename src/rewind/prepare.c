@@ -209,7 +209,7 @@ bool prepare_least_plan(Session *session, const SourceState *source,
     const CheckPoint *checkpoint = &session->clusters.target.control.checkpoint;
     const Lsn redo = checkpoint->redo;
 
-    planned_free(planned); /* of a listing that failed */
+    planned_free(planned); /* frees what a failed listing left */
     *planned = (Planned){.source = *source,
                          .named = blockmap_create(),
                          .input = {.divergence = redo,

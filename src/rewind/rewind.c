@@ -117,8 +117,9 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     bool planned;
 
     run_begin_phase(run, PHASE_SCAN);
-    /* The source's WAL is read from there: it tells whether replay from there comes out right, and
-     * which blocks it writes whole, so that they need not be fetched. */
+    /* Read the source's WAL from the start of recovery: it shows whether replay from there gives a
+     * correct result, and which blocks the WAL writes in whole, so that they need not be
+     * fetched. */
     recovery_start_free(&run->start);
     if (!recovery_start_choose(&known, session->arena, &run->start, error))
         return false;
@@ -242,7 +243,8 @@ static bool plan_and_stage(Run *run, Error *error)
 
 /* ---- No rewind ---- */
 
-/* Nothing has diverged; but a standby that was away for long has no way to go on. */
+/* Warn if a target that has not diverged cannot continue as a standby, since the WAL that follows
+ * its own is lost. */
 static bool warn_if_left_behind(const Run *run, Error *error)
 {
     uint64_t segment;
@@ -386,7 +388,7 @@ static bool read_changes(Run *run, Error *error)
     const DivergenceInput input = session_divergence_input(session, &run->source_state);
     bool result;
 
-    progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
+    progress_begin(PROGRESS_SCAN_TARGET, 0); /* the scan may have to begin again further back */
     result = progress_end(
         target_changes_scan(&input, &run->divergence, session->arena, &run->changes, error));
     if (run->changes.known)
@@ -403,7 +405,8 @@ static bool read_changes(Run *run, Error *error)
     return result;
 }
 
-/* --rejoin starts a server that it has stopped, also where no rewind is needed. */
+/* Check the next start of the server. --rejoin starts a server that it has stopped, even if no
+ * rewind is needed. */
 static bool check_next_start(Run *run, Error *error)
 {
     Session *session = &run->session;
@@ -494,7 +497,8 @@ static bool commit_and_apply(Run *run, Error *error)
     if (!stop_check(error))
         return false;
     signals_hold_off();
-    /* Not later: memory may run out between the rename and the next line. */
+    /* Set the outcome before the commit: if memory ran out between the rename and the next line,
+     * the run would call the target unchanged. */
     session_set_outcome(&run->session, REWIND_COMMITTED);
     result = apply_commit(target, interlock, &committed, error);
     if (!committed)

@@ -252,8 +252,9 @@ static const char *find_restore_command(Session *session)
     if (!options->restore_target_wal ||
         target_restore_command(session->arena, target, options, &command, &problem))
         return command;
-    /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
-     * command again goes on without a restore command. WAL that is missing is still an error. */
+    /* Without this exception a repeated command would fail: after a rewind the configuration is the
+     * source's, whose restore_command may be missing. The target lacks no WAL then, so none is
+     * needed; if WAL is missing after all, that is an error later. */
     if (session->resumed || target_was_standby(target))
         log_warning("%s", problem.message);
     else
@@ -297,8 +298,9 @@ bool session_identify_target(Session *session, Error *error)
 }
 
 /*
- * The source cannot be asked: that is an error, but the target's problems are reported as well.
- * It is a warning if an interrupted rewind was finished, which needed nothing more from the source.
+ * Report that the source cannot be asked, as an error, and the target's problems too. If an
+ * interrupted rewind was finished, which needed nothing more from the source, this is only a
+ * warning.
  */
 static bool do_without_source(Session *session, bool *done, Error *error)
 {

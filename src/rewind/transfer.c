@@ -24,10 +24,11 @@
  * count the record as replayed; it is given a moment for that. Therefore the position is read once
  * more when no process holds such a lock.
  *
- * Where copies of databases are replayed, a standby must also have replayed all that it had when
- * the last byte was fetched: so the position tells of each removal that a copy must not see. On a
- * primary a checkpoint precedes a removal (start_is_as_promoted), but a request for one that comes
- * in the instant of the promotion may be answered without one: there the lock tells. (Rule C57.)
+ * If copies of databases are replayed, a standby must also have replayed everything that it had
+ * when the last byte was fetched, so that the position covers each removal that a copy must not
+ * see. On a primary a checkpoint precedes a removal (start_is_as_promoted), but a request for a
+ * checkpoint in the instant of the promotion may be answered without one: there the lock shows the
+ * removal. (Rule C57.)
  */
 static bool wait_for_removals(const Session *session, bool replays_copies, SourceState *state,
                               Error *error)
@@ -92,10 +93,11 @@ static bool is_future_twophase(const Version *version, const Start *start, const
 #define GIST_PAGE_ID 0xFF81
 
 /*
- * Set *older if the staged file has a page that was logged before the start. It is of an old
- * relation then, to whose number the counter has come again, and which the target has lost without
- * WAL: its server was killed while it dropped the database. Pages of unlogged relations have no
- * position in WAL, and what has the number of a counter proves nothing. (Rule C77.)
+ * Set *older if the staged file has a page that was logged before the start of recovery. The page
+ * is then of an old relation whose relfilenode was assigned again after the counter had wrapped,
+ * and whose removal the target has lost without WAL: its server was killed while it dropped the
+ * database. Pages of unlogged relations have no LSN, so what looks like one proves nothing. (Rule
+ * C77.)
  */
 static bool holds_older_page(const Staged *staged, const PlanEntry *entry, bool *older,
                              Error *error)
@@ -310,9 +312,9 @@ static bool stage_wal_to_end(const Session *session, const StagedWal *wal, uint6
 }
 
 /*
- * Stage all that the plan needs, and the source's WAL to its end now, past all that was fetched.
- * Prove that WAL. If a tablespace has left the source without a record in the WAL so far, go on
- * with the WAL that follows until the record is there.
+ * Stage everything that the plan needs, and the source's WAL to its present end, which is past
+ * everything fetched. Prove that WAL. If a tablespace has left the source without a record in the
+ * WAL so far, continue with the WAL that follows until the record has come.
  */
 static bool stage_and_prove(const Session *session, const StagedWal *wal, Staged *staged,
                             ReplayHazard *hazard, Error *error)

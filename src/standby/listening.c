@@ -57,8 +57,8 @@ static AddressState try_addresses(const Settings *settings, const char *port)
     return result;
 }
 
-/* Returns the socket directory of the source if a server with these settings would use it with the
- * same port; NULL: that server would not, as far as is known. */
+/* Returns the source's socket directory if a server with these settings would use it with the
+ * source's port; NULL if not, or if that is not known. */
 static const char *find_shared_directory(const Settings *settings, const Source *source,
                                          const char *port)
 {

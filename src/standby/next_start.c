@@ -27,14 +27,14 @@ typedef struct RewoundTarget
     SettingsReader present;      /* reads the target as it is now */
     SettingsReader reader;       /* reads the target as it will be */
     Settings now;                /* settings of the configuration to come */
-    Error source_lost;           /* its kind is ERROR_RETRY once the source is lost: it is not asked
-                                    again */
+    Error source_lost;           /* error of kind ERROR_RETRY once the source is lost, which is
+                                    not asked again then */
 } RewoundTarget;
 
 /* The owner of the file that the rewound target has at a path. */
 typedef enum FileOwner
 {
-    OWNER_NONE, /* it will not be there, or -R makes it */
+    OWNER_NONE, /* the file will not exist, or -R creates it */
     OWNER_TARGET,
     OWNER_SOURCE
 } FileOwner;
@@ -591,7 +591,7 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
     read_rewound_settings(rewound);
 }
 
-/* A target that is not rewound goes on with its own pg_control. */
+/* A target that is not rewound keeps its own pg_control. */
 static void find_foretold_limits(const RewoundTarget *rewound, const Clusters *clusters,
                                  ExpectedStart expected, LowLimits *low)
 {

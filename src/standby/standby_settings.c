@@ -26,7 +26,8 @@ typedef struct Conninfos
     OptionList string;     /* what the source's string sets itself */
     OptionList connection; /* what the connection to the source has, from wherever */
     OptionList former;
-    const char *password;   /* that the source asked for, and took; NULL: it asked for none */
+    const char *password;   /* password that the source asked for and accepted; NULL: none asked
+                               for */
     bool former_is_sources; /* the source has the very same one: that is where it came from */
     OptionList result;
 } Conninfos;
@@ -41,7 +42,7 @@ static void add_option(void *context, const char *keyword, const char *value)
     list->items[list->count++].value = arena_strdup(list->arena, value);
 }
 
-/* NULL: it is not among them. The last one counts, as for libpq. */
+/* Returns an option's value, the last one as for libpq; NULL if the list lacks it. */
 static const char *option_value(const OptionList *list, const char *keyword)
 {
     for (size_t i = list->count; i > 0; i--)
@@ -50,7 +51,7 @@ static const char *option_value(const OptionList *list, const char *keyword)
     return NULL;
 }
 
-/* Of -R, which no finding of --check tells. */
+/* Warning about -R; --check has no finding for it. */
 static const Advice warning = {.id = "standby", .severity = ADVICE_WARNING};
 
 static bool same_text(const char *one, const char *other)
@@ -60,8 +61,8 @@ static bool same_text(const char *one, const char *other)
 
 /* ---- the target's former primary_conninfo ---- */
 
-/* Read the options, also those that our libpq does not know but the server's does, except in a URI.
- * False: the string cannot be read, and *former is empty. */
+/* Read the options of a connection string, including those that only the server's libpq knows (not
+ * in a URI). False, with an empty *former, if the string cannot be read. */
 static bool parse_former(const char *conninfo, OptionList *former)
 {
     AUTO_BUFFER Buffer keyword = {0}, value = {0};
@@ -132,7 +133,7 @@ static bool string_sets(const Conninfos *conninfos, const char *keyword)
                                 option_value(&conninfos->connection, keyword) != NULL));
 }
 
-/* How much an option asks of a connection's safety. */
+/* Strength that an option demands of a connection's security. */
 static size_t strength(const char *keyword, const char *value)
 {
     static const char *const of_tls[] = {"disable", "allow",     "prefer",

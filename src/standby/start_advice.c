@@ -16,7 +16,7 @@ static Advice before_start(const char *remedy)
         .id = "standby", .severity = ADVICE_PROBLEM, .when = ADVICE_BEFORE_START, .remedy = remedy};
 }
 
-/* NULL: none is set. */
+/* Returns the name of a setting that stops replay early; NULL if none is set. */
 static const char *find_stop_setting(const Settings *recovery)
 {
     static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
