@@ -48,7 +48,8 @@ typedef struct CatalogView
     size_t committed, own_start, own_end;
 } CatalogView;
 
-/* The target's catalogs, cached. Only catalog.c and schema.c use the fields. */
+/* The target's catalogs, cached. schema_events.c reads `changes`; only catalog.c and schema.c use
+ * the other fields. */
 typedef struct Schema
 {
     const RowChanges *row_changes;

@@ -16,7 +16,7 @@
 #define PATIENCE_SECONDS 10  /* for a standby that does not stream or replay: it asks every 5 s */
 #define STANDSTILL_SECONDS 2 /* bytes that replay may lack: the last record */
 
-/* ---- What both say ---- */
+/* ---- Answers of both servers ---- */
 
 bool rejoin_ask_source(Rejoin *rejoin, Error *error)
 {
