@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define READ_BACK_BYTES_MAX (64ull * 1024 * 1024)
-#define SEGMENTS_TO_SPARE 8 /* the server may write so many before the stop */
+#define SEGMENTS_TO_SPARE 8 /* WAL segments that the server may write before the stop */
 #define SEGMENTS_AHEAD 1    /* parameters are written when a server starts, after its checkpoint */
 #define SEGMENTS_COUNTED_MAX 65536
 #define MEGABYTE (1024u * 1024)

@@ -644,7 +644,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     if (!limits_are_raised)
         start_advise_on_limits(start, &low, list);
     start_advise_on_unread(start, list);
-    /* A start command may have options of its own. */
+    /* A start command may pass other options. */
     if (options->start_command == NULL)
         start_advise_on_listening(start->now, clusters, list);
     start_advise_on_command_line(start, options->slot, list);

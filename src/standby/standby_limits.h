@@ -38,7 +38,7 @@ void standby_limits_find(const Version *version, const Settings *settings, const
 /* Append "NAME (CONFIGURED, needed: NEEDED), ..." */
 void standby_limits_append(const LowLimits *low, Buffer *text);
 
-/* Print that -R writes these limits; nothing if there are none. */
+/* Print that -R writes these limits; nothing if the list is empty. */
 void standby_limits_tell(const LowLimits *low);
 
 #endif

@@ -406,7 +406,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     if (options->slot != NULL &&
         source_server_awaited_slots(clusters->source, options->slot, arena, &awaited, &problem))
         advise_on_awaited_slots(awaited, &settings->warnings);
-    /* A source that does not say is none that waits. */
+    /* A source that does not answer counts as one that does not wait. */
     else if (options->slot != NULL && (problem.kind == ERROR_RETRY || stop_requested()))
         return error_copy(error, &problem);
     merge(conninfos);
