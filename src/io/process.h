@@ -17,7 +17,7 @@
  * library's loader of lib, and that has started us. What the loader must not see of the caller's
  * environment, as LD_PRELOAD, has PROCESS_KEPT_PREFIX before its name: put it back, for the
  * programs that we run. Take the tables of encodings from lib/gconv, and call the process
- * pg_rewind. Without that wrapper this changes nothing.
+ * pg_rewind. Without that wrapper only variables with that prefix, if there are any, change.
  */
 #define PROCESS_KEPT_PREFIX "PG_REWIND_KEPT_" /* packages/portable_start.c */
 void process_begin(void);

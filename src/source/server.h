@@ -160,8 +160,8 @@ typedef struct ServerRights
 MUST_CHECK bool server_rights(Connection *connection, Arena *arena, ServerRights *rights,
                               Error *error);
 
-/* Add to the list what is to be said of each setting of the server, also of those that are right.
- * The warnings among them are steps of a run as well (Source.advice). */
+/* Add one advice for each setting of the server to the list, including settings that are right. The
+ * warnings among them are next steps of a run (Source.advice). */
 void server_advise(const ServerRights *rights, const Version *version, AdviceList *list);
 
 /* The finding of the index-th of these settings; NULL: there are no more. */
