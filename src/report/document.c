@@ -293,6 +293,7 @@ static void json_run(Json *json, const Report *report)
     json_string(json, "host", source->host);
     json_string(json, "address", source->address);
     json_number(json, "port", source->port);
+    json_number(json, "round_trips", source->round_trips);
     json_close(json, '}');
 }
 

@@ -225,6 +225,9 @@ static const JsonKey keys[] = {
      "as in the connection string, or the directory of the socket"},
     {1, "address", JSON_STRING, true, NULL, "the IP address; null for a socket"},
     {1, "port", JSON_COUNT, false, NULL, NULL},
+    {1, "round_trips", JSON_COUNT, false, NULL,
+     "how often something was asked and waited for while no other answer was under way, over all "
+     "connections; what makes a connection is not counted"},
     {0, "replay", JSON_OBJECT, true, NULL,
      "WAL of the source that the target's server replays before it is consistent; in a dry run up "
      "to the source's end"},

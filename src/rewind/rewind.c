@@ -605,7 +605,8 @@ static void note_source(Run *run)
             .is_server = source->is_server,
             .host = copy_or_null(arena, source->host),
             .address = copy_or_null(arena, source->address),
-            .port = source->port != NULL ? (uint32_t) strtoul(source->port, NULL, 10) : 0};
+            .port = source->port != NULL ? (uint32_t) strtoul(source->port, NULL, 10) : 0,
+            .round_trips = source->round_trips};
 }
 
 /* After a run that succeeded: what comes next. Nothing, if it cannot be found out. */

@@ -34,10 +34,11 @@ typedef enum RunPhase
 typedef struct SourceAddress
 {
     const char *description;    /* text that names the source; NULL if it was not reached */
-    bool is_server;             /* the source is a server: the next three are set */
+    bool is_server;             /* the source is a server: the next four are set */
     const char *host, *address; /* host name and IP address of the server that answered; NULL if the
                                    connection has none, as over a socket */
     uint32_t port;
+    uint64_t round_trips; /* round trips to the source; see Source */
 } SourceAddress;
 
 typedef struct Planned

@@ -333,6 +333,7 @@ static Run split_brain_with_circumstances(void)
     run.source.host = "new-primary";
     run.source.address = "192.0.2.7";
     run.source.port = 5432;
+    run.source.round_trips = 9;
     run.session.clusters.target.control.system_identifier = UINT64_MAX;
     run.start.chosen.redo = 0x3000028;
     run.start.prepared = of_source;
@@ -587,7 +588,8 @@ static void test_json_of_circumstances(void **state)
                "  \"source_connection\": {\n"
                "    \"host\": \"new-primary\",\n"
                "    \"address\": \"192.0.2.7\",\n"
-               "    \"port\": 5432\n"
+               "    \"port\": 5432,\n"
+               "    \"round_trips\": 9\n"
                "  },\n"
                "  \"replay\": {\n"
                "    \"from\": \"0/3000028\",\n"
