@@ -7,20 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The state of one worker. */
+/* A worker and its current batch of pieces. */
 typedef struct PieceBatch
 {
     FilePieces *pieces;
     PieceWorker worker;
-    FilePiece *piece;       /* batch_pieces_max of them */
-    FetchRequest *requests; /* the same pieces, for the source */
-    size_t count;
-    OpenFile source_file; /* of a source that is a directory */
+    FilePiece *piece;       /* the batch; array of batch_pieces_max pieces */
+    FetchRequest *requests; /* the same pieces, as requests to the source */
+    size_t count;           /* pieces in the batch */
+    OpenFile source_file;   /* file to hand over, if the source is a directory */
 } PieceBatch;
 
 /* ---- Local files ---- */
 
-/* Open directory/path of the piece to read it, unless it is open. */
+/* Open the piece's file below `directory` for reading, unless it is the open one. The open file is
+ * recognized by the pointer to its path. */
 static bool open_piece_file(OpenFile *file, const char *directory, const FilePiece *piece,
                             Error *error)
 {
@@ -58,9 +59,9 @@ bool piece_answer_equals(const PieceAnswer *answer, uint64_t unit_size, uint64_t
     return memcmp(answer->bytes + at, by_digest ? digest : bytes, needed) == 0;
 }
 
-/* ---- Which pieces ---- */
+/* ---- Cutting ranges into pieces ---- */
 
-/* Cut the next piece from the range at hand. */
+/* Cut the next piece from the current range. */
 static FilePiece cut_piece(FilePieces *pieces)
 {
     FilePiece *range = &pieces->range;
@@ -77,7 +78,8 @@ static FilePiece cut_piece(FilePieces *pieces)
     return piece;
 }
 
-/* Fill the batch with what comes next. Empty: nothing is left, or a worker has failed. */
+/* Fill the batch with the next pieces. The batch stays empty if no piece is left, or if a worker
+ * has failed. */
 static void fill_batch(PieceBatch *batch)
 {
     FilePieces *pieces = batch->pieces;
@@ -101,6 +103,7 @@ static void fill_batch(PieceBatch *batch)
 
 /* ---- Asking ---- */
 
+/* A FetchDelivery: pass the answer to the caller with its piece. */
 static bool hand_over_answer(void *context, size_t index, const uint8_t *bytes, size_t size,
                              Error *error)
 {
@@ -111,7 +114,7 @@ static bool hand_over_answer(void *context, size_t index, const uint8_t *bytes, 
                                       bytes, size, error);
 }
 
-/* Hand over the files of a source that is a directory. */
+/* Hand over the open files of a source that is a directory, one for each piece of the batch. */
 static bool hand_over_files(PieceBatch *batch, Error *error)
 {
     const FilePieces *pieces = batch->pieces;

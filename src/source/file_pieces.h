@@ -4,11 +4,11 @@
  *     ranges of files ──▶ pieces ──▶ a worker's batch ──▶ one call to the source ──▶ answers
  *     (next_range)                                                     (take_answer, take_file)
  *
- * The caller names ranges of files, one after the other. They are cut into pieces. Each worker
- * takes a batch of pieces, asks the source for all of them in one call (a link's delay is waited
- * for once in a call), hands each answer to the caller, and takes the next batch. A batch is
- * bounded in number and bytes, and nothing is held for all files together. The first error stops
- * all workers, and so does a signal.
+ * The caller names ranges of files, one after the other. The ranges are cut into pieces. Each
+ * worker takes a batch of pieces, asks the source for all of them in one call (so that the batch
+ * waits for the link's delay once), hands each answer to the caller, and takes the next batch. A
+ * batch is bounded in number and bytes; memory does not grow with the number of files. The first
+ * error stops all workers, and so does a signal.
  *
  * Used by the fetch, the comparison of whole files and --compare (stage/), and for WAL by the fetch
  * of segments (wal_store/) and their comparison (divergence/).
@@ -21,87 +21,98 @@
 
 #include <pthread.h>
 
-/* Bytes of a file that are wanted: a range that the caller names, then a piece of it. */
+/* Bytes of a file that are wanted: first a range that the caller names (next_range), then a piece
+ * cut from this range. */
 typedef struct FilePiece
 {
-    size_t file;      /* the caller's number of it */
-    const char *path; /* relative; lives until the end, one pointer for all ranges of a file */
+    size_t file;      /* the caller's number of the file */
+    const char *path; /* relative; must live until file_pieces_ask returns; all ranges of a file
+                         must have the same pointer, by which an open file is recognized */
     uint64_t offset;
-    uint64_t size;       /* not 0; of a piece at most FilePieces' piece_size */
-    uint32_t asked_size; /* of a piece: size or more (size_to_ask); less comes where the file ends
-                            before */
-    size_t destination;  /* the caller's */
-    uint64_t destination_offset; /* the caller's, of the first byte */
+    uint64_t size;       /* bytes, not 0; a piece has at most FilePieces' piece_size */
+    uint32_t asked_size; /* bytes asked for, set in pieces only: what size_to_ask returns, at least
+                            size; the answer is shorter where the file ends earlier */
+    size_t destination;  /* for the caller's use */
+    uint64_t destination_offset; /* for the caller's use: in a piece it has grown by the piece's
+                                    distance from the range's start */
 } FilePiece;
 
-/* The caller's state in one thread, until all pieces are done. */
+/* State of one worker's thread for the caller's functions; kept until all pieces are done. */
 typedef struct PieceWorker
 {
     int number;     /* from 0 */
-    OpenFile file;  /* the caller's: the one on this machine that the piece is compared with, or
+    OpenFile file;  /* for the caller's use: the local file that the piece is compared with, or
                        written to */
-    uint8_t *bytes; /* FilePieces' bytes_size of them, at a multiple of 4096; uninitialised */
+    uint8_t *bytes; /* scratch memory of FilePieces' bytes_size bytes, aligned to 4096,
+                       uninitialised; NULL if bytes_size is 0 */
 } PieceWorker;
 
 /* The question to the source, and the caller's functions. */
 typedef struct FilePieces
 {
     Source *source;
-    bool digests;             /* are wanted: see FetchBatch */
-    uint32_t block_size;      /* of digests */
-    uint32_t piece_size;      /* at most */
-    size_t batch_pieces_max;  /* not above FETCH_COUNT_MAX */
-    uint64_t batch_bytes_max; /* a batch that has reached it gets no further piece */
-    size_t bytes_size;        /* of each worker's bytes; 0: it has none */
-    Written *written;         /* of each worker's file: see OpenFile */
-    void *context;
-    pthread_mutex_t *lock; /* the caller's: next_range is called with it held */
+    bool digests;             /* a server is asked for digests; if false, for bytes */
+    uint32_t block_size;      /* bytes in a digest, see FetchBatch; without digests unused */
+    uint32_t piece_size;      /* largest size of a piece, bytes */
+    size_t batch_pieces_max;  /* largest number of pieces in a batch, up to FETCH_COUNT_MAX */
+    uint64_t batch_bytes_max; /* a batch that has reached this size takes no further piece */
+    size_t bytes_size;        /* size of PieceWorker.bytes; 0: no memory is wanted */
+    Written *written;         /* `written` of PieceWorker.file; NULL is allowed */
+    void *context;            /* first argument of the functions below */
+    pthread_mutex_t *lock;    /* the caller's; held during next_range and size_to_ask */
 
-    /* The next range; false: nothing is left. */
+    /* Set *range to the next range. Returns false if nothing is left. */
     bool (*next_range)(void *context, FilePiece *range);
 
-    /* How many bytes to ask for: the piece's size or more (of a directory that is read here, one
-       more at most). NULL: its size. Called with the lock held. */
+    /* Returns the number of bytes to ask for: the piece's size or more, within the limits of
+       FetchRequest and of the memory that take_answer reads into. NULL: the piece's size is asked
+       for. */
     uint32_t (*size_to_ask)(void *context, const FilePiece *piece);
 
-    /* The source's answer: see FetchDelivery and the operation. bytes NULL: gone. */
+    /* Take the source's answer about a piece, in the form of FetchDelivery: digests of a server
+       that was asked for digests, otherwise bytes. bytes NULL: the file is gone. */
     bool (*take_answer)(void *context, PieceWorker *worker, const FilePiece *piece,
                         const uint8_t *bytes, size_t size, Error *error);
 
-    /* A source that is a directory is asked for bytes, whatever the question. With this function it
-       is not asked: its file is handed over, to be read at the range's offset and counted by the
-       source's rate; NULL: gone. */
+    /* Take the open source file itself, instead of take_answer, if the source is a directory: read
+       asked_size bytes at file->offset, and count the bytes by the source's rate (rate_take). file
+       NULL: the file is gone. If this function is NULL, take_answer gets the bytes, even if
+       `digests` is set. */
     bool (*take_file)(void *context, PieceWorker *worker, const FilePiece *piece,
                       const FileRange *file, Error *error);
 
-    /* All answers of a batch were taken. NULL: nothing to do. */
+    /* Called after all answers of a batch were taken. NULL is allowed. */
     bool (*end_batch)(void *context, PieceWorker *worker, Error *error);
 
-    /* Our own, zeros before the first call; guarded by the lock. */
-    FilePiece range; /* what is left of the range at hand */
-    bool failed;     /* a worker has failed: the others stop */
+    /* Private to file_pieces.c, zeros before the call; guarded by the lock. */
+    FilePiece range; /* rest of the current range, not yet cut into pieces */
+    bool failed;     /* a worker has failed, so the others stop */
 } FilePieces;
 
 /*
- * Ask for all pieces, by that many workers (Source's start_workers). Nothing is answered if the
- * question is for digests and the source is a server that computes none.
+ * Ask the source for all pieces, with `workers` threads, at most as many as Source's start_workers
+ * granted. Returns true at once, without calling any function of `pieces`, if digests are wanted
+ * from a server that computes none.
  */
 MUST_CHECK bool file_pieces_ask(FilePieces *pieces, int workers, Error *error);
 
-/* Read the target's piece, asked_size bytes. A file that is not there, or that we may not read, has
- * no bytes. */
+/* Read the target's bytes at a piece's place, up to asked_size. *length, the number of bytes read,
+ * is 0 for a missing file and for one that this user may not read. */
 MUST_CHECK bool piece_read_target(OpenFile *file, const char *directory, const FilePiece *piece,
                                   uint8_t *bytes, size_t *length, Error *error);
 
-/* The source's answer about a piece, which may have several units, each with a digest. */
+/* The source's answer about a piece. The piece consists of units (blocks, or one unit for the whole
+ * piece), each of which has a digest. */
 typedef struct PieceAnswer
 {
-    DigestKind digest;    /* DIGEST_NONE: the answer is the bytes themselves */
-    const uint8_t *bytes; /* NULL: the source no longer has it */
-    size_t size;
+    DigestKind digest;    /* kind of the digests; DIGEST_NONE: the answer is bytes */
+    const uint8_t *bytes; /* digests of the units, or bytes; NULL if the source's file is gone */
+    size_t size;          /* size of the answer in bytes */
 } PieceAnswer;
 
-/* True if the unit at offset, a multiple of unit_size, is what we have of it: size bytes. */
+/* True if the source's unit at `offset` of the piece, a multiple of unit_size, is identical to the
+ * `size` local bytes at `bytes`. False if size is 0, or if the answer ends before the unit's end.
+ */
 bool piece_answer_equals(const PieceAnswer *answer, uint64_t unit_size, uint64_t offset,
                          const uint8_t *bytes, size_t size);
 

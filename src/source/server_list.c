@@ -1,9 +1,11 @@
 /*
- * The files of a server, one level of the tree after the other; and whether it may read them.
+ * The files of a server, listed one level of the directory tree after the other; and a trial
+ * whether the server may read given files.
  *
- * A query asks for the content of many directories, and gives its rows as it finds them: the server
- * keeps no more than the names of one directory. A recursive query would hold every row of a level,
- * and a function in FROM makes a set of rows for each file.
+ * A query asks for the content of many directories. Its functions that return sets stand in the
+ * SELECT list, so the server returns rows as it reads a directory, and keeps no more than the names
+ * of one directory. A recursive query would hold all rows of a level, and a function in FROM would
+ * build a set of rows for each file.
  */
 #include "source/server.h"
 
@@ -16,6 +18,7 @@
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
 #define NAMES_PER_QUERY 1000
 
+/* SQL expression: target of the tablespace link at `path`, or NULL. */
 #define LOCATION_OF_LINK                                                                           \
     "    CASE WHEN (status).isdir AND path ~ '^pg_tblspc/[1-9][0-9]{0,9}$' THEN\n"                 \
     "      CASE WHEN pg_catalog.substr(path, 11)::pg_catalog.int8 <= 4294967295 THEN\n"            \
@@ -23,12 +26,17 @@
     "      END END"
 
 /*
- * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
- * has no size. It is asked once for each path: OFFSET 0 keeps the planner from putting it in the
- * place of each column. A tablespace whose link dangles still has its location. One that is being
- * made has no row yet, as long as that session waits for a synchronous standby.
+ * Query for the content of directories.
  *
- * $1: directories, each followed by a slash; the data directory's own name is empty.
+ * pg_stat_file follows links, so linked directories are listed too; for a dangling link, and for a
+ * file that has vanished, its columns are NULL. OFFSET 0 makes the server call pg_stat_file once
+ * for each path; without it the planner would call the function once for each column.
+ *
+ * The location of a tablespace is known even if its link dangles. While CREATE TABLESPACE waits for
+ * a synchronous standby, its row in pg_tablespace is not visible but its link exists: so the link
+ * is asked as well.
+ *
+ * $1: directories, each followed by a slash; the data directory itself is the empty string.
  */
 static const char list_sql[] =
     "SELECT path, (status).size, (status).isdir,\n"
@@ -45,7 +53,8 @@ static const char list_sql[] =
     "  ) AS paths OFFSET 0\n"
     ") AS files";
 
-/* The same in two steps, for servers that fail for a file that has vanished: see ask_for_each. */
+/* Queries for the content of directories in two steps, names and then status, for servers that fail
+ * for a file that has vanished: ask_for_each finds the name for which a query failed. */
 static const char names_sql[] = "SELECT directory || pg_catalog.pg_ls_dir('./' || directory)\n"
                                 "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory";
 
@@ -60,24 +69,25 @@ static const char status_sql[] =
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0\n"
     ") AS files";
 
-/* For these servers: pg_stat_file fails where a link dangles as it does for what has vanished. */
+/* Third query in two-step listings: pg_stat_file has failed for these paths, each a tablespace's.
+ * Those that still have a row in pg_tablespace are dangling links, the others have vanished. */
 static const char dangling_sql[] =
     "SELECT path, NULL::pg_catalog.int8, NULL::pg_catalog.bool,\n"
     "  pg_catalog.pg_tablespace_location(space.oid)\n"
     "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path, pg_catalog.pg_tablespace AS space\n"
     "WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path";
 
-/* The list is kept until it is complete, so that it can be begun again when the connection is lost.
- */
+/* Files listed so far. The caller's visitor sees them when the list is complete, so that a lost
+ * connection can restart the listing. */
 typedef struct FileList
 {
-    Arena *arena; /* owns the strings */
+    Arena *arena; /* owns the strings of files */
     const ServerSource *server;
     AttemptProgress progress;
-    SourceFile *files;
+    SourceFile *files; /* array of count entries */
     size_t count;
-    bool in_steps; /* the server fails for what has vanished */
-    int depth;     /* of what is asked for now, 1 in the data directory itself */
+    bool in_steps; /* list in two steps: the server fails for a file that has vanished */
+    int depth;     /* level that is being listed; 1: entries of the data directory itself */
 } FileList;
 
 static void append_file(FileList *list, FileType type, uint64_t size, const char *path,
@@ -93,6 +103,7 @@ static void append_file(FileList *list, FileType type, uint64_t size, const char
 
 /* ---- The server's answers ---- */
 
+/* A ConnectionRow for path, size, whether it is a directory, and a tablespace's location. */
 static bool list_row(void *context, const ConnectionValue *columns, Error *error)
 {
     FileList *list = context;
@@ -105,8 +116,8 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
 
     if (path != NULL && columns[1].bytes == NULL && columns[2].bytes == NULL)
     {
-        /* Vanished. But a tablespace's link that can be read is there, and leads to nothing: then
-         * it is listed, and nothing in it. */
+        /* The file has vanished, or is a dangling link. A tablespace's link with a location is a
+         * dangling one: list the link, but nothing below it. */
         if (location != NULL && location[0] == '/' && relpath_is_tablespace(path))
             append_file(list, FILE_LINK, 0, path, location);
         return true;
@@ -118,7 +129,8 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
         depth++;
-    /* Each level is one deeper: so a source that repeats itself comes to an end. */
+    /* A directory's depth must be that of the level: otherwise a server that repeats its answers
+     * would be listed without end. */
     if (type == FILE_DIRECTORY && depth != list->depth)
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
     if (type == FILE_DIRECTORY && list->depth >= DEPTH_MAX)
@@ -127,16 +139,16 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
         return error_detail(error, "A symbolic link may point to a directory above it.");
     }
     if (location != NULL && location[0] != '/')
-        location = NULL; /* a tablespace that is a directory in place */
+        location = NULL; /* the tablespace is a directory in pg_tblspc, not a link */
     if (location != NULL)
         type = FILE_LINK;
     append_file(list, type, type == FILE_REGULAR ? size : 0, path, location);
     return true;
 }
 
-/* ---- Our questions ---- */
+/* ---- Queries ---- */
 
-/* A ConnectionRow: one more name, of what it may be. */
+/* A ConnectionRow for a path alone: append it, with FILE_OTHER as its type is not known. */
 static bool name_row(void *context, const ConnectionValue *columns, Error *error)
 {
     if (columns[0].bytes == NULL)
@@ -146,10 +158,11 @@ static bool name_row(void *context, const ConnectionValue *columns, Error *error
 }
 
 /*
- * Run a query that takes an array of names, for all names, a few at once; `row` appends to the
- * list. If the query fails because of one of the names, its rows are dropped and it is run for half
- * the number of names; a single name for which it fails is passed over. So it fails for a file that
- * is missing, and with the SQLSTATE `refusal` (NULL: with no other).
+ * Run a query that takes an array of names, for all names, many at once; `row` appends to the list.
+ *
+ * Some names make the query fail: those of missing files, and those for which it fails with the
+ * SQLSTATE `refusal` (NULL: none). After such a failure, drop the query's rows and ask for half
+ * the number of names; skip a single name for which the query fails. Any other failure is an error.
  */
 static bool ask_for_each(Connection *connection, Query query, const Buffer *names,
                          ConnectionRow row, FileList *list, const char *refusal, Error *error)
@@ -187,12 +200,13 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
     return true;
 }
 
-/* ---- Names that the server does not take ---- */
+/* ---- Names that are invalid in the server's encoding ---- */
 
 /*
- * Mark the files from `first` on whose paths the server does not take: it gives any name that a
- * directory has, but a parameter must be valid in its encoding. It is asked itself, since each
- * encoding has its own rules.
+ * Set `unreadable` in the files, from index `first` on, whose paths the server rejects as a
+ * parameter. A server lists every name in a directory, but accepts only parameters that are valid
+ * in its encoding. Each encoding has its own rules, so send the paths to the server and see which
+ * ones it rejects.
  */
 static bool mark_unreadable(Connection *connection, FileList *list, size_t first, Error *error)
 {
@@ -223,7 +237,8 @@ static bool mark_unreadable(Connection *connection, FileList *list, size_t first
     return ok;
 }
 
-/* Collect the tablespaces among the names that are not among the files from `first` on. */
+/* Append to `paths` the tablespaces' links whose status is missing: those of `names` that `list`,
+ * from index `first` on, does not have. */
 static void collect_dangling(const FileList *names, const FileList *list, size_t first,
                              Buffer *paths)
 {
@@ -242,8 +257,9 @@ static void collect_dangling(const FileList *names, const FileList *list, size_t
 }
 
 /*
- * The content of these directories in two steps. Paths that the server does not take are listed at
- * once, as empty files: nothing depends on the type and size of what is unreadable.
+ * List the content of these directories in two steps. Paths that the server rejects are listed as
+ * empty files without asking for their status: nothing depends on the type and size of an
+ * unreadable file.
  */
 static bool list_in_steps(Connection *connection, FileList *list, Query query,
                           const Buffer *directories, Error *error)
@@ -279,7 +295,7 @@ static bool list_in_steps(Connection *connection, FileList *list, Query query,
     return ok && ask_for_each(connection, query, &dangling, list_row, list, NULL, error);
 }
 
-/* List the data directory, then the directories found there, and so on. */
+/* An Attempt: list the data directory, then the directories found in it, level after level. */
 static bool list_once(Connection *connection, void *context, Error *error)
 {
     static const Query query = {
@@ -305,7 +321,7 @@ static bool list_once(Connection *connection, void *context, Error *error)
             if (file->type == FILE_REGULAR || file->unreadable)
                 continue;
             buffer_append_string(&directories, file->path);
-            buffer_append(&directories, "/", 2); /* each with its NUL */
+            buffer_append(&directories, "/", 2); /* 2: the slash and the string's NUL */
         }
     }
     return server_note_replayed(list->server, connection, &list->progress, error);
@@ -327,7 +343,7 @@ bool server_list(Source *source, const Version *version, SourceFileVisitor visit
 
 /* ---- Files that the server may not read ---- */
 
-/* Some files, of which a byte is read. */
+/* Files that the server is asked to read a byte of. */
 typedef struct FileTrial
 {
     const char *const *paths;
@@ -335,7 +351,8 @@ typedef struct FileTrial
     RefusedFiles *refused;
 } FileTrial;
 
-/* Of one file: the error is the server's own. */
+/* Read a byte of one file. If the server refuses, add the file to `refused` with the server's own
+ * error. A missing file is no error. */
 static bool try_alone(Connection *connection, Query query, const char *path, RefusedFiles *refused,
                       Error *error)
 {
@@ -361,7 +378,8 @@ static bool try_alone(Connection *connection, Query query, const char *path, Ref
     return server_lacked_file(connection, &problem) || error_copy(error, &problem);
 }
 
-/* An Attempt. Files for which the query fails are tried alone. */
+/* An Attempt: read a byte of each file, many in a query. A file without an answer is tried alone,
+ * to get the server's error for it. */
 static bool try_once(Connection *connection, void *context, Error *error)
 {
     const FileTrial *trial = context;
