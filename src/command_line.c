@@ -14,20 +14,22 @@
 #include <unistd.h>
 
 /*
- * The version line begins as the original's does, for callers that look for "(PostgreSQL)" and a
- * number after it: that of the newest server release that this program was tested with.
+ * Server release in the first line of --version: the newest one that this program was tested with.
+ * The line begins as the original's does, since callers look for "(PostgreSQL)" and the number
+ * after it.
  */
 #define TESTED_WITH "18.4"
 
-/* Options in front of those of the command line, for callers that cannot give them. */
+/* Environment variable with options that are read before those of the command line: for users whose
+ * failover manager offers no way to pass options. */
 #define OPTIONS_VARIABLE "PG_REWIND_OPTIONS"
 
 #define JOBS_DEFAULT_MAX 4
 #define JOBS_MAX 64
-#define RATE_MIN_KB 32 /* both as pg_basebackup's */
+#define RATE_MIN_KB 32 /* the limits of --max-rate are those of pg_basebackup */
 #define RATE_MAX_KB (1024 * 1024)
 #define RETRY_TIMEOUT_DEFAULT_SECONDS 60
-#define WAIT_TIMEOUT_DEFAULT_SECONDS 300 /* checkpoint_timeout's default */
+#define WAIT_TIMEOUT_DEFAULT_SECONDS 300 /* default of checkpoint_timeout */
 #define TIMEOUT_MAX_SECONDS 86400
 #define REJOIN_TIMEOUT_DEFAULT_SECONDS 300
 #define RETRIES_DEFAULT 3
@@ -36,7 +38,7 @@
 
 typedef struct OptionRow OptionRow;
 
-/* Another option without which an option makes no sense. */
+/* Other options, without which an option is refused. */
 typedef enum OptionNeeds
 {
     NEEDS_NOTHING,
@@ -48,25 +50,26 @@ typedef enum OptionNeeds
     NEEDS_LOST_ROWS
 } OptionNeeds;
 
-/* Take an option into the command. value is NULL unless it has an argument; of a repeated option
- * the last one counts. */
+/* Store an option in the command. value is the option's argument, NULL without one. Of a repeated
+ * option the last one counts. */
 typedef bool OptionTaker(const OptionRow *row, Command *command, const char *value, Error *error);
 
 struct OptionRow
 {
     char letter;          /* option's letter; 0: none */
     const char *name;     /* option's long name; NULL: the row is a heading of the help */
-    const char *argument; /* argument's name in the help; NULL: the option takes none. In
-                             brackets: optional for the long option ("--NAME=ARGUMENT"), none
-                             for the letter */
+    const char *argument; /* argument's name in the help; NULL: the option takes none. A name in
+                             brackets: the long option may have an argument ("--NAME=ARGUMENT"),
+                             the letter has none */
     OptionTaker *take;
-    size_t field;      /* offset in Command, for takers of several options */
-    const char *help;  /* broken into lines of HELP_WIDTH characters */
-    OptionNeeds needs; /* without it the option is refused */
-    bool is_change;    /* asks by name for a change: --check refuses the option */
-    bool is_decided;   /* part of Options.decided */
-    int minimum;       /* of a number */
-    int maximum;       /* largest number; 0: TIMEOUT_MAX_SECONDS */
+    size_t field; /* offset in Command of the field that `take` sets; 0: `take` sets a field of its
+                     choice */
+    const char *help;  /* text of the help; printed in lines of up to HELP_WIDTH characters */
+    OptionNeeds needs; /* other option without which this one is refused */
+    bool is_change;    /* the option's purpose is a change, so --check refuses it */
+    bool is_decided;   /* the option is part of Options.decided */
+    int minimum;       /* smallest number that take_whole_number accepts */
+    int maximum;       /* largest such number; 0: TIMEOUT_MAX_SECONDS */
 };
 
 #define COMMAND(field) offsetof(Command, field)
@@ -86,7 +89,7 @@ static bool take_argument(const OptionRow *row, Command *command, const char *va
     return true;
 }
 
-/* "-j/--jobs" or "--retries". Returns text. */
+/* Returns `text`, filled with the option's name for messages, like "-j/--jobs" or "--retries". */
 #define OPTION_NAME_SIZE 64
 static const char *option_name(const OptionRow *row, char text[OPTION_NAME_SIZE])
 {
@@ -105,7 +108,7 @@ static bool error_invalid_value(const OptionRow *row, const char *value, Error *
                      option_name(row, name));
 }
 
-/* A string that is not empty. */
+/* An OptionTaker for a string that must not be empty. */
 static bool take_nonempty(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     if (value[0] == '\0')
@@ -136,7 +139,7 @@ static bool take_whole_number(const OptionRow *row, Command *command, const char
     return true;
 }
 
-/* The index of value in a list that ends with NULL; -1: it is not there. */
+/* Returns the index of value in a list that ends with NULL; -1 if the list does not have it. */
 static int find_choice(const char *value, const char *const *choices)
 {
     for (int i = 0; choices[i] != NULL; i++)
@@ -147,7 +150,7 @@ static int find_choice(const char *value, const char *const *choices)
 
 static const char *const formats[] = {"text", "json", NULL};
 
-/* Only the long option can have a FORMAT, and need not. */
+/* An OptionTaker for -P/--progress[=FORMAT]; the letter has no FORMAT. */
 static bool take_progress(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     const int format = value != NULL ? find_choice(value, formats) : 0;
@@ -200,7 +203,7 @@ static const char *const checkpoint_uses[] = {[CHECKPOINT_UNASKED] = "",
                                               [CHECKPOINT_YES] = "yes",
                                               NULL};
 
-/* Without a value it is "yes". */
+/* An OptionTaker for --checkpoint[=WHEN]; without a value it means "yes". */
 static bool take_checkpoint(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     const int use = find_choice(value != NULL ? value : "yes", checkpoint_uses);
@@ -231,8 +234,8 @@ static bool take_sync_method(const OptionRow *row, Command *command, const char 
 }
 
 /*
- * RATE as pg_basebackup takes it: a number, which may have a fraction, of kB or with the suffix M
- * of MB per second, with blanks anywhere around both.
+ * An OptionTaker for --max-rate. RATE has the syntax of pg_basebackup: kB per second, or MB with
+ * the suffix M; the number may have a fraction, and blanks may surround number and suffix.
  */
 static bool take_rate(const OptionRow *row, Command *command, const char *value, Error *error)
 {
@@ -265,7 +268,8 @@ static bool take_rate(const OptionRow *row, Command *command, const char *value,
     return true;
 }
 
-/* The server's rule: ReplicationSlotValidateName in replication/slot.c. */
+/* An OptionTaker for --slot. Slot names follow the server's rule: ReplicationSlotValidateName in
+ * replication/slot.c. */
 static bool take_slot(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     const size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_");
@@ -291,7 +295,7 @@ static bool take_keep(const OptionRow *row, Command *command, const char *value,
     return keep_add(command->options.keep, value, error);
 }
 
-/* --early-start or --late-start. */
+/* An OptionTaker for --early-start and --late-start: the last of them counts. */
 static bool take_start(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     command->options.early_start = command->options.late_start = false;
@@ -309,7 +313,7 @@ static const char *const needs_texts[] = {
     [NEEDS_LOST_ROWS] = "--save-lost-rows",
 };
 
-/* In the order of the help: what belongs together stands together. */
+/* Table of all options, in the order of the help. */
 static const OptionRow option_rows[] = {
     {.help = "Options"},
     {'D', "target-pgdata", "DIRECTORY", take_argument, OPTION(target),
@@ -461,7 +465,7 @@ static const OptionRow option_rows[] = {
 #define ROW_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
 static_assert(ROW_COUNT <= 64, "Command.given has a bit for each row");
 
-/* The row's bit in Command.given. */
+/* Returns the bit of the row's option in Command.given. */
 static uint64_t given_bit(const OptionRow *row)
 {
     return UINT64_C(1) << (row - option_rows);
@@ -470,7 +474,7 @@ static uint64_t given_bit(const OptionRow *row)
 #define HELP_COLUMN 33
 #define HELP_WIDTH 48
 
-/* As getopt_long calls it. */
+/* Returns getopt_long's name for whether the option has an argument. */
 static int argument_of(const OptionRow *row)
 {
     if (row->argument == NULL)
@@ -551,7 +555,7 @@ void command_line_print_version(void)
     printf("pg_rewind (PostgreSQL) " TESTED_WITH " (standalone " PROJECT_VERSION ")\n");
 }
 
-/* The options that the original has, without --help and --version. */
+/* Long names of the original's options, without --help and --version. */
 static const char *const original_names[] = {
     "config-file",        "debug",         "dry-run",
     "no-ensure-shutdown", "no-sync",       "progress",
@@ -561,7 +565,7 @@ static const char *const original_names[] = {
 #define ORIGINAL_COUNT (sizeof(original_names) / sizeof(original_names[0]))
 #define ABBREVIATIONS_MAX 64
 
-/* The options as getopt_long reads them. */
+/* The table of options in the form that getopt_long reads. */
 typedef struct Syntax
 {
     struct option long_options[ROW_COUNT + ABBREVIATIONS_MAX + 1];
@@ -570,8 +574,8 @@ typedef struct Syntax
     char letters[2 * ROW_COUNT + 1];
 } Syntax;
 
-/* True if this beginning of an option's name means that option to the original, alone, while we
- * have others that begin so. */
+/* True if the first `length` characters of an original option's name are unique among the options
+ * of the original, but not among the options of this program. */
 static bool is_originals(const char *name, size_t length)
 {
     bool known = false;
@@ -587,8 +591,8 @@ static bool is_originals(const char *name, size_t length)
     return known && originals == 1 && ours > 1;
 }
 
-/* A beginning that an option of the original shares with ours means the original's: it counts as a
- * whole name. */
+/* Keep abbreviations that the original accepts. An option that only this program has would make
+ * some of them ambiguous; each of these becomes another name of the original's option. */
 static void add_abbreviations(Syntax *syntax, struct option option)
 {
     const char *name = option.name;
@@ -608,7 +612,8 @@ static void add_abbreviations(Syntax *syntax, struct option option)
     }
 }
 
-/* getopt_long returns the letter, or after all letters the index of the row. */
+/* Fill *syntax from the table. For a letter getopt_long will return the letter, for a long name
+ * UCHAR_MAX + 1 + the index of the row. */
 static void make_syntax(Syntax *syntax)
 {
     size_t length = 0;
@@ -623,7 +628,7 @@ static void make_syntax(Syntax *syntax)
         syntax->long_options[syntax->long_count++] =
             (struct option){row->name, argument_of(row), NULL, UCHAR_MAX + 1 + (int) i};
         add_abbreviations(syntax, syntax->long_options[syntax->long_count - 1]);
-        /* getopt says '?' for what it does not know, so -? is looked for in command_line_read. */
+        /* getopt_long returns '?' for unknown options, so command_line_read itself looks for -?. */
         if (row->letter == 0 || row->letter == '?')
             continue;
         syntax->letters[length++] = row->letter;
@@ -632,7 +637,8 @@ static void make_syntax(Syntax *syntax)
     }
 }
 
-/* The next option; NULL after the last, or for a *wrong one. */
+/* Returns the row of the next option; NULL after the last option, or with *wrong set for an option
+ * that getopt_long refuses. */
 static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax, bool *wrong)
 {
     const int letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
@@ -646,8 +652,8 @@ static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax,
     return NULL;
 }
 
-/* Take the report's options from a command line with a wrong option. pg_rewind does nothing then,
- * but writes the error to a report that was asked for. */
+/* Take the options of the report from a command line with a wrong option: the run fails, but a
+ * report that was asked for must still be written, with the error. */
 static void take_report_options(int argc, char **argv, const Syntax *syntax, Command *command)
 {
     const OptionRow *row;
@@ -661,8 +667,9 @@ static void take_report_options(int argc, char **argv, const Syntax *syntax, Com
 }
 
 /*
- * Read the options up to --help or --version. Where getopt has said itself what is wrong, the kind
- * is ERROR_REPORTED. *first_argument: index of what is no option, else argc.
+ * Read the options up to --help or --version. If getopt_long has already printed what is wrong, the
+ * error's kind is ERROR_REPORTED. *first_argument is the index of the first argument that is not an
+ * option; argc without such an argument.
  */
 static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *command,
                           int *first_argument, Error *error)
@@ -670,7 +677,7 @@ static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *
     const OptionRow *row = NULL;
     bool wrong = false;
 
-    optind = 0; /* begin */
+    optind = 0; /* restarts getopt_long */
     while (!command->help && !command->version &&
            (row = next_option(argc, argv, syntax, &wrong)) != NULL)
         if (!row->take(row, command, optarg, error))
@@ -688,16 +695,16 @@ static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *
     return false;
 }
 
-/* True if the row's option is given, and what it asks for must be possible: --checkpoint=auto does
- * without. */
+/* True if the option is given and its request must be possible. The request of --checkpoint=auto or
+ * =no need not be possible. */
 static bool insists_on(const Command *command, const OptionRow *row)
 {
     return (command->given & given_bit(row)) != 0 &&
            (row->take != take_checkpoint || command->options.checkpoint == CHECKPOINT_YES);
 }
 
-/* --check changes nothing: options that ask for a change by name contradict it. The others say
- * which rewind is meant. */
+/* Refuse options that contradict --check, which changes nothing: those whose purpose is a change.
+ * All other options are accepted, since they describe the rewind that --check judges. */
 static bool check_options_of_check(const Command *command, Error *error)
 {
     for (size_t i = 0; command->options.check && i < ROW_COUNT; i++)
@@ -716,7 +723,7 @@ static bool check_needs(const OptionRow *row, const Command *command, Error *err
         [NEEDS_NOTHING] = true,
         [NEEDS_CHECK] = options->check,
         [NEEDS_SERVER] = options->source_server != NULL,
-        [NEEDS_STANDBY] = options->write_recovery_conf, /* set by --rejoin too */
+        [NEEDS_STANDBY] = options->write_recovery_conf, /* --rejoin sets this as well */
         [NEEDS_SLOT] = options->slot != NULL,
         [NEEDS_REJOIN] = options->rejoin,
         [NEEDS_LOST_ROWS] = options->save_lost_rows != NULL,
@@ -727,7 +734,8 @@ static bool check_needs(const OptionRow *row, const Command *command, Error *err
                      needs_texts[row->needs]);
 }
 
-/* The option as a journal notes it: alone it says "yes". */
+/* Argument of --checkpoint in Options.decided; NULL: the option is left out. An empty argument
+ * means "yes". */
 static const char *const decided_checkpoints[] = {[CHECKPOINT_UNASKED] = NULL,
                                                   [CHECKPOINT_NO] = "no",
                                                   [CHECKPOINT_AUTO] = "auto",
@@ -751,7 +759,7 @@ static void append_decided_number(const OptionRow *row, const Command *command, 
                       *(const int *) (const void *) ((const char *) command + row->field));
 }
 
-/* Make Options.decided, which lives as long as the program. */
+/* Set Options.decided, the text of the options for the journal. It lives as long as *command. */
 static void make_decided(Command *command)
 {
     const Keep *keep = &command->keep;
@@ -788,7 +796,7 @@ static void make_decided(Command *command)
     command->options.decided = buffer_string(&command->decided);
 }
 
-/* True if the command line asks for --help or --version, before anything that is wrong. */
+/* True if the command line has --help or --version, with no wrong option before it. */
 static bool asks_for_information(int argc, char **argv, const Syntax *syntax)
 {
     const int print_errors = opterr;
@@ -803,8 +811,9 @@ static bool asks_for_information(int argc, char **argv, const Syntax *syntax)
     return row != NULL;
 }
 
-/* An option that ends the run with success but without a rewind makes a caller believe in one; and
- * the caller of a rewind does not expect a server to be started. */
+/* Refuse options in PG_REWIND_OPTIONS that would deceive callers who know nothing of the variable:
+ * after a success without a rewind a caller believes in a rewind, and a caller that starts the
+ * server itself does not expect --rejoin to start it. */
 static bool check_environment_rewinds(const Command *command, Error *error)
 {
     const char *name = command->help              ? "--help"
@@ -818,7 +827,8 @@ static bool check_environment_rewinds(const Command *command, Error *error)
            error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS must not ask for %s", name);
 }
 
-/* The words live as long as the command. Programs that this one runs do not get them. */
+/* Read the options in PG_REWIND_OPTIONS. Their words live in command->environment. The variable is
+ * unset, so that programs run by this one do not see it. */
 static bool parse_environment(const Syntax *syntax, Command *command, Error *error)
 {
     const char *text = getenv(OPTIONS_VARIABLE);
@@ -836,7 +846,7 @@ static bool parse_environment(const Syntax *syntax, Command *command, Error *err
     if (words == NULL)
         return error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has %s", wrong);
     unsetenv(OPTIONS_VARIABLE);
-    /* getopt begins its messages with it. */
+    /* getopt_long begins its messages with the name. */
     snprintf(name, sizeof(name), "%.30s: " OPTIONS_VARIABLE, log_program_name());
     count = (int) word_count + 1;
     arguments = memory_allocate_zeroed(word_count + 2, sizeof(*arguments));
@@ -913,7 +923,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
                                      .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS,
                                      .wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS,
                                      .rejoin_timeout_seconds = REJOIN_TIMEOUT_DEFAULT_SECONDS}};
-    command->help = argc > 1 && strcmp(argv[1], "-?") == 0; /* contract: only in the first place */
+    command->help = argc > 1 && strcmp(argv[1], "-?") == 0; /* contract: only as argument 1 */
     if (command->help)
         return true;
     make_syntax(&syntax);

@@ -18,7 +18,7 @@ typedef enum ReportFormat
     REPORT_JSON
 } ReportFormat;
 
-/* Everything that a command line sets, and when it was read. */
+/* Everything that a command line sets, and the time when it was read. */
 typedef struct Command
 {
     int64_t begin;      /* microseconds since 2000-01-01 UTC */

@@ -15,7 +15,7 @@ typedef struct Chooser
     StartInput in;
     Arena *arena;
     bool foretells; /* recovery_start_foretell: no WAL is read, no checkpoint made */
-    bool has_room;  /* room is assumed, not measured */
+    bool has_room;  /* enough disk space is assumed, not measured */
     StartFacts facts;
     RecoveryStart *start; /* result; start->chosen: start whose WAL was, or is, read last */
     Start late;           /* the late start whose redo position is facts.late */
@@ -25,12 +25,13 @@ typedef struct Chooser
                       changes up to facts.changes_end that were not yet added; NULL if all were */
     ScanResult scanned;
     bool scanned_once;       /* the WAL that `scan` read was removed as it was read */
-    Error missing;           /* error: WAL is missing, or no WAL tells the target's changes */
+    Error missing;           /* error that names missing WAL, or says that no WAL shows the target's
+                                changes */
     Error lacks_room[2];     /* error for the early start, error for the late one */
     uint64_t first_segment;  /* first segment from the early start on that is gone from the source,
                                 or if none is, the first one that the target does not keep */
     bool wal_is_gone;        /* first_segment is gone from the source */
-    bool told_of_checkpoint; /* reported to the user: a dry run makes none */
+    bool told_of_checkpoint; /* the message that a dry run makes no checkpoint was printed */
     bool role_asked;         /* facts.may_checkpoint and buffers_bytes are known */
 } Chooser;
 
@@ -67,7 +68,8 @@ static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
     if (changes == NULL || !changes->scanned.wal_level_from_stop || chain->parameter_count == 0 ||
         chain->wal_level_proven)
         return;
-    /* The checkpoint of the stop before that record is late enough. */
+    /* The hazard is noted at the start, not at the record that changes the level: the shutdown
+     * checkpoint just before this record is already late enough. */
     replay_hazard_add(hazard, chooser->start->chosen.redo);
     error_set(&hazard->error, ERROR_FAILED,
               "source server may have run with \"wal_level = minimal\"");
@@ -78,9 +80,10 @@ static void find_unknown_level(Chooser *chooser, const ScanResult *chain)
 }
 
 /*
- * The rewound target's server reads the source's history file. Where that lacks its oldest
- * timelines, recovery cannot start on one of them, nor on a page that begins on one: "requested
- * timeline is not a child of this server's history", "unexpected timeline ID". (Rule C28.)
+ * Find a start on a timeline that the source's history file lacks. The rewound target's server
+ * reads this file: recovery can start neither on a timeline that the file does not list, nor on a
+ * page of WAL that begins on one. The server stops with "requested timeline is not a child of this
+ * server's history" or "unexpected timeline ID". (Rule C28.)
  */
 static void find_unknown_timeline(Chooser *chooser)
 {
@@ -115,7 +118,7 @@ static bool fetch_replay(Chooser *chooser, const StartDecision *decision, Error 
     bool result;
 
     start->chosen = decision->late ? chooser->late : start->earliest;
-    /* The checkpoint may lie past the end of the WAL known before. */
+    /* A checkpoint that was just made may lie past the end of WAL known before. */
     start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.from = start->chosen.redo;
     reading.end = start->wal_end;
@@ -180,7 +183,8 @@ static bool make_checkpoint(Chooser *chooser, const CheckpointEstimate *estimate
         if (estimate->pays)
             log_detail("It should spare %.0f s of replay, and cost %.0f s.",
                        estimate->replay_seconds, estimate->seconds);
-        /* The one exception to invariant 6, asked for by name. */
+        /* An exception to invariant 6 (nothing is written on the source), asked for with
+         * --checkpoint. */
         return source_server_checkpoint(source, error) &&
                source_state_read_again(source, state, state, error);
     }
@@ -217,8 +221,9 @@ static bool find_makes_checkpoint(Chooser *chooser, bool *makes, Error *error)
     return true;
 }
 
-/* A FactFetcher for START_UNKNOWN_LATER. Past a hazard, wait for the source's own checkpoint: a
- * primary makes one at once after it has copied a database, and a spread one after promotion. */
+/* A FactFetcher for START_UNKNOWN_LATER. If a later start is wanted because of a hazard, wait for
+ * the source's own next checkpoint: a primary makes one at once after it has copied a database, and
+ * a spread one after promotion. */
 static bool fetch_later_start(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     const Options *options = chooser->in.options;
@@ -284,8 +289,8 @@ static bool fetch_room(Chooser *chooser, const StartDecision *decision, Error *e
     return true;
 }
 
-/* A FactFetcher for START_UNKNOWN_WAL, before WAL is fetched: archives are asked only for
- * the first segments that are gone from the source. */
+/* A FactFetcher for START_UNKNOWN_WAL, before WAL is fetched. To spare calls of restore commands,
+ * ask archives only for the first segment that is gone from the source. */
 static bool fetch_wal_there(Chooser *chooser, const StartDecision *decision, Error *error)
 {
     StartFacts *facts = &chooser->facts;
@@ -331,7 +336,8 @@ static bool fetch_summaries(Chooser *chooser, const StartDecision *decision, Err
     if (!source_summaries_read(clusters, facts->early, facts->late, chooser->foretells, summaries,
                                error))
         return false;
-    /* A summary may lack what a record of a custom resource manager does to a relation. */
+    /* Summaries are not enough where custom resource managers write WAL: a summary may lack what
+     * their records do to a relation. */
     if (summaries->end < divergence ||
         (chooser->in.changes != NULL && chooser->in.changes->scanned.custom_rmgr_seen))
         return true;
@@ -538,7 +544,7 @@ static const FactFetcher fetchers[] = {
     [START_UNKNOWN_CHANGES] = fetch_changes,
 };
 
-/* Add the hint that makes a later start possible. */
+/* Add a hint that names a command which makes a later start possible. */
 static bool error_hint_checkpoint(const Chooser *chooser, Error *error)
 {
     const Options *options = chooser->in.options;
@@ -646,7 +652,8 @@ bool recovery_start_foretell(const StartInput *input, Arena *arena, bool has_roo
     *foretold = (StartForetold){.lacks_room = decision.refusal == START_LACKS_ROOM};
     if (facts->compares)
         return result;
-    /* With --late-start the decision needs no look for WAL, but foretold->replayed does. */
+    /* With --late-start the decision does not depend on whether WAL exists, but foretold->replayed
+     * does. */
     if (result && !facts->wal_was_looked_for && !facts->changes_unknown &&
         !facts->summaries_spare_gone && !fetch_wal_there(&chooser, &decision, error))
         return false;
@@ -708,7 +715,7 @@ static void warn_of_former_limits(const Chooser *chooser)
 
     if (chooser->hazard.origin_drop_lsn != LSN_INVALID)
         replay_hazard_warn_of_origins(version, chooser->hazard.origin_drop_lsn);
-    /* From 12 on, -R writes the settings as high as replay needs them. */
+    /* From PostgreSQL 12 on, -R writes the settings as high as replay needs them. */
     if (limits == LSN_INVALID ||
         (chooser->in.options->write_recovery_conf && version->recovery_settings != RECOVERY_CONF))
         return;
@@ -737,7 +744,8 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
                       .checkpoint_made = start->choice.checkpoint_made};
     if (decision->is_expected)
     {
-        /* The rewind's own checkpoint will lie past all WAL of now: none of it is needed. */
+        /* A dry run expects the checkpoint that the rewind will make: it will lie past all present
+         * WAL, so none of this WAL is needed. */
         start->wal_from = start->wal_end;
         return chooser->facts.compares || leave_to_comparing(chooser, error);
     }
@@ -767,7 +775,8 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     return true;
 }
 
-/* Advise a checkpoint if one would pay: before the rewind, while the user can still interrupt. */
+/* Advise a checkpoint if one would pay. Called before the rewind, while the user can still
+ * interrupt. */
 static void advise_checkpoint(const Chooser *chooser)
 {
     StartChoice *choice = &chooser->start->choice;
