@@ -11,17 +11,19 @@
 #include <stdlib.h>
 
 #define MEGABYTE 1048576
-#define RATE_BYTES_MIN (16 * MEGABYTE) /* what tells how fast the source is */
+#define RATE_BYTES_MIN (16 * MEGABYTE) /* bytes fetched before a rate is computed from them */
 #define SOURCE_PATH_SIZE (WAL_NAME_SIZE + 16)
 
-/* A server does not send a piece that is all zeros, as those after a switch of segments are. */
+/* Size of the pieces that a server is asked for. The end of a segment after pg_switch_wal is zeros:
+ * small pieces let the server leave most of it out, since it does not send a piece that is all
+ * zeros. */
 #define PIECE_SIZE (256 * 1024)
-#define COPIED_SIZE (2 * MEGABYTE) /* for the source's directory, whose zeros cost nothing */
+#define COPIED_SIZE (2 * MEGABYTE) /* size of pieces that are copied from a source directory */
 
-/* The pieces of one request to the source. */
+/* Limits of the number of pieces in one request to the source. */
 #define BATCH_PIECES_MIN 4
 #define BATCH_PIECES_MAX 64
-#define BATCHES_PER_WORKER 4 /* for several segments */
+#define BATCHES_PER_WORKER 4 /* requests of each worker, if more than one segment is fetched */
 
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const SourceState *state, const char *restore_command,
@@ -38,7 +40,8 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
     store.source_directory = source->is_server ? NULL
                                                : arena_printf(arena, "%s/%s", source->directory,
                                                               control->version->wal_directory);
-    /* A server says where its WAL ends, and has that segment. */
+    /* Limits are for a source directory only: a server reports where its WAL ends, and has the
+     * segment of that end. */
     store.limits = source->is_server ? (WalLimits){0} : wal_limits_of(control);
     *wal = (SourceWal){.arena = arena,
                        .options = *options,
@@ -53,7 +56,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 
 /* ---- Segments ---- */
 
-/* List the source's pg_wal, if that was not done yet. */
+/* List the source's pg_wal, unless an earlier call has listed it. */
 static bool list_segments(SourceWal *wal, Error *error)
 {
     return wal->listed.is_known ||
@@ -97,29 +100,32 @@ uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
 
 /* ---- Fetching ---- */
 
-/* One segment that is fetched. */
+/* A segment that is being fetched. */
 typedef struct SegmentFetch
 {
-    const char *source_path; /* pg_wal/NAME */
-    const char *path;        /* the file that is written */
-    const char *whole_path;  /* when all has come the file is extended to a segment's size by zeros,
-                                and gets this name; if the source does not have all it is removed */
-    uint64_t number;         /* number of a segment that is fetched to the scratch directory */
-    uint32_t begin, size;    /* [begin, size) is fetched; the file has what comes before */
-    atomic_bool missing;     /* the source lacks the segment, or a part of it */
-    atomic_uint_least64_t left; /* bytes of the pieces that are not done */
+    const char *source_path;    /* path in the source's data directory: pg_wal/NAME */
+    const char *path;           /* file that is written */
+    const char *whole_path;     /* name that the file gets when all wanted bytes have arrived; it is
+                                   then     extended by zeros to a segment's size. If the source lacks
+                                   some     of     the bytes, the file is removed */
+    uint64_t number;            /* segment's number; set only by list_fetches */
+    uint32_t begin, size;       /* offsets of the bytes to fetch, [begin, size); earlier bytes are
+                                   already in the file */
+    atomic_bool missing;        /* the source lacks the segment, or a part of it */
+    atomic_uint_least64_t left; /* bytes not yet fetched */
 } SegmentFetch;
 
-/* Those that are fetched at once. */
+/* The segments that one call of file_pieces_ask fetches. */
 typedef struct WalFetch
 {
     const SourceWal *wal;
-    Arena *arena; /* holds the paths */
-    SegmentFetch *segments;
+    Arena *arena;           /* owns the paths */
+    SegmentFetch *segments; /* array of `count` segments */
     size_t count;
-    uint64_t bytes;                       /* bytes that are asked for */
+    uint64_t bytes;                       /* bytes to fetch */
     atomic_uint_least64_t received_bytes; /* bytes that have arrived */
-    size_t next;                          /* under the lock */
+    size_t
+        next; /* index of the segment that next_segment returns next; guarded by FilePieces.lock */
 } WalFetch;
 
 static SegmentFetch *add_segment(WalFetch *fetch, const char *name, const char *path, uint32_t size)
@@ -137,6 +143,7 @@ static SegmentFetch *add_segment(WalFetch *fetch, const char *name, const char *
     return &fetch->segments[fetch->count - 1];
 }
 
+/* FilePieces.next_range: a segment is one range. */
 static bool next_segment(void *context, FilePiece *range)
 {
     WalFetch *fetch = context;
@@ -156,8 +163,9 @@ static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, 
     return open_file_switch(&worker->file, segment->path, OPEN_TO_CREATE, NULL, error);
 }
 
-/* Count a piece of which `size` bytes are here. With the last piece the file is whole. Where the
- * source lacks some, a part that was fetched earlier is of no use either. */
+/* Count a piece of which `size` bytes have arrived. After a segment's last piece, give the file its
+ * size and name. If the source lacked bytes of the segment, remove the file instead, and a part
+ * that was fetched earlier: the segment will come from another place. */
 static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                          uint64_t size, Error *error)
 {
@@ -179,6 +187,7 @@ static bool finish_piece(WalFetch *fetch, PieceWorker *worker, const FilePiece *
     return file_rename(segment->path, segment->whole_path, error);
 }
 
+/* FilePieces.take_answer, for a server as source. */
 static bool write_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
                                 const uint8_t *bytes, size_t size, Error *error)
 {
@@ -191,6 +200,7 @@ static bool write_segment_piece(void *context, PieceWorker *worker, const FilePi
            finish_piece(fetch, worker, piece, bytes == NULL ? 0 : size, error);
 }
 
+/* FilePieces.take_file, for a directory as source. */
 static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
                                const FileRange *file, Error *error)
 {
@@ -212,15 +222,16 @@ static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePie
     return finish_piece(fetch, worker, piece, copied, error);
 }
 
-/* Fetch in `workers` threads, which the source has granted. What is fetched is divided between the
- * workers, and a request to the source asks for no more than 16 MB. */
+/* Fetch the segments with `workers` threads, as many as the source has granted. Requests are small
+ * enough to give every worker some, and never more than 16 MB. */
 static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
 {
     Source *source = fetch->wal->clusters->source;
     const size_t batches = (size_t) workers * (fetch->count > 1 ? BATCHES_PER_WORKER : 1);
     const uint32_t piece_size =
         rate_piece(source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE);
-    /* Few pieces for each request, so that all workers have some; but a request has its delay. */
+    /* Pieces in a request: few, so that all workers have some, but not too few, since every request
+     * waits for the link's delay. */
     const size_t share = (size_t) (fetch->bytes / piece_size) / batches + 1;
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FilePieces pieces = {.source = source,
@@ -238,7 +249,7 @@ static bool fetch_pieces(WalFetch *fetch, int workers, Error *error)
     return file_pieces_ask(&pieces, workers, error);
 }
 
-/* A FetchDelivery. */
+/* A FetchDelivery: set the bool `context` if the file has any bytes. */
 static bool note_bytes(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
 {
     bool *there = context;
@@ -249,6 +260,7 @@ static bool note_bytes(void *context, size_t index, const uint8_t *bytes, size_t
     return true;
 }
 
+/* Set *has if the source has the file pg_wal/NAME and it is not empty. */
 static bool source_has_file(const SourceWal *wal, const char *name, bool *has, Error *error)
 {
     Source *source = wal->clusters->source;
@@ -285,8 +297,8 @@ bool source_wal_fetch_segment(void *context, const char *name, const char *path,
     return result;
 }
 
-/* The path of the segment in the scratch directory, which is there: fetched from the source, or
- * restored. */
+/* Returns the path of the segment's copy in the scratch directory, which must exist: the copy that
+ * was fetched from the source (`fetched`), or the one from an archive. */
 static const char *copy_path(const SourceWal *wal, uint64_t segment, bool fetched, Buffer *path)
 {
     char name[WAL_NAME_SIZE];
@@ -297,6 +309,7 @@ static const char *copy_path(const SourceWal *wal, uint64_t segment, bool fetche
     return buffer_string(path);
 }
 
+/* True if the scratch directory has that copy of the segment: see copy_path. */
 static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
 {
     AUTO_BUFFER Buffer path = {0};
@@ -304,7 +317,8 @@ static bool scratch_has(const SourceWal *wal, uint64_t segment, bool fetched)
     return wal->scratch->path != NULL && file_exists("", copy_path(wal, segment, fetched, &path));
 }
 
-/* The bytes of a segment, from its first, that the source has sent. */
+/* Returns the number of a segment's bytes, from its first, that were fetched from the source and
+ * are still in the scratch directory. */
 static uint32_t size_sent(const SourceWal *wal, uint64_t segment)
 {
     const WalShape *shape = &wal->store->stream.shape;
@@ -316,8 +330,9 @@ static uint32_t size_sent(const SourceWal *wal, uint64_t segment)
     return in_part ? wal->part_size : shape->segment_size;
 }
 
-/* The size that is wanted of a segment, from its first byte: 0 if all of that is here already.
- * *sent: the size of what is here; without `here` set of what the target keeps. */
+/* Returns the number of a segment's bytes, from its first, that WAL up to `end` needs; 0 if all of
+ * them are already here. Set *sent to the number of bytes that are already here: kept by the
+ * target, or, if `here`, fetched. */
 static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, bool here,
                             uint32_t *sent)
 {
@@ -332,10 +347,11 @@ static uint32_t size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, boo
 /* ---- Space ---- */
 
 /*
- * The bytes of [from, end) that are still to come to a disk: not segments that the target keeps,
- * nor those that are gone by this list, nor, with `here` set, what was fetched. The end that a
- * source reports may be far from the truth: segments of which nothing can be here are not counted
- * one by one.
+ * Returns the number of bytes of [from, end) that must still be fetched. Not counted are segments
+ * that the target keeps, segments that `listed` lacks, and, if `here`, bytes that were fetched.
+ *
+ * A source may report a wrong `end` that is far away. So that the loop does not run through all
+ * these segments, segments after the last that can be here are not counted one by one.
  */
 static uint64_t bytes_to_come(const SourceWal *wal, const ListedWal *listed, Lsn from, Lsn end,
                               bool here)
@@ -393,7 +409,7 @@ static bool error_no_space(const char *directory, uint64_t needed, uint64_t room
 bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t beside, Error *error)
 {
     static const char make_space[] = "Make space and run pg_rewind again.";
-    const ListedWal none = {0}; /* what is gone comes from an archive */
+    const ListedWal none = {0}; /* count segments that are gone as well: archives have them */
     const bool writes = !wal->only_reads;
     const char *scratch = wal->scratch->path;
     const char *directory = writes ? scratch : wal->clusters->target.directory;
@@ -407,8 +423,8 @@ bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t be
         return false;
     if (!writes)
     {
-        /* A rewind can write to the target's data directory; what a dry run has written to the same
-         * disk is removed at its end. */
+        /* Find the room that a rewind would have: free space of the target's data directory, and
+         * the space of this dry run's own files on the same disk, which are removed at its end. */
         if (!file_space(directory, &space, error) || !place_pool(directory, &pool, error))
             return false;
         room = space.free_bytes;
@@ -419,7 +435,8 @@ bool source_wal_check_space(const SourceWal *wal, Lsn from, Lsn end, uint64_t be
     return needed <= room || error_no_space(directory, needed, room, make_space, error);
 }
 
-/* List those of [from, end) that the source has; an error if the scratch directory has no room. */
+/* Add to `fetch` the segments of [from, end) that must be fetched and that the source has. Fails if
+ * the scratch directory has too little room for them. */
 static bool list_fetches(WalFetch *fetch, Lsn from, Lsn end, Error *error)
 {
     const SourceWal *wal = fetch->wal;
@@ -469,9 +486,9 @@ double source_wal_fetch_rate(const SourceWal *wal)
     return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
 }
 
-/* Continue fetching after the part of a segment that is here, if the file still exists; that is
- * right because WAL that a server has flushed does not change. Until the rest has arrived the part
- * is not noted. */
+/* If a segment of `fetch` was already fetched in part, let its fetch continue the file of this
+ * part. That gives correct bytes because WAL that a server has flushed does not change. Until the
+ * rest has arrived, wal->part_size is 0, since a failure leaves no usable part. */
 static bool continue_part(SourceWal *wal, const WalFetch *fetch, Error *error)
 {
     for (size_t i = 0; i < fetch->count; i++)
@@ -506,7 +523,7 @@ static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
         progress_end(result);
     wal->fetched_bytes += fetch->received_bytes;
     wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
-    /* Remember which segment is here in part: only the last one can be. */
+    /* If the last segment was fetched in part, note it; all others are whole. */
     last = &fetch->segments[fetch->count - 1];
     if (!result || last->size == wal->store->stream.shape.segment_size || last->missing)
         return result;
@@ -535,8 +552,7 @@ bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
     return true;
 }
 
-/* True if a dry run has fetched the whole segment, even if the copy was removed for lack of space.
- */
+/* True if a dry run has fetched the whole segment, even if the copy was removed to free space. */
 static bool has_come(const SourceWal *wal, uint64_t segment)
 {
     return wal->only_reads && wal->clusters->source->is_server &&
@@ -605,8 +621,8 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
                       version->wal_directory);
 }
 
-/* Set *found if a place has the segment, as source_wal_find does, without the target's own command.
- * A segment that was not fetched counts as found if a server has it. */
+/* Set *found if a place has the segment, as source_wal_find does, but without asking the target's
+ * own restore command. A segment that was not yet fetched counts as found if the server has it. */
 static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found,
                                  Error *error)
 {
@@ -629,15 +645,16 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
     return true;
 }
 
-/* The segments that source_wal_check_there names. */
+/* The list of missing segments that source_wal_check_there makes. */
 typedef struct MissingWal
 {
-    Buffer *names;
-    Lsn end;     /* end of the last missing segment */
-    bool last;   /* the segment that was looked for last is one */
-    bool enough; /* the list is long enough */
+    Buffer *names; /* names of the missing segments: see wal_missing_add */
+    Lsn end;       /* end of the last missing segment */
+    bool last;     /* the segment that was looked for last is missing */
+    bool enough;   /* the list is long enough to be printed: look no further */
 } MissingWal;
 
+/* Add the segment to `missing` if no place has it. */
 static bool look_for_segment(SourceWal *wal, uint64_t segment, bool fetched, MissingWal *missing,
                              Error *error)
 {
@@ -655,6 +672,7 @@ static bool look_for_segment(SourceWal *wal, uint64_t segment, bool fetched, Mis
     return true;
 }
 
+/* Fill *missing as source_wal_check_there describes. */
 static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
                                   MissingWal *missing, Error *error)
 {
@@ -672,7 +690,8 @@ static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_
     for (; segment <= needed && missing->last && !missing->enough; segment++)
         if (!look_for_segment(wal, segment, false, missing, error))
             return false;
-    /* Those that are gone after a segment that is there; an archive that has one may have more. */
+    /* If any is missing, list also later segments that are gone from the source, up to the first
+     * that an archive has: the archive probably has those that follow. */
     missing->last = missing->names->size > 0;
     while ((segment = listed_wal_next_gone(&wal->listed, segment)) <= needed && missing->last &&
            !missing->enough)

@@ -61,9 +61,9 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
 MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
                                          Error *error);
 
-/* Fetch the segments of [from, end) to the scratch directory, as far as the source has them.
- * Segments that are already there, or that the target has, are not fetched again. Does nothing if
- * the source is a directory. */
+/* Fetch those segments of [from, end) that the source has to the scratch directory. Segments that
+ * the scratch directory already has, or that the target keeps, are not fetched again. Does nothing
+ * if the source is a directory. */
 MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error);
 
 /* Set *has if the source itself has this segment, in its pg_wal. Archives are not asked. */
@@ -99,14 +99,14 @@ MUST_CHECK bool source_wal_remove_fetched(SourceWal *wal, Error *error);
 /* Remove the copy of a segment that was fetched, if there is one. */
 MUST_CHECK bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error);
 
-/* Remove the fetched copies of the segments from the one that holds `from` up to the one that holds
- * lsn, which stays; copies from an archive are removed, too. */
+/* Remove copies of segments, fetched from the source or from an archive: those from the segment of
+ * the position `from` on, up to but not including the segment of the position lsn. */
 MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
 
 /* ---- Segments ---- */
 
-/* The number of the first segment, at or after the one that holds `from`, that the target does not
- * keep: it must come from the source or an archive. */
+/* Returns the number of the first segment, from the segment of the position `from` on, that the
+ * target does not keep: it must come from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
 
 /* The bytes of the segment, from its first one, that lie in the scratch directory; in a dry run,
@@ -132,9 +132,9 @@ MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, 
 MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
                                        Lsn *missing_end, Error *error);
 
-/* Let the store ask the target's own restore command from now on, as -c would: the server that will
- * start can find segments there that the source no longer has. Returns false if the target has no
- * such command, if it is asked already, or if an option names another one. */
+/* Let the store ask the target's own restore command from now on, like -c: the rewound target's
+ * server will ask it too, for segments that the source no longer has. Returns false if the target
+ * has no such command, if it is asked already, or if an option names another one. */
 bool source_wal_ask_target_command(SourceWal *wal);
 
 /* Set *can if the target's own restore command has a segment that the source no longer has. Always
@@ -154,8 +154,8 @@ typedef struct SourceWalReading
 {
     Lsn from; /* where recovery may start */
     Lsn end;
-    bool once; /* remove the fetched copy of a segment as soon as it was read, except the one that
-                  holds `end` */
+    bool once; /* remove the fetched copy of each segment as soon as it was read, except the copy of
+                  the segment with the position `end` */
 
     /* Set by source_wal_read. */
     Lsn last_end;    /* end of the last whole record */

@@ -11,9 +11,9 @@ typedef struct StandbyArchive
 {
     const Options *options;
     const Clusters *clusters;    /* with the source's history */
-    const char *restore_command; /* restore_command of that server, run only if the target has it
-                                    now or an option names it; NULL: the server has none, and only
-                                    pg_wal is looked at */
+    const char *restore_command; /* restore_command of that server, run only if it is the target's
+                                    present one or an option's; NULL: the server has none, so only
+                                    pg_wal is examined */
     bool takes_newest_timeline;  /* recovery follows the newest timeline that it finds */
     bool rewound;                /* the target is rewound; false: its pg_wal stays as it is */
     Lsn divergence; /* divergence of a target that is rewound; LSN_INVALID: not known */
@@ -28,9 +28,9 @@ typedef struct MisleadingWal
     Timeline first_newer, last_newer;
     bool newer_in_archive, newer_in_pg_wal;
 
-    /* Name of a file in the archive that is named like a file of the source and has another
-     * content: the history file of the source's timeline, or the segment of the divergence, with
-     * the target's lost WAL, which the server would replay. "": no such file. */
+    /* Name of an archived file that has a source file's name but another content: the history file
+     * of the source's timeline, or the segment of the divergence with the target's lost WAL, which
+     * the server would replay. "": the archive has no such file. */
     char not_sources[WAL_NAME_SIZE];
 
     /* The server's restore_command if it was not run, so that the archive was not asked; NULL: it

@@ -1,6 +1,6 @@
 /*
- * Where WAL is looked for: the archives that options name, and what a segment's position says about
- * the places that may be asked for it.
+ * Places where WAL is looked for: the archives that options name, and rules by which a segment's
+ * position allows or forbids to ask a place.
  */
 #ifndef WAL_STORE_WAL_PLACES_H
 #define WAL_STORE_WAL_PLACES_H

@@ -11,24 +11,25 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
+#define INCOMING                                                                                   \
+    "incoming" /* directory below the scratch directory, for files that are not whole */
 #define PARTIAL ".partial"
-#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
+#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* has room for the longest suffix, ".partial.zst" */
 
-/* A segment that is looked for. */
+/* The segment that places are asked for. */
 typedef struct WantedWal
 {
     uint64_t segment;
     char name[WAL_NAME_SIZE];
 } WantedWal;
 
-/* The answer of a place. */
+/* A place's answer. */
 typedef struct FoundWal
 {
-    int fd; /* -1: it does not have the segment */
-    Buffer path;
-    Buffer why_not;      /* a sentence for people, or "" */
-    const char *archive; /* the directory that was asked last; NULL: none was */
+    int fd;              /* segment's file, open for reading; -1: the place does not have it */
+    Buffer path;         /* path of the file, or of the file that was looked for last */
+    Buffer why_not;      /* sentence on why the place does not have the segment; may be "" */
+    const char *archive; /* directory of --wal-archive asked last; NULL: none was asked */
 } FoundWal;
 
 #define AUTO_FOUND __attribute__((cleanup(found_free)))
@@ -142,7 +143,8 @@ bool wal_file_is_segment(const WalShape *shape, int fd, const char *path, uint64
     return true;
 }
 
-/* Open the file if it holds the segment. */
+/* Open the file at found->path if its first page is the segment's; otherwise leave found->fd at -1.
+ */
 static bool open_if_valid(const WalStore *store, const WantedWal *wanted, FoundWal *found,
                           Error *error)
 {
@@ -176,7 +178,7 @@ static bool error_segment_size(const WalStore *store, const char *path, uint64_t
                      (long long) store->stream.shape.segment_size); /* contract */
 }
 
-/* ---- The clusters' own pg_wal ---- */
+/* ---- The clusters' own pg_wal: a WalPlaceRow.open for each place ---- */
 
 static bool open_in_own_pg_wal(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                Error *error)
@@ -223,8 +225,8 @@ static bool open_held_of_common_history(WalStore *store, const WantedWal *wanted
     return !span_of(store, wanted->segment).is_common || open_held(store, wanted, found, error);
 }
 
-/* The first page is not looked at: if the source's own file is damaged, no other place makes up for
- * that. */
+/* Open the source's own file without a check of its first page: if it is damaged, the reader must
+ * report that, and not read another place's file instead. */
 static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
 {
     const char *directory =
@@ -240,7 +242,7 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
 
 /* ---- The scratch directory ---- */
 
-/* Open what was fetched under that name. */
+/* Open the file of this name in the scratch directory, where an earlier fetch may have put it. */
 static bool open_fetched_file(WalStore *store, const WantedWal *wanted, const char *name,
                               FoundWal *found, Error *error)
 {
@@ -259,9 +261,9 @@ static bool open_fetched_before(WalStore *store, const WantedWal *wanted, FoundW
 }
 
 /*
- * Set *path to where a file is fetched to. Its base name is the segment's (restore commands look at
- * it); it moves up into the scratch directory when it is whole, so that what lies there can be
- * used.
+ * Set *path to the path that a file is fetched to: a free one in INCOMING. The base name must be
+ * the segment's, since restore commands look at it. accept_incoming moves the file up into the
+ * scratch directory, which so holds only whole files.
  */
 static bool begin_incoming(WalStore *store, const char *name, Buffer *path, Error *error)
 {
@@ -274,7 +276,7 @@ static bool begin_incoming(WalStore *store, const char *name, Buffer *path, Erro
            file_remove(path_in(path, buffer_string(&directory), name), error);
 }
 
-/* Remove a fetched file that is of no use; its error was reported before. */
+/* Remove a fetched file that cannot be used. Only warns on failure: the caller has an error. */
 static void discard_incoming(Buffer *path)
 {
     Error error;
@@ -283,7 +285,8 @@ static void discard_incoming(Buffer *path)
         log_warning("%s", error.message);
 }
 
-/* Write the content of the file `from` to the file `to`, which is not there after a failure. */
+/* Write the uncompressed content of the file `from` to the new file `to`, up to `limit` bytes.
+ * After a failure `to` does not exist. */
 static bool expand_to(Compression compression, const char *from, Buffer *to, uint64_t limit,
                       uint64_t *size, Error *error)
 {
@@ -302,8 +305,9 @@ static bool expand_to(Compression compression, const char *from, Buffer *to, uin
 }
 
 /*
- * A restore command may have made a link to the archive's own file. What is fetched can become a
- * file of the target's pg_wal, which a server overwrites some day: it must be our own.
+ * Replace a fetched file that is a link by a copy. A restore command may have made a symbolic or
+ * hard link to the archive's own file. A fetched file can become a file of the target's pg_wal,
+ * which a server recycles and overwrites later: through the link, that would destroy the archive.
  */
 static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *error)
 {
@@ -323,7 +327,8 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
            file_rename(buffer_string(&copy), path, error);
 }
 
-/* Take a fetched file, if it is the segment, under that name, and open it. */
+/* If the fetched file is the segment, move it to `name` in the scratch directory, and open it;
+ * otherwise remove it. */
 static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char *name,
                             Buffer *incoming, FoundWal *found, Error *error)
 {
@@ -342,7 +347,7 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
     return false;
 }
 
-/* ---- The source, of common history ---- */
+/* ---- The source's segments of common history ---- */
 
 static bool fetch_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                  Error *error)
@@ -367,7 +372,8 @@ static bool fetch_common_history(WalStore *store, const WantedWal *wanted, Found
 
 /* ---- The archive's directory ---- */
 
-/* Find the file NAME, NAME.gz and so on of the directory. */
+/* Set *path to the segment's file in the directory, with the suffix of this compression. *there is
+ * false if the file does not exist; *size is its size in bytes. */
 static bool find_form(const char *directory, const char *name, Compression compression,
                       Buffer *path, bool *there, uint64_t *size, Error *error)
 {
@@ -384,8 +390,8 @@ static bool find_form(const char *directory, const char *name, Compression compr
     return true;
 }
 
-/* A compressed file comes to the scratch directory first. A .partial keeps its ending there: other
- * callers that look there may need the whole segment. */
+/* Expand the compressed file found->path into the scratch directory, and open the copy. A .partial
+ * file keeps its suffix there: without it, callers that need the whole segment would use it. */
 static bool expand_form(WalStore *store, const WantedWal *wanted, const char *name,
                         Compression compression, FoundWal *found, Error *error)
 {
@@ -406,8 +412,8 @@ static bool expand_form(WalStore *store, const WantedWal *wanted, const char *na
     return accept_incoming(store, wanted, name, &incoming, found, error);
 }
 
-/* Open the first form in the directory that holds the segment, of the name of the segment or of its
- * .partial. */
+/* Open the segment in the directory. The file's name is `name`, the segment's or that of its
+ * .partial file, with any compression suffix; the first such file that holds the segment counts. */
 static bool open_forms(WalStore *store, const char *directory, const WantedWal *wanted,
                        const char *name, FoundWal *found, Error *error)
 {
@@ -460,7 +466,8 @@ bool wal_store_was_refused(const WalStore *store, uint64_t segment)
     return false;
 }
 
-/* The command failed, or what it fetched is no segment. That ends the run if it was asked for. */
+/* Handle a restore command that failed, or whose file is not the segment. For a command that an
+ * option names this is an error; otherwise warn, and do not run it again. */
 static bool give_up_command(WalStore *store, const Error *failure, Error *error)
 {
     if (!store->restore.is_unasked)
@@ -474,7 +481,8 @@ static bool give_up_command(WalStore *store, const Error *failure, Error *error)
     return true;
 }
 
-/* Take what the command has written. A file of another size is a sign of something broken. */
+/* Accept the file that the restore command has written, if any. A file whose size is not a
+ * segment's is an error: the archive or the command must be broken. */
 static bool accept_restored(WalStore *store, const WantedWal *wanted, Buffer *incoming,
                             FoundWal *found, Error *error)
 {
@@ -517,16 +525,16 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
     return file_remove(buffer_string(&incoming), error);
 }
 
-/* ---- The start of a segment ---- */
+/* ---- .partial files ---- */
 
-/* The WAL of one segment's file and no other. */
+/* WAL that consists of a single segment's file. */
 typedef struct LoneSegment
 {
     uint64_t segment;
     const char *path;
 } LoneSegment;
 
-/* A WalOpen. */
+/* A WalOpen whose context is a LoneSegment. */
 static bool open_lone_segment(void *context, uint64_t segment, int *fd, bool *found, Error *error)
 {
     const LoneSegment *lone = context;
@@ -536,8 +544,8 @@ static bool open_lone_segment(void *context, uint64_t segment, int *fd, bool *fo
     return segment != lone->segment || file_open_read(lone->path, fd, found, error);
 }
 
-/* Set *good if this .partial file can be taken for the segment (wal_store.h has the reasons).
- * (Rule C63.) */
+/* Set *good if the .partial file at `path` can be used as the segment: WAL may end in this segment,
+ * or the file's records reach the segment's end (reasons: wal_store_open). (Rule C63.) */
 static bool check_partial(const WalStore *store, const WantedWal *wanted, const char *path,
                           bool *good, Error *error)
 {
@@ -553,7 +561,7 @@ static bool check_partial(const WalStore *store, const WantedWal *wanted, const 
     stream.limit = LSN_INVALID;
     if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, NULL, NULL, &facts, error))
         return false;
-    /* Its last record may end in the next one. */
+    /* WAL_SEGMENT_MISSING: the last record continues in the next segment. */
     *good = facts.end == WAL_SEGMENT_COMPLETE ||
             (facts.end == WAL_SEGMENT_MISSING && facts.missing_segment != wanted->segment);
     return true;
@@ -588,13 +596,12 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
 
 /* ---- All places ---- */
 
-/* In the order in which they are asked: wal_store.h says what each is. */
+/* All places, in the order in which they are asked; the top of wal_store.h describes each. */
 static const struct WalPlaceRow
 {
     bool (*open)(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error);
-    bool own;      /* place with a cluster's own segments: all of them are right, and looking costs
-                      nothing */
-    unsigned kind; /* kinds of stores that ask this place */
+    bool own;      /* a cluster's own segments are there: all are right, and a look is cheap */
+    unsigned kind; /* kinds of stores that ask the place: sum of WalStoreKind values */
 } place_rows[] = {
     {open_in_own_pg_wal, true, WAL_STORE_OF_TARGET | WAL_STORE_OF_STANDBY},
     {open_held, true, WAL_STORE_OF_TARGET},
@@ -611,7 +618,7 @@ static const struct WalPlaceRow
 
 #define PLACE_COUNT (sizeof(place_rows) / sizeof(place_rows[0]))
 
-/* The first place from this one on that the store asks; NULL: it asks no further one. */
+/* Returns the first place, from `place` on, that the store asks; NULL after the last. */
 static const struct WalPlaceRow *place_from(const WalStore *store, const struct WalPlaceRow *place)
 {
     while (place < place_rows + PLACE_COUNT && (place->kind & store->kind) == 0)
@@ -619,7 +626,8 @@ static const struct WalPlaceRow *place_from(const WalStore *store, const struct 
     return place < place_rows + PLACE_COUNT ? place : NULL;
 }
 
-/* Note a full disk: segments may exist that could not be fetched for lack of space. */
+/* Note if the scratch directory's disk is full: a segment may then count as missing only because
+ * there was no space to fetch it. */
 static void note_lack_of_room(const WalStore *store)
 {
     const char *scratch = store->scratch->path;
@@ -630,8 +638,8 @@ static void note_lack_of_room(const WalStore *store)
         store->scratch->failed = true;
 }
 
-/* Ask the places of one kind in order: a cluster's own, or the others. The others are asked under
- * the lock: several workers may want the same file. */
+/* Ask in order the places with a cluster's own segments (`own`), or all others. The others are
+ * asked under the lock, since two workers that want the same segment would write the same file. */
 static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, FoundWal *found,
                        Error *error)
 {
@@ -722,7 +730,7 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
     return false;
 }
 
-/* Fetch it from the first place that has it. */
+/* Fetch the file `name` from the first archive that has it, or by the restore command. */
 static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incoming, size_t limit,
                                 bool *found, Error *error)
 {

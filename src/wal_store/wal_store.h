@@ -1,7 +1,7 @@
 /*
  * The WAL of one cluster: an ordered list of places in which a segment is looked for.
  *
- * place            a segment is there as                            it is fetched to
+ * place            the segment's file there                         where the file is fetched to
  * own pg_wal       pg_wal/NAME, if its first page is the segment's  stays
  * held             the same below pg_wal: held_wal.h                stays
  * kept pg_wal      the target's pg_wal/NAME of common history       stays
@@ -11,13 +11,15 @@
  * common history   the source's pg_wal/NAME                         scratch/NAME
  * archive          NAME, NAME.gz and so on in --wal-archive         scratch/NAME, if compressed
  * restore command  what the command writes                          scratch/NAME
- * partial          NAME.partial, NAME.partial.gz and so on there    scratch/NAME.partial, likewise
+ * partial          NAME.partial and so on in --wal-archive          scratch/NAME.partial, if
+ *                                                                   compressed
  *
- * Nothing is ever written to the target's pg_wal, nor to an archive: what is fetched goes to the
- * scratch directory, which is made when it is first needed. There a file has its name only when it
- * is whole and is the segment; until then it is in a directory below, which it shares with whatever
- * a restore command that fetches in advance writes beside it. A segment that the restore command
- * did not have is remembered, and the command is not asked for it again.
+ * Nothing is ever written to the target's pg_wal, nor to an archive: fetched files go to the
+ * scratch directory, which is created when it is first needed. A file is fetched into a directory
+ * below the scratch directory, and moved up when it is whole and known to be the segment: so what
+ * lies in the scratch directory can be used, whatever else a restore command writes beside its
+ * file. A segment that the restore command did not have is remembered, and the command is not asked
+ * for this segment again.
  */
 #ifndef WAL_STORE_WAL_STORE_H
 #define WAL_STORE_WAL_STORE_H
