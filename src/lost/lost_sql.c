@@ -150,7 +150,7 @@ static void append_condition(const LostRow *row, const RowText *values, size_t c
     buffer_append_string(text, attribute->nondeterministic ? " COLLATE \"C\" = " : " = ");
     buffer_append_string(text, has_equality ? "" : AS_TEXT "CAST(");
     append_row_literal(values, column, text);
-    if (!has_equality) /* as text it is the server's own: before 12 it has more digits than ours */
+    if (!has_equality) /* the server writes the text itself: before 12 a float has more digits */
         buffer_printf(text, " AS %s))", row->table->type_names[column]);
 }
 

@@ -57,7 +57,7 @@ static Decimal decimal_shortest(double number, bool single)
     /* Numbers of up to 6 or 15 digits all differ: no need to try fewer, zeros at the end go. */
     for (int digits = is_normal ? digits_max - (single ? 3 : 2) : 1; digits <= digits_max; digits++)
     {
-        /* The nearest decimal number with so many digits, the point of which is taken out. */
+        /* The nearest decimal number with `digits` digits; its point is then removed. */
         char text[32], *exponent;
 
         snprintf(text, sizeof(text), "%.*e", digits - 1, number);

@@ -39,9 +39,9 @@ typedef struct RowChange
     Lsn lsn;
     uint32_t xid;                   /* xid of the transaction or subtransaction */
     RelationId relation;            /* storage of the table */
-    LostPlace old_place, new_place; /* position before and after; item is 0 if there is none */
-    Slice old, new;      /* row before and after, for heap_tuple_parse with 0; bytes are NULL:
-                            there is none, or it is not known */
+    LostPlace old_place, new_place; /* position before and after; item 0: the row did not exist */
+    Slice old, new;      /* row before and after, for heap_tuple_parse with 0; bytes NULL: the
+                            row did not exist, or is not known */
     const char *unknown; /* why a row is not known, a static clause; NULL if both are known */
 } RowChange;
 

@@ -11,44 +11,51 @@
 #include <string.h>
 
 #define OPTION "--save-lost-rows"
-#define PLENTY_OF_WAL 100 /* free bytes for a byte of WAL that are plenty: rows need about ten */
 
+/* Free bytes for each byte of WAL that are enough without a measurement: rows need about ten. */
+#define PLENTY_OF_WAL 100
+
+/* Numbers for the last line of the JSON file: changed rows of a table by kind of change, and
+ * changes without known values. */
 typedef struct TableCount
 {
     const Table *table;
     uint64_t rows[ROW_DELETE + 1], untold;
 } TableCount;
 
+/* Numbers for the last line of the JSON file, by reason: changes and single values that are not
+ * known, and changes that the script leaves out. */
 typedef struct ReasonCount
 {
     const char *reason;
     uint64_t changes, values, left_out;
 } ReasonCount;
 
+/* The state of writing both files. */
 typedef struct Saver
 {
     const Options *options;
     const Clusters *clusters;
     const Divergence *divergence;
     Arena *arena;
-    const char *name; /* name of both files, without .json and .sql */
+    const char *name; /* base name of both files, without .jsonl and .sql */
     const Version *version;
     SavedRows *saved;
     Schema *schema;
     RowReader *reader;
     LostFile json, sql;
     LostRoom room;
-    bool is_required; /* an error ends the run */
-    Lsn minimal_at;   /* minimal_at of the changes */
-    const LostCommit *commit;
-    Buffer time;             /* time of the commit, as text */
-    Oid database, connected; /* database of the transaction, and the one to which the script is
-                                connected */
-    bool told, begun;        /* the script has the transaction's comment, and its BEGIN */
-    const Table *open_table; /* table of the script's last statements; NULL: none */
-    Buffer checks;           /* what its end has to call, a line each */
-    SchemaEvents events;     /* events that are not written yet */
-    TableCount *tables;      /* sorted */
+    bool is_required;         /* an error fails the run; false: it is a warning */
+    Lsn minimal_at;           /* RowChanges.minimal_at */
+    const LostCommit *commit; /* transaction that is being written */
+    Buffer time;              /* time of the commit, as text */
+    Oid database, connected;  /* database that the transaction changed; database that psql is
+                                 connected to at this place of the script, 0: none */
+    bool told, begun;         /* the script has the transaction's comment; its BEGIN */
+    const Table *open_table;  /* table whose statements the script's last \if guards; NULL: none */
+    Buffer checks;            /* statements for the transaction's end, a line each */
+    SchemaEvents events;      /* the transaction's events that are not written yet */
+    TableCount *tables;       /* sorted by compare_counted */
     size_t table_count;
     ReasonCount *reasons;
     size_t reason_count;
@@ -96,7 +103,7 @@ static ReasonCount *count_reason(Saver *saver, const char *reason)
     return &saver->reasons[saver->reason_count - 1];
 }
 
-/* By name, so that a table is one whatever happened to it in between. */
+/* Compare tables by name, not by address: a table that was altered in between counts as one. */
 static int compare_counted(const void *key, const void *item)
 {
     const Table *a = key, *b = ((const TableCount *) item)->table;
@@ -110,8 +117,9 @@ static int compare_counted(const void *key, const void *item)
 /* ---- The script ---- */
 
 /*
- * Append text that psql sends to the server. The code that it has called before may have told psql
- * another encoding, by which the end of a literal is none, and what follows a command for psql.
+ * Append text that psql sends to the server; text that is not ASCII after a line that sets psql's
+ * encoding. Code called by earlier statements may have set another encoding, in which psql would
+ * not see the end of a literal, and would run later text as its own commands.
  */
 static void append_sent(Saver *saver, const char *sent)
 {
@@ -123,7 +131,8 @@ static void append_sent(Saver *saver, const char *sent)
     buffer_append_string(&saver->sql.text, sent);
 }
 
-/* Append the comment that describes the transaction, in the transaction's database. */
+/* Connect the script to the transaction's database, and append the comment that describes the
+ * transaction, unless this was already done. */
 static void tell_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
@@ -163,6 +172,8 @@ static void tell_transaction(Saver *saver)
     buffer_append_u8(text, '\n');
 }
 
+/* Append the transaction's BEGIN, and the test whether it must be applied, unless this was already
+ * done. */
 static void begin_transaction(Saver *saver)
 {
     Buffer *text = &saver->sql.text;
@@ -176,11 +187,13 @@ static void begin_transaction(Saver *saver)
     saver->begun = true;
     buffer_clear(&saver->checks);
     buffer_append_string(text, "BEGIN ISOLATION LEVEL READ COMMITTED;\n");
-    /* The new primary has a transaction that was prepared before the divergence, too: with the
-     * locks of all its rows, until somebody ends it. */
+    /* A transaction that was prepared before the divergence is prepared on the new primary too: it
+     * holds locks on its rows there, and the script must not run until somebody ends it. */
     if (commit->prepared_before)
     {
-        if (!saver->version->sql.transaction_status) /* nothing else says that it was committed */
+        /* The server cannot report whether that transaction was committed, so users must note it.
+         */
+        if (!saver->version->sql.transaction_status)
             buffer_printf(&by_hand,
                           " as this role: INSERT INTO lost_rows.applied VALUES ('%s', '%s', %u);",
                           saver->name, lsn, commit->xid);
@@ -198,7 +211,7 @@ static void begin_transaction(Saver *saver)
     buffer_append_string(text, " AS todo \\gset\n" LOST_SCRIPT_UTF8 "\\if :todo\n");
 }
 
-/* A change that the script does not have. */
+/* Append a comment about a change that the script leaves out. */
 static void leave_out(Saver *saver, const LostRow *row, const char *reason)
 {
     Buffer *text = &saver->sql.text;
@@ -219,11 +232,12 @@ static void close_table(Saver *saver)
 }
 
 /*
- * Begin with statements for a table. The new primary may have another one of that name, or other
- * columns, since changes of the schema are comments, or a view; and the table may be another
- * owner's: the check tells whether this run changes it. Amid a transaction a table may get other
- * columns: then it is another Table. What is left out has to be read as UTF-8, too: the commands of
- * psql that end it stand among it.
+ * Begin the statements for a table with a check, by which the script skips them. The new primary
+ * may have another table of this name, or a view, or a table with other columns, since the script
+ * has changes of the schema as comments only; and the table may belong to another owner.
+ *
+ * A table that gets other columns within a transaction is another Table from then on. Skipped text
+ * must be read as UTF-8 too: otherwise psql may not see the \endif in it.
  */
 static void open_table(Saver *saver, const Table *table)
 {
@@ -260,7 +274,7 @@ static void write_statement(Saver *saver, const LostRow *row)
     else
     {
         begin_transaction(saver);
-        if (statement.size == 0) /* an UPDATE that changed nothing */
+        if (statement.size == 0) /* the UPDATE changed no value */
             return;
         open_table(saver, row->table);
         append_sent(saver, buffer_string(&statement));
@@ -304,7 +318,7 @@ static void write_event(Saver *saver, const SchemaEvent *event)
     buffer_append_u8(&saver->sql.text, '\n');
 }
 
-/* Write what the transaction did to the schema before that position. */
+/* Write the transaction's changes of the schema up to that position. */
 static void write_events(Saver *saver, Lsn before)
 {
     for (; saver->events.count > 0 && saver->events.items->lsn < before;
@@ -312,8 +326,9 @@ static void write_events(Saver *saver, Lsn before)
         write_event(saver, saver->events.items);
 }
 
-/* The indexes of a table that is emptied are emptied, too, and its TOAST table. VACUUM, which cuts
- * off what is empty, did not give the table its storage. */
+/* Write a TRUNCATE. Nothing is written for other emptied storage: that of the table's indexes and
+ * TOAST table, and of tables whose empty end VACUUM removed. Only a TRUNCATE runs in the
+ * transaction that gave the table its storage. */
 static void write_truncation(Saver *saver, const RowChange *change, const Table *table)
 {
     CatalogLook look =
@@ -331,6 +346,7 @@ static void write_truncation(Saver *saver, const RowChange *change, const Table 
                                       .name = table->name});
 }
 
+/* Count a change; write to both files only changes of user tables. */
 static bool write_change(Saver *saver, const RowChange *change, Error *error)
 {
     const Moment moment = {change->lsn, saver->commit};
@@ -393,7 +409,7 @@ static bool write_change(Saver *saver, const RowChange *change, Error *error)
     return lost_file_flush(&saver->json, error) && lost_file_flush(&saver->sql, error);
 }
 
-/* The lines B and C. */
+/* Append a transaction's first line, "B", or its last, "C", to the JSON file. */
 static void write_bound(Saver *saver, const char *action, Buffer *text)
 {
     const LostCommit *commit = saver->commit;
@@ -445,7 +461,7 @@ static bool write_transaction(Saver *saver, const LostCommit *commit, Error *err
     return true;
 }
 
-/* The last lines: without them a file is not whole. */
+/* Write the last line of both files, by which users see that a file is complete. */
 static void write_ends(Saver *saver)
 {
     const Moment end = {saver->divergence->target_end, NULL};
@@ -485,6 +501,7 @@ static void write_ends(Saver *saver)
 
 /* ---- The run ---- */
 
+/* Write both files from the beginning, or count their bytes if room->counting is set. */
 static bool write_all(Saver *saver, const LostCommit *commits, size_t count, Error *error)
 {
     LostFile *const files[] = {&saver->json, &saver->sql};
@@ -511,6 +528,7 @@ static bool write_all(Saver *saver, const LostCommit *commits, size_t count, Err
     return true;
 }
 
+/* Returns the size of the target's WAL that is read, in bytes. */
 static uint64_t wal_bytes(const Divergence *divergence)
 {
     return divergence->target_end - divergence->common_checkpoint.checkpoint.redo;
@@ -540,7 +558,7 @@ static bool write_files(Saver *saver, const LostCommit *commits, size_t count, E
                         error) ||
         !write_all(saver, commits, count, error))
         return false;
-    /* Invariant 3: both are on the disk before the commit takes the rows from the target. */
+    /* Invariant 3: both files are synced before the commit removes the rows from the target. */
     if (!lost_file_finish(sql, error))
         return false;
     saver->saved->sql = sql->made.path;
@@ -550,8 +568,7 @@ static bool write_files(Saver *saver, const LostCommit *commits, size_t count, E
     return file_sync_path(room->directory, error);
 }
 
-/* Report that not all changes are saved, and continue with the files as far as they were
- * written. */
+/* Warn that not all changes are saved, and keep the incomplete files. */
 static void keep_incomplete(Saver *saver, const Error *error)
 {
     SavedRows *saved = saver->saved;
@@ -607,7 +624,7 @@ static bool save(Saver *saver, Error *error)
     size_t count;
     bool result = true;
 
-    /* The rows that are read go into a file there first, about as long as the WAL. */
+    /* row_changes_read writes the rows into a file in this directory, about as large as the WAL. */
     if (!saved_directory_make(directory, error) ||
         !lost_room_find(&saver->room, target, rewind_bytes, error) ||
         !lost_room_has(&saver->room, wal_bytes(saver->divergence), error))
@@ -623,8 +640,7 @@ static bool save(Saver *saver, Error *error)
         saver->schema = schema_create(saver->clusters, changes);
         saver->reader = row_reader_create(saver->version, saver->schema);
         saver->minimal_at = changes->minimal_at;
-        /* The space is measured after the WAL was read, since changes in the unlinked file use
-         * some. */
+        /* Measure the space again: the file of row_changes_read, which has no name, uses some. */
         result = lost_room_find(&saver->room, target, rewind_bytes, error) &&
                  write_files(saver, commits, count, error);
         if (result)
@@ -654,7 +670,7 @@ bool saved_rows_write(const Options *options, const Clusters *clusters,
 
     if (control_is_of_fork(control))
     {
-        /* Columns of catalogs are known by their places in PostgreSQL's pg_attribute. */
+        /* Columns of catalogs are read by their positions, which a fork may have changed. */
         error_set(error, ERROR_FAILED, "lost rows of a fork of PostgreSQL cannot be saved");
         error_detail(error,
                      "The target has catalog version %u, PostgreSQL %s has %u: its catalogs may "

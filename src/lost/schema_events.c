@@ -58,9 +58,9 @@ typedef enum Flag
     FLAG_GRANTED = 8,
     FLAG_COMMENTED = 16,
     FLAG_EMPTIED = 32,   /* the relation got another storage */
-    FLAG_REWRITTEN = 64, /* which a command filled */
+    FLAG_REWRITTEN = 64, /* a command filled the new storage */
     FLAG_PART = 128,     /* the object is a part of another object */
-    FLAG_TRUNCATED = 256 /* of one change of a table */
+    FLAG_TRUNCATED = 256 /* a TRUNCATE emptied the table */
 } Flag;
 
 /* Returns the kind of object of which the catalog has the rows; NULL: of none. */
@@ -274,7 +274,7 @@ static void add_truncation(Objects *objects, CatalogLook look, const CatalogChan
 
 /* ---- Events ---- */
 
-/* "": none is told. */
+/* Returns the kind's word in an event, such as "TABLE"; "" if the object is not reported. */
 static const char *noun_of(const Kind *kind, const CatalogTuple *row)
 {
     static const char *const of_relations[UINT8_MAX + 1] = {

@@ -17,18 +17,20 @@
 
 /* ---- files as the target will have them ---- */
 
-/* The target as it will be: by the plan, or before there is one by the names that are kept. */
+/* The target as it will be at its next start: by the plan, or, before a plan exists, by `keep`. */
 typedef struct RewoundTarget
 {
     NextStartInput input;
     Arena *arena;
-    const Keep *keep;            /* without a plan; NULL: nothing comes from the source */
-    Configuration configuration; /* where it is, and the server's options */
-    SettingsReader present;      /* reads the target as it is now */
-    SettingsReader reader;       /* reads the target as it will be */
-    Settings now;                /* settings of the configuration to come */
-    Error source_lost;           /* error of kind ERROR_RETRY once the source is lost, which is
-                                    not asked again then */
+    const Keep *keep; /* without a plan: patterns of files that stay the target's; NULL:
+                         all stay */
+    Configuration
+        configuration;      /* place of the target's configuration, and options of its server */
+    SettingsReader present; /* reads files of the target as it is now */
+    SettingsReader reader;  /* reads files of the target as it will be */
+    Settings now;           /* settings of the server's next start */
+    Error source_lost;      /* error of kind ERROR_RETRY after the source was lost: it is not
+                               asked again */
 } RewoundTarget;
 
 /* The owner of the file that the rewound target has at a path. */
@@ -39,7 +41,7 @@ typedef enum FileOwner
     OWNER_SOURCE
 } FileOwner;
 
-/* The options keep the file or directory, or one that it is in. */
+/* True if --keep or --keep-config keeps the file or directory, or a directory above it. */
 static bool is_kept_by_options(const Keep *keep, const char *path)
 {
     AUTO_BUFFER Buffer part = {0};
@@ -56,7 +58,7 @@ static bool is_kept_by_options(const Keep *keep, const char *path)
     return kept;
 }
 
-/* The target's own file or directory stays. */
+/* True if the rewound target keeps its own file or directory at this path. */
 static bool stays(const RewoundTarget *rewound, const char *path)
 {
     if (path[0] == '/')
@@ -66,6 +68,7 @@ static bool stays(const RewoundTarget *rewound, const char *path)
                : rewound->keep == NULL || is_kept_by_options(rewound->keep, path);
 }
 
+/* Returns which cluster's file the rewound target has at this path. */
 static FileOwner find_owner(const RewoundTarget *rewound, const char *path)
 {
     const NextStartInput *input = &rewound->input;
@@ -83,7 +86,7 @@ static FileOwner find_owner(const RewoundTarget *rewound, const char *path)
                : OWNER_NONE;
 }
 
-/* Returns false; the error of the source is remembered if it is lost. */
+/* Remember the error if the source is lost. Returns false. */
 static bool note_if_lost(RewoundTarget *rewound, const Error *error)
 {
     if (error->kind == ERROR_RETRY)
@@ -91,6 +94,7 @@ static bool note_if_lost(RewoundTarget *rewound, const Error *error)
     return false;
 }
 
+/* Read a file of the source. Returns false if the file cannot be read, or if the source is lost. */
 static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *content, bool *found)
 {
     Source *source = rewound->input.clusters->source;
@@ -102,7 +106,7 @@ static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *c
 
         *found = file != NULL;
         if (file == NULL || file->size == 0)
-            return true; /* a server lists what is no regular file with size 0 */
+            return true; /* do not read an empty file: it may be a fifo, listed with size 0 */
         if (file->type != FILE_REGULAR || file->unreadable)
             return false;
     }
@@ -112,7 +116,8 @@ static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *c
             note_if_lost(rewound, &error));
 }
 
-/* A file that -R changes is read as the source has it. */
+/* SettingsReader.read for the rewound target. A file of the source is read without the changes that
+ * -R will make. */
 static bool read_rewound_file(void *context, const char *path, Buffer *content, bool *found)
 {
     RewoundTarget *rewound = context;
@@ -123,6 +128,7 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     return read_source_file(rewound, path, content, found);
 }
 
+/* SettingsReader.list for the rewound target. */
 static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     RewoundTarget *rewound = context;
@@ -142,7 +148,7 @@ static const char *const *list_rewound_directory(void *context, const char *dire
     return names;
 }
 
-/* Read the settings to come. *rewound must stay where it is: its readers point to it. */
+/* Set rewound->now. The readers point to *rewound, so it must not be copied afterwards. */
 static void read_rewound_settings(RewoundTarget *rewound)
 {
     rewound->present = configuration_reader(&rewound->configuration);
@@ -152,6 +158,7 @@ static void read_rewound_settings(RewoundTarget *rewound)
     rewound->now = configuration_read(&rewound->configuration, &rewound->reader);
 }
 
+/* True if the rewound target will have a file at this path. */
 static bool will_exist(const RewoundTarget *rewound, const char *path)
 {
     const FileOwner owner = find_owner(rewound, path);
@@ -162,7 +169,8 @@ static bool will_exist(const RewoundTarget *rewound, const char *path)
 
 /* ---- settings and files that differ ---- */
 
-/* The settings that an operator has to look at first. */
+/* Names or beginnings of names of the settings that an operator has to look at first; changed
+ * settings are sorted by this list. */
 static const char *const first_settings[] = {
     "port",
     "listen_addresses",
@@ -184,6 +192,8 @@ static const char *const first_settings[] = {
     "include",
 };
 
+/* Returns the setting's index in first_settings; the number of its entries for any other setting.
+ */
 static size_t rank_of_setting(const char *name)
 {
     const size_t count = sizeof(first_settings) / sizeof(first_settings[0]);
@@ -228,6 +238,7 @@ static void collect_changed_settings(const Settings *former, const Settings *now
     next->settings_complete = !former->incomplete && !now->incomplete;
 }
 
+/* True if the target's file will have another content after the rewind, or cannot be compared. */
 static bool file_differs(RewoundTarget *rewound, const PlanEntry *entry)
 {
     const SettingsReader *present = &rewound->present;
@@ -241,7 +252,8 @@ static bool file_differs(RewoundTarget *rewound, const PlanEntry *entry)
            (now.size > 0 && memcmp(former.bytes, now.bytes, now.size) != 0);
 }
 
-/* Other files than postgresql.conf and the like, of which the settings are compared. */
+/* List the configuration files that will differ, such as pg_hba.conf. Left out are postgresql.conf
+ * and the like: their settings are compared one by one. */
 static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
 {
     const Plan *plan = rewound->input.plan;
@@ -258,7 +270,7 @@ static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
     }
 }
 
-/* -R writes also into a file that is otherwise kept: that one is not as it was. */
+/* List the kept files. Left out are files that -R writes into: they are not as they were. */
 static void collect_kept_files(const NextStartInput *input, Arena *arena, NextStart *next)
 {
     const Plan *plan = input->plan;
@@ -279,7 +291,7 @@ static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
     ARRAY_ADD_IN(arena, next->slots, next->slot_count, slot);
 }
 
-/* The name of the slot whose directory this is, or NULL. */
+/* Returns the slot's name if this is a slot's directory below pg_replslot; otherwise NULL. */
 static const char *slot_name(const ListedFile *file)
 {
     const char *name =
@@ -288,9 +300,9 @@ static const char *slot_name(const ListedFile *file)
     return name != NULL && strchr(name, '/') == NULL ? name : NULL;
 }
 
-/* A rewind removes the target's slots; the source's come with its files, where its version lists
- * them. A target that needs no rewind has its own, of which those of its time as a primary matter.
- */
+/* List the slots that the rewind affects. A rewind removes the target's slots; up to PostgreSQL 10
+ * the source's slots are copied with its files. A target that needs no rewind keeps its slots;
+ * listed are those from its time as a primary. */
 static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
     const NextStartInput *input = &rewound->input;
@@ -316,6 +328,7 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     }
 }
 
+/* List the slot that the standby will use, unless the source has it as a physical slot. */
 static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
                             NextStart *next)
 {
@@ -335,7 +348,9 @@ static void check_used_slot(const RewoundTarget *rewound, const char *name, bool
 
 /* ---- standby or not ---- */
 
-/* written: -R writes the recovery settings, and names the newest where that is not the default. */
+/* True if recovery will follow the newest timeline. With `written`, -R writes the recovery
+ * settings: up to PostgreSQL 11, where this is not the default, it writes recovery_target_timeline.
+ */
 static bool takes_newest_timeline(const Version *version, const Settings *recovery, bool written)
 {
     const bool in_file = standby_uses_recovery_conf(version);
@@ -353,11 +368,13 @@ static const char *restore_command_of(const Settings *recovery)
     return command != NULL && command[0] != '\0' ? command : NULL;
 }
 
+/* A cluster manager, recognized by its file in the data directory. */
 typedef struct Manager
 {
     const char *file;
     const char *name;
-    bool sets_limits; /* on the command line, from pg_control */
+    bool sets_limits; /* the manager starts the server with max_connections and other limits of
+                         pg_control on its command line */
 } Manager;
 
 static const Manager *find_manager(const Target *target)
@@ -379,8 +396,9 @@ const char *next_start_manager(const Target *target)
     return manager != NULL ? manager->name : NULL;
 }
 
-/* The settings that recovery starts with: up to 11 they are in recovery.conf alone, which -R makes
- * unless the target's own is kept; from_file: that one is read. */
+/* Returns the settings that recovery starts with. From PostgreSQL 12 on they are among all others,
+ * `now`. Up to 11 they are those of recovery.conf, which is read if from_file is set; without
+ * from_file -R will create this file, and no setting is known. */
 static Settings recovery_settings(const Version *version, const SettingsReader *reader,
                                   const Settings *now, bool from_file)
 {
@@ -407,7 +425,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(rewound, "standby.signal"));
     next->manager = next_start_manager(&input->clusters->target);
-    /* If no rewind is required it has been written by now, except in a dry run. */
+    /* Without a plan no rewind is required: then -R has already written its settings, so that the
+     * target starts as a standby; in a dry run it has not. */
     next->written = input->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;
     if (next->written && written != NULL && written->slot != NULL)
@@ -423,7 +442,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
         check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
 
-/* The limits with which the server would not start as a hot standby, unless a manager raises them.
+/* Find limits that are too low for a start as a hot standby. None if a cluster manager sets them.
  */
 static void find_low_limits(const Target *target, const Settings *now, const uint32_t *needed,
                             LowLimits *low)
@@ -435,7 +454,7 @@ static void find_low_limits(const Target *target, const Settings *now, const uin
         standby_limits_find(target->control.version, now, needed, low);
 }
 
-/* A delay by its value, which may have a unit; NULL: none. */
+/* Returns a delay's value, which may have a unit; NULL if it is 0 or not set. */
 static const char *delay_or_none(const char *value)
 {
     return value != NULL && strtod(value, NULL) > 0 ? value : NULL;
@@ -446,7 +465,8 @@ const char *next_start_apply_delay(const Target *target, Arena *arena)
     return delay_or_none(configuration_recovery_setting(target, arena, false, APPLY_DELAY));
 }
 
-/* Advise on what the source's configuration has that is right for the source alone. */
+/* Warn of settings in the copied configuration that suit only the source: addresses to listen on,
+ * and a delay of replay. */
 static void advise_on_sources_own(const NextStartInput *input, const Settings *former,
                                   const Settings *now, AdviceList *list)
 {
@@ -455,7 +475,7 @@ static void advise_on_sources_own(const NextStartInput *input, const Settings *f
     const char *delay = delay_or_none(settings_value(now, APPLY_DELAY)),
                *before = delay_or_none(settings_value(former, APPLY_DELAY));
 
-    /* Managers say on the command line where their server listens. */
+    /* Cluster managers give addresses on the command line, so the configuration does not count. */
     if (next_start_manager(&input->clusters->target) == NULL &&
         start_advise_on_listening(now, input->clusters, list))
     {
@@ -474,8 +494,7 @@ static void advise_on_sources_own(const NextStartInput *input, const Settings *f
                    delay);
 }
 
-/* Advise on what keeps the server from starting, or from following. standby: it starts as one, with
- * settings for recovery that -R does not replace. */
+/* Advise on files and settings that keep the server from starting, or from following the source. */
 static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings *start,
                                const NextStart *next, AdviceList *list)
 {
@@ -492,7 +511,7 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
                    "writing, now or after a promotion.");
     if (next->standby && !(next->recovery_conf && written && rewound->input.plan != NULL))
         start_advise_on_stop_setting(start, list);
-    /* The server finds in pg_control that it cannot take queries as hot_standby demands. */
+    /* With hot_standby on, the server refuses to start if pg_control has wal_level = archive. */
     if (next->standby && control->version != NULL && control->version->wal_level_archive &&
         control->wal_level == WAL_LEVEL_ARCHIVE &&
         setting_is_on(settings_value(start->now, "hot_standby")))
@@ -507,7 +526,8 @@ static void advise_on_recovery(const RewoundTarget *rewound, const StartSettings
 
 /* ---- all of it ---- */
 
-/* From 12 on -R writes them among the other settings. */
+/* Put the settings that -R writes into `now`. Only from PostgreSQL 12 on: up to 11 they are in
+ * recovery.conf, apart from all others. */
 static void set_written(const NextStartInput *input, NextStart *next, Settings *now)
 {
     const StandbySettings *written = input->standby_settings;
@@ -573,8 +593,9 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
 
 /* ---- before anything is done ---- */
 
-/* Read the configuration of a start before there is a plan. A start command that an option names
- * may have other options than the last start. *rewound must stay where it is. */
+/* Read the configuration of the next start before a plan exists. The options of the last start
+ * count unless --start-command is given, whose options are not known. *rewound must not be copied.
+ */
 static void foretell(const Options *options, const Clusters *clusters, ExpectedStart expected,
                      Arena *arena, RewoundTarget *rewound)
 {
@@ -591,7 +612,8 @@ static void foretell(const Options *options, const Clusters *clusters, ExpectedS
     read_rewound_settings(rewound);
 }
 
-/* A target that is not rewound keeps its own pg_control. */
+/* Find the limits that will be too low. The source's limits are needed; by a target that is not
+ * rewound, which keeps its pg_control, the limits in this file as well. */
 static void find_foretold_limits(const RewoundTarget *rewound, const Clusters *clusters,
                                  ExpectedStart expected, LowLimits *low)
 {
@@ -614,8 +636,8 @@ bool next_start_limits(const Options *options, const Clusters *clusters, Expecte
     return rewound.source_lost.kind != ERROR_RETRY || error_copy(error, &rewound.source_lost);
 }
 
-/* Advise on what the server starts with. Returns the restore_command that was not run for that;
- * NULL: none. */
+/* Advise on the configuration and the archive of the expected start. Returns the restore_command if
+ * it was not run to look into the archive; otherwise NULL. */
 static const char *advise_on_start(const Options *options, const Clusters *clusters,
                                    ExpectedStart expected, const RewoundTarget *rewound,
                                    const StartSettings *start, AdviceList *list)
@@ -625,13 +647,14 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
         .options = options,
         .clusters = clusters,
         .restore_command = restore_command_of(start->recovery),
-        /* A standby as source may be about to follow a newer timeline itself. */
+        /* If the source is a standby, a newer timeline is not misleading: the source may follow it
+         * as well. */
         .takes_newest_timeline = !expected.source->position.in_recovery &&
                                  takes_newest_timeline(start->version, start->recovery, written),
         .rewound = expected.rewound,
         .divergence = expected.divergence,
         .scratch = expected.scratch};
-    /* Only from 12 on -R raises limits, but not on the command line. */
+    /* -R raises limits from PostgreSQL 12 on, but not those set on the command line. */
     bool limits_are_raised = !standby_uses_recovery_conf(start->version);
     MisleadingWal misleading;
     LowLimits low;
@@ -644,7 +667,7 @@ static const char *advise_on_start(const Options *options, const Clusters *clust
     if (!limits_are_raised)
         start_advise_on_limits(start, &low, list);
     start_advise_on_unread(start, list);
-    /* A start command may pass other options. */
+    /* --start-command may give the server other addresses. */
     if (options->start_command == NULL)
         start_advise_on_listening(start->now, clusters, list);
     start_advise_on_command_line(start, options->slot, list);
@@ -675,7 +698,7 @@ bool next_start_check(const Options *options, const Clusters *clusters, Expected
                                  .command_line = rewound.configuration.options,
                                  .timeline = history_last_timeline(&clusters->source_history),
                                  .of_source = rewound.keep != NULL};
-    /* A file that cannot be read is there. */
+    /* Only a file known to be missing counts: one that cannot be read exists. */
     if (expected.needs_own_file &&
         rewound.reader.read(&rewound, CONFIGURATION_PATH, &file, &found) && !found)
         start_advise_on_no_file(&start, list);

@@ -117,9 +117,9 @@ typedef struct ExpectedStart
 MUST_CHECK bool next_start_check(const Options *options, const Clusters *clusters,
                                  ExpectedStart expected, AdviceList *list, Error *error);
 
-/* Find the limits that are too low for a hot standby in the configuration of the expected start.
- * None if a cluster manager sets them, or if -R writes them high enough (from 12 on). Fails only if
- * the source is lost. */
+/* Find the limits that are too low for a hot standby in the configuration of the expected start,
+ * including limits that -R will raise. A target of a cluster manager that sets the limits has none.
+ * Fails only if the source is lost. */
 MUST_CHECK bool next_start_limits(const Options *options, const Clusters *clusters,
                                   ExpectedStart expected, Arena *arena, LowLimits *low,
                                   Error *error);

@@ -15,9 +15,9 @@ bool standby_uses_recovery_conf(const Version *version);
  * settings. */
 const char *const *standby_written_files(const Version *version);
 
-/* Name of the file that must not exist beside standby.signal: recovery.signal, which standby.signal
- * overrides, but which would take effect at the first start after a promotion. NULL: the version
- * has no such file. */
+/* Name of the file that must not exist beside standby.signal: recovery.signal. standby.signal
+ * overrides it, but after a promotion recovery.signal would take effect at the next start. NULL:
+ * the version has no recovery.signal. */
 const char *standby_unwanted_file(const Version *version);
 
 /*

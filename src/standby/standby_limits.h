@@ -23,8 +23,8 @@ typedef struct LowLimits
     size_t count;
 } LowLimits;
 
-/* Raise each of `needed` to the value in `limits` if that is higher. Both have as many items as the
- * version has limits. */
+/* Raise each value of `needed` to that in `limits` if the latter is higher. Both arrays have an
+ * item for each limit of the version. */
 void standby_limits_raise(const Version *version, const uint32_t *limits, uint32_t *needed);
 
 /*

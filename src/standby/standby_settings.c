@@ -262,7 +262,7 @@ static void list_files(const OptionList *result, const Configuration *configurat
     }
 }
 
-/* ---- what there is to warn of ---- */
+/* ---- warnings ---- */
 
 void advise_on_awaited_slots(const char *names, AdviceList *list)
 {
@@ -353,8 +353,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (former != NULL && !parse_former(former, &conninfos->former))
         advice_add(&settings->warnings, warning,
                    "the target's former primary_conninfo cannot be read: nothing of it is kept");
-    /* The synchronization of slots needs a dbname. Any database will do: where none is named, and
-     * the former one named none, it is the one that the source let us into. */
+    /* The synchronization of slots needs a dbname, of any database. If neither --source-server nor
+     * the former primary_conninfo names one, write the database that this run is connected to. */
     if (dbname == NULL && option_value(&conninfos->former, "dbname") == NULL)
         dbname = connection_server(connection).database;
     if (version->synchronizes_slots && dbname != NULL)
@@ -364,8 +364,9 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
 }
 
 /*
- * No file of settings has a line break in a value (STRING in utils/misc/guc-file.l). One could be
- * written as \n, but the next ALTER SYSTEM writes it out, and the server reads that file no more.
+ * Refuse line breaks in a value: a settings file cannot have them (STRING in
+ * utils/misc/guc-file.l). A line break could be written as \n, but the next ALTER SYSTEM would
+ * write the line break itself, and the server would then fail to read the file.
  */
 static bool check_line_breaks(const OptionList *result, Error *error)
 {

@@ -55,9 +55,9 @@ void start_advise_on_slot(const Version *version, const char *name, bool unknown
 
 /*
  * Advise on settings that make the server run commands or load libraries other than before, since
- * its configuration becomes the source's; nothing if there are none. command_not_run: the source's
- * restore_command, if there is one: pg_rewind does not run it, so what its archive holds is
- * unknown; else NULL.
+ * its configuration becomes the source's. command_not_run: restore_command of the source's
+ * configuration, if pg_rewind did not run it, so that the content of its archive is unknown; NULL:
+ * it was run, or the configuration has none.
  */
 void start_advise_on_commands(const StartSettings *former, const StartSettings *start,
                               const char *command_not_run, AdviceList *list);

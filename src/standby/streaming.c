@@ -89,7 +89,7 @@ static bool check_connection(const SourceRole *role, const StandbySettings *sett
 
 /* ---- the slot ---- */
 
-/* Check that the standby may use it, or that it can be made if it does not exist. */
+/* Check that the standby may use the slot, or that the slot can be created if it does not exist. */
 static bool check_slot(const Options *options, const SourceSlot *slot, Error *error)
 {
     const char *name = options->slot;
