@@ -19,8 +19,8 @@
 #define POLL_MILLISECONDS 100
 #define PROBE_SECONDS 5
 #define RETRY_TIMEOUT_USUAL_SECONDS 60
-#define RETRY_TIMEOUT_LONG_SECONDS 600 /* a retry of hours may notice a loss later */
-#define CONNECT_TIMEOUT_SECONDS_MIN 2  /* libpq takes less for 2 */
+#define RETRY_TIMEOUT_LONG_SECONDS 600 /* a longer retry timeout does not delay noticing a loss */
+#define CONNECT_TIMEOUT_SECONDS_MIN 2  /* libpq raises smaller values to 2 */
 #define CONNECT_TIMEOUT_SECONDS_MAX 15
 
 #define CONNECTION_STRING_HINT                                                                     \
@@ -30,27 +30,28 @@
 #define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
 
 /*
- * One attempt to connect, made in its own thread: name resolution, libpq's walk through several
- * hosts and their timeouts cannot be interrupted, but we must be able to stop or time out during
- * the attempt. Two threads share an attempt that was given up, this one and the one that waited for
- * it: the second one to leave frees it.
+ * An attempt to connect, made in a separate thread. libpq's connecting (name resolution, several
+ * hosts and their timeouts) cannot be interrupted, but the run must be able to stop or to time out
+ * in the meantime. If the waiting thread gives the attempt up, both threads use it for a while: the
+ * last one to leave (leave_attempt) frees the attempt.
  */
 typedef struct ConnectAttempt
 {
-    Arena *arena; /* owns the values */
+    Arena *arena; /* owns the parameters' values */
     PQconninfoOption *options;
-    const char *keywords[CONNECT_PARAMETERS_MAX + 1]; /* for PQconnectdbParams, up to a NULL */
+    const char *keywords[CONNECT_PARAMETERS_MAX + 1]; /* parameters for PQconnectdbParams, ended by
+                                                         NULL */
     const char *values[CONNECT_PARAMETERS_MAX + 1];
     size_t count;
 
-    PGconn *pg;       /* the result */
+    PGconn *pg;       /* connection; may be a failed one */
     char sqlstate[6]; /* SQLSTATE of the server's refusal; "": no server has sent one */
     ErrorKind kind;
     ConnectionRefusal refusal;
-    atomic_bool left; /* by one of the two */
+    atomic_bool left; /* the attempt's thread has finished, or the waiting thread has given it up */
 } ConnectAttempt;
 
-/* Attempts that were given up and have not come to their end. */
+/* Number of attempts that were given up and whose threads still run. */
 static atomic_int abandoned_count;
 
 bool connection_attempts_go_on(void)
@@ -66,7 +67,7 @@ static const PQconninfoOption *find_option(const PQconninfoOption *options, cons
     return NULL;
 }
 
-/* Distributions may add an option to an older libpq: it is asked. */
+/* Asks libpq itself, not its version: distributions may add an option to an older libpq. */
 bool connection_knows_option(const char *keyword)
 {
     PQconninfoOption *options = PQconninfoParse("", NULL);
@@ -81,24 +82,24 @@ bool connection_knows_option(const char *keyword)
 
 /* ---- Newer options ---- */
 
-/* Connection options, and values of options, that not every libpq knows: not the one of this
- * program, or not the one of the target's server. An older libpq refuses such an option as if it
- * were misspelt, and ignores its environment variable. */
 #define LIBPQ_MAJOR(version) ((version) / 10000)
 
+/* A connection option, or a value of an option, that is unknown to an older libpq, be it this
+ * program's or that of the target's server. An older libpq refuses the option as a misspelt one,
+ * and ignores its environment variable. */
 typedef struct NewerOption
 {
     const char *keyword;
-    const char *variable; /* environment variable; NULL: none, or an older option's */
-    int since;            /* major version of libpq */
-    const char *value;    /* value that is new for an older option; NULL: the option is new */
-    const char *demand;   /* a value that demands more of a server than a libpq without it does;
-                             ANY_VALUE: each that is not empty; NULL: none */
+    const char *variable; /* environment variable of a new option; NULL: none */
+    int since;            /* first major version of libpq that knows the option or value */
+    const char *value;    /* new value of an older option; NULL: the option itself is new */
+    const char *demand;   /* value that restricts which servers are accepted, so that without the
+                             option too many would be; ANY_VALUE: every value; NULL: none does */
 } NewerOption;
 
 #define ANY_VALUE ""
 
-/* PQconninfoOptions in libpq/fe-connect.c of each version. */
+/* All newer options, as in PQconninfoOptions in libpq/fe-connect.c of each version. */
 static const NewerOption newer_options[] = {
     {"passfile", "PGPASSFILE", 10, NULL, NULL},
     {"target_session_attrs", "PGTARGETSESSIONATTRS", 10, NULL, NULL},
@@ -153,8 +154,8 @@ OptionSupport connection_option_support(const char *keyword, const char *value, 
     return OPTION_KNOWN;
 }
 
-/* Set the error, and return true, if libpq has refused a connection string for this reason because
- * it is older than the option that the reason names. */
+/* If `reason`, libpq's message about a connection string, names an option that is newer than this
+ * libpq, set the error and return true. */
 static bool newer_option_refused(const char *reason, Error *error)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -196,7 +197,7 @@ void connection_ignored_variables(Buffer *text)
 
 /* ---- Connection strings ---- */
 
-/* The options of a connection string, or NULL with error. The caller frees them. */
+/* Returns the options of a connection string, to be freed with PQconninfoFree; NULL with error. */
 static PQconninfoOption *parse_conninfo(const char *conninfo, Error *error)
 {
     char *reason = NULL;
@@ -228,7 +229,7 @@ bool connection_string_options(const char *conninfo, ConnectionOption visit, voi
     return true;
 }
 
-/* The value of one of the options, or NULL. Frees the options. */
+/* Returns a copy of the option's value, in the arena, and frees the options; NULL if not set. */
 static char *take_option_value(PQconninfoOption *options, const char *keyword, Arena *arena)
 {
     const PQconninfoOption *option = options != NULL ? find_option(options, keyword) : NULL;
@@ -255,8 +256,8 @@ char *connection_explicit_dbname(const char *conninfo, Arena *arena)
 
 /* ---- Parameters for libpq ---- */
 
-/* True if the string or the environment chooses this option. One that libpq lacks counts as chosen.
- */
+/* True if the connection string or the environment sets this option, or if libpq does not know it:
+ * then no default of this program may be added. */
 static bool is_chosen(const PQconninfoOption *options, const char *keyword)
 {
     const PQconninfoOption *option = find_option(options, keyword);
@@ -277,7 +278,7 @@ static void add_number(ConnectAttempt *attempt, const char *keyword, int least, 
                   arena_printf(attempt->arena, "%d", number > least ? number : least));
 }
 
-/* The seconds within which a lost connection has to be noticed, from the retry timeout. */
+/* Returns the number of seconds within which the loss of a connection has to be noticed. */
 static int notice_seconds(int retry_timeout_seconds)
 {
     if (retry_timeout_seconds == 0)
@@ -292,17 +293,17 @@ int connect_silence_milliseconds(int retry_timeout_seconds)
 }
 
 /*
- * The system, too, must notice within half the retry timeout that a peer is gone; without these
- * settings it takes two hours. The keepalives serve while the server is asked nothing,
- * tcp_user_timeout while it does not confirm what was sent. A user who sets one of the keepalives
- * sets them all.
+ * Add parameters by which the operating system notices within half the retry timeout that the
+ * server is gone; its own defaults take two hours. Keepalives notice it while nothing is sent,
+ * tcp_user_timeout while sent data is not confirmed. If the user sets one of the keepalives, none
+ * is added.
  */
 static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
 {
     const PQconninfoOption *options = attempt->options;
     const int seconds = notice_seconds(retry_timeout_seconds);
 
-    /* We do not know what a service file sets, and our own parameters would override it. */
+    /* Our parameters would override those of a service file, which are not known here. */
     if (is_chosen(options, "service"))
         return;
     if (!is_chosen(options, "keepalives") && !is_chosen(options, "keepalives_idle") &&
@@ -320,23 +321,23 @@ static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds)
                                                              : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
-/* ---- Why it failed ---- */
+/* ---- Reasons why connecting failed ---- */
 
-#define TOO_MANY_CONNECTIONS "53300" /* for the server, the database or the role */
+#define TOO_MANY_CONNECTIONS "53300" /* a limit of the server, of the database or of the role */
 #define NO_PRIVILEGE "42501"
 
-/* Shutting down, crashed, starting up. */
+/* SQLSTATEs of a server that is shutting down, has crashed, or is starting up. */
 static const char *const not_ready_states[] = {"57P01", "57P02", "57P03", NULL};
 
 bool connect_sqlstate_is_transient(const char *sqlstate)
 {
     static const char *const states[] = {
         "08000", "08001", "08003", "08004", "08006", /* connection exceptions */
-        "08P01",          /* what pgbouncer says whatever is wrong with its server */
-        "25P03", "25P04", /* idle in transaction, or in it too long: a pooler's server */
+        "08P01",          /* pgbouncer's only code for all problems of its server */
+        "25P03", "25P04", /* timeouts of transactions, on the server of a pooler */
         "40001", "40P01", /* conflict with recovery, on a standby */
-        "57014",          /* cancelled by statement_timeout, or by somebody */
-        "57P05",          /* idle for too long */
+        "57014",          /* query cancelled by statement_timeout or by a user */
+        "57P05",          /* timeout of an idle session */
         "58P01",          /* a file was removed while the server looked at it */
         NULL};
 
@@ -344,7 +345,7 @@ bool connect_sqlstate_is_transient(const char *sqlstate)
            is_among(sqlstate, states);
 }
 
-/* Find the SQLSTATE in a verbose message, "FATAL:  53300: sorry, ...", in any language. */
+/* Find the SQLSTATE in a verbose message of any language, such as "FATAL:  53300: sorry, ...". */
 static bool message_sqlstate(const char *message, char sqlstate[6])
 {
     static const char characters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -366,13 +367,13 @@ static bool message_sqlstate(const char *message, char sqlstate[6])
 typedef struct ConnectionHint
 {
     const char *sqlstate;
-    const char *word; /* in the message; NULL: any */
-    bool lasts;       /* libpq itself refuses, and will do so again */
+    const char *word; /* text that the message must contain; NULL: any message fits */
+    bool lasts;       /* libpq itself refused, so that a retry is useless */
     const char *hint;
 } ConnectionHint;
 
-/* The hint by the server's SQLSTATE (in any language) or, if no server has refused the connection,
- * by libpq's own words, which are English. The first row that fits counts. */
+/* Hints by the SQLSTATE of the server's refusal or, if no server has refused, by words in libpq's
+ * own message, which is English. The first row that fits counts. */
 static const ConnectionHint connection_hints[] = {
     {"3D000", NULL, false,
      "Name a database of the source with dbname=...: without it libpq takes the one that is called "
@@ -405,7 +406,7 @@ static const ConnectionHint connection_hints[] = {
      "source, and firewalls between the two machines."},
 };
 
-/* The row that fits, or NULL. */
+/* Returns the first row that fits the failed attempt, or NULL. */
 static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
 {
     const size_t count = sizeof(connection_hints) / sizeof(connection_hints[0]);
@@ -421,7 +422,7 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
     return NULL;
 }
 
-/* Drive a connection that was begun until it succeeds, fails or has taken PROBE_SECONDS. */
+/* Continue connecting until it succeeds, fails or has taken PROBE_SECONDS. True if it succeeds. */
 static bool probe_connects(PGconn *pg)
 {
     const time_t end = time(NULL) + PROBE_SECONDS;
@@ -441,8 +442,9 @@ static bool probe_connects(PGconn *pg)
 }
 
 /*
- * Find out why connecting failed. libpq has no SQLSTATE for that, so make one more attempt, whose
- * messages are verbose. No answer from a server counts as passing.
+ * Find out why connecting failed: set the attempt's sqlstate, refusal and kind. libpq does not
+ * offer the SQLSTATE of a failed attempt, so make another one, with messages that include it. An
+ * attempt without an answer from a server may be retried.
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
 {
@@ -458,7 +460,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
     for (size_t index = 0; index < attempt->count; index++)
         if (strcmp(attempt->keywords[index], "connect_timeout") == 0)
             timeout = atoi(attempt->values[index]);
-    if (timeout > 0 && seconds >= timeout) /* no server may have answered */
+    if (timeout > 0 &&
+        seconds >= timeout) /* perhaps no server answered: another try may not either */
         return;
     if (PQconnectionNeedsPassword(attempt->pg))
     {
@@ -480,8 +483,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
             attempt->kind = ERROR_FAILED;
     }
     PQfinish(pg);
-    /* With several hosts or addresses, for each of which a message begins so, another one may do
-     * better. */
+    /* A message begins with `begin` for each host and address that was tried. If there are several,
+     * a retry may succeed with another one, so the failure is not a lasting one. */
     row = find_connection_hint(attempt);
     if (row != NULL && row->lasts &&
         (first == NULL || strstr(first + strlen(begin), begin) == NULL))
@@ -520,7 +523,8 @@ static void *run_attempt(void *argument)
     return NULL;
 }
 
-/* Start the thread. It gets no signals: those are for the threads that check the flag. */
+/* Start the attempt's thread, with all signals blocked: signals must reach the threads that watch
+ * for a stop. */
 static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 {
     sigset_t all, before;
@@ -533,7 +537,7 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
     return started;
 }
 
-/* Wait for the thread's end; false with error when a stop or the end of the time comes before. */
+/* Wait until the attempt's thread has finished. False, with error, after a stop or a timeout. */
 static bool wait_for_attempt(const ConnectAttempt *attempt, double seconds, Error *error)
 {
     Wait wait = wait_begin(seconds > 0 ? seconds : INFINITY);
@@ -547,7 +551,7 @@ static bool wait_for_attempt(const ConnectAttempt *attempt, double seconds, Erro
     return ended;
 }
 
-/* The role has not the right CONNECT on the database. */
+/* Add a hint with the GRANT for a role that lacks the privilege CONNECT on the database. */
 static void hint_at_grant(PGconn *pg, Error *error)
 {
     char *database = PQescapeIdentifier(pg, PQdb(pg), strlen(PQdb(pg)));
@@ -562,7 +566,7 @@ static void hint_at_grant(PGconn *pg, Error *error)
     PQfreemem(role);
 }
 
-/* Take the result of an attempt that is over. */
+/* Returns the connection of a finished attempt, or NULL with the error of its failure. */
 static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, Error *error)
 {
     PGconn *pg = attempt->pg;
@@ -602,9 +606,9 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
     attempt->arena = arena_create();
     attempt->options = options;
-    /* The string as a whole, since of a single parameter libpq takes an empty value for none, and
-     * so the environment's; and our own parameters. libpq takes a string that sets anything where
-     * a dbname may stand. */
+    /* Pass the connection string whole, as dbname: of single parameters libpq ignores those with an
+     * empty value, and would take the environment's value instead. A string that sets nothing would
+     * be read as a database's name, so it is left out. */
     for (set = attempt->options; set->keyword != NULL && set->val == NULL;)
         set++;
     if (set->keyword != NULL)
@@ -614,7 +618,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     add_timeouts(attempt, retry_timeout_seconds);
     memcpy(keywords, attempt->keywords, sizeof(attempt->keywords));
     if (!start_thread(attempt, &thread))
-        (void) run_attempt(attempt); /* the system refuses to start a thread: wait here */
+        (void) run_attempt(attempt); /* no thread can be started: connect in this one */
     else if (wait_for_attempt(attempt, seconds, error))
         pthread_join(thread, NULL);
     else
@@ -631,7 +635,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
 
 /* ---- Array literals ---- */
 
-/* The literal is closed after each element. */
+/* Prepare the literal, which ends with '}' after each element, for a further element. */
 static void array_reopen(Buffer *literal)
 {
     if (literal->size == 0)

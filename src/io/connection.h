@@ -27,19 +27,21 @@ typedef enum ConnectionRefusal
 /*
  * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and,
  * where the user set none, keepalives, tcp_user_timeout and connect_timeout that fit the retry
- * timeout. It may take `seconds` in all (0: as long as libpq tries). Never prompts. NULL with error
- * on failure (the message is libpq's, one trailing newline stripped): ERROR_FAILED when a server
- * refused us for a reason that lasts (password, unknown database), else ERROR_RETRY (no answer,
- * starting up, too many connections), which the first connection of a run may treat as failure.
- * *refusal then tells whether a server answered that it cannot take us now.
+ * timeout. `seconds` limits the whole attempt (0: as long as libpq tries). Never prompts.
+ *
+ * Returns NULL with error on failure (the message is libpq's, one trailing newline stripped). The
+ * kind is ERROR_FAILED if a server refused for a reason that lasts (password, unknown database),
+ * otherwise ERROR_RETRY (no answer, starting up, too many connections), which the first connection
+ * of a run may treat as failure. *refusal says whether a server answered that it cannot accept a
+ * connection now.
  */
 MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_seconds,
                                        double seconds, ConnectionRefusal *refusal, Error *error);
 void connection_close(Connection *connection);
 
-/* Append a message, without a final newline, that names those environment variables that are set
- * and that only a newer libpq heeds: what they ask for, such as safety, is not done. Appends
- * nothing if no such variable is set. */
+/* Append a message, without a final newline, that names environment variables which are set but
+ * which only a newer libpq obeys: what they demand, such as safety, is not done. Appends nothing if
+ * no variable of this kind is set. */
 void connection_ignored_variables(Buffer *text);
 
 /*
@@ -78,11 +80,12 @@ void connection_count_round_trips(Connection *connection, _Atomic uint64_t *roun
 double connection_silent_seconds(const Connection *connection);
 
 /*
- * Begin a transaction; all statements belong into one, and nothing outside is relied on. It only
- * reads, has no timeouts, an empty search_path and a client_encoding that does not convert.
+ * Begin a transaction. Every statement must be in a transaction, and may rely only on settings made
+ * in it. The transaction only reads, has no timeouts, an empty search_path and a client_encoding
+ * that does not convert.
  *
- * instance tells which server process answers: the same text as before means that there was no
- * restart and no other server in between, also where a pooler or proxy made one connection out of
+ * instance identifies the server process that answers. The same text as before means that neither a
+ * restart nor another server came in between, even if a pooler or proxy makes one connection out of
  * several.
  */
 #define CONNECTION_INSTANCE_SIZE 64
@@ -159,17 +162,18 @@ MUST_CHECK bool connection_rows(Connection *connection, const Query *query, Conn
  * another SQLSTATE nothing is done, and the result is false.
  */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-#define NO_SUCH_FILE "58P01"           /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
-#define INSUFFICIENT_PRIVILEGE "42501" /* of a role, or for a file: EACCES, EPERM (elog.c) */
-#define NOT_IN_REPERTOIRE "22021"      /* a name is invalid in the encoding */
+#define NO_SUCH_FILE "58P01" /* ERRCODE_UNDEFINED_FILE, utils/errcodes.txt */
+#define INSUFFICIENT_PRIVILEGE                                                                     \
+    "42501" /* a role lacks a privilege, or the server one for a file: EACCES, EPERM (elog.c) */
+#define NOT_IN_REPERTOIRE "22021" /* a name is invalid in the encoding */
 MUST_CHECK bool connection_rollback_to_savepoint(Connection *connection, const char *sqlstate,
                                                  Error *error);
 
 /*
  * The two halves of connection_rows. Several statements may be sent before the first answer is
- * received: while the server answers one it has the next already, so that neither side waits for
- * the other. Each is answered in its turn. When one of several that are under way fails, only
- * connection_end and connection_close may follow.
+ * received, so that the server has the next statement already and neither side waits for the other.
+ * The server answers statements in the order in which they were sent. After a failure with more
+ * than one statement unanswered, only connection_end and connection_close may follow.
  */
 MUST_CHECK bool connection_send(Connection *connection, const Query *query, Error *error);
 MUST_CHECK bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
@@ -234,9 +238,9 @@ OptionSupport connection_option_support(const char *keyword, const char *value, 
  * counts as the option's default. */
 int connect_silence_milliseconds(int retry_timeout_seconds);
 
-/* The part of connection_open that waits; a request to stop ends the wait at once. keywords: the
- * names of the parameters that libpq gets, up to a NULL: dbname, which is the whole string, and
- * those that this program adds because the user set none. Literals. */
+/* Connect and wait for the result, for connection_open; a request to stop ends the wait at once.
+ * keywords: receives the names of libpq's parameters, string literals ended by NULL: dbname, whose
+ * value is the whole connection string, and parameters that the user did not set. */
 #define CONNECT_PARAMETERS_MAX 8
 struct pg_conn; /* libpq's PGconn */
 MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_timeout_seconds,

@@ -1,8 +1,8 @@
 /*
- * Walk the files below a directory, list the names in it, remove it with everything below.
+ * Directories: walk the files below one, list the names in one, remove one with everything below.
  *
  * Symbolic links are visited as links, with two exceptions: links in the path given to dir_walk or
- * dir_list are followed, and so are those for which the caller's DirFollow says so.
+ * dir_list are followed, and so are links that the caller's DirFollow accepts.
  */
 #ifndef IO_DIR_H
 #define IO_DIR_H

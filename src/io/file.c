@@ -21,9 +21,9 @@
 #include <unistd.h>
 
 #define COPY_SIZE (1024u * 1024)
-#define COPY_MAX (64u * 1024 * 1024) /* in one call, between two looks for signals */
+#define COPY_MAX (64u * 1024 * 1024) /* bytes copied in one call, so that signals are seen soon */
 
-/* statfs's types of file systems that linux/magic.h does not know */
+/* Types of file systems, as statfs reports them, that linux/magic.h does not define. */
 #define BCACHEFS 0xCA451A4E
 #define ZFS 0x2FC12FC1
 
@@ -48,26 +48,27 @@ mode_t directory_mode(void)
 
 bool file_open_standard(void)
 {
-    /* Standard input write-only and output read-only, so that every use fails; standard error both,
-     * for messages and the output of children. */
+    /* Every use of the opened standard input or output must fail, so input is opened write-only and
+     * output read-only. Standard error must take messages and the output of children. */
     static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
 
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
     {
-        /* The lowest free number is given away: this one. */
+        /* open returns the lowest free number, which is fd. */
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd] | O_NOCTTY) != fd)
             return false;
     }
     return true;
 }
 
-/* open, as often as signals interrupt it. */
+/* open(), repeated if a signal interrupts it. */
 static int open_retrying(const char *path, int flags, mode_t mode)
 {
     return (int) TEMP_FAILURE_RETRY(open(path, flags | O_CLOEXEC | O_NOCTTY, mode));
 }
 
-/* A file that exists could not be opened: errno says why. */
+/* Set the error for a file that could not be opened, from errno; `use` ("read") is for the hint.
+ * Returns false. */
 static bool error_open(const char *path, const char *use, Error *error)
 {
     const bool forbidden = errno == EACCES;
@@ -80,7 +81,7 @@ static bool error_open(const char *path, const char *use, Error *error)
 
 bool file_open_read(const char *path, int *fd, bool *found, Error *error)
 {
-    /* Non-blocking, so that a fifo does not hold us up; regular files do not care. */
+    /* O_NONBLOCK: opening a fifo would wait for a writer. For regular files it changes nothing. */
     *fd = open_retrying(path, O_RDONLY | O_NONBLOCK, 0);
     if (found != NULL)
         *found = *fd >= 0;
@@ -123,7 +124,7 @@ bool file_random_bytes(void *bytes, size_t size, Error *error)
     return length == size || error_set_errno(error, "could not generate random bytes");
 }
 
-/* A file without a name in a directory, or -1. */
+/* Returns the descriptor of a new file without a name in the directory, or -1. */
 static int create_without_name(const char *directory)
 {
     char name[FILE_MEMORY_PATH_SIZE];
@@ -191,7 +192,7 @@ bool error_detail_space(const char *path, Error *error)
         !file_space(mount, &space, NULL))
         return false;
     error_detail(error, "The directory is \"%s\".", mount);
-    /* Go up to the place where the file system is mounted. */
+    /* Find the directory where the file system is mounted: the highest one on the same device. */
     while ((slash = strrchr(mount, '/')) != NULL && slash != mount)
     {
         *slash = '\0';
@@ -218,7 +219,7 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
             pwrite(fd, (const char *) bytes + written, size - written, (off_t) (offset + written)));
 
         if (put == 0)
-            errno = ENOSPC; /* the only reason for writing nothing without saying why */
+            errno = ENOSPC; /* nothing was written, and errno is not set: only a full disk */
         if (put <= 0)
         {
             error_set_errno(error, "could not write file \"%s\"", path);
@@ -229,7 +230,7 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
     return true;
 }
 
-/* Copy without the kernel's help. */
+/* Copy by read and write, where copy_file_range cannot. */
 static bool read_and_write(const FileRange *from, const FileRange *to, uint64_t size,
                            uint64_t *copied, Error *error)
 {
@@ -268,8 +269,8 @@ bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size, 
             return false;
         done = TEMP_FAILURE_RETRY(copy_file_range(from->fd, &from_offset, to->fd, &to_offset,
                                                   left < COPY_MAX ? (size_t) left : COPY_MAX, 0));
-        /* Some file systems that cannot do this return 0. Whatever the reason, reading and writing
-           either succeeds or reports what is wrong. */
+        /* Some file systems that do not support copy_file_range return 0. Whatever the reason,
+         * reading and writing either succeeds or sets the error. */
         if (done <= 0)
             return read_and_write(from, to, size, copied, error);
         *copied += (uint64_t) done;
@@ -355,7 +356,7 @@ bool file_set_mode(int fd, const char *path, mode_t mode, Error *error)
     return true;
 }
 
-/* The result of stat or lstat. */
+/* Interpret the result of stat or lstat: set *found, or the error. */
 static bool stat_result(int result, const char *path, bool *found, Error *error)
 {
     if (found != NULL)
@@ -410,8 +411,8 @@ bool file_rename(const char *from, const char *to, Error *error)
     return true;
 }
 
-/* Write all of a file to a new one, with its mode. The order is the point: `from` goes when the new
- * file and its name are on the disk. */
+/* Move a file to another file system: copy it, with its mode. To lose nothing in a crash, `from` is
+ * removed only after the new file and its name are synced. */
 static bool move_by_copy(const char *from, const char *to, Error *error)
 {
     AUTO_BUFFER Buffer parent = {0}, buffer = {0};
@@ -427,7 +428,7 @@ static bool move_by_copy(const char *from, const char *to, Error *error)
         file_set_mode(to_fd, copy, status.st_mode & 07777, error) &&
         file_sync(to_fd, copy, error) && file_rename(copy, to, error))
         return file_sync_path(buffer_string(&parent), error) && file_remove(from, error);
-    (void) !file_remove(copy, NULL); /* the first error is the one to tell */
+    (void) !file_remove(copy, NULL); /* keep the first error */
     return false;
 }
 
@@ -474,7 +475,8 @@ bool file_make_directories(const char *path, Error *error)
 
     path_in(&parent, path, "");
     text = (char *) parent.bytes;
-    /* Parents that exist are left alone: they may be where we could not make any. */
+    /* Do not call mkdir for parents that exist: where this user may not create directories, it
+     * would fail although nothing has to be created. */
     for (size_t index = 1; index < parent.size; index++)
     {
         if (text[index] != '/')
@@ -530,7 +532,8 @@ bool file_sync(int fd, const char *path, Error *error)
 {
     if (!sync_on)
         return true;
-    /* Never again after a failure: the kernel may have dropped the pages and call it clean. */
+    /* Do not retry after a failure: the kernel may have dropped the pages that it could not write,
+     * and a second fsync would then succeed. */
     if (fsync(fd) != 0)
         return error_set_errno(error, "could not fsync file \"%s\"", path);
     return true;
@@ -538,7 +541,8 @@ bool file_sync(int fd, const char *path, Error *error)
 
 void file_begin_writeback(int fd, uint64_t offset, uint64_t size)
 {
-    /* Not the flags that wait: these report an error, which the sync would then not. */
+    /* Without the flags that wait: they would take a write error from the kernel, and the later
+     * fsync would succeed. */
     if (sync_on && size > 0)
         (void) !sync_file_range(fd, (off64_t) offset, (off64_t) size, SYNC_FILE_RANGE_WRITE);
 }
@@ -557,7 +561,7 @@ bool file_sync_path(const char *path, Error *error)
         return error_set_errno(error, "could not open file \"%s\"", path);
     if (file_sync(fd, path, error))
         return true;
-    /* Some file systems cannot sync a directory and need not. */
+    /* Some file systems refuse to sync a directory; they need no such sync. */
     return (error->error_number == EBADF || error->error_number == EINVAL) &&
            fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
@@ -577,8 +581,9 @@ uint64_t file_size_max(void)
                                                                               : INT64_MAX;
 }
 
-/* Others write the kernel's cache back for syncfs, but may not pass it on (FUSE, SMB). An overlay
- * passes it on to its upper layer; tmpfs has no disk. */
+/* True if syncfs puts all data of this type of file system on the disk. Types not listed, such as
+ * FUSE and SMB, may only write the kernel's cache back. An overlay syncs its upper layer; tmpfs has
+ * no disk. */
 static bool syncs_whole(__fsword_t type)
 {
     static const __fsword_t types[] = {
@@ -622,7 +627,7 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
     return error_set_errno(error, "could not lock file \"%s\"", path);
 }
 
-/* ---- Durably ---- */
+/* ---- Durable changes ---- */
 
 bool durable_sync_parent(const char *path, Error *error)
 {
@@ -635,7 +640,7 @@ bool durable_write(const char *path, const void *bytes, size_t size, mode_t mode
 {
     AUTO_FD int fd = -1;
 
-    /* Removed first: there may be a link that leads elsewhere. */
+    /* Remove the path first: if it is a link, another file would be written. */
     return file_remove(path, error) && file_create(path, CREATE_EMPTY, &fd, error) &&
            file_write_at(fd, path, bytes, size, 0, error) && file_set_mode(fd, path, mode, error) &&
            file_sync(fd, path, error);
@@ -647,7 +652,7 @@ bool durable_replace(const char *path, const char *temporary_path, const void *b
     if (!durable_write(temporary_path, bytes, size, file_mode(), error) ||
         !file_move(temporary_path, path, error))
     {
-        (void) !file_remove(temporary_path, NULL); /* the first error is the one to tell */
+        (void) !file_remove(temporary_path, NULL); /* keep the first error */
         return false;
     }
     return durable_sync_parent(path, error);

@@ -127,8 +127,8 @@ MUST_CHECK bool file_set_mode(int fd, const char *path, mode_t mode, Error *erro
 MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found, Error *error);
 MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, Error *error);
 
-/* True if the directory has that name, including a dangling link. False also if that cannot be
- * found out. */
+/* True if the directory has an entry of this name, even a dangling link. False if not, and if the
+ * look failed. */
 bool file_exists(const char *directory, const char *name);
 
 /* Remove a file or a directory; a missing one is no error. */

@@ -100,8 +100,8 @@ static TextCursor take_field(TextCursor *line, const char *end)
 }
 
 /*
- * Lines are those of mountinfo (proc_pid_mountinfo(5)). The datasets of a ZFS pool are file systems
- * of their own, mounted from POOL/DATASET. All mounts of another file system have the device of its
+ * Lines are those of mountinfo (proc_pid_mountinfo(5)). The datasets of a ZFS pool are separate
+ * file systems, mounted from POOL/DATASET. All mounts of another file system have the device of its
  * super block, which for btrfs is not the device that stat reports.
  */
 bool place_pool_of_mount(const char *mounts, uint64_t mount, Buffer *pool)

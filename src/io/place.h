@@ -13,7 +13,7 @@
 typedef struct Place
 {
     uint64_t device, inode;
-    uint64_t mount;   /* its number in /proc/self/mountinfo; 0 where the kernel does not say */
+    uint64_t mount;   /* mount's number in /proc/self/mountinfo; 0: the kernel does not report it */
     uint32_t project; /* project of new files in a directory (for quotas); 0: none, or not known */
     uid_t owner;
     bool is_directory;
@@ -31,16 +31,16 @@ MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *e
 /* True if both places are the same file or directory (device and inode). */
 bool place_same(const Place *a, const Place *b);
 
-/* Keep the file or directory that path leads to open until the process ends, so that its inode
- * number is not reused, even if it is removed. Then place_same with the place found now means the
- * very same file. It can still be renamed and removed. Does nothing if nothing exists there. */
+/* Keep the file or directory that path leads to open until the process ends. Its inode number is
+ * then not reused even if the file is removed, so place_same with its present place means the very
+ * same file. The file can still be renamed and removed. Does nothing if nothing exists there. */
 void place_hold(const char *path);
 
 /* True if both paths, links followed, lead to one file or one directory. */
 bool place_is(const char *path, const char *other);
 
-/* True if a file that is created in one of these directories can be renamed into the other, as far
- * as that can be seen. If that turns out to be wrong, file_move copies the file. */
+/* True if a file that is created in one of these directories can probably be renamed into the
+ * other. If the rename fails nevertheless, file_move copies the file. */
 bool place_same_mount(const Place *a, const Place *b);
 
 /*

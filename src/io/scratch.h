@@ -1,5 +1,5 @@
-/* A directory for files that are needed only while the program runs. It is created when it is first
- * needed, so that a run which needs none does not fail because no place for it exists. */
+/* A directory for files that are needed only while the program runs. The directory is created when
+ * it is first needed, so that a run without such files does not fail for lack of a place. */
 #ifndef IO_SCRATCH_H
 #define IO_SCRATCH_H
 
@@ -37,8 +37,8 @@ MUST_CHECK bool scratch_close(Scratch *scratch, Error *error);
 /*
  * Create a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is
  * locked (flock) while the directory is in use: close it after the directory was removed.
- * Directories that killed processes of the same user have left there are removed first. Fails also
- * if parent is not to be trusted (trust_check); then *path is NULL.
+ * Directories that killed processes of the same user have left there are removed first. A parent
+ * that cannot be trusted (trust_check) is an error. After a failure *path is NULL.
  */
 MUST_CHECK bool scratch_make(const char *parent, Arena *arena, const char **path, int *lock_fd,
                              Error *error);

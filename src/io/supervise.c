@@ -72,9 +72,9 @@ static bool run_child(SupervisedWork work, void *context, SupervisedTurn turn, i
     {
         take_signals();
         signals_set_parent(parent);
-        /* When the parent dies, SIGTERM ends this child, except after the commit: otherwise the
-         * child would continue in a directory that the caller may already use for something else.
-         */
+        /* A child that outlived its parent would change a directory that the caller may already use
+         * for something else: let SIGTERM stop the child when the parent dies, except after the
+         * commit. */
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
             raise(SIGTERM);
