@@ -219,12 +219,6 @@ static bool open_held(WalStore *store, const WantedWal *wanted, FoundWal *found,
     return open_if_valid(store, wanted, found, error);
 }
 
-static bool open_held_of_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
-                                        Error *error)
-{
-    return !span_of(store, wanted->segment).is_common || open_held(store, wanted, found, error);
-}
-
 /* Open the source's own file without a check of its first page: if it is damaged, the reader must
  * report that, and not read another place's file instead. */
 static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
@@ -349,13 +343,13 @@ static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char
 
 /* ---- The source's segments of common history ---- */
 
-static bool fetch_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
-                                 Error *error)
+static bool fetch_from_source(WalStore *store, const WantedWal *wanted, FoundWal *found,
+                              Error *error)
 {
     AUTO_BUFFER Buffer incoming = {0};
     bool there;
 
-    if (store->fetch == NULL || !span_of(store, wanted->segment).is_common)
+    if (store->fetch == NULL)
         return true;
     if (!store->fetch(store->fetch_context, wanted->name, NULL, &there, error))
         return false;
@@ -600,28 +594,35 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
 static const struct WalPlaceRow
 {
     bool (*open)(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error);
-    bool own;      /* a cluster's own segments are there: all are right, and a look is cheap */
-    unsigned kind; /* kinds of stores that ask the place: sum of WalStoreKind values */
+    bool own;       /* a cluster's own segments are there: all are right, and a look is cheap */
+    bool of_common; /* asked for segments of common history only */
+    unsigned kinds; /* kinds of stores that ask the place: sum of WalStoreKind values */
 } place_rows[] = {
-    {open_in_own_pg_wal, true, WAL_STORE_OF_TARGET | WAL_STORE_OF_STANDBY},
-    {open_held, true, WAL_STORE_OF_TARGET},
-    {open_in_kept_pg_wal, true, WAL_STORE_OF_SOURCE},
-    {open_of_source, true, WAL_STORE_OF_SOURCE},
-    {open_held_of_common_history, true, WAL_STORE_OF_SOURCE},
-    {open_fetched_before, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE},
-    {fetch_common_history, false, WAL_STORE_OF_TARGET},
-    {open_in_archive, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE},
-    {restore_segment, false,
+    {open_in_own_pg_wal, true, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_STANDBY},
+    {open_held, true, false, WAL_STORE_OF_TARGET},
+    {open_in_kept_pg_wal, true, true, WAL_STORE_OF_SOURCE},
+    {open_of_source, true, false, WAL_STORE_OF_SOURCE},
+    {open_held, true, true, WAL_STORE_OF_SOURCE},
+    {open_fetched_before, false, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE},
+    {fetch_from_source, false, true, WAL_STORE_OF_TARGET},
+    {open_in_archive, false, false,
+     WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE},
+    {restore_segment, false, false,
      WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE | WAL_STORE_OF_STANDBY},
-    {open_partial, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE},
+    {open_partial, false, false, WAL_STORE_OF_TARGET | WAL_STORE_OF_SOURCE | WAL_STORE_OF_ARCHIVE},
 };
 
 #define PLACE_COUNT (sizeof(place_rows) / sizeof(place_rows[0]))
 
-/* Returns the first place, from `place` on, that the store asks; NULL after the last. */
-static const struct WalPlaceRow *place_from(const WalStore *store, const struct WalPlaceRow *place)
+/* The first place from this one on that the store asks for the segment; NULL: it asks no
+ * further one. */
+static const struct WalPlaceRow *place_from(const WalStore *store, uint64_t segment,
+                                            const struct WalPlaceRow *place)
 {
-    while (place < place_rows + PLACE_COUNT && (place->kind & store->kind) == 0)
+    const bool is_common = span_of(store, segment).is_common;
+
+    while (place < place_rows + PLACE_COUNT &&
+           ((place->kinds & store->kind) == 0 || (place->of_common && !is_common)))
         place++;
     return place < place_rows + PLACE_COUNT ? place : NULL;
 }
@@ -649,8 +650,9 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
         return true;
     if (!own)
         pthread_mutex_lock(&store->lock);
-    for (const struct WalPlaceRow *place = place_from(store, place_rows);
-         place != NULL && good && found->fd < 0; place = place_from(store, place + 1))
+    for (const struct WalPlaceRow *place = place_from(store, wanted->segment, place_rows);
+         place != NULL && good && found->fd < 0;
+         place = place_from(store, wanted->segment, place + 1))
         if (place->own == own)
             good = place->open(store, wanted, found, error);
     if (!own && found->fd < 0)
@@ -707,8 +709,8 @@ bool wal_store_has(WalStore *store, uint64_t segment, Arena *arena, const char *
     const WantedWal wanted = wanted_segment(store, segment);
 
     *how = "";
-    for (const struct WalPlaceRow *place = place_from(store, place_rows); place != NULL;
-         place = place_from(store, place + 1))
+    for (const struct WalPlaceRow *place = place_from(store, segment, place_rows); place != NULL;
+         place = place_from(store, segment, place + 1))
     {
         AUTO_FOUND FoundWal found = {.fd = -1};
         Error error;

@@ -9,7 +9,7 @@
  * held of common   as held, of common history                       stays
  * fetched before   scratch/NAME                                     stays
  * common history   the source's pg_wal/NAME                         scratch/NAME
- * archive          NAME, NAME.gz and so on in --wal-archive         scratch/NAME, if compressed
+ * archive          NAME, NAME.gz and so on in its directories       scratch/NAME, if compressed
  * restore command  what the command writes                          scratch/NAME
  * partial          NAME.partial and so on in --wal-archive          scratch/NAME.partial, if
  *                                                                   compressed
