@@ -35,25 +35,22 @@ static void decide(Node *node, VerdictState state, const char *text)
         node->verdict.dry_run_adds = dry_run_of_rewind;
 }
 
-static void add_replayed_wal(Node *node)
+/* Add the finding on the WAL that a rewind would replay. error: the one that a rewind would fail
+ * with. */
+static void add_replayed_wal(Node *node, const Error *error)
 {
     static const char what_for[] = "from which on its WAL is replayed";
     const Look *look = &node->look;
     const char *name = SEGMENT_NAME(&look->session.source_wal->store->stream, look->start.segment);
 
-    if (look->divergence.changes_unknown)
-        node_add(
-            node, "source_wal",
-            look->start.replayed == REPLAYED_WAL_NOT_NEEDED ? ADVICE_WARNING : ADVICE_PROBLEM,
-            look->start.replayed == REPLAYED_WAL_NOT_NEEDED
-                ? "To compare less, name an archive of WAL: --wal-archive, --restore-command or -c."
-                : "Run CHECKPOINT on the source, and leave out --early-start.",
-            "This node lacks some WAL since the last common checkpoint, and none proves that it "
-            "has the source's history before the divergence: a rewind compares all blocks, and "
-            "starts at a checkpoint that the source made since.");
-    else if (look->start.replayed == REPLAYED_WAL_OF_SOURCE)
+    switch (look->start.replayed)
+    {
+    case REPLAYED_WAL_UNKNOWN:
+        break;
+    case REPLAYED_WAL_OF_SOURCE:
         node_ok(node, "source_wal", "The source has segment %s, %s.", name, what_for);
-    else if (look->start.replayed == REPLAYED_WAL_OF_ARCHIVE)
+        break;
+    case REPLAYED_WAL_OF_ARCHIVE:
         node_ok(node, "source_wal",
                 "The source no longer has segment %s, %s: %s Whether the archive has all that "
                 "follow only a dry run shows.",
@@ -61,59 +58,49 @@ static void add_replayed_wal(Node *node)
                 look->session.source_wal->store->archives[0] != NULL
                     ? "an archive has it."
                     : "the restore command gives it.");
-    else if (look->start.replayed == REPLAYED_WAL_IN_SUMMARIES)
+        break;
+    case REPLAYED_WAL_IN_SUMMARIES:
         node_ok(
             node, "source_wal",
             "The source no longer has segment %s; its WAL summaries tell what it changed since. "
             "A rewind starts at the source's last checkpoint.",
             name);
-    else if (look->start.replayed == REPLAYED_WAL_NOT_NEEDED)
-        node_add(
-            node, "source_wal", ADVICE_WARNING,
-            "To compare less, name an archive that has it: --wal-archive, --restore-command or -c.",
-            "The source no longer has segment %s, from which on its WAL would be replayed, and no "
-            "archive gives it: a rewind compares all blocks instead, and starts at the source's "
-            "last checkpoint.",
-            name);
-    else if (look->start.replayed == REPLAYED_WAL_MISSING)
-        node_add(node, "source_wal", ADVICE_PROBLEM,
-                 "Name an archive that has it: --wal-archive, --restore-command or -c; or run "
-                 "CHECKPOINT on the source (on its primary, if it is a standby), or rewind with "
-                 "--compare.",
-                 "The source no longer has segment %s, %s, no archive gives it, and %s.", name,
-                 what_for,
-                 node->options->early_start
-                     ? "--early-start allows no other start"
-                     : "the source has no checkpoint since the divergence to start from instead");
+        break;
+    case REPLAYED_WAL_NOT_NEEDED:
+        node_add(node, "source_wal", ADVICE_WARNING,
+                 "To compare less, name an archive of WAL: --wal-archive, --restore-command or -c.",
+                 "%s: a rewind compares all blocks instead, and starts at the source's last "
+                 "checkpoint.",
+                 look->divergence.changes_unknown
+                     ? "This node lacks some WAL since the last common checkpoint, and none proves "
+                       "that it has the source's history before the divergence"
+                     : arena_printf(node->arena,
+                                    "The source no longer has segment %s, from which on its WAL "
+                                    "would be replayed, and no archive gives it",
+                                    name));
+        break;
+    case REPLAYED_WAL_MISSING:
+        node_add_error(node, "source_wal", ADVICE_PROBLEM, error);
+        break;
+    }
 }
 
 /* Find out whether a target that needs no rewind can continue with the WAL that follows. Returns
  * true if it can, or if that is not known. */
 static bool add_next_wal(Node *node)
 {
-    static const char what_for[] = "with which this node would go on";
     const Look *look = &node->look;
-    const char *name;
-    uint64_t segment;
     Error error;
     bool has;
 
-    if (!session_find_next_wal(&look->session, &look->source, look->divergence.target_end, &segment,
-                               &has, &error))
+    if (!session_advise_on_next_wal(&look->session, &look->source, look->divergence.target_end,
+                                    &node->findings, &has, &error))
     {
         node_add_error(node, "source_wal", ADVICE_UNKNOWN, &error);
         return true;
     }
-    name = SEGMENT_NAME(&look->session.source_wal->store->stream, segment);
     if (has)
-        node_ok(node, "source_wal", "Segment %s, %s, is there, as far as it was written.", name,
-                what_for);
-    else
-        node_add(node, "source_wal", ADVICE_WARNING,
-                 "Set restore_command to an archive that has it, or use pg_rewind --compare: it "
-                 "copies what differs.",
-                 "The source no longer has segment %s, %s: it must be in an archive.", name,
-                 what_for);
+        node_ok(node, "source_wal", "The WAL with which this node would go on is there.");
     return has;
 }
 
@@ -426,7 +413,7 @@ static void judge_with_source(Node *node)
         look_at_limits(node);
     }
     if (look->start.replayed != REPLAYED_WAL_UNKNOWN)
-        add_replayed_wal(node);
+        add_replayed_wal(node, &error);
     if (look->start.lacks_room)
         node_add_error(node, "space", ADVICE_PROBLEM, &error);
     if (node->look.session.running)

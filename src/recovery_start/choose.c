@@ -708,22 +708,16 @@ static bool begin_late(Chooser *chooser, const StartDecision *decision, Error *e
 }
 
 /* Warn of WAL that can only be replayed with higher settings than the source has now. */
-static void warn_of_former_limits(const Chooser *chooser)
+static void warn_of_settings(const Chooser *chooser)
 {
     const Version *version = chooser->in.clusters->shape.version;
-    const Lsn limits = chooser->hazard.former_limits_lsn;
-
-    if (chooser->hazard.origin_drop_lsn != LSN_INVALID)
-        replay_hazard_warn_of_origins(version, chooser->hazard.origin_drop_lsn);
+    const ReplayHazard *hazard = &chooser->hazard;
     /* From PostgreSQL 12 on, -R writes the settings as high as replay needs them. */
-    if (limits == LSN_INVALID ||
-        (chooser->in.options->write_recovery_conf && version->recovery_settings != RECOVERY_CONF))
-        return;
-    log_warning("the target's server may end during recovery with the source's present settings");
-    log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
-               "another limit that replay needs.",
-               LSN_TEXT(version, limits));
-    log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
+    const bool written =
+        chooser->in.options->write_recovery_conf && version->recovery_settings != RECOVERY_CONF;
+
+    replay_hazard_warn_of_settings(version, hazard->origin_drop_lsn,
+                                   written ? LSN_INVALID : hazard->former_limits_lsn);
 }
 
 /* Fill in the RecoveryStart for the decision. The WAL that was read last may be that of the other
@@ -771,7 +765,7 @@ static bool begin_chosen(Chooser *chooser, const StartDecision *decision, Error 
     if (decision->opens_sooner_early)
         log_info("recovery starts at the last common checkpoint: from the source's last one the "
                  "target would take no connections at first");
-    warn_of_former_limits(chooser);
+    warn_of_settings(chooser);
     return true;
 }
 

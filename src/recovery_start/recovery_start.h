@@ -125,8 +125,9 @@ MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *
  * copies_come_out_right and checkpoint_follows; the caller sets the error. */
 void replay_hazard_add(ReplayHazard *hazard, Lsn lsn);
 
-/* Warn of replication origins that were dropped up to `last` (ReplayHazard.origin_drop_lsn). */
-void replay_hazard_warn_of_origins(const Version *version, Lsn last);
+/* Warn of WAL that may only be replayed with higher settings than the source has now:
+ * ReplayHazard.origin_drop_lsn and former_limits_lsn; LSN_INVALID: none. */
+void replay_hazard_warn_of_settings(const Version *version, Lsn origin_drop, Lsn former_limits);
 
 /* ---- The choice: choose.c ---- */
 

@@ -374,13 +374,26 @@ static bool find_dropped_origins(const Clusters *clusters, const ScanResult *cha
     return true;
 }
 
-void replay_hazard_warn_of_origins(const Version *version, Lsn last)
+void replay_hazard_warn_of_settings(const Version *version, Lsn origin_drop, Lsn former_limits)
 {
-    log_warning("the target's server may end during recovery for want of replication origins");
-    log_detail("Up to %s the source had some that were dropped since; replay needs them beside "
-               "those of now.",
-               LSN_TEXT(version, last));
-    log_hint("If it ends, raise the setting that its log names until it has replayed that WAL.");
+    if (origin_drop != LSN_INVALID)
+    {
+        log_warning("the target's server may end during recovery for want of replication origins");
+        log_detail("Up to %s the source had some that were dropped since; replay needs them beside "
+                   "those of now.",
+                   LSN_TEXT(version, origin_drop));
+    }
+    if (former_limits != LSN_INVALID)
+    {
+        log_warning("the target's server may end during recovery with the source's present "
+                    "settings");
+        log_detail("Up to %s the source had a higher max_connections, max_prepared_transactions or "
+                   "another limit that replay needs.",
+                   LSN_TEXT(version, former_limits));
+    }
+    if (origin_drop != LSN_INVALID || former_limits != LSN_INVALID)
+        log_hint(
+            "If it ends, raise the setting that its log names until it has replayed that WAL.");
 }
 
 bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,

@@ -245,20 +245,15 @@ static bool plan_and_stage(Run *run, Error *error)
 
 /* Warn if a target that has not diverged cannot continue as a standby, since the WAL that follows
  * its own is lost. */
-static bool warn_if_left_behind(const Run *run, Error *error)
+static bool warn_if_left_behind(Run *run, Error *error)
 {
-    uint64_t segment;
+    AdviceList advice = {.arena = run->session.arena};
     bool has;
 
-    if (!session_find_next_wal(&run->session, &run->source_state, run->divergence.target_end,
-                               &segment, &has, error))
+    if (!session_advise_on_next_wal(&run->session, &run->source_state, run->divergence.target_end,
+                                    &advice, &has, error))
         return false;
-    if (has)
-        return true;
-    log_warning("the source no longer has segment %s: the target cannot follow it",
-                SEGMENT_NAME(&run->session.source_wal->store->stream, segment));
-    log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
-             "--compare: it copies only what differs.");
+    advice_add_to_problems(&advice, true, &run->session.problems);
     return true;
 }
 

@@ -450,14 +450,26 @@ bool session_find_divergence(Session *session, const SourceState *source, Diverg
     return true;
 }
 
-bool session_find_next_wal(const Session *session, const SourceState *source, Lsn end,
-                           uint64_t *segment, bool *has, Error *error)
+bool session_advise_on_next_wal(const Session *session, const SourceState *source, Lsn end,
+                                AdviceList *list, bool *has, Error *error)
 {
-    *segment = wal_segment_of(&session->clusters.shape, end);
+    SourceWal *wal = session->source_wal;
+    const uint64_t segment = wal_segment_of(&session->clusters.shape, end);
+
     *has = end >= source_state_wal_end(source, end);
-    return *has ||
-           (source_wal_source_has(session->source_wal, *segment, has, error) &&
-            (*has || source_wal_target_can_restore(session->source_wal, *segment, has, error)));
+    if (!*has && (!source_wal_source_has(wal, segment, has, error) ||
+                  (!*has && !source_wal_target_can_restore(wal, segment, has, error))))
+        return false;
+    if (!*has)
+        advice_add(list,
+                   (Advice){.id = "source_wal",
+                            .severity = ADVICE_WARNING,
+                            .remedy = "Set restore_command to an archive that has the segment, or "
+                                      "run pg_rewind again with --compare: it copies only what "
+                                      "differs."},
+                   "the source no longer has segment %s: the target cannot follow it",
+                   SEGMENT_NAME(&wal->store->stream, segment));
+    return true;
 }
 
 bool session_lacks_scratch(const Session *session, const Error *error)

@@ -121,9 +121,10 @@ MUST_CHECK bool session_compare_instead(Session *session, Divergence *divergence
 
 /* For a target that has not diverged, whose WAL ends at `end`: find out whether its server can get
  * the segment that follows. *has is true if nothing follows, if the source has the segment, or if
- * the target's restore command gives it. Otherwise *segment is lost. */
-MUST_CHECK bool session_find_next_wal(const Session *session, const SourceState *source, Lsn end,
-                                      uint64_t *segment, bool *has, Error *error);
+ * the target's restore command gives it. Otherwise a warning (source_wal) is added to `list`: the
+ * segment is lost. */
+MUST_CHECK bool session_advise_on_next_wal(const Session *session, const SourceState *source,
+                                           Lsn end, AdviceList *list, bool *has, Error *error);
 
 /* True if a look failed only because no scratch directory has room for what would have to be
  * fetched. False if the connection to the source was lost. */

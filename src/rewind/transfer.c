@@ -394,7 +394,8 @@ bool transfer_make(const Session *session, const Planned *planned, const Recover
     if (staged->obsolete)
         return true;
     if (lacks_origins)
-        replay_hazard_warn_of_origins(clusters->shape.version, hazard.origin_drop_lsn);
+        replay_hazard_warn_of_settings(clusters->shape.version, hazard.origin_drop_lsn,
+                                       LSN_INVALID);
     if (hazardous)
     {
         error_copy(error, &hazard.error);

@@ -265,12 +265,21 @@ void streaming_find_slot_user(const Options *options, const Target *target, Targ
     settings->slot_users = names;
 }
 
+static void hint_slot_stays(const Options *options)
+{
+    AUTO_BUFFER Buffer drop = {0};
+
+    slot_append_drop(&drop, options->slot);
+    log_hint("As long as it exists, it keeps WAL there. Run the same command again, which uses it, "
+             "or drop it on the source: %s",
+             buffer_string(&drop));
+}
+
 bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn needed_from,
                          bool *made, Error *error)
 {
     Source *source = clusters->source;
     const WalShape *shape = &clusters->shape;
-    AUTO_BUFFER Buffer drop = {0};
     SourceSlot slot;
 
     *made = false;
@@ -289,11 +298,8 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
         /* The server was asked to make it, and may not have answered. */
         if (!*made && (error->kind == ERROR_RETRY || stop_requested()))
         {
-            slot_append_drop(&drop, options->slot);
             log_warning("replication slot \"%s\" may have been made on the source", options->slot);
-            log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses "
-                     "it, or drop it on the source: %s",
-                     buffer_string(&drop));
+            hint_slot_stays(options);
         }
         return false;
     }
@@ -335,11 +341,9 @@ void streaming_check_slot_again(const Options *options, const Clusters *clusters
 
 void streaming_drop_slot(const Options *options, const Clusters *clusters)
 {
-    AUTO_BUFFER Buffer drop = {0};
     Error error = {0};
 
     signals_hold_off();
-    slot_append_drop(&drop, options->slot);
     if (source_server_slot_drop(clusters->source, options->slot, &error))
     {
         log_info("dropped replication slot \"%s\", which this run has made on the source",
@@ -348,7 +352,5 @@ void streaming_drop_slot(const Options *options, const Clusters *clusters)
     }
     log_warning("could not drop replication slot \"%s\", which this run has made on the source: %s",
                 options->slot, error.message);
-    log_hint("It keeps WAL there indefinitely. Run the same command again, which uses it, or drop "
-             "it on the source: %s",
-             buffer_string(&drop));
+    hint_slot_stays(options);
 }
