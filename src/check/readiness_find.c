@@ -19,10 +19,11 @@
 
 #include <string.h>
 
-#define SOURCE_TIMEOUT_SECONDS 10 /* monitoring waits for us */
+#define SOURCE_TIMEOUT_SECONDS 10 /* short, since monitoring programs wait for --check */
 
 /* ---- The verdict ---- */
 
+/* Facts about a rewind that a dry run finds out and --check does not. */
 static const char dry_run_of_rewind[] =
     "which blocks and files change, what is lost, whether settings were switched in between, "
     "whether each file can be replaced, and the exact space.";
@@ -35,8 +36,8 @@ static void decide(Node *node, VerdictState state, const char *text)
         node->verdict.dry_run_adds = dry_run_of_rewind;
 }
 
-/* Add the finding on the WAL that a rewind would replay. error: the one that a rewind would fail
- * with. */
+/* Add the finding source_wal of a rewind: does the WAL exist that the rewound target must replay?
+ * error: the one that a rewind would fail with. */
 static void add_replayed_wal(Node *node, const Error *error)
 {
     static const char what_for[] = "from which on its WAL is replayed";
@@ -85,8 +86,8 @@ static void add_replayed_wal(Node *node, const Error *error)
     }
 }
 
-/* Find out whether a target that needs no rewind can continue with the WAL that follows. Returns
- * true if it can, or if that is not known. */
+/* Add the finding source_wal of a target that needs no rewind: does the source have the WAL that
+ * follows the target's? True if it has, or if that is not known. */
 static bool add_next_wal(Node *node)
 {
     const Look *look = &node->look;
@@ -104,6 +105,7 @@ static bool add_next_wal(Node *node)
     return has;
 }
 
+/* Set the verdict after the divergence was found, or a limit for it. fails: a rewind would fail. */
 static void judge_found(Node *node, bool fails, const char *end)
 {
     const Look *look = &node->look;
@@ -135,6 +137,7 @@ static void judge_found(Node *node, bool fails, const char *end)
                              : " But it cannot follow: the source no longer has what comes next."));
 }
 
+/* Set the verdict for a node whose server is stopped. looked: look_at_pair has succeeded. */
 static void judge_stopped(Node *node, bool looked, const Error *error)
 {
     const Look *look = &node->look;
@@ -161,7 +164,7 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
                "With --compare all blocks are compared, whether the histories diverge or not.");
 }
 
-/* Report a rewind that would fail after the node was stopped. */
+/* Add the findings of a running node for which a rewind would fail even after a stop. */
 static void report_running(Node *node, bool looked, const Error *error)
 {
     if (!looked && error_worst_kind(error) == ERROR_RETRY)
@@ -181,8 +184,8 @@ static void report_running(Node *node, bool looked, const Error *error)
                            : "what is needed depends on the divergence");
 }
 
-/* With --slot, which -R demands and so a source server: that slot, and others for which decoding on
- * the source waits, since a setting there names them. */
+/* With --slot, look at this slot of the source server, and at slots that synchronized_standby_slots
+ * names and that do not exist: logical decoding on the source waits for them. */
 static void look_at_source_slots(Node *node)
 {
     const char *name = node->options->slot, *awaited;
@@ -222,9 +225,9 @@ static void look_at_source_slots(Node *node)
                 "have.");
 }
 
-/* The pair, with the main configuration file that the target's server was last started with: its
- * next start takes that file as well, even where a rewind does not find the file without
- * --config-file. */
+/* Returns the pair with the main configuration file that the target's server was last started with.
+ * The next start will use this file too, even if a rewind does not find it without --config-file.
+ */
 static Clusters clusters_at_next_start(const Node *node)
 {
     Clusters clusters = *node->clusters;
@@ -233,8 +236,9 @@ static Clusters clusters_at_next_start(const Node *node)
     return clusters;
 }
 
-/* Examine, with -R, the configuration that the standby will have. Whether it will be the source's
- * is known only if the target is stopped or has diverged. The finding source_slot covers --slot. */
+/* With -R, examine the configuration that the standby will have. Whether it will be the source's is
+ * known only if the target is stopped or has diverged. The finding source_slot covers the slot of
+ * --slot. */
 static void look_at_standby(Node *node)
 {
     const Look *look = &node->look;
@@ -259,7 +263,7 @@ static void look_at_standby(Node *node)
         node_add_error(node, "standby", ADVICE_UNKNOWN, &error);
         return;
     }
-    /* --rejoin refuses what -R alone only prints. */
+    /* Problems become warnings: they stop --rejoin, but -R alone only prints them. */
     for (size_t i = 0; i < advice.count; i++)
     {
         in_order = in_order && advice.items[i].severity != ADVICE_PROBLEM;
@@ -271,7 +275,7 @@ static void look_at_standby(Node *node)
                 "Its configuration has no recovery target, and no slot that the source lacks.");
 }
 
-/* Warn of a rewind the wrong way round, and of a primary that --rejoin does not stop. */
+/* Warn if source and target may be swapped, and of a primary that --rejoin would not stop. */
 static void look_at_direction(Node *node)
 {
     const Clusters *clusters = node->clusters;
@@ -289,7 +293,8 @@ static void look_at_direction(Node *node)
     node_add_error(node, "direction", ADVICE_WARNING, &error);
 }
 
-/* Only of a primary that has diverged: any other one has clients as a rule. */
+/* Find out whether clients or standbys use a running primary that has diverged from the source. A
+ * primary that has not diverged is not asked: it normally has clients. */
 static void look_at_use(Node *node)
 {
     const Clusters *clusters = node->clusters;
@@ -320,8 +325,9 @@ static void look_at_use(Node *node)
 }
 
 /*
- * The limits of the configuration to come. A running primary is looked at as it would be after a
- * failover: rewound. Of a directory as source too: the rewound target may become a standby.
+ * Look at max_connections and the other limits in the configuration that the server will have. A
+ * running primary is judged as if it were rewound, which it would be after a failover. A directory
+ * as source is looked at too, since the rewound target may become a standby.
  */
 static void look_at_limits(Node *node)
 {
@@ -361,7 +367,8 @@ static void look_at_limits(Node *node)
                  advice.items[0].text);
 }
 
-/* The files of the source. A failure is reported. */
+/* List and try the source's files. A failure is added to the problems; *error is then
+ * ERROR_REPORTED. */
 static bool look_at_source_files(Node *node, Error *error)
 {
     Look *look = &node->look;
@@ -380,6 +387,7 @@ static bool look_at_source_files(Node *node, Error *error)
     return problems_check(&look->session.problems, error);
 }
 
+/* Look at the pair, and set the verdict or add findings. */
 static void judge_with_source(Node *node)
 {
     Look *look = &node->look;
@@ -422,8 +430,8 @@ static void judge_with_source(Node *node)
         judge_stopped(node, looked, &error);
 }
 
-/* Look at the pair, for the verdict of a stopped target, and for what a rewind of a running one
- * would fail by. */
+/* If a source can be asked, look at the pair: for the verdict on a stopped target, or for reasons
+ * why a rewind of a running one would fail. */
 static void judge(Node *node)
 {
     const Options *options = node->options;
@@ -450,8 +458,8 @@ static void judge(Node *node)
 
 /* ---- All looks ---- */
 
-/* Read the configuration that the server was last started with. The rewind does not ask how it was
- * started: see Target.config_file. */
+/* Read the configuration that the server was last started with. A rewind does not look at the last
+ * start: see Target.config_file. */
 static void read_configuration(Node *node)
 {
     const Target *target = &node->clusters->target;
@@ -465,7 +473,7 @@ static void read_configuration(Node *node)
         pid = 0;
     last_start_find(target->directory, pid, node->arena, &start);
     if (start.arguments == NULL)
-        start.arguments = start.others; /* a finding may be wrong, a start may not */
+        start.arguments = start.others; /* perhaps of another directory: good enough for --check */
     if (file == NULL)
         file = last_start_config_file(&start, target->directory, node->arena, &named_by_directory);
     *configuration = (Configuration){target->directory, file, target->options, node->arena};
@@ -511,7 +519,8 @@ static bool look_at_target(Node *node)
     return true;
 }
 
-/* Look at the target's WAL alone, unless the look at the pair came to it. */
+/* Open the target's WAL, unless the look at the pair has opened it, and a store of archives only.
+ */
 static void open_wal(Node *node)
 {
     Look *look = &node->look;
@@ -577,7 +586,7 @@ void node_check(const Options *options, Node *node)
         read_configuration(node);
         node_look_at_source(node);
         judge(node);
-        /* Problems of the session are reasons of the verdict; some are findings, too. */
+        /* Problems of the session are reasons of the verdict; those with an id are findings too. */
         for (size_t i = 0; i < reasons->count; i++)
             if (reasons->items[i].id != NULL)
                 advice_add_all(&node->findings,

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define NAMES_SHOWN_MAX 8
-#define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
+#define ATTEMPTS_MAX 4 /* plans, each after the source has made the one before out of date */
 
 void run_begin_phase(Run *run, RunPhase phase)
 {
@@ -27,8 +27,8 @@ void run_begin_phase(Run *run, RunPhase phase)
     run->phase_begin = now;
 }
 
-/* Find out what the target's server will find when it starts: rewound as planned, or as it is.
- * Fails only if the source is lost. */
+/* Set run->next_start: what the target's server will find at its next start, with the target
+ * rewound as planned, or, without a plan, as it is. Fails only if the source is lost. */
 static bool find_next_start(Run *run, Error *error)
 {
     const Session *session = &run->session;
@@ -59,8 +59,9 @@ static bool find_next_start(Run *run, Error *error)
     return true;
 }
 
-/* Before the commit, since the archive's files go to the scratch directory. A standby as source may
- * be about to follow the newest timeline itself. */
+/* Look for archived files that would lead the rewound target's server away from the source. Called
+ * before the commit, while the scratch directory for these files exists. If the source is a
+ * standby, the newest timeline is not misleading: the source may follow it as well. */
 static void look_for_misleading_wal(Run *run)
 {
     const Session *session = &run->session;
@@ -81,7 +82,8 @@ static void look_for_misleading_wal(Run *run)
 
 /* ---- From the divergence to the journal ---- */
 
-/* Everything that can be checked before anything is written: places, types of files, space. */
+/* Check everything that can be checked before anything is written: places, types of files, space.
+ */
 static bool check_plan(Run *run, Error *error)
 {
     Session *session = &run->session;
@@ -99,8 +101,8 @@ static bool check_plan(Run *run, Error *error)
 }
 
 /*
- * Choose where recovery starts, and plan for that start. `source` is the source as it is now,
- * `first` says that nothing was planned before.
+ * Choose where recovery starts, and make the plan for that start. `source` is the source as it is
+ * now; `first`: this is the run's first plan.
  */
 static bool plan(Run *run, const SourceState *source, bool first, Error *error)
 {
@@ -148,6 +150,7 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     return true;
 }
 
+/* Add the statistics of the stage to those of the run. */
 static void add_fetched(Run *run)
 {
     StageStatistics *sum = &run->fetched;
@@ -159,15 +162,15 @@ static void add_fetched(Run *run)
     sum->compared_bytes += more->compared_bytes;
 }
 
-/* True if the rewound standby archives what it receives (archive_mode = always), and does not
- * receive all of the source's WAL since the divergence. */
+/* True if the archive of the rewound standby would have a gap: the standby archives the WAL that it
+ * receives (archive_mode = always), but does not receive all since the divergence. */
 static bool leaves_gap_in_archive(const Run *run)
 {
     return run->next_start->archives_always && run_lacks_wal(run);
 }
 
-/* Only the plan shows the configuration that the rewound standby will have, and so whether it
- * archives. */
+/* Plan; plan a second time if the first plan shows that the rewound standby will archive, which
+ * changes the choice of a start. Only a plan shows the configuration that the standby will have. */
 static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
 {
     const Version *version = run->session.clusters.shape.version;
@@ -187,10 +190,11 @@ static bool plan_for_archive(Run *run, const SourceState *source, bool first, Er
 }
 
 /*
- * Set run->start, planned, next_start and staged. While the source copies databases, or makes
- * tablespaces, a plan may be out of date when it has been staged: then all of it is thrown away,
- * and made again for a start past what the source did. A dry run ends with the plan. With problems
- * nothing is staged, and the error says so.
+ * Set run->start, planned, next_start and staged. A dry run ends with the plan.
+ *
+ * If the source copies a database or creates a tablespace in the meantime, the plan is out of date
+ * when its files are staged: discard plan and stage, and plan again for a start after this change.
+ * Problems found by the plan are an error, and nothing is staged.
  */
 static bool plan_and_stage(Run *run, Error *error)
 {
@@ -204,12 +208,13 @@ static bool plan_and_stage(Run *run, Error *error)
         if (!plan_for_archive(run, &source, attempt == 1, error))
             return false;
         run->saved_rows.rewind_bytes = run->planned.plan.fetch_bytes;
-        /* Before anything is fetched, and in a dry run too. */
+        /* Save lost rows before anything is fetched; a dry run saves them too. */
         if (attempt == 1 && options->save_lost_rows != NULL &&
             !run->save_rows(options, clusters, &run->divergence, session->arena, &run->saved_rows,
                             error))
             return false;
-        /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
+        /* Create the slot before anything is fetched: from then on the source keeps the WAL that
+         * the standby needs. */
         if (attempt == 1 &&
             !streaming_make_slot(options, clusters, LSN_INVALID, &run->slot_made, error))
             return false;
@@ -230,8 +235,7 @@ static bool plan_and_stage(Run *run, Error *error)
         if (!source_state_read_again(clusters->source, &run->staged.source, &source, error))
             return false;
     }
-    /* The diverged WAL is kept before the commit takes it from the target; the journal says what
-     * the apply will do. */
+    /* Save the diverged WAL now: the commit removes it from the target. */
     if ((options->save_diverged_wal != NULL &&
          !saved_wal_write(options->save_diverged_wal, clusters, &session->target_wal->stream,
                           &run->divergence, session->arena, &run->saved_wal_command, error)) ||
@@ -243,8 +247,8 @@ static bool plan_and_stage(Run *run, Error *error)
 
 /* ---- No rewind ---- */
 
-/* Warn if a target that has not diverged cannot continue as a standby, since the WAL that follows
- * its own is lost. */
+/* Warn if a target that has not diverged cannot continue as a standby, because the source no longer
+ * has the WAL that follows the target's. */
 static bool warn_if_left_behind(Run *run, Error *error)
 {
     AdviceList advice = {.arena = run->session.arena};
@@ -257,7 +261,8 @@ static bool warn_if_left_behind(Run *run, Error *error)
     return true;
 }
 
-/* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
+/* Name the slots that --drop-slots does not drop: slots of a target that was a standby, which its
+ * own standbys may use. Slots from its time as a primary have no clients any more. */
 static void tell_of_slots_left(const TargetSlots *slots)
 {
     AUTO_BUFFER Buffer names = {0};
@@ -273,8 +278,8 @@ static void tell_of_slots_left(const TargetSlots *slots)
                  buffer_string(&names));
 }
 
-/* A number that is another one when a file that -R writes or removes, or a slot, has been replaced
- * or is gone. */
+/* Returns a hash of the files that -R writes or removes, and of the slots' directories: it differs
+ * after any of them was replaced or removed. */
 static uint64_t fingerprint_of_set_up(const Run *run)
 {
     const Target *target = &run->session.clusters.target;
@@ -300,7 +305,8 @@ static uint64_t fingerprint_of_set_up(const Run *run)
     return fingerprint;
 }
 
-/* The target is on the source's history already. -R makes a standby of it nevertheless. */
+/* Finish a run without a rewind: the target has not diverged from the source's history. Only -R,
+ * --create-slot and --drop-slots have something to do. */
 static bool finish_unneeded(Run *run, Error *error)
 {
     Session *session = &run->session;
@@ -321,7 +327,7 @@ static bool finish_unneeded(Run *run, Error *error)
         return false;
     if (options->drop_slots)
         tell_of_slots_left(&run->slots);
-    /* -R writes the limits that the target's own configuration lacks for the source's WAL. */
+    /* -R raises limits that are too low for replay of the source's WAL. */
     if (settings != NULL && !standby_uses_recovery_conf(clusters->shape.version))
     {
         if (!next_start_limits(options, clusters, expected, session->arena, &settings->limits,
@@ -333,14 +339,14 @@ static bool finish_unneeded(Run *run, Error *error)
         return false;
     if (options->dry_run)
         return true;
-    /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
-     * the end. */
+    /* A run that was killed while it cleaned up has left its postmaster.pid. Claim the file, so
+     * that it is removed at the end of this run. */
     if (!pid_file_find_server(target->directory, &found, &pid, error) ||
         (found && pid == 0 && !interlock_claim_pid_file(session->interlock, error)))
         return false;
-    /* The slots are dropped last, since the same command drops those that are left, as long as no
-     * server was started. After a failure the disk tells whether anything of -R and --drop-slots is
-     * done. */
+    /* Drop the slots last: if that fails, the same command drops the rest, as long as no server was
+     * started. After a failure the fingerprint shows whether -R or --drop-slots changed anything.
+     */
     before = fingerprint_of_set_up(run);
     session_set_outcome(session, REWIND_SET_UP_IN_PART);
     result = settings == NULL || standby_files_write(clusters, settings, options->keep, error);
@@ -352,10 +358,10 @@ static bool finish_unneeded(Run *run, Error *error)
     return result;
 }
 
-/* ---- The story ---- */
+/* ---- Steps of a run ---- */
 
-/* -R: what it will write, while the target still has its former configuration, and whether the
- * standby can stream with that. */
+/* With -R, make the settings that it will write, while the target still has its former
+ * configuration, and check that the standby can stream with them. */
 static bool prepare_standby(Run *run, Error *error)
 {
     Session *session = &run->session;
@@ -375,7 +381,8 @@ static bool prepare_standby(Run *run, Error *error)
     return true;
 }
 
-/* Find what the target changed since the last common checkpoint; with a report also the losses. */
+/* Find what the target changed since the last common checkpoint; for a report, read its lost
+ * transactions as well. */
 static bool read_changes(Run *run, Error *error)
 {
     const Session *session = &run->session;
@@ -383,7 +390,8 @@ static bool read_changes(Run *run, Error *error)
     const DivergenceInput input = session_divergence_input(session, &run->source_state);
     bool result;
 
-    progress_begin(PROGRESS_SCAN_TARGET, 0); /* the scan may have to begin again further back */
+    progress_begin(PROGRESS_SCAN_TARGET,
+                   0); /* total not known: the scan may restart at an earlier LSN */
     result = progress_end(
         target_changes_scan(&input, &run->divergence, session->arena, &run->changes, error));
     if (run->changes.known)
@@ -400,8 +408,8 @@ static bool read_changes(Run *run, Error *error)
     return result;
 }
 
-/* Check the next start of the server. --rejoin starts a server that it has stopped, even if no
- * rewind is needed. */
+/* With --rejoin, check the server's next start. No check if no rewind is needed and --rejoin has
+ * stopped the server itself: it then starts the server again in any case. */
 static bool check_next_start(Run *run, Error *error)
 {
     Session *session = &run->session;
@@ -420,7 +428,8 @@ static bool check_next_start(Run *run, Error *error)
     return true;
 }
 
-/* Say what the rewind discards, and that it may go the wrong way, before anything is changed. */
+/* Before anything is changed, report what the rewind discards, warn if source and target may be
+ * swapped, and refuse more losses than the options allow. */
 static bool judge_losses(Run *run, Error *error)
 {
     const Session *session = &run->session;
@@ -429,7 +438,7 @@ static bool judge_losses(Run *run, Error *error)
     const DivergenceInput input = session_divergence_input(session, &run->source_state);
     Error warning;
 
-    /* With --compare the target's WAL is read for the number of its transactions alone. */
+    /* With --compare the target's WAL was not read: read it to count lost transactions. */
     if (!run->lost_count.counted)
     {
         progress_begin(PROGRESS_SCAN_TARGET, 0);
@@ -446,12 +455,12 @@ static bool judge_losses(Run *run, Error *error)
     return lost_count_check(&run->lost_count, options, error);
 }
 
-/* Up to the commit. *done: there is nothing to commit. */
+/* Do all steps before the commit. *done: nothing is to be committed. */
 static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
     Session *session = &run->session;
 
-    /* Two clusters of one system, both at rest. */
+    /* Identify both clusters: of one system, and shut down cleanly unless the source runs. */
     run_begin_phase(run, PHASE_IDENTIFY);
     progress_begin(PROGRESS_IDENTIFY, 0);
     if (!progress_end(session_identify_target(session, error) &&
@@ -461,8 +470,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
         return true;
     if (!prepare_standby(run, error))
         return false;
-    /* The history files show where the timelines diverged at the latest; the bytes of the WAL
-     * decide. */
+    /* Find the divergence. History files give an upper limit; the bytes of both sides' WAL decide.
+     */
     run_begin_phase(run, PHASE_SCAN);
     if (!session_find_divergence(session, &run->source_state, &run->divergence, error))
         return false;
@@ -471,7 +480,7 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     *done = !run->divergence.needed;
     if (*done)
         return problems_check(&session->problems, error) && finish_unneeded(run, error);
-    /* Every block that may differ is found by the target's WAL, or else by comparing. */
+    /* Find every block that may differ: by the target's WAL, or otherwise by comparing. */
     if (!session->options->compare && !read_changes(run, error) &&
         !session_compare_instead(session, &run->divergence, error))
         return false;
@@ -481,7 +490,8 @@ static bool prepare_rewind(Run *run, bool *done, Error *error)
     return plan_and_stage(run, error);
 }
 
-/* From the commit on the rewind is finished, by this run or by the same command again. */
+/* Commit and apply. After the commit the target is a mixture of both clusters until the apply has
+ * finished; if this run does not finish it, the same command does. */
 static bool commit_and_apply(Run *run, Error *error)
 {
     const char *target = run->session.clusters.target.directory;
@@ -508,10 +518,9 @@ static bool commit_and_apply(Run *run, Error *error)
 }
 
 /*
- * A step before the stage has failed with this error. Look at the target's files and disks, and
- * report what is wrong with them in the same run, so that all of it can be fixed at once. Not if
- * the source is lost, which would be waited for again, nor if the run is to stop. The error is then
- * ERROR_REPORTED.
+ * After a step before the stage has failed with this error, look at the target's files and disks as
+ * well, so that the user sees all problems in one run; the error becomes ERROR_REPORTED. Does
+ * nothing if the source is lost, since the look would wait for it again, or if the run must stop.
  */
 static void survey_target(Run *run, Error *error)
 {
@@ -524,7 +533,7 @@ static void survey_target(Run *run, Error *error)
         return;
     if (error->kind != ERROR_REPORTED)
         problems_add(problems, error);
-    /* If a plan was tried, its files were looked at. */
+    /* A failed plan has already examined the target's files: source_files is set then. */
     if (run->session.may_be_looked_at && clusters->source_history.count > 0 &&
         run->planned.source_files.strings == NULL &&
         (!prepare_least_plan(&run->session, &run->source_state, run->standby_settings,
@@ -534,8 +543,8 @@ static void survey_target(Run *run, Error *error)
     error_set_reported(error, problems->worst);
 }
 
-/* WAL that --rejoin held before it stopped the server is of no use any more: the target is rewound,
- * or needs no rewind. */
+/* Release the WAL that --rejoin held before it stopped the server: a target that is rewound, or
+ * needs no rewind, no longer needs this WAL. */
 static void release_held_wal(const Session *session)
 {
     const Target *target = &session->clusters.target;
@@ -550,16 +559,17 @@ static void release_held_wal(const Session *session)
     log_detail("The directory \"%s/" HELD_WAL_DIRECTORY "\" may be removed.", buffer_string(&path));
 }
 
+/* Do all steps of a run. */
 static bool run_steps(Run *run, Error *error)
 {
     bool done;
 
-    /* The target is locked, and what an interrupted rewind left is finished first. */
+    /* Lock the target, and first finish a rewind that was interrupted after its commit. */
     run_begin_phase(run, PHASE_IDENTIFY);
     if (!session_open(&run->session, error))
         return false;
     if (run->session.resumed)
-        run->phase = PHASE_APPLY; /* that has taken the time since then */
+        run->phase = PHASE_APPLY; /* the time since the phase's start was spent on the apply */
     if (run->session.pending)
         return true;
     if (!prepare_rewind(run, &done, error))
@@ -580,7 +590,7 @@ static const char *copy_or_null(Arena *arena, const char *text)
     return text != NULL && text[0] != '\0' ? arena_strdup(arena, text) : NULL;
 }
 
-/* The last that is asked of source and stage before they are closed. */
+/* Copy facts of the source and the stage for the report, before both are closed. */
 static void note_source(Run *run)
 {
     Arena *arena = run->session.arena;
@@ -604,10 +614,11 @@ static void note_source(Run *run)
             .round_trips = source->round_trips};
 }
 
-/* After a run that succeeded: what comes next. Nothing, if it cannot be found out. */
+/* After a successful run, print what the user has to do next; nothing if that cannot be found out.
+ */
 static void tell_next_steps(Run *run)
 {
-    if (run->session.pending) /* nothing else was looked at */
+    if (run->session.pending) /* a dry run, which has only found an interrupted rewind */
         run->next_start = arena_allocate(run->session.arena, sizeof(*run->next_start));
     else if (run->next_start == NULL)
     {
@@ -630,13 +641,13 @@ bool rewind_run(const Options *options, Run *run, Error *error)
                          .locks = true};
     result = run_steps(run, error);
     run_begin_phase(run, PHASE_NONE);
-    /* Invariant 6: from the commit on it is the standby's. */
+    /* Invariant 6: drop the slot that this run created. After the commit it is the standby's. */
     if (!result && session->outcome == REWIND_UNTOUCHED && run->slot_made)
         streaming_drop_slot(options, &session->clusters);
     note_source(run);
     if (result)
         tell_next_steps(run);
-    /* Memory stays: the report reads it. */
+    /* Remove files and close descriptors only: the report still reads the memory. */
     if (run->staged.stage != NULL && session->outcome == REWIND_UNTOUCHED)
         stage_abandon(run->staged.stage);
     stage_free(run->staged.stage);

@@ -53,8 +53,8 @@ SettingsReader configuration_reader(const Configuration *configuration)
 
 /* ---- settings ---- */
 
-/* postgresql.conf, or what --config-file names: by its path in the target, or else by an absolute
- * one. NULL: there is no such file. */
+/* Returns the path of postgresql.conf, or of the file of --config-file: its path in the target if
+ * it lies there, otherwise its absolute path. NULL if the file does not exist. */
 static const char *find_configuration_path(const Configuration *configuration)
 {
     const char *path = configuration->config_file;
@@ -206,7 +206,8 @@ static bool is_listed(const NamedFiles *named, const char *path)
     return false;
 }
 
-/* Add a file that is named by a setting, and what it leads to in the target where it is a link. */
+/* Add a file that a setting names; if the file is a link, add the files in the target to which the
+ * link leads as well. */
 static void add_with_links(NamedFiles *named, const char *value)
 {
     const char *path = configuration_path_in_target(named->configuration, "", value);

@@ -17,7 +17,7 @@
 #define CLAIM_ATTEMPTS_MAX 10 /* another program may make the file again and again */
 
 /*
- * The states of postmaster.pid, as far as we made it:
+ * The states of postmaster.pid as this program changes it:
  *
  *     NOT_OURS ──claim──▶ CLAIMED ──show_interrupted──▶ INTERRUPTED
  *         ▲                │   ▲                             │
@@ -28,8 +28,8 @@
 typedef enum PidFileState
 {
     PID_FILE_NOT_OURS,
-    PID_FILE_CLAIMED,    /* the negative pid */
-    PID_FILE_INTERRUPTED /* PID_FILE_NOBODY and the text */
+    PID_FILE_CLAIMED,    /* the file names this process, by its negative pid */
+    PID_FILE_INTERRUPTED /* the file names PID_FILE_NOBODY, with a text for administrators */
 } PidFileState;
 
 /*

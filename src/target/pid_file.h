@@ -46,7 +46,7 @@ bool pid_file_has_status(const char *directory, const char *status);
 
 /*
  * Look for the server that postmaster.pid in this directory names. *pid: a live process that may be
- * a server of the directory; 0: no such process. *found, which may be NULL: the file exists.
+ * a server of the directory; 0: none. *found, which may be NULL: the file exists.
  *
  * Not taken for a server: this process and its parent; a process of another user than the
  * directory's owner; a process that began after the file was written and works elsewhere; a process

@@ -10,8 +10,10 @@
 #include <string.h>
 
 #define TEXT_SIZE_MAX (16 * 1024 * 1024)
-#define START_SECONDS 10          /* time for a server to start or to fail */
-#define OF_SHELL "\"$`\\\n"       /* pg_ctl hands paths to a shell, between double quotes */
+#define START_SECONDS 10 /* time for a server to start or to fail */
+#define OF_SHELL                                                                                   \
+    "\"$`\\\n" /* characters special to a shell between double quotes, where pg_ctl                \
+                  puts paths */
 #define LOG_BYTES_MAX (32 * 1024) /* size of the end of a log that is searched */
 #define LOG_LINES_MAX 8
 
@@ -33,7 +35,7 @@ void server_control_unit(const char *cgroup, char *unit, size_t size)
     static const char suffix[] = ".service";
 
     unit[0] = '\0';
-    /* The system may have another unit of the same name. */
+    /* Units of a user's systemd are left out: the system may have another unit of the same name. */
     if (strstr(cgroup, "/user@") != NULL)
         return;
     for (const char *part = strstr(cgroup, "/postgresql"); part != NULL;
@@ -47,7 +49,7 @@ void server_control_unit(const char *cgroup, char *unit, size_t size)
     }
 }
 
-/* Use systemctl if the server runs as a unit of it. */
+/* Set commands with systemctl if the server runs as a unit of systemd. */
 static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 {
     const char *cgroup = read_small_file(arena, arena_printf(arena, "/proc/%ld/cgroup", pid));
@@ -66,7 +68,7 @@ static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 
 /* ---- Debian's layout ---- */
 
-/* directory: of the configuration, /etc/postgresql/MAJOR/NAME. */
+/* Set commands with pg_ctlcluster. directory: the configuration's, /etc/postgresql/MAJOR/NAME. */
 static void use_pg_ctlcluster(const char *directory, const Version *version, Arena *arena,
                               ServerControl *control)
 {
@@ -82,7 +84,7 @@ static void use_pg_ctlcluster(const char *directory, const Version *version, Are
         arena_printf(arena, "pg_ctlcluster %s %s start", version->name, buffer_string(&name));
     if (control->config_file == NULL)
         control->config_file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
-    /* The link beside the configuration, where the log is elsewhere. */
+    /* If the log is in another place than usual, "log" beside the configuration is a link to it. */
     control->cluster_log = arena_printf(arena, "%s/log", directory);
     if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
         control->cluster_log =
@@ -118,15 +120,15 @@ char *server_control_options(Arena *arena, const char *const *arguments)
     return arena_strdup(arena, buffer_string(&text));
 }
 
-/* The program of the server's last start comes first: another build of its version may lack what
- * its libraries have. */
+/* Find pg_ctl. First look beside the program of the server's last start: another build of the same
+ * version may lack features that this server needs. */
 static bool find_pg_ctl(const Version *version, const Options *options, const LastStart *last,
                         Arena *arena, char **program, Error *error)
 {
     const char *former = last->arguments != NULL ? last->arguments[0] : "";
     const char *slash = strrchr(former, '/'), *bindir;
 
-    /* A dry run executes nothing that a file of the data directory names. */
+    /* A dry run does not execute the program, since a file of the data directory names it. */
     if (options->bindir == NULL && former[0] == '/' && slash != former)
     {
         bindir = arena_strndup(arena, former, (size_t) (slash - former));
@@ -143,7 +145,8 @@ static bool find_pg_ctl(const Version *version, const Options *options, const La
                              "stopped and started with --stop-command and --start-command.");
 }
 
-/* pg_ctl hands the data directory to a shell if it is an argument. */
+/* Append pg_ctl and the data directory. pg_ctl puts the value of -D between double quotes into a
+ * shell command, so a directory with characters special there is passed in PGDATA instead. */
 static void append_pg_ctl(const char *program, const char *directory, Buffer *command)
 {
     const bool by_variable = strpbrk(directory, OF_SHELL) != NULL;
@@ -162,6 +165,8 @@ static void append_pg_ctl(const char *program, const char *directory, Buffer *co
     buffer_append_word(command, program);
 }
 
+/* Append pg_ctl's arguments for a start. A log whose name a shell would expand gets the output by
+ * redirection instead of -l. */
 static void append_start(const ServerControl *control, const char *options, Buffer *command)
 {
     const bool redirects = strpbrk(control->server_log, OF_SHELL) != NULL;
@@ -182,12 +187,14 @@ static void append_start(const ServerControl *control, const char *options, Buff
     buffer_append_string(command, " 2>&1");
 }
 
+/* Set those commands that are not yet set, with pg_ctl. */
 static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
                        ServerControl *control, Error *error)
 {
     const LastStart *last = &control->last;
     const char *config_file = options->config_file, *former_file = NULL, *former_options = "";
-    bool adds_config_file = false; /* no option names it: -D named its directory */
+    bool adds_config_file = false; /* -D of the last start named the file's directory; no option
+                                      named the file */
     AUTO_BUFFER Buffer stop = {0}, start = {0}, server = {0}, setting = {0};
     char *program;
 
@@ -236,7 +243,7 @@ static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
         control->arena, arena_printf(control->arena, "%s/current_logfiles", control->directory));
     const char *name = text != NULL ? strstr(text, "stderr ") : NULL;
 
-    /* The file that the logging collector writes to now: "stderr log/NAME". */
+    /* current_logfiles names the file that the logging collector writes to: "stderr log/NAME". */
     logs[0].path = NULL;
     if (name != NULL)
     {
@@ -260,22 +267,22 @@ static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
     }
 }
 
-/* The last lines of a log. */
+/* The last lines of a log, in a ring of LOG_LINES_MAX. */
 typedef struct LogLines
 {
-    Buffer text; /* holds them */
-    TextCursor kept[LOG_LINES_MAX];
-    size_t count; /* number of all lines that were kept in turn */
-    bool fatal;   /* the last ones are the message that the server ended with */
+    Buffer text;                    /* text into which `kept` points */
+    TextCursor kept[LOG_LINES_MAX]; /* line number i is at index i % LOG_LINES_MAX */
+    size_t count;                   /* lines added so far, including those overwritten later */
+    bool fatal; /* the last line, or lines, are the message with which the server stopped */
 } LogLines;
 
-/* The index of the first line that is still kept. */
+/* Returns the number of the first line that is not yet overwritten. */
 static size_t first_line(const LogLines *lines)
 {
     return lines->count > LOG_LINES_MAX ? lines->count - LOG_LINES_MAX : 0;
 }
 
-/* The text after "SEVERITY: " in a line; NULL: the line has no such severity. */
+/* Returns the text after `severity`, like "FATAL: ", in a line; NULL if the line lacks it. */
 static const char *find_severity(const TextCursor *line, const char *severity)
 {
     const size_t length = (size_t) (line->end - line->position);
@@ -289,8 +296,8 @@ static const char *find_severity(const TextCursor *line, const char *severity)
     return found;
 }
 
-/* The message of a line that the server may have logged last before it exited; NULL: the line has
- * no such message, or one about a client. */
+/* Returns the message of a line with which the server may have stopped; NULL if the line has none,
+ * or one about a client. */
 static const char *find_fatal(const TextCursor *line)
 {
     const char *message = find_severity(line, "FATAL: ");
@@ -305,7 +312,8 @@ static const char *find_fatal(const TextCursor *line)
                : message;
 }
 
-/* The end of the log after that offset, in text. */
+/* Read the log from offset `since` on into *text, at most its last LOG_BYTES_MAX bytes. Returns a
+ * cursor over the text; it is empty if the log cannot be read. */
 static TextCursor read_end_of_log(const ServerLog *log, uint64_t since, Buffer *text)
 {
     const uint64_t begin = log->end > since + LOG_BYTES_MAX ? log->end - LOG_BYTES_MAX : since;
@@ -318,8 +326,8 @@ static TextCursor read_end_of_log(const ServerLog *log, uint64_t since, Buffer *
     return (TextCursor){(const char *) text->bytes, (const char *) text->bytes + text->size};
 }
 
-/* Keep the last lines after that offset that report failures; of a long part only the end is read.
- * A repeated failure is kept once. */
+/* Keep the last lines after the offset `since` that report failures. A failure that is repeated in
+ * successive lines is kept once. */
 static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
 {
     static const char *const signs[] = {"FATAL: ", "PANIC: ", "DETAIL: ", "rror: "};
@@ -345,8 +353,9 @@ static void keep_failures(const ServerLog *log, uint64_t since, LogLines *lines)
 }
 
 /*
- * Keep the last lines after that offset. If the server has ended with a message, they end with it,
- * its detail and its hint: it is that of recovery, or the last one of a server that has never run.
+ * Keep the last lines after the offset `since`. If the server has stopped with a message, the lines
+ * kept end with this message, its detail and its hint. Such a message is one of a failed recovery,
+ * or the last message of a server that never accepted connections.
  */
 static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
 {
@@ -368,8 +377,8 @@ static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
         follows = !inside && (follows || find_severity(&line, "LOG: ") != NULL);
         if (inside)
             until_fatal = *lines;
-        /* The postmaster ends since recovery has failed with that message. Other processes that
-         * fail are started again. */
+        /* The startup process has failed with the message before this line, so the postmaster
+         * stops. After a failure of another process it would start that process again. */
         else if (until_fatal.count > 0 && find_severity(&line, "startup process (PID ") != NULL)
         {
             *lines = until_fatal;
@@ -383,7 +392,8 @@ static void keep_end(const ServerLog *log, uint64_t since, LogLines *lines)
     lines->fatal = true;
 }
 
-/* Keep lines of the first log that has some since the last command; NULL: none has. */
+/* Keep lines of the first log that has new lines since the last command, all or only failures.
+ * Returns the log's path; NULL if no log has new lines. */
 static const char *keep_lines(const ServerControl *control, bool all, LogLines *lines)
 {
     ServerLog logs[SERVER_LOGS];
@@ -450,7 +460,7 @@ const char *server_control_failure(const ServerControl *control, Arena *arena)
     return text.size > 0 ? arena_strdup(arena, buffer_string(&text)) : NULL;
 }
 
-/* ---- All of it ---- */
+/* ---- Finding the commands ---- */
 
 bool server_control_save(const ServerControl *control, Error *error)
 {
@@ -480,7 +490,7 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
     kept = pid == 0 ? last_start_kept_command(target->directory, arena) : NULL;
     if (pid != 0)
         use_systemctl(pid, arena, control);
-    /* A server that was stopped no longer shows that it ran under systemd. */
+    /* A stopped server has no process that shows systemd's unit: use the kept command. */
     else if (kept != NULL && strncmp(kept, "systemctl ", strlen("systemctl ")) == 0)
         control->start = kept;
     if (options->stop_command != NULL)
@@ -509,9 +519,10 @@ void server_control_warn(const ServerControl *control, long pid)
              "--start-command.");
 }
 
-/* ---- Running them ---- */
+/* ---- Running the commands ---- */
 
-/* *ended_well: with status 0. what: how it ended, for messages. */
+/* Run the command. *ended_well: its exit status was 0. what: receives a description of how the
+ * command ended, for messages. */
 static bool run_command(ServerControl *control, const char *text, char what[256], bool *ended_well,
                         Error *error)
 {
@@ -550,7 +561,7 @@ bool server_control_stop(ServerControl *control, int timeout_seconds, Error *err
 
     if (!run_command(control, control->stop, what, &ended_well, error))
         return false;
-    /* pg_ctl fails where its own wait has been too short. */
+    /* pg_ctl fails if the server is still stopping when its wait ends: then wait here. */
     ended_well = ended_well || pid_file_has_status(control->directory, PID_FILE_STOPPING);
     if (!ended_well)
         wait.seconds = 0;
@@ -582,15 +593,16 @@ bool server_control_start(ServerControl *control, Error *error)
     long pid;
 
     ran = run_command(control, control->start, what, &ended_well, error);
-    /* The server writes postmaster.opts before much of what may end it. So what was kept is written
-     * again: it would count as older than that start, and the next one would not be as this one. */
+    /* Save the last start's options again: a server that fails to start has mostly written a new
+     * postmaster.opts, which would then count as newer, and the next start would differ from this
+     * one. */
     if (!server_control_save(control, &why))
         log_debug("%s", why.message);
     if (!ran ||
         !pid_file_wait_for_server(control->directory, ended_well ? START_SECONDS : 0, &pid, error))
         return false;
     if (pid != 0)
-        return true; /* even if pg_ctl has waited for its whole time and failed */
+        return true; /* the server runs, even if pg_ctl's wait ended before it was ready */
     if (ended_well)
     {
         error_set(error, ERROR_FAILED, "the target's server is not running after it was started");

@@ -81,9 +81,8 @@ void server_control_add_log(const ServerControl *control, bool all, Error *error
  * has it, in the arena; NULL: not known. */
 const char *server_control_failure(const ServerControl *control, Arena *arena);
 
-/* For tests: write the systemd unit whose name begins with "postgresql", by the text of
- * /proc/PID/cgroup, into unit. Empty if there is no such unit, or if it is a user's own (not the
- * system's). */
+/* For tests: set unit to the name, beginning with "postgresql", of the systemd unit in the text of
+ * /proc/PID/cgroup; to "" if the text has none, or if the unit is one of a user's systemd. */
 void server_control_unit(const char *cgroup, char *unit, size_t size);
 
 /* For tests: the options of a postmaster's arguments, as words for a shell, without the data

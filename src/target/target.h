@@ -15,8 +15,8 @@ typedef struct Target
     const char *directory;   /* absolute, without links: the only spelling that is used */
     const char *config_file; /* --config-file, or where the server's main configuration file was
                                 found outside of the directory; NULL: it is in there */
-    const Settings *options; /* settings on the command line of the server's last start, and of its
-                                next one as far as is known; NULL: not known */
+    const Settings *options; /* settings on the command line of the server's last start, probably
+                                those of its next start as well; NULL: not known */
     bool group_access; /* PGDATA has mode 0750: so do files and directories that are created */
     Control control;
     Timeline timeline; /* timeline of pg_control, or a later one of which this standby has WAL */

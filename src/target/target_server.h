@@ -30,7 +30,7 @@ typedef struct TargetUse
     bool known;           /* the counts are valid; false: the server could not be asked */
     uint64_t clients;     /* client connections, idle ones as well; no background processes */
     uint64_t standbys;    /* connections for replication: standbys, pg_receivewal, base backups */
-    uint64_t synchronous; /* synchronous standbys, as far as the role may see that */
+    uint64_t synchronous; /* synchronous standbys that the role may see */
     const char *names; /* application names of some clients and standbys, in the arena; NULL: none
                           has one */
 } TargetUse;
