@@ -390,8 +390,7 @@ static bool read_changes(Run *run, Error *error)
     const DivergenceInput input = session_divergence_input(session, &run->source_state);
     bool result;
 
-    progress_begin(PROGRESS_SCAN_TARGET,
-                   0); /* total not known: the scan may restart at an earlier LSN */
+    progress_begin(PROGRESS_SCAN_TARGET, 0); /* total not known: the scan may restart earlier */
     result = progress_end(
         target_changes_scan(&input, &run->divergence, session->arena, &run->changes, error));
     if (run->changes.known)
