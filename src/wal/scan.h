@@ -18,7 +18,7 @@
 #include "wal/blockmap.h"
 #include "wal/reader.h"
 
-/* ---- One segment: summary.c ---- */
+/* ---- One segment: segment_content.c ---- */
 
 typedef struct ScanCheckpoint
 {
@@ -79,10 +79,9 @@ typedef struct ScanOriginDrop
     uint16_t origin;
 } ScanOriginDrop;
 
-/* The findings of one WAL segment (no relation to PostgreSQL's WAL summary files): changed blocks,
- * and short lists of what else matters. Each list holds items one after another, in order of lsn.
- * Filled by a worker. */
-typedef struct Summary
+/* What the records of one WAL segment contain: changed blocks, and short lists of all else that
+ * matters. Each list holds items one after another, in order of lsn. Filled by a worker. */
+typedef struct SegmentContent
 {
     const WalStream *stream;
     Lsn from;              /* first LSN that was read; LSN_INVALID: the whole segment */
@@ -124,14 +123,14 @@ typedef struct Summary
     Lsn unknown_lsn; /* LSN of the first record that changes a relation in an unknown way;
                         LSN_INVALID: none */
     uint8_t unknown_rmgr, unknown_info;
-} Summary;
+} SegmentContent;
 
 /* Read the records of a segment from `from` on (LSN_INVALID: all). floor and divergence
  * LSN_INVALID: everything counts. As with wal_read_segment, invalid WAL is a fact, not an error.
  * NULL with error set on failure. */
-MUST_CHECK Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn floor,
-                                 Lsn divergence, Error *error);
-void summary_destroy(Summary *summary); /* NULL is allowed */
+MUST_CHECK SegmentContent *segment_content_read(const WalStream *stream, uint64_t segment, Lsn from,
+                                                Lsn floor, Lsn divergence, Error *error);
+void segment_content_destroy(SegmentContent *content); /* NULL is allowed */
 
 /* True if a precedes b in the circular order of 32-bit transaction numbers. */
 bool xid_precedes(uint32_t a, uint32_t b);
@@ -146,7 +145,7 @@ typedef struct WalScan
     int jobs;
     Lsn floor_at_most;
     bool begun;
-    Summary **segments; /* ascending */
+    SegmentContent **segments; /* ascending */
     size_t segment_count;
     uint64_t lowest; /* number of the lowest segment that was read; while none was read, one more
                         than the first to read */
@@ -199,9 +198,9 @@ MUST_CHECK bool scan_back(WalScan *scan, Error *error);
 /* True if the lowest segment was read from its middle on. */
 bool scan_first_is_partial(const WalScan *scan);
 
-/* Merge a segment's maps into those of the scan and free them: the Summary has no maps afterwards.
- * If the stream asks for `rebuilt`, segments must come in ascending order. */
-void scan_take_maps(WalScan *scan, Summary *summary);
+/* Merge a segment's maps into those of the scan and free them: the SegmentContent has no maps
+ * afterwards. If the stream asks for `rebuilt`, segments must come in ascending order. */
+void scan_take_maps(WalScan *scan, SegmentContent *content);
 
 /* ---- Results: scan_result.c ---- */
 

@@ -36,7 +36,7 @@ void scan_destroy(WalScan *scan)
     if (scan == NULL)
         return;
     for (size_t i = 0; i < scan->segment_count; i++)
-        summary_destroy(scan->segments[i]);
+        segment_content_destroy(scan->segments[i]);
     free(scan->segments);
     blockmap_destroy(scan->blocks);
     blockmap_destroy(scan->rebuilt);
@@ -47,40 +47,40 @@ void scan_destroy(WalScan *scan)
 /* For messages. */
 #define SHOWN(lsn) LSN_TEXT(scan->stream->shape.version, lsn)
 
-void scan_take_maps(WalScan *scan, Summary *summary)
+void scan_take_maps(WalScan *scan, SegmentContent *content)
 {
     /* The first record of a block decides: a later segment does not have it where an earlier one
      * names the block. */
     if (scan->rebuilt != NULL)
     {
-        blockmap_subtract(summary->rebuilt, scan->blocks);
-        blockmap_merge(scan->rebuilt, summary->rebuilt);
-        blockmap_subtract(summary->vm_reads, scan->vm_blocks);
-        if (blockmap_block_count(summary->vm_reads) > 0)
-            scan->vm_read_lsn = summary->vm_read_lsn;
-        blockmap_merge(scan->vm_blocks, summary->vm_blocks);
+        blockmap_subtract(content->rebuilt, scan->blocks);
+        blockmap_merge(scan->rebuilt, content->rebuilt);
+        blockmap_subtract(content->vm_reads, scan->vm_blocks);
+        if (blockmap_block_count(content->vm_reads) > 0)
+            scan->vm_read_lsn = content->vm_read_lsn;
+        blockmap_merge(scan->vm_blocks, content->vm_blocks);
     }
-    blockmap_merge(scan->blocks, summary->blocks);
-    blockmap_destroy(summary->blocks);
-    blockmap_destroy(summary->rebuilt);
-    blockmap_destroy(summary->vm_blocks);
-    blockmap_destroy(summary->vm_reads);
-    summary->blocks = summary->rebuilt = summary->vm_blocks = summary->vm_reads = NULL;
+    blockmap_merge(scan->blocks, content->blocks);
+    blockmap_destroy(content->blocks);
+    blockmap_destroy(content->rebuilt);
+    blockmap_destroy(content->vm_blocks);
+    blockmap_destroy(content->vm_reads);
+    content->blocks = content->rebuilt = content->vm_blocks = content->vm_reads = NULL;
 }
 
 /* Hand a segment's maps over to the whole, unless the floor may cut the segment: it may lie after
  * the first record that was read. */
-static void hand_over_maps(WalScan *scan, Summary *summary)
+static void hand_over_maps(WalScan *scan, SegmentContent *content)
 {
-    const size_t memory = blockmap_memory(summary->blocks);
+    const size_t memory = blockmap_memory(content->blocks);
     const bool may_be_cut =
-        summary->facts.segment <= wal_segment_of(&scan->stream->shape, scan->floor_at_most) &&
-        (summary->from == LSN_INVALID || summary->from < scan->floor_at_most);
+        content->facts.segment <= wal_segment_of(&scan->stream->shape, scan->floor_at_most) &&
+        (content->from == LSN_INVALID || content->from < scan->floor_at_most);
 
     if (may_be_cut && scan->kept_memory + memory <= KEPT_MAPS_MAX)
         scan->kept_memory += memory;
     else
-        scan_take_maps(scan, summary);
+        scan_take_maps(scan, content);
 }
 
 /* Note where the scan begins and ends with a segment at its upper or lower end. */
@@ -111,8 +111,8 @@ typedef struct ScanReads
     bool backwards; /* item 1 is the segment before it; the window is the number of items */
     Lsn from;       /* where item 0 is read from; LSN_INVALID: its beginning */
     size_t window;
-    Summary *
-        *summaries; /* item i is at i % window; NULL: not read yet, or already added to the scan */
+    SegmentContent *
+        *contents; /* item i is at i % window; NULL: not read yet, or already added to the scan */
     WalSegmentFacts *end; /* facts of the last segment, when reading forward */
 } ScanReads;
 
@@ -123,14 +123,14 @@ static bool read_item(void *context, size_t item, bool *last, Error *error)
 
     if (reads->backwards && item >= reads->window)
         return *last = true;
-    Summary *summary =
-        summary_read(reads->scan->stream, segment, item == 0 ? reads->from : LSN_INVALID,
-                     LSN_INVALID, LSN_INVALID, error);
-    if (summary == NULL)
+    SegmentContent *content =
+        segment_content_read(reads->scan->stream, segment, item == 0 ? reads->from : LSN_INVALID,
+                             LSN_INVALID, LSN_INVALID, error);
+    if (content == NULL)
         return false;
-    progress_add(summary->facts.bytes);
-    *last = summary->facts.end != WAL_SEGMENT_COMPLETE;
-    reads->summaries[item % reads->window] = summary;
+    progress_add(content->facts.bytes);
+    *last = content->facts.end != WAL_SEGMENT_COMPLETE;
+    reads->contents[item % reads->window] = content;
     return true;
 }
 
@@ -138,15 +138,15 @@ static bool read_segments(ScanReads *reads, OrderedFunction take, Error *error)
 {
     WalScan *scan = reads->scan;
 
-    reads->summaries = memory_allocate_zeroed(reads->window, sizeof(Summary *));
+    reads->contents = memory_allocate_zeroed(reads->window, sizeof(SegmentContent *));
     bool good = workers_run_ordered(scan->jobs, reads->window, read_item, take, reads, error);
     for (size_t i = 0; i < reads->window; i++)
     {
-        if (reads->summaries[i] != NULL)
-            scan->bytes_read += reads->summaries[i]->facts.bytes;
-        summary_destroy(reads->summaries[i]);
+        if (reads->contents[i] != NULL)
+            scan->bytes_read += reads->contents[i]->facts.bytes;
+        segment_content_destroy(reads->contents[i]);
     }
-    free(reads->summaries);
+    free(reads->contents);
     return good;
 }
 
@@ -154,22 +154,22 @@ static bool read_segments(ScanReads *reads, OrderedFunction take, Error *error)
 static void take_segment(ScanReads *reads, size_t item)
 {
     WalScan *scan = reads->scan;
-    Summary *summary = reads->summaries[item % reads->window];
+    SegmentContent *content = reads->contents[item % reads->window];
     size_t index = scan->segment_count;
 
-    reads->summaries[item % reads->window] = NULL;
-    scan->bytes_read += summary->facts.bytes;
+    reads->contents[item % reads->window] = NULL;
+    scan->bytes_read += content->facts.bytes;
     ARRAY_GROW(scan->segments, scan->segment_count);
     if (reads->backwards)
     {
-        memmove(scan->segments + 1, scan->segments, index * sizeof(Summary *));
+        memmove(scan->segments + 1, scan->segments, index * sizeof(SegmentContent *));
         scan->lowest--;
         index = 0;
     }
-    scan->segments[index] = summary;
+    scan->segments[index] = content;
     scan->segment_count++;
-    hand_over_maps(scan, summary);
-    link_segment(scan, &summary->facts, reads->backwards);
+    hand_over_maps(scan, content);
+    link_segment(scan, &content->facts, reads->backwards);
 }
 
 /* ---- Forward ---- */
@@ -243,7 +243,7 @@ static bool take_next(void *context, size_t item, bool *last, Error *error)
     const WalStream *stream = reads->scan->stream;
     WalSegmentFacts *end = reads->end;
 
-    *end = reads->summaries[item % reads->window]->facts;
+    *end = reads->contents[item % reads->window]->facts;
     if (!follows_last(reads->scan, end))
         return *last = true;
     take_segment(reads, item);
@@ -331,7 +331,7 @@ static bool precedes_first(const WalScan *scan, const WalSegmentFacts *facts, Er
 static bool take_before(void *context, size_t item, bool *last, Error *error)
 {
     ScanReads *reads = context;
-    const WalSegmentFacts *facts = &reads->summaries[item % reads->window]->facts;
+    const WalSegmentFacts *facts = &reads->contents[item % reads->window]->facts;
 
     /* One further back may never be needed. If it is, it is item 0 of a later call. */
     *last = item > 0 && facts->end != WAL_SEGMENT_COMPLETE;
@@ -352,9 +352,9 @@ bool scan_first_is_partial(const WalScan *scan)
 /* Read the first segment again, from its beginning: reading forward began in its middle. */
 static bool complete_first(WalScan *scan, Error *error)
 {
-    Summary *partial = scan->segments[0];
-    Summary *whole = summary_read(scan->stream, partial->facts.segment, LSN_INVALID, LSN_INVALID,
-                                  LSN_INVALID, error);
+    SegmentContent *partial = scan->segments[0];
+    SegmentContent *whole = segment_content_read(scan->stream, partial->facts.segment, LSN_INVALID,
+                                                 LSN_INVALID, LSN_INVALID, error);
 
     if (whole == NULL)
         return false;
@@ -363,12 +363,12 @@ static bool complete_first(WalScan *scan, Error *error)
         whole->facts.last_lsn < partial->facts.last_lsn)
     {
         error_no_record_before(scan, &whole->facts, whole->facts.reason, error);
-        summary_destroy(whole);
+        segment_content_destroy(whole);
         return false;
     }
     if (partial->blocks != NULL)
         scan->kept_memory -= blockmap_memory(partial->blocks);
-    summary_destroy(partial);
+    segment_content_destroy(partial);
     scan->segments[0] = whole;
     hand_over_maps(scan, whole);
     link_segment(scan, &whole->facts, true);

@@ -7,12 +7,12 @@
 
 /* ---- Single records ---- */
 
-static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWanted *wanted,
+static bool find_checkpoint_in(const SegmentContent *content, const ScanCheckpointWanted *wanted,
                                ScanCheckpoint *found)
 {
-    const ScanCheckpoint *items = (const ScanCheckpoint *) summary->checkpoints.bytes;
+    const ScanCheckpoint *items = (const ScanCheckpoint *) content->checkpoints.bytes;
 
-    for (size_t i = summary->checkpoints.size / sizeof(*items); i > 0; i--)
+    for (size_t i = content->checkpoints.size / sizeof(*items); i > 0; i--)
     {
         const CheckPoint *checkpoint = &items[i - 1].checkpoint;
 
@@ -140,14 +140,14 @@ typedef struct Cut
 {
     const WalShape *shape;
     Lsn floor;
-    Lsn divergence;     /* at or after the floor */
-    Summary **whole;    /* the scan's */
-    Summary **segments; /* the same, or one that was read again with these limits */
+    Lsn divergence;            /* at or after the floor */
+    SegmentContent **whole;    /* the scan's */
+    SegmentContent **segments; /* the same, or one that was read again with these limits */
     size_t count;
 } Cut;
 
 /* This segment has records on both sides of lsn. */
-static bool is_cut_at(const Cut *cut, const Summary *whole, Lsn lsn)
+static bool is_cut_at(const Cut *cut, const SegmentContent *whole, Lsn lsn)
 {
     return whole->facts.segment == wal_segment_of(cut->shape, lsn) &&
            whole->facts.record_count > 0 && whole->facts.first_lsn < lsn;
@@ -164,17 +164,17 @@ static bool cut_scan(WalScan *scan, Arena *arena, Cut *cut, Error *error)
         first++;
     cut->count = scan->segment_count - first;
     cut->whole = scan->segments + first;
-    cut->segments = arena_allocate(arena, (cut->count + 1) * sizeof(Summary *));
+    cut->segments = arena_allocate(arena, (cut->count + 1) * sizeof(SegmentContent *));
     if (cut->count > 0)
-        memcpy(cut->segments, cut->whole, cut->count * sizeof(Summary *));
+        memcpy(cut->segments, cut->whole, cut->count * sizeof(SegmentContent *));
     for (size_t i = 0; i < cut->count; i++)
     {
-        const Summary *whole = cut->whole[i];
+        const SegmentContent *whole = cut->whole[i];
 
         if (!is_cut_at(cut, whole, cut->floor) && !is_cut_at(cut, whole, cut->divergence))
             continue;
-        cut->segments[i] = summary_read(scan->stream, whole->facts.segment, whole->from, cut->floor,
-                                        cut->divergence, error);
+        cut->segments[i] = segment_content_read(scan->stream, whole->facts.segment, whole->from,
+                                                cut->floor, cut->divergence, error);
         if (cut->segments[i] == NULL)
             return false;
         scan->bytes_read += cut->segments[i]->facts.bytes;
@@ -188,54 +188,54 @@ static void sum_segments(const Cut *cut, ScanResult *result)
 
     for (size_t i = 0; i < cut->count; i++)
     {
-        const Summary *summary = cut->segments[i];
-        const uint64_t segment = summary->facts.segment;
+        const SegmentContent *content = cut->segments[i];
+        const uint64_t segment = content->facts.segment;
 
-        result->record_count += summary->record_count;
-        result->full_page_writes_off |= summary->full_page_writes_off;
-        result->custom_rmgr_seen |= summary->custom_rmgr_seen;
+        result->record_count += content->record_count;
+        result->full_page_writes_off |= content->full_page_writes_off;
+        result->custom_rmgr_seen |= content->custom_rmgr_seen;
         if (result->first_work_lsn == LSN_INVALID)
-            result->first_work_lsn = summary->first_work_lsn;
-        if (summary->next_oid != 0)
-            result->next_oid = summary->next_oid;
+            result->first_work_lsn = content->first_work_lsn;
+        if (content->next_oid != 0)
+            result->next_oid = content->next_oid;
         if (result->unknown_relation_update_at == LSN_INVALID &&
-            summary->unknown_lsn != LSN_INVALID)
+            content->unknown_lsn != LSN_INVALID)
         {
-            result->unknown_relation_update_at = summary->unknown_lsn;
-            result->unknown_rmgr = summary->unknown_rmgr;
-            result->unknown_info = summary->unknown_info;
+            result->unknown_relation_update_at = content->unknown_lsn;
+            result->unknown_rmgr = content->unknown_rmgr;
+            result->unknown_info = content->unknown_info;
         }
         /* If the divergence did not cut its segment, all records of that segment lie after it. */
-        if (summary->oldest_running_xid != 0 &&
+        if (content->oldest_running_xid != 0 &&
             (segment < diverging ||
-             (segment == diverging && summary->divergence == cut->divergence)))
-            result->oldest_running_xid = summary->oldest_running_xid;
+             (segment == diverging && content->divergence == cut->divergence)))
+            result->oldest_running_xid = content->oldest_running_xid;
         if (segment < diverging)
             continue;
         /* Only commits at or after the divergence count. */
-        if (summary->lowest_committed_xid != 0 &&
+        if (content->lowest_committed_xid != 0 &&
             (result->lowest_committed_xid == 0 ||
-             xid_precedes(summary->lowest_committed_xid, result->lowest_committed_xid)))
-            result->lowest_committed_xid = summary->lowest_committed_xid;
-        if (summary->commit_count == 0)
+             xid_precedes(content->lowest_committed_xid, result->lowest_committed_xid)))
+            result->lowest_committed_xid = content->lowest_committed_xid;
+        if (content->commit_count == 0)
             continue;
-        if (result->commit_count == 0 || summary->first_commit_time < result->first_commit_time)
-            result->first_commit_time = summary->first_commit_time;
-        if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
-            result->last_commit_time = summary->last_commit_time;
+        if (result->commit_count == 0 || content->first_commit_time < result->first_commit_time)
+            result->first_commit_time = content->first_commit_time;
+        if (result->commit_count == 0 || content->last_commit_time > result->last_commit_time)
+            result->last_commit_time = content->last_commit_time;
         if (result->commit_count == 0)
-            result->first_commit_lsn = summary->first_commit_lsn;
-        result->commit_count += summary->commit_count;
+            result->first_commit_lsn = content->first_commit_lsn;
+        result->commit_count += content->commit_count;
     }
 }
 
-static const Buffer *list_of(const Summary *summary, size_t offset)
+static const Buffer *list_of(const SegmentContent *content, size_t offset)
 {
-    return (const Buffer *) (const void *) ((const char *) summary + offset);
+    return (const Buffer *) (const void *) ((const char *) content + offset);
 }
 
 /* Join the lists of all segments, one after another, in the arena. offset is that of the Buffer in
- * Summary. */
+ * SegmentContent. */
 static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item_size,
                         size_t *count)
 {
@@ -257,7 +257,7 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
 }
 
 #define JOIN(list, type, count)                                                                    \
-    join_lists(cut, arena, offsetof(Summary, list), sizeof(type), (count))
+    join_lists(cut, arena, offsetof(SegmentContent, list), sizeof(type), (count))
 
 /* The arena's items outlive the segments; strings are copied. */
 static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
@@ -296,13 +296,13 @@ static void find_work_before_parameters(const Cut *cut, ScanResult *result)
 
     for (size_t i = 0; i < cut->count; i++)
     {
-        const Summary *summary = cut->segments[i];
+        const SegmentContent *content = cut->segments[i];
 
-        for (size_t k = 0; k < summary->parameters.size / sizeof(ScanParameters); k++, next++)
+        for (size_t k = 0; k < content->parameters.size / sizeof(ScanParameters); k++, next++)
             if (result->parameters[next].last_work_lsn == LSN_INVALID)
                 result->parameters[next].last_work_lsn = last_work_lsn;
-        if (summary->last_work_lsn != LSN_INVALID)
-            last_work_lsn = summary->last_work_lsn;
+        if (content->last_work_lsn != LSN_INVALID)
+            last_work_lsn = content->last_work_lsn;
     }
 }
 
@@ -385,7 +385,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     }
     for (size_t i = 0; i < cut.count; i++)
         if (cut.segments[i] != cut.whole[i])
-            summary_destroy(cut.segments[i]);
+            segment_content_destroy(cut.segments[i]);
     return done;
 }
 

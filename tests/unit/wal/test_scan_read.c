@@ -211,12 +211,12 @@ static void test_maps_are_handed_over(void **state)
         assert_true(scan_back(scan, &error));
     for (BlockNumber segment = 1; segment <= 6; segment++)
     {
-        const Summary *summary = scan->segments[segment - 1];
+        const SegmentContent *content = scan->segments[segment - 1];
 
         assert_int_equal(blockmap_names(scan->blocks, table, segment), segment > 4);
-        assert_int_equal(summary->blocks != NULL, segment <= 4);
-        if (summary->blocks != NULL)
-            assert_true(blockmap_names(summary->blocks, table, segment));
+        assert_int_equal(content->blocks != NULL, segment <= 4);
+        if (content->blocks != NULL)
+            assert_true(blockmap_names(content->blocks, table, segment));
     }
     scan_destroy(scan);
     free(writer);

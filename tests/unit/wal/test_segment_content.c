@@ -64,14 +64,14 @@ static Lsn write_hint_image(WalWriter *writer)
     return writer_record(writer, RM_XLOG, 0xA0, 0, NULL, NULL, 0);
 }
 
-static Summary *read_from(const WalWriter *writer, uint64_t segment, Lsn from, Lsn floor,
+static SegmentContent *read_from(const WalWriter *writer, uint64_t segment, Lsn from, Lsn floor,
                           Lsn divergence)
 {
-    Summary *summary = summary_read(&writer->stream, segment, from, floor, divergence, &error);
+    SegmentContent *content = segment_content_read(&writer->stream, segment, from, floor, divergence, &error);
 
-    if (summary == NULL)
+    if (content == NULL)
         fail_msg("%s", error.message);
-    return summary;
+    return content;
 }
 
 /* ---- Tests ---- */
@@ -85,8 +85,8 @@ static void test_one_segment_only(void **state)
     writer_fill_to(writer, 2 * SEGMENT_SIZE - 200);
     writer_filler(writer, 500); /* ends in the next one */
     write_block(writer, FORK_MAIN, 2);
-    Summary *first = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
-    Summary *second = read_from(writer, 2, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    SegmentContent *first = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    SegmentContent *second = read_from(writer, 2, LSN_INVALID, LSN_INVALID, LSN_INVALID);
     assert_int_equal(first->record_count, 3);
     assert_int_equal(second->record_count, 1);
     assert_int_equal(first->facts.end, WAL_SEGMENT_COMPLETE);
@@ -95,8 +95,8 @@ static void test_one_segment_only(void **state)
                 !blockmap_names(first->blocks, table, 2));
     assert_true(!blockmap_names(second->blocks, table, 1) &&
                 blockmap_names(second->blocks, table, 2));
-    summary_destroy(first);
-    summary_destroy(second);
+    segment_content_destroy(first);
+    segment_content_destroy(second);
     free(writer);
 }
 
@@ -109,10 +109,10 @@ static void test_other_forks(void **state)
     write_block(writer, FORK_VM, 1);
     write_block(writer, FORK_FSM, 2);
     write_block(writer, FORK_INIT, 3);
-    Summary *summary = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
-    assert_int_equal(summary->record_count, 3);
-    assert_int_equal(blockmap_count(summary->blocks).relations, 0);
-    summary_destroy(summary);
+    SegmentContent *content = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(content->record_count, 3);
+    assert_int_equal(blockmap_count(content->blocks).relations, 0);
+    segment_content_destroy(content);
     free(writer);
 }
 
@@ -132,22 +132,22 @@ static void test_floor(void **state)
     }
     for (unsigned floor = 0; floor < 8; floor++)
     {
-        Summary *summary = read_from(writer, 1, LSN_INVALID, lsns[floor], LSN_INVALID);
-        assert_int_equal(summary->record_count, 8 - floor);
-        assert_int_equal(summary->facts.record_count, 8);
-        assert_int_equal(summary->facts.first_lsn, lsns[0]);
-        assert_int_equal(blockmap_names(summary->blocks, table, 0), floor == 0);
-        assert_int_equal(blockmap_names(summary->blocks, table, 4), floor <= 4);
-        assert_int_equal(ITEM_COUNT(summary->hint_images, Lsn), floor <= 6);
+        SegmentContent *content = read_from(writer, 1, LSN_INVALID, lsns[floor], LSN_INVALID);
+        assert_int_equal(content->record_count, 8 - floor);
+        assert_int_equal(content->facts.record_count, 8);
+        assert_int_equal(content->facts.first_lsn, lsns[0]);
+        assert_int_equal(blockmap_names(content->blocks, table, 0), floor == 0);
+        assert_int_equal(blockmap_names(content->blocks, table, 4), floor <= 4);
+        assert_int_equal(ITEM_COUNT(content->hint_images, Lsn), floor <= 6);
         if (floor <= 6)
-            assert_int_equal(ITEM(summary->hint_images, Lsn, 0), floor <= 2 ? lsns[2] : lsns[6]);
-        assert_int_equal(ITEM(summary->running, ScanRunning, 0).lsn, floor <= 3 ? lsns[3] : lsns[7]);
-        assert_int_equal(summary->oldest_running_xid, 504);
+            assert_int_equal(ITEM(content->hint_images, Lsn, 0), floor <= 2 ? lsns[2] : lsns[6]);
+        assert_int_equal(ITEM(content->running, ScanRunning, 0).lsn, floor <= 3 ? lsns[3] : lsns[7]);
+        assert_int_equal(content->oldest_running_xid, 504);
         size_t prepared = floor <= 1 ? 2 : floor <= 5 ? 1 : 0;
-        assert_int_equal(ITEM_COUNT(summary->prepared, ScanPrepared), prepared);
+        assert_int_equal(ITEM_COUNT(content->prepared, ScanPrepared), prepared);
         if (prepared > 0)
-            assert_string_equal(ITEM(summary->prepared, ScanPrepared, prepared - 1).gid, "two");
-        summary_destroy(summary);
+            assert_string_equal(ITEM(content->prepared, ScanPrepared, prepared - 1).gid, "two");
+        segment_content_destroy(content);
     }
     free(writer);
 }
@@ -161,15 +161,15 @@ static void test_from(void **state)
     write_block(writer, FORK_MAIN, 0);
     const Lsn from = write_block(writer, FORK_MAIN, 1);
     write_block(writer, FORK_MAIN, 2);
-    Summary *summary = read_from(writer, 1, from, LSN_INVALID, LSN_INVALID);
-    assert_int_equal(summary->from, from);
-    assert_int_equal(summary->record_count, 2);
-    assert_int_equal(summary->facts.record_count, 2);
-    assert_int_equal(summary->facts.first_lsn, from);
-    assert_true(!blockmap_names(summary->blocks, table, 0) &&
-                blockmap_names(summary->blocks, table, 1) &&
-                blockmap_names(summary->blocks, table, 2));
-    summary_destroy(summary);
+    SegmentContent *content = read_from(writer, 1, from, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(content->from, from);
+    assert_int_equal(content->record_count, 2);
+    assert_int_equal(content->facts.record_count, 2);
+    assert_int_equal(content->facts.first_lsn, from);
+    assert_true(!blockmap_names(content->blocks, table, 0) &&
+                blockmap_names(content->blocks, table, 1) &&
+                blockmap_names(content->blocks, table, 2));
+    segment_content_destroy(content);
     free(writer);
 }
 
@@ -198,22 +198,22 @@ static void test_divergence(void **state)
     lsns[5] = write_block(writer, FORK_MAIN, 7);
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
     {
-        Summary *summary =
+        SegmentContent *content =
             read_from(writer, 1, LSN_INVALID, LSN_INVALID, lsns[rows[row].divergence]);
-        assert_int_equal(summary->commit_count, rows[row].commits);
-        assert_int_equal(summary->first_commit_time, rows[row].first);
-        assert_int_equal(summary->last_commit_time, rows[row].last);
-        assert_int_equal(summary->lowest_committed_xid, rows[row].lowest);
-        assert_int_equal(summary->oldest_running_xid, rows[row].running);
-        assert_int_equal(summary->record_count, 6);
-        assert_true(blockmap_names(summary->blocks, table, 7));
-        summary_destroy(summary);
+        assert_int_equal(content->commit_count, rows[row].commits);
+        assert_int_equal(content->first_commit_time, rows[row].first);
+        assert_int_equal(content->last_commit_time, rows[row].last);
+        assert_int_equal(content->lowest_committed_xid, rows[row].lowest);
+        assert_int_equal(content->oldest_running_xid, rows[row].running);
+        assert_int_equal(content->record_count, 6);
+        assert_true(blockmap_names(content->blocks, table, 7));
+        segment_content_destroy(content);
     }
     /* Without one everything counts. */
-    Summary *summary = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
-    assert_int_equal(summary->commit_count, 3);
-    assert_int_equal(summary->oldest_running_xid, 96);
-    summary_destroy(summary);
+    SegmentContent *content = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(content->commit_count, 3);
+    assert_int_equal(content->oldest_running_xid, 96);
+    segment_content_destroy(content);
     free(writer);
 }
 
@@ -226,18 +226,18 @@ static void test_bad_wal(void **state)
     write_block(writer, FORK_MAIN, 1);
     const Lsn bad = write_block(writer, FORK_MAIN, 2);
     writer->bytes[bad + 30] ^= 1;
-    Summary *summary = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
-    assert_int_equal(summary->facts.end, WAL_SEGMENT_INVALID);
-    assert_int_equal(summary->record_count, 1);
-    assert_true(blockmap_names(summary->blocks, table, 1) &&
-                !blockmap_names(summary->blocks, table, 2));
-    summary_destroy(summary);
+    SegmentContent *content = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(content->facts.end, WAL_SEGMENT_INVALID);
+    assert_int_equal(content->record_count, 1);
+    assert_true(blockmap_names(content->blocks, table, 1) &&
+                !blockmap_names(content->blocks, table, 2));
+    segment_content_destroy(content);
 
-    summary = read_from(writer, 5, LSN_INVALID, LSN_INVALID, LSN_INVALID);
-    assert_int_equal(summary->facts.end, WAL_SEGMENT_MISSING);
-    assert_int_equal(summary->facts.missing_segment, 5);
-    assert_int_equal(summary->record_count, 0);
-    summary_destroy(summary);
+    content = read_from(writer, 5, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(content->facts.end, WAL_SEGMENT_MISSING);
+    assert_int_equal(content->facts.missing_segment, 5);
+    assert_int_equal(content->record_count, 0);
+    segment_content_destroy(content);
     free(writer);
 }
 
@@ -256,9 +256,9 @@ static void test_a_segment_that_cannot_be_read(void **state)
 
     (void) state;
     writer->stream.open = failing_open;
-    assert_null(summary_read(&writer->stream, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID, &error));
+    assert_null(segment_content_read(&writer->stream, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID, &error));
     assert_string_equal(error.message, "disk on fire");
-    summary_destroy(NULL);
+    segment_content_destroy(NULL);
     free(writer);
 }
 
@@ -271,12 +271,12 @@ static void test_only_the_first_unknown_is_kept(void **state)
         writer_record(writer, 130, 0, 0, NULL, "x", 1); /* an extension's */
     const Lsn first = writer_record(writer, 10, 0x41, 0, NULL, "x", 1);
     writer_record(writer, 11, 0x51, 0, NULL, "x", 1);
-    Summary *summary = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
-    assert_int_equal(summary->custom_rmgr_seen, writer->shape.version->custom_rmgrs);
-    assert_int_equal(summary->unknown_lsn, first);
-    assert_int_equal(summary->unknown_rmgr, 10);
-    assert_int_equal(summary->unknown_info, 0x41);
-    summary_destroy(summary);
+    SegmentContent *content = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
+    assert_int_equal(content->custom_rmgr_seen, writer->shape.version->custom_rmgrs);
+    assert_int_equal(content->unknown_lsn, first);
+    assert_int_equal(content->unknown_rmgr, 10);
+    assert_int_equal(content->unknown_info, 0x41);
+    segment_content_destroy(content);
     free(writer);
 }
 
