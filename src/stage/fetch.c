@@ -283,8 +283,8 @@ static bool next_fetched_range(void *context, FilePiece *range)
             range->destination = roots_of(&stage->roots, entry->path);
             root = &stage->roots.roots[range->destination];
             range->destination_offset = root->data_size;
-            if (found->data_place == DATA_PLACE_NONE)
-                found->data_place = root->data_size;
+            if (found->data_offset == DATA_OFFSET_NONE)
+                found->data_offset = root->data_size;
             root->data_size += size;
         }
         fetch->offset += range->size;

@@ -389,7 +389,7 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->findings = arena_allocate(arena, plan->count * sizeof(FoundFile));
     for (size_t index = 0; index < plan->count; index++)
         made->findings[index] =
-            (FoundFile){.actual_size = SIZE_AS_PLANNED, .data_place = DATA_PLACE_NONE};
+            (FoundFile){.actual_size = SIZE_AS_PLANNED, .data_offset = DATA_OFFSET_NONE};
     pthread_mutex_init(&made->lock, NULL);
     if (stage_remove_stale(made->target_directory, error) &&
         roots_find(arena, made->target_directory, plan, &made->roots, error))

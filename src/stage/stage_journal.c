@@ -65,7 +65,7 @@ static bool add_ranges(const Stage *stage, const PlanEntry *entry, Error *error)
 {
     Root *root = &stage->roots.roots[roots_of(&stage->roots, entry->path)];
     const uint64_t final_size = stage_final_size(stage, entry);
-    const uint64_t begin = stage_found_file(stage, entry)->data_place;
+    const uint64_t begin = stage_found_file(stage, entry)->data_offset;
     AUTO_BUFFER Buffer data = {0};
     JournalEntry range = {.kind = JOURNAL_RANGE,
                           .other = path_in(&data, root->work, DATA_NAME),

@@ -386,7 +386,7 @@ static void test_blocks_are_laid_out_otherwise(void **state)
     journal_fails(stage, message);
     entries[0].fetch_all_from = 2;
     stage = fetched(&plan);
-    stage->findings[0].data_place += BLOCK;
+    stage->findings[0].data_offset += BLOCK;
     journal_fails(stage, message);
     stage = fetched(&plan);
     stage->findings[0].copied = true; /* all of it is left out */
